@@ -1,0 +1,121 @@
+// Package contract reads what the protos say about programs and methods (proto/gatehouse/options/v1) into plain Go values.
+//
+// It is the only reader of the options: the generator (cmd/protoc-gen-gatehouse), the gRPC server's interceptors, the gateway and
+// the mesh tools all see the contract through it. It imports no service.
+package contract
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// Edge is the mesh name of the program that serves the routes of all contracts.
+const Edge = "gateway"
+
+// EveryService is the word of consent for any program that declares the call.
+const EveryService = "every_service"
+
+// DefaultTimeout bounds a call whose method names no timeout; MaxTimeout bounds every call that is not long_lived.
+const (
+	DefaultTimeout = 10 * time.Second
+	MaxTimeout     = 30 * time.Second
+)
+
+// Contract is every program and method found in a set of proto files.
+type Contract struct {
+	Programs []Program // sorted by port
+	methods  map[string]*Method
+}
+
+// Program is one process of the mesh.
+type Program struct {
+	Name    string
+	Port    int
+	Package string   // proto package, such as "gatehouse.identity.v1"
+	Calls   []string // full methods of other programs, "/package.Service/Method", as declared (not the edge's derived ones), sorted
+	Needs   []string // backing services, such as "postgres", sorted
+	Edge    bool
+}
+
+// AccessKind is the kind of one access alternative.
+type AccessKind uint8
+
+// The access alternatives of options.proto.
+const (
+	Public AccessKind = iota + 1
+	SignedIn
+	Self
+	Permission
+	Service
+)
+
+// Access is one alternative under which a request is admitted.
+type Access struct {
+	Kind       AccessKind
+	Field      string // Self, Permission
+	Relation   string // Permission
+	ObjectType string // Permission
+}
+
+// Route is the public HTTP route of a method.
+type Route struct {
+	Verb string // "GET", "POST", "PATCH", …
+	Path string // template, such as "/api/v1/users/{user.id}"
+	Body string // request field that the body fills; "*" for all, empty for none
+}
+
+// Audit is what the trail records about a method.
+type Audit struct {
+	None             bool
+	Action           string
+	Object           string
+	Secret, Personal []string // field paths; Secret includes the debug_redact fields
+}
+
+// Method is one RPC with its policy.
+type Method struct {
+	FullName     string // "/gatehouse.identity.v1.UserService/GetUser", as gRPC and Envoy spell it
+	Program      string // mesh name of the program that serves it; empty when its package declares none
+	Access       []Access
+	Allow        []string // further consenting callers by name; without EveryService
+	EveryService bool
+	Route        *Route
+	LongLived    bool
+	Timeout      time.Duration // 0 when LongLived
+	HTTPStatus   int           // 200 unless said otherwise
+	Audit        Audit
+	ReadOnly     bool // idempotency_level = NO_SIDE_EFFECTS
+	Idempotent   bool // NO_SIDE_EFFECTS or IDEMPOTENT
+	Descriptor   protoreflect.MethodDescriptor
+}
+
+// Method returns the policy of a full method name ("/package.Service/Method").
+func (c *Contract) Method(fullName string) (*Method, bool) {
+	m, ok := c.methods[fullName]
+	return m, ok
+}
+
+// Admits reports whether the callee consents to a call by the named program: the edge for routed methods, everybody for
+// every_service, else the programs it names. Whether that program also declares the call is the mesh's side of the rule.
+func (m *Method) Admits(program string) bool {
+	if m.EveryService || (m.Route != nil && program == Edge) {
+		return true
+	}
+	for _, name := range m.Allow {
+		if name == program {
+			return true
+		}
+	}
+	return false
+}
+
+// Has reports whether any access alternative is of the kind.
+func (m *Method) Has(kind AccessKind) bool {
+	for _, a := range m.Access {
+		if a.Kind == kind {
+			return true
+		}
+	}
+	return false
+}

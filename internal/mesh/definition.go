@@ -1,0 +1,87 @@
+// Package mesh is what a program, the operator's CLI and the tests need to know of the service mesh: the generated definition of all
+// programs, ports and allowed calls, and the Consul registration and sidecar that follow from it.
+//
+// It imports the Consul API client and no service.
+package mesh
+
+import "fmt"
+
+// Port layout of one machine. Slot is the program's port minus FirstPort; backing services have slots from BackingSlot. All ports
+// move together by the port offset, so copies with offsets that are multiples of 1,000 do not meet.
+const (
+	FirstPort      = 8080  // programs: gRPC, or HTTP for the gateway
+	FirstOpsPort   = 8480  // ops HTTP listener (/livez /readyz /metrics /version): FirstOpsPort + slot
+	FirstUpstream  = 20000 // local upstream listeners of a sidecar: FirstUpstream + 20*caller slot + callee slot
+	FirstPublic    = 20500 // public mTLS listener of a sidecar: FirstPublic + slot
+	FirstAdmin     = 20600 // Envoy admin of a sidecar: FirstAdmin + slot
+	BackingSlot    = 19    // postgres
+	PostgresPort   = 15432 // PostgreSQL of the one-machine mode
+	ConsulHTTPPort = 8500
+	ConsulGRPCPort = 8502
+	ConsulSerfPort = 8301
+	ConsulRPCPort  = 8300
+)
+
+// Definition is the whole mesh as the contracts state it: consul/mesh.json, generated.
+type Definition struct {
+	Programs []Program `json:"programs"` // sorted by slot
+	Backings []Backing `json:"backings"` // sorted by slot
+	Methods  []Method  `json:"methods"`  // sorted by path
+}
+
+// Program is one process with a sidecar.
+type Program struct {
+	Name      string     `json:"name"`
+	Slot      int        `json:"slot"`
+	Port      int        `json:"port"`      // loopback port of the program itself
+	OpsPort   int        `json:"ops_port"`  // loopback port of its ops listener
+	Public    int        `json:"public"`    // public listener of its sidecar
+	Admin     int        `json:"admin"`     // Envoy admin of its sidecar
+	Edge      bool       `json:"edge"`      // serves HTTP to the outside and no gRPC
+	Upstreams []Upstream `json:"upstreams"` // sorted by name
+}
+
+// Backing is a service outside the contracts, reached by L4 intention.
+type Backing struct {
+	Name    string   `json:"name"`
+	Slot    int      `json:"slot"`
+	Port    int      `json:"port"` // loopback port of the service itself on one machine
+	Public  int      `json:"public"`
+	Admin   int      `json:"admin"`
+	Callers []string `json:"callers"` // programs that need it, sorted
+}
+
+// Upstream is a local listener of a program's sidecar that leads to another service.
+type Upstream struct {
+	Name     string `json:"name"`
+	Port     int    `json:"port"`
+	Protocol string `json:"protocol"` // "grpc" or "tcp"
+}
+
+// Method is one row of the allow/deny matrix.
+type Method struct {
+	Path      string   `json:"path"`    // "/package.Service/Method"
+	Callee    string   `json:"callee"`  // program that serves it
+	Callers   []string `json:"callers"` // programs that may call it, sorted; all others are denied
+	LongLived bool     `json:"long_lived,omitempty"`
+}
+
+// Program returns the program of that name.
+func (d *Definition) Program(name string) (Program, error) {
+	for _, p := range d.Programs {
+		if p.Name == name {
+			return p, nil
+		}
+	}
+	return Program{}, fmt.Errorf("no program named %q in the mesh definition", name)
+}
+
+// Upstream returns the local port of a program's upstream.
+func (p Program) Upstream(name string) (int, error) {
+	for _, u := range p.Upstreams {
+		if u.Name == name {
+			return u.Port, nil
+		}
+	}
+	return 0, fmt.Errorf("%s declares no call to %q: add it to calls or needs in its proto", p.Name, name)
+}
