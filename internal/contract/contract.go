@@ -5,6 +5,8 @@
 package contract
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -36,6 +38,8 @@ type Program struct {
 	Calls   []string // full methods of other programs, "/package.Service/Method", as declared (not the edge's derived ones), sorted
 	Needs   []string // backing services, such as "postgres", sorted
 	Edge    bool
+
+	file protoreflect.FileDescriptor // the file that declares it
 }
 
 // AccessKind is the kind of one access alternative.
@@ -88,12 +92,34 @@ type Method struct {
 	ReadOnly     bool // idempotency_level = NO_SIDE_EFFECTS
 	Idempotent   bool // NO_SIDE_EFFECTS or IDEMPOTENT
 	Descriptor   protoreflect.MethodDescriptor
+
+	stated bool // the method carries the method option
 }
 
 // Method returns the policy of a full method name ("/package.Service/Method").
 func (c *Contract) Method(fullName string) (*Method, bool) {
 	m, ok := c.methods[fullName]
 	return m, ok
+}
+
+// Methods returns every method, sorted by full name.
+func (c *Contract) Methods() []*Method {
+	all := make([]*Method, 0, len(c.methods))
+	for _, m := range c.methods {
+		all = append(all, m)
+	}
+	slices.SortFunc(all, func(a, b *Method) int { return strings.Compare(a.FullName, b.FullName) })
+	return all
+}
+
+// Program returns the program of a mesh name.
+func (c *Contract) Program(name string) (Program, bool) {
+	for _, p := range c.Programs {
+		if p.Name == name {
+			return p, true
+		}
+	}
+	return Program{}, false
 }
 
 // Admits reports whether the callee consents to a call by the named program: the edge for routed methods, everybody for

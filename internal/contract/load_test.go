@@ -1,0 +1,71 @@
+package contract_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/gatehouse/gatehouse/internal/contract"
+	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
+	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/gateway/v1"
+	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
+)
+
+func TestLoadReadsTheLinkedContracts(t *testing.T) {
+	c, err := contract.Load(protoregistry.GlobalFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	identity, ok := c.Program("identity")
+	if !ok || identity.Port != 8081 || !slices.Equal(identity.Needs, []string{"postgres"}) || identity.Edge {
+		t.Errorf("identity = %+v", identity)
+	}
+	update := method(t, c, "/gatehouse.identity.v1.UserService/UpdateUser")
+	if update.Program != "identity" || update.ReadOnly || !update.Idempotent || update.Timeout != contract.DefaultTimeout || update.HTTPStatus != 200 {
+		t.Errorf("UpdateUser = %+v", update)
+	}
+	if want := (contract.Route{Verb: "PATCH", Path: "/api/v1/users/{user.id}", Body: "user"}); *update.Route != want {
+		t.Errorf("UpdateUser route = %+v, want %+v", *update.Route, want)
+	}
+	if want := []contract.Access{{Kind: contract.Self, Field: "user.id"}}; !slices.Equal(update.Access, want) {
+		t.Errorf("UpdateUser access = %+v, want %+v", update.Access, want)
+	}
+	if !update.Admits("gateway") || update.Admits("auth") {
+		t.Error("UpdateUser admits the gateway by its route and nobody else")
+	}
+	watch := method(t, c, "/gatehouse.auth.v1.VerificationService/WatchRevocations")
+	if !watch.LongLived || watch.Timeout != 0 || !watch.Has(contract.Service) || !watch.Admits("anybody") || !watch.ReadOnly {
+		t.Errorf("WatchRevocations = %+v", watch)
+	}
+	create := method(t, c, "/gatehouse.identity.v1.UserDirectoryService/CreateUser")
+	if !create.Admits("auth") || create.Admits("gateway") || create.Route != nil {
+		t.Errorf("CreateUser = %+v", create)
+	}
+	signUp := method(t, c, "/gatehouse.auth.v1.AuthService/SignUp")
+	if want := []string{"password"}; !slices.Equal(signUp.Audit.Secret, want) || signUp.HTTPStatus != 201 || signUp.Timeout > 30*time.Second {
+		t.Errorf("SignUp = %+v", signUp)
+	}
+}
+
+func TestLoadLeavesOutServicesWithoutContract(t *testing.T) {
+	c, err := contract.Load(protoregistry.GlobalFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range c.Methods() {
+		if m.Program == "" {
+			t.Errorf("%s has no program", m.FullName)
+		}
+	}
+}
+
+func method(t *testing.T, c *contract.Contract, name string) *contract.Method {
+	t.Helper()
+	m, ok := c.Method(name)
+	if !ok {
+		t.Fatalf("no method %s", name)
+	}
+	return m
+}
