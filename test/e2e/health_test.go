@@ -1,0 +1,109 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+)
+
+// serving asks a program's own port for its health, as grpcurl would.
+func serving(address string) error {
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	resp, err := healthpb.NewHealthClient(conn).Check(ctx, &healthpb.HealthCheckRequest{})
+	if err != nil {
+		return err
+	}
+	if resp.GetStatus() != healthpb.HealthCheckResponse_SERVING {
+		return fmt.Errorf("health is %s", resp.GetStatus())
+	}
+	return nil
+}
+
+func healthy(t testing.TB) error {
+	t.Helper()
+	client := consul(t)
+	for _, name := range []string{"identity", "auth", "gateway"} {
+		if err := wantCheck(client, name, "passing"); err != nil {
+			return err
+		}
+	}
+	for _, s := range plat.status(t).Services {
+		if s.GRPC == "" {
+			continue
+		}
+		if err := serving(s.GRPC); err != nil {
+			return fmt.Errorf("%s: %w", s.Name, err)
+		}
+	}
+	resp, err := http.Get(plat.url(t) + "/readyz")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("gateway /readyz answers %d", resp.StatusCode)
+	}
+	return nil
+}
+
+func TestHealth(t *testing.T) {
+	eventually(t, 15*time.Second, "every program is healthy", func() error { return healthy(t) })
+}
+
+// A service without its database turns critical in Consul and comes back by itself. The server is frozen, not killed, so that the
+// supervisor does not mend it first.
+func TestHealthFollowsTheDatabase(t *testing.T) {
+	client := consul(t)
+	pid := plat.service(t, "postgres").PID
+	kill := func(sig syscall.Signal) {
+		for _, child := range append(descendants(t, pid), pid) {
+			if err := syscall.Kill(child, sig); err != nil && err != syscall.ESRCH {
+				t.Fatalf("signal %d: %v", child, err)
+			}
+		}
+	}
+	kill(syscall.SIGSTOP)
+	defer kill(syscall.SIGCONT)
+	for _, name := range []string{"identity", "auth"} {
+		eventually(t, 15*time.Second, name+" is critical without its database", func() error { return wantCheck(client, name, "critical") })
+	}
+	kill(syscall.SIGCONT)
+	for _, name := range []string{"identity", "auth"} {
+		eventually(t, 30*time.Second, name+" is passing again", func() error { return wantCheck(client, name, "passing") })
+	}
+	eventually(t, 30*time.Second, "sign-up works again", func() error { return roundTrip(t) })
+}
+
+// roundTrip is one whole request through every part of the platform.
+func roundTrip(t testing.TB) error {
+	t.Helper()
+	base := plat.url(t)
+	email := newEmail()
+	a, err := send(base, request{method: "POST", path: "/api/v1/auth/sign-up", body: map[string]string{"email": email, "password": password}})
+	if err != nil || a.status != 201 {
+		return fmt.Errorf("sign-up: %d %w %s", a.status, errOr(err), a.raw)
+	}
+	id := a.body["user"].(map[string]any)["id"].(string)
+	a, err = send(base, request{method: "POST", path: "/api/v1/auth/sign-in", body: map[string]string{"email": email, "password": password}})
+	if err != nil || a.status != 200 {
+		return fmt.Errorf("sign-in: %d %w %s", a.status, errOr(err), a.raw)
+	}
+	a, err = send(base, request{method: "GET", path: "/api/v1/users/" + id, bearer: a.body["access_token"].(string)})
+	if err != nil || a.status != 200 {
+		return fmt.Errorf("get: %d %w %s", a.status, errOr(err), a.raw)
+	}
+	return nil
+}

@@ -1,0 +1,219 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	probev1 "github.com/gatehouse/gatehouse/test/probe/gen/gatehouse/probe/v1"
+)
+
+// Every cell of the matrix is tried against the running sidecars.
+func TestMeshVerify(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	out, err := plat.cli(ctx, "mesh", "verify")
+	if err != nil {
+		t.Fatalf("gatehouse mesh verify: %v\n%s", err, out)
+	}
+	t.Logf("%s", out)
+}
+
+// The verification must notice an allowance that the definition does not have, or it proves nothing.
+func TestMeshVerifyNoticesAHole(t *testing.T) {
+	client := consul(t)
+	restore := withIntentions(t, client, "auth", func(e *api.ServiceIntentionsConfigEntry) {
+		for _, source := range e.Sources {
+			if source.Name == "identity" {
+				source.Permissions = append(source.Permissions, &api.IntentionPermission{Action: api.IntentionActionAllow,
+					HTTP: &api.IntentionHTTPPermission{PathExact: "/gatehouse.auth.v1.AuthService/SignIn"}})
+			}
+		}
+	})
+	verify := func() string {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+		defer cancel()
+		out, err := plat.cli(ctx, "mesh", "verify")
+		if err == nil {
+			return ""
+		}
+		return string(out)
+	}
+	eventually(t, 30*time.Second, "mesh verify reports the hole", func() error {
+		if out := verify(); !strings.Contains(out, "AuthService/SignIn") {
+			return fmt.Errorf("it says %q", out)
+		}
+		return nil
+	})
+	restore()
+	eventually(t, 30*time.Second, "mesh verify passes again", func() error {
+		if out := verify(); out != "" {
+			return fmt.Errorf("it says %s", out)
+		}
+		return nil
+	})
+}
+
+// prober opens a connection through the prober's own sidecar, as that program would.
+func prober(t testing.TB) (probev1.ProbeServiceClient, *grpc.ClientConn) {
+	t.Helper()
+	port, ok := plat.service(t, "prober").Upstreams["probe"]
+	if !ok {
+		t.Fatal("the prober has no upstream to the probe")
+	}
+	conn, err := grpc.NewClient(fmt.Sprintf("127.0.0.1:%d", port), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return probev1.NewProbeServiceClient(conn), conn
+}
+
+// What a client says of itself never arrives; what the sidecar says does.
+func TestForgedCallerNeverArrives(t *testing.T) {
+	client, _ := prober(t)
+	for _, forged := range [][]string{nil, {"spiffe://evil/svc/gateway"}, {"spiffe://evil/svc/gateway", "spiffe://evil/svc/auth"}, {""}} {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		for _, v := range forged {
+			ctx = metadata.AppendToOutgoingContext(ctx, "x-gatehouse-caller", v)
+		}
+		resp, err := client.Echo(ctx, &probev1.EchoRequest{})
+		cancel()
+		if err != nil {
+			t.Fatalf("forged %q: %v", forged, err)
+		}
+		if got := resp.GetCallers(); len(got) != 1 || !strings.HasSuffix(got[0], "/svc/prober") {
+			t.Errorf("forged %q: arrived %q, want the prober's own SPIFFE id alone", forged, got)
+		}
+	}
+}
+
+// A consented method that nobody declares stays closed.
+func TestUndeclaredCallIsDenied(t *testing.T) {
+	client, _ := prober(t)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_, err := client.Closed(ctx, &probev1.ClosedRequest{})
+	if status.Code(err) != codes.PermissionDenied || !strings.Contains(err.Error(), "RBAC") {
+		t.Errorf("an undeclared call: %v, want PermissionDenied by the sidecar", err)
+	}
+}
+
+// Envoy ends every call after 15 s unless it is told otherwise, in both sidecars.
+func TestLongCallsSurviveBothSidecars(t *testing.T) {
+	client, _ := prober(t)
+	t.Run("20 s unary call", func(t *testing.T) {
+		t.Parallel()
+		ctx, cancel := context.WithTimeout(context.Background(), 29*time.Second)
+		defer cancel()
+		if _, err := client.Sleep(ctx, &probev1.SleepRequest{Duration: durationpb.New(20 * time.Second)}); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("60 s stream", func(t *testing.T) {
+		t.Parallel()
+		stream, err := client.Tick(t.Context(), &probev1.TickRequest{Count: 60})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for want := int32(1); want <= 60; want++ {
+			tick, err := stream.Recv()
+			if err != nil {
+				t.Fatalf("tick %d: %v", want, err)
+			}
+			if tick.GetNumber() != want {
+				t.Fatalf("tick %d, want %d", tick.GetNumber(), want)
+			}
+		}
+	})
+}
+
+// A denied call is refused although the load goes on, and no allowed call fails while Consul changes the sidecar's rules.
+func TestIntentionChangeUnderLoad(t *testing.T) {
+	client, _ := prober(t)
+	probeAllowed := func(path string) func(*api.ServiceIntentionsConfigEntry) {
+		return func(e *api.ServiceIntentionsConfigEntry) {
+			for _, source := range e.Sources {
+				if source.Name == "prober" {
+					kept := source.Permissions[:0:0]
+					for _, p := range source.Permissions {
+						if p.HTTP.PathExact != path {
+							kept = append(kept, p)
+						}
+					}
+					source.Permissions = kept
+				}
+			}
+		}
+	}
+	stop := make(chan struct{})
+	failures := make(chan error, 1000)
+	done := make(chan int)
+	for range 4 {
+		go func() {
+			n := 0
+			for {
+				select {
+				case <-stop:
+					done <- n
+					return
+				default:
+				}
+				ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+				_, err := client.Sleep(ctx, &probev1.SleepRequest{Duration: durationpb.New(20 * time.Millisecond)})
+				cancel()
+				if err != nil {
+					failures <- err
+				}
+				n++
+			}
+		}()
+	}
+	echo := func() codes.Code {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_, err := client.Echo(ctx, &probev1.EchoRequest{})
+		return status.Code(err)
+	}
+	within := func(want codes.Code) {
+		t.Helper()
+		start := time.Now()
+		eventually(t, 2*time.Second, "the changed intention takes effect", func() error {
+			if got := echo(); got != want {
+				return fmt.Errorf("the call answers %s, want %s", got, want)
+			}
+			return nil
+		})
+		t.Logf("effective after %s", time.Since(start).Round(time.Millisecond))
+	}
+	within(codes.OK)
+	for range 3 {
+		restore := withIntentions(t, consul(t), "probe", probeAllowed("/gatehouse.probe.v1.ProbeService/Echo"))
+		within(codes.PermissionDenied)
+		restore()
+		within(codes.OK)
+	}
+	close(stop)
+	total := 0
+	for range 4 {
+		total += <-done
+	}
+	close(failures)
+	for err := range failures {
+		t.Errorf("an allowed call failed: %v", err)
+	}
+	t.Logf("%d allowed calls meanwhile", total)
+	if total == 0 {
+		t.Error("no load ran")
+	}
+}

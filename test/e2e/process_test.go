@@ -1,0 +1,87 @@
+package e2e_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+var errNone = errors.New("no transport error")
+
+// errOr lets a message show "no transport error" beside a wrong status.
+func errOr(err error) error {
+	if err == nil {
+		return errNone
+	}
+	return err
+}
+
+// descendants are the processes below pid, from /proc.
+func descendants(t testing.TB, pid int) []int {
+	t.Helper()
+	entries, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	children := map[int][]int{}
+	for _, path := range entries {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		// pid (comm) state ppid …; comm may hold anything, so cut behind the last ')'.
+		fields := strings.Fields(string(raw[strings.LastIndexByte(string(raw), ')')+1:]))
+		parent, _ := strconv.Atoi(fields[1])
+		child, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		children[parent] = append(children[parent], child)
+	}
+	var all []int
+	var walk func(int)
+	walk = func(p int) {
+		for _, c := range children[p] {
+			all = append(all, c)
+			walk(c)
+		}
+	}
+	walk(pid)
+	return all
+}
+
+// Whatever single process dies, the platform heals without hands.
+func TestHealing(t *testing.T) {
+	for _, victim := range []string{"identity", "identity sidecar", "auth", "auth sidecar", "gateway", "gateway sidecar", "postgres", "postgres sidecar", "consul"} {
+		t.Run(victim, func(t *testing.T) {
+			pid := victimPID(t, victim)
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Fatalf("kill %s (%d): %v", victim, pid, err)
+			}
+			// Until the supervisor has a new process, an old answer proves nothing.
+			eventually(t, 30*time.Second, victim+" runs again", func() error {
+				if now := victimPID(t, victim); now == pid || now == 0 {
+					return errors.New("still the dead process")
+				}
+				return nil
+			})
+			eventually(t, 30*time.Second, "healed after the death of "+victim, func() error { return roundTrip(t) })
+			eventually(t, 30*time.Second, "healthy after the death of "+victim, func() error { return healthy(t) })
+		})
+	}
+}
+
+func victimPID(t testing.TB, victim string) int {
+	t.Helper()
+	if victim == "consul" {
+		return plat.status(t).Consul.PID
+	}
+	name, sidecar, found := strings.Cut(victim, " ")
+	s := plat.service(t, name)
+	if found && sidecar == "sidecar" {
+		return s.Sidecar.PID
+	}
+	return s.PID
+}

@@ -1,0 +1,33 @@
+package e2e_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"testing"
+	"time"
+)
+
+// The README's tour is what a stranger tries first: it runs here, word for word.
+func TestReadmeTour(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join(plat.root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)<!-- tour:begin -->\\s*```(?:bash|sh)\n(.*?)```\\s*<!-- tour:end -->").FindSubmatch(raw)
+	if block == nil {
+		t.Fatal("README.md has no block between <!-- tour:begin --> and <!-- tour:end -->")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", string(block[1]))
+	cmd.Env = append(os.Environ(), "GATEHOUSE_URL="+plat.url(t))
+	cmd.Dir = t.TempDir()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("the tour stops: %v\n%s", err, out)
+	}
+	t.Logf("%s", out)
+}
