@@ -1,0 +1,80 @@
+# Gatehouse: build, run and test on one machine. `make help` lists the targets; variables a target reads stand in its help line.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS   += --no-print-directory
+
+PYTHON  ?= python3
+BIN     := .bin
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+# Fixed once: changing one of these flags compiles everything anew. Static, so that the programs run on any Linux of this architecture.
+GO_BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
+PROGRAMS  = $(wildcard ./services/*/cmd/* ./gateway/cmd/* ./cmd/gatehouse)
+OURS      = $(shell git ls-files '*.go' ':!proto/gen')
+
+.PHONY: help
+help: ## this list
+	@echo "Gatehouse. Start with: make up"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: up
+up: tools-run build ## start everything on this machine and stay; Ctrl-C ends it (ARGS='--detach')
+	@exec $(BIN)/gatehouse up $(ARGS)
+
+.PHONY: down
+down: build ## end what `make up` started
+	@exec $(BIN)/gatehouse down $(ARGS)
+
+.PHONY: build
+build: need-go ## build the services, the gateway and the gatehouse command into .bin/
+	@mkdir -p $(BIN)
+	@$(GO_BUILD) -o $(BIN)/ $(PROGRAMS)
+
+.PHONY: test
+test: tools-run build ## unit, database and mesh tests, all with the race detector (PKG=./internal/..., TEST_FLAGS=-v)
+	@tools/test $(TEST_FLAGS) $(PKG)
+
+.PHONY: bench
+bench: tools-run build ## what a request, a sign-in and a start cost, each beside its bound
+	@tools/bench
+
+.PHONY: generate
+generate: tools-buf need-go ## write all generated code anew: proto/gen, consul
+	@$(BIN)/buf generate
+
+.PHONY: lint
+lint: tools ## golangci-lint, buf lint, breaking changes (BASE=<git ref>), generated code up to date
+	@BASE='$(BASE)' tools/check
+
+.PHONY: format
+format: tools-lint ## gofmt and import order, in place
+	@$(BIN)/golangci-lint fmt
+
+.PHONY: tools
+tools: need-python ## get consul, envoy, buf and golangci-lint into .bin/, pinned and checked
+	@tools/get
+
+.PHONY: clean
+clean: ## remove built programs and test caches; keeps the tools (.bin is safe to delete) and the state of `make up`
+	@rm -f $(addprefix $(BIN)/,$(notdir $(PROGRAMS)))
+	@rm -rf dist $(BIN)/race
+	@go clean -testcache
+
+# Parts of the above: only the tools that a target needs, so that `make up` waits for no linter.
+.PHONY: tools-run tools-buf tools-lint need-python need-go
+tools-run: need-python
+	@tools/get consul envoy
+
+tools-buf: need-python
+	@tools/get buf
+
+tools-lint: need-python
+	@tools/get golangci-lint
+
+need-python:
+	@command -v $(PYTHON) >/dev/null || { echo 'make: $(PYTHON) was not found: install Python 3.9 or newer and put it on PATH' >&2; exit 1; }
+
+need-go:
+	@command -v go >/dev/null || { echo "make: go was not found: install Go $$(awk '$$1 == "go" {print $$2}' go.mod) or newer and put it on PATH" >&2; exit 1; }
