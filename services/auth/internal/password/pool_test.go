@@ -1,0 +1,74 @@
+package password
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"testing"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+)
+
+func newPool(t *testing.T, p Parameters, workers, queue int) *Pool {
+	t.Helper()
+	pool, err := NewPool(p, workers, queue, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pool
+}
+
+func TestPoolSaysWhenAHashIsWeak(t *testing.T) { // R6
+	ctx := context.Background()
+	old, err := newPool(t, cheap, 1, 0).Hash(ctx, "correct horse battery")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		p    Parameters
+		weak bool
+	}{
+		"same":        {cheap, false},
+		"more memory": {Parameters{Memory: 128, Time: 1, Threads: 1}, true},
+		"more passes": {Parameters{Memory: 64, Time: 2, Threads: 1}, true},
+		"less":        {Parameters{Memory: 32, Time: 1, Threads: 1}, false},
+	} {
+		match, weak, err := newPool(t, c.p, 1, 0).Verify(ctx, "correct horse battery", old)
+		if err != nil || !match || weak != c.weak {
+			t.Errorf("%s: Verify = %v, %v, %v; want true, %v", name, match, weak, err, c.weak)
+		}
+	}
+}
+
+func TestPoolRefusesBeyondItsQueue(t *testing.T) { // R6
+	pool := newPool(t, cheap, 1, 1)
+	if err := pool.acquire(context.Background()); err != nil { // the only worker is busy
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	queued := make(chan error, 1)
+	go func() { queued <- pool.VerifyNobody(ctx, "x") }()
+	for pool.waiting.Load() == 0 {
+		select {
+		case err := <-queued:
+			t.Fatalf("did not queue: %v", err)
+		default:
+		}
+	}
+	_, err := pool.Hash(context.Background(), "x")
+	var e *apierr.Error
+	if !errors.As(err, &e) || e.Kind != apierr.ResourceExhausted || e.RetryAfter <= 0 {
+		t.Fatalf("beyond the queue: %v, want RESOURCE_EXHAUSTED with a time to come back", err)
+	}
+	cancel()
+	if err := <-queued; !errors.Is(err, context.Canceled) {
+		t.Fatalf("canceled in the queue: %v, want context.Canceled", err)
+	}
+	pool.release()
+	if _, err := pool.Hash(context.Background(), "x"); err != nil {
+		t.Fatalf("after the worker is free: %v", err)
+	}
+	if n := pool.waiting.Load(); n != 0 {
+		t.Fatalf("%d still counted as waiting", n)
+	}
+}
