@@ -1,0 +1,120 @@
+// Package token signs and verifies the access tokens of the platform: RFC 9068 JWTs ("at+jwt") with EdDSA or ES256.
+//
+// It owns the rules R41–R48 of the security requirements: every program verifies every token again with this package. The
+// cryptography is golang-jwt's; the form, header and claim checks that a general library leaves open are here. It imports no
+// transport and no generated code: the keys arrive through Fetch, the ended sessions through RevocationList.Apply.
+package token
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+)
+
+// Algorithms that a key may be bound to (RFC 7518, RFC 8037). RS256 is left out on purpose although RFC 9068 names it: the platform
+// is the only issuer, and each algorithm more is one more way to be confused.
+const (
+	EdDSA = "EdDSA"
+	ES256 = "ES256"
+)
+
+// Leeway is how far the clocks of two programs may differ when exp, iat and nbf are compared. Who publishes revocations keeps each
+// one until the last access token of the session has expired by this much.
+const Leeway = 5 * time.Second
+
+// ErrUnknownKey is a KeySource's answer when no key has the kid.
+var ErrUnknownKey = errors.New("no key has this id")
+
+// Config says whose tokens are accepted, and for whom.
+type Config struct {
+	Issuer   string `name:"issuer" env:"GATEHOUSE_TOKEN_ISSUER" default:"https://gatehouse.local" help:"Issuer (iss) of access tokens, an absolute URL."`
+	Audience string `name:"audience" env:"GATEHOUSE_TOKEN_AUDIENCE" default:"gatehouse" help:"Audience (aud) that access tokens must name."`
+}
+
+// Validate reports a value that no token could satisfy.
+func (c Config) Validate() error {
+	u, err := url.Parse(c.Issuer)
+	if err != nil || u.Scheme == "" || u.Host == "" {
+		return fmt.Errorf("GATEHOUSE_TOKEN_ISSUER is %q: give an absolute URL such as https://id.example.com", c.Issuer)
+	}
+	if c.Audience == "" {
+		return errors.New("GATEHOUSE_TOKEN_AUDIENCE is empty: give the name that access tokens carry in aud, such as gatehouse")
+	}
+	return nil
+}
+
+// Claims are what an access token says. All but NotBefore are required in a token.
+type Claims struct {
+	Issuer         string    // iss
+	Subject        string    // sub: the user's id
+	ClientID       string    // client_id
+	SessionID      string    // sid: what a revocation names
+	OrganizationID string    // org: the user's tenant
+	ID             string    // jti
+	Audience       []string  // aud
+	IssuedAt       time.Time // iat, whole seconds
+	NotBefore      time.Time // nbf, whole seconds; zero when absent
+	ExpiresAt      time.Time // exp, whole seconds
+}
+
+// Key is a public key with the one algorithm it verifies (R41).
+type Key struct {
+	ID        string
+	Algorithm string           // EdDSA or ES256
+	Public    crypto.PublicKey // ed25519.PublicKey or *ecdsa.PublicKey
+	NotAfter  time.Time        // the key verifies nothing from then on; zero means no end
+}
+
+// KeySource finds the key of a kid.
+type KeySource interface {
+	// Key returns the key, ErrUnknownKey when there is none, or another error when the keys are not known at all.
+	Key(ctx context.Context, kid string) (Key, error)
+}
+
+// Revocations knows which sessions ended before their tokens expired.
+type Revocations interface {
+	// Revoked reports whether the session has ended. An error means that the answer is not known: the token is then not accepted.
+	Revoked(sessionID string) (bool, error)
+}
+
+// SigningKey signs access tokens.
+type SigningKey struct {
+	ID        string
+	Algorithm string        // EdDSA or ES256
+	Signer    crypto.Signer // ed25519.PrivateKey or *ecdsa.PrivateKey
+}
+
+// Public returns the key that verifies what k signs.
+func (k SigningKey) Public() Key {
+	return Key{ID: k.ID, Algorithm: k.Algorithm, Public: k.Signer.Public()}
+}
+
+// JWK is a public key in the form of RFC 7517, with the member names of its JSON.
+type JWK struct {
+	KTY    string   `json:"kty"`
+	Use    string   `json:"use,omitempty"`
+	KeyOps []string `json:"key_ops,omitempty"`
+	Alg    string   `json:"alg"`
+	KID    string   `json:"kid"`
+	CRV    string   `json:"crv"`
+	X      string   `json:"x"`
+	Y      string   `json:"y,omitempty"`
+}
+
+// KeySet is a published set of keys.
+type KeySet struct {
+	Keys   []JWK
+	MaxAge time.Duration // how long the set may be used without asking again
+}
+
+// Fetch gets the current key set from the issuer.
+type Fetch func(ctx context.Context) (KeySet, error)
+
+// Revocation is one ended session.
+type Revocation struct {
+	SessionID string
+	ExpiresAt time.Time // when its last access token has expired
+}
