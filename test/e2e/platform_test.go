@@ -34,8 +34,8 @@ type platform struct {
 	bin    string // folder of the programs
 }
 
-// status is the machine-readable answer of `gatehouse status -o json`.
-type status struct {
+// statusDoc is the machine-readable answer of `gatehouse status -o json`.
+type statusDoc struct {
 	Gateway struct {
 		URL string `json:"url"`
 	} `json:"gateway"`
@@ -155,12 +155,12 @@ func (p *platform) cli(ctx context.Context, args ...string) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-func (p *platform) status(t testing.TB) status {
+func (p *platform) status(t testing.TB) statusDoc {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()
 	out, err := p.cli(ctx, "status", "-o", "json")
-	var s status
+	var s statusDoc
 	if jsonErr := json.Unmarshal(out, &s); jsonErr != nil {
 		t.Fatalf("gatehouse status: %v, %v\n%s", err, jsonErr, out)
 	}

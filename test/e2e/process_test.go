@@ -85,3 +85,57 @@ func victimPID(t testing.TB, victim string) int {
 	}
 	return s.PID
 }
+
+// supervisors are the processes of `gatehouse up` for the suite's state folder.
+func supervisors(t testing.TB) []int {
+	t.Helper()
+	var pids []int
+	for pid, cmdline := range processesNaming(t, plat.state) {
+		if strings.Contains(cmdline, "gatehouse") && strings.Contains(cmdline, " up ") {
+			pids = append(pids, pid)
+		}
+	}
+	if len(pids) == 0 {
+		t.Fatal("no `gatehouse up` runs for the suite's state folder")
+	}
+	return pids
+}
+
+// processesNaming lists the running processes whose command line holds text.
+func processesNaming(t testing.TB, text string) map[int]string {
+	t.Helper()
+	found := map[int]string{}
+	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		cmdline := strings.ReplaceAll(string(raw), "\x00", " ")
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if pid != os.Getpid() && strings.Contains(cmdline, text) {
+			found[pid] = cmdline
+		}
+	}
+	return found
+}
+
+func killHard(t testing.TB, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		t.Fatalf("kill %d: %v", pid, err)
+	}
+}
+
+// openToAll lets the database's unprivileged user pass through a test's folder.
+func openToAll(t testing.TB, dir string) {
+	t.Helper()
+	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,139 @@
+package e2e_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// refusesToStart runs a program that must stop by itself with one sentence that holds every wanted word.
+func refusesToStart(t *testing.T, env []string, wants []string, program string, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Env = append([]string{"PATH=" + filepath.Join(plat.root, ".bin") + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, env...)
+	cmd.WaitDelay = time.Second
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if ctx.Err() != nil || !errors.As(err, &exit) || exit.ExitCode() == 0 {
+		t.Fatalf("%s %v: %v, want it to stop with an exit code\n%s", filepath.Base(program), args, err, out)
+	}
+	text := strings.TrimSpace(string(out))
+	for _, want := range wants {
+		if !strings.Contains(text, want) {
+			t.Errorf("the sentence lacks %q: %s", want, text)
+		}
+	}
+	if strings.Contains(text, "goroutine ") || strings.Count(text, "\n") > 1 {
+		t.Errorf("more than a sentence:\n%s", text)
+	}
+}
+
+// Operators' mistakes stop a program with one sentence that says the mend.
+func TestProgramsRefuseBadConfiguration(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	short := filepath.Join(t.TempDir(), "short.key")
+	if err := os.WriteFile(short, []byte("too short"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cases := []struct {
+		name    string
+		program string
+		env     []string
+		wants   []string
+	}{
+		{"unknown variable", "identity", []string{"GATEHOUSE_POSTGRES_ULR=x"}, []string{"GATEHOUSE_POSTGRES_ULR", "GATEHOUSE_POSTGRES_URL"}},
+		{"no database", "identity", nil, []string{"GATEHOUSE_POSTGRES_URL"}},
+		{"value and file", "identity", []string{"GATEHOUSE_POSTGRES_URL=postgres://a@127.0.0.1/b", "GATEHOUSE_POSTGRES_URL_FILE=/x"}, []string{"GATEHOUSE_POSTGRES_URL_FILE"}},
+		{"wrong level", "identity", []string{"GATEHOUSE_POSTGRES_URL=postgres://a@127.0.0.1/b", "GATEHOUSE_LOG_LEVEL=loud"}, []string{"GATEHOUSE_LOG_LEVEL"}},
+		{"short key", "auth", []string{"GATEHOUSE_POSTGRES_URL=postgres://a@127.0.0.1/b", "GATEHOUSE_AUTH_KEY_FILE=" + short}, []string{"32"}},
+		{"certificate without key", "gateway", []string{"GATEHOUSE_GATEWAY_TLS_CERT_FILE=/x"}, []string{"GATEHOUSE_GATEWAY_TLS_KEY_FILE"}},
+		{"public without TLS", "gateway", []string{"GATEHOUSE_GATEWAY_LISTEN=0.0.0.0:8080"}, []string{"TLS"}},
+		{"taken port", "gateway", []string{"GATEHOUSE_GATEWAY_LISTEN=" + taken.Addr().String()}, []string{"in use"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			refusesToStart(t, append(c.env, "GATEHOUSE_MESH_PORT_OFFSET=9000"), c.wants, filepath.Join(plat.bin, c.program), "serve")
+		})
+	}
+}
+
+func TestUpRefusesWhatItCannotDo(t *testing.T) {
+	gatehouse := filepath.Join(plat.bin, "gatehouse")
+	t.Run("taken port", func(t *testing.T) {
+		taken, err := net.Listen("tcp", "127.0.0.1:16080")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer taken.Close()
+		refusesToStart(t, nil, []string{"16080", "--port-offset"}, gatehouse, "up", "--state", filepath.Join(t.TempDir(), "s"), "--port-offset", "8000", "--bin-dir", plat.bin)
+	})
+	t.Run("state folder that is a file", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		refusesToStart(t, nil, []string{file}, gatehouse, "up", "--state", file, "--port-offset", "8000", "--bin-dir", plat.bin)
+	})
+	t.Run("missing programs", func(t *testing.T) {
+		refusesToStart(t, nil, []string{"make"}, gatehouse, "up", "--state", filepath.Join(t.TempDir(), "s"), "--port-offset", "8000", "--bin-dir", t.TempDir())
+	})
+	t.Run("already running", func(t *testing.T) {
+		refusesToStart(t, nil, []string{"down"}, gatehouse, "up", "--state", plat.state, "--port-offset", fmt.Sprint(portOffset), "--bin-dir", plat.bin)
+	})
+	t.Run("nonsense offset", func(t *testing.T) {
+		refusesToStart(t, nil, []string{"port-offset"}, gatehouse, "up", "--state", filepath.Join(t.TempDir(), "s"), "--port-offset", "70000", "--bin-dir", plat.bin)
+	})
+}
+
+// A killed `up` leaves processes behind; the next one cleans up and starts.
+func TestUpAfterAKilledUp(t *testing.T) {
+	pids := supervisors(t)
+	for _, pid := range pids {
+		killHard(t, pid)
+	}
+	if err := plat.up(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 30*time.Second, "healthy after the supervisor's death", func() error { return healthy(t) })
+	if err := roundTrip(t); err != nil {
+		t.Error(err)
+	}
+}
+
+// Two copies run side by side, and `down` leaves nothing of its own running.
+func TestTwoCopiesAndDown(t *testing.T) {
+	dir := t.TempDir()
+	openToAll(t, dir)
+	second := &platform{root: plat.root, state: filepath.Join(dir, "state"), offset: 5000, bin: plat.bin}
+	if err := second.up(); err != nil {
+		t.Fatal(err)
+	}
+	if a, err := send(fmt.Sprintf("http://127.0.0.1:%d", 8080+second.offset), request{method: "GET", path: "/readyz"}); err != nil || a.status != 200 {
+		t.Errorf("second copy: %d %v", a.status, err)
+	}
+	if err := roundTrip(t); err != nil {
+		t.Errorf("first copy beside the second: %v", err)
+	}
+	if err := second.down(); err != nil {
+		t.Fatal(err)
+	}
+	if left := processesNaming(t, second.state); len(left) > 0 {
+		t.Errorf("`down` left %v", left)
+	}
+	if err := roundTrip(t); err != nil {
+		t.Errorf("first copy after the second is down: %v", err)
+	}
+}
