@@ -81,7 +81,7 @@ func send(base string, r request) (answer, error) {
 // call is send against the shared platform that must answer with the status.
 func call(t testing.TB, want int, r request) answer {
 	t.Helper()
-	a, err := send(plat.url(t), r)
+	a, err := send(plat.URL(), r)
 	if err != nil {
 		t.Fatalf("%s %s: %v", r.method, r.path, err)
 	}
@@ -92,11 +92,6 @@ func call(t testing.TB, want int, r request) answer {
 		t.Errorf("%s %s: a refusal of type %q, want application/problem+json", r.method, r.path, a.header.Get("Content-Type"))
 	}
 	return a
-}
-
-func (p *platform) url(t testing.TB) string {
-	t.Helper()
-	return fmt.Sprintf("http://127.0.0.1:%d", 8080+p.offset)
 }
 
 // person is a signed-up user with a session.

@@ -69,7 +69,7 @@ func TestForgedHeadersChangeNothing(t *testing.T) {
 		{"X_Forwarded_For": "10.0.0.1"},
 		{"X-Http-Method-Override": "DELETE"},
 	} {
-		a, err := send(plat.url(t), request{method: "GET", path: other.path(), bearer: one.access, header: header})
+		a, err := send(plat.URL(), request{method: "GET", path: other.path(), bearer: one.access, header: header})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,7 +13,7 @@ import (
 // consul is a client with the management token of the platform.
 func consul(t testing.TB) *api.Client {
 	t.Helper()
-	s := plat.status(t)
+	s := platformStatus(t)
 	token, err := os.ReadFile(s.Consul.TokenFile)
 	if err != nil {
 		t.Fatalf("read Consul's token: %v", err)

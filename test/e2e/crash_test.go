@@ -20,7 +20,7 @@ import (
 // frozen stops a program as a hanging peer would look, and returns the function that lets it go on.
 func frozen(t testing.TB, name string) (thaw func()) {
 	t.Helper()
-	pid := plat.service(t, name).PID
+	pid := serviceOf(t, name).PID
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatalf("freeze %s: %v", name, err)
 	}
@@ -33,7 +33,7 @@ func frozen(t testing.TB, name string) (thaw func()) {
 
 func unanswered(t testing.TB, r request) {
 	t.Helper()
-	a, err := send(plat.url(t), r)
+	a, err := send(plat.URL(), r)
 	if err != nil {
 		t.Fatalf("%s %s: %v", r.method, r.path, err)
 	}
@@ -50,11 +50,11 @@ func TestHalfFinishedSignUpIsNotStuck(t *testing.T) {
 	unanswered(t, request{method: "POST", path: "/api/v1/auth/sign-up", body: map[string]string{"email": email, "password": password}})
 	thaw()
 	eventually(t, 60*time.Second, "the address can be used", func() error {
-		a, err := send(plat.url(t), request{method: "POST", path: "/api/v1/auth/sign-in", body: map[string]string{"email": email, "password": password}})
+		a, err := send(plat.URL(), request{method: "POST", path: "/api/v1/auth/sign-in", body: map[string]string{"email": email, "password": password}})
 		if err == nil && a.status == 200 {
 			return nil
 		}
-		a, err = send(plat.url(t), request{method: "POST", path: "/api/v1/auth/sign-up", body: map[string]string{"email": email, "password": password}})
+		a, err = send(plat.URL(), request{method: "POST", path: "/api/v1/auth/sign-up", body: map[string]string{"email": email, "password": password}})
 		if err == nil && a.status == 201 {
 			return nil
 		}
@@ -70,24 +70,24 @@ func TestSignUpSurvivesTheDeathOfAuth(t *testing.T) {
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		_, _ = send(plat.url(t), request{method: "POST", path: "/api/v1/auth/sign-up", body: map[string]string{"email": email, "password": password}})
+		_, _ = send(plat.URL(), request{method: "POST", path: "/api/v1/auth/sign-up", body: map[string]string{"email": email, "password": password}})
 	}()
 	select { // long enough for the login row, far less than the call's deadline
 	case <-gone:
 	case <-time.After(2 * time.Second):
 	}
-	if err := syscall.Kill(plat.service(t, "auth").PID, syscall.SIGKILL); err != nil {
+	if err := syscall.Kill(serviceOf(t, "auth").PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	<-gone
 	thaw()
 	eventually(t, 60*time.Second, "healed", func() error { return roundTrip(t) })
 	eventually(t, 60*time.Second, "the address can be used", func() error {
-		a, err := send(plat.url(t), request{method: "POST", path: "/api/v1/auth/sign-in", body: map[string]string{"email": email, "password": password}})
+		a, err := send(plat.URL(), request{method: "POST", path: "/api/v1/auth/sign-in", body: map[string]string{"email": email, "password": password}})
 		if err == nil && a.status == 200 {
 			return nil
 		}
-		a, err = send(plat.url(t), request{method: "POST", path: "/api/v1/auth/sign-up", body: map[string]string{"email": email, "password": password}})
+		a, err = send(plat.URL(), request{method: "POST", path: "/api/v1/auth/sign-up", body: map[string]string{"email": email, "password": password}})
 		if err == nil && a.status == 201 {
 			return nil
 		}
@@ -101,19 +101,19 @@ func TestDeletionSurvivesACrashInBetween(t *testing.T) {
 	thaw := frozen(t, "auth")
 	defer thaw()
 	unanswered(t, request{method: "DELETE", path: p.path(), bearer: p.access})
-	if err := syscall.Kill(plat.service(t, "identity").PID, syscall.SIGKILL); err != nil {
+	if err := syscall.Kill(serviceOf(t, "identity").PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	thaw()
 	eventually(t, 60*time.Second, "the deleted user's address is free", func() error {
-		a, err := send(plat.url(t), request{method: "POST", path: "/api/v1/auth/sign-up", body: map[string]string{"email": p.email, "password": password}})
+		a, err := send(plat.URL(), request{method: "POST", path: "/api/v1/auth/sign-up", body: map[string]string{"email": p.email, "password": password}})
 		if err != nil || a.status != 201 {
 			return fmt.Errorf("%d %w %s", a.status, errOr(err), a.raw)
 		}
 		return nil
 	})
 	refused(t, "the deleted user's token", func() (answer, error) {
-		return send(plat.url(t), request{method: "GET", path: p.path(), bearer: p.access})
+		return send(plat.URL(), request{method: "GET", path: p.path(), bearer: p.access})
 	})
 }
 
@@ -122,7 +122,7 @@ func TestDeletionSurvivesACrashInBetween(t *testing.T) {
 func TestServicesRefuseSignedOutTokens(t *testing.T) {
 	p := signUp(t)
 	ask := func() codes.Code {
-		conn, err := grpc.NewClient(plat.service(t, "identity").GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		conn, err := grpc.NewClient(serviceOf(t, "identity").GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,19 +148,19 @@ func TestServicesRefuseSignedOutTokens(t *testing.T) {
 	}
 	eventually(t, 5*time.Second, "identity refuses the token", is(codes.Unauthenticated))
 
-	before := plat.service(t, "identity").PID
+	before := serviceOf(t, "identity").PID
 	for _, name := range []string{"identity", "gateway"} {
-		if err := syscall.Kill(plat.service(t, name).PID, syscall.SIGKILL); err != nil {
+		if err := syscall.Kill(serviceOf(t, name).PID, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 	}
 	eventually(t, 30*time.Second, "both are back, and no answer was ever an acceptance", func() error {
 		if got := ask(); got == codes.OK {
 			t.Fatal("identity accepted a signed-out token after its restart")
-		} else if got != codes.Unauthenticated || plat.service(t, "identity").PID == before {
+		} else if got != codes.Unauthenticated || serviceOf(t, "identity").PID == before {
 			return fmt.Errorf("%s", got)
 		}
-		a, err := send(plat.url(t), request{method: "GET", path: p.path(), bearer: p.access})
+		a, err := send(plat.URL(), request{method: "GET", path: p.path(), bearer: p.access})
 		if err == nil && a.status == 200 {
 			t.Fatal("the gateway accepted a signed-out token after its restart")
 		}

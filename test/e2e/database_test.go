@@ -19,7 +19,7 @@ import (
 // databaseURL is what the running program was given: its own role, through its own sidecar.
 func databaseURL(t testing.TB, program string) string {
 	t.Helper()
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", plat.service(t, program).PID))
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", serviceOf(t, program).PID))
 	if err != nil {
 		t.Fatal(err)
 	}

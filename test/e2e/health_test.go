@@ -40,7 +40,7 @@ func healthy(t testing.TB) error {
 			return err
 		}
 	}
-	for _, s := range plat.status(t).Services {
+	for _, s := range platformStatus(t).Services {
 		if s.GRPC == "" {
 			continue
 		}
@@ -48,7 +48,7 @@ func healthy(t testing.TB) error {
 			return fmt.Errorf("%s: %w", s.Name, err)
 		}
 	}
-	resp, err := http.Get(plat.url(t) + "/readyz")
+	resp, err := http.Get(plat.URL() + "/readyz")
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func TestHealth(t *testing.T) {
 // supervisor does not mend it first.
 func TestHealthFollowsTheDatabase(t *testing.T) {
 	client := consul(t)
-	pid := plat.service(t, "postgres").PID
+	pid := serviceOf(t, "postgres").PID
 	kill := func(sig syscall.Signal) {
 		for _, child := range append(descendants(t, pid), pid) {
 			if err := syscall.Kill(child, sig); err != nil && err != syscall.ESRCH {
@@ -90,7 +90,7 @@ func TestHealthFollowsTheDatabase(t *testing.T) {
 // roundTrip is one whole request through every part of the platform.
 func roundTrip(t testing.TB) error {
 	t.Helper()
-	base := plat.url(t)
+	base := plat.URL()
 	email := newEmail()
 	a, err := send(base, request{method: "POST", path: "/api/v1/auth/sign-up", body: map[string]string{"email": email, "password": password}})
 	if err != nil || a.status != 201 {

@@ -22,7 +22,7 @@ import (
 func TestMeshVerify(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	out, err := plat.cli(ctx, "mesh", "verify")
+	out, err := plat.CLI(ctx, "mesh", "verify")
 	if err != nil {
 		t.Fatalf("gatehouse mesh verify: %v\n%s", err, out)
 	}
@@ -43,7 +43,7 @@ func TestMeshVerifyNoticesAHole(t *testing.T) {
 	verify := func() string {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		defer cancel()
-		out, err := plat.cli(ctx, "mesh", "verify")
+		out, err := plat.CLI(ctx, "mesh", "verify")
 		if err == nil {
 			return ""
 		}
@@ -67,7 +67,7 @@ func TestMeshVerifyNoticesAHole(t *testing.T) {
 // prober opens a connection through the prober's own sidecar, as that program would.
 func prober(t testing.TB) (probev1.ProbeServiceClient, *grpc.ClientConn) {
 	t.Helper()
-	port, ok := plat.service(t, "prober").Upstreams["probe"]
+	port, ok := serviceOf(t, "prober").Upstreams["probe"]
 	if !ok {
 		t.Fatal("the prober has no upstream to the probe")
 	}

@@ -76,10 +76,10 @@ func TestHealing(t *testing.T) {
 func victimPID(t testing.TB, victim string) int {
 	t.Helper()
 	if victim == "consul" {
-		return plat.status(t).Consul.PID
+		return platformStatus(t).Consul.PID
 	}
 	name, sidecar, found := strings.Cut(victim, " ")
-	s := plat.service(t, name)
+	s := serviceOf(t, name)
 	if found && sidecar == "sidecar" {
 		return s.Sidecar.PID
 	}
@@ -90,7 +90,7 @@ func victimPID(t testing.TB, victim string) int {
 func supervisors(t testing.TB) []int {
 	t.Helper()
 	var pids []int
-	for pid, cmdline := range processesNaming(t, plat.state) {
+	for pid, cmdline := range processesNaming(t, plat.State) {
 		if strings.Contains(cmdline, "gatehouse") && strings.Contains(cmdline, " up ") {
 			pids = append(pids, pid)
 		}

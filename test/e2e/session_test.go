@@ -31,7 +31,7 @@ func TestUserLifeCycle(t *testing.T) {
 
 	call(t, 204, request{method: "DELETE", path: p.path(), bearer: p.access})
 	refused(t, "the token of a deleted user", func() (answer, error) {
-		return send(plat.url(t), request{method: "GET", path: p.path(), bearer: p.access})
+		return send(plat.URL(), request{method: "GET", path: p.path(), bearer: p.access})
 	})
 	call(t, 401, request{method: "POST", path: "/api/v1/auth/sign-in", body: map[string]string{"email": p.email, "password": password}})
 	call(t, 401, request{method: "POST", path: "/api/v1/auth/refresh", body: map[string]string{"refresh_token": p.refresh}})
@@ -86,7 +86,7 @@ func TestSignOut(t *testing.T) { // R22
 	call(t, 204, request{method: "POST", path: "/api/v1/auth/sign-out", bearer: p.access})
 	call(t, 401, request{method: "POST", path: "/api/v1/auth/refresh", body: map[string]string{"refresh_token": p.refresh}})
 	refused(t, "a signed-out token", func() (answer, error) {
-		return send(plat.url(t), request{method: "GET", path: p.path(), bearer: p.access})
+		return send(plat.URL(), request{method: "GET", path: p.path(), bearer: p.access})
 	})
 }
 
@@ -98,7 +98,7 @@ func TestRefreshRotates(t *testing.T) { // R33
 	call(t, 401, request{method: "POST", path: "/api/v1/auth/refresh", body: map[string]string{"refresh_token": p.refresh}})
 	call(t, 401, request{method: "POST", path: "/api/v1/auth/refresh", body: map[string]string{"refresh_token": next}})
 	refused(t, "the access token of a replayed family", func() (answer, error) {
-		return send(plat.url(t), request{method: "GET", path: p.path(), bearer: p.access})
+		return send(plat.URL(), request{method: "GET", path: p.path(), bearer: p.access})
 	})
 }
 
@@ -111,7 +111,7 @@ func TestParallelRefreshLeavesAtMostOneFamily(t *testing.T) { // R33
 	)
 	for range 20 {
 		wg.Go(func() {
-			a, err := send(plat.url(t), request{method: "POST", path: "/api/v1/auth/refresh", body: map[string]string{"refresh_token": p.refresh}})
+			a, err := send(plat.URL(), request{method: "POST", path: "/api/v1/auth/refresh", body: map[string]string{"refresh_token": p.refresh}})
 			if err == nil && a.status == http.StatusOK {
 				mu.Lock()
 				defer mu.Unlock()
@@ -122,7 +122,7 @@ func TestParallelRefreshLeavesAtMostOneFamily(t *testing.T) { // R33
 	wg.Wait()
 	live := 0
 	for _, token := range next {
-		if a, err := send(plat.url(t), request{method: "POST", path: "/api/v1/auth/refresh", body: map[string]string{"refresh_token": token}}); err == nil && a.status == 200 {
+		if a, err := send(plat.URL(), request{method: "POST", path: "/api/v1/auth/refresh", body: map[string]string{"refresh_token": token}}); err == nil && a.status == 200 {
 			live++
 		}
 	}

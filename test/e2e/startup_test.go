@@ -19,7 +19,7 @@ func refusesToStart(t *testing.T, env []string, wants []string, program string, 
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Env = append([]string{"PATH=" + filepath.Join(plat.root, ".bin") + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, env...)
+	cmd.Env = append([]string{"PATH=" + filepath.Join(plat.Root, ".bin") + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, env...)
 	cmd.WaitDelay = time.Second
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
@@ -65,36 +65,36 @@ func TestProgramsRefuseBadConfiguration(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			refusesToStart(t, append(c.env, "GATEHOUSE_MESH_PORT_OFFSET=9000"), c.wants, filepath.Join(plat.bin, c.program), "serve")
+			refusesToStart(t, append(c.env, "GATEHOUSE_MESH_PORT_OFFSET=9000"), c.wants, filepath.Join(plat.Bin, c.program), "serve")
 		})
 	}
 }
 
 func TestUpRefusesWhatItCannotDo(t *testing.T) {
-	gatehouse := filepath.Join(plat.bin, "gatehouse")
+	gatehouse := filepath.Join(plat.Bin, "gatehouse")
 	t.Run("taken port", func(t *testing.T) {
 		taken, err := net.Listen("tcp", "127.0.0.1:16080")
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer taken.Close()
-		refusesToStart(t, nil, []string{"16080", "--port-offset"}, gatehouse, "up", "--state", filepath.Join(t.TempDir(), "s"), "--port-offset", "8000", "--bin-dir", plat.bin)
+		refusesToStart(t, nil, []string{"16080", "--port-offset"}, gatehouse, "up", "--state", filepath.Join(t.TempDir(), "s"), "--port-offset", "8000", "--bin-dir", plat.Bin)
 	})
 	t.Run("state folder that is a file", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "file")
 		if err := os.WriteFile(file, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		refusesToStart(t, nil, []string{file}, gatehouse, "up", "--state", file, "--port-offset", "8000", "--bin-dir", plat.bin)
+		refusesToStart(t, nil, []string{file}, gatehouse, "up", "--state", file, "--port-offset", "8000", "--bin-dir", plat.Bin)
 	})
 	t.Run("missing programs", func(t *testing.T) {
 		refusesToStart(t, nil, []string{"make"}, gatehouse, "up", "--state", filepath.Join(t.TempDir(), "s"), "--port-offset", "8000", "--bin-dir", t.TempDir())
 	})
 	t.Run("already running", func(t *testing.T) {
-		refusesToStart(t, nil, []string{"down"}, gatehouse, "up", "--state", plat.state, "--port-offset", fmt.Sprint(portOffset), "--bin-dir", plat.bin)
+		refusesToStart(t, nil, []string{"down"}, gatehouse, "up", "--state", plat.State, "--port-offset", fmt.Sprint(portOffset), "--bin-dir", plat.Bin)
 	})
 	t.Run("nonsense offset", func(t *testing.T) {
-		refusesToStart(t, nil, []string{"port-offset"}, gatehouse, "up", "--state", filepath.Join(t.TempDir(), "s"), "--port-offset", "70000", "--bin-dir", plat.bin)
+		refusesToStart(t, nil, []string{"port-offset"}, gatehouse, "up", "--state", filepath.Join(t.TempDir(), "s"), "--port-offset", "70000", "--bin-dir", plat.Bin)
 	})
 }
 
@@ -104,7 +104,7 @@ func TestUpAfterAKilledUp(t *testing.T) {
 	for _, pid := range pids {
 		killHard(t, pid)
 	}
-	if err := plat.up(); err != nil {
+	if err := plat.Up(); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, 30*time.Second, "healthy after the supervisor's death", func() error { return healthy(t) })
@@ -117,20 +117,20 @@ func TestUpAfterAKilledUp(t *testing.T) {
 func TestTwoCopiesAndDown(t *testing.T) {
 	dir := t.TempDir()
 	openToAll(t, dir)
-	second := &platform{root: plat.root, state: filepath.Join(dir, "state"), offset: 5000, bin: plat.bin}
-	if err := second.up(); err != nil {
+	second := plat.Copy(filepath.Join(dir, "state"), 5000)
+	if err := second.Up(); err != nil {
 		t.Fatal(err)
 	}
-	if a, err := send(fmt.Sprintf("http://127.0.0.1:%d", 8080+second.offset), request{method: "GET", path: "/readyz"}); err != nil || a.status != 200 {
+	if a, err := send(second.URL(), request{method: "GET", path: "/readyz"}); err != nil || a.status != 200 {
 		t.Errorf("second copy: %d %v", a.status, err)
 	}
 	if err := roundTrip(t); err != nil {
 		t.Errorf("first copy beside the second: %v", err)
 	}
-	if err := second.down(); err != nil {
+	if err := second.Down(); err != nil {
 		t.Fatal(err)
 	}
-	if left := processesNaming(t, second.state); len(left) > 0 {
+	if left := processesNaming(t, second.State); len(left) > 0 {
 		t.Errorf("`down` left %v", left)
 	}
 	if err := roundTrip(t); err != nil {

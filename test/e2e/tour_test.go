@@ -12,7 +12,7 @@ import (
 
 // The README's tour is what a stranger tries first: it runs here, word for word.
 func TestReadmeTour(t *testing.T) {
-	raw, err := os.ReadFile(filepath.Join(plat.root, "README.md"))
+	raw, err := os.ReadFile(filepath.Join(plat.Root, "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +23,7 @@ func TestReadmeTour(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", string(block[1]))
-	cmd.Env = append(os.Environ(), "GATEHOUSE_URL="+plat.url(t))
+	cmd.Env = append(os.Environ(), "GATEHOUSE_URL="+plat.URL())
 	cmd.Dir = t.TempDir()
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -1,0 +1,200 @@
+// Package platform runs a whole platform of this checkout for tests and benchmarks: `gatehouse up --detach` with real PostgreSQL, Consul
+// and Envoy, in a state folder and on ports of its own. Only tests and benchmarks import it.
+package platform
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Options say what to run.
+type Options struct {
+	Offset int               // --port-offset
+	Race   bool              // build the programs with the race detector
+	Mesh   string            // --mesh relative to the checkout; empty for the built-in definition
+	Extra  map[string]string // further programs to build: name to package path
+	Env    []string          // environment of `gatehouse up`, beside this process's own
+}
+
+// Platform is one `gatehouse up`.
+type Platform struct {
+	Root  string // the checkout
+	Dir   string // temporary folder of the state and the programs
+	State string // --state
+	Bin   string // --bin-dir
+	opt   Options
+}
+
+// Status is the machine-readable answer of `gatehouse status -o json`.
+type Status struct {
+	Gateway struct {
+		URL string `json:"url"`
+	} `json:"gateway"`
+	Consul struct {
+		Address   string `json:"address"`
+		TokenFile string `json:"token_file"`
+		PID       int    `json:"pid"`
+	} `json:"consul"`
+	Services []Service `json:"services"`
+}
+
+// Service is one program of the mesh, or its database, with its sidecar.
+type Service struct {
+	Name    string `json:"name"`
+	PID     int    `json:"pid"`
+	Health  string `json:"health"`
+	GRPC    string `json:"grpc"`
+	HTTP    string `json:"http"`
+	Sidecar struct {
+		PID    int    `json:"pid"`
+		Admin  string `json:"admin"`
+		Public string `json:"public"`
+	} `json:"sidecar"`
+	Upstreams map[string]int `json:"upstreams"`
+}
+
+// New prepares a platform in a temporary folder and builds its programs. Close removes it.
+func New(opt Options) (*Platform, error) {
+	out, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		return nil, fmt.Errorf("find the module: %w", err)
+	}
+	dir, err := os.MkdirTemp("", "gatehouse-test-")
+	if err != nil {
+		return nil, fmt.Errorf("make a folder: %w", err)
+	}
+	// The database runs as an unprivileged user when the tests run as root.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("open the folder to the database's user: %w", err)
+	}
+	p := &Platform{Root: filepath.Dir(strings.TrimSpace(string(out))), Dir: dir, State: filepath.Join(dir, "state"), Bin: filepath.Join(dir, "bin"), opt: opt}
+	return p, p.build()
+}
+
+// Copy is a second platform with the same programs on other ports.
+func (p *Platform) Copy(state string, offset int) *Platform {
+	c := *p
+	c.State, c.opt.Offset, c.opt.Mesh = state, offset, ""
+	return &c
+}
+
+func (p *Platform) build() error {
+	programs := map[string]string{
+		"gatehouse": "./cmd/gatehouse", "gateway": "./gateway/cmd/gateway",
+		"identity": "./services/identity/cmd/identity", "auth": "./services/auth/cmd/auth",
+	}
+	for name, pkg := range p.opt.Extra {
+		programs[name] = pkg
+	}
+	for name, pkg := range programs {
+		args := []string{"build", "-trimpath", "-o", filepath.Join(p.Bin, name)}
+		if p.opt.Race {
+			args = append(args, "-race")
+		}
+		cmd := exec.Command("go", append(args, pkg)...)
+		cmd.Dir = p.Root
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("build %s: %w\n%s", name, err, out)
+		}
+	}
+	return nil
+}
+
+// URL is the gateway's address.
+func (p *Platform) URL() string { return fmt.Sprintf("http://127.0.0.1:%d", 8080+p.opt.Offset) }
+
+// Up starts the platform and returns when it is healthy.
+func (p *Platform) Up() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	if out, err := p.CLI(ctx, "up", "--detach"); err != nil {
+		return fmt.Errorf("gatehouse up: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// Down stops the platform.
+func (p *Platform) Down() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if out, err := p.CLI(ctx, "down"); err != nil {
+		return fmt.Errorf("gatehouse down: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// Close stops the platform and removes its folder.
+func (p *Platform) Close() error { return errors.Join(p.Down(), os.RemoveAll(p.Dir)) }
+
+// CLI runs the operator's command against this platform and returns what it printed.
+func (p *Platform) CLI(ctx context.Context, args ...string) ([]byte, error) {
+	args = append(args, "--state", p.State)
+	if args[0] == "up" {
+		args = append(args, "--port-offset", strconv.Itoa(p.opt.Offset), "--bin-dir", p.Bin)
+		if p.opt.Mesh != "" {
+			args = append(args, "--mesh", filepath.Join(p.Root, p.opt.Mesh))
+		}
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(p.Bin, "gatehouse"), args...)
+	cmd.Dir = p.Root
+	cmd.Env = append(append(os.Environ(), "PATH="+filepath.Join(p.Root, ".bin")+":"+os.Getenv("PATH")), p.opt.Env...)
+	cmd.WaitDelay = 5 * time.Second
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	return out.Bytes(), err
+}
+
+// Status asks `gatehouse status -o json`.
+func (p *Platform) Status() (Status, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	defer cancel()
+	out, err := p.CLI(ctx, "status", "-o", "json")
+	var s Status
+	if jsonErr := json.Unmarshal(out, &s); jsonErr != nil {
+		return s, fmt.Errorf("gatehouse status: %w: %s", errors.Join(err, jsonErr), out)
+	}
+	return s, nil
+}
+
+// Service returns one row of Status.
+func (p *Platform) Service(name string) (Service, error) {
+	s, err := p.Status()
+	if err != nil {
+		return Service{}, err
+	}
+	for _, row := range s.Services {
+		if row.Name == name {
+			return row, nil
+		}
+	}
+	return Service{}, fmt.Errorf("gatehouse status names no service %q", name)
+}
+
+// PrintLogs writes the end of every program's log: what a failed run leaves to read.
+func (p *Platform) PrintLogs(w io.Writer) {
+	logs, err := filepath.Glob(filepath.Join(p.State, "logs", "*.log"))
+	if err != nil {
+		return
+	}
+	for _, path := range logs {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		if len(raw) > 4000 {
+			raw = raw[len(raw)-4000:]
+		}
+		fmt.Fprintf(w, "--- %s\n%s\n", filepath.Base(path), raw)
+	}
+}
