@@ -76,6 +76,16 @@ func (d *Definition) Program(name string) (Program, error) {
 	return Program{}, fmt.Errorf("no program named %q in the mesh definition", name)
 }
 
+// Backing returns the backing service of that name.
+func (d *Definition) Backing(name string) (Backing, error) {
+	for _, b := range d.Backings {
+		if b.Name == name {
+			return b, nil
+		}
+	}
+	return Backing{}, fmt.Errorf("no backing service named %q in the mesh definition", name)
+}
+
 // Upstream returns the local port of a program's upstream.
 func (p Program) Upstream(name string) (int, error) {
 	for _, u := range p.Upstreams {

@@ -30,8 +30,8 @@ var ErrUnknownKey = errors.New("no key has this id")
 
 // Config says whose tokens are accepted, and for whom.
 type Config struct {
-	Issuer   string `name:"issuer" env:"GATEHOUSE_TOKEN_ISSUER" default:"https://gatehouse.local" help:"Issuer (iss) of access tokens, an absolute URL."`
-	Audience string `name:"audience" env:"GATEHOUSE_TOKEN_AUDIENCE" default:"gatehouse" help:"Audience (aud) that access tokens must name."`
+	Issuer   string `name:"token-issuer" env:"GATEHOUSE_TOKEN_ISSUER" default:"https://gatehouse.local" help:"Issuer (iss) of access tokens, an absolute URL."`
+	Audience string `name:"token-audience" env:"GATEHOUSE_TOKEN_AUDIENCE" default:"gatehouse" help:"Audience (aud) that access tokens must name."`
 }
 
 // Validate reports a value that no token could satisfy.

@@ -1,0 +1,147 @@
+package mesh
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/hashicorp/consul/api"
+)
+
+const loopback = "127.0.0.1"
+
+// Envoy admits 1,024 concurrent requests per cluster by default; open streams count, so stream 1,025 would be refused. These bounds
+// are set on both sides of every hop: in the caller's upstream and in the callee's local cluster.
+const (
+	maxConnections = 4096
+	maxPending     = 4096
+	maxRequests    = 16384
+)
+
+// How often Consul looks. Consul starts each check after a random part of its interval, so a long one delays the start of the mesh.
+const (
+	checkInterval = "2s"
+	checkTimeout  = "3s"
+)
+
+// Registration is what a program tells the local Consul agent: itself with its health check, and its sidecar with one local listener
+// per upstream. The program's id is its mesh name; the sidecar's is that plus "-sidecar-proxy".
+func Registration(def *Definition, program string, offset int) (*api.AgentServiceRegistration, error) {
+	p, err := def.Program(program)
+	if err != nil {
+		return nil, err
+	}
+	proxy := &api.AgentServiceConnectProxyConfig{
+		LocalServiceAddress: loopback,
+		LocalServicePort:    p.Port + offset,
+		Config:              map[string]any{"bind_address": loopback},
+	}
+	check := &api.AgentServiceCheck{
+		CheckID: "service:" + program, Interval: checkInterval, Timeout: checkTimeout,
+		Status: api.HealthCritical,
+	}
+	if p.Edge {
+		check.Name = "HTTP readiness"
+		check.HTTP = fmt.Sprintf("http://%s:%d/readyz", loopback, p.OpsPort+offset)
+	} else {
+		check.Name = "gRPC health"
+		check.GRPC = fmt.Sprintf("%s:%d", loopback, p.Port+offset)
+		proxy.Config["protocol"] = "grpc"
+		// Envoy would end every call after 15 s; our own deadlines bound calls, and streams have none.
+		proxy.Config["local_request_timeout_ms"] = 0
+		proxy.Config["envoy_local_cluster_json"], err = localCluster(p.Port + offset)
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, u := range p.Upstreams {
+		proxy.Upstreams = append(proxy.Upstreams, upstream(u, offset))
+	}
+	return &api.AgentServiceRegistration{
+		ID: program, Name: program, Address: loopback, Port: p.Port + offset,
+		Check:   check,
+		Connect: &api.AgentServiceConnect{SidecarService: sidecar(program, p.Public+offset, proxy)},
+	}, nil
+}
+
+// BackingRegistration is the same for a backing service, which has no health check but whether it accepts connections.
+func BackingRegistration(def *Definition, backing string, offset int) (*api.AgentServiceRegistration, error) {
+	b, err := def.Backing(backing)
+	if err != nil {
+		return nil, err
+	}
+	return &api.AgentServiceRegistration{
+		ID: backing, Name: backing, Address: loopback, Port: b.Port + offset,
+		Check: &api.AgentServiceCheck{
+			CheckID: "service:" + backing, Name: "TCP", TCP: fmt.Sprintf("%s:%d", loopback, b.Port+offset),
+			Interval: checkInterval, Timeout: checkTimeout, Status: api.HealthCritical,
+		},
+		Connect: &api.AgentServiceConnect{SidecarService: sidecar(backing, b.Public+offset, &api.AgentServiceConnectProxyConfig{
+			LocalServiceAddress: loopback,
+			LocalServicePort:    b.Port + offset,
+			Config:              map[string]any{"bind_address": loopback, "protocol": "tcp", "max_inbound_connections": maxConnections},
+		})},
+	}, nil
+}
+
+// SidecarID is the Consul service id of a program's sidecar.
+func SidecarID(program string) string { return program + "-sidecar-proxy" }
+
+// sidecar registers with explicit checks: Consul's defaults would leave the sidecar critical for up to 10 s after each start.
+func sidecar(program string, public int, proxy *api.AgentServiceConnectProxyConfig) *api.AgentServiceRegistration {
+	return &api.AgentServiceRegistration{
+		Address: loopback, Port: public, Proxy: proxy,
+		Checks: api.AgentServiceChecks{
+			{
+				CheckID: "sidecar:" + program, Name: "Sidecar listens", TCP: fmt.Sprintf("%s:%d", loopback, public),
+				Interval: checkInterval, Timeout: checkTimeout, Status: api.HealthCritical,
+			},
+			{CheckID: "alias:" + program, Name: "Program is healthy", AliasService: program},
+		},
+	}
+}
+
+func upstream(u Upstream, offset int) api.Upstream {
+	return api.Upstream{
+		DestinationName: u.Name, LocalBindAddress: loopback, LocalBindPort: u.Port + offset,
+		Config: map[string]any{
+			"protocol":           u.Protocol,
+			"connect_timeout_ms": 2000,
+			"limits": map[string]any{
+				"max_connections": maxConnections, "max_pending_requests": maxPending, "max_concurrent_requests": maxRequests,
+			},
+		},
+	}
+}
+
+// localCluster is the whole Envoy cluster "local_app" (Consul's escape hatch: it replaces the generated one): HTTP/2 to the program,
+// with circuit breakers that Consul has no option for.
+func localCluster(port int) (string, error) {
+	cluster := map[string]any{
+		"@type":           "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+		"name":            "local_app",
+		"type":            "STATIC",
+		"connect_timeout": "2s",
+		"typed_extension_protocol_options": map[string]any{
+			"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": map[string]any{
+				"@type":                "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+				"explicit_http_config": map[string]any{"http2_protocol_options": map[string]any{}},
+			},
+		},
+		"circuit_breakers": map[string]any{
+			"thresholds": []any{map[string]any{
+				"max_connections": maxConnections, "max_pending_requests": maxPending, "max_requests": maxRequests,
+			}},
+		},
+		"load_assignment": map[string]any{
+			"cluster_name": "local_app",
+			"endpoints": []any{map[string]any{"lb_endpoints": []any{map[string]any{"endpoint": map[string]any{
+				"address": map[string]any{"socket_address": map[string]any{"address": loopback, "port_value": port}},
+			}}}}},
+		},
+	}
+	data, err := json.Marshal(cluster)
+	if err != nil {
+		return "", fmt.Errorf("write local cluster: %w", err)
+	}
+	return string(data), nil
+}
