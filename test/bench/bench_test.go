@@ -1,0 +1,169 @@
+// Package bench_test measures the running platform beside the bound or the peer that it is judged by, both sides in one interleaved run.
+//
+// `make bench` runs it. Ratios hold when the machine's speed drifts; absolute figures are of the machine that printed them.
+package bench_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse/gatehouse/internal/testkit/platform"
+)
+
+const (
+	portOffset = 4000
+	password   = "correct horse battery staple"
+)
+
+// running is the platform that the benchmarks share; the first that needs it starts it.
+var running struct {
+	once sync.Once
+	p    *platform.Platform
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if running.p != nil {
+		if code != 0 {
+			running.p.PrintLogs(os.Stderr)
+		}
+		if err := running.p.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+func started(b *testing.B) *platform.Platform {
+	b.Helper()
+	running.once.Do(func() {
+		running.p, running.err = platform.New(platform.Options{Offset: portOffset, Env: []string{
+			"GATEHOUSE_GATEWAY_RATE_PER_ADDRESS=100000", "GATEHOUSE_GATEWAY_BURST_PER_ADDRESS=100000",
+			"GATEHOUSE_GATEWAY_RATE_PER_SUBJECT=100000", "GATEHOUSE_GATEWAY_BURST_PER_SUBJECT=100000"}})
+		if running.err == nil {
+			running.err = running.p.Up()
+		}
+	})
+	if running.err != nil {
+		b.Fatal(running.err)
+	}
+	return running.p
+}
+
+var client = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+
+// post sends JSON and returns the members of the answer.
+func post(p *platform.Platform, path string, body any, want int) (map[string]any, error) {
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := client.Post(p.URL()+path, "application/json", bytes.NewReader(raw))
+	if err != nil {
+		return nil, err
+	}
+	return read(resp, want)
+}
+
+func get(p *platform.Platform, path, bearer string) error {
+	req, err := http.NewRequest(http.MethodGet, p.URL()+path, nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+bearer)
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	_, err = read(resp, http.StatusOK)
+	return err
+}
+
+func read(resp *http.Response, want int) (map[string]any, error) {
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != want {
+		return nil, fmt.Errorf("status %d, want %d: %s", resp.StatusCode, want, raw)
+	}
+	var members map[string]any
+	return members, json.Unmarshal(raw, &members)
+}
+
+type person struct{ email, id, access string }
+
+func signUp(b *testing.B, p *platform.Platform) person {
+	b.Helper()
+	raw := make([]byte, 8)
+	rand.Read(raw) //nolint:errcheck // never fails (crypto/rand)
+	who := person{email: "bench-" + hex.EncodeToString(raw) + "@example.com"}
+	a, err := post(p, "/api/v1/auth/sign-up", map[string]string{"email": who.email, "password": password}, http.StatusCreated)
+	if err != nil {
+		b.Fatal(err)
+	}
+	who.id = a["user"].(map[string]any)["id"].(string)
+	if who.access, err = signIn(p, who.email); err != nil {
+		b.Fatal(err)
+	}
+	return who
+}
+
+func signIn(p *platform.Platform, email string) (string, error) {
+	a, err := post(p, "/api/v1/auth/sign-in", map[string]string{"email": email, "password": password}, http.StatusOK)
+	if err != nil {
+		return "", err
+	}
+	token, ok := a["access_token"].(string)
+	if !ok {
+		return "", errors.New("no access token in the answer")
+	}
+	return token, nil
+}
+
+// median of a non-empty list.
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}
+
+// rate runs do on n goroutines for about d and returns how often it ended per second.
+func rate(ctx context.Context, n int, d time.Duration, do func() error) (float64, error) {
+	var (
+		wg    sync.WaitGroup
+		mu    sync.Mutex
+		count int
+		first error
+	)
+	start := time.Now()
+	for range n {
+		wg.Go(func() {
+			for time.Since(start) < d && ctx.Err() == nil {
+				err := do()
+				mu.Lock()
+				count++
+				if err != nil && first == nil {
+					first = err
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return float64(count) / time.Since(start).Seconds(), first
+}
