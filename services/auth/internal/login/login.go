@@ -1,0 +1,93 @@
+// Package login owns login identifiers and passwords: signing up, proving a password, removing a login.
+//
+// It imports no driver, transport or generated code; the api package calls it and the postgres package stores for it.
+package login
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// State is where a login is in its life.
+//
+//	SignUp ──► pending ──CreateUser answered──► active ──Remove──► (deleted)
+//	              │
+//	              └──CreateUser refused for good, or Remove──► (deleted)
+//
+// A pending login is driven on by the request that made it, by a repeated sign-up with the same password, or by Reconcile,
+// whichever comes first; each step may happen twice without harm.
+type State string
+
+// The states of a login.
+const (
+	Pending State = "pending" // reserves the address; the user may or may not exist in Identity
+	Active  State = "active"  // can sign in
+)
+
+// Login is an address, its password and the user they prove.
+type Login struct {
+	UserID         string // random UUID, chosen here before the user exists
+	Email          string // in the form of NormalizeEmail, unique
+	PasswordHash   string // PHC string
+	State          State
+	OrganizationID string // of the user; empty while pending
+	DisplayName    string // for Identity; kept only while pending
+}
+
+// ErrNotFound is a login that does not exist, or not in the state that was asked for.
+var ErrNotFound = errors.New("no such login")
+
+// Store keeps logins. Each method is one transaction; internal/login/logintest holds implementations to these words.
+type Store interface {
+	// Reserve stores a pending login whose next attempt by Claim is not before retry. When the address already has a login, that one is
+	// returned with reserved = false and nothing changes.
+	Reserve(ctx context.Context, l Login, now, retry time.Time) (existing Login, reserved bool, err error)
+	// ByEmail returns the login of a normalized address, or ErrNotFound.
+	ByEmail(ctx context.Context, email string) (Login, error)
+	// Activate makes a pending login active and forgets its display name; an active one stays as it is. ErrNotFound when it is gone.
+	Activate(ctx context.Context, userID, organizationID string, now time.Time) error
+	// Undo deletes a login if it is still pending.
+	Undo(ctx context.Context, userID string) error
+	// Claim returns at most limit pending logins whose next attempt is due and moves that attempt to retry, so that no other caller gets
+	// them before.
+	Claim(ctx context.Context, now, retry time.Time, limit int) ([]Login, error)
+	// ReplaceHash changes a password hash that is still old.
+	ReplaceHash(ctx context.Context, userID, old, hash string, now time.Time) error
+	// Remove revokes every session of the user until revokedUntil, ends them and deletes the login, all or nothing. A user without a
+	// login is no error.
+	Remove(ctx context.Context, userID string, now, revokedUntil time.Time) error
+}
+
+// NewUser is what Identity is asked to create.
+type NewUser struct {
+	ID, Email, DisplayName string
+}
+
+// User is what Identity answers.
+type User struct {
+	ID, OrganizationID, Email, DisplayName, Locale, TimeZone, ETag string
+	CreateTime, UpdateTime                                         time.Time
+}
+
+// Directory is Identity as sign-up sees it.
+type Directory interface {
+	// CreateUser creates the user or returns it if it exists under that id and address. Errors are of package apierr.
+	CreateUser(ctx context.Context, u NewUser) (User, error)
+}
+
+// Hasher hashes and verifies passwords within bounds; password.Pool is one.
+type Hasher interface {
+	Hash(ctx context.Context, password string) (string, error)
+	Verify(ctx context.Context, password, phc string) (match, weak bool, err error)
+	VerifyNobody(ctx context.Context, password string) error
+}
+
+// NormalizeEmail returns the form in which addresses are stored and compared: lower case. Sign-up accepts ASCII addresses only, so
+// nothing else can differ; dots and +tags are part of the address.
+func NormalizeEmail(email string) string { return strings.ToLower(email) }
+
+// storable reports whether text can be the address of any login at all; PostgreSQL refuses NUL in text.
+func storable(email string) bool { return !strings.ContainsFunc(email, unicode.IsControl) }

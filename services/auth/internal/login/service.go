@@ -1,0 +1,87 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+)
+
+// Config are the times that the service needs.
+type Config struct {
+	// SignUpGrace is how long the request that made a pending login has it for itself; longer than any request may take.
+	SignUpGrace time.Duration
+	// RetryInterval is the time between two attempts of Reconcile on one pending login.
+	RetryInterval time.Duration
+	// RevocationPeriod is how long an ended session must be announced: until its last access token has expired everywhere.
+	RevocationPeriod time.Duration
+}
+
+// Params are the collaborators of the service.
+type Params struct {
+	Config    Config
+	Store     Store
+	Directory Directory
+	Hasher    Hasher
+	NewID     func() string // random UUIDs, version 4
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+// Service signs people up, proves passwords and removes logins.
+type Service struct{ Params }
+
+// NewService returns a service over its collaborators.
+func NewService(p Params) *Service { return &Service{p} }
+
+// errInvalidCredentials is the one answer to every refused sign-in (R10).
+var errInvalidCredentials = apierr.New(apierr.Unauthenticated, "INVALID_CREDENTIALS", "the email address or the password is wrong")
+
+// Authenticate returns the active login that email and password prove. Unknown, pending and wrong are refused alike and after the
+// same work (R10, R11). A hash made with weaker parameters than today's is replaced (R6).
+func (s *Service) Authenticate(ctx context.Context, email, password string) (Login, error) {
+	email = NormalizeEmail(email)
+	l, err := Login{}, error(ErrNotFound)
+	if storable(email) {
+		l, err = s.Store.ByEmail(ctx, email)
+	}
+	if errors.Is(err, ErrNotFound) {
+		if err := s.Hasher.VerifyNobody(ctx, password); err != nil {
+			return Login{}, err
+		}
+		return Login{}, errInvalidCredentials
+	}
+	if err != nil {
+		return Login{}, err
+	}
+	match, weak, err := s.Hasher.Verify(ctx, password, l.PasswordHash)
+	if err != nil {
+		return Login{}, err
+	}
+	if !match || l.State != Active {
+		return Login{}, errInvalidCredentials
+	}
+	if weak {
+		s.rehash(ctx, l, password)
+	}
+	return l, nil
+}
+
+// rehash replaces a weak hash. It costs this sign-in a second hash, and nothing fails with it: the next sign-in tries again.
+func (s *Service) rehash(ctx context.Context, l Login, password string) {
+	hash, err := s.Hasher.Hash(ctx, password)
+	if err == nil {
+		err = s.Store.ReplaceHash(ctx, l.UserID, l.PasswordHash, hash, s.Now())
+	}
+	if err != nil {
+		s.Log.WarnContext(ctx, "weak password hash kept", "user_id", l.UserID, "error", err)
+	}
+}
+
+// Remove ends all sessions of a user and removes the login, pending or active. A user without a login is no error.
+func (s *Service) Remove(ctx context.Context, userID string) error {
+	now := s.Now()
+	return s.Store.Remove(ctx, userID, now, now.Add(s.Config.RevocationPeriod))
+}

@@ -1,0 +1,108 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/services/auth/internal/password"
+)
+
+// SignUp is what a person gives to get a login.
+type SignUp struct {
+	Email, Password, DisplayName string
+}
+
+var (
+	errEmailTaken = apierr.New(apierr.AlreadyExists, "EMAIL_TAKEN", "this email address already has a login")
+	errPassword   = apierr.New(apierr.InvalidArgument, "PASSWORD_REFUSED", "the password does not satisfy the rules")
+	errRefused    = apierr.New(apierr.FailedPrecondition, "SIGN_UP_REFUSED", "the user cannot be created with this data")
+	errIdentity   = apierr.New(apierr.Unavailable, "IDENTITY_UNAVAILABLE",
+		"the sign-up is stored and will be completed; repeat it with the same password or sign in a little later")
+	errRemoved = apierr.New(apierr.Unavailable, "SIGN_UP_INTERRUPTED", "the sign-up was undone meanwhile; sign up again")
+)
+
+// SignUp creates a login and its user: reserve the address here, create the user in Identity, activate the login. An address that has
+// a login is EMAIL_TAKEN, unless that login is pending and the password is the same: then this call completes it.
+func (s *Service) SignUp(ctx context.Context, in SignUp) (User, error) {
+	email := NormalizeEmail(in.Email)
+	local, _, _ := strings.Cut(email, "@")
+	if v := password.Check(in.Password, email, local, in.DisplayName, "gatehouse"); v != nil {
+		return User{}, errPassword.WithField("password", v.Rule, v.Description)
+	}
+	l, err := s.Store.ByEmail(ctx, email)
+	if errors.Is(err, ErrNotFound) {
+		return s.signUpNew(ctx, email, in)
+	}
+	if err != nil {
+		return User{}, err
+	}
+	return s.resume(ctx, l, in.Password)
+}
+
+// signUpNew reserves a free address and completes the sign-up, or resumes the one that took the address meanwhile.
+func (s *Service) signUpNew(ctx context.Context, email string, in SignUp) (User, error) {
+	hash, err := s.Hasher.Hash(ctx, in.Password)
+	if err != nil {
+		return User{}, err
+	}
+	now := s.Now()
+	l := Login{UserID: s.NewID(), Email: email, PasswordHash: hash, State: Pending, DisplayName: in.DisplayName}
+	existing, reserved, err := s.Store.Reserve(ctx, l, now, now.Add(s.Config.SignUpGrace))
+	if err != nil {
+		return User{}, err
+	}
+	if !reserved {
+		return s.resume(ctx, existing, in.Password)
+	}
+	return s.complete(ctx, l)
+}
+
+// resume completes a pending sign-up for whoever knows its password; its display name stays the first one given.
+func (s *Service) resume(ctx context.Context, l Login, pw string) (User, error) {
+	if l.State != Pending {
+		return User{}, errEmailTaken
+	}
+	match, _, err := s.Hasher.Verify(ctx, pw, l.PasswordHash)
+	if err != nil {
+		return User{}, err
+	}
+	if !match {
+		return User{}, errEmailTaken
+	}
+	return s.complete(ctx, l)
+}
+
+// complete drives a pending login to its end: active, or undone when Identity refuses the user for good. Everything else leaves it
+// pending for Reconcile.
+func (s *Service) complete(ctx context.Context, l Login) (User, error) {
+	u, err := s.Directory.CreateUser(ctx, NewUser{ID: l.UserID, Email: l.Email, DisplayName: l.DisplayName})
+	if err != nil {
+		return User{}, s.failed(ctx, l, err)
+	}
+	err = s.Store.Activate(ctx, l.UserID, u.OrganizationID, s.Now())
+	if errors.Is(err, ErrNotFound) {
+		return User{}, errRemoved
+	}
+	if err != nil {
+		return User{}, err
+	}
+	return u, nil
+}
+
+// failed undoes a sign-up that Identity refused for good and says what the caller may know.
+func (s *Service) failed(ctx context.Context, l Login, cause error) error {
+	e := apierr.From(cause)
+	switch e.Kind {
+	case apierr.InvalidArgument, apierr.AlreadyExists, apierr.FailedPrecondition, apierr.NotFound:
+		if err := s.Store.Undo(ctx, l.UserID); err != nil {
+			return err // still pending: Reconcile will be refused and undo it
+		}
+		return errRefused.Because(cause)
+	case apierr.DeadlineExceeded, apierr.Canceled:
+		return cause
+	default:
+		return errIdentity.WithRetryAfter(s.Config.RetryInterval).Because(cause)
+	}
+}

@@ -1,0 +1,77 @@
+// Package session owns sessions: their start, their refresh tokens, their end, and the feed of ended sessions that every program
+// follows (contract: gatehouse.auth.v1.VerificationService/WatchRevocations).
+//
+// It imports no driver, transport or generated code; the api package calls it and the postgres package stores for it.
+package session
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"time"
+)
+
+// Session is one signed-in device of a user. Every refresh token that it ever handed out shares its family; only the newest is good.
+type Session struct {
+	ID             string // sid of its access tokens
+	UserID         string
+	OrganizationID string            // of the user
+	Family         [sha256.Size]byte // hash of the first half of its refresh tokens, unique
+	Token          [sha256.Size]byte // hash of the second half of the newest one
+	CreateTime     time.Time
+	RefreshTime    time.Time // when the newest refresh token was handed out
+	ExpireTime     time.Time // the session ends then, however busy
+}
+
+// Revocation is a session that ended before its access tokens expired.
+type Revocation struct {
+	SessionID  string
+	ExpireTime time.Time // when its last access token has expired
+}
+
+// ErrNotFound is a session, family or login that does not exist (any more).
+var ErrNotFound = errors.New("no such session")
+
+// Decision is what happens to a session whose refresh token was presented.
+type Decision struct {
+	Rotate *Rotation   // hand out the next token
+	End    *Revocation // end the session
+}
+
+// Rotation replaces the newest refresh token.
+type Rotation struct {
+	Token       [sha256.Size]byte
+	RefreshTime time.Time
+}
+
+// Window is a place in the order of commits: everything committed before it was seen.
+type Window int64
+
+// Store keeps sessions and revocations. Each method is one transaction; internal/session/sessiontest holds implementations to these
+// words. A session and its revocation change together: there is no moment at which neither exists.
+type Store interface {
+	// Start stores the session of a login; ErrNotFound when the login is gone or not active. It waits for a removal of that login.
+	Start(ctx context.Context, s Session) error
+	// Refresh locks the session of the family, asks decide and does what it says; ErrNotFound when there is no such family. Two calls for
+	// one family happen one after the other.
+	Refresh(ctx context.Context, family [sha256.Size]byte, decide func(Session) Decision) error
+	// End ends a session; one that is gone is no error.
+	End(ctx context.Context, r Revocation) error
+	// Revocations returns those that had not expired at now and were committed after the window (0: all of them; some may come again),
+	// and the window for the next call. None is ever missed, however late its transaction commits.
+	Revocations(ctx context.Context, after Window, now time.Time) ([]Revocation, Window, error)
+	// Clean deletes at most limit sessions that expired, or whose token is from before idleSince, and as many expired revocations. It
+	// returns how many of both.
+	Clean(ctx context.Context, now, idleSince time.Time, limit int) (int, error)
+}
+
+// newest reports whether hash is that of the newest refresh token, in constant time.
+func (s Session) newest(hash [sha256.Size]byte) bool {
+	return subtle.ConstantTimeCompare(s.Token[:], hash[:]) == 1
+}
+
+// expired reports whether the session is over by age or by disuse.
+func (s Session) expired(now time.Time, idle time.Duration) bool {
+	return !now.Before(s.ExpireTime) || !now.Before(s.RefreshTime.Add(idle))
+}

@@ -1,0 +1,138 @@
+package signingkey
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/token"
+)
+
+// Keeper holds the current keys in memory: it signs with the active one and knows the public halves of all. Any number of instances may
+// keep the same stored keys; the store lets one at a time change them.
+type Keeper struct {
+	policy Policy
+	store  Store
+	sealer *Sealer
+	random io.Reader
+	now    func() time.Time
+	ring   atomic.Pointer[ring]
+}
+
+// ring is one reading of the stored keys, opened.
+type ring struct {
+	active token.SigningKey
+	public []token.Key // next, active, retired
+}
+
+// NewKeeper returns a keeper that knows no key until the first Refresh.
+func NewKeeper(policy Policy, store Store, sealer *Sealer, random io.Reader, now func() time.Time) *Keeper {
+	return &Keeper{policy: policy, store: store, sealer: sealer, random: random, now: now}
+}
+
+// Refresh reads the stored keys and moves them on if that is due; the first call on an empty store makes them. After an error the keys
+// known so far stay in use. ErrWrongSealingKey says that the stored keys cannot be opened.
+func (k *Keeper) Refresh(ctx context.Context) error {
+	keys, err := k.store.List(ctx)
+	if err != nil {
+		return err
+	}
+	if k.policy.due(keys, k.now()) {
+		keys, err = k.store.Change(ctx, k.plan)
+		if err != nil {
+			return err
+		}
+	}
+	r, err := k.open(keys)
+	if err != nil {
+		return err
+	}
+	k.ring.Store(r)
+	return nil
+}
+
+// plan is what the stored keys should be now. It refuses to add keys beside ones that this sealer cannot open.
+func (k *Keeper) plan(keys []Key) ([]Key, error) {
+	for _, stored := range keys {
+		if _, err := k.sealer.open(stored); err != nil {
+			return nil, err
+		}
+	}
+	now := k.now()
+	kept, missing := k.policy.advance(keys, now)
+	for _, state := range missing {
+		made, err := generate(k.random, k.sealer, k.policy.Algorithm, state, now)
+		if err != nil {
+			return nil, err
+		}
+		kept = append(kept, made)
+	}
+	return kept, nil
+}
+
+func (k *Keeper) open(keys []Key) (*ring, error) {
+	r := &ring{}
+	for _, stored := range keys {
+		public, err := stored.publicKey()
+		if err != nil {
+			return nil, err
+		}
+		r.public = append(r.public, public)
+		if stored.State != Active {
+			continue
+		}
+		if r.active, err = stored.signingKey(k.sealer); err != nil {
+			return nil, err
+		}
+	}
+	if r.active.Signer == nil {
+		return nil, fmt.Errorf("open signing keys: none of %d is active", len(keys))
+	}
+	return r, nil
+}
+
+// errNoKeys is the answer before the first good Refresh.
+var errNoKeys = apierr.New(apierr.Unavailable, "KEYS_UNAVAILABLE", "the signing keys are not loaded yet").WithRetryAfter(time.Second)
+
+// Sign makes an access token with the active key.
+func (k *Keeper) Sign(claims token.Claims) (string, error) {
+	r := k.ring.Load()
+	if r == nil {
+		return "", errNoKeys
+	}
+	return token.Sign(claims, r.active)
+}
+
+// Key makes the keeper Auth's own token.KeySource.
+func (k *Keeper) Key(_ context.Context, kid string) (token.Key, error) {
+	r := k.ring.Load()
+	if r == nil {
+		return token.Key{}, errNoKeys
+	}
+	i := slices.IndexFunc(r.public, func(key token.Key) bool { return key.ID == kid })
+	if i < 0 {
+		return token.Key{}, token.ErrUnknownKey
+	}
+	return r.public[i], nil
+}
+
+// Set returns the public keys to publish and how long they may be cached.
+func (k *Keeper) Set() ([]token.Key, time.Duration, error) {
+	r := k.ring.Load()
+	if r == nil {
+		return nil, 0, errNoKeys
+	}
+	return r.public, k.policy.MaxAge, nil
+}
+
+// Check is the readiness check "keys".
+func (k *Keeper) Check(context.Context) error {
+	if k.ring.Load() == nil {
+		return errNoKeys
+	}
+	return nil
+}

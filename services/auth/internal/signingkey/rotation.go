@@ -1,0 +1,73 @@
+package signingkey
+
+import (
+	"time"
+)
+
+// Policy says when keys change state.
+type Policy struct {
+	Algorithm string        // of new keys: token.EdDSA or token.ES256
+	MaxAge    time.Duration // how long verifiers may cache the key set
+	Interval  time.Duration // how long a key signs; longer than MaxAge
+	AccessTTL time.Duration // of the longest access token
+}
+
+// reload is how often every instance looks at the stored keys, so how long it may go on signing with a key that was retired.
+const reload = 10 * time.Second
+
+// Reload is how often Keeper.Refresh should be called.
+func (Policy) Reload() time.Duration { return reload }
+
+// retention is how long a retired key stays published: the slowest instance learns of its retirement, then its last token expires.
+func (p Policy) retention() time.Duration { return p.AccessTTL + 2*reload + time.Minute }
+
+// due reports whether plan would change anything, without making a key.
+func (p Policy) due(keys []Key, now time.Time) bool {
+	changed, missing := p.advance(keys, now)
+	if len(missing) > 0 || len(changed) != len(keys) {
+		return true
+	}
+	for i := range keys {
+		if changed[i].State != keys[i].State {
+			return true
+		}
+	}
+	return false
+}
+
+// advance moves existing keys on and returns the states for which a key has to be made.
+func (p Policy) advance(keys []Key, now time.Time) (kept []Key, missing []State) {
+	active, next := -1, -1
+	for _, k := range keys {
+		switch {
+		case k.State == Retired && !now.Before(k.StateTime.Add(p.retention())):
+			continue // its last token has expired
+		case k.State == Next && k.Algorithm != p.Algorithm:
+			continue // the configuration changed; it never signed
+		case k.State == Active:
+			active = len(kept)
+		case k.State == Next:
+			next = len(kept)
+		}
+		kept = append(kept, k)
+	}
+	if active < 0 {
+		missing = append(missing, Active) // the first start: nobody has a token or a cache yet
+	}
+	if active >= 0 && next >= 0 && p.succeeds(kept[active], kept[next], now) {
+		kept[active].State, kept[active].StateTime = Retired, now
+		kept[next].State, kept[next].StateTime = Active, now
+		next = -1
+	}
+	if next < 0 {
+		missing = append(missing, Next)
+	}
+	return kept, missing
+}
+
+// succeeds reports whether next takes over now: every cache knows it, and the active key is due or of another algorithm than configured.
+func (p Policy) succeeds(active, next Key, now time.Time) bool {
+	known := !now.Before(next.StateTime.Add(p.MaxAge + 2*reload))
+	due := !now.Before(active.StateTime.Add(p.Interval))
+	return known && (due || active.Algorithm != p.Algorithm)
+}
