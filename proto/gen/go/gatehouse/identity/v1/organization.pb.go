@@ -110,9 +110,9 @@ var File_gatehouse_identity_v1_organization_proto protoreflect.FileDescriptor
 
 const file_gatehouse_identity_v1_organization_proto_rawDesc = "" +
 	"\n" +
-	"(gatehouse/identity/v1/organization.proto\x12\x15gatehouse.identity.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x89\x02\n" +
-	"\fOrganization\x12\x15\n" +
-	"\x02id\x18\x01 \x01(\tB\x05\xe2A\x02\x05\bR\x02id\x12B\n" +
+	"(gatehouse/identity/v1/organization.proto\x12\x15gatehouse.identity.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x91\x02\n" +
+	"\fOrganization\x12\x1d\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x02\x05\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12B\n" +
 	"\fdisplay_name\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a\x10\x01\x18\xc8\x012\x13^[^\\x00-\\x1F\\x7F]*$R\vdisplayName\x12A\n" +
 	"\vcreate_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x03R\n" +
 	"createTime\x12A\n" +

@@ -146,9 +146,9 @@ var File_gatehouse_identity_v1_user_proto protoreflect.FileDescriptor
 
 const file_gatehouse_identity_v1_user_proto_rawDesc = "" +
 	"\n" +
-	" gatehouse/identity/v1/user.proto\x12\x15gatehouse.identity.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb9\x03\n" +
-	"\x04User\x12\x15\n" +
-	"\x02id\x18\x01 \x01(\tB\x05\xe2A\x02\x05\bR\x02id\x12-\n" +
+	" gatehouse/identity/v1/user.proto\x12\x15gatehouse.identity.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc1\x03\n" +
+	"\x04User\x12\x1d\n" +
+	"\x02id\x18\x01 \x01(\tB\r\xe2A\x02\x05\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12-\n" +
 	"\x0forganization_id\x18\x02 \x01(\tB\x04\xe2A\x01\x03R\x0eorganizationId\x12\x1a\n" +
 	"\x05email\x18\x03 \x01(\tB\x04\xe2A\x01\x03R\x05email\x12@\n" +
 	"\fdisplay_name\x18\x04 \x01(\tB\x1d\xbaH\x1ar\x18\x18\xc8\x012\x13^[^\\x00-\\x1F\\x7F]*$R\vdisplayName\x12G\n" +

@@ -85,7 +85,7 @@ type Program struct {
 	// name is the mesh name: the Consul service, the Nomad job and the last element of the SPIFFE id. Lower-case letters, digits and
 	// hyphens, starting with a letter; at most 40 characters (Consul service names are DNS labels).
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// port is the loopback port the program serves on one machine, 8080 to 8099, unique among all programs. Every other local port of
+	// port is the loopback port the program serves on one machine, 8080 to 8098, unique among all programs. Every other local port of
 	// the program and of its sidecar follows from it (docs/architecture/discovery.md).
 	Port uint32 `protobuf:"varint,2,opt,name=port,proto3" json:"port,omitempty"`
 	// calls are the RPCs of other programs that this program calls, as "package.Service/Method". The gateway's calls to routed
@@ -581,7 +581,7 @@ type isAudit_Record interface {
 }
 
 type Audit_None struct {
-	// none records nothing. Only for methods that change nothing, or whose facts another method records.
+	// none records nothing. Only for methods that change nothing (idempotency_level = NO_SIDE_EFFECTS).
 	None bool `protobuf:"varint,1,opt,name=none,proto3,oneof"`
 }
 
@@ -599,7 +599,8 @@ type AuditEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// action is the dotted name of what happened, such as "user.updated".
 	Action string `protobuf:"bytes,1,opt,name=action,proto3" json:"action,omitempty"`
-	// object is the path of the field that names the object: in the request, or, prefixed with "response.", in the response.
+	// object is the path of the string field that names the object: in the request, or, prefixed with "response.", in the response.
+	// Absent when only the token names the object, as at sign-out.
 	Object string `protobuf:"bytes,2,opt,name=object,proto3" json:"object,omitempty"`
 	// secret lists request fields whose values never enter an event; fields marked debug_redact are added to them.
 	Secret []string `protobuf:"bytes,3,rep,name=secret,proto3" json:"secret,omitempty"`

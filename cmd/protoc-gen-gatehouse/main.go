@@ -1,0 +1,20 @@
+// Command protoc-gen-gatehouse writes what follows from the contracts of all programs together: the mesh definition (mesh.json) and
+// Consul's config entries (config-entries/*.json).
+//
+// It is a protoc plugin; buf.gen.yaml runs it with strategy "all", because a call has its caller in one package and its callee in
+// another. A contract that does not say enough fails generation with one line for each problem.
+package main
+
+import (
+	"flag"
+
+	"google.golang.org/protobuf/compiler/protogen"
+)
+
+func main() {
+	var flags flag.FlagSet
+	root := flags.String("source_root", "", "folder of the protos, put before their paths in problems")
+	protogen.Options{ParamFunc: flags.Set}.Run(func(plugin *protogen.Plugin) error {
+		return generate(plugin, *root)
+	})
+}

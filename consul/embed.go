@@ -1,0 +1,32 @@
+// Package consul holds Consul's side of the platform: the mesh definition and the config entries, both generated from the protos
+// (buf generate) and never edited by hand.
+package consul
+
+import (
+	"bytes"
+	"embed"
+	"io/fs"
+
+	"github.com/gatehouse/gatehouse/internal/mesh"
+)
+
+//go:embed mesh.json
+var definition []byte
+
+//go:embed config-entries/*.json
+var entries embed.FS
+
+// Definition returns the mesh of this build: programs, ports and allowed calls.
+func Definition() (*mesh.Definition, error) {
+	return mesh.Decode(bytes.NewReader(definition))
+}
+
+// ConfigEntries returns the files of the config entries. Read in the order of their names (mesh.ReadEntries), they may be written to
+// Consul one after the other.
+func ConfigEntries() fs.FS {
+	folder, err := fs.Sub(entries, "config-entries")
+	if err != nil {
+		panic(err) // only an invalid path is an error, and this one is a constant
+	}
+	return folder
+}

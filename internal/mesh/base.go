@@ -1,0 +1,50 @@
+package mesh
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os/exec"
+	"strings"
+)
+
+// File is where the generated definition lies in the repository.
+const File = "consul/mesh.json"
+
+// Base returns the definition that a git ref holds, for the repository whose root is dir. A ref from before there was one has an empty
+// mesh, so that everything is new.
+func Base(ctx context.Context, dir, ref string) (*Definition, error) {
+	commit, err := git(ctx, dir, "rev-parse", "--verify", "--quiet", "--end-of-options", ref+"^{commit}")
+	if err != nil {
+		return nil, fmt.Errorf("no commit named %q in %s: fetch it or name another base", ref, dir)
+	}
+	id := strings.TrimSpace(string(commit))
+	listed, err := git(ctx, dir, "ls-tree", id, "--", File)
+	if err != nil {
+		return nil, fmt.Errorf("look for %s at %s: %w", File, ref, err)
+	}
+	if len(listed) == 0 {
+		return &Definition{}, nil
+	}
+	text, err := git(ctx, dir, "show", id+":./"+File)
+	if err != nil {
+		return nil, fmt.Errorf("read %s at %s: %w", File, ref, err)
+	}
+	definition, err := Decode(bytes.NewReader(text))
+	if err != nil {
+		return nil, fmt.Errorf("read %s at %s: %w", File, ref, err)
+	}
+	return definition, nil
+}
+
+func git(ctx context.Context, dir string, args ...string) ([]byte, error) {
+	command := exec.CommandContext(ctx, "git", args...)
+	command.Dir = dir
+	var problem bytes.Buffer
+	command.Stderr = &problem
+	out, err := command.Output()
+	if err != nil {
+		return nil, fmt.Errorf("git %s: %w: %s", args[0], err, strings.TrimSpace(problem.String()))
+	}
+	return out, nil
+}

@@ -1,0 +1,102 @@
+package mesh
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// Diff is what a change of the contracts does to the allow/deny matrix.
+type Diff struct {
+	Allowed []Cell // newly allowed, sorted by callee, path and caller
+	Taken   []Cell // no longer allowed, also because the caller, callee or method is gone
+	Still   int    // cells that stay allowed
+	Denied  int    // cells that stay denied
+	New     int    // denied cells of callers, callees or methods that the base did not have
+}
+
+// Compare tells what changes from base to head.
+func Compare(base, head *Definition) Diff {
+	before := map[Cell]bool{} // by cell without Allowed: allowed at base
+	for _, cell := range base.Cells() {
+		before[cell.key()] = cell.Allowed
+	}
+	var diff Diff
+	for _, cell := range head.Cells() {
+		was, known := before[cell.key()]
+		delete(before, cell.key())
+		switch {
+		case cell.Allowed && was:
+			diff.Still++
+		case cell.Allowed:
+			diff.Allowed = append(diff.Allowed, cell)
+		case was:
+			diff.Taken = append(diff.Taken, cell.key())
+		case known:
+			diff.Denied++
+		default:
+			diff.New++
+		}
+	}
+	for cell, was := range before { // gone from the matrix
+		if was {
+			diff.Taken = append(diff.Taken, cell)
+		}
+	}
+	slices.SortFunc(diff.Taken, compareCells)
+	return diff
+}
+
+func (c Cell) key() Cell {
+	c.Allowed = false
+	return c
+}
+
+// Empty reports whether nothing is newly allowed or taken away.
+func (d Diff) Empty() bool { return len(d.Allowed) == 0 && len(d.Taken) == 0 }
+
+// Text writes the difference for a terminal: a line for each changed cell, then the counts.
+func (d Diff) Text(w io.Writer) error {
+	var b strings.Builder
+	for _, cell := range d.Allowed {
+		fmt.Fprintf(&b, "+ %s\n", cell)
+	}
+	for _, cell := range d.Taken {
+		fmt.Fprintf(&b, "- %s\n", cell)
+	}
+	fmt.Fprintln(&b, d.summary())
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// Markdown writes the difference for a pull request.
+func (d Diff) Markdown(w io.Writer) error {
+	var b strings.Builder
+	b.WriteString("### Who may call what\n\n")
+	if d.Empty() {
+		b.WriteString("No call is newly allowed or taken away.\n\n")
+	}
+	table(&b, "Newly allowed", d.Allowed)
+	table(&b, "Taken away", d.Taken)
+	fmt.Fprintln(&b, d.summary())
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func table(b *strings.Builder, title string, cells []Cell) {
+	if len(cells) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "**%s**\n\n| caller | callee | method |\n|---|---|---|\n", title)
+	for _, cell := range cells {
+		fmt.Fprintf(b, "| %s | %s | `%s` |\n", cell.Caller, cell.Callee, cmp.Or(cell.Path, "connection"))
+	}
+	b.WriteByte('\n')
+}
+
+func (d Diff) summary() string {
+	return fmt.Sprintf("%d newly allowed, %d taken away; %d stay allowed, %d stay denied, %d new and denied.",
+		len(d.Allowed), len(d.Taken), d.Still, d.Denied, d.New)
+}

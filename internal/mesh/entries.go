@@ -1,0 +1,196 @@
+package mesh
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/gatehouse/gatehouse/internal/caller"
+)
+
+// streamTimeout replaces Envoy's 15 s for every call and stream through a caller's sidecar; Consul refuses to switch it off. The
+// programs' own deadlines bound unary calls.
+const streamTimeout = 240 * time.Hour
+
+// callerScript replaces the caller header of a request by the SPIFFE id of the peer's mesh certificate, which must be its only URI.
+// Without one the header is gone, and the program refuses the request.
+const callerScript = `function envoy_on_request(handle)
+  local headers = handle:headers()
+  headers:remove("` + caller.Header + `")
+  local connection = handle:streamInfo():downstreamSslConnection()
+  if connection == nil then
+    return
+  end
+  local uris = connection:uriSanPeerCertificate()
+  if uris ~= nil and #uris == 1 then
+    headers:add("` + caller.Header + `", uris[1])
+  end
+end
+`
+
+// ConfigEntries are Consul's side of the definition, in the order in which they must be written: a service's protocol
+// (service-defaults) before the rules that need it. Only entries named after our own programs and backing services are among them.
+func (d *Definition) ConfigEntries() []api.ConfigEntry {
+	var entries []api.ConfigEntry
+	for _, p := range d.Programs {
+		entries = append(entries, programDefaults(p))
+	}
+	for _, b := range d.Backings {
+		entries = append(entries, serviceDefaults(b.Name, "tcp"))
+	}
+	for _, p := range d.Programs {
+		if d.serves(p.Name) {
+			entries = append(entries, &api.ServiceResolverConfigEntry{Kind: api.ServiceResolver, Name: p.Name, RequestTimeout: streamTimeout})
+		}
+	}
+	for _, p := range d.Programs {
+		entries = append(entries, d.programIntentions(p.Name))
+	}
+	for _, b := range d.Backings {
+		entries = append(entries, backingIntentions(b))
+	}
+	return entries
+}
+
+// programDefaults says the protocol. Nobody calls the edge through the mesh: its public listener is its own, and its sidecar is there
+// for its upstreams only, so it needs no caller header.
+func programDefaults(p Program) *api.ServiceConfigEntry {
+	if p.Edge {
+		return serviceDefaults(p.Name, "http")
+	}
+	entry := serviceDefaults(p.Name, "grpc")
+	entry.EnvoyExtensions = []api.EnvoyExtension{{
+		Name:     "builtin/lua",
+		Required: true, // no traffic rather than traffic without an identity
+		Arguments: map[string]any{
+			"ProxyType": "connect-proxy",
+			"Listener":  "inbound",
+			"Script":    callerScript,
+		},
+	}}
+	return entry
+}
+
+func serviceDefaults(name, protocol string) *api.ServiceConfigEntry {
+	return &api.ServiceConfigEntry{
+		Kind:             api.ServiceDefaults,
+		Name:             name,
+		Protocol:         protocol,
+		TransparentProxy: &api.TransparentProxyConfig{}, // the server writes this default out
+	}
+}
+
+func (d *Definition) serves(program string) bool {
+	return slices.ContainsFunc(d.Methods, func(m Method) bool { return m.Callee == program })
+}
+
+// programIntentions allow each caller its exact paths. The two denials say what an ACL default of "deny" says too, so that the rules
+// hold in a cluster with another default.
+func (d *Definition) programIntentions(callee string) *api.ServiceIntentionsConfigEntry {
+	entry := &api.ServiceIntentionsConfigEntry{Kind: api.ServiceIntentions, Name: callee}
+	for _, name := range d.callersOf(callee) {
+		source := source(name, "")
+		for _, m := range d.Methods {
+			if m.Callee == callee && slices.Contains(m.Callers, name) {
+				source.Permissions = append(source.Permissions, &api.IntentionPermission{
+					Action: api.IntentionActionAllow,
+					HTTP:   &api.IntentionHTTPPermission{PathExact: m.Path},
+				})
+			}
+		}
+		source.Permissions = append(source.Permissions, &api.IntentionPermission{
+			Action: api.IntentionActionDeny,
+			HTTP:   &api.IntentionHTTPPermission{PathPrefix: "/"},
+		})
+		entry.Sources = append(entry.Sources, source)
+	}
+	entry.Sources = append(entry.Sources, everybodyElse())
+	return entry
+}
+
+func (d *Definition) callersOf(callee string) []string {
+	var names []string
+	for _, m := range d.Methods {
+		if m.Callee == callee {
+			names = append(names, m.Callers...)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func backingIntentions(b Backing) *api.ServiceIntentionsConfigEntry {
+	entry := &api.ServiceIntentionsConfigEntry{Kind: api.ServiceIntentions, Name: b.Name}
+	for _, name := range b.Callers {
+		entry.Sources = append(entry.Sources, source(name, api.IntentionActionAllow))
+	}
+	entry.Sources = append(entry.Sources, everybodyElse())
+	return entry
+}
+
+func source(name string, action api.IntentionAction) *api.SourceIntention {
+	return &api.SourceIntention{Name: name, Action: action, Precedence: 9, Type: api.IntentionSourceConsul}
+}
+
+func everybodyElse() *api.SourceIntention {
+	return &api.SourceIntention{Name: "*", Action: api.IntentionActionDeny, Precedence: 8, Type: api.IntentionSourceConsul}
+}
+
+// EncodeEntry returns a config entry as `consul config read` prints it, without what the server counts (CreateIndex, ModifyIndex): with
+// every default written out, so that Terraform sees no difference between the file and the server.
+func EncodeEntry(entry api.ConfigEntry) ([]byte, error) {
+	text, err := json.Marshal(entry)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s %s: %w", entry.GetKind(), entry.GetName(), err)
+	}
+	var fields map[string]any
+	if err := json.Unmarshal(text, &fields); err != nil {
+		return nil, fmt.Errorf("encode %s %s: %w", entry.GetKind(), entry.GetName(), err)
+	}
+	delete(fields, "CreateIndex")
+	delete(fields, "ModifyIndex")
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(fields); err != nil {
+		return nil, fmt.Errorf("encode %s %s: %w", entry.GetKind(), entry.GetName(), err)
+	}
+	return out.Bytes(), nil
+}
+
+// EntryFile names the file of a config entry. Sorted by name, the files are in the order in which they must be written.
+func EntryFile(entry api.ConfigEntry) string {
+	order := map[string]string{api.ServiceDefaults: "10", api.ServiceResolver: "20", api.ServiceIntentions: "30"}
+	return fmt.Sprintf("%s-%s-%s.json", order[entry.GetKind()], entry.GetKind(), entry.GetName())
+}
+
+// ReadEntries reads config entries from the .json files of a folder, in the order of their names.
+func ReadEntries(folder fs.FS) ([]api.ConfigEntry, error) {
+	files, err := fs.ReadDir(folder, ".")
+	if err != nil {
+		return nil, fmt.Errorf("read config entries: %w", err)
+	}
+	var entries []api.ConfigEntry
+	for _, file := range files {
+		if !strings.HasSuffix(file.Name(), ".json") {
+			continue
+		}
+		text, err := fs.ReadFile(folder, file.Name())
+		if err != nil {
+			return nil, fmt.Errorf("read config entries: %w", err)
+		}
+		entry, err := api.DecodeConfigEntryFromJSON(text)
+		if err != nil {
+			return nil, fmt.Errorf("read config entry %s: %w", file.Name(), err)
+		}
+		entries = append(entries, entry)
+	}
+	return entries, nil
+}
