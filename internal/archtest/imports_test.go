@@ -1,0 +1,152 @@
+package archtest
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/gatehouse/gatehouse/"
+
+// adapters are the packages of a service that face outwards: wiring, its own API, its database, and the clients of other programs,
+// which are named after them.
+var adapters = regexp.MustCompile(`^services/[^/]+/internal/(app|api|postgres|auth|identity|authz|audit)(/|$)`)
+
+// rule says which packages may not depend on which others.
+type rule struct {
+	name    string
+	who     *regexp.Regexp // import paths below the module that the rule is about
+	except  *regexp.Regexp // of these; nil for none
+	refused []string       // prefixes of import paths
+	direct  bool           // only the package's own imports count, not those of what it imports
+}
+
+var rules = []rule{
+	{
+		name:   "a domain package depends on no driver, transport, framework or generated code",
+		who:    regexp.MustCompile(`^services/[^/]+/internal/`),
+		except: adapters,
+		refused: []string{"github.com/jackc/", "database/sql", "google.golang.org/grpc", "google.golang.org/protobuf", module + "proto/",
+			"go.uber.org/fx", "github.com/hashicorp/"},
+	},
+	{
+		name:    "the kernel depends on no program",
+		who:     regexp.MustCompile(`^internal/`),
+		refused: []string{module + "services/", module + "gateway/", module + "cmd/"},
+	},
+	{
+		name:    "the kernel imports generated service code only in internal/client",
+		who:     regexp.MustCompile(`^internal/`),
+		except:  regexp.MustCompile(`^internal/client(/|$)`),
+		refused: []string{module + "proto/gen/go/gatehouse/auth/", module + "proto/gen/go/gatehouse/identity/", module + "proto/gen/go/gatehouse/gateway/"},
+		direct:  true,
+	},
+	{
+		name:    "fx is imported only in cmd, internal/app and internal/fxmod",
+		who:     regexp.MustCompile(`^`),
+		except:  regexp.MustCompile(`(^|/)(cmd/[^/]+|internal/app|internal/fxmod)$`),
+		refused: []string{"go.uber.org/fx"},
+		direct:  true,
+	},
+	{
+		name:    "a program depends on no other program",
+		who:     regexp.MustCompile(`^gateway/`),
+		refused: []string{module + "services/", module + "cmd/"},
+	},
+}
+
+// pkg is what `go list` tells of a package; test files are not part of it.
+type pkg struct {
+	ImportPath    string
+	Imports, Deps []string
+}
+
+// violations are the dependencies of p that the rule refuses, one for each refused prefix.
+func (r rule) violations(p pkg) []string {
+	path := strings.TrimPrefix(p.ImportPath, module)
+	if !r.who.MatchString(path) || (r.except != nil && r.except.MatchString(path)) {
+		return nil
+	}
+	imported := p.Deps
+	if r.direct {
+		imported = p.Imports
+	}
+	var found []string
+	for _, refused := range r.refused {
+		refused = strings.TrimSuffix(refused, "/")
+		if i := slices.IndexFunc(imported, func(dep string) bool { return dep == refused || strings.HasPrefix(dep, refused+"/") }); i >= 0 {
+			found = append(found, imported[i])
+		}
+	}
+	return found
+}
+
+func TestImports(t *testing.T) {
+	packages := list(t)
+	for _, r := range rules {
+		t.Run(r.name, func(t *testing.T) {
+			for _, p := range packages {
+				if found := r.violations(p); len(found) > 0 {
+					t.Errorf("%s depends on %s", strings.TrimPrefix(p.ImportPath, module), strings.Join(found, ", "))
+				}
+			}
+		})
+	}
+}
+
+// The control: each rule refuses what it is for, and only where it is meant to.
+func TestRulesFindViolations(t *testing.T) {
+	cases := []struct {
+		rule         int
+		path, dep    string
+		wantFindings int
+	}{
+		{0, "services/identity/internal/user", "github.com/jackc/pgx/v5", 1},
+		{0, "services/identity/internal/user/usertest", "google.golang.org/grpc/codes", 1},
+		{0, "services/identity/internal/postgres", "github.com/jackc/pgx/v5", 0},
+		{0, "services/identity/internal/user", "github.com/jackcx/other", 0},
+		{1, "internal/pg", module + "services/auth/internal/login", 1},
+		{2, "internal/token", module + "proto/gen/go/gatehouse/auth/v1", 1},
+		{2, "internal/client", module + "proto/gen/go/gatehouse/auth/v1", 0},
+		{2, "internal/contract", module + "proto/gen/go/gatehouse/options/v1", 0},
+		{3, "services/auth/internal/api", "go.uber.org/fx", 1},
+		{3, "services/auth/internal/app", "go.uber.org/fx", 0},
+		{3, "internal/fxmod", "go.uber.org/fx", 0},
+		{4, "gateway/internal/rest", module + "services/auth/internal/app", 1},
+	}
+	for _, c := range cases {
+		p := pkg{ImportPath: module + c.path, Imports: []string{c.dep}, Deps: []string{c.dep}}
+		if got := rules[c.rule].violations(p); len(got) != c.wantFindings {
+			t.Errorf("%q: %s importing %s: findings %v, want %d", rules[c.rule].name, c.path, c.dep, got, c.wantFindings)
+		}
+	}
+}
+
+// list is every package of the module.
+func list(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-e", "-json=ImportPath,Imports,Deps", module+"...")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var packages []pkg
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatalf("read go list: %v", err)
+		}
+		packages = append(packages, p)
+	}
+	if len(packages) < 10 {
+		t.Fatalf("go list found %d packages: the rules would hold of nothing", len(packages))
+	}
+	return packages
+}
