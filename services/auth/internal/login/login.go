@@ -43,7 +43,7 @@ var ErrNotFound = errors.New("no such login")
 // Store keeps logins. Each method is one transaction; internal/login/logintest holds implementations to these words.
 type Store interface {
 	// Reserve stores a pending login whose next attempt by Claim is not before retry. When the address already has a login, that one is
-	// returned with reserved = false and nothing changes.
+	// returned with reserved = false and nothing changes. ErrNotFound when that one was removed at the same moment.
 	Reserve(ctx context.Context, l Login, now, retry time.Time) (existing Login, reserved bool, err error)
 	// ByEmail returns the login of a normalized address, or ErrNotFound.
 	ByEmail(ctx context.Context, email string) (Login, error)
@@ -58,7 +58,7 @@ type Store interface {
 	ReplaceHash(ctx context.Context, userID, old, hash string, now time.Time) error
 	// Remove revokes every session of the user until revokedUntil, ends them and deletes the login, all or nothing. A user without a
 	// login is no error.
-	Remove(ctx context.Context, userID string, now, revokedUntil time.Time) error
+	Remove(ctx context.Context, userID string, revokedUntil time.Time) error
 }
 
 // NewUser is what Identity is asked to create.

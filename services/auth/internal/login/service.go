@@ -27,6 +27,7 @@ type Params struct {
 	Hasher    Hasher
 	NewID     func() string // random UUIDs, version 4
 	Now       func() time.Time
+	Wake      func() // tells the feed that sessions ended here
 	Log       *slog.Logger
 }
 
@@ -82,6 +83,9 @@ func (s *Service) rehash(ctx context.Context, l Login, password string) {
 
 // Remove ends all sessions of a user and removes the login, pending or active. A user without a login is no error.
 func (s *Service) Remove(ctx context.Context, userID string) error {
-	now := s.Now()
-	return s.Store.Remove(ctx, userID, now, now.Add(s.Config.RevocationPeriod))
+	if err := s.Store.Remove(ctx, userID, s.Now().Add(s.Config.RevocationPeriod)); err != nil {
+		return err
+	}
+	s.Wake()
+	return nil
 }

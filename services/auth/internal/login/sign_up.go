@@ -50,6 +50,9 @@ func (s *Service) signUpNew(ctx context.Context, email string, in SignUp) (User,
 	now := s.Now()
 	l := Login{UserID: s.NewID(), Email: email, PasswordHash: hash, State: Pending, DisplayName: in.DisplayName}
 	existing, reserved, err := s.Store.Reserve(ctx, l, now, now.Add(s.Config.SignUpGrace))
+	if errors.Is(err, ErrNotFound) {
+		return User{}, errRemoved
+	}
 	if err != nil {
 		return User{}, err
 	}

@@ -1,25 +1,25 @@
 package signingkey
 
-import (
-	"time"
-)
+import "time"
 
 // Policy says when keys change state.
 type Policy struct {
 	Algorithm string        // of new keys: token.EdDSA or token.ES256
 	MaxAge    time.Duration // how long verifiers may cache the key set
-	Interval  time.Duration // how long a key signs; longer than MaxAge
+	Interval  time.Duration // how long a key signs; longer than Notice
 	AccessTTL time.Duration // of the longest access token
 }
 
-// reload is how often every instance looks at the stored keys, so how long it may go on signing with a key that was retired.
-const reload = 10 * time.Second
+// Reload is how often every instance should call Keeper.Refresh, so how long it may go on signing with a key that was retired.
+func (p Policy) Reload() time.Duration {
+	return max(250*time.Millisecond, min(p.MaxAge/4, 10*time.Second))
+}
 
-// Reload is how often Keeper.Refresh should be called.
-func (Policy) Reload() time.Duration { return reload }
+// Notice is how long a key is published before it signs: the slowest instance publishes it, then the slowest cache asks again.
+func (p Policy) Notice() time.Duration { return p.MaxAge + 2*p.Reload() }
 
 // retention is how long a retired key stays published: the slowest instance learns of its retirement, then its last token expires.
-func (p Policy) retention() time.Duration { return p.AccessTTL + 2*reload + time.Minute }
+func (p Policy) retention() time.Duration { return p.AccessTTL + 2*p.Reload() + time.Minute }
 
 // due reports whether plan would change anything, without making a key.
 func (p Policy) due(keys []Key, now time.Time) bool {
@@ -67,7 +67,7 @@ func (p Policy) advance(keys []Key, now time.Time) (kept []Key, missing []State)
 
 // succeeds reports whether next takes over now: every cache knows it, and the active key is due or of another algorithm than configured.
 func (p Policy) succeeds(active, next Key, now time.Time) bool {
-	known := !now.Before(next.StateTime.Add(p.MaxAge + 2*reload))
+	known := !now.Before(next.StateTime.Add(p.Notice()))
 	due := !now.Before(active.StateTime.Add(p.Interval))
 	return known && (due || active.Algorithm != p.Algorithm)
 }

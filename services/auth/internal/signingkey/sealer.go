@@ -102,4 +102,6 @@ func (s *Sealer) open(k Key) ([]byte, error) {
 }
 
 // binding is the additional data: a sealed key moved to another row does not open.
-func binding(k Key) []byte { return []byte("gatehouse.auth.signing_key\x00" + k.ID + "\x00" + k.Algorithm) }
+func binding(k Key) []byte {
+	return []byte("gatehouse.auth.signing_key\x00" + k.ID + "\x00" + k.Algorithm)
+}

@@ -1,0 +1,22 @@
+package api
+
+import (
+	"context"
+
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
+)
+
+// SignIn proves a password and starts a session.
+func (a *Auth) SignIn(ctx context.Context, req *authv1.SignInRequest) (*authv1.SignInResponse, error) {
+	l, err := a.logins.Authenticate(ctx, req.GetEmail(), req.GetPassword())
+	if err != nil {
+		return nil, err
+	}
+	t, err := a.sessions.Start(ctx, l.UserID, l.OrganizationID)
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.SignInResponse{
+		AccessToken: t.Access, RefreshToken: t.Refresh, TokenType: tokenType, ExpiresIn: int32(t.ExpiresIn.Seconds()),
+	}, nil
+}

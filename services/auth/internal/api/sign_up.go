@@ -1,0 +1,23 @@
+package api
+
+import (
+	"context"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
+	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
+	"github.com/gatehouse/gatehouse/services/auth/internal/login"
+)
+
+// SignUp creates a login and its user.
+func (a *Auth) SignUp(ctx context.Context, req *authv1.SignUpRequest) (*authv1.SignUpResponse, error) {
+	u, err := a.logins.SignUp(ctx, login.SignUp{Email: req.GetEmail(), Password: req.GetPassword(), DisplayName: req.GetDisplayName()})
+	if err != nil {
+		return nil, err
+	}
+	return &authv1.SignUpResponse{User: &identityv1.User{
+		Id: u.ID, OrganizationId: u.OrganizationID, Email: u.Email, DisplayName: u.DisplayName, Locale: u.Locale, TimeZone: u.TimeZone,
+		CreateTime: timestamppb.New(u.CreateTime), UpdateTime: timestamppb.New(u.UpdateTime), Etag: u.ETag,
+	}}, nil
+}

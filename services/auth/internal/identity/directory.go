@@ -1,0 +1,39 @@
+// Package identity is Identity as Auth calls it through the mesh: an adapter between the login package and the contract
+// gatehouse.identity.v1.
+package identity
+
+import (
+	"context"
+	"errors"
+
+	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
+	"github.com/gatehouse/gatehouse/services/auth/internal/login"
+)
+
+// Directory implements login.Directory.
+type Directory struct {
+	client  identityv1.UserDirectoryServiceClient
+	meaning func(error) error
+}
+
+// NewDirectory returns the directory behind a client. meaning turns a gRPC error into one of package apierr.
+func NewDirectory(client identityv1.UserDirectoryServiceClient, meaning func(error) error) *Directory {
+	return &Directory{client: client, meaning: meaning}
+}
+
+// CreateUser implements login.Directory.
+func (d *Directory) CreateUser(ctx context.Context, n login.NewUser) (login.User, error) {
+	resp, err := d.client.CreateUser(ctx, &identityv1.CreateUserRequest{Id: n.ID, Email: n.Email, DisplayName: n.DisplayName})
+	if err != nil {
+		return login.User{}, d.meaning(err)
+	}
+	u := resp.GetUser()
+	if u.GetId() != n.ID || u.GetOrganizationId() == "" {
+		return login.User{}, errors.New("create user: identity answered with another user, or one without an organization")
+	}
+	return login.User{
+		ID: u.GetId(), OrganizationID: u.GetOrganizationId(), Email: u.GetEmail(), DisplayName: u.GetDisplayName(),
+		Locale: u.GetLocale(), TimeZone: u.GetTimeZone(), ETag: u.GetEtag(),
+		CreateTime: u.GetCreateTime().AsTime(), UpdateTime: u.GetUpdateTime().AsTime(),
+	}, nil
+}

@@ -1,0 +1,54 @@
+// Package postgres stores logins, sessions and signing keys in Auth's schema: one file per noun, one method is one transaction.
+//
+// Only the wiring of Auth imports it; the domain packages declare the interfaces that it implements.
+package postgres
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Schema is the schema, and the role, of Auth.
+const Schema = "auth"
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Migrations returns the folder with the schema's migrations.
+func Migrations() (fs.FS, error) {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, fmt.Errorf("open embedded migrations: %w", err)
+	}
+	return files, nil
+}
+
+// database is a pool or a transaction.
+type database interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+// one returns the only row of a query, or pgx.ErrNoRows.
+func one[T any](ctx context.Context, db database, sql string, args pgx.StrictNamedArgs) (T, error) {
+	rows, err := db.Query(ctx, sql, args)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[T])
+}
+
+// all returns the rows of a query.
+func all[T any](ctx context.Context, db database, sql string, args pgx.StrictNamedArgs) ([]T, error) {
+	rows, err := db.Query(ctx, sql, args)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByName[T])
+}

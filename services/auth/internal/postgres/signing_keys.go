@@ -1,0 +1,118 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
+)
+
+// SigningKeys implements signingkey.Store.
+type SigningKeys struct{ pool *pgxpool.Pool }
+
+// NewSigningKeys returns the store of signing keys.
+func NewSigningKeys(pool *pgxpool.Pool) *SigningKeys { return &SigningKeys{pool: pool} }
+
+type signingKeyRow struct {
+	ID         string
+	Algorithm  string
+	State      string
+	PublicKey  []byte
+	SealedKey  []byte
+	CreateTime time.Time
+	StateTime  time.Time
+}
+
+// List implements signingkey.Store.
+func (s *SigningKeys) List(ctx context.Context) ([]signingkey.Key, error) {
+	keys, err := listKeys(ctx, s.pool)
+	if err != nil {
+		return nil, pg.Error(fmt.Errorf("list signing keys: %w", err))
+	}
+	return keys, nil
+}
+
+func listKeys(ctx context.Context, db database) ([]signingkey.Key, error) {
+	rows, err := all[signingKeyRow](ctx, db, `
+		select id, algorithm, state, public_key, sealed_key, create_time, state_time from signing_keys order by create_time, id`, nil)
+	keys := make([]signingkey.Key, len(rows))
+	for i, r := range rows {
+		keys[i] = signingkey.Key{
+			ID: r.ID, Algorithm: r.Algorithm, State: signingkey.State(r.State), Public: r.PublicKey, Sealed: r.SealedKey,
+			CreateTime: r.CreateTime, StateTime: r.StateTime,
+		}
+	}
+	return keys, err
+}
+
+// Change implements signingkey.Store. The table lock admits readers and shuts out other changes.
+func (s *SigningKeys) Change(ctx context.Context, plan func([]signingkey.Key) ([]signingkey.Key, error)) ([]signingkey.Key, error) {
+	var planned []signingkey.Key
+	var refused error
+	err := pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `lock table signing_keys in share row exclusive mode`); err != nil {
+			return err
+		}
+		stored, err := listKeys(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if planned, refused = plan(slices.Clone(stored)); refused != nil {
+			return refused
+		}
+		return storeKeys(ctx, tx, stored, planned)
+	})
+	if refused != nil {
+		return nil, refused
+	}
+	if err != nil {
+		return nil, fmt.Errorf("change signing keys: %w", err)
+	}
+	return planned, nil
+}
+
+// storeKeys writes the difference: removals first, then the key that stops signing, then the one that starts, as at most one may be
+// active at any moment.
+func storeKeys(ctx context.Context, tx pgx.Tx, stored, planned []signingkey.Key) error {
+	for _, k := range stored {
+		if indexOf(planned, k.ID) >= 0 {
+			continue
+		}
+		if _, err := tx.Exec(ctx, `delete from signing_keys where id = @id`, pgx.StrictNamedArgs{"id": k.ID}); err != nil {
+			return err
+		}
+	}
+	for _, state := range []signingkey.State{signingkey.Retired, signingkey.Active, signingkey.Next} {
+		for _, k := range planned {
+			if k.State != state {
+				continue
+			}
+			if err := storeKey(ctx, tx, k); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func storeKey(ctx context.Context, tx pgx.Tx, k signingkey.Key) error {
+	_, err := tx.Exec(ctx, `
+		insert into signing_keys (id, algorithm, state, public_key, sealed_key, create_time, state_time)
+		values (@id, @algorithm, @state, @public_key, @sealed_key, @create_time, @state_time)
+		on conflict (id) do update set state = excluded.state, state_time = excluded.state_time`,
+		pgx.StrictNamedArgs{
+			"id": k.ID, "algorithm": k.Algorithm, "state": string(k.State), "public_key": k.Public, "sealed_key": k.Sealed,
+			"create_time": k.CreateTime, "state_time": k.StateTime,
+		})
+	return err
+}
+
+func indexOf(keys []signingkey.Key, id string) int {
+	return slices.IndexFunc(keys, func(k signingkey.Key) bool { return k.ID == id })
+}
