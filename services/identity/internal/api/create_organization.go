@@ -1,0 +1,18 @@
+package api
+
+import (
+	"context"
+
+	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
+)
+
+// CreateOrganization creates an organization.
+func (s *OrganizationDirectoryService) CreateOrganization(
+	ctx context.Context, r *identityv1.CreateOrganizationRequest,
+) (*identityv1.CreateOrganizationResponse, error) {
+	o, err := s.organizations.Create(ctx, canonical(r.GetId()), r.GetDisplayName())
+	if err != nil {
+		return nil, err
+	}
+	return &identityv1.CreateOrganizationResponse{Organization: organizationMessage(o)}, nil
+}

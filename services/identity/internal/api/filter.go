@@ -1,0 +1,112 @@
+package api
+
+import (
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"go.einride.tech/aip/filtering"
+	expr "google.golang.org/genproto/googleapis/api/expr/v1alpha1"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
+)
+
+// maxConditions bounds the work of one filter.
+const maxConditions = 10
+
+// filters parses the filters of one list: comparisons of text and time fields, joined by AND (a subset of AIP-160). Text is compared
+// with = and !=, as a whole and with regard to case; times with all six comparisons and RFC 3339 values.
+type filters struct {
+	declarations *filtering.Declarations
+	fields       string // for people
+}
+
+// newFilters declares the fields of a list.
+func newFilters(texts, times []string) (*filters, error) {
+	options := []filtering.DeclarationOption{filtering.DeclareStandardFunctions()}
+	for _, name := range texts {
+		options = append(options, filtering.DeclareIdent(name, filtering.TypeString))
+	}
+	for _, name := range times {
+		options = append(options, filtering.DeclareIdent(name, filtering.TypeTimestamp))
+	}
+	declarations, err := filtering.NewDeclarations(options...)
+	if err != nil {
+		return nil, err
+	}
+	return &filters{declarations: declarations, fields: strings.Join(append(append([]string(nil), texts...), times...), ", ")}, nil
+}
+
+// parse returns the conditions of a filter; none for an empty one.
+func (f *filters) parse(filter string) ([]listing.Condition, error) {
+	if strings.TrimSpace(filter) == "" {
+		return nil, nil
+	}
+	parsed, err := filtering.ParseFilterString(filter, f.declarations)
+	if err != nil {
+		return nil, f.bad(err)
+	}
+	conditions, ok := appendConditions(nil, parsed.CheckedExpr.GetExpr())
+	if !ok || len(conditions) > maxConditions {
+		return nil, f.bad(nil)
+	}
+	return conditions, nil
+}
+
+func (f *filters) bad(cause error) error {
+	return apierr.New(apierr.InvalidArgument, "INVALID_ARGUMENT", "the filter cannot be read").Because(cause).WithField("filter", "filter",
+		`must be at most 10 comparisons joined by AND, such as: display_name = "Ada" AND create_time >= "2026-01-01T00:00:00Z"; `+
+			"text is compared by = and !=; fields: "+f.fields)
+}
+
+// appendConditions walks the conjunction; ok is false for anything that is not part of the subset.
+func appendConditions(conditions []listing.Condition, e *expr.Expr) ([]listing.Condition, bool) {
+	call := e.GetCallExpr()
+	args := call.GetArgs()
+	if call == nil || len(args) != 2 {
+		return nil, false
+	}
+	switch call.GetFunction() {
+	case filtering.FunctionAnd:
+		conditions, ok := appendConditions(conditions, args[0])
+		if !ok {
+			return nil, false
+		}
+		return appendConditions(conditions, args[1])
+	case filtering.FunctionEquals, filtering.FunctionNotEquals, filtering.FunctionLessThan, filtering.FunctionLessEquals,
+		filtering.FunctionGreaterThan, filtering.FunctionGreaterEquals:
+		c, ok := condition(call.GetFunction(), args[0], args[1])
+		return append(conditions, c), ok
+	default:
+		return nil, false
+	}
+}
+
+// condition reads "field op value". The checker has made sure that field and value fit each other.
+func condition(op string, left, right *expr.Expr) (listing.Condition, bool) {
+	c := listing.Condition{Field: left.GetIdentExpr().GetName(), Op: listing.Op(op)}
+	if c.Field == "" {
+		return c, false
+	}
+	isTime := isTimeField(c.Field)
+	if call := right.GetCallExpr(); isTime && call.GetFunction() == filtering.FunctionTimestamp && len(call.GetArgs()) == 1 {
+		right = call.GetArgs()[0]
+	}
+	constant, isText := right.GetConstExpr().GetConstantKind().(*expr.Constant_StringValue)
+	if !isText {
+		return c, false
+	}
+	if !isTime {
+		text := constant.StringValue
+		c.Value = text
+		// PostgreSQL refuses these characters in text; an escape such as "\x00" can make them.
+		return c, (c.Op == listing.Equal || c.Op == listing.NotEqual) && utf8.ValidString(text) && !strings.Contains(text, "\x00")
+	}
+	t, err := time.Parse(time.RFC3339Nano, constant.StringValue)
+	c.Value = t.UTC()
+	return c, err == nil
+}
+
+// isTimeField follows AIP-142: the names of time fields end in _time.
+func isTimeField(name string) bool { return strings.HasSuffix(name, "_time") }

@@ -1,0 +1,94 @@
+package api
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
+)
+
+func userFilters(t testing.TB) *filters {
+	t.Helper()
+	f, err := newFilters([]string{"email", "display_name"}, []string{"create_time"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestFilter(t *testing.T) {
+	noon := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	for filter, want := range map[string][]listing.Condition{
+		"":                           nil,
+		"  ":                         nil,
+		`email = "a@example.com"`:    {{Field: "email", Op: listing.Equal, Value: "a@example.com"}},
+		`display_name != 'O\'Brien'`: {{Field: "display_name", Op: listing.NotEqual, Value: "O'Brien"}},
+		`display_name = "100%_*"`:    {{Field: "display_name", Op: listing.Equal, Value: "100%_*"}},
+		`create_time >= "2026-01-02T13:00:00+01:00"`:      {{Field: "create_time", Op: listing.GreaterEqual, Value: noon}},
+		`create_time < timestamp("2026-01-02T12:00:00Z")`: {{Field: "create_time", Op: listing.Less, Value: noon}},
+		`(email = "a") AND create_time > "2026-01-02T12:00:00Z"`: {
+			{Field: "email", Op: listing.Equal, Value: "a"}, {Field: "create_time", Op: listing.Greater, Value: noon},
+		},
+	} {
+		t.Run(filter, func(t *testing.T) {
+			got, err := userFilters(t).parse(filter)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Fatalf("got %+v, want %+v", got, want)
+			}
+		})
+	}
+}
+
+func TestFilterIsRefused(t *testing.T) {
+	for _, filter := range []string{
+		`email`, `email = `, `= "a"`, `"a" = "a"`, `"a" = email`, `email = display_name`, `email = email`,
+		`email < "a"`, `email : "a"`, `email:*`, `create_time : "2026-01-02T12:00:00Z"`,
+		`email = "a" OR email = "b"`, `email = "a" display_name = "b"`, `NOT email = "a"`, `-email = "a"`,
+		`password_hash = "a"`, `user.email = "a"`, `id = "a"`, `state = "deleting"`,
+		`email = 1`, `create_time = 1`, `create_time > "yesterday"`, `create_time > ""`, `create_time = create_time`,
+		`email = "\x00"`, `email = "a"; drop table identity.users`, `email = "a`, `email = "a" AND`, `((((`, `timestamp("a")`,
+		strings.Repeat(`email = "a" AND `, 10) + `email = "a"`, strings.Repeat("(", 1000),
+	} {
+		t.Run(filter, func(t *testing.T) {
+			_, err := userFilters(t).parse(filter)
+			wantField(t, err, "filter", "filter")
+		})
+	}
+}
+
+func FuzzFilter(f *testing.F) {
+	parser := userFilters(f)
+	f.Add(`email = "a@example.com" AND create_time >= "2026-01-02T13:00:00Z"`)
+	f.Add(`NOT (display_name != 'x' OR email : "b")`)
+	f.Add(`create_time < timestamp("2026-01-02T12:00:00Z") -a.b`)
+	f.Fuzz(func(t *testing.T, filter string) {
+		if len(filter) > 1024 { // the contract's rule
+			return
+		}
+		conditions, err := parser.parse(filter)
+		if err != nil {
+			wantField(t, err, "filter", "filter")
+			return
+		}
+		for _, c := range conditions {
+			switch value := c.Value.(type) {
+			case string:
+				if c.Field != "email" && c.Field != "display_name" || !utf8.ValidString(value) || strings.Contains(value, "\x00") {
+					t.Fatalf("accepted %+v", c)
+				}
+			case time.Time:
+				if c.Field != "create_time" {
+					t.Fatalf("accepted %+v", c)
+				}
+			default:
+				t.Fatalf("accepted %+v", c)
+			}
+		}
+	})
+}

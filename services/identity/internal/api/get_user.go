@@ -1,0 +1,20 @@
+package api
+
+import (
+	"context"
+
+	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
+)
+
+// GetUser returns one user of the caller's organization.
+func (s *UserService) GetUser(ctx context.Context, r *identityv1.GetUserRequest) (*identityv1.GetUserResponse, error) {
+	organizationID, err := tenant(ctx)
+	if err != nil {
+		return nil, err
+	}
+	u, err := s.users.Get(ctx, organizationID, canonical(r.GetId()))
+	if err != nil {
+		return nil, err
+	}
+	return &identityv1.GetUserResponse{User: userMessage(u)}, nil
+}

@@ -1,0 +1,74 @@
+package api
+
+import (
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
+	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
+)
+
+func TestChanged(t *testing.T) {
+	mutable := []string{"display_name", "locale", "time_zone"}
+	for name, c := range map[string]struct {
+		mask *fieldmaskpb.FieldMask
+		user *identityv1.User
+		want string
+	}{
+		"named fields":        {&fieldmaskpb.FieldMask{Paths: []string{"locale", "time_zone"}}, &identityv1.User{DisplayName: "x"}, "locale,time_zone"},
+		"named to be cleared": {&fieldmaskpb.FieldMask{Paths: []string{"display_name"}}, &identityv1.User{}, "display_name"},
+		"star":                {&fieldmaskpb.FieldMask{Paths: []string{"*"}}, &identityv1.User{}, "display_name,locale,time_zone"},
+		"no mask":             {nil, &identityv1.User{DisplayName: "x", TimeZone: "UTC"}, "display_name,time_zone"},
+		"empty mask":          {&fieldmaskpb.FieldMask{}, &identityv1.User{Locale: "de"}, "locale"},
+		"no mask, read-only":  {nil, &identityv1.User{Email: "x@example.com", Etag: "x"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			named, err := changed(c.mask, c.user, mutable...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, field := range append(mutable, "email", "id", "nothing") {
+				if named(field) {
+					got = append(got, field)
+				}
+			}
+			if strings.Join(got, ",") != c.want {
+				t.Fatalf("got %v, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+// R53: what a client may not write is refused, not ignored.
+func TestChangedRefuses(t *testing.T) {
+	for path, want := range map[string]string{
+		"email":               "user.email immutable",
+		"id":                  "user.id immutable",
+		"organization_id":     "user.organization_id immutable",
+		"etag":                "user.etag immutable",
+		"create_time":         "user.create_time immutable",
+		"create_time.seconds": "user.create_time immutable",
+		"update_time":         "user.update_time immutable",
+		"display_name.x":      "user.display_name immutable",
+		"role":                "user.role unknown",
+		"displayName":         "user.displayName unknown",
+		"":                    "user. unknown",
+		"roles.*":             "user.roles.* unknown",
+	} {
+		t.Run(path, func(t *testing.T) {
+			_, err := changed(&fieldmaskpb.FieldMask{Paths: []string{"display_name", path}}, &identityv1.User{}, "display_name")
+			field, rule, _ := strings.Cut(want, " ")
+			wantField(t, err, field, rule)
+		})
+	}
+	t.Run("too many", func(t *testing.T) {
+		_, err := changed(&fieldmaskpb.FieldMask{Paths: make([]string, 65)}, &identityv1.User{}, "display_name")
+		wantField(t, err, "update_mask", "max_items")
+	})
+	t.Run("long path is not echoed", func(t *testing.T) {
+		_, err := changed(&fieldmaskpb.FieldMask{Paths: []string{strings.Repeat("é", 5000)}}, &identityv1.User{}, "display_name")
+		wantField(t, err, "user."+strings.Repeat("é", 32)+"…", "unknown")
+	})
+}

@@ -1,0 +1,120 @@
+package api
+
+import (
+	"encoding/base64"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
+)
+
+const someID = "3f2b8c1e-6a53-4c36-9a0e-0f6f6f1d2a77"
+
+func TestPageTokenRoundTrip(t *testing.T) {
+	want := listing.Cursor{CreateTime: time.Date(2026, 3, 4, 5, 6, 7, 891234000, time.UTC), ID: someID}
+	token, err := pageToken(&want, "users", "org", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := parsePageToken(token, "users", "org", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *got != want {
+		t.Fatalf("got %+v, want %+v", *got, want)
+	}
+}
+
+func TestPageTokenOfLastAndFirstPageIsEmpty(t *testing.T) {
+	if token, err := pageToken(nil, "users"); token != "" || err != nil {
+		t.Fatalf("got %q, %v", token, err)
+	}
+	if cursor, err := parsePageToken("", "users"); cursor != nil || err != nil {
+		t.Fatalf("got %v, %v", cursor, err)
+	}
+}
+
+func TestPageTokenIsRefused(t *testing.T) {
+	good, err := pageToken(&listing.Cursor{CreateTime: time.Unix(1, 0), ID: someID}, "users", "org", "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bytes, err := base64.RawURLEncoding.DecodeString(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := func(i int, b byte) string {
+		c := append([]byte(nil), bytes...)
+		c[i] = b
+		return base64.RawURLEncoding.EncodeToString(c)
+	}
+	for name, c := range map[string]struct {
+		token string
+		scope []string
+	}{
+		"other filter":           {good, []string{"users", "org", "g"}},
+		"other organization":     {good, []string{"users", "org2", "f"}},
+		"other list":             {good, []string{"organizations", "org", "f"}},
+		"shifted scope":          {good, []string{"users", "orgf", ""}},
+		"version":                {changed(0, 2), nil},
+		"binding":                {changed(5, bytes[5]+1), nil},
+		"time before 1970":       {changed(1+bindingBytes, 0xff), nil},
+		"time after 9999":        {changed(1+bindingBytes, 0x7f), nil},
+		"short":                  {good[:len(good)-4], nil},
+		"long":                   {good + "AAAA", nil},
+		"padding":                {good + "=", nil},
+		"newline inside":         {good[:8] + "\n" + good[8:], nil},
+		"not base64":             {"%%%", nil},
+		"offset instead":         {"50", nil},
+		"trailing bits not zero": {good[:len(good)-1] + "B", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			scope := c.scope
+			if scope == nil {
+				scope = []string{"users", "org", "f"}
+			}
+			if c.token == good && c.scope == nil {
+				t.Fatal("the case does not change the token")
+			}
+			_, err := parsePageToken(c.token, scope...)
+			wantField(t, err, "page_token", "page_token")
+		})
+	}
+}
+
+func FuzzPageToken(f *testing.F) {
+	good, err := pageToken(&listing.Cursor{CreateTime: time.Unix(1, 0), ID: someID}, "users")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add("")
+	f.Add(strings.Repeat("A", 54))
+	f.Add(strings.Repeat("A", 55))
+	f.Fuzz(func(t *testing.T, token string) {
+		cursor, err := parsePageToken(token, "users")
+		if err != nil {
+			wantField(t, err, "page_token", "page_token")
+			return
+		}
+		// What is accepted is exactly what would be made.
+		if again, err := pageToken(cursor, "users"); err != nil || again != token {
+			t.Fatalf("%q was accepted, but its position makes %q (%v)", token, again, err)
+		}
+	})
+}
+
+// wantField fails unless err is INVALID_ARGUMENT with exactly this violation.
+func wantField(t *testing.T, err error, path, rule string) {
+	t.Helper()
+	var e *apierr.Error
+	if !errors.As(err, &e) || e.Kind != apierr.InvalidArgument {
+		t.Fatalf("got %v, want INVALID_ARGUMENT", err)
+	}
+	if len(e.Fields) != 1 || e.Fields[0].Path != path || e.Fields[0].Rule != rule || e.Fields[0].Description == "" {
+		t.Fatalf("got violations %+v, want one of %s by %s", e.Fields, path, rule)
+	}
+}

@@ -1,0 +1,77 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/services/identity/internal/user"
+)
+
+// BeginDelete implements user.DeletionStore.
+func (s *Users) BeginDelete(ctx context.Context, organizationID, id string, due time.Time, check func(user.User) error) error {
+	return pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+		current, err := lockUser(ctx, tx, organizationID, id)
+		if err != nil {
+			return err
+		}
+		if err := check(current); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `
+			update identity.users set state = 'deleting', deletion_due = @due
+			where organization_id = @organization_id and id = @id`,
+			pgx.StrictNamedArgs{"organization_id": organizationID, "id": id, "due": due})
+		return err
+	})
+}
+
+// claimDeletion takes the lock of one due row that nobody else is claiming.
+const claimDeletion = `
+	update identity.users set deletion_due = @until
+	where id = (
+		select id from identity.users
+		where state = 'deleting' and deletion_due <= @now
+		order by deletion_due limit 1
+		for update skip locked
+	)
+	returning organization_id, id as user_id`
+
+// ClaimDeletion implements user.DeletionStore.
+func (s *Users) ClaimDeletion(ctx context.Context, now, until time.Time) (user.Deletion, bool, error) {
+	rows, err := s.pool.Query(ctx, claimDeletion, pgx.StrictNamedArgs{"now": now, "until": until})
+	if err != nil {
+		return user.Deletion{}, false, pg.Error(err)
+	}
+	d, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[user.Deletion])
+	if errors.Is(err, pgx.ErrNoRows) {
+		return user.Deletion{}, false, nil
+	}
+	return d, err == nil, pg.Error(err)
+}
+
+// FinishDelete implements user.DeletionStore. The lock on a personal organization keeps a user from joining it between the look for
+// others and its removal.
+func (s *Users) FinishDelete(ctx context.Context, d user.Deletion) error {
+	args := pgx.StrictNamedArgs{"organization_id": d.OrganizationID}
+	return pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+		lock, err := tx.Exec(ctx, `
+			select from identity.organizations where id = @organization_id and personal for update`, args)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `
+			delete from identity.users where organization_id = @organization_id and id = @id and state = 'deleting'`,
+			pgx.StrictNamedArgs{"organization_id": d.OrganizationID, "id": d.UserID})
+		if err != nil || lock.RowsAffected() == 0 {
+			return err
+		}
+		_, err = tx.Exec(ctx, `
+			delete from identity.organizations
+			where id = @organization_id and not exists (select from identity.users where organization_id = @organization_id)`, args)
+		return err
+	})
+}

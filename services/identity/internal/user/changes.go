@@ -1,0 +1,82 @@
+package user
+
+import (
+	"regexp"
+	"strings"
+	"time"
+
+	"golang.org/x/text/language"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+)
+
+// Changes are the new values of an update; a nil field stays as it is.
+type Changes struct {
+	DisplayName *string
+	Locale      *string
+	TimeZone    *string
+}
+
+// Validate checks the rules that the contract's field rules cannot say. It names every violated field.
+func (c Changes) Validate() error {
+	invalid := apierr.New(apierr.InvalidArgument, "INVALID_ARGUMENT", "a field has a value that is not allowed")
+	broken := false
+	if c.Locale != nil && !validLocale(*c.Locale) {
+		invalid, broken = invalid.WithField("user.locale", "locale", `must be a BCP 47 language tag such as "de-CH", or empty`), true
+	}
+	if c.TimeZone != nil && !validTimeZone(*c.TimeZone) {
+		invalid, broken = invalid.WithField("user.time_zone", "time_zone", `must be an IANA time zone name such as "Europe/Zurich", or empty`), true
+	}
+	if broken {
+		return invalid
+	}
+	return nil
+}
+
+// apply returns u with the changes, as a new revision if anything differs.
+func (c Changes) apply(u User, now time.Time) User {
+	next := u
+	set(&next.DisplayName, c.DisplayName)
+	set(&next.Locale, c.Locale)
+	set(&next.TimeZone, c.TimeZone)
+	if next == u {
+		return u
+	}
+	next.Revision++
+	if !now.After(u.UpdateTime) { // the clock of another instance may be ahead
+		now = u.UpdateTime.Add(time.Microsecond)
+	}
+	next.UpdateTime = now
+	return next
+}
+
+func set(field, value *string) {
+	if value != nil {
+		*field = *value
+	}
+}
+
+// validLocale accepts well-formed tags of registered subtags. The language package also reads "de_CH", which BCP 47 does not.
+func validLocale(s string) bool {
+	if s == "" {
+		return true
+	}
+	if strings.Contains(s, "_") {
+		return false
+	}
+	_, err := language.Parse(s)
+	return err == nil
+}
+
+// validTimeZone accepts the names of the time zone database. time.LoadLocation also knows "Local", which would mean this server's
+// zone, and reads files such as "posix/Europe/Zurich" or "localtime" where the operating system has them.
+func validTimeZone(s string) bool {
+	if s == "" {
+		return true
+	}
+	if s == "Local" || !regexp.MustCompile(`^[A-Z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$`).MatchString(s) {
+		return false
+	}
+	_, err := time.LoadLocation(s)
+	return err == nil
+}

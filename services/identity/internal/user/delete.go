@@ -1,0 +1,72 @@
+package user
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/services/identity/internal/etag"
+)
+
+const (
+	// removeLoginTimeout bounds the call to Auth, so that a request learns of a hanging Auth before its own deadline.
+	removeLoginTimeout = 5 * time.Second
+	// claimFor is how long whoever began or claimed a deletion has it alone. It covers the call to Auth and the removal; after a crash
+	// or a failure the reconciler takes the deletion over.
+	claimFor = 10 * time.Second
+	// maxCompletions bounds one round of the reconciler.
+	maxCompletions = 100
+)
+
+// Delete deletes a user that still has the tag; an empty tag meets any revision. The intent is durable first: from then on the user is
+// NOT_FOUND and the deletion completes, by this call, by repeating it or by the reconciler. UNAVAILABLE (AUTH_UNAVAILABLE) says that
+// the login could not be removed yet.
+func (s *Service) Delete(ctx context.Context, organizationID, id, tag string) error {
+	err := s.deletions.BeginDelete(ctx, organizationID, id, s.clock().Add(claimFor), func(u User) error {
+		if u.State == Deleting { // the tag was checked when the deletion began
+			return nil
+		}
+		return etag.Check(tag, u.ETag())
+	})
+	if err != nil {
+		return err
+	}
+	return s.complete(ctx, Deletion{OrganizationID: organizationID, UserID: id})
+}
+
+// complete carries out a deletion that was begun: sessions and login first, so that nobody is signed in as a user that is gone.
+func (s *Service) complete(ctx context.Context, d Deletion) error {
+	callCtx, cancel := context.WithTimeout(ctx, removeLoginTimeout)
+	defer cancel()
+	if err := s.logins.RemoveLogin(callCtx, d.UserID); err != nil {
+		if ctx.Err() != nil {
+			return fmt.Errorf("remove login: %w", ctx.Err())
+		}
+		return apierr.New(apierr.Unavailable, "AUTH_UNAVAILABLE",
+			"the user is gone, but the login could not be removed yet: this completes by itself").
+			WithRetryAfter(claimFor).Because(err)
+	}
+	return s.deletions.FinishDelete(ctx, d)
+}
+
+// CompleteDeletions carries out interrupted deletions, one after the other, until none is due, a bound is reached or one fails. It returns
+// how many it completed. After a failure the rest waits for the next round: most likely Auth is down, and if it was only this user's
+// deletion, the others come first then, because a claim moves a deletion to the end.
+func (s *Service) CompleteDeletions(ctx context.Context) (completed int, err error) {
+	for completed < maxCompletions {
+		now := s.clock()
+		d, found, err := s.deletions.ClaimDeletion(ctx, now, now.Add(claimFor))
+		if err != nil {
+			return completed, fmt.Errorf("claim a deletion: %w", err)
+		}
+		if !found {
+			break
+		}
+		if err := s.complete(ctx, d); err != nil {
+			return completed, fmt.Errorf("complete the deletion of user %s: %w", d.UserID, err)
+		}
+		completed++
+	}
+	return completed, nil
+}

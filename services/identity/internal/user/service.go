@@ -1,0 +1,101 @@
+package user
+
+import (
+	"context"
+	"time"
+
+	"github.com/gatehouse/gatehouse/services/identity/internal/etag"
+	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
+	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
+)
+
+// Service holds the rules of users.
+type Service struct {
+	store     Store
+	deletions DeletionStore
+	logins    Logins
+	now       func() time.Time
+	newID     func() string
+}
+
+// Params are what a Service needs.
+type Params struct {
+	Store     Store
+	Deletions DeletionStore
+	Logins    Logins
+	Now       func() time.Time
+	NewID     func() string // returns a random UUID
+}
+
+// NewService returns the rules over a store and Auth.
+func NewService(p Params) *Service {
+	return &Service{store: p.Store, deletions: p.Deletions, logins: p.Logins, now: p.Now, newID: p.NewID}
+}
+
+// New describes a user to create.
+type New struct {
+	ID             string
+	OrganizationID string // empty: a personal organization is created with the user
+	Email          string
+	DisplayName    string
+}
+
+// Create creates a user. Repeating it with the same id and email returns the user as it is.
+func (s *Service) Create(ctx context.Context, n New) (User, error) {
+	now := s.clock()
+	var personal *organization.Organization
+	if n.OrganizationID == "" {
+		o := organization.NewPersonal(s.newID(), n.DisplayName, now)
+		personal, n.OrganizationID = &o, o.ID
+	}
+	stored, err := s.store.Create(ctx, User{
+		OrganizationID: n.OrganizationID,
+		ID:             n.ID,
+		Email:          n.Email,
+		DisplayName:    n.DisplayName,
+		State:          Active,
+		Revision:       1,
+		CreateTime:     now,
+		UpdateTime:     now,
+	}, personal)
+	if err != nil {
+		return User{}, err
+	}
+	if stored.State != Active || stored.Email != n.Email {
+		return User{}, idTaken()
+	}
+	return stored, nil
+}
+
+// Get returns one user of the organization.
+func (s *Service) Get(ctx context.Context, organizationID, id string) (User, error) {
+	return s.store.Get(ctx, organizationID, id)
+}
+
+// List returns one page of the organization's users, oldest first, and the cursor of the next page if there is one.
+func (s *Service) List(ctx context.Context, organizationID string, q listing.Query) ([]User, *listing.Cursor, error) {
+	size, ahead := q.Page()
+	rows, err := s.store.List(ctx, organizationID, ahead)
+	if err != nil {
+		return nil, nil, err
+	}
+	page, next := listing.Cut(rows, size, User.Cursor)
+	return page, next, nil
+}
+
+// Update changes a user that still has the tag; an empty tag meets any revision.
+func (s *Service) Update(ctx context.Context, organizationID, id, tag string, c Changes) (User, error) {
+	if err := c.Validate(); err != nil {
+		return User{}, err
+	}
+	now := s.clock()
+	return s.store.Update(ctx, organizationID, id, func(u User) (User, error) {
+		if err := etag.Check(tag, u.ETag()); err != nil {
+			return u, err
+		}
+		return c.apply(u, now), nil
+	})
+}
+
+// clock returns the time in the precision that a store keeps.
+func (s *Service) clock() time.Time { return s.now().UTC().Truncate(time.Microsecond) }

@@ -1,0 +1,56 @@
+// Package user is the domain of people: who they are, what of them may change, and how they are deleted together with their login.
+//
+// It owns the rules; a Store keeps the rows, Logins removes logins in Auth. It imports no driver, transport or generated code.
+package user
+
+import (
+	"time"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/services/identity/internal/etag"
+	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
+)
+
+// State is where a user is in its life.
+//
+//	Create ──► Active ──BeginDelete──► Deleting ──login removed, FinishDelete──► (row gone)
+//	            │  ▲                     │  ▲
+//	            └──┘ Update              └──┘ Auth unreachable: the reconciler tries again
+//
+// A Deleting user is NOT_FOUND for everybody; there is no way back.
+type State string
+
+// The states.
+const (
+	Active   State = "active"
+	Deleting State = "deleting"
+)
+
+// User is a person of one organization.
+type User struct {
+	OrganizationID string // UUID, lower case
+	ID             string // UUID, lower case
+	Email          string // the login identifier as Auth keeps it
+	DisplayName    string
+	Locale         string // BCP 47; empty when not said
+	TimeZone       string // IANA name; empty when not said
+	State          State
+	Revision       int64
+	CreateTime     time.Time // UTC, microseconds
+	UpdateTime     time.Time // UTC, microseconds
+}
+
+// ETag returns the opaque tag of this revision.
+func (u User) ETag() string { return etag.Of(u.ID, u.CreateTime, u.Revision) }
+
+// Cursor returns the position after this user in the list of its organization.
+func (u User) Cursor() listing.Cursor { return listing.Cursor{CreateTime: u.CreateTime, ID: u.ID} }
+
+// NotFound is the answer for an unknown user, a user of another organization and a user that is being deleted.
+func NotFound() error {
+	return apierr.New(apierr.NotFound, "USER_NOT_FOUND", "no such user")
+}
+
+func idTaken() error {
+	return apierr.New(apierr.AlreadyExists, "USER_ID_TAKEN", "another user has this id: choose a new random id")
+}
