@@ -1,0 +1,90 @@
+package grpcserver
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/google/uuid"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/logging"
+)
+
+// RequestIDHeader is the metadata key under which a request keeps its id from program to program.
+const RequestIDHeader = "x-request-id"
+
+// requestID takes over the id that the calling program gave the request, or makes one, and tells the caller.
+func requestID(Params) middleware {
+	return middleware{around: func(ctx context.Context, _ *call, next func(context.Context) error) error {
+		id := ""
+		if values := metadata.ValueFromIncomingContext(ctx, RequestIDHeader); len(values) == 1 && validRequestID(values[0]) {
+			id = values[0]
+		} else {
+			id = uuid.NewString()
+		}
+		// Fails only when the header has been sent, and nothing has been sent yet.
+		_ = grpc.SetHeader(ctx, metadata.Pairs(RequestIDHeader, id))
+		return next(logging.WithRequestID(ctx, id))
+	}}
+}
+
+// validRequestID admits what cannot forge anything wherever it is written.
+func validRequestID(id string) bool {
+	if id == "" || len(id) > 64 {
+		return false
+	}
+	for i := range len(id) {
+		c := id[i]
+		if (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+// accessLog writes one line for each call: what, by whom, how it ended, how long it took. Request id and trace id come from the context.
+// A failure that is ours to mend is logged here, once, with its cause.
+func accessLog(p Params) middleware {
+	return middleware{around: func(ctx context.Context, c *call, next func(context.Context) error) error {
+		began := p.Now()
+		err := next(ctx)
+		code := status.Code(err)
+		attrs := []slog.Attr{
+			slog.String("method", c.method),
+			slog.String("code", code.String()),
+			slog.Float64("duration_ms", float64(p.Now().Sub(began).Microseconds())/1000),
+		}
+		if c.service != "" {
+			attrs = append(attrs, slog.String("caller", c.service))
+		}
+		if c.subject != "" {
+			attrs = append(attrs, slog.String("subject", c.subject))
+		}
+		if c.failure != nil {
+			attrs = append(attrs, slog.String("reason", c.failure.Reason))
+			if cause := errors.Unwrap(c.failure); cause != nil {
+				attrs = append(attrs, slog.String("cause", cause.Error()))
+			}
+		}
+		p.Log.LogAttrs(ctx, level(c, code), "grpc request", attrs...)
+		return err
+	}}
+}
+
+func level(c *call, code codes.Code) slog.Level {
+	switch {
+	case c.infra:
+		return slog.LevelDebug
+	case c.failure != nil && c.failure.Kind == apierr.Internal, code == codes.Unknown, code == codes.Internal:
+		return slog.LevelError
+	case code == codes.Unavailable, code == codes.DeadlineExceeded:
+		return slog.LevelWarn
+	default:
+		return slog.LevelInfo
+	}
+}

@@ -1,0 +1,138 @@
+package grpcserver
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/contract"
+)
+
+// call is what the interceptors of one call know of it; each fills its part and the access log reads it.
+type call struct {
+	method  string
+	policy  *contract.Method // nil for infrastructure and for methods without a contract
+	infra   bool             // health and reflection: no caller, no policy
+	service string           // calling program
+	subject string           // user id of the token
+	failure *apierr.Error    // what the client was told, with its cause
+	refused error            // a message of the stream that was refused
+}
+
+type callKey struct{}
+
+func callOf(ctx context.Context) *call {
+	c, _ := ctx.Value(callKey{}).(*call)
+	return c
+}
+
+// middleware is one concern of the chain, written once for unary calls and streams.
+type middleware struct {
+	// around runs the rest of the chain by next, at most once.
+	around func(ctx context.Context, c *call, next func(context.Context) error) error
+	// message sees each request message before the handler does; nil when the concern needs none.
+	message func(ctx context.Context, c *call, m proto.Message) error
+}
+
+// link is a place in the chain: a middleware or a pair of ready-made interceptors.
+type link struct {
+	unary  grpc.UnaryServerInterceptor
+	stream grpc.StreamServerInterceptor
+}
+
+type chain []link
+
+func (c chain) unary() []grpc.UnaryServerInterceptor {
+	all := make([]grpc.UnaryServerInterceptor, len(c))
+	for i, l := range c {
+		all[i] = l.unary
+	}
+	return all
+}
+
+func (c chain) stream() []grpc.StreamServerInterceptor {
+	all := make([]grpc.StreamServerInterceptor, len(c))
+	for i, l := range c {
+		all[i] = l.stream
+	}
+	return all
+}
+
+// both makes a link of a middleware.
+func both(m middleware) link { return link{unary: m.unary, stream: m.stream} }
+
+func (m middleware) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
+	c := callOf(ctx)
+	err = m.around(ctx, c, func(ctx context.Context) error {
+		if message, ok := req.(proto.Message); ok && m.message != nil {
+			if err := m.message(ctx, c, message); err != nil {
+				return err
+			}
+		}
+		resp, err = handler(ctx, req)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+func (m middleware) stream(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	c := callOf(ss.Context())
+	err := m.around(ss.Context(), c, func(ctx context.Context) error {
+		return handler(srv, &stream{ServerStream: ss, ctx: ctx, call: c, check: m.message})
+	})
+	if err == nil && c != nil {
+		return c.refused // the handler took the refusal of a message for the end of the stream
+	}
+	return err
+}
+
+// stream carries the context of a middleware and shows it each request message.
+type stream struct {
+	grpc.ServerStream
+	ctx   context.Context //nolint:containedctx // a ServerStream is how gRPC hands over the context
+	call  *call
+	check func(ctx context.Context, c *call, m proto.Message) error
+}
+
+// Context returns the context that the middleware made.
+func (s *stream) Context() context.Context { return s.ctx }
+
+// RecvMsg receives the next request message and refuses what the middleware refuses.
+func (s *stream) RecvMsg(m any) error {
+	if err := s.ServerStream.RecvMsg(m); err != nil {
+		return err
+	}
+	message, ok := m.(proto.Message)
+	if !ok || s.check == nil {
+		return nil
+	}
+	if err := s.check(s.ctx, s.call, message); err != nil {
+		s.call.refused = err
+		return err
+	}
+	return nil
+}
+
+// begin opens the call record; it is the first link, so every other finds one.
+func begin(p Params) link {
+	open := func(ctx context.Context, method string) context.Context {
+		c := &call{method: method, infra: infrastructure(method)}
+		if policy, ok := p.Contract.Method(method); ok {
+			c.policy = policy
+		}
+		return context.WithValue(ctx, callKey{}, c)
+	}
+	return link{
+		unary: func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+			return handler(open(ctx, info.FullMethod), req)
+		},
+		stream: func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+			return handler(srv, &stream{ServerStream: ss, ctx: open(ss.Context(), info.FullMethod)})
+		},
+	}
+}

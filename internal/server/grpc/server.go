@@ -1,0 +1,183 @@
+// Package grpcserver is the gRPC server of a service: limits, the ordered interceptors, health, and the one mapper between errors and
+// gRPC statuses.
+//
+// The interceptors enforce the contract (internal/contract): a method whose contract does not say enough is not served. Wiring and the
+// test kit import it; the gateway imports it for FromStatus.
+package grpcserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/stats"
+
+	"github.com/gatehouse/gatehouse/internal/contract"
+	"github.com/gatehouse/gatehouse/internal/token"
+)
+
+// Limits of every gRPC server (R54).
+const (
+	MaxMessage    = 4 << 20  // bytes of one message, in and out
+	MaxHeaderList = 32 << 10 // bytes of a header block
+	maxStreams    = 4096     // concurrent calls of one connection; the sidecar opens another one beyond
+)
+
+// Config is the option group of the gRPC server.
+type Config struct {
+	Reflection bool `name:"grpc-reflection" env:"GATEHOUSE_GRPC_REFLECTION" help:"Serve gRPC reflection, for development: it tells every local process what the program offers."`
+}
+
+// Validate reports contradictions.
+func (c Config) Validate() error { return nil }
+
+// Verifier decides about a bearer token; *token.Verifier is one.
+type Verifier interface {
+	Verify(ctx context.Context, compact string) (token.Claims, error)
+}
+
+// Registration is one gRPC service that the server offers.
+type Registration struct {
+	Desc *grpc.ServiceDesc
+	Impl any
+}
+
+// Params are what a server is made of. All but Registry, Tracer and Propagator are required.
+type Params struct {
+	Config        Config
+	Program       string // mesh name of this program: it serves its own contract and no other
+	Contract      *contract.Contract
+	Verifier      Verifier
+	Health        healthpb.HealthServer
+	Registrations []Registration
+	Log           *slog.Logger
+	Now           func() time.Time
+	Registry      prometheus.Registerer
+	Tracer        trace.TracerProvider
+	Propagator    propagation.TextMapPropagator
+}
+
+// Server is a gRPC server that can drain.
+type Server struct {
+	grpc  *grpc.Server
+	drain context.CancelFunc
+}
+
+// New makes the server. A registration without a contract, or with another program's, is an error: it would answer nobody or
+// everybody.
+func New(p Params) (*Server, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	draining, drain := context.WithCancel(context.Background())
+	chain, err := middlewares(p, draining)
+	if err != nil {
+		drain()
+		return nil, err
+	}
+	s := grpc.NewServer(append(limits(), grpc.StatsHandler(traces(p)),
+		grpc.ChainUnaryInterceptor(chain.unary()...), grpc.ChainStreamInterceptor(chain.stream()...))...)
+	for _, r := range p.Registrations {
+		s.RegisterService(r.Desc, r.Impl)
+	}
+	healthpb.RegisterHealthServer(s, p.Health)
+	if p.Config.Reflection {
+		reflection.Register(s)
+	}
+	return &Server{grpc: s, drain: drain}, nil
+}
+
+// Serve answers calls on the listener until Shutdown or Stop, then returns nil.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.grpc.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+		return fmt.Errorf("serve gRPC: %w", err)
+	}
+	return nil
+}
+
+// Shutdown takes no new calls, ends long-lived streams with UNAVAILABLE so that their clients resume elsewhere, and waits for the
+// others until ctx ends; what is left then is cut.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.drain()
+	done := make(chan struct{})
+	go func() {
+		s.grpc.GracefulStop()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		s.grpc.Stop()
+		<-done
+		return fmt.Errorf("calls were still running at the end of the drain: %w", ctx.Err())
+	}
+}
+
+// Stop cuts everything.
+func (s *Server) Stop() {
+	s.drain()
+	s.grpc.Stop()
+}
+
+func (p Params) check() error {
+	for _, r := range p.Registrations {
+		for _, name := range methodsOf(r.Desc) {
+			m, ok := p.Contract.Method(name)
+			switch {
+			case !ok || len(m.Access) == 0:
+				return fmt.Errorf("%s has no access rule: state (gatehouse.options.v1.method) in its proto", name)
+			case m.Program != p.Program:
+				return fmt.Errorf("%s belongs to the contract of %q and %q cannot serve it", name, m.Program, p.Program)
+			}
+		}
+	}
+	return nil
+}
+
+// methodsOf returns the full names of a service's methods.
+func methodsOf(d *grpc.ServiceDesc) []string {
+	var names []string
+	for _, m := range d.Methods {
+		names = append(names, "/"+d.ServiceName+"/"+m.MethodName)
+	}
+	for _, s := range d.Streams {
+		names = append(names, "/"+d.ServiceName+"/"+s.StreamName)
+	}
+	return names
+}
+
+func limits() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.MaxRecvMsgSize(MaxMessage),
+		grpc.MaxSendMsgSize(MaxMessage),
+		grpc.MaxHeaderListSize(MaxHeaderList),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.ConnectionTimeout(10 * time.Second), // a peer that does not finish its HTTP/2 preface
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+	}
+}
+
+// traces opens a span for each call but health checks, which come every two seconds.
+func traces(p Params) stats.Handler {
+	options := []otelgrpc.Option{otelgrpc.WithFilter(func(i *stats.RPCTagInfo) bool { return !infrastructure(i.FullMethodName) })}
+	if p.Tracer != nil {
+		options = append(options, otelgrpc.WithTracerProvider(p.Tracer))
+	}
+	if p.Propagator != nil {
+		options = append(options, otelgrpc.WithPropagators(p.Propagator))
+	}
+	return otelgrpc.NewServerHandler(options...)
+}
