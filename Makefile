@@ -5,14 +5,13 @@ SHELL       := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS   += --no-print-directory
 
-PYTHON  ?= python3
 BIN     := .bin
+BENCH   ?= .
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 # Fixed once: changing one of these flags compiles everything anew. Static, so that the programs run on any Linux of this architecture.
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 PROGRAMS  = $(wildcard ./services/*/cmd/* ./gateway/cmd/* ./cmd/gatehouse)
-OURS      = $(shell git ls-files '*.go' ':!proto/gen')
 
 .PHONY: help
 help: ## this list
@@ -33,16 +32,16 @@ build: need-go ## build the services, the gateway and the gatehouse command into
 	@$(GO_BUILD) -o $(BIN)/ $(PROGRAMS)
 
 .PHONY: test
-test: tools-run build ## unit, database and mesh tests, all with the race detector (PKG=./internal/..., TEST_FLAGS=-v)
+test: tools-run need-go ## unit, database and mesh tests, all with the race detector (PKG=./internal/..., TEST_FLAGS=-v)
 	@tools/test $(TEST_FLAGS) $(PKG)
 
 .PHONY: bench
-bench: tools-run build ## what a request, a sign-in and a start cost, each beside its bound
-	@tools/bench
+bench: tools-run ## what a request, a sign-in and a start cost, each beside its bound (BENCH=SignIn)
+	@go test -run '^$$' -bench '$(BENCH)' -benchtime 5x -timeout 30m ./test/bench/
 
 .PHONY: generate
 generate: tools-buf need-go ## write all generated code anew: proto/gen, consul
-	@$(BIN)/buf generate
+	@tools/generate
 
 .PHONY: lint
 lint: tools ## golangci-lint, buf lint, breaking changes (BASE=<git ref>), generated code up to date
@@ -74,7 +73,7 @@ tools-lint: need-python
 	@tools/get golangci-lint
 
 need-python:
-	@command -v $(PYTHON) >/dev/null || { echo 'make: $(PYTHON) was not found: install Python 3.9 or newer and put it on PATH' >&2; exit 1; }
+	@command -v python3 >/dev/null || { echo 'make: python3 was not found: install Python 3.9 or newer and put it on PATH' >&2; exit 1; }
 
 need-go:
 	@command -v go >/dev/null || { echo "make: go was not found: install Go $$(awk '$$1 == "go" {print $$2}' go.mod) or newer and put it on PATH" >&2; exit 1; }
