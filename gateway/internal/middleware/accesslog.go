@@ -1,0 +1,43 @@
+package middleware
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+)
+
+// longest is how much of a client's own text a log line repeats.
+const longest = 200
+
+// accessLog writes one line a request, refused ones too. The query is left out: clients put secrets there.
+func accessLog(log *slog.Logger, now func() time.Time) step {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			v, began, agent := visitOf(r.Context()), now(), r.UserAgent()
+			panicked := true
+			defer func() {
+				status := v.status
+				if panicked && status == 0 {
+					status = http.StatusInternalServerError // recoverPanic answers it
+				}
+				ctx := trace.ContextWithSpanContext(r.Context(), v.span)
+				log.LogAttrs(ctx, slog.LevelInfo, "request",
+					slog.String("method", cut(r.Method)), slog.String("path", cut(r.URL.Path)), slog.String("route", v.pattern()),
+					slog.Int("status", status), slog.Int64("bytes", v.bytes),
+					slog.Float64("duration_ms", float64(now().Sub(began).Microseconds())/1000),
+					slog.String("client", v.client.String()), slog.String("user_agent", cut(agent)), slog.String("subject", v.subject))
+			}()
+			next.ServeHTTP(w, r)
+			panicked = false
+		})
+	}
+}
+
+func cut(text string) string {
+	if len(text) > longest {
+		return text[:longest]
+	}
+	return text
+}

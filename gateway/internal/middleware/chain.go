@@ -1,0 +1,79 @@
+// Package middleware is what happens to a request between the socket and its route: one ordered list (Chain), one file a step.
+//
+// A step refuses with a problem document or hands on; none knows a service. What later steps and the log need is kept in one visit
+// per request. Wiring (gateway/internal/app) imports it.
+package middleware
+
+import (
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/gatehouse/gatehouse/gateway/internal/rest"
+)
+
+// Params are the parts that the chain is made of. All are required unless they say otherwise.
+type Params struct {
+	Log            *slog.Logger
+	Registry       prometheus.Registerer
+	TracerProvider trace.TracerProvider
+	Propagator     propagation.TextMapPropagator
+	Now            func() time.Time
+	NewID          func() string // a fresh request id
+
+	Routes   *rest.Table
+	Verifier Verifier
+	Handler  http.Handler // the end of the chain: the route itself
+
+	Origins        []string       // web origins that browsers may call from, such as "https://app.example.com"; none: no CORS
+	TrustedProxies []netip.Prefix // peers whose X-Forwarded-For is believed; none: nobody's
+	BodyLimit      int64          // bytes
+	PerAddress     Rate           // every request, by client address
+	PerCredential  Rate           // requests that take credentials without a token, by client address
+	PerSubject     Rate           // authenticated requests, by token subject
+}
+
+// step is one middleware.
+type step func(next http.Handler) http.Handler
+
+// Chain returns the handler of the public listener. The order is the security argument, so it is written once, here.
+func Chain(p Params) (http.Handler, error) {
+	cors, err := allowOrigins(p.Origins)
+	if err != nil {
+		return nil, err
+	}
+	observe, err := observe(p.Registry, p.Now)
+	if err != nil {
+		return nil, err
+	}
+	limits := newLimits(p.Now)
+	steps := []step{
+		requestID(p.NewID),                     // first: every answer, log line and span of the request can then name it
+		recoverPanic(p.Log),                    // outside of everything that can panic, so that a defect is a 500 and not a lost connection
+		clientAddress(p.TrustedProxies),        // before the log and the limits, which need it, and before forwarding headers are refused
+		accessLog(p.Log, p.Now),                // outside of every refusal, so that refused requests are logged too
+		observe,                                // beside the log, for the same reason
+		traced(p.TracerProvider, p.Propagator), // inside the log, which reads the trace id afterwards; outside of all work
+		securityHeaders(),                      // before anything may answer: refusals carry them too
+		cors,                                   // before refusals, so that a page may read them, and before routing: a preflight has no route
+		plainPath(),                            // before routing: no two readings of one path
+		closedHeaders(p.TrustedProxies),        // before routing: nothing behind sees a header that it did not ask for
+		limits.byAddress(p.PerAddress),         // before any costly work, the token check included
+		route(p.Routes),                        // the contract of the request is known from here on
+		limits.byCredential(p.PerCredential),   // needs the route: guessing passwords has a smaller budget than reading
+		bodyLimit(p.BodyLimit),                 // before the body is read, whoever sends it
+		authenticate(p.Verifier),               // needs the route: it says whether a token is needed
+		limits.bySubject(p.PerSubject),         // needs the verified subject; a forged one has been refused
+		deadline(),                             // last: the time bounds the call, not the queue before it
+	}
+	handler := p.Handler
+	for i := len(steps) - 1; i >= 0; i-- {
+		handler = steps[i](handler)
+	}
+	return handler, nil
+}

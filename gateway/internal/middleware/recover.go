@@ -1,0 +1,35 @@
+package middleware
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+
+	"github.com/gatehouse/gatehouse/gateway/internal/rest"
+	"github.com/gatehouse/gatehouse/internal/apierr"
+)
+
+// recoverPanic turns a panic into a 500 without a word about it (R62). An answer that has begun is cut off instead.
+func recoverPanic(log *slog.Logger) step {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			defer func() {
+				p := recover()
+				if p == nil {
+					return
+				}
+				if p == http.ErrAbortHandler {
+					panic(p) // net/http's own way of cutting a connection
+				}
+				log.ErrorContext(r.Context(), "panic", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+				if visitOf(r.Context()).status != 0 {
+					panic(http.ErrAbortHandler)
+				}
+				w.Header().Set("Connection", "close")
+				rest.Fail(w, r, apierr.New(apierr.Internal, "INTERNAL", "an internal error occurred"))
+			}()
+			next.ServeHTTP(w, r)
+		})
+	}
+}

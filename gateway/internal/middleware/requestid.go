@@ -1,0 +1,43 @@
+package middleware
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/gatehouse/gatehouse/internal/logging"
+)
+
+// requestIDHeader carries the id in both directions.
+const requestIDHeader = "X-Request-Id"
+
+// requestID begins the visit and names the request: by the client's X-Request-Id when it is well-formed, else by a fresh id. The
+// answer repeats it.
+func requestID(newID func() string) step {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			id := ""
+			if sent := r.Header[requestIDHeader]; len(sent) == 1 && wellFormedID(sent[0]) {
+				id = sent[0]
+			} else {
+				id = newID()
+			}
+			w.Header().Set(requestIDHeader, id)
+			v := &visit{ResponseWriter: w}
+			ctx := context.WithValue(logging.WithRequestID(r.Context(), id), visitKey{}, v)
+			next.ServeHTTP(v, r.WithContext(ctx))
+		})
+	}
+}
+
+// wellFormedID admits what cannot harm a log, a header or a URN: 8 to 64 letters, digits, '-' and '.'.
+func wellFormedID(id string) bool {
+	if len(id) < 8 || len(id) > 64 {
+		return false
+	}
+	for _, c := range []byte(id) {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '.' {
+			return false
+		}
+	}
+	return true
+}

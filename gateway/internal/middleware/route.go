@@ -1,0 +1,31 @@
+package middleware
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/gatehouse/gatehouse/gateway/internal/rest"
+	"github.com/gatehouse/gatehouse/internal/apierr"
+)
+
+// route finds the route of the request, or answers 404, or 405 with the verbs that the path has.
+func route(table *rest.Table) step {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			found, allow, err := table.Find(r)
+			switch {
+			case errors.Is(err, rest.ErrNoVerb):
+				w.Header().Set("Allow", strings.Join(allow, ", "))
+				rest.Fail(w, r, &rest.Refusal{Status: http.StatusMethodNotAllowed, Err: apierr.New(apierr.InvalidArgument,
+					"METHOD_NOT_ALLOWED", "this path does not have that method: see the Allow header")})
+				return
+			case err != nil:
+				rest.Fail(w, r, apierr.New(apierr.NotFound, "NO_SUCH_PATH", "there is nothing at this path"))
+				return
+			}
+			visitOf(r.Context()).route = found
+			next.ServeHTTP(w, r.WithContext(rest.WithRoute(r.Context(), found)))
+		})
+	}
+}

@@ -1,0 +1,102 @@
+package rest
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+)
+
+// readBody reads and checks the body of a request and returns it for the mapping; nil when the route takes none. The chain has
+// bounded its size.
+func (s *shape) readBody(r *http.Request) ([]byte, error) {
+	body, err := readAll(r)
+	if err != nil {
+		return nil, err
+	}
+	bodiless := r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodDelete
+	switch {
+	case len(body) == 0 && s.body == nil:
+		return nil, nil
+	case bodiless:
+		return nil, badRequest("BODY_NOT_ALLOWED", "this method takes no body").WithField("", "body.empty", "must be empty")
+	}
+	if err := jsonContent(r.Header); err != nil {
+		return nil, err
+	}
+	switch {
+	case len(body) == 0:
+		return nil, badRequest("BODY_REQUIRED", "this method needs a JSON body").WithField("", "body.required", "must be a JSON object")
+	case s.body == nil: // a POST without fields: {} says the same as nothing
+		if !bytes.Equal(bytes.Join(bytes.Fields(body), nil), []byte("{}")) {
+			return nil, badRequest("BODY_NOT_ALLOWED", "this method takes no body").WithField("", "body.empty", "must be empty or {}")
+		}
+		return nil, nil
+	}
+	if err := checkBody(body, s.body); err != nil {
+		return nil, err
+	}
+	return body, nil
+}
+
+// jsonContent refuses a body that does not say that it is JSON: a form or text/plain is what a foreign web page can send without
+// asking (R25).
+func jsonContent(h http.Header) error {
+	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return unsupported("Content-Encoding", "must be absent: compressed bodies are not read")
+	}
+	values := h.Values("Content-Type")
+	if len(values) != 1 {
+		return unsupported("Content-Type", "must be sent once, as application/json")
+	}
+	kind, params, err := mime.ParseMediaType(values[0])
+	charset, hasCharset := params["charset"]
+	if err != nil || kind != "application/json" || (hasCharset && !strings.EqualFold(charset, "utf-8")) {
+		return unsupported("Content-Type", "must be application/json in UTF-8")
+	}
+	return nil
+}
+
+func unsupported(header, description string) error {
+	return &Refusal{Status: http.StatusUnsupportedMediaType, Err: badRequest("UNSUPPORTED_MEDIA_TYPE", "the body is not JSON").
+		WithField(header, "media_type", description)}
+}
+
+// readAll reads the body into memory. What cannot be read is the client's doing: too much, too slow, or broken framing.
+func readAll(r *http.Request) ([]byte, error) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil, nil
+	}
+	var body bytes.Buffer
+	if r.ContentLength > 0 {
+		body.Grow(int(min(r.ContentLength, 64<<10)) + bytes.MinRead)
+	}
+	_, err := io.Copy(&body, r.Body)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case err == nil:
+		return body.Bytes(), nil
+	case errors.As(err, &tooLarge):
+		return nil, TooLarge(tooLarge.Limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, &Refusal{Status: http.StatusRequestTimeout, Close: true,
+			Err: badRequest("BODY_TIMEOUT", "the body took too long to arrive").Because(err)}
+	default:
+		return nil, &Refusal{Status: http.StatusBadRequest, Close: true,
+			Err: badRequest("MALFORMED_BODY", "the body ended early or is framed wrongly").
+				WithField("", "body.framing", "must be complete (RFC 9112, section 6)").Because(err)}
+	}
+}
+
+// errNil keeps a nil *apierr.Error from becoming a non-nil error.
+func errNil(err *apierr.Error) error {
+	if err == nil {
+		return nil
+	}
+	return err
+}

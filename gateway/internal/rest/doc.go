@@ -1,0 +1,8 @@
+// Package rest turns a public HTTP request into the gRPC call that its contract names, and the answer back.
+//
+// The mapping itself is grpc-gateway's generated code. What this package adds is strictness: a request that carries anything the
+// contract does not know (a field, a parameter, a precondition, a second value) is refused with a problem document that names it,
+// before any service is called. Routes, success statuses and request fields all come from internal/contract.
+//
+// The middleware chain (gateway/internal/middleware) finds the Route and has verified the token before Handler runs.
+package rest

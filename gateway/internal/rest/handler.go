@@ -1,0 +1,148 @@
+package rest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/contract"
+	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+)
+
+// Register adds the generated handlers of the services behind one upstream to the mux.
+type Register func(ctx context.Context, mux *runtime.ServeMux) error
+
+// Handler serves the route that the chain has found.
+type Handler struct {
+	mux      *runtime.ServeMux
+	contract *contract.Contract
+}
+
+// NewHandler makes the handler of all registered services.
+func NewHandler(c *contract.Contract, registers ...Register) (*Handler, error) {
+	h := &Handler{contract: c}
+	h.mux = runtime.NewServeMux(
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, &runtime.JSONPb{
+			MarshalOptions:   protojson.MarshalOptions{UseProtoNames: true, EmitUnpopulated: true},
+			UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: false},
+		}),
+		// No header becomes metadata, in either direction, but the bearer token, which the mux always hands over; the request id and
+		// the trace travel with the client connection (internal/client).
+		runtime.WithIncomingHeaderMatcher(none),
+		runtime.WithOutgoingHeaderMatcher(none),
+		runtime.WithOutgoingTrailerMatcher(none),
+		runtime.WithDisablePathLengthFallback(),
+		runtime.WithDisableHTTPMethodOverride(),
+		runtime.WithForwardResponseOption(h.head),
+		runtime.WithErrorHandler(fail),
+		runtime.WithRoutingErrorHandler(failRouting),
+	)
+	for _, register := range registers {
+		if err := register(context.Background(), h.mux); err != nil {
+			return nil, fmt.Errorf("register routes: %w", err)
+		}
+	}
+	return h, nil
+}
+
+func none(string) (string, bool) { return "", false }
+
+// ServeHTTP checks the request against the route's contract and forwards it.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	route := RouteFrom(r.Context())
+	switch {
+	case route == nil:
+		Fail(w, r, apierr.New(apierr.Internal, "INTERNAL", "an internal error occurred"))
+	case route.Method == nil:
+		if err := errNil(route.shape.checkQuery(r.URL.RawQuery)); err != nil {
+			Fail(w, r, err)
+			return
+		}
+		route.own.ServeHTTP(w, r)
+	default:
+		mapped, err := route.mapped(r)
+		if err != nil {
+			Fail(w, r, err)
+			return
+		}
+		h.mux.ServeHTTP(w, mapped)
+	}
+}
+
+// mapped returns the request as the generated handlers shall see it.
+func (route *Route) mapped(r *http.Request) (*http.Request, error) {
+	mapped := r.WithContext(r.Context())
+	if err := errNil(route.shape.checkQuery(r.URL.RawQuery)); err != nil {
+		return nil, err
+	}
+	if err := errNil(route.shape.applyPrecondition(mapped)); err != nil {
+		return nil, err
+	}
+	body, err := route.shape.readBody(r)
+	if err != nil {
+		return nil, err
+	}
+	mapped.Body = http.NoBody
+	if body != nil {
+		mapped.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	mapped.Method = route.Verb              // HEAD is served as GET
+	mapped.Host, mapped.RemoteAddr = "", "" // grpc-gateway would send them on as X-Forwarded metadata
+	return mapped, nil
+}
+
+// head writes the status and the ETag of a successful answer.
+func (h *Handler) head(ctx context.Context, w http.ResponseWriter, m proto.Message) error {
+	setETag(w.Header(), m)
+	name, _ := runtime.RPCMethod(ctx)
+	method, ok := h.contract.Method(name)
+	if !ok {
+		return apierr.New(apierr.Internal, "INTERNAL", "an internal error occurred")
+	}
+	if method.HTTPStatus == http.StatusNoContent {
+		w.Header().Del("Content-Type")
+	}
+	if method.HTTPStatus != http.StatusOK {
+		w.WriteHeader(method.HTTPStatus)
+	}
+	return nil
+}
+
+// fail answers with what a service, its sidecar or the connection answered.
+func fail(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
+	st := status.Convert(err)
+	e := grpcserver.FromStatus(st)
+	if st.Code() == codes.InvalidArgument && e.Kind == apierr.Internal { // the mapping's own refusal: the checks before it let it pass
+		e = badRequest("MALFORMED_REQUEST", "the request cannot be understood").Because(err)
+	}
+	if route := RouteFrom(r.Context()); route != nil && route.shape.prefix != "" {
+		e = inBody(e, route.shape.prefix)
+	}
+	Fail(w, r, e)
+}
+
+// inBody names fields as the client wrote them: "user.display_name" of the request is "display_name" of the body.
+func inBody(e *apierr.Error, prefix string) *apierr.Error {
+	renamed := *e
+	renamed.Fields = nil
+	for _, field := range e.Fields {
+		field.Path = strings.TrimPrefix(field.Path, prefix)
+		renamed.Fields = append(renamed.Fields, field)
+	}
+	return &renamed
+}
+
+// failRouting is never reached behind the chain, which routes first; it stays closed if it is.
+func failRouting(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, _ int) {
+	Fail(w, r, grpcserver.FromStatus(status.New(codes.NotFound, "")))
+}

@@ -1,0 +1,42 @@
+package rest
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	httpserver "github.com/gatehouse/gatehouse/internal/server/http"
+)
+
+// Refusal is an error of HTTP itself: its status is none that a service could answer with.
+type Refusal struct {
+	Status int
+	Close  bool // the connection cannot be used further
+	Err    *apierr.Error
+}
+
+// Error is for logs.
+func (r *Refusal) Error() string { return r.Err.Error() }
+
+// Unwrap returns the error with its reason and fields.
+func (r *Refusal) Unwrap() error { return r.Err }
+
+// TooLarge refuses a body over the limit (413).
+func TooLarge(limit int64) *Refusal {
+	return &Refusal{Status: http.StatusRequestEntityTooLarge, Close: true, Err: apierr.New(apierr.InvalidArgument, "BODY_TOO_LARGE",
+		"the body is too large").WithField("", "body.max_bytes", fmt.Sprintf("must be at most %d bytes", limit))}
+}
+
+// Fail answers with the problem document of an error of any kind (RFC 9457).
+func Fail(w http.ResponseWriter, r *http.Request, err error) {
+	var refusal *Refusal
+	if !errors.As(err, &refusal) {
+		httpserver.WriteProblem(w, r, apierr.From(err))
+		return
+	}
+	if refusal.Close {
+		w.Header().Set("Connection", "close")
+	}
+	httpserver.WriteProblemStatus(w, r, refusal.Status, refusal.Err)
+}
