@@ -1,0 +1,74 @@
+package config
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// kernelNames are the variables of option groups that several programs share. A program accepts all of them, used or not, so that one
+// environment can serve every program of a machine.
+func kernelNames() []string {
+	return []string{
+		"GATEHOUSE_LOG_LEVEL",
+		"GATEHOUSE_TELEMETRY_OTLP_ENDPOINT", "GATEHOUSE_TELEMETRY_SAMPLE_RATIO",
+		"GATEHOUSE_POSTGRES_URL", "GATEHOUSE_POSTGRES_URL_FILE", "GATEHOUSE_POSTGRES_MAX_CONNS",
+		"GATEHOUSE_POSTGRES_MAX_CONN_LIFETIME", "GATEHOUSE_POSTGRES_CONNECT_TIMEOUT", "GATEHOUSE_POSTGRES_WAIT",
+		"GATEHOUSE_MESH_PORT_OFFSET",
+		"GATEHOUSE_CONSUL_ADDRESS", "GATEHOUSE_CONSUL_TOKEN", "GATEHOUSE_CONSUL_TOKEN_FILE", "GATEHOUSE_CONSUL_REGISTER",
+		"GATEHOUSE_TOKEN_ISSUER", "GATEHOUSE_TOKEN_AUDIENCE",
+		"GATEHOUSE_DRAIN_DELAY", "GATEHOUSE_DRAIN_TIMEOUT",
+		"GATEHOUSE_GRPC_REFLECTION",
+	}
+}
+
+// programAreas are the areas whose names only one program knows; another program leaves them alone.
+func programAreas() []string {
+	return []string{"AUDIT", "AUTH", "AUTHZ", "CLI", "GATEWAY", "IDENTITY", "TEST"}
+}
+
+// knownElsewhere reports whether another program may be meant by the name.
+func knownElsewhere(name string) bool {
+	area, _, ok := strings.Cut(strings.TrimPrefix(name, prefix), "_")
+	return slices.Contains(kernelNames(), name) || (ok && slices.Contains(programAreas(), area))
+}
+
+// try decodes a value the way kong will, to name the variable in the error.
+func try(flag *kong.Flag, value string) error {
+	scratch := reflect.New(flag.Target.Type()).Elem()
+	scan := kong.ScanFromTokens(kong.Token{Type: kong.FlagValueToken, Value: value})
+	return flag.Mapper.Decode(&kong.DecodeContext{Value: flag.Value, Scan: scan}, scratch)
+}
+
+// nearest returns the candidate with the fewest edits from name, if it is near enough to be a slip.
+func nearest(name string, candidates []string) (string, bool) {
+	best, distance := "", len(name)/4+1
+	for _, candidate := range candidates {
+		if d := edits(name, candidate); d < distance {
+			best, distance = candidate, d
+		}
+	}
+	return best, best != ""
+}
+
+// edits is the Levenshtein distance.
+func edits(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}

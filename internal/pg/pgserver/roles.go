@@ -1,0 +1,142 @@
+package pgserver
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/gatehouse/gatehouse/internal/config"
+)
+
+// EnsureDatabase makes a database, once, and takes from everyone what PostgreSQL gives to everyone: connecting to it (and to the
+// maintenance databases), temporary tables, and its public schema. superURL leads the superuser to the database "postgres".
+func EnsureDatabase(ctx context.Context, superURL config.Secret, name string) error {
+	conn, err := connect(ctx, superURL)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	var exists bool
+	if err := conn.QueryRow(ctx, "select exists (select from pg_database where datname = $1)", name).Scan(&exists); err != nil {
+		return fmt.Errorf("look for database %s: %w", name, err)
+	}
+	if !exists {
+		if err := run(ctx, conn, "create database %I", name); err != nil {
+			return fmt.Errorf("create database %s: %w", name, err)
+		}
+	}
+	for _, one := range []string{name, "postgres", "template1"} {
+		if err := run(ctx, conn, "revoke all on database %I from public", one); err != nil {
+			return fmt.Errorf("close database %s to the public: %w", one, err)
+		}
+	}
+	return nil
+}
+
+// EnsureRole makes, or brings back to this state, a role that can sign in with the password, connect to this database and use the one
+// schema that it owns, and nothing else: no other schema, no membership, no creation of databases or roles. superURL leads the
+// superuser to the database that EnsureDatabase made.
+func EnsureRole(ctx context.Context, superURL config.Secret, role string, password config.Secret, schema string) error {
+	conn, err := connect(ctx, superURL)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return ensureRole(ctx, tx, role, password, schema) })
+	if err != nil {
+		return fmt.Errorf("make role %s with schema %s: %w", role, schema, err)
+	}
+	return nil
+}
+
+func ensureRole(ctx context.Context, tx pgx.Tx, role string, password config.Secret, schema string) error {
+	var current string
+	var exists bool
+	// The statement that sets the password must not reach the server's log, not even when it fails.
+	for _, quiet := range []string{"set local log_statement = 'none'", "set local log_min_error_statement = 'panic'", "set local log_min_duration_statement = -1"} {
+		if _, err := tx.Exec(ctx, quiet); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock(hashtext('gatehouse roles'))"); err != nil {
+		return err
+	}
+	err := tx.QueryRow(ctx, "select current_database(), exists (select from pg_roles where rolname = $1)", role).Scan(&current, &exists)
+	if err != nil {
+		return err
+	}
+	if !exists {
+		if err := run(ctx, tx, "create role %I", role); err != nil {
+			return err
+		}
+	}
+	for _, step := range []struct {
+		sql  string
+		args []string
+	}{
+		{"alter role %I with login nosuperuser nocreatedb nocreaterole noreplication nobypassrls noinherit password %L", []string{role, password.Reveal()}},
+		{"create schema if not exists %I authorization %I", []string{schema, role}},
+		{"alter schema %I owner to %I", []string{schema, role}},
+		{"revoke all on schema %I from public", []string{schema}},
+		{"revoke all on schema public from public, %I", []string{role}},
+		{"revoke all on database %I from %I", []string{current, role}},
+		{"grant connect on database %I to %I", []string{current, role}},
+		{"alter role %I in database %I set search_path = %I", []string{role, current, schema}},
+	} {
+		if err := run(ctx, tx, step.sql, step.args...); err != nil {
+			return err
+		}
+	}
+	return revokeStrangers(ctx, tx, role, schema)
+}
+
+// revokeStrangers takes away what somebody granted by hand: other roles' rights on the schema, and memberships of the role.
+func revokeStrangers(ctx context.Context, tx pgx.Tx, role, schema string) error {
+	rows, err := tx.Query(ctx, `
+		select format('revoke all on schema %I from %I cascade', n.nspname, g.rolname)
+		from pg_namespace n, aclexplode(n.nspacl) a join pg_roles g on g.oid = a.grantee
+		where n.nspname = $1 and a.grantee <> n.nspowner
+		union
+		select format('revoke %I from %I', g.rolname, m.rolname)
+		from pg_auth_members am join pg_roles g on g.oid = am.roleid join pg_roles m on m.oid = am.member
+		where m.rolname = $2 or (g.rolname = $2 and not m.rolsuper)`, schema, role)
+	if err != nil {
+		return err
+	}
+	revokes, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	for _, revoke := range revokes {
+		if _, err := tx.Exec(ctx, revoke); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// database is a connection or a transaction.
+type database interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// run executes a statement whose %I and %L the server itself fills in: identifiers and passwords cannot be parameters.
+func run(ctx context.Context, db database, format string, args ...string) error {
+	var sql string
+	if err := db.QueryRow(ctx, "select format($1, variadic $2::text[])", format, args).Scan(&sql); err != nil {
+		return err
+	}
+	_, err := db.Exec(ctx, sql)
+	return err
+}
+
+func connect(ctx context.Context, address config.Secret) (*pgx.Conn, error) {
+	conn, err := pgx.Connect(ctx, address.Reveal())
+	if err != nil {
+		return nil, fmt.Errorf("connect to PostgreSQL as its superuser: %w", err)
+	}
+	return conn, nil
+}

@@ -1,0 +1,151 @@
+package httpserver
+
+import (
+	"encoding/json"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/logging"
+)
+
+const (
+	problemContentType = "application/problem+json"
+	problemTypeBase    = "https://gatehouse.dev/problems/" // an absolute URI that identifies, not a page that must exist
+	statusClientClosed = 499                               // nobody reads it; access logs show it
+)
+
+// Problem is the body of every error that leaves a program over HTTP (RFC 9457, with three extension members).
+type Problem struct {
+	Type     string         `json:"type"`
+	Title    string         `json:"title"`
+	Status   int            `json:"status"`
+	Detail   string         `json:"detail,omitempty"`
+	Instance string         `json:"instance,omitempty"` // "urn:gatehouse:request:<request id>", to quote to support
+	Reason   string         `json:"reason"`             // UPPER_SNAKE, stable: clients match on it
+	Errors   []ProblemField `json:"errors,omitempty"`
+}
+
+// ProblemField is one violated rule of one request field.
+type ProblemField struct {
+	Field       string `json:"field"`
+	Rule        string `json:"rule"`
+	Description string `json:"description"`
+}
+
+// Status returns the HTTP status of a kind of error.
+func Status(kind apierr.Kind) int {
+	switch kind {
+	case apierr.InvalidArgument, apierr.FailedPrecondition:
+		return http.StatusBadRequest
+	case apierr.Unauthenticated:
+		return http.StatusUnauthorized
+	case apierr.PermissionDenied:
+		return http.StatusForbidden
+	case apierr.NotFound:
+		return http.StatusNotFound
+	case apierr.AlreadyExists:
+		return http.StatusConflict
+	case apierr.Aborted:
+		return http.StatusPreconditionFailed
+	case apierr.ResourceExhausted:
+		return http.StatusTooManyRequests
+	case apierr.Unavailable:
+		return http.StatusServiceUnavailable
+	case apierr.DeadlineExceeded:
+		return http.StatusGatewayTimeout
+	case apierr.Canceled:
+		return statusClientClosed
+	case apierr.Unimplemented:
+		return http.StatusNotImplemented
+	case apierr.Internal:
+		return http.StatusInternalServerError
+	default:
+		return http.StatusInternalServerError
+	}
+}
+
+// WriteProblem answers the request with the error's problem document. Headers that the answer must have follow from the kind; the
+// cause of the error is not sent.
+func WriteProblem(w http.ResponseWriter, r *http.Request, e *apierr.Error) {
+	WriteProblemStatus(w, r, Status(e.Kind), e)
+}
+
+// WriteProblemStatus is WriteProblem for statuses that only HTTP knows, such as 405, 413, 414 and 415.
+func WriteProblemStatus(w http.ResponseWriter, r *http.Request, status int, e *apierr.Error) {
+	header := w.Header()
+	for _, name := range []string{"Content-Encoding", "Content-Length", "Etag", "Last-Modified"} {
+		header.Del(name) // they described the answer that is not given
+	}
+	header.Set("Content-Type", problemContentType)
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Content-Type-Options", "nosniff")
+	if status == http.StatusUnauthorized {
+		header.Set("Www-Authenticate", challenge(r, e))
+	}
+	if seconds := retryAfter(status, e.RetryAfter); seconds > 0 {
+		header.Set("Retry-After", strconv.Itoa(seconds))
+	}
+	body, err := json.Marshal(problem(r, status, e))
+	if err != nil { // strings and integers always marshal
+		body = []byte("{}")
+	}
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(append(body, '\n')) // the client is gone when this is refused
+	}
+}
+
+func problem(r *http.Request, status int, e *apierr.Error) Problem {
+	p := Problem{
+		Type: problemTypeBase + kebab(e.Reason), Title: title(status), Status: status, Detail: e.Message, Reason: e.Reason,
+	}
+	if id := logging.RequestID(r.Context()); id != "" {
+		p.Instance = "urn:gatehouse:request:" + id
+	}
+	for _, f := range e.Fields {
+		p.Errors = append(p.Errors, ProblemField{Field: f.Path, Rule: f.Rule, Description: f.Description})
+	}
+	return p
+}
+
+// challenge says what credential is wanted and, where one was sent, what is wrong with it (RFC 6750 section 3). No text of the request
+// or the error is echoed.
+func challenge(r *http.Request, e *apierr.Error) string {
+	if r.Header.Get("Authorization") == "" {
+		return `Bearer realm="gatehouse"`
+	}
+	switch e.Reason {
+	case "INVALID_TOKEN", "TOKEN_EXPIRED", "TOKEN_REVOKED":
+		return `Bearer realm="gatehouse", error="invalid_token"`
+	default:
+		return `Bearer realm="gatehouse"`
+	}
+}
+
+// retryAfter returns whole seconds, rounded up; answers that invite a retry always say when.
+func retryAfter(status int, after time.Duration) int {
+	if after > 0 {
+		return int(math.Ceil(after.Seconds()))
+	}
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+		return 1
+	}
+	return 0
+}
+
+func title(status int) string {
+	if status == statusClientClosed {
+		return "Client Closed Request"
+	}
+	if text := http.StatusText(status); text != "" {
+		return text
+	}
+	return "Error"
+}
+
+// kebab makes "USER_NOT_FOUND" the last segment of a URI: "user-not-found".
+func kebab(reason string) string { return strings.ReplaceAll(strings.ToLower(reason), "_", "-") }

@@ -1,0 +1,88 @@
+// Package pgtest gives tests a real PostgreSQL: a fresh, migrated database for each test, cloned from a template in a few milliseconds.
+//
+// One server serves all test processes of a user. The first test starts it, an installed one or one that is fetched once; it ends by
+// itself half a minute after the last test. Only tests import this package.
+package pgtest
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	_ "github.com/jackc/pgx/v5/stdlib" // the "pgx" driver that pgtestdb opens
+	"github.com/peterldowns/pgtestdb"
+
+	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
+)
+
+// New returns a pool on a database of the test's own. As in production the role is named like the schema and has no rights beyond it;
+// the schema is migrated by files, the folder with NNN_verb_thing.sql at its root, and empty (not even made) when files is nil. Pool
+// and database go with the test; the database of a failed test stays until the server's next start, and the test's log names it.
+func New(t testing.TB, schema string, files fs.FS) *pgxpool.Pool {
+	t.Helper()
+	pool, err := pg.Open(t.Context(), Config(t, schema, files))
+	if err != nil {
+		t.Fatalf("open the test database: %v", err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+// Config is New for tests that open the database by themselves, such as those of a whole program. Everything that connects must have
+// closed its connections when the test ends.
+func Config(t testing.TB, schema string, files fs.FS) pg.Config {
+	t.Helper()
+	server := join(t)
+	conf := pgtestdb.Custom(t, pgtestdb.Config{
+		DriverName: "pgx", Host: "127.0.0.1", Port: fmt.Sprint(server.Port),
+		User: pgserver.Superuser, Password: server.Password.Reveal(), Database: "postgres", Options: "sslmode=disable",
+		TestRole:                  &pgtestdb.Role{Username: schema, Password: "pgtest", Capabilities: pgtestdb.DefaultRoleCapabilities},
+		ForceTerminateConnections: true,
+	}, migrator{schema: schema, files: files})
+	return pg.Config{
+		URL: config.NewSecret(conf.URL()), MaxConns: 10, MaxConnLifetime: 5 * time.Minute,
+		ConnectTimeout: 10 * time.Second, Wait: 10 * time.Second,
+	}
+}
+
+// migrator tells pgtestdb how a template comes about.
+type migrator struct {
+	schema string
+	files  fs.FS
+}
+
+// Hash changes with the schema's name and every migration.
+func (m migrator) Hash() (string, error) {
+	sum := sha256.New()
+	_, _ = fmt.Fprintf(sum, "%s\n", m.schema) // a hash takes everything
+	if m.files == nil {
+		return fmt.Sprintf("%x", sum.Sum(nil)[:16]), nil
+	}
+	err := fs.WalkDir(m.files, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := fs.ReadFile(m.files, path)
+		_, _ = fmt.Fprintf(sum, "%s %d\n%s", path, len(content), content)
+		return err
+	})
+	return fmt.Sprintf("%x", sum.Sum(nil)[:16]), err
+}
+
+// Migrate runs the program's own migration.
+func (m migrator) Migrate(ctx context.Context, _ *sql.DB, conf pgtestdb.Config) error {
+	if m.files == nil {
+		return nil
+	}
+	c := pg.Config{URL: config.NewSecret(conf.URL())}
+	return pg.Migrate(ctx, c, m.schema, m.files, slog.New(slog.NewTextHandler(io.Discard, nil)))
+}
