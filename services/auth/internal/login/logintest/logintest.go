@@ -1,0 +1,295 @@
+// Package logintest is the conformance suite of login.Store: what its comments promise, checked against a real implementation.
+package logintest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/gatehouse/gatehouse/services/auth/internal/login"
+	"github.com/gatehouse/gatehouse/services/auth/internal/session"
+)
+
+// Stores are the stores of one empty database. Logins is under test; Sessions shows what removal does to sessions.
+type Stores struct {
+	Logins   login.Store
+	Sessions session.Store
+}
+
+// Epoch is the time at which the suite happens.
+var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// Run runs the suite; open gives each test an empty database.
+func Run(t *testing.T, open func(t *testing.T) Stores) {
+	t.Run("reserve takes an address once", func(t *testing.T) { reserveOnce(t, open(t)) })
+	t.Run("parallel reservations have one winner", func(t *testing.T) { reserveParallel(t, open(t)) })
+	t.Run("activate is idempotent", func(t *testing.T) { activate(t, open(t)) })
+	t.Run("undo removes pending logins only", func(t *testing.T) { undo(t, open(t)) })
+	t.Run("claim gives each due login to one caller", func(t *testing.T) { claim(t, open(t)) })
+	t.Run("replace hash is conditional", func(t *testing.T) { replaceHash(t, open(t)) })
+	t.Run("remove ends sessions and deletes the login", func(t *testing.T) { remove(t, open(t)) })
+	t.Run("no session outlives a removal beside it", func(t *testing.T) { removeBesideStart(t, open(t)) })
+}
+
+// Pending returns a login to reserve.
+func pending(email string) login.Login {
+	return login.Login{UserID: uuid.NewString(), Email: email, PasswordHash: "$hash", State: login.Pending, DisplayName: "Ada"}
+}
+
+// reserve stores a pending login that is due a minute later.
+func reserve(t *testing.T, s login.Store, email string) login.Login {
+	t.Helper()
+	l := pending(email)
+	if _, reserved, err := s.Reserve(t.Context(), l, epoch, epoch.Add(time.Minute)); err != nil || !reserved {
+		t.Fatalf("Reserve(%s) = %v, %v; want it reserved", email, reserved, err)
+	}
+	return l
+}
+
+func find(t *testing.T, s login.Store, email string, want login.Login) {
+	t.Helper()
+	if got, err := s.ByEmail(t.Context(), email); err != nil || got != want {
+		t.Fatalf("ByEmail(%s) = %+v, %v\nwant %+v", email, got, err, want)
+	}
+}
+
+func missing(t *testing.T, s login.Store, email string) {
+	t.Helper()
+	if got, err := s.ByEmail(t.Context(), email); !errors.Is(err, login.ErrNotFound) {
+		t.Fatalf("ByEmail(%s) = %+v, %v; want ErrNotFound", email, got, err)
+	}
+}
+
+func reserveOnce(t *testing.T, s Stores) {
+	missing(t, s.Logins, "ada@example.com")
+	first := reserve(t, s.Logins, "ada@example.com")
+	find(t, s.Logins, "ada@example.com", first)
+	existing, reserved, err := s.Logins.Reserve(t.Context(), pending("ada@example.com"), epoch, epoch)
+	if err != nil || reserved || existing != first {
+		t.Fatalf("second Reserve = %+v, %v, %v; want the first login", existing, reserved, err)
+	}
+	find(t, s.Logins, "ada@example.com", first)
+}
+
+func reserveParallel(t *testing.T, s Stores) {
+	const n = 8
+	winners := make([]string, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			got, _, err := s.Logins.Reserve(t.Context(), pending("ada@example.com"), epoch, epoch)
+			if err != nil {
+				t.Error(err)
+			}
+			winners[i] = got.UserID
+		})
+	}
+	wg.Wait()
+	for _, w := range winners {
+		if w != winners[0] {
+			t.Fatalf("callers saw different winners: %v", winners)
+		}
+	}
+}
+
+func activate(t *testing.T, s Stores) {
+	l := reserve(t, s.Logins, "ada@example.com")
+	org := uuid.NewString()
+	want := l
+	want.State, want.OrganizationID, want.DisplayName = login.Active, org, ""
+	for range 2 {
+		if err := s.Logins.Activate(t.Context(), l.UserID, org, epoch); err != nil {
+			t.Fatal(err)
+		}
+		find(t, s.Logins, "ada@example.com", want)
+	}
+	if err := s.Logins.Activate(t.Context(), l.UserID, uuid.NewString(), epoch); err != nil {
+		t.Fatal(err)
+	}
+	find(t, s.Logins, "ada@example.com", want) // an active login stays as it is
+	if err := s.Logins.Activate(t.Context(), uuid.NewString(), org, epoch); !errors.Is(err, login.ErrNotFound) {
+		t.Fatalf("Activate(unknown) = %v, want ErrNotFound", err)
+	}
+}
+
+func undo(t *testing.T, s Stores) {
+	gone, kept := reserve(t, s.Logins, "gone@example.com"), reserve(t, s.Logins, "kept@example.com")
+	if err := s.Logins.Activate(t.Context(), kept.UserID, uuid.NewString(), epoch); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{gone.UserID, kept.UserID, uuid.NewString()} {
+		if err := s.Logins.Undo(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	missing(t, s.Logins, "gone@example.com")
+	if _, err := s.Logins.ByEmail(t.Context(), "kept@example.com"); err != nil {
+		t.Fatalf("the active login: %v", err)
+	}
+}
+
+func claim(t *testing.T, s Stores) {
+	due := epoch.Add(time.Minute)
+	for i := range 20 {
+		reserve(t, s.Logins, fmt.Sprintf("ada%d@example.com", i))
+	}
+	active := reserve(t, s.Logins, "active@example.com")
+	if err := s.Logins.Activate(t.Context(), active.UserID, uuid.NewString(), epoch); err != nil {
+		t.Fatal(err)
+	}
+	if early, err := s.Logins.Claim(t.Context(), due.Add(-time.Microsecond), due, 100); err != nil || len(early) != 0 {
+		t.Fatalf("Claim before they are due = %d, %v; want none", len(early), err)
+	}
+	var mu sync.Mutex
+	claims := map[string]int{}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for {
+				got, err := s.Logins.Claim(t.Context(), due, due.Add(time.Minute), 3)
+				if err != nil {
+					t.Error(err)
+				}
+				if len(got) == 0 {
+					return
+				}
+				mu.Lock()
+				for _, l := range got {
+					claims[l.UserID]++
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	for id, n := range claims {
+		if n != 1 || id == active.UserID {
+			t.Errorf("login %s was claimed %d times", id, n)
+		}
+	}
+	if len(claims) != 20 {
+		t.Errorf("%d logins were claimed, want 20", len(claims))
+	}
+	if again, err := s.Logins.Claim(t.Context(), due.Add(time.Minute), due.Add(2*time.Minute), 100); err != nil || len(again) != 20 {
+		t.Errorf("Claim when they are due again = %d, %v; want 20", len(again), err)
+	}
+}
+
+func replaceHash(t *testing.T, s Stores) {
+	l := reserve(t, s.Logins, "ada@example.com")
+	for _, c := range []struct{ old, hash, want string }{
+		{"$hash", "$better", "$better"},
+		{"$hash", "$late", "$better"},
+	} {
+		if err := s.Logins.ReplaceHash(t.Context(), l.UserID, c.old, c.hash, epoch); err != nil {
+			t.Fatal(err)
+		}
+		want := l
+		want.PasswordHash = c.want
+		find(t, s.Logins, "ada@example.com", want)
+	}
+}
+
+// sessionOf makes a session to start.
+func sessionOf(userID string) session.Session {
+	n := session.Session{ID: uuid.NewString(), UserID: userID, CreateTime: epoch, RefreshTime: epoch, ExpireTime: epoch.Add(time.Hour)}
+	id := uuid.New()
+	copy(n.Family[:], id[:])
+	return n
+}
+
+func remove(t *testing.T, s Stores) {
+	ctx := t.Context()
+	l, other := reserve(t, s.Logins, "ada@example.com"), reserve(t, s.Logins, "other@example.com")
+	var sessions []session.Session
+	for _, id := range []string{l.UserID, l.UserID, other.UserID} {
+		if err := s.Logins.Activate(ctx, id, uuid.NewString(), epoch); err != nil {
+			t.Fatal(err)
+		}
+		n := sessionOf(id)
+		sessions = append(sessions, n)
+		if err := s.Sessions.Start(ctx, n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until := epoch.Add(time.Hour)
+	for range 2 { // a removal may be repeated
+		if err := s.Logins.Remove(ctx, l.UserID, until); err != nil {
+			t.Fatal(err)
+		}
+	}
+	missing(t, s.Logins, "ada@example.com")
+	ended := revoked(t, s.Sessions)
+	if len(ended) != 2 || !ended[sessions[0].ID] || !ended[sessions[1].ID] {
+		t.Fatalf("revoked = %v, want the two sessions of the removed login", ended)
+	}
+	keep := func(session.Session) session.Decision { return session.Decision{} }
+	if err := s.Sessions.Refresh(ctx, sessions[0].Family, keep); !errors.Is(err, session.ErrNotFound) {
+		t.Fatalf("a session of the removed login: %v, want ErrNotFound", err)
+	}
+	if err := s.Sessions.Refresh(ctx, sessions[2].Family, keep); err != nil {
+		t.Fatalf("a session of another login: %v", err)
+	}
+	pendingLogin := reserve(t, s.Logins, "ada@example.com") // the address is free, and pending logins can be removed
+	if err := s.Logins.Remove(ctx, pendingLogin.UserID, until); err != nil {
+		t.Fatal(err)
+	}
+	missing(t, s.Logins, "ada@example.com")
+}
+
+func revoked(t *testing.T, s session.Store) map[string]bool {
+	t.Helper()
+	all, _, err := s.Revocations(t.Context(), 0, epoch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]bool{}
+	for _, r := range all {
+		ids[r.SessionID] = true
+	}
+	return ids
+}
+
+// removeBesideStart starts sessions while the login is removed: each either failed or is revoked.
+func removeBesideStart(t *testing.T, s Stores) {
+	ctx := context.WithoutCancel(t.Context())
+	for round := range 10 {
+		l := reserve(t, s.Logins, fmt.Sprintf("ada%d@example.com", round))
+		if err := s.Logins.Activate(ctx, l.UserID, uuid.NewString(), epoch); err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		var started []string
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				n := sessionOf(l.UserID)
+				switch err := s.Sessions.Start(ctx, n); {
+				case err == nil:
+					mu.Lock()
+					started = append(started, n.ID)
+					mu.Unlock()
+				case !errors.Is(err, session.ErrNotFound):
+					t.Error(err)
+				}
+			})
+		}
+		wg.Go(func() {
+			if err := s.Logins.Remove(ctx, l.UserID, epoch.Add(time.Hour)); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Wait()
+		ended := revoked(t, s.Sessions)
+		for _, id := range started {
+			if !ended[id] {
+				t.Fatalf("session %s was started and outlived the removal of its login", id)
+			}
+		}
+	}
+}

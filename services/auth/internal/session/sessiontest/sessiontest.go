@@ -1,0 +1,252 @@
+// Package sessiontest is the conformance suite of session.Store: what its comments promise, checked against a real implementation.
+package sessiontest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/gatehouse/gatehouse/services/auth/internal/session"
+)
+
+// Database is one empty database.
+type Database struct {
+	Store session.Store
+	// Login makes an active login and returns its user and organization.
+	Login func(t *testing.T) (userID, organizationID string)
+	// HoldRevocation writes the revocation of a session in a transaction that stays open until commit is called.
+	HoldRevocation func(t *testing.T, r session.Revocation) (commit func())
+}
+
+var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// Run runs the suite; open gives each test an empty database.
+func Run(t *testing.T, open func(t *testing.T) Database) {
+	t.Run("start needs an active login", func(t *testing.T) { startNeedsLogin(t, open(t)) })
+	t.Run("refresh does what is decided", func(t *testing.T) { refresh(t, open(t)) })
+	t.Run("refreshes of one family take turns", func(t *testing.T) { refreshTurns(t, open(t)) })
+	t.Run("end revokes once", func(t *testing.T) { endOnce(t, open(t)) })
+	t.Run("revocations of late commits are not missed", func(t *testing.T) { lateCommit(t, open(t)) })
+	t.Run("revocations leave out the expired", func(t *testing.T) { expiredRevocations(t, open(t)) })
+	t.Run("clean deletes what is over, in bounds", func(t *testing.T) { clean(t, open(t)) })
+}
+
+// start stores a session of a fresh login.
+func start(t *testing.T, db Database, change func(*session.Session)) session.Session {
+	t.Helper()
+	user, org := db.Login(t)
+	s := session.Session{
+		ID: uuid.NewString(), UserID: user, OrganizationID: org,
+		CreateTime: epoch, RefreshTime: epoch, ExpireTime: epoch.Add(time.Hour),
+	}
+	family, secret := uuid.New(), uuid.New()
+	copy(s.Family[:], family[:])
+	copy(s.Token[:], secret[:])
+	if change != nil {
+		change(&s)
+	}
+	if err := db.Store.Start(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// stored reads a session back.
+func stored(t *testing.T, s session.Store, family [32]byte) (session.Session, error) {
+	t.Helper()
+	var found session.Session
+	err := s.Refresh(t.Context(), family, func(n session.Session) session.Decision {
+		found = n
+		return session.Decision{}
+	})
+	found.CreateTime, found.RefreshTime, found.ExpireTime = found.CreateTime.UTC(), found.RefreshTime.UTC(), found.ExpireTime.UTC()
+	return found, err
+}
+
+func revocations(t *testing.T, s session.Store, after session.Window, now time.Time) (map[string]time.Time, session.Window) {
+	t.Helper()
+	ended, window, err := s.Revocations(t.Context(), after, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := map[string]time.Time{}
+	for _, r := range ended {
+		set[r.SessionID] = r.ExpireTime.UTC()
+	}
+	return set, window
+}
+
+func startNeedsLogin(t *testing.T, db Database) {
+	s := start(t, db, nil)
+	if got, err := stored(t, db.Store, s.Family); err != nil || got != s {
+		t.Fatalf("stored session = %+v, %v\nwant %+v", got, err, s)
+	}
+	orphan := s
+	orphan.ID, orphan.UserID, orphan.Family = uuid.NewString(), uuid.NewString(), [32]byte{1}
+	if err := db.Store.Start(t.Context(), orphan); !errors.Is(err, session.ErrNotFound) {
+		t.Fatalf("Start without a login = %v, want ErrNotFound", err)
+	}
+}
+
+func refresh(t *testing.T, db Database) {
+	s := start(t, db, nil)
+	later := epoch.Add(time.Minute)
+	err := db.Store.Refresh(t.Context(), s.Family, func(session.Session) session.Decision {
+		return session.Decision{Rotate: &session.Rotation{Token: [32]byte{7}, RefreshTime: later}}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := s
+	want.Token, want.RefreshTime = [32]byte{7}, later
+	if got, err := stored(t, db.Store, s.Family); err != nil || got != want {
+		t.Fatalf("after rotation = %+v, %v\nwant %+v", got, err, want)
+	}
+	until := epoch.Add(time.Hour)
+	err = db.Store.Refresh(t.Context(), s.Family, func(n session.Session) session.Decision {
+		return session.Decision{End: &session.Revocation{SessionID: n.ID, ExpireTime: until}}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stored(t, db.Store, s.Family); !errors.Is(err, session.ErrNotFound) {
+		t.Fatalf("after the end: %v, want ErrNotFound", err)
+	}
+	if ended, _ := revocations(t, db.Store, 0, epoch); !ended[s.ID].Equal(until) || len(ended) != 1 {
+		t.Fatalf("revocations = %v, want %s until %s", ended, s.ID, until)
+	}
+	if _, err := stored(t, db.Store, [32]byte{9}); !errors.Is(err, session.ErrNotFound) {
+		t.Fatalf("unknown family: %v, want ErrNotFound", err)
+	}
+}
+
+// refreshTurns counts up in the token: no increment is lost when callers take turns.
+func refreshTurns(t *testing.T, db Database) {
+	s := start(t, db, func(s *session.Session) { s.Token = [32]byte{} })
+	ctx := context.WithoutCancel(t.Context())
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			err := db.Store.Refresh(ctx, s.Family, func(n session.Session) session.Decision {
+				n.Token[0]++
+				return session.Decision{Rotate: &session.Rotation{Token: n.Token, RefreshTime: epoch}}
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if got, err := stored(t, db.Store, s.Family); err != nil || got.Token[0] != 20 {
+		t.Fatalf("after 20 parallel refreshes %d happened, %v", got.Token[0], err)
+	}
+}
+
+func endOnce(t *testing.T, db Database) {
+	s := start(t, db, nil)
+	until := epoch.Add(time.Hour)
+	for i := range 3 {
+		err := db.Store.End(t.Context(), session.Revocation{SessionID: s.ID, ExpireTime: until.Add(time.Duration(i) * time.Minute)})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Store.End(t.Context(), session.Revocation{SessionID: uuid.NewString(), ExpireTime: until}); err != nil {
+		t.Fatalf("End(unknown) = %v, want nil", err)
+	}
+	if ended, _ := revocations(t, db.Store, 0, epoch); len(ended) != 1 || !ended[s.ID].Equal(until) {
+		t.Fatalf("revocations = %v, want %s until %s only", ended, s.ID, until)
+	}
+	if _, err := stored(t, db.Store, s.Family); !errors.Is(err, session.ErrNotFound) {
+		t.Fatalf("after the end: %v, want ErrNotFound", err)
+	}
+}
+
+// lateCommit commits two revocations in the other order than they were written, with a read in between.
+func lateCommit(t *testing.T, db Database) {
+	until := epoch.Add(time.Hour)
+	late := session.Revocation{SessionID: uuid.NewString(), ExpireTime: until}
+	commit := db.HoldRevocation(t, late)
+	early := start(t, db, nil)
+	if err := db.Store.End(t.Context(), session.Revocation{SessionID: early.ID, ExpireTime: until}); err != nil {
+		t.Fatal(err)
+	}
+	first, window := revocations(t, db.Store, 0, epoch)
+	if _, ok := first[early.ID]; !ok || len(first) != 1 {
+		t.Fatalf("first read = %v, want the committed one only", first)
+	}
+	commit()
+	second, window := revocations(t, db.Store, window, epoch)
+	if _, ok := second[late.SessionID]; !ok {
+		t.Fatalf("second read = %v, want the late commit", second)
+	}
+	if third, _ := revocations(t, db.Store, window, epoch); len(third) > len(second) {
+		t.Fatalf("third read = %v, want no more than the second", third)
+	}
+	for range 3 { // once nothing runs, the window passes everything that was seen
+		_, window = revocations(t, db.Store, window, epoch)
+	}
+	if again, _ := revocations(t, db.Store, window, epoch); len(again) != 0 {
+		t.Fatalf("with nothing new = %v, want nothing", again)
+	}
+}
+
+func expiredRevocations(t *testing.T, db Database) {
+	s := start(t, db, nil)
+	until := epoch.Add(time.Hour)
+	if err := db.Store.End(t.Context(), session.Revocation{SessionID: s.ID, ExpireTime: until}); err != nil {
+		t.Fatal(err)
+	}
+	if ended, _ := revocations(t, db.Store, 0, until); len(ended) != 0 {
+		t.Fatalf("revocations at the expiry = %v, want none", ended)
+	}
+}
+
+func clean(t *testing.T, db Database) {
+	idleSince := epoch.Add(-time.Hour)
+	var over, kept []session.Session
+	for range 3 {
+		over = append(over,
+			start(t, db, func(s *session.Session) { s.ExpireTime = epoch }),
+			start(t, db, func(s *session.Session) { s.RefreshTime = idleSince }))
+	}
+	kept = append(kept, start(t, db, nil))
+	gone := start(t, db, nil)
+	if err := db.Store.End(t.Context(), session.Revocation{SessionID: gone.ID, ExpireTime: epoch}); err != nil {
+		t.Fatal(err)
+	}
+	total := 0
+	for {
+		n, err := db.Store.Clean(t.Context(), epoch, idleSince, 4)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n > 8 {
+			t.Fatalf("one Clean deleted %d rows, more than its limit of each", n)
+		}
+		if n == 0 {
+			break
+		}
+		total += n
+	}
+	if total != len(over)+1 {
+		t.Fatalf("Clean deleted %d rows, want %d", total, len(over)+1)
+	}
+	for _, s := range over {
+		if _, err := stored(t, db.Store, s.Family); !errors.Is(err, session.ErrNotFound) {
+			t.Errorf("a session that is over: %v, want ErrNotFound", err)
+		}
+	}
+	for _, s := range kept {
+		if _, err := stored(t, db.Store, s.Family); err != nil {
+			t.Errorf("a session that is not over: %v", err)
+		}
+	}
+	if ended, _ := revocations(t, db.Store, 0, epoch.Add(-time.Hour)); len(ended) != 0 {
+		t.Errorf("revocations = %v, want none: expired is no news", ended)
+	}
+}

@@ -1,0 +1,108 @@
+// Package signingkeytest is the conformance suite of signingkey.Store: what its comments promise, checked against a real implementation.
+package signingkeytest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
+)
+
+var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// Run runs the suite; open gives each test an empty database.
+func Run(t *testing.T, open func(t *testing.T) signingkey.Store) {
+	t.Run("change stores the difference", func(t *testing.T) { change(t, open(t)) })
+	t.Run("a refused change changes nothing", func(t *testing.T) { refused(t, open(t)) })
+	t.Run("changes take turns", func(t *testing.T) { turns(t, open(t)) })
+	t.Run("two active keys are refused", func(t *testing.T) { oneActive(t, open(t)) })
+}
+
+func key(id string, state signingkey.State, at time.Time) signingkey.Key {
+	return signingkey.Key{
+		ID: id, Algorithm: "EdDSA", State: state, Public: []byte{1}, Sealed: []byte{2}, CreateTime: at, StateTime: at,
+	}
+}
+
+func set(keys ...signingkey.Key) func([]signingkey.Key) ([]signingkey.Key, error) {
+	return func([]signingkey.Key) ([]signingkey.Key, error) { return keys, nil }
+}
+
+func list(t *testing.T, s signingkey.Store) []signingkey.Key {
+	t.Helper()
+	keys, err := s.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range keys {
+		keys[i].CreateTime, keys[i].StateTime = keys[i].CreateTime.UTC(), keys[i].StateTime.UTC()
+	}
+	return keys
+}
+
+func change(t *testing.T, s signingkey.Store) {
+	later := epoch.Add(time.Hour)
+	a, b, c := key("a", signingkey.Active, epoch), key("b", signingkey.Next, epoch.Add(time.Second)), key("c", signingkey.Next, later)
+	aRetired, bActive := a, b
+	aRetired.State, aRetired.StateTime = signingkey.Retired, later
+	bActive.State, bActive.StateTime = signingkey.Active, later
+	for step, want := range [][]signingkey.Key{{a, b}, {aRetired, bActive, c}, {bActive, c}} {
+		got, err := s.Change(t.Context(), set(want...))
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("step %d: Change = %v, %v; want %v", step, got, err, want)
+		}
+		if got := list(t, s); !reflect.DeepEqual(got, want) {
+			t.Fatalf("step %d: List = %v\nwant %v", step, got, want)
+		}
+	}
+}
+
+func refused(t *testing.T, s signingkey.Store) {
+	want := []signingkey.Key{key("a", signingkey.Active, epoch)}
+	if _, err := s.Change(t.Context(), set(want...)); err != nil {
+		t.Fatal(err)
+	}
+	refusal := errors.New("no")
+	_, err := s.Change(t.Context(), func([]signingkey.Key) ([]signingkey.Key, error) { return nil, refusal })
+	if err != refusal { //nolint:errorlint // the very same error is promised
+		t.Fatalf("Change = %v, want the plan's own error", err)
+	}
+	if got := list(t, s); !reflect.DeepEqual(got, want) {
+		t.Fatalf("List = %v, want %v", got, want)
+	}
+}
+
+// turns adds one retired key per call; each plan must see all keys of the calls before it.
+func turns(t *testing.T, s signingkey.Store) {
+	ctx := context.WithoutCancel(t.Context())
+	var wg sync.WaitGroup
+	for range 10 {
+		wg.Go(func() {
+			_, err := s.Change(ctx, func(keys []signingkey.Key) ([]signingkey.Key, error) {
+				return append(keys, key(fmt.Sprintf("key-%d", len(keys)), signingkey.Retired, epoch)), nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if got := list(t, s); len(got) != 10 {
+		t.Fatalf("%d keys after 10 parallel changes, want 10", len(got))
+	}
+}
+
+func oneActive(t *testing.T, s signingkey.Store) {
+	_, err := s.Change(t.Context(), set(key("a", signingkey.Active, epoch), key("b", signingkey.Active, epoch)))
+	if err == nil {
+		t.Fatal("two active keys were stored")
+	}
+	if got := list(t, s); len(got) != 0 {
+		t.Fatalf("List = %v, want nothing", got)
+	}
+}
