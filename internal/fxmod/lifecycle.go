@@ -1,0 +1,124 @@
+package fxmod
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"go.uber.org/fx"
+
+	"github.com/gatehouse/gatehouse/internal/health"
+)
+
+// DrainConfig is the option group of stopping.
+type DrainConfig struct {
+	Delay   time.Duration `name:"drain-delay" env:"GATEHOUSE_DRAIN_DELAY" default:"1s" help:"How long a stopping program still takes requests after it says NOT_SERVING, so that others notice."`
+	Timeout time.Duration `name:"drain-timeout" env:"GATEHOUSE_DRAIN_TIMEOUT" default:"10s" help:"How long requests in flight may then still run."`
+}
+
+// Validate reports contradictions.
+func (c DrainConfig) Validate() error {
+	if c.Delay < 0 || c.Delay > maxDrain {
+		return fmt.Errorf("GATEHOUSE_DRAIN_DELAY is %s: set it to 0s to %s", c.Delay, maxDrain)
+	}
+	if c.Timeout < 0 || c.Timeout > maxDrain {
+		return fmt.Errorf("GATEHOUSE_DRAIN_TIMEOUT is %s: set it to 0s to %s", c.Timeout, maxDrain)
+	}
+	return nil
+}
+
+// maxDrain bounds both parts of a drain; stopTimeout bounds all hooks together.
+const (
+	maxDrain    = time.Minute
+	stopTimeout = 3 * time.Minute
+)
+
+// Background runs a loop from start to stop. The loop ends when its context does; stopping waits for it.
+func Background(lc fx.Lifecycle, run func(ctx context.Context)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	lc.Append(fx.Hook{
+		OnStart: func(context.Context) error {
+			wg.Go(func() { run(ctx) })
+			return nil
+		},
+		OnStop: func(stop context.Context) error {
+			cancel()
+			done := make(chan struct{})
+			go func() {
+				wg.Wait()
+				close(done)
+			}()
+			select {
+			case <-done:
+				return nil
+			case <-stop.Done():
+				return fmt.Errorf("wait for background work: %w", stop.Err())
+			}
+		},
+	})
+}
+
+// Server is something that listens and serves: *httpserver.Server is one.
+type Server interface {
+	Listen() error
+	Serve() error
+	Shutdown(ctx context.Context) error
+}
+
+// Drain says how a server stops. The zero value stops at once.
+type Drain struct {
+	Health  *health.Health // told first, so that nobody new is sent here; nil tells nobody
+	Delay   time.Duration  // between telling and stopping
+	Timeout time.Duration  // for requests in flight; 0 means as long as the app's stop takes
+}
+
+// Serve runs a server from start to stop. Listening is part of the start, so a taken port stops it; a server that ends later by itself
+// ends the program with exit code 1.
+func Serve(lc fx.Lifecycle, stop fx.Shutdowner, log *slog.Logger, s Server, d Drain) {
+	lc.Append(fx.Hook{
+		OnStart: func(context.Context) error {
+			if err := s.Listen(); err != nil {
+				return err
+			}
+			go func() {
+				if err := s.Serve(); err != nil {
+					log.Error("a listener ended; stopping", "error", err.Error())
+					if err := stop.Shutdown(fx.ExitCode(1)); err != nil {
+						log.Error("the app does not stop", "error", err.Error())
+					}
+				}
+			}()
+			return nil
+		},
+		OnStop: func(ctx context.Context) error {
+			d.announce(ctx)
+			if d.Timeout > 0 {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, d.Timeout)
+				defer cancel()
+			}
+			err := s.Shutdown(ctx)
+			if errors.Is(err, context.DeadlineExceeded) {
+				log.Warn("requests were cut at the end of the drain", "error", err.Error())
+				return nil
+			}
+			return err
+		},
+	})
+}
+
+// announce says NOT_SERVING and waits until others have noticed.
+func (d Drain) announce(ctx context.Context) {
+	if d.Health == nil {
+		return
+	}
+	d.Health.Drain()
+	select {
+	case <-ctx.Done():
+	case <-time.After(d.Delay):
+	}
+}

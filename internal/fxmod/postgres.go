@@ -1,0 +1,32 @@
+package fxmod
+
+import (
+	"context"
+	"io/fs"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/fx"
+
+	"github.com/gatehouse/gatehouse/internal/health"
+	"github.com/gatehouse/gatehouse/internal/pg"
+)
+
+// Postgres provides *pgxpool.Pool and two health checks: the database answers, and its schema is not older than the migrations.
+func Postgres(c pg.Config, schema string, migrations fs.FS) fx.Option {
+	return fx.Options(
+		fx.Provide(func(lc fx.Lifecycle) (*pgxpool.Pool, error) {
+			pool, err := pg.Open(context.Background(), c)
+			if err != nil {
+				return nil, err
+			}
+			lc.Append(fx.StopHook(pool.Close))
+			return pool, nil
+		}),
+		AsCheck(func(pool *pgxpool.Pool) health.Check {
+			return health.Check{Name: "database", Func: func(ctx context.Context) error { return pg.Ping(ctx, pool) }}
+		}),
+		AsCheck(func(pool *pgxpool.Pool) health.Check {
+			return health.Check{Name: "schema", Func: func(ctx context.Context) error { return pg.CheckSchema(ctx, pool, schema, migrations) }}
+		}),
+	)
+}

@@ -1,0 +1,46 @@
+package fxmod
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"go.uber.org/fx"
+
+	"github.com/gatehouse/gatehouse/internal/client"
+	"github.com/gatehouse/gatehouse/internal/token"
+)
+
+// RemoteTokens provides *token.Verifier, *token.KeyCache and *token.RevocationList for programs that are not the issuer. Keys and
+// ended sessions come from Auth through the mesh; neither is a health check, for Auth being down is those requests' 503.
+func RemoteTokens() fx.Option {
+	return fx.Options(
+		Client(client.Issuer, client.Verification),
+		fx.Provide(
+			fx.Annotate(token.NewKeyCache, fx.As(fx.Self()), fx.As(new(token.KeySource))),
+			fx.Annotate(token.NewRevocationList, fx.As(fx.Self()), fx.As(new(token.Revocations))),
+			client.KeySet,
+			client.NewFeed,
+			token.NewVerifier,
+		),
+		fx.Invoke(func(lc fx.Lifecycle, keys *token.KeyCache, log *slog.Logger) {
+			Background(lc, func(ctx context.Context) {
+				keys.Run(ctx, func(err error) {
+					if err != nil {
+						log.WarnContext(ctx, "the key set is not refreshed", "error", err.Error())
+						return
+					}
+					log.InfoContext(ctx, "the key set is refreshed again")
+				})
+			})
+		}),
+		fx.Invoke(func(lc fx.Lifecycle, feed client.Feed) { Background(lc, feed) }),
+	)
+}
+
+// LocalTokens provides *token.Verifier for the issuer itself, from its own token.KeySource and token.Revocations.
+func LocalTokens() fx.Option {
+	return fx.Provide(func(c token.Config, keys token.KeySource, ended token.Revocations, now func() time.Time) *token.Verifier {
+		return token.NewVerifier(c, keys, ended, now)
+	})
+}
