@@ -1,0 +1,205 @@
+// Package grpctest runs gRPC services in memory behind the real chain of interceptors: the same server, contract, authorization,
+// validation and error mapping as in a program, without ports and sidecars. Tests import it.
+package grpctest
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/test/bufconn"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/gatehouse/gatehouse/internal/caller"
+	"github.com/gatehouse/gatehouse/internal/contract"
+	"github.com/gatehouse/gatehouse/internal/health"
+	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	"github.com/gatehouse/gatehouse/internal/token"
+)
+
+// Config says what differs from a plain server.
+type Config struct {
+	Program       string                    // mesh name of the program under test; required
+	Registrations []grpcserver.Registration // its services; required
+	Verifier      grpcserver.Verifier       // nil means the verifier of Tokens
+	Tokens        *Tokens                   // nil means a fresh issuer; reachable as Server.Tokens
+	Log           io.Writer                 // where the JSON log goes; nil discards it
+	Now           func() time.Time          // nil means time.Now
+	GRPC          grpcserver.Config
+}
+
+// Server is a running server in memory.
+type Server struct {
+	Tokens *Tokens
+	Health *health.Health
+
+	t        testing.TB
+	server   *grpcserver.Server
+	listener *bufconn.Listener
+}
+
+// New starts a server; it stops with the test.
+func New(t testing.TB, c Config) *Server {
+	t.Helper()
+	contracts, err := contract.Load(protoregistry.GlobalFiles)
+	if err != nil {
+		t.Fatalf("load contract: %v", err)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Tokens == nil {
+		c.Tokens = NewTokens(t, c.Now)
+	}
+	if c.Verifier == nil {
+		c.Verifier = c.Tokens.Verifier()
+	}
+	if c.Log == nil {
+		c.Log = io.Discard
+	}
+	log := slog.New(slog.NewJSONHandler(c.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	h := health.New(log)
+	server, err := grpcserver.New(grpcserver.Params{
+		Config: c.GRPC, Program: c.Program, Contract: contracts, Verifier: c.Verifier, Health: h.Server(),
+		Registrations: c.Registrations, Log: log, Now: c.Now,
+	})
+	if err != nil {
+		t.Fatalf("make server: %v", err)
+	}
+	s := &Server{Tokens: c.Tokens, Health: h, t: t, server: server, listener: bufconn.Listen(1 << 20)}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		if err := server.Serve(s.listener); err != nil && !errors.Is(err, net.ErrClosed) {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	t.Cleanup(func() {
+		server.Stop()
+		serving.Wait()
+	})
+	return s
+}
+
+// Drain shuts the server down as a stopping program does.
+func (s *Server) Drain(ctx context.Context) error { return s.server.Shutdown(ctx) }
+
+// Dial returns a connection on which every call carries these metadata pairs and nothing else.
+func (s *Server) Dial(pairs ...string) *grpc.ClientConn {
+	s.t.Helper()
+	conn, err := grpc.NewClient("passthrough:///bufconn",
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return s.listener.DialContext(ctx) }),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+			return invoke(metadata.AppendToOutgoingContext(ctx, pairs...), method, req, reply, cc, opts...)
+		}),
+		grpc.WithChainStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+			return open(metadata.AppendToOutgoingContext(ctx, pairs...), desc, cc, method, opts...)
+		}),
+	)
+	if err != nil {
+		s.t.Fatalf("dial: %v", err)
+	}
+	s.t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// As returns a connection as the named program of the mesh would have it, without a bearer token.
+func (s *Server) As(program string) *grpc.ClientConn {
+	s.t.Helper()
+	return s.Dial(caller.Header, SPIFFE(program))
+}
+
+// AsUser returns a connection as the gateway has it for a signed-in user.
+func (s *Server) AsUser(claims token.Claims) *grpc.ClientConn {
+	s.t.Helper()
+	return s.Dial(caller.Header, SPIFFE(contract.Edge), "authorization", "Bearer "+s.Tokens.Sign(claims))
+}
+
+// SPIFFE is the id of a program's mesh certificate.
+func SPIFFE(program string) string {
+	return "spiffe://11111111-2222-3333-4444-555555555555.consul/ns/default/dc/dc1/svc/" + program
+}
+
+// Issuer is where Tokens come from.
+const (
+	Issuer   = "https://gatehouse.test"
+	Audience = "gatehouse"
+)
+
+// Tokens is an issuer of access tokens for tests: real keys, real verification.
+type Tokens struct {
+	Key         token.SigningKey
+	Revocations *token.RevocationList
+
+	t   testing.TB
+	now func() time.Time
+}
+
+// NewTokens makes an issuer with a fresh EdDSA key.
+func NewTokens(t testing.TB, now func() time.Time) *Tokens {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatalf("generate key: %v", err)
+	}
+	return &Tokens{
+		Key: token.SigningKey{ID: "test", Algorithm: token.EdDSA, Signer: private},
+		// A clock of its own keeps the list fresh for as long as the test runs.
+		Revocations: token.NewRevocationList(func() time.Time { return time.Unix(0, 0) }),
+		t:           t, now: now,
+	}
+}
+
+// Config is the verifier's side.
+func (i *Tokens) Config() token.Config { return token.Config{Issuer: Issuer, Audience: Audience} }
+
+// Verifier verifies what Sign signs. Nothing is revoked until Revoke.
+func (i *Tokens) Verifier() *token.Verifier {
+	i.Revocations.Apply(true, nil)
+	return token.NewVerifier(i.Config(), oneKey{i.Key.Public()}, i.Revocations, i.now)
+}
+
+// Claims are good claims of a user, valid for ten minutes; session and token id are random.
+func (i *Tokens) Claims(userID string) token.Claims {
+	now := i.now()
+	return token.Claims{
+		Issuer: Issuer, Audience: []string{Audience}, Subject: userID, ClientID: "gatehouse", ID: uuid.NewString(),
+		SessionID: uuid.NewString(), OrganizationID: uuid.NewString(), IssuedAt: now, ExpiresAt: now.Add(10 * time.Minute),
+	}
+}
+
+// Sign signs claims.
+func (i *Tokens) Sign(c token.Claims) string {
+	i.t.Helper()
+	compact, err := token.Sign(c, i.Key)
+	if err != nil {
+		i.t.Fatalf("sign: %v", err)
+	}
+	return compact
+}
+
+// Revoke ends a session.
+func (i *Tokens) Revoke(sessionID string) {
+	i.Revocations.Apply(false, []token.Revocation{{SessionID: sessionID, ExpiresAt: i.now().Add(time.Hour)}})
+}
+
+// oneKey is a KeySource of one key.
+type oneKey struct{ key token.Key }
+
+// Key returns the key under its id.
+func (o oneKey) Key(_ context.Context, kid string) (token.Key, error) {
+	if kid != o.key.ID {
+		return token.Key{}, token.ErrUnknownKey
+	}
+	return o.key, nil
+}
