@@ -11,6 +11,8 @@ import (
 
 // Config are the times that the service needs.
 type Config struct {
+	// CreateUserTimeout bounds one call of Identity; shorter than a request may take, so that the client learns what became of it.
+	CreateUserTimeout time.Duration
 	// SignUpGrace is how long the request that made a pending login has it for itself; longer than any request may take.
 	SignUpGrace time.Duration
 	// RetryInterval is the time between two attempts of Reconcile on one pending login.

@@ -80,7 +80,9 @@ func (s *Service) resume(ctx context.Context, l Login, pw string) (User, error) 
 // complete drives a pending login to its end: active, or undone when Identity refuses the user for good. Everything else leaves it
 // pending for Reconcile.
 func (s *Service) complete(ctx context.Context, l Login) (User, error) {
-	u, err := s.Directory.CreateUser(ctx, NewUser{ID: l.UserID, Email: l.Email, DisplayName: l.DisplayName})
+	bounded, cancel := context.WithTimeout(ctx, s.Config.CreateUserTimeout)
+	defer cancel()
+	u, err := s.Directory.CreateUser(bounded, NewUser{ID: l.UserID, Email: l.Email, DisplayName: l.DisplayName})
 	if err != nil {
 		return User{}, s.failed(ctx, l, err)
 	}
@@ -96,15 +98,15 @@ func (s *Service) complete(ctx context.Context, l Login) (User, error) {
 
 // failed undoes a sign-up that Identity refused for good and says what the caller may know.
 func (s *Service) failed(ctx context.Context, l Login, cause error) error {
-	e := apierr.From(cause)
-	switch e.Kind {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	switch apierr.From(cause).Kind {
 	case apierr.InvalidArgument, apierr.AlreadyExists, apierr.FailedPrecondition, apierr.NotFound:
 		if err := s.Store.Undo(ctx, l.UserID); err != nil {
 			return err // still pending: Reconcile will be refused and undo it
 		}
 		return errRefused.Because(cause)
-	case apierr.DeadlineExceeded, apierr.Canceled:
-		return cause
 	default:
 		return errIdentity.WithRetryAfter(s.Config.RetryInterval).Because(cause)
 	}
