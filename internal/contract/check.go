@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -150,6 +151,7 @@ func (k *checker) call(p Program, call string, where Position) {
 
 // edge checks that the program that serves the routes exists once, has the name that routes consent to, and serves no RPC itself.
 func (k *checker) edge() {
+	edges := map[string]bool{}
 	var first *Program
 	for i, p := range k.contract.Programs {
 		if !p.Edge {
@@ -158,18 +160,19 @@ func (k *checker) edge() {
 			}
 			continue
 		}
+		edges[p.Name] = true
 		if p.Name != Edge {
 			k.report(inFile(p.file, programEdge), "the edge is named %q: rename %s or drop edge", Edge, p.Name)
 		}
 		if first != nil {
 			k.report(inFile(p.file, programEdge), "%s is an edge besides %s at %s: keep one", p.Name, first.Name, inFile(first.file, programEdge))
 		}
-		first = &k.contract.Programs[i]
+		first = cmp.Or(first, &k.contract.Programs[i])
 	}
 	for _, m := range k.contract.Methods() {
 		switch {
-		case first != nil && m.Program == first.Name:
-			k.report(at(m.Descriptor), "%s serves HTTP and no RPC: move %s to another program", first.Name, m.display())
+		case edges[m.Program]:
+			k.report(at(m.Descriptor), "%s serves HTTP and no RPC: move %s to another program", m.Program, m.display())
 		case first == nil && m.Route != nil:
 			k.report(inOption(m.Descriptor, httpNumber), "%s has a route, but no program is the edge: generate all protos at once, with the gateway's", m.display())
 		}

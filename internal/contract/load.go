@@ -56,7 +56,7 @@ func (c *Contract) loadPrograms(files Files) (map[protoreflect.FullName]string, 
 			continue
 		}
 		if other, twice := byPackage[file.Package()]; twice {
-			return nil, fmt.Errorf("%s: package %s declares a second program %q besides %q: keep one", file.Path(), file.Package(), options.GetName(), other)
+			return nil, fmt.Errorf("%s: package %s declares a second program %q besides %q: keep one", inFile(file), file.Package(), options.GetName(), other)
 		}
 		byPackage[file.Package()] = options.GetName()
 		c.Programs = append(c.Programs, loadProgram(file, options))
