@@ -10,7 +10,9 @@ create table identity.organizations (
     update_time  timestamptz not null
 );
 
+-- Lists are ordered by (create_time, id); each field that a filter may equal has an index in that order.
 create index organizations_by_create_time on identity.organizations (create_time, id);
+create index organizations_by_display_name on identity.organizations (display_name, create_time, id);
 
 create table identity.users (
     organization_id uuid        not null,
@@ -33,6 +35,7 @@ create table identity.users (
 
 create index users_by_create_time on identity.users (organization_id, create_time, id) where state = 'active';
 create index users_by_email on identity.users (organization_id, email, create_time, id) where state = 'active';
+create index users_by_display_name on identity.users (organization_id, display_name, create_time, id) where state = 'active';
 create index users_deletion_due on identity.users (deletion_due) where state = 'deleting';
 
 ---- create above / drop below ----

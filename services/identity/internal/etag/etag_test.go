@@ -1,0 +1,38 @@
+package etag
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+)
+
+func TestOfTellsRevisionsApart(t *testing.T) {
+	at := time.Unix(1, 0)
+	seen := map[string]bool{}
+	for _, tag := range []string{Of("a", at, 1), Of("a", at, 2), Of("b", at, 1), Of("a", at.Add(time.Microsecond), 1)} {
+		if len(tag) != 16 || seen[tag] {
+			t.Errorf("%q is no new tag of 16 characters", tag)
+		}
+		seen[tag] = true
+	}
+	if Of("a", at, 1) != Of("a", at.UTC(), 1) {
+		t.Error("the tag depends on the time zone")
+	}
+}
+
+func TestCheck(t *testing.T) {
+	for _, c := range []struct {
+		want, current string
+		ok            bool
+	}{{"", "x", true}, {"x", "x", true}, {"y", "x", false}, {"*", "x", false}, {"X", "x", false}} {
+		err := Check(c.want, c.current)
+		if c.ok != (err == nil) {
+			t.Errorf("Check(%q, %q) = %v", c.want, c.current, err)
+		}
+		if err != nil && !errors.Is(err, apierr.New(apierr.Aborted, "ETAG_MISMATCH", "")) {
+			t.Errorf("Check(%q, %q) = %v, want ETAG_MISMATCH", c.want, c.current, err)
+		}
+	}
+}

@@ -1,0 +1,34 @@
+package migrations_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io/fs"
+	"testing"
+
+	"github.com/gatehouse/gatehouse/services/identity/internal/postgres/migrations"
+)
+
+// A released migration has run somewhere and is never edited: a change of the schema is a new file, and a new line here.
+func TestReleasedMigrationsAreUnchanged(t *testing.T) {
+	released := map[string]string{
+		"001_create_organizations_and_users.sql": "cf67cb0d28f2dc9cdad192e41b7b358e8e26d9a7015402fca464a664697fd385",
+	}
+	names, err := fs.Glob(migrations.Files, "*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(names) != len(released) {
+		t.Errorf("there are %d migrations, %d are listed here: add the hash of the new file", len(names), len(released))
+	}
+	for _, name := range names {
+		content, err := fs.ReadFile(migrations.Files, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256(content)
+		if got := hex.EncodeToString(sum[:]); got != released[name] {
+			t.Errorf("%s has hash %s, listed is %s: restore it and add a new migration instead", name, got, released[name])
+		}
+	}
+}

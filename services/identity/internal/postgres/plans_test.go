@@ -1,0 +1,122 @@
+package postgres
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
+	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
+	"github.com/gatehouse/gatehouse/services/identity/internal/postgres/migrations"
+)
+
+// Every list, and the search for due deletions, reads an index in its order: a sort or a scan of a table would grow with the tenant.
+func TestListsUseTheirIndex(t *testing.T) {
+	pool := pgtest.New(t, migrations.Schema, migrations.Files)
+	organizationID := fill(t, pool)
+	at := time.Date(2031, 1, 1, 0, 0, 30, 0, time.UTC)
+	after := &listing.Cursor{CreateTime: at, ID: uuid.NewString()}
+	email := []listing.Condition{{Field: "email", Op: listing.Equal, Value: "77@example.com"}}
+	name := []listing.Condition{{Field: "display_name", Op: listing.Equal, Value: "Ada"}}
+	notName := []listing.Condition{{Field: "display_name", Op: listing.NotEqual, Value: "Ada"}}
+	since := []listing.Condition{{Field: "create_time", Op: listing.GreaterEqual, Value: at}}
+	users := func(q listing.Query) (string, pgx.StrictNamedArgs, error) { return listUsers(organizationID, q) }
+	for title, c := range map[string]struct {
+		build func(listing.Query) (string, pgx.StrictNamedArgs, error)
+		query listing.Query
+		index string
+	}{
+		"users":                     {users, listing.Query{Limit: 51}, "users_by_create_time"},
+		"users, next page":          {users, listing.Query{Limit: 51, After: after}, "users_by_create_time"},
+		"users by email":            {users, listing.Query{Limit: 51, Where: email}, "users_by_email"},
+		"users by email, next page": {users, listing.Query{Limit: 51, Where: email, After: after}, "users_by_email"},
+		"users by name":             {users, listing.Query{Limit: 51, Where: name}, "users_by_display_name"},
+		"users not by name":         {users, listing.Query{Limit: 51, Where: notName}, "users_by_create_time"},
+		"users since":               {users, listing.Query{Limit: 51, Where: since, After: after}, "users_by_create_time"},
+		"organizations":             {listOrganizations, listing.Query{Limit: 51}, "organizations_by_create_time"},
+		"organizations, next page":  {listOrganizations, listing.Query{Limit: 51, After: after}, "organizations_by_create_time"},
+		"organizations by name":     {listOrganizations, listing.Query{Limit: 51, Where: name}, "organizations_by_display_name"},
+		"organizations since":       {listOrganizations, listing.Query{Limit: 51, Where: since}, "organizations_by_create_time"},
+		"due deletions": {func(listing.Query) (string, pgx.StrictNamedArgs, error) {
+			return claimDeletion, pgx.StrictNamedArgs{"now": at, "until": at}, nil
+		}, listing.Query{}, "users_deletion_due"},
+	} {
+		t.Run(title, func(t *testing.T) {
+			sql, args, err := c.build(c.query)
+			if err != nil {
+				t.Fatal(err)
+			}
+			plan := explain(t, pool, sql, args)
+			if !plan.has(func(n node) bool { return n.Index == c.index }) {
+				t.Errorf("%s is not used", c.index)
+			}
+			if plan.has(func(n node) bool { return n.Type == "Seq Scan" || n.Type == "Sort" || n.Type == "Bitmap Heap Scan" }) {
+				t.Error("the plan sorts or reads a whole table")
+			}
+			if t.Failed() {
+				text, _ := json.MarshalIndent(plan, "", "  ") //nolint:errchkjson // printed for people
+				t.Logf("plan of %s:\n%s", strings.TrimSpace(sql), text)
+			}
+		})
+	}
+}
+
+// fill stores enough rows that the planner has a choice, and returns the organization that most users are in.
+func fill(t *testing.T, pool *pgxpool.Pool) string {
+	t.Helper()
+	organizationID := uuid.NewString()
+	for _, sql := range []string{
+		`insert into identity.organizations (id, display_name, personal, revision, create_time, update_time)
+		select case n when 0 then @id::uuid else gen_random_uuid() end, 'Ada ' || n, false, 1, t, t
+		from generate_series(0, 3000) n, lateral (select timestamptz '2031-01-01' + n * interval '10 ms' as t) times`,
+		`insert into identity.users (organization_id, id, email, display_name, locale, time_zone, state, deletion_due, revision, create_time, update_time)
+		select o, gen_random_uuid(), n || '@example.com', 'Ada ' || n, '', '', case when n % 100 = 0 then 'deleting' else 'active' end,
+			case when n % 100 = 0 then t end, 1, t, t
+		from generate_series(0, 6000) n, lateral (select timestamptz '2031-01-01' + n * interval '10 ms' as t) times,
+			lateral (select case when n % 3 = 0 then (select id from identity.organizations where id <> @id limit 1) else @id::uuid end as o) tenants`,
+	} {
+		if _, err := pool.Exec(t.Context(), sql, pgx.StrictNamedArgs{"id": organizationID}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := pool.Exec(t.Context(), `analyze identity.organizations, identity.users`); err != nil {
+		t.Fatal(err)
+	}
+	return organizationID
+}
+
+type node struct {
+	Type  string `json:"Node Type"`
+	Index string `json:"Index Name"`
+	Plans []node `json:"Plans"`
+}
+
+func (n node) has(match func(node) bool) bool {
+	if match(n) {
+		return true
+	}
+	for _, child := range n.Plans {
+		if child.has(match) {
+			return true
+		}
+	}
+	return false
+}
+
+func explain(t *testing.T, pool *pgxpool.Pool, sql string, args pgx.StrictNamedArgs) node {
+	t.Helper()
+	var text string
+	if err := pool.QueryRow(t.Context(), "explain (format json) "+sql, args).Scan(&text); err != nil {
+		t.Fatal(err)
+	}
+	var plans []struct{ Plan node }
+	if err := json.Unmarshal([]byte(text), &plans); err != nil {
+		t.Fatal(err)
+	}
+	return plans[0].Plan
+}

@@ -1,0 +1,182 @@
+package user_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/services/identity/internal/user"
+)
+
+// claimPeriod is longer than any claim on a deletion lasts.
+const claimPeriod = time.Minute
+
+func TestDelete(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	u := w.created(t)
+	wantReason(t, w.Delete(t.Context(), u.OrganizationID, u.ID, "stale"), apierr.Aborted, "ETAG_MISMATCH")
+	if got, err := w.Get(t.Context(), u.OrganizationID, u.ID); err != nil || got != u || w.logins.count(u.ID) != 0 {
+		t.Fatalf("a refused deletion left %+v (%v), %d logins removed", got, err, w.logins.count(u.ID))
+	}
+	noError(t, w.Delete(t.Context(), u.OrganizationID, u.ID, u.ETag()))
+	w.wantRemoved(t, u)
+	if w.logins.count(u.ID) != 1 {
+		t.Fatalf("the login was removed %d times, want 1", w.logins.count(u.ID))
+	}
+	wantReason(t, w.Delete(t.Context(), u.OrganizationID, u.ID, ""), apierr.NotFound, "USER_NOT_FOUND")
+}
+
+// The order of the steps: when the login goes, the user can no longer be read, but the intent is still there.
+func TestDeleteHidesTheUserBeforeTheLoginGoes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	u := w.created(t)
+	w.logins.called = func() {
+		_, err := w.Get(context.Background(), u.OrganizationID, u.ID)
+		if !errors.Is(err, user.NotFound()) {
+			t.Errorf("while the login is removed, the user answers %v", err)
+		}
+		if _, err := w.organizations.Get(context.Background(), u.OrganizationID); err != nil {
+			t.Errorf("the intent is not durable: %v", err)
+		}
+	}
+	noError(t, w.Delete(t.Context(), u.OrganizationID, u.ID, ""))
+}
+
+func TestDeleteWhileAuthIsDown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	u := w.created(t)
+	w.logins.fail(errors.New("connection refused"), "")
+	wantReason(t, w.Delete(t.Context(), u.OrganizationID, u.ID, ""), apierr.Unavailable, "AUTH_UNAVAILABLE")
+	w.wantGone(t, u)
+	_, err := w.Create(t.Context(), user.New{ID: u.ID, Email: u.Email})
+	wantReason(t, err, apierr.AlreadyExists, "USER_ID_TAKEN")
+
+	t.Run("nobody else works on it at once", func(t *testing.T) {
+		if n, err := w.CompleteDeletions(t.Context()); n != 0 || err != nil {
+			t.Fatalf("completed %d, %v", n, err)
+		}
+	})
+	t.Run("the reconciler tries and waits", func(t *testing.T) {
+		w.clock.add(claimPeriod)
+		if n, err := w.CompleteDeletions(t.Context()); n != 0 || !errors.Is(err, apierr.New(apierr.Unavailable, "AUTH_UNAVAILABLE", "")) {
+			t.Fatalf("completed %d, %v", n, err)
+		}
+	})
+	w.logins.fail(nil, "")
+	t.Run("the reconciler completes it when Auth is back", func(t *testing.T) {
+		w.clock.add(claimPeriod)
+		if n, err := w.CompleteDeletions(t.Context()); n != 1 || err != nil {
+			t.Fatalf("completed %d, %v", n, err)
+		}
+		w.wantRemoved(t, u)
+	})
+}
+
+func TestDeleteAgainCompletes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	u := w.created(t)
+	w.logins.fail(errors.New("connection refused"), "")
+	wantReason(t, w.Delete(t.Context(), u.OrganizationID, u.ID, u.ETag()), apierr.Unavailable, "AUTH_UNAVAILABLE")
+	w.logins.fail(nil, "")
+	noError(t, w.Delete(t.Context(), u.OrganizationID, u.ID, u.ETag()))
+	w.wantRemoved(t, u)
+}
+
+// A process that dies between any two steps leaves what the next one completes.
+func TestDeleteAfterACrash(t *testing.T) {
+	t.Parallel()
+	for name, crash := range map[string]func(t *testing.T, w world, u user.User){
+		"before the login is removed": func(t *testing.T, w world, u user.User) {
+			noError(t, w.stores.BeginDelete(t.Context(), u.OrganizationID, u.ID, w.clock.Now(), func(user.User) error { return nil }))
+		},
+		"after the login is removed": func(t *testing.T, w world, u user.User) {
+			noError(t, w.stores.BeginDelete(t.Context(), u.OrganizationID, u.ID, w.clock.Now(), func(user.User) error { return nil }))
+			noError(t, w.logins.RemoveLogin(t.Context(), u.ID))
+		},
+		"the client leaves while the login is removed": func(t *testing.T, w world, u user.User) {
+			ctx, cancel := context.WithCancel(t.Context())
+			w.logins.called = cancel
+			err := w.Delete(ctx, u.OrganizationID, u.ID, "")
+			if !errors.Is(err, context.Canceled) {
+				t.Fatalf("got %v, want canceled", err)
+			}
+			w.logins.called = nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			u, bystander := w.created(t), w.created(t)
+			crash(t, w, u)
+			w.wantGone(t, u)
+			w.clock.add(claimPeriod)
+			if n, err := w.CompleteDeletions(t.Context()); n != 1 || err != nil {
+				t.Fatalf("completed %d, %v", n, err)
+			}
+			w.wantRemoved(t, u)
+			if w.logins.count(u.ID) == 0 || w.logins.count(bystander.ID) != 0 {
+				t.Fatalf("logins removed: %v", w.logins.removed)
+			}
+			_, err := w.Get(t.Context(), bystander.OrganizationID, bystander.ID)
+			noError(t, err)
+		})
+	}
+}
+
+// One user whose login cannot be removed does not hold up the others for ever.
+func TestCompleteDeletionsGoesPastAFailure(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	stuck := w.created(t)
+	w.logins.fail(errors.New("no"), stuck.ID)
+	users := []user.User{stuck, w.created(t), w.created(t)}
+	for _, u := range users {
+		noError(t, w.stores.BeginDelete(t.Context(), u.OrganizationID, u.ID, w.clock.Now(), func(user.User) error { return nil }))
+		w.clock.add(time.Millisecond)
+	}
+	if n, err := w.CompleteDeletions(t.Context()); n != 0 || err == nil {
+		t.Fatalf("first round: completed %d, %v", n, err)
+	}
+	if n, err := w.CompleteDeletions(t.Context()); n != 2 || err != nil {
+		t.Fatalf("second round: completed %d, %v", n, err)
+	}
+	w.wantRemoved(t, users[1])
+	w.wantRemoved(t, users[2])
+}
+
+func TestReconcilersOfTwoInstances(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var users []user.User
+	for range 6 {
+		u := w.created(t)
+		users = append(users, u)
+		noError(t, w.stores.BeginDelete(t.Context(), u.OrganizationID, u.ID, w.clock.Now(), func(user.User) error { return nil }))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	instances := []chan time.Time{make(chan time.Time), make(chan time.Time)}
+	var wait sync.WaitGroup
+	for _, ticks := range instances {
+		wait.Go(func() { user.NewReconciler(w.Service, quiet()).Run(ctx, ticks) })
+	}
+	for range 2 { // the second tick is taken when the first round has ended
+		for _, ticks := range instances {
+			ticks <- time.Time{}
+		}
+	}
+	for _, u := range users {
+		w.wantRemoved(t, u)
+		if w.logins.count(u.ID) != 1 {
+			t.Errorf("the login of %s was removed %d times, want 1", u.ID, w.logins.count(u.ID))
+		}
+	}
+	cancel()
+	wait.Wait()
+}

@@ -1,0 +1,305 @@
+package user_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
+	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
+	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
+	"github.com/gatehouse/gatehouse/services/identity/internal/postgres"
+	"github.com/gatehouse/gatehouse/services/identity/internal/postgres/migrations"
+	"github.com/gatehouse/gatehouse/services/identity/internal/user"
+)
+
+// world is the rules over a real database, with Auth's side and the clock in the test's hand.
+type world struct {
+	*user.Service
+	stores        *postgres.Users
+	organizations *organization.Service
+	logins        *logins
+	clock         *clock
+}
+
+func newWorld(t *testing.T) world {
+	pool := pgtest.New(t, migrations.Schema, migrations.Files)
+	w := world{stores: postgres.NewUsers(pool), logins: &logins{}, clock: &clock{now: time.Date(2031, 1, 1, 0, 0, 0, 123456789, time.UTC)}}
+	w.organizations = organization.NewService(postgres.NewOrganizations(pool), w.clock.Now)
+	w.Service = user.NewService(user.Params{
+		Store: w.stores, Deletions: w.stores, Logins: w.logins, Now: w.clock.Now, NewID: uuid.NewString,
+	})
+	return w
+}
+
+func (w world) created(t *testing.T) user.User {
+	t.Helper()
+	u, err := w.Create(t.Context(), user.New{ID: uuid.NewString(), Email: "ada@example.com", DisplayName: "Ada"})
+	noError(t, err)
+	return u
+}
+
+func (w world) wantGone(t *testing.T, u user.User) {
+	t.Helper()
+	_, err := w.Get(t.Context(), u.OrganizationID, u.ID)
+	wantReason(t, err, apierr.NotFound, "USER_NOT_FOUND")
+}
+
+// wantRemoved fails unless the rows are gone, not just hidden.
+func (w world) wantRemoved(t *testing.T, u user.User) {
+	t.Helper()
+	w.wantGone(t, u)
+	_, err := w.organizations.Get(t.Context(), u.OrganizationID)
+	wantReason(t, err, apierr.NotFound, "ORGANIZATION_NOT_FOUND")
+}
+
+func TestCreate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	u := w.created(t)
+	want := user.User{
+		OrganizationID: u.OrganizationID, ID: u.ID, Email: "ada@example.com", DisplayName: "Ada", State: user.Active, Revision: 1,
+		CreateTime: w.clock.Now().Truncate(time.Microsecond), UpdateTime: w.clock.Now().Truncate(time.Microsecond),
+	}
+	if u != want {
+		t.Fatalf("got %+v, want %+v", u, want)
+	}
+	if got, err := w.Get(t.Context(), u.OrganizationID, u.ID); err != nil || got != u {
+		t.Fatalf("got %+v, %v; want what Create returned, %+v", got, err, u)
+	}
+	t.Run("again is the same", func(t *testing.T) {
+		w.clock.add(time.Hour)
+		again, err := w.Create(t.Context(), user.New{ID: u.ID, Email: u.Email, DisplayName: "Other"})
+		if err != nil || again != u {
+			t.Fatalf("got %+v, %v; want %+v", again, err, u)
+		}
+	})
+	t.Run("again with another email", func(t *testing.T) {
+		_, err := w.Create(t.Context(), user.New{ID: u.ID, Email: "b@example.com"})
+		wantReason(t, err, apierr.AlreadyExists, "USER_ID_TAKEN")
+	})
+	t.Run("in an organization", func(t *testing.T) {
+		joined, err := w.Create(t.Context(), user.New{ID: uuid.NewString(), OrganizationID: u.OrganizationID, Email: "b@example.com"})
+		if err != nil || joined.OrganizationID != u.OrganizationID {
+			t.Fatalf("got %+v, %v", joined, err)
+		}
+	})
+}
+
+func TestCreateNamesThePersonalOrganization(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for name, want := range map[string]string{"Ada": "Ada", "": "Personal organization", "  ": "Personal organization"} {
+		u, err := w.Create(t.Context(), user.New{ID: uuid.NewString(), Email: "ada@example.com", DisplayName: name})
+		noError(t, err)
+		o, err := w.organizations.Get(t.Context(), u.OrganizationID)
+		noError(t, err)
+		if o.DisplayName != want || !o.Personal {
+			t.Errorf("the organization of %q is %+v, want %q", name, o, want)
+		}
+	}
+}
+
+func TestCreateAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := uuid.NewString()
+	var (
+		wait  sync.WaitGroup
+		mutex sync.Mutex
+		wins  = map[string]int{} // by email
+	)
+	for i := range 8 {
+		wait.Go(func() {
+			u, err := w.Create(t.Context(), user.New{ID: id, Email: strconv.Itoa(i%2) + "@example.com"})
+			if err != nil {
+				if !errors.Is(err, apierr.New(apierr.AlreadyExists, "USER_ID_TAKEN", "")) {
+					t.Error(err)
+				}
+				return
+			}
+			mutex.Lock()
+			wins[u.Email]++
+			mutex.Unlock()
+		})
+	}
+	wait.Wait()
+	if len(wins) != 1 || wins["0@example.com"]+wins["1@example.com"] != 4 {
+		t.Fatalf("got %v, want four answers with one email", wins)
+	}
+	page, _, err := w.organizations.List(t.Context(), listing.Query{})
+	if err != nil || len(page) != 1 {
+		t.Fatalf("%d organizations are left (%v), want 1", len(page), err)
+	}
+}
+
+func TestUpdate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	u := w.created(t)
+	name, zone, bad := "Ada L.", "Europe/London", "Mars/Base"
+	changed, err := w.Update(t.Context(), u.OrganizationID, u.ID, u.ETag(), user.Changes{DisplayName: &name, TimeZone: &zone})
+	noError(t, err)
+	if changed.DisplayName != name || changed.TimeZone != zone || changed.ETag() == u.ETag() || !changed.UpdateTime.After(u.UpdateTime) {
+		t.Fatalf("got %+v", changed)
+	}
+	other := "Other"
+	_, err = w.Update(t.Context(), u.OrganizationID, u.ID, u.ETag(), user.Changes{DisplayName: &other})
+	wantReason(t, err, apierr.Aborted, "ETAG_MISMATCH")
+	_, err = w.Update(t.Context(), u.OrganizationID, u.ID, "", user.Changes{DisplayName: &other, TimeZone: &bad})
+	wantReason(t, err, apierr.InvalidArgument, "INVALID_ARGUMENT")
+	if got, err := w.Get(t.Context(), u.OrganizationID, u.ID); err != nil || got != changed {
+		t.Fatalf("refused updates left %+v (%v), want %+v", got, err, changed)
+	}
+}
+
+// Of updates with the same etag exactly one is made.
+func TestUpdateAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	u := w.created(t)
+	var wait sync.WaitGroup
+	errs := make([]error, 8)
+	for i := range errs {
+		wait.Go(func() {
+			name := strconv.Itoa(i)
+			_, errs[i] = w.Update(t.Context(), u.OrganizationID, u.ID, u.ETag(), user.Changes{DisplayName: &name})
+		})
+	}
+	wait.Wait()
+	made := 0
+	for _, err := range errs {
+		if err == nil {
+			made++
+			continue
+		}
+		wantReason(t, err, apierr.Aborted, "ETAG_MISMATCH")
+	}
+	if made != 1 {
+		t.Fatalf("%d of 8 updates were made, want 1", made)
+	}
+}
+
+func TestList(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first := w.created(t)
+	for range 2 {
+		w.clock.add(time.Second)
+		_, err := w.Create(t.Context(), user.New{ID: uuid.NewString(), OrganizationID: first.OrganizationID, Email: "b@example.com"})
+		noError(t, err)
+	}
+	page, next, err := w.List(t.Context(), first.OrganizationID, listing.Query{Limit: 2})
+	if err != nil || len(page) != 2 || page[0] != first || next == nil {
+		t.Fatalf("got %v, %v, %v", page, next, err)
+	}
+	page, next, err = w.List(t.Context(), first.OrganizationID, listing.Query{Limit: 2, After: next})
+	if err != nil || len(page) != 1 || next != nil {
+		t.Fatalf("got %v, %v, %v", page, next, err)
+	}
+}
+
+func TestOrganizationRules(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	o, err := w.organizations.Create(t.Context(), uuid.NewString(), "Analytical")
+	noError(t, err)
+	again, err := w.organizations.Create(t.Context(), o.ID, "Analytical")
+	if err != nil || again != o {
+		t.Fatalf("got %+v, %v; want %+v", again, err, o)
+	}
+	_, err = w.organizations.Create(t.Context(), o.ID, "Other")
+	wantReason(t, err, apierr.AlreadyExists, "ORGANIZATION_ID_TAKEN")
+	_, err = w.organizations.Create(t.Context(), w.created(t).OrganizationID, "Ada") // the same name, but somebody's personal one
+	wantReason(t, err, apierr.AlreadyExists, "ORGANIZATION_ID_TAKEN")
+
+	name := "Engine"
+	changed, err := w.organizations.Update(t.Context(), o.ID, o.ETag(), organization.Changes{DisplayName: &name})
+	if err != nil || changed.DisplayName != name || changed.ETag() == o.ETag() || !changed.UpdateTime.After(o.UpdateTime) {
+		t.Fatalf("got %+v, %v", changed, err)
+	}
+	_, err = w.organizations.Update(t.Context(), o.ID, o.ETag(), organization.Changes{DisplayName: &o.DisplayName})
+	wantReason(t, err, apierr.Aborted, "ETAG_MISMATCH")
+	wantReason(t, w.organizations.Delete(t.Context(), o.ID, o.ETag()), apierr.Aborted, "ETAG_MISMATCH")
+	noError(t, w.organizations.Delete(t.Context(), o.ID, changed.ETag()))
+	wantReason(t, w.organizations.Delete(t.Context(), o.ID, ""), apierr.NotFound, "ORGANIZATION_NOT_FOUND")
+}
+
+// clock stands still until the test moves it.
+type clock struct {
+	mutex sync.Mutex
+	now   time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return c.now
+}
+
+func (c *clock) add(d time.Duration) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// logins is Auth, which fails as long as the test says so.
+type logins struct {
+	mutex   sync.Mutex
+	err     error
+	only    string // if set, err is for this user only
+	called  func() // if set, runs inside each call
+	removed map[string]int
+}
+
+func (l *logins) RemoveLogin(_ context.Context, userID string) error {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	if l.called != nil {
+		l.called()
+	}
+	if l.err != nil && (l.only == "" || l.only == userID) {
+		return l.err
+	}
+	if l.removed == nil {
+		l.removed = map[string]int{}
+	}
+	l.removed[userID]++
+	return nil
+}
+
+func (l *logins) fail(err error, only string) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.err, l.only = err, only
+}
+
+func (l *logins) count(userID string) int {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	return l.removed[userID]
+}
+
+func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+func noError(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantReason(t *testing.T, err error, kind apierr.Kind, reason string) {
+	t.Helper()
+	if !errors.Is(err, apierr.New(kind, reason, "")) {
+		t.Fatalf("got error %v, want %s", err, reason)
+	}
+}

@@ -1,0 +1,138 @@
+package usertest
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
+	"github.com/gatehouse/gatehouse/services/identity/internal/user"
+)
+
+func testCreate(t *testing.T, f fixture) {
+	u := newUser(f.organization(t).ID)
+	stored, err := f.Users.Create(f.ctx, u, nil)
+	noError(t, err)
+	if stored != u {
+		t.Fatalf("got %+v, want %+v", stored, u)
+	}
+	f.wantStored(t, u)
+}
+
+func testCreatePersonal(t *testing.T, f fixture) {
+	o := organization.NewPersonal(uuid.NewString(), "Ada", epoch())
+	u := newUser(o.ID)
+	_, err := f.Users.Create(f.ctx, u, &o)
+	noError(t, err)
+	f.wantStored(t, u)
+	got, err := f.Organizations.Get(f.ctx, o.ID)
+	noError(t, err)
+	if got != o {
+		t.Fatalf("got %+v, want %+v", got, o)
+	}
+}
+
+// A personal organization is new by definition: a user never slips into one that exists.
+func testCreatePersonalTaken(t *testing.T, f fixture) {
+	existing := f.organization(t)
+	o := organization.NewPersonal(existing.ID, "Ada", epoch())
+	u := newUser(o.ID)
+	if _, err := f.Users.Create(f.ctx, u, &o); err == nil {
+		t.Fatal("a user joined an existing organization as its personal one")
+	}
+	f.wantGone(t, u)
+}
+
+func testCreateUnknownOrganization(t *testing.T, f fixture) {
+	u := newUser(uuid.NewString())
+	_, err := f.Users.Create(f.ctx, u, nil)
+	wantError(t, err, organization.NotFound())
+	f.wantGone(t, u)
+}
+
+// A repeated Create returns what is stored, whatever it asks for, and leaves no second organization behind.
+func testCreateAgain(t *testing.T, f fixture) {
+	first := f.personal(t)
+	again := first
+	again.Email, again.DisplayName = "other@example.com", "Other"
+	o := organization.NewPersonal(uuid.NewString(), "Other", epoch())
+	again.OrganizationID = o.ID
+	stored, err := f.Users.Create(f.ctx, again, &o)
+	noError(t, err)
+	if stored != first {
+		t.Fatalf("got %+v, want the first %+v", stored, first)
+	}
+	_, err = f.Organizations.Get(f.ctx, o.ID)
+	wantError(t, err, organization.NotFound())
+}
+
+func testCreateAgainElsewhere(t *testing.T, f fixture) {
+	first := f.stored(t, f.organization(t).ID)
+	again := first
+	again.OrganizationID = f.organization(t).ID
+	stored, err := f.Users.Create(f.ctx, again, nil)
+	noError(t, err)
+	if stored != first {
+		t.Fatalf("got %+v, want the first %+v", stored, first)
+	}
+	f.wantGone(t, again)
+}
+
+func testCreateConcurrently(t *testing.T, f fixture) {
+	const callers = 8
+	u := newUser("")
+	stored, errs, organizations := make([]user.User, callers), make([]error, callers), make([]string, callers)
+	var wait sync.WaitGroup
+	for i := range callers {
+		wait.Go(func() {
+			o := organization.NewPersonal(uuid.NewString(), "Ada", epoch())
+			mine := u
+			mine.OrganizationID, organizations[i] = o.ID, o.ID
+			stored[i], errs[i] = f.Users.Create(f.ctx, mine, &o)
+		})
+	}
+	wait.Wait()
+	for i := range callers {
+		noError(t, errs[i])
+		if stored[i] != stored[0] {
+			t.Fatalf("caller %d got %+v, caller 0 got %+v", i, stored[i], stored[0])
+		}
+		_, err := f.Organizations.Get(f.ctx, organizations[i])
+		if won := organizations[i] == stored[0].OrganizationID; won {
+			noError(t, err)
+		} else {
+			wantError(t, err, organization.NotFound())
+		}
+	}
+}
+
+func testCreateAnyText(t *testing.T, f fixture) {
+	u := newUser(f.organization(t).ID)
+	u.DisplayName = `Åsa 😀 "q" 'q' \ %_ @name $1 {{ }} '; drop table users; --`
+	_, err := f.Users.Create(f.ctx, u, nil)
+	noError(t, err)
+	f.wantStored(t, u)
+}
+
+// R52: a user of another organization is answered like an unknown one, by every method.
+func testTenancy(t *testing.T, f fixture) {
+	u, foreign := f.personal(t), f.organization(t).ID
+	unknown := uuid.NewString()
+	for _, id := range []string{u.ID, unknown} {
+		_, err := f.Users.Get(f.ctx, foreign, id)
+		wantError(t, err, user.NotFound())
+		_, err = f.Users.Update(f.ctx, foreign, id, func(u user.User) (user.User, error) {
+			t.Error("a foreign user was shown to an update")
+			return u, nil
+		})
+		wantError(t, err, user.NotFound())
+		err = f.Deletions.BeginDelete(f.ctx, foreign, id, epoch(), func(user.User) error {
+			t.Error("a foreign user was shown to a deletion")
+			return nil
+		})
+		wantError(t, err, user.NotFound())
+	}
+	noError(t, f.Deletions.FinishDelete(f.ctx, user.Deletion{OrganizationID: foreign, UserID: u.ID}))
+	f.wantStored(t, u)
+}

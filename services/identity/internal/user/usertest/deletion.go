@@ -1,0 +1,203 @@
+package usertest
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
+	"github.com/gatehouse/gatehouse/services/identity/internal/user"
+)
+
+func anyUser(user.User) error { return nil }
+
+// begin makes the user Deleting, due at epoch.
+func (f fixture) begin(t *testing.T, u user.User) user.Deletion {
+	t.Helper()
+	noError(t, f.Deletions.BeginDelete(f.ctx, u.OrganizationID, u.ID, epoch(), anyUser))
+	return user.Deletion{OrganizationID: u.OrganizationID, UserID: u.ID}
+}
+
+func testBeginDelete(t *testing.T, f fixture) {
+	u := f.personal(t)
+	f.begin(t, u)
+	f.wantGone(t, u)
+	_, err := f.Users.Update(f.ctx, u.OrganizationID, u.ID, func(u user.User) (user.User, error) { return u, nil })
+	wantError(t, err, user.NotFound())
+	again, err := f.Users.Create(f.ctx, u, nil)
+	noError(t, err)
+	if again.State != user.Deleting || again.ID != u.ID {
+		t.Fatalf("creating it again returned %+v, want the user that is being deleted", again)
+	}
+}
+
+func testBeginDeleteRefused(t *testing.T, f fixture) {
+	u := f.personal(t)
+	refusal := apierr.New(apierr.Aborted, "REFUSED", "no")
+	err := f.Deletions.BeginDelete(f.ctx, u.OrganizationID, u.ID, epoch(), func(shown user.User) error {
+		if shown != u {
+			t.Errorf("shown %+v, want %+v", shown, u)
+		}
+		return refusal
+	})
+	wantError(t, err, refusal)
+	f.wantStored(t, u)
+}
+
+func testBeginDeleteAgain(t *testing.T, f fixture) {
+	u := f.personal(t)
+	f.begin(t, u)
+	later := epoch().Add(time.Minute)
+	noError(t, f.Deletions.BeginDelete(f.ctx, u.OrganizationID, u.ID, later, func(shown user.User) error {
+		if shown.State != user.Deleting {
+			t.Errorf("shown state %q, want deleting", shown.State)
+		}
+		return nil
+	}))
+	f.wantClaim(t, later.Add(-time.Microsecond), nil)
+	f.wantClaim(t, later, &u)
+}
+
+// wantClaim claims at now, for a minute, and expects this user's deletion or none.
+func (f fixture) wantClaim(t *testing.T, now time.Time, want *user.User) {
+	t.Helper()
+	d, found, err := f.Deletions.ClaimDeletion(f.ctx, now, now.Add(time.Minute))
+	noError(t, err)
+	switch {
+	case want == nil && found:
+		t.Fatalf("claimed %+v, want none", d)
+	case want != nil && (!found || d != user.Deletion{OrganizationID: want.OrganizationID, UserID: want.ID}):
+		t.Fatalf("claimed %+v (%v), want user %s", d, found, want.ID)
+	}
+}
+
+func testClaim(t *testing.T, f fixture) {
+	f.personal(t) // an active user is never claimed
+	f.wantClaim(t, epoch(), nil)
+	second, first := f.personal(t), f.personal(t)
+	noError(t, f.Deletions.BeginDelete(f.ctx, second.OrganizationID, second.ID, epoch().Add(2*time.Second), anyUser))
+	noError(t, f.Deletions.BeginDelete(f.ctx, first.OrganizationID, first.ID, epoch().Add(time.Second), anyUser))
+	f.wantClaim(t, epoch(), nil)
+	now := epoch().Add(3 * time.Second)
+	f.wantClaim(t, now, &first)
+	f.wantClaim(t, now, &second)
+	f.wantClaim(t, now, nil)
+	f.wantClaim(t, now.Add(time.Minute), &first) // whoever claimed it died
+}
+
+func testClaimConcurrently(t *testing.T, f fixture) {
+	const deletions, callers = 5, 8
+	for range deletions {
+		f.begin(t, f.personal(t))
+	}
+	var (
+		wait    sync.WaitGroup
+		mutex   sync.Mutex
+		claimed = map[string]int{}
+	)
+	for range callers {
+		wait.Go(func() {
+			for range deletions {
+				d, found, err := f.Deletions.ClaimDeletion(f.ctx, epoch(), epoch().Add(time.Minute))
+				if err != nil {
+					t.Error(err)
+				}
+				if found {
+					mutex.Lock()
+					claimed[d.UserID]++
+					mutex.Unlock()
+				}
+			}
+		})
+	}
+	wait.Wait()
+	if len(claimed) != deletions {
+		t.Errorf("%d of %d deletions were claimed", len(claimed), deletions)
+	}
+	for id, times := range claimed {
+		if times != 1 {
+			t.Errorf("the deletion of %s was claimed %d times", id, times)
+		}
+	}
+}
+
+func testFinishDelete(t *testing.T, f fixture) {
+	u, bystander := f.personal(t), f.personal(t)
+	noError(t, f.Deletions.FinishDelete(f.ctx, f.begin(t, u)))
+	f.wantNoOrganization(t, u.OrganizationID)
+	f.wantClaim(t, epoch().Add(time.Hour), nil)
+	f.wantStored(t, bystander)
+	_, err := f.Organizations.Get(f.ctx, bystander.OrganizationID)
+	noError(t, err)
+}
+
+func (f fixture) wantNoOrganization(t *testing.T, id string) {
+	t.Helper()
+	_, err := f.Organizations.Get(f.ctx, id)
+	wantError(t, err, organization.NotFound())
+}
+
+func testFinishDeleteShared(t *testing.T, f fixture) {
+	o := f.organization(t)
+	noError(t, f.Deletions.FinishDelete(f.ctx, f.begin(t, f.stored(t, o.ID))))
+	_, err := f.Organizations.Get(f.ctx, o.ID)
+	noError(t, err)
+}
+
+func testFinishDeletePersonalWithMembers(t *testing.T, f fixture) {
+	owner := f.personal(t)
+	active := f.stored(t, owner.OrganizationID)
+	noError(t, f.Deletions.FinishDelete(f.ctx, f.begin(t, owner)))
+	f.wantStored(t, active)
+	// Also a member that is still being deleted keeps the organization, and takes it along in the end.
+	last := f.begin(t, active)
+	noError(t, f.Deletions.FinishDelete(f.ctx, user.Deletion{OrganizationID: owner.OrganizationID, UserID: owner.ID}))
+	_, err := f.Organizations.Get(f.ctx, owner.OrganizationID)
+	noError(t, err)
+	noError(t, f.Deletions.FinishDelete(f.ctx, last))
+	f.wantNoOrganization(t, owner.OrganizationID)
+}
+
+// The last users of a personal organization leave while others join: it is gone exactly when nobody joined.
+func testFinishDeleteConcurrently(t *testing.T, f fixture) {
+	for range 10 {
+		owner := f.personal(t)
+		member := f.stored(t, owner.OrganizationID)
+		first, second := f.begin(t, owner), f.begin(t, member)
+		joining := newUser(owner.OrganizationID)
+		var (
+			wait      sync.WaitGroup
+			joinError error
+		)
+		for _, d := range []user.Deletion{first, second} {
+			wait.Go(func() {
+				if err := f.Deletions.FinishDelete(f.ctx, d); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wait.Go(func() { _, joinError = f.Users.Create(f.ctx, joining, nil) })
+		wait.Wait()
+		if joinError != nil {
+			wantError(t, joinError, organization.NotFound())
+			f.wantNoOrganization(t, owner.OrganizationID)
+			continue
+		}
+		f.wantStored(t, joining)
+		_, err := f.Organizations.Get(f.ctx, owner.OrganizationID)
+		noError(t, err)
+	}
+}
+
+func testFinishDeleteActive(t *testing.T, f fixture) {
+	u := f.personal(t)
+	noError(t, f.Deletions.FinishDelete(f.ctx, user.Deletion{OrganizationID: u.OrganizationID, UserID: u.ID}))
+	f.wantStored(t, u)
+}
+
+func testFinishDeleteAgain(t *testing.T, f fixture) {
+	d := f.begin(t, f.personal(t))
+	noError(t, f.Deletions.FinishDelete(f.ctx, d))
+	noError(t, f.Deletions.FinishDelete(f.ctx, d))
+}

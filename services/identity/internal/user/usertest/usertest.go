@@ -1,0 +1,142 @@
+// Package usertest is the conformance suite of the user stores: what every implementation of user.Store and user.DeletionStore must do.
+//
+// Tests of implementations import it and run it over the real thing.
+package usertest
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
+	"github.com/gatehouse/gatehouse/services/identity/internal/user"
+)
+
+// Stores are an implementation over one empty database.
+type Stores struct {
+	Users         user.Store
+	Deletions     user.DeletionStore
+	Organizations organization.Store
+}
+
+// Run runs the suite. open is called for each test and returns stores over an empty database of its own.
+func Run(t *testing.T, open func(t *testing.T) Stores) {
+	for name, test := range map[string]func(t *testing.T, f fixture){
+		"Create":                               testCreate,
+		"CreateWithPersonalOrganization":       testCreatePersonal,
+		"CreateWithTakenPersonalOrganization":  testCreatePersonalTaken,
+		"CreateInUnknownOrganization":          testCreateUnknownOrganization,
+		"CreateAgain":                          testCreateAgain,
+		"CreateAgainInAnotherOrganization":     testCreateAgainElsewhere,
+		"CreateConcurrently":                   testCreateConcurrently,
+		"CreateKeepsAnyText":                   testCreateAnyText,
+		"GetIsOfTheOrganization":               testTenancy,
+		"Update":                               testUpdate,
+		"UpdateRefused":                        testUpdateRefused,
+		"UpdateWithoutChange":                  testUpdateUnchanged,
+		"UpdateConcurrently":                   testUpdateConcurrently,
+		"ListIsOldestFirstInPages":             testListPages,
+		"ListIsOfTheOrganization":              testListTenancy,
+		"ListByConditions":                     testListConditions,
+		"ListRefusesOtherColumns":              testListUnknownColumn,
+		"BeginDeleteHidesTheUser":              testBeginDelete,
+		"BeginDeleteRefused":                   testBeginDeleteRefused,
+		"BeginDeleteAgain":                     testBeginDeleteAgain,
+		"ClaimIsExclusiveUntilDue":             testClaim,
+		"ClaimConcurrently":                    testClaimConcurrently,
+		"FinishDeleteRemovesPersonal":          testFinishDelete,
+		"FinishDeleteKeepsSharedOrganization":  testFinishDeleteShared,
+		"FinishDeleteKeepsPersonalWithMembers": testFinishDeletePersonalWithMembers,
+		"FinishDeleteConcurrently":             testFinishDeleteConcurrently,
+		"FinishDeleteKeepsActiveUsers":         testFinishDeleteActive,
+		"FinishDeleteAgain":                    testFinishDeleteAgain,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, fixture{Stores: open(t), ctx: t.Context()})
+		})
+	}
+}
+
+// fixture is one test's stores with short ways to fill and read them.
+type fixture struct {
+	Stores
+	ctx context.Context //nolint:containedctx // one test's context
+}
+
+// epoch is when the suite's rows are created: with microseconds, in another year than any clock says.
+func epoch() time.Time { return time.Date(2031, 2, 3, 4, 5, 6, 789012000, time.UTC) }
+
+// newUser describes a user that is not stored yet.
+func newUser(organizationID string) user.User {
+	id := uuid.NewString()
+	return user.User{
+		OrganizationID: organizationID, ID: id, Email: id + "@example.com", DisplayName: "Ada", State: user.Active, Revision: 1,
+		CreateTime: epoch(), UpdateTime: epoch(),
+	}
+}
+
+func (f fixture) organization(t *testing.T) organization.Organization {
+	t.Helper()
+	o := organization.Organization{ID: uuid.NewString(), DisplayName: "Analytical", Revision: 1, CreateTime: epoch(), UpdateTime: epoch()}
+	stored, err := f.Organizations.Create(f.ctx, o)
+	noError(t, err)
+	return stored
+}
+
+// stored creates a user in the organization.
+func (f fixture) stored(t *testing.T, organizationID string, edit ...func(*user.User)) user.User {
+	t.Helper()
+	u := newUser(organizationID)
+	for _, e := range edit {
+		e(&u)
+	}
+	stored, err := f.Users.Create(f.ctx, u, nil)
+	noError(t, err)
+	return stored
+}
+
+// personal creates a user with a personal organization.
+func (f fixture) personal(t *testing.T) user.User {
+	t.Helper()
+	o := organization.NewPersonal(uuid.NewString(), "Ada", epoch())
+	stored, err := f.Users.Create(f.ctx, newUser(o.ID), &o)
+	noError(t, err)
+	return stored
+}
+
+func (f fixture) wantGone(t *testing.T, u user.User) {
+	t.Helper()
+	_, err := f.Users.Get(f.ctx, u.OrganizationID, u.ID)
+	wantError(t, err, user.NotFound())
+}
+
+func (f fixture) wantStored(t *testing.T, want user.User) {
+	t.Helper()
+	got, err := f.Users.Get(f.ctx, want.OrganizationID, want.ID)
+	noError(t, err)
+	if got != want {
+		t.Fatalf("stored is\n%+v, want\n%+v", got, want)
+	}
+}
+
+func noError(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantError fails unless err is the same error of the closed set, to the letter: a different text would tell callers apart what must
+// look the same.
+func wantError(t *testing.T, err, want error) {
+	t.Helper()
+	var got *apierr.Error
+	if !errors.As(err, &got) || !errors.Is(err, want) || got.Message != apierr.From(want).Message {
+		t.Fatalf("got error %v, want %v", err, want)
+	}
+}
