@@ -1,0 +1,217 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/gatehouse/gatehouse/services/auth/internal/session"
+)
+
+// next returns the update that is there, or fails.
+func next(t *testing.T, f *session.Follower) session.Update {
+	t.Helper()
+	select {
+	case u, ok := <-f.Updates:
+		if !ok {
+			t.Fatal("the follower was cut")
+		}
+		return u
+	default:
+		t.Fatal("no update is there")
+		return nil
+	}
+}
+
+func none(t *testing.T, f *session.Follower) {
+	t.Helper()
+	select {
+	case u, ok := <-f.Updates:
+		t.Fatalf("update %v, %v; want none", u, ok)
+	default:
+	}
+}
+
+func (w *world) read(t *testing.T) {
+	t.Helper()
+	if err := w.feed.Read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// endOne ends a fresh session and returns its id.
+func (w *world) endOne(t *testing.T) string {
+	t.Helper()
+	sid := w.claims(t, w.start(t).Access).SessionID
+	if err := w.End(t.Context(), sid); err != nil {
+		t.Fatal(err)
+	}
+	return sid
+}
+
+func TestFeedTellsTheCompleteSetThenNews(t *testing.T) { // R22
+	w := newWorld(t)
+	old := w.endOne(t)
+	early, stop := w.feed.Follow()
+	defer stop()
+	none(t, early) // nothing is known before the first read
+	w.read(t)
+	if u := next(t, early); len(u) != 1 || u[0].SessionID != old {
+		t.Fatalf("first update = %v, want %s", u, old)
+	}
+	late, stop := w.feed.Follow()
+	defer stop()
+	if u := next(t, late); len(u) != 1 || u[0].SessionID != old {
+		t.Fatalf("first update of a late follower = %v, want %s", u, old)
+	}
+	w.read(t)
+	none(t, early)
+	fresh := w.endOne(t)
+	w.read(t)
+	for _, f := range []*session.Follower{early, late} {
+		if u := next(t, f); len(u) != 1 || u[0].SessionID != fresh {
+			t.Fatalf("second update = %v, want %s", u, fresh)
+		}
+	}
+}
+
+func TestFeedBeatsEachSecondOnlyWhileTheStoreAnswers(t *testing.T) {
+	w := newWorld(t)
+	w.read(t)
+	f, stop := w.feed.Follow()
+	defer stop()
+	if u := next(t, f); len(u) != 0 {
+		t.Fatalf("first update = %v, want the empty set", u)
+	}
+	for range 3 {
+		beats := 0
+		for range 4 { // one second of reads
+			w.now = w.now.Add(250 * time.Millisecond)
+			w.read(t)
+			select {
+			case <-f.Updates:
+				beats++
+			default:
+			}
+		}
+		if beats == 0 || beats > 2 {
+			t.Fatalf("%d heartbeats in a second", beats)
+		}
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 8 {
+		w.now = w.now.Add(250 * time.Millisecond)
+		if err := w.feed.Read(gone); err == nil {
+			t.Fatal("the read did not fail")
+		}
+	}
+	none(t, f)
+	lateFollower, stop := w.feed.Follow()
+	defer stop()
+	none(t, lateFollower) // an old set is no complete set
+	missed := w.endOne(t)
+	w.read(t)
+	if u := next(t, f); len(u) != 1 || u[0].SessionID != missed {
+		t.Fatalf("after the fault = %v, want %s", u, missed)
+	}
+	if u := next(t, lateFollower); len(u) != 1 || u[0].SessionID != missed {
+		t.Fatalf("first update after the fault = %v, want %s", u, missed)
+	}
+}
+
+func TestFeedReadsEverythingAgainAfterAnError(t *testing.T) {
+	store := &windows{}
+	feed := session.NewFeed(store, time.Now)
+	for _, c := range []struct {
+		fail error
+		want session.Window
+	}{{nil, 0}, {nil, 7}, {errors.New("gone"), 7}, {nil, 0}, {nil, 7}} {
+		store.fail = c.fail
+		_ = feed.Read(t.Context())
+		if store.asked != c.want {
+			t.Fatalf("the read asked from window %d, want %d", store.asked, c.want)
+		}
+	}
+}
+
+// windows records from where it was asked.
+type windows struct {
+	session.Store
+	asked session.Window
+	fail  error
+}
+
+func (s *windows) Revocations(_ context.Context, after session.Window, _ time.Time) ([]session.Revocation, session.Window, error) {
+	s.asked = after
+	return nil, 7, s.fail
+}
+
+func TestFeedCutsASlowFollowerAndServesTheOthers(t *testing.T) {
+	w := newWorld(t)
+	w.read(t)
+	slow, stopSlow := w.feed.Follow()
+	defer stopSlow()
+	quick, stopQuick := w.feed.Follow()
+	defer stopQuick()
+	next(t, quick)
+	for range 100 {
+		w.now = w.now.Add(time.Second)
+		w.read(t)
+		next(t, quick)
+	}
+	n := 0
+	for range slow.Updates {
+		n++
+	}
+	if n == 0 || n > 64 {
+		t.Fatalf("the slow follower was cut after %d updates, want a bounded number", n)
+	}
+}
+
+func TestFeedForgetsTheExpired(t *testing.T) {
+	w := newWorld(t)
+	w.endOne(t)
+	w.read(t)
+	w.now = w.now.Add(time.Hour)
+	w.read(t)
+	w.read(t)
+	f, stop := w.feed.Follow()
+	defer stop()
+	if u := next(t, f); len(u) != 0 {
+		t.Fatalf("the complete set = %v, want it empty", u)
+	}
+}
+
+func TestFeedIsNotCurrentBeforeItsFirstRead(t *testing.T) {
+	w := newWorld(t)
+	if err := w.feed.Current(t.Context()); err == nil {
+		t.Fatal("current before the first read")
+	}
+	w.read(t)
+	if err := w.feed.Current(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestFeedFollowersComeAndGo is for the race detector.
+func TestFeedFollowersComeAndGo(t *testing.T) {
+	w := newWorld(t)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 50 {
+			f, stop := w.feed.Follow()
+			select {
+			case <-f.Updates:
+			default:
+			}
+			stop()
+		}
+	}()
+	for range 20 {
+		w.read(t)
+	}
+	<-done
+}

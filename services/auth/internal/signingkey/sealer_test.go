@@ -1,0 +1,108 @@
+package signingkey
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse/gatehouse/internal/token"
+)
+
+var sealingKey = bytes.Repeat([]byte{7, 0, 13, 10}, SealingKeyLength/4)
+
+func writeKey(t *testing.T, content []byte, mode os.FileMode) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "auth.key")
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestOpenSealerReadsEachForm(t *testing.T) {
+	raw, err := OpenSealer(writeKey(t, sealingKey, 0o400))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := generate(rand.Reader, raw, token.EdDSA, Active, time.Unix(0, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"standard":            base64.StdEncoding.EncodeToString(sealingKey) + "\n",
+		"standard, unpadded":  base64.RawStdEncoding.EncodeToString(sealingKey),
+		"URL":                 base64.URLEncoding.EncodeToString(sealingKey),
+		"Windows line ending": base64.StdEncoding.EncodeToString(sealingKey) + "\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := OpenSealer(writeKey(t, []byte(text), 0o600))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.open(k); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func TestOpenSealerRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		path, want string
+	}{
+		"missing":        {filepath.Join(t.TempDir(), "none"), "GATEHOUSE_AUTH_KEY_FILE"},
+		"a folder":       {t.TempDir(), "no regular file"},
+		"group readable": {writeKey(t, sealingKey, 0o640), "chmod 600"},
+		"world readable": {writeKey(t, sealingKey, 0o604), "chmod 600"},
+		"short":          {writeKey(t, sealingKey[:31], 0o600), "32 random bytes"},
+		"long":           {writeKey(t, append(sealingKey[:32:32], 1), 0o600), "32 random bytes"},
+		"short base64":   {writeKey(t, []byte("dG9vIHNob3J0"), 0o600), "32 random bytes"},
+		"empty":          {writeKey(t, nil, 0o600), "32 random bytes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := OpenSealer(c.path); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+				t.Fatalf("err = %v, want one sentence with %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestSealedKeyIsBoundToItsRow(t *testing.T) {
+	sealer, err := NewSealer(sealingKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := generate(rand.Reader, sealer, token.ES256, Active, time.Unix(0, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := sealer.open(k)
+	if err != nil || bytes.Contains(k.Sealed, private) {
+		t.Fatalf("open: %v, or the key is stored in clear", err)
+	}
+	other, _ := NewSealer(bytes.Repeat([]byte{9}, SealingKeyLength))
+	if _, err := other.open(k); !errors.Is(err, ErrWrongSealingKey) {
+		t.Errorf("another sealing key: %v, want ErrWrongSealingKey", err)
+	}
+	for name, change := range map[string]func(*Key){
+		"another id":        func(k *Key) { k.ID = "x" },
+		"another algorithm": func(k *Key) { k.Algorithm = token.EdDSA },
+		"a flipped bit":     func(k *Key) { k.Sealed = append([]byte{k.Sealed[0] ^ 1}, k.Sealed[1:]...) },
+		"cut short":         func(k *Key) { k.Sealed = k.Sealed[:5] },
+	} {
+		moved := k
+		change(&moved)
+		if _, err := sealer.open(moved); err == nil {
+			t.Errorf("%s: it opens", name)
+		}
+	}
+}
