@@ -1,0 +1,126 @@
+package openapi_test
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/pb33f/libopenapi"
+	"github.com/pb33f/libopenapi-validator"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/gatehouse/gatehouse/gateway/internal/openapi"
+	"github.com/gatehouse/gatehouse/internal/contract"
+	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
+	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
+)
+
+var update = flag.Bool("update", false, "write the golden file")
+
+const golden = "testdata/openapi.json"
+
+func build(t *testing.T) []byte {
+	t.Helper()
+	c, err := contract.Load(protoregistry.GlobalFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := openapi.Build(openapi.Generated(), c, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return document
+}
+
+func TestDocumentIsTheGoldenOne(t *testing.T) {
+	got := build(t)
+	if *update {
+		if err := os.WriteFile(golden, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("the document changed; if it should, run the test with -update:\n%s", diff)
+	}
+}
+
+func TestDocumentIsValidOpenAPI(t *testing.T) {
+	document, err := libopenapi.NewDocument(build(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, errs := validator.NewValidator(document)
+	for _, err := range errs {
+		t.Fatal(err)
+	}
+	defer v.Release()
+	if ok, problems := v.ValidateDocument(); !ok {
+		for _, p := range problems {
+			t.Errorf("%s: %s", p.Message, p.Reason)
+		}
+	}
+}
+
+// Only routes of the contracts, with their rules: nothing of the mesh-only services, no camel case, no foreign error shape.
+func TestDocumentSaysWhatTheContractsSay(t *testing.T) {
+	text := string(build(t))
+	var document struct {
+		Paths map[string]map[string]struct {
+			Security  []map[string]any
+			Responses map[string]any
+		}
+	}
+	if err := json.Unmarshal([]byte(text), &document); err != nil {
+		t.Fatal(err)
+	}
+	c, err := contract.Load(protoregistry.GlobalFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	routed, operations := 0, 0
+	for _, m := range c.Methods() {
+		if m.Route != nil {
+			routed++
+		}
+	}
+	for path, item := range document.Paths {
+		operations += len(item)
+		for verb, operation := range item {
+			public := strings.HasPrefix(path, "/api/v1/auth/") && path != "/api/v1/auth/sign-out"
+			if public != (len(operation.Security) == 0) {
+				t.Errorf("%s %s: security %v", verb, path, operation.Security)
+			}
+		}
+	}
+	if routed == 0 || operations != routed {
+		t.Errorf("%d operations for %d routes", operations, routed)
+	}
+	if document.Paths["/api/v1/auth/sign-up"]["post"].Responses["201"] == nil ||
+		document.Paths["/api/v1/auth/sign-out"]["post"].Responses["204"] == nil {
+		t.Error("the statuses of the contract are missing")
+	}
+	for _, stranger := range []string{"displayName", "updateMask", "google.rpc.Status", "CreateUser", "GetKeySet", "DirectoryService"} {
+		if strings.Contains(text, stranger) {
+			t.Errorf("the document mentions %s", stranger)
+		}
+	}
+}
+
+// Files that are older than the contracts stop the start instead of describing another API.
+func TestOldGeneratedFilesAreAnError(t *testing.T) {
+	c, err := contract.Load(protoregistry.GlobalFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openapi.Build(fstest.MapFS{}, c, "test"); err == nil || !strings.Contains(err.Error(), "make generate") {
+		t.Errorf("missing operations: %v", err)
+	}
+}
