@@ -21,6 +21,7 @@ func kernelNames() []string {
 		"GATEHOUSE_TOKEN_ISSUER", "GATEHOUSE_TOKEN_AUDIENCE",
 		"GATEHOUSE_DRAIN_DELAY", "GATEHOUSE_DRAIN_TIMEOUT",
 		"GATEHOUSE_GRPC_REFLECTION",
+		"GATEHOUSE_URL", // set by `gatehouse env` for people and scripts
 	}
 }
 
