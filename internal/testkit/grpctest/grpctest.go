@@ -31,6 +31,7 @@ import (
 type Config struct {
 	Program       string                    // mesh name of the program under test; required
 	Registrations []grpcserver.Registration // its services; required
+	Contract      *contract.Contract        // nil means what the linked protos say
 	Verifier      grpcserver.Verifier       // nil means the verifier of Tokens
 	Tokens        *Tokens                   // nil means a fresh issuer; reachable as Server.Tokens
 	Log           io.Writer                 // where the JSON log goes; nil discards it
@@ -51,9 +52,12 @@ type Server struct {
 // New starts a server; it stops with the test.
 func New(t testing.TB, c Config) *Server {
 	t.Helper()
-	contracts, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatalf("load contract: %v", err)
+	if c.Contract == nil {
+		linked, err := contract.Load(protoregistry.GlobalFiles)
+		if err != nil {
+			t.Fatalf("load contract: %v", err)
+		}
+		c.Contract = linked
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -70,7 +74,7 @@ func New(t testing.TB, c Config) *Server {
 	log := slog.New(slog.NewJSONHandler(c.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	h := health.New(log)
 	server, err := grpcserver.New(grpcserver.Params{
-		Config: c.GRPC, Program: c.Program, Contract: contracts, Verifier: c.Verifier, Health: h.Server(),
+		Config: c.GRPC, Program: c.Program, Contract: c.Contract, Verifier: c.Verifier, Health: h.Server(),
 		Registrations: c.Registrations, Log: log, Now: c.Now,
 	})
 	if err != nil {
