@@ -1,0 +1,95 @@
+// Package probe is the test service that the end-to-end tests deploy beside the platform: a fifth and a sixth program that need nothing of
+// the others' code. It is wired from the same kernel modules as every service.
+package probe
+
+import (
+	"context"
+	"io"
+	"os"
+	"time"
+
+	"go.uber.org/fx"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/gatehouse/gatehouse/internal/caller"
+	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/fxmod"
+	"github.com/gatehouse/gatehouse/internal/mesh"
+	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	"github.com/gatehouse/gatehouse/internal/token"
+	"github.com/gatehouse/gatehouse/test/probe/consul"
+	probev1 "github.com/gatehouse/gatehouse/test/probe/gen/gatehouse/probe/v1"
+)
+
+// options of both programs; serve is their only verb.
+type options struct {
+	fxmod.Config `embed:""`
+	Serve        struct{} `cmd:"" default:"1" help:"Serve until told to stop."`
+}
+
+// Run is the whole of a program: its mesh name says which.
+func Run(program string, services ...fx.Option) int {
+	var o options
+	if _, err := config.Parse(program, &o, os.Args[1:], os.Environ(), os.Stdout); err != nil {
+		_, _ = io.WriteString(os.Stderr, err.Error()+"\n")
+		return 1
+	}
+	return fxmod.Run(fxmod.New(
+		fxmod.Service(program, o.Config),
+		fx.Decorate(func(*mesh.Definition) (*mesh.Definition, error) { return consul.Definition() }),
+		// No method of the probe reads a bearer token: no key is known, so none would pass.
+		fx.Provide(func() token.KeySource { return noKeys{} }, func() token.Revocations { return noKeys{} }),
+		fxmod.LocalTokens(),
+		fx.Options(services...),
+	))
+}
+
+// Service makes the program answer ProbeService.
+func Service() fx.Option {
+	return fxmod.AsRegistration(func() grpcserver.Registration {
+		return grpcserver.Registration{Desc: &probev1.ProbeService_ServiceDesc, Impl: server{}}
+	})
+}
+
+type noKeys struct{}
+
+func (noKeys) Key(context.Context, string) (token.Key, error) { return token.Key{}, token.ErrUnknownKey }
+func (noKeys) Revoked(string) (bool, error)                   { return true, nil }
+
+type server struct {
+	probev1.UnimplementedProbeServiceServer
+}
+
+func (server) Echo(ctx context.Context, _ *probev1.EchoRequest) (*probev1.EchoResponse, error) {
+	return &probev1.EchoResponse{Callers: metadata.ValueFromIncomingContext(ctx, caller.Header)}, nil
+}
+
+func (server) Sleep(ctx context.Context, req *probev1.SleepRequest) (*probev1.SleepResponse, error) {
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(req.GetDuration().AsDuration()):
+		return &probev1.SleepResponse{}, nil
+	}
+}
+
+func (server) Tick(req *probev1.TickRequest, stream grpc.ServerStreamingServer[probev1.TickResponse]) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for n := int32(1); n <= req.GetCount(); n++ {
+		select {
+		case <-stream.Context().Done():
+			return stream.Context().Err()
+		case <-tick.C:
+		}
+		if err := stream.Send(&probev1.TickResponse{Number: n}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (server) Closed(context.Context, *probev1.ClosedRequest) (*probev1.ClosedResponse, error) {
+	return &probev1.ClosedResponse{}, nil
+}
