@@ -1,0 +1,156 @@
+package pgserver_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
+	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
+)
+
+const database = "gatehouse"
+
+// services makes the roles of two services on a server of the test's own.
+func services(t *testing.T) *pgserver.Server {
+	t.Helper()
+	server, _ := pgtest.Server(t)
+	for range 2 { // both are idempotent
+		if err := pgserver.EnsureDatabase(t.Context(), server.SuperURL("postgres"), database); err != nil {
+			t.Fatal(err)
+		}
+		for _, role := range []string{"identity", "auth"} {
+			if err := pgserver.EnsureRole(t.Context(), server.SuperURL(database), role, password(role), role); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return server
+}
+
+func password(role string) config.Secret { return config.NewSecret("pw-'\"\\ $ of " + role) }
+
+func connect(t *testing.T, server *pgserver.Server, role, to string) (*pgx.Conn, error) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), server.URL(role, password(role), to).Reveal())
+	if err == nil {
+		t.Cleanup(func() { _ = conn.Close(t.Context()) })
+	}
+	return conn, err
+}
+
+func state(err error) string {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return fmt.Sprint(err)
+}
+
+func TestRolesCannotReadEachOthersSchemas(t *testing.T) {
+	t.Parallel()
+	server := services(t)
+	identity, err := connect(t, server, "identity", database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	auth, err := connect(t, server, "auth", database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, own := range []string{
+		"create table users (id int); insert into users values (1); grant all on users to public; grant all on users to auth",
+		"create function identity.peek() returns bigint language sql as 'select count(*) from identity.users'",
+		"create view identity.seen as select * from identity.users; grant all on identity.seen to public",
+	} {
+		if _, err := identity.Exec(t.Context(), own); err != nil {
+			t.Fatalf("%s: %v", own, err)
+		}
+	}
+	const denied = "42501"
+	for _, foreign := range []string{
+		"select * from identity.users", "insert into identity.users values (2)", "select identity.peek()", "select * from identity.seen",
+		"create table identity.mine (id int)", "create schema mine", "create table public.mine (id int)", "create temporary table mine (id int)",
+		"create database mine", "create role mine", "set role identity", "alter role identity password 'x'", "alter role auth superuser",
+		"drop schema identity cascade", "grant auth to identity", "copy (select 1) to program 'true'", "select pg_read_file('/etc/passwd')",
+		"select rolpassword from pg_authid",
+	} {
+		_, err := auth.Exec(t.Context(), foreign)
+		if got := state(err); got != denied && !(strings.HasPrefix(foreign, "grant") && err == nil) {
+			t.Errorf("auth may %s: %s", foreign, got)
+		}
+	}
+	for _, other := range []string{"postgres", "template1"} {
+		if _, err := connect(t, server, "auth", other); state(err) != denied {
+			t.Errorf("auth may connect to %s: %v", other, err)
+		}
+	}
+}
+
+func TestRightsGivenByHandAreTakenBack(t *testing.T) {
+	t.Parallel()
+	server := services(t)
+	super, err := pgx.Connect(t.Context(), server.SuperURL(database).Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = super.Close(t.Context()) })
+	for _, mistake := range []string{
+		"create table identity.users (id int)", "alter table identity.users owner to identity",
+		"grant usage on schema identity to auth with grant option", "grant usage on schema identity to public",
+		"grant identity to auth", "grant pg_read_all_data to auth", "alter role auth superuser", "grant select on identity.users to auth",
+	} {
+		if _, err := super.Exec(t.Context(), mistake); err != nil {
+			t.Fatalf("%s: %v", mistake, err)
+		}
+	}
+	for _, role := range []string{"auth", "identity"} {
+		if err := pgserver.EnsureRole(t.Context(), server.SuperURL(database), role, password(role), role); err != nil {
+			t.Fatal(err)
+		}
+	}
+	auth, err := connect(t, server, "auth", database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, foreign := range []string{"select * from identity.users", "set role identity"} {
+		if _, err := auth.Exec(t.Context(), foreign); state(err) != "42501" {
+			t.Errorf("auth may still %s: %v", foreign, err)
+		}
+	}
+}
+
+func TestAPasswordIsNeededAndCanBeChanged(t *testing.T) {
+	t.Parallel()
+	server := services(t)
+	changed := config.NewSecret("changed")
+	if err := pgserver.EnsureRole(t.Context(), server.SuperURL(database), "auth", changed, "auth"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := connect(t, server, "auth", database); state(err) != "28P01" {
+		t.Errorf("the old password: %v", err)
+	}
+	if _, err := pgx.Connect(t.Context(), server.URL("auth", config.Secret{}, database).Reveal()); err == nil {
+		t.Error("no password is needed")
+	}
+	conn, err := pgx.Connect(t.Context(), server.URL("auth", changed, database).Reveal())
+	if err != nil {
+		t.Fatalf("the new password: %v", err)
+	}
+	_ = conn.Close(t.Context())
+	super, err := pgx.Connect(t.Context(), server.SuperURL(database).Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = super.Close(t.Context()) }()
+	var plain int
+	err = super.QueryRow(t.Context(), "select count(*) from pg_authid where rolpassword is not null and rolpassword not like 'SCRAM-SHA-256$%'").Scan(&plain)
+	if err != nil || plain != 0 {
+		t.Errorf("%d passwords are not stored as SCRAM verifiers, %v", plain, err)
+	}
+}
