@@ -12,9 +12,17 @@ import (
 	"github.com/hashicorp/consul/sdk/testutil"
 )
 
-// New starts a Consul server with ACLs off on free loopback ports and returns its client. It stops with the test. A test without the
-// consul program fails: what it proves cannot be proved without.
-func New(t *testing.T) *api.Client {
+// Server is a running Consul.
+type Server struct {
+	*api.Client
+	Program string // path of the consul program
+	HTTP    string // address of the API
+	GRPC    string // address that sidecars are told
+}
+
+// New starts a Consul server with ACLs off, so that what no intention denies is allowed, on free loopback ports. It stops with the
+// test. A test without the consul program fails: what it proves cannot be proved without.
+func New(t *testing.T) *Server {
 	t.Helper()
 	program, err := Find("consul")
 	if err != nil {
@@ -36,7 +44,7 @@ func New(t *testing.T) *api.Client {
 	if err != nil {
 		t.Fatalf("consul client: %v", err)
 	}
-	return client
+	return &Server{Client: client, Program: program, HTTP: server.HTTPAddr, GRPC: server.GRPCAddr}
 }
 
 // Find returns the path of a program of the platform: from .bin beside the go.mod above the working directory, else from PATH.

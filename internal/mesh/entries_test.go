@@ -1,0 +1,67 @@
+package mesh_test
+
+import (
+	"slices"
+	"testing"
+	"testing/fstest"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/gatehouse/gatehouse/internal/mesh"
+)
+
+func TestFilesSortInTheOrderOfApplication(t *testing.T) {
+	entries := world().ConfigEntries()
+	folder := fstest.MapFS{"README.md": {Data: []byte("not an entry")}}
+	var kinds []string
+	for _, entry := range entries {
+		text, err := mesh.EncodeEntry(entry)
+		if err != nil {
+			t.Fatal(err)
+		}
+		folder[mesh.EntryFile(entry)] = &fstest.MapFile{Data: text}
+	}
+	read, err := mesh.ReadEntries(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(read) != len(entries) {
+		t.Errorf("read %d entries, wrote %d", len(read), len(entries))
+	}
+	for _, entry := range read {
+		kinds = append(kinds, entry.GetKind())
+	}
+	if want := []string{api.ServiceDefaults, api.ServiceResolver, api.ServiceIntentions}; !slices.Equal(slices.Compact(kinds), want) {
+		t.Errorf("kinds come in the order %v, want %v", kinds, want)
+	}
+}
+
+func TestReadEntriesNamesTheBrokenFile(t *testing.T) {
+	_, err := mesh.ReadEntries(fstest.MapFS{"10-x.json": {Data: []byte(`{"Kind": "nothing"}`)}})
+	if err == nil || err.Error() != "read config entry 10-x.json: invalid config entry kind: nothing" {
+		t.Errorf("error %v", err)
+	}
+}
+
+// Every service has intentions, also one that nobody may call, and each ends with the denial of everybody else.
+func TestEveryServiceDeniesEverybodyElse(t *testing.T) {
+	denied := map[string]bool{}
+	for _, entry := range world().ConfigEntries() {
+		intentions, ok := entry.(*api.ServiceIntentionsConfigEntry)
+		if !ok {
+			continue
+		}
+		last := intentions.Sources[len(intentions.Sources)-1]
+		denied[intentions.Name] = last.Name == "*" && last.Action == api.IntentionActionDeny
+		for _, source := range intentions.Sources[:len(intentions.Sources)-1] {
+			if n := len(source.Permissions); n > 0 && source.Permissions[n-1].Action != api.IntentionActionDeny {
+				t.Errorf("%s -> %s does not end with a denial", source.Name, intentions.Name)
+			}
+		}
+	}
+	for _, name := range []string{"gateway", "shop", "stock", "postgres"} {
+		if !denied[name] {
+			t.Errorf("%s does not deny everybody else", name)
+		}
+	}
+}
