@@ -7,7 +7,6 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"sync"
 	"testing"
@@ -23,6 +22,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/health"
+	"github.com/gatehouse/gatehouse/internal/logging"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/token"
 )
@@ -71,7 +71,7 @@ func New(t testing.TB, c Config) *Server {
 	if c.Log == nil {
 		c.Log = io.Discard
 	}
-	log := slog.New(slog.NewJSONHandler(c.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	log := logging.New(logging.Config{Level: "debug"}, c.Log)
 	h := health.New(log)
 	server, err := grpcserver.New(grpcserver.Params{
 		Config: c.GRPC, Program: c.Program, Contract: c.Contract, Verifier: c.Verifier, Health: h.Server(),

@@ -1,0 +1,89 @@
+package grpcserver
+
+import (
+	"errors"
+	"reflect"
+	"testing"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/contract"
+)
+
+// Every member of the closed set survives the way to another program.
+func TestStatusRoundTrip(t *testing.T) {
+	for k := apierr.Internal; k <= apierr.Unimplemented; k++ {
+		want := apierr.New(k, "SOME_REASON", "a text").WithField("user.name", "string.min_len", "say one").WithRetryAfter(1500 * time.Millisecond)
+		st := ToStatus(want.Because(errors.New("hidden")))
+		infos := 0
+		for _, d := range st.Details() {
+			if _, ok := d.(*errdetails.ErrorInfo); ok {
+				infos++
+			}
+		}
+		if infos != 1 {
+			t.Errorf("kind %d has %d ErrorInfos, want exactly one (AIP-193)", k, infos)
+		}
+		if got := FromStatus(st); !reflect.DeepEqual(got, want) {
+			t.Errorf("kind %d comes back as %+v", k, got)
+		}
+	}
+}
+
+// What gRPC or a sidecar says is replaced; only its code counts.
+func TestForeignStatus(t *testing.T) {
+	for _, c := range []struct {
+		code   codes.Code
+		kind   apierr.Kind
+		reason string
+	}{
+		{codes.Unavailable, apierr.Unavailable, "UPSTREAM_UNAVAILABLE"},
+		{codes.PermissionDenied, apierr.PermissionDenied, "CALL_DENIED"},
+		{codes.DeadlineExceeded, apierr.DeadlineExceeded, "DEADLINE_EXCEEDED"},
+		{codes.Unimplemented, apierr.Unimplemented, "UNIMPLEMENTED"},
+		{codes.ResourceExhausted, apierr.ResourceExhausted, "RESOURCE_EXHAUSTED"},
+		{codes.Canceled, apierr.Canceled, "CANCELED"},
+		{codes.InvalidArgument, apierr.Internal, "INTERNAL"},
+		{codes.Unauthenticated, apierr.Internal, "INTERNAL"},
+		{codes.Unknown, apierr.Internal, "INTERNAL"},
+		{codes.DataLoss, apierr.Internal, "INTERNAL"},
+	} {
+		st := status.New(c.code, "RBAC: access denied by 10.0.0.1")
+		foreignInfo, err := st.WithDetails(&errdetails.ErrorInfo{Reason: "USER_NOT_FOUND", Domain: "elsewhere.example"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, st := range []*status.Status{st, foreignInfo} {
+			got := FromStatus(st)
+			if got.Kind != c.kind || got.Reason != c.reason || got.Message == st.Message() {
+				t.Errorf("%s becomes %+v", c.code, got)
+			}
+			if errors.Unwrap(got) == nil {
+				t.Errorf("%s: the cause is lost", c.code)
+			}
+		}
+	}
+	if FromStatus(nil) != nil || FromStatus(status.New(codes.OK, "")) != nil || ToStatus(nil) != nil {
+		t.Error("no error becomes one")
+	}
+}
+
+func TestObjectNames(t *testing.T) {
+	for _, c := range []struct{ method, field, want string }{
+		{"/a.v1.S/GetUser", "id", "USER_NOT_FOUND: no such user"},
+		{"/a.v1.S/UpdateUser", "user.id", "USER_NOT_FOUND: no such user"},
+		{"/a.v1.S/Rename", "user_id", "USER_NOT_FOUND: no such user"},
+		{"/a.v1.S/GetServiceAccount", "id", "SERVICE_ACCOUNT_NOT_FOUND: no such service account"},
+		{"/a.v1.S/Update", "service_account.id", "SERVICE_ACCOUNT_NOT_FOUND: no such service account"},
+		{"/a.v1.S/Get", "id", "OBJECT_NOT_FOUND: no such object"},
+	} {
+		m := &contract.Method{FullName: c.method, Access: []contract.Access{{Kind: contract.Self, Field: c.field}}}
+		if got := notFound(m).Error(); got != c.want {
+			t.Errorf("%s with %s answers %q, want %q", c.method, c.field, got, c.want)
+		}
+	}
+}
