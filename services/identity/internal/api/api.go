@@ -64,7 +64,7 @@ func NewOrganizationDirectoryService(organizations *organization.Service) (*Orga
 func tenant(ctx context.Context) (string, error) {
 	c, ok := caller.FromContext(ctx)
 	if !ok || c.Subject == nil {
-		return "", apierr.New(apierr.Unauthenticated, "INVALID_TOKEN", "an access token is required")
+		return "", apierr.New(apierr.Unauthenticated, "TOKEN_REQUIRED", "an access token is required")
 	}
 	if !isUUID(c.Subject.OrganizationID) {
 		return "", user.NotFound()

@@ -7,10 +7,11 @@ import (
 )
 
 // Reconciler completes deletions that a crash or an unreachable Auth interrupted. Every instance of the service runs one; claims keep
-// them from each other's work.
+// them from each other's work. Run it once.
 type Reconciler struct {
 	service *Service
 	log     *slog.Logger
+	failing bool // the last round failed: the same again is no news
 }
 
 // NewReconciler returns a reconciler over the rules.
@@ -35,7 +36,12 @@ func (r *Reconciler) round(ctx context.Context) {
 	if completed > 0 {
 		r.log.InfoContext(ctx, "completed interrupted deletions", "users", completed)
 	}
+	level := slog.LevelWarn
+	if r.failing {
+		level = slog.LevelDebug
+	}
+	r.failing = err != nil
 	if err != nil && ctx.Err() == nil {
-		r.log.WarnContext(ctx, "an interrupted deletion waits for the next round", "error", err)
+		r.log.Log(ctx, level, "interrupted deletions wait for the next round", "error", err.Error())
 	}
 }

@@ -1,0 +1,250 @@
+package api_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
+	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
+	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
+	"github.com/gatehouse/gatehouse/services/identity/internal/api"
+	"github.com/gatehouse/gatehouse/services/identity/internal/auth"
+	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
+	"github.com/gatehouse/gatehouse/services/identity/internal/postgres"
+	"github.com/gatehouse/gatehouse/services/identity/internal/postgres/migrations"
+	"github.com/gatehouse/gatehouse/services/identity/internal/user"
+)
+
+// service is Identity in memory: real chain, real database, and an Auth whose LoginService the test can take down.
+type service struct {
+	*grpctest.Server
+	logins *logins
+	clock  *atomic.Int64 // seconds that each creation is later than the one before
+}
+
+func newService(t *testing.T) service {
+	t.Helper()
+	s := service{logins: &logins{}, clock: &atomic.Int64{}}
+	authServer := grpctest.New(t, grpctest.Config{Program: "auth", Registrations: []grpcserver.Registration{
+		{Desc: &authv1.LoginService_ServiceDesc, Impl: s.logins},
+	}})
+	start := time.Now()
+	now := func() time.Time { return start.Add(time.Duration(s.clock.Add(1)) * time.Second) }
+	pool := pgtest.New(t, migrations.Schema, migrations.Files)
+	store := postgres.NewUsers(pool)
+	users := user.NewService(user.Params{
+		Store: store, Deletions: store, Now: now, NewID: uuid.NewString,
+		Logins: auth.NewLogins(authv1.NewLoginServiceClient(authServer.As("identity"))),
+	})
+	userDirectory, err := api.NewUserDirectoryService(users)
+	noError(t, err)
+	organizationDirectory, err := api.NewOrganizationDirectoryService(organization.NewService(postgres.NewOrganizations(pool), now))
+	noError(t, err)
+	s.Server = grpctest.New(t, grpctest.Config{Program: "identity", Registrations: []grpcserver.Registration{
+		{Desc: &identityv1.UserService_ServiceDesc, Impl: api.NewUserService(users)},
+		{Desc: &identityv1.UserDirectoryService_ServiceDesc, Impl: userDirectory},
+		{Desc: &identityv1.OrganizationDirectoryService_ServiceDesc, Impl: organizationDirectory},
+	}})
+	return s
+}
+
+// logins is Auth's LoginService.
+type logins struct {
+	authv1.UnimplementedLoginServiceServer
+	down    atomic.Bool
+	removed atomic.Value // string
+}
+
+func (l *logins) RemoveLogin(_ context.Context, r *authv1.RemoveLoginRequest) (*authv1.RemoveLoginResponse, error) {
+	if l.down.Load() {
+		return nil, apierr.New(apierr.Unavailable, "DATABASE_UNAVAILABLE", "the database does not answer")
+	}
+	l.removed.Store(r.GetUserId())
+	return &authv1.RemoveLoginResponse{}, nil
+}
+
+// signedUp creates a user as Auth does.
+func (s service) signedUp(t *testing.T) *identityv1.User {
+	t.Helper()
+	r, err := identityv1.NewUserDirectoryServiceClient(s.As("auth")).CreateUser(t.Context(), &identityv1.CreateUserRequest{
+		Id: uuid.NewString(), Email: "ada@example.com", DisplayName: "Ada",
+	})
+	noError(t, err)
+	return r.GetUser()
+}
+
+// as is the connection of a signed-in user, through the gateway.
+func (s service) as(u *identityv1.User) identityv1.UserServiceClient {
+	claims := s.Tokens.Claims(u.GetId())
+	claims.OrganizationID = u.GetOrganizationId()
+	return identityv1.NewUserServiceClient(s.AsUser(claims))
+}
+
+func (s service) wantStored(t *testing.T, want *identityv1.User) {
+	t.Helper()
+	got, err := s.as(want).GetUser(t.Context(), &identityv1.GetUserRequest{Id: want.GetId()})
+	noError(t, err)
+	if !proto.Equal(got.GetUser(), want) {
+		t.Fatalf("got %v, want %v", got.GetUser(), want)
+	}
+}
+
+func TestCreateAndGetUser(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	directory := identityv1.NewUserDirectoryServiceClient(s.As("auth"))
+	u := s.signedUp(t)
+	if uuid.Validate(u.GetOrganizationId()) != nil || u.GetEmail() != "ada@example.com" || u.GetDisplayName() != "Ada" ||
+		u.GetEtag() == "" || !u.GetCreateTime().IsValid() || !proto.Equal(u.GetCreateTime(), u.GetUpdateTime()) {
+		t.Fatalf("got %v", u)
+	}
+	s.wantStored(t, u)
+
+	again, err := directory.CreateUser(t.Context(), &identityv1.CreateUserRequest{Id: u.GetId(), Email: u.GetEmail()})
+	noError(t, err)
+	if !proto.Equal(again.GetUser(), u) {
+		t.Fatalf("got %v, want %v", again.GetUser(), u)
+	}
+	_, err = directory.CreateUser(t.Context(), &identityv1.CreateUserRequest{Id: u.GetId(), Email: "b@example.com"})
+	wantError(t, err, apierr.AlreadyExists, "USER_ID_TAKEN")
+	_, err = directory.CreateUser(t.Context(), &identityv1.CreateUserRequest{
+		Id: uuid.NewString(), Email: "b@example.com", OrganizationId: uuid.NewString(),
+	})
+	wantError(t, err, apierr.NotFound, "ORGANIZATION_NOT_FOUND")
+}
+
+// Everything that breaks a rule of the contract is refused before it reaches a handler, and names its field.
+func TestCreateUserRefuses(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	directory := identityv1.NewUserDirectoryServiceClient(s.As("auth"))
+	good := &identityv1.CreateUserRequest{Id: uuid.NewString(), Email: "ada@example.com"}
+	for path, edit := range map[string]func(r *identityv1.CreateUserRequest){
+		"id":              func(r *identityv1.CreateUserRequest) { r.Id = "1" },
+		"organization_id": func(r *identityv1.CreateUserRequest) { r.OrganizationId = "1" },
+		"email":           func(r *identityv1.CreateUserRequest) { r.Email = "ada" },
+		"display_name":    func(r *identityv1.CreateUserRequest) { r.DisplayName = "a\x00" },
+	} {
+		r := proto.CloneOf(good)
+		edit(r)
+		_, err := directory.CreateUser(t.Context(), r)
+		wantViolation(t, err, path, "")
+	}
+}
+
+// R50: the contract's consent is enforced by the service too, whatever the mesh does.
+func TestOnlyConsentedProgramsCreateUsers(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	r := &identityv1.CreateUserRequest{Id: uuid.NewString(), Email: "ada@example.com"}
+	for name, conn := range map[string]*grpc.ClientConn{
+		"gateway": s.As("gateway"), "stranger": s.As("billing"), "no caller": s.Dial(), "a person": s.AsUser(s.Tokens.Claims(r.GetId())),
+	} {
+		_, err := identityv1.NewUserDirectoryServiceClient(conn).CreateUser(t.Context(), r)
+		if apierr.PermissionDenied != failure(t, err).Kind {
+			t.Errorf("%s: got %v, want PERMISSION_DENIED", name, err)
+		}
+	}
+}
+
+// R52: a foreign id, an unknown id and one's own id with a token of another organization are answered alike, to the letter.
+func TestForeignUsersLookUnknown(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	u, foreign := s.signedUp(t), s.signedUp(t)
+	moved := proto.CloneOf(u)
+	moved.OrganizationId = foreign.GetOrganizationId()
+	broken := proto.CloneOf(u)
+	broken.OrganizationId = "not-a-uuid"
+	gone := &identityv1.User{Id: uuid.NewString(), OrganizationId: uuid.NewString()}
+	var texts []string
+	for _, c := range []struct {
+		client identityv1.UserServiceClient
+		id     string
+	}{{s.as(u), foreign.GetId()}, {s.as(u), gone.GetId()}, {s.as(moved), u.GetId()}, {s.as(broken), u.GetId()}, {s.as(gone), gone.GetId()}} {
+		_, getError := c.client.GetUser(t.Context(), &identityv1.GetUserRequest{Id: c.id})
+		_, updateError := c.client.UpdateUser(t.Context(), &identityv1.UpdateUserRequest{User: &identityv1.User{Id: c.id, DisplayName: "x"}})
+		_, deleteError := c.client.DeleteUser(t.Context(), &identityv1.DeleteUserRequest{Id: c.id})
+		for _, err := range []error{getError, updateError, deleteError} {
+			wantError(t, err, apierr.NotFound, "USER_NOT_FOUND")
+			texts = append(texts, status.Convert(err).Proto().String())
+		}
+	}
+	if texts = slices.Compact(texts); len(texts) != 1 {
+		t.Errorf("the answers differ: %v", texts)
+	}
+	s.wantStored(t, u)
+	s.wantStored(t, foreign)
+}
+
+func TestDeleteUser(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	u := s.signedUp(t)
+	_, err := s.as(u).DeleteUser(t.Context(), &identityv1.DeleteUserRequest{Id: u.GetId(), Etag: "stale"})
+	wantError(t, err, apierr.Aborted, "ETAG_MISMATCH")
+	s.wantStored(t, u)
+
+	s.logins.down.Store(true)
+	_, err = s.as(u).DeleteUser(t.Context(), &identityv1.DeleteUserRequest{Id: u.GetId(), Etag: u.GetEtag()})
+	wantError(t, err, apierr.Unavailable, "AUTH_UNAVAILABLE")
+	if failure(t, err).RetryAfter <= 0 {
+		t.Error("the answer does not say when to come back")
+	}
+	_, err = s.as(u).GetUser(t.Context(), &identityv1.GetUserRequest{Id: u.GetId()})
+	wantError(t, err, apierr.NotFound, "USER_NOT_FOUND")
+
+	s.logins.down.Store(false)
+	_, err = s.as(u).DeleteUser(t.Context(), &identityv1.DeleteUserRequest{Id: u.GetId()})
+	noError(t, err)
+	if s.logins.removed.Load() != u.GetId() {
+		t.Errorf("the login of %v was removed, want %s", s.logins.removed.Load(), u.GetId())
+	}
+	_, err = identityv1.NewOrganizationDirectoryServiceClient(s.As("auth")).
+		GetOrganization(t.Context(), &identityv1.GetOrganizationRequest{Id: u.GetOrganizationId()})
+	wantError(t, err, apierr.NotFound, "ORGANIZATION_NOT_FOUND")
+}
+
+func noError(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// failure reads the status as another program would.
+func failure(t *testing.T, err error) *apierr.Error {
+	t.Helper()
+	if err == nil {
+		t.Fatal("the call succeeded")
+	}
+	return grpcserver.FromStatus(status.Convert(err))
+}
+
+func wantError(t *testing.T, err error, kind apierr.Kind, reason string) {
+	t.Helper()
+	if got := failure(t, err); !errors.Is(got, apierr.New(kind, reason, "")) {
+		t.Fatalf("got %v, want %s", err, reason)
+	}
+}
+
+// wantViolation fails unless err is INVALID_ARGUMENT that names exactly this field, and this rule if one is given.
+func wantViolation(t *testing.T, err error, path, rule string) {
+	t.Helper()
+	got := failure(t, err)
+	if got.Kind != apierr.InvalidArgument || len(got.Fields) != 1 || got.Fields[0].Path != path || rule != "" && got.Fields[0].Rule != rule {
+		t.Fatalf("got %v with %+v, want a violation of %s by %s", err, got.Fields, path, rule)
+	}
+}
