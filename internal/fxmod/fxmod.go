@@ -68,8 +68,14 @@ func AsCheck(constructor any) fx.Option {
 	return fx.Provide(fx.Annotate(constructor, fx.ResultTags(`group:"health"`)))
 }
 
-// Version is the version of the build: its tag or pseudo-version, "devel" when it was built without version control.
+// version is set by the linker (Makefile).
+var version string //nolint:gochecknoglobals // the linker sets nothing else
+
+// Version is the version of the build: what the Makefile said, else the module's tag or pseudo-version, else "devel".
 func Version() string {
+	if version != "" {
+		return version
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
 		return "devel"
