@@ -1,31 +1,35 @@
 // Package identity is Identity as Auth calls it through the mesh: an adapter between the login package and the contract
 // gatehouse.identity.v1.
+//
+// Only the wiring imports it.
 package identity
 
 import (
 	"context"
 	"errors"
 
+	"google.golang.org/grpc/status"
+
+	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 )
 
 // Directory implements login.Directory.
 type Directory struct {
-	client  identityv1.UserDirectoryServiceClient
-	meaning func(error) error
+	client identityv1.UserDirectoryServiceClient
 }
 
-// NewDirectory returns the directory behind a client. meaning turns a gRPC error into one of package apierr.
-func NewDirectory(client identityv1.UserDirectoryServiceClient, meaning func(error) error) *Directory {
-	return &Directory{client: client, meaning: meaning}
+// NewDirectory returns the directory behind a client.
+func NewDirectory(client identityv1.UserDirectoryServiceClient) *Directory {
+	return &Directory{client: client}
 }
 
 // CreateUser implements login.Directory.
 func (d *Directory) CreateUser(ctx context.Context, n login.NewUser) (login.User, error) {
 	resp, err := d.client.CreateUser(ctx, &identityv1.CreateUserRequest{Id: n.ID, Email: n.Email, DisplayName: n.DisplayName})
 	if err != nil {
-		return login.User{}, d.meaning(err)
+		return login.User{}, grpcserver.FromStatus(status.Convert(err))
 	}
 	u := resp.GetUser()
 	if u.GetId() != n.ID || u.GetOrganizationId() == "" {

@@ -23,6 +23,7 @@ type Update []Revocation
 type Feed struct {
 	store Store
 	now   func() time.Time
+	wake  chan struct{}
 
 	reading sync.Mutex // one Read at a time
 	window  Window     // guarded by reading
@@ -44,7 +45,7 @@ type Follower struct {
 
 // NewFeed returns a feed that knows nothing until the first Read.
 func NewFeed(store Store, now func() time.Time) *Feed {
-	return &Feed{store: store, now: now, followers: map[*Follower]struct{}{}}
+	return &Feed{store: store, now: now, wake: make(chan struct{}, 1), followers: map[*Follower]struct{}{}}
 }
 
 // Read asks the store once and tells the followers. After an error nothing is told, and the next read asks for the complete set, since
@@ -62,6 +63,17 @@ func (f *Feed) Read(ctx context.Context) error {
 	f.publish(ended, asked)
 	return nil
 }
+
+// Wake asks for a read soon: a session ended in this process.
+func (f *Feed) Wake() {
+	select {
+	case f.wake <- struct{}{}:
+	default: // it is asked for already
+	}
+}
+
+// Woken receives after Wake.
+func (f *Feed) Woken() <-chan struct{} { return f.wake }
 
 // publish adds what is new and tells everybody who needs to hear.
 func (f *Feed) publish(ended []Revocation, asked time.Time) {

@@ -40,6 +40,10 @@ func NewSealer(key []byte) (*Sealer, error) {
 // OpenSealer reads the sealing key from a file that only its owner may read: 32 bytes, raw or in base64.
 func OpenSealer(path string) (*Sealer, error) {
 	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("the sealing key %s (GATEHOUSE_AUTH_KEY_FILE) does not exist: "+
+			"make it with `(umask 077; head -c 32 /dev/urandom | base64 > FILE)` or correct the path", path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the sealing key (GATEHOUSE_AUTH_KEY_FILE): %w", err)
 	}

@@ -59,7 +59,7 @@ func TestOpenSealerRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
 		path, want string
 	}{
-		"missing":        {filepath.Join(t.TempDir(), "none"), "GATEHOUSE_AUTH_KEY_FILE"},
+		"missing":        {filepath.Join(t.TempDir(), "none"), "does not exist"},
 		"a folder":       {t.TempDir(), "no regular file"},
 		"group readable": {writeKey(t, sealingKey, 0o640), "chmod 600"},
 		"world readable": {writeKey(t, sealingKey, 0o604), "chmod 600"},

@@ -1,0 +1,144 @@
+// Package app wires Auth: configuration, stores, domain services, RPCs and background work. Only cmd/auth imports it.
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/fx"
+
+	"github.com/gatehouse/gatehouse/internal/fxmod"
+	"github.com/gatehouse/gatehouse/internal/health"
+	"github.com/gatehouse/gatehouse/internal/logging"
+	"github.com/gatehouse/gatehouse/internal/pg"
+	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	"github.com/gatehouse/gatehouse/internal/token"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
+	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
+	"github.com/gatehouse/gatehouse/services/auth/internal/api"
+	"github.com/gatehouse/gatehouse/services/auth/internal/identity"
+	"github.com/gatehouse/gatehouse/services/auth/internal/login"
+	"github.com/gatehouse/gatehouse/services/auth/internal/password"
+	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
+	"github.com/gatehouse/gatehouse/services/auth/internal/session"
+	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
+)
+
+// Name is the mesh name of the program.
+const Name = "auth"
+
+// New returns the app of `auth serve`.
+func New(c Config) *fx.App { return fxmod.New(options(c)) }
+
+// Migrate is `auth migrate`: it brings the schema to this program's version.
+func Migrate(ctx context.Context, c MigrateConfig) error {
+	files, err := postgres.Migrations()
+	if err != nil {
+		return err
+	}
+	return pg.Migrate(ctx, c.Postgres, postgres.Schema, files, logging.New(c.Kernel.Log, os.Stderr))
+}
+
+func options(c Config) fx.Option {
+	migrations, err := postgres.Migrations()
+	if err != nil {
+		return fx.Error(err)
+	}
+	return fx.Options(
+		fx.Supply(c),
+		fxmod.Postgres(c.Postgres, postgres.Schema, migrations),
+		domain(),
+		rpcs(),
+		background(),
+		fxmod.LocalTokens(),
+		fxmod.Service(Name, c.Kernel), // last, so that it serves when everything else has started
+	)
+}
+
+// domain provides the services over their stores, and Auth's own view of keys and ended sessions.
+func domain() fx.Option {
+	return fx.Options(
+		fxmod.Client("identity", identityv1.NewUserDirectoryServiceClient),
+		fx.Provide(
+			fx.Annotate(postgres.NewLogins, fx.As(new(login.Store))),
+			fx.Annotate(postgres.NewSessions, fx.As(new(session.Store))),
+			fx.Annotate(postgres.NewSigningKeys, fx.As(new(signingkey.Store))),
+			fx.Annotate(identity.NewDirectory, fx.As(new(login.Directory))),
+			newHasher, newLogins, newSessions, newFeed,
+			fx.Annotate(newKeeper, fx.As(fx.Self()), fx.As(new(token.KeySource)), fx.As(new(session.Signer))),
+			fx.Annotate(newRevocationList, fx.As(fx.Self()), fx.As(new(token.Revocations))),
+		),
+		fxmod.AsCheck(func(k *signingkey.Keeper) health.Check { return health.Check{Name: "keys", Func: k.Check} }),
+		fxmod.AsCheck(func(f *session.Feed) health.Check { return health.Check{Name: "revocations", Func: f.Current} }),
+	)
+}
+
+// rpcs provides the gRPC services of the contract.
+func rpcs() fx.Option {
+	return fx.Options(
+		fxmod.AsRegistration(func(l *login.Service, s *session.Service) grpcserver.Registration {
+			return grpcserver.Registration{Desc: &authv1.AuthService_ServiceDesc, Impl: api.NewAuth(l, s)}
+		}),
+		fxmod.AsRegistration(func(l *login.Service) grpcserver.Registration {
+			return grpcserver.Registration{Desc: &authv1.LoginService_ServiceDesc, Impl: api.NewLogins(l)}
+		}),
+		fxmod.AsRegistration(func(k *signingkey.Keeper, f *session.Feed) grpcserver.Registration {
+			return grpcserver.Registration{Desc: &authv1.VerificationService_ServiceDesc, Impl: api.NewVerification(k, f)}
+		}),
+	)
+}
+
+func newHasher(c Config) (login.Hasher, error) {
+	workers := c.Password.Workers
+	if workers == 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	return password.NewPool(c.Password.parameters(), workers, c.Password.Queue, rand.Reader)
+}
+
+// loginParams are what the login service is made of.
+type loginParams struct {
+	fx.In
+
+	Config    Config
+	Store     login.Store
+	Directory login.Directory
+	Hasher    login.Hasher
+	Feed      *session.Feed
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+func newLogins(p loginParams) *login.Service {
+	return login.NewService(login.Params{
+		Config: login.Config{
+			CreateUserTimeout: createUserTimeout, SignUpGrace: signUpGrace, RetryInterval: signUpRetry,
+			RevocationPeriod: p.Config.session().RevocationPeriod(),
+		},
+		Store: p.Store, Directory: p.Directory, Hasher: p.Hasher, NewID: uuid.NewString, Now: p.Now, Wake: p.Feed.Wake, Log: p.Log,
+	})
+}
+
+// sessionParams are what the session service is made of.
+type sessionParams struct {
+	fx.In
+
+	Config Config
+	Store  session.Store
+	Signer session.Signer
+	Feed   *session.Feed
+	Now    func() time.Time
+	Log    *slog.Logger
+}
+
+func newSessions(p sessionParams) *session.Service {
+	return session.NewService(session.Params{
+		Config: p.Config.session(), Store: p.Store, Signer: p.Signer, NewID: uuid.NewString, Random: rand.Reader, Now: p.Now,
+		Wake: p.Feed.Wake, Log: p.Log,
+	})
+}

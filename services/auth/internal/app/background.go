@@ -1,0 +1,163 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"time"
+
+	"go.uber.org/fx"
+
+	"github.com/gatehouse/gatehouse/internal/fxmod"
+	"github.com/gatehouse/gatehouse/internal/token"
+	"github.com/gatehouse/gatehouse/services/auth/internal/login"
+	"github.com/gatehouse/gatehouse/services/auth/internal/session"
+	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
+)
+
+// Times of the background work. A request may take 10 s by its contract, so a sign-up belongs to its request for longer than that.
+const (
+	createUserTimeout = 5 * time.Second
+	signUpGrace       = 15 * time.Second
+	signUpRetry       = 10 * time.Second
+	reconcileEvery    = 2 * time.Second
+	readFeedEvery     = 250 * time.Millisecond
+	cleanEvery        = time.Minute
+	firstLoadTimeout  = 3 * time.Second        // of keys and revocations, before the program serves
+	retryLoadEvery    = 500 * time.Millisecond // while the keys could not be loaded
+)
+
+// background starts what runs beside the requests. The loops of keys and feed belong to their constructors.
+func background() fx.Option {
+	return fx.Invoke(func(lc fx.Lifecycle, l *login.Service, s *session.Service, log *slog.Logger) {
+		reconcile := loop{name: "complete interrupted sign-ups", every: reconcileEvery, timeout: time.Minute, do: l.Reconcile}
+		clean := loop{name: "delete what expired", every: cleanEvery, timeout: time.Minute, do: s.Clean}
+		fxmod.Background(lc, func(ctx context.Context) { reconcile.run(ctx, log) })
+		fxmod.Background(lc, func(ctx context.Context) { clean.run(ctx, log) })
+	})
+}
+
+// loop does something again and again.
+type loop struct {
+	name    string
+	every   time.Duration
+	wake    <-chan struct{} // do it now; nil never wakes
+	timeout time.Duration   // of one turn
+	do      func(ctx context.Context) error
+}
+
+// run loops until ctx ends. A failure is logged when it begins and when it is over, not at each turn.
+func (l loop) run(ctx context.Context, log *slog.Logger) {
+	tick := time.NewTicker(l.every)
+	defer tick.Stop()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-l.wake:
+		}
+		turn, cancel := context.WithTimeout(ctx, l.timeout)
+		err := l.do(turn)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil && !failing:
+			log.WarnContext(ctx, "background work fails", "work", l.name, "error", err.Error())
+		case err == nil && failing:
+			log.InfoContext(ctx, "background work succeeds again", "work", l.name)
+		}
+		failing = err != nil
+	}
+}
+
+// newKeeper loads the signing keys before the program serves, if the database answers, and keeps them current. Keys that the sealing key
+// does not open stop the program: at its start, or later if the database came later.
+func newKeeper(lc fx.Lifecycle, stop fx.Shutdowner, c Config, store signingkey.Store, now func() time.Time, log *slog.Logger) (*signingkey.Keeper, error) {
+	sealer, err := signingkey.OpenSealer(c.Keys.File)
+	if err != nil {
+		return nil, err
+	}
+	keeper := signingkey.NewKeeper(c.policy(), store, sealer, rand.Reader, now)
+	var loaded time.Time // of the loop below alone
+	refresh := func(ctx context.Context) error {
+		ready := keeper.Check(ctx) == nil
+		if ready && now().Sub(loaded) < c.policy().Reload() {
+			return nil
+		}
+		err := keeper.Refresh(ctx)
+		if err == nil {
+			loaded = now()
+		}
+		if errors.Is(err, signingkey.ErrWrongSealingKey) && !ready {
+			log.ErrorContext(ctx, "stopping", "error", err.Error())
+			return errors.Join(err, stop.Shutdown(fx.ExitCode(1)))
+		}
+		return err
+	}
+	lc.Append(fx.StartHook(func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, firstLoadTimeout)
+		defer cancel()
+		err := keeper.Refresh(ctx)
+		if errors.Is(err, signingkey.ErrWrongSealingKey) {
+			return err
+		}
+		if err != nil {
+			log.WarnContext(ctx, "the signing keys are not loaded yet", "error", err.Error())
+		}
+		return nil
+	}))
+	again := loop{name: "refresh signing keys", every: min(retryLoadEvery, c.policy().Reload()), timeout: firstLoadTimeout, do: refresh}
+	fxmod.Background(lc, func(ctx context.Context) { again.run(ctx, log) })
+	return keeper, nil
+}
+
+// newFeed reads the ended sessions once before the program serves, if the database answers, and then again and again.
+func newFeed(lc fx.Lifecycle, store session.Store, now func() time.Time, log *slog.Logger) *session.Feed {
+	feed := session.NewFeed(store, now)
+	lc.Append(fx.StartHook(func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, firstLoadTimeout)
+		defer cancel()
+		if err := feed.Read(ctx); err != nil {
+			log.WarnContext(ctx, "the ended sessions are not read yet", "error", err.Error())
+		}
+	}))
+	read := loop{name: "read ended sessions", every: readFeedEvery, wake: feed.Woken(), timeout: 2 * time.Second, do: feed.Read}
+	fxmod.Background(lc, func(ctx context.Context) { read.run(ctx, log) })
+	return feed
+}
+
+// newRevocationList is Auth's own list of ended sessions, fed in the process by the same feed that others follow through the mesh.
+func newRevocationList(lc fx.Lifecycle, feed *session.Feed, now func() time.Time) *token.RevocationList {
+	list := token.NewRevocationList(now)
+	fxmod.Background(lc, func(ctx context.Context) {
+		for ctx.Err() == nil {
+			follow(ctx, feed, list)
+		}
+	})
+	return list
+}
+
+// follow applies one follower's updates until it is cut or ctx ends.
+func follow(ctx context.Context, feed *session.Feed, list *token.RevocationList) {
+	follower, stop := feed.Follow()
+	defer stop()
+	for first := true; ; first = false {
+		select {
+		case <-ctx.Done():
+			return
+		case update, ok := <-follower.Updates:
+			if !ok {
+				return
+			}
+			ended := make([]token.Revocation, len(update))
+			for i, r := range update {
+				ended[i] = token.Revocation{SessionID: r.SessionID, ExpiresAt: r.ExpireTime}
+			}
+			list.Apply(first, ended)
+		}
+	}
+}

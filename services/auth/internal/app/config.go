@@ -1,0 +1,120 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gatehouse/gatehouse/internal/fxmod"
+	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/token"
+	"github.com/gatehouse/gatehouse/services/auth/internal/password"
+	"github.com/gatehouse/gatehouse/services/auth/internal/session"
+	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
+)
+
+// Config is everything that `auth serve` can be told.
+type Config struct {
+	Kernel   fxmod.Config   `embed:""`
+	Postgres pg.Config      `embed:""`
+	Keys     KeysConfig     `embed:""`
+	Sessions SessionsConfig `embed:""`
+	Password PasswordConfig `embed:""`
+}
+
+// Validate reports contradictions between the groups.
+func (c Config) Validate() error {
+	if c.Sessions.Idle <= c.Sessions.AccessTTL {
+		return fmt.Errorf("GATEHOUSE_AUTH_SESSION_IDLE (%s) must be longer than GATEHOUSE_AUTH_ACCESS_TOKEN_TTL (%s), or no session can be refreshed",
+			c.Sessions.Idle, c.Sessions.AccessTTL)
+	}
+	return nil
+}
+
+// KeysConfig is the option group of signing keys.
+type KeysConfig struct {
+	File      string        `name:"auth-key-file" env:"GATEHOUSE_AUTH_KEY_FILE" placeholder:"PATH" help:"File with the 32-byte key that seals the signing keys at rest, raw or in base64, readable by its owner only."`
+	Algorithm string        `name:"auth-signing-algorithm" env:"GATEHOUSE_AUTH_SIGNING_ALGORITHM" default:"EdDSA" help:"Algorithm of new signing keys: EdDSA or ES256."`
+	MaxAge    time.Duration `name:"auth-key-max-age" env:"GATEHOUSE_AUTH_KEY_MAX_AGE" default:"5m" help:"How long others may cache the key set; a new key is published longer than this before it signs."`
+	Interval  time.Duration `name:"auth-key-rotation-interval" env:"GATEHOUSE_AUTH_KEY_ROTATION_INTERVAL" default:"24h" help:"How long a key signs before the next one takes over."`
+}
+
+// Validate reports contradictions.
+func (c KeysConfig) Validate() error {
+	notice := signingkey.Policy{MaxAge: c.MaxAge}.Notice()
+	switch {
+	case c.File == "":
+		return errors.New("GATEHOUSE_AUTH_KEY_FILE is not set: name a file made by `(umask 077; head -c 32 /dev/urandom | base64 > auth.key)`")
+	case c.Algorithm != token.EdDSA && c.Algorithm != token.ES256:
+		return fmt.Errorf("GATEHOUSE_AUTH_SIGNING_ALGORITHM is %q: set it to %s or %s", c.Algorithm, token.EdDSA, token.ES256)
+	case c.MaxAge < 5*time.Second || c.MaxAge > time.Hour:
+		return fmt.Errorf("GATEHOUSE_AUTH_KEY_MAX_AGE is %s: set it to 5s to 1h", c.MaxAge)
+	case c.Interval < notice:
+		return fmt.Errorf("GATEHOUSE_AUTH_KEY_ROTATION_INTERVAL is %s: with a max age of %s a new key is known everywhere after %s, so set it to that or more",
+			c.Interval, c.MaxAge, notice)
+	}
+	return nil
+}
+
+func (c Config) policy() signingkey.Policy {
+	return signingkey.Policy{
+		Algorithm: c.Keys.Algorithm, MaxAge: c.Keys.MaxAge, Interval: c.Keys.Interval, AccessTTL: c.Sessions.AccessTTL,
+	}
+}
+
+// SessionsConfig is the option group of sessions.
+type SessionsConfig struct {
+	AccessTTL time.Duration `name:"auth-access-token-ttl" env:"GATEHOUSE_AUTH_ACCESS_TOKEN_TTL" default:"10m" help:"Lifetime of an access token, 10m at most."`
+	Lifetime  time.Duration `name:"auth-session-lifetime" env:"GATEHOUSE_AUTH_SESSION_LIFETIME" default:"720h" help:"Lifetime of a session however busy, 720h (30 days) at most."`
+	Idle      time.Duration `name:"auth-session-idle" env:"GATEHOUSE_AUTH_SESSION_IDLE" default:"168h" help:"How long a session lasts without a refresh."`
+}
+
+// Validate reports contradictions.
+func (c SessionsConfig) Validate() error {
+	switch {
+	case c.AccessTTL < time.Second || c.AccessTTL > session.MaxAccessTTL:
+		return fmt.Errorf("GATEHOUSE_AUTH_ACCESS_TOKEN_TTL is %s: set it to 1s to %s", c.AccessTTL, session.MaxAccessTTL)
+	case c.Lifetime < time.Minute || c.Lifetime > session.MaxLifetime:
+		return fmt.Errorf("GATEHOUSE_AUTH_SESSION_LIFETIME is %s: set it to 1m to %s", c.Lifetime, session.MaxLifetime)
+	case c.Idle > c.Lifetime:
+		return fmt.Errorf("GATEHOUSE_AUTH_SESSION_IDLE is %s, longer than GATEHOUSE_AUTH_SESSION_LIFETIME (%s): shorten it", c.Idle, c.Lifetime)
+	}
+	return nil
+}
+
+func (c Config) session() session.Config {
+	return session.Config{
+		Issuer: c.Kernel.Token.Issuer, Audience: c.Kernel.Token.Audience,
+		AccessTTL: c.Sessions.AccessTTL, Lifetime: c.Sessions.Lifetime, Idle: c.Sessions.Idle,
+	}
+}
+
+// PasswordConfig is the option group of password hashing.
+type PasswordConfig struct {
+	Memory  uint32 `name:"auth-password-memory" env:"GATEHOUSE_AUTH_PASSWORD_MEMORY" default:"19456" help:"Memory of one argon2id hash in KiB."`
+	Time    uint32 `name:"auth-password-time" env:"GATEHOUSE_AUTH_PASSWORD_TIME" default:"2" help:"Passes of one argon2id hash."`
+	Threads uint8  `name:"auth-password-threads" env:"GATEHOUSE_AUTH_PASSWORD_THREADS" default:"1" help:"Threads of one argon2id hash."`
+	Workers int    `name:"auth-password-workers" env:"GATEHOUSE_AUTH_PASSWORD_WORKERS" default:"0" help:"Hashes at the same time; 0 means one for each core."`
+	Queue   int    `name:"auth-password-queue" env:"GATEHOUSE_AUTH_PASSWORD_QUEUE" default:"100" help:"Hashes that may wait; beyond that sign-ins are answered 429."`
+}
+
+// Validate reports contradictions.
+func (c PasswordConfig) Validate() error {
+	if err := c.parameters().Validate(); err != nil {
+		return fmt.Errorf("GATEHOUSE_AUTH_PASSWORD_MEMORY, _TIME, _THREADS: %w", err)
+	}
+	if c.Workers < 0 || c.Queue < 0 {
+		return errors.New("GATEHOUSE_AUTH_PASSWORD_WORKERS and GATEHOUSE_AUTH_PASSWORD_QUEUE must not be negative")
+	}
+	return nil
+}
+
+func (c PasswordConfig) parameters() password.Parameters {
+	return password.Parameters{Memory: c.Memory, Time: c.Time, Threads: c.Threads}
+}
+
+// MigrateConfig is everything that `auth migrate` can be told.
+type MigrateConfig struct {
+	Kernel   fxmod.Config `embed:""`
+	Postgres pg.Config    `embed:""`
+}
