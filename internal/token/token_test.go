@@ -404,8 +404,10 @@ func TestCompactForm(t *testing.T) {
 // failing is a KeySource and Revocations that know nothing.
 type failing struct{}
 
-func (failing) Key(context.Context, string) (token.Key, error) { return token.Key{}, errors.New("down") }
-func (failing) Revoked(string) (bool, error)                   { return false, errors.New("silent") }
+func (failing) Key(context.Context, string) (token.Key, error) {
+	return token.Key{}, errors.New("down")
+}
+func (failing) Revoked(string) (bool, error) { return false, errors.New("silent") }
 
 // R62: what cannot be decided is not an allow.
 func TestUndecidable(t *testing.T) {
