@@ -1,0 +1,95 @@
+// Package cli is the command line of gatehouse: one file per command, each a kong struct with its flags and a Run method. What a command
+// does stands in the packages beside this one.
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
+	"github.com/gatehouse/gatehouse/consul"
+	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/mesh"
+)
+
+// Console is the world a command runs in.
+type Console struct {
+	Args    []string // without the program's name
+	Environ []string
+	Out     io.Writer
+	Err     io.Writer
+	Version string
+	Now     func() time.Time
+}
+
+// commands is the whole command line.
+type commands struct {
+	Up      upCommand      `cmd:"" help:"Start the platform on this machine and stay; Ctrl-C ends it."`
+	Down    downCommand    `cmd:"" help:"End what up started."`
+	Status  statusCommand  `cmd:"" help:"Show what runs, where, and whether it is healthy."`
+	Logs    logsCommand    `cmd:"" help:"Print the logs of all processes, or of one."`
+	Env     envCommand     `cmd:"" help:"Print shell lines that point consul, curl and others at the platform."`
+	Mesh    meshCommand    `cmd:"" help:"Verify the running mesh; compare who may call what."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+// stateFlag names the state folder.
+type stateFlag struct {
+	State string `help:"State folder: data, secrets and logs of this platform." env:"GATEHOUSE_CLI_STATE" default:".gatehouse" placeholder:"DIR"`
+}
+
+func (f stateFlag) open() (state.Dir, error) { return state.Open(f.State) }
+
+// exitError ends a command with an exit code after it has said everything itself.
+type exitError int
+
+// Error is never shown.
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// Main runs the command line and returns the exit code. A failure is one sentence on standard error.
+func Main(console Console) int {
+	kong, err := config.Parse("gatehouse", &commands{}, console.Args, console.Environ, console.Out)
+	if err == nil {
+		err = kong.Run(&console)
+	}
+	var exit exitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return int(exit)
+	default:
+		fmt.Fprintf(console.Err, "gatehouse: %v\n", err) //nolint:errcheck // nowhere else to say it
+		return 1
+	}
+}
+
+// printf writes to standard output. A reader that went away is its own business.
+func (c *Console) printf(format string, args ...any) {
+	fmt.Fprintf(c.Out, format, args...) //nolint:errcheck // see above
+}
+
+// definition loads the mesh from a folder with a mesh.json, or the built-in one.
+func definition(folder string) (*mesh.Definition, error) {
+	if folder == "" {
+		return consul.Definition()
+	}
+	f, err := os.Open(filepath.Join(folder, "mesh.json"))
+	if err != nil {
+		return nil, fmt.Errorf("the mesh definition cannot be read: %w: name a folder with a generated mesh.json", err)
+	}
+	defer func() { _ = f.Close() }()
+	return mesh.Decode(f)
+}
+
+type versionCommand struct{}
+
+// Run prints the version.
+func (versionCommand) Run(console *Console) error {
+	console.printf("gatehouse %s\n", console.Version)
+	return nil
+}

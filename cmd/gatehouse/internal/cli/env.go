@@ -1,0 +1,37 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/platform"
+)
+
+type envCommand struct {
+	stateFlag `embed:""`
+}
+
+// Run prints export lines for a POSIX shell: eval "$(gatehouse env)".
+func (c *envCommand) Run(console *Console) error {
+	dir, err := c.open()
+	if err != nil {
+		return err
+	}
+	record, err := dir.Running()
+	if err != nil {
+		return err
+	}
+	for _, pair := range [][2]string{
+		{"CONSUL_HTTP_ADDR", "http://" + record.Consul},
+		{"CONSUL_HTTP_TOKEN_FILE", dir.SecretPath(platform.ManagementToken)},
+		{"GATEHOUSE_URL", record.Gateway},
+		{"GATEHOUSE_CLI_STATE", dir.Root()},
+		{"GATEHOUSE_MESH_PORT_OFFSET", fmt.Sprint(record.Offset)},
+	} {
+		console.printf("export %s=%s\n", pair[0], quote(pair[1]))
+	}
+	return nil
+}
+
+// quote makes one word of a text for a POSIX shell.
+func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

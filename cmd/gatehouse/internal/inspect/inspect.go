@@ -1,0 +1,134 @@
+// Package inspect says what a running platform looks like: the answer of `gatehouse status`.
+package inspect
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/platform"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
+	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/mesh"
+)
+
+// Unknown is the health of a service that Consul says nothing about, also because Consul itself is down.
+const Unknown = "unknown"
+
+// Status is the whole platform, for machines. Addresses are host:port.
+type Status struct {
+	Gateway  Gateway   `json:"gateway"`
+	Consul   Consul    `json:"consul"`
+	Services []Service `json:"services"` // programs by port, then backing services
+}
+
+// Gateway is the public door.
+type Gateway struct {
+	URL string `json:"url"`
+}
+
+// Consul is the agent.
+type Consul struct {
+	Address   string `json:"address"`
+	TokenFile string `json:"token_file"`
+	PID       int    `json:"pid"`
+}
+
+// Service is a program, or a backing service such as postgres, with its sidecar.
+type Service struct {
+	Name      string         `json:"name"`
+	PID       int            `json:"pid"` // 0 while it does not run, or when the platform does not run it
+	Health    string         `json:"health"`
+	GRPC      string         `json:"grpc,omitempty"` // its own port on loopback
+	HTTP      string         `json:"http,omitempty"` // its ops listener: /livez /readyz /metrics /version
+	TCP       string         `json:"tcp,omitempty"`  // own port of a backing service
+	Sidecar   Sidecar        `json:"sidecar"`
+	Upstreams map[string]int `json:"upstreams"` // local port of the sidecar that leads to the named service
+}
+
+// Sidecar is the Envoy of a service.
+type Sidecar struct {
+	PID    int    `json:"pid"`
+	Admin  string `json:"admin"`
+	Public string `json:"public"`
+}
+
+// Healthy reports whether every service is.
+func (s Status) Healthy() bool {
+	for _, service := range s.Services {
+		if service.Health != api.HealthPassing {
+			return false
+		}
+	}
+	return true
+}
+
+// Look asks the record and Consul.
+func Look(ctx context.Context, dir state.Dir, record state.Record, def *mesh.Definition) Status {
+	tokenFile := dir.SecretPath(platform.ManagementToken)
+	status := Status{
+		Gateway: Gateway{URL: record.Gateway},
+		Consul:  Consul{Address: record.Consul, TokenFile: tokenFile, PID: record.PID(state.ConsulProcess)},
+	}
+	health := healthOf(ctx, record.Consul, tokenFile)
+	for _, p := range def.Programs {
+		service := one(record, p.Name, health, p.Admin, p.Public)
+		if !p.Edge {
+			service.GRPC = address(record, p.Port)
+		}
+		service.HTTP = address(record, p.OpsPort)
+		for _, u := range p.Upstreams {
+			service.Upstreams[u.Name] = u.Port + record.Offset
+		}
+		status.Services = append(status.Services, service)
+	}
+	for _, b := range def.Backings {
+		service := one(record, b.Name, health, b.Admin, b.Public)
+		service.TCP = record.Postgres
+		status.Services = append(status.Services, service)
+	}
+	return status
+}
+
+func one(record state.Record, name string, health func(string) string, admin, public int) Service {
+	return Service{
+		Name: name, PID: record.PID(name), Health: health(name), Upstreams: map[string]int{},
+		Sidecar: Sidecar{PID: record.PID(state.SidecarOf(name)), Admin: address(record, admin), Public: address(record, public)},
+	}
+}
+
+func address(record state.Record, port int) string {
+	return fmt.Sprintf("127.0.0.1:%d", port+record.Offset)
+}
+
+// healthOf asks Consul once and answers per service: the worst of its own checks and those of its sidecar.
+func healthOf(ctx context.Context, consul, tokenFile string) func(service string) string {
+	unknown := func(string) string { return Unknown }
+	token, err := os.ReadFile(tokenFile)
+	if err != nil {
+		return unknown
+	}
+	client, err := mesh.NewClient(mesh.Config{ConsulAddress: consul, ConsulToken: config.NewSecret(strings.TrimSpace(string(token)))})
+	if err != nil {
+		return unknown
+	}
+	checks, err := client.Agent().ChecksWithFilterOpts("", (&api.QueryOptions{}).WithContext(ctx))
+	if err != nil {
+		return unknown
+	}
+	return func(service string) string {
+		var all api.HealthChecks
+		for _, c := range checks {
+			if c.ServiceID == service || c.ServiceID == mesh.SidecarID(service) {
+				all = append(all, &api.HealthCheck{Status: c.Status, CheckID: c.CheckID})
+			}
+		}
+		if len(all) == 0 {
+			return Unknown
+		}
+		return all.AggregatedStatus()
+	}
+}

@@ -1,0 +1,92 @@
+package platform
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
+	"github.com/gatehouse/gatehouse/consul/agent"
+	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/supervise"
+)
+
+// nodeName is the agent's name in its catalog of one.
+const nodeName = "gatehouse"
+
+// ManagementToken is the secret file of the operator's Consul token.
+const ManagementToken = "consul-management.token"
+
+// agentConfig is the secret file of the agent's configuration: it holds the gossip key and the management token.
+const agentConfig = "consul.hcl"
+
+// startConsul starts the agent and waits until it is its own leader and knows its ACLs and CA.
+func (p *Platform) startConsul(ctx context.Context) error {
+	begun := p.opts.Now()
+	management, err := p.opts.Dir.Secret(ManagementToken, state.Token)
+	if err != nil {
+		return err
+	}
+	gossip, err := p.opts.Dir.Secret("consul-gossip.key", state.Key)
+	if err != nil {
+		return err
+	}
+	rendered, err := agent.OneMachine{
+		NodeName: nodeName, DataDir: p.opts.Dir.Consul(), GossipKey: gossip, ManagementToken: management,
+		HTTPPort: mesh.ConsulHTTPPort + p.opts.Offset, GRPCPort: mesh.ConsulGRPCPort + p.opts.Offset,
+		SerfPort: mesh.ConsulSerfPort + p.opts.Offset, ServerPort: mesh.ConsulRPCPort + p.opts.Offset,
+	}.Render()
+	if err != nil {
+		return err
+	}
+	if err := p.opts.Dir.WriteSecret(agentConfig, string(rendered)); err != nil {
+		return err
+	}
+	if p.consul, err = p.client(management); err != nil {
+		return err
+	}
+	process := p.group.Start(supervise.Spec{
+		Name: state.ConsulProcess, Stage: stageConsul, Log: p.opts.Dir.Log(state.ConsulProcess),
+		Command: func() (*exec.Cmd, error) {
+			cmd := exec.Command(p.opts.Programs.Consul.Path, "agent", "-config-file", p.opts.Dir.SecretPath(agentConfig))
+			cmd.Env = p.baseEnviron()
+			cmd.Dir = p.opts.Dir.Root()
+			return cmd, nil
+		},
+	})
+	err = p.await(ctx, process, "Consul", func(ctx context.Context) error {
+		if err := p.knowsUs(ctx); err != nil {
+			return err
+		}
+		_, _, err := p.consul.Agent().ConnectCARoots((&api.QueryOptions{}).WithContext(ctx))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	p.took(begun, "Consul %s on %s", p.opts.Programs.Consul.Version, p.record.Consul)
+	return nil
+}
+
+// knowsUs asks with the management token. A data folder that was made with another one never will.
+func (p *Platform) knowsUs(ctx context.Context) error {
+	_, _, err := p.consul.ACL().TokenReadSelf((&api.QueryOptions{}).WithContext(ctx))
+	if status, ok := asStatus(err); ok && status.Code == 403 {
+		return fmt.Errorf("it does not know the management token: its data in %s belong to another state folder: remove them: %w", p.opts.Dir.Consul(), err)
+	}
+	return err
+}
+
+// client makes a Consul client with the given token and nothing from the environment.
+func (p *Platform) client(token string) (*api.Client, error) {
+	return mesh.NewClient(mesh.Config{ConsulAddress: p.address(mesh.ConsulHTTPPort), ConsulToken: config.NewSecret(token)})
+}
+
+// baseEnviron is the closed environment of every child: nothing of the operator's own gets into it by chance.
+func (p *Platform) baseEnviron() []string {
+	return []string{"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + p.opts.Dir.Root(), "TMPDIR=" + os.TempDir(), "LANG=C.UTF-8"}
+}

@@ -1,0 +1,40 @@
+package platform
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/hashicorp/consul/api"
+)
+
+// writeEntries writes the config entries of the definition and takes away those of services that it does not have any more. The agent
+// of one machine serves nobody else, so every such entry is ours.
+func (p *Platform) writeEntries(ctx context.Context) error {
+	entries := p.opts.Definition.ConfigEntries()
+	kinds := []string{api.ServiceIntentions, api.ServiceResolver, api.ServiceDefaults} // intentions first: they need the protocol
+	for _, kind := range kinds {
+		stored, _, err := p.consul.ConfigEntries().List(kind, (&api.QueryOptions{}).WithContext(ctx))
+		if err != nil {
+			return fmt.Errorf("list Consul's %s entries: %w", kind, err)
+		}
+		for _, old := range stored {
+			if slices.ContainsFunc(entries, func(e api.ConfigEntry) bool { return e.GetKind() == kind && e.GetName() == old.GetName() }) {
+				continue
+			}
+			if _, err := p.consul.ConfigEntries().Delete(kind, old.GetName(), (&api.WriteOptions{}).WithContext(ctx)); err != nil {
+				return fmt.Errorf("delete the stale entry %s of %s: %w", kind, old.GetName(), err)
+			}
+		}
+	}
+	for _, entry := range entries {
+		ok, _, err := p.consul.ConfigEntries().Set(entry, (&api.WriteOptions{}).WithContext(ctx))
+		if err == nil && !ok {
+			err = fmt.Errorf("Consul did not take it")
+		}
+		if err != nil {
+			return fmt.Errorf("write %s of %s: %w", entry.GetKind(), entry.GetName(), err)
+		}
+	}
+	return nil
+}

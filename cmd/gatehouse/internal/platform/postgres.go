@@ -1,0 +1,204 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
+	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
+	"github.com/gatehouse/gatehouse/internal/supervise"
+)
+
+// database is the one database; each program has a schema and a role of its own name in it.
+const database = "gatehouse"
+
+// superuserPassword is the secret file of our own server's superuser.
+const superuserPassword = "postgres-superuser.password"
+
+// startPostgres starts our own server, unless the operator has one, and makes the database and the role of each program.
+func (p *Platform) startPostgres(ctx context.Context) error {
+	begun := p.opts.Now()
+	admin, what, err := p.superuser(ctx)
+	if err != nil {
+		return err
+	}
+	if err := pgserver.EnsureDatabase(ctx, admin(postgresDatabase), database); err != nil {
+		return err
+	}
+	owner := admin(database)
+	err = each(ctx, p.databaseUsers(), func(ctx context.Context, name string) error {
+		password, err := p.opts.Dir.Secret("postgres-"+name+".password", state.Password)
+		if err != nil {
+			return err
+		}
+		if err := pgserver.EnsureRole(ctx, owner, name, config.NewSecret(password), name); err != nil {
+			return err
+		}
+		return p.opts.Dir.WriteSecret(databaseURL(name), p.urlThroughMesh(name, password))
+	})
+	if err != nil {
+		return err
+	}
+	p.took(begun, "%s", what)
+	return nil
+}
+
+// postgresDatabase is the maintenance database that every server has.
+const postgresDatabase = "postgres"
+
+// superuser returns how to reach any database as the superuser, and what server it is, which it starts when it is ours.
+func (p *Platform) superuser(ctx context.Context) (address func(database string) config.Secret, what string, err error) {
+	if p.opts.PostgresURL != "" {
+		return p.operatorsServer()
+	}
+	server, version, err := p.ownServer(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	where := net.JoinHostPort("127.0.0.1", strconv.Itoa(server.Port))
+	p.update(func(r *state.Record) { r.Postgres = where })
+	process := p.group.Start(supervise.Spec{
+		Name: state.PostgresProcess, Stage: stagePostgres, Log: p.opts.Dir.Log(state.PostgresProcess),
+		Command:     func() (*exec.Cmd, error) { return server.Command() },
+		StopSignal:  syscall.SIGINT,  // rolls back and closes; SIGTERM would wait for the clients
+		DeathSignal: syscall.SIGQUIT, // its own children must get word; the next start recovers
+	})
+	err = p.await(ctx, process, "PostgreSQL", func(ctx context.Context) error {
+		if !pgserver.Answers(ctx, server.SuperURL(postgresDatabase)) {
+			return errors.New("it does not answer")
+		}
+		return nil
+	})
+	return server.SuperURL, "PostgreSQL " + version + " on " + where, err
+}
+
+// ownServer finds or fetches the server's programs and makes its data folder.
+func (p *Platform) ownServer(ctx context.Context) (*pgserver.Server, string, error) {
+	dataDir, err := pgserver.DataDir(p.opts.Dir.Root())
+	if err != nil {
+		return nil, "", err
+	}
+	if err := p.setAsideOrphan(dataDir); err != nil {
+		return nil, "", err
+	}
+	cache, err := pgserver.CacheDir()
+	if err != nil {
+		return nil, "", err
+	}
+	binDir, version, err := pgserver.Locate(dataDir, cache, progressWriter{p.opts.Progress})
+	if err != nil {
+		return nil, "", err
+	}
+	password, err := p.opts.Dir.Secret(superuserPassword, state.Password)
+	if err != nil {
+		return nil, "", err
+	}
+	server := &pgserver.Server{BinDir: binDir, DataDir: dataDir, Port: mesh.PostgresPort + p.opts.Offset, Password: config.NewSecret(password)}
+	return server, version, server.Init(ctx)
+}
+
+// setAsideOrphan moves away a data folder outside of the state folder (see pgserver.DataDir) whose state folder is gone, and with it
+// the superuser's password.
+func (p *Platform) setAsideOrphan(dataDir string) error {
+	if strings.HasPrefix(dataDir, p.opts.Dir.Root()+"/") {
+		return nil
+	}
+	_, password := os.Stat(p.opts.Dir.SecretPath(superuserPassword))
+	_, data := os.Stat(dataDir)
+	if !errors.Is(password, fs.ErrNotExist) || data != nil {
+		return nil
+	}
+	aside := fmt.Sprintf("%s.orphan-%s", dataDir, p.opts.Now().UTC().Format("20060102T150405"))
+	if err := os.Rename(dataDir, aside); err != nil {
+		return fmt.Errorf("set aside the data of a state folder that is gone: %w", err)
+	}
+	p.opts.Progress("the data of an earlier state folder at this path are now in %s", aside)
+	return nil
+}
+
+// operatorsServer is a server that we do not run.
+func (p *Platform) operatorsServer() (address func(string) config.Secret, what string, err error) {
+	host, port, err := databaseAddress(p.opts.PostgresURL)
+	if err != nil {
+		return nil, "", err
+	}
+	u, err := url.Parse(p.opts.PostgresURL)
+	if err != nil {
+		return nil, "", errors.New("GATEHOUSE_POSTGRES_URL is no URL: write postgres://superuser:password@host:5432/postgres")
+	}
+	where := net.JoinHostPort(host, strconv.Itoa(port))
+	p.update(func(r *state.Record) { r.Postgres = where })
+	return func(name string) config.Secret {
+		target := *u
+		target.Path = "/" + name
+		return config.NewSecret(target.String())
+	}, "the operator's PostgreSQL on " + where, nil
+}
+
+// databaseURL is the secret file with the database URL of a program.
+func databaseURL(program string) string { return "postgres-" + program + ".url" }
+
+// urlThroughMesh is the database as a program sees it: its own sidecar's upstream. The mesh encrypts; a server that insists on TLS of
+// its own gets that inside.
+func (p *Platform) urlThroughMesh(program, password string) string {
+	mode := "disable"
+	if u, err := url.Parse(p.opts.PostgresURL); err == nil {
+		if asked := u.Query().Get("sslmode"); asked == "require" || strings.HasPrefix(asked, "verify-") {
+			mode = "require"
+		}
+	}
+	port := 0
+	if definition, err := p.opts.Definition.Program(program); err == nil {
+		port, _ = definition.Upstream(mesh.Postgres) // databaseUsers lists only programs that have it
+	}
+	u := url.URL{Scheme: "postgres", User: url.UserPassword(program, password), Host: p.address(port), Path: "/" + database, RawQuery: "sslmode=" + mode}
+	return u.String()
+}
+
+// databaseUsers are the programs that need the database.
+func (p *Platform) databaseUsers() []string {
+	var names []string
+	for _, program := range p.opts.Definition.Programs {
+		if _, err := program.Upstream(mesh.Postgres); err == nil {
+			names = append(names, program.Name)
+		}
+	}
+	return names
+}
+
+// admitBackings says in Consul that the backing services, which were just seen working, may get traffic.
+func (p *Platform) admitBackings(ctx context.Context) error {
+	for _, backing := range p.opts.Definition.Backings {
+		if err := p.admit(ctx, backing.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// progressWriter turns what is written into progress lines.
+type progressWriter struct {
+	progress func(format string, args ...any)
+}
+
+func (w progressWriter) Write(text []byte) (int, error) {
+	for line := range strings.Lines(string(text)) {
+		w.progress("%s", strings.TrimSpace(line))
+	}
+	return len(text), nil
+}
+
+// migrateTimeout bounds a migration, the wait for the database included.
+const migrateTimeout = 5 * time.Minute

@@ -1,0 +1,161 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
+	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/supervise"
+)
+
+// migrate brings the schema of every program that has one to the newest version, through the mesh.
+func (p *Platform) migrate(ctx context.Context) error {
+	begun := p.opts.Now()
+	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
+	defer cancel()
+	err := each(ctx, p.databaseUsers(), func(ctx context.Context, name string) error {
+		process := name + "-migrate"
+		err := p.group.Run(ctx, supervise.Spec{
+			Name: process, Log: p.opts.Dir.Log(process),
+			Command: func() (*exec.Cmd, error) { return p.program(name, "migrate") },
+		})
+		if err != nil {
+			return p.explain(process, fmt.Errorf("migrate the database of %s: %w", name, err))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	p.took(begun, "database schemas are up to date")
+	return nil
+}
+
+// serve starts every program, waits until each says that it is healthy, and says so in Consul.
+func (p *Platform) serve(ctx context.Context) error {
+	begun := p.opts.Now()
+	var names []string
+	for _, program := range p.opts.Definition.Programs {
+		names = append(names, program.Name)
+	}
+	err := each(ctx, names, func(ctx context.Context, name string) error {
+		process := p.group.Start(supervise.Spec{
+			Name: name, Stage: stagePrograms, Log: p.opts.Dir.Log(name),
+			Command: func() (*exec.Cmd, error) { return p.program(name, "serve") },
+		})
+		if err := p.await(ctx, process, name, func(ctx context.Context) error { return p.healthy(ctx, name) }); err != nil {
+			return err
+		}
+		return p.admit(ctx, name)
+	})
+	if err != nil {
+		return err
+	}
+	p.took(begun, "%s serve", strings.Join(names, ", "))
+	return nil
+}
+
+// healthy asks a program itself.
+func (p *Platform) healthy(ctx context.Context, name string) error {
+	program, err := p.opts.Definition.Program(name)
+	if err != nil {
+		return err
+	}
+	if program.Edge {
+		return getOK(ctx, "http://"+p.address(program.OpsPort)+"/readyz")
+	}
+	conn, err := grpc.NewClient(p.address(program.Port), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return fmt.Errorf("connect to %s: %w", name, err)
+	}
+	defer func() { _ = conn.Close() }()
+	answer, err := healthpb.NewHealthClient(conn).Check(ctx, &healthpb.HealthCheckRequest{})
+	if err != nil {
+		return fmt.Errorf("ask %s for its health: %w", name, err)
+	}
+	if answer.GetStatus() != healthpb.HealthCheckResponse_SERVING {
+		return errors.New("its health is " + answer.GetStatus().String())
+	}
+	return nil
+}
+
+// program is the command of one of our programs, in a closed environment.
+func (p *Platform) program(name, verb string) (*exec.Cmd, error) {
+	environ, err := p.environ(name)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(p.opts.Programs.Own[name], verb)
+	cmd.Env = environ
+	cmd.Dir = p.opts.Dir.Root()
+	return cmd, nil
+}
+
+// environ is the environment of a program: what the platform decides, and the operator's own settings for it.
+func (p *Platform) environ(name string) ([]string, error) {
+	env := append(p.baseEnviron(), fmt.Sprintf("GATEHOUSE_MESH_PORT_OFFSET=%d", p.opts.Offset))
+	if slices.Contains(p.databaseUsers(), name) {
+		env = append(env, "GATEHOUSE_POSTGRES_URL_FILE="+p.opts.Dir.SecretPath(databaseURL(name)))
+	}
+	if name == keyHolder && !isSet(p.opts.Environ, keyVariable) {
+		const file = "auth-encryption.key"
+		if _, err := p.opts.Dir.Secret(file, state.Key); err != nil {
+			return nil, err
+		}
+		env = append(env, keyVariable+"="+p.opts.Dir.SecretPath(file))
+	}
+	return append(env, settings(p.opts.Environ, name, p.opts.Definition)...), nil
+}
+
+// The program that encrypts secrets at rest, and the variable that names its key file.
+const (
+	keyHolder   = "auth"
+	keyVariable = "GATEHOUSE_AUTH_KEY_FILE"
+)
+
+// settings are the operator's GATEHOUSE_ variables that reach a program: those of the kernel and of its own area, but none that the
+// platform decides.
+func settings(environ []string, name string, def *mesh.Definition) []string {
+	var chosen []string
+	for _, pair := range environ {
+		variable, _, _ := strings.Cut(pair, "=")
+		rest, ours := strings.CutPrefix(variable, "GATEHOUSE_")
+		if !ours || decided(rest) {
+			continue
+		}
+		if owner := areaOwner(rest, def); owner == "" || owner == name {
+			chosen = append(chosen, pair)
+		}
+	}
+	return chosen
+}
+
+// decided reports whether the platform sets a variable itself, or keeps it to itself.
+func decided(rest string) bool {
+	return rest == "URL" || rest == "MESH_PORT_OFFSET" || rest == "POSTGRES_URL" || rest == "POSTGRES_URL_FILE" ||
+		strings.HasPrefix(rest, "CONSUL_") || strings.HasPrefix(rest, "CLI_")
+}
+
+// areaOwner is the program whose name is the area of a variable, "" for the kernel's.
+func areaOwner(rest string, def *mesh.Definition) string {
+	for _, program := range def.Programs {
+		area := strings.ToUpper(strings.ReplaceAll(program.Name, "-", "_"))
+		if strings.HasPrefix(rest, area+"_") {
+			return program.Name
+		}
+	}
+	return ""
+}
+
+func isSet(environ []string, variable string) bool {
+	return slices.ContainsFunc(environ, func(pair string) bool { return strings.HasPrefix(pair, variable+"=") && pair != variable+"=" })
+}

@@ -1,0 +1,77 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
+)
+
+// TokenName is the secret file of a service's Consul token.
+func TokenName(service string) string { return "consul-" + service + ".token" }
+
+// writeTokens gives the agent and every service an ACL token of its own: a service may register itself and its sidecar, get its own
+// leaf certificate and find others, nothing else.
+func (p *Platform) writeTokens(ctx context.Context) error {
+	var mu sync.Mutex
+	p.tokens = map[string]string{}
+	err := each(ctx, p.services(), func(ctx context.Context, name string) error {
+		secret, err := p.token(ctx, TokenName(name), api.ACLToken{
+			Description:       "Gatehouse: service " + name,
+			ServiceIdentities: []*api.ACLServiceIdentity{{ServiceName: name}},
+		})
+		mu.Lock()
+		defer mu.Unlock()
+		p.tokens[name] = secret
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	secret, err := p.token(ctx, TokenName("agent"), api.ACLToken{
+		Description:    "Gatehouse: the agent itself",
+		NodeIdentities: []*api.ACLNodeIdentity{{NodeName: nodeName, Datacenter: "dc1"}},
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := p.consul.Agent().UpdateAgentACLToken(secret, (&api.WriteOptions{}).WithContext(ctx)); err != nil {
+		return fmt.Errorf("give the Consul agent its token: %w", err)
+	}
+	return nil
+}
+
+// token makes sure that the secret in the named file is a token of Consul.
+func (p *Platform) token(ctx context.Context, name string, want api.ACLToken) (string, error) {
+	secret, err := p.opts.Dir.Secret(name, state.Token)
+	if err != nil {
+		return "", err
+	}
+	self, err := p.client(secret)
+	if err != nil {
+		return "", err
+	}
+	_, _, err = self.ACL().TokenReadSelf((&api.QueryOptions{}).WithContext(ctx))
+	if status, ok := asStatus(err); !ok || (status.Code != 403 && status.Code != 404) {
+		if err != nil {
+			return "", fmt.Errorf("look for Consul token %s: %w", name, err)
+		}
+		return secret, nil
+	}
+	want.SecretID = secret
+	if _, _, err := p.consul.ACL().TokenCreate(&want, (&api.WriteOptions{}).WithContext(ctx)); err != nil {
+		return "", fmt.Errorf("make Consul token %s: %w", name, err)
+	}
+	return secret, nil
+}
+
+// asStatus finds the HTTP status in an error of Consul's client.
+func asStatus(err error) (api.StatusError, bool) {
+	var status api.StatusError
+	ok := errors.As(err, &status)
+	return status, ok
+}

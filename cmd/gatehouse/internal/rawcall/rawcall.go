@@ -1,0 +1,72 @@
+// Package rawcall sends gRPC calls whose message cannot be parsed: they find out whether a call is let through to a service without any
+// chance of changing something there.
+package rawcall
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/gatehouse/gatehouse/internal/caller"
+)
+
+// Nobody is a method that no contract allows anybody: sidecars refuse it.
+const Nobody = "/grpc.health.v1.Health/Check"
+
+// Forged is the caller header that every call carries; no service may ever see it.
+const Forged = "spiffe://forged.invalid/ns/default/dc/dc1/svc/forged"
+
+// Plain calls a method through a local listener without TLS, such as a sidecar's upstream. The error is the answer; the header is that
+// of the answer, as far as one came.
+func Plain(ctx context.Context, address, method string) (metadata.MD, error) {
+	return call(ctx, address, method, insecure.NewCredentials())
+}
+
+// TLS is Plain over TLS.
+func TLS(ctx context.Context, address, method string, config *tls.Config) (metadata.MD, error) {
+	return call(ctx, address, method, credentials.NewTLS(config))
+}
+
+func call(ctx context.Context, address, method string, transport credentials.TransportCredentials) (metadata.MD, error) {
+	conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(transport), grpc.WithDisableRetry(), grpc.WithDisableServiceConfig())
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", address, err)
+	}
+	defer func() { _ = conn.Close() }()
+	ctx = metadata.AppendToOutgoingContext(ctx, caller.Header, Forged)
+	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method, grpc.ForceCodec(garbage{}))
+	if err != nil {
+		return nil, err
+	}
+	if err := stream.SendMsg(unreadable{}); err != nil && !errors.Is(err, io.EOF) { // EOF: the answer is there already
+		return nil, err
+	}
+	if err := stream.CloseSend(); err != nil {
+		return nil, err
+	}
+	err = stream.RecvMsg(unreadable{})
+	header, _ := stream.Header() //nolint:errcheck // absent when the answer is an error of the transport
+	return header, err
+}
+
+// unreadable stands for the message. It must not be nil: gRPC sends nil as an empty message, which is a valid one.
+type unreadable struct{}
+
+// garbage is a codec that sends one byte no protobuf message begins with and reads nothing.
+type garbage struct{}
+
+// Marshal returns an unfinished varint.
+func (garbage) Marshal(any) ([]byte, error) { return []byte{0xff}, nil }
+
+// Unmarshal ignores the answer.
+func (garbage) Unmarshal([]byte, any) error { return nil }
+
+// Name is that of the ordinary codec, so that the service tries to read the message.
+func (garbage) Name() string { return "proto" }

@@ -1,0 +1,152 @@
+// Package state is the state folder of one platform on one machine: data, secrets, logs, and the record of what runs.
+//
+//	.gatehouse/
+//	  up.lock        held by the running `gatehouse up`
+//	  platform.json  what runs, with the identity of each process; absent when nothing does
+//	  secrets/       0700; every file 0600
+//	  consul/ postgres/   data, kept between runs
+//	  logs/<process>.log
+//
+// Only commands of the CLI import it.
+package state
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// Dir is an opened state folder.
+type Dir struct{ root string }
+
+// Open names a state folder; it need not exist yet.
+func Open(path string) (Dir, error) {
+	root, err := filepath.Abs(path)
+	if err != nil {
+		return Dir{}, fmt.Errorf("find the state folder %s: %w", path, err)
+	}
+	return Dir{root: root}, nil
+}
+
+// Prepare makes the folder and its parts, and finds out whether it can be written.
+func (d Dir) Prepare() error {
+	for _, part := range []struct {
+		name string
+		mode fs.FileMode
+	}{{"", 0o755}, {"secrets", 0o700}, {"consul", 0o700}, {"logs", 0o755}} {
+		path := filepath.Join(d.root, part.name)
+		if err := os.MkdirAll(path, part.mode); err != nil {
+			return d.unwritable(err)
+		}
+	}
+	probe, err := os.CreateTemp(d.root, ".probe-*")
+	if err != nil {
+		return d.unwritable(err)
+	}
+	_ = probe.Close()
+	if err := os.Remove(probe.Name()); err != nil {
+		return d.unwritable(err)
+	}
+	return nil
+}
+
+func (d Dir) unwritable(err error) error {
+	var reason *fs.PathError
+	if errors.As(err, &reason) {
+		err = reason.Err
+	}
+	return fmt.Errorf("the state folder %s cannot be written (%w): give it to this user or name another one with --state", d.root, err)
+}
+
+// Root is the absolute path of the folder.
+func (d Dir) Root() string { return d.root }
+
+// Consul is the agent's data folder.
+func (d Dir) Consul() string { return filepath.Join(d.root, "consul") }
+
+// Postgres is the parent of PostgreSQL's data folder.
+func (d Dir) Postgres() string { return filepath.Join(d.root, "postgres") }
+
+// Logs is the folder of the log files.
+func (d Dir) Logs() string { return filepath.Join(d.root, "logs") }
+
+// Log is the log file of a process.
+func (d Dir) Log(process string) string { return filepath.Join(d.Logs(), process+".log") }
+
+// SecretPath is the file of a secret.
+func (d Dir) SecretPath(name string) string { return filepath.Join(d.root, "secrets", name) }
+
+// Secret reads a secret, which generate makes when it does not exist yet.
+func (d Dir) Secret(name string, generate func() (string, error)) (string, error) {
+	raw, err := os.ReadFile(d.SecretPath(name))
+	switch {
+	case err == nil && strings.TrimSpace(string(raw)) != "":
+		return strings.TrimSpace(string(raw)), nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("read a secret of the state folder: %w", err)
+	}
+	secret, err := generate()
+	if err != nil {
+		return "", err
+	}
+	return secret, d.WriteSecret(name, secret)
+}
+
+// WriteSecret stores a secret readable by its owner only, whole or not at all.
+func (d Dir) WriteSecret(name, secret string) error {
+	return writeFile(d.SecretPath(name), []byte(secret+"\n"))
+}
+
+// Key generates 32 random bytes in base64: a gossip key, a password, a key-encryption key.
+func Key() (string, error) {
+	raw := make([]byte, 32)
+	if _, err := rand.Read(raw); err != nil {
+		return "", fmt.Errorf("make a random key: %w", err)
+	}
+	return base64.StdEncoding.EncodeToString(raw), nil
+}
+
+// Password generates 32 random bytes in base64 that need no escaping in a URL.
+func Password() (string, error) {
+	raw := make([]byte, 32)
+	if _, err := rand.Read(raw); err != nil {
+		return "", fmt.Errorf("make a random password: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(raw), nil
+}
+
+// Token generates the secret of a Consul ACL token.
+func Token() (string, error) {
+	id, err := uuid.NewRandom()
+	if err != nil {
+		return "", fmt.Errorf("make a random token: %w", err)
+	}
+	return id.String(), nil
+}
+
+// writeFile replaces a file atomically, mode 0600.
+func writeFile(path string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // CreateTemp makes it 0600
+	if err != nil {
+		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
+	}
+	_, err = f.Write(content)
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
+	}
+	return nil
+}

@@ -1,0 +1,123 @@
+package state
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/gatehouse/gatehouse/internal/supervise"
+)
+
+// ErrNotRunning says that no platform uses the state folder.
+var ErrNotRunning = errors.New("no platform is running with this state folder: start one with `gatehouse up`")
+
+// Record is what runs: platform.json.
+type Record struct {
+	Supervisor supervise.Identity `json:"supervisor"`
+	Healthy    bool               `json:"healthy"` // once everything was
+	Offset     int                `json:"offset"`
+	Mesh       string             `json:"mesh,omitempty"` // folder of the mesh definition; empty for the built-in one
+	Consul     string             `json:"consul"`         // host:port of the HTTP API
+	Gateway    string             `json:"gateway"`        // URL
+	Postgres   string             `json:"postgres"`       // host:port of the database server
+	External   bool               `json:"external_postgres,omitempty"`
+	Processes  []Process          `json:"processes"` // in order of start
+}
+
+// Process is one living child.
+type Process struct {
+	Name string `json:"name"`
+	supervise.Identity
+}
+
+// SidecarOf is the process name of a service's sidecar.
+func SidecarOf(service string) string { return service + "-sidecar" }
+
+// Names of the processes that are no program of the mesh definition.
+const (
+	ConsulProcess   = "consul"
+	PostgresProcess = "postgres"
+)
+
+// PID returns the pid of a process, 0 while it does not run.
+func (r Record) PID(name string) int {
+	for _, p := range r.Processes {
+		if p.Name == name {
+			return p.PID
+		}
+	}
+	return 0
+}
+
+func (d Dir) recordPath() string { return filepath.Join(d.root, "platform.json") }
+
+// Write stores the record.
+func (d Dir) Write(r Record) error {
+	raw, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode the record of the platform: %w", err)
+	}
+	return writeFile(d.recordPath(), raw)
+}
+
+// Read returns the record that the last `up` left, ErrNotRunning when there is none. Its supervisor may be dead: see Running.
+func (d Dir) Read() (Record, error) {
+	raw, err := os.ReadFile(d.recordPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return Record{}, ErrNotRunning
+	}
+	if err != nil {
+		return Record{}, fmt.Errorf("read the record of the platform: %w", err)
+	}
+	var r Record
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return Record{}, fmt.Errorf("read the record of the platform %s: %w: remove the file", d.recordPath(), err)
+	}
+	return r, nil
+}
+
+// Running returns the record of a living platform, ErrNotRunning when there is none.
+func (d Dir) Running() (Record, error) {
+	r, err := d.Read()
+	if err != nil {
+		return Record{}, err
+	}
+	if !r.Supervisor.Alive() {
+		return Record{}, ErrNotRunning
+	}
+	return r, nil
+}
+
+// Forget removes the record: nothing runs any more.
+func (d Dir) Forget() error {
+	if err := os.Remove(d.recordPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove the record of the platform: %w", err)
+	}
+	return nil
+}
+
+// Lock makes this process the only `up` of the state folder until the returned function is called or the process ends. Children do
+// not inherit it.
+func (d Dir) Lock() (unlock func(), err error) {
+	f, err := os.OpenFile(filepath.Join(d.root, "up.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, d.unwritable(err)
+	}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == nil {
+		return func() { _ = f.Close() }, nil
+	}
+	_ = f.Close()
+	if !errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, fmt.Errorf("lock the state folder %s: %w", d.root, err)
+	}
+	who := "another `gatehouse up`"
+	if r, readErr := d.Running(); readErr == nil {
+		who = fmt.Sprintf("%s (pid %d)", who, r.Supervisor.PID)
+	}
+	return nil, fmt.Errorf("%s runs with the state folder %s: end it with `gatehouse down`, or name another folder with --state and other ports with --port-offset", who, d.root)
+}

@@ -1,0 +1,149 @@
+package verify
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/rawcall"
+	"github.com/gatehouse/gatehouse/internal/mesh"
+)
+
+// Result is one question with its answer.
+type Result struct {
+	Caller string  `json:"caller"`
+	Callee string  `json:"callee"`
+	Path   string  `json:"path,omitempty"`
+	Way    Way     `json:"way"`
+	Want   Verdict `json:"want"`
+	Got    Verdict `json:"got"`
+	Answer string  `json:"answer"`
+}
+
+// Report is the outcome of a verification.
+type Report struct {
+	Cells     int      `json:"cells"`     // of the definition, and one unlisted method per program, at the public ports
+	Allowed   int      `json:"allowed"`   // of these
+	Denied    int      `json:"denied"`    // of these
+	Sidecars  int      `json:"sidecars"`  // asked again through the callers' own sidecars
+	Strangers int      `json:"strangers"` // connections without a mesh certificate
+	Wrong     []string `json:"wrong"`     // one sentence each
+	Listening []string `json:"listening"` // sockets open to other machines; each is wrong
+	Warnings  []string `json:"warnings"`
+	Results   []Result `json:"results"`
+	callers   []string
+}
+
+// OK reports whether everything is as the definition says.
+func (r *Report) OK() bool { return len(r.Wrong) == 0 && len(r.Listening) == 0 }
+
+func (r *Report) conclude(def *mesh.Definition) {
+	for _, result := range r.Results {
+		switch {
+		case result.Way == Stranger:
+			r.Strangers++
+		case result.Way == Sidecar:
+			r.Sidecars++
+		case result.Want == Passed:
+			r.Allowed++
+		default:
+			r.Denied++
+		}
+		if result.Got != result.Want {
+			r.Wrong = append(r.Wrong, result.sentence())
+		}
+	}
+	r.Cells = r.Allowed + r.Denied
+	r.callers = (&matrix{def: def}).callers()
+}
+
+func (r Result) sentence() string {
+	return fmt.Sprintf("%s -> %s by the %s must be %s and was %s (%s)", r.Caller, cmp.Or(r.Path, r.Callee), r.Way, r.Want, r.Got, r.Answer)
+}
+
+// Text writes the report for a terminal: a table for each callee, then the counts and what is wrong.
+func (r *Report) Text(w io.Writer) error {
+	for _, callee := range r.callees() {
+		if err := r.table(w, callee); err != nil {
+			return err
+		}
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d cells (%d allowed, %d denied), %d again through the callers' own sidecars, %d connections without a mesh certificate\n",
+		r.Cells, r.Allowed, r.Denied, r.Sidecars, r.Strangers)
+	for _, warning := range r.Warnings {
+		fmt.Fprintf(&b, "warning: %s\n", warning)
+	}
+	for _, wrong := range append(slices.Clone(r.Wrong), r.Listening...) {
+		fmt.Fprintf(&b, "WRONG: %s\n", wrong)
+	}
+	if r.OK() {
+		b.WriteString("everything is as the definition says\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (r *Report) callees() []string {
+	var names []string
+	for _, result := range r.Results {
+		if !slices.Contains(names, result.Callee) {
+			names = append(names, result.Callee)
+		}
+	}
+	return names
+}
+
+// table shows one callee at its public port: a row per method, a column per caller.
+func (r *Report) table(w io.Writer, callee string) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(table, "%s\t%s\n", strings.ToUpper(callee), strings.Join(r.callers, "\t"))
+	var paths []string
+	for _, result := range r.Results {
+		if result.Callee == callee && result.Way == Public && !slices.Contains(paths, result.Path) {
+			paths = append(paths, result.Path)
+		}
+	}
+	for _, path := range paths {
+		fmt.Fprintf(table, "  %s", label(path))
+		for _, caller := range r.callers {
+			fmt.Fprintf(table, "\t%s", r.mark(caller, callee, path))
+		}
+		fmt.Fprintln(table)
+	}
+	fmt.Fprintln(table)
+	return table.Flush()
+}
+
+func label(path string) string {
+	switch path {
+	case "":
+		return "connection"
+	case rawcall.Nobody:
+		return "(any other method)"
+	default:
+		return strings.TrimPrefix(path, "/")
+	}
+}
+
+// mark is the sign of one cell over all ways it was tried.
+func (r *Report) mark(caller, callee, path string) string {
+	sign := "?"
+	for _, result := range r.Results {
+		if result.Caller != caller || result.Callee != callee || result.Path != path || result.Way == Stranger {
+			continue
+		}
+		switch {
+		case result.Got != result.Want:
+			return "WRONG"
+		case result.Want == Passed:
+			sign = "allowed"
+		default:
+			sign = "-"
+		}
+	}
+	return sign
+}

@@ -1,0 +1,102 @@
+// Package verify tries every cell of the mesh definition against the running sidecars: who may call what, with the caller's own
+// certificate at the callee's public port, and again through the caller's own sidecar.
+//
+// Calls carry a message that cannot be parsed, so none that is let through can change anything (package rawcall), and a forged caller
+// header, which no service may ever see. Only the `mesh verify` command imports it.
+package verify
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
+	"github.com/gatehouse/gatehouse/internal/mesh"
+)
+
+const (
+	parallel = 8
+	patience = 5 * time.Second // for one answer
+)
+
+// probe is one question and the answer that the definition promises.
+type probe struct {
+	Caller string // mesh name, or what kind of stranger asks
+	Callee string
+	Path   string // gRPC method; empty for a connection
+	Way    Way
+	Want   Verdict
+	ask    func(ctx context.Context) (Verdict, string)
+}
+
+// Way is how the callee was approached.
+type Way string
+
+// The ways to a callee.
+const (
+	Public   Way = "public port"      // of the callee's sidecar, with the caller's own certificate
+	Sidecar  Way = "caller's sidecar" // the caller's real upstream listener
+	Stranger Way = "no mesh certificate"
+)
+
+// Verdict is what happened to a question.
+type Verdict string
+
+// The verdicts. Broken is neither: no answer, or one that proves nothing.
+const (
+	Passed  Verdict = "passed"
+	Refused Verdict = "refused"
+	Broken  Verdict = "broken"
+)
+
+// Run asks every question. An error means that they could not be asked; a wrong answer is in the report.
+func Run(ctx context.Context, dir state.Dir, record state.Record, def *mesh.Definition) (*Report, error) {
+	m := &matrix{record: record, def: def}
+	if err := m.identities(ctx, dir); err != nil {
+		return nil, err
+	}
+	probes, err := m.probes()
+	if err != nil {
+		return nil, err
+	}
+	report := &Report{Listening: []string{}, Warnings: []string{}, Wrong: []string{}}
+	report.Results, err = askAll(ctx, probes)
+	if err != nil {
+		return nil, err
+	}
+	report.Listening, err = listening(record, def)
+	if err != nil {
+		return nil, err
+	}
+	report.Warnings, err = m.versions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	report.conclude(def)
+	return report, nil
+}
+
+func askAll(ctx context.Context, probes []probe) ([]Result, error) {
+	results := make([]Result, len(probes))
+	var group errgroup.Group
+	group.SetLimit(parallel)
+	var mu sync.Mutex
+	for i, p := range probes {
+		group.Go(func() error {
+			limit, cancel := context.WithTimeout(ctx, patience)
+			defer cancel()
+			got, answer := p.ask(limit)
+			mu.Lock()
+			defer mu.Unlock()
+			results[i] = Result{Caller: p.Caller, Callee: p.Callee, Path: p.Path, Way: p.Way, Want: p.Want, Got: got, Answer: answer}
+			return ctx.Err()
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, fmt.Errorf("verify the mesh: %w", err)
+	}
+	return results, nil
+}
