@@ -3,8 +3,10 @@ package pgtest_test
 import (
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 )
 
@@ -48,17 +50,25 @@ func TestWithoutFilesNothingIsMigrated(t *testing.T) {
 	}
 }
 
-func TestAPrivateServerCanBeStoppedAndStartedAgain(t *testing.T) {
+func TestAPrivateServerCanBeStartedAgainAndIsEndedWithTheTest(t *testing.T) {
 	t.Parallel()
-	server, process := pgtest.Server(t)
-	if err := process.Kill(); err != nil {
-		t.Fatal(err)
+	var again *pgserver.Process
+	t.Run("started again", func(t *testing.T) {
+		server, process := pgtest.Server(t)
+		if err := process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if again, err = server.Start(t.Context()); err != nil {
+			t.Fatalf("start after a crash: %v", err)
+		}
+	})
+	if again == nil {
+		return
 	}
-	again, err := server.Start(t.Context())
-	if err != nil {
-		t.Fatalf("start after a crash: %v", err)
-	}
-	if err := again.Stop(t.Context()); err != nil {
-		t.Fatal(err)
+	select {
+	case <-again.Exited():
+	case <-time.After(10 * time.Second):
+		t.Errorf("process %d outlives its test", again.PID())
 	}
 }

@@ -5,8 +5,11 @@ import (
 	"crypto/rand"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
@@ -47,6 +50,7 @@ func Stopped(t testing.TB) *pgserver.Server {
 		t.Fatalf("make a folder for the test's server: %v", err)
 	}
 	t.Cleanup(func() {
+		end(filepath.Join(dir, "data"))
 		if err := os.RemoveAll(dir); err != nil {
 			t.Errorf("remove the test's server: %v", err)
 		}
@@ -71,5 +75,30 @@ func Stopped(t testing.TB) *pgserver.Server {
 	return &pgserver.Server{
 		BinDir: binDir, DataDir: filepath.Join(dir, "data"), Port: port,
 		Password: config.NewSecret(rand.Text()), Log: t.Output(),
+	}
+}
+
+// end kills a server that the test started again and left, by the pid that PostgreSQL keeps in its data folder.
+func end(data string) {
+	content, err := os.ReadFile(filepath.Join(data, "postmaster.pid"))
+	if err != nil {
+		return
+	}
+	first, _, _ := strings.Cut(string(content), "\n")
+	if pid, err := strconv.Atoi(first); err == nil && pid > 1 {
+		_ = syscall.Kill(pid, syscall.SIGQUIT) // it is gone when this is refused
+	}
+}
+
+// sweepPrivate removes what killed test runs left of Stopped.
+func sweepPrivate(base string) {
+	dirs, _ := filepath.Glob(filepath.Join(base, "private-*")) // the pattern is well formed
+	for _, dir := range dirs {
+		info, err := os.Stat(dir)
+		if err != nil || time.Since(info.ModTime()) < time.Hour {
+			continue
+		}
+		end(filepath.Join(dir, "data"))
+		_ = os.RemoveAll(dir) // tried again next time
 	}
 }

@@ -127,6 +127,7 @@ func running(ctx context.Context, base string) (*pgserver.Server, bool) {
 
 // start starts the server under its keeper, on the data of last time.
 func start(ctx context.Context, t testing.TB, base string, account *pgserver.Account) (*pgserver.Server, error) {
+	sweepPrivate(base)
 	server, err := prepare(ctx, t, filepath.Join(base, "data"))
 	if err != nil {
 		return nil, err
