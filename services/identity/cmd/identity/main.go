@@ -5,33 +5,33 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/services/identity/internal/app"
 )
 
+type cli struct {
+	Serve   app.Config        `cmd:"" default:"withargs" help:"Serve (the default)."`
+	Migrate app.MigrateConfig `cmd:"" help:"Bring the database schema to this program's version."`
+	Version struct{}          `cmd:"" help:"Print the version."`
+}
+
 func main() { os.Exit(run()) }
 
 func run() int {
-	var cli app.CLI
-	command, err := config.Parse(app.Program, &cli, os.Args[1:], os.Environ(), os.Stdout)
-	if err == nil {
-		switch command.Command() {
-		case "migrate":
-			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-			defer stop()
-			err = app.Migrate(ctx, cli.Migrate, os.Stderr)
-		case "version":
-			_, err = fmt.Println(app.Program, fxmod.Version())
-		default:
-			return fxmod.Run(app.New(cli.Serve))
-		}
+	var c cli
+	verb, err := config.Parse(app.Name, &c, os.Args[1:], os.Environ(), os.Stdout)
+	if err == nil && verb.Command() == "serve" {
+		return fxmod.Run(app.New(c.Serve))
+	}
+	if err == nil && verb.Command() == "migrate" {
+		err = app.Migrate(context.Background(), c.Migrate)
+	} else if err == nil {
+		_, err = fmt.Println(fxmod.Version())
 	}
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", app.Program, err)
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return 0

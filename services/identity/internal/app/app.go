@@ -3,8 +3,8 @@ package app
 
 import (
 	"context"
-	"io"
 	"log/slog"
+	"os"
 	"time"
 	_ "time/tzdata" // the rule of user.time_zone must not depend on what the machine has installed
 
@@ -27,39 +27,18 @@ import (
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
-// Program is the mesh name of the service.
-const Program = "identity"
+// Name is the mesh name of the program.
+const Name = "identity"
 
 // reconcileEvery is how often an instance looks for interrupted deletions.
 const reconcileEvery = 2 * time.Second
 
-// CLI is the command line: one struct for each verb.
-type CLI struct {
-	Serve   Config        `cmd:"" default:"withargs" help:"Serve; the default."`
-	Migrate MigrateConfig `cmd:"" help:"Bring the schema to the version of this program; waits for the database."`
-	Version struct{}      `cmd:"" help:"Print the version."`
-}
+// New returns the app of `identity serve`.
+func New(c Config) *fx.App { return fxmod.New(options(c)) }
 
-// Config is what serve needs.
-type Config struct {
-	Kernel   fxmod.Config `embed:""`
-	Postgres pg.Config    `embed:""`
-}
-
-// MigrateConfig is what migrate needs.
-type MigrateConfig struct {
-	Log      logging.Config `embed:""`
-	Postgres pg.Config      `embed:""`
-}
-
-// New makes the program.
-func New(c Config) *fx.App { return fxmod.New(Module(c)) }
-
-// Module is everything the program consists of.
-func Module(c Config) fx.Option {
+// options is everything the program consists of.
+func options(c Config) fx.Option {
 	return fx.Options(
-		fxmod.Service(Program, c.Kernel),
-		fxmod.RemoteTokens(),
 		fxmod.Postgres(c.Postgres, migrations.Schema, migrations.Files),
 		fxmod.Client(client.Issuer, authv1.NewLoginServiceClient),
 		fx.Provide(
@@ -81,6 +60,8 @@ func Module(c Config) fx.Option {
 			return grpcserver.Registration{Desc: &identityv1.OrganizationDirectoryService_ServiceDesc, Impl: s}
 		}),
 		fx.Invoke(reconcile),
+		fxmod.RemoteTokens(),
+		fxmod.Service(Name, c.Kernel), // last, so that it serves when everything else has started
 	)
 }
 
@@ -102,7 +83,8 @@ func reconcile(lc fx.Lifecycle, users *user.Service, log *slog.Logger) {
 	})
 }
 
-// Migrate brings the schema to the version of this program.
-func Migrate(ctx context.Context, c MigrateConfig, log io.Writer) error {
-	return pg.Migrate(ctx, c.Postgres, migrations.Schema, migrations.Files, logging.New(c.Log, log).With("program", Program))
+// Migrate is `identity migrate`: it brings the schema to this program's version.
+func Migrate(ctx context.Context, c MigrateConfig) error {
+	log := logging.New(c.Kernel.Log, os.Stderr).With("program", Name)
+	return pg.Migrate(ctx, c.Postgres, migrations.Schema, migrations.Files, log)
 }

@@ -68,13 +68,15 @@ func validLocale(s string) bool {
 	return err == nil
 }
 
+var zoneName = regexp.MustCompile(`^[A-Z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$`)
+
 // validTimeZone accepts the names of the time zone database. time.LoadLocation also knows "Local", which would mean this server's
 // zone, and reads files such as "posix/Europe/Zurich" or "localtime" where the operating system has them.
 func validTimeZone(s string) bool {
 	if s == "" {
 		return true
 	}
-	if s == "Local" || !regexp.MustCompile(`^[A-Z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$`).MatchString(s) {
+	if s == "Local" || !zoneName.MatchString(s) {
 		return false
 	}
 	_, err := time.LoadLocation(s)

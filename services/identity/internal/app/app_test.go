@@ -1,0 +1,225 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/fx"
+	"go.uber.org/fx/fxtest"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/gatehouse/gatehouse/internal/caller"
+	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
+	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
+	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
+	"github.com/gatehouse/gatehouse/services/identity/internal/postgres/migrations"
+)
+
+// patience is how long the tests wait for what happens by itself; each thing takes far less.
+const patience = 30 * time.Second
+
+func TestAppIsComplete(t *testing.T) {
+	if err := fx.ValidateApp(options(Config{})); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The whole program as it runs on one machine, without its sidecar: it starts before Auth and its schema are there, gets ready by
+// itself, deletes a user although Auth comes and goes and the program restarts, and stops without leaving anything behind.
+func TestStartServeStop(t *testing.T) {
+	database := pgtest.Config(t, migrations.Schema, nil)
+	ignore := goleak.IgnoreCurrent()
+	offset := freeOffset(t)
+	tokens := grpctest.NewTokens(t, time.Now)
+	c := parsed(t, database, offset)
+	ports := portsOf(offset)
+
+	app := start(t, c)
+	conn := dial(t, ports.self)
+	users, directory := identityv1.NewUserServiceClient(conn), identityv1.NewUserDirectoryServiceClient(conn)
+	waitHealth(t, conn, healthpb.HealthCheckResponse_NOT_SERVING)
+	eventually(t, "/readyz says the mend", func() bool {
+		return strings.Contains(get(t, ports.ops, "/readyz", http.StatusServiceUnavailable), "run `identity migrate`")
+	})
+	if err := Migrate(t.Context(), MigrateConfig{Postgres: database}); err != nil {
+		t.Fatal(err)
+	}
+	waitHealth(t, conn, healthpb.HealthCheckResponse_SERVING)
+	get(t, ports.ops, "/readyz", http.StatusOK)
+
+	created, err := directory.CreateUser(as(t.Context(), "auth"), &identityv1.CreateUserRequest{Id: uuid.NewString(), Email: "ada@example.com"})
+	noError(t, err)
+	u := created.GetUser()
+	claims := tokens.Claims(u.GetId())
+	claims.OrganizationID = u.GetOrganizationId()
+	person := metadata.AppendToOutgoingContext(as(t.Context(), "gateway"), "authorization", "Bearer "+tokens.Sign(claims))
+
+	// R62: without Auth's keys nobody is believed, and nobody is told that the token is wrong.
+	_, err = users.GetUser(person, &identityv1.GetUserRequest{Id: u.GetId()})
+	wantCode(t, err, codes.Unavailable)
+
+	auth := startAuth(t, ports.auth, tokens)
+	eventually(t, "the token is accepted", func() bool {
+		_, err := users.GetUser(person, &identityv1.GetUserRequest{Id: u.GetId()})
+		return err == nil
+	})
+	auth.removeLoginFails.Store(true)
+	_, err = users.DeleteUser(person, &identityv1.DeleteUserRequest{Id: u.GetId()})
+	wantCode(t, err, codes.Unavailable)
+	_, err = users.GetUser(person, &identityv1.GetUserRequest{Id: u.GetId()})
+	wantCode(t, err, codes.NotFound)
+	stop(t, app)
+
+	exec(t, database, "update identity.users set deletion_due = now()") // instead of waiting until the claim of the request has run out
+	auth.removeLoginFails.Store(false)
+	app = start(t, c)
+	eventually(t, "the interrupted deletion is completed", func() bool { return auth.removed(u.GetId()) && countUsers(t, database) == 0 })
+	stop(t, app)
+	auth.stop()
+	noError(t, conn.Close())
+	goleak.VerifyNone(t, ignore)
+}
+
+func TestTakenPortStopsTheStart(t *testing.T) {
+	offset := freeOffset(t)
+	l, err := net.Listen("tcp", portsOf(offset).self)
+	noError(t, err)
+	defer func() { _ = l.Close() }()
+	app := New(parsed(t, pg.Config{URL: config.NewSecret("postgres://identity@127.0.0.1:1/gatehouse")}, offset))
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	err = app.Start(ctx)
+	if err == nil || !strings.Contains(err.Error(), "another program listens on "+l.Addr().String()) {
+		t.Fatalf("got %v, want a sentence about the taken port", err)
+	}
+}
+
+// parsed is the configuration as the command line makes it, defaults included.
+func parsed(t *testing.T, database pg.Config, offset int) Config {
+	t.Helper()
+	var cli struct {
+		Serve Config `cmd:"" default:"withargs"`
+	}
+	_, err := config.Parse(Name, &cli, nil, []string{
+		"GATEHOUSE_POSTGRES_URL=" + database.URL.Reveal(),
+		fmt.Sprintf("GATEHOUSE_MESH_PORT_OFFSET=%d", offset),
+		"GATEHOUSE_TOKEN_ISSUER=" + grpctest.Issuer,
+		"GATEHOUSE_TOKEN_AUDIENCE=" + grpctest.Audience,
+		"GATEHOUSE_DRAIN_DELAY=10ms",
+		"GATEHOUSE_LOG_LEVEL=error",
+	}, os.Stdout)
+	noError(t, err)
+	return cli.Serve
+}
+
+func start(t *testing.T, c Config) *fxtest.App {
+	t.Helper()
+	return fxtest.New(t, options(c)).RequireStart()
+}
+
+func stop(t *testing.T, app *fxtest.App) {
+	t.Helper()
+	app.RequireStop()
+}
+
+// as is the context of a call that the sidecar says comes from the program.
+func as(ctx context.Context, program string) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, caller.Header, grpctest.SPIFFE(program))
+}
+
+func dial(t *testing.T, address string) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	noError(t, err)
+	return conn
+}
+
+func waitHealth(t *testing.T, conn *grpc.ClientConn, want healthpb.HealthCheckResponse_ServingStatus) {
+	t.Helper()
+	for _, name := range []string{"", identityv1.UserService_ServiceDesc.ServiceName} {
+		eventually(t, "health is "+want.String(), func() bool {
+			r, err := healthpb.NewHealthClient(conn).Check(t.Context(), &healthpb.HealthCheckRequest{Service: name})
+			return err == nil && r.GetStatus() == want
+		})
+	}
+}
+
+func get(t *testing.T, address, path string, want int) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, nil)
+	noError(t, err)
+	transport := &http.Transport{DisableKeepAlives: true}
+	response, err := transport.RoundTrip(r)
+	noError(t, err)
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	noError(t, err)
+	if response.StatusCode != want {
+		t.Errorf("%s answers %d: %s; want %d", path, response.StatusCode, body, want)
+	}
+	return string(body)
+}
+
+func countUsers(t *testing.T, c pg.Config) (n int) {
+	t.Helper()
+	pool, err := pg.Open(t.Context(), c)
+	noError(t, err)
+	defer pool.Close()
+	noError(t, pool.QueryRow(t.Context(), "select count(*) from identity.users").Scan(&n))
+	return n
+}
+
+func exec(t *testing.T, c pg.Config, sql string) {
+	t.Helper()
+	pool, err := pg.Open(t.Context(), c)
+	noError(t, err)
+	defer pool.Close()
+	_, err = pool.Exec(t.Context(), sql)
+	noError(t, err)
+}
+
+// eventually polls until the condition holds.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	deadline, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-deadline.Done():
+			t.Fatalf("not within %s: %s", patience, what)
+		case <-tick.C:
+		}
+	}
+}
+
+func noError(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantCode(t *testing.T, err error, want codes.Code) {
+	t.Helper()
+	if status.Code(err) != want {
+		t.Fatalf("got %v, want %v", err, want)
+	}
+}

@@ -1,0 +1,139 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/gatehouse/gatehouse/consul"
+	"github.com/gatehouse/gatehouse/internal/client"
+	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
+	"github.com/gatehouse/gatehouse/internal/token"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
+)
+
+// authStandIn is what Identity calls of Auth, on the port where its sidecar would listen.
+type authStandIn struct {
+	authv1.UnimplementedLoginServiceServer
+	authv1.UnimplementedVerificationServiceServer
+	removeLoginFails atomic.Bool
+	logins           sync.Map // removed user ids
+	key              token.JWK
+	stop             func()
+}
+
+func startAuth(t *testing.T, address string, tokens *grpctest.Tokens) *authStandIn {
+	t.Helper()
+	key, err := token.NewJWK(tokens.Key.Public())
+	noError(t, err)
+	s := &authStandIn{key: key}
+	server := grpc.NewServer()
+	authv1.RegisterLoginServiceServer(server, s)
+	authv1.RegisterVerificationServiceServer(server, s)
+	l, err := net.Listen("tcp", address)
+	noError(t, err)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		if err := server.Serve(l); err != nil {
+			t.Error(err)
+		}
+	})
+	s.stop = sync.OnceFunc(func() {
+		server.Stop()
+		serving.Wait()
+	})
+	t.Cleanup(s.stop)
+	return s
+}
+
+func (s *authStandIn) removed(userID string) bool {
+	_, ok := s.logins.Load(userID)
+	return ok
+}
+
+// RemoveLogin removes nothing, but remembers.
+func (s *authStandIn) RemoveLogin(_ context.Context, r *authv1.RemoveLoginRequest) (*authv1.RemoveLoginResponse, error) {
+	if s.removeLoginFails.Load() {
+		return nil, status.Error(codes.Unavailable, "down")
+	}
+	s.logins.Store(r.GetUserId(), true)
+	return &authv1.RemoveLoginResponse{}, nil
+}
+
+// GetKeySet answers the test's key.
+func (s *authStandIn) GetKeySet(context.Context, *authv1.GetKeySetRequest) (*authv1.GetKeySetResponse, error) {
+	return &authv1.GetKeySetResponse{MaxAge: durationpb.New(time.Minute), Keys: []*authv1.JsonWebKey{{
+		Kty: s.key.KTY, Use: s.key.Use, Alg: s.key.Alg, Kid: s.key.KID, Crv: s.key.CRV, X: s.key.X, Y: s.key.Y,
+	}}}, nil
+}
+
+// WatchRevocations says once a second that nothing is revoked.
+func (s *authStandIn) WatchRevocations(
+	_ *authv1.WatchRevocationsRequest, stream grpc.ServerStreamingServer[authv1.WatchRevocationsResponse],
+) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		if err := stream.Send(&authv1.WatchRevocationsResponse{}); err != nil {
+			return err
+		}
+		select {
+		case <-stream.Context().Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// ports are where the program and its upstream are.
+type ports struct{ self, ops, auth string }
+
+func portsOf(offset int) ports {
+	def, err := consul.Definition()
+	if err != nil {
+		panic(err)
+	}
+	self, err := def.Program(Name)
+	if err != nil {
+		panic(err)
+	}
+	upstream, err := self.Upstream(client.Issuer)
+	if err != nil {
+		panic(err)
+	}
+	at := func(port int) string { return fmt.Sprintf("127.0.0.1:%d", port+offset) }
+	return ports{self: at(self.Port), ops: at(self.OpsPort), auth: at(upstream)}
+}
+
+// freeOffset finds a port offset at which nobody listens.
+func freeOffset(t *testing.T) int {
+	t.Helper()
+	for range 100 {
+		offset := rand.IntN(mesh.MaxPortOffset) //nolint:gosec // G404: no secret
+		p := portsOf(offset)
+		if free(p.self) && free(p.ops) && free(p.auth) {
+			return offset
+		}
+	}
+	t.Fatal("no free ports")
+	return 0
+}
+
+func free(address string) bool {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return false
+	}
+	return l.Close() == nil
+}
