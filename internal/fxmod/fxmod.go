@@ -69,7 +69,7 @@ func AsCheck(constructor any) fx.Option {
 }
 
 // version is set by the linker (Makefile).
-var version string //nolint:gochecknoglobals // the linker sets nothing else
+var version string
 
 // Version is the version of the build: what the Makefile said, else the module's tag or pseudo-version, else "devel".
 func Version() string {

@@ -72,7 +72,9 @@ func (h handler) Handle(ctx context.Context, record slog.Record) error {
 }
 
 // WithAttrs keeps the context attributes in derived loggers.
-func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler { return handler{h.Handler.WithAttrs(attrs)} }
+func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return handler{h.Handler.WithAttrs(attrs)}
+}
 
 // WithGroup keeps the context attributes in derived loggers; they land inside the group.
 func (h handler) WithGroup(name string) slog.Handler { return handler{h.Handler.WithGroup(name)} }

@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -114,7 +115,7 @@ func (r *Registrar) registered(ctx context.Context) (bool, error) {
 	for _, id := range []string{r.registration.ID, SidecarID(r.registration.ID)} {
 		options := (&api.QueryOptions{}).WithContext(ctx)
 		if _, _, err := r.client.Agent().Service(id, options); err != nil {
-			if status, ok := err.(api.StatusError); ok && status.Code == 404 {
+			if status := (api.StatusError{}); errors.As(err, &status) && status.Code == http.StatusNotFound {
 				return false, nil
 			}
 			return false, fmt.Errorf("look for %s: %w", id, err)

@@ -15,6 +15,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -284,10 +285,7 @@ func TestClaims(t *testing.T) {
 		"iat": fmt.Sprint(now), "exp": fmt.Sprint(now + 600),
 	}
 	payload := func(changes ...string) string {
-		all := map[string]string{}
-		for name, value := range base {
-			all[name] = value
-		}
+		all := maps.Clone(base)
 		for i := 0; i < len(changes); i += 2 {
 			all[changes[i]] = changes[i+1]
 		}

@@ -98,6 +98,6 @@ func startToServing(p *platform.Platform, name string) (time.Duration, error) {
 			return 0, fmt.Errorf("%s does not serve: %w", name, err)
 		}
 		conn.ResetConnectBackoff()
-		time.Sleep(time.Millisecond)
+		<-time.After(time.Millisecond)
 	}
 }

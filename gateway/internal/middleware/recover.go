@@ -19,7 +19,7 @@ func recoverPanic(log *slog.Logger) step {
 				if p == nil {
 					return
 				}
-				if p == http.ErrAbortHandler {
+				if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares the panic value itself
 					panic(p) // net/http's own way of cutting a connection
 				}
 				log.ErrorContext(r.Context(), "panic", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))

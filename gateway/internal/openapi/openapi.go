@@ -18,7 +18,7 @@ import (
 )
 
 //go:embed generated
-var generated embed.FS //nolint:gochecknoglobals // go:embed needs a variable
+var generated embed.FS
 
 // object is a JSON object of the document.
 type object = map[string]any

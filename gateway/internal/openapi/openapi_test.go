@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/pb33f/libopenapi"
-	"github.com/pb33f/libopenapi-validator"
+	validator "github.com/pb33f/libopenapi-validator"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/gatehouse/gatehouse/gateway/internal/openapi"

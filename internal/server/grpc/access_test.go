@@ -2,6 +2,7 @@ package grpcserver_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"testing"
 	"time"
@@ -223,7 +224,7 @@ func TestInfrastructureNeedsNoCaller(t *testing.T) {
 			_ = stream.CloseSend()
 			err = stream.RecvMsg(&healthpb.HealthCheckResponse{})
 		}
-		if got := err == io.EOF; got != on {
+		if got := errors.Is(err, io.EOF); got != on {
 			t.Errorf("reflection on=%v answers %v", on, err)
 		}
 	}

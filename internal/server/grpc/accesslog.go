@@ -21,7 +21,7 @@ const RequestIDHeader = "x-request-id"
 // requestID takes over the id that the calling program gave the request, or makes one, and tells the caller.
 func requestID(Params) middleware {
 	return middleware{around: func(ctx context.Context, _ *call, next func(context.Context) error) error {
-		id := ""
+		var id string
 		if values := metadata.ValueFromIncomingContext(ctx, RequestIDHeader); len(values) == 1 && validRequestID(values[0]) {
 			id = values[0]
 		} else {

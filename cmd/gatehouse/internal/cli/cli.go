@@ -63,14 +63,14 @@ func Main(console Console) int {
 	case errors.As(err, &exit):
 		return int(exit)
 	default:
-		fmt.Fprintf(console.Err, "gatehouse: %v\n", err) //nolint:errcheck // nowhere else to say it
+		fmt.Fprintf(console.Err, "gatehouse: %v\n", err)
 		return 1
 	}
 }
 
 // printf writes to standard output. A reader that went away is its own business.
 func (c *Console) printf(format string, args ...any) {
-	fmt.Fprintf(c.Out, format, args...) //nolint:errcheck // see above
+	fmt.Fprintf(c.Out, format, args...)
 }
 
 // definition loads the mesh from a folder with a mesh.json, or the built-in one.

@@ -118,7 +118,7 @@ func (p *Platform) setAsideOrphan(dataDir string) error {
 	_, password := os.Stat(p.opts.Dir.SecretPath(superuserPassword))
 	_, data := os.Stat(dataDir)
 	if !errors.Is(password, fs.ErrNotExist) || data != nil {
-		return nil
+		return nil //nolint:nilerr // the errors answer whether the files exist
 	}
 	aside := fmt.Sprintf("%s.orphan-%s", dataDir, p.opts.Now().UTC().Format("20060102T150405"))
 	if err := os.Rename(dataDir, aside); err != nil {

@@ -46,7 +46,7 @@ var errInvalidCredentials = apierr.New(apierr.Unauthenticated, "INVALID_CREDENTI
 // same work (R10, R11). A hash made with weaker parameters than today's is replaced (R6).
 func (s *Service) Authenticate(ctx context.Context, email, password string) (Login, error) {
 	email = NormalizeEmail(email)
-	l, err := Login{}, error(ErrNotFound)
+	l, err := Login{}, ErrNotFound
 	if storable(email) {
 		l, err = s.Store.ByEmail(ctx, email)
 	}

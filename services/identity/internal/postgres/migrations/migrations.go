@@ -12,4 +12,4 @@ const Schema = "identity"
 // Files are the migrations.
 //
 //go:embed *.sql
-var Files embed.FS //nolint:gochecknoglobals // go:embed knows only package variables
+var Files embed.FS
