@@ -22,12 +22,21 @@ func accessLog(log *slog.Logger, now func() time.Time) step {
 				if panicked && status == 0 {
 					status = http.StatusInternalServerError // recoverPanic answers it
 				}
-				ctx := trace.ContextWithSpanContext(r.Context(), v.span)
-				log.LogAttrs(ctx, slog.LevelInfo, "request",
+				attrs := []slog.Attr{
 					slog.String("method", cut(r.Method)), slog.String("path", cut(r.URL.Path)), slog.String("route", v.pattern()),
 					slog.Int("status", status), slog.Int64("bytes", v.bytes),
 					slog.Float64("duration_ms", float64(now().Sub(began).Microseconds())/1000),
-					slog.String("client", v.client.String()), slog.String("user_agent", cut(agent)), slog.String("subject", v.subject))
+					slog.String("client", v.client.String()), slog.String("user_agent", cut(agent)), slog.String("subject", v.subject),
+				}
+				level := slog.LevelInfo
+				if v.failure != nil {
+					attrs = append(attrs, slog.String("error", v.failure.Error())) // with the cause, which the client was not told
+				}
+				if status >= http.StatusInternalServerError {
+					level = slog.LevelWarn
+				}
+				ctx := trace.ContextWithSpanContext(r.Context(), v.span)
+				log.LogAttrs(ctx, level, "request", attrs...)
 			}()
 			next.ServeHTTP(w, r)
 			panicked = false

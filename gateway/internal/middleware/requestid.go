@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/gatehouse/gatehouse/gateway/internal/rest"
 	"github.com/gatehouse/gatehouse/internal/logging"
 )
 
@@ -24,18 +25,20 @@ func requestID(newID func() string) step {
 			w.Header().Set(requestIDHeader, id)
 			v := &visit{ResponseWriter: w}
 			ctx := context.WithValue(logging.WithRequestID(r.Context(), id), visitKey{}, v)
+			ctx = rest.WithNote(ctx, &v.failure)
 			next.ServeHTTP(v, r.WithContext(ctx))
 		})
 	}
 }
 
-// wellFormedID admits what cannot harm a log, a header or a URN: 8 to 64 letters, digits, '-' and '.'.
+// wellFormedID admits what cannot harm a log, a header or a URN: 8 to 64 letters, digits, '-' and '_', as in
+// the services.
 func wellFormedID(id string) bool {
 	if len(id) < 8 || len(id) > 64 {
 		return false
 	}
 	for _, c := range []byte(id) {
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '.' {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' {
 			return false
 		}
 	}

@@ -21,6 +21,7 @@ type visit struct {
 	route   *rest.Route
 	subject string            // of the verified token
 	span    trace.SpanContext // for the log
+	failure error             // what a refused or failed request was answered with, for the log
 }
 
 // WriteHeader notes the status. Informational ones come before the answer.

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -28,8 +29,16 @@ func TooLarge(limit int64) *Refusal {
 		"the body is too large").WithField("", "body.max_bytes", fmt.Sprintf("must be at most %d bytes", limit))}
 }
 
+type noteKey struct{}
+
+// WithNote returns a context under which Fail leaves its error in note, for the log: the answer itself does not tell the cause.
+func WithNote(ctx context.Context, note *error) context.Context { return context.WithValue(ctx, noteKey{}, note) }
+
 // Fail answers with the problem document of an error of any kind (RFC 9457).
 func Fail(w http.ResponseWriter, r *http.Request, err error) {
+	if note, ok := r.Context().Value(noteKey{}).(*error); ok {
+		*note = err
+	}
 	var refusal *Refusal
 	if !errors.As(err, &refusal) {
 		httpserver.WriteProblem(w, r, apierr.From(err))

@@ -1,0 +1,151 @@
+// Package app wires the gateway: its configuration, and which constructors make the program. cmd/gateway runs it.
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+	"go.uber.org/fx"
+
+	"github.com/gatehouse/gatehouse/gateway/internal/middleware"
+	"github.com/gatehouse/gatehouse/gateway/internal/openapi"
+	"github.com/gatehouse/gatehouse/gateway/internal/rest"
+	"github.com/gatehouse/gatehouse/gateway/internal/upstream"
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/client"
+	"github.com/gatehouse/gatehouse/internal/contract"
+	"github.com/gatehouse/gatehouse/internal/fxmod"
+	"github.com/gatehouse/gatehouse/internal/health"
+	"github.com/gatehouse/gatehouse/internal/mesh"
+	httpserver "github.com/gatehouse/gatehouse/internal/server/http"
+	"github.com/gatehouse/gatehouse/internal/token"
+)
+
+// Program is the mesh name of the gateway.
+const Program = contract.Edge
+
+// New makes the program.
+func New(c Config) *fx.App { return fxmod.New(Module(c)) }
+
+// Module is everything the program consists of.
+func Module(c Config) fx.Option {
+	return fx.Options(
+		fxmod.Base(Program, c.Kernel),
+		fxmod.RemoteTokens(),
+		fx.Supply(c.Edge),
+		fxmod.AsCheck(keysLoaded),
+		fx.Provide(newRoutes, newHandler, newChain, newServer),
+		fx.Invoke(func(*PublicServer) {}),
+	)
+}
+
+// keysLoaded holds traffic back until the gateway can verify a token. Keys that were loaded once stay: that Auth is down later is the
+// requests' 503.
+func keysLoaded(keys *token.KeyCache) health.Check {
+	return health.Check{Name: "keys", Func: func(context.Context) error {
+		if len(keys.Set()) == 0 {
+			return apierr.New(apierr.Unavailable, token.ReasonKeysUnavailable, "no key set was loaded yet")
+		}
+		return nil
+	}}
+}
+
+// newRoutes is every path of the public listener.
+func newRoutes(c *contract.Contract, p fxmod.Program, h *health.Health, keys *token.KeyCache) (*rest.Table, error) {
+	document, err := openapi.Build(openapi.Generated(), c, p.Version)
+	if err != nil {
+		return nil, err
+	}
+	return rest.NewTable(c, map[string]http.Handler{
+		"/livez":                 http.HandlerFunc(httpserver.Livez),
+		"/readyz":                httpserver.Readyz(h),
+		"/openapi.json":          rest.Document("application/json", document),
+		"/.well-known/jwks.json": rest.KeySet(keys),
+	})
+}
+
+func newHandler(c *contract.Contract, conns *client.Conns) (*rest.Handler, error) {
+	registers, err := upstream.Routes(c, conns)
+	if err != nil {
+		return nil, err
+	}
+	return rest.NewHandler(c, registers...)
+}
+
+// chainParams are what the chain is made of.
+type chainParams struct {
+	fx.In
+
+	Config     EdgeConfig
+	Routes     *rest.Table
+	Handler    *rest.Handler
+	Verifier   *token.Verifier
+	Log        *slog.Logger
+	Now        func() time.Time
+	Registry   prometheus.Registerer
+	Tracer     trace.TracerProvider
+	Propagator propagation.TextMapPropagator
+}
+
+// Chain is the handler of the public listener.
+type Chain struct{ http.Handler }
+
+func newChain(p chainParams) (Chain, error) {
+	proxies, err := p.Config.proxies()
+	if err != nil {
+		return Chain{}, err
+	}
+	chain, err := middleware.Chain(middleware.Params{
+		Log: p.Log, Registry: p.Registry, TracerProvider: p.Tracer, Propagator: p.Propagator, Now: p.Now, NewID: rand.Text,
+		Routes: p.Routes, Verifier: p.Verifier, Handler: p.Handler,
+		Origins: p.Config.CORSOrigins, TrustedProxies: proxies, BodyLimit: p.Config.BodyLimit,
+		PerAddress: p.Config.perAddress(), PerCredential: p.Config.credentials(), PerSubject: p.Config.perSubject(),
+	})
+	if err != nil {
+		return Chain{}, fmt.Errorf("make the chain: %w", err)
+	}
+	return Chain{chain}, nil
+}
+
+// serverParams are what the public listener is made of. Ops is among them so that it stops later.
+type serverParams struct {
+	fx.In
+
+	Lifecycle  fx.Lifecycle
+	Stop       fx.Shutdowner
+	Config     EdgeConfig
+	Mesh       mesh.Config
+	Drain      fxmod.DrainConfig
+	Definition *mesh.Definition
+	Health     *health.Health
+	Chain      Chain
+	Log        *slog.Logger
+	Now        func() time.Time
+	Ops        *fxmod.OpsServer
+}
+
+// PublicServer is the listener that clients reach.
+type PublicServer struct{ *httpserver.Server }
+
+func newServer(p serverParams) (*PublicServer, error) {
+	self, err := p.Definition.Program(Program)
+	if err != nil {
+		return nil, err
+	}
+	certificates, err := p.Config.tls()
+	if err != nil {
+		return nil, err
+	}
+	s := httpserver.New(httpserver.Config{
+		Name: "public listener of " + Program, Address: p.Config.address(self, p.Mesh.PortOffset), TLS: certificates, Log: p.Log, Now: p.Now,
+	}, p.Chain)
+	fxmod.Serve(p.Lifecycle, p.Stop, p.Log, s, fxmod.Drain{Health: p.Health, Delay: p.Drain.Delay, Timeout: p.Drain.Timeout})
+	return &PublicServer{s}, nil
+}

@@ -1,0 +1,155 @@
+package app
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/gatehouse/gatehouse/gateway/internal/middleware"
+	"github.com/gatehouse/gatehouse/internal/fxmod"
+	"github.com/gatehouse/gatehouse/internal/mesh"
+)
+
+// CLI is the command line: one struct for each verb.
+type CLI struct {
+	Serve   Config   `cmd:"" default:"withargs" help:"Serve; the default."`
+	Version struct{} `cmd:"" help:"Print the version."`
+}
+
+// Config is what serve needs.
+type Config struct {
+	Kernel fxmod.Config `embed:""`
+	Edge   EdgeConfig   `embed:""`
+}
+
+// EdgeConfig is the option group of the public listener.
+type EdgeConfig struct {
+	Listen         string   `name:"gateway-listen" env:"GATEHOUSE_GATEWAY_LISTEN" help:"host:port of the public listener; 127.0.0.1:8080 plus the port offset when empty. Other hosts than loopback need TLS."`
+	TLSCertFile    string   `name:"gateway-tls-cert-file" env:"GATEHOUSE_GATEWAY_TLS_CERT_FILE" help:"PEM file with the certificate chain of the public listener."`
+	TLSKeyFile     string   `name:"gateway-tls-key-file" env:"GATEHOUSE_GATEWAY_TLS_KEY_FILE" help:"PEM file with the certificate's private key."`
+	CORSOrigins    []string `name:"gateway-cors-origins" env:"GATEHOUSE_GATEWAY_CORS_ORIGINS" help:"Web origins that browsers may call from, such as https://app.example.com, separated by commas."`
+	TrustedProxies []string `name:"gateway-trusted-proxies" env:"GATEHOUSE_GATEWAY_TRUSTED_PROXIES" help:"Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas."`
+	BodyLimit      int64    `name:"gateway-body-limit" env:"GATEHOUSE_GATEWAY_BODY_LIMIT" default:"1048576" help:"Largest request body in bytes."`
+
+	RatePerAddress   float64 `name:"gateway-rate-per-address" env:"GATEHOUSE_GATEWAY_RATE_PER_ADDRESS" default:"200" help:"Requests a second that one client address may make in the long run."`
+	BurstPerAddress  int     `name:"gateway-burst-per-address" env:"GATEHOUSE_GATEWAY_BURST_PER_ADDRESS" default:"400" help:"Requests that one client address may make at once."`
+	RatePerSubject   float64 `name:"gateway-rate-per-subject" env:"GATEHOUSE_GATEWAY_RATE_PER_SUBJECT" default:"100" help:"Requests a second that one signed-in user may make in the long run."`
+	BurstPerSubject  int     `name:"gateway-burst-per-subject" env:"GATEHOUSE_GATEWAY_BURST_PER_SUBJECT" default:"200" help:"Requests that one signed-in user may make at once."`
+	RateCredentials  float64 `name:"gateway-rate-credentials" env:"GATEHOUSE_GATEWAY_RATE_CREDENTIALS" default:"20" help:"Sign-ups, sign-ins and refreshes a second that one client address may try in the long run."`
+	BurstCredentials int     `name:"gateway-burst-credentials" env:"GATEHOUSE_GATEWAY_BURST_CREDENTIALS" default:"60" help:"Sign-ups, sign-ins and refreshes that one client address may try at once."`
+}
+
+// maxBody is the largest body limit: a message of the mesh is not larger (internal/server/grpc).
+const maxBody = 4 << 20
+
+// Validate reports contradictions.
+func (c EdgeConfig) Validate() error {
+	switch {
+	case c.TLSCertFile != "" && c.TLSKeyFile == "":
+		return errors.New("GATEHOUSE_GATEWAY_TLS_CERT_FILE is set without GATEHOUSE_GATEWAY_TLS_KEY_FILE: set both, or none for plain HTTP on loopback")
+	case c.TLSCertFile == "" && c.TLSKeyFile != "":
+		return errors.New("GATEHOUSE_GATEWAY_TLS_KEY_FILE is set without GATEHOUSE_GATEWAY_TLS_CERT_FILE: set both, or none for plain HTTP on loopback")
+	case c.BodyLimit < 1 || c.BodyLimit > maxBody:
+		return fmt.Errorf("GATEHOUSE_GATEWAY_BODY_LIMIT is %d: set it to 1 to %d bytes", c.BodyLimit, maxBody)
+	}
+	if err := c.validateListen(); err != nil {
+		return err
+	}
+	for _, origin := range c.CORSOrigins {
+		if err := validOrigin(origin); err != nil {
+			return err
+		}
+	}
+	if _, err := c.proxies(); err != nil {
+		return err
+	}
+	for name, r := range map[string]middleware.Rate{
+		"PER_ADDRESS": c.perAddress(), "PER_SUBJECT": c.perSubject(), "CREDENTIALS": c.credentials(),
+	} {
+		if !(r.PerSecond > 0) || r.PerSecond > 1e6 || r.Burst < 1 || r.Burst > 1e6 {
+			return fmt.Errorf("GATEHOUSE_GATEWAY_RATE_%s is %v and GATEHOUSE_GATEWAY_BURST_%s is %d: set both above 0, to 1000000 at most",
+				name, r.PerSecond, name, r.Burst)
+		}
+	}
+	return nil
+}
+
+// validateListen refuses to serve the world in clear text.
+func (c EdgeConfig) validateListen() error {
+	if c.Listen == "" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return fmt.Errorf("GATEHOUSE_GATEWAY_LISTEN is %q: write host:port, such as 127.0.0.1:8080", c.Listen)
+	}
+	ip := net.ParseIP(host)
+	if loopback := host == "localhost" || (ip != nil && ip.IsLoopback()); !loopback && c.TLSCertFile == "" {
+		return fmt.Errorf("GATEHOUSE_GATEWAY_LISTEN is %q, which others than this machine reach, and there is no TLS: "+
+			"set GATEHOUSE_GATEWAY_TLS_CERT_FILE and GATEHOUSE_GATEWAY_TLS_KEY_FILE, or listen on 127.0.0.1", c.Listen)
+	}
+	return nil
+}
+
+// validOrigin admits scheme://host[:port] in the form in which browsers send it.
+func validOrigin(origin string) error {
+	u, err := url.Parse(origin)
+	whole := err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && origin == u.Scheme+"://"+u.Host
+	if !whole || strings.ContainsAny(origin, "*@") || origin != strings.ToLower(origin) {
+		return fmt.Errorf("GATEHOUSE_GATEWAY_CORS_ORIGINS has %q: list whole origins in lower case, such as https://app.example.com", origin)
+	}
+	return nil
+}
+
+// proxies are the networks of the trusted proxies.
+func (c EdgeConfig) proxies() ([]netip.Prefix, error) {
+	var networks []netip.Prefix
+	for _, text := range c.TrustedProxies {
+		if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
+			networks = append(networks, netip.PrefixFrom(addr, addr.BitLen()))
+			continue
+		}
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("GATEHOUSE_GATEWAY_TRUSTED_PROXIES has %q: list addresses or networks, such as 10.0.0.5,10.1.0.0/16", text)
+		}
+		networks = append(networks, network.Masked())
+	}
+	return networks, nil
+}
+
+func (c EdgeConfig) perAddress() middleware.Rate {
+	return middleware.Rate{PerSecond: c.RatePerAddress, Burst: c.BurstPerAddress}
+}
+
+func (c EdgeConfig) perSubject() middleware.Rate {
+	return middleware.Rate{PerSecond: c.RatePerSubject, Burst: c.BurstPerSubject}
+}
+
+func (c EdgeConfig) credentials() middleware.Rate {
+	return middleware.Rate{PerSecond: c.RateCredentials, Burst: c.BurstCredentials}
+}
+
+// address is where the public listener listens.
+func (c EdgeConfig) address(self mesh.Program, offset int) string {
+	if c.Listen != "" {
+		return c.Listen
+	}
+	return fmt.Sprintf("127.0.0.1:%d", self.Port+offset)
+}
+
+// tls returns the listener's TLS; nil for plain HTTP. The files are read once: a renewed certificate needs a restart.
+func (c EdgeConfig) tls() (*tls.Config, error) {
+	if c.TLSCertFile == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(c.TLSCertFile, c.TLSKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("GATEHOUSE_GATEWAY_TLS_CERT_FILE and GATEHOUSE_GATEWAY_TLS_KEY_FILE do not hold a certificate and its key in PEM: %w", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}

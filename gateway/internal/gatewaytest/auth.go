@@ -1,0 +1,129 @@
+package gatewaytest
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/caller"
+	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
+	"github.com/gatehouse/gatehouse/internal/token"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
+)
+
+// heartbeat is how often the revocation feed says that it is current.
+const heartbeat = 250 * time.Millisecond
+
+// Auth is Auth's public service and its verification service over maps.
+type Auth struct {
+	authv1.UnimplementedAuthServiceServer
+	authv1.UnimplementedVerificationServiceServer
+
+	tokens *grpctest.Tokens
+	users  *Users
+
+	mu        sync.Mutex
+	passwords map[string]string // by email
+	ids       map[string]string // by email
+	ended     []*authv1.Revocation
+	silent    bool
+}
+
+// NewAuth makes an empty one that signs with the issuer's key.
+func NewAuth(tokens *grpctest.Tokens) *Auth {
+	return &Auth{tokens: tokens, passwords: map[string]string{}, ids: map[string]string{}}
+}
+
+// SignUp creates a login and its user.
+func (a *Auth) SignUp(_ context.Context, r *authv1.SignUpRequest) (*authv1.SignUpResponse, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, taken := a.passwords[r.GetEmail()]; taken {
+		return nil, apierr.New(apierr.AlreadyExists, "EMAIL_TAKEN", "this address has a login")
+	}
+	a.passwords[r.GetEmail()] = r.GetPassword()
+	a.ids[r.GetEmail()] = a.users.Add(r.GetEmail(), r.GetDisplayName())
+	return &authv1.SignUpResponse{User: a.users.Get(a.ids[r.GetEmail()])}, nil
+}
+
+// SignIn starts a session.
+func (a *Auth) SignIn(_ context.Context, r *authv1.SignInRequest) (*authv1.SignInResponse, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if password, ok := a.passwords[r.GetEmail()]; !ok || password != r.GetPassword() {
+		return nil, apierr.New(apierr.Unauthenticated, "INVALID_CREDENTIALS", "address or password is wrong")
+	}
+	return &authv1.SignInResponse{
+		AccessToken: a.tokens.Sign(a.tokens.Claims(a.ids[r.GetEmail()])), RefreshToken: "refresh", TokenType: "Bearer", ExpiresIn: 600,
+	}, nil
+}
+
+// SignOut ends the session of the bearer.
+func (a *Auth) SignOut(ctx context.Context, _ *authv1.SignOutRequest) (*authv1.SignOutResponse, error) {
+	who, ok := caller.FromContext(ctx)
+	if !ok || who.Subject == nil {
+		return nil, apierr.New(apierr.Internal, "INTERNAL", "no subject")
+	}
+	a.Revoke(who.Subject.SessionID)
+	return &authv1.SignOutResponse{}, nil
+}
+
+// Revoke ends a session.
+func (a *Auth) Revoke(session string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ended = append(a.ended, &authv1.Revocation{SessionId: session, ExpireTime: timestamppb.New(time.Now().Add(time.Hour))})
+}
+
+// Silence stops the revocation feed from saying anything, without ending it.
+func (a *Auth) Silence(silent bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.silent = silent
+}
+
+// GetKeySet returns the issuer's key.
+func (a *Auth) GetKeySet(context.Context, *authv1.GetKeySetRequest) (*authv1.GetKeySetResponse, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	answer := &authv1.GetKeySetResponse{MaxAge: durationpb.New(5 * time.Minute)}
+	for _, key := range []token.Key{a.tokens.Key.Public()} {
+		jwk, err := token.NewJWK(key)
+		if err != nil {
+			return nil, err
+		}
+		answer.Keys = append(answer.Keys, &authv1.JsonWebKey{
+			Kty: jwk.KTY, Use: jwk.Use, Alg: jwk.Alg, Kid: jwk.KID, Crv: jwk.CRV, X: jwk.X, Y: jwk.Y,
+		})
+	}
+	return answer, nil
+}
+
+// WatchRevocations sends what ended, then what ends.
+func (a *Auth) WatchRevocations(_ *authv1.WatchRevocationsRequest, stream authv1.VerificationService_WatchRevocationsServer) error {
+	sent := 0
+	tick := time.NewTicker(heartbeat)
+	defer tick.Stop()
+	for {
+		a.mu.Lock()
+		fresh, silent := a.ended[sent:], a.silent
+		if !silent {
+			sent = len(a.ended)
+		}
+		a.mu.Unlock()
+		if !silent {
+			if err := stream.Send(&authv1.WatchRevocationsResponse{Revocations: fresh}); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-stream.Context().Done():
+			return stream.Context().Err()
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,97 @@
+// Package gatewaytest runs services for the gateway to talk to: the real generated gRPC services behind the real chain of the
+// kernel, with small implementations in memory, and in front of them what a sidecar does for the gateway. Tests import it.
+package gatewaytest
+
+import (
+	"context"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/gatehouse/gatehouse/consul"
+	"github.com/gatehouse/gatehouse/internal/contract"
+	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
+	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
+)
+
+// Services are Identity and Auth in memory, reachable on the upstream ports of the gateway's sidecar.
+type Services struct {
+	Offset int // port offset that was free
+	Users  *Users
+	Auth   *Auth
+	Tokens *grpctest.Tokens
+
+	identity, auth *sidecar
+}
+
+// Start starts both services; they stop with the test. Their logs go to log, nil discards them.
+func Start(t testing.TB, log io.Writer) *Services {
+	t.Helper()
+	tokens := grpctest.NewTokens(t, time.Now)
+	s := &Services{Users: NewUsers(), Auth: NewAuth(tokens), Tokens: tokens}
+	s.Auth.users = s.Users
+	identity := grpctest.New(t, grpctest.Config{
+		Program: "identity", Tokens: tokens, Log: log,
+		Registrations: []grpcserver.Registration{{Desc: &identityv1.UserService_ServiceDesc, Impl: s.Users}},
+	})
+	auth := grpctest.New(t, grpctest.Config{
+		Program: "auth", Tokens: tokens, Log: log,
+		Registrations: []grpcserver.Registration{
+			{Desc: &authv1.AuthService_ServiceDesc, Impl: s.Auth},
+			{Desc: &authv1.VerificationService_ServiceDesc, Impl: s.Auth},
+		},
+	})
+	definition, err := consul.Definition()
+	if err != nil {
+		t.Fatal(err)
+	}
+	gateway, err := definition.Program(contract.Edge)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ports := []int{gateway.Port, gateway.OpsPort}
+	for _, name := range []string{"identity", "auth"} {
+		port, err := gateway.Upstream(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ports = append(ports, port)
+	}
+	listeners, offset := freeOffset(t, ports)
+	s.Offset = offset
+	s.identity = newSidecar(t, listeners[2], identity.As(contract.Edge))
+	s.auth = newSidecar(t, listeners[3], auth.As(contract.Edge))
+	_ = listeners[0].Close() // the gateway takes these itself
+	_ = listeners[1].Close()
+	return s
+}
+
+// StopAuth takes Auth away until StartAuth: what comes through its sidecar fails as if nobody listened there.
+func (s *Services) StopAuth() { s.auth.deny(true) }
+
+// StartAuth brings Auth back.
+func (s *Services) StartAuth() { s.auth.deny(false) }
+
+// StopIdentity takes Identity away.
+func (s *Services) StopIdentity() { s.identity.deny(true) }
+
+// StartIdentity brings Identity back.
+func (s *Services) StartIdentity() { s.identity.deny(false) }
+
+// Eventually polls until the condition holds.
+func Eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waited 15 s for: %s", what)
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,146 @@
+package gatewaytest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
+)
+
+// Users is Identity's public service over a map.
+type Users struct {
+	identityv1.UnimplementedUserServiceServer
+
+	mu    sync.Mutex
+	users map[string]*identityv1.User
+	calls int
+	hook  func(ctx context.Context) error
+}
+
+// NewUsers makes an empty one.
+func NewUsers() *Users { return &Users{users: map[string]*identityv1.User{}} }
+
+// Add adds a user and returns its id.
+func (u *Users) Add(email, displayName string) string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	id := uuid.NewString()
+	u.users[id] = &identityv1.User{
+		Id: id, OrganizationId: uuid.NewString(), Email: email, DisplayName: displayName,
+		CreateTime: timestamppb.New(time.Unix(1_700_000_000, 0)), Etag: "v1",
+	}
+	return id
+}
+
+// Get returns a copy of the user as it is stored; nil for none.
+func (u *Users) Get(id string) *identityv1.User {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	user, _ := proto.Clone(u.users[id]).(*identityv1.User)
+	return user
+}
+
+// Calls is how many calls have come.
+func (u *Users) Calls() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.calls
+}
+
+// Hook is called first in every call from now on; its error is the answer. nil takes it away.
+func (u *Users) Hook(hook func(ctx context.Context) error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.hook = hook
+}
+
+// begin counts the call, runs the hook and locks.
+func (u *Users) begin(ctx context.Context) (func(), error) {
+	u.mu.Lock()
+	u.calls++
+	hook := u.hook
+	u.mu.Unlock()
+	if hook != nil {
+		if err := hook(ctx); err != nil {
+			return nil, err
+		}
+	}
+	u.mu.Lock()
+	return u.mu.Unlock, nil
+}
+
+func (u *Users) find(id, etag string) (*identityv1.User, error) {
+	user, ok := u.users[id]
+	switch {
+	case !ok:
+		return nil, apierr.New(apierr.NotFound, "USER_NOT_FOUND", "no such user")
+	case etag != "" && etag != user.GetEtag():
+		return nil, apierr.New(apierr.Aborted, "ETAG_MISMATCH", "the user has changed: read it again")
+	}
+	return user, nil
+}
+
+// GetUser returns the user.
+func (u *Users) GetUser(ctx context.Context, r *identityv1.GetUserRequest) (*identityv1.GetUserResponse, error) {
+	unlock, err := u.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	user, err := u.find(r.GetId(), "")
+	if err != nil {
+		return nil, err
+	}
+	copied, _ := proto.Clone(user).(*identityv1.User)
+	return &identityv1.GetUserResponse{User: copied}, nil
+}
+
+// UpdateUser changes what the mask names.
+func (u *Users) UpdateUser(ctx context.Context, r *identityv1.UpdateUserRequest) (*identityv1.UpdateUserResponse, error) {
+	unlock, err := u.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	user, err := u.find(r.GetUser().GetId(), r.GetEtag())
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range r.GetUpdateMask().GetPaths() {
+		switch path {
+		case "display_name":
+			user.DisplayName = r.GetUser().GetDisplayName()
+		case "locale":
+			user.Locale = r.GetUser().GetLocale()
+		case "time_zone":
+			user.TimeZone = r.GetUser().GetTimeZone()
+		default:
+			return nil, apierr.New(apierr.InvalidArgument, "READ_ONLY_FIELD", "a field cannot be changed").
+				WithField("user."+path, "read_only", "cannot be changed here")
+		}
+	}
+	user.Etag = fmt.Sprintf("v%d", u.calls+1)
+	copied, _ := proto.Clone(user).(*identityv1.User)
+	return &identityv1.UpdateUserResponse{User: copied}, nil
+}
+
+// DeleteUser deletes the user.
+func (u *Users) DeleteUser(ctx context.Context, r *identityv1.DeleteUserRequest) (*identityv1.DeleteUserResponse, error) {
+	unlock, err := u.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if _, err := u.find(r.GetId(), r.GetEtag()); err != nil {
+		return nil, err
+	}
+	delete(u.users, r.GetId())
+	return &identityv1.DeleteUserResponse{}, nil
+}
