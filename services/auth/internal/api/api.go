@@ -13,35 +13,35 @@ import (
 // tokenType is how access tokens are presented (RFC 6750).
 const tokenType = "Bearer"
 
-// Auth implements gatehouse.auth.v1.AuthService.
-type Auth struct {
+// AuthService implements gatehouse.auth.v1.AuthService.
+type AuthService struct {
 	authv1.UnimplementedAuthServiceServer
 	logins   *login.Service
 	sessions *session.Service
 }
 
-// NewAuth returns the service for people.
-func NewAuth(logins *login.Service, sessions *session.Service) *Auth {
-	return &Auth{logins: logins, sessions: sessions}
+// NewAuthService returns the service for people.
+func NewAuthService(logins *login.Service, sessions *session.Service) *AuthService {
+	return &AuthService{logins: logins, sessions: sessions}
 }
 
-// Logins implements gatehouse.auth.v1.LoginService.
-type Logins struct {
+// LoginService implements gatehouse.auth.v1.LoginService.
+type LoginService struct {
 	authv1.UnimplementedLoginServiceServer
 	logins *login.Service
 }
 
-// NewLogins returns the service for programs that manage logins.
-func NewLogins(logins *login.Service) *Logins { return &Logins{logins: logins} }
+// NewLoginService returns the service for programs that manage logins.
+func NewLoginService(logins *login.Service) *LoginService { return &LoginService{logins: logins} }
 
-// Verification implements gatehouse.auth.v1.VerificationService.
-type Verification struct {
+// VerificationService implements gatehouse.auth.v1.VerificationService.
+type VerificationService struct {
 	authv1.UnimplementedVerificationServiceServer
 	keys *signingkey.Keeper
 	feed *session.Feed
 }
 
-// NewVerification returns the service for programs that verify access tokens.
-func NewVerification(keys *signingkey.Keeper, feed *session.Feed) *Verification {
-	return &Verification{keys: keys, feed: feed}
+// NewVerificationService returns the service for programs that verify access tokens.
+func NewVerificationService(keys *signingkey.Keeper, feed *session.Feed) *VerificationService {
+	return &VerificationService{keys: keys, feed: feed}
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
+	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
 )
@@ -82,11 +83,7 @@ type auth struct {
 
 func newAuth(t *testing.T) *auth {
 	t.Helper()
-	files, err := postgres.Migrations()
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := pgtest.New(t, postgres.Schema, files)
+	pool := pgtest.New(t, migrations.Schema, migrations.Files)
 	a := &auth{t: t, identity: &directory{}}
 	log := slog.New(slog.NewJSONHandler(&a.log, nil))
 	hasher, err := password.NewPool(password.Parameters{Memory: 64, Time: 1, Threads: 1}, 4, 100, rand.Reader)
@@ -120,9 +117,9 @@ func newAuth(t *testing.T) *auth {
 		Program: "auth", Log: &a.log,
 		Verifier: token.NewVerifier(token.Config{Issuer: "https://id.example", Audience: "gatehouse"}, a.keeper, a.list, time.Now),
 		Registrations: []grpcserver.Registration{
-			{Desc: &authv1.AuthService_ServiceDesc, Impl: api.NewAuth(logins, sessions)},
-			{Desc: &authv1.LoginService_ServiceDesc, Impl: api.NewLogins(logins)},
-			{Desc: &authv1.VerificationService_ServiceDesc, Impl: api.NewVerification(a.keeper, a.feed)},
+			{Desc: &authv1.AuthService_ServiceDesc, Impl: api.NewAuthService(logins, sessions)},
+			{Desc: &authv1.LoginService_ServiceDesc, Impl: api.NewLoginService(logins)},
+			{Desc: &authv1.VerificationService_ServiceDesc, Impl: api.NewVerificationService(a.keeper, a.feed)},
 		},
 	})
 	a.people = authv1.NewAuthServiceClient(a.As("gateway"))

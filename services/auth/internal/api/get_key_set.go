@@ -10,8 +10,8 @@ import (
 )
 
 // GetKeySet returns the public signing keys.
-func (v *Verification) GetKeySet(context.Context, *authv1.GetKeySetRequest) (*authv1.GetKeySetResponse, error) {
-	keys, maxAge, err := v.keys.Set()
+func (s *VerificationService) GetKeySet(context.Context, *authv1.GetKeySetRequest) (*authv1.GetKeySetResponse, error) {
+	keys, maxAge, err := s.keys.Set()
 	if err != nil {
 		return nil, err
 	}

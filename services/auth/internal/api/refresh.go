@@ -7,8 +7,8 @@ import (
 )
 
 // Refresh exchanges a refresh token for the next pair.
-func (a *Auth) Refresh(ctx context.Context, req *authv1.RefreshRequest) (*authv1.RefreshResponse, error) {
-	t, err := a.sessions.Refresh(ctx, req.GetRefreshToken())
+func (s *AuthService) Refresh(ctx context.Context, req *authv1.RefreshRequest) (*authv1.RefreshResponse, error) {
+	t, err := s.sessions.Refresh(ctx, req.GetRefreshToken())
 	if err != nil {
 		return nil, err
 	}

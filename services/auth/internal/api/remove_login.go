@@ -7,8 +7,8 @@ import (
 )
 
 // RemoveLogin ends all sessions of a user and removes the login.
-func (l *Logins) RemoveLogin(ctx context.Context, req *authv1.RemoveLoginRequest) (*authv1.RemoveLoginResponse, error) {
-	if err := l.logins.Remove(ctx, req.GetUserId()); err != nil {
+func (s *LoginService) RemoveLogin(ctx context.Context, req *authv1.RemoveLoginRequest) (*authv1.RemoveLoginResponse, error) {
+	if err := s.logins.Remove(ctx, req.GetUserId()); err != nil {
 		return nil, err
 	}
 	return &authv1.RemoveLoginResponse{}, nil

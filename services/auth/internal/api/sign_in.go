@@ -7,12 +7,12 @@ import (
 )
 
 // SignIn proves a password and starts a session.
-func (a *Auth) SignIn(ctx context.Context, req *authv1.SignInRequest) (*authv1.SignInResponse, error) {
-	l, err := a.logins.Authenticate(ctx, req.GetEmail(), req.GetPassword())
+func (s *AuthService) SignIn(ctx context.Context, req *authv1.SignInRequest) (*authv1.SignInResponse, error) {
+	l, err := s.logins.Authenticate(ctx, req.GetEmail(), req.GetPassword())
 	if err != nil {
 		return nil, err
 	}
-	t, err := a.sessions.Start(ctx, l.UserID, l.OrganizationID)
+	t, err := s.sessions.Start(ctx, l.UserID, l.OrganizationID)
 	if err != nil {
 		return nil, err
 	}

@@ -9,12 +9,12 @@ import (
 )
 
 // SignOut ends the session of the bearer token.
-func (a *Auth) SignOut(ctx context.Context, _ *authv1.SignOutRequest) (*authv1.SignOutResponse, error) {
+func (s *AuthService) SignOut(ctx context.Context, _ *authv1.SignOutRequest) (*authv1.SignOutResponse, error) {
 	c, _ := caller.FromContext(ctx)
 	if c.Subject == nil { // the contract says signed_in: the interceptor must have put it here
 		return nil, apierr.New(apierr.Unauthenticated, "INVALID_TOKEN", "sign in first")
 	}
-	if err := a.sessions.End(ctx, c.Subject.SessionID); err != nil {
+	if err := s.sessions.End(ctx, c.Subject.SessionID); err != nil {
 		return nil, err
 	}
 	return &authv1.SignOutResponse{}, nil

@@ -11,8 +11,8 @@ import (
 )
 
 // SignUp creates a login and its user.
-func (a *Auth) SignUp(ctx context.Context, req *authv1.SignUpRequest) (*authv1.SignUpResponse, error) {
-	u, err := a.logins.SignUp(ctx, login.SignUp{Email: req.GetEmail(), Password: req.GetPassword(), DisplayName: req.GetDisplayName()})
+func (s *AuthService) SignUp(ctx context.Context, req *authv1.SignUpRequest) (*authv1.SignUpResponse, error) {
+	u, err := s.logins.SignUp(ctx, login.SignUp{Email: req.GetEmail(), Password: req.GetPassword(), DisplayName: req.GetDisplayName()})
 	if err != nil {
 		return nil, err
 	}

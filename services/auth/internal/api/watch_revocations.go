@@ -13,8 +13,8 @@ import (
 const mostRevocations = 50_000
 
 // WatchRevocations sends the ended sessions until the client leaves.
-func (v *Verification) WatchRevocations(_ *authv1.WatchRevocationsRequest, stream grpc.ServerStreamingServer[authv1.WatchRevocationsResponse]) error {
-	follower, stop := v.feed.Follow()
+func (s *VerificationService) WatchRevocations(_ *authv1.WatchRevocationsRequest, stream grpc.ServerStreamingServer[authv1.WatchRevocationsResponse]) error {
+	follower, stop := s.feed.Follow()
 	defer stop()
 	for {
 		select {

@@ -25,6 +25,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
+	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
 )
@@ -37,21 +38,13 @@ func New(c Config) *fx.App { return fxmod.New(options(c)) }
 
 // Migrate is `auth migrate`: it brings the schema to this program's version.
 func Migrate(ctx context.Context, c MigrateConfig) error {
-	files, err := postgres.Migrations()
-	if err != nil {
-		return err
-	}
-	return pg.Migrate(ctx, c.Postgres, postgres.Schema, files, logging.New(c.Kernel.Log, os.Stderr))
+	return pg.Migrate(ctx, c.Postgres, migrations.Schema, migrations.Files, logging.New(c.Kernel.Log, os.Stderr))
 }
 
 func options(c Config) fx.Option {
-	migrations, err := postgres.Migrations()
-	if err != nil {
-		return fx.Error(err)
-	}
 	return fx.Options(
 		fx.Supply(c),
-		fxmod.Postgres(c.Postgres, postgres.Schema, migrations),
+		fxmod.Postgres(c.Postgres, migrations.Schema, migrations.Files),
 		domain(),
 		rpcs(),
 		background(),
@@ -82,13 +75,13 @@ func domain() fx.Option {
 func rpcs() fx.Option {
 	return fx.Options(
 		fxmod.AsRegistration(func(l *login.Service, s *session.Service) grpcserver.Registration {
-			return grpcserver.Registration{Desc: &authv1.AuthService_ServiceDesc, Impl: api.NewAuth(l, s)}
+			return grpcserver.Registration{Desc: &authv1.AuthService_ServiceDesc, Impl: api.NewAuthService(l, s)}
 		}),
 		fxmod.AsRegistration(func(l *login.Service) grpcserver.Registration {
-			return grpcserver.Registration{Desc: &authv1.LoginService_ServiceDesc, Impl: api.NewLogins(l)}
+			return grpcserver.Registration{Desc: &authv1.LoginService_ServiceDesc, Impl: api.NewLoginService(l)}
 		}),
 		fxmod.AsRegistration(func(k *signingkey.Keeper, f *session.Feed) grpcserver.Registration {
-			return grpcserver.Registration{Desc: &authv1.VerificationService_ServiceDesc, Impl: api.NewVerification(k, f)}
+			return grpcserver.Registration{Desc: &authv1.VerificationService_ServiceDesc, Impl: api.NewVerificationService(k, f)}
 		}),
 	)
 }

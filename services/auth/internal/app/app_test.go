@@ -24,7 +24,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
-	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
+	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
 )
 
@@ -68,11 +68,7 @@ func configured(t *testing.T, db pg.Config, key string, more ...string) Config {
 
 func database(t *testing.T) pg.Config {
 	t.Helper()
-	files, err := postgres.Migrations()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pgtest.Config(t, postgres.Schema, files)
+	return pgtest.Config(t, migrations.Schema, migrations.Files)
 }
 
 func TestWiringIsComplete(t *testing.T) {
@@ -169,7 +165,7 @@ func TestStartWithoutDatabaseIsNotReady(t *testing.T) {
 }
 
 func TestStartOnAnOldSchemaSaysMigrate(t *testing.T) {
-	db := pgtest.Config(t, postgres.Schema, nil)
+	db := pgtest.Config(t, migrations.Schema, nil)
 	stop := start(t, configured(t, db, keyFile(t, 1)))
 	defer stop()
 	deadline := time.Now().Add(10 * time.Second)

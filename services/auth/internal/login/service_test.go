@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
+	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
 )
 
 const (
@@ -65,12 +66,8 @@ var cheap = password.Parameters{Memory: 64, Time: 1, Threads: 1}
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	files, err := postgres.Migrations()
-	if err != nil {
-		t.Fatal(err)
-	}
 	w := &world{
-		store:    postgres.NewLogins(pgtest.New(t, postgres.Schema, files)),
+		store:    postgres.NewLogins(pgtest.New(t, migrations.Schema, migrations.Files)),
 		identity: &identity{users: map[string]login.User{}},
 		now:      time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
 	}

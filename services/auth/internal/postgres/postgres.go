@@ -5,28 +5,10 @@ package postgres
 
 import (
 	"context"
-	"embed"
-	"fmt"
-	"io/fs"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
-
-// Schema is the schema, and the role, of Auth.
-const Schema = "auth"
-
-//go:embed migrations/*.sql
-var migrations embed.FS
-
-// Migrations returns the folder with the schema's migrations.
-func Migrations() (fs.FS, error) {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return nil, fmt.Errorf("open embedded migrations: %w", err)
-	}
-	return files, nil
-}
 
 // database is a pool or a transaction.
 type database interface {

@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login/logintest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
+	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session/sessiontest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
@@ -20,11 +21,7 @@ import (
 
 func open(t *testing.T) *pgxpool.Pool {
 	t.Helper()
-	files, err := postgres.Migrations()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pgtest.New(t, postgres.Schema, files)
+	return pgtest.New(t, migrations.Schema, migrations.Files)
 }
 
 func TestLogins(t *testing.T) {
@@ -69,7 +66,7 @@ func holdRevocation(t *testing.T, pool *pgxpool.Pool, r session.Revocation) (com
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tx.Exec(t.Context(), `insert into revocations (session_id, expire_time) values ($1, $2)`, r.SessionID, r.ExpireTime); err != nil {
+	if _, err := tx.Exec(t.Context(), `insert into auth.revocations (session_id, expire_time) values ($1, $2)`, r.SessionID, r.ExpireTime); err != nil {
 		t.Fatal(err)
 	}
 	return func() {

@@ -42,8 +42,8 @@ func (r sessionRow) session() session.Session {
 // Start implements session.Store. The shared lock on the login makes a removal wait for this session, or this session for the removal.
 func (s *Sessions) Start(ctx context.Context, n session.Session) error {
 	tag, err := s.pool.Exec(ctx, `
-		with login as (select user_id from logins where user_id = @user_id and state = 'active' for share)
-		insert into sessions (id, user_id, family_hash, token_hash, create_time, refresh_time, expire_time)
+		with login as (select user_id from auth.logins where user_id = @user_id and state = 'active' for share)
+		insert into auth.sessions (id, user_id, family_hash, token_hash, create_time, refresh_time, expire_time)
 		select @id, user_id, @family_hash, @token_hash, @create_time, @refresh_time, @expire_time from login`,
 		pgx.StrictNamedArgs{
 			"id": n.ID, "user_id": n.UserID, "family_hash": n.Family[:], "token_hash": n.Token[:],
@@ -58,14 +58,16 @@ func (s *Sessions) Start(ctx context.Context, n session.Session) error {
 	return nil
 }
 
+const sessionByFamily = `
+	select s.id::text, s.user_id::text, l.organization_id::text, s.family_hash, s.token_hash, s.create_time, s.refresh_time, s.expire_time
+	from auth.sessions s join auth.logins l on l.user_id = s.user_id
+	where s.family_hash = @family_hash
+	for update of s`
+
 // Refresh implements session.Store.
 func (s *Sessions) Refresh(ctx context.Context, family [sha256.Size]byte, decide func(session.Session) session.Decision) error {
 	err := pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
-		row, err := one[sessionRow](ctx, tx, `
-			select s.id::text, s.user_id::text, l.organization_id::text, s.family_hash, s.token_hash, s.create_time, s.refresh_time, s.expire_time
-			from sessions s join logins l on l.user_id = s.user_id
-			where s.family_hash = @family_hash
-			for update of s`, pgx.StrictNamedArgs{"family_hash": family[:]})
+		row, err := one[sessionRow](ctx, tx, sessionByFamily, pgx.StrictNamedArgs{"family_hash": family[:]})
 		if errors.Is(err, pgx.ErrNoRows) {
 			return session.ErrNotFound
 		}
@@ -76,7 +78,7 @@ func (s *Sessions) Refresh(ctx context.Context, family [sha256.Size]byte, decide
 		case d.End != nil:
 			return end(ctx, tx, *d.End)
 		case d.Rotate != nil:
-			_, err = tx.Exec(ctx, `update sessions set token_hash = @token_hash, refresh_time = @refresh_time where id = @id`,
+			_, err = tx.Exec(ctx, `update auth.sessions set token_hash = @token_hash, refresh_time = @refresh_time where id = @id`,
 				pgx.StrictNamedArgs{"id": row.ID, "token_hash": d.Rotate.Token[:], "refresh_time": d.Rotate.RefreshTime})
 			return err
 		}
@@ -99,20 +101,22 @@ func (s *Sessions) End(ctx context.Context, r session.Revocation) error {
 // end deletes a session and revokes its access tokens in one statement.
 func end(ctx context.Context, db database, r session.Revocation) error {
 	_, err := db.Exec(ctx, `
-		with ended as (delete from sessions where id = @id returning id)
-		insert into revocations (session_id, expire_time)
+		with ended as (delete from auth.sessions where id = @id returning id)
+		insert into auth.revocations (session_id, expire_time)
 		select id, @expire_time from ended
 		on conflict (session_id) do nothing`,
 		pgx.StrictNamedArgs{"id": r.SessionID, "expire_time": r.ExpireTime})
 	return err
 }
 
+const newRevocations = `select session_id::text, expire_time from auth.revocations where writer >= @after and expire_time > @now`
+
 // Revocations implements session.Store. The window is the oldest transaction that is still running before the rows are read: a row that
 // this read cannot see yet was written by that one or a later one.
 func (s *Sessions) Revocations(ctx context.Context, after session.Window, now time.Time) ([]session.Revocation, session.Window, error) {
 	batch := &pgx.Batch{} // one round trip, each statement with its own snapshot, in this order
 	batch.Queue(`select pg_snapshot_xmin(pg_current_snapshot())::text::bigint`)
-	batch.Queue(`select session_id::text, expire_time from revocations where writer >= @after and expire_time > @now`,
+	batch.Queue(newRevocations,
 		pgx.StrictNamedArgs{"after": int64(after), "now": now})
 	results := s.pool.SendBatch(ctx, batch)
 	var window int64
@@ -133,16 +137,16 @@ func (s *Sessions) Clean(ctx context.Context, now, idleSince time.Time, limit in
 	deleted := 0
 	err := pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
 		sessions, err := tx.Exec(ctx, `
-			delete from sessions where id in (
-			    select id from sessions where expire_time <= @now or refresh_time <= @idle_since
+			delete from auth.sessions where id in (
+			    select id from auth.sessions where expire_time <= @now or refresh_time <= @idle_since
 			    limit @limit for update skip locked)`,
 			pgx.StrictNamedArgs{"now": now, "idle_since": idleSince, "limit": limit})
 		if err != nil {
 			return err
 		}
 		revocations, err := tx.Exec(ctx, `
-			delete from revocations where session_id in (
-			    select session_id from revocations where expire_time <= @now
+			delete from auth.revocations where session_id in (
+			    select session_id from auth.revocations where expire_time <= @now
 			    limit @limit for update skip locked)`,
 			pgx.StrictNamedArgs{"now": now, "limit": limit})
 		deleted = int(sessions.RowsAffected() + revocations.RowsAffected())

@@ -40,7 +40,7 @@ func (s *SigningKeys) List(ctx context.Context) ([]signingkey.Key, error) {
 
 func listKeys(ctx context.Context, db database) ([]signingkey.Key, error) {
 	rows, err := all[signingKeyRow](ctx, db, `
-		select id, algorithm, state, public_key, sealed_key, create_time, state_time from signing_keys order by create_time, id`, nil)
+		select id, algorithm, state, public_key, sealed_key, create_time, state_time from auth.signing_keys order by create_time, id`, nil)
 	keys := make([]signingkey.Key, len(rows))
 	for i, r := range rows {
 		keys[i] = signingkey.Key{
@@ -56,7 +56,7 @@ func (s *SigningKeys) Change(ctx context.Context, plan func([]signingkey.Key) ([
 	var planned []signingkey.Key
 	var refused error
 	err := pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `lock table signing_keys in share row exclusive mode`); err != nil {
+		if _, err := tx.Exec(ctx, `lock table auth.signing_keys in share row exclusive mode`); err != nil {
 			return err
 		}
 		stored, err := listKeys(ctx, tx)
@@ -84,7 +84,7 @@ func storeKeys(ctx context.Context, tx pgx.Tx, stored, planned []signingkey.Key)
 		if indexOf(planned, k.ID) >= 0 {
 			continue
 		}
-		if _, err := tx.Exec(ctx, `delete from signing_keys where id = @id`, pgx.StrictNamedArgs{"id": k.ID}); err != nil {
+		if _, err := tx.Exec(ctx, `delete from auth.signing_keys where id = @id`, pgx.StrictNamedArgs{"id": k.ID}); err != nil {
 			return err
 		}
 	}
@@ -103,7 +103,7 @@ func storeKeys(ctx context.Context, tx pgx.Tx, stored, planned []signingkey.Key)
 
 func storeKey(ctx context.Context, tx pgx.Tx, k signingkey.Key) error {
 	_, err := tx.Exec(ctx, `
-		insert into signing_keys (id, algorithm, state, public_key, sealed_key, create_time, state_time)
+		insert into auth.signing_keys (id, algorithm, state, public_key, sealed_key, create_time, state_time)
 		values (@id, @algorithm, @state, @public_key, @sealed_key, @create_time, @state_time)
 		on conflict (id) do update set state = excluded.state, state_time = excluded.state_time`,
 		pgx.StrictNamedArgs{

@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/token"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
+	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
 
@@ -45,11 +46,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	files, err := postgres.Migrations()
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := pgtest.New(t, postgres.Schema, files)
+	pool := pgtest.New(t, migrations.Schema, migrations.Files)
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,34 @@
+package migrations_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io/fs"
+	"testing"
+
+	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
+)
+
+// A released migration has run somewhere and is never edited: a change of the schema is a new file, and a new line here.
+func TestReleasedMigrationsAreUnchanged(t *testing.T) {
+	released := map[string]string{
+		"001_create_logins_sessions_keys.sql": "84c2a7a1b97b96d7b0992c99028c559e322ba5a2131dba151c20cc0e5d9b3b74",
+	}
+	names, err := fs.Glob(migrations.Files, "*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(names) != len(released) {
+		t.Errorf("there are %d migrations, %d are listed here: add the hash of the new file", len(names), len(released))
+	}
+	for _, name := range names {
+		content, err := fs.ReadFile(migrations.Files, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256(content)
+		if got := hex.EncodeToString(sum[:]); got != released[name] {
+			t.Errorf("%s has hash %s, listed is %s: restore it and add a new migration instead", name, got, released[name])
+		}
+	}
+}

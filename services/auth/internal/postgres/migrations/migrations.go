@@ -1,0 +1,15 @@
+// Package migrations holds the SQL files that build Auth's schema, in the order of their numbers.
+//
+// A file that was released is never changed: hashes_test.go holds what was committed. Files are Go templates for the migrator, so two
+// opening braces in a row must not occur.
+package migrations
+
+import "embed"
+
+// Schema is the schema that the files build; the role of the service has the same name.
+const Schema = "auth"
+
+// Files are the migrations.
+//
+//go:embed *.sql
+var Files embed.FS

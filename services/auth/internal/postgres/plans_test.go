@@ -1,0 +1,95 @@
+package postgres
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
+	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
+)
+
+// What every request or every quarter of a second asks reads an index: a scan of a table would grow with the number of users.
+func TestHotQueriesUseTheirIndex(t *testing.T) {
+	pool := pgtest.New(t, migrations.Schema, migrations.Files)
+	fill(t, pool)
+	const now = "2031-01-01T00:00:00Z"
+	for title, c := range map[string]struct {
+		sql   string
+		args  pgx.StrictNamedArgs
+		index string
+	}{
+		"sign-in":         {loginByEmail, pgx.StrictNamedArgs{"email": "77@example.com"}, "logins_email_key"},
+		"refresh":         {sessionByFamily, pgx.StrictNamedArgs{"family_hash": make([]byte, 32)}, "sessions_family_hash_key"},
+		"revocation feed": {newRevocations, pgx.StrictNamedArgs{"after": int64(1) << 40, "now": now}, "revocations_writer"},
+		"reconciler":      {claimLogins, pgx.StrictNamedArgs{"now": now, "retry": now, "limit": 10}, "logins_attempt_time"},
+	} {
+		t.Run(title, func(t *testing.T) {
+			plan := explain(t, pool, c.sql, c.args)
+			if !plan.has(func(n node) bool { return n.Index == c.index }) {
+				t.Errorf("%s is not used", c.index)
+			}
+			if plan.has(func(n node) bool { return n.Type == "Seq Scan" }) {
+				t.Error("the plan reads a whole table")
+			}
+			if t.Failed() {
+				text, _ := json.MarshalIndent(plan, "", "  ") //nolint:errchkjson // printed for people
+				t.Logf("plan:\n%s", text)
+			}
+		})
+	}
+}
+
+// fill stores enough rows that the planner has a choice.
+func fill(t *testing.T, pool *pgxpool.Pool) {
+	t.Helper()
+	for _, sql := range []string{
+		`insert into auth.logins (user_id, email, password_hash, state, organization_id, create_time, update_time, attempt_time)
+		select gen_random_uuid(), n || '@example.com', '$hash', case n % 50 when 0 then 'pending' else 'active' end,
+			case n % 50 when 0 then null else gen_random_uuid() end, now(), now(), case n % 50 when 0 then now() end
+		from generate_series(1, 5000) n`,
+		`insert into auth.sessions (id, user_id, family_hash, token_hash, create_time, refresh_time, expire_time)
+		select gen_random_uuid(), user_id, sha256(email::bytea), sha256(email::bytea), now(), now(), now() + interval '1 day'
+		from auth.logins where state = 'active'`,
+		`insert into auth.revocations (session_id, expire_time, writer)
+		select gen_random_uuid(), now() + interval '1 day', n from generate_series(1, 5000) n`,
+		`analyze auth.logins, auth.sessions, auth.revocations`,
+	} {
+		if _, err := pool.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+type node struct {
+	Type  string `json:"Node Type"`
+	Index string `json:"Index Name"`
+	Plans []node `json:"Plans"`
+}
+
+func (n node) has(match func(node) bool) bool {
+	if match(n) {
+		return true
+	}
+	for _, child := range n.Plans {
+		if child.has(match) {
+			return true
+		}
+	}
+	return false
+}
+
+func explain(t *testing.T, pool *pgxpool.Pool, sql string, args pgx.StrictNamedArgs) node {
+	t.Helper()
+	var text string
+	if err := pool.QueryRow(t.Context(), "explain (format json) "+sql, args).Scan(&text); err != nil {
+		t.Fatal(err)
+	}
+	var plans []struct{ Plan node }
+	if err := json.Unmarshal([]byte(text), &plans); err != nil {
+		t.Fatal(err)
+	}
+	return plans[0].Plan
+}
