@@ -27,8 +27,8 @@ func requestID(Params) middleware {
 		} else {
 			id = uuid.NewString()
 		}
-		// Fails only when the header has been sent, and nothing has been sent yet.
-		_ = grpc.SetHeader(ctx, metadata.Pairs(RequestIDHeader, id))
+		// In the trailer: a client tries no call again that was answered with a header (gRFC A6). It cannot fail before the end.
+		_ = grpc.SetTrailer(ctx, metadata.Pairs(RequestIDHeader, id))
 		return next(logging.WithRequestID(ctx, id))
 	}}
 }

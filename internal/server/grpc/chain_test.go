@@ -165,11 +165,11 @@ func TestRequestID(t *testing.T) {
 			for _, id := range c.ids {
 				pairs = append(pairs, grpcserver.RequestIDHeader, id)
 			}
-			var header metadata.MD
-			if err := s.Dial(pairs...).Invoke(t.Context(), demoPath+"Public", d.message(), d.message(), grpc.Header(&header)); err != nil {
+			var trailer metadata.MD
+			if err := s.Dial(pairs...).Invoke(t.Context(), demoPath+"Public", d.message(), d.message(), grpc.Trailer(&trailer)); err != nil {
 				t.Fatal(err)
 			}
-			got := header.Get(grpcserver.RequestIDHeader)
+			got := trailer.Get(grpcserver.RequestIDHeader)
 			if len(got) != 1 || got[0] == "" || (c.kept != (len(c.ids) == 1 && got[0] == c.ids[0])) {
 				t.Errorf("request id is %q, want kept=%v", got, c.kept)
 			}

@@ -100,21 +100,25 @@ func (s *Server) Drain(ctx context.Context) error { return s.server.Shutdown(ctx
 // Dial returns a connection on which every call carries these metadata pairs and nothing else.
 func (s *Server) Dial(pairs ...string) *grpc.ClientConn {
 	s.t.Helper()
-	conn, err := grpc.NewClient("passthrough:///bufconn",
+	conn, err := grpc.NewClient("passthrough:///bufconn", append(s.DialOptions(pairs...), grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	if err != nil {
+		s.t.Fatalf("dial: %v", err)
+	}
+	s.t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// DialOptions lead any connection here and add these metadata pairs to every call, as a pair of sidecars does with the caller's id.
+func (s *Server) DialOptions(pairs ...string) []grpc.DialOption {
+	return []grpc.DialOption{
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return s.listener.DialContext(ctx) }),
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 			return invoke(metadata.AppendToOutgoingContext(ctx, pairs...), method, req, reply, cc, opts...)
 		}),
 		grpc.WithChainStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 			return open(metadata.AppendToOutgoingContext(ctx, pairs...), desc, cc, method, opts...)
 		}),
-	)
-	if err != nil {
-		s.t.Fatalf("dial: %v", err)
 	}
-	s.t.Cleanup(func() { _ = conn.Close() })
-	return conn
 }
 
 // As returns a connection as the named program of the mesh would have it, without a bearer token.
