@@ -32,7 +32,9 @@ func TooLarge(limit int64) *Refusal {
 type noteKey struct{}
 
 // WithNote returns a context under which Fail leaves its error in note, for the log: the answer itself does not tell the cause.
-func WithNote(ctx context.Context, note *error) context.Context { return context.WithValue(ctx, noteKey{}, note) }
+func WithNote(ctx context.Context, note *error) context.Context {
+	return context.WithValue(ctx, noteKey{}, note)
+}
 
 // Fail answers with the problem document of an error of any kind (RFC 9457).
 func Fail(w http.ResponseWriter, r *http.Request, err error) {
