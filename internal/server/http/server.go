@@ -33,7 +33,7 @@ type Config struct {
 	Address  string           // host:port
 	TLS      *tls.Config      // nil for plain HTTP/1.1
 	Log      *slog.Logger     // for what net/http has to say, at debug; nil discards it
-	Now      func() time.Time // for deadlines on sockets; nil means time.Now
+	Now      func() time.Time // the real clock, for deadlines on sockets; required
 	ReadTime time.Duration    // instead of ReadTimeout, for tests; 0 means ReadTimeout
 }
 
@@ -48,9 +48,6 @@ type Server struct {
 
 // New makes a server that holds the limits of this package in front of the handler.
 func New(c Config, handler http.Handler) *Server {
-	if c.Now == nil {
-		c.Now = time.Now
-	}
 	if c.ReadTime == 0 {
 		c.ReadTime = ReadTimeout
 	}

@@ -3,10 +3,12 @@ package httpserver_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +20,7 @@ import (
 
 func serve(t *testing.T, c httpserver.Config, handler http.Handler) *httpserver.Server {
 	t.Helper()
-	c.Name, c.Address = "test listener", "127.0.0.1:0"
+	c.Name, c.Address, c.Now = "test listener", "127.0.0.1:0", time.Now
 	s := httpserver.New(c, handler)
 	if err := s.Listen(); err != nil {
 		t.Fatal(err)
@@ -129,9 +131,49 @@ func TestLongWorkIsNotCut(t *testing.T) {
 	}
 }
 
+// The same limits hold where TLS brings HTTP/2, per stream: others on the connection go on.
+func TestSlowBodiesAreCutOnHTTP2(t *testing.T) {
+	const limit = 100 * time.Millisecond
+	failed := make(chan error, 1)
+	borrowed := httptest.NewTLSServer(nil) // for its certificate, and a client that trusts it
+	defer borrowed.Close()
+	s := serve(t, httpserver.Config{ReadTime: limit, TLS: &tls.Config{
+		Certificates: borrowed.TLS.Certificates, NextProtos: []string{"h2", "http/1.1"}, MinVersion: tls.VersionTLS12,
+	}}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			_, err := io.Copy(io.Discard, r.Body)
+			failed <- err
+		}
+		w.Header().Set("X-Protocol", r.Proto)
+	}))
+	client := borrowed.Client()
+	client.Transport.(*http.Transport).ForceAttemptHTTP2 = true
+	defer client.CloseIdleConnections()
+
+	never, end := io.Pipe()
+	defer func() { _ = end.Close() }()
+	go func() {
+		res, err := client.Post("https://"+s.Addr(), "text/plain", never)
+		if err == nil {
+			_ = res.Body.Close()
+		}
+	}()
+	if err := <-failed; err == nil {
+		t.Error("the handler read a whole body that never ended")
+	}
+	res, err := client.Get("https://" + s.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if got := res.Header.Get("X-Protocol"); got != "HTTP/2.0" {
+		t.Errorf("spoke %s", got)
+	}
+}
+
 func TestATakenPortIsASentence(t *testing.T) {
 	first := serve(t, httpserver.Config{}, ok)
-	second := httpserver.New(httpserver.Config{Name: "ops listener", Address: first.Addr()}, ok)
+	second := httpserver.New(httpserver.Config{Name: "ops listener", Address: first.Addr(), Now: time.Now}, ok)
 	err := second.Listen()
 	if err == nil || !strings.Contains(err.Error(), "another program listens on "+first.Addr()) {
 		t.Errorf("error %v", err)
@@ -141,7 +183,7 @@ func TestATakenPortIsASentence(t *testing.T) {
 func TestShutdownLetsRequestsFinishAndTakesNoMore(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	entered, release := make(chan struct{}), make(chan struct{})
-	s := httpserver.New(httpserver.Config{Name: "x", Address: "127.0.0.1:0"}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	s := httpserver.New(httpserver.Config{Name: "x", Address: "127.0.0.1:0", Now: time.Now}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		close(entered)
 		<-release
 		w.WriteHeader(http.StatusNoContent)
@@ -181,7 +223,7 @@ func TestShutdownLetsRequestsFinishAndTakesNoMore(t *testing.T) {
 }
 
 func TestShutdownWithoutServeFreesThePort(t *testing.T) {
-	s := httpserver.New(httpserver.Config{Name: "x", Address: "127.0.0.1:0"}, ok)
+	s := httpserver.New(httpserver.Config{Name: "x", Address: "127.0.0.1:0", Now: time.Now}, ok)
 	if err := s.Listen(); err != nil {
 		t.Fatal(err)
 	}
