@@ -54,8 +54,10 @@ func Service() fx.Option {
 
 type noKeys struct{}
 
-func (noKeys) Key(context.Context, string) (token.Key, error) { return token.Key{}, token.ErrUnknownKey }
-func (noKeys) Revoked(string) (bool, error)                   { return true, nil }
+func (noKeys) Key(context.Context, string) (token.Key, error) {
+	return token.Key{}, token.ErrUnknownKey
+}
+func (noKeys) Revoked(string) (bool, error) { return true, nil }
 
 type server struct {
 	probev1.UnimplementedProbeServiceServer

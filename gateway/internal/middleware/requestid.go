@@ -16,7 +16,7 @@ const requestIDHeader = "X-Request-Id"
 func requestID(newID func() string) step {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			id := ""
+			var id string
 			if sent := r.Header[requestIDHeader]; len(sent) == 1 && wellFormedID(sent[0]) {
 				id = sent[0]
 			} else {

@@ -72,9 +72,9 @@ func request(ctx context.Context, address, path string, config *tls.Config) (Ver
 }
 
 // What a client says first, so that the other side must answer.
-var ( //nolint:gochecknoglobals // constant; Go has no constants of this type
-	preface    = []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00") // HTTP/2 with empty settings (RFC 9113, 3.4)
-	sslRequest = []byte{0, 0, 0, 8, 4, 210, 22, 47}                                             // PostgreSQL's SSLRequest, answered by "S" or "N"
+var (
+	preface    = []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00") //nolint:gochecknoglobals // constant: HTTP/2 with empty settings (RFC 9113, 3.4)
+	sslRequest = []byte{0, 0, 0, 8, 4, 210, 22, 47}                                             //nolint:gochecknoglobals // constant: PostgreSQL's SSLRequest, answered by "S" or "N"
 )
 
 // tlsAlert is the first byte of a TLS alert record: a refusal, not an answer.
