@@ -175,7 +175,7 @@ func (a *auth) signIn() *authv1.SignInResponse {
 }
 
 // refused checks code and reason of a refusal.
-func refused(t *testing.T, err error, code codes.Code, reason string) *apierr.Error {
+func refused(t *testing.T, err error, code codes.Code, reason string) apierr.Error {
 	t.Helper()
 	if status.Code(err) != code {
 		t.Fatalf("err = %v, want %s", err, code)
@@ -184,7 +184,7 @@ func refused(t *testing.T, err error, code codes.Code, reason string) *apierr.Er
 	if e.Reason != reason {
 		t.Fatalf("reason = %s (%v), want %s", e.Reason, err, reason)
 	}
-	return e
+	return *e
 }
 
 func TestSignUpSignInRefreshSignOut(t *testing.T) {
