@@ -35,7 +35,7 @@ func pageToken(next *listing.Cursor, scope ...string) (string, error) {
 	b := make([]byte, 0, tokenBytes)
 	b = append(b, tokenVersion)
 	b = append(b, binding(scope)...)
-	b = binary.BigEndian.AppendUint64(b, uint64(next.CreateTime.UnixMicro())) //nolint:gosec // G115: read back by the same conversion
+	b = binary.BigEndian.AppendUint64(b, uint64(next.CreateTime.UnixMicro())) // read back by the same conversion
 	b = append(b, id[:]...)
 	return base64.RawURLEncoding.EncodeToString(b), nil
 }
@@ -43,7 +43,7 @@ func pageToken(next *listing.Cursor, scope ...string) (string, error) {
 // parsePageToken returns the position of a token that pageToken made for the same scope, or nil for an empty token.
 func parsePageToken(token string, scope ...string) (*listing.Cursor, error) {
 	if token == "" {
-		return nil, nil //nolint:nilnil // no token means no cursor: the first page
+		return nil, nil // no token means no cursor: the first page
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err != nil || len(b) != tokenBytes || b[0] != tokenVersion || len(token) != base64.RawURLEncoding.EncodedLen(tokenBytes) {
@@ -52,7 +52,7 @@ func parsePageToken(token string, scope ...string) (*listing.Cursor, error) {
 	if string(b[1:1+bindingBytes]) != string(binding(scope)) {
 		return nil, badPageToken()
 	}
-	micros := int64(binary.BigEndian.Uint64(b[1+bindingBytes:])) //nolint:gosec // G115: made by the opposite conversion
+	micros := int64(binary.BigEndian.Uint64(b[1+bindingBytes:])) // made by the opposite conversion
 	if micros < 0 || micros > maxTokenMicros {
 		return nil, badPageToken()
 	}

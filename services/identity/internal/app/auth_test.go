@@ -120,7 +120,7 @@ func portsOf(offset int) ports {
 func freeOffset(t *testing.T) int {
 	t.Helper()
 	for range 100 {
-		offset := rand.IntN(mesh.MaxPortOffset) //nolint:gosec // G404: no secret
+		offset := rand.IntN(mesh.MaxPortOffset)
 		p := portsOf(offset)
 		if free(p.self) && free(p.ops) && free(p.auth) {
 			return offset

@@ -20,8 +20,8 @@ func Of(id string, created time.Time, revision int64) string {
 	h := sha256.New()
 	h.Write([]byte(id))
 	var numbers [16]byte
-	binary.BigEndian.PutUint64(numbers[:8], uint64(created.UnixMicro())) //nolint:gosec // G115: only mixed into the hash
-	binary.BigEndian.PutUint64(numbers[8:], uint64(revision))            //nolint:gosec // G115: only mixed into the hash
+	binary.BigEndian.PutUint64(numbers[:8], uint64(created.UnixMicro())) // only mixed into the hash
+	binary.BigEndian.PutUint64(numbers[8:], uint64(revision))            // only mixed into the hash
 	h.Write(numbers[:])
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:tagBytes])
 }

@@ -59,7 +59,7 @@ func TestListsUseTheirIndex(t *testing.T) {
 				t.Error("the plan sorts or reads a whole table")
 			}
 			if t.Failed() {
-				text, _ := json.MarshalIndent(plan, "", "  ") //nolint:errchkjson // printed for people
+				text, _ := json.MarshalIndent(plan, "", "  ") // printed for people
 				t.Logf("plan of %s:\n%s", strings.TrimSpace(sql), text)
 			}
 		})

@@ -159,6 +159,27 @@ func testFinishDeletePersonalWithMembers(t *testing.T, f fixture) {
 	f.wantNoOrganization(t, owner.OrganizationID)
 }
 
+// Of users that leave at the same time one is the last and takes the personal organization along.
+func testFinishDeleteTogether(t *testing.T, f fixture) {
+	for range 20 {
+		owner := f.personal(t)
+		deletions := []user.Deletion{f.begin(t, owner)}
+		for range 3 {
+			deletions = append(deletions, f.begin(t, f.stored(t, owner.OrganizationID)))
+		}
+		var wait sync.WaitGroup
+		for _, d := range deletions {
+			wait.Go(func() {
+				if err := f.Deletions.FinishDelete(f.ctx, d); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wait.Wait()
+		f.wantNoOrganization(t, owner.OrganizationID)
+	}
+}
+
 // The last users of a personal organization leave while others join: it is gone exactly when nobody joined.
 func testFinishDeleteConcurrently(t *testing.T, f fixture) {
 	for range 10 {

@@ -51,6 +51,7 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 		"FinishDeleteRemovesPersonal":          testFinishDelete,
 		"FinishDeleteKeepsSharedOrganization":  testFinishDeleteShared,
 		"FinishDeleteKeepsPersonalWithMembers": testFinishDeletePersonalWithMembers,
+		"FinishDeleteTogether":                 testFinishDeleteTogether,
 		"FinishDeleteConcurrently":             testFinishDeleteConcurrently,
 		"FinishDeleteKeepsActiveUsers":         testFinishDeleteActive,
 		"FinishDeleteAgain":                    testFinishDeleteAgain,
@@ -65,7 +66,7 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 // fixture is one test's stores with short ways to fill and read them.
 type fixture struct {
 	Stores
-	ctx context.Context //nolint:containedctx // one test's context
+	ctx context.Context // one test's context
 }
 
 // epoch is when the suite's rows are created: with microseconds, in another year than any clock says.
