@@ -25,8 +25,8 @@ up: tools-run build ## start everything on this machine and stay; Ctrl-C ends it
 	@exec $(BIN)/gatehouse up $(ARGS)
 
 .PHONY: down
-down: build ## end what `make up` started
-	@exec $(BIN)/gatehouse down $(ARGS)
+down: ## end what `make up` started
+	@[ ! -x $(BIN)/gatehouse ] || exec $(BIN)/gatehouse down $(ARGS)
 
 .PHONY: build
 build: need-go ## build the services, the gateway and the gatehouse command into .bin/
