@@ -1,0 +1,79 @@
+package supervise_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gatehouse/gatehouse/internal/supervise"
+)
+
+func started(t *testing.T, name string, args ...string) (*exec.Cmd, supervise.Identity) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	id, err := supervise.Identify(cmd.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cmd, id
+}
+
+func TestIdentityIsNotAPIDAlone(t *testing.T) {
+	_, id := started(t, "sleep", "1000")
+	if !id.Alive() {
+		t.Error("a living process counts as dead")
+	}
+	for name, other := range map[string]supervise.Identity{
+		"another start": {PID: id.PID, Start: id.Start + 1, Boot: id.Boot},
+		"another boot":  {PID: id.PID, Start: id.Start, Boot: "b"},
+		"nothing":       {},
+	} {
+		if other.Alive() {
+			t.Errorf("%s counts as the same process", name)
+		}
+	}
+	self, err := supervise.Identify(os.Getpid())
+	if err != nil || !self.Alive() {
+		t.Errorf("this process: %v", err)
+	}
+}
+
+func TestAZombieIsDead(t *testing.T) {
+	cmd, id := started(t, "sleep", "1000")
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the killed process counts as dead before it is waited for", func() bool { return !id.Alive() })
+}
+
+func TestTerminate(t *testing.T) {
+	for name, script := range map[string]string{"one that listens": "exec sleep 1000", "one that is deaf": "trap '' TERM; while :; do sleep 1; done"} {
+		t.Run(name, func(t *testing.T) {
+			_, id := started(t, "/bin/sh", "-c", script)
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			if err := id.Terminate(ctx, syscall.SIGTERM); err != nil || id.Alive() {
+				t.Errorf("%v, alive: %v", err, id.Alive())
+			}
+		})
+	}
+	t.Run("a pid that is another process by now", func(t *testing.T) {
+		_, id := started(t, "sleep", "1000")
+		stale := id
+		stale.Start++
+		if err := stale.Terminate(t.Context(), syscall.SIGKILL); err != nil || !id.Alive() {
+			t.Errorf("%v, the stranger lives: %v", err, id.Alive())
+		}
+	})
+}
