@@ -55,6 +55,7 @@ func Chain(p Params) (http.Handler, error) {
 	steps := []step{
 		requestID(p.NewID),                     // first: every answer, log line and span of the request can then name it
 		recoverPanic(p.Log),                    // outside of everything that can panic, so that a defect is a 500 and not a lost connection
+		oneChunked(),                           // before anything may answer: every answer to such a request ends the connection
 		clientAddress(p.TrustedProxies),        // before the log and the limits, which need it, and before forwarding headers are refused
 		accessLog(p.Log, p.Now),                // outside of every refusal, so that refused requests are logged too
 		observe,                                // beside the log, for the same reason
