@@ -65,7 +65,7 @@ func model(program string, cli any, w io.Writer, exit func(int)) (*kong.Kong, *v
 	if err != nil {
 		return nil, nil, fmt.Errorf("build the configuration model of %s: %w", program, err)
 	}
-	names := &variables{}
+	names := &variables{program: program}
 	err = kong.Visit(parser.Model, func(node kong.Visitable, next kong.Next) error {
 		if flag, ok := node.(*kong.Flag); ok {
 			flag.Envs = append([]string(nil), flag.Tag.Envs...)

@@ -30,10 +30,11 @@ func programAreas() []string {
 	return []string{"AUDIT", "AUTH", "AUTHZ", "CLI", "GATEWAY", "IDENTITY", "TEST"}
 }
 
-// knownElsewhere reports whether another program may be meant by the name.
-func knownElsewhere(name string) bool {
+// knownElsewhere reports whether another program than this one may be meant by the name.
+func knownElsewhere(program, name string) bool {
 	area, _, ok := strings.Cut(strings.TrimPrefix(name, prefix), "_")
-	return slices.Contains(kernelNames(), name) || (ok && slices.Contains(programAreas(), area))
+	own := area == strings.ToUpper(program)
+	return slices.Contains(kernelNames(), name) || (ok && !own && slices.Contains(programAreas(), area))
 }
 
 // try decodes a value the way kong will, to name the variable in the error.

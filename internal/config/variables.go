@@ -20,7 +20,10 @@ type variable struct {
 }
 
 // variables are those of one program.
-type variables struct{ list []variable }
+type variables struct {
+	program string
+	list    []variable
+}
 
 func (v *variables) add(name string, flag *kong.Flag) {
 	if !slices.ContainsFunc(v.list, func(have variable) bool { return have.name == name }) {
@@ -43,7 +46,7 @@ func (v *variables) all() []string {
 func (v *variables) refuseUnknown(env map[string]string) error {
 	own := v.all()
 	for _, name := range slices.Sorted(maps.Keys(env)) {
-		if slices.Contains(own, name) || knownElsewhere(name) {
+		if slices.Contains(own, name) || knownElsewhere(v.program, name) {
 			continue
 		}
 		if near, ok := nearest(name, append(own, kernelNames()...)); ok {

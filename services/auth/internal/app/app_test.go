@@ -197,6 +197,7 @@ func TestConfigRefuses(t *testing.T) {
 		"short max age":       {"GATEHOUSE_AUTH_KEY_MAX_AGE=1s", "GATEHOUSE_AUTH_KEY_MAX_AGE"},
 		"weak hash":           {"GATEHOUSE_AUTH_PASSWORD_MEMORY=1024", "GATEHOUSE_AUTH_PASSWORD_MEMORY"},
 		"negative queue":      {"GATEHOUSE_AUTH_PASSWORD_QUEUE=-1", "GATEHOUSE_AUTH_PASSWORD_QUEUE"},
+		"unknown own name":    {"GATEHOUSE_AUTH_ACCES_TOKEN_TTL=1m", "did you mean GATEHOUSE_AUTH_ACCESS_TOKEN_TTL"},
 		"unknown kernel name": {"GATEHOUSE_POSTGRES_ULR=x", "GATEHOUSE_POSTGRES_URL"},
 	} {
 		t.Run(name, func(t *testing.T) {
