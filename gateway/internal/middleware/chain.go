@@ -62,15 +62,15 @@ func Chain(p Params) (http.Handler, error) {
 		traced(p.TracerProvider, p.Propagator), // inside the log, which reads the trace id afterwards; outside of all work
 		securityHeaders(),                      // before anything may answer: refusals carry them too
 		cors,                                   // before refusals, so that a page may read them, and before routing: a preflight has no route
+		limits.byAddress(p.PerAddress),         // before any work: what is refused below counts too
 		plainPath(),                            // before routing: no two readings of one path
 		closedHeaders(p.TrustedProxies),        // before routing: nothing behind sees a header that it did not ask for
-		limits.byAddress(p.PerAddress),         // before any costly work, the token check included
 		route(p.Routes),                        // the contract of the request is known from here on
 		limits.byCredential(p.PerCredential),   // needs the route: guessing passwords has a smaller budget than reading
 		bodyLimit(p.BodyLimit),                 // before the body is read, whoever sends it
 		authenticate(p.Verifier),               // needs the route: it says whether a token is needed
 		limits.bySubject(p.PerSubject),         // needs the verified subject; a forged one has been refused
-		deadline(),                             // last: the time bounds the call, not the queue before it
+		deadline(),                             // last: the time of a call begins when it is admitted
 	}
 	handler := p.Handler
 	for i := len(steps) - 1; i >= 0; i-- {

@@ -1,0 +1,140 @@
+package rest
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/gatehouse/gatehouse/internal/contract"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
+	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
+)
+
+// updateUser is the shape of PATCH /api/v1/users/{id}.
+func updateUser(t testing.TB) shape {
+	t.Helper()
+	c, err := contract.Load(protoregistry.GlobalFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, ok := c.Method(identityv1.UserService_UpdateUser_FullMethodName)
+	if !ok {
+		t.Fatal("no UpdateUser in the contract")
+	}
+	s, err := shapeOf(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// FuzzIfMatch: an etag that is let through is the one that was sent, arrives alone and unchanged, and cannot become another parameter.
+func FuzzIfMatch(f *testing.F) {
+	for _, seed := range []string{`"v1"`, `*`, `W/"v1"`, `"a", "b"`, `"`, `""`, `"a&etag=b"`, `"a b"`, "\"a\x80\"", `"%22"`, ``, ` "v1"	`} {
+		f.Add(seed)
+	}
+	s := updateUser(f)
+	f.Fuzz(func(t *testing.T, value string) {
+		r := httptest.NewRequest("PATCH", "/api/v1/users/x?update_mask=locale", nil)
+		r.Header["If-Match"] = []string{value}
+		if err := s.applyPrecondition(r); err != nil {
+			if len(err.Fields) != 1 || err.Fields[0].Path != ifMatch {
+				t.Errorf("%q: the refusal names %v", value, err.Fields)
+			}
+			return
+		}
+		query, err := url.ParseQuery(r.URL.RawQuery)
+		if err != nil {
+			t.Fatalf("%q makes a bad query: %v", value, err)
+		}
+		trimmed := strings.Trim(value, " \t")
+		if trimmed == anyEtag {
+			if query.Has(etagField) {
+				t.Errorf("* became %v", query)
+			}
+			return
+		}
+		if got := query[etagField]; len(got) != 1 || `"`+got[0]+`"` != trimmed || query.Get("update_mask") != "locale" || len(query) != 2 {
+			t.Errorf("%q became %v", value, query)
+		}
+	})
+}
+
+// FuzzBody: what is let through decodes, uses proto names only, and what is refused says why.
+func FuzzBody(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, `{"email":"a","password":"b"}`, `{"email":"a","email":"b"}`, `{"displayName":"x"}`, `{"email":{}}`, `{"email":1}`, `[]`, `null`, `{"email":null}`,
+		`{"x":1}`, `{}{}`, `{"email":"\ud800"}`, `{"a":{"b":[{"c":1}]}}`, "\xff", ``, `{"email":"a",}`, strings.Repeat(`{"email":`, 50),
+	} {
+		f.Add([]byte(seed))
+	}
+	d := (&authv1.SignUpRequest{}).ProtoReflect().Descriptor()
+	f.Fuzz(func(t *testing.T, body []byte) {
+		err := checkBody(body, d)
+		decoded := protojson.Unmarshal(body, &authv1.SignUpRequest{})
+		switch {
+		case err == nil && decoded != nil:
+			t.Errorf("%q is let through and does not decode: %v", body, decoded)
+		case err != nil && (len(err.Fields) != 1 || err.Fields[0].Rule == "" || err.Reason == ""):
+			t.Errorf("%q is refused without a rule: %+v", body, err)
+		}
+	})
+}
+
+// FuzzQuery: nothing panics, and what is let through names known parameters only.
+func FuzzQuery(f *testing.F) {
+	for _, seed := range []string{"", "update_mask=a", "update_mask=a&update_mask=b", "x=1", "etag=1", "%zz", "a;b", "update_mask[]=1", "update_mask[x]=1", "user.id=1", "=", "&"} {
+		f.Add(seed)
+	}
+	s := updateUser(f)
+	f.Fuzz(func(t *testing.T, raw string) {
+		if s.checkQuery(raw) != nil {
+			return
+		}
+		query, err := url.ParseQuery(raw)
+		if err != nil {
+			t.Fatalf("%q is let through: %v", raw, err)
+		}
+		for name := range query {
+			if name != "update_mask" {
+				t.Errorf("%q lets %q through", raw, name)
+			}
+		}
+	})
+}
+
+// The table that the chain asks and the mux that serves agree by construction; every verb of a path is offered.
+func TestTable(t *testing.T) {
+	c, err := contract.Load(protoregistry.GlobalFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := NewTable(c, map[string]http.Handler{"/livez": http.NotFoundHandler()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for target, want := range map[string]string{
+		"GET /api/v1/users/1": identityv1.UserService_GetUser_FullMethodName, "HEAD /api/v1/users/1": identityv1.UserService_GetUser_FullMethodName,
+		"PATCH /api/v1/users/1": identityv1.UserService_UpdateUser_FullMethodName, "POST /api/v1/auth/sign-in": authv1.AuthService_SignIn_FullMethodName,
+	} {
+		verb, path, _ := strings.Cut(target, " ")
+		route, _, err := table.Find(httptest.NewRequest(verb, path, nil))
+		if err != nil || route.Method.FullName != want {
+			t.Errorf("%s: %v %v", target, route, err)
+		}
+	}
+	if _, allow, err := table.Find(httptest.NewRequest("POST", "/api/v1/users/1", nil)); err != ErrNoVerb || strings.Join(allow, " ") != "DELETE GET HEAD PATCH" {
+		t.Errorf("allow %v, %v", allow, err)
+	}
+	if _, _, err := table.Find(httptest.NewRequest("GET", "/api/v1/users/1/2", nil)); err != ErrNoPath {
+		t.Errorf("%v", err)
+	}
+	if n := len(table.Routes()); n != 8 {
+		t.Errorf("%d routes", n)
+	}
+}
