@@ -35,8 +35,10 @@ func TestMeshVerifyNoticesAHole(t *testing.T) {
 	restore := withIntentions(t, client, "auth", func(e *api.ServiceIntentionsConfigEntry) {
 		for _, source := range e.Sources {
 			if source.Name == "identity" {
-				source.Permissions = append(source.Permissions, &api.IntentionPermission{Action: api.IntentionActionAllow,
-					HTTP: &api.IntentionHTTPPermission{PathExact: "/gatehouse.auth.v1.AuthService/SignIn"}})
+				hole := &api.IntentionPermission{Action: api.IntentionActionAllow,
+					HTTP: &api.IntentionHTTPPermission{PathExact: "/gatehouse.auth.v1.AuthService/SignIn"}}
+				// The first match decides, and the last permission denies the rest.
+				source.Permissions = append([]*api.IntentionPermission{hole}, source.Permissions...)
 			}
 		}
 	})
