@@ -58,14 +58,7 @@ func (p *Platform) startConsul(ctx context.Context) error {
 			return cmd, nil
 		},
 	})
-	err = p.await(ctx, process, "Consul", func(ctx context.Context) error {
-		if err := p.knowsUs(ctx); err != nil {
-			return err
-		}
-		_, _, err := p.consul.Agent().ConnectCARoots((&api.QueryOptions{}).WithContext(ctx))
-		return err
-	})
-	if err != nil {
+	if err := p.await(ctx, process, "Consul", p.consulReady); err != nil {
 		return err
 	}
 	p.took(begun, "Consul %s on %s", p.opts.Programs.Consul.Version, p.record.Consul)

@@ -25,7 +25,7 @@ func (p *Platform) awaitMesh(ctx context.Context) error {
 				if status.Code(err) == codes.PermissionDenied {
 					return nil
 				}
-				return fmt.Errorf("instead of a refusal came: %w", err)
+				return fmt.Errorf("instead of a refusal came %s: %s", status.Code(err), status.Convert(err).Message())
 			})
 			if err != nil {
 				return err

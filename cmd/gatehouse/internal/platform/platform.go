@@ -53,13 +53,18 @@ type Platform struct {
 	consul *api.Client // with the management token
 	tokens map[string]string
 
+	consulDied chan struct{}      // signals keepRegistered
+	stopKeep   context.CancelFunc // ends keepRegistered
+	kept       chan struct{}      // closed when it has ended
+
 	mu     sync.Mutex
 	record state.Record
 }
 
 // Up brings everything up and returns when all of it is healthy. On an error nothing is left running.
 func Up(ctx context.Context, opts Options) (*Platform, error) {
-	p := &Platform{opts: opts}
+	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
+	p := &Platform{opts: opts, consulDied: make(chan struct{}, 1), stopKeep: stop, kept: make(chan struct{})}
 	supervisor, err := supervise.Identify(selfPID())
 	if err != nil {
 		return nil, err
@@ -73,9 +78,11 @@ func Up(ctx context.Context, opts Options) (*Platform, error) {
 	}
 	p.group = supervise.New(supervise.Options{Now: opts.Now, Changed: p.changed, Died: p.died})
 	if err := p.bringUp(ctx); err != nil {
+		close(p.kept)
 		p.Close()
 		return nil, err
 	}
+	go p.keepRegistered(keeping)
 	p.update(func(r *state.Record) { r.Healthy = true })
 	return p, nil
 }
@@ -104,17 +111,14 @@ func (p *Platform) bringUp(ctx context.Context) error {
 
 // Close stops everything in order and forgets the record.
 func (p *Platform) Close() {
+	p.stopKeep()
+	<-p.kept
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	p.group.Close(ctx)
 	if err := p.opts.Dir.Forget(); err != nil {
 		p.opts.Progress("%v", err)
 	}
-}
-
-// died tells the operator that a process is being started again.
-func (p *Platform) died(d supervise.Death) {
-	p.opts.Progress("%s ended (%s); starting it again in %s", d.Name, d.Reason, d.Again)
 }
 
 // changed keeps the record of what runs, so that the next `up` finds what a killed one left.
