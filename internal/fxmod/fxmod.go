@@ -34,7 +34,8 @@ type Program struct {
 	Version string
 }
 
-// Service is everything a gRPC service needs but its database, its tokens and its own code.
+// Service is everything a gRPC service needs but its database, its tokens and its own code. List it last: what is listed before it has
+// started when it begins to serve, and stops after it has drained.
 func Service(program string, c Config) fx.Option {
 	return fx.Options(Base(program, c), GRPC())
 }

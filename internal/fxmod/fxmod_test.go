@@ -1,0 +1,306 @@
+package fxmod
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/fx"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/health"
+	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
+	"github.com/gatehouse/gatehouse/internal/token"
+)
+
+func TestMain(m *testing.M) {
+	// The test kit's port allocator looks at its ports for as long as the process runs.
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/hashicorp/consul/sdk/freeport.checkFreedPorts"))
+}
+
+// program is the mesh name under which the tests run; nothing of it is served.
+const (
+	program  = "identity"
+	grpcPort = 8081
+	opsPort  = 8481
+)
+
+// freeOffset is a port offset at which the program's two ports are free.
+func freeOffset(t *testing.T) int {
+	t.Helper()
+	for offset := 20000; offset < mesh.MaxPortOffset; offset += 7 {
+		if free(grpcPort+offset) && free(opsPort+offset) {
+			return offset
+		}
+	}
+	t.Fatal("no free ports")
+	return 0
+}
+
+func free(port int) bool {
+	l, err := net.Listen("tcp", loopback(port))
+	if err != nil {
+		return false
+	}
+	return l.Close() == nil
+}
+
+func options(offset int) Config {
+	c := Config{}
+	c.Log.Level = "error"
+	c.Mesh.PortOffset = offset
+	c.Token = token.Config{Issuer: "https://gatehouse.test", Audience: "gatehouse"}
+	c.Drain = DrainConfig{Delay: 50 * time.Millisecond, Timeout: time.Second}
+	return c
+}
+
+// issuer is a KeySource and Revocations that know nothing.
+type issuer struct{}
+
+func (issuer) Key(context.Context, string) (token.Key, error) {
+	return token.Key{}, token.ErrUnknownKey
+}
+func (issuer) Revoked(string) (bool, error) { return false, nil }
+
+// local is a service that is its own issuer.
+func local() fx.Option {
+	return fx.Options(
+		fx.Provide(func() token.KeySource { return issuer{} }, func() token.Revocations { return issuer{} }),
+		LocalTokens(),
+	)
+}
+
+func TestModulesFitTogether(t *testing.T) {
+	for name, app := range map[string]fx.Option{
+		"a service that is the issuer": fx.Options(local(), Postgres(pg.Config{}, "identity", nil), Service(program, options(0))),
+		"a service that is not":        fx.Options(RemoteTokens(), Service(program, options(0))),
+		"the gateway":                  fx.Options(RemoteTokens(), Base("gateway", options(0))),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := fx.ValidateApp(app); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if err := fx.ValidateApp(Service(program, options(0))); err == nil {
+		t.Error("a service without a verifier is valid")
+	}
+}
+
+// ask returns the gRPC health of the program, or an error.
+func ask(ctx context.Context, conn grpc.ClientConnInterface) (healthpb.HealthCheckResponse_ServingStatus, error) {
+	answer, err := healthpb.NewHealthClient(conn).Check(ctx, &healthpb.HealthCheckRequest{})
+	return answer.GetStatus(), err
+}
+
+func dial(t *testing.T, offset int) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient("passthrough:///"+loopback(grpcPort+offset), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+func within(t *testing.T, limit time.Duration, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.After(limit)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-deadline:
+			t.Fatalf("%s: not within %s", what, limit)
+		case <-tick.C:
+		}
+	}
+}
+
+func get(t *testing.T, offset int, path string) (int, string) {
+	t.Helper()
+	answer, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get("http://" + loopback(opsPort+offset) + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.StatusCode, string(body)
+}
+
+// A program starts, serves, and on its way out first says NOT_SERVING, then waits, and keeps its ops listener to the end.
+func TestStartServeDrainStop(t *testing.T) {
+	offset := freeOffset(t)
+	var order []string
+	var mu sync.Mutex
+	note := func(what string) {
+		mu.Lock()
+		defer mu.Unlock()
+		order = append(order, what)
+	}
+	c := options(offset)
+	c.Drain.Delay = 200 * time.Millisecond
+	app := New(
+		fx.Invoke(func(lc fx.Lifecycle) { lc.Append(fx.StopHook(func() { note("own work stops") })) }),
+		local(),
+		AsCheck(func() health.Check {
+			return health.Check{Name: "own", Func: func(context.Context) error { return nil }}
+		}),
+		Service(program, c),
+	)
+	if err := app.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	conn := dial(t, offset)
+	within(t, 2*time.Second, "serving", func() bool {
+		status, err := ask(t.Context(), conn)
+		return err == nil && status == healthpb.HealthCheckResponse_SERVING
+	})
+	for path, want := range map[string]int{"/livez": 200, "/readyz": 200, "/metrics": 200, "/version": 200, "/debug/pprof/": 404} {
+		if status, body := get(t, offset, path); status != want {
+			t.Errorf("%s answers %d %s", path, status, body)
+		}
+	}
+	if _, body := get(t, offset, "/metrics"); !strings.Contains(body, "grpc_server_handled_total") || !strings.Contains(body, "gatehouse_build_info") {
+		t.Error("the metrics lack the gRPC server or the build")
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- app.Stop(context.Background()) }()
+	within(t, 2*time.Second, "drain", func() bool {
+		status, err := ask(t.Context(), conn)
+		return err == nil && status == healthpb.HealthCheckResponse_NOT_SERVING
+	})
+	if status, _ := get(t, offset, "/readyz"); status != http.StatusServiceUnavailable {
+		t.Errorf("/readyz answers %d during the drain", status)
+	}
+	note("drained")
+	if err := <-stopped; err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	if fmt.Sprint(order) != "[drained own work stops]" {
+		t.Errorf("the order is %v", order)
+	}
+	if !free(grpcPort+offset) || !free(opsPort+offset) {
+		t.Error("a port is still taken")
+	}
+}
+
+// A taken port stops the start with one sentence that names the port and the mend.
+func TestTakenPort(t *testing.T) {
+	for _, port := range []int{grpcPort, opsPort} {
+		offset := freeOffset(t)
+		l, err := net.Listen("tcp", loopback(port+offset))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var stderr strings.Builder
+		code := run(New(local(), Service(program, options(offset))), &stderr)
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		text := stderr.String()
+		if code != 1 || strings.Count(text, "\n") != 1 || !strings.Contains(text, loopback(port+offset)) || !strings.Contains(text, "stop it") {
+			t.Errorf("exit code %d, stderr %q", code, text)
+		}
+	}
+}
+
+func TestSentenceIsTheCause(t *testing.T) {
+	var stderr strings.Builder
+	broken := fx.Provide(func() (*issuer, error) {
+		return nil, errors.New("the key file is empty: write 32 random bytes into it")
+	})
+	code := run(New(broken, fx.Invoke(func(*issuer) {}), fx.NopLogger), &stderr)
+	if code != 1 || stderr.String() != "the key file is empty: write 32 random bytes into it\n" {
+		t.Errorf("exit code %d, stderr %q", code, stderr.String())
+	}
+}
+
+// crash is a server that ends by itself.
+type crash struct{ end chan struct{} }
+
+func (c crash) Listen() error                  { return nil }
+func (c crash) Serve() error                   { <-c.end; return errors.New("accept: too many open files") }
+func (c crash) Shutdown(context.Context) error { return nil }
+
+func TestServerThatEndsStopsTheProgram(t *testing.T) {
+	c := crash{end: make(chan struct{})}
+	app := New(fx.NopLogger, fx.Invoke(func(lc fx.Lifecycle, stop fx.Shutdowner) {
+		Serve(lc, stop, slog.New(slog.DiscardHandler), c, Drain{})
+	}))
+	close(c.end)
+	var stderr strings.Builder
+	if code := run(app, &stderr); code != 1 {
+		t.Errorf("exit code is %d", code)
+	}
+}
+
+func TestDrainConfigValidate(t *testing.T) {
+	for _, c := range []struct {
+		config DrainConfig
+		ok     bool
+	}{
+		{DrainConfig{}, true}, {DrainConfig{Delay: time.Second, Timeout: 10 * time.Second}, true},
+		{DrainConfig{Delay: -1}, false}, {DrainConfig{Delay: time.Hour}, false}, {DrainConfig{Timeout: -1}, false}, {DrainConfig{Timeout: time.Hour}, false},
+	} {
+		if err := c.config.Validate(); (err == nil) != c.ok {
+			t.Errorf("%+v: %v", c.config, err)
+		}
+	}
+}
+
+// Every option has its flag, its variable and its default, and the defaults are valid.
+func TestConfigDefaults(t *testing.T) {
+	var cli struct {
+		Kernel Config `embed:""`
+	}
+	if _, err := config.Parse("demo", &cli, nil, nil, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if cli.Kernel.Drain.Delay != time.Second || cli.Kernel.Token.Audience != "gatehouse" || cli.Kernel.Mesh.Register || cli.Kernel.GRPC.Reflection {
+		t.Errorf("defaults are %+v", cli.Kernel)
+	}
+	if _, err := config.Parse("demo", &cli, nil, []string{"GATEHOUSE_TOKEN_ISSUER=id.example.com"}, io.Discard); err == nil {
+		t.Error("an issuer that is no URL is accepted")
+	}
+}
+
+// A program that is told to registers itself with a real Consul, which then sees it pass.
+func TestProgramRegistersItself(t *testing.T) {
+	consul := consultest.New(t)
+	offset := freeOffset(t)
+	c := options(offset)
+	c.Mesh.Register, c.Mesh.ConsulAddress = true, consul.HTTP
+	app := New(local(), Service(program, c))
+	if err := app.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	within(t, 15*time.Second, "passing check", func() bool {
+		checks, err := consul.Agent().Checks()
+		return err == nil && checks["service:"+program] != nil && checks["service:"+program].Status == "passing"
+	})
+	if err := app.Stop(context.Background()); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	within(t, 15*time.Second, "critical check", func() bool {
+		checks, err := consul.Agent().Checks()
+		return err == nil && checks["service:"+program].Status == "critical"
+	})
+}
