@@ -23,6 +23,8 @@ type Services struct {
 	Auth   *Auth
 	Tokens *grpctest.Tokens
 
+	IdentityPort int // where the gateway reaches Identity
+
 	identity, auth *sidecar
 }
 
@@ -60,7 +62,7 @@ func Start(t testing.TB, log io.Writer) *Services {
 		ports = append(ports, port)
 	}
 	listeners, offset := freeOffset(t, ports)
-	s.Offset = offset
+	s.Offset, s.IdentityPort = offset, ports[2]+offset
 	s.identity = newSidecar(t, listeners[2], identity.As(contract.Edge))
 	s.auth = newSidecar(t, listeners[3], auth.As(contract.Edge))
 	_ = listeners[0].Close() // the gateway takes these itself
