@@ -78,6 +78,7 @@ func TestParseStopsWithASentence(t *testing.T) {
 		"unknown variable, near a known one": {env: []string{"GATEHOUSE_POSTGRES_MAX_CONN=7"}, want: []string{"GATEHOUSE_POSTGRES_MAX_CONN", "did you mean GATEHOUSE_POSTGRES_MAX_CONNS?"}},
 		"unknown variable, near nothing":     {env: []string{"GATEHOUSE_FROBNICATE=7"}, want: []string{"GATEHOUSE_FROBNICATE", "unset it"}},
 		"unknown, empty ones do not count":   {env: []string{"GATEHOUSE_FROBNICATE=", "GATEHOUSE_LOG_LEVL=x"}, want: []string{"GATEHOUSE_LOG_LEVEL"}},
+		"value that is none of a few":        {env: []string{"GATEHOUSE_LOG_LEVEL=loud"}, want: []string{"GATEHOUSE_LOG_LEVEL", "loud", "info"}},
 		"value of the wrong type":            {env: []string{"GATEHOUSE_POSTGRES_MAX_CONNS=many"}, want: []string{"GATEHOUSE_POSTGRES_MAX_CONNS", "many"}},
 		"value outside of its set":           {env: []string{"GATEHOUSE_LOG_LEVEL=loud"}, want: []string{"log-level", "loud"}},
 		"contradiction in a group":           {env: []string{"GATEHOUSE_POSTGRES_MAX_CONNS=101"}, want: []string{"100 or less"}},

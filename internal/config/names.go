@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -41,7 +42,13 @@ func knownElsewhere(program, name string) bool {
 func try(flag *kong.Flag, value string) error {
 	scratch := reflect.New(flag.Target.Type()).Elem()
 	scan := kong.ScanFromTokens(kong.Token{Type: kong.FlagValueToken, Value: value})
-	return flag.Mapper.Decode(&kong.DecodeContext{Value: flag.Value, Scan: scan}, scratch)
+	if err := flag.Mapper.Decode(&kong.DecodeContext{Value: flag.Value, Scan: scan}, scratch); err != nil {
+		return err
+	}
+	if allowed := flag.EnumSlice(); flag.Enum != "" && !slices.Contains(allowed, value) {
+		return fmt.Errorf("%q is none of %s", value, strings.Join(allowed, ", "))
+	}
+	return nil
 }
 
 // nearest returns the candidate with the fewest edits from name, if it is near enough to be a slip.

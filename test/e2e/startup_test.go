@@ -117,7 +117,7 @@ func TestUpAfterAKilledUp(t *testing.T) {
 func TestTwoCopiesAndDown(t *testing.T) {
 	dir := t.TempDir()
 	openToAll(t, dir)
-	second := plat.Copy(filepath.Join(dir, "state"), 5000)
+	second := plat.Copy(filepath.Join(dir, "state"), 7000)
 	if err := second.Up(); err != nil {
 		t.Fatal(err)
 	}
