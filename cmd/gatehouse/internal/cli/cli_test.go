@@ -1,0 +1,92 @@
+package cli_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/cli"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
+	"github.com/gatehouse/gatehouse/internal/supervise"
+)
+
+func run(t *testing.T, environ []string, args ...string) (code int, out, problem string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code = cli.Main(cli.Console{Args: args, Environ: environ, Out: &stdout, Err: &stderr, Version: "1.2.3", Now: time.Now})
+	return code, stdout.String(), stderr.String()
+}
+
+func TestVersion(t *testing.T) {
+	if code, out, problem := run(t, nil, "version"); code != 0 || out != "gatehouse 1.2.3\n" || problem != "" {
+		t.Errorf("%d %q %q", code, out, problem)
+	}
+}
+
+// What cannot be done is one sentence on standard error and an exit code.
+func TestRefusals(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	empty := filepath.Join(dir, "empty")
+	for name, c := range map[string]struct {
+		environ []string
+		args    []string
+		want    string
+	}{
+		"nothing runs: status":   {nil, []string{"status", "--state", empty}, "gatehouse up"},
+		"nothing runs: env":      {nil, []string{"env", "--state", empty}, "gatehouse up"},
+		"nothing runs: verify":   {nil, []string{"mesh", "verify", "--state", empty}, "gatehouse up"},
+		"nothing was logged":     {nil, []string{"logs", "--state", empty}, "nothing was started"},
+		"an odd offset":          {nil, []string{"up", "--state", empty, "--port-offset", "17"}, "--port-offset"},
+		"no such mesh":           {nil, []string{"up", "--state", empty, "--mesh", dir}, "mesh.json"},
+		"no programs":            {nil, []string{"up", "--state", empty, "--bin-dir", dir}, "make"},
+		"a file for a folder":    {nil, []string{"up", "--state", file, "--detach"}, file},
+		"an unknown variable":    {[]string{"GATEHOUSE_POSTGRES_ULR=x"}, []string{"version"}, "GATEHOUSE_POSTGRES_URL"},
+		"an unknown flag":        {nil, []string{"up", "--stat", empty}, "--state"},
+		"a gateway without port": {[]string{"GATEHOUSE_GATEWAY_LISTEN=x"}, []string{"up", "--state", empty}, "GATEHOUSE_GATEWAY_LISTEN"},
+	} {
+		code, out, problem := run(t, c.environ, c.args...)
+		if code == 0 || out != "" || strings.Count(problem, "\n") != 1 || !strings.Contains(problem, c.want) {
+			t.Errorf("%s: exit code %d, %q, %q, want one sentence with %q", name, code, out, problem, c.want)
+		}
+	}
+}
+
+func TestDownOfNothing(t *testing.T) {
+	if code, out, _ := run(t, nil, "down", "--state", filepath.Join(t.TempDir(), "none")); code != 0 || !strings.Contains(out, "nothing is running") {
+		t.Errorf("%d %q", code, out)
+	}
+}
+
+func TestEnvIsForShells(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "it's a state")
+	dir, err := state.Open(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dir.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	self, err := supervise.Identify(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dir.Write(state.Record{Supervisor: self, Offset: 3000, Consul: "127.0.0.1:11500", Gateway: "http://127.0.0.1:11080"}); err != nil {
+		t.Fatal(err)
+	}
+	code, out, problem := run(t, nil, "env", "--state", root)
+	if code != 0 {
+		t.Fatalf("%d %s", code, problem)
+	}
+	for _, want := range []string{"export CONSUL_HTTP_ADDR='http://127.0.0.1:11500'\n", "export GATEHOUSE_URL='http://127.0.0.1:11080'\n", `it'\''s a state/secrets/`} {
+		if !strings.Contains(out, want) {
+			t.Errorf("it lacks %q:\n%s", want, out)
+		}
+	}
+}

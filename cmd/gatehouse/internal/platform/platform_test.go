@@ -1,0 +1,170 @@
+package platform
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/preflight"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
+	"github.com/gatehouse/gatehouse/consul"
+	"github.com/gatehouse/gatehouse/internal/mesh"
+)
+
+func testPlatform(t *testing.T, environ ...string) *Platform {
+	t.Helper()
+	def, err := consul.Definition()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := state.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dir.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	return &Platform{opts: Options{Dir: dir, Definition: def, Offset: 3000, Environ: environ, Now: time.Now,
+		Programs: preflight.Programs{Envoy: preflight.Program{Path: "/bin/sh"}, Own: map[string]string{"auth": "/bin/true"}},
+		Progress: func(string, ...any) {}}}
+}
+
+func names(environ []string) []string {
+	var all []string
+	for _, pair := range environ {
+		name, _, _ := strings.Cut(pair, "=")
+		all = append(all, name)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// A child gets what it needs and the operator's settings that are meant for it; nothing else of the operator's environment.
+func TestEnvironmentIsClosed(t *testing.T) {
+	p := testPlatform(t,
+		"AWS_CA_BUNDLE=/x", "HOME=/root", "CONSUL_HTTP_TOKEN=hunter2", "PGPASSWORD=hunter2", "HTTP_PROXY=x",
+		"GATEHOUSE_LOG_LEVEL=debug", "GATEHOUSE_AUTH_HASHERS=1", "GATEHOUSE_GATEWAY_LISTEN=127.0.0.1:1",
+		"GATEHOUSE_POSTGRES_URL=postgres://super:hunter2@h/x", "GATEHOUSE_MESH_PORT_OFFSET=9000", "GATEHOUSE_CONSUL_TOKEN=hunter2",
+		"GATEHOUSE_CLI_STATE=/x", "GATEHOUSE_URL=x")
+	kept := []string{"HOME", "LANG", "PATH", "TMPDIR", "GATEHOUSE_MESH_PORT_OFFSET", "GATEHOUSE_LOG_LEVEL"}
+	for program, own := range map[string][]string{
+		"auth":     {"GATEHOUSE_AUTH_KEY_FILE", "GATEHOUSE_AUTH_HASHERS", "GATEHOUSE_POSTGRES_URL_FILE"},
+		"identity": {"GATEHOUSE_POSTGRES_URL_FILE"},
+		"gateway":  {"GATEHOUSE_GATEWAY_LISTEN"},
+	} {
+		environ, err := p.environ(program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := append(slices.Clone(kept), own...)
+		slices.Sort(want)
+		if got := names(environ); !slices.Equal(got, want) {
+			t.Errorf("%s gets %v, want %v", program, got, want)
+		}
+		if !slices.Contains(environ, "GATEHOUSE_MESH_PORT_OFFSET=3000") || strings.Contains(strings.Join(environ, " "), "hunter2") {
+			t.Errorf("%s gets %v", program, environ)
+		}
+	}
+	for name, command := range map[string]func() (*exec.Cmd, error){
+		"program": func() (*exec.Cmd, error) { return p.program("auth", "serve") },
+		"sidecar": func() (*exec.Cmd, error) { return p.envoy([]byte("{}"), false) },
+	} {
+		cmd, err := command()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(cmd.Env) == 0 || slices.Contains(names(cmd.Env), "AWS_CA_BUNDLE") {
+			t.Errorf("the %s's environment: %v", name, cmd.Env)
+		}
+		for _, f := range cmd.ExtraFiles {
+			_ = f.Close()
+		}
+	}
+}
+
+func TestTheOperatorsKeyWins(t *testing.T) {
+	environ, err := testPlatform(t, "GATEHOUSE_AUTH_KEY_FILE=/own").environ("auth")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := slices.DeleteFunc(environ, func(pair string) bool { return !strings.HasPrefix(pair, keyVariable) })
+	if !slices.Equal(keys, []string{"GATEHOUSE_AUTH_KEY_FILE=/own"}) {
+		t.Errorf("%v", keys)
+	}
+}
+
+// The database's sidecar gives old connections time; those of programs are cut over at once.
+func TestDrainTimes(t *testing.T) {
+	p := testPlatform(t)
+	for backing, want := range map[bool]string{false: "--drain-time-s 2 --drain-strategy immediate", true: "--drain-time-s 600 --drain-strategy immediate"} {
+		cmd, err := p.envoy([]byte("{}"), backing)
+		if err != nil {
+			t.Fatal(err)
+		}
+		line := strings.Join(cmd.Args, " ")
+		for _, flag := range []string{want, "--disable-hot-restart", "--concurrency 1"} {
+			if !strings.Contains(line, flag) {
+				t.Errorf("a sidecar without %s: %s", flag, line)
+			}
+		}
+		for _, f := range cmd.ExtraFiles {
+			_ = f.Close()
+		}
+	}
+}
+
+func TestGatewayOf(t *testing.T) {
+	def, err := consul.Definition()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		environ []string
+		want    Gateway
+	}{
+		"as it is":   {nil, Gateway{"127.0.0.1:11080", "http://127.0.0.1:11080"}},
+		"configured": {[]string{"GATEHOUSE_GATEWAY_LISTEN=127.0.0.1:99"}, Gateway{"127.0.0.1:99", "http://127.0.0.1:99"}},
+		"everywhere": {[]string{"GATEHOUSE_GATEWAY_LISTEN=:443", "GATEHOUSE_GATEWAY_TLS_CERT_FILE=/c"}, Gateway{":443", "https://127.0.0.1:443"}},
+		"IPv6":       {[]string{"GATEHOUSE_GATEWAY_LISTEN=[::1]:80"}, Gateway{"[::1]:80", "http://[::1]:80"}},
+	} {
+		if got, err := GatewayOf(def, 3000, c.environ); err != nil || got != c.want {
+			t.Errorf("%s: %+v, %v, want %+v", name, got, err, c.want)
+		}
+	}
+	if _, err := GatewayOf(def, 0, []string{"GATEHOUSE_GATEWAY_LISTEN=nonsense"}); err == nil {
+		t.Error("an address without a port: no error")
+	}
+}
+
+// The operator's own database is behind the sidecar, and a program still sees only its own sidecar.
+func TestTheOperatorsDatabase(t *testing.T) {
+	p := testPlatform(t)
+	p.opts.PostgresURL = "postgres://super:secret@127.0.0.9:6432/postgres?sslmode=verify-full"
+	r, err := p.registration(mesh.Postgres)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := r.Connect.SidecarService.Proxy
+	if proxy.LocalServiceAddress != "127.0.0.9" || proxy.LocalServicePort != 6432 || r.Check.TCP != "127.0.0.9:6432" {
+		t.Errorf("%+v, check %s", proxy, r.Check.TCP)
+	}
+	def, err := p.opts.Definition.Program("identity")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := def.Upstream(mesh.Postgres)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := p.urlThroughMesh("identity", "pw"), "postgres://identity:pw@"+p.address(port)+"/gatehouse?sslmode=require"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	for _, bad := range []string{"nonsense", "postgres:///x", "postgres://h:port/x", "postgres://no-such-host.invalid/x"} {
+		p.opts.PostgresURL = bad
+		if _, err := p.registration(mesh.Postgres); err == nil || !strings.Contains(err.Error(), "GATEHOUSE_POSTGRES_URL") {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
