@@ -53,7 +53,8 @@ func started(b *testing.B) *platform.Platform {
 	running.once.Do(func() {
 		running.p, running.err = platform.New(platform.Options{Offset: portOffset, Env: []string{
 			"GATEHOUSE_GATEWAY_RATE_PER_ADDRESS=100000", "GATEHOUSE_GATEWAY_BURST_PER_ADDRESS=100000",
-			"GATEHOUSE_GATEWAY_RATE_PER_SUBJECT=100000", "GATEHOUSE_GATEWAY_BURST_PER_SUBJECT=100000"}})
+			"GATEHOUSE_GATEWAY_RATE_PER_SUBJECT=100000", "GATEHOUSE_GATEWAY_BURST_PER_SUBJECT=100000",
+			"GATEHOUSE_GATEWAY_RATE_CREDENTIALS=100000", "GATEHOUSE_GATEWAY_BURST_CREDENTIALS=100000"}})
 		if running.err == nil {
 			running.err = running.p.Up()
 		}

@@ -35,7 +35,8 @@ func runWithPlatform(m *testing.M) (code int, err error) {
 		Extra: map[string]string{"probe": "./test/probe/cmd/probe", "prober": "./test/probe/cmd/prober"},
 		// The suite is one busy client; the limits themselves are tested in the gateway.
 		Env: []string{"GATEHOUSE_GATEWAY_RATE_PER_ADDRESS=2000", "GATEHOUSE_GATEWAY_BURST_PER_ADDRESS=4000",
-			"GATEHOUSE_GATEWAY_RATE_PER_SUBJECT=2000", "GATEHOUSE_GATEWAY_BURST_PER_SUBJECT=4000"},
+			"GATEHOUSE_GATEWAY_RATE_PER_SUBJECT=2000", "GATEHOUSE_GATEWAY_BURST_PER_SUBJECT=4000",
+			"GATEHOUSE_GATEWAY_RATE_CREDENTIALS=2000", "GATEHOUSE_GATEWAY_BURST_CREDENTIALS=4000"},
 	})
 	if err != nil {
 		return 1, err
