@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 func superviseUntilKilled(dir string) {
 	group := supervise.New(supervise.Options{Now: time.Now, Changed: func(running []supervise.Running) {
 		for _, one := range running {
-			fmt.Println(one.Identity.PID) //nolint:forbidigo // the parent reads it
+			fmt.Println(one.Identity.PID) // the parent reads it
 		}
 	}})
 	group.Start(supervise.Spec{Name: "sleeper", Log: filepath.Join(dir, "log"), Command: shell("exec sleep 1000")})
