@@ -27,6 +27,7 @@ type Verifier struct {
 	keys        KeySource
 	revocations Revocations
 	now         func() time.Time
+	proven      memory
 }
 
 // NewVerifier makes a verifier. None of its parts may be nil.
@@ -38,49 +39,72 @@ func NewVerifier(config Config, keys KeySource, revocations Revocations, now fun
 // ReasonRevoked, whatever was wrong with the token; Unavailable with ReasonKeysUnavailable or ReasonRevocationsStale when it cannot
 // be decided. The hidden cause says what was wrong and never holds the token.
 func (v *Verifier) Verify(ctx context.Context, compact string) (Claims, error) {
-	parts, err := split(compact)
-	if err != nil {
-		return Claims{}, invalid(err)
+	if len(compact) > maxToken {
+		return Claims{}, invalid(fmt.Errorf("longer than %d bytes", maxToken))
 	}
-	header, err := parseHeader(parts.header)
-	if err != nil {
-		return Claims{}, invalid(err)
+	now, id := v.now(), fingerprintOf(compact)
+	known, ok := v.proven.recall(id)
+	if ok {
+		key, err := v.keys.Key(ctx, known.key.ID)
+		ok = err == nil && known.holds(key, now)
 	}
-	key, err := v.keys.Key(ctx, header.kid)
-	switch {
-	case errors.Is(err, ErrUnknownKey):
-		return Claims{}, invalid(fmt.Errorf("kid %s: %w", header.kid, err))
-	case err != nil:
-		return Claims{}, unavailable(ReasonKeysUnavailable, "access tokens cannot be verified now", err)
+	if !ok {
+		var err error
+		if known, err = v.prove(ctx, compact, now); err != nil {
+			return Claims{}, err
+		}
+		v.proven.remember(id, known)
 	}
-	now := v.now()
-	if err := verifySignature(parts, header, key, now); err != nil {
-		return Claims{}, invalid(err)
-	}
-	// From here on the token was made by the issuer; what it says is still checked.
-	claims, err := parseClaims(parts.payload)
-	if err != nil {
-		return Claims{}, invalid(err)
-	}
-	if err := v.accept(claims, now); err != nil {
+	if err := v.accept(known.claims, now); err != nil {
 		return Claims{}, err
 	}
-	revoked, err := v.revocations.Revoked(claims.SessionID)
+	revoked, err := v.revocations.Revoked(known.claims.SessionID)
 	switch {
 	case err != nil:
 		return Claims{}, unavailable(ReasonRevocationsStale, "ended sessions are not known now", err)
 	case revoked:
 		return Claims{}, apierr.New(apierr.Unauthenticated, ReasonRevoked, "the session has ended: sign in again")
 	}
-	return claims, nil
+	return known.copied(), nil
 }
+
+// prove checks what the bytes of a token say for ever: their form, their signature and the form of their claims.
+func (v *Verifier) prove(ctx context.Context, compact string, now time.Time) (proof, error) {
+	parts, err := split(compact)
+	if err != nil {
+		return proof{}, invalid(err)
+	}
+	header, err := parseHeader(parts.header)
+	if err != nil {
+		return proof{}, invalid(err)
+	}
+	key, err := v.keys.Key(ctx, header.kid)
+	switch {
+	case errors.Is(err, ErrUnknownKey):
+		return proof{}, invalid(fmt.Errorf("kid %s: %w", header.kid, err))
+	case err != nil:
+		return proof{}, unavailable(ReasonKeysUnavailable, "access tokens cannot be verified now", err)
+	}
+	if err := verifySignature(parts, header, key, now); err != nil {
+		return proof{}, invalid(err)
+	}
+	// From here on the token was made by the issuer; what it says is still checked.
+	claims, err := parseClaims(parts.payload)
+	if err != nil {
+		return proof{}, invalid(err)
+	}
+	return proof{key: key, claims: claims}, nil
+}
+
+// ended reports whether the key verifies nothing any more.
+func (k Key) ended(at time.Time) bool { return !k.NotAfter.IsZero() && !at.Before(k.NotAfter) }
 
 // verifySignature checks the signature with the one algorithm that the key is bound to (R41). golang-jwt does the mathematics.
 func verifySignature(p parts, h header, key Key, now time.Time) error {
 	if h.alg != key.Algorithm {
 		return errors.New("alg is not the key's algorithm")
 	}
-	if !key.NotAfter.IsZero() && !now.Before(key.NotAfter) {
+	if key.ended(now) {
 		return errors.New("the key has ended")
 	}
 	var method jwt.SigningMethod
