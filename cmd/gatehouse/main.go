@@ -3,6 +3,7 @@ package main
 
 import (
 	"os"
+	"strings"
 	"time"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/cli"
@@ -12,6 +13,12 @@ import (
 var version = "dev"
 
 func main() {
+	for _, pair := range os.Environ() {
+		// What `gatehouse env` of another platform has exported must not reach this one's Consul client, which reads it by itself.
+		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "CONSUL_") {
+			_ = os.Unsetenv(name) // fails only for impossible names
+		}
+	}
 	os.Exit(cli.Main(cli.Console{
 		Args: os.Args[1:], Environ: os.Environ(), Out: os.Stdout, Err: os.Stderr, Version: version, Now: time.Now,
 	}))

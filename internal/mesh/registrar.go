@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -27,7 +28,7 @@ type Registrar struct {
 // NewClient makes a Consul client from the configuration; CONSUL_HTTP_TOKEN and its like do not count.
 func NewClient(c Config) (*api.Client, error) {
 	client, err := api.NewClient(&api.Config{
-		Address: c.Consul(), Scheme: "http",
+		Address: c.Consul(), Scheme: "http", TokenFile: os.DevNull, // or that of CONSUL_HTTP_TOKEN_FILE would have to exist
 		HttpClient: &http.Client{Transport: &tokenTransport{
 			token: c.ConsulToken,
 			next:  &http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: 30 * time.Second},
