@@ -39,7 +39,7 @@ test: tools-run need-go ## unit, database and mesh tests, all with the race dete
 
 .PHONY: bench
 bench: tools-run ## what a request, a sign-in and a start cost, each beside its bound (BENCH=SignIn)
-	@go test -run '^$$' -bench '$(BENCH)' -benchtime 5x -timeout 30m ./test/bench/
+	@go test -p 1 -run '^$$' -bench '$(BENCH)' -benchtime 5x -timeout 30m ./test/bench/ ./gateway/internal/app/
 
 .PHONY: generate
 generate: tools-buf need-go ## write all generated code anew: proto/gen, consul
