@@ -7,23 +7,22 @@ import (
 	"testing"
 )
 
-// Bad input is refused with a problem document that names the field and the rule, before any service is called.
-func TestBadInputIsRefusedBeforeAnyCall(t *testing.T) {
-	r := start(t, nil)
-	id := r.Users.Add("a@example.com", "A")
-	user, bearer := "/api/v1/users/"+id, r.bearer(id)
+// badInput is a request and how it is refused.
+type badInput struct {
+	request
+	status              int
+	reason, field, rule string
+}
+
+func badInputs(id, bearer string) map[string]badInput {
+	user := "/api/v1/users/" + id
 	patch := func(body string) request { return request{method: "PATCH", path: user, bearer: bearer, body: body} }
 	signUp := func(body string) request { return request{method: "POST", path: "/api/v1/auth/sign-up", body: body} }
 	typed := func(q request, name, value string) request {
 		q.header = map[string]string{name: value}
 		return q
 	}
-	before, calls := r.Users.Get(id), r.Users.Calls()
-	for name, c := range map[string]struct {
-		request
-		status              int
-		reason, field, rule string
-	}{
+	return map[string]badInput{
 		"malformed":                {patch(`{"display_name": `), 400, "MALFORMED_JSON", "", "json.syntax"},
 		"trailing garbage":         {patch(`{} x`), 400, "MALFORMED_JSON", "", "json.syntax"},
 		"second value":             {patch(`{}{}`), 400, "MALFORMED_JSON", "", "json.syntax"},
@@ -89,7 +88,15 @@ func TestBadInputIsRefusedBeforeAnyCall(t *testing.T) {
 		"lower-case method":        {request{method: "get", path: user, bearer: bearer}, 405, "METHOD_NOT_ALLOWED", "", ""},
 		"too large, announced":     {signUp(`{"email":"` + strings.Repeat("x", 1<<20) + `"}`), 413, "BODY_TOO_LARGE", "", "body.max_bytes"},
 		"too large, authenticated": {patch(`{"email":"` + strings.Repeat("x", 1<<20) + `"}`), 413, "BODY_TOO_LARGE", "", "body.max_bytes"},
-	} {
+	}
+}
+
+// Bad input is refused with a problem document that names the field and the rule, before any service is called.
+func TestBadInputIsRefusedBeforeAnyCall(t *testing.T) {
+	r := start(t, nil)
+	id := r.Users.Add("a@example.com", "A")
+	before, calls := r.Users.Get(id), r.Users.Calls()
+	for name, c := range badInputs(id, r.bearer(id)) {
 		t.Run(name, func(t *testing.T) {
 			if c.status == 0 {
 				c.status, c.reason, c.field, c.rule = 400, "INVALID_IF_MATCH", "If-Match", "etag.syntax"

@@ -29,11 +29,9 @@ func forge(header, claims string, sign func(input []byte) []byte) string {
 	return input + "." + base64.RawURLEncoding.EncodeToString(sign([]byte(input)))
 }
 
-// R41 to R46: none of these is a token, and each is told apart from nothing: 401, INVALID_TOKEN, one challenge.
-func TestForgedTokens(t *testing.T) {
-	r := start(t, nil)
-	id := r.Users.Add("a@example.com", "A")
-	path := "/api/v1/users/" + id
+// forgeries are a valid token of a user, the same one expired, and what is none.
+func forgeries(t *testing.T, r *running, id string) (valid, expired string, forged map[string]string) {
+	t.Helper()
 	real, ok := r.Tokens.Key.Signer.(ed25519.PrivateKey)
 	if !ok {
 		t.Fatal("the issuer does not sign with Ed25519")
@@ -43,13 +41,6 @@ func TestForgedTokens(t *testing.T) {
 	der, err := x509.MarshalPKIXPublicKey(public)
 	if err != nil {
 		t.Fatal(err)
-	}
-	hs256 := func(secret []byte) func([]byte) []byte {
-		return func(input []byte) []byte {
-			mac := hmac.New(sha256.New, secret)
-			mac.Write(input)
-			return mac.Sum(nil)
-		}
 	}
 	good := func(input []byte) []byte { return ed25519.Sign(real, input) }
 	bad := func(input []byte) []byte { return ed25519.Sign(foreign, input) }
@@ -65,11 +56,9 @@ func TestForgedTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	valid := forge(header, claims, good)
-	if a := r.do(request{path: path, bearer: valid}); a.status != http.StatusOK {
-		t.Fatalf("the control is refused: %d %s", a.status, a.body)
-	}
-	for name, compact := range map[string]string{
+	valid = forge(header, claims, good)
+	expired = forge(header, claim(fmt.Sprintf(`"iat":%d,"exp":%d`, now, now+600), fmt.Sprintf(`"iat":%d,"exp":%d`, now-700, now-100)), good)
+	return valid, expired, map[string]string{
 		"alg none":               forge(alg("none"), claims, func([]byte) []byte { return nil }), // R41
 		"alg nOnE":               forge(alg("nOnE"), claims, func([]byte) []byte { return nil }),
 		"none with a signature":  forge(alg("none"), claims, good),
@@ -117,7 +106,28 @@ func TestForgedTokens(t *testing.T) {
 		"not a token":            "refresh",
 		"two tokens":             valid + "," + valid,
 		"the token of something": b64("user:password"),
-	} {
+	}
+}
+
+// hs256 signs with a secret, such as a public key that a careless verifier takes for one.
+func hs256(secret []byte) func([]byte) []byte {
+	return func(input []byte) []byte {
+		mac := hmac.New(sha256.New, secret)
+		mac.Write(input)
+		return mac.Sum(nil)
+	}
+}
+
+// R41 to R46: none of these is a token, and each is told apart from nothing: 401, INVALID_TOKEN, one challenge.
+func TestForgedTokens(t *testing.T) {
+	r := start(t, nil)
+	id := r.Users.Add("a@example.com", "A")
+	path := "/api/v1/users/" + id
+	valid, expired, forged := forgeries(t, r, id)
+	if a := r.do(request{path: path, bearer: valid}); a.status != http.StatusOK {
+		t.Fatalf("the control is refused: %d %s", a.status, a.body)
+	}
+	for name, compact := range forged {
 		t.Run(name, func(t *testing.T) {
 			a := r.do(request{path: path, bearer: compact})
 			if a.status != http.StatusUnauthorized || document(t, a).Reason != "INVALID_TOKEN" {
@@ -128,7 +138,6 @@ func TestForgedTokens(t *testing.T) {
 			}
 		})
 	}
-	expired := forge(header, claim(fmt.Sprintf(`"iat":%d,"exp":%d`, now, now+600), fmt.Sprintf(`"iat":%d,"exp":%d`, now-700, now-100)), good)
 	if p := r.refused(http.StatusUnauthorized, request{path: path, bearer: expired}); p.Reason != "TOKEN_EXPIRED" {
 		t.Errorf("expired: %+v", p)
 	}
@@ -154,7 +163,7 @@ func TestWhereTheTokenIsRead(t *testing.T) {
 			t.Errorf("%s: status %d, want %d", name, a.status, c.status)
 		}
 	}
-	two, err := http.NewRequestWithContext(t.Context(), "GET", r.url+path, nil)
+	two, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
