@@ -35,6 +35,9 @@ func (p *Platform) startPostgres(ctx context.Context) error {
 		return err
 	}
 	if err := pgserver.EnsureDatabase(ctx, admin(postgresDatabase), database); err != nil {
+		if p.opts.PostgresURL != "" {
+			return fmt.Errorf("the server of GATEHOUSE_POSTGRES_URL cannot be used; start it, or correct the URL to that of a superuser: %w", err)
+		}
 		return err
 	}
 	owner := admin(database)
