@@ -101,8 +101,8 @@ func correctBody(body object, request protoreflect.MessageDescriptor, bound stri
 	if !ok {
 		return fmt.Errorf("the generated body has no JSON schema")
 	}
-	if _, shared := schema["$ref"]; shared {
-		schema["unevaluatedProperties"] = false
+	if reference, shared := schema["$ref"]; shared { // answers use it too, and may grow
+		media["schema"] = object{"allOf": []any{object{"$ref": reference}}, "unevaluatedProperties": false}
 		return nil
 	}
 	if bound != "*" {

@@ -1,0 +1,89 @@
+package app_test
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/pb33f/libopenapi"
+	"github.com/pb33f/libopenapi-validator"
+)
+
+// /openapi.json describes what really goes over the wire: each request and its answer are checked against the served document.
+func TestAnswersMatchTheDocument(t *testing.T) {
+	r := start(t, nil)
+	document, err := libopenapi.NewDocument([]byte(r.do(request{path: "/openapi.json"}).body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, errs := validator.NewValidator(document)
+	for _, err := range errs {
+		t.Fatal(err)
+	}
+	defer v.Release()
+	id := r.Users.Add("a@example.com", "A")
+	user, bearer := "/api/v1/users/"+id, r.bearer(id)
+	credentials := `{"email":"b@example.com","password":"` + password + `"}`
+	for _, c := range []struct {
+		request
+		status int
+	}{
+		{request{method: "POST", path: "/api/v1/auth/sign-up", body: credentials}, 201},
+		{request{method: "POST", path: "/api/v1/auth/sign-up", body: credentials}, 409},
+		{request{method: "POST", path: "/api/v1/auth/sign-in", body: credentials}, 200},
+		{request{method: "POST", path: "/api/v1/auth/sign-in", body: `{"email":"b@example.com","password":"wrong"}`}, 401},
+		{request{path: user, bearer: bearer}, 200},
+		{request{path: "/api/v1/users/3b1f1d5e-0d2f-4c44-9a40-7d0a3c5f9a11", bearer: bearer}, 404},
+		{request{method: "PATCH", path: user, bearer: bearer, body: `{"locale":"de-CH"}`, header: map[string]string{"If-Match": `"v1"`}}, 200},
+		{request{method: "PATCH", path: user, bearer: bearer, body: `{"locale":"fr"}`, header: map[string]string{"If-Match": `"v1"`}}, 412},
+		{request{method: "DELETE", path: user, bearer: bearer}, 204},
+		{request{method: "POST", path: "/api/v1/auth/sign-out", bearer: bearer}, 204},
+	} {
+		sent, received := r.exchanged(c.request)
+		if received.StatusCode != c.status {
+			t.Errorf("%s %s: status %d, want %d", c.method, c.path, received.StatusCode, c.status)
+		}
+		if ok, problems := v.ValidateHttpRequest(sent); !ok {
+			t.Errorf("%s %s: the document refuses the request: %v", c.method, c.path, problems[0])
+		}
+		if ok, problems := v.ValidateHttpResponse(sent, received); !ok {
+			t.Errorf("%s %s %d: the document refuses the answer: %v", c.method, c.path, c.status, problems[0])
+		}
+	}
+	// The document refuses what the gateway refuses.
+	for _, q := range []request{
+		{method: "PATCH", path: user, bearer: bearer, body: `{"displayName":"x"}`},
+		{method: "POST", path: "/api/v1/auth/sign-in", body: `{"email":"a","password":"b","admin":true}`},
+		{method: "POST", path: "/api/v1/auth/sign-in", body: `{"email":"a"}`},
+		{path: user},
+	} {
+		sent, _ := r.exchanged(q)
+		if ok, _ := v.ValidateHttpRequest(sent); ok {
+			t.Errorf("%s %s %s: the document admits it", q.method, q.path, q.body)
+		}
+	}
+}
+
+// exchanged performs the request and returns it and its answer, both to be read again.
+func (r *running) exchanged(q request) (*http.Request, *http.Response) {
+	r.t.Helper()
+	a := r.do(q)
+	if q.method == "" {
+		q.method = http.MethodGet
+	}
+	sent, err := http.NewRequest(q.method, r.url+q.path, strings.NewReader(q.body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if q.body != "" {
+		sent.Header.Set("Content-Type", "application/json")
+	}
+	if q.bearer != "" {
+		sent.Header.Set("Authorization", "Bearer "+q.bearer)
+	}
+	for name, value := range q.header {
+		sent.Header.Set(name, value)
+	}
+	return sent, &http.Response{StatusCode: a.status, Header: a.header, Body: io.NopCloser(strings.NewReader(a.body)), Request: sent}
+}
