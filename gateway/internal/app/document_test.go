@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/pb33f/libopenapi"
-	"github.com/pb33f/libopenapi-validator"
+	validator "github.com/pb33f/libopenapi-validator"
 )
 
 // /openapi.json describes what really goes over the wire: each request and its answer are checked against the served document.
