@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"syscall"
@@ -77,13 +78,14 @@ func TestHealthFollowsTheDatabase(t *testing.T) {
 	}
 	kill(syscall.SIGSTOP)
 	defer kill(syscall.SIGCONT)
-	for _, name := range []string{"identity", "auth"} {
-		eventually(t, 15*time.Second, name+" is critical without its database", func() error { return wantCheck(client, name, "critical") })
+	both := func(want string) func() error {
+		return func() error {
+			return errors.Join(wantCheck(client, "identity", want), wantCheck(client, "auth", want))
+		}
 	}
+	eventually(t, 15*time.Second, "both are critical without their database", both("critical"))
 	kill(syscall.SIGCONT)
-	for _, name := range []string{"identity", "auth"} {
-		eventually(t, 30*time.Second, name+" is passing again", func() error { return wantCheck(client, name, "passing") })
-	}
+	eventually(t, 30*time.Second, "both are passing again", both("passing"))
 	eventually(t, 30*time.Second, "sign-up works again", func() error { return roundTrip(t) })
 }
 

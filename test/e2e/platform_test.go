@@ -50,7 +50,8 @@ func runWithPlatform(m *testing.M) (code int, err error) {
 	if err := plat.Up(); err != nil {
 		return 1, err
 	}
-	return m.Run(), nil
+	code = m.Run()
+	return code, plat.Races()
 }
 
 func platformStatus(t testing.TB) platform.Status {

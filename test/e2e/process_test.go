@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -9,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gatehouse/gatehouse/internal/testkit/platform"
 )
 
 var errNone = errors.New("no transport error")
@@ -60,15 +63,16 @@ func TestHealing(t *testing.T) {
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 				t.Fatalf("kill %s (%d): %v", victim, pid, err)
 			}
-			// Until the supervisor has a new process, an old answer proves nothing.
-			eventually(t, 30*time.Second, victim+" runs again", func() error {
+			eventually(t, 30*time.Second, "healed after the death of "+victim, func() error {
+				// Until the supervisor has a new process, an old answer proves nothing.
 				if now := victimPID(t, victim); now == pid || now == 0 {
 					return errors.New("still the dead process")
 				}
-				return nil
+				if err := roundTrip(t); err != nil {
+					return err
+				}
+				return healthy(t)
 			})
-			eventually(t, 30*time.Second, "healed after the death of "+victim, func() error { return roundTrip(t) })
-			eventually(t, 30*time.Second, "healthy after the death of "+victim, func() error { return healthy(t) })
 		})
 	}
 }
@@ -119,6 +123,37 @@ func processesNaming(t testing.TB, text string) map[int]string {
 		if pid != os.Getpid() && strings.Contains(cmdline, text) {
 			found[pid] = cmdline
 		}
+	}
+	return found
+}
+
+// gone fails the test for every process of before that still runs.
+func gone(t testing.TB, before map[int]string) {
+	t.Helper()
+	for pid, name := range before {
+		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err == nil && !strings.Contains(string(raw), ") Z ") {
+			t.Errorf("%s (%d) still runs", name, pid)
+		}
+	}
+}
+
+// processesOf are all processes of a platform: its supervisor and everything below it.
+func processesOf(t testing.TB, p *platform.Platform) map[int]string {
+	t.Helper()
+	found := map[int]string{}
+	for pid, cmdline := range processesNaming(t, p.State) {
+		found[pid] = cmdline
+		for _, child := range descendants(t, pid) {
+			raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", child))
+			if err == nil {
+				found[child] = strings.TrimSpace(string(raw))
+			}
+		}
+	}
+	// The supervisor, Consul, PostgreSQL, and each program with its sidecar.
+	if len(found) < 9 {
+		t.Fatalf("only %d processes found: %v", len(found), found)
 	}
 	return found
 }

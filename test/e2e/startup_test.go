@@ -100,13 +100,14 @@ func TestUpRefusesWhatItCannotDo(t *testing.T) {
 
 // A killed `up` leaves processes behind; the next one cleans up and starts.
 func TestUpAfterAKilledUp(t *testing.T) {
-	pids := supervisors(t)
-	for _, pid := range pids {
+	before := processesOf(t, plat)
+	for _, pid := range supervisors(t) {
 		killHard(t, pid)
 	}
 	if err := plat.Up(); err != nil {
 		t.Fatal(err)
 	}
+	gone(t, before)
 	eventually(t, 30*time.Second, "healthy after the supervisor's death", func() error { return healthy(t) })
 	if err := roundTrip(t); err != nil {
 		t.Error(err)
@@ -127,9 +128,11 @@ func TestTwoCopiesAndDown(t *testing.T) {
 	if err := roundTrip(t); err != nil {
 		t.Errorf("first copy beside the second: %v", err)
 	}
+	before := processesOf(t, second)
 	if err := second.Down(); err != nil {
 		t.Fatal(err)
 	}
+	gone(t, before)
 	if left := processesNaming(t, second.State); len(left) > 0 {
 		t.Errorf("`down` left %v", left)
 	}

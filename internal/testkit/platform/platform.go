@@ -181,6 +181,25 @@ func (p *Platform) Service(name string) (Service, error) {
 	return Service{}, fmt.Errorf("gatehouse status names no service %q", name)
 }
 
+// Races is an error that holds what the race detector wrote into a program's log, nil when it wrote nothing.
+func (p *Platform) Races() error {
+	logs, err := filepath.Glob(filepath.Join(p.State, "logs", "*"))
+	if err != nil {
+		return fmt.Errorf("find the logs: %w", err)
+	}
+	var all error
+	for _, path := range logs {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("read a log: %w", err)
+		}
+		if i := bytes.Index(raw, []byte("WARNING: DATA RACE")); i >= 0 {
+			all = errors.Join(all, fmt.Errorf("%s: %s", filepath.Base(path), raw[i:min(i+3000, len(raw))]))
+		}
+	}
+	return all
+}
+
 // PrintLogs writes the end of every program's log: what a failed run leaves to read.
 func (p *Platform) PrintLogs(w io.Writer) {
 	logs, err := filepath.Glob(filepath.Join(p.State, "logs", "*.log"))
