@@ -25,6 +25,10 @@ const (
 // one until the last access token of the session has expired by this much.
 const Leeway = 5 * time.Second
 
+// MaxTTL is the longest lifetime of an access token that Auth can be configured to. What must outlive tokens is measured by it, not by
+// the lifetime of today: tokens from before a restart, or of another instance, may be longer.
+const MaxTTL = 10 * time.Minute
+
 // ErrUnknownKey is a KeySource's answer when no key has the kid.
 var ErrUnknownKey = errors.New("no key has this id")
 

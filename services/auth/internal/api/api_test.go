@@ -94,7 +94,7 @@ func newAuth(t *testing.T) *auth {
 	if err != nil {
 		t.Fatal(err)
 	}
-	policy := signingkey.Policy{Algorithm: token.EdDSA, MaxAge: 5 * time.Minute, Interval: 24 * time.Hour, AccessTTL: 10 * time.Minute}
+	policy := signingkey.Policy{Algorithm: token.EdDSA, MaxAge: 5 * time.Minute, Interval: 24 * time.Hour}
 	a.keeper = signingkey.NewKeeper(policy, postgres.NewSigningKeys(pool), sealer, rand.Reader, time.Now)
 	if err := a.keeper.Refresh(t.Context()); err != nil {
 		t.Fatal(err)

@@ -111,7 +111,7 @@ func newLogins(p loginParams) *login.Service {
 	return login.NewService(login.Params{
 		Config: login.Config{
 			CreateUserTimeout: createUserTimeout, SignUpGrace: signUpGrace, RetryInterval: signUpRetry,
-			RevocationPeriod: p.Config.session().RevocationPeriod(),
+			RevocationPeriod: session.RevocationPeriod,
 		},
 		Store: p.Store, Directory: p.Directory, Hasher: p.Hasher, NewID: uuid.NewString, Now: p.Now, Wake: p.Feed.Wake, Log: p.Log,
 	})

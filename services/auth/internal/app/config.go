@@ -57,9 +57,7 @@ func (c KeysConfig) Validate() error {
 }
 
 func (c Config) policy() signingkey.Policy {
-	return signingkey.Policy{
-		Algorithm: c.Keys.Algorithm, MaxAge: c.Keys.MaxAge, Interval: c.Keys.Interval, AccessTTL: c.Sessions.AccessTTL,
-	}
+	return signingkey.Policy{Algorithm: c.Keys.Algorithm, MaxAge: c.Keys.MaxAge, Interval: c.Keys.Interval}
 }
 
 // SessionsConfig is the option group of sessions.
@@ -72,8 +70,8 @@ type SessionsConfig struct {
 // Validate reports contradictions.
 func (c SessionsConfig) Validate() error {
 	switch {
-	case c.AccessTTL < time.Second || c.AccessTTL > session.MaxAccessTTL:
-		return fmt.Errorf("GATEHOUSE_AUTH_ACCESS_TOKEN_TTL is %s: set it to 1s to %s", c.AccessTTL, session.MaxAccessTTL)
+	case c.AccessTTL < time.Second || c.AccessTTL > token.MaxTTL:
+		return fmt.Errorf("GATEHOUSE_AUTH_ACCESS_TOKEN_TTL is %s: set it to 1s to %s", c.AccessTTL, token.MaxTTL)
 	case c.Lifetime < time.Minute || c.Lifetime > session.MaxLifetime:
 		return fmt.Errorf("GATEHOUSE_AUTH_SESSION_LIFETIME is %s: set it to 1m to %s", c.Lifetime, session.MaxLifetime)
 	case c.Idle > c.Lifetime:

@@ -15,11 +15,12 @@ import (
 // ClientID is the client_id claim of the platform's own sign-in.
 const ClientID = "gatehouse"
 
-// Limits of the configuration.
-const (
-	MaxAccessTTL = 10 * time.Minute    // what a revocation must outlive
-	MaxLifetime  = 30 * 24 * time.Hour // NIST SP 800-63B-4, AAL1
-)
+// MaxLifetime is the limit of Config.Lifetime (NIST SP 800-63B-4, AAL1).
+const MaxLifetime = 30 * 24 * time.Hour
+
+// RevocationPeriod is how long an ended session is announced: until its last access token has expired by the clock of any program,
+// whatever lifetime it was configured to.
+const RevocationPeriod = token.MaxTTL + time.Minute
 
 // cleanSize is how many rows of each table one transaction of Clean deletes at most.
 const cleanSize = 500
@@ -28,13 +29,10 @@ const cleanSize = 500
 type Config struct {
 	Issuer    string
 	Audience  string
-	AccessTTL time.Duration // of an access token
+	AccessTTL time.Duration // of an access token, token.MaxTTL at most
 	Lifetime  time.Duration // of a session, however busy
 	Idle      time.Duration // without a refresh until a session is over; longer than AccessTTL
 }
-
-// RevocationPeriod is how long an ended session is announced: until its last access token has expired by the clock of any program.
-func (c Config) RevocationPeriod() time.Duration { return c.AccessTTL + time.Minute }
 
 // Signer signs the access tokens; signingkey.Keeper is one.
 type Signer interface {
@@ -152,11 +150,12 @@ func (s *Service) End(ctx context.Context, sessionID string) error {
 	return nil
 }
 
-// Clean deletes what expired, in bounded transactions, until nothing is left of it.
+// Clean deletes what expired, in bounded transactions, until nothing is left of it. An idle session is kept while it may still have an
+// access token: without its row, ending it would revoke nothing.
 func (s *Service) Clean(ctx context.Context) error {
 	for {
 		now := s.Now()
-		n, err := s.Store.Clean(ctx, now, now.Add(-s.Config.Idle), cleanSize)
+		n, err := s.Store.Clean(ctx, now, now.Add(-max(s.Config.Idle, RevocationPeriod)), cleanSize)
 		if err != nil || n == 0 {
 			return err
 		}
@@ -180,5 +179,5 @@ func (s *Service) tokens(of Session, refresh refreshToken, now time.Time) (Token
 }
 
 func (s *Service) revocation(sessionID string, now time.Time) *Revocation {
-	return &Revocation{SessionID: sessionID, ExpireTime: now.Add(s.Config.RevocationPeriod())}
+	return &Revocation{SessionID: sessionID, ExpireTime: now.Add(RevocationPeriod)}
 }

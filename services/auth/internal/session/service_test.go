@@ -59,14 +59,10 @@ func newWorld(t *testing.T) *world {
 	clock := func() time.Time { return w.now }
 	w.feed = session.NewFeed(w.store, clock)
 	w.verifier = token.NewVerifier(token.Config{Issuer: "https://id.example", Audience: "gatehouse"}, keys, never{}, clock)
-	w.Service = session.NewService(session.Params{
-		Config: session.Config{
-			Issuer: "https://id.example", Audience: "gatehouse",
-			AccessTTL: 10 * time.Minute, Lifetime: 24 * time.Hour, Idle: time.Hour,
-		},
-		Store: w.store, Signer: keys, NewID: uuid.NewString, Random: rand.Reader, Now: clock,
-		Wake: func() { w.wakes.Add(1) }, Log: slog.New(slog.NewJSONHandler(&w.log, nil)),
-	})
+	w.Service = w.with(session.Config{
+		Issuer: "https://id.example", Audience: "gatehouse",
+		AccessTTL: 10 * time.Minute, Lifetime: 24 * time.Hour, Idle: time.Hour,
+	}, keys)
 	l := login.Login{UserID: w.userID, Email: "ada@example.com", PasswordHash: "$hash"}
 	if _, _, err := w.logins.Reserve(t.Context(), l, w.now, w.now); err != nil {
 		t.Fatal(err)
@@ -75,6 +71,14 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	return w
+}
+
+// with is another instance on the same database, or the same one after a restart.
+func (w *world) with(c session.Config, signer session.Signer) *session.Service {
+	return session.NewService(session.Params{
+		Config: c, Store: w.store, Signer: signer, NewID: uuid.NewString, Random: rand.Reader, Now: func() time.Time { return w.now },
+		Wake: func() { w.wakes.Add(1) }, Log: slog.New(slog.NewJSONHandler(&w.log, nil)),
+	})
 }
 
 // never is no revocation.
@@ -294,6 +298,32 @@ func TestEndRefusesRefreshAtOnce(t *testing.T) { // R22
 	}
 	if len(w.ended(t)) != 0 {
 		t.Fatal("the revocation is kept for ever")
+	}
+}
+
+// R22: the tokens of a session may be longer than those that whoever ends it hands out: the lifetime was lowered by a restart, or the
+// instances differ. Its revocation, and until then the row that makes one, outlives the longest that may be configured.
+func TestEndRevokesTokensOfALongerConfiguration(t *testing.T) {
+	w := newWorld(t)
+	short := w.Config
+	short.AccessTTL, short.Idle = time.Minute, 2*time.Minute
+	lowered := w.with(short, w.Signer)
+	c := w.claims(t, w.start(t).Access)
+	w.now = w.now.Add(5 * time.Minute)
+	if err := lowered.Clean(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := lowered.End(t.Context(), c.SessionID); err != nil {
+		t.Fatal(err)
+	}
+	for w.now.Before(c.ExpiresAt.Add(token.Leeway)) {
+		if err := lowered.Clean(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if !w.ended(t)[c.SessionID] {
+			t.Fatalf("%s before the token expires its session is not revoked any more", c.ExpiresAt.Sub(w.now))
+		}
+		w.now = w.now.Add(30 * time.Second)
 	}
 }
 

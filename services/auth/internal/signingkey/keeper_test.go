@@ -18,7 +18,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
 )
 
-var policy = signingkey.Policy{Algorithm: token.EdDSA, MaxAge: 5 * time.Minute, Interval: 24 * time.Hour, AccessTTL: 10 * time.Minute}
+var policy = signingkey.Policy{Algorithm: token.EdDSA, MaxAge: 5 * time.Minute, Interval: 24 * time.Hour}
 
 // world is one database that several instances keep.
 type world struct {
@@ -66,7 +66,7 @@ func (w *world) sign(k *signingkey.Keeper) string {
 	w.t.Helper()
 	compact, err := k.Sign(token.Claims{
 		Issuer: "https://id.example", Audience: []string{"gatehouse"}, Subject: "u", ClientID: "gatehouse", SessionID: "s", OrganizationID: "o",
-		ID: "j", IssuedAt: w.now, ExpiresAt: w.now.Add(policy.AccessTTL),
+		ID: "j", IssuedAt: w.now, ExpiresAt: w.now.Add(token.MaxTTL),
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -175,7 +175,7 @@ func TestRotation(t *testing.T) {
 	}
 	late := w.sign(second) // still with the retired key
 	w.refresh(second)
-	w.now = w.now.Add(policy.AccessTTL - time.Second)
+	w.now = w.now.Add(token.MaxTTL - time.Second)
 	w.refresh(first)
 	if err := w.verifies(first, late); err != nil {
 		t.Fatalf("a valid token of the retired key: %v", err)

@@ -1,13 +1,16 @@
 package signingkey
 
-import "time"
+import (
+	"time"
+
+	"github.com/gatehouse/gatehouse/internal/token"
+)
 
 // Policy says when keys change state.
 type Policy struct {
 	Algorithm string        // of new keys: token.EdDSA or token.ES256
 	MaxAge    time.Duration // how long verifiers may cache the key set
 	Interval  time.Duration // how long a key signs; longer than Notice
-	AccessTTL time.Duration // of the longest access token
 }
 
 // Reload is how often every instance should call Keeper.Refresh, so how long it may go on signing with a key that was retired.
@@ -18,8 +21,9 @@ func (p Policy) Reload() time.Duration {
 // Notice is how long a key is published before it signs: the slowest instance publishes it, then the slowest cache asks again.
 func (p Policy) Notice() time.Duration { return p.MaxAge + 2*p.Reload() }
 
-// retention is how long a retired key stays published: the slowest instance learns of its retirement, then its last token expires.
-func (p Policy) retention() time.Duration { return p.AccessTTL + 2*p.Reload() + time.Minute }
+// retention is how long a retired key stays published: the slowest instance learns of its retirement, then its last token expires,
+// whatever lifetime that instance gives it.
+func (p Policy) retention() time.Duration { return token.MaxTTL + 2*p.Reload() + time.Minute }
 
 // due reports whether plan would change anything, without making a key.
 func (p Policy) due(keys []Key, now time.Time) bool {
