@@ -82,11 +82,16 @@ func (w *world) with(t *testing.T, p password.Parameters) *login.Service {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return w.hashing(pool)
+}
+
+// hashing is another instance with a hasher of its own.
+func (w *world) hashing(h login.Hasher) *login.Service {
 	return login.NewService(login.Params{
 		Config: login.Config{
 			CreateUserTimeout: 5 * time.Second, SignUpGrace: 15 * time.Second, RetryInterval: 10 * time.Second, RevocationPeriod: time.Hour,
 		},
-		Store: w.store, Directory: w.identity, Hasher: pool, NewID: uuid.NewString,
+		Store: w.store, Directory: w.identity, Hasher: h, NewID: uuid.NewString,
 		Now: func() time.Time { return w.now }, Wake: func() {}, Log: slog.New(slog.NewJSONHandler(&w.log, nil)),
 	})
 }
@@ -166,6 +171,54 @@ func TestAuthenticateRefusesAlike(t *testing.T) { // R10
 		if !errors.As(err, &e) || e.Kind != apierr.Unauthenticated || e.Reason != "INVALID_CREDENTIALS" ||
 			e.Message != "the email address or the password is wrong" || len(e.Fields) > 0 || e.RetryAfter != 0 {
 			t.Errorf("%s: %v, want the one refusal", name, err)
+		}
+	}
+}
+
+// counting is a hasher that counts what takes time.
+type counting struct {
+	login.Hasher
+	verified, hashed int
+}
+
+func (c *counting) Hash(ctx context.Context, password string) (string, error) {
+	c.hashed++
+	return c.Hasher.Hash(ctx, password)
+}
+
+func (c *counting) Verify(ctx context.Context, password, phc string) (match, weak bool, err error) {
+	c.verified++
+	return c.Hasher.Verify(ctx, password, phc)
+}
+
+func (c *counting) VerifyNobody(ctx context.Context, password string) error {
+	c.verified++
+	return c.Hasher.VerifyNobody(ctx, password)
+}
+
+func TestAuthenticateRefusesAfterTheSameWork(t *testing.T) { // R11
+	w := newWorld(t)
+	if _, err := w.signUp(pass); err != nil {
+		t.Fatal(err)
+	}
+	w.identity.fail(apierr.New(apierr.Unavailable, "DOWN", "down"), nil)
+	if _, err := w.SignUp(t.Context(), login.SignUp{Email: "pending@example.com", Password: pass}); err == nil {
+		t.Fatal("the pending sign-up succeeded")
+	}
+	for name, c := range map[string]struct{ email, password string }{
+		"wrong password":            {email, "wrong horse battery staple"},
+		"empty password":            {email, ""},
+		"unknown address":           {"nobody@example.com", pass},
+		"pending":                   {"pending@example.com", pass},
+		"pending, wrong password":   {"pending@example.com", "wrong horse battery staple"},
+		"an address nobody can own": {"ada@example.com\x00", pass},
+	} {
+		count := &counting{Hasher: w.Hasher}
+		if _, err := w.hashing(count).Authenticate(t.Context(), c.email, c.password); reason(err) != "INVALID_CREDENTIALS" {
+			t.Errorf("%s: %v, want INVALID_CREDENTIALS", name, err)
+		}
+		if count.verified != 1 || count.hashed != 0 {
+			t.Errorf("%s: %d verifications and %d hashes, want one verification", name, count.verified, count.hashed)
 		}
 	}
 }

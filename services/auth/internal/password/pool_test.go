@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"runtime"
 	"testing"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
@@ -38,6 +39,39 @@ func TestPoolSaysWhenAHashIsWeak(t *testing.T) { // R6
 			t.Errorf("%s: Verify = %v, %v, %v; want true, %v", name, match, weak, err, c.weak)
 		}
 	}
+}
+
+// The time of a verification cannot be asserted, its causes can: the parameters that the decoy carries, and that argon2id really ran,
+// which shows in the memory it takes.
+func TestVerifyNobodyDoesTheWorkOfVerify(t *testing.T) { // R11
+	p := Parameters{Memory: 8 << 10, Time: 3, Threads: 2}
+	pool := newPool(t, p, 1, 0)
+	stored, err := pool.Hash(t.Context(), "correct horse battery staple")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := parse(stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoy, err := parse(pool.decoy)
+	if err != nil || decoy.Parameters != p || len(decoy.salt) != len(want.salt) || len(decoy.key) != len(want.key) {
+		t.Fatalf("the decoy is %s (%v), want it like %s", pool.decoy, err, stored)
+	}
+	verify := allocated(func() { _, _, err = pool.Verify(t.Context(), "wrong horse battery staple", stored) })
+	nobody := allocated(func() { err = errors.Join(err, pool.VerifyNobody(t.Context(), "wrong horse battery staple")) })
+	if least := uint64(p.Memory) << 10; err != nil || verify < least || nobody < least {
+		t.Fatalf("Verify took %d bytes, VerifyNobody %d (%v), want %d or more for each", verify, nobody, err, least)
+	}
+}
+
+// allocated is how many bytes f takes from the heap.
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
 }
 
 func TestPoolRefusesBeyondItsQueue(t *testing.T) { // R6
