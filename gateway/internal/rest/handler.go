@@ -123,7 +123,7 @@ func fail(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.Re
 	st := status.Convert(err)
 	e := grpcserver.FromStatus(st)
 	if st.Code() == codes.InvalidArgument && e.Kind == apierr.Internal { // the mapping's own refusal: the checks before it let it pass
-		e = badRequest("MALFORMED_REQUEST", "the request cannot be understood").Because(err)
+		e = badRequest("MALFORMED_REQUEST", "the request cannot be understood") // its text quotes values, so the log does not get it
 	}
 	if route := RouteFrom(r.Context()); route != nil && route.shape.prefix != "" {
 		e = inBody(e, route.shape.prefix)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -19,6 +20,11 @@ const maxDepth = 32
 
 func badRequest(reason, message string) *apierr.Error {
 	return apierr.New(apierr.InvalidArgument, reason, message)
+}
+
+// mistyped names a field of the contract and what it takes, in the answer and in the log; the value that was sent is in neither.
+func mistyped(reason, message, path, description string) *apierr.Error {
+	return badRequest(reason, message).WithField(path, "type", description).Because(errors.New(strings.TrimSpace(path + " " + description)))
 }
 
 // checkStructure refuses a body that is not exactly one JSON object with the message's own fields (by proto name, each at most
@@ -49,6 +55,7 @@ func (w *walker) token() (json.Token, *apierr.Error) {
 	return token, nil
 }
 
+// malformed says where the JSON breaks. The parser's own text quotes what stands there, perhaps of a password: the log must not have it.
 func (w *walker) malformed(message string, cause error) *apierr.Error {
 	at := w.dec.InputOffset()
 	var syntax *json.SyntaxError
@@ -56,7 +63,7 @@ func (w *walker) malformed(message string, cause error) *apierr.Error {
 		at = syntax.Offset
 	}
 	return badRequest("MALFORMED_JSON", message).
-		WithField("", "json.syntax", "not valid JSON at byte "+strconv.FormatInt(at, 10)).Because(cause)
+		WithField("", "json.syntax", "not valid JSON at byte "+strconv.FormatInt(at, 10))
 }
 
 // message reads an object whose members are fields of d.
@@ -170,7 +177,7 @@ func (w *walker) skip(token json.Token, path string, depth int) *apierr.Error {
 }
 
 func wrongType(path, description string) *apierr.Error {
-	return badRequest("INVALID_FIELD", "the body has a value of the wrong type").WithField(path, "type", description)
+	return mistyped("INVALID_FIELD", "the body has a value of the wrong type", path, description)
 }
 
 func tooDeep(path string) *apierr.Error {

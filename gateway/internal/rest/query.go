@@ -13,7 +13,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 )
 
-// checkQuery refuses parameters that the route does not have, and values that their fields do not take.
+// checkQuery refuses parameters that the route does not have, and values that their fields do not take. The errors of the parsers quote
+// the value and are not kept: the log would tell it (R74).
 func (s *shape) checkQuery(raw string) *apierr.Error {
 	if raw == "" {
 		return nil
@@ -21,7 +22,7 @@ func (s *shape) checkQuery(raw string) *apierr.Error {
 	values, err := url.ParseQuery(raw)
 	if err != nil || !utf8.ValidString(raw) {
 		return badRequest("MALFORMED_QUERY", "the query string is malformed").
-			WithField("", "query.syntax", "must be name=value pairs joined by &, percent-encoded UTF-8").Because(err)
+			WithField("", "query.syntax", "must be name=value pairs joined by &, percent-encoded UTF-8")
 	}
 	names := make([]string, 0, len(values))
 	for name := range values {
@@ -55,8 +56,7 @@ func (s *shape) checkParameter(name string, values []string) *apierr.Error {
 	}
 	err := runtime.PopulateQueryParameters(newMessage(s.request), url.Values{name: values}, utilities.NewDoubleArray(nil))
 	if err != nil {
-		return badRequest("INVALID_PARAMETER", "the query has a value of the wrong type").
-			WithField(name, "type", expected(field)).Because(err)
+		return mistyped("INVALID_PARAMETER", "the query has a value of the wrong type", name, expected(field))
 	}
 	return nil
 }
