@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -20,10 +21,13 @@ type message struct {
 	Ready    bool   `json:"ready,omitempty"`
 }
 
-// reporter says how `up` is doing: to the operator's terminal and, in the background, to the half that waits.
+// reporter says how `up` is doing: to the operator's terminal and, in the background, to the half that waits. Supervised processes that
+// die report from goroutines of their own.
 type reporter struct {
 	console *Console
-	pipe    *os.File // nil in the foreground and once ready
+
+	mu   sync.Mutex // guards what is written, too: lines stay whole
+	pipe *os.File   // nil in the foreground and once ready
 }
 
 func (c *upCommand) reporter(console *Console) *reporter {
@@ -37,11 +41,15 @@ func (c *upCommand) reporter(console *Console) *reporter {
 
 func (r *reporter) progress(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.console.printf("%s\n", text)
 	r.send(message{Progress: text})
 }
 
 func (r *reporter) failed(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if err != nil {
 		r.send(message{Error: err.Error()})
 	}
@@ -49,16 +57,20 @@ func (r *reporter) failed(err error) {
 }
 
 func (r *reporter) ready() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.send(message{Ready: true})
 	r.close()
 }
 
+// send tells the half that waits. The caller holds mu.
 func (r *reporter) send(m message) {
 	if r.pipe != nil {
 		_ = json.NewEncoder(r.pipe).Encode(m) // nobody waits any more
 	}
 }
 
+// close ends the reports to the half that waits. The caller holds mu.
 func (r *reporter) close() {
 	if r.pipe != nil {
 		_ = r.pipe.Close()
