@@ -18,6 +18,13 @@ const (
 	statusClientClosed = 499                               // nobody reads it; access logs show it
 )
 
+// Bounds of a problem document: an error may repeat what a client sent, and must not make a large answer of it.
+const (
+	MaxProblemBytes  = 16 << 10
+	maxProblemText   = 256 // characters of one text
+	maxProblemErrors = 64
+)
+
 // Problem is the body of every error that leaves a program over HTTP (RFC 9457, with three extension members).
 type Problem struct {
 	Type     string         `json:"type"`
@@ -26,7 +33,7 @@ type Problem struct {
 	Detail   string         `json:"detail,omitempty"`
 	Instance string         `json:"instance,omitempty"` // "urn:gatehouse:request:<request id>", to quote to support
 	Reason   string         `json:"reason"`             // UPPER_SNAKE, stable: clients match on it
-	Errors   []ProblemField `json:"errors,omitempty"`
+	Errors   []ProblemField `json:"errors,omitempty"`   // the first ones, where not all fit
 }
 
 // ProblemField is one violated rule of one request field.
@@ -89,25 +96,57 @@ func WriteProblemStatus(w http.ResponseWriter, r *http.Request, status int, e *a
 	if seconds := retryAfter(status, e.RetryAfter); seconds > 0 {
 		header.Set("Retry-After", strconv.Itoa(seconds))
 	}
-	body, err := json.Marshal(problem(r, status, e))
-	if err != nil { // strings and integers always marshal
-		body = []byte("{}")
-	}
+	body := encode(problem(r, status, e))
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(append(body, '\n')) // the client is gone when this is refused
+		_, _ = w.Write(body) // the client is gone when this is refused
 	}
+}
+
+// encode writes the document, with as many of its errors as fit into MaxProblemBytes. One always fits.
+func encode(p Problem) []byte {
+	for {
+		body, err := json.Marshal(p)
+		switch {
+		case err != nil: // strings and integers always marshal
+			return []byte("{}\n")
+		case len(body) < MaxProblemBytes || len(p.Errors) == 0:
+			return append(body, '\n')
+		}
+		p.Errors = p.Errors[:len(p.Errors)/2]
+	}
+}
+
+// Shorten cuts a text to so many characters, the last of which then is an ellipsis.
+func Shorten(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	count, kept := 0, 0
+	for i := range text {
+		switch count {
+		case most - 1:
+			kept = i
+		case most:
+			return text[:kept] + "…"
+		}
+		count++
+	}
+	return text
 }
 
 func problem(r *http.Request, status int, e *apierr.Error) Problem {
 	p := Problem{
-		Type: problemTypeBase + kebab(e.Reason), Title: title(status), Status: status, Detail: e.Message, Reason: e.Reason,
+		Type: problemTypeBase + kebab(e.Reason), Title: title(status), Status: status,
+		Detail: Shorten(e.Message, maxProblemText), Reason: e.Reason,
 	}
 	if id := logging.RequestID(r.Context()); id != "" {
 		p.Instance = "urn:gatehouse:request:" + id
 	}
-	for _, f := range e.Fields {
-		p.Errors = append(p.Errors, ProblemField{Field: f.Path, Rule: f.Rule, Description: f.Description})
+	for _, f := range e.Fields[:min(len(e.Fields), maxProblemErrors)] {
+		p.Errors = append(p.Errors, ProblemField{
+			Field: Shorten(f.Path, maxProblemText), Rule: Shorten(f.Rule, maxProblemText), Description: Shorten(f.Description, maxProblemText),
+		})
 	}
 	return p
 }

@@ -129,3 +129,37 @@ func TestHeadHasNoBody(t *testing.T) {
 		t.Errorf("%d, %q", w.Code, w.Body)
 	}
 }
+
+// Whatever an error repeats of a request, its document stays small and whole.
+func TestDocumentsAreBounded(t *testing.T) {
+	for name, text := range map[string]string{
+		"escaped": strings.Repeat("<", 1<<20), "wide": strings.Repeat("\U0001f511", 1<<18), "control codes": strings.Repeat("\x01", 1<<18),
+		"not UTF-8": strings.Repeat("\xff", 1<<18), "short": "x",
+	} {
+		e := apierr.New(apierr.InvalidArgument, "INVALID_REQUEST", text)
+		for range 1000 {
+			e.Fields = append(e.Fields, apierr.Field{Path: text, Rule: text, Description: text})
+		}
+		w := httptest.NewRecorder()
+		httpserver.WriteProblem(w, httptest.NewRequest(http.MethodPost, "/", nil), e)
+		size := w.Body.Len()
+		var p httpserver.Problem
+		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if size > httpserver.MaxProblemBytes {
+			t.Errorf("%s: %d bytes", name, size)
+		}
+		if p.Reason != "INVALID_REQUEST" || p.Detail == "" || len(p.Errors) == 0 || p.Errors[0].Rule == "" {
+			t.Errorf("%s: the document says nothing: %+v", name, p)
+		}
+	}
+}
+
+func TestShorten(t *testing.T) {
+	for text, want := range map[string]string{"": "", "abcd": "abcd", "abcde": "abc…", "€€€€": "€€€€", "€€€€€": "€€€…", "a\xffb": "a\xffb", "\xff\xff\xff\xff\xff": "\xff\xff\xff…"} {
+		if got := httpserver.Shorten(text, 4); got != want {
+			t.Errorf("%q becomes %q, want %q", text, got, want)
+		}
+	}
+}
