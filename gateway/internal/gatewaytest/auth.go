@@ -116,7 +116,7 @@ func (a *Auth) WatchRevocations(_ *authv1.WatchRevocationsRequest, stream authv1
 		}
 		a.mu.Unlock()
 		if !silent {
-			if err := stream.Send(&authv1.WatchRevocationsResponse{Revocations: fresh}); err != nil {
+			if err := stream.Send(&authv1.WatchRevocationsResponse{Revocations: fresh, Complete: true}); err != nil {
 				return err
 			}
 		}

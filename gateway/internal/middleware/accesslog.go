@@ -6,9 +6,11 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
+
+	httpserver "github.com/gatehouse/gatehouse/internal/server/http"
 )
 
-// longest is how much of a client's own text a log line repeats.
+// longest is how many characters of a client's own text a log line repeats.
 const longest = 200
 
 // accessLog writes one line a request, refused ones too. The query is left out: clients put secrets there.
@@ -44,9 +46,4 @@ func accessLog(log *slog.Logger, now func() time.Time) step {
 	}
 }
 
-func cut(text string) string {
-	if len(text) > longest {
-		return text[:longest]
-	}
-	return text
-}
+func cut(text string) string { return httpserver.Shorten(text, longest) }

@@ -49,7 +49,7 @@ func closedHeaders(trusted []netip.Prefix) step {
 
 func refuseHeader(w http.ResponseWriter, r *http.Request, name, rule, description string) {
 	rest.Fail(w, r, apierr.New(apierr.InvalidArgument, "HEADER_NOT_ALLOWED", "the request has a header that clients must not send").
-		WithField(cut(name), rule, description))
+		WithField(rest.Echo(name), rule, description))
 }
 
 // reserved reports whether a header claims an identity, an origin or a mapping that only the platform states. An underscore is
@@ -83,7 +83,7 @@ func hopByHop(values []string) (name string, ok bool) {
 			switch option = strings.TrimSpace(option); strings.ToLower(option) {
 			case "", "close", "keep-alive", "te", "upgrade", "http2-settings":
 			default:
-				return cut(option), false
+				return rest.Echo(option), false
 			}
 		}
 	}

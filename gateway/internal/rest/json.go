@@ -91,7 +91,7 @@ func (w *walker) members(first json.Token, d protoreflect.MessageDescriptor, pat
 		field := d.Fields().ByName(protoreflect.Name(name))
 		if field == nil {
 			return badRequest("UNKNOWN_FIELD", "the body has a field that this method does not know").
-				WithField(join(path, name), "known", unknownHint(d, name))
+				WithField(join(path, Echo(name)), "known", unknownHint(d, name))
 		}
 		if err := w.value(field, join(path, name), depth); err != nil {
 			return err
@@ -113,7 +113,7 @@ func (w *walker) name(path string, seen map[string]bool) (string, *apierr.Error)
 	}
 	if seen[name] {
 		return "", badRequest("DUPLICATE_FIELD", "the body names a field twice").
-			WithField(join(path, name), "unique", "must appear once")
+			WithField(join(path, Echo(name)), "unique", "must appear once")
 	}
 	seen[name] = true
 	return name, nil

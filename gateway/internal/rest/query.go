@@ -44,7 +44,7 @@ func (s *shape) checkParameter(name string, values []string) *apierr.Error {
 			WithField(name, "known", "is sent in the If-Match header")
 	case !s.query[name]:
 		return badRequest("UNKNOWN_PARAMETER", "the query has a parameter that this method does not know").
-			WithField(name, "known", "is not a parameter of this request")
+			WithField(Echo(name), "known", "is not a parameter of this request")
 	case slices.ContainsFunc(values, func(v string) bool { return !utf8.ValidString(v) }):
 		return badRequest("INVALID_PARAMETER", "the query has a value that is not valid UTF-8").
 			WithField(name, "utf8", "must be UTF-8")

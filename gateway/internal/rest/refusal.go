@@ -23,6 +23,12 @@ func (r *Refusal) Error() string { return r.Err.Error() }
 // Unwrap returns the error with its reason and fields.
 func (r *Refusal) Unwrap() error { return r.Err }
 
+// longestName is how many characters of a name that the client chose an answer repeats.
+const longestName = 64
+
+// Echo is how an answer repeats such a name: enough to find it, too little to make a large answer of.
+func Echo(name string) string { return httpserver.Shorten(name, longestName) }
+
 // TooLarge refuses a body over the limit (413).
 func TooLarge(limit int64) *Refusal {
 	return &Refusal{Status: http.StatusRequestEntityTooLarge, Close: true, Err: apierr.New(apierr.InvalidArgument, "BODY_TOO_LARGE",
