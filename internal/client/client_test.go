@@ -195,18 +195,18 @@ func TestPeerDownIsUnavailable(t *testing.T) {
 // refuse is a loopback port on which nobody listens.
 func refuse(context.Context, string) (net.Conn, error) { return nil, syscall.ECONNREFUSED }
 
-// The first message of a stream replaces the set, also after the stream was cut; in between the list keeps what it knows.
+// A set comes in several messages: until it is complete the list says of no session that it has not ended, and what it knew before the
+// stream was cut stays known while the set is sent anew.
 func TestFollowRevocations(t *testing.T) {
-	expire := timestamppb.New(time.Now().Add(time.Hour))
-	step := make(chan []*authv1.Revocation)
+	step := make(chan *authv1.WatchRevocationsResponse)
 	a := &auth{watch: func(s grpc.ServerStreamingServer[authv1.WatchRevocationsResponse]) error {
 		for {
 			select {
-			case r, ok := <-step:
-				if !ok || r == nil {
+			case m := <-step:
+				if m == nil {
 					return io.ErrUnexpectedEOF
 				}
-				if err := s.Send(&authv1.WatchRevocationsResponse{Revocations: r}); err != nil {
+				if err := s.Send(m); err != nil {
 					return err
 				}
 			case <-s.Context().Done():
@@ -214,7 +214,8 @@ func TestFollowRevocations(t *testing.T) {
 			}
 		}
 	}}
-	list := token.NewRevocationList(time.Now)
+	var skipped atomic.Int64 // nanoseconds that the list's clock is ahead
+	list := token.NewRevocationList(func() time.Time { return time.Now().Add(time.Duration(skipped.Load())) })
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	feed := client.NewFeed(client.Verification(connect(t, a, "identity")), list, slog.New(slog.DiscardHandler))
@@ -222,21 +223,40 @@ func TestFollowRevocations(t *testing.T) {
 		defer close(done)
 		feed(ctx)
 	}()
-	if _, err := list.Revoked("a"); err == nil {
-		t.Error("the list answers before the feed")
+	send := func(complete bool, session string) {
+		t.Helper()
+		expire := timestamppb.New(time.Now().Add(time.Hour))
+		step <- &authv1.WatchRevocationsResponse{Complete: complete, Revocations: []*authv1.Revocation{{SessionId: session, ExpireTime: expire}}}
+		eventually(t, func() bool { ended, err := list.Revoked(session); return err == nil && ended })
 	}
-	step <- []*authv1.Revocation{{SessionId: "a", ExpireTime: expire}}
-	eventually(t, func() bool { ended, err := list.Revoked("a"); return err == nil && ended })
-	step <- []*authv1.Revocation{{SessionId: "b", ExpireTime: expire}}
-	eventually(t, func() bool { ended, err := list.Revoked("b"); return err == nil && ended })
-	if ended, _ := list.Revoked("a"); !ended {
-		t.Error("an addition replaced the set")
+	unknown := func(when, session string) {
+		t.Helper()
+		if ended, err := list.Revoked(session); err == nil {
+			t.Errorf("%s the list answers %v", when, ended)
+		}
 	}
-	step <- nil // cuts the stream
-	step <- []*authv1.Revocation{{SessionId: "c", ExpireTime: expire}}
-	eventually(t, func() bool { ended, err := list.Revoked("c"); return err == nil && ended })
-	if ended, _ := list.Revoked("a"); ended {
-		t.Error("the first message after a cut does not replace the set")
+	unknown("before the feed", "c")
+	send(false, "a")
+	unknown("after the first of three messages", "c")
+	send(false, "b")
+	unknown("after the second of three messages", "c")
+	send(true, "c")
+	if ended, err := list.Revoked("other"); ended || err != nil {
+		t.Errorf("a complete list answers %v, %v", ended, err)
+	}
+	send(true, "d") // news
+	step <- nil     // cuts the stream
+	skipped.Store(int64(token.StaleAfter + time.Second))
+	send(false, "e")
+	unknown("after the first message of a new stream", "other")
+	send(true, "f")
+	for _, session := range []string{"a", "b", "c", "d", "e", "f"} {
+		if ended, err := list.Revoked(session); !ended || err != nil {
+			t.Errorf("session %s is revoked: %v, %v", session, ended, err)
+		}
+	}
+	if ended, err := list.Revoked("other"); ended || err != nil {
+		t.Errorf("a complete list answers %v, %v", ended, err)
 	}
 	cancel()
 	<-done

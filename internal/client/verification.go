@@ -97,7 +97,7 @@ func follow(ctx context.Context, c authv1.VerificationServiceClient, list *token
 		for _, r := range m.GetRevocations() {
 			ended = append(ended, token.Revocation{SessionID: r.GetSessionId(), ExpiresAt: r.GetExpireTime().AsTime()})
 		}
-		list.Apply(!heard, ended)
+		list.Apply(m.GetComplete(), ended)
 		heard = true
 	}
 }

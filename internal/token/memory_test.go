@@ -63,7 +63,7 @@ func TestRememberedTokensAreStillDecided(t *testing.T) {
 	}{
 		"expired": {func(_ *testing.T, _ *changing, ended *RevocationList, clock *time.Time) {
 			*clock = clock.Add(11 * time.Minute)
-			ended.Heard()
+			ended.Apply(true, nil)
 		}, ReasonExpired},
 		"revoked": {func(_ *testing.T, _ *changing, ended *RevocationList, clock *time.Time) {
 			ended.Apply(false, []Revocation{{SessionID: "s", ExpiresAt: clock.Add(time.Hour)}})

@@ -34,11 +34,13 @@ func TestRevocationListIsSilentWithoutTheFeed(t *testing.T) {
 	h := &hands{at: start}
 	l := token.NewRevocationList(h.now)
 	stale(t, l)
-	l.Heard()
-	stale(t, l) // a heartbeat without a complete set says nothing
-	l.Apply(false, []token.Revocation{{SessionID: "early", ExpiresAt: h.in(time.Hour)}})
+	l.Apply(false, nil)
 	stale(t, l)
+	l.Apply(false, []token.Revocation{{SessionID: "early", ExpiresAt: h.in(time.Hour)}})
+	stale(t, l) // the rest of the set is still to come
+	revoked(t, l, "early", true)
 	l.Apply(true, []token.Revocation{{SessionID: "a", ExpiresAt: h.in(time.Hour)}})
+	revoked(t, l, "early", true)
 	revoked(t, l, "a", true)
 	revoked(t, l, "b", false)
 	h.pass(token.StaleAfter)
@@ -46,7 +48,10 @@ func TestRevocationListIsSilentWithoutTheFeed(t *testing.T) {
 	h.pass(time.Millisecond)
 	stale(t, l)
 	revoked(t, l, "a", true) // what ended stays ended
-	l.Heard()
+	l.Apply(false, nil)
+	stale(t, l) // a set that is sent anew counts when it is complete
+	l.Apply(true, nil)
+	revoked(t, l, "a", true)
 	revoked(t, l, "b", false)
 	if token.StaleAfter >= 5*time.Second {
 		t.Error("a sign-out must bite within 5 s even when its message is lost")
@@ -61,19 +66,18 @@ func TestRevocationListApply(t *testing.T) {
 	revoked(t, l, "a", true)
 	revoked(t, l, "b", true)
 	l.Apply(true, []token.Revocation{{SessionID: "b", ExpiresAt: h.in(10 * time.Minute)}})
-	revoked(t, l, "a", false) // the complete set is the truth
-	l.Apply(false, []token.Revocation{{SessionID: "b", ExpiresAt: h.in(time.Second)}})
+	revoked(t, l, "a", true) // nothing is taken back
+	l.Apply(true, []token.Revocation{{SessionID: "b", ExpiresAt: h.in(time.Second)}})
 	h.pass(2 * time.Minute)
-	l.Heard()
+	l.Apply(true, nil)
 	revoked(t, l, "b", true) // never shortened
 	h.pass(8*time.Minute + token.Leeway - time.Second)
-	l.Heard()
+	l.Apply(true, nil)
 	revoked(t, l, "b", true) // a token is accepted for the leeway after its end
 	h.pass(2 * time.Minute)
-	l.Heard()
-	if n := l.Len(); n != 0 {
-		t.Errorf("%d sessions are remembered for ever", n)
-	}
+	l.Apply(true, nil)
+	revoked(t, l, "a", false) // the expired are forgotten
+	revoked(t, l, "b", false)
 }
 
 func TestRevokedTokenIsRefused(t *testing.T) {

@@ -70,15 +70,14 @@ func (b *logBuffer) String() string {
 // auth is Auth behind the real chain, on a real database, without its background loops: tests turn them by hand.
 type auth struct {
 	*grpctest.Server
-	t         *testing.T
-	identity  *directory
-	feed      *session.Feed
-	keeper    *signingkey.Keeper
-	list      *token.RevocationList
-	log       logBuffer
-	people    authv1.AuthServiceClient
-	follower  *session.Follower
-	greetings bool
+	t        *testing.T
+	identity *directory
+	feed     *session.Feed
+	keeper   *signingkey.Keeper
+	list     *token.RevocationList
+	log      logBuffer
+	people   authv1.AuthServiceClient
+	follower *session.Follower
 }
 
 func newAuth(t *testing.T) *auth {
@@ -143,8 +142,7 @@ func (a *auth) read() {
 			for _, r := range u {
 				ended = append(ended, token.Revocation{SessionID: r.SessionID, ExpiresAt: r.ExpireTime})
 			}
-			a.list.Apply(!a.greetings, ended)
-			a.greetings = true
+			a.list.Apply(true, ended)
 		default:
 			return
 		}
@@ -378,7 +376,7 @@ func TestWatchRevocations(t *testing.T) { // R22
 		t.Fatal(err)
 	}
 	first, err := stream.Recv()
-	if err != nil || len(first.GetRevocations()) != 1 {
+	if err != nil || len(first.GetRevocations()) != 1 || !first.GetComplete() {
 		t.Fatalf("first message = %v, %v; want the complete set", first, err)
 	}
 	signOut()
@@ -390,7 +388,7 @@ func TestWatchRevocations(t *testing.T) { // R22
 		t.Fatalf("expires %s, before its access tokens do", until)
 	}
 	beat, err := stream.Recv()
-	if err != nil || len(beat.GetRevocations()) != 0 {
+	if err != nil || len(beat.GetRevocations()) != 0 || !beat.GetComplete() {
 		t.Fatalf("third message = %v, %v; want a heartbeat", beat, err)
 	}
 }

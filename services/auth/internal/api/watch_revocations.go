@@ -31,12 +31,12 @@ func (s *VerificationService) WatchRevocations(_ *authv1.WatchRevocationsRequest
 	}
 }
 
-// sendRevocations sends one update, an empty one as an empty message.
+// sendRevocations sends one update in as many messages as it takes, an empty one as an empty message. The last one completes it.
 func sendRevocations(stream grpc.ServerStreamingServer[authv1.WatchRevocationsResponse], update session.Update) error {
 	for {
 		part := update[:min(len(update), mostRevocations)]
 		update = update[len(part):]
-		resp := &authv1.WatchRevocationsResponse{Revocations: make([]*authv1.Revocation, len(part))}
+		resp := &authv1.WatchRevocationsResponse{Revocations: make([]*authv1.Revocation, len(part)), Complete: len(update) == 0}
 		for i, r := range part {
 			resp.Revocations[i] = &authv1.Revocation{SessionId: r.SessionID, ExpireTime: timestamppb.New(r.ExpireTime)}
 		}

@@ -145,7 +145,7 @@ func newRevocationList(lc fx.Lifecycle, feed *session.Feed, now func() time.Time
 func follow(ctx context.Context, feed *session.Feed, list *token.RevocationList) {
 	follower, stop := feed.Follow()
 	defer stop()
-	for first := true; ; first = false {
+	for {
 		select {
 		case <-ctx.Done():
 			return
@@ -157,7 +157,7 @@ func follow(ctx context.Context, feed *session.Feed, list *token.RevocationList)
 			for i, r := range update {
 				ended[i] = token.Revocation{SessionID: r.SessionID, ExpiresAt: r.ExpireTime}
 			}
-			list.Apply(first, ended)
+			list.Apply(true, ended) // an update is never split
 		}
 	}
 }

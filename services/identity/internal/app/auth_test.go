@@ -85,7 +85,7 @@ func (s *authStandIn) WatchRevocations(
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
-		if err := stream.Send(&authv1.WatchRevocationsResponse{}); err != nil {
+		if err := stream.Send(&authv1.WatchRevocationsResponse{Complete: true}); err != nil {
 			return err
 		}
 		select {

@@ -34,7 +34,7 @@ type SignUpRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// email is the login identifier (RFC 5321 mailbox); compared without regard to case.
 	Email string `protobuf:"bytes,1,opt,name=email,proto3" json:"email,omitempty"`
-	// password of 15 to 256 Unicode code points, taken exactly as sent (NIST SP 800-63B-4, section 3.1.1.2).
+	// password of 15 to 256 Unicode code points, normalised to NFKC, otherwise taken exactly as sent (NIST SP 800-63B-4, section 3.1.1.2).
 	Password string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
 	// display_name is how the user is shown to others.
 	DisplayName   string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
@@ -775,8 +775,11 @@ func (*WatchRevocationsRequest) Descriptor() ([]byte, []int) {
 // WatchRevocationsResponse adds ended sessions to the set.
 type WatchRevocationsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// revocations since the last message; the complete set in the first one; empty in a heartbeat.
-	Revocations   []*Revocation `protobuf:"bytes,1,rep,name=revocations,proto3" json:"revocations,omitempty"`
+	// revocations to add to what the follower knows; empty in a heartbeat. None is ever taken back: each ends with its expire_time.
+	Revocations []*Revocation `protobuf:"bytes,1,rep,name=revocations,proto3" json:"revocations,omitempty"`
+	// complete says that with this message the follower knows every session that had ended when it was sent. It is false while the set
+	// continues in the next message.
+	Complete      bool `protobuf:"varint,2,opt,name=complete,proto3" json:"complete,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -816,6 +819,13 @@ func (x *WatchRevocationsResponse) GetRevocations() []*Revocation {
 		return x.Revocations
 	}
 	return nil
+}
+
+func (x *WatchRevocationsResponse) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
 }
 
 // Revocation is a session that ended before its access tokens expired.
@@ -923,9 +933,10 @@ const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\x03crv\x18\x05 \x01(\tR\x03crv\x12\f\n" +
 	"\x01x\x18\x06 \x01(\tR\x01x\x12\f\n" +
 	"\x01y\x18\a \x01(\tR\x01y\"\x19\n" +
-	"\x17WatchRevocationsRequest\"[\n" +
+	"\x17WatchRevocationsRequest\"w\n" +
 	"\x18WatchRevocationsResponse\x12?\n" +
-	"\vrevocations\x18\x01 \x03(\v2\x1d.gatehouse.auth.v1.RevocationR\vrevocations\"h\n" +
+	"\vrevocations\x18\x01 \x03(\v2\x1d.gatehouse.auth.v1.RevocationR\vrevocations\x12\x1a\n" +
+	"\bcomplete\x18\x02 \x01(\bR\bcomplete\"h\n" +
 	"\n" +
 	"Revocation\x12\x1d\n" +
 	"\n" +

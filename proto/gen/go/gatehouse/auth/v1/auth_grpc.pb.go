@@ -374,7 +374,8 @@ type VerificationServiceClient interface {
 	// GetKeySet returns the public keys that verify access tokens (RFC 7517), including the next one before it signs.
 	GetKeySet(ctx context.Context, in *GetKeySetRequest, opts ...grpc.CallOption) (*GetKeySetResponse, error)
 	// WatchRevocations sends every session that ended while its access tokens may still be unexpired, then each further one as it ends.
-	// The first message is the complete set; a message at least every second says that the set is current.
+	// The complete set comes first, in as many messages as it takes; a message at least every second says that the set is current. Until
+	// a message says complete, a follower does not know all of it and must not answer that a session has not ended.
 	WatchRevocations(ctx context.Context, in *WatchRevocationsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchRevocationsResponse], error)
 }
 
@@ -424,7 +425,8 @@ type VerificationServiceServer interface {
 	// GetKeySet returns the public keys that verify access tokens (RFC 7517), including the next one before it signs.
 	GetKeySet(context.Context, *GetKeySetRequest) (*GetKeySetResponse, error)
 	// WatchRevocations sends every session that ended while its access tokens may still be unexpired, then each further one as it ends.
-	// The first message is the complete set; a message at least every second says that the set is current.
+	// The complete set comes first, in as many messages as it takes; a message at least every second says that the set is current. Until
+	// a message says complete, a follower does not know all of it and must not answer that a session has not ended.
 	WatchRevocations(*WatchRevocationsRequest, grpc.ServerStreamingServer[WatchRevocationsResponse]) error
 	mustEmbedUnimplementedVerificationServiceServer()
 }
