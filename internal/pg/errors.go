@@ -15,13 +15,11 @@ import (
 
 // SQLSTATE codes that mean something to us (PostgreSQL manual, appendix A).
 const (
-	uniqueViolation     = "23505"
 	foreignKeyViolation = "23503"
 	undefinedTable      = "42P01"
 	invalidSchemaName   = "3F000"
 	serializationFailed = "40001"
 	deadlockDetected    = "40P01"
-	queryCanceled       = "57014"
 	tooManyConnections  = "53300"
 	diskFull            = "53100"
 	readOnly            = "25006"
@@ -51,17 +49,10 @@ func Error(err error) error {
 	}
 }
 
-// IsUnique reports whether err is the violation of that unique constraint or unique index; any one when the name is "".
-func IsUnique(err error, constraint string) bool { return violates(err, uniqueViolation, constraint) }
-
-// IsForeignKey reports whether err is the violation of that foreign key; any one when the name is "".
+// IsForeignKey reports whether err is the violation of that foreign key.
 func IsForeignKey(err error, constraint string) bool {
-	return violates(err, foreignKeyViolation, constraint)
-}
-
-func violates(err error, state, constraint string) bool {
 	var e *pgconn.PgError
-	return errors.As(err, &e) && e.Code == state && (constraint == "" || e.ConstraintName == constraint)
+	return errors.As(err, &e) && e.Code == foreignKeyViolation && e.ConstraintName == constraint
 }
 
 func sqlState(err error) string {

@@ -83,11 +83,22 @@ func TestInTx(t *testing.T) {
 	if err := insert(1, nil); err != nil {
 		t.Errorf("insert after a rollback: %v", err)
 	}
-	err := insert(1, nil)
-	if !pg.IsUnique(err, "things_pkey") || !pg.IsUnique(err, "") || pg.IsUnique(err, "other") || pg.IsForeignKey(err, "") {
+	if err := insert(1, nil); err == nil || pg.IsForeignKey(err, "things_pkey") {
 		t.Errorf("a second insert: %v", err)
 	}
-	if pg.IsUnique(nil, "") || pg.IsUnique(errors.New("x"), "") {
+}
+
+func TestIsForeignKey(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.New(t, "thing", files(createThings))
+	if _, err := pool.Exec(t.Context(), "create table parts (thing int constraint parts_fk references things)"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := pool.Exec(t.Context(), "insert into parts values (7)")
+	if !pg.IsForeignKey(err, "parts_fk") || pg.IsForeignKey(err, "other_fk") {
+		t.Errorf("a part of no thing: %v", err)
+	}
+	if pg.IsForeignKey(nil, "parts_fk") || pg.IsForeignKey(errors.New("x"), "parts_fk") {
 		t.Error("no error of the driver violates a constraint")
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"slices"
 	"sync"
-	"time"
 )
 
 // generation bounds how many proofs a memory keeps: two generations of so many, about 4 MB.
@@ -60,9 +59,9 @@ func (m *memory) keep(id fingerprint, p proof) {
 }
 
 // holds reports whether the proof still stands under the key that its kid names now.
-func (p proof) holds(now Key, at time.Time) bool {
+func (p proof) holds(now Key) bool {
 	public, ok := p.key.Public.(interface{ Equal(crypto.PublicKey) bool })
-	return ok && public.Equal(now.Public) && p.key.Algorithm == now.Algorithm && !now.ended(at)
+	return ok && public.Equal(now.Public) && p.key.Algorithm == now.Algorithm
 }
 
 // copied returns the claims for a caller to keep.

@@ -77,9 +77,6 @@ func TestRememberedTokensAreStillDecided(t *testing.T) {
 		"keys gone": {func(_ *testing.T, keys *changing, _ *RevocationList, _ *time.Time) {
 			keys.key, keys.err = Key{}, errors.New("never loaded")
 		}, ReasonKeysUnavailable},
-		"key ended": {func(_ *testing.T, keys *changing, _ *RevocationList, clock *time.Time) {
-			keys.key.NotAfter = *clock
-		}, ReasonInvalid},
 		"key replaced under its kid": {func(t *testing.T, keys *changing, _ *RevocationList, _ *time.Time) {
 			public, _, err := ed25519.GenerateKey(nil)
 			if err != nil {

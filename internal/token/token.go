@@ -69,7 +69,6 @@ type Key struct {
 	ID        string
 	Algorithm string           // EdDSA or ES256
 	Public    crypto.PublicKey // ed25519.PublicKey or *ecdsa.PublicKey
-	NotAfter  time.Time        // the key verifies nothing from then on; zero means no end
 }
 
 // KeySource finds the key of a kid.

@@ -46,11 +46,11 @@ func (v *Verifier) Verify(ctx context.Context, compact string) (Claims, error) {
 	known, ok := v.proven.recall(id)
 	if ok {
 		key, err := v.keys.Key(ctx, known.key.ID)
-		ok = err == nil && known.holds(key, now)
+		ok = err == nil && known.holds(key)
 	}
 	if !ok {
 		var err error
-		if known, err = v.prove(ctx, compact, now); err != nil {
+		if known, err = v.prove(ctx, compact); err != nil {
 			return Claims{}, err
 		}
 		v.proven.remember(id, known)
@@ -69,7 +69,7 @@ func (v *Verifier) Verify(ctx context.Context, compact string) (Claims, error) {
 }
 
 // prove checks what the bytes of a token say for ever: their form, their signature and the form of their claims.
-func (v *Verifier) prove(ctx context.Context, compact string, now time.Time) (proof, error) {
+func (v *Verifier) prove(ctx context.Context, compact string) (proof, error) {
 	parts, err := split(compact)
 	if err != nil {
 		return proof{}, invalid(err)
@@ -85,7 +85,7 @@ func (v *Verifier) prove(ctx context.Context, compact string, now time.Time) (pr
 	case err != nil:
 		return proof{}, unavailable(ReasonKeysUnavailable, "access tokens cannot be verified now", err)
 	}
-	if err := verifySignature(parts, header, key, now); err != nil {
+	if err := verifySignature(parts, header, key); err != nil {
 		return proof{}, invalid(err)
 	}
 	// From here on the token was made by the issuer; what it says is still checked.
@@ -96,16 +96,10 @@ func (v *Verifier) prove(ctx context.Context, compact string, now time.Time) (pr
 	return proof{key: key, claims: claims}, nil
 }
 
-// ended reports whether the key verifies nothing any more.
-func (k Key) ended(at time.Time) bool { return !k.NotAfter.IsZero() && !at.Before(k.NotAfter) }
-
 // verifySignature checks the signature with the one algorithm that the key is bound to (R41). golang-jwt does the mathematics.
-func verifySignature(p parts, h header, key Key, now time.Time) error {
+func verifySignature(p parts, h header, key Key) error {
 	if h.alg != key.Algorithm {
 		return errors.New("alg is not the key's algorithm")
-	}
-	if key.ended(now) {
-		return errors.New("the key has ended")
 	}
 	var method jwt.SigningMethod
 	switch key.Algorithm {
