@@ -48,6 +48,20 @@ func RequestID(ctx context.Context) string {
 	return id
 }
 
+// ValidRequestID admits the ids that a program takes over from whoever calls it: 1 to 64 letters, digits, '-' and '_', which forge
+// nothing in a log, a header or a URN. The gateway and the services ask here, so that a request has one id all the way.
+func ValidRequestID(id string) bool {
+	if id == "" || len(id) > 64 {
+		return false
+	}
+	for _, c := range []byte(id) {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
 // With returns a context whose log lines carry these attributes too.
 func With(ctx context.Context, attrs ...slog.Attr) context.Context {
 	before, _ := ctx.Value(attrsKey).([]slog.Attr)

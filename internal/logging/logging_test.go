@@ -82,6 +82,17 @@ func TestSecretsAreReplaced(t *testing.T) {
 	}
 }
 
+func TestRequestIDs(t *testing.T) {
+	for id, want := range map[string]bool{
+		"a": true, "a-Z_9": true, strings.Repeat("a", 64): true, "": false, strings.Repeat("a", 65): false, "a b": false, "a.b": false, "a\n": false,
+		`a" level="error`: false, "é": false, "a\x00": false,
+	} {
+		if got := logging.ValidRequestID(id); got != want {
+			t.Errorf("%q: %v, want %v", id, got, want)
+		}
+	}
+}
+
 func TestLevels(t *testing.T) {
 	for level, want := range map[string]int{"debug": 4, "info": 3, "warn": 2, "error": 1, "": 3} {
 		var out bytes.Buffer

@@ -17,7 +17,7 @@ func requestID(newID func() string) step {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			var id string
-			if sent := r.Header[requestIDHeader]; len(sent) == 1 && wellFormedID(sent[0]) {
+			if sent := r.Header[requestIDHeader]; len(sent) == 1 && logging.ValidRequestID(sent[0]) {
 				id = sent[0]
 			} else {
 				id = newID()
@@ -29,18 +29,4 @@ func requestID(newID func() string) step {
 			next.ServeHTTP(v, r.WithContext(ctx))
 		})
 	}
-}
-
-// wellFormedID admits what cannot harm a log, a header or a URN: 8 to 64 letters, digits, '-' and '_', as in
-// the services.
-func wellFormedID(id string) bool {
-	if len(id) < 8 || len(id) > 64 {
-		return false
-	}
-	for _, c := range []byte(id) {
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' {
-			return false
-		}
-	}
-	return true
 }

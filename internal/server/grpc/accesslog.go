@@ -22,7 +22,7 @@ const RequestIDHeader = "x-request-id"
 func requestID(Params) middleware {
 	return middleware{around: func(ctx context.Context, _ *call, next func(context.Context) error) error {
 		var id string
-		if values := metadata.ValueFromIncomingContext(ctx, RequestIDHeader); len(values) == 1 && validRequestID(values[0]) {
+		if values := metadata.ValueFromIncomingContext(ctx, RequestIDHeader); len(values) == 1 && logging.ValidRequestID(values[0]) {
 			id = values[0]
 		} else {
 			id = uuid.NewString()
@@ -31,20 +31,6 @@ func requestID(Params) middleware {
 		_ = grpc.SetTrailer(ctx, metadata.Pairs(RequestIDHeader, id))
 		return next(logging.WithRequestID(ctx, id))
 	}}
-}
-
-// validRequestID admits what cannot forge anything wherever it is written.
-func validRequestID(id string) bool {
-	if id == "" || len(id) > 64 {
-		return false
-	}
-	for i := range len(id) {
-		c := id[i]
-		if (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
-			return false
-		}
-	}
-	return true
 }
 
 // accessLog writes one line for each call: what, by whom, how it ended, how long it took. Request id and trace id come from the context.
