@@ -121,6 +121,9 @@ func TestPathForms(t *testing.T) {
 	if longer := exchange(t, r, "GET /"+strings.Repeat("a", 9000)+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); longer.status != http.StatusRequestURITooLong {
 		t.Errorf("a URI of 9,001 octets: %d", longer.status)
 	}
+	if p := r.refused(http.StatusRequestURITooLong, request{path: "/livez?" + strings.Repeat("a", 9000)}); p.Reason != "URI_TOO_LONG" {
+		t.Errorf("a query of 9,000 octets: %+v", p)
+	}
 }
 
 // R27: only listed origins, compared whole.

@@ -124,11 +124,12 @@ func TestSecurityHeaders(t *testing.T) {
 	for _, q := range []request{
 		{path: "/livez"}, {path: "/nothing"}, {path: "/api/v1/users/x"}, {path: "/a//b"}, {method: "PUT", path: "/livez"},
 		{method: "POST", path: "/api/v1/auth/sign-in", body: "{"}, {path: "/livez", header: map[string]string{"X-User-Id": "1"}},
+		{path: "/" + strings.Repeat("a", 9000)},
 	} {
 		h := r.do(q).header
 		for _, name := range []string{"Content-Security-Policy", "Referrer-Policy", "Strict-Transport-Security", "X-Content-Type-Options", "X-Request-Id"} {
 			if h.Get(name) == "" {
-				t.Errorf("%s %s answers without %s", q.method, q.path, name)
+				t.Errorf("%s %.40s answers without %s", q.method, q.path, name)
 			}
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/gatehouse/gatehouse/gateway/internal/rest"
+	httpserver "github.com/gatehouse/gatehouse/internal/server/http"
 )
 
 // Params are the parts that the chain is made of. All are required unless they say otherwise.
@@ -63,6 +64,7 @@ func Chain(p Params) (http.Handler, error) {
 		securityHeaders(),                      // before anything may answer: refusals carry them too
 		cors,                                   // before refusals, so that a page may read them, and before routing: a preflight has no route
 		limits.byAddress(p.PerAddress),         // before any work: what is refused below counts too
+		httpserver.LimitURI,                    // before the path is looked at
 		plainPath(),                            // before routing: no two readings of one path
 		closedHeaders(p.TrustedProxies),        // before routing: nothing behind sees a header that it did not ask for
 		route(p.Routes),                        // the contract of the request is known from here on

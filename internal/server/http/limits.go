@@ -8,8 +8,9 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 )
 
-// limitURI refuses request targets of more than MaxURILength octets.
-func limitURI(next http.Handler) http.Handler {
+// LimitURI refuses request targets of more than MaxURILength octets. The handler puts it where a refusal gets its request id and its
+// headers.
+func LimitURI(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if len(r.RequestURI) > MaxURILength {
 			w.Header().Set("Connection", "close")

@@ -34,7 +34,7 @@ func Ops(health Health, registry prometheus.Gatherer, version string) http.Handl
 	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]string{"version": version})
 	})
-	return mux
+	return LimitURI(mux)
 }
 
 // Livez says that the process answers.

@@ -50,6 +50,7 @@ func TestOps(t *testing.T) {
 		"version":              {well, "GET", "/version", 200, `{"version":"v1.2.3"}`},
 		"nothing else":         {well, "GET", "/debug/pprof/", 404, ""},
 		"nothing but to read":  {well, "POST", "/livez", 405, ""},
+		"a long target":        {well, "GET", "/livez?" + strings.Repeat("a", 9000), 414, "URI_TOO_LONG"},
 		"public, ready":        {httpserver.Readyz(verdict{}), "GET", "/readyz", 200, `{"status":"ready"}`},
 		"public, says no more": {httpserver.Readyz(verdict{{Name: "keys"}}), "GET", "/readyz", 503, `"reason":"NOT_READY"`},
 	} {

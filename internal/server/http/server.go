@@ -46,7 +46,7 @@ type Server struct {
 	listener net.Listener
 }
 
-// New makes a server that holds the limits of this package in front of the handler.
+// New makes a server that holds the limits of this package in front of the handler, but for LimitURI, which is the handler's to place.
 func New(c Config, handler http.Handler) *Server {
 	if c.ReadTime == 0 {
 		c.ReadTime = ReadTimeout
@@ -55,7 +55,7 @@ func New(c Config, handler http.Handler) *Server {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Server{config: c, http: &http.Server{
-		Handler:           limitURI(limitBodyTime(c.ReadTime, c.Now, handler)),
+		Handler:           limitBodyTime(c.ReadTime, c.Now, handler),
 		TLSConfig:         c.TLS,
 		ReadHeaderTimeout: c.ReadTime,
 		// No ReadTimeout: it would also end the context of a handler that works longer than that (net/http reads on in the

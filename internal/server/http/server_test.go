@@ -61,7 +61,7 @@ var ok = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 
 // R54: URI of 8,000 octets accepted, header block of 32 KiB at most.
 func TestSizesOfTheRequestHead(t *testing.T) {
-	s := serve(t, httpserver.Config{}, ok)
+	s := serve(t, httpserver.Config{}, httpserver.LimitURI(ok))
 	for name, c := range map[string]struct {
 		uri, header int
 		want        string
