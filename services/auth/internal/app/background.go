@@ -31,47 +31,9 @@ const (
 // background starts what runs beside the requests. The loops of keys and feed belong to their constructors.
 func background() fx.Option {
 	return fx.Invoke(func(lc fx.Lifecycle, l *login.Service, s *session.Service, log *slog.Logger) {
-		reconcile := loop{name: "complete interrupted sign-ups", every: reconcileEvery, timeout: time.Minute, do: l.Reconcile}
-		clean := loop{name: "delete what expired", every: cleanEvery, timeout: time.Minute, do: s.Clean}
-		fxmod.Background(lc, func(ctx context.Context) { reconcile.run(ctx, log) })
-		fxmod.Background(lc, func(ctx context.Context) { clean.run(ctx, log) })
+		fxmod.Loop{Name: "complete interrupted sign-ups", Every: reconcileEvery, Timeout: time.Minute, Do: l.Reconcile}.Start(lc, log)
+		fxmod.Loop{Name: "delete what expired", Every: cleanEvery, Timeout: time.Minute, Do: s.Clean}.Start(lc, log)
 	})
-}
-
-// loop does something again and again.
-type loop struct {
-	name    string
-	every   time.Duration
-	wake    <-chan struct{} // do it now; nil never wakes
-	timeout time.Duration   // of one turn
-	do      func(ctx context.Context) error
-}
-
-// run loops until ctx ends. A failure is logged when it begins and when it is over, not at each turn.
-func (l loop) run(ctx context.Context, log *slog.Logger) {
-	tick := time.NewTicker(l.every)
-	defer tick.Stop()
-	failing := false
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		case <-l.wake:
-		}
-		turn, cancel := context.WithTimeout(ctx, l.timeout)
-		err := l.do(turn)
-		cancel()
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil && !failing:
-			log.WarnContext(ctx, "background work fails", "work", l.name, "error", err.Error())
-		case err == nil && failing:
-			log.InfoContext(ctx, "background work succeeds again", "work", l.name)
-		}
-		failing = err != nil
-	}
 }
 
 // newKeeper loads the signing keys before the program serves, if the database answers, and keeps them current. Keys that the sealing key
@@ -110,8 +72,8 @@ func newKeeper(lc fx.Lifecycle, stop fx.Shutdowner, c Config, store signingkey.S
 		}
 		return nil
 	}))
-	again := loop{name: "refresh signing keys", every: min(retryLoadEvery, c.policy().Reload()), timeout: firstLoadTimeout, do: refresh}
-	fxmod.Background(lc, func(ctx context.Context) { again.run(ctx, log) })
+	every := min(retryLoadEvery, c.policy().Reload())
+	fxmod.Loop{Name: "refresh signing keys", Every: every, Timeout: firstLoadTimeout, Do: refresh}.Start(lc, log)
 	return keeper, nil
 }
 
@@ -125,8 +87,7 @@ func newFeed(lc fx.Lifecycle, store session.Store, now func() time.Time, log *sl
 			log.WarnContext(ctx, "the ended sessions are not read yet", "error", err.Error())
 		}
 	}))
-	read := loop{name: "read ended sessions", every: readFeedEvery, wake: feed.Woken(), timeout: 2 * time.Second, do: feed.Read}
-	fxmod.Background(lc, func(ctx context.Context) { read.run(ctx, log) })
+	fxmod.Loop{Name: "read ended sessions", Every: readFeedEvery, Wake: feed.Woken(), Timeout: 2 * time.Second, Do: feed.Read}.Start(lc, log)
 	return feed
 }
 

@@ -30,8 +30,11 @@ import (
 // Name is the mesh name of the program.
 const Name = "identity"
 
-// reconcileEvery is how often an instance looks for interrupted deletions.
-const reconcileEvery = 2 * time.Second
+// Times of the background work.
+const (
+	reconcileEvery   = 2 * time.Second // how often an instance looks for interrupted deletions
+	reconcileTimeout = time.Minute     // of one look, with the deletions it completes
+)
 
 // New returns the app of `identity serve`.
 func New(c Config) *fx.App { return fxmod.New(options(c)) }
@@ -59,7 +62,7 @@ func options(c Config) fx.Option {
 		fxmod.AsRegistration(func(s *api.OrganizationDirectoryService) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &identityv1.OrganizationDirectoryService_ServiceDesc, Impl: s}
 		}),
-		fx.Invoke(reconcile),
+		fx.Invoke(background),
 		fxmod.RemoteTokens(),
 		fxmod.Service(Name, c.Kernel), // last, so that it serves when everything else has started
 	)
@@ -73,14 +76,24 @@ func newUsers(store *postgres.Users, logins *auth.Logins, now func() time.Time) 
 	return user.NewService(user.Params{Store: store, Deletions: store, Logins: logins, Now: now, NewID: uuid.NewString})
 }
 
-// reconcile completes interrupted deletions while the program runs.
-func reconcile(lc fx.Lifecycle, users *user.Service, log *slog.Logger) {
-	reconciler := user.NewReconciler(users, log)
-	fxmod.Background(lc, func(ctx context.Context) {
-		ticker := time.NewTicker(reconcileEvery)
-		defer ticker.Stop()
-		reconciler.Run(ctx, ticker.C)
-	})
+// background starts what runs beside the requests.
+func background(lc fx.Lifecycle, users *user.Service, log *slog.Logger) {
+	reconciler(users, log).Start(lc, log)
+}
+
+// reconciler completes deletions that a crash or an unreachable Auth interrupted. Every instance runs one; claims keep them from each
+// other's work.
+func reconciler(users *user.Service, log *slog.Logger) fxmod.Loop {
+	return fxmod.Loop{
+		Name: "complete interrupted deletions", Every: reconcileEvery, Timeout: reconcileTimeout,
+		Do: func(ctx context.Context) error {
+			completed, err := users.CompleteDeletions(ctx)
+			if completed > 0 {
+				log.InfoContext(ctx, "completed interrupted deletions", "users", completed)
+			}
+			return err
+		},
+	}
 }
 
 // Migrate is `identity migrate`: it brings the schema to this program's version.

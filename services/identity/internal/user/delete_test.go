@@ -160,23 +160,19 @@ func TestReconcilersOfTwoInstances(t *testing.T) {
 		users = append(users, u)
 		noError(t, w.stores.BeginDelete(t.Context(), u.OrganizationID, u.ID, w.clock.Now(), func(user.User) error { return nil }))
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	instances := []chan time.Time{make(chan time.Time), make(chan time.Time)}
 	var wait sync.WaitGroup
-	for _, ticks := range instances {
-		wait.Go(func() { user.NewReconciler(w.Service, quiet()).Run(ctx, ticks) })
+	for range 2 {
+		wait.Go(func() {
+			if _, err := w.CompleteDeletions(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
 	}
-	for range 2 { // the second tick is taken when the first round has ended
-		for _, ticks := range instances {
-			ticks <- time.Time{}
-		}
-	}
+	wait.Wait()
 	for _, u := range users {
 		w.wantRemoved(t, u)
 		if w.logins.count(u.ID) != 1 {
 			t.Errorf("the login of %s was removed %d times, want 1", u.ID, w.logins.count(u.ID))
 		}
 	}
-	cancel()
-	wait.Wait()
 }

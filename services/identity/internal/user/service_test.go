@@ -3,8 +3,6 @@ package user_test
 import (
 	"context"
 	"errors"
-	"io"
-	"log/slog"
 	"strconv"
 	"sync"
 	"testing"
@@ -287,8 +285,6 @@ func (l *logins) count(userID string) int {
 	defer l.mutex.Unlock()
 	return l.removed[userID]
 }
-
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
 func noError(t *testing.T, err error) {
 	t.Helper()

@@ -1,0 +1,78 @@
+package fxmod
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// looping runs a loop in a bubble of its own time and stops it after span; it returns the log.
+func looping(t *testing.T, span time.Duration, l Loop) (log string) {
+	t.Helper()
+	var b bytes.Buffer
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), span)
+		defer cancel()
+		l.Run(ctx, slog.New(slog.NewTextHandler(&b, nil)))
+	})
+	return b.String()
+}
+
+func TestLoopTakesTurns(t *testing.T) {
+	turns := 0
+	log := looping(t, 10*time.Second+time.Millisecond, Loop{
+		Name: "count", Every: time.Second, Timeout: time.Minute, Do: func(context.Context) error { turns++; return nil },
+	})
+	if turns != 10 || log != "" {
+		t.Errorf("%d turns in 10 s, log %q", turns, log)
+	}
+}
+
+// Work that never answers is given up, and done again.
+func TestLoopBoundsEachTurn(t *testing.T) {
+	turns := 0
+	looping(t, 35*time.Second, Loop{Name: "hang", Every: time.Second, Timeout: 10 * time.Second, Do: func(ctx context.Context) error {
+		turns++
+		<-ctx.Done()
+		return ctx.Err()
+	}})
+	if turns < 3 {
+		t.Errorf("%d turns of 10 s each in 35 s", turns)
+	}
+}
+
+func TestLoopLogsAFaultOnceAndItsEnd(t *testing.T) {
+	turns := 0
+	log := looping(t, 10*time.Second, Loop{Name: "flaky", Every: time.Second, Timeout: time.Minute, Do: func(context.Context) error {
+		if turns++; turns >= 2 && turns <= 5 {
+			return errors.New("boom")
+		}
+		return nil
+	}})
+	if strings.Count(log, "fails") != 1 || strings.Count(log, "boom") != 1 || strings.Count(log, "succeeds again") != 1 ||
+		strings.Count(log, "work=flaky") != 2 {
+		t.Errorf("log = %s", log)
+	}
+}
+
+func TestLoopWakes(t *testing.T) {
+	turns := 0
+	synctest.Test(t, func(t *testing.T) {
+		wake := make(chan struct{}, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		l := Loop{Name: "woken", Every: time.Hour, Timeout: time.Minute, Wake: wake, Do: func(context.Context) error { turns++; return nil }}
+		go l.Run(ctx, slog.New(slog.DiscardHandler))
+		wake <- struct{}{}
+		synctest.Wait()
+		if turns != 1 {
+			t.Errorf("%d turns after one wake", turns)
+		}
+		cancel()
+		synctest.Wait()
+	})
+}
