@@ -16,9 +16,8 @@ func clientAddress(trusted []netip.Prefix) step {
 			v := visitOf(r.Context())
 			if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 				v.client = peer.Addr().Unmap()
-				v.trusted = within(trusted, v.client)
 			}
-			if v.trusted {
+			if within(trusted, v.client) {
 				v.client = forwarded(r.Header.Values(forwardedFor), trusted, v.client)
 			}
 			next.ServeHTTP(w, r)

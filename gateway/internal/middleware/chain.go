@@ -57,7 +57,7 @@ func Chain(p Params) (http.Handler, error) {
 		requestID(p.NewID),                     // first: every answer, log line and span of the request can then name it
 		recoverPanic(p.Log),                    // outside of everything that can panic, so that a defect is a 500 and not a lost connection
 		oneChunked(),                           // before anything may answer: every answer to such a request ends the connection
-		clientAddress(p.TrustedProxies),        // before the log and the limits, which need it, and before forwarding headers are refused
+		clientAddress(p.TrustedProxies),        // before the log and the limits, which need it, and before forwarding headers are dropped
 		accessLog(p.Log, p.Now),                // outside of every refusal, so that refused requests are logged too
 		observe,                                // beside the log, for the same reason
 		traced(p.TracerProvider, p.Propagator), // inside the log, which reads the trace id afterwards; outside of all work
@@ -66,7 +66,7 @@ func Chain(p Params) (http.Handler, error) {
 		limits.byAddress(p.PerAddress),         // before any work: what is refused below counts too
 		httpserver.LimitURI,                    // before the path is looked at
 		plainPath(),                            // before routing: no two readings of one path
-		closedHeaders(p.TrustedProxies),        // before routing: nothing behind sees a header that it did not ask for
+		closedHeaders(),                        // before routing: nothing behind sees a header that it did not ask for
 		route(p.Routes),                        // the contract of the request is known from here on
 		limits.byCredential(p.PerCredential),   // needs the route: guessing passwords has a smaller budget than reading
 		bodyLimit(p.BodyLimit),                 // before the body is read, whoever sends it

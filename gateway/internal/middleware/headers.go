@@ -2,7 +2,6 @@ package middleware
 
 import (
 	"net/http"
-	"net/netip"
 	"strings"
 
 	"github.com/gatehouse/gatehouse/gateway/internal/rest"
@@ -19,16 +18,14 @@ func allowed(name string) bool {
 	return false
 }
 
-// closedHeaders refuses headers that pose as the platform's own and drops all others that are not on the list.
-func closedHeaders(trusted []netip.Prefix) step {
+// closedHeaders refuses headers that pose as the platform's own and drops all others that are not on the list. Forwarding headers
+// (X-Forwarded-*, Forwarded, X-Real-IP) are among the dropped: honest clients behind a proxy send them without knowing, and only
+// clientAddress reads one, of trusted proxies.
+func closedHeaders() step {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			behindProxy := len(trusted) > 0 && visitOf(r.Context()).trusted
 			for name := range r.Header {
-				if allowed(name) {
-					continue
-				}
-				if reserved(name) && !(behindProxy && proxyHeader(name)) {
+				if !allowed(name) && reserved(name) {
 					refuseHeader(w, r, name, "header.reserved", "is set by the platform and must not be sent")
 					return
 				}
@@ -52,11 +49,11 @@ func refuseHeader(w http.ResponseWriter, r *http.Request, name, rule, descriptio
 		WithField(rest.Echo(name), rule, description))
 }
 
-// reserved reports whether a header claims an identity, an origin or a mapping that only the platform states. An underscore is
-// another way to write '-' for many programs.
+// reserved reports whether a header claims an identity or a mapping that only the platform states. An underscore is another way to
+// write '-' for many programs, and for no honest one.
 func reserved(name string) bool {
 	lower := strings.ToLower(name)
-	if strings.Contains(lower, "_") || proxyHeader(lower) {
+	if strings.Contains(lower, "_") {
 		return true
 	}
 	for _, prefix := range []string{"grpc-metadata-", "grpc-trailer-", "grpcgateway-", "x-gatehouse-", "x-user", "x-tenant", "x-organization",
@@ -66,13 +63,6 @@ func reserved(name string) bool {
 		}
 	}
 	return lower == "x-method-override"
-}
-
-// proxyHeader reports whether a header is how proxies say whom they speak for. Trusted ones may; it has been read by then.
-func proxyHeader(name string) bool {
-	lower := strings.ToLower(name)
-	return strings.HasPrefix(lower, "x-forwarded-") || lower == "forwarded" || lower == "x-real-ip" ||
-		lower == "true-client-ip" || lower == "x-client-ip" || lower == "x-cluster-client-ip"
 }
 
 // hopByHop reports whether Connection lists only what HTTP itself puts there; name is the first other one. A listed Authorization

@@ -17,7 +17,6 @@ type visit struct {
 	bytes  int64 // of the body
 
 	client  netip.Addr // who the limits and the log say it is; invalid if the peer has no IP address
-	trusted bool       // the peer is a trusted proxy
 	route   *rest.Route
 	subject string            // of the verified token
 	span    trace.SpanContext // for the log
