@@ -24,6 +24,9 @@ const ManagementToken = "consul-management.token"
 // agentConfig is the secret file of the agent's configuration: it holds the gossip key and the management token.
 const agentConfig = "consul.hcl"
 
+// agentServices is the secret file of the services that the agent begins with: it holds their tokens.
+const agentServices = "consul-services.json"
+
 // startConsul starts the agent and waits until it is its own leader and knows its ACLs and CA.
 func (p *Platform) startConsul(ctx context.Context) error {
 	begun := p.opts.Now()
@@ -52,7 +55,11 @@ func (p *Platform) startConsul(ctx context.Context) error {
 	process := p.group.Start(supervise.Spec{
 		Name: state.ConsulProcess, Stage: stageConsul, Log: p.opts.Dir.Log(state.ConsulProcess),
 		Command: func() (*exec.Cmd, error) {
-			cmd := exec.Command(p.opts.Programs.Consul.Path, "agent", "-config-file", p.opts.Dir.SecretPath(agentConfig))
+			if err := p.writeKnownServices(context.WithoutCancel(ctx)); err != nil {
+				return nil, err
+			}
+			cmd := exec.Command(p.opts.Programs.Consul.Path, "agent", "-config-file", p.opts.Dir.SecretPath(agentConfig),
+				"-config-file", p.opts.Dir.SecretPath(agentServices))
 			cmd.Env = p.baseEnviron()
 			cmd.Dir = p.opts.Dir.Root()
 			return cmd, nil

@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -53,9 +54,7 @@ type Platform struct {
 	consul *api.Client // with the management token
 	tokens map[string]string
 
-	consulDied chan struct{}      // signals keepRegistered
-	stopKeep   context.CancelFunc // ends keepRegistered
-	kept       chan struct{}      // closed when it has ended
+	registered atomic.Bool // that the services were; tokens does not change any more then
 
 	mu     sync.Mutex
 	record state.Record
@@ -63,8 +62,7 @@ type Platform struct {
 
 // Up brings everything up and returns when all of it is healthy. On an error nothing is left running.
 func Up(ctx context.Context, opts Options) (*Platform, error) {
-	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
-	p := &Platform{opts: opts, consulDied: make(chan struct{}, 1), stopKeep: stop, kept: make(chan struct{})}
+	p := &Platform{opts: opts}
 	supervisor, err := supervise.Identify(selfPID())
 	if err != nil {
 		return nil, err
@@ -78,11 +76,9 @@ func Up(ctx context.Context, opts Options) (*Platform, error) {
 	}
 	p.group = supervise.New(supervise.Options{Now: opts.Now, Changed: p.changed, Died: p.died})
 	if err := p.bringUp(ctx); err != nil {
-		close(p.kept)
 		p.Close()
 		return nil, err
 	}
-	go p.keepRegistered(keeping)
 	p.update(func(r *state.Record) { r.Healthy = true })
 	return p, nil
 }
@@ -111,8 +107,6 @@ func (p *Platform) bringUp(ctx context.Context) error {
 
 // Close stops everything in order and forgets the record.
 func (p *Platform) Close() {
-	p.stopKeep()
-	<-p.kept
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	p.group.Close(ctx)

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"sync"
+	"time"
 
 	"github.com/hashicorp/consul/api"
 
-	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
+	"github.com/gatehouse/gatehouse/consul/agent"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/supervise"
 )
@@ -16,57 +18,60 @@ import (
 // died tells the operator that a process is being started again.
 func (p *Platform) died(d supervise.Death) {
 	p.opts.Progress("%s ended (%s); starting it again in %s", d.Name, d.Reason, d.Again)
-	if d.Name != state.ConsulProcess {
-		return
-	}
-	select {
-	case p.consulDied <- struct{}{}:
-	default: // it is known already
-	}
 }
 
-// keepRegistered registers every service again when Consul was restarted, until the context ends. The agent remembers services, but
-// takes all for critical and gives each sidecar a check of its own making that looks every 10 s only: the mesh would be closed for so
-// long.
-func (p *Platform) keepRegistered(ctx context.Context) {
-	defer close(p.kept)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-p.consulDied:
-		}
-		err := p.await(ctx, nil, "Consul", p.consulReady)
-		if err == nil {
-			err = each(ctx, p.services(), p.registerAgain)
-		}
-		if err != nil && ctx.Err() == nil {
-			p.opts.Progress("the services cannot be registered again with the restarted Consul: %v", err)
-		}
-	}
-}
+// lookBrief bounds how long the restart of Consul waits for a service that hangs.
+const lookBrief = time.Second
 
-// registerAgain registers a service; one that is healthy gets its traffic at once.
-func (p *Platform) registerAgain(ctx context.Context, name string) error {
-	ask := p.healthy
-	if slices.ContainsFunc(p.opts.Definition.Backings, func(b mesh.Backing) bool { return b.Name == name }) {
-		ask = p.accepts
+// writeKnownServices writes what a restarted Consul begins with: every service in the state it is in. Of what it was told over the API
+// it would remember the services, but take all for critical until it has looked again: sidecars, which ask it at once, would drop every
+// endpoint, healthy as it is. Before the services were registered for the first time there are none, and their checks decide.
+func (p *Platform) writeKnownServices(ctx context.Context) error {
+	known := []agent.Service{}
+	if p.registered.Load() {
+		var mu sync.Mutex
+		err := each(ctx, p.services(), func(ctx context.Context, name string) error {
+			registration, err := p.registration(name)
+			if err != nil {
+				return err
+			}
+			setStatus(registration, p.look(ctx, name, registration))
+			mu.Lock()
+			defer mu.Unlock()
+			known = append(known, agent.Service{Registration: registration, Token: p.tokens[name]})
+			return nil
+		})
+		if err != nil {
+			return err
+		}
 	}
-	if ask(ctx, name) != nil {
-		return p.register(ctx, name) // its checks will notice when it is back
-	}
-	return p.admit(ctx, name)
-}
-
-// accepts finds out whether a backing service takes connections.
-func (p *Platform) accepts(ctx context.Context, name string) error {
-	registration, err := p.registration(name)
+	raw, err := agent.Services(known)
 	if err != nil {
 		return err
 	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", registration.Check.TCP)
+	return p.opts.Dir.WriteSecret(agentServices, string(raw))
+}
+
+// look is the health of a service now, as Consul's checks would find it: its own and that its sidecar listens.
+func (p *Platform) look(ctx context.Context, name string, registration *api.AgentServiceRegistration) string {
+	ctx, cancel := context.WithTimeout(ctx, lookBrief)
+	defer cancel()
+	ask := p.healthy
+	if slices.ContainsFunc(p.opts.Definition.Backings, func(b mesh.Backing) bool { return b.Name == name }) {
+		ask = func(ctx context.Context, _ string) error { return accepts(ctx, registration.Check.TCP) }
+	}
+	sidecar := registration.Connect.SidecarService
+	if ask(ctx, name) != nil || accepts(ctx, fmt.Sprintf("%s:%d", sidecar.Address, sidecar.Port)) != nil {
+		return api.HealthCritical // its checks will notice when it is back
+	}
+	return api.HealthPassing
+}
+
+// accepts finds out whether somebody takes connections.
+func accepts(ctx context.Context, address string) error {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
-		return fmt.Errorf("connect to %s: %w", name, err)
+		return fmt.Errorf("connect to %s: %w", address, err)
 	}
 	return conn.Close()
 }

@@ -28,16 +28,14 @@ func (p *Platform) registerServices(ctx context.Context) error {
 			}
 		}
 	}
-	return each(ctx, names, p.register)
-}
-
-// register tells the agent of one service, whose checks keep the state they are in, or begin as critical.
-func (p *Platform) register(ctx context.Context, name string) error {
-	return p.registerAs(ctx, name, api.HealthCritical)
+	err = each(ctx, names, func(ctx context.Context, name string) error { return p.registerAs(ctx, name, api.HealthCritical) })
+	p.registered.Store(err == nil)
+	return err
 }
 
 // admit tells the agent that a service was just seen healthy. Its checks begin anew as passing: Consul's own next look may be two
-// seconds away, and the state that a check is in outlives a registration, so the old checks go first.
+// seconds away, and the state that a check is in outlives a registration, so the old checks go first. Only what is not yet in use may
+// be admitted.
 func (p *Platform) admit(ctx context.Context, name string) error {
 	registration, err := p.registration(name)
 	if err != nil {
@@ -56,14 +54,13 @@ func (p *Platform) admit(ctx context.Context, name string) error {
 	return p.registerAs(ctx, name, api.HealthPassing)
 }
 
+// registerAs tells the agent of one service. Checks that it has already keep the state they are in; others begin with the status.
 func (p *Platform) registerAs(ctx context.Context, name, status string) error {
 	registration, err := p.registration(name)
 	if err != nil {
 		return err
 	}
-	for _, check := range checksOf(registration) {
-		check.Status = status
-	}
+	setStatus(registration, status)
 	own, err := p.client(p.tokens[name])
 	if err != nil {
 		return err
@@ -73,6 +70,13 @@ func (p *Platform) registerAs(ctx context.Context, name, status string) error {
 		return fmt.Errorf("register %s with Consul: %w", name, err)
 	}
 	return nil
+}
+
+// setStatus says what all checks begin with.
+func setStatus(r *api.AgentServiceRegistration, status string) {
+	for _, check := range checksOf(r) {
+		check.Status = status
+	}
 }
 
 // checksOf are the checks of a service and of its sidecar.
