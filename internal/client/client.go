@@ -39,8 +39,8 @@ type Options struct {
 // Dial returns a connection of program to the local port of its upstream. It does not wait for the peer: a call fails with UNAVAILABLE
 // while nobody answers, and works again within a second of the peer's return. The loopback hop is in clear text; the sidecar adds mTLS.
 //
-// A call has the deadline of its contract, or the caller's if that is earlier. Only calls that the contract says are idempotent are
-// tried again, at most twice, and only on UNAVAILABLE: this is the one retry layer of the mesh.
+// A call has the deadline of its contract, or the caller's if that is earlier. Only calls that are repeatable by their contract are tried
+// again, at most twice, and only on UNAVAILABLE: this is the one retry layer of the mesh.
 func Dial(def *mesh.Definition, offset int, program, upstream string, o Options) (*grpc.ClientConn, error) {
 	p, err := def.Program(program)
 	if err != nil {
@@ -122,7 +122,7 @@ func serviceConfig(def *mesh.Definition, c *contract.Contract, upstream string) 
 		if !m.LongLived {
 			mc.Timeout = fmt.Sprintf("%.3fs", m.Timeout.Seconds())
 		}
-		if m.Idempotent && !m.LongLived {
+		if repeatable(m) && !m.LongLived {
 			mc.RetryPolicy = &retryPolicy{
 				MaxAttempts: 3, InitialBackoff: "0.1s", MaxBackoff: "0.5s", BackoffMultiplier: 2,
 				RetryableStatusCodes: []string{"UNAVAILABLE"},
@@ -135,6 +135,16 @@ func serviceConfig(def *mesh.Definition, c *contract.Contract, upstream string) 
 		return "", fmt.Errorf("write service config of %s: %w", upstream, err)
 	}
 	return string(data), nil
+}
+
+// repeatable reports whether a call may be made again behind its caller's back. UNAVAILABLE leaves open whether the first attempt was
+// carried out and only its answer lost, so the repeat must answer what the first would have. That holds where nothing changes
+// (NO_SIDE_EFFECTS). IDEMPOTENT alone promises the same state, not the same answer: after a change that took an etag the repeat is
+// refused as stale, after a deletion as unknown, after a sign-out as signed out. So of those only programs' own methods (access service)
+// without an etag are repeated: their comments define that a repeat answers as the first call did.
+func repeatable(m *contract.Method) bool {
+	conditional := m.Descriptor.Input().Fields().ByName("etag") != nil
+	return m.ReadOnly || m.Idempotent && m.Has(contract.Service) && !conditional
 }
 
 // withRequestID hands the id of the request on.

@@ -1,0 +1,104 @@
+package client_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/gatehouse/gatehouse/consul"
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/caller"
+	"github.com/gatehouse/gatehouse/internal/client"
+	"github.com/gatehouse/gatehouse/internal/contract"
+	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
+	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
+)
+
+// identity carries out the first attempt of every call and loses its answer; a repeat meets what the first one left.
+type identity struct {
+	identityv1.UnimplementedUserServiceServer
+	identityv1.UnimplementedUserDirectoryServiceServer
+	calls atomic.Int32
+}
+
+func (i *identity) answer(repeat error) error {
+	if i.calls.Add(1) == 1 {
+		return apierr.New(apierr.Unavailable, "DATABASE_UNAVAILABLE", "the connection was cut at the commit")
+	}
+	return repeat
+}
+
+func (i *identity) UpdateUser(context.Context, *identityv1.UpdateUserRequest) (*identityv1.UpdateUserResponse, error) {
+	return &identityv1.UpdateUserResponse{}, i.answer(apierr.New(apierr.Aborted, "ETAG_MISMATCH", "changed meanwhile"))
+}
+
+func (i *identity) DeleteUser(context.Context, *identityv1.DeleteUserRequest) (*identityv1.DeleteUserResponse, error) {
+	return &identityv1.DeleteUserResponse{}, i.answer(apierr.New(apierr.NotFound, "USER_NOT_FOUND", "no such user"))
+}
+
+func (i *identity) CreateUser(context.Context, *identityv1.CreateUserRequest) (*identityv1.CreateUserResponse, error) {
+	return &identityv1.CreateUserResponse{}, i.answer(nil)
+}
+
+// A change that was carried out is never answered with the refusal of its own repeat.
+func TestLostAnswersOfChanges(t *testing.T) {
+	const id = "0b7c1c3e-5a52-4a52-9f52-2d6f6c1d7a10"
+	contracts, err := contract.Load(protoregistry.GlobalFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	def, err := consul.Definition()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens := grpctest.NewTokens(t, time.Now)
+	for name, c := range map[string]struct {
+		program string
+		call    func(ctx context.Context, conn grpc.ClientConnInterface) error
+		calls   int32
+		reason  string
+	}{
+		"UpdateUser": {"gateway", func(ctx context.Context, conn grpc.ClientConnInterface) error {
+			request := &identityv1.UpdateUserRequest{User: &identityv1.User{Id: id}, Etag: "1"}
+			_, err := identityv1.NewUserServiceClient(conn).UpdateUser(ctx, request)
+			return err
+		}, 1, "DATABASE_UNAVAILABLE"},
+		"DeleteUser": {"gateway", func(ctx context.Context, conn grpc.ClientConnInterface) error {
+			_, err := identityv1.NewUserServiceClient(conn).DeleteUser(ctx, &identityv1.DeleteUserRequest{Id: id})
+			return err
+		}, 1, "DATABASE_UNAVAILABLE"},
+		"CreateUser": {"auth", func(ctx context.Context, conn grpc.ClientConnInterface) error {
+			request := &identityv1.CreateUserRequest{Id: id, Email: "a@example.com"}
+			_, err := identityv1.NewUserDirectoryServiceClient(conn).CreateUser(ctx, request)
+			return err
+		}, 2, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			i := &identity{}
+			s := grpctest.New(t, grpctest.Config{Program: "identity", Tokens: tokens, Registrations: []grpcserver.Registration{
+				{Desc: &identityv1.UserService_ServiceDesc, Impl: i}, {Desc: &identityv1.UserDirectoryService_ServiceDesc, Impl: i},
+			}})
+			conn, err := client.Dial(def, 0, c.program, "identity", client.Options{Contract: contracts, Dial: s.DialOptions(
+				caller.Header, grpctest.SPIFFE(c.program), "authorization", "Bearer "+tokens.Sign(tokens.Claims(id)),
+			)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = conn.Close() }()
+			err = c.call(t.Context(), conn)
+			var reason string
+			if err != nil {
+				reason = grpcserver.FromStatus(status.Convert(err)).Reason
+			}
+			if reason != c.reason || i.calls.Load() != c.calls {
+				t.Errorf("%d attempts answer %v, want %d and %q", i.calls.Load(), err, c.calls, c.reason)
+			}
+		})
+	}
+}
