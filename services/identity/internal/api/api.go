@@ -82,7 +82,8 @@ func requireUUID(path, id string) error {
 
 func isUUID(id string) bool { return len(id) == 36 && uuid.Validate(id) == nil } // Validate also knows the urn and braces forms
 
-// canonical returns a UUID that passed the contract's rules in the form that is stored.
+// canonical returns a UUID that passed the contract's rules in the form that is stored, for ids that programs choose. A person's own id
+// needs none: it was compared with the token's subject, letter by letter, before the handler saw it.
 func canonical(id string) string { return strings.ToLower(id) }
 
 func userMessage(u user.User) *identityv1.User {

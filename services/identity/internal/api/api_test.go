@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -187,6 +188,21 @@ func TestForeignUsersLookUnknown(t *testing.T) {
 	}
 	s.wantStored(t, u)
 	s.wantStored(t, foreign)
+}
+
+// Ids are compared as they were given out, in lower case: one's own id spelled otherwise is an unknown one, for every method alike.
+func TestOwnIDInUpperCaseIsUnknown(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	u := s.signedUp(t)
+	own, upper := s.as(u), strings.ToUpper(u.GetId())
+	_, err := own.GetUser(t.Context(), &identityv1.GetUserRequest{Id: upper})
+	wantError(t, err, apierr.NotFound, "USER_NOT_FOUND")
+	_, err = own.UpdateUser(t.Context(), &identityv1.UpdateUserRequest{User: &identityv1.User{Id: upper, DisplayName: "x"}})
+	wantError(t, err, apierr.NotFound, "USER_NOT_FOUND")
+	_, err = own.DeleteUser(t.Context(), &identityv1.DeleteUserRequest{Id: upper})
+	wantError(t, err, apierr.NotFound, "USER_NOT_FOUND")
+	s.wantStored(t, u)
 }
 
 func TestDeleteUser(t *testing.T) {

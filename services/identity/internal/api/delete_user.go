@@ -12,7 +12,7 @@ func (s *UserService) DeleteUser(ctx context.Context, r *identityv1.DeleteUserRe
 	if err != nil {
 		return nil, err
 	}
-	if err := s.users.Delete(ctx, organizationID, canonical(r.GetId()), r.GetEtag()); err != nil {
+	if err := s.users.Delete(ctx, organizationID, r.GetId(), r.GetEtag()); err != nil {
 		return nil, err
 	}
 	return &identityv1.DeleteUserResponse{}, nil

@@ -12,7 +12,7 @@ func (s *UserService) GetUser(ctx context.Context, r *identityv1.GetUserRequest)
 	if err != nil {
 		return nil, err
 	}
-	u, err := s.users.Get(ctx, organizationID, canonical(r.GetId()))
+	u, err := s.users.Get(ctx, organizationID, r.GetId())
 	if err != nil {
 		return nil, err
 	}

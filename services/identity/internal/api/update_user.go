@@ -30,7 +30,7 @@ func (s *UserService) UpdateUser(ctx context.Context, r *identityv1.UpdateUserRe
 	if named("time_zone") {
 		c.TimeZone = &r.GetUser().TimeZone
 	}
-	u, err := s.users.Update(ctx, organizationID, canonical(r.GetUser().GetId()), r.GetEtag(), c)
+	u, err := s.users.Update(ctx, organizationID, r.GetUser().GetId(), r.GetEtag(), c)
 	if err != nil {
 		return nil, err
 	}
