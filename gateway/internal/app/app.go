@@ -139,7 +139,7 @@ func newServer(p serverParams) (*PublicServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	certificates, err := p.Config.tls()
+	certificates, err := p.Config.tls(p.Log, p.Now)
 	if err != nil {
 		return nil, err
 	}

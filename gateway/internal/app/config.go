@@ -4,11 +4,14 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"net/url"
 	"strings"
+	"time"
 
+	"github.com/gatehouse/gatehouse/gateway/internal/certificate"
 	"github.com/gatehouse/gatehouse/gateway/internal/middleware"
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/mesh"
@@ -142,14 +145,14 @@ func (c EdgeConfig) address(self mesh.Program, offset int) string {
 	return fmt.Sprintf("127.0.0.1:%d", self.Port+offset)
 }
 
-// tls returns the listener's TLS; nil for plain HTTP. The files are read once: a renewed certificate needs a restart.
-func (c EdgeConfig) tls() (*tls.Config, error) {
+// tls returns the listener's TLS; nil for plain HTTP. A renewed certificate is served without a restart.
+func (c EdgeConfig) tls(log *slog.Logger, now func() time.Time) (*tls.Config, error) {
 	if c.TLSCertFile == "" {
 		return nil, nil
 	}
-	pair, err := tls.LoadX509KeyPair(c.TLSCertFile, c.TLSKeyFile)
+	files, err := certificate.Open(c.TLSCertFile, c.TLSKeyFile, log, now)
 	if err != nil {
 		return nil, fmt.Errorf("GATEHOUSE_GATEWAY_TLS_CERT_FILE and GATEHOUSE_GATEWAY_TLS_KEY_FILE do not hold a certificate and its key in PEM: %w", err)
 	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+	return &tls.Config{GetCertificate: files.Get, MinVersion: tls.VersionTLS12}, nil
 }

@@ -81,6 +81,34 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// A renewed certificate is served without a restart.
+func TestRenewedCertificate(t *testing.T) {
+	certFile, keyFile, first := certificate(t)
+	r := startOn(t, gatewaytest.Start(t, nil), map[string]string{
+		"GATEHOUSE_GATEWAY_TLS_CERT_FILE": certFile, "GATEHOUSE_GATEWAY_TLS_KEY_FILE": keyFile,
+	})
+	trusts := func(pool *x509.CertPool) bool {
+		conn, err := tls.Dial("tcp", strings.TrimPrefix(r.url, "http://"), &tls.Config{RootCAs: pool})
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err == nil
+	}
+	if !trusts(first) {
+		t.Fatal("the first certificate is not served")
+	}
+	newCert, newKey, second := certificate(t)
+	for from, to := range map[string]string{newCert: certFile, newKey: keyFile} {
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gatewaytest.Eventually(t, "the renewed certificate", func() bool { return trusts(second) })
+	if trusts(first) {
+		t.Error("the old certificate is served on")
+	}
+}
+
 // A start that cannot succeed says why in one sentence.
 func TestStartRefusals(t *testing.T) {
 	s := gatewaytest.Start(t, nil)
