@@ -26,6 +26,13 @@ func TestVersion(t *testing.T) {
 	}
 }
 
+// `gatehouse env` exports a variable for people and scripts; a shell that has it can still start the platform.
+func TestTheAddressForScriptsIsNoMistake(t *testing.T) {
+	if code, _, problem := run(t, []string{"GATEHOUSE_URL=http://127.0.0.1:8080"}, "version"); code != 0 {
+		t.Errorf("%d %q", code, problem)
+	}
+}
+
 // What cannot be done is one sentence on standard error and an exit code.
 func TestRefusals(t *testing.T) {
 	dir := t.TempDir()

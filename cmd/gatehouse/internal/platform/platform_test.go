@@ -48,7 +48,7 @@ func TestEnvironmentIsClosed(t *testing.T) {
 		"GATEHOUSE_LOG_LEVEL=debug", "GATEHOUSE_AUTH_HASHERS=1", "GATEHOUSE_GATEWAY_LISTEN=127.0.0.1:1",
 		"GATEHOUSE_POSTGRES_URL=postgres://super:hunter2@h/x", "GATEHOUSE_MESH_PORT_OFFSET=9000", "GATEHOUSE_CONSUL_TOKEN=hunter2",
 		"GATEHOUSE_CLI_STATE=/x", "GATEHOUSE_URL=x")
-	kept := []string{"HOME", "LANG", "PATH", "TMPDIR", "GATEHOUSE_MESH_PORT_OFFSET", "GATEHOUSE_LOG_LEVEL"}
+	kept := []string{"HOME", "LANG", "PATH", "TMPDIR", "GATEHOUSE_MESH_PORT_OFFSET", "GATEHOUSE_LOG_LEVEL", "GATEHOUSE_GRPC_REFLECTION"}
 	for program, own := range map[string][]string{
 		"auth":     {"GATEHOUSE_AUTH_KEY_FILE", "GATEHOUSE_AUTH_HASHERS", "GATEHOUSE_POSTGRES_URL_FILE"},
 		"identity": {"GATEHOUSE_POSTGRES_URL_FILE"},
@@ -92,6 +92,39 @@ func TestTheOperatorsKeyWins(t *testing.T) {
 	keys := slices.DeleteFunc(environ, func(pair string) bool { return !strings.HasPrefix(pair, keyVariable) })
 	if !slices.Equal(keys, []string{"GATEHOUSE_AUTH_KEY_FILE=/own"}) {
 		t.Errorf("%v", keys)
+	}
+}
+
+// Tools find methods by name on one machine, unless the operator says otherwise.
+func TestReflectionIsOnUnlessTheOperatorSetsIt(t *testing.T) {
+	for want, environ := range map[string][]string{
+		"GATEHOUSE_GRPC_REFLECTION=true": nil, "GATEHOUSE_GRPC_REFLECTION=false": {"GATEHOUSE_GRPC_REFLECTION=false"},
+	} {
+		got, err := testPlatform(t, environ...).environ("auth")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = slices.DeleteFunc(got, func(pair string) bool { return !strings.HasPrefix(pair, reflectionVariable) })
+		if !slices.Equal(got, []string{want}) {
+			t.Errorf("%v, want %s", got, want)
+		}
+	}
+}
+
+func TestCloseAdmin(t *testing.T) {
+	closed, err := closeAdmin([]byte(`{"admin":{"address":{"socket_address":{"port_value":20601}}},"node":{"id":"x"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`{"exact":"/ready"}`, `"port_value":20601`, `"node":{"id":"x"}`} {
+		if !strings.Contains(string(closed), want) {
+			t.Errorf("it lacks %s: %s", want, closed)
+		}
+	}
+	for _, bad := range []string{"", "nonsense", "{}"} {
+		if _, err := closeAdmin([]byte(bad)); err == nil {
+			t.Errorf("%q: no error", bad)
+		}
 	}
 }
 

@@ -113,8 +113,14 @@ func (p *Platform) environ(name string) ([]string, error) {
 		}
 		env = append(env, keyVariable+"="+p.opts.Dir.SecretPath(file))
 	}
+	if !isSet(p.opts.Environ, reflectionVariable) {
+		env = append(env, reflectionVariable+"=true") // every local process has the protos anyway: this is a machine of one's own
+	}
 	return append(env, settings(p.opts.Environ, name, p.opts.Definition)...), nil
 }
+
+// reflectionVariable lets grpcurl and its like find methods by name.
+const reflectionVariable = "GATEHOUSE_GRPC_REFLECTION"
 
 // The program that encrypts secrets at rest, and the variable that names its key file.
 const (

@@ -69,7 +69,7 @@ func (p *Platform) bootstrap(ctx context.Context, service string, admin int) ([]
 	if err := cmd.Run(); err != nil {
 		return nil, fmt.Errorf("make the bootstrap of %s's sidecar: %w: %s", service, err, bytes.TrimSpace(problem.Bytes()))
 	}
-	return out.Bytes(), nil
+	return closeAdmin(out.Bytes())
 }
 
 // Seconds that Envoy lets old connections of a changed listener live. Calls are cut over at once and finish within a second; database
