@@ -61,7 +61,7 @@ func insertUser(ctx context.Context, tx pgx.Tx, u user.User) (won bool, err erro
 	tag, err := tx.Exec(ctx, `
 		insert into identity.users (organization_id, id, email, display_name, locale, time_zone, state, revision, create_time, update_time)
 		values (@organization_id, @id, @email, @display_name, @locale, @time_zone, @state, @revision, @create_time, @update_time)
-		on conflict (id) do nothing`,
+		on conflict do nothing`, // on the id or the primary key, whichever a parallel repeat fills first
 		pgx.StrictNamedArgs{
 			"organization_id": u.OrganizationID, "id": u.ID, "email": u.Email, "display_name": u.DisplayName, "locale": u.Locale,
 			"time_zone": u.TimeZone, "state": u.State, "revision": u.Revision, "create_time": u.CreateTime, "update_time": u.UpdateTime,

@@ -107,6 +107,23 @@ func testCreateConcurrently(t *testing.T, f fixture) {
 	}
 }
 
+// Repeats of one request meet on every unique key at once, not only on the id.
+func testCreateConcurrentlyInOrganization(t *testing.T, f fixture) {
+	o := f.organization(t)
+	for range 20 {
+		u := newUser(o.ID)
+		var wait sync.WaitGroup
+		for range 8 {
+			wait.Go(func() {
+				if stored, err := f.Users.Create(f.ctx, u, nil); err != nil || stored != u {
+					t.Errorf("got %+v, %v; want %+v", stored, err, u)
+				}
+			})
+		}
+		wait.Wait()
+	}
+}
+
 func testCreateAnyText(t *testing.T, f fixture) {
 	u := newUser(f.organization(t).ID)
 	u.DisplayName = `Åsa 😀 "q" 'q' \ %_ @name $1 {{ }} '; drop table users; --`

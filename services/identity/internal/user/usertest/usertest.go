@@ -33,6 +33,7 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 		"CreateAgain":                          testCreateAgain,
 		"CreateAgainInAnotherOrganization":     testCreateAgainElsewhere,
 		"CreateConcurrently":                   testCreateConcurrently,
+		"CreateConcurrentlyInOrganization":     testCreateConcurrentlyInOrganization,
 		"CreateKeepsAnyText":                   testCreateAnyText,
 		"GetIsOfTheOrganization":               testTenancy,
 		"Update":                               testUpdate,
