@@ -330,6 +330,13 @@ func TestRefusedForGoodIsUndone(t *testing.T) {
 			t.Fatalf("SignUp = %v, state %q; want a refusal and nothing left", err, w.state(t))
 		}
 	})
+	t.Run("in the request, because the user was deleted meanwhile", func(t *testing.T) {
+		w := newWorld(t)
+		w.identity.fail(apierr.New(apierr.AlreadyExists, "USER_ID_TAKEN", "another user has or had this id"), nil)
+		if _, err := w.signUp(pass); reason(err) != "SIGN_UP_REFUSED" || w.state(t) != "" {
+			t.Fatalf("SignUp = %v, state %q; want a refusal and nothing left", err, w.state(t))
+		}
+	})
 	t.Run("by the reconciler", func(t *testing.T) {
 		w := newWorld(t)
 		w.identity.fail(errors.New("boom"), nil)

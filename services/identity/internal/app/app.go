@@ -34,6 +34,7 @@ const Name = "identity"
 const (
 	reconcileEvery   = 2 * time.Second // how often an instance looks for interrupted deletions
 	reconcileTimeout = time.Minute     // of one look, with the deletions it completes
+	forgetEvery      = time.Minute     // how often the ids of users deleted long ago are forgotten
 )
 
 // New returns the app of `identity serve`.
@@ -79,6 +80,7 @@ func newUsers(store *postgres.Users, logins *auth.Logins, now func() time.Time) 
 // background starts what runs beside the requests.
 func background(lc fx.Lifecycle, users *user.Service, log *slog.Logger) {
 	reconciler(users, log).Start(lc, log)
+	fxmod.Loop{Name: "forget deleted users", Every: forgetEvery, Timeout: time.Minute, Do: users.ForgetDeleted}.Start(lc, log)
 }
 
 // reconciler completes deletions that a crash or an unreachable Auth interrupted. Every instance runs one; claims keep them from each

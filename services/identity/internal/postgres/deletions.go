@@ -55,7 +55,7 @@ func (s *Users) ClaimDeletion(ctx context.Context, now, until time.Time) (user.D
 
 // FinishDelete implements user.DeletionStore. The lock on a personal organization keeps a user from joining it between the look for
 // others and its removal.
-func (s *Users) FinishDelete(ctx context.Context, d user.Deletion) error {
+func (s *Users) FinishDelete(ctx context.Context, d user.Deletion, now time.Time) error {
 	args := pgx.StrictNamedArgs{"organization_id": d.OrganizationID}
 	return pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
 		lock, err := tx.Exec(ctx, `
@@ -64,8 +64,11 @@ func (s *Users) FinishDelete(ctx context.Context, d user.Deletion) error {
 			return err
 		}
 		_, err = tx.Exec(ctx, `
-			delete from identity.users where organization_id = @organization_id and id = @id and state = 'deleting'`,
-			pgx.StrictNamedArgs{"organization_id": d.OrganizationID, "id": d.UserID})
+			with gone as (
+				delete from identity.users where organization_id = @organization_id and id = @id and state = 'deleting' returning id
+			)
+			insert into identity.deleted_users (id, delete_time) select id, @now from gone`,
+			pgx.StrictNamedArgs{"organization_id": d.OrganizationID, "id": d.UserID, "now": now})
 		if err != nil || lock.RowsAffected() == 0 {
 			return err
 		}
@@ -74,4 +77,17 @@ func (s *Users) FinishDelete(ctx context.Context, d user.Deletion) error {
 			where id = @organization_id and not exists (select from identity.users where organization_id = @organization_id)`, args)
 		return err
 	})
+}
+
+const forgetDeleted = `
+	delete from identity.deleted_users where id in (
+		select id from identity.deleted_users where delete_time < @before
+		order by delete_time limit @row_limit
+		for update skip locked
+	)`
+
+// ForgetDeleted implements user.DeletionStore. Rows that another instance is removing are left to it.
+func (s *Users) ForgetDeleted(ctx context.Context, before time.Time, limit int) (int, error) {
+	tag, err := s.pool.Exec(ctx, forgetDeleted, pgx.StrictNamedArgs{"before": before, "row_limit": limit})
+	return int(tag.RowsAffected()), pg.Error(err)
 }

@@ -45,6 +45,9 @@ func TestListsUseTheirIndex(t *testing.T) {
 		"due deletions": {func(listing.Query) (string, pgx.StrictNamedArgs, error) {
 			return claimDeletion, pgx.StrictNamedArgs{"now": at, "until": at}, nil
 		}, listing.Query{}, "users_deletion_due"},
+		"deleted users": {func(listing.Query) (string, pgx.StrictNamedArgs, error) {
+			return forgetDeleted, pgx.StrictNamedArgs{"before": at, "row_limit": 10}, nil
+		}, listing.Query{}, "deleted_users_delete_time"},
 	} {
 		t.Run(title, func(t *testing.T) {
 			sql, args, err := c.build(c.query)
@@ -79,12 +82,15 @@ func fill(t *testing.T, pool *pgxpool.Pool) string {
 			case when n % 100 = 0 then t end, 1, t, t
 		from generate_series(0, 6000) n, lateral (select timestamptz '2031-01-01' + n * interval '10 ms' as t) times,
 			lateral (select case when n % 3 = 0 then (select id from identity.organizations where id <> @id limit 1) else @id::uuid end as o) tenants`,
+		`insert into identity.deleted_users (id, delete_time)
+		select gen_random_uuid(), t from generate_series(0, 6000) n, lateral (select timestamptz '2031-01-01' + n * interval '10 ms' as t) times
+		where @id::uuid is not null`,
 	} {
 		if _, err := pool.Exec(t.Context(), sql, pgx.StrictNamedArgs{"id": organizationID}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := pool.Exec(t.Context(), `analyze identity.organizations, identity.users`); err != nil {
+	if _, err := pool.Exec(t.Context(), `analyze identity.organizations, identity.users, identity.deleted_users`); err != nil {
 		t.Fatal(err)
 	}
 	return organizationID

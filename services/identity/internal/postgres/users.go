@@ -39,6 +39,9 @@ func (s *Users) Create(ctx context.Context, u user.User, personal *organization.
 			}
 			if won {
 				stored = u
+				if err := refuseDeleted(ctx, tx, u.ID); err != nil {
+					return err
+				}
 				return insertPersonal(ctx, tx, personal)
 			}
 			stored, err = selectUserByID(ctx, tx, u.ID)
@@ -67,6 +70,16 @@ func insertUser(ctx context.Context, tx pgx.Tx, u user.User) (won bool, err erro
 			"time_zone": u.TimeZone, "state": u.State, "revision": u.Revision, "create_time": u.CreateTime, "update_time": u.UpdateTime,
 		})
 	return tag.RowsAffected() == 1, err
+}
+
+// refuseDeleted refuses the id of a user that was deleted lately. It comes after the insert, which waits for a deletion of that user to
+// end: before it, a deletion that is about to commit would not be seen.
+func refuseDeleted(ctx context.Context, tx pgx.Tx, id string) error {
+	found, err := tx.Exec(ctx, `select from identity.deleted_users where id = @id`, pgx.StrictNamedArgs{"id": id})
+	if err == nil && found.RowsAffected() > 0 {
+		return user.IDTaken()
+	}
+	return err
 }
 
 func insertPersonal(ctx context.Context, tx pgx.Tx, o *organization.Organization) error {

@@ -17,6 +17,10 @@ const (
 	claimFor = 10 * time.Second
 	// maxCompletions bounds one round of the reconciler.
 	maxCompletions = 100
+	// rememberFor is how long the id of a deleted user is refused: far longer than any creation that was asked for before can be under way.
+	rememberFor = time.Hour
+	// forgetSize is how many ids one transaction of ForgetDeleted removes at most.
+	forgetSize = 500
 )
 
 // Delete deletes a user that still has the tag; an empty tag meets any revision. The intent is durable first: from then on the user is
@@ -47,7 +51,7 @@ func (s *Service) complete(ctx context.Context, d Deletion) error {
 			"the user is gone, but the login could not be removed yet: this completes by itself").
 			WithRetryAfter(claimFor).Because(err)
 	}
-	return s.deletions.FinishDelete(ctx, d)
+	return s.deletions.FinishDelete(ctx, d, s.clock())
 }
 
 // CompleteDeletions carries out interrupted deletions, one after the other, until none is due, a bound is reached or one fails. It returns
@@ -69,4 +73,14 @@ func (s *Service) CompleteDeletions(ctx context.Context) (completed int, err err
 		completed++
 	}
 	return completed, nil
+}
+
+// ForgetDeleted forgets the ids of users that were deleted long ago, in bounded transactions, until none is left.
+func (s *Service) ForgetDeleted(ctx context.Context) error {
+	for {
+		n, err := s.deletions.ForgetDeleted(ctx, s.clock().Add(-rememberFor), forgetSize)
+		if err != nil || n == 0 {
+			return err
+		}
+	}
 }

@@ -78,6 +78,22 @@ func TestDeleteWhileAuthIsDown(t *testing.T) {
 	})
 }
 
+// Auth may still be asking for the user when another request has deleted it: the sign-up must not leave a user without a login behind.
+func TestCreateAfterDeleteIsRefusedForAnHour(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	u := w.created(t)
+	noError(t, w.Delete(t.Context(), u.OrganizationID, u.ID, ""))
+	for range 3 {
+		_, err := w.Create(t.Context(), user.New{ID: u.ID, Email: u.Email})
+		wantReason(t, err, apierr.AlreadyExists, "USER_ID_TAKEN")
+		w.clock.add(25 * time.Minute)
+		noError(t, w.ForgetDeleted(t.Context()))
+	}
+	_, err := w.Create(t.Context(), user.New{ID: u.ID, Email: u.Email})
+	noError(t, err)
+}
+
 func TestDeleteAgainCompletes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

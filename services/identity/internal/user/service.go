@@ -62,7 +62,7 @@ func (s *Service) Create(ctx context.Context, n New) (User, error) {
 		return User{}, err
 	}
 	if stored.State != Active || stored.Email != n.Email {
-		return User{}, idTaken()
+		return User{}, IDTaken()
 	}
 	return stored, nil
 }

@@ -13,7 +13,8 @@ import (
 type Store interface {
 	// Create stores the user unless one with its id exists in any organization, and returns the stored one, also one that is being
 	// deleted. With a personal organization it stores both or neither; otherwise an unknown organization is
-	// organization.NotFound(). Concurrent duplicates are safe: one is stored, all return it.
+	// organization.NotFound(). The id of a user whose deletion was finished is IDTaken() until it is forgotten. Concurrent duplicates
+	// are safe: one is stored, all return it.
 	Create(ctx context.Context, u User, personal *organization.Organization) (User, error)
 	// Get returns one active user.
 	Get(ctx context.Context, organizationID, id string) (User, error)
@@ -38,9 +39,11 @@ type DeletionStore interface {
 	// ClaimDeletion returns the deletion that is due the longest and makes it due at until; found is false when none is due. No two
 	// callers get the same deletion while the claim holds.
 	ClaimDeletion(ctx context.Context, now, until time.Time) (d Deletion, found bool, err error)
-	// FinishDelete removes the row of a Deleting user, and its organization if that was personal and has no user left. A user that is
-	// gone already is no error; an active one stays.
-	FinishDelete(ctx context.Context, d Deletion) error
+	// FinishDelete removes the row of a Deleting user, remembers at now that its id was used, and removes its organization if that was
+	// personal and has no user left. A user that is gone already is no error; an active one stays.
+	FinishDelete(ctx context.Context, d Deletion, now time.Time) error
+	// ForgetDeleted forgets at most limit ids of users whose deletion was finished before a time, and returns how many.
+	ForgetDeleted(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
 // Logins is what the user's deletion needs of Auth.

@@ -13,7 +13,7 @@ import (
 
 // State is where a user is in its life.
 //
-//	Create ──► Active ──BeginDelete──► Deleting ──login removed, FinishDelete──► (row gone)
+//	Create ──► Active ──BeginDelete──► Deleting ──login removed, FinishDelete──► (row gone, id refused for an hour)
 //	            │  ▲                     │  ▲
 //	            └──┘ Update              └──┘ Auth unreachable: the reconciler tries again
 //
@@ -51,6 +51,7 @@ func NotFound() error {
 	return apierr.New(apierr.NotFound, "USER_NOT_FOUND", "no such user")
 }
 
-func idTaken() error {
-	return apierr.New(apierr.AlreadyExists, "USER_ID_TAKEN", "another user has this id: choose a new random id")
+// IDTaken is the answer to a creation under the id of another user, of one that is being deleted, or of one that was deleted lately.
+func IDTaken() error {
+	return apierr.New(apierr.AlreadyExists, "USER_ID_TAKEN", "another user has or had this id: choose a new random id")
 }

@@ -13,6 +13,7 @@ import (
 func TestReleasedMigrationsAreUnchanged(t *testing.T) {
 	released := map[string]string{
 		"001_create_organizations_and_users.sql": "cf67cb0d28f2dc9cdad192e41b7b358e8e26d9a7015402fca464a664697fd385",
+		"002_create_deleted_users.sql":           "c7e1488e2c7e19db381825fe9e4d6986190b639c13a422530a5afe82ea22c380",
 	}
 	names, err := fs.Glob(migrations.Files, "*.sql")
 	if err != nil {

@@ -150,6 +150,6 @@ func testTenancy(t *testing.T, f fixture) {
 		})
 		wantError(t, err, user.NotFound())
 	}
-	noError(t, f.Deletions.FinishDelete(f.ctx, user.Deletion{OrganizationID: foreign, UserID: u.ID}))
+	noError(t, f.Deletions.FinishDelete(f.ctx, user.Deletion{OrganizationID: foreign, UserID: u.ID}, epoch()))
 	f.wantStored(t, u)
 }

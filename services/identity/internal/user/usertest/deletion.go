@@ -124,7 +124,7 @@ func testClaimConcurrently(t *testing.T, f fixture) {
 
 func testFinishDelete(t *testing.T, f fixture) {
 	u, bystander := f.personal(t), f.personal(t)
-	noError(t, f.Deletions.FinishDelete(f.ctx, f.begin(t, u)))
+	noError(t, f.Deletions.FinishDelete(f.ctx, f.begin(t, u), epoch()))
 	f.wantNoOrganization(t, u.OrganizationID)
 	f.wantClaim(t, epoch().Add(time.Hour), nil)
 	f.wantStored(t, bystander)
@@ -140,7 +140,7 @@ func (f fixture) wantNoOrganization(t *testing.T, id string) {
 
 func testFinishDeleteShared(t *testing.T, f fixture) {
 	o := f.organization(t)
-	noError(t, f.Deletions.FinishDelete(f.ctx, f.begin(t, f.stored(t, o.ID))))
+	noError(t, f.Deletions.FinishDelete(f.ctx, f.begin(t, f.stored(t, o.ID)), epoch()))
 	_, err := f.Organizations.Get(f.ctx, o.ID)
 	noError(t, err)
 }
@@ -148,14 +148,14 @@ func testFinishDeleteShared(t *testing.T, f fixture) {
 func testFinishDeletePersonalWithMembers(t *testing.T, f fixture) {
 	owner := f.personal(t)
 	active := f.stored(t, owner.OrganizationID)
-	noError(t, f.Deletions.FinishDelete(f.ctx, f.begin(t, owner)))
+	noError(t, f.Deletions.FinishDelete(f.ctx, f.begin(t, owner), epoch()))
 	f.wantStored(t, active)
 	// Also a member that is still being deleted keeps the organization, and takes it along in the end.
 	last := f.begin(t, active)
-	noError(t, f.Deletions.FinishDelete(f.ctx, user.Deletion{OrganizationID: owner.OrganizationID, UserID: owner.ID}))
+	noError(t, f.Deletions.FinishDelete(f.ctx, user.Deletion{OrganizationID: owner.OrganizationID, UserID: owner.ID}, epoch()))
 	_, err := f.Organizations.Get(f.ctx, owner.OrganizationID)
 	noError(t, err)
-	noError(t, f.Deletions.FinishDelete(f.ctx, last))
+	noError(t, f.Deletions.FinishDelete(f.ctx, last, epoch()))
 	f.wantNoOrganization(t, owner.OrganizationID)
 }
 
@@ -170,7 +170,7 @@ func testFinishDeleteTogether(t *testing.T, f fixture) {
 		var wait sync.WaitGroup
 		for _, d := range deletions {
 			wait.Go(func() {
-				if err := f.Deletions.FinishDelete(f.ctx, d); err != nil {
+				if err := f.Deletions.FinishDelete(f.ctx, d, epoch()); err != nil {
 					t.Error(err)
 				}
 			})
@@ -193,7 +193,7 @@ func testFinishDeleteConcurrently(t *testing.T, f fixture) {
 		)
 		for _, d := range []user.Deletion{first, second} {
 			wait.Go(func() {
-				if err := f.Deletions.FinishDelete(f.ctx, d); err != nil {
+				if err := f.Deletions.FinishDelete(f.ctx, d, epoch()); err != nil {
 					t.Error(err)
 				}
 			})
@@ -213,12 +213,12 @@ func testFinishDeleteConcurrently(t *testing.T, f fixture) {
 
 func testFinishDeleteActive(t *testing.T, f fixture) {
 	u := f.personal(t)
-	noError(t, f.Deletions.FinishDelete(f.ctx, user.Deletion{OrganizationID: u.OrganizationID, UserID: u.ID}))
+	noError(t, f.Deletions.FinishDelete(f.ctx, user.Deletion{OrganizationID: u.OrganizationID, UserID: u.ID}, epoch()))
 	f.wantStored(t, u)
 }
 
 func testFinishDeleteAgain(t *testing.T, f fixture) {
 	d := f.begin(t, f.personal(t))
-	noError(t, f.Deletions.FinishDelete(f.ctx, d))
-	noError(t, f.Deletions.FinishDelete(f.ctx, d))
+	noError(t, f.Deletions.FinishDelete(f.ctx, d, epoch()))
+	noError(t, f.Deletions.FinishDelete(f.ctx, d, epoch()))
 }

@@ -56,6 +56,9 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 		"FinishDeleteConcurrently":             testFinishDeleteConcurrently,
 		"FinishDeleteKeepsActiveUsers":         testFinishDeleteActive,
 		"FinishDeleteAgain":                    testFinishDeleteAgain,
+		"DeletedStayDeleted":                   testDeletedStayDeleted,
+		"DeletedStayDeletedConcurrently":       testDeletedStayDeletedConcurrently,
+		"ForgetDeletedInBounds":                testForgetDeleted,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

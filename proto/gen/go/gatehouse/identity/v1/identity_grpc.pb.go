@@ -222,7 +222,8 @@ const (
 // UserDirectoryService is what other programs may do with users.
 type UserDirectoryServiceClient interface {
 	// CreateUser creates a user under the id that the caller chose, and a personal organization when none is named. Repeating it with
-	// the same id and email returns the user as it is; another email under the same id is ALREADY_EXISTS (USER_ID_TAKEN).
+	// the same id and email returns the user as it is. Another email under the same id, and the id of a user that is being deleted or was
+	// deleted within the last hour, is ALREADY_EXISTS (USER_ID_TAKEN): a creation that arrives late brings nobody back.
 	CreateUser(ctx context.Context, in *CreateUserRequest, opts ...grpc.CallOption) (*CreateUserResponse, error)
 	// ListUsers returns the users of one organization, oldest first.
 	ListUsers(ctx context.Context, in *ListUsersRequest, opts ...grpc.CallOption) (*ListUsersResponse, error)
@@ -263,7 +264,8 @@ func (c *userDirectoryServiceClient) ListUsers(ctx context.Context, in *ListUser
 // UserDirectoryService is what other programs may do with users.
 type UserDirectoryServiceServer interface {
 	// CreateUser creates a user under the id that the caller chose, and a personal organization when none is named. Repeating it with
-	// the same id and email returns the user as it is; another email under the same id is ALREADY_EXISTS (USER_ID_TAKEN).
+	// the same id and email returns the user as it is. Another email under the same id, and the id of a user that is being deleted or was
+	// deleted within the last hour, is ALREADY_EXISTS (USER_ID_TAKEN): a creation that arrives late brings nobody back.
 	CreateUser(context.Context, *CreateUserRequest) (*CreateUserResponse, error)
 	// ListUsers returns the users of one organization, oldest first.
 	ListUsers(context.Context, *ListUsersRequest) (*ListUsersResponse, error)
