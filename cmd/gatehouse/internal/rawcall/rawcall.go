@@ -20,7 +20,8 @@ import (
 // Nobody is a method that no contract allows anybody: sidecars refuse it.
 const Nobody = "/grpc.health.v1.Health/Check"
 
-// Forged is the caller header that every call carries; no service may ever see it.
+// Forged is the caller header that every call carries. A service that sees it refuses the call, if it gets so far: it does for streams,
+// and cannot read the message of a unary call before.
 const Forged = "spiffe://forged.invalid/ns/default/dc/dc1/svc/forged"
 
 // Plain calls a method through a local listener without TLS, such as a sidecar's upstream. The error is the answer; the header is that

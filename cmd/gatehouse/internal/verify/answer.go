@@ -23,7 +23,8 @@ const rbac = "RBAC: access denied"
 const upstreamTime = "x-envoy-upstream-service-time"
 
 // classify tells whose answer it is. A call has passed only when the service itself has demonstrably answered: that it could not read
-// the message, or anything else with details of its own.
+// the message, or anything else with details of its own. A refusal that is not the sidecar's proves nothing good: the service was asked
+// by a caller that it does not take for an allowed one, such as the forged one.
 func classify(header metadata.MD, err error) (Verdict, string) {
 	if err == nil || errors.Is(err, io.EOF) {
 		return Passed, "OK"
@@ -35,6 +36,7 @@ func classify(header metadata.MD, err error) (Verdict, string) {
 		if answer.Message() == rbac {
 			return Refused, text
 		}
+		return Broken, text
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled, codes.Unimplemented:
 		return Broken, text
 	}

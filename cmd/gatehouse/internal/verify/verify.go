@@ -2,7 +2,11 @@
 // certificate at the callee's public port, and again through the caller's own sidecar.
 //
 // Calls carry a message that cannot be parsed, so none that is let through can change anything (package rawcall), and a forged caller
-// header, which no service may ever see. Only the `mesh verify` command imports it.
+// header. A service judges that header before the message of a stream: one that saw it would refuse, and no cell would pass. It reads
+// the message of a unary call first and so never gets to it. That the header is replaced for these too follows from the config
+// entries, which must be the definition's word for word.
+//
+// Only the `mesh verify` command imports it.
 package verify
 
 import (
@@ -68,6 +72,10 @@ func Run(ctx context.Context, dir state.Dir, record state.Record, def *mesh.Defi
 		return nil, err
 	}
 	report.Listening, err = listening(record, def)
+	if err != nil {
+		return nil, err
+	}
+	report.Wrong, err = m.entries(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -34,7 +34,7 @@ func TestClassify(t *testing.T) {
 	}{
 		"the sidecar refuses":              {nil, status.Error(codes.PermissionDenied, rbac), Refused},
 		"the service refuses":              {nil, status.Error(codes.PermissionDenied, "not yours"), Broken},
-		"the service refuses with details": {fromService, status.Error(codes.PermissionDenied, "not yours"), Passed},
+		"the service refuses with details": {fromService, status.Error(codes.PermissionDenied, "not yours"), Broken},
 		"unreadable message":               {nil, status.Error(codes.Internal, "grpc: error unmarshalling request: proto: cannot parse"), Passed},
 		"no token":                         {nil, detailed.Err(), Passed},
 		"an answer":                        {nil, nil, Passed},

@@ -1,0 +1,70 @@
+package verify
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
+	"github.com/gatehouse/gatehouse/consul"
+	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
+)
+
+// What a real Consul gives back counts as written; every deviation is one sentence that names the entry.
+func TestEntriesInConsulAreCompared(t *testing.T) {
+	def, err := consul.Definition()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := consultest.New(t)
+	set := func(entry api.ConfigEntry) {
+		t.Helper()
+		if _, _, err := server.ConfigEntries().Set(entry, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writeAll := func() {
+		for _, entry := range def.ConfigEntries() {
+			set(entry)
+		}
+	}
+	m := &matrix{record: state.Record{Consul: server.HTTP}, def: def}
+	check := func(name string, want ...string) {
+		t.Helper()
+		got, err := m.entries(t.Context())
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if len(got) != len(want) {
+			t.Fatalf("%s: %q, want %q", name, got, want)
+		}
+		for i := range want {
+			if !strings.Contains(got[i], want[i]) {
+				t.Errorf("%s: %q, want it to say %q", name, got[i], want[i])
+			}
+		}
+	}
+	writeAll()
+	check("as written")
+
+	for _, entry := range def.ConfigEntries() {
+		if defaults, ok := entry.(*api.ServiceConfigEntry); ok && defaults.Name == "auth" {
+			defaults.EnvoyExtensions[0].Arguments["Script"] = "function envoy_on_request(handle) end"
+			set(defaults)
+		}
+	}
+	check("another script", "service-defaults of auth is not the definition's, by EnvoyExtensions")
+
+	writeAll()
+	set(&api.ServiceResolverConfigEntry{Kind: api.ServiceResolver, Name: mesh.Postgres})
+	set(&api.ProxyConfigEntry{Kind: api.ProxyDefaults, Name: api.ProxyConfigGlobal})
+	check("entries too many", "service-resolver of postgres", "proxy-defaults of global")
+	for _, extra := range [][2]string{{api.ServiceResolver, mesh.Postgres}, {api.ProxyDefaults, api.ProxyConfigGlobal}, {api.ServiceIntentions, "auth"}} {
+		if _, err := server.ConfigEntries().Delete(extra[0], extra[1], nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check("one missing", "no service-intentions of auth")
+}
