@@ -37,6 +37,11 @@ func (c *downCommand) Run(console *Console) error {
 	if err := record.Supervisor.Terminate(ctx, syscall.SIGTERM); err != nil {
 		return fmt.Errorf("stop `gatehouse up`: %w", err)
 	}
+	unlock, err := dir.Lock() // an `up` that begins now has children of its own, which are not ours to end
+	if err != nil {
+		return fmt.Errorf("stopped, and what may be left was not looked for: %w", err)
+	}
+	defer unlock()
 	ended, err := dir.Clean(context.Background())
 	if err != nil {
 		return fmt.Errorf("end what was left: %w", err)
