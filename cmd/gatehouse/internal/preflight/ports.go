@@ -15,6 +15,7 @@ import (
 type Port struct {
 	Address string // host:port
 	Use     string // such as "PostgreSQL"
+	UDP     bool   // needed beside TCP
 }
 
 // MaxOffset keeps every port below 65,536.
@@ -58,6 +59,7 @@ func Ports(def *mesh.Definition, offset int, gateway string, withPostgres bool) 
 	add("Consul's HTTP API", mesh.ConsulHTTPPort)
 	add("Consul's gRPC API", mesh.ConsulGRPCPort)
 	add("Consul's gossip", mesh.ConsulSerfPort)
+	all[len(all)-1].UDP = true
 	add("Consul's server", mesh.ConsulRPCPort)
 	return all
 }
@@ -65,11 +67,8 @@ func Ports(def *mesh.Definition, offset int, gateway string, withPostgres bool) 
 // CheckPorts refuses the first port that cannot be listened on.
 func CheckPorts(ports []Port) error {
 	for _, p := range ports {
-		listener, err := net.Listen("tcp", p.Address)
+		err := try(p)
 		if err == nil {
-			if err := listener.Close(); err != nil {
-				return fmt.Errorf("try port %s for %s: %w", p.Address, p.Use, err)
-			}
 			continue
 		}
 		if !errors.Is(err, syscall.EADDRINUSE) {
@@ -78,6 +77,25 @@ func CheckPorts(ports []Port) error {
 		return fmt.Errorf("port %s, for %s, is taken%s: free it, or move every port with --port-offset (a multiple of 1000)", p.Address, p.Use, holder(p.Address))
 	}
 	return nil
+}
+
+// try listens for a moment.
+func try(p Port) error {
+	listener, err := net.Listen("tcp", p.Address)
+	if err != nil {
+		return err
+	}
+	if err := listener.Close(); err != nil {
+		return err
+	}
+	if !p.UDP {
+		return nil
+	}
+	packets, err := net.ListenPacket("udp", p.Address)
+	if err != nil {
+		return err
+	}
+	return packets.Close()
 }
 
 // holder names the process that listens on the address, as far as this user may know.

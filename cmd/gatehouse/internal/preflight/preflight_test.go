@@ -78,6 +78,36 @@ func TestATakenPortIsNamedWithItsHolder(t *testing.T) {
 	}
 }
 
+// Gossip goes by UDP too: a port that only UDP holds is taken for it, and free for the others.
+func TestAPortTakenByUDP(t *testing.T) {
+	taken, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	port := preflight.Port{Address: taken.LocalAddr().String(), Use: "gossip", UDP: true}
+	if err := preflight.CheckPorts([]preflight.Port{port}); err == nil || !strings.Contains(err.Error(), port.Address) {
+		t.Errorf("with UDP: %v", err)
+	}
+	port.UDP = false
+	if err := preflight.CheckPorts([]preflight.Port{port}); err != nil {
+		t.Errorf("without: %v", err)
+	}
+	def, err := consul.Definition()
+	if err != nil {
+		t.Fatal(err)
+	}
+	udp := 0
+	for _, p := range preflight.Ports(def, 0, "127.0.0.1:8080", true) {
+		if p.UDP {
+			udp++
+		}
+	}
+	if udp != 1 {
+		t.Errorf("%d ports with UDP, want that of the gossip", udp)
+	}
+}
+
 func TestPorts(t *testing.T) {
 	def, err := consul.Definition()
 	if err != nil {
