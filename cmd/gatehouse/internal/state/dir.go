@@ -1,11 +1,11 @@
 // Package state is the state folder of one platform on one machine: data, secrets, logs, and the record of what runs.
 //
-//	.gatehouse/
+//	.gatehouse/      0711: PostgreSQL's unprivileged user passes through it to its data
 //	  up.lock        held by the running `gatehouse up`
 //	  platform.json  what runs, with the identity of each process; absent when nothing does
 //	  secrets/       0700; every file 0600
 //	  consul/ postgres/   data, kept between runs
-//	  logs/<process>.log
+//	  logs/          0700; <process>.log
 //
 // Only commands of the CLI import it.
 package state
@@ -35,14 +35,19 @@ func Open(path string) (Dir, error) {
 	return Dir{root: root}, nil
 }
 
-// Prepare makes the folder and its parts, and finds out whether it can be written.
+// Prepare makes the folder and its parts, closes them to others as far as may be, and finds out whether it can be written.
 func (d Dir) Prepare() error {
+	_, err := os.Stat(d.lockPath())
+	ours := err == nil // else it is somebody's folder that --state names, and its mode somebody's choice
 	for _, part := range []struct {
 		name string
 		mode fs.FileMode
-	}{{"", 0o755}, {"secrets", 0o700}, {"consul", 0o700}, {"logs", 0o755}} {
+	}{{"", 0o711}, {"secrets", 0o700}, {"consul", 0o700}, {"logs", 0o700}} {
 		path := filepath.Join(d.root, part.name)
 		if err := os.MkdirAll(path, part.mode); err != nil {
+			return d.unwritable(err)
+		}
+		if err := tighten(path, part.mode, ours); err != nil {
 			return d.unwritable(err)
 		}
 	}
@@ -55,6 +60,15 @@ func (d Dir) Prepare() error {
 		return d.unwritable(err)
 	}
 	return nil
+}
+
+// tighten takes away what the mode does not give, from a folder of an older version that gave more.
+func tighten(path string, mode fs.FileMode, ours bool) error {
+	info, err := os.Stat(path)
+	if err != nil || !ours || info.Mode().Perm()&^mode == 0 {
+		return err
+	}
+	return os.Chmod(path, info.Mode().Perm()&mode)
 }
 
 func (d Dir) unwritable(err error) error {

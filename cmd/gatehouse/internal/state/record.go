@@ -100,10 +100,12 @@ func (d Dir) Forget() error {
 	return nil
 }
 
+func (d Dir) lockPath() string { return filepath.Join(d.root, "up.lock") }
+
 // Lock makes this process the only `up` of the state folder until the returned function is called or the process ends. Children do
 // not inherit it.
 func (d Dir) Lock() (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(d.root, "up.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(d.lockPath(), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, d.unwritable(err)
 	}

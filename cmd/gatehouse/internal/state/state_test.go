@@ -43,6 +43,41 @@ func TestSecretsAreMadeOnceAndPrivate(t *testing.T) {
 	}
 }
 
+// Others of this machine may pass through to PostgreSQL's data, which has a user of its own, and read nothing; also where an older
+// version made the folder.
+func TestFoldersAreClosed(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "state")
+	for _, folder := range []string{root, filepath.Join(root, "logs")} {
+		if err := os.Mkdir(folder, 0o755); err != nil { //nolint:gosec // as it was
+			t.Fatal(err)
+		}
+	}
+	dir, err := state.Open(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dir.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(root); err != nil || info.Mode().Perm() != 0o755 {
+		t.Errorf("a folder that was no state folder: %v, %v, want the mode that it had", info.Mode(), err)
+	}
+	unlock, err := dir.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+	if err := dir.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]os.FileMode{root: 0o711, dir.Logs(): 0o700, dir.Consul(): 0o700} {
+		info, err := os.Stat(path)
+		if err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v, want mode %o", path, info.Mode(), err, want)
+		}
+	}
+}
+
 func TestGeneratedSecretsDiffer(t *testing.T) {
 	for name, generate := range map[string]func() (string, error){"key": state.Key, "password": state.Password, "token": state.Token} {
 		one, err := generate()
