@@ -25,7 +25,7 @@ const (
 	readFeedEvery     = 250 * time.Millisecond
 	cleanEvery        = time.Minute
 	firstLoadTimeout  = 3 * time.Second        // of keys and revocations, before the program serves
-	retryLoadEvery    = 500 * time.Millisecond // while the keys could not be loaded
+	retryLoadEvery    = 500 * time.Millisecond // while the keys cannot be read
 )
 
 // background starts what runs beside the requests. The loops of keys and feed belong to their constructors.
@@ -44,17 +44,12 @@ func newKeeper(lc fx.Lifecycle, stop fx.Shutdowner, c Config, store signingkey.S
 		return nil, err
 	}
 	keeper := signingkey.NewKeeper(c.policy(), store, sealer, rand.Reader, now)
-	var loaded time.Time // of the loop below alone
 	refresh := func(ctx context.Context) error {
-		ready := keeper.Check(ctx) == nil
-		if ready && now().Sub(loaded) < c.policy().Reload() {
+		if !keeper.Due() {
 			return nil
 		}
 		err := keeper.Refresh(ctx)
-		if err == nil {
-			loaded = now()
-		}
-		if errors.Is(err, signingkey.ErrWrongSealingKey) && !ready {
+		if errors.Is(err, signingkey.ErrWrongSealingKey) && !keeper.Loaded() {
 			log.ErrorContext(ctx, "stopping", "error", err.Error())
 			return errors.Join(err, stop.Shutdown(fx.ExitCode(1)))
 		}

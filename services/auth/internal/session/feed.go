@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/token"
 )
 
 const (
@@ -122,12 +123,12 @@ func (f *Feed) Follow() (w *Follower, stop func()) {
 	}
 }
 
-// Current is a readiness check: an error while the feed has never read the store.
+// Current is a readiness check: an error while the feed has not read the store for so long that nobody believes it any more.
 func (f *Feed) Current(context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.known == nil {
-		return apierr.New(apierr.Unavailable, "REVOCATIONS_UNAVAILABLE", "ended sessions were not read from the database yet")
+	if f.known == nil || f.now().Sub(f.read) > token.StaleAfter {
+		return apierr.New(apierr.Unavailable, "REVOCATIONS_UNAVAILABLE", "ended sessions were not read from the database lately")
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/token"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
 
@@ -184,14 +186,21 @@ func TestFeedForgetsTheExpired(t *testing.T) {
 	}
 }
 
-func TestFeedIsNotCurrentBeforeItsFirstRead(t *testing.T) {
+func TestFeedIsCurrentWhileItsLastReadIsFresh(t *testing.T) {
 	w := newWorld(t)
 	if err := w.feed.Current(t.Context()); err == nil {
 		t.Fatal("current before the first read")
 	}
-	w.read(t)
-	if err := w.feed.Current(t.Context()); err != nil {
-		t.Fatal(err)
+	for range 2 { // the second time after a fault
+		w.read(t)
+		w.now = w.now.Add(token.StaleAfter)
+		if err := w.feed.Current(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.now = w.now.Add(time.Millisecond)
+		if err := w.feed.Current(t.Context()); err == nil || apierr.From(err).Reason != "REVOCATIONS_UNAVAILABLE" {
+			t.Fatalf("after %s without a read: %v", token.StaleAfter, err)
+		}
 	}
 }
 

@@ -27,6 +27,7 @@ type Keeper struct {
 type ring struct {
 	active token.SigningKey
 	public []token.Key // next, active, retired
+	read   time.Time
 }
 
 // NewKeeper returns a keeper that knows no key until the first Refresh.
@@ -37,6 +38,7 @@ func NewKeeper(policy Policy, store Store, sealer *Sealer, random io.Reader, now
 // Refresh reads the stored keys and moves them on if that is due; the first call on an empty store makes them. After an error the keys
 // known so far stay in use. ErrWrongSealingKey says that the stored keys cannot be opened.
 func (k *Keeper) Refresh(ctx context.Context) error {
+	asked := k.now()
 	keys, err := k.store.List(ctx)
 	if err != nil {
 		return err
@@ -51,8 +53,18 @@ func (k *Keeper) Refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.read = asked
 	k.ring.Store(r)
 	return nil
+}
+
+// Loaded reports whether any Refresh succeeded.
+func (k *Keeper) Loaded() bool { return k.ring.Load() != nil }
+
+// Due reports whether it is time for a Refresh: none succeeded within Policy.Reload.
+func (k *Keeper) Due() bool {
+	r := k.ring.Load()
+	return r == nil || k.now().Sub(r.read) >= k.policy.Reload()
 }
 
 // plan is what the stored keys should be now. It refuses to add keys beside ones that this sealer cannot open.
@@ -98,6 +110,9 @@ func (k *Keeper) open(keys []Key) (*ring, error) {
 // errNoKeys is the answer before the first good Refresh.
 var errNoKeys = apierr.New(apierr.Unavailable, "KEYS_UNAVAILABLE", "the signing keys are not loaded yet").WithRetryAfter(time.Second)
 
+// errOldKeys is Check's answer when the keys could not be read for too long.
+var errOldKeys = apierr.New(apierr.Unavailable, "KEYS_UNAVAILABLE", "the signing keys were not read from the database lately").WithRetryAfter(time.Second)
+
 // Sign makes an access token with the active key.
 func (k *Keeper) Sign(claims token.Claims) (string, error) {
 	r := k.ring.Load()
@@ -129,10 +144,15 @@ func (k *Keeper) Set() ([]token.Key, time.Duration, error) {
 	return r.public, k.policy.MaxAge, nil
 }
 
-// Check is the readiness check "keys".
+// Check is the readiness check "keys": an error before the first good Refresh, and while the last one is longer ago than other instances
+// wait for the slowest.
 func (k *Keeper) Check(context.Context) error {
-	if k.ring.Load() == nil {
+	r := k.ring.Load()
+	switch {
+	case r == nil:
 		return errNoKeys
+	case k.now().Sub(r.read) > k.policy.slowest():
+		return errOldKeys
 	}
 	return nil
 }

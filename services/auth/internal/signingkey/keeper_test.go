@@ -236,6 +236,29 @@ func TestWrongSealingKeyChangesNothing(t *testing.T) {
 	}
 }
 
+// An instance that reads no more is not ready: what it signs with may be retired, and forgotten, elsewhere.
+func TestCheckFailsWhileTheKeysAreNotRead(t *testing.T) {
+	w := newWorld(t)
+	k := w.instance(policy, 1)
+	for range 2 { // the second time after a fault
+		if !k.Due() {
+			t.Fatal("nothing is due")
+		}
+		w.refresh(k)
+		if k.Due() {
+			t.Fatal("due again at once")
+		}
+		w.now = w.now.Add(2 * policy.Reload())
+		if err := k.Check(t.Context()); err != nil || !k.Due() {
+			t.Fatalf("after two intervals: %v, due %v", err, k.Due())
+		}
+		w.now = w.now.Add(time.Millisecond)
+		if err := k.Check(t.Context()); apierr.From(err) == nil || apierr.From(err).Reason != "KEYS_UNAVAILABLE" {
+			t.Fatalf("after more than two intervals without a read: %v", err)
+		}
+	}
+}
+
 func TestKeysStayInUseWhileTheStoreIsGone(t *testing.T) {
 	w := newWorld(t)
 	k := w.instance(policy, 1)

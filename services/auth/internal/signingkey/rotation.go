@@ -18,12 +18,15 @@ func (p Policy) Reload() time.Duration {
 	return max(250*time.Millisecond, min(p.MaxAge/4, 10*time.Second))
 }
 
+// slowest is how long a change of the keys may be unknown to an instance that is ready.
+func (p Policy) slowest() time.Duration { return 2 * p.Reload() }
+
 // Notice is how long a key is published before it signs: the slowest instance publishes it, then the slowest cache asks again.
-func (p Policy) Notice() time.Duration { return p.MaxAge + 2*p.Reload() }
+func (p Policy) Notice() time.Duration { return p.MaxAge + p.slowest() }
 
 // retention is how long a retired key stays published: the slowest instance learns of its retirement, then its last token expires,
 // whatever lifetime that instance gives it.
-func (p Policy) retention() time.Duration { return token.MaxTTL + 2*p.Reload() + time.Minute }
+func (p Policy) retention() time.Duration { return token.MaxTTL + p.slowest() + time.Minute }
 
 // due reports whether plan would change anything, without making a key.
 func (p Policy) due(keys []Key, now time.Time) bool {
