@@ -7,7 +7,6 @@ package pgserver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -82,56 +81,6 @@ func (s *Server) Init(ctx context.Context) error {
 		return fmt.Errorf("put the data folder in place: %w", err)
 	}
 	return nil
-}
-
-func (s *Server) initialize(ctx context.Context, account *Account, dir string) error {
-	if err := os.RemoveAll(dir); err != nil {
-		return fmt.Errorf("remove an unfinished data folder: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil { //nolint:gosec // the server's user passes through it
-		return fmt.Errorf("make the folder of the data folder: %w", err)
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return fmt.Errorf("make the data folder: %w", err)
-	}
-	if err := account.own(dir); err != nil {
-		return err
-	}
-	password, err := s.passwordFile(account)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(password) }()
-	args := []string{
-		"--pgdata=" + dir, "--username=" + Superuser, "--pwfile=" + password, "--auth=scram-sha-256",
-		"--encoding=UTF8", "--locale=C", "--data-checksums",
-	}
-	if s.Settings["fsync"] == "off" {
-		args = append(args, "--no-sync")
-	}
-	cmd := exec.CommandContext(ctx, filepath.Join(s.BinDir, "initdb"), args...) //nolint:gosec // found by us
-	cmd.Dir, cmd.Env, cmd.SysProcAttr = dir, environment(), account.attributes()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("make a PostgreSQL cluster: %w: %s", err, lastLine(string(out)))
-	}
-	return nil
-}
-
-// passwordFile writes the superuser's password where only initdb can read it.
-func (s *Server) passwordFile(account *Account) (path string, err error) {
-	if s.Password.IsZero() {
-		return "", errors.New("make a PostgreSQL cluster: the superuser needs a password")
-	}
-	file, err := os.CreateTemp(filepath.Dir(s.DataDir), "init-*")
-	if err != nil {
-		return "", fmt.Errorf("write the superuser's password for initdb: %w", err)
-	}
-	_, err = file.WriteString(s.Password.Reveal() + "\n")
-	if err = errors.Join(err, file.Close(), account.own(file.Name())); err != nil {
-		_ = os.Remove(file.Name())
-		return "", fmt.Errorf("write the superuser's password for initdb: %w", err)
-	}
-	return file.Name(), nil
 }
 
 // Command returns the server's command, not started, as the right user and with an environment of its own. The process ends in order on
