@@ -1,10 +1,14 @@
 package middleware
 
 import (
+	"io"
 	"net/http"
 
 	"github.com/gatehouse/gatehouse/gateway/internal/rest"
 )
+
+// patience is how many times the limit a refused body is read on before its connection is cut.
+const patience = 4
 
 // bodyLimit refuses a body that says it is too large (413) and cuts off one that turns out to be.
 func bodyLimit(limit int64) step {
@@ -12,6 +16,8 @@ func bodyLimit(limit int64) step {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.ContentLength > limit {
 				rest.Fail(w, r, rest.TooLarge(limit))
+				// A client that is cut while it writes may never read why: some more of the body is taken and thrown away.
+				_, _ = io.CopyN(io.Discard, r.Body, patience*limit)
 				return
 			}
 			if r.Body != nil && r.Body != http.NoBody {
