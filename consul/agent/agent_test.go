@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse/gatehouse/consul/agent"
+	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
 )
 
 func TestRender(t *testing.T) {
@@ -23,11 +24,9 @@ func TestRender(t *testing.T) {
 			t.Errorf("it lacks %s:\n%s", want, raw)
 		}
 	}
-	consul := "../../.bin/consul"
-	if _, err := os.Stat(consul); err != nil {
-		if consul, err = exec.LookPath("consul"); err != nil {
-			t.Skip("SKIP: consul is not installed: run `make tools`")
-		}
+	consul, err := consultest.Find("consul")
+	if err != nil {
+		t.Fatalf("find consul: %v: run `make tools`", err)
 	}
 	file := filepath.Join(t.TempDir(), "one-machine.hcl")
 	if err := os.WriteFile(file, raw, 0o600); err != nil {
