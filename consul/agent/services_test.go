@@ -58,7 +58,7 @@ func TestServicesAreAsRegistered(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(api.AgentService{}, "ContentHash")); diff != "" {
+			if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(api.AgentService{}, "ContentHash"), cmpopts.IgnoreMapEntries(virtual)); diff != "" {
 				t.Errorf("%s (-registered +configured):\n%s", id, diff)
 			}
 		}
@@ -80,6 +80,10 @@ func TestServicesAreAsRegistered(t *testing.T) {
 		t.Errorf("%d checks, want %d: %v", len(got), len(want), got)
 	}
 }
+
+// virtual finds the address that Consul's catalog gives to each service in the order in which it hears of them, some time after the agent
+// knows it: no part of what a registration says.
+func virtual(name string, _ api.ServiceAddress) bool { return name == "consul-virtual" }
 
 // begin runs an agent of its own that begins with the services.
 func begin(t *testing.T, program string, services []agent.Service) *api.Client {
