@@ -48,7 +48,7 @@ func (k *checker) access(m *Method, options *optionsv1.Method) {
 			if a.Relation == "" || a.ObjectType == "" {
 				k.report(where, "a permission of %s needs relation and object_type", m.display())
 			}
-			k.stringField(in(m.Descriptor, methodAccess, int32(i), accessPermission, relationField), m.Descriptor.Input(), a.Field)
+			k.permissionObject(m, a, in(m.Descriptor, methodAccess, int32(i), accessPermission, relationField))
 		case Public, SignedIn, Service:
 		}
 	}
@@ -62,10 +62,27 @@ func (k *checker) access(m *Method, options *optionsv1.Method) {
 	}
 }
 
+// permissionObject checks that a permission says about which object it asks, in one way.
+func (k *checker) permissionObject(m *Method, a Access, where Position) {
+	switch {
+	case a.Field != "" && a.ObjectID != "":
+		k.report(where, "a permission of %s names its object twice: keep field or object_id", m.display())
+	case a.Field == "" && a.ObjectID == "":
+		k.report(where, "a permission of %s names no object: add field or object_id", m.display())
+	case a.Field != "":
+		k.stringField(where, m.Descriptor.Input(), a.Field)
+	}
+}
+
 func (k *checker) audit(m *Method, options *optionsv1.Audit) {
 	where := in(m.Descriptor, methodAudit)
 	event := options.GetEvent()
 	switch {
+	case options.GetTrail() && !m.Has(Service):
+		k.report(where, "%s stores events of others and may be called by programs only: say access service", m.display())
+		return
+	case options.GetTrail():
+		return
 	case event == nil && !options.GetNone():
 		k.report(where, "%s does not say what is audited: add audit with an event, or none: true if it changes nothing", m.display())
 		return

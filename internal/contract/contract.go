@@ -60,6 +60,7 @@ type Access struct {
 	Field      string // Self, Permission
 	Relation   string // Permission
 	ObjectType string // Permission
+	ObjectID   string // Permission: the one object that is asked about, instead of Field
 }
 
 // Route is the public HTTP route of a method.
@@ -72,8 +73,10 @@ type Route struct {
 // Audit is what the trail records about a method.
 type Audit struct {
 	None             bool
+	Trail            bool // stores the events of others
 	Action           string
-	Object           string
+	ObjectType       string
+	Object           string   // path of the field that names the object, in the request or, after "response.", in the response
 	Secret, Personal []string // field paths; Secret includes the debug_redact fields
 }
 

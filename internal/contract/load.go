@@ -154,6 +154,7 @@ func loadAccess(access *optionsv1.Access) Access {
 			Field:      rule.Permission.GetField(),
 			Relation:   rule.Permission.GetRelation(),
 			ObjectType: rule.Permission.GetObjectType(),
+			ObjectID:   rule.Permission.GetObjectId(),
 		}
 	}
 	return Access{}
@@ -192,11 +193,13 @@ func loadRoute(d protoreflect.MethodDescriptor) *Route {
 func loadAudit(d protoreflect.MethodDescriptor, options *optionsv1.Audit) Audit {
 	event := options.GetEvent()
 	audit := Audit{
-		None:     options.GetNone(),
-		Action:   event.GetAction(),
-		Object:   event.GetObject(),
-		Secret:   append(slices.Clone(event.GetSecret()), redacted(d.Input(), "", nil)...),
-		Personal: slices.Clone(event.GetPersonal()),
+		None:       options.GetNone(),
+		Trail:      options.GetTrail(),
+		Action:     event.GetAction(),
+		ObjectType: event.GetObjectType(),
+		Object:     event.GetObject(),
+		Secret:     append(slices.Clone(event.GetSecret()), redacted(d.Input(), "", nil)...),
+		Personal:   slices.Clone(event.GetPersonal()),
 	}
 	slices.Sort(audit.Secret)
 	audit.Secret = slices.Compact(audit.Secret)

@@ -49,7 +49,7 @@ const (
 
 	methodAccess, methodAllow, methodAudit, methodLongLived, methodTimeout, methodHTTPStatus = 1, 2, 3, 4, 5, 6
 
-	auditEvent                                             = 2
+	auditEvent, auditTrail                                 = 2, 3
 	eventAction, eventObject, eventSecret, eventPersonal   = 1, 2, 3, 4
 	accessSelf, accessPermission, selfField, relationField = 3, 4, 1, 3
 )

@@ -27,7 +27,7 @@ func NewDirectory(client identityv1.UserDirectoryServiceClient) *Directory {
 
 // CreateUser implements login.Directory.
 func (d *Directory) CreateUser(ctx context.Context, n login.NewUser) (login.User, error) {
-	resp, err := d.client.CreateUser(ctx, &identityv1.CreateUserRequest{Id: n.ID, Email: n.Email, DisplayName: n.DisplayName})
+	resp, err := d.client.RegisterUser(ctx, &identityv1.RegisterUserRequest{Id: n.ID, Email: n.Email, DisplayName: n.DisplayName})
 	if err != nil {
 		return login.User{}, grpcserver.FromStatus(status.Convert(err))
 	}

@@ -139,6 +139,116 @@ func (x *SignUpResponse) GetUser() *v1.User {
 	return nil
 }
 
+// BootstrapRequest carries the secret and the first administrator's login.
+type BootstrapRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// secret that the platform's operator was told.
+	Secret string `protobuf:"bytes,1,opt,name=secret,proto3" json:"secret,omitempty"`
+	// email is the login identifier (RFC 5321 mailbox); compared without regard to case.
+	Email string `protobuf:"bytes,2,opt,name=email,proto3" json:"email,omitempty"`
+	// password by the rules of sign-up.
+	Password      string `protobuf:"bytes,3,opt,name=password,proto3" json:"password,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BootstrapRequest) Reset() {
+	*x = BootstrapRequest{}
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BootstrapRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BootstrapRequest) ProtoMessage() {}
+
+func (x *BootstrapRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BootstrapRequest.ProtoReflect.Descriptor instead.
+func (*BootstrapRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *BootstrapRequest) GetSecret() string {
+	if x != nil {
+		return x.Secret
+	}
+	return ""
+}
+
+func (x *BootstrapRequest) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+func (x *BootstrapRequest) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
+// BootstrapResponse carries the administrator.
+type BootstrapResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// user as Identity created it.
+	User          *v1.User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BootstrapResponse) Reset() {
+	*x = BootstrapResponse{}
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BootstrapResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BootstrapResponse) ProtoMessage() {}
+
+func (x *BootstrapResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BootstrapResponse.ProtoReflect.Descriptor instead.
+func (*BootstrapResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *BootstrapResponse) GetUser() *v1.User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
 // SignInRequest carries credentials.
 type SignInRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -152,7 +262,7 @@ type SignInRequest struct {
 
 func (x *SignInRequest) Reset() {
 	*x = SignInRequest{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[2]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -164,7 +274,7 @@ func (x *SignInRequest) String() string {
 func (*SignInRequest) ProtoMessage() {}
 
 func (x *SignInRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[2]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -177,7 +287,7 @@ func (x *SignInRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignInRequest.ProtoReflect.Descriptor instead.
 func (*SignInRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{2}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *SignInRequest) GetEmail() string {
@@ -211,7 +321,7 @@ type SignInResponse struct {
 
 func (x *SignInResponse) Reset() {
 	*x = SignInResponse{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[3]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -223,7 +333,7 @@ func (x *SignInResponse) String() string {
 func (*SignInResponse) ProtoMessage() {}
 
 func (x *SignInResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[3]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -236,7 +346,7 @@ func (x *SignInResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignInResponse.ProtoReflect.Descriptor instead.
 func (*SignInResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{3}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SignInResponse) GetAccessToken() string {
@@ -278,7 +388,7 @@ type RefreshRequest struct {
 
 func (x *RefreshRequest) Reset() {
 	*x = RefreshRequest{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[4]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -290,7 +400,7 @@ func (x *RefreshRequest) String() string {
 func (*RefreshRequest) ProtoMessage() {}
 
 func (x *RefreshRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[4]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -303,7 +413,7 @@ func (x *RefreshRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefreshRequest.ProtoReflect.Descriptor instead.
 func (*RefreshRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{4}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RefreshRequest) GetRefreshToken() string {
@@ -330,7 +440,7 @@ type RefreshResponse struct {
 
 func (x *RefreshResponse) Reset() {
 	*x = RefreshResponse{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[5]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -342,7 +452,7 @@ func (x *RefreshResponse) String() string {
 func (*RefreshResponse) ProtoMessage() {}
 
 func (x *RefreshResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[5]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -355,7 +465,7 @@ func (x *RefreshResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefreshResponse.ProtoReflect.Descriptor instead.
 func (*RefreshResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{5}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RefreshResponse) GetAccessToken() string {
@@ -395,7 +505,7 @@ type SignOutRequest struct {
 
 func (x *SignOutRequest) Reset() {
 	*x = SignOutRequest{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[6]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -407,7 +517,7 @@ func (x *SignOutRequest) String() string {
 func (*SignOutRequest) ProtoMessage() {}
 
 func (x *SignOutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[6]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -420,7 +530,7 @@ func (x *SignOutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignOutRequest.ProtoReflect.Descriptor instead.
 func (*SignOutRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{6}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{8}
 }
 
 // SignOutResponse is empty.
@@ -432,7 +542,7 @@ type SignOutResponse struct {
 
 func (x *SignOutResponse) Reset() {
 	*x = SignOutResponse{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[7]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -444,7 +554,7 @@ func (x *SignOutResponse) String() string {
 func (*SignOutResponse) ProtoMessage() {}
 
 func (x *SignOutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[7]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -457,7 +567,7 @@ func (x *SignOutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignOutResponse.ProtoReflect.Descriptor instead.
 func (*SignOutResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{7}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{9}
 }
 
 // RemoveLoginRequest names a user.
@@ -471,7 +581,7 @@ type RemoveLoginRequest struct {
 
 func (x *RemoveLoginRequest) Reset() {
 	*x = RemoveLoginRequest{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[8]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -483,7 +593,7 @@ func (x *RemoveLoginRequest) String() string {
 func (*RemoveLoginRequest) ProtoMessage() {}
 
 func (x *RemoveLoginRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[8]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -496,7 +606,7 @@ func (x *RemoveLoginRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveLoginRequest.ProtoReflect.Descriptor instead.
 func (*RemoveLoginRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{8}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RemoveLoginRequest) GetUserId() string {
@@ -515,7 +625,7 @@ type RemoveLoginResponse struct {
 
 func (x *RemoveLoginResponse) Reset() {
 	*x = RemoveLoginResponse{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[9]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -527,7 +637,7 @@ func (x *RemoveLoginResponse) String() string {
 func (*RemoveLoginResponse) ProtoMessage() {}
 
 func (x *RemoveLoginResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[9]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -540,7 +650,7 @@ func (x *RemoveLoginResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveLoginResponse.ProtoReflect.Descriptor instead.
 func (*RemoveLoginResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{9}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{11}
 }
 
 // GetKeySetRequest is empty.
@@ -552,7 +662,7 @@ type GetKeySetRequest struct {
 
 func (x *GetKeySetRequest) Reset() {
 	*x = GetKeySetRequest{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[10]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -564,7 +674,7 @@ func (x *GetKeySetRequest) String() string {
 func (*GetKeySetRequest) ProtoMessage() {}
 
 func (x *GetKeySetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[10]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -577,7 +687,7 @@ func (x *GetKeySetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetKeySetRequest.ProtoReflect.Descriptor instead.
 func (*GetKeySetRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{10}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{12}
 }
 
 // GetKeySetResponse is a JSON Web Key Set (RFC 7517).
@@ -593,7 +703,7 @@ type GetKeySetResponse struct {
 
 func (x *GetKeySetResponse) Reset() {
 	*x = GetKeySetResponse{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[11]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -605,7 +715,7 @@ func (x *GetKeySetResponse) String() string {
 func (*GetKeySetResponse) ProtoMessage() {}
 
 func (x *GetKeySetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[11]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -618,7 +728,7 @@ func (x *GetKeySetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetKeySetResponse.ProtoReflect.Descriptor instead.
 func (*GetKeySetResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{11}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetKeySetResponse) GetKeys() []*JsonWebKey {
@@ -658,7 +768,7 @@ type JsonWebKey struct {
 
 func (x *JsonWebKey) Reset() {
 	*x = JsonWebKey{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[12]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -670,7 +780,7 @@ func (x *JsonWebKey) String() string {
 func (*JsonWebKey) ProtoMessage() {}
 
 func (x *JsonWebKey) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[12]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -683,7 +793,7 @@ func (x *JsonWebKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JsonWebKey.ProtoReflect.Descriptor instead.
 func (*JsonWebKey) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{12}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *JsonWebKey) GetKty() string {
@@ -744,7 +854,7 @@ type WatchRevocationsRequest struct {
 
 func (x *WatchRevocationsRequest) Reset() {
 	*x = WatchRevocationsRequest{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[13]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -756,7 +866,7 @@ func (x *WatchRevocationsRequest) String() string {
 func (*WatchRevocationsRequest) ProtoMessage() {}
 
 func (x *WatchRevocationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[13]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -769,7 +879,7 @@ func (x *WatchRevocationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRevocationsRequest.ProtoReflect.Descriptor instead.
 func (*WatchRevocationsRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{13}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{15}
 }
 
 // WatchRevocationsResponse adds ended sessions to the set.
@@ -786,7 +896,7 @@ type WatchRevocationsResponse struct {
 
 func (x *WatchRevocationsResponse) Reset() {
 	*x = WatchRevocationsResponse{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[14]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -798,7 +908,7 @@ func (x *WatchRevocationsResponse) String() string {
 func (*WatchRevocationsResponse) ProtoMessage() {}
 
 func (x *WatchRevocationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[14]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -811,7 +921,7 @@ func (x *WatchRevocationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRevocationsResponse.ProtoReflect.Descriptor instead.
 func (*WatchRevocationsResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{14}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WatchRevocationsResponse) GetRevocations() []*Revocation {
@@ -841,7 +951,7 @@ type Revocation struct {
 
 func (x *Revocation) Reset() {
 	*x = Revocation{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[15]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -853,7 +963,7 @@ func (x *Revocation) String() string {
 func (*Revocation) ProtoMessage() {}
 
 func (x *Revocation) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[15]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -866,7 +976,7 @@ func (x *Revocation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Revocation.ProtoReflect.Descriptor instead.
 func (*Revocation) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{15}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Revocation) GetSessionId() string {
@@ -894,6 +1004,13 @@ const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\bpassword\x18\x02 \x01(\tB\r\xbaH\ar\x05\x10\x0f\x18\x80\x02\x80\x01\x01R\bpassword\x12@\n" +
 	"\fdisplay_name\x18\x03 \x01(\tB\x1d\xbaH\x1ar\x18\x18\xc8\x012\x13^[^\\x00-\\x1F\\x7F]*$R\vdisplayName\"A\n" +
 	"\x0eSignUpResponse\x12/\n" +
+	"\x04user\x18\x01 \x01(\v2\x1b.gatehouse.identity.v1.UserR\x04user\"\x86\x01\n" +
+	"\x10BootstrapRequest\x12%\n" +
+	"\x06secret\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x02\x80\x01\x01R\x06secret\x12 \n" +
+	"\x05email\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x18\xfe\x01`\x01R\x05email\x12)\n" +
+	"\bpassword\x18\x03 \x01(\tB\r\xbaH\ar\x05\x10\x0f\x18\x80\x02\x80\x01\x01R\bpassword\"D\n" +
+	"\x11BootstrapResponse\x12/\n" +
 	"\x04user\x18\x01 \x01(\v2\x1b.gatehouse.identity.v1.UserR\x04user\"\\\n" +
 	"\rSignInRequest\x12 \n" +
 	"\x05email\x18\x01 \x01(\tB\n" +
@@ -942,30 +1059,33 @@ const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12;\n" +
 	"\vexpire_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime2\x8c\x05\n" +
-	"\vAuthService\x12\xb4\x01\n" +
-	"\x06SignUp\x12 .gatehouse.auth.v1.SignUpRequest\x1a!.gatehouse.auth.v1.SignUpResponse\"e\xd2\xe7\x18B\n" +
-	"\x02\b\x01\x1a9\x127\n" +
-	"\x0eauth.signed_up\x12\x10response.user.id\"\x05email\"\fdisplay_name0\xc9\x01\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/auth/sign-up\x12\x98\x01\n" +
-	"\x06SignIn\x12 .gatehouse.auth.v1.SignInRequest\x1a!.gatehouse.auth.v1.SignInResponse\"I\xd2\xe7\x18&\n" +
+	"expireTime2\xda\x06\n" +
+	"\vAuthService\x12\xba\x01\n" +
+	"\x06SignUp\x12 .gatehouse.auth.v1.SignUpRequest\x1a!.gatehouse.auth.v1.SignUpResponse\"k\xd2\xe7\x18H\n" +
+	"\x02\b\x01\x1a?\x12=\n" +
+	"\x0eauth.signed_up\x12\x10response.user.id\"\x05email\"\fdisplay_name*\x04user0\xc9\x01\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/auth/sign-up\x12\x97\x01\n" +
+	"\x06SignIn\x12 .gatehouse.auth.v1.SignInRequest\x1a!.gatehouse.auth.v1.SignInResponse\"H\xd2\xe7\x18%\n" +
+	"\x02\b\x01\x1a\x1f\x12\x1d\n" +
+	"\x0eauth.signed_in\"\x05email*\x04user\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/auth/sign-in\x12\x9b\x01\n" +
+	"\aRefresh\x12!.gatehouse.auth.v1.RefreshRequest\x1a\".gatehouse.auth.v1.RefreshResponse\"I\xd2\xe7\x18&\n" +
 	"\x02\b\x01\x1a \x12\x1e\n" +
-	"\x0eauth.signed_in\x12\x05email\"\x05email\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/auth/sign-in\x12\x95\x01\n" +
-	"\aRefresh\x12!.gatehouse.auth.v1.RefreshRequest\x1a\".gatehouse.auth.v1.RefreshResponse\"C\xd2\xe7\x18 \n" +
-	"\x02\b\x01\x1a\x1a\x12\x18\n" +
-	"\x16auth.session_refreshed\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/auth/refresh\x12\x92\x01\n" +
-	"\aSignOut\x12!.gatehouse.auth.v1.SignOutRequest\x1a\".gatehouse.auth.v1.SignOutResponse\"@\xd2\xe7\x18\x1c\n" +
-	"\x02\x10\x01\x1a\x13\x12\x11\n" +
-	"\x0fauth.signed_out0\xcc\x01\x82\xd3\xe4\x93\x02\x17\"\x15/api/v1/auth/sign-out\x90\x02\x022\xa5\x01\n" +
-	"\fLoginService\x12\x94\x01\n" +
-	"\vRemoveLogin\x12%.gatehouse.auth.v1.RemoveLoginRequest\x1a&.gatehouse.auth.v1.RemoveLoginResponse\"6\xd2\xe7\x18/\n" +
-	"\x02(\x01\x12\bidentity\x1a\x1f\x12\x1d\n" +
-	"\x12auth.login_removed\x12\auser_id\x90\x02\x022\x9f\x02\n" +
+	"\x16auth.session_refreshed*\x04user\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/auth/refresh\x12\x98\x01\n" +
+	"\aSignOut\x12!.gatehouse.auth.v1.SignOutRequest\x1a\".gatehouse.auth.v1.SignOutResponse\"F\xd2\xe7\x18\"\n" +
+	"\x02\x10\x01\x1a\x19\x12\x17\n" +
+	"\x0fauth.signed_out*\x04user0\xcc\x01\x82\xd3\xe4\x93\x02\x17\"\x15/api/v1/auth/sign-out\x90\x02\x02\x12\xba\x01\n" +
+	"\tBootstrap\x12#.gatehouse.auth.v1.BootstrapRequest\x1a$.gatehouse.auth.v1.BootstrapResponse\"b\xd2\xe7\x18=\n" +
+	"\x02\b\x01\x1a4\x122\n" +
+	"\x11auth.bootstrapped\x12\x10response.user.id\"\x05email*\x04user0\xc9\x01\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/api/v1/auth/bootstrap2\xab\x01\n" +
+	"\fLoginService\x12\x9a\x01\n" +
+	"\vRemoveLogin\x12%.gatehouse.auth.v1.RemoveLoginRequest\x1a&.gatehouse.auth.v1.RemoveLoginResponse\"<\xd2\xe7\x185\n" +
+	"\x02(\x01\x12\bidentity\x1a%\x12#\n" +
+	"\x12auth.login_removed\x12\auser_id*\x04user\x90\x02\x022\x9f\x02\n" +
 	"\x13VerificationService\x12v\n" +
 	"\tGetKeySet\x12#.gatehouse.auth.v1.GetKeySetRequest\x1a$.gatehouse.auth.v1.GetKeySetResponse\"\x1e\xd2\xe7\x18\x17\n" +
 	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12\x8f\x01\n" +
 	"\x10WatchRevocations\x12*.gatehouse.auth.v1.WatchRevocationsRequest\x1a+.gatehouse.auth.v1.WatchRevocationsResponse\" \xd2\xe7\x18\x19\n" +
-	"\x02(\x01\x12\revery_service\x1a\x02\b\x01 \x01\x90\x02\x010\x01B\x8d\x01\xd2\xe7\x18C\n" +
-	"\x04auth\x10\x92?\x1a5gatehouse.identity.v1.UserDirectoryService/CreateUser\"\x01\x01ZDgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1;authv1b\x06proto3"
+	"\x02(\x01\x12\revery_service\x1a\x02\b\x01 \x01\x90\x02\x010\x01B\xed\x01\xd2\xe7\x18\xa2\x01\n" +
+	"\x04auth\x10\x92?\x1a7gatehouse.identity.v1.UserDirectoryService/RegisterUser\x1a2gatehouse.authz.v1.AuthzService/WriteRelationships\x1a'gatehouse.audit.v1.IngestService/Ingest\"\x01\x01ZDgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1;authv1b\x06proto3"
 
 var (
 	file_gatehouse_auth_v1_auth_proto_rawDescOnce sync.Once
@@ -979,53 +1099,58 @@ func file_gatehouse_auth_v1_auth_proto_rawDescGZIP() []byte {
 	return file_gatehouse_auth_v1_auth_proto_rawDescData
 }
 
-var file_gatehouse_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_gatehouse_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_gatehouse_auth_v1_auth_proto_goTypes = []any{
 	(*SignUpRequest)(nil),            // 0: gatehouse.auth.v1.SignUpRequest
 	(*SignUpResponse)(nil),           // 1: gatehouse.auth.v1.SignUpResponse
-	(*SignInRequest)(nil),            // 2: gatehouse.auth.v1.SignInRequest
-	(*SignInResponse)(nil),           // 3: gatehouse.auth.v1.SignInResponse
-	(*RefreshRequest)(nil),           // 4: gatehouse.auth.v1.RefreshRequest
-	(*RefreshResponse)(nil),          // 5: gatehouse.auth.v1.RefreshResponse
-	(*SignOutRequest)(nil),           // 6: gatehouse.auth.v1.SignOutRequest
-	(*SignOutResponse)(nil),          // 7: gatehouse.auth.v1.SignOutResponse
-	(*RemoveLoginRequest)(nil),       // 8: gatehouse.auth.v1.RemoveLoginRequest
-	(*RemoveLoginResponse)(nil),      // 9: gatehouse.auth.v1.RemoveLoginResponse
-	(*GetKeySetRequest)(nil),         // 10: gatehouse.auth.v1.GetKeySetRequest
-	(*GetKeySetResponse)(nil),        // 11: gatehouse.auth.v1.GetKeySetResponse
-	(*JsonWebKey)(nil),               // 12: gatehouse.auth.v1.JsonWebKey
-	(*WatchRevocationsRequest)(nil),  // 13: gatehouse.auth.v1.WatchRevocationsRequest
-	(*WatchRevocationsResponse)(nil), // 14: gatehouse.auth.v1.WatchRevocationsResponse
-	(*Revocation)(nil),               // 15: gatehouse.auth.v1.Revocation
-	(*v1.User)(nil),                  // 16: gatehouse.identity.v1.User
-	(*durationpb.Duration)(nil),      // 17: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),    // 18: google.protobuf.Timestamp
+	(*BootstrapRequest)(nil),         // 2: gatehouse.auth.v1.BootstrapRequest
+	(*BootstrapResponse)(nil),        // 3: gatehouse.auth.v1.BootstrapResponse
+	(*SignInRequest)(nil),            // 4: gatehouse.auth.v1.SignInRequest
+	(*SignInResponse)(nil),           // 5: gatehouse.auth.v1.SignInResponse
+	(*RefreshRequest)(nil),           // 6: gatehouse.auth.v1.RefreshRequest
+	(*RefreshResponse)(nil),          // 7: gatehouse.auth.v1.RefreshResponse
+	(*SignOutRequest)(nil),           // 8: gatehouse.auth.v1.SignOutRequest
+	(*SignOutResponse)(nil),          // 9: gatehouse.auth.v1.SignOutResponse
+	(*RemoveLoginRequest)(nil),       // 10: gatehouse.auth.v1.RemoveLoginRequest
+	(*RemoveLoginResponse)(nil),      // 11: gatehouse.auth.v1.RemoveLoginResponse
+	(*GetKeySetRequest)(nil),         // 12: gatehouse.auth.v1.GetKeySetRequest
+	(*GetKeySetResponse)(nil),        // 13: gatehouse.auth.v1.GetKeySetResponse
+	(*JsonWebKey)(nil),               // 14: gatehouse.auth.v1.JsonWebKey
+	(*WatchRevocationsRequest)(nil),  // 15: gatehouse.auth.v1.WatchRevocationsRequest
+	(*WatchRevocationsResponse)(nil), // 16: gatehouse.auth.v1.WatchRevocationsResponse
+	(*Revocation)(nil),               // 17: gatehouse.auth.v1.Revocation
+	(*v1.User)(nil),                  // 18: gatehouse.identity.v1.User
+	(*durationpb.Duration)(nil),      // 19: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),    // 20: google.protobuf.Timestamp
 }
 var file_gatehouse_auth_v1_auth_proto_depIdxs = []int32{
-	16, // 0: gatehouse.auth.v1.SignUpResponse.user:type_name -> gatehouse.identity.v1.User
-	12, // 1: gatehouse.auth.v1.GetKeySetResponse.keys:type_name -> gatehouse.auth.v1.JsonWebKey
-	17, // 2: gatehouse.auth.v1.GetKeySetResponse.max_age:type_name -> google.protobuf.Duration
-	15, // 3: gatehouse.auth.v1.WatchRevocationsResponse.revocations:type_name -> gatehouse.auth.v1.Revocation
-	18, // 4: gatehouse.auth.v1.Revocation.expire_time:type_name -> google.protobuf.Timestamp
-	0,  // 5: gatehouse.auth.v1.AuthService.SignUp:input_type -> gatehouse.auth.v1.SignUpRequest
-	2,  // 6: gatehouse.auth.v1.AuthService.SignIn:input_type -> gatehouse.auth.v1.SignInRequest
-	4,  // 7: gatehouse.auth.v1.AuthService.Refresh:input_type -> gatehouse.auth.v1.RefreshRequest
-	6,  // 8: gatehouse.auth.v1.AuthService.SignOut:input_type -> gatehouse.auth.v1.SignOutRequest
-	8,  // 9: gatehouse.auth.v1.LoginService.RemoveLogin:input_type -> gatehouse.auth.v1.RemoveLoginRequest
-	10, // 10: gatehouse.auth.v1.VerificationService.GetKeySet:input_type -> gatehouse.auth.v1.GetKeySetRequest
-	13, // 11: gatehouse.auth.v1.VerificationService.WatchRevocations:input_type -> gatehouse.auth.v1.WatchRevocationsRequest
-	1,  // 12: gatehouse.auth.v1.AuthService.SignUp:output_type -> gatehouse.auth.v1.SignUpResponse
-	3,  // 13: gatehouse.auth.v1.AuthService.SignIn:output_type -> gatehouse.auth.v1.SignInResponse
-	5,  // 14: gatehouse.auth.v1.AuthService.Refresh:output_type -> gatehouse.auth.v1.RefreshResponse
-	7,  // 15: gatehouse.auth.v1.AuthService.SignOut:output_type -> gatehouse.auth.v1.SignOutResponse
-	9,  // 16: gatehouse.auth.v1.LoginService.RemoveLogin:output_type -> gatehouse.auth.v1.RemoveLoginResponse
-	11, // 17: gatehouse.auth.v1.VerificationService.GetKeySet:output_type -> gatehouse.auth.v1.GetKeySetResponse
-	14, // 18: gatehouse.auth.v1.VerificationService.WatchRevocations:output_type -> gatehouse.auth.v1.WatchRevocationsResponse
-	12, // [12:19] is the sub-list for method output_type
-	5,  // [5:12] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	18, // 0: gatehouse.auth.v1.SignUpResponse.user:type_name -> gatehouse.identity.v1.User
+	18, // 1: gatehouse.auth.v1.BootstrapResponse.user:type_name -> gatehouse.identity.v1.User
+	14, // 2: gatehouse.auth.v1.GetKeySetResponse.keys:type_name -> gatehouse.auth.v1.JsonWebKey
+	19, // 3: gatehouse.auth.v1.GetKeySetResponse.max_age:type_name -> google.protobuf.Duration
+	17, // 4: gatehouse.auth.v1.WatchRevocationsResponse.revocations:type_name -> gatehouse.auth.v1.Revocation
+	20, // 5: gatehouse.auth.v1.Revocation.expire_time:type_name -> google.protobuf.Timestamp
+	0,  // 6: gatehouse.auth.v1.AuthService.SignUp:input_type -> gatehouse.auth.v1.SignUpRequest
+	4,  // 7: gatehouse.auth.v1.AuthService.SignIn:input_type -> gatehouse.auth.v1.SignInRequest
+	6,  // 8: gatehouse.auth.v1.AuthService.Refresh:input_type -> gatehouse.auth.v1.RefreshRequest
+	8,  // 9: gatehouse.auth.v1.AuthService.SignOut:input_type -> gatehouse.auth.v1.SignOutRequest
+	2,  // 10: gatehouse.auth.v1.AuthService.Bootstrap:input_type -> gatehouse.auth.v1.BootstrapRequest
+	10, // 11: gatehouse.auth.v1.LoginService.RemoveLogin:input_type -> gatehouse.auth.v1.RemoveLoginRequest
+	12, // 12: gatehouse.auth.v1.VerificationService.GetKeySet:input_type -> gatehouse.auth.v1.GetKeySetRequest
+	15, // 13: gatehouse.auth.v1.VerificationService.WatchRevocations:input_type -> gatehouse.auth.v1.WatchRevocationsRequest
+	1,  // 14: gatehouse.auth.v1.AuthService.SignUp:output_type -> gatehouse.auth.v1.SignUpResponse
+	5,  // 15: gatehouse.auth.v1.AuthService.SignIn:output_type -> gatehouse.auth.v1.SignInResponse
+	7,  // 16: gatehouse.auth.v1.AuthService.Refresh:output_type -> gatehouse.auth.v1.RefreshResponse
+	9,  // 17: gatehouse.auth.v1.AuthService.SignOut:output_type -> gatehouse.auth.v1.SignOutResponse
+	3,  // 18: gatehouse.auth.v1.AuthService.Bootstrap:output_type -> gatehouse.auth.v1.BootstrapResponse
+	11, // 19: gatehouse.auth.v1.LoginService.RemoveLogin:output_type -> gatehouse.auth.v1.RemoveLoginResponse
+	13, // 20: gatehouse.auth.v1.VerificationService.GetKeySet:output_type -> gatehouse.auth.v1.GetKeySetResponse
+	16, // 21: gatehouse.auth.v1.VerificationService.WatchRevocations:output_type -> gatehouse.auth.v1.WatchRevocationsResponse
+	14, // [14:22] is the sub-list for method output_type
+	6,  // [6:14] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_auth_v1_auth_proto_init() }
@@ -1039,7 +1164,7 @@ func file_gatehouse_auth_v1_auth_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_auth_v1_auth_proto_rawDesc), len(file_gatehouse_auth_v1_auth_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

@@ -21,10 +21,11 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AuthService_SignUp_FullMethodName  = "/gatehouse.auth.v1.AuthService/SignUp"
-	AuthService_SignIn_FullMethodName  = "/gatehouse.auth.v1.AuthService/SignIn"
-	AuthService_Refresh_FullMethodName = "/gatehouse.auth.v1.AuthService/Refresh"
-	AuthService_SignOut_FullMethodName = "/gatehouse.auth.v1.AuthService/SignOut"
+	AuthService_SignUp_FullMethodName    = "/gatehouse.auth.v1.AuthService/SignUp"
+	AuthService_SignIn_FullMethodName    = "/gatehouse.auth.v1.AuthService/SignIn"
+	AuthService_Refresh_FullMethodName   = "/gatehouse.auth.v1.AuthService/Refresh"
+	AuthService_SignOut_FullMethodName   = "/gatehouse.auth.v1.AuthService/SignOut"
+	AuthService_Bootstrap_FullMethodName = "/gatehouse.auth.v1.AuthService/Bootstrap"
 )
 
 // AuthServiceClient is the client API for AuthService service.
@@ -43,6 +44,10 @@ type AuthServiceClient interface {
 	Refresh(ctx context.Context, in *RefreshRequest, opts ...grpc.CallOption) (*RefreshResponse, error)
 	// SignOut ends the session of the bearer token: its refresh token is refused at once, its access tokens within 5 s everywhere.
 	SignOut(ctx context.Context, in *SignOutRequest, opts ...grpc.CallOption) (*SignOutResponse, error)
+	// Bootstrap exchanges the platform's single-use bootstrap secret for its first administrator: a login like any other, whose right is a
+	// relationship like any other. A wrong and a used secret are both UNAUTHENTICATED (INVALID_BOOTSTRAP_SECRET). When it is refused for
+	// another reason, the secret stays good.
+	Bootstrap(ctx context.Context, in *BootstrapRequest, opts ...grpc.CallOption) (*BootstrapResponse, error)
 }
 
 type authServiceClient struct {
@@ -93,6 +98,16 @@ func (c *authServiceClient) SignOut(ctx context.Context, in *SignOutRequest, opt
 	return out, nil
 }
 
+func (c *authServiceClient) Bootstrap(ctx context.Context, in *BootstrapRequest, opts ...grpc.CallOption) (*BootstrapResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BootstrapResponse)
+	err := c.cc.Invoke(ctx, AuthService_Bootstrap_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AuthServiceServer is the server API for AuthService service.
 // All implementations must embed UnimplementedAuthServiceServer
 // for forward compatibility.
@@ -109,6 +124,10 @@ type AuthServiceServer interface {
 	Refresh(context.Context, *RefreshRequest) (*RefreshResponse, error)
 	// SignOut ends the session of the bearer token: its refresh token is refused at once, its access tokens within 5 s everywhere.
 	SignOut(context.Context, *SignOutRequest) (*SignOutResponse, error)
+	// Bootstrap exchanges the platform's single-use bootstrap secret for its first administrator: a login like any other, whose right is a
+	// relationship like any other. A wrong and a used secret are both UNAUTHENTICATED (INVALID_BOOTSTRAP_SECRET). When it is refused for
+	// another reason, the secret stays good.
+	Bootstrap(context.Context, *BootstrapRequest) (*BootstrapResponse, error)
 	mustEmbedUnimplementedAuthServiceServer()
 }
 
@@ -130,6 +149,9 @@ func (UnimplementedAuthServiceServer) Refresh(context.Context, *RefreshRequest) 
 }
 func (UnimplementedAuthServiceServer) SignOut(context.Context, *SignOutRequest) (*SignOutResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SignOut not implemented")
+}
+func (UnimplementedAuthServiceServer) Bootstrap(context.Context, *BootstrapRequest) (*BootstrapResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Bootstrap not implemented")
 }
 func (UnimplementedAuthServiceServer) mustEmbedUnimplementedAuthServiceServer() {}
 func (UnimplementedAuthServiceServer) testEmbeddedByValue()                     {}
@@ -224,6 +246,24 @@ func _AuthService_SignOut_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AuthService_Bootstrap_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BootstrapRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AuthServiceServer).Bootstrap(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AuthService_Bootstrap_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AuthServiceServer).Bootstrap(ctx, req.(*BootstrapRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AuthService_ServiceDesc is the grpc.ServiceDesc for AuthService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -246,6 +286,10 @@ var AuthService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SignOut",
 			Handler:    _AuthService_SignOut_Handler,
+		},
+		{
+			MethodName: "Bootstrap",
+			Handler:    _AuthService_Bootstrap_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -324,14 +324,12 @@ func (*DeleteUserResponse) Descriptor() ([]byte, []int) {
 // CreateUserRequest describes a new user.
 type CreateUserRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// id that the caller chose: a random UUID.
-	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// organization_id that the user joins; empty creates a personal organization in the same transaction.
-	OrganizationId string `protobuf:"bytes,2,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
-	// email is the login identifier in the form that Auth keeps.
-	Email string `protobuf:"bytes,3,opt,name=email,proto3" json:"email,omitempty"`
+	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
+	// email is where the user is reached; compared without regard to case.
+	Email string `protobuf:"bytes,2,opt,name=email,proto3" json:"email,omitempty"`
 	// display_name is how the user is shown to others.
-	DisplayName   string `protobuf:"bytes,4,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	DisplayName   string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -366,13 +364,6 @@ func (*CreateUserRequest) Descriptor() ([]byte, []int) {
 	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{6}
 }
 
-func (x *CreateUserRequest) GetId() string {
-	if x != nil {
-		return x.Id
-	}
-	return ""
-}
-
 func (x *CreateUserRequest) GetOrganizationId() string {
 	if x != nil {
 		return x.OrganizationId
@@ -397,7 +388,7 @@ func (x *CreateUserRequest) GetDisplayName() string {
 // CreateUserResponse carries the user.
 type CreateUserResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// user as it is now.
+	// user as it was created.
 	User          *User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -440,10 +431,294 @@ func (x *CreateUserResponse) GetUser() *User {
 	return nil
 }
 
-// ListUsersRequest asks for one page of an organization's users.
+// GetMeRequest is empty: the bearer token names the user.
+type GetMeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetMeRequest) Reset() {
+	*x = GetMeRequest{}
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetMeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetMeRequest) ProtoMessage() {}
+
+func (x *GetMeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetMeRequest.ProtoReflect.Descriptor instead.
+func (*GetMeRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{8}
+}
+
+// GetMeResponse is who the caller is and what the caller may do.
+type GetMeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// user of the token.
+	User *User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// organizations that the user belongs to.
+	Organizations []*Membership `protobuf:"bytes,2,rep,name=organizations,proto3" json:"organizations,omitempty"`
+	// permissions on the platform as a whole, such as "can_list_users", sorted.
+	Permissions   []string `protobuf:"bytes,3,rep,name=permissions,proto3" json:"permissions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetMeResponse) Reset() {
+	*x = GetMeResponse{}
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetMeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetMeResponse) ProtoMessage() {}
+
+func (x *GetMeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetMeResponse.ProtoReflect.Descriptor instead.
+func (*GetMeResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *GetMeResponse) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+func (x *GetMeResponse) GetOrganizations() []*Membership {
+	if x != nil {
+		return x.Organizations
+	}
+	return nil
+}
+
+func (x *GetMeResponse) GetPermissions() []string {
+	if x != nil {
+		return x.Permissions
+	}
+	return nil
+}
+
+// Membership is an organization with what the user may do there.
+type Membership struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organization that the user belongs to.
+	Organization *Organization `protobuf:"bytes,1,opt,name=organization,proto3" json:"organization,omitempty"`
+	// permissions on the organization, such as "can_list_users", sorted.
+	Permissions   []string `protobuf:"bytes,2,rep,name=permissions,proto3" json:"permissions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Membership) Reset() {
+	*x = Membership{}
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Membership) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Membership) ProtoMessage() {}
+
+func (x *Membership) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Membership.ProtoReflect.Descriptor instead.
+func (*Membership) Descriptor() ([]byte, []int) {
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Membership) GetOrganization() *Organization {
+	if x != nil {
+		return x.Organization
+	}
+	return nil
+}
+
+func (x *Membership) GetPermissions() []string {
+	if x != nil {
+		return x.Permissions
+	}
+	return nil
+}
+
+// RegisterUserRequest describes a new user.
+type RegisterUserRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id that the caller chose: a random UUID.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// organization_id that the user joins; empty creates a personal organization in the same transaction.
+	OrganizationId string `protobuf:"bytes,2,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
+	// email is the login identifier in the form that Auth keeps.
+	Email string `protobuf:"bytes,3,opt,name=email,proto3" json:"email,omitempty"`
+	// display_name is how the user is shown to others.
+	DisplayName   string `protobuf:"bytes,4,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RegisterUserRequest) Reset() {
+	*x = RegisterUserRequest{}
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegisterUserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegisterUserRequest) ProtoMessage() {}
+
+func (x *RegisterUserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegisterUserRequest.ProtoReflect.Descriptor instead.
+func (*RegisterUserRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *RegisterUserRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RegisterUserRequest) GetOrganizationId() string {
+	if x != nil {
+		return x.OrganizationId
+	}
+	return ""
+}
+
+func (x *RegisterUserRequest) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+func (x *RegisterUserRequest) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+// RegisterUserResponse carries the user.
+type RegisterUserResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// user as it is now.
+	User *User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// consistency_token names the event that carries the user's relationships to Authz.
+	ConsistencyToken string `protobuf:"bytes,2,opt,name=consistency_token,json=consistencyToken,proto3" json:"consistency_token,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *RegisterUserResponse) Reset() {
+	*x = RegisterUserResponse{}
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegisterUserResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegisterUserResponse) ProtoMessage() {}
+
+func (x *RegisterUserResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegisterUserResponse.ProtoReflect.Descriptor instead.
+func (*RegisterUserResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *RegisterUserResponse) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+func (x *RegisterUserResponse) GetConsistencyToken() string {
+	if x != nil {
+		return x.ConsistencyToken
+	}
+	return ""
+}
+
+// ListUsersRequest asks for one page of users.
 type ListUsersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// organization_id whose users are listed.
+	// organization_id whose users are listed; empty lists the users of all organizations.
 	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
 	// page_size is the most users to return; 50 when 0, 1,000 at most.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
@@ -457,7 +732,7 @@ type ListUsersRequest struct {
 
 func (x *ListUsersRequest) Reset() {
 	*x = ListUsersRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[8]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -469,7 +744,7 @@ func (x *ListUsersRequest) String() string {
 func (*ListUsersRequest) ProtoMessage() {}
 
 func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[8]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -482,7 +757,7 @@ func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersRequest.ProtoReflect.Descriptor instead.
 func (*ListUsersRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{8}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListUsersRequest) GetOrganizationId() string {
@@ -526,7 +801,7 @@ type ListUsersResponse struct {
 
 func (x *ListUsersResponse) Reset() {
 	*x = ListUsersResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[9]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -538,7 +813,7 @@ func (x *ListUsersResponse) String() string {
 func (*ListUsersResponse) ProtoMessage() {}
 
 func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[9]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -551,7 +826,7 @@ func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersResponse.ProtoReflect.Descriptor instead.
 func (*ListUsersResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{9}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListUsersResponse) GetUsers() []*User {
@@ -581,7 +856,7 @@ type CreateOrganizationRequest struct {
 
 func (x *CreateOrganizationRequest) Reset() {
 	*x = CreateOrganizationRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[10]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -593,7 +868,7 @@ func (x *CreateOrganizationRequest) String() string {
 func (*CreateOrganizationRequest) ProtoMessage() {}
 
 func (x *CreateOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[10]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -606,7 +881,7 @@ func (x *CreateOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*CreateOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{10}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CreateOrganizationRequest) GetId() string {
@@ -634,7 +909,7 @@ type CreateOrganizationResponse struct {
 
 func (x *CreateOrganizationResponse) Reset() {
 	*x = CreateOrganizationResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[11]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -646,7 +921,7 @@ func (x *CreateOrganizationResponse) String() string {
 func (*CreateOrganizationResponse) ProtoMessage() {}
 
 func (x *CreateOrganizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[11]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -659,7 +934,7 @@ func (x *CreateOrganizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateOrganizationResponse.ProtoReflect.Descriptor instead.
 func (*CreateOrganizationResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{11}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CreateOrganizationResponse) GetOrganization() *Organization {
@@ -680,7 +955,7 @@ type GetOrganizationRequest struct {
 
 func (x *GetOrganizationRequest) Reset() {
 	*x = GetOrganizationRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[12]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -692,7 +967,7 @@ func (x *GetOrganizationRequest) String() string {
 func (*GetOrganizationRequest) ProtoMessage() {}
 
 func (x *GetOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[12]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -705,7 +980,7 @@ func (x *GetOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*GetOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{12}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetOrganizationRequest) GetId() string {
@@ -726,7 +1001,7 @@ type GetOrganizationResponse struct {
 
 func (x *GetOrganizationResponse) Reset() {
 	*x = GetOrganizationResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[13]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -738,7 +1013,7 @@ func (x *GetOrganizationResponse) String() string {
 func (*GetOrganizationResponse) ProtoMessage() {}
 
 func (x *GetOrganizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[13]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -751,7 +1026,7 @@ func (x *GetOrganizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrganizationResponse.ProtoReflect.Descriptor instead.
 func (*GetOrganizationResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{13}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *GetOrganizationResponse) GetOrganization() *Organization {
@@ -776,7 +1051,7 @@ type ListOrganizationsRequest struct {
 
 func (x *ListOrganizationsRequest) Reset() {
 	*x = ListOrganizationsRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[14]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -788,7 +1063,7 @@ func (x *ListOrganizationsRequest) String() string {
 func (*ListOrganizationsRequest) ProtoMessage() {}
 
 func (x *ListOrganizationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[14]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -801,7 +1076,7 @@ func (x *ListOrganizationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrganizationsRequest.ProtoReflect.Descriptor instead.
 func (*ListOrganizationsRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{14}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListOrganizationsRequest) GetPageSize() int32 {
@@ -838,7 +1113,7 @@ type ListOrganizationsResponse struct {
 
 func (x *ListOrganizationsResponse) Reset() {
 	*x = ListOrganizationsResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[15]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -850,7 +1125,7 @@ func (x *ListOrganizationsResponse) String() string {
 func (*ListOrganizationsResponse) ProtoMessage() {}
 
 func (x *ListOrganizationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[15]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -863,7 +1138,7 @@ func (x *ListOrganizationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrganizationsResponse.ProtoReflect.Descriptor instead.
 func (*ListOrganizationsResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{15}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListOrganizationsResponse) GetOrganizations() []*Organization {
@@ -895,7 +1170,7 @@ type UpdateOrganizationRequest struct {
 
 func (x *UpdateOrganizationRequest) Reset() {
 	*x = UpdateOrganizationRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[16]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -907,7 +1182,7 @@ func (x *UpdateOrganizationRequest) String() string {
 func (*UpdateOrganizationRequest) ProtoMessage() {}
 
 func (x *UpdateOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[16]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -920,7 +1195,7 @@ func (x *UpdateOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*UpdateOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{16}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *UpdateOrganizationRequest) GetOrganization() *Organization {
@@ -955,7 +1230,7 @@ type UpdateOrganizationResponse struct {
 
 func (x *UpdateOrganizationResponse) Reset() {
 	*x = UpdateOrganizationResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[17]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -967,7 +1242,7 @@ func (x *UpdateOrganizationResponse) String() string {
 func (*UpdateOrganizationResponse) ProtoMessage() {}
 
 func (x *UpdateOrganizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[17]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -980,7 +1255,7 @@ func (x *UpdateOrganizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateOrganizationResponse.ProtoReflect.Descriptor instead.
 func (*UpdateOrganizationResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{17}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *UpdateOrganizationResponse) GetOrganization() *Organization {
@@ -1003,7 +1278,7 @@ type DeleteOrganizationRequest struct {
 
 func (x *DeleteOrganizationRequest) Reset() {
 	*x = DeleteOrganizationRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[18]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1015,7 +1290,7 @@ func (x *DeleteOrganizationRequest) String() string {
 func (*DeleteOrganizationRequest) ProtoMessage() {}
 
 func (x *DeleteOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[18]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1028,7 +1303,7 @@ func (x *DeleteOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*DeleteOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{18}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *DeleteOrganizationRequest) GetId() string {
@@ -1054,7 +1329,7 @@ type DeleteOrganizationResponse struct {
 
 func (x *DeleteOrganizationResponse) Reset() {
 	*x = DeleteOrganizationResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[19]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1066,7 +1341,7 @@ func (x *DeleteOrganizationResponse) String() string {
 func (*DeleteOrganizationResponse) ProtoMessage() {}
 
 func (x *DeleteOrganizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[19]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1079,7 +1354,7 @@ func (x *DeleteOrganizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteOrganizationResponse.ProtoReflect.Descriptor instead.
 func (*DeleteOrganizationResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{19}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{24}
 }
 
 var File_gatehouse_identity_v1_identity_proto protoreflect.FileDescriptor
@@ -1101,17 +1376,34 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"\x11DeleteUserRequest\x12\x18\n" +
 	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12\x1b\n" +
 	"\x04etag\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\"\x14\n" +
-	"\x12DeleteUserResponse\"\xc7\x01\n" +
-	"\x11CreateUserRequest\x12\x18\n" +
+	"\x12DeleteUserResponse\"\xad\x01\n" +
+	"\x11CreateUserRequest\x124\n" +
+	"\x0forganization_id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x0eorganizationId\x12 \n" +
+	"\x05email\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x18\xfe\x01`\x01R\x05email\x12@\n" +
+	"\fdisplay_name\x18\x03 \x01(\tB\x1d\xbaH\x1ar\x18\x18\xc8\x012\x13^[^\\x00-\\x1F\\x7F]*$R\vdisplayName\"E\n" +
+	"\x12CreateUserResponse\x12/\n" +
+	"\x04user\x18\x01 \x01(\v2\x1b.gatehouse.identity.v1.UserR\x04user\"\x0e\n" +
+	"\fGetMeRequest\"\xab\x01\n" +
+	"\rGetMeResponse\x12/\n" +
+	"\x04user\x18\x01 \x01(\v2\x1b.gatehouse.identity.v1.UserR\x04user\x12G\n" +
+	"\rorganizations\x18\x02 \x03(\v2!.gatehouse.identity.v1.MembershipR\rorganizations\x12 \n" +
+	"\vpermissions\x18\x03 \x03(\tR\vpermissions\"w\n" +
+	"\n" +
+	"Membership\x12G\n" +
+	"\forganization\x18\x01 \x01(\v2#.gatehouse.identity.v1.OrganizationR\forganization\x12 \n" +
+	"\vpermissions\x18\x02 \x03(\tR\vpermissions\"\xc9\x01\n" +
+	"\x13RegisterUserRequest\x12\x18\n" +
 	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\x124\n" +
 	"\x0forganization_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x0eorganizationId\x12 \n" +
 	"\x05email\x18\x03 \x01(\tB\n" +
 	"\xbaH\ar\x05\x18\xfe\x01`\x01R\x05email\x12@\n" +
-	"\fdisplay_name\x18\x04 \x01(\tB\x1d\xbaH\x1ar\x18\x18\xc8\x012\x13^[^\\x00-\\x1F\\x7F]*$R\vdisplayName\"E\n" +
-	"\x12CreateUserResponse\x12/\n" +
-	"\x04user\x18\x01 \x01(\v2\x1b.gatehouse.identity.v1.UserR\x04user\"\xb9\x01\n" +
-	"\x10ListUsersRequest\x121\n" +
-	"\x0forganization_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x0eorganizationId\x12'\n" +
+	"\fdisplay_name\x18\x04 \x01(\tB\x1d\xbaH\x1ar\x18\x18\xc8\x012\x13^[^\\x00-\\x1F\\x7F]*$R\vdisplayName\"t\n" +
+	"\x14RegisterUserResponse\x12/\n" +
+	"\x04user\x18\x01 \x01(\v2\x1b.gatehouse.identity.v1.UserR\x04user\x12+\n" +
+	"\x11consistency_token\x18\x02 \x01(\tR\x10consistencyToken\"\xbc\x01\n" +
+	"\x10ListUsersRequest\x124\n" +
+	"\x0forganization_id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x0eorganizationId\x12'\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
 	"\n" +
@@ -1148,43 +1440,64 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"\x19DeleteOrganizationRequest\x12\x18\n" +
 	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12\x1b\n" +
 	"\x04etag\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\"\x1c\n" +
-	"\x1aDeleteOrganizationResponse2\xb6\x04\n" +
-	"\vUserService\x12\x8d\x01\n" +
-	"\aGetUser\x12%.gatehouse.identity.v1.GetUserRequest\x1a&.gatehouse.identity.v1.GetUserResponse\"3\xd2\xe7\x18\f\n" +
-	"\x06\x1a\x04\n" +
-	"\x02id\x1a\x02\b\x01\x82\xd3\xe4\x93\x02\x1ab\x04user\x12\x12/api/v1/users/{id}\x90\x02\x01\x12\xee\x01\n" +
+	"\x1aDeleteOrganizationResponse2\x95\n" +
 	"\n" +
-	"UpdateUser\x12(.gatehouse.identity.v1.UpdateUserRequest\x1a).gatehouse.identity.v1.UpdateUserResponse\"\x8a\x01\xd2\xe7\x18X\n" +
+	"\vUserService\x12\xa5\x01\n" +
+	"\aGetUser\x12%.gatehouse.identity.v1.GetUserRequest\x1a&.gatehouse.identity.v1.GetUserResponse\"K\xd2\xe7\x18$\n" +
+	"\x06\x1a\x04\n" +
+	"\x02id\n" +
+	"\x16\"\x14\n" +
+	"\bcan_read\x12\x04user\x1a\x02id\x1a\x02\b\x01\x82\xd3\xe4\x93\x02\x1ab\x04user\x12\x12/api/v1/users/{id}\x90\x02\x01\x12\x93\x02\n" +
+	"\n" +
+	"UpdateUser\x12(.gatehouse.identity.v1.UpdateUserRequest\x1a).gatehouse.identity.v1.UpdateUserResponse\"\xaf\x01\xd2\xe7\x18}\n" +
 	"\v\x1a\t\n" +
-	"\auser.id\x1aI\x12G\n" +
-	"\fuser.updated\x12\auser.id\"\x11user.display_name\"\vuser.locale\"\x0euser.time_zone\x82\xd3\xe4\x93\x02%:\x04userb\x04user2\x17/api/v1/users/{user.id}\x90\x02\x02\x12\xa5\x01\n" +
+	"\auser.id\n" +
+	"\x1d\"\x1b\n" +
 	"\n" +
-	"DeleteUser\x12(.gatehouse.identity.v1.DeleteUserRequest\x1a).gatehouse.identity.v1.DeleteUserResponse\"B\xd2\xe7\x18!\n" +
+	"can_update\x12\x04user\x1a\auser.id\x1aO\x12M\n" +
+	"\fuser.updated\x12\auser.id\"\x11user.display_name\"\vuser.locale\"\x0euser.time_zone*\x04user\x82\xd3\xe4\x93\x02%:\x04userb\x04user2\x17/api/v1/users/{user.id}\x90\x02\x02\x12\xc5\x01\n" +
+	"\n" +
+	"DeleteUser\x12(.gatehouse.identity.v1.DeleteUserRequest\x1a).gatehouse.identity.v1.DeleteUserResponse\"b\xd2\xe7\x18A\n" +
 	"\x06\x1a\x04\n" +
-	"\x02id\x1a\x14\x12\x12\n" +
-	"\fuser.deleted\x12\x02id0\xcc\x01\x82\xd3\xe4\x93\x02\x14*\x12/api/v1/users/{id}\x90\x02\x022\xb8\x02\n" +
-	"\x14UserDirectoryService\x12\x9f\x01\n" +
+	"\x02id\n" +
+	"\x18\"\x16\n" +
 	"\n" +
-	"CreateUser\x12(.gatehouse.identity.v1.CreateUserRequest\x1a).gatehouse.identity.v1.CreateUserResponse\"<\xd2\xe7\x185\n" +
-	"\x02(\x01\x12\x04auth\x1a)\x12'\n" +
-	"\fuser.created\x12\x02id\"\x05email\"\fdisplay_name\x90\x02\x02\x12~\n" +
-	"\tListUsers\x12'.gatehouse.identity.v1.ListUsersRequest\x1a(.gatehouse.identity.v1.ListUsersResponse\"\x1e\xd2\xe7\x18\x17\n" +
-	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x012\xf9\x06\n" +
-	"\x1cOrganizationDirectoryService\x12\xb3\x01\n" +
-	"\x12CreateOrganization\x120.gatehouse.identity.v1.CreateOrganizationRequest\x1a1.gatehouse.identity.v1.CreateOrganizationResponse\"8\xd2\xe7\x181\n" +
-	"\x02(\x01\x12\revery_service\x1a\x1c\x12\x1a\n" +
-	"\x14organization.created\x12\x02id\x90\x02\x02\x12\x90\x01\n" +
+	"can_delete\x12\x04user\x1a\x02id\x1a\x1a\x12\x18\n" +
+	"\fuser.deleted\x12\x02id*\x04user0\xcc\x01\x82\xd3\xe4\x93\x02\x14*\x12/api/v1/users/{id}\x90\x02\x02\x12\xa9\x02\n" +
+	"\n" +
+	"CreateUser\x12(.gatehouse.identity.v1.CreateUserRequest\x1a).gatehouse.identity.v1.CreateUserResponse\"\xc5\x01\xd2\xe7\x18\xa2\x01\n" +
+	"3\"1\n" +
+	"\x10can_create_users\x12\forganization\x1a\x0forganization_id\n" +
+	")\"'\n" +
+	"\x10can_create_users\x12\bplatform\"\tgatehouse\x1a=\x12;\n" +
+	"\fuser.created\x12\x10response.user.id\"\x05email\"\fdisplay_name*\x04user0\xc9\x01\x82\xd3\xe4\x93\x02\x18:\x01*b\x04user\"\r/api/v1/users\x12\xdc\x01\n" +
+	"\tListUsers\x12'.gatehouse.identity.v1.ListUsersRequest\x1a(.gatehouse.identity.v1.ListUsersResponse\"|\xd2\xe7\x18`\n" +
+	"1\"/\n" +
+	"\x0ecan_list_users\x12\forganization\x1a\x0forganization_id\n" +
+	"'\"%\n" +
+	"\x0ecan_list_users\x12\bplatform\"\tgatehouse\x1a\x02\b\x01\x82\xd3\xe4\x93\x02\x0f\x12\r/api/v1/users\x90\x02\x01\x12u\n" +
+	"\x05GetMe\x12#.gatehouse.identity.v1.GetMeRequest\x1a$.gatehouse.identity.v1.GetMeResponse\"!\xd2\xe7\x18\b\n" +
+	"\x02\x10\x01\x1a\x02\b\x01\x82\xd3\xe4\x93\x02\f\x12\n" +
+	"/api/v1/me\x90\x02\x012\xc4\x01\n" +
+	"\x14UserDirectoryService\x12\xab\x01\n" +
+	"\fRegisterUser\x12*.gatehouse.identity.v1.RegisterUserRequest\x1a+.gatehouse.identity.v1.RegisterUserResponse\"B\xd2\xe7\x18;\n" +
+	"\x02(\x01\x12\x04auth\x1a/\x12-\n" +
+	"\fuser.created\x12\x02id\"\x05email\"\fdisplay_name*\x04user\x90\x02\x022\xa3\a\n" +
+	"\x1cOrganizationDirectoryService\x12\xc1\x01\n" +
+	"\x12CreateOrganization\x120.gatehouse.identity.v1.CreateOrganizationRequest\x1a1.gatehouse.identity.v1.CreateOrganizationResponse\"F\xd2\xe7\x18?\n" +
+	"\x02(\x01\x12\revery_service\x1a*\x12(\n" +
+	"\x14organization.created\x12\x02id*\forganization\x90\x02\x02\x12\x90\x01\n" +
 	"\x0fGetOrganization\x12-.gatehouse.identity.v1.GetOrganizationRequest\x1a..gatehouse.identity.v1.GetOrganizationResponse\"\x1e\xd2\xe7\x18\x17\n" +
 	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12\x96\x01\n" +
 	"\x11ListOrganizations\x12/.gatehouse.identity.v1.ListOrganizationsRequest\x1a0.gatehouse.identity.v1.ListOrganizationsResponse\"\x1e\xd2\xe7\x18\x17\n" +
-	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12\xc0\x01\n" +
-	"\x12UpdateOrganization\x120.gatehouse.identity.v1.UpdateOrganizationRequest\x1a1.gatehouse.identity.v1.UpdateOrganizationResponse\"E\xd2\xe7\x18>\n" +
-	"\x02(\x01\x12\revery_service\x1a)\x12'\n" +
-	"\x14organization.updated\x12\x0forganization.id\x90\x02\x02\x12\xb3\x01\n" +
-	"\x12DeleteOrganization\x120.gatehouse.identity.v1.DeleteOrganizationRequest\x1a1.gatehouse.identity.v1.DeleteOrganizationResponse\"8\xd2\xe7\x181\n" +
-	"\x02(\x01\x12\revery_service\x1a\x1c\x12\x1a\n" +
-	"\x14organization.deleted\x12\x02id\x90\x02\x02B\xf8\x01\xd2\xe7\x18\xa5\x01\n" +
-	"\bidentity\x10\x91?\x1a*gatehouse.auth.v1.LoginService/RemoveLogin\x1a/gatehouse.auth.v1.VerificationService/GetKeySet\x1a6gatehouse.auth.v1.VerificationService/WatchRevocations\"\x01\x01ZLgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1;identityv1b\x06proto3"
+	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12\xce\x01\n" +
+	"\x12UpdateOrganization\x120.gatehouse.identity.v1.UpdateOrganizationRequest\x1a1.gatehouse.identity.v1.UpdateOrganizationResponse\"S\xd2\xe7\x18L\n" +
+	"\x02(\x01\x12\revery_service\x1a7\x125\n" +
+	"\x14organization.updated\x12\x0forganization.id*\forganization\x90\x02\x02\x12\xc1\x01\n" +
+	"\x12DeleteOrganization\x120.gatehouse.identity.v1.DeleteOrganizationRequest\x1a1.gatehouse.identity.v1.DeleteOrganizationResponse\"F\xd2\xe7\x18?\n" +
+	"\x02(\x01\x12\revery_service\x1a*\x12(\n" +
+	"\x14organization.deleted\x12\x02id*\forganization\x90\x02\x02B\xab\x03\xd2\xe7\x18\xd8\x02\n" +
+	"\bidentity\x10\x91?\x1a*gatehouse.auth.v1.LoginService/RemoveLogin\x1a/gatehouse.auth.v1.VerificationService/GetKeySet\x1a6gatehouse.auth.v1.VerificationService/WatchRevocations\x1a*gatehouse.authz.v1.AuthzService/BatchCheck\x1a(gatehouse.authz.v1.AuthzService/GetModel\x1a2gatehouse.authz.v1.AuthzService/WriteRelationships\x1a'gatehouse.audit.v1.IngestService/Ingest\"\x01\x01ZLgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1;identityv1b\x06proto3"
 
 var (
 	file_gatehouse_identity_v1_identity_proto_rawDescOnce sync.Once
@@ -1198,7 +1511,7 @@ func file_gatehouse_identity_v1_identity_proto_rawDescGZIP() []byte {
 	return file_gatehouse_identity_v1_identity_proto_rawDescData
 }
 
-var file_gatehouse_identity_v1_identity_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_gatehouse_identity_v1_identity_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_gatehouse_identity_v1_identity_proto_goTypes = []any{
 	(*GetUserRequest)(nil),             // 0: gatehouse.identity.v1.GetUserRequest
 	(*GetUserResponse)(nil),            // 1: gatehouse.identity.v1.GetUserResponse
@@ -1208,60 +1521,73 @@ var file_gatehouse_identity_v1_identity_proto_goTypes = []any{
 	(*DeleteUserResponse)(nil),         // 5: gatehouse.identity.v1.DeleteUserResponse
 	(*CreateUserRequest)(nil),          // 6: gatehouse.identity.v1.CreateUserRequest
 	(*CreateUserResponse)(nil),         // 7: gatehouse.identity.v1.CreateUserResponse
-	(*ListUsersRequest)(nil),           // 8: gatehouse.identity.v1.ListUsersRequest
-	(*ListUsersResponse)(nil),          // 9: gatehouse.identity.v1.ListUsersResponse
-	(*CreateOrganizationRequest)(nil),  // 10: gatehouse.identity.v1.CreateOrganizationRequest
-	(*CreateOrganizationResponse)(nil), // 11: gatehouse.identity.v1.CreateOrganizationResponse
-	(*GetOrganizationRequest)(nil),     // 12: gatehouse.identity.v1.GetOrganizationRequest
-	(*GetOrganizationResponse)(nil),    // 13: gatehouse.identity.v1.GetOrganizationResponse
-	(*ListOrganizationsRequest)(nil),   // 14: gatehouse.identity.v1.ListOrganizationsRequest
-	(*ListOrganizationsResponse)(nil),  // 15: gatehouse.identity.v1.ListOrganizationsResponse
-	(*UpdateOrganizationRequest)(nil),  // 16: gatehouse.identity.v1.UpdateOrganizationRequest
-	(*UpdateOrganizationResponse)(nil), // 17: gatehouse.identity.v1.UpdateOrganizationResponse
-	(*DeleteOrganizationRequest)(nil),  // 18: gatehouse.identity.v1.DeleteOrganizationRequest
-	(*DeleteOrganizationResponse)(nil), // 19: gatehouse.identity.v1.DeleteOrganizationResponse
-	(*User)(nil),                       // 20: gatehouse.identity.v1.User
-	(*fieldmaskpb.FieldMask)(nil),      // 21: google.protobuf.FieldMask
-	(*Organization)(nil),               // 22: gatehouse.identity.v1.Organization
+	(*GetMeRequest)(nil),               // 8: gatehouse.identity.v1.GetMeRequest
+	(*GetMeResponse)(nil),              // 9: gatehouse.identity.v1.GetMeResponse
+	(*Membership)(nil),                 // 10: gatehouse.identity.v1.Membership
+	(*RegisterUserRequest)(nil),        // 11: gatehouse.identity.v1.RegisterUserRequest
+	(*RegisterUserResponse)(nil),       // 12: gatehouse.identity.v1.RegisterUserResponse
+	(*ListUsersRequest)(nil),           // 13: gatehouse.identity.v1.ListUsersRequest
+	(*ListUsersResponse)(nil),          // 14: gatehouse.identity.v1.ListUsersResponse
+	(*CreateOrganizationRequest)(nil),  // 15: gatehouse.identity.v1.CreateOrganizationRequest
+	(*CreateOrganizationResponse)(nil), // 16: gatehouse.identity.v1.CreateOrganizationResponse
+	(*GetOrganizationRequest)(nil),     // 17: gatehouse.identity.v1.GetOrganizationRequest
+	(*GetOrganizationResponse)(nil),    // 18: gatehouse.identity.v1.GetOrganizationResponse
+	(*ListOrganizationsRequest)(nil),   // 19: gatehouse.identity.v1.ListOrganizationsRequest
+	(*ListOrganizationsResponse)(nil),  // 20: gatehouse.identity.v1.ListOrganizationsResponse
+	(*UpdateOrganizationRequest)(nil),  // 21: gatehouse.identity.v1.UpdateOrganizationRequest
+	(*UpdateOrganizationResponse)(nil), // 22: gatehouse.identity.v1.UpdateOrganizationResponse
+	(*DeleteOrganizationRequest)(nil),  // 23: gatehouse.identity.v1.DeleteOrganizationRequest
+	(*DeleteOrganizationResponse)(nil), // 24: gatehouse.identity.v1.DeleteOrganizationResponse
+	(*User)(nil),                       // 25: gatehouse.identity.v1.User
+	(*fieldmaskpb.FieldMask)(nil),      // 26: google.protobuf.FieldMask
+	(*Organization)(nil),               // 27: gatehouse.identity.v1.Organization
 }
 var file_gatehouse_identity_v1_identity_proto_depIdxs = []int32{
-	20, // 0: gatehouse.identity.v1.GetUserResponse.user:type_name -> gatehouse.identity.v1.User
-	20, // 1: gatehouse.identity.v1.UpdateUserRequest.user:type_name -> gatehouse.identity.v1.User
-	21, // 2: gatehouse.identity.v1.UpdateUserRequest.update_mask:type_name -> google.protobuf.FieldMask
-	20, // 3: gatehouse.identity.v1.UpdateUserResponse.user:type_name -> gatehouse.identity.v1.User
-	20, // 4: gatehouse.identity.v1.CreateUserResponse.user:type_name -> gatehouse.identity.v1.User
-	20, // 5: gatehouse.identity.v1.ListUsersResponse.users:type_name -> gatehouse.identity.v1.User
-	22, // 6: gatehouse.identity.v1.CreateOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
-	22, // 7: gatehouse.identity.v1.GetOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
-	22, // 8: gatehouse.identity.v1.ListOrganizationsResponse.organizations:type_name -> gatehouse.identity.v1.Organization
-	22, // 9: gatehouse.identity.v1.UpdateOrganizationRequest.organization:type_name -> gatehouse.identity.v1.Organization
-	21, // 10: gatehouse.identity.v1.UpdateOrganizationRequest.update_mask:type_name -> google.protobuf.FieldMask
-	22, // 11: gatehouse.identity.v1.UpdateOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
-	0,  // 12: gatehouse.identity.v1.UserService.GetUser:input_type -> gatehouse.identity.v1.GetUserRequest
-	2,  // 13: gatehouse.identity.v1.UserService.UpdateUser:input_type -> gatehouse.identity.v1.UpdateUserRequest
-	4,  // 14: gatehouse.identity.v1.UserService.DeleteUser:input_type -> gatehouse.identity.v1.DeleteUserRequest
-	6,  // 15: gatehouse.identity.v1.UserDirectoryService.CreateUser:input_type -> gatehouse.identity.v1.CreateUserRequest
-	8,  // 16: gatehouse.identity.v1.UserDirectoryService.ListUsers:input_type -> gatehouse.identity.v1.ListUsersRequest
-	10, // 17: gatehouse.identity.v1.OrganizationDirectoryService.CreateOrganization:input_type -> gatehouse.identity.v1.CreateOrganizationRequest
-	12, // 18: gatehouse.identity.v1.OrganizationDirectoryService.GetOrganization:input_type -> gatehouse.identity.v1.GetOrganizationRequest
-	14, // 19: gatehouse.identity.v1.OrganizationDirectoryService.ListOrganizations:input_type -> gatehouse.identity.v1.ListOrganizationsRequest
-	16, // 20: gatehouse.identity.v1.OrganizationDirectoryService.UpdateOrganization:input_type -> gatehouse.identity.v1.UpdateOrganizationRequest
-	18, // 21: gatehouse.identity.v1.OrganizationDirectoryService.DeleteOrganization:input_type -> gatehouse.identity.v1.DeleteOrganizationRequest
-	1,  // 22: gatehouse.identity.v1.UserService.GetUser:output_type -> gatehouse.identity.v1.GetUserResponse
-	3,  // 23: gatehouse.identity.v1.UserService.UpdateUser:output_type -> gatehouse.identity.v1.UpdateUserResponse
-	5,  // 24: gatehouse.identity.v1.UserService.DeleteUser:output_type -> gatehouse.identity.v1.DeleteUserResponse
-	7,  // 25: gatehouse.identity.v1.UserDirectoryService.CreateUser:output_type -> gatehouse.identity.v1.CreateUserResponse
-	9,  // 26: gatehouse.identity.v1.UserDirectoryService.ListUsers:output_type -> gatehouse.identity.v1.ListUsersResponse
-	11, // 27: gatehouse.identity.v1.OrganizationDirectoryService.CreateOrganization:output_type -> gatehouse.identity.v1.CreateOrganizationResponse
-	13, // 28: gatehouse.identity.v1.OrganizationDirectoryService.GetOrganization:output_type -> gatehouse.identity.v1.GetOrganizationResponse
-	15, // 29: gatehouse.identity.v1.OrganizationDirectoryService.ListOrganizations:output_type -> gatehouse.identity.v1.ListOrganizationsResponse
-	17, // 30: gatehouse.identity.v1.OrganizationDirectoryService.UpdateOrganization:output_type -> gatehouse.identity.v1.UpdateOrganizationResponse
-	19, // 31: gatehouse.identity.v1.OrganizationDirectoryService.DeleteOrganization:output_type -> gatehouse.identity.v1.DeleteOrganizationResponse
-	22, // [22:32] is the sub-list for method output_type
-	12, // [12:22] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	25, // 0: gatehouse.identity.v1.GetUserResponse.user:type_name -> gatehouse.identity.v1.User
+	25, // 1: gatehouse.identity.v1.UpdateUserRequest.user:type_name -> gatehouse.identity.v1.User
+	26, // 2: gatehouse.identity.v1.UpdateUserRequest.update_mask:type_name -> google.protobuf.FieldMask
+	25, // 3: gatehouse.identity.v1.UpdateUserResponse.user:type_name -> gatehouse.identity.v1.User
+	25, // 4: gatehouse.identity.v1.CreateUserResponse.user:type_name -> gatehouse.identity.v1.User
+	25, // 5: gatehouse.identity.v1.GetMeResponse.user:type_name -> gatehouse.identity.v1.User
+	10, // 6: gatehouse.identity.v1.GetMeResponse.organizations:type_name -> gatehouse.identity.v1.Membership
+	27, // 7: gatehouse.identity.v1.Membership.organization:type_name -> gatehouse.identity.v1.Organization
+	25, // 8: gatehouse.identity.v1.RegisterUserResponse.user:type_name -> gatehouse.identity.v1.User
+	25, // 9: gatehouse.identity.v1.ListUsersResponse.users:type_name -> gatehouse.identity.v1.User
+	27, // 10: gatehouse.identity.v1.CreateOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
+	27, // 11: gatehouse.identity.v1.GetOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
+	27, // 12: gatehouse.identity.v1.ListOrganizationsResponse.organizations:type_name -> gatehouse.identity.v1.Organization
+	27, // 13: gatehouse.identity.v1.UpdateOrganizationRequest.organization:type_name -> gatehouse.identity.v1.Organization
+	26, // 14: gatehouse.identity.v1.UpdateOrganizationRequest.update_mask:type_name -> google.protobuf.FieldMask
+	27, // 15: gatehouse.identity.v1.UpdateOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
+	0,  // 16: gatehouse.identity.v1.UserService.GetUser:input_type -> gatehouse.identity.v1.GetUserRequest
+	2,  // 17: gatehouse.identity.v1.UserService.UpdateUser:input_type -> gatehouse.identity.v1.UpdateUserRequest
+	4,  // 18: gatehouse.identity.v1.UserService.DeleteUser:input_type -> gatehouse.identity.v1.DeleteUserRequest
+	6,  // 19: gatehouse.identity.v1.UserService.CreateUser:input_type -> gatehouse.identity.v1.CreateUserRequest
+	13, // 20: gatehouse.identity.v1.UserService.ListUsers:input_type -> gatehouse.identity.v1.ListUsersRequest
+	8,  // 21: gatehouse.identity.v1.UserService.GetMe:input_type -> gatehouse.identity.v1.GetMeRequest
+	11, // 22: gatehouse.identity.v1.UserDirectoryService.RegisterUser:input_type -> gatehouse.identity.v1.RegisterUserRequest
+	15, // 23: gatehouse.identity.v1.OrganizationDirectoryService.CreateOrganization:input_type -> gatehouse.identity.v1.CreateOrganizationRequest
+	17, // 24: gatehouse.identity.v1.OrganizationDirectoryService.GetOrganization:input_type -> gatehouse.identity.v1.GetOrganizationRequest
+	19, // 25: gatehouse.identity.v1.OrganizationDirectoryService.ListOrganizations:input_type -> gatehouse.identity.v1.ListOrganizationsRequest
+	21, // 26: gatehouse.identity.v1.OrganizationDirectoryService.UpdateOrganization:input_type -> gatehouse.identity.v1.UpdateOrganizationRequest
+	23, // 27: gatehouse.identity.v1.OrganizationDirectoryService.DeleteOrganization:input_type -> gatehouse.identity.v1.DeleteOrganizationRequest
+	1,  // 28: gatehouse.identity.v1.UserService.GetUser:output_type -> gatehouse.identity.v1.GetUserResponse
+	3,  // 29: gatehouse.identity.v1.UserService.UpdateUser:output_type -> gatehouse.identity.v1.UpdateUserResponse
+	5,  // 30: gatehouse.identity.v1.UserService.DeleteUser:output_type -> gatehouse.identity.v1.DeleteUserResponse
+	7,  // 31: gatehouse.identity.v1.UserService.CreateUser:output_type -> gatehouse.identity.v1.CreateUserResponse
+	14, // 32: gatehouse.identity.v1.UserService.ListUsers:output_type -> gatehouse.identity.v1.ListUsersResponse
+	9,  // 33: gatehouse.identity.v1.UserService.GetMe:output_type -> gatehouse.identity.v1.GetMeResponse
+	12, // 34: gatehouse.identity.v1.UserDirectoryService.RegisterUser:output_type -> gatehouse.identity.v1.RegisterUserResponse
+	16, // 35: gatehouse.identity.v1.OrganizationDirectoryService.CreateOrganization:output_type -> gatehouse.identity.v1.CreateOrganizationResponse
+	18, // 36: gatehouse.identity.v1.OrganizationDirectoryService.GetOrganization:output_type -> gatehouse.identity.v1.GetOrganizationResponse
+	20, // 37: gatehouse.identity.v1.OrganizationDirectoryService.ListOrganizations:output_type -> gatehouse.identity.v1.ListOrganizationsResponse
+	22, // 38: gatehouse.identity.v1.OrganizationDirectoryService.UpdateOrganization:output_type -> gatehouse.identity.v1.UpdateOrganizationResponse
+	24, // 39: gatehouse.identity.v1.OrganizationDirectoryService.DeleteOrganization:output_type -> gatehouse.identity.v1.DeleteOrganizationResponse
+	28, // [28:40] is the sub-list for method output_type
+	16, // [16:28] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_identity_v1_identity_proto_init() }
@@ -1277,7 +1603,7 @@ func file_gatehouse_identity_v1_identity_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_identity_v1_identity_proto_rawDesc), len(file_gatehouse_identity_v1_identity_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

@@ -24,6 +24,9 @@ const (
 	UserService_GetUser_FullMethodName    = "/gatehouse.identity.v1.UserService/GetUser"
 	UserService_UpdateUser_FullMethodName = "/gatehouse.identity.v1.UserService/UpdateUser"
 	UserService_DeleteUser_FullMethodName = "/gatehouse.identity.v1.UserService/DeleteUser"
+	UserService_CreateUser_FullMethodName = "/gatehouse.identity.v1.UserService/CreateUser"
+	UserService_ListUsers_FullMethodName  = "/gatehouse.identity.v1.UserService/ListUsers"
+	UserService_GetMe_FullMethodName      = "/gatehouse.identity.v1.UserService/GetMe"
 )
 
 // UserServiceClient is the client API for UserService service.
@@ -39,6 +42,13 @@ type UserServiceClient interface {
 	// DeleteUser ends the user's sessions, removes the login in Auth and then the user. Repeating it completes a deletion that was
 	// interrupted.
 	DeleteUser(ctx context.Context, in *DeleteUserRequest, opts ...grpc.CallOption) (*DeleteUserResponse, error)
+	// CreateUser creates a user without a login: in the organization that the request names, or in a personal one of its own. An address
+	// that an active user of the organization has is ALREADY_EXISTS (EMAIL_TAKEN).
+	CreateUser(ctx context.Context, in *CreateUserRequest, opts ...grpc.CallOption) (*CreateUserResponse, error)
+	// ListUsers returns users, oldest first: of the organization that the request names, or of all when it names none.
+	ListUsers(ctx context.Context, in *ListUsersRequest, opts ...grpc.CallOption) (*ListUsersResponse, error)
+	// GetMe returns the user of the token, the organization with what the user may do there, and what the user may do on the platform.
+	GetMe(ctx context.Context, in *GetMeRequest, opts ...grpc.CallOption) (*GetMeResponse, error)
 }
 
 type userServiceClient struct {
@@ -79,6 +89,36 @@ func (c *userServiceClient) DeleteUser(ctx context.Context, in *DeleteUserReques
 	return out, nil
 }
 
+func (c *userServiceClient) CreateUser(ctx context.Context, in *CreateUserRequest, opts ...grpc.CallOption) (*CreateUserResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateUserResponse)
+	err := c.cc.Invoke(ctx, UserService_CreateUser_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *userServiceClient) ListUsers(ctx context.Context, in *ListUsersRequest, opts ...grpc.CallOption) (*ListUsersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListUsersResponse)
+	err := c.cc.Invoke(ctx, UserService_ListUsers_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *userServiceClient) GetMe(ctx context.Context, in *GetMeRequest, opts ...grpc.CallOption) (*GetMeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetMeResponse)
+	err := c.cc.Invoke(ctx, UserService_GetMe_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // UserServiceServer is the server API for UserService service.
 // All implementations must embed UnimplementedUserServiceServer
 // for forward compatibility.
@@ -92,6 +132,13 @@ type UserServiceServer interface {
 	// DeleteUser ends the user's sessions, removes the login in Auth and then the user. Repeating it completes a deletion that was
 	// interrupted.
 	DeleteUser(context.Context, *DeleteUserRequest) (*DeleteUserResponse, error)
+	// CreateUser creates a user without a login: in the organization that the request names, or in a personal one of its own. An address
+	// that an active user of the organization has is ALREADY_EXISTS (EMAIL_TAKEN).
+	CreateUser(context.Context, *CreateUserRequest) (*CreateUserResponse, error)
+	// ListUsers returns users, oldest first: of the organization that the request names, or of all when it names none.
+	ListUsers(context.Context, *ListUsersRequest) (*ListUsersResponse, error)
+	// GetMe returns the user of the token, the organization with what the user may do there, and what the user may do on the platform.
+	GetMe(context.Context, *GetMeRequest) (*GetMeResponse, error)
 	mustEmbedUnimplementedUserServiceServer()
 }
 
@@ -110,6 +157,15 @@ func (UnimplementedUserServiceServer) UpdateUser(context.Context, *UpdateUserReq
 }
 func (UnimplementedUserServiceServer) DeleteUser(context.Context, *DeleteUserRequest) (*DeleteUserResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteUser not implemented")
+}
+func (UnimplementedUserServiceServer) CreateUser(context.Context, *CreateUserRequest) (*CreateUserResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateUser not implemented")
+}
+func (UnimplementedUserServiceServer) ListUsers(context.Context, *ListUsersRequest) (*ListUsersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListUsers not implemented")
+}
+func (UnimplementedUserServiceServer) GetMe(context.Context, *GetMeRequest) (*GetMeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetMe not implemented")
 }
 func (UnimplementedUserServiceServer) mustEmbedUnimplementedUserServiceServer() {}
 func (UnimplementedUserServiceServer) testEmbeddedByValue()                     {}
@@ -186,6 +242,60 @@ func _UserService_DeleteUser_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _UserService_CreateUser_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateUserRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(UserServiceServer).CreateUser(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: UserService_CreateUser_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(UserServiceServer).CreateUser(ctx, req.(*CreateUserRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _UserService_ListUsers_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListUsersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(UserServiceServer).ListUsers(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: UserService_ListUsers_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(UserServiceServer).ListUsers(ctx, req.(*ListUsersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _UserService_GetMe_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetMeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(UserServiceServer).GetMe(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: UserService_GetMe_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(UserServiceServer).GetMe(ctx, req.(*GetMeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // UserService_ServiceDesc is the grpc.ServiceDesc for UserService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -205,14 +315,25 @@ var UserService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "DeleteUser",
 			Handler:    _UserService_DeleteUser_Handler,
 		},
+		{
+			MethodName: "CreateUser",
+			Handler:    _UserService_CreateUser_Handler,
+		},
+		{
+			MethodName: "ListUsers",
+			Handler:    _UserService_ListUsers_Handler,
+		},
+		{
+			MethodName: "GetMe",
+			Handler:    _UserService_GetMe_Handler,
+		},
 	},
 	Streams:  []grpc.StreamDesc{},
 	Metadata: "gatehouse/identity/v1/identity.proto",
 }
 
 const (
-	UserDirectoryService_CreateUser_FullMethodName = "/gatehouse.identity.v1.UserDirectoryService/CreateUser"
-	UserDirectoryService_ListUsers_FullMethodName  = "/gatehouse.identity.v1.UserDirectoryService/ListUsers"
+	UserDirectoryService_RegisterUser_FullMethodName = "/gatehouse.identity.v1.UserDirectoryService/RegisterUser"
 )
 
 // UserDirectoryServiceClient is the client API for UserDirectoryService service.
@@ -221,12 +342,10 @@ const (
 //
 // UserDirectoryService is what other programs may do with users.
 type UserDirectoryServiceClient interface {
-	// CreateUser creates a user under the id that the caller chose, and a personal organization when none is named. Repeating it with
+	// RegisterUser creates a user under the id that the caller chose, and a personal organization when none is named. Repeating it with
 	// the same id and email returns the user as it is. Another email under the same id, and the id of a user that is being deleted or was
 	// deleted within the last hour, is ALREADY_EXISTS (USER_ID_TAKEN): a creation that arrives late brings nobody back.
-	CreateUser(ctx context.Context, in *CreateUserRequest, opts ...grpc.CallOption) (*CreateUserResponse, error)
-	// ListUsers returns the users of one organization, oldest first.
-	ListUsers(ctx context.Context, in *ListUsersRequest, opts ...grpc.CallOption) (*ListUsersResponse, error)
+	RegisterUser(ctx context.Context, in *RegisterUserRequest, opts ...grpc.CallOption) (*RegisterUserResponse, error)
 }
 
 type userDirectoryServiceClient struct {
@@ -237,20 +356,10 @@ func NewUserDirectoryServiceClient(cc grpc.ClientConnInterface) UserDirectorySer
 	return &userDirectoryServiceClient{cc}
 }
 
-func (c *userDirectoryServiceClient) CreateUser(ctx context.Context, in *CreateUserRequest, opts ...grpc.CallOption) (*CreateUserResponse, error) {
+func (c *userDirectoryServiceClient) RegisterUser(ctx context.Context, in *RegisterUserRequest, opts ...grpc.CallOption) (*RegisterUserResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(CreateUserResponse)
-	err := c.cc.Invoke(ctx, UserDirectoryService_CreateUser_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
-func (c *userDirectoryServiceClient) ListUsers(ctx context.Context, in *ListUsersRequest, opts ...grpc.CallOption) (*ListUsersResponse, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(ListUsersResponse)
-	err := c.cc.Invoke(ctx, UserDirectoryService_ListUsers_FullMethodName, in, out, cOpts...)
+	out := new(RegisterUserResponse)
+	err := c.cc.Invoke(ctx, UserDirectoryService_RegisterUser_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -263,12 +372,10 @@ func (c *userDirectoryServiceClient) ListUsers(ctx context.Context, in *ListUser
 //
 // UserDirectoryService is what other programs may do with users.
 type UserDirectoryServiceServer interface {
-	// CreateUser creates a user under the id that the caller chose, and a personal organization when none is named. Repeating it with
+	// RegisterUser creates a user under the id that the caller chose, and a personal organization when none is named. Repeating it with
 	// the same id and email returns the user as it is. Another email under the same id, and the id of a user that is being deleted or was
 	// deleted within the last hour, is ALREADY_EXISTS (USER_ID_TAKEN): a creation that arrives late brings nobody back.
-	CreateUser(context.Context, *CreateUserRequest) (*CreateUserResponse, error)
-	// ListUsers returns the users of one organization, oldest first.
-	ListUsers(context.Context, *ListUsersRequest) (*ListUsersResponse, error)
+	RegisterUser(context.Context, *RegisterUserRequest) (*RegisterUserResponse, error)
 	mustEmbedUnimplementedUserDirectoryServiceServer()
 }
 
@@ -279,11 +386,8 @@ type UserDirectoryServiceServer interface {
 // pointer dereference when methods are called.
 type UnimplementedUserDirectoryServiceServer struct{}
 
-func (UnimplementedUserDirectoryServiceServer) CreateUser(context.Context, *CreateUserRequest) (*CreateUserResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method CreateUser not implemented")
-}
-func (UnimplementedUserDirectoryServiceServer) ListUsers(context.Context, *ListUsersRequest) (*ListUsersResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method ListUsers not implemented")
+func (UnimplementedUserDirectoryServiceServer) RegisterUser(context.Context, *RegisterUserRequest) (*RegisterUserResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RegisterUser not implemented")
 }
 func (UnimplementedUserDirectoryServiceServer) mustEmbedUnimplementedUserDirectoryServiceServer() {}
 func (UnimplementedUserDirectoryServiceServer) testEmbeddedByValue()                              {}
@@ -306,38 +410,20 @@ func RegisterUserDirectoryServiceServer(s grpc.ServiceRegistrar, srv UserDirecto
 	s.RegisterService(&UserDirectoryService_ServiceDesc, srv)
 }
 
-func _UserDirectoryService_CreateUser_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(CreateUserRequest)
+func _UserDirectoryService_RegisterUser_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RegisterUserRequest)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
 	if interceptor == nil {
-		return srv.(UserDirectoryServiceServer).CreateUser(ctx, in)
+		return srv.(UserDirectoryServiceServer).RegisterUser(ctx, in)
 	}
 	info := &grpc.UnaryServerInfo{
 		Server:     srv,
-		FullMethod: UserDirectoryService_CreateUser_FullMethodName,
+		FullMethod: UserDirectoryService_RegisterUser_FullMethodName,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(UserDirectoryServiceServer).CreateUser(ctx, req.(*CreateUserRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
-func _UserDirectoryService_ListUsers_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(ListUsersRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(UserDirectoryServiceServer).ListUsers(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: UserDirectoryService_ListUsers_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(UserDirectoryServiceServer).ListUsers(ctx, req.(*ListUsersRequest))
+		return srv.(UserDirectoryServiceServer).RegisterUser(ctx, req.(*RegisterUserRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -350,12 +436,8 @@ var UserDirectoryService_ServiceDesc = grpc.ServiceDesc{
 	HandlerType: (*UserDirectoryServiceServer)(nil),
 	Methods: []grpc.MethodDesc{
 		{
-			MethodName: "CreateUser",
-			Handler:    _UserDirectoryService_CreateUser_Handler,
-		},
-		{
-			MethodName: "ListUsers",
-			Handler:    _UserDirectoryService_ListUsers_Handler,
+			MethodName: "RegisterUser",
+			Handler:    _UserDirectoryService_RegisterUser_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

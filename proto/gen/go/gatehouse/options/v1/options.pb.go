@@ -450,8 +450,10 @@ type Permission struct {
 	Relation string `protobuf:"bytes,1,opt,name=relation,proto3" json:"relation,omitempty"`
 	// object_type of the authorization model, such as "user".
 	ObjectType string `protobuf:"bytes,2,opt,name=object_type,json=objectType,proto3" json:"object_type,omitempty"`
-	// field is the path of the request field that holds the object's id.
-	Field         string `protobuf:"bytes,3,opt,name=field,proto3" json:"field,omitempty"`
+	// field is the path of the request field that holds the object's id. A request that leaves it empty does not take this alternative.
+	Field string `protobuf:"bytes,3,opt,name=field,proto3" json:"field,omitempty"`
+	// object_id names the one object that every request asks about, such as the platform itself; instead of field.
+	ObjectId      string `protobuf:"bytes,4,opt,name=object_id,json=objectId,proto3" json:"object_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -507,6 +509,13 @@ func (x *Permission) GetField() string {
 	return ""
 }
 
+func (x *Permission) GetObjectId() string {
+	if x != nil {
+		return x.ObjectId
+	}
+	return ""
+}
+
 // Audit says what the trail records about a call.
 type Audit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -516,6 +525,7 @@ type Audit struct {
 	//
 	//	*Audit_None
 	//	*Audit_Event
+	//	*Audit_Trail
 	Record        isAudit_Record `protobuf_oneof:"record"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -576,6 +586,15 @@ func (x *Audit) GetEvent() *AuditEvent {
 	return nil
 }
 
+func (x *Audit) GetTrail() bool {
+	if x != nil {
+		if x, ok := x.Record.(*Audit_Trail); ok {
+			return x.Trail
+		}
+	}
+	return false
+}
+
 type isAudit_Record interface {
 	isAudit_Record()
 }
@@ -590,9 +609,16 @@ type Audit_Event struct {
 	Event *AuditEvent `protobuf:"bytes,2,opt,name=event,proto3,oneof"`
 }
 
+type Audit_Trail struct {
+	// trail marks the method that stores events of others: recording its own calls would never end. Only with access service.
+	Trail bool `protobuf:"varint,3,opt,name=trail,proto3,oneof"`
+}
+
 func (*Audit_None) isAudit_Record() {}
 
 func (*Audit_Event) isAudit_Record() {}
+
+func (*Audit_Trail) isAudit_Record() {}
 
 // AuditEvent describes the event of one method.
 type AuditEvent struct {
@@ -605,7 +631,9 @@ type AuditEvent struct {
 	// secret lists request fields whose values never enter an event; fields marked debug_redact are added to them.
 	Secret []string `protobuf:"bytes,3,rep,name=secret,proto3" json:"secret,omitempty"`
 	// personal lists request fields that are stored apart from the event so that they can be erased.
-	Personal      []string `protobuf:"bytes,4,rep,name=personal,proto3" json:"personal,omitempty"`
+	Personal []string `protobuf:"bytes,4,rep,name=personal,proto3" json:"personal,omitempty"`
+	// object_type is the type of the object, such as "user", as the authorization model spells it.
+	ObjectType    string `protobuf:"bytes,5,opt,name=object_type,json=objectType,proto3" json:"object_type,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -666,6 +694,13 @@ func (x *AuditEvent) GetPersonal() []string {
 		return x.Personal
 	}
 	return nil
+}
+
+func (x *AuditEvent) GetObjectType() string {
+	if x != nil {
+		return x.ObjectType
+	}
+	return ""
 }
 
 var file_gatehouse_options_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
@@ -733,23 +768,27 @@ const file_gatehouse_options_v1_options_proto_rawDesc = "" +
 	"\aservice\x18\x05 \x01(\bH\x00R\aserviceB\x06\n" +
 	"\x04rule\"\x1c\n" +
 	"\x04Self\x12\x14\n" +
-	"\x05field\x18\x01 \x01(\tR\x05field\"_\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\"|\n" +
 	"\n" +
 	"Permission\x12\x1a\n" +
 	"\brelation\x18\x01 \x01(\tR\brelation\x12\x1f\n" +
 	"\vobject_type\x18\x02 \x01(\tR\n" +
 	"objectType\x12\x14\n" +
-	"\x05field\x18\x03 \x01(\tR\x05field\"a\n" +
+	"\x05field\x18\x03 \x01(\tR\x05field\x12\x1b\n" +
+	"\tobject_id\x18\x04 \x01(\tR\bobjectId\"y\n" +
 	"\x05Audit\x12\x14\n" +
 	"\x04none\x18\x01 \x01(\bH\x00R\x04none\x128\n" +
-	"\x05event\x18\x02 \x01(\v2 .gatehouse.options.v1.AuditEventH\x00R\x05eventB\b\n" +
-	"\x06record\"p\n" +
+	"\x05event\x18\x02 \x01(\v2 .gatehouse.options.v1.AuditEventH\x00R\x05event\x12\x16\n" +
+	"\x05trail\x18\x03 \x01(\bH\x00R\x05trailB\b\n" +
+	"\x06record\"\x91\x01\n" +
 	"\n" +
 	"AuditEvent\x12\x16\n" +
 	"\x06action\x18\x01 \x01(\tR\x06action\x12\x16\n" +
 	"\x06object\x18\x02 \x01(\tR\x06object\x12\x16\n" +
 	"\x06secret\x18\x03 \x03(\tR\x06secret\x12\x1a\n" +
-	"\bpersonal\x18\x04 \x03(\tR\bpersonal*8\n" +
+	"\bpersonal\x18\x04 \x03(\tR\bpersonal\x12\x1f\n" +
+	"\vobject_type\x18\x05 \x01(\tR\n" +
+	"objectType*8\n" +
 	"\aBacking\x12\x17\n" +
 	"\x13BACKING_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10BACKING_POSTGRES\x10\x01:W\n" +
@@ -817,6 +856,7 @@ func file_gatehouse_options_v1_options_proto_init() {
 	file_gatehouse_options_v1_options_proto_msgTypes[5].OneofWrappers = []any{
 		(*Audit_None)(nil),
 		(*Audit_Event)(nil),
+		(*Audit_Trail)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

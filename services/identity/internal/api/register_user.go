@@ -7,10 +7,10 @@ import (
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
-// CreateUser creates a user, and a personal organization when none is named.
-func (s *UserDirectoryService) CreateUser(
-	ctx context.Context, r *identityv1.CreateUserRequest,
-) (*identityv1.CreateUserResponse, error) {
+// RegisterUser creates a user, and a personal organization when none is named.
+func (s *UserDirectoryService) RegisterUser(
+	ctx context.Context, r *identityv1.RegisterUserRequest,
+) (*identityv1.RegisterUserResponse, error) {
 	u, err := s.users.Create(ctx, user.New{
 		ID:             canonical(r.GetId()),
 		OrganizationID: canonical(r.GetOrganizationId()),
@@ -20,5 +20,5 @@ func (s *UserDirectoryService) CreateUser(
 	if err != nil {
 		return nil, err
 	}
-	return &identityv1.CreateUserResponse{User: userMessage(u)}, nil
+	return &identityv1.RegisterUserResponse{User: userMessage(u)}, nil
 }
