@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/denied"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
+)
+
+type deniedCommand struct {
+	stateFlag `embed:""`
+	Since     time.Duration `default:"10m" help:"How far to look back."`
+	Output    string        `short:"o" enum:"text,json" default:"text" help:"text, or json for machines."`
+}
+
+// Run lists what the sidecars refused.
+func (c *deniedCommand) Run(console *Console) error {
+	if c.Since <= 0 {
+		return fmt.Errorf("--since is %s: give a time to look back, such as 10m", c.Since)
+	}
+	dir, err := c.open()
+	if err != nil {
+		return err
+	}
+	record, err := dir.Running()
+	if err != nil {
+		return err
+	}
+	def, err := definition(record.Mesh)
+	if err != nil {
+		return err
+	}
+	tally := denied.NewTally(console.Now().Add(-c.Since))
+	callees := names(def)
+	for _, backing := range def.Backings {
+		callees = append(callees, backing.Name)
+	}
+	for _, callee := range callees {
+		if err := tally.AddFile(callee, dir.Log(state.SidecarOf(callee))); err != nil {
+			return err
+		}
+	}
+	if c.Output == "json" {
+		raw, err := json.MarshalIndent(tally.Calls(), "", "  ")
+		if err != nil {
+			return fmt.Errorf("encode the refused calls: %w", err)
+		}
+		console.printf("%s\n", raw)
+		return nil
+	}
+	return c.text(console, tally.Calls())
+}
+
+func (c *deniedCommand) text(console *Console, calls []denied.Call) error {
+	if len(calls) == 0 {
+		console.printf("no sidecar refused a call in the last %s\n", c.Since)
+		return nil
+	}
+	table := tabwriter.NewWriter(console.Out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "CALLER\tCALLEE\tMETHOD\tCOUNT\tLAST")
+	for _, call := range calls {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\n", call.Caller, call.Callee, dash(call.Method), call.Count, call.Last.UTC().Format(time.RFC3339))
+	}
+	return table.Flush()
+}
