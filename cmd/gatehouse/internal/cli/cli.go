@@ -34,6 +34,7 @@ type commands struct {
 	Logs    logsCommand    `cmd:"" help:"Print the logs of all processes, or of one."`
 	Env     envCommand     `cmd:"" help:"Print shell lines that point consul, curl and others at the platform."`
 	Mesh    meshCommand    `cmd:"" help:"Verify the running mesh; compare who may call what."`
+	Audit   auditCommand   `cmd:"" help:"Read the audit trail."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

@@ -1,0 +1,238 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/trail"
+	"github.com/gatehouse/gatehouse/internal/config"
+)
+
+type auditCommand struct {
+	List auditListCommand `cmd:"" help:"Print events of the audit trail, newest first."`
+	Tail auditTailCommand `cmd:"" help:"Print events as they happen; Ctrl-C ends."`
+}
+
+// auditFlags say who asks and which events are meant.
+type auditFlags struct {
+	stateFlag    `embed:""`
+	URL          string        `help:"Gateway; that of the running platform when empty." env:"GATEHOUSE_URL" placeholder:"URL"`
+	Token        config.Secret `help:"Access token. Prefer the variable: a command line is public." env:"GATEHOUSE_CLI_TOKEN" placeholder:"TOKEN"`
+	Email        string        `help:"Sign in as this user instead of giving a token; the password is asked for." env:"GATEHOUSE_CLI_EMAIL" placeholder:"ADDRESS"`
+	Password     config.Secret `help:"Password of that user, where nobody can be asked. Prefer the variable." env:"GATEHOUSE_CLI_PASSWORD" placeholder:"PASSWORD"`
+	Actor        string        `help:"Only what this user or program did." placeholder:"ID"`
+	Object       string        `help:"Only what was done to this object." placeholder:"TYPE:ID"`
+	Organization string        `help:"Only what happened in this organization." placeholder:"ID"`
+	Action       string        `help:"Only this action." placeholder:"user.updated"`
+	Outcome      string        `enum:",success,failure,denied" default:"" help:"Only this outcome: success, failure or denied."`
+	Output       string        `short:"o" enum:"text,json" default:"text" help:"text, or json: one event a line."`
+}
+
+// query is the flags as the gateway wants them.
+func (c *auditFlags) query() (url.Values, error) {
+	query := url.Values{}
+	set := func(name, value string) {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	if c.Object != "" {
+		kind, id, ok := strings.Cut(c.Object, ":")
+		if !ok {
+			return nil, fmt.Errorf("--object is %q: write its type and id, such as user:8f14e45f-ceea-467f-a8a5-1d3e0a2b6c01", c.Object)
+		}
+		set("object_type", kind)
+		set("object_id", id)
+	}
+	set("actor_id", c.Actor)
+	set("organization_id", c.Organization)
+	set("action", c.Action)
+	set("outcome", c.Outcome)
+	return query, nil
+}
+
+// session runs work with a client that has a token, and ends the session that it began for that.
+func (c *auditFlags) session(ctx context.Context, console *Console, work func(*trail.Client) error) error {
+	client, err := c.client(console)
+	if err != nil || c.Email == "" {
+		if err == nil {
+			err = work(client)
+		}
+		return err
+	}
+	password, err := c.password(console)
+	if err != nil {
+		return err
+	}
+	client.Renew = func(ctx context.Context) error { return client.SignIn(ctx, c.Email, password) }
+	if err := client.Renew(ctx); err != nil {
+		return err
+	}
+	err = work(client)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return errors.Join(err, client.SignOut(last))
+}
+
+func (c *auditFlags) client(console *Console) (*trail.Client, error) {
+	switch {
+	case c.Token.IsZero() && c.Email == "":
+		return nil, errors.New("the trail is not for everybody: give an access token in GATEHOUSE_CLI_TOKEN_FILE, or sign in with --email")
+	case !c.Token.IsZero() && c.Email != "":
+		return nil, errors.New("an access token and --email are both given: keep one")
+	}
+	address := c.URL
+	if address == "" {
+		dir, err := c.open()
+		if err != nil {
+			return nil, err
+		}
+		record, err := dir.Running()
+		if err != nil {
+			return nil, fmt.Errorf("%w; or name the gateway with --url", err)
+		}
+		address = record.Gateway
+	}
+	return &trail.Client{URL: address, Token: c.Token.Reveal(), HTTP: &http.Client{}}, nil
+}
+
+// password asks for the password on a terminal, without showing it.
+func (c *auditFlags) password(console *Console) (string, error) {
+	if !c.Password.IsZero() {
+		return c.Password.Reveal(), nil
+	}
+	terminal := int(os.Stdin.Fd())
+	if !term.IsTerminal(terminal) {
+		return "", errors.New("there is no terminal to ask for the password: give it in GATEHOUSE_CLI_PASSWORD_FILE")
+	}
+	fmt.Fprintf(console.Err, "password of %s: ", c.Email)
+	typed, err := term.ReadPassword(terminal)
+	fmt.Fprintln(console.Err)
+	if err != nil {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	return string(typed), nil
+}
+
+// print shows one event.
+func (c *auditFlags) print(console *Console) func(trail.Event) error {
+	return func(e trail.Event) error {
+		if c.Output == "json" {
+			console.printf("%s\n", e.Raw)
+			return nil
+		}
+		outcome := e.Outcome
+		if e.Reason != "" {
+			outcome += " " + e.Reason
+		}
+		if e.Count > 1 {
+			outcome += fmt.Sprintf(" ×%d", e.Count)
+		}
+		console.printf("%s  %-28s  %-32s  %s → %s  (%s)\n",
+			e.Time.UTC().Format("2006-01-02T15:04:05.000Z"), plain(e.Action), plain(outcome), named(e.Actor.Type, e.Actor.ID), named(e.ObjectType, e.ObjectID), plain(e.Source))
+		return nil
+	}
+}
+
+func named(kind, id string) string {
+	switch {
+	case kind == "" && id == "":
+		return "-"
+	case id == "":
+		return plain(kind)
+	}
+	return plain(kind + ":" + id)
+}
+
+// plain keeps what a terminal would obey out of a line.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || (r >= 0x7f && r < 0xa0) {
+			return '·'
+		}
+		return r
+	}, text)
+}
+
+type auditListCommand struct {
+	auditFlags `embed:""`
+	RequestID  string    `help:"Only what this request did." placeholder:"ID"`
+	Since      time.Time `help:"Only from this time on (RFC 3339)." placeholder:"TIME"`
+	Until      time.Time `help:"Only before this time (RFC 3339)." placeholder:"TIME"`
+	Limit      int       `short:"n" default:"50" help:"At most so many events."`
+}
+
+// Run prints events.
+func (c *auditListCommand) Run(console *Console) error {
+	if c.Limit < 1 {
+		return fmt.Errorf("--limit is %d: give 1 or more", c.Limit)
+	}
+	query, err := c.query()
+	if err != nil {
+		return err
+	}
+	if c.RequestID != "" {
+		query.Set("request_id", c.RequestID)
+	}
+	if !c.Since.IsZero() {
+		query.Set("start_time", c.Since.UTC().Format(time.RFC3339Nano))
+	}
+	if !c.Until.IsZero() {
+		query.Set("end_time", c.Until.UTC().Format(time.RFC3339Nano))
+	}
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer cancel()
+	return c.session(ctx, console, func(client *trail.Client) error {
+		return client.List(ctx, query, c.Limit, c.print(console))
+	})
+}
+
+type auditTailCommand struct {
+	auditFlags `embed:""`
+	Cursor     string `help:"Go on after this cursor of an earlier stream; from now on when empty." placeholder:"CURSOR"`
+}
+
+// Run prints events until it is told to stop. A stream that breaks or ends with its token is taken up again where it was; one that is
+// refused is not.
+func (c *auditTailCommand) Run(console *Console) error {
+	query, err := c.query()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer cancel()
+	return c.session(ctx, console, func(client *trail.Client) error {
+		cursor := c.Cursor
+		for {
+			cursor, err = client.Tail(ctx, query, cursor, c.print(console))
+			var refused *trail.Problem
+			switch {
+			case ctx.Err() != nil:
+				return nil
+			case errors.As(err, &refused) && refused.Status == http.StatusUnauthorized && client.Renew != nil:
+				if err := client.Renew(ctx); err != nil {
+					return err
+				}
+			case errors.As(err, &refused) && refused.Status < 500:
+				return err
+			case err != nil:
+				fmt.Fprintf(console.Err, "gatehouse: %v; trying again\n", err)
+			}
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(time.Second):
+			}
+		}
+	})
+}

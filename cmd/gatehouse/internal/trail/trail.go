@@ -1,0 +1,209 @@
+// Package trail reads the audit trail through the gateway's REST interface, as any client would: sign in, list, follow, sign out.
+// The `audit` commands import it.
+package trail
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Event is what of an event people are shown; Raw is all of it.
+type Event struct {
+	ID         string    `json:"id"`
+	Time       time.Time `json:"time"`
+	Action     string    `json:"action"`
+	Outcome    string    `json:"outcome"`
+	Reason     string    `json:"reason"`
+	Actor      Actor     `json:"actor"`
+	Source     string    `json:"source"`
+	ObjectType string    `json:"object_type"`
+	ObjectID   string    `json:"object_id"`
+	Count      int64     `json:"count,string"`
+
+	Raw json.RawMessage `json:"-"`
+}
+
+// Actor is who did it.
+type Actor struct {
+	Type string `json:"type"`
+	ID   string `json:"id"`
+}
+
+// Client speaks to a gateway. Its zero Token is that of nobody.
+type Client struct {
+	URL   string // such as "http://127.0.0.1:8080"
+	Token string // access token
+	HTTP  *http.Client
+	Renew func(ctx context.Context) error // gets another token when this one has expired; nil when nobody can
+}
+
+// Problem is an answer that is an error (RFC 9457).
+type Problem struct {
+	Status int    `json:"status"`
+	Reason string `json:"reason"`
+	Title  string `json:"title"`
+	Detail string `json:"detail"`
+}
+
+// Error says what the gateway answered.
+func (p *Problem) Error() string {
+	text := p.Detail
+	if text == "" {
+		text = p.Title
+	}
+	return fmt.Sprintf("the gateway answers %d %s: %s", p.Status, p.Reason, text)
+}
+
+// SignIn starts a session whose token the client uses from then on.
+func (c *Client) SignIn(ctx context.Context, email, password string) error {
+	body, err := json.Marshal(map[string]string{"email": email, "password": password})
+	if err != nil {
+		return fmt.Errorf("encode the sign-in: %w", err)
+	}
+	answer, err := c.do(ctx, http.MethodPost, "/api/v1/auth/sign-in", nil, body, "application/json")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	var tokens struct {
+		Access string `json:"access_token"`
+	}
+	if err := json.NewDecoder(io.LimitReader(answer.Body, 1<<20)).Decode(&tokens); err != nil {
+		return fmt.Errorf("read the answer to the sign-in: %w", err)
+	}
+	c.Token = tokens.Access
+	return nil
+}
+
+// SignOut ends the session.
+func (c *Client) SignOut(ctx context.Context) error {
+	answer, err := c.do(ctx, http.MethodPost, "/api/v1/auth/sign-out", nil, nil, "application/json")
+	if err != nil {
+		return err
+	}
+	return answer.Body.Close()
+}
+
+// List hands over at most limit events that match the query, newest first.
+func (c *Client) List(ctx context.Context, query url.Values, limit int, each func(Event) error) error {
+	for limit > 0 {
+		query.Set("page_size", fmt.Sprint(min(limit, 1000)))
+		answer, err := c.do(ctx, http.MethodGet, "/api/v1/audit/events", query, nil, "application/json")
+		if err != nil {
+			return err
+		}
+		var page struct {
+			Events []json.RawMessage `json:"events"`
+			Next   string            `json:"next_page_token"`
+		}
+		err = json.NewDecoder(answer.Body).Decode(&page)
+		_ = answer.Body.Close()
+		if err != nil {
+			return fmt.Errorf("read a page of events: %w", err)
+		}
+		for _, raw := range page.Events {
+			event, err := decode(raw)
+			if err != nil {
+				return err
+			}
+			if err := each(event); err != nil {
+				return err
+			}
+		}
+		limit -= len(page.Events)
+		if page.Next == "" {
+			return nil
+		}
+		query.Set("page_token", page.Next)
+	}
+	return nil
+}
+
+// Tail hands over events that match the query as they are stored, after the cursor or from now on, until the stream ends. It returns
+// the cursor after the last message, with which the next call goes on.
+func (c *Client) Tail(ctx context.Context, query url.Values, cursor string, each func(Event) error) (string, error) {
+	if cursor != "" {
+		query.Set("cursor", cursor)
+	}
+	answer, err := c.do(ctx, http.MethodGet, "/api/v1/audit/events:tail", query, nil, "application/x-ndjson")
+	if err != nil {
+		return cursor, err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	lines := json.NewDecoder(answer.Body)
+	for {
+		var message struct {
+			Event  json.RawMessage `json:"event"`
+			Cursor string          `json:"cursor"`
+			Error  *Problem        `json:"error"`
+		}
+		if err := lines.Decode(&message); err != nil {
+			if errors.Is(err, io.EOF) {
+				return cursor, nil
+			}
+			return cursor, fmt.Errorf("read the stream of events: %w", err)
+		}
+		if message.Error != nil {
+			return cursor, message.Error
+		}
+		if len(message.Event) > 0 && !bytes.Equal(message.Event, []byte("null")) {
+			event, err := decode(message.Event)
+			if err != nil {
+				return cursor, err
+			}
+			if err := each(event); err != nil {
+				return cursor, err
+			}
+		}
+		cursor = message.Cursor
+	}
+}
+
+func decode(raw json.RawMessage) (Event, error) {
+	var event Event
+	if err := json.Unmarshal(raw, &event); err != nil {
+		return event, fmt.Errorf("read an event: %w", err)
+	}
+	event.Raw = raw
+	return event, nil
+}
+
+// do makes a request; an answer that is not a success is a *Problem.
+func (c *Client) do(ctx context.Context, verb, path string, query url.Values, body []byte, accept string) (*http.Response, error) {
+	address := strings.TrimSuffix(c.URL, "/") + path
+	if len(query) > 0 {
+		address += "?" + query.Encode()
+	}
+	request, err := http.NewRequestWithContext(ctx, verb, address, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("ask the gateway at %s: %w: correct --url", c.URL, err)
+	}
+	request.Header.Set("Accept", accept)
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if c.Token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.Token)
+	}
+	answer, err := c.HTTP.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("ask the gateway at %s: %w", c.URL, err)
+	}
+	if answer.StatusCode < 300 {
+		return answer, nil
+	}
+	defer func() { _ = answer.Body.Close() }()
+	problem := &Problem{}
+	if err := json.NewDecoder(io.LimitReader(answer.Body, 1<<20)).Decode(problem); err != nil || problem.Status == 0 {
+		problem = &Problem{Status: answer.StatusCode, Title: http.StatusText(answer.StatusCode)}
+	}
+	return nil, problem
+}
