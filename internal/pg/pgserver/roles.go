@@ -52,65 +52,97 @@ func EnsureRole(ctx context.Context, superURL config.Secret, role string, passwo
 }
 
 func ensureRole(ctx context.Context, tx pgx.Tx, role string, password config.Secret, schema string) error {
-	var current string
-	var exists bool
-	// The statement that sets the password must not reach the server's log, not even when it fails.
-	for _, quiet := range []string{"set local log_statement = 'none'", "set local log_min_error_statement = 'panic'", "set local log_min_duration_statement = -1"} {
-		if _, err := tx.Exec(ctx, quiet); err != nil {
-			return err
-		}
-	}
-	if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock(hashtext('gatehouse roles'))"); err != nil {
-		return err
-	}
-	err := tx.QueryRow(ctx, "select current_database(), exists (select from pg_roles where rolname = $1)", role).Scan(&current, &exists)
+	current, err := createRole(ctx, tx, role, password)
 	if err != nil {
 		return err
 	}
-	if !exists {
-		if err := run(ctx, tx, "create role %I", role); err != nil {
-			return err
-		}
-	}
-	for _, step := range []struct {
-		sql  string
-		args []string
-	}{
-		{"alter role %I with login nosuperuser nocreatedb nocreaterole noreplication nobypassrls noinherit password %L", []string{role, password.Reveal()}},
+	err = steps(ctx, tx, []step{
 		{"create schema if not exists %I authorization %I", []string{schema, role}},
 		{"alter schema %I owner to %I", []string{schema, role}},
 		{"revoke all on schema %I from public", []string{schema}},
-		{"revoke all on schema public from public, %I", []string{role}},
-		{"revoke all on database %I from %I", []string{current, role}},
 		{"grant connect on database %I to %I", []string{current, role}},
 		{"alter role %I in database %I set search_path = %I", []string{role, current, schema}},
-	} {
-		if err := run(ctx, tx, step.sql, step.args...); err != nil {
-			return err
-		}
+	})
+	if err != nil {
+		return err
 	}
 	return revokeStrangers(ctx, tx, role, schema)
 }
 
+// createRole makes the role, or brings it back to one that can sign in with the password and do nothing in the database.
+func createRole(ctx context.Context, tx pgx.Tx, role string, password config.Secret) (current string, err error) {
+	// The statement that sets the password must not reach the server's log, not even when it fails.
+	for _, quiet := range []string{"set local log_statement = 'none'", "set local log_min_error_statement = 'panic'", "set local log_min_duration_statement = -1"} {
+		if _, err := tx.Exec(ctx, quiet); err != nil {
+			return "", err
+		}
+	}
+	if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock(hashtext('gatehouse roles'))"); err != nil {
+		return "", err
+	}
+	var exists bool
+	err = tx.QueryRow(ctx, "select current_database(), exists (select from pg_roles where rolname = $1)", role).Scan(&current, &exists)
+	if err != nil {
+		return "", err
+	}
+	if !exists {
+		if err := run(ctx, tx, "create role %I", role); err != nil {
+			return "", err
+		}
+	}
+	return current, steps(ctx, tx, []step{
+		{"alter role %I with login nosuperuser nocreatedb nocreaterole noreplication nobypassrls noinherit password %L", []string{role, password.Reveal()}},
+		{"revoke all on schema public from public, %I", []string{role}},
+		{"revoke all on database %I from %I", []string{current, role}},
+	})
+}
+
+// step is a statement for run.
+type step struct {
+	sql  string
+	args []string
+}
+
+func steps(ctx context.Context, db database, all []step) error {
+	for _, one := range all {
+		if err := run(ctx, db, one.sql, one.args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // revokeStrangers takes away what somebody granted by hand: other roles' rights on the schema, and memberships of the role.
 func revokeStrangers(ctx context.Context, tx pgx.Tx, role, schema string) error {
-	rows, err := tx.Query(ctx, `
+	err := execEach(ctx, tx, `
 		select format('revoke all on schema %I from %I cascade', n.nspname, g.rolname)
 		from pg_namespace n, aclexplode(n.nspacl) a join pg_roles g on g.oid = a.grantee
-		where n.nspname = $1 and a.grantee <> n.nspowner
-		union
+		where n.nspname = $1 and a.grantee <> n.nspowner`, schema)
+	if err != nil {
+		return err
+	}
+	return revokeMemberships(ctx, tx, role)
+}
+
+func revokeMemberships(ctx context.Context, tx pgx.Tx, role string) error {
+	return execEach(ctx, tx, `
 		select format('revoke %I from %I', g.rolname, m.rolname)
 		from pg_auth_members am join pg_roles g on g.oid = am.roleid join pg_roles m on m.oid = am.member
-		where m.rolname = $2 or (g.rolname = $2 and not m.rolsuper)`, schema, role)
+		where m.rolname = $1 or (g.rolname = $1 and not m.rolsuper)`, role)
+}
+
+// execEach executes the statements that a query returns.
+func execEach(ctx context.Context, tx pgx.Tx, query string, args ...any) error {
+	rows, err := tx.Query(ctx, query, args...)
 	if err != nil {
 		return err
 	}
-	revokes, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	statements, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
 		return err
 	}
-	for _, revoke := range revokes {
-		if _, err := tx.Exec(ctx, revoke); err != nil {
+	for _, statement := range statements {
+		if _, err := tx.Exec(ctx, statement); err != nil {
 			return err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/url"
 	"testing"
 	"time"
 
@@ -41,13 +42,39 @@ func New(t testing.TB, schema string, files fs.FS) *pgxpool.Pool {
 // closed its connections when the test ends.
 func Config(t testing.TB, schema string, files fs.FS) pg.Config {
 	t.Helper()
+	return clone(t, join(t), schema, migrator{schema: schema, files: files})
+}
+
+// Split is Config for a program that does not own its schema: as in production the role named <schema>_owner owns and migrates it, and
+// the role named like the schema serves with what the migrations grant. When files is nil the schema is empty, but made.
+func Split(t testing.TB, schema string, files fs.FS) (serving, owner pg.Config) {
+	t.Helper()
 	server := join(t)
+	owner = clone(t, server, schema+ownerSuffix, migrator{schema: schema, files: files, server: server})
+	u, err := url.Parse(owner.URL.Reveal())
+	if err != nil {
+		t.Fatalf("read the URL of the test database: %v", err)
+	}
+	u.User = url.UserPassword(schema, password)
+	serving = owner
+	serving.URL = config.NewSecret(u.String())
+	return serving, owner
+}
+
+// What the roles of test databases are called and sign in with.
+const (
+	ownerSuffix = "_owner"
+	password    = "pgtest"
+)
+
+func clone(t testing.TB, server *pgserver.Server, role string, m migrator) pg.Config {
+	t.Helper()
 	conf := pgtestdb.Custom(t, pgtestdb.Config{
 		DriverName: "pgx", Host: "127.0.0.1", Port: fmt.Sprint(server.Port),
 		User: pgserver.Superuser, Password: server.Password.Reveal(), Database: "postgres", Options: "sslmode=disable",
-		TestRole:                  &pgtestdb.Role{Username: schema, Password: "pgtest", Capabilities: pgtestdb.DefaultRoleCapabilities},
+		TestRole:                  &pgtestdb.Role{Username: role, Password: password, Capabilities: pgtestdb.DefaultRoleCapabilities},
 		ForceTerminateConnections: true,
-	}, migrator{schema: schema, files: files})
+	}, m)
 	return pg.Config{
 		URL: config.NewSecret(conf.URL()), MaxConns: 10, MaxConnLifetime: 5 * time.Minute,
 		ConnectTimeout: 10 * time.Second, Wait: 10 * time.Second,
@@ -58,12 +85,13 @@ func Config(t testing.TB, schema string, files fs.FS) pg.Config {
 type migrator struct {
 	schema string
 	files  fs.FS
+	server *pgserver.Server // set for a schema whose owner does not serve
 }
 
 // Hash changes with the schema's name and every migration.
 func (m migrator) Hash() (string, error) {
 	sum := sha256.New()
-	_, _ = fmt.Fprintf(sum, "%s\n", m.schema) // a hash takes everything
+	_, _ = fmt.Fprintf(sum, "%s %t\n", m.schema, m.server != nil) // a hash takes everything
 	if m.files == nil {
 		return fmt.Sprintf("%x", sum.Sum(nil)[:16]), nil
 	}
@@ -80,6 +108,15 @@ func (m migrator) Hash() (string, error) {
 
 // Migrate runs the program's own migration.
 func (m migrator) Migrate(ctx context.Context, _ *sql.DB, conf pgtestdb.Config) error {
+	if m.server != nil {
+		super, secret := m.server.SuperURL(conf.Database), config.NewSecret(password)
+		if err := pgserver.EnsureRole(ctx, super, m.schema+ownerSuffix, secret, m.schema); err != nil {
+			return err
+		}
+		if err := pgserver.EnsureServingRole(ctx, super, m.schema, secret, m.schema, m.schema+ownerSuffix); err != nil {
+			return err
+		}
+	}
 	if m.files == nil {
 		return nil
 	}
