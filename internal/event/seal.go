@@ -1,0 +1,236 @@
+package event
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gowebpki/jcs"
+)
+
+// Sealed is an event as it is kept for ever, with its personal values beside it.
+type Sealed struct {
+	Canonical []byte
+	Personal  []Personal
+}
+
+// Personal is a value that can be erased.
+type Personal struct {
+	Field string
+	Salt  []byte // SaltLen random bytes
+	Value string // JSON
+}
+
+// SaltLen is the length of the salt of a personal value.
+const SaltLen = 16
+
+// version is the form that canonical bytes have. A new form gets a new number and leaves the old one readable.
+const version = 1
+
+// timeLayout has microseconds, which is what PostgreSQL keeps.
+const timeLayout = "2006-01-02T15:04:05.000000Z"
+
+// document is the form "v": 1. Absent and empty mean the same, so empty is never written.
+type document struct {
+	V              int              `json:"v"`
+	ID             string           `json:"id"`
+	Time           string           `json:"time"`
+	Source         string           `json:"source"`
+	Caller         string           `json:"caller,omitempty"`
+	Action         string           `json:"action"`
+	Method         string           `json:"method,omitempty"`
+	Outcome        Outcome          `json:"outcome"`
+	Reason         string           `json:"reason,omitempty"`
+	Actor          actorDocument    `json:"actor"`
+	OrganizationID string           `json:"organization_id,omitempty"`
+	ObjectType     string           `json:"object_type,omitempty"`
+	ObjectID       string           `json:"object_id,omitempty"`
+	RequestID      string           `json:"request_id,omitempty"`
+	TraceID        string           `json:"trace_id,omitempty"`
+	Changes        []changeDocument `json:"changes,omitempty"`
+	Count          int64            `json:"count"`
+}
+
+type actorDocument struct {
+	Type      string `json:"type"`
+	ID        string `json:"id,omitempty"`
+	SessionID string `json:"session_id,omitempty"`
+	ClientID  string `json:"client_id,omitempty"`
+}
+
+type changeDocument struct {
+	Field    string          `json:"field"`
+	Value    json.RawMessage `json:"value,omitempty"`
+	Personal bool            `json:"personal,omitempty"`
+	Hash     string          `json:"hash,omitempty"`
+}
+
+// Seal returns the durable form of the event. Texts lose what no text may hold, values that are too large are replaced by their size;
+// random gives the salts. An error means that the event says too little, or that a value is no JSON.
+func (e Event) Seal(random io.Reader) (Sealed, error) {
+	for name, text := range e.texts() {
+		*text = plain(*text, longest(name))
+	}
+	e.Time = e.Time.UTC().Truncate(time.Microsecond)
+	e.Count = max(e.Count, 1)
+	e.Changes = slices.Clone(e.Changes)
+	var s Sealed
+	for i := range e.Changes {
+		c := &e.Changes[i]
+		value, err := jcs.Transform(c.Value)
+		if err != nil || !utf8.Valid(value) {
+			return Sealed{}, fmt.Errorf("seal event %s: the value of %s is no JSON", e.Action, c.Field)
+		}
+		c.Value, c.Hash = value, ""
+		if !c.Personal {
+			continue
+		}
+		if len(value) > MaxPersonal {
+			value = omitted(len(value))
+		}
+		p := Personal{Field: c.Field, Salt: make([]byte, SaltLen), Value: string(value)}
+		if _, err := io.ReadFull(random, p.Salt); err != nil {
+			return Sealed{}, fmt.Errorf("seal event %s: make a salt: %w", e.Action, err)
+		}
+		c.Value, c.Hash = nil, p.hash()
+		s.Personal = append(s.Personal, p)
+	}
+	if err := e.check(); err != nil {
+		return Sealed{}, fmt.Errorf("seal event %s: %w", e.Action, err)
+	}
+	var err error
+	if s.Canonical, err = e.fitting(); err != nil {
+		return Sealed{}, fmt.Errorf("seal event %s: %w", e.Action, err)
+	}
+	return s, nil
+}
+
+// fitting returns the canonical bytes; as long as they are too many, the largest value is replaced by its size.
+func (e Event) fitting() ([]byte, error) {
+	for range len(e.Changes) + 1 {
+		canonical, err := e.canonical()
+		if err != nil || len(canonical) <= MaxCanonical {
+			return canonical, err
+		}
+		largest := slices.MaxFunc(e.Changes, func(a, b Change) int { return cmp.Compare(len(a.Value), len(b.Value)) })
+		for i, c := range e.Changes {
+			if c.Field == largest.Field {
+				e.Changes[i].Value = omitted(len(c.Value))
+			}
+		}
+	}
+	return nil, errors.New("the event is too large")
+}
+
+func omitted(bytes int) json.RawMessage {
+	return json.RawMessage(fmt.Sprintf(`{"omitted_bytes":%d}`, bytes))
+}
+
+func (e Event) canonical() ([]byte, error) {
+	d := document{
+		V: version, ID: e.ID, Time: e.Time.Format(timeLayout), Source: e.Source, Caller: e.Caller, Action: e.Action, Method: e.Method,
+		Outcome: e.Outcome, Reason: e.Reason, Actor: actorDocument(e.Actor), OrganizationID: e.OrganizationID,
+		ObjectType: e.ObjectType, ObjectID: e.ObjectID, RequestID: e.RequestID, TraceID: e.TraceID, Count: e.Count,
+	}
+	for _, c := range e.Changes {
+		d.Changes = append(d.Changes, changeDocument{Field: c.Field, Value: c.Value, Personal: c.Personal, Hash: c.Hash})
+	}
+	text, err := json.Marshal(d)
+	if err != nil {
+		return nil, fmt.Errorf("write the event: %w", err)
+	}
+	canonical, err := jcs.Transform(text)
+	if err != nil {
+		return nil, fmt.Errorf("make the event canonical: %w", err)
+	}
+	return canonical, nil
+}
+
+// Parse reads canonical bytes, and nothing but them: another version, an unknown member or another spelling of the same event is an
+// error. Personal changes have a hash and no value.
+func Parse(canonical []byte) (Event, error) {
+	if len(canonical) > MaxCanonical {
+		return Event{}, fmt.Errorf("read event: %d bytes are more than %d", len(canonical), MaxCanonical)
+	}
+	var d document
+	dec := json.NewDecoder(bytes.NewReader(canonical))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&d); err != nil {
+		return Event{}, fmt.Errorf("read event: %w", err)
+	}
+	if d.V != version {
+		return Event{}, fmt.Errorf("read event: the form %d is not known here, only %d is", d.V, version)
+	}
+	at, err := time.Parse(timeLayout, d.Time)
+	if err != nil {
+		return Event{}, errors.New("read event: the time is not in UTC with microseconds")
+	}
+	e := Event{
+		ID: d.ID, Time: at, Source: d.Source, Caller: d.Caller, Action: d.Action, Method: d.Method,
+		Outcome: d.Outcome, Reason: d.Reason, Actor: Actor(d.Actor), OrganizationID: d.OrganizationID,
+		ObjectType: d.ObjectType, ObjectID: d.ObjectID, RequestID: d.RequestID, TraceID: d.TraceID, Count: d.Count,
+	}
+	for _, c := range d.Changes {
+		e.Changes = append(e.Changes, Change{Field: c.Field, Value: c.Value, Personal: c.Personal, Hash: c.Hash})
+	}
+	if err := e.check(); err != nil {
+		return Event{}, fmt.Errorf("read event: %w", err)
+	}
+	again, err := e.canonical()
+	if err != nil || !utf8.Valid(canonical) || !bytes.Equal(again, canonical) {
+		return Event{}, errors.New("read event: the bytes are not the canonical ones (RFC 8785)")
+	}
+	return e, nil
+}
+
+// Verify reports whether the canonical bytes can be read and the personal values are exactly those that they hold hashes of.
+func Verify(s Sealed) error {
+	e, err := s.Open()
+	if err != nil {
+		return err
+	}
+	for _, c := range e.Changes {
+		if c.Personal && c.Value == nil {
+			return fmt.Errorf("verify event %s: the personal value of %s is missing", e.ID, c.Field)
+		}
+	}
+	return nil
+}
+
+// Open returns the event with those personal values that are there; the value of one that was erased is nil. A value that the event
+// holds no hash of, or another one, is an error.
+func (s Sealed) Open() (Event, error) {
+	e, err := Parse(s.Canonical)
+	if err != nil {
+		return Event{}, err
+	}
+	for _, p := range s.Personal {
+		i := slices.IndexFunc(e.Changes, func(c Change) bool { return c.Field == p.Field })
+		if i < 0 || !e.Changes[i].Personal || e.Changes[i].Value != nil {
+			return Event{}, fmt.Errorf("open event %s: %q is none of its personal fields, or comes twice", e.ID, plain(p.Field, maxName))
+		}
+		if len(p.Value) > MaxPersonal || len(p.Salt) != SaltLen || !json.Valid([]byte(p.Value)) || !utf8.ValidString(p.Value) ||
+			subtle.ConstantTimeCompare([]byte(p.hash()), []byte(e.Changes[i].Hash)) != 1 {
+			return Event{}, fmt.Errorf("open event %s: the personal value of %s is not the one that was hashed", e.ID, p.Field)
+		}
+		e.Changes[i].Value = json.RawMessage(p.Value)
+	}
+	return e, nil
+}
+
+// hash is base64url(SHA-256(salt || value)).
+func (p Personal) hash() string {
+	h := sha256.New()
+	h.Write(p.Salt)
+	h.Write([]byte(p.Value))
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
+}
