@@ -13,9 +13,9 @@ import (
 
 const module = "github.com/gatehouse/gatehouse/"
 
-// adapters are the packages of a service that face outwards: wiring, its own API, its database, and the clients of other programs,
+// adapters are the packages of a service that face outwards: wiring, its own API, its database, its engine, and the clients of others,
 // which are named after them.
-var adapters = regexp.MustCompile(`^services/[^/]+/internal/(app|api|postgres|auth|identity|authz|audit)(/|$)`)
+var adapters = regexp.MustCompile(`^services/[^/]+/internal/(app|api|postgres|auth|identity|authz|audit|fga)(/|$)`)
 
 // rule says which packages may not depend on which others.
 type rule struct {

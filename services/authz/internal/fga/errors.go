@@ -1,0 +1,73 @@
+package fga
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	openfgav1 "github.com/openfga/api/proto/openfga/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/pg"
+)
+
+// SQLSTATE codes of the session's time limits, and of tables that are not there.
+const (
+	queryCanceled     = "57014"
+	idleInTransaction = "25P03"
+	undefinedTable    = "42P01"
+)
+
+// translate gives an error of OpenFGA or of the driver its meaning. OpenFGA's own codes start at 1000 and are sent as if they were gRPC
+// codes; what it says about them is for its users, not for ours. nil stays nil.
+func translate(ctx context.Context, err error) error {
+	var known *apierr.Error
+	switch {
+	case err == nil || errors.As(err, &known):
+		return err
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	switch sqlState(err) {
+	case queryCanceled, idleInTransaction:
+		return busy(err)
+	case undefinedTable:
+		return apierr.New(apierr.FailedPrecondition, "SCHEMA_OUTDATED", "schema "+Schema+" is not migrated: run `authz migrate`").Because(err)
+	}
+	if better := pg.Error(err); errors.As(better, &known) {
+		return known
+	}
+	answer, ok := status.FromError(err)
+	if !ok {
+		return err
+	}
+	switch code := uint32(answer.Code()); {
+	case answer.Code() == codes.Aborted, code == uint32(openfgav1.InternalErrorCode_deadline_exceeded),
+		code == uint32(openfgav1.UnprocessableContentErrorCode_throttled_timeout_error),
+		code == uint32(openfgav1.ErrorCode_cancelled), // not by our caller: its context lives
+		answer.Code() == codes.ResourceExhausted, answer.Code() == codes.DeadlineExceeded:
+		return busy(err)
+	case code == uint32(openfgav1.ErrorCode_authorization_model_resolution_too_complex):
+		return apierr.New(apierr.FailedPrecondition, "RELATIONSHIPS_TOO_DEEP", "the relationships are nested too deeply for this question").Because(err)
+	case code >= 2000 && code < 3000, answer.Code() == codes.InvalidArgument:
+		return apierr.New(apierr.InvalidArgument, "INVALID_RELATIONSHIP", "the authorization model does not admit this").Because(err)
+	default:
+		return err
+	}
+}
+
+func busy(cause error) error {
+	return apierr.New(apierr.Unavailable, "RELATIONSHIPS_BUSY", "the relationships could not be read or written in time; try again").
+		WithRetryAfter(time.Second).Because(cause)
+}
+
+func sqlState(err error) string {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}

@@ -1,0 +1,139 @@
+package fga
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/openfga/language/pkg/go/transformer"
+	openfgav1 "github.com/openfga/api/proto/openfga/v1"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/relation"
+	"github.com/gatehouse/gatehouse/services/authz/internal/model"
+)
+
+// rules are what the model says about which relationships may be written and asked for.
+type rules struct {
+	source string
+	model  *openfgav1.AuthorizationModel
+	// subjects of each relation of each type: "user" or "group#member". A relation to which nothing can be written has none.
+	subjects map[string]map[string][]string
+}
+
+func embeddedRules() (*rules, error) {
+	parsed, err := transformer.TransformDSLToProto(model.Source())
+	if err != nil {
+		return nil, fmt.Errorf("read the authorization model: %w", err)
+	}
+	r := &rules{source: model.Source(), model: parsed, subjects: map[string]map[string][]string{}}
+	for _, definition := range parsed.GetTypeDefinitions() {
+		relations := map[string][]string{}
+		for name := range definition.GetRelations() {
+			relations[name] = nil
+			for _, subject := range definition.GetMetadata().GetRelations()[name].GetDirectlyRelatedUserTypes() {
+				form := subject.GetType()
+				if subject.GetRelation() != "" {
+					form += "#" + subject.GetRelation()
+				}
+				relations[name] = append(relations[name], form)
+			}
+		}
+		r.subjects[definition.GetType()] = relations
+	}
+	return r, nil
+}
+
+func (r *rules) types() []Type {
+	var all []Type
+	for _, name := range slices.Sorted(maps.Keys(r.subjects)) {
+		all = append(all, Type{Name: name, Relations: slices.Sorted(maps.Keys(r.subjects[name]))})
+	}
+	return all
+}
+
+// Validate checks that the model lets a relationship be written. Errors are InvalidArgument INVALID_RELATIONSHIP.
+func (e *Engine) Validate(t relation.Tuple) error { return e.rules.writable(t) }
+
+func (r *rules) writable(t relation.Tuple) error {
+	if err := wellFormed(t); err != nil {
+		return err
+	}
+	if err := r.known(relation.Type(t.Object), t.Relation); err != nil {
+		return err
+	}
+	subjects := r.subjects[relation.Type(t.Object)][t.Relation]
+	if len(subjects) == 0 {
+		return invalid("%s of %s follows from other relations: write one of those", t.Relation, relation.Type(t.Object))
+	}
+	form := relation.Type(t.Subject)
+	if _, member, ok := strings.Cut(t.Subject, "#"); ok {
+		form += "#" + member
+	}
+	switch {
+	case !slices.Contains(subjects, form):
+		return invalid("the subject of %s of %s is %s, not %s", t.Relation, relation.Type(t.Object), strings.Join(subjects, ", "), form)
+	case t.Object+"#"+t.Relation == t.Subject:
+		return invalid("%s says nothing: a set has itself as its members", t)
+	}
+	return nil
+}
+
+// known checks that a type has a relation.
+func (r *rules) known(objectType, name string) error {
+	relations, ok := r.subjects[objectType]
+	if !ok {
+		return invalid("there is no type %s in the authorization model", objectType)
+	}
+	if _, ok := relations[name]; !ok {
+		return invalid("type %s has no relation %s", objectType, name)
+	}
+	return nil
+}
+
+// asker checks the subject of a question. The weighted algorithm answers wrongly when that is a set of subjects.
+func (r *rules) asker(subject string) error {
+	switch {
+	case relation.IsSet(subject):
+		return invalid("a set of subjects cannot be asked about: name one subject as type:id")
+	case !relation.IsObject(subject) || !storable(subject):
+		return invalid("the subject of a question is written type:id")
+	case r.subjects[relation.Type(subject)] == nil:
+		return invalid("there is no type %s in the authorization model", relation.Type(subject))
+	}
+	return nil
+}
+
+// object checks an object of a type of the model.
+func (r *rules) object(object string) error {
+	switch {
+	case !relation.IsObject(object) || !storable(object):
+		return invalid("an object is written type:id")
+	case r.subjects[relation.Type(object)] == nil:
+		return invalid("there is no type %s in the authorization model", relation.Type(object))
+	}
+	return nil
+}
+
+// wellFormed checks the form alone: what an older model admitted can still be read and deleted.
+func wellFormed(t relation.Tuple) error {
+	if err := t.Validate(); err != nil {
+		return err
+	}
+	if !storable(t.Object) || !storable(t.Subject) {
+		return invalid("objects and subjects have no control characters and no blanks")
+	}
+	return nil
+}
+
+// storable reports whether a name is text that PostgreSQL stores, without anything that people cannot see.
+func storable(name string) bool {
+	return utf8.ValidString(name) && !strings.ContainsFunc(name, func(c rune) bool { return unicode.IsControl(c) || unicode.IsSpace(c) })
+}
+
+func invalid(format string, args ...any) error {
+	return apierr.New(apierr.InvalidArgument, "INVALID_RELATIONSHIP", fmt.Sprintf(format, args...))
+}
