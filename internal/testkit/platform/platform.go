@@ -92,6 +92,7 @@ func (p *Platform) build() error {
 	programs := map[string]string{
 		"gatehouse": "./cmd/gatehouse", "gateway": "./gateway/cmd/gateway",
 		"identity": "./services/identity/cmd/identity", "auth": "./services/auth/cmd/auth",
+		"authz": "./services/authz/cmd/authz", "audit": "./services/audit/cmd/audit",
 	}
 	for name, pkg := range p.opt.Extra {
 		programs[name] = pkg

@@ -158,6 +158,7 @@ func welcome(opts platform.Options) string {
 		}
 	}
 	fmt.Fprintf(&b, "  consul    http://127.0.0.1:%d (`gatehouse env` prints its token file)\n", mesh.ConsulHTTPPort+opts.Offset)
+	fmt.Fprintf(&b, "  bootstrap %s (single use: POST /api/v1/auth/bootstrap makes the first administrator)\n", opts.Dir.SecretPath(platform.BootstrapSecret))
 	fmt.Fprintf(&b, "  logs      %s\n", opts.Dir.Logs())
 	return b.String()
 }

@@ -50,11 +50,11 @@ func TestEnvironmentIsClosed(t *testing.T) {
 		"GATEHOUSE_CLI_STATE=/x", "GATEHOUSE_URL=x")
 	kept := []string{"HOME", "LANG", "PATH", "TMPDIR", "GATEHOUSE_MESH_PORT_OFFSET", "GATEHOUSE_LOG_LEVEL", "GATEHOUSE_GRPC_REFLECTION"}
 	for program, own := range map[string][]string{
-		"auth":     {"GATEHOUSE_AUTH_KEY_FILE", "GATEHOUSE_AUTH_HASHERS", "GATEHOUSE_POSTGRES_URL_FILE"},
+		"auth":     {"GATEHOUSE_AUTH_KEY_FILE", "GATEHOUSE_AUTH_BOOTSTRAP_SECRET_FILE", "GATEHOUSE_AUTH_HASHERS", "GATEHOUSE_POSTGRES_URL_FILE"},
 		"identity": {"GATEHOUSE_POSTGRES_URL_FILE"},
 		"gateway":  {"GATEHOUSE_GATEWAY_LISTEN"},
 	} {
-		environ, err := p.environ(program)
+		environ, err := p.environ(program, "serve")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +85,7 @@ func TestEnvironmentIsClosed(t *testing.T) {
 }
 
 func TestTheOperatorsKeyWins(t *testing.T) {
-	environ, err := testPlatform(t, "GATEHOUSE_AUTH_KEY_FILE=/own").environ("auth")
+	environ, err := testPlatform(t, "GATEHOUSE_AUTH_KEY_FILE=/own").environ("auth", "serve")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,12 +95,40 @@ func TestTheOperatorsKeyWins(t *testing.T) {
 	}
 }
 
+// The operator's bootstrap secret wins, whichever way it is given.
+func TestTheOperatorsBootstrapSecretWins(t *testing.T) {
+	for _, own := range []string{"GATEHOUSE_AUTH_BOOTSTRAP_SECRET=x", "GATEHOUSE_AUTH_BOOTSTRAP_SECRET_FILE=/own"} {
+		environ, err := testPlatform(t, own).environ("auth", "serve")
+		if err != nil {
+			t.Fatal(err)
+		}
+		given := slices.DeleteFunc(environ, func(pair string) bool { return !strings.HasPrefix(pair, bootstrapVariable) })
+		if !slices.Equal(given, []string{own}) {
+			t.Errorf("%v, want %s", given, own)
+		}
+	}
+}
+
+// The trail's program serves as a role that owns nothing and migrates as the owner.
+func TestWhoServesIsNotWhoMigrates(t *testing.T) {
+	p := testPlatform(t)
+	for verb, role := range map[string]string{"serve": "audit", "migrate": "audit_owner"} {
+		environ, err := p.environ("audit", verb)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := "GATEHOUSE_POSTGRES_URL_FILE=" + p.opts.Dir.SecretPath("postgres-"+role+".url"); !slices.Contains(environ, want) {
+			t.Errorf("%s: %v lacks %s", verb, environ, want)
+		}
+	}
+}
+
 // Tools find methods by name on one machine, unless the operator says otherwise.
 func TestReflectionIsOnUnlessTheOperatorSetsIt(t *testing.T) {
 	for want, environ := range map[string][]string{
 		"GATEHOUSE_GRPC_REFLECTION=true": nil, "GATEHOUSE_GRPC_REFLECTION=false": {"GATEHOUSE_GRPC_REFLECTION=false"},
 	} {
-		got, err := testPlatform(t, environ...).environ("auth")
+		got, err := testPlatform(t, environ...).environ("auth", "serve")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -191,7 +219,7 @@ func TestTheOperatorsDatabase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := p.urlThroughMesh("identity", "pw"), "postgres://identity:pw@"+p.address(port)+"/gatehouse?sslmode=require"; got != want {
+	if got, want := p.urlThroughMesh("identity", "identity", "pw"), "postgres://identity:pw@"+p.address(port)+"/gatehouse?sslmode=require"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	for _, bad := range []string{"nonsense", "postgres:///x", "postgres://h:port/x", "postgres://no-such-host.invalid/x"} {

@@ -41,16 +41,7 @@ func (p *Platform) startPostgres(ctx context.Context) error {
 		return err
 	}
 	owner := admin(database)
-	err = each(ctx, p.databaseUsers(), func(ctx context.Context, name string) error {
-		password, err := p.opts.Dir.Secret("postgres-"+name+".password", state.Password)
-		if err != nil {
-			return err
-		}
-		if err := pgserver.EnsureRole(ctx, owner, name, config.NewSecret(password), name); err != nil {
-			return err
-		}
-		return p.opts.Dir.WriteSecret(databaseURL(name), p.urlThroughMesh(name, password))
-	})
+	err = each(ctx, p.databaseUsers(), func(ctx context.Context, name string) error { return p.prepareDatabase(ctx, owner, name) })
 	if err != nil {
 		return err
 	}
@@ -150,12 +141,12 @@ func (p *Platform) operatorsServer() (address func(string) config.Secret, what s
 	}, "the operator's PostgreSQL on " + where, nil
 }
 
-// databaseURL is the secret file with the database URL of a program.
-func databaseURL(program string) string { return "postgres-" + program + ".url" }
+// databaseURL is the secret file with the database URL of a role.
+func databaseURL(role string) string { return "postgres-" + role + ".url" }
 
 // urlThroughMesh is the database as a program sees it: its own sidecar's upstream. The mesh encrypts; a server that insists on TLS of
 // its own gets that inside.
-func (p *Platform) urlThroughMesh(program, password string) string {
+func (p *Platform) urlThroughMesh(program, role, password string) string {
 	mode := "disable"
 	if u, err := url.Parse(p.opts.PostgresURL); err == nil {
 		if asked := u.Query().Get("sslmode"); asked == "require" || strings.HasPrefix(asked, "verify-") {
@@ -166,7 +157,7 @@ func (p *Platform) urlThroughMesh(program, password string) string {
 	if definition, err := p.opts.Definition.Program(program); err == nil {
 		port, _ = definition.Upstream(mesh.Postgres) // databaseUsers lists only programs that have it
 	}
-	u := url.URL{Scheme: "postgres", User: url.UserPassword(program, password), Host: p.address(port), Path: "/" + database, RawQuery: "sslmode=" + mode}
+	u := url.URL{Scheme: "postgres", User: url.UserPassword(role, password), Host: p.address(port), Path: "/" + database, RawQuery: "sslmode=" + mode}
 	return u.String()
 }
 

@@ -90,7 +90,7 @@ func (p *Platform) healthy(ctx context.Context, name string) error {
 
 // program is the command of one of our programs, in a closed environment.
 func (p *Platform) program(name, verb string) (*exec.Cmd, error) {
-	environ, err := p.environ(name)
+	environ, err := p.environ(name, verb)
 	if err != nil {
 		return nil, err
 	}
@@ -101,17 +101,17 @@ func (p *Platform) program(name, verb string) (*exec.Cmd, error) {
 }
 
 // environ is the environment of a program: what the platform decides, and the operator's own settings for it.
-func (p *Platform) environ(name string) ([]string, error) {
+func (p *Platform) environ(name, verb string) ([]string, error) {
 	env := append(p.baseEnviron(), fmt.Sprintf("GATEHOUSE_MESH_PORT_OFFSET=%d", p.opts.Offset))
 	if slices.Contains(p.databaseUsers(), name) {
-		env = append(env, "GATEHOUSE_POSTGRES_URL_FILE="+p.opts.Dir.SecretPath(databaseURL(name)))
+		env = append(env, "GATEHOUSE_POSTGRES_URL_FILE="+p.opts.Dir.SecretPath(databaseURL(databaseRole(name, verb))))
 	}
-	if name == keyHolder && !isSet(p.opts.Environ, keyVariable) {
-		const file = "auth-encryption.key"
-		if _, err := p.opts.Dir.Secret(file, state.Key); err != nil {
+	if name == keyHolder {
+		made, err := p.keyFiles()
+		if err != nil {
 			return nil, err
 		}
-		env = append(env, keyVariable+"="+p.opts.Dir.SecretPath(file))
+		env = append(env, made...)
 	}
 	if !isSet(p.opts.Environ, reflectionVariable) {
 		env = append(env, reflectionVariable+"=true") // every local process has the protos anyway: this is a machine of one's own
@@ -122,11 +122,34 @@ func (p *Platform) environ(name string) ([]string, error) {
 // reflectionVariable lets grpcurl and its like find methods by name.
 const reflectionVariable = "GATEHOUSE_GRPC_REFLECTION"
 
-// The program that encrypts secrets at rest, and the variable that names its key file.
+// The program that encrypts secrets at rest and makes the first administrator, and the variables that name its files.
 const (
-	keyHolder   = "auth"
-	keyVariable = "GATEHOUSE_AUTH_KEY_FILE"
+	keyHolder         = "auth"
+	keyVariable       = "GATEHOUSE_AUTH_KEY_FILE"
+	bootstrapVariable = "GATEHOUSE_AUTH_BOOTSTRAP_SECRET"
 )
+
+// BootstrapSecret is the secret file that is exchanged, once, for the first administrator.
+const BootstrapSecret = "bootstrap.secret"
+
+// keyFiles makes the key holder's files, unless the operator has files of his own, and returns the variables that name them.
+func (p *Platform) keyFiles() ([]string, error) {
+	var env []string
+	if !isSet(p.opts.Environ, keyVariable) {
+		const file = "auth-encryption.key"
+		if _, err := p.opts.Dir.Secret(file, state.Key); err != nil {
+			return nil, err
+		}
+		env = append(env, keyVariable+"="+p.opts.Dir.SecretPath(file))
+	}
+	if !isSet(p.opts.Environ, bootstrapVariable) && !isSet(p.opts.Environ, bootstrapVariable+"_FILE") {
+		if _, err := p.opts.Dir.Secret(BootstrapSecret, state.Password); err != nil {
+			return nil, err
+		}
+		env = append(env, bootstrapVariable+"_FILE="+p.opts.Dir.SecretPath(BootstrapSecret))
+	}
+	return env, nil
+}
 
 // settings are the operator's GATEHOUSE_ variables that reach a program: those of the kernel and of its own area, but none that the
 // platform decides.

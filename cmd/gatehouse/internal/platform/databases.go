@@ -1,0 +1,71 @@
+package platform
+
+import (
+	"context"
+
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
+	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
+)
+
+// keptApart names what a program's database has beyond one role that owns one schema, both named like the program.
+type keptApart struct {
+	schema string // one more schema of the role
+	owner  string // another role that owns the schema and migrates it; the program's own may then do only what migrations grant
+}
+
+func apart(program string) keptApart {
+	switch program {
+	case "authz":
+		return keptApart{schema: "authz_fga"} // OpenFGA's tables: its migrations want a schema of their own
+	case "audit":
+		return keptApart{owner: "audit_owner"} // who writes the trail can only add to it (R72)
+	}
+	return keptApart{}
+}
+
+// prepareDatabase makes the roles and schemas of one program, and the files with the URLs that it is given.
+func (p *Platform) prepareDatabase(ctx context.Context, admin config.Secret, name string) error {
+	extra := apart(name)
+	owner := name
+	if extra.owner != "" {
+		owner = extra.owner
+	}
+	password, err := p.databasePassword(name, owner)
+	if err != nil {
+		return err
+	}
+	if err := pgserver.EnsureRole(ctx, admin, owner, config.NewSecret(password), name); err != nil {
+		return err
+	}
+	if extra.schema != "" {
+		if err := pgserver.EnsureSchema(ctx, admin, extra.schema, owner); err != nil {
+			return err
+		}
+	}
+	if extra.owner == "" {
+		return nil
+	}
+	password, err = p.databasePassword(name, name)
+	if err != nil {
+		return err
+	}
+	return pgserver.EnsureServingRole(ctx, admin, name, config.NewSecret(password), name, owner)
+}
+
+// databasePassword is the password of a role with which a program connects.
+func (p *Platform) databasePassword(program, role string) (string, error) {
+	password, err := p.opts.Dir.Secret("postgres-"+role+".password", state.Password)
+	if err != nil {
+		return "", err
+	}
+	return password, p.opts.Dir.WriteSecret(databaseURL(role), p.urlThroughMesh(program, role, password))
+}
+
+// databaseRole is the role as which a program connects for a verb.
+func databaseRole(program, verb string) string {
+	if extra := apart(program); extra.owner != "" && verb == "migrate" {
+		return extra.owner
+	}
+	return program
+}
