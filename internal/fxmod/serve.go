@@ -77,6 +77,8 @@ type grpcParams struct {
 	Definition    *mesh.Definition
 	Contract      *contract.Contract
 	Verifier      *token.Verifier
+	Permissions   grpcserver.Permissions `optional:"true"`
+	Refusals      grpcserver.Refusals    `optional:"true"`
 	Health        *health.Health
 	Registrations []grpcserver.Registration `group:"grpc"`
 	Log           *slog.Logger
@@ -88,7 +90,8 @@ type grpcParams struct {
 }
 
 // GRPC provides *grpcserver.Server and serves the registrations of the group "grpc" on the program's port of loopback. It needs a
-// *token.Verifier: RemoteTokens, or LocalTokens for the issuer itself.
+// *token.Verifier: RemoteTokens, or LocalTokens for the issuer itself; RemotePermissions where a method asks for permissions; and Outbox
+// for the record of what is refused.
 func GRPC() fx.Option {
 	return fx.Options(fx.Provide(newGRPC), fx.Invoke(func(*grpcserver.Server) {}))
 }
@@ -102,7 +105,8 @@ func newGRPC(p grpcParams) (*grpcserver.Server, error) {
 		p.Health.Serves(r.Desc.ServiceName)
 	}
 	s, err := grpcserver.New(grpcserver.Params{
-		Config: p.Config, Program: p.Program.Name, Contract: p.Contract, Verifier: p.Verifier, Health: p.Health.Server(),
+		Config: p.Config, Program: p.Program.Name, Contract: p.Contract, Verifier: p.Verifier,
+		Permissions: p.Permissions, Refusals: p.Refusals, Health: p.Health.Server(),
 		Registrations: p.Registrations, Log: p.Log, Now: p.Now, Registry: p.Registry, Tracer: p.Tracer, Propagator: p.Propagator,
 	})
 	if err != nil {

@@ -78,8 +78,8 @@ func TestAccess(t *testing.T) {
 		{"nested self, somebody else", signedIn, "Nested", []string{"user.id", "somebody"}, codes.NotFound, "USER_NOT_FOUND"},
 		{"nested self, only the outer id is oneself", signedIn, "Nested", []string{"id", me.Subject}, codes.NotFound, "USER_NOT_FOUND"},
 		{"self or permission, oneself", signedIn, "SelfOrPermission", []string{"id", me.Subject}, codes.OK, ""},
-		{"self or permission, somebody else", signedIn, "SelfOrPermission", []string{"id", "somebody"}, codes.Unavailable, "AUTHZ_UNAVAILABLE"}, // R62
-		{"permission", signedIn, "Permission", []string{"id", me.Subject}, codes.Unavailable, "AUTHZ_UNAVAILABLE"},
+		{"self or permission, somebody else", signedIn, "SelfOrPermission", []string{"id", "somebody"}, codes.NotFound, "USER_NOT_FOUND"},
+		{"permission", signedIn, "Permission", []string{"id", me.Subject}, codes.NotFound, "USER_NOT_FOUND"},
 		{"service, consenting caller", worker, "Service", nil, codes.OK, ""},
 		{"service, other caller", gateway, "Service", nil, codes.PermissionDenied, "CALLER_NOT_ADMITTED"},
 		{"service, other caller with a good token", signedIn, "Service", nil, codes.PermissionDenied, "CALLER_NOT_ADMITTED"},

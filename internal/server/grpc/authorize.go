@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"time"
-	"unicode"
 
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/caller"
@@ -24,8 +21,10 @@ import (
 //	caller without consent ───────► deny
 //	public, service ──────────────► admit, no token is read
 //	signed_in ────────────────────► admit with a valid token
-//	self(field) ──────────────────► admit when the field is the token's subject (decided on each message)
-//	permission(…) ────────────────► 503 until Authz exists: what cannot be asked is not granted (R62)
+//	self(field) ──────────────────► admit when the field is the token's subject
+//	permission(…) ────────────────► admit when Authz says so; all permissions are asked at once
+//	                                (both decided on each message)
+//	Authz not reached, not in time ► 503: what cannot be asked is not granted (R62)
 func authorize(p Params) middleware {
 	return middleware{
 		around: func(ctx context.Context, c *call, next func(context.Context) error) error {
@@ -39,14 +38,15 @@ func authorize(p Params) middleware {
 				return apierr.New(apierr.PermissionDenied, "CALLER_NOT_ADMITTED", "the calling program may not call this method")
 			}
 			if open(c.policy) {
+				c.admitted = true
 				return next(ctx)
 			}
 			claims, err := bearer(ctx, p.Verifier)
 			if err != nil {
 				return err
 			}
-			c.subject = claims.Subject
-			ctx = withSubject(ctx, claims)
+			c.subject, c.who, c.admitted = claims.Subject, subjectOf(claims), true
+			ctx = withSubject(ctx, c.who)
 			if c.policy.LongLived { // such a stream lives no longer than its token
 				expired := apierr.New(apierr.Unauthenticated, token.ReasonExpired, "the access token has expired")
 				until, cancel := context.WithTimeoutCause(ctx, claims.ExpiresAt.Sub(p.Now()), expired)
@@ -59,7 +59,8 @@ func authorize(p Params) middleware {
 			if c.infra || open(c.policy) || c.policy.Has(contract.SignedIn) {
 				return nil
 			}
-			return admitSubject(c, m)
+			_, err := admitSubject(ctx, c, p.Permissions, m)
+			return err
 		},
 	}
 }
@@ -83,84 +84,15 @@ func bearer(ctx context.Context, verifier Verifier) (token.Claims, error) {
 	return verifier.Verify(ctx, compact)
 }
 
-func withSubject(ctx context.Context, claims token.Claims) context.Context {
-	who, _ := caller.FromContext(ctx)
-	who.Subject = &caller.Subject{
+func subjectOf(claims token.Claims) *caller.Subject {
+	return &caller.Subject{
 		UserID: claims.Subject, OrganizationID: claims.OrganizationID, SessionID: claims.SessionID,
 		ClientID: claims.ClientID, TokenID: claims.ID, ExpiresAt: claims.ExpiresAt,
 	}
+}
+
+func withSubject(ctx context.Context, subject *caller.Subject) context.Context {
+	who, _ := caller.FromContext(ctx)
+	who.Subject = subject
 	return caller.NewContext(ctx, who)
-}
-
-// admitSubject tries the self and permission alternatives on one request message.
-func admitSubject(c *call, m proto.Message) error {
-	ask := false
-	for _, a := range c.policy.Access {
-		switch a.Kind {
-		case contract.Self:
-			if value, ok := stringField(m.ProtoReflect(), a.Field); ok && value != "" && value == c.subject {
-				return nil
-			}
-		case contract.Permission:
-			ask = true
-		}
-	}
-	if ask {
-		return apierr.New(apierr.Unavailable, "AUTHZ_UNAVAILABLE", "permissions cannot be checked now").WithRetryAfter(time.Second)
-	}
-	return notFound(c.policy)
-}
-
-// stringField follows a path of singular message fields to a string field.
-func stringField(m protoreflect.Message, path string) (string, bool) {
-	for {
-		name, rest, deeper := strings.Cut(path, ".")
-		f := m.Descriptor().Fields().ByName(protoreflect.Name(name))
-		switch {
-		case f == nil || f.Cardinality() == protoreflect.Repeated:
-			return "", false
-		case !deeper:
-			return m.Get(f).String(), f.Kind() == protoreflect.StringKind
-		case f.Message() == nil:
-			return "", false
-		}
-		m, path = m.Get(f).Message(), rest
-	}
-}
-
-// notFound is what a foreign object is answered with: the same as an unknown one, so that nobody learns which ids exist (R52). Handlers
-// answer apierr.New(apierr.NotFound, "USER_NOT_FOUND", "no such user") for an unknown user.
-func notFound(m *contract.Method) error {
-	words := object(m)
-	return apierr.New(apierr.NotFound, strings.ToUpper(strings.Join(words, "_"))+"_NOT_FOUND", "no such "+strings.Join(words, " "))
-}
-
-// object names what a method is about, in lower-case words: the first element of the self field ("user.id", "user_id"), or the method's
-// name without its verb ("GetUser") when the field is only "id".
-func object(m *contract.Method) []string {
-	for _, a := range m.Access {
-		if a.Kind != contract.Self {
-			continue
-		}
-		first, _, nested := strings.Cut(a.Field, ".")
-		if nested {
-			return strings.Split(first, "_")
-		}
-		if name, ok := strings.CutSuffix(first, "_id"); ok && name != "" {
-			return strings.Split(name, "_")
-		}
-	}
-	_, name, _ := strings.Cut(m.FullName[1:], "/")
-	var words []string
-	start := 0
-	for i, r := range name + "X" {
-		if i > 0 && unicode.IsUpper(r) {
-			words = append(words, strings.ToLower(name[start:i]))
-			start = i
-		}
-	}
-	if len(words) > 1 {
-		return words[1:]
-	}
-	return []string{"object"}
 }

@@ -7,18 +7,31 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/contract"
 )
 
 // call is what the interceptors of one call know of it; each fills its part and the access log reads it.
 type call struct {
-	method  string
-	policy  *contract.Method // nil for infrastructure and for methods without a contract
-	infra   bool             // health and reflection: no caller, no policy
-	service string           // calling program
-	subject string           // user id of the token
-	failure *apierr.Error    // what the client was told, with its cause
-	refused error            // a message of the stream that was refused
+	method   string
+	policy   *contract.Method // nil for infrastructure and for methods without a contract
+	infra    bool             // health and reflection: no caller, no policy
+	service  string           // calling program
+	subject  string           // user id of the token
+	who      *caller.Subject  // all that the token says; nil without one
+	admitted bool             // authorize let the call, or the opening of the stream, pass
+	failure  *apierr.Error    // what the client was told, with its cause
+	refused  error            // a message of the stream that was refused
+	denied   *denial          // what the subject was refused, for the trail
+}
+
+// denial is what a refusal was about. The type and the id are empty where the request does not name an object.
+type denial struct{ objectType, objectID string }
+
+// deny notes what the subject was refused.
+func (c *call) deny(m proto.Message) {
+	d := objectOf(c.policy, m)
+	c.denied = &d
 }
 
 type callKey struct{}

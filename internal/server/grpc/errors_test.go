@@ -82,7 +82,7 @@ func TestObjectNames(t *testing.T) {
 		{"/a.v1.S/Get", "id", "OBJECT_NOT_FOUND: no such object"},
 	} {
 		m := &contract.Method{FullName: c.method, Access: []contract.Access{{Kind: contract.Self, Field: c.field}}}
-		if got := notFound(m).Error(); got != c.want {
+		if got := unknown(object(m)).Error(); got != c.want {
 			t.Errorf("%s with %s answers %q, want %q", c.method, c.field, got, c.want)
 		}
 	}

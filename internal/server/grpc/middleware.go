@@ -32,8 +32,11 @@ func middlewares(p Params, draining context.Context) (chain, error) {
 		{recovery.UnaryServerInterceptor(recovered), recovery.StreamServerInterceptor(recovered)}, // inside of log and metrics, so that a panic has its line and its count
 		both(deadline(p, draining)), // before anything that may wait, such as a fetch of keys
 		both(callingService()),      // before authorize, which asks who calls
+		both(denials(p)),            // outside of authorize, whose refusals it records, and inside of callingService: the record says who called
+		both(consistencyToken()),    // before authorize, whose questions carry it; its form tells nothing about anybody
 		both(authorize(p)),          // before validate: who may not call learns nothing about the request
-		both(validate()),            // last: the handler sees only requests that keep the contract's rules
+		both(validate()),            // before the handler, which sees only requests that keep the contract's rules
+		both(drafts(p)),             // last: a draft names the subject, and holds nothing of a request that is refused
 	}, nil
 }
 

@@ -24,6 +24,7 @@ import (
 	"google.golang.org/grpc/stats"
 
 	"github.com/gatehouse/gatehouse/internal/contract"
+	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/token"
 )
 
@@ -53,12 +54,20 @@ type Registration struct {
 	Impl any
 }
 
-// Params are what a server is made of. All but Registry, Tracer and Propagator are required.
+// Refusals records what was refused: *outbox.Outbox is one.
+type Refusals interface {
+	// Refused records the event; repeated ones of one action, method, reason and key within a minute are counted instead.
+	Refused(ctx context.Context, e event.Event, key string) error
+}
+
+// Params are what a server is made of. All but Refusals, Registry, Tracer and Propagator are required.
 type Params struct {
 	Config        Config
 	Program       string // mesh name of this program: it serves its own contract and no other
 	Contract      *contract.Contract
 	Verifier      Verifier
+	Permissions   Permissions // required where a registered method asks for permissions
+	Refusals      Refusals    // nil records nothing
 	Health        healthpb.HealthServer
 	Registrations []Registration
 	Log           *slog.Logger
@@ -140,6 +149,8 @@ func (p Params) check() error {
 				return fmt.Errorf("%s has no access rule: state (gatehouse.options.v1.method) in its proto", name)
 			case m.Program != p.Program:
 				return fmt.Errorf("%s belongs to the contract of %q and %q cannot serve it", name, m.Program, p.Program)
+			case m.Has(contract.Permission) && p.Permissions == nil:
+				return fmt.Errorf("%s asks for permissions and nobody answers them: add fxmod.RemotePermissions to the program", name)
 			}
 		}
 	}

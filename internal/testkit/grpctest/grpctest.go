@@ -33,6 +33,8 @@ type Config struct {
 	Registrations []grpcserver.Registration // its services; required
 	Contract      *contract.Contract        // nil means what the linked protos say
 	Verifier      grpcserver.Verifier       // nil means the verifier of Tokens
+	Permissions   grpcserver.Permissions    // nil permits nothing; NewGrants makes a table
+	Refusals      grpcserver.Refusals       // nil records nothing; NewTrail keeps what is refused
 	Tokens        *Tokens                   // nil means a fresh issuer; reachable as Server.Tokens
 	Log           io.Writer                 // where the JSON log goes; nil discards it
 	Now           func() time.Time          // nil means time.Now
@@ -68,6 +70,9 @@ func New(t testing.TB, c Config) *Server {
 	if c.Verifier == nil {
 		c.Verifier = c.Tokens.Verifier()
 	}
+	if c.Permissions == nil {
+		c.Permissions = NewGrants()
+	}
 	if c.Log == nil {
 		c.Log = io.Discard
 	}
@@ -75,7 +80,7 @@ func New(t testing.TB, c Config) *Server {
 	h := health.New(log)
 	server, err := grpcserver.New(grpcserver.Params{
 		Config: c.GRPC, Program: c.Program, Contract: c.Contract, Verifier: c.Verifier, Health: h.Server(),
-		Registrations: c.Registrations, Log: log, Now: c.Now,
+		Permissions: c.Permissions, Refusals: c.Refusals, Registrations: c.Registrations, Log: log, Now: c.Now,
 	})
 	if err != nil {
 		t.Fatalf("make server: %v", err)

@@ -1,0 +1,203 @@
+package grpcserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/consistency"
+	"github.com/gatehouse/gatehouse/internal/contract"
+)
+
+// Permissions answers whether subjects have relations to objects. Authz is one, for itself; client.Permissions asks it through the mesh.
+type Permissions interface {
+	// Allowed answers all questions about one subject ("user:…"), in their order, or none. token names a write that the answers must
+	// reflect; empty for none. An error never means "no": the request is answered with 503.
+	Allowed(ctx context.Context, subject string, asked []Question, token string) ([]bool, error)
+}
+
+// Question is one relation to one object ("type:id").
+type Question struct{ Relation, Object string }
+
+// maxObjectID bounds the id of an object that is asked about, in bytes.
+const maxObjectID = 200
+
+// reasonPermissionDenied is the reason of a refusal, towards clients and in the trail.
+const reasonPermissionDenied = "PERMISSION_DENIED"
+
+// admitSubject tries the alternatives of the contract on one request message: first those that need no question, then all permissions
+// in one. It returns what was asked when that admitted the subject.
+func admitSubject(ctx context.Context, c *call, permissions Permissions, m proto.Message) ([]Question, error) {
+	for _, a := range c.policy.Access {
+		if a.Kind != contract.Self {
+			continue
+		}
+		if value, ok := stringField(m.ProtoReflect(), a.Field); ok && value != "" && value == c.subject {
+			return nil, nil
+		}
+	}
+	asked := questions(c.policy, m)
+	allowed, err := ask(ctx, permissions, c.subject, asked)
+	switch {
+	case err != nil:
+		return nil, err
+	case allowed:
+		return asked, nil
+	}
+	c.deny(m)
+	return nil, refusal(c.policy, m)
+}
+
+// questions are what the permission alternatives ask about a message. A value that cannot be an object's id admits nobody, so nothing is
+// asked about it: it would be another question than the contract's.
+func questions(policy *contract.Method, m proto.Message) []Question {
+	var asked []Question
+	for _, a := range policy.Access {
+		if a.Kind != contract.Permission {
+			continue
+		}
+		id := a.ObjectID
+		if a.Field != "" {
+			value, _ := stringField(m.ProtoReflect(), a.Field)
+			id = canonicalID(value)
+		}
+		if id != "" {
+			asked = append(asked, Question{Relation: a.Relation, Object: a.ObjectType + ":" + id})
+		}
+	}
+	return asked
+}
+
+// ask reports whether any of the questions is answered with yes. No questions are no.
+func ask(ctx context.Context, permissions Permissions, subject string, asked []Question) (bool, error) {
+	if len(asked) == 0 {
+		return false, nil
+	}
+	answers, err := permissions.Allowed(ctx, "user:"+subject, asked, consistency.FromContext(ctx))
+	if err != nil {
+		return false, undecided(ctx, err)
+	}
+	if len(answers) != len(asked) {
+		return false, unavailable().Because(fmt.Errorf("%d answers to %d questions", len(answers), len(asked)))
+	}
+	for _, yes := range answers {
+		if yes {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// undecided is the answer where permissions could not be asked: never an allow (R62). Only what the request's own consistency token
+// caused, or the client's leaving, is told as it is.
+func undecided(ctx context.Context, err error) error {
+	var e *apierr.Error
+	if errors.As(err, &e) {
+		switch {
+		case e.Kind == apierr.Unavailable && e.Reason == "NOT_FRESH_ENOUGH",
+			e.Kind == apierr.InvalidArgument && e.Reason == "INVALID_CONSISTENCY_TOKEN",
+			e.Kind == apierr.Canceled && ctx.Err() != nil:
+			return e
+		}
+	}
+	return unavailable().Because(err)
+}
+
+func unavailable() *apierr.Error {
+	return apierr.New(apierr.Unavailable, "AUTHZ_UNAVAILABLE", "permissions cannot be checked now").WithRetryAfter(time.Second)
+}
+
+// canonicalID returns a field's value as the id of an object, UUIDs in lower case; "" when it cannot be one.
+func canonicalID(value string) string {
+	if value == "" || len(value) > maxObjectID || strings.ContainsAny(value, ":#@*") ||
+		strings.ContainsFunc(value, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || r == unicode.ReplacementChar }) {
+		return ""
+	}
+	if len(value) == len(uuid.Nil.String()) { // Parse also takes other forms, which are ids of their own
+		if id, err := uuid.Parse(value); err == nil {
+			return id.String()
+		}
+	}
+	return value
+}
+
+// refusal is the answer where nothing admits the subject. An object that the request names is answered like an unknown one, so that
+// nobody learns which exist (R52); what the contract names for every request is no secret.
+func refusal(policy *contract.Method, m proto.Message) error {
+	fixed := false
+	for _, a := range policy.Access {
+		switch {
+		case a.Kind != contract.Permission:
+		case a.ObjectID != "":
+			fixed = true
+		default:
+			if value, _ := stringField(m.ProtoReflect(), a.Field); value != "" {
+				return unknown(strings.Split(a.ObjectType, "_"))
+			}
+		}
+	}
+	if fixed {
+		return apierr.New(apierr.PermissionDenied, reasonPermissionDenied, "you are not permitted to do this")
+	}
+	return unknown(object(policy))
+}
+
+// unknown is what a handler answers for an unknown object too: apierr.New(apierr.NotFound, "USER_NOT_FOUND", "no such user").
+func unknown(words []string) error {
+	return apierr.New(apierr.NotFound, strings.ToUpper(strings.Join(words, "_"))+"_NOT_FOUND", "no such "+strings.Join(words, " "))
+}
+
+// object names what a method is about, in lower-case words: the first element of the self field ("user.id", "user_id"), or the method's
+// name without its verb ("GetUser") when the field is only "id".
+func object(m *contract.Method) []string {
+	for _, a := range m.Access {
+		if a.Kind != contract.Self {
+			continue
+		}
+		first, _, nested := strings.Cut(a.Field, ".")
+		if nested {
+			return strings.Split(first, "_")
+		}
+		if name, ok := strings.CutSuffix(first, "_id"); ok && name != "" {
+			return strings.Split(name, "_")
+		}
+	}
+	_, name, _ := strings.Cut(m.FullName[1:], "/")
+	var words []string
+	start := 0
+	for i, r := range name + "X" {
+		if i > 0 && unicode.IsUpper(r) {
+			words = append(words, strings.ToLower(name[start:i]))
+			start = i
+		}
+	}
+	if len(words) > 1 {
+		return words[1:]
+	}
+	return []string{"object"}
+}
+
+// stringField follows a path of singular message fields to a string field.
+func stringField(m protoreflect.Message, path string) (string, bool) {
+	for {
+		name, rest, deeper := strings.Cut(path, ".")
+		f := m.Descriptor().Fields().ByName(protoreflect.Name(name))
+		switch {
+		case f == nil || f.Cardinality() == protoreflect.Repeated:
+			return "", false
+		case !deeper:
+			return m.Get(f).String(), f.Kind() == protoreflect.StringKind
+		case f.Message() == nil:
+			return "", false
+		}
+		m, path = m.Get(f).Message(), rest
+	}
+}
