@@ -40,6 +40,15 @@ func Migrate(ctx context.Context, c Config, schema string, files fs.FS, log *slo
 	if err != nil {
 		return err
 	}
+	return Locked(ctx, c, schema, log, func(work *pgx.Conn) error {
+		return migrateLocked(ctx, work, schema, latest, files, log)
+	})
+}
+
+// Locked runs fn under the lock that everything which migrates a database of Gatehouse holds, with a connection of its own whose
+// search path is the schema; the schema is made when it is not there. It is for what Migrate cannot do: migrations of a library. It
+// waits up to c.Wait for the database to answer, and as long as ctx lives for another migration to end.
+func Locked(ctx context.Context, c Config, schema string, log *slog.Logger, fn func(conn *pgx.Conn) error) error {
 	lock, err := connect(ctx, c, "", log)
 	if err != nil {
 		return err
@@ -53,7 +62,10 @@ func Migrate(ctx context.Context, c Config, schema string, files fs.FS, log *slo
 		return err
 	}
 	defer closeConn(ctx, work)
-	return migrateLocked(ctx, work, schema, latest, files, log)
+	if err := ensureSchema(ctx, work, schema); err != nil {
+		return err
+	}
+	return fn(work)
 }
 
 // plainName is a name that SQL takes without quotes; tern does not quote.
@@ -110,9 +122,6 @@ func takeLock(ctx context.Context, conn *pgx.Conn, log *slog.Logger) error {
 }
 
 func migrateLocked(ctx context.Context, conn *pgx.Conn, schema string, latest int32, files fs.FS, log *slog.Logger) error {
-	if err := ensureSchema(ctx, conn, schema); err != nil {
-		return err
-	}
 	before, err := schemaVersion(ctx, conn, schema)
 	if err != nil {
 		return err
