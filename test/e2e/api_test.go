@@ -95,7 +95,7 @@ func call(t testing.TB, want int, r request) answer {
 }
 
 // person is a signed-up user with a session.
-type person struct{ id, email, access, refresh string }
+type person struct{ id, organization, email, access, refresh string }
 
 func newEmail() string {
 	raw := make([]byte, 8)
@@ -113,6 +113,7 @@ func signUp(t testing.TB) person {
 		t.Fatalf("sign-up answers no user: %s", a.raw)
 	}
 	p.id, _ = user["id"].(string)
+	p.organization, _ = user["organization_id"].(string)
 	return p.signIn(t)
 }
 
