@@ -87,9 +87,17 @@ func (c Config) poolConfig() (*pgxpool.Config, error) {
 
 // Open makes a pool. It does not connect: a program starts while its database is down and says so by its readiness.
 func Open(ctx context.Context, c Config) (*pgxpool.Pool, error) {
+	return OpenTuned(ctx, c, nil)
+}
+
+// OpenTuned is Open for a pool with hooks: tune sees the pool's configuration last; nil changes nothing.
+func OpenTuned(ctx context.Context, c Config, tune func(*pgxpool.Config)) (*pgxpool.Pool, error) {
 	parsed, err := c.poolConfig()
 	if err != nil {
 		return nil, err
+	}
+	if tune != nil {
+		tune(parsed)
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, parsed)
 	if err != nil {

@@ -35,6 +35,7 @@ type Params struct {
 	MaxConnLifetime time.Duration
 	ConnectTimeout  time.Duration
 	Log             *slog.Logger
+	Tune            func(*pgxpool.Config) // hooks of the connections; nil for none
 }
 
 // Engine evaluates and stores relationships. It is safe for concurrent use.
@@ -63,9 +64,9 @@ func Open(ctx context.Context, p Params) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool, err := pg.Open(ctx, pg.Config{
+	pool, err := pg.OpenTuned(ctx, pg.Config{
 		URL: bounded, MaxConns: p.MaxConns, MaxConnLifetime: p.MaxConnLifetime, ConnectTimeout: p.ConnectTimeout,
-	})
+	}, p.Tune)
 	if err != nil {
 		return nil, fmt.Errorf("open the relationship engine: %w", err)
 	}

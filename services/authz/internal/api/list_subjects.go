@@ -1,0 +1,19 @@
+package api
+
+import (
+	"context"
+
+	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
+)
+
+// ListSubjects returns the subjects that have a relation to an object.
+func (s *AuthzService) ListSubjects(ctx context.Context, r *authzv1.ListSubjectsRequest) (*authzv1.ListSubjectsResponse, error) {
+	if err := s.fresh(ctx, r.GetConsistencyToken()); err != nil {
+		return nil, err
+	}
+	subjects, err := s.engine.ListSubjects(ctx, r.GetObject(), r.GetRelation(), r.GetSubjectType())
+	if err != nil {
+		return nil, err
+	}
+	return &authzv1.ListSubjectsResponse{Subjects: subjects}, nil
+}

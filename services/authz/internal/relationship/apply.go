@@ -1,0 +1,161 @@
+package relationship
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+)
+
+// poll is how often a wait for other instances' commands looks again; those of this instance wake it.
+const poll = 20 * time.Millisecond
+
+// apply brings an accepted command to its end. It goes on when the request that it belongs to has ended, because others wait for its
+// locks; when it fails, whoever comes next takes the command over.
+func (s *Service) apply(ctx context.Context, c Command) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ApplyTimeout)
+	defer cancel()
+	if err := s.write(ctx, c); err != nil {
+		if !isInvalid(err) {
+			return s.unlessEnded(ctx, c.ID, err)
+		}
+		// Before its first write the engine refused it, and it will for ever: its objects must not stay locked.
+		if _, finished := s.finish(ctx, c, Refused); finished != nil {
+			return finished
+		}
+		return err
+	}
+	s.step(StepWritten)
+	ended, err := s.finish(ctx, c, Applied)
+	if err != nil {
+		return err
+	}
+	if !ended {
+		return s.complete(ctx, c.ID)
+	}
+	s.step(StepApplied)
+	return nil
+}
+
+// unlessEnded returns the error of a write, or how the command ended when somebody else ended it meanwhile: then the fence has kept the
+// write out.
+func (s *Service) unlessEnded(ctx context.Context, id string, err error) error {
+	states, unknown := s.store.States(ctx, []string{id})
+	if unknown != nil || states[id] == Accepted {
+		return err
+	}
+	return s.complete(ctx, id)
+}
+
+func (s *Service) finish(ctx context.Context, c Command, state State) (bool, error) {
+	ended, err := s.store.Finish(ctx, c, state)
+	if err != nil {
+		return false, fmt.Errorf("end the command: %w", err)
+	}
+	if ended {
+		s.board.settle(c.ID, state)
+	}
+	return ended, nil
+}
+
+// write hands the command to the engine: in one transaction, unless a deletion of all met more than one holds. Deletions go first, so
+// that nobody ever has more than before and after.
+func (s *Service) write(ctx context.Context, c Command) error {
+	ctx = withCommand(ctx, c.ID)
+	writes, deletes := c.Writes, c.Deletes
+	for len(writes)+len(deletes) > MaxTuples {
+		part := deletes[:min(len(deletes), MaxTuples)]
+		if err := s.engine.Write(ctx, nil, part); err != nil {
+			return fmt.Errorf("write relationships: %w", err)
+		}
+		deletes = deletes[len(part):]
+		s.step(StepPart)
+	}
+	if len(writes)+len(deletes) == 0 {
+		return nil
+	}
+	if err := s.engine.Write(ctx, writes, deletes); err != nil {
+		return fmt.Errorf("write relationships: %w", err)
+	}
+	return nil
+}
+
+// help waits until all these commands have ended, and applies those whose lease has run out. It returns how they ended.
+func (s *Service) help(ctx context.Context, ids []string) (map[string]State, error) {
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	for len(ids) > 0 {
+		changed := s.board.changes()
+		states, err := s.store.States(ctx, ids)
+		if err != nil {
+			return nil, fmt.Errorf("wait for another change: %w", err)
+		}
+		pending := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return states[id] != Accepted })
+		if len(pending) == 0 {
+			return states, nil
+		}
+		c, claimed, err := s.store.Claim(ctx, pending)
+		if err != nil {
+			return nil, fmt.Errorf("take over another change: %w", err)
+		}
+		if claimed {
+			if err := s.apply(ctx, c); err != nil && !isInvalid(err) {
+				return nil, err
+			}
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for another change: %w", ctx.Err())
+		case <-changed:
+		case <-tick.C:
+		}
+	}
+	return nil, nil //nolint:nilnil // nothing to wait for is no error
+}
+
+// complete waits until a command that was accepted before has ended, and says so when it was refused.
+func (s *Service) complete(ctx context.Context, id string) error {
+	states, err := s.help(ctx, []string{id})
+	if err != nil {
+		return err
+	}
+	if states[id] == Refused {
+		return apierr.New(apierr.FailedPrecondition, "CHANGE_REFUSED", "the authorization model no longer knows a relationship of this change")
+	}
+	return nil
+}
+
+// CompleteAbandoned applies the commands whose lease has run out, because their instance died or was stopped, and returns how many.
+func (s *Service) CompleteAbandoned(ctx context.Context) (int, error) {
+	for n := 0; ; n++ {
+		c, claimed, err := s.store.Claim(ctx, nil)
+		if err != nil || !claimed {
+			return n, err
+		}
+		if err := s.apply(ctx, c); err != nil {
+			return n, err
+		}
+	}
+}
+
+func isInvalid(err error) bool {
+	var e *apierr.Error
+	return errors.As(err, &e) && e.Kind == apierr.InvalidArgument
+}
+
+type commandKey struct{}
+
+// withCommand says for which command the engine writes.
+func withCommand(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, commandKey{}, id)
+}
+
+// CommandOf returns the command for which the engine writes, "" outside of a write: the fence of its connections asks.
+func CommandOf(ctx context.Context) string {
+	id, _ := ctx.Value(commandKey{}).(string)
+	return id
+}

@@ -1,0 +1,101 @@
+package relationship
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/relation"
+)
+
+// command is the change as it will be stored, with its audit event. The event has its id and its bytes from here on, so that whoever
+// applies the command, and however often, appends the same one.
+func (s *Service) command(ctx context.Context, program string, c Change, origin *Origin) (Command, error) {
+	sum, err := fingerprint(program, c)
+	if err != nil {
+		return Command{}, err
+	}
+	e, ok := event.FromContext(ctx)
+	if !ok { // R68
+		return Command{}, errors.New("write relationships: the request has no event draft, and without one nothing is changed")
+	}
+	if e, err = describe(e, c, origin); err != nil {
+		return Command{}, err
+	}
+	e.ID, e.Time = s.newID(), s.now()
+	sealed, err := e.Seal(s.random)
+	if err != nil {
+		return Command{}, fmt.Errorf("seal the event of a change: %w", err)
+	}
+	return Command{
+		ID: c.ID, Fingerprint: sum, Writes: c.Writes, Deletes: c.Deletes,
+		EventID: e.ID, EventKey: e.ObjectType + ":" + e.ObjectID, Event: event.MarshalSealed(sealed),
+	}, nil
+}
+
+// describe fills in what the contract cannot know: the relationships as short texts, the object when there is one, and the request
+// behind a change that was delivered later.
+func describe(e event.Event, c Change, origin *Origin) (event.Event, error) {
+	if origin != nil {
+		if (origin.Actor.ID == "") != (origin.Actor.Type == event.Anonymous) {
+			return e, apierr.New(apierr.InvalidArgument, "INVALID_ARGUMENT", "the origin is incomplete").
+				WithField("origin.actor_id", "origin", "name the actor, unless it is anonymous")
+		}
+		e.Actor, e.RequestID, e.TraceID = origin.Actor, origin.RequestID, origin.TraceID
+		e.OrganizationID = ""
+	}
+	touched := objects(Change{Writes: c.Writes, Deletes: c.Deletes, DeleteAllOf: c.DeleteAllOf}, nil)
+	if len(touched) == 1 {
+		e.ObjectType, e.ObjectID, _ = strings.Cut(touched[0], ":")
+	}
+	if organization, ok := onlyOrganization(touched); ok && e.OrganizationID == "" {
+		e.OrganizationID = organization
+	}
+	e.Changes = nil
+	for _, part := range []struct {
+		field  string
+		tuples []relation.Tuple
+	}{{"writes", c.Writes}, {"deletes", c.Deletes}} {
+		if len(part.tuples) == 0 {
+			continue
+		}
+		texts := make([]string, len(part.tuples))
+		for i, t := range part.tuples {
+			texts[i] = t.String()
+		}
+		value, err := json.Marshal(texts)
+		if err != nil {
+			return e, fmt.Errorf("write down a change: %w", err)
+		}
+		e.Changes = append(e.Changes, event.Change{Field: part.field, Value: value})
+	}
+	if c.DeleteAllOf != "" {
+		value, err := json.Marshal(c.DeleteAllOf)
+		if err != nil {
+			return e, fmt.Errorf("write down a change: %w", err)
+		}
+		e.Changes = append(e.Changes, event.Change{Field: "delete_all_of", Value: value})
+	}
+	return e, nil
+}
+
+// onlyOrganization returns the id of the one organization among the objects.
+func onlyOrganization(objects []string) (id string, ok bool) {
+	for _, o := range objects {
+		name, found := strings.CutPrefix(o, "organization:")
+		if !found {
+			continue
+		}
+		if ok || len(name) != 36 || uuid.Validate(name) != nil || name != strings.ToLower(name) {
+			return "", false
+		}
+		id, ok = name, true
+	}
+	return id, ok
+}

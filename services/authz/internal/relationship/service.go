@@ -1,0 +1,169 @@
+package relationship
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/consistency"
+	"github.com/gatehouse/gatehouse/internal/relation"
+)
+
+// Times of a write. Leases outlive one attempt, so that a command has one applier unless that died or was stopped.
+const (
+	ApplyTimeout = 4 * time.Second     // of one attempt at applying a command
+	Lease        = 5 * time.Second     // after which others take an accepted command over
+	answerTime   = time.Second         // of asking for the position after a write
+	KeepCommands = 30 * 24 * time.Hour // how long the id of a change is remembered
+	forgetBatch  = 500
+)
+
+// Params are what a Service is made of; all but Step are required.
+type Params struct {
+	Store  Store
+	Engine Engine
+	Now    func() time.Time
+	NewID  func() string // of events: UUIDv7
+	Random io.Reader     // of the salts in events
+	Step   func(Step)    // tests stop a write between two steps; nil goes on
+}
+
+// Service changes relationships and waits until the engine is fresh enough.
+type Service struct {
+	store  Store
+	engine Engine
+	now    func() time.Time
+	newID  func() string
+	random io.Reader
+	step   func(Step)
+	board  *board
+}
+
+// NewService returns the domain. Watch must run for tokens of events to be seen.
+func NewService(p Params) *Service {
+	if p.Step == nil {
+		p.Step = func(Step) {}
+	}
+	return &Service{
+		store: p.Store, engine: p.Engine, now: p.Now, newID: p.NewID, random: p.Random, step: p.Step, board: newBoard(p.Store),
+	}
+}
+
+// Write makes a change for a program, with the event draft of ctx, and returns the consistency token with which a read reflects it. A
+// change whose id is known has no further effect and is answered as the first was.
+//
+// Without an error the change is applied and its audit row is committed. With UNAVAILABLE it is unknown whether it will be: ask again.
+func (s *Service) Write(ctx context.Context, program string, c Change, origin *Origin) (string, error) {
+	c, err := normalise(s.engine, c)
+	if err != nil {
+		return "", err
+	}
+	command, err := s.command(ctx, program, c, origin)
+	if err != nil {
+		return "", err
+	}
+	s.step(StepReceived)
+	outcome, command, err := s.accept(ctx, c, command)
+	switch {
+	case err != nil:
+		return "", err
+	case outcome.Known && !outcome.Same:
+		return "", apierr.New(apierr.AlreadyExists, "CHANGE_ID_TAKEN", "another change has this id: give each change an id of its own")
+	case outcome.Known:
+		err = s.complete(ctx, c.ID)
+	default:
+		err = s.apply(ctx, command)
+	}
+	if err != nil {
+		return "", err
+	}
+	return s.answer(ctx)
+}
+
+// accept stores the command. Locks that others hold are waited for, and whoever died with them is helped.
+func (s *Service) accept(ctx context.Context, c Change, command Command) (Outcome, Command, error) {
+	var more []relation.Tuple
+	for {
+		locked := objects(c, more)
+		var grown moreObjects
+		var complete Command
+		outcome, err := s.store.Accept(ctx, locked, command, func(ctx context.Context, command Command) (Command, error) {
+			var err error
+			complete, err = s.decide(ctx, c, command, locked)
+			return complete, err
+		})
+		switch {
+		case errors.As(err, &grown):
+			more = grown.tuples
+		case err != nil:
+			return Outcome{}, Command{}, err
+		case outcome.Accepted || outcome.Known:
+			if outcome.Accepted {
+				s.step(StepAccepted)
+			}
+			return outcome, complete, nil
+		default:
+			if _, err := s.help(ctx, outcome.Holders); err != nil {
+				return Outcome{}, Command{}, err
+			}
+		}
+	}
+}
+
+// decide runs under the locks: the preconditions, and which relationships a deletion of all meets.
+func (s *Service) decide(ctx context.Context, c Change, command Command, locked []string) (Command, error) {
+	for _, p := range c.Preconditions {
+		exists, err := s.engine.Exists(ctx, p.Tuple)
+		if err != nil {
+			return Command{}, fmt.Errorf("decide a precondition: %w", err)
+		}
+		if exists != p.Exists {
+			return Command{}, apierr.New(apierr.FailedPrecondition, "PRECONDITION_FAILED", "a precondition does not hold: "+p.Tuple.String())
+		}
+	}
+	if c.DeleteAllOf != "" {
+		all, err := s.engine.TuplesOf(ctx, c.DeleteAllOf)
+		if err != nil {
+			return Command{}, fmt.Errorf("find the relationships of %s: %w", c.DeleteAllOf, err)
+		}
+		if !contains(locked, objects(Change{}, all)) {
+			return Command{}, moreObjects{tuples: all}
+		}
+		command.Deletes = distinct(append(without(all, c.Writes), c.Deletes...))
+	}
+	s.step(StepLocked)
+	return command, nil
+}
+
+// moreObjects says that a deletion of all met relationships of objects that are not locked yet.
+type moreObjects struct{ tuples []relation.Tuple }
+
+// Error implements error.
+func (m moreObjects) Error() string { return fmt.Sprintf("%d relationships need further locks", len(m.tuples)) }
+
+// answer makes the token of the state now, which includes every write that returned before.
+func (s *Service) answer(ctx context.Context) (string, error) {
+	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime)
+	defer cancel()
+	p, err := s.engine.Position(asking)
+	if err != nil {
+		return "", err
+	}
+	token := consistency.At(p).String()
+	consistency.Answer(ctx, token)
+	s.step(StepAnswered)
+	return token, nil
+}
+
+// Forget removes the oldest of the commands that ended longer ago than KeepCommands.
+func (s *Service) Forget(ctx context.Context) error {
+	for {
+		n, err := s.store.Forget(ctx, s.now().Add(-KeepCommands), forgetBatch)
+		if err != nil || n < forgetBatch {
+			return err
+		}
+	}
+}
