@@ -1,0 +1,75 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
+	"github.com/gatehouse/gatehouse/services/audit/internal/postgres"
+	"github.com/gatehouse/gatehouse/services/audit/internal/postgres/migrations"
+	"github.com/gatehouse/gatehouse/services/audit/internal/trail/trailtest"
+)
+
+// pools are what the program serves with, and what owns the schema.
+func pools(t testing.TB) (serving, owner *pgxpool.Pool) {
+	t.Helper()
+	s, o := pgtest.Split(t, migrations.Schema, migrations.Files)
+	open := func(c pg.Config) *pgxpool.Pool {
+		pool, err := pg.Open(context.Background(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(pool.Close)
+		return pool
+	}
+	return open(s), open(o)
+}
+
+func TestEvents(t *testing.T) {
+	trailtest.Run(t, func(t *testing.T) trailtest.Store {
+		serving, _ := pools(t)
+		return postgres.NewEvents(serving)
+	})
+}
+
+// R72: PostgreSQL itself refuses the serving role every change and every removal of what is stored.
+func TestTheServingRoleCannotChangeTheTrail(t *testing.T) {
+	t.Parallel()
+	serving, owner := pools(t)
+	trailtest.Fill(t, postgres.NewEvents(serving), 3)
+	for _, refused := range []string{
+		"update audit.events set action = 'x.y'", "delete from audit.events", "truncate audit.events", "drop table audit.events",
+		"update audit.events set position = position where false", "delete from audit.events where false",
+		"alter table audit.events add column c int", "alter table audit.events disable trigger all",
+		"create rule r as on insert to audit.events do instead nothing",
+		"create trigger t before insert on audit.events for each row execute function suppress_redundant_updates_trigger()",
+		"insert into audit.events select * from audit.events on conflict (position) do update set action = 'x.y'",
+		"merge into audit.events e using (select 1::bigint as p) n on e.position = n.p when matched then delete",
+		"select * from audit.events for update",
+		"update audit.personal_values set value = ''", "delete from audit.personal_values", "truncate audit.personal_values",
+		"update audit.schema_version set version = 0", "drop index audit.events_id_key", "set role audit_owner",
+		"alter table audit.events owner to audit", "create table audit.mine (id int)",
+	} {
+		_, err := serving.Exec(t.Context(), refused)
+		var e *pgconn.PgError
+		if !errors.As(err, &e) || e.Code != "42501" {
+			t.Errorf("the serving role may %s: %v", refused, err)
+		}
+	}
+	var n int
+	if err := serving.QueryRow(t.Context(), "select count(*) from audit.events where action <> 'x.y'").Scan(&n); err != nil || n != 3 {
+		t.Errorf("%d events are left, %v", n, err)
+	}
+	if err := postgres.CheckAppendOnly(t.Context(), serving); err != nil {
+		t.Error(err)
+	}
+	if err := postgres.CheckAppendOnly(t.Context(), owner); err == nil || !strings.Contains(err.Error(), "serve as the role audit") {
+		t.Errorf("serving as the owner: %v", err)
+	}
+}

@@ -1,0 +1,145 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/services/audit/internal/trail"
+)
+
+// Head implements trail.Reader.
+func (s *Events) Head(ctx context.Context) (head int64, err error) {
+	err = s.pool.QueryRow(ctx, "select coalesce(max(position), 0) from audit.events").Scan(&head)
+	return head, pg.Error(err)
+}
+
+// Range implements trail.Reader.
+func (s *Events) Range(ctx context.Context, f trail.Filter, after, upTo int64, limit int) ([]trail.Stored, error) {
+	sql, args := rangeEvents(f, after, upTo, limit)
+	return s.read(ctx, sql, args)
+}
+
+func rangeEvents(f trail.Filter, after, upTo int64, limit int) (string, pgx.StrictNamedArgs) {
+	var sql strings.Builder
+	args := pgx.StrictNamedArgs{"after": after, "up_to": upTo, "row_limit": limit}
+	sql.WriteString("select position, canonical from audit.events where position > @after and position <= @up_to")
+	addFilter(&sql, args, f)
+	sql.WriteString(" order by position limit @row_limit")
+	return sql.String(), args
+}
+
+// List implements trail.Lister.
+func (s *Events) List(ctx context.Context, q trail.Query) ([]trail.Stored, error) {
+	sql, args := listEvents(q)
+	return s.read(ctx, sql, args)
+}
+
+func listEvents(q trail.Query) (string, pgx.StrictNamedArgs) {
+	var sql strings.Builder
+	args := pgx.StrictNamedArgs{"row_limit": q.Limit}
+	sql.WriteString("select position, canonical from audit.events where true")
+	addFilter(&sql, args, q.Filter)
+	if q.Before != nil {
+		sql.WriteString(" and (time, position) < (@before_time, @before_position)")
+		args["before_time"], args["before_position"] = q.Before.Time, q.Before.Position
+	}
+	sql.WriteString(" order by time desc, position desc limit @row_limit")
+	return sql.String(), args
+}
+
+// addFilter appends " and column = @column" for each field that is set. Where an index leaves rows out, its condition is repeated:
+// only then may the planner use it whatever the value is.
+func addFilter(sql *strings.Builder, args pgx.StrictNamedArgs, f trail.Filter) {
+	for _, c := range []struct{ column, value, partial string }{
+		{"actor_id", f.ActorID, " and actor_id <> ''"},
+		{"object_type", f.ObjectType, " and object_type <> ''"},
+		{"object_id", f.ObjectID, " and object_id <> ''"},
+		{"organization_id", f.OrganizationID, ""},
+		{"action", f.Action, ""},
+		{"request_id", f.RequestID, " and request_id <> ''"},
+	} {
+		if c.value != "" {
+			sql.WriteString(" and " + c.column + " = @" + c.column + c.partial)
+			args[c.column] = c.value
+		}
+	}
+	if f.Outcome != "" {
+		sql.WriteString(" and outcome = @outcome")
+		args["outcome"] = string(f.Outcome)
+	}
+	if f.Outcome == event.Failure || f.Outcome == event.Denied {
+		sql.WriteString(" and outcome <> 'success'")
+	}
+	if !f.Since.IsZero() {
+		sql.WriteString(" and time >= @since")
+		args["since"] = f.Since
+	}
+	if !f.Until.IsZero() {
+		sql.WriteString(" and time < @until")
+		args["until"] = f.Until
+	}
+}
+
+// read returns the events that a query selects, with their personal values.
+func (s *Events) read(ctx context.Context, sql string, args pgx.StrictNamedArgs) ([]trail.Stored, error) {
+	rows, err := s.pool.Query(ctx, sql, args)
+	if err != nil {
+		return nil, pg.Error(err)
+	}
+	var positions []int64
+	sealed, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s event.Sealed, err error) {
+		var position int64
+		err = row.Scan(&position, &s.Canonical)
+		positions = append(positions, position)
+		return s, err
+	})
+	if err != nil {
+		return nil, pg.Error(err)
+	}
+	if err := s.addPersonal(ctx, positions, sealed); err != nil {
+		return nil, pg.Error(err)
+	}
+	events := make([]trail.Stored, len(sealed))
+	for i := range sealed {
+		e, err := sealed[i].Open()
+		if err != nil {
+			return nil, fmt.Errorf("position %d of the trail: %w", positions[i], err)
+		}
+		events[i] = trail.Stored{Position: positions[i], Event: e}
+	}
+	return events, nil
+}
+
+// addPersonal reads the personal values of the events at the positions, if one of them has any.
+func (s *Events) addPersonal(ctx context.Context, positions []int64, sealed []event.Sealed) error {
+	var with []int64
+	at := map[int64]*event.Sealed{}
+	for i, position := range positions {
+		if hasPersonal(sealed[i].Canonical) {
+			with = append(with, position)
+			at[position] = &sealed[i]
+		}
+	}
+	if len(with) == 0 {
+		return nil
+	}
+	rows, err := s.pool.Query(ctx, personalValues, pgx.StrictNamedArgs{"positions": with})
+	if err != nil {
+		return err
+	}
+	var position int64
+	var p event.Personal
+	_, err = pgx.ForEachRow(rows, []any{&position, &p.Field, &p.Salt, &p.Value}, func() error {
+		s := at[position]
+		s.Personal = append(s.Personal, p)
+		return nil
+	})
+	return err
+}
+
+const personalValues = "select position, field, salt, value from audit.personal_values where position = any(@positions)"

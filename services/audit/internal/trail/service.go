@@ -1,0 +1,33 @@
+package trail
+
+import "context"
+
+// Service reads the trail for people.
+type Service struct {
+	lister Lister
+	reader Reader
+	feed   *Feed
+}
+
+// NewService returns the service over its stores. The feed is read by somebody else, again and again.
+func NewService(lister Lister, reader Reader, feed *Feed) *Service {
+	return &Service{lister: lister, reader: reader, feed: feed}
+}
+
+// List returns one page of events, newest first, and the cursor of the next page; the cursor is nil on the last page.
+func (s *Service) List(ctx context.Context, q Query) (events []Stored, next *Cursor, err error) {
+	switch {
+	case q.Limit <= 0:
+		q.Limit = DefaultLimit
+	case q.Limit > MaxLimit:
+		q.Limit = MaxLimit
+	}
+	size := q.Limit
+	q.Limit++ // one more says whether there is a next page
+	events, err = s.lister.List(ctx, q)
+	if err != nil || len(events) <= size {
+		return events, nil, err
+	}
+	last := events[size-1]
+	return events[:size], &Cursor{Time: last.Event.Time, Position: last.Position}, nil
+}

@@ -1,0 +1,116 @@
+package trailtest
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/services/audit/internal/trail"
+)
+
+// filters compares what the store selects with what Filter.Matches says, for lists and ranges.
+func filters(t *testing.T, s Store) {
+	changes := []func(*event.Event){
+		func(*event.Event) {},
+		func(e *event.Event) { e.Actor.ID = "other" },
+		func(e *event.Event) { e.Actor = event.Actor{Type: event.Anonymous} },
+		func(e *event.Event) { e.ObjectID = "other" },
+		func(e *event.Event) { e.ObjectID, e.ObjectType = "", "" },
+		func(e *event.Event) { e.ObjectType = "organization" },
+		func(e *event.Event) { e.OrganizationID = "99999999-2222-4333-8444-555555555555" },
+		func(e *event.Event) { e.OrganizationID = "" },
+		func(e *event.Event) { e.Action = "user.deleted" },
+		func(e *event.Event) { e.Outcome, e.Reason = event.Denied, "PERMISSION_DENIED" },
+		func(e *event.Event) { e.Outcome, e.Reason = event.Failure, "WRONG_PASSWORD" },
+		func(e *event.Event) { e.RequestID = "other" },
+		func(e *event.Event) { e.RequestID = "" },
+		func(e *event.Event) { e.Time = Start().Add(time.Hour) },
+		func(e *event.Event) { e.Time = Start().Add(time.Hour + time.Microsecond) },
+	}
+	for _, change := range changes {
+		Fill(t, s, 2, change)
+	}
+	stored := all(t, s)
+	for name, f := range map[string]trail.Filter{
+		"none":           {},
+		"actor":          {ActorID: "other"},
+		"object":         {ObjectID: "other"},
+		"object type":    {ObjectType: "organization"},
+		"both of object": {ObjectType: "user", ObjectID: "object"},
+		"organization":   {OrganizationID: "99999999-2222-4333-8444-555555555555"},
+		"action":         {Action: "user.deleted"},
+		"success":        {Outcome: event.Success},
+		"failure":        {Outcome: event.Failure},
+		"denied":         {Outcome: event.Denied},
+		"request":        {RequestID: "other"},
+		"since":          {Since: Start().Add(time.Hour)},
+		"until":          {Until: Start().Add(time.Hour)},
+		"since, until":   {Since: Start().Add(time.Hour), Until: Start().Add(time.Hour + time.Microsecond)},
+		"several":        {ActorID: "actor", Action: "user.updated", Outcome: event.Success, Until: Start().Add(time.Second)},
+		"nothing":        {ActorID: "nobody"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var expected []trail.Stored
+			for _, e := range stored {
+				if f.Matches(e) {
+					expected = append(expected, e)
+				}
+			}
+			if (len(expected) == 0) != (name == "nothing") {
+				t.Fatalf("%d events match", len(expected))
+			}
+			got, err := s.Range(t.Context(), f, 0, int64(len(stored)), len(stored))
+			if err != nil || !slices.Equal(positions(got), positions(expected)) {
+				t.Errorf("range: got %v, %v; want %v", positions(got), err, positions(expected))
+			}
+			newestFirst(expected)
+			got, err = s.List(t.Context(), trail.Query{Filter: f, Limit: len(stored)})
+			if err != nil || !slices.Equal(positions(got), positions(expected)) {
+				t.Errorf("list: got %v, %v; want %v", positions(got), err, positions(expected))
+			}
+		})
+	}
+}
+
+// pages reads a list page by page, of events of which several happened at the same time and some arrived late.
+func pages(t *testing.T, s Store) {
+	Fill(t, s, 7)
+	Fill(t, s, 7)
+	Fill(t, s, 3, func(e *event.Event) { e.Time = Start().Add(-time.Hour) })
+	expected := all(t, s)
+	newestFirst(expected)
+	var got []trail.Stored
+	for q := (trail.Query{Limit: 4}); ; {
+		page, err := s.List(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, page...)
+		if len(page) < q.Limit {
+			break
+		}
+		last := page[len(page)-1]
+		q.Before = &trail.Cursor{Time: last.Event.Time, Position: last.Position}
+	}
+	if !slices.Equal(positions(got), positions(expected)) {
+		t.Errorf("got %v, want %v", positions(got), positions(expected))
+	}
+}
+
+func newestFirst(events []trail.Stored) {
+	slices.SortFunc(events, func(a, b trail.Stored) int {
+		if c := b.Event.Time.Compare(a.Event.Time); c != 0 {
+			return c
+		}
+		return int(b.Position - a.Position)
+	})
+}
+
+func positions(events []trail.Stored) []int64 {
+	at := make([]int64, 0, len(events))
+	for _, e := range events {
+		at = append(at, e.Position)
+	}
+	return at
+}
