@@ -77,12 +77,7 @@ type changeDocument struct {
 // Seal returns the durable form of the event. Texts lose what no text may hold, values that are too large are replaced by their size;
 // random gives the salts. An error means that the event says too little, or that a value is no JSON.
 func (e Event) Seal(random io.Reader) (Sealed, error) {
-	for name, text := range e.texts() {
-		*text = plain(*text, longest(name))
-	}
-	e.Time = e.Time.UTC().Truncate(time.Microsecond)
-	e.Count = max(e.Count, 1)
-	e.Changes = slices.Clone(e.Changes)
+	e = e.Clean()
 	var s Sealed
 	for i := range e.Changes {
 		c := &e.Changes[i]
@@ -112,6 +107,17 @@ func (e Event) Seal(random io.Reader) (Sealed, error) {
 		return Sealed{}, fmt.Errorf("seal event %s: %w", e.Action, err)
 	}
 	return s, nil
+}
+
+// Clean returns the event with texts that may stand in a store or on a terminal, and the time as precise as it is kept.
+func (e Event) Clean() Event {
+	for name, text := range e.texts() {
+		*text = plain(*text, longest(name))
+	}
+	e.Time = e.Time.UTC().Truncate(time.Microsecond)
+	e.Count = max(e.Count, 1)
+	e.Changes = slices.Clone(e.Changes)
+	return e
 }
 
 // fitting returns the canonical bytes; as long as they are too many, the largest value is replaced by its size.

@@ -1,0 +1,18 @@
+// Package outbox carries what a service has committed to other programs: events to Audit, relationships to Authz.
+//
+// A store appends a row in the transaction of the change (Record, Relate, or Row in a statement of its own), always after it has locked
+// or written the row of the object, or the order per object is lost. One relay per service, whichever instance holds a session lock,
+// delivers the rows of each topic in order and removes them afterwards: at least once, so receivers drop ids that they know. It never
+// remembers "the last position": a transaction that commits late would be skipped.
+//
+//	InTx ──commit──▶ row ──wake──▶ relay ──Deliver──▶ other program
+//	                  ▲              │ delivered: delete
+//	                  │              │ poison:    park, with the reason
+//	                  └── retry ◀────┘ error:     back off
+//
+// Each service has the tables of outbox.sql in its schema, copied into a migration of its own (DDL prints them; outboxtest compares).
+// A parked row is delivered again after "update <schema>.outbox set park_time = null where id = …".
+//
+// The build tag gatehouse_outbox_off makes the naive version without durable rows, so that the crash tests can show that they would
+// notice. Stores and wiring import this package; domain packages do not.
+package outbox

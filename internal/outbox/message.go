@@ -1,0 +1,87 @@
+package outbox
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/relation"
+)
+
+// Topics.
+const (
+	Audit         = "audit"         // payloads are sealed events (event.MarshalSealed)
+	Relationships = "relationships" // payloads are RelationshipChanges as JSON
+)
+
+// Message is one row on its way.
+type Message struct {
+	ID      string // UUID: receivers drop the ids they know
+	Topic   string
+	Key     string // the object, for people
+	Payload []byte
+}
+
+// Args are the arguments @outbox_id, @outbox_topic, @outbox_key and @outbox_payload of a statement that inserts the row beside other work:
+//
+//	insert into auth.outbox (id, topic, key, payload) values (@outbox_id, @outbox_topic, @outbox_key, @outbox_payload)
+func (m Message) Args() pgx.StrictNamedArgs {
+	return pgx.StrictNamedArgs{"outbox_id": m.ID, "outbox_topic": m.Topic, "outbox_key": m.Key, "outbox_payload": m.Payload}
+}
+
+// Poison is a message that its receiver will never accept.
+type Poison struct {
+	ID     string
+	Reason string
+}
+
+// ErrRefused marks an error of Deliver that will come again: the receiver refuses the batch and does not say which message it is about.
+// The relay then tries smaller batches until it is one message, and parks that.
+var ErrRefused = errors.New("the receiver refuses the batch")
+
+// Deliver hands a batch of one topic over, in its order. Without an error everything but the poison has arrived for good; with one
+// nothing is known of the others and all but the poison comes again. It must end when the context does.
+type Deliver func(ctx context.Context, batch []Message) (poison []Poison, err error)
+
+// Route says who delivers a topic.
+type Route struct {
+	Topic   string
+	Deliver Deliver
+}
+
+// RelationshipChange is the payload of the topic Relationships.
+type RelationshipChange struct {
+	Change relation.Change `json:"change"`
+	Origin Origin          `json:"origin"`
+}
+
+// Origin is the request behind a change that is delivered later.
+type Origin struct {
+	ActorType string `json:"actor_type"`
+	ActorID   string `json:"actor_id,omitempty"`
+	RequestID string `json:"request_id,omitempty"`
+	TraceID   string `json:"trace_id,omitempty"`
+}
+
+// ParseRelationships reads the payload of the topic Relationships, strictly.
+func ParseRelationships(payload []byte) (RelationshipChange, error) {
+	var c RelationshipChange
+	dec := json.NewDecoder(bytes.NewReader(payload))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&c); err != nil {
+		return RelationshipChange{}, fmt.Errorf("read relationship change: %w", err)
+	}
+	if dec.More() {
+		return RelationshipChange{}, errors.New("read relationship change: something follows it")
+	}
+	return c, c.Change.Validate()
+}
+
+func originOf(e event.Event) Origin {
+	return Origin{ActorType: e.Actor.Type, ActorID: e.Actor.ID, RequestID: e.RequestID, TraceID: e.TraceID}
+}

@@ -1,0 +1,217 @@
+package outbox
+
+import (
+	"context"
+	_ "embed" // the tables
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/gatehouse/gatehouse/internal/consistency"
+	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/relation"
+)
+
+//go:embed outbox.sql
+var tables string
+
+var plainName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,47}$`) //nolint:gochecknoglobals // a constant
+
+// DDL returns the statements that make the tables in a schema.
+func DDL(schema string) string { return strings.ReplaceAll(tables, "{schema}", schema) }
+
+// Params is what an Outbox is made of; all are needed.
+type Params struct {
+	Pool   *pgxpool.Pool
+	Schema string // of the tables
+	Source string // mesh name of this program: events speak for it only
+	Now    func() time.Time
+	NewID  func() string // UUIDs, version 7
+	Random io.Reader     // salts
+	Log    *slog.Logger
+}
+
+// Outbox appends to the tables of one service. Safe for concurrent use.
+type Outbox struct {
+	Params
+	sql      statements
+	wake     chan struct{}
+	refusals refusals
+	unstored unstored
+}
+
+// statements are the ones with the schema's name in them.
+type statements struct {
+	insert, insertMany string
+	refuse, flush      string
+	read, remove, park string
+	stats              string
+}
+
+// New makes an outbox over tables that a migration has made. It does not connect.
+func New(p Params) (*Outbox, error) {
+	switch {
+	case p.Pool == nil || p.Now == nil || p.NewID == nil || p.Random == nil || p.Log == nil || p.Source == "":
+		return nil, errors.New("make outbox: a parameter is missing: Pool, Schema, Source, Now, NewID, Random and Log are all needed")
+	case !plainName.MatchString(p.Schema):
+		return nil, fmt.Errorf("make outbox: schema name %q: use lower-case letters, digits and underscores", p.Schema)
+	}
+	in := func(sql string) string { return strings.ReplaceAll(sql, "{schema}", p.Schema) }
+	return &Outbox{
+		Params: p,
+		sql: statements{
+			insert: in(insertSQL), insertMany: in(insertManySQL), refuse: in(refuseSQL), flush: in(flushSQL),
+			read: in(readSQL), remove: in(removeSQL), park: in(parkSQL), stats: in(statsSQL),
+		},
+		wake: make(chan struct{}, 1),
+	}, nil
+}
+
+const insertSQL = `
+	insert into {schema}.outbox (id, topic, key, payload)
+	values (@outbox_id, @outbox_topic, @outbox_key, @outbox_payload)`
+
+const insertManySQL = `
+	insert into {schema}.outbox (id, topic, key, payload)
+	select id::uuid, topic, key, payload
+	from unnest(@ids::text[], @topics::text[], @keys::text[], @payloads::bytea[]) with ordinality as m (id, topic, key, payload, place)
+	order by place`
+
+// InTx is pg.InTx on the pool; after the commit the relay is woken.
+func (o *Outbox) InTx(ctx context.Context, fn func(tx pgx.Tx) error) error {
+	var began pgx.Tx
+	err := pg.InTx(ctx, o.Pool, func(tx pgx.Tx) error {
+		began = tx
+		return fn(tx)
+	})
+	o.unstored.settle(began, err == nil)
+	if err == nil {
+		o.Wake()
+	}
+	return err
+}
+
+// Wake tells the relay that there may be something to deliver, for a store that committed by other means than InTx. It never blocks.
+func (o *Outbox) Wake() {
+	select {
+	case o.wake <- struct{}{}:
+	default: // a wake is waiting already
+	}
+}
+
+// Record appends the draft of the context to the topic Audit. An objectID that is not empty names the object. Work without a draft is
+// refused: what is not audited must not happen (R68).
+func (o *Outbox) Record(ctx context.Context, tx pgx.Tx, objectID string) error {
+	_, err := o.RecordID(ctx, tx, objectID)
+	return err
+}
+
+// RecordID is Record and returns the event's id.
+func (o *Outbox) RecordID(ctx context.Context, tx pgx.Tx, objectID string) (id string, err error) {
+	m, err := o.Row(ctx, objectID)
+	if err != nil {
+		return "", err
+	}
+	return m.ID, o.Append(ctx, tx, m)
+}
+
+// Row returns the message that Record would append, for a store whose statement inserts it beside other work (Message.Args). After the
+// commit such a store calls Wake.
+func (o *Outbox) Row(ctx context.Context, objectID string) (Message, error) {
+	e, ok := event.FromContext(ctx)
+	if !ok {
+		return Message{}, errNoDraft
+	}
+	if objectID != "" {
+		e.ObjectID = objectID
+	}
+	return o.message(e)
+}
+
+var errNoDraft = errors.New("append to outbox: the context has no event draft: the method's contract must audit it, or the work begin with event.Background") //nolint:gochecknoglobals // a constant
+
+// RecordEvent appends an event to the topic Audit. Id, time and source are filled in when they are empty; another source is refused.
+func (o *Outbox) RecordEvent(ctx context.Context, tx pgx.Tx, e event.Event) error {
+	m, err := o.message(e)
+	if err != nil {
+		return err
+	}
+	return o.Append(ctx, tx, m)
+}
+
+// Relate appends a change of relationships to the topic Relationships, with the draft of the context as its origin, and returns the
+// consistency token that names it. key is the object that the fact is about.
+func (o *Outbox) Relate(ctx context.Context, tx pgx.Tx, key string, c relation.Change) (token string, err error) {
+	e, ok := event.FromContext(ctx)
+	if !ok {
+		return "", errNoDraft
+	}
+	if err := c.Validate(); err != nil {
+		return "", fmt.Errorf("append to outbox: %w", err)
+	}
+	payload, err := json.Marshal(RelationshipChange{Change: c, Origin: originOf(e.Clean())})
+	if err != nil {
+		return "", fmt.Errorf("append to outbox: %w", err)
+	}
+	m := Message{ID: o.NewID(), Topic: Relationships, Key: key, Payload: payload}
+	return consistency.Event(m.ID).String(), o.Append(ctx, tx, m)
+}
+
+// Append appends messages in their order.
+func (o *Outbox) Append(ctx context.Context, tx pgx.Tx, messages ...Message) error {
+	if o.unstored.keep(tx, messages) {
+		return nil
+	}
+	var err error
+	switch len(messages) {
+	case 0:
+	case 1:
+		_, err = tx.Exec(ctx, o.sql.insert, messages[0].Args())
+	default:
+		args := columns(messages)
+		_, err = tx.Exec(ctx, o.sql.insertMany, args)
+	}
+	if err != nil {
+		return fmt.Errorf("append to outbox: %w", err)
+	}
+	return nil
+}
+
+func columns(messages []Message) pgx.StrictNamedArgs {
+	n := len(messages)
+	ids, topics, keys, payloads := make([]string, n), make([]string, n), make([]string, n), make([][]byte, n)
+	for i, m := range messages {
+		ids[i], topics[i], keys[i], payloads[i] = m.ID, m.Topic, m.Key, m.Payload
+	}
+	return pgx.StrictNamedArgs{"ids": ids, "topics": topics, "keys": keys, "payloads": payloads}
+}
+
+// message seals the event.
+func (o *Outbox) message(e event.Event) (Message, error) {
+	if e.Source == "" {
+		e.Source = o.Source
+	}
+	if e.Source != o.Source {
+		return Message{}, fmt.Errorf("append to outbox: %s may not speak for %q", o.Source, e.Source)
+	}
+	if e.ID == "" {
+		e.ID = o.NewID()
+	}
+	if e.Time.IsZero() {
+		e.Time = o.Now()
+	}
+	sealed, err := e.Seal(o.Random)
+	if err != nil {
+		return Message{}, fmt.Errorf("append to outbox: %w", err)
+	}
+	return Message{ID: e.ID, Topic: Audit, Key: e.ObjectType + ":" + e.Clean().ObjectID, Payload: event.MarshalSealed(sealed)}, nil
+}

@@ -1,0 +1,7 @@
+package outbox_test
+
+import (
+	"github.com/gatehouse/gatehouse/internal/consistency"
+)
+
+func tokenOf(id string) string { return consistency.Event(id).String() }
