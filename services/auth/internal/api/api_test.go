@@ -20,14 +20,13 @@ import (
 	"github.com/gatehouse/gatehouse/internal/client"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
-	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/internal/token"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/internal/api"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
-	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
+	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
 )
@@ -70,6 +69,7 @@ func (b *logBuffer) String() string {
 // auth is Auth behind the real chain, on a real database, without its background loops: tests turn them by hand.
 type auth struct {
 	*grpctest.Server
+	*postgrestest.Database
 	t        *testing.T
 	identity *directory
 	feed     *session.Feed
@@ -82,8 +82,8 @@ type auth struct {
 
 func newAuth(t *testing.T) *auth {
 	t.Helper()
-	pool := pgtest.New(t, migrations.Schema, migrations.Files)
-	a := &auth{t: t, identity: &directory{}}
+	db := postgrestest.Open(t)
+	a := &auth{Database: db, t: t, identity: &directory{}}
 	log := slog.New(slog.NewJSONHandler(&a.log, nil))
 	hasher, err := password.NewPool(password.Parameters{Memory: 64, Time: 1, Threads: 1}, 4, 100, rand.Reader)
 	if err != nil {
@@ -94,26 +94,26 @@ func newAuth(t *testing.T) *auth {
 		t.Fatal(err)
 	}
 	policy := signingkey.Policy{Algorithm: token.EdDSA, MaxAge: 5 * time.Minute, Interval: 24 * time.Hour}
-	a.keeper = signingkey.NewKeeper(policy, postgres.NewSigningKeys(pool), sealer, rand.Reader, time.Now)
+	a.keeper = signingkey.NewKeeper(policy, postgres.NewSigningKeys(db.Pool), sealer, rand.Reader, time.Now)
 	if err := a.keeper.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	a.feed = session.NewFeed(postgres.NewSessions(pool), time.Now)
+	a.feed = session.NewFeed(db.Sessions, time.Now)
 	a.list = token.NewRevocationList(func() time.Time { return time.Unix(0, 0) }) // never stale
 	logins := login.NewService(login.Params{
 		Config: login.Config{
 			CreateUserTimeout: 5 * time.Second, SignUpGrace: time.Minute, RetryInterval: 10 * time.Second, RevocationPeriod: time.Hour,
 		},
-		Store: postgres.NewLogins(pool), Directory: a.identity, Hasher: hasher, NewID: uuid.NewString, Now: time.Now, Wake: a.feed.Wake, Log: log,
+		Store: db.Logins, Directory: a.identity, Hasher: hasher, NewID: uuid.NewString, Now: time.Now, Wake: a.feed.Wake, Log: log,
 	})
 	sessions := session.NewService(session.Params{
 		Config: session.Config{
 			Issuer: "https://id.example", Audience: "gatehouse", AccessTTL: 10 * time.Minute, Lifetime: time.Hour, Idle: time.Hour,
 		},
-		Store: postgres.NewSessions(pool), Signer: a.keeper, NewID: uuid.NewString, Random: rand.Reader, Now: time.Now, Wake: a.feed.Wake, Log: log,
+		Store: db.Sessions, Signer: a.keeper, NewID: uuid.NewString, Random: rand.Reader, Now: time.Now, Wake: a.feed.Wake, Log: log,
 	})
 	a.Server = grpctest.New(t, grpctest.Config{
-		Program: "auth", Log: &a.log,
+		Program: "auth", Log: &a.log, Refusals: db.Outbox,
 		Verifier: token.NewVerifier(token.Config{Issuer: "https://id.example", Audience: "gatehouse"}, a.keeper, a.list, time.Now),
 		Registrations: []grpcserver.Registration{
 			{Desc: &authv1.AuthService_ServiceDesc, Impl: api.NewAuthService(logins, sessions)},

@@ -14,7 +14,7 @@ func (s *AuthService) SignOut(ctx context.Context, _ *authv1.SignOutRequest) (*a
 	if c.Subject == nil { // the contract says signed_in: the interceptor must have put it here
 		return nil, apierr.New(apierr.Unauthenticated, "INVALID_TOKEN", "sign in first")
 	}
-	if err := s.sessions.End(ctx, c.Subject.SessionID); err != nil {
+	if err := s.sessions.End(ctx, c.Subject.UserID, c.Subject.SessionID); err != nil {
 		return nil, err
 	}
 	return &authv1.SignOutResponse{}, nil

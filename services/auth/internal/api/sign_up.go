@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/gatehouse/gatehouse/internal/consistency"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
@@ -16,8 +17,13 @@ func (s *AuthService) SignUp(ctx context.Context, req *authv1.SignUpRequest) (*a
 	if err != nil {
 		return nil, err
 	}
-	return &authv1.SignUpResponse{User: &identityv1.User{
+	consistency.Answer(ctx, u.ConsistencyToken)
+	return &authv1.SignUpResponse{User: user(u)}, nil
+}
+
+func user(u login.User) *identityv1.User {
+	return &identityv1.User{
 		Id: u.ID, OrganizationId: u.OrganizationID, Email: u.Email, DisplayName: u.DisplayName, Locale: u.Locale, TimeZone: u.TimeZone,
 		CreateTime: timestamppb.New(u.CreateTime), UpdateTime: timestamppb.New(u.UpdateTime), Etag: u.ETag,
-	}}, nil
+	}
 }

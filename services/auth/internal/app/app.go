@@ -46,6 +46,9 @@ func options(c Config) fx.Option {
 	return fx.Options(
 		fx.Supply(c),
 		fxmod.Postgres(c.Postgres, migrations.Schema, migrations.Files),
+		fxmod.Outbox(migrations.Schema),
+		fxmod.RemoteAudit(),
+		fxmod.RemoteRelationships(),
 		domain(),
 		rpcs(),
 		background(),
@@ -124,7 +127,7 @@ func newLogins(p loginParams) *login.Service {
 	return login.NewService(login.Params{
 		Config: login.Config{
 			CreateUserTimeout: createUserTimeout, SignUpGrace: signUpGrace, RetryInterval: signUpRetry,
-			RevocationPeriod: session.RevocationPeriod,
+			RevocationPeriod: session.RevocationPeriod, BootstrapSecret: p.Config.Bootstrap.Secret.Reveal(),
 		},
 		Store: p.Store, Directory: p.Directory, Hasher: p.Hasher, NewID: uuid.NewString, Now: p.Now, Wake: p.Feed.Wake, Log: p.Log,
 	})

@@ -196,6 +196,8 @@ func TestConfigRefuses(t *testing.T) {
 		"quick rotation":      {"GATEHOUSE_AUTH_KEY_ROTATION_INTERVAL=5m", "GATEHOUSE_AUTH_KEY_ROTATION_INTERVAL"},
 		"short max age":       {"GATEHOUSE_AUTH_KEY_MAX_AGE=1s", "GATEHOUSE_AUTH_KEY_MAX_AGE"},
 		"weak hash":           {"GATEHOUSE_AUTH_PASSWORD_MEMORY=1024", "GATEHOUSE_AUTH_PASSWORD_MEMORY"},
+		"short secret":        {"GATEHOUSE_AUTH_BOOTSTRAP_SECRET=" + strings.Repeat("x", 31), "has 31 characters"},
+		"long secret":         {"GATEHOUSE_AUTH_BOOTSTRAP_SECRET=" + strings.Repeat("x", 257), "has 257 characters"},
 		"negative queue":      {"GATEHOUSE_AUTH_PASSWORD_QUEUE=-1", "GATEHOUSE_AUTH_PASSWORD_QUEUE"},
 		"unknown own name":    {"GATEHOUSE_AUTH_ACCES_TOKEN_TTL=1m", "did you mean GATEHOUSE_AUTH_ACCESS_TOKEN_TTL"},
 		"unknown kernel name": {"GATEHOUSE_POSTGRES_ULR=x", "GATEHOUSE_POSTGRES_URL"},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/token"
@@ -20,6 +21,8 @@ type Config struct {
 	Keys     KeysConfig     `embed:""`
 	Sessions SessionsConfig `embed:""`
 	Password PasswordConfig `embed:""`
+
+	Bootstrap BootstrapConfig `embed:""`
 }
 
 // Validate reports contradictions between the groups.
@@ -109,6 +112,23 @@ func (c PasswordConfig) Validate() error {
 
 func (c PasswordConfig) parameters() password.Parameters {
 	return password.Parameters{Memory: c.Memory, Time: c.Time, Threads: c.Threads}
+}
+
+// Length of the bootstrap secret in bytes. The most is what a request may carry.
+const minBootstrapSecret, maxBootstrapSecret = 32, 256
+
+// BootstrapConfig is the option group of the first administrator.
+type BootstrapConfig struct {
+	Secret config.Secret `name:"auth-bootstrap-secret" env:"GATEHOUSE_AUTH_BOOTSTRAP_SECRET" placeholder:"SECRET" help:"Secret that is exchanged once for the first administrator, 32 characters or more; without one there is none. Prefer the _FILE variable: a command line is public."`
+}
+
+// Validate reports contradictions.
+func (c BootstrapConfig) Validate() error {
+	if n := len(c.Secret.Reveal()); n > 0 && (n < minBootstrapSecret || n > maxBootstrapSecret) {
+		return fmt.Errorf("GATEHOUSE_AUTH_BOOTSTRAP_SECRET has %d characters: make one of %d to %d by `(umask 077; head -c 32 /dev/urandom | base64 > bootstrap.secret)`",
+			n, minBootstrapSecret, maxBootstrapSecret)
+	}
+	return nil
 }
 
 // MigrateConfig is everything that `auth migrate` can be told.

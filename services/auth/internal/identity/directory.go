@@ -10,6 +10,8 @@ import (
 
 	"google.golang.org/grpc/status"
 
+	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/logging"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
@@ -27,6 +29,9 @@ func NewDirectory(client identityv1.UserDirectoryServiceClient) *Directory {
 
 // CreateUser implements login.Directory.
 func (d *Directory) CreateUser(ctx context.Context, n login.NewUser) (login.User, error) {
+	if e, ok := event.FromContext(ctx); ok && logging.RequestID(ctx) == "" && logging.ValidRequestID(e.RequestID) {
+		ctx = logging.WithRequestID(ctx, e.RequestID) // an interrupted sign-up that is completed later
+	}
 	resp, err := d.client.RegisterUser(ctx, &identityv1.RegisterUserRequest{Id: n.ID, Email: n.Email, DisplayName: n.DisplayName})
 	if err != nil {
 		return login.User{}, grpcserver.FromStatus(status.Convert(err))
@@ -39,5 +44,6 @@ func (d *Directory) CreateUser(ctx context.Context, n login.NewUser) (login.User
 		ID: u.GetId(), OrganizationID: u.GetOrganizationId(), Email: u.GetEmail(), DisplayName: u.GetDisplayName(),
 		Locale: u.GetLocale(), TimeZone: u.GetTimeZone(), ETag: u.GetEtag(),
 		CreateTime: u.GetCreateTime().AsTime(), UpdateTime: u.GetUpdateTime().AsTime(),
+		ConsistencyToken: resp.GetConsistencyToken(),
 	}, nil
 }

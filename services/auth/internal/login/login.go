@@ -1,6 +1,7 @@
 // Package login owns login identifiers and passwords: signing up, proving a password, removing a login.
 //
-// It imports no driver, transport or generated code; the api package calls it and the postgres package stores for it.
+// It imports no driver, transport or generated code; the api package calls it and the postgres package stores for it. What its stores
+// change they record as the event of the context (internal/event), in the same transaction.
 package login
 
 import (
@@ -9,6 +10,9 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/relation"
 )
 
 // State is where a login is in its life.
@@ -35,29 +39,50 @@ type Login struct {
 	State          State
 	OrganizationID string // of the user; empty while pending
 	DisplayName    string // for Identity; kept only while pending
+
+	FirstAdministrator bool // its activation makes the platform's first administrator; only while pending
+}
+
+// Interrupted is a pending login that nobody works on any more, with the event of the request that made it; the event of a login from
+// before events were kept is empty.
+type Interrupted struct {
+	Login
+	Event event.Event
 }
 
 // ErrNotFound is a login that does not exist, or not in the state that was asked for.
 var ErrNotFound = errors.New("no such login")
 
+// ErrBootstrapped says that the platform has, or had, its first administrator.
+var ErrBootstrapped = errors.New("the first administrator was made before")
+
+// Administrators is the relationship that makes a user an administrator of the platform.
+func Administrators(userID string) relation.Change {
+	return relation.Change{Writes: []relation.Tuple{{Object: "platform:gatehouse", Relation: "administrator", Subject: "user:" + userID}}}
+}
+
 // Store keeps logins. Each method is one transaction; internal/login/logintest holds implementations to these words.
 type Store interface {
-	// Reserve stores a pending login whose next attempt by Claim is not before retry. When the address already has a login, that one is
-	// returned with reserved = false and nothing changes. ErrNotFound when that one was removed at the same moment.
+	// Reserve stores a pending login whose next attempt by Claim is not before retry, with the event of the context. When the address
+	// already has a login, that one is returned with reserved = false and nothing changes. A login of the first administrator takes the
+	// bootstrap as well: while another pending login has it, that one is returned, and after the first activation it is ErrBootstrapped.
+	// ErrNotFound when the one to return was removed at the same moment.
 	Reserve(ctx context.Context, l Login, now, retry time.Time) (existing Login, reserved bool, err error)
 	// ByEmail returns the login of a normalized address, or ErrNotFound.
 	ByEmail(ctx context.Context, email string) (Login, error)
-	// Activate makes a pending login active and forgets its display name; an active one stays as it is. ErrNotFound when it is gone.
-	Activate(ctx context.Context, userID, organizationID string, now time.Time) error
-	// Undo deletes a login if it is still pending.
+	// Activate makes a pending login active, forgets its display name and records the event of the context. That of the first
+	// administrator also uses the bootstrap up and appends the relationship of Administrators; its token is returned. An active login
+	// stays as it is, nothing is recorded, and the token is the same. ErrNotFound when it is gone.
+	Activate(ctx context.Context, userID, organizationID string, now time.Time) (consistencyToken string, err error)
+	// Undo deletes a login if it is still pending, and frees the bootstrap if it has it.
 	Undo(ctx context.Context, userID string) error
 	// Claim returns at most limit pending logins whose next attempt is due and moves that attempt to retry, so that no other caller gets
 	// them before.
-	Claim(ctx context.Context, now, retry time.Time, limit int) ([]Login, error)
-	// ReplaceHash changes a password hash that is still old.
+	Claim(ctx context.Context, now, retry time.Time, limit int) ([]Interrupted, error)
+	// ReplaceHash changes a password hash that is still old and records the event of the context.
 	ReplaceHash(ctx context.Context, userID, old, hash string, now time.Time) error
-	// Remove revokes every session of the user until revokedUntil, ends them and deletes the login, all or nothing. A user without a
-	// login is no error.
+	// Remove revokes every session of the user until revokedUntil, ends them, deletes the login, frees the bootstrap if that login is
+	// pending with it, and records the event of the context, all or nothing. A user without a login is no error and records nothing.
 	Remove(ctx context.Context, userID string, revokedUntil time.Time) error
 }
 
@@ -70,6 +95,8 @@ type NewUser struct {
 type User struct {
 	ID, OrganizationID, Email, DisplayName, Locale, TimeZone, ETag string
 	CreateTime, UpdateTime                                         time.Time
+
+	ConsistencyToken string // names the event that carries the user's relationships to Authz
 }
 
 // Directory is Identity as sign-up sees it.

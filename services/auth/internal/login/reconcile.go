@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/event"
 )
 
 // claimSize is how many pending logins one pass takes at a time.
@@ -29,8 +30,9 @@ func (s *Service) Reconcile(ctx context.Context) error {
 	}
 }
 
-func (s *Service) reconcile(ctx context.Context, l Login) error {
-	_, err := s.complete(ctx, l)
+// reconcile drives one login on. What is recorded names the request that began it, not this loop.
+func (s *Service) reconcile(ctx context.Context, l Interrupted) error {
+	_, err := s.complete(event.NewContext(ctx, l.origin(ctx)), l.Login)
 	switch {
 	case err == nil:
 		s.Log.InfoContext(ctx, "interrupted sign-up completed", "user_id", l.UserID)
@@ -42,4 +44,13 @@ func (s *Service) reconcile(ctx context.Context, l Login) error {
 		return err
 	}
 	return nil
+}
+
+// origin is the event of the request that made the login; of one from before events were kept, what is known of it.
+func (l Interrupted) origin(ctx context.Context) event.Event {
+	if l.Event.Action != "" {
+		return l.Event
+	}
+	e, _ := event.FromContext(event.Background(ctx, "auth", "", "auth.signed_up", "user"))
+	return e
 }

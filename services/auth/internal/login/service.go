@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/event"
 )
 
 // Config are the times that the service needs.
@@ -19,6 +20,8 @@ type Config struct {
 	RetryInterval time.Duration
 	// RevocationPeriod is how long an ended session must be announced: until its last access token has expired everywhere.
 	RevocationPeriod time.Duration
+	// BootstrapSecret makes the first administrator, once; empty makes none.
+	BootstrapSecret string
 }
 
 // Params are the collaborators of the service.
@@ -59,6 +62,7 @@ func (s *Service) Authenticate(ctx context.Context, email, password string) (Log
 	if err != nil {
 		return Login{}, err
 	}
+	event.SetObject(ctx, l.UserID) // so that the owner of the address sees the attempt
 	match, weak, err := s.Hasher.Verify(ctx, password, l.PasswordHash)
 	if err != nil {
 		return Login{}, err
@@ -76,11 +80,22 @@ func (s *Service) Authenticate(ctx context.Context, email, password string) (Log
 func (s *Service) rehash(ctx context.Context, l Login, password string) {
 	hash, err := s.Hasher.Hash(ctx, password)
 	if err == nil {
-		err = s.Store.ReplaceHash(ctx, l.UserID, l.PasswordHash, hash, s.Now())
+		err = s.Store.ReplaceHash(rehashed(ctx, l), l.UserID, l.PasswordHash, hash, s.Now())
 	}
 	if err != nil {
 		s.Log.WarnContext(ctx, "weak password hash kept", "user_id", l.UserID, "error", err)
 	}
+}
+
+// rehashed is the context whose event says that a hash was replaced: a change of its own beside the sign-in.
+func rehashed(ctx context.Context, l Login) context.Context {
+	ctx = byUser(ctx, l.UserID, l.OrganizationID)
+	e, ok := event.FromContext(ctx)
+	if !ok {
+		return ctx
+	}
+	e.Action, e.Changes = "auth.password_rehashed", nil
+	return event.NewContext(ctx, e)
 }
 
 // Remove ends all sessions of a user and removes the login, pending or active. A user without a login is no error.

@@ -14,11 +14,10 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
-	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
+	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
 )
 
 const (
@@ -56,6 +55,7 @@ func (i *identity) fail(before, after error) {
 // world is one Auth with its database and a peer.
 type world struct {
 	*login.Service
+	*postgrestest.Database
 	store    *postgres.Logins
 	identity *identity
 	now      time.Time
@@ -66,8 +66,9 @@ var cheap = password.Parameters{Memory: 64, Time: 1, Threads: 1}
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	db := postgrestest.Open(t)
 	w := &world{
-		store:    postgres.NewLogins(pgtest.New(t, migrations.Schema, migrations.Files)),
+		Database: db, store: db.Logins,
 		identity: &identity{users: map[string]login.User{}},
 		now:      time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
 	}
@@ -90,14 +91,19 @@ func (w *world) hashing(h login.Hasher) *login.Service {
 	return login.NewService(login.Params{
 		Config: login.Config{
 			CreateUserTimeout: 5 * time.Second, SignUpGrace: 15 * time.Second, RetryInterval: 10 * time.Second, RevocationPeriod: time.Hour,
+			BootstrapSecret: secret,
 		},
 		Store: w.store, Directory: w.identity, Hasher: h, NewID: uuid.NewString,
 		Now: func() time.Time { return w.now }, Wake: func() {}, Log: slog.New(slog.NewJSONHandler(&w.log, nil)),
 	})
 }
 
+func signingUp(ctx context.Context) context.Context {
+	return postgrestest.Request(ctx, "auth.signed_up")
+}
+
 func (w *world) signUp(pw string) (login.User, error) {
-	return w.SignUp(context.Background(), login.SignUp{Email: email, Password: pw, DisplayName: "Ada"})
+	return w.SignUp(signingUp(context.Background()), login.SignUp{Email: email, Password: pw, DisplayName: "Ada"})
 }
 
 func (w *world) state(t *testing.T) login.State {
@@ -122,11 +128,11 @@ func reason(err error) string {
 
 func TestSignUpThenSignIn(t *testing.T) {
 	w := newWorld(t)
-	u, err := w.SignUp(t.Context(), login.SignUp{Email: "Ada@Example.COM", Password: pass, DisplayName: "Ada"})
+	u, err := w.SignUp(signingUp(t.Context()), login.SignUp{Email: "Ada@Example.COM", Password: pass, DisplayName: "Ada"})
 	if err != nil || u.Email != email || u.DisplayName != "Ada" {
 		t.Fatalf("SignUp = %+v, %v", u, err)
 	}
-	l, err := w.Authenticate(t.Context(), "ADA@example.com", pass)
+	l, err := w.Authenticate(postgrestest.Request(t.Context(), "auth.signed_in"), "ADA@example.com", pass)
 	if err != nil || l.UserID != u.ID || l.OrganizationID != u.OrganizationID || l.DisplayName != "" {
 		t.Fatalf("Authenticate = %+v, %v; want user %s", l, err, u.ID)
 	}
@@ -154,7 +160,7 @@ func TestAuthenticateRefusesAlike(t *testing.T) { // R10
 		t.Fatal(err)
 	}
 	w.identity.fail(apierr.New(apierr.Unavailable, "DOWN", "down"), nil)
-	if _, err := w.SignUp(t.Context(), login.SignUp{Email: "pending@example.com", Password: pass}); err == nil {
+	if _, err := w.SignUp(signingUp(t.Context()), login.SignUp{Email: "pending@example.com", Password: pass}); err == nil {
 		t.Fatal("the pending sign-up succeeded")
 	}
 	for name, c := range map[string]struct{ email, password string }{
@@ -166,7 +172,7 @@ func TestAuthenticateRefusesAlike(t *testing.T) { // R10
 		"quote":           {`ada@example.com' or ''='`, pass},
 		"empty password":  {email, ""},
 	} {
-		_, err := w.Authenticate(t.Context(), c.email, c.password)
+		_, err := w.Authenticate(postgrestest.Request(t.Context(), "auth.signed_in"), c.email, c.password)
 		var e *apierr.Error
 		if !errors.As(err, &e) || e.Kind != apierr.Unauthenticated || e.Reason != "INVALID_CREDENTIALS" ||
 			e.Message != "the email address or the password is wrong" || len(e.Fields) > 0 || e.RetryAfter != 0 {
@@ -202,7 +208,7 @@ func TestAuthenticateRefusesAfterTheSameWork(t *testing.T) { // R11
 		t.Fatal(err)
 	}
 	w.identity.fail(apierr.New(apierr.Unavailable, "DOWN", "down"), nil)
-	if _, err := w.SignUp(t.Context(), login.SignUp{Email: "pending@example.com", Password: pass}); err == nil {
+	if _, err := w.SignUp(signingUp(t.Context()), login.SignUp{Email: "pending@example.com", Password: pass}); err == nil {
 		t.Fatal("the pending sign-up succeeded")
 	}
 	for name, c := range map[string]struct{ email, password string }{
@@ -214,7 +220,7 @@ func TestAuthenticateRefusesAfterTheSameWork(t *testing.T) { // R11
 		"an address nobody can own": {"ada@example.com\x00", pass},
 	} {
 		count := &counting{Hasher: w.Hasher}
-		if _, err := w.hashing(count).Authenticate(t.Context(), c.email, c.password); reason(err) != "INVALID_CREDENTIALS" {
+		if _, err := w.hashing(count).Authenticate(postgrestest.Request(t.Context(), "auth.signed_in"), c.email, c.password); reason(err) != "INVALID_CREDENTIALS" {
 			t.Errorf("%s: %v, want INVALID_CREDENTIALS", name, err)
 		}
 		if count.verified != 1 || count.hashed != 0 {
@@ -229,14 +235,14 @@ func TestSignInReplacesWeakHashes(t *testing.T) { // R6
 		t.Fatal(err)
 	}
 	stronger := w.with(t, password.Parameters{Memory: 128, Time: 2, Threads: 1})
-	if _, err := stronger.Authenticate(t.Context(), email, "wrong horse battery staple"); err == nil {
+	if _, err := stronger.Authenticate(postgrestest.Request(t.Context(), "auth.signed_in"), email, "wrong horse battery staple"); err == nil {
 		t.Fatal("a wrong password signs in")
 	}
 	if l, _ := w.store.ByEmail(t.Context(), email); !strings.Contains(l.PasswordHash, "m=64,t=1") {
 		t.Fatalf("a wrong password changed the hash to %s", l.PasswordHash)
 	}
 	for range 2 {
-		if _, err := stronger.Authenticate(t.Context(), email, pass); err != nil {
+		if _, err := stronger.Authenticate(postgrestest.Request(t.Context(), "auth.signed_in"), email, pass); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -276,7 +282,7 @@ func TestHalfFinishedSignUp(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if l, err := w.Authenticate(t.Context(), email, pass); err != nil || l.UserID != u.ID || len(w.identity.users) != 1 {
+				if l, err := w.Authenticate(postgrestest.Request(t.Context(), "auth.signed_in"), email, pass); err != nil || l.UserID != u.ID || len(w.identity.users) != 1 {
 					t.Fatalf("Authenticate = %+v, %v with %d users; want the one user %s", l, err, len(w.identity.users), u.ID)
 				}
 			})
@@ -299,7 +305,7 @@ func TestReconcileCompletes(t *testing.T) {
 	if len(w.identity.users) != 1 {
 		t.Fatalf("%d users, want 1", len(w.identity.users))
 	}
-	if _, err := w.Authenticate(t.Context(), email, pass); err != nil {
+	if _, err := w.Authenticate(postgrestest.Request(t.Context(), "auth.signed_in"), email, pass); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -358,7 +364,7 @@ func TestTwoReconcilersShareTheWork(t *testing.T) {
 	w.identity.fail(errors.New("boom"), nil)
 	const n = 25
 	for i := range n {
-		_, _ = w.SignUp(t.Context(), login.SignUp{Email: strings.Repeat("a", i+1) + "@example.com", Password: pass})
+		_, _ = w.SignUp(signingUp(t.Context()), login.SignUp{Email: strings.Repeat("a", i+1) + "@example.com", Password: pass})
 	}
 	w.identity.fail(nil, nil)
 	w.identity.calls = 0
@@ -402,7 +408,7 @@ func TestRemoveWhilePendingStopsTheSignUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := w.Remove(t.Context(), l.UserID); err != nil {
+		if err := w.Remove(postgrestest.Request(t.Context(), "auth.login_removed"), l.UserID); err != nil {
 			t.Fatal(err)
 		}
 	}

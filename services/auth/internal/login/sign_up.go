@@ -1,11 +1,13 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 )
 
@@ -62,9 +64,10 @@ func (s *Service) signUpNew(ctx context.Context, email string, in SignUp) (User,
 	return s.complete(ctx, l)
 }
 
-// resume completes a pending sign-up for whoever knows its password; its display name stays the first one given.
+// resume completes a pending sign-up for whoever knows its password; its display name stays the first one given. A pending first
+// administrator is no sign-up.
 func (s *Service) resume(ctx context.Context, l Login, pw string) (User, error) {
-	if l.State != Pending {
+	if l.State != Pending || l.FirstAdministrator {
 		return User{}, errEmailTaken
 	}
 	match, _, err := s.Hasher.Verify(ctx, pw, l.PasswordHash)
@@ -86,14 +89,27 @@ func (s *Service) complete(ctx context.Context, l Login) (User, error) {
 	if err != nil {
 		return User{}, s.failed(ctx, l, err)
 	}
-	err = s.Store.Activate(ctx, l.UserID, u.OrganizationID, s.Now())
+	token, err := s.Store.Activate(byUser(ctx, l.UserID, u.OrganizationID), l.UserID, u.OrganizationID, s.Now())
 	if errors.Is(err, ErrNotFound) {
 		return User{}, errRemoved
 	}
 	if err != nil {
 		return User{}, err
 	}
+	u.ConsistencyToken = cmp.Or(token, u.ConsistencyToken)
 	return u, nil
+}
+
+// byUser says in the event of the context who acts: the person who was just proven. Only what is recorded with a change says so; a
+// refusal keeps the event of the request.
+func byUser(ctx context.Context, userID, organizationID string) context.Context {
+	e, ok := event.FromContext(ctx)
+	if !ok {
+		return ctx
+	}
+	e.Actor = event.Actor{Type: event.User, ID: userID}
+	e.OrganizationID = organizationID
+	return event.NewContext(ctx, e)
 }
 
 // failed undoes a sign-up that Identity refused for good and says what the caller may know.

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -9,51 +10,77 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 )
 
 // Logins implements login.Store.
-type Logins struct{ pool *pgxpool.Pool }
+type Logins struct {
+	pool   *pgxpool.Pool
+	outbox *outbox.Outbox
+}
 
 // NewLogins returns the store of logins.
-func NewLogins(pool *pgxpool.Pool) *Logins { return &Logins{pool: pool} }
+func NewLogins(pool *pgxpool.Pool, o *outbox.Outbox) *Logins { return &Logins{pool: pool, outbox: o} }
 
-const loginColumns = `user_id::text, email, password_hash, state, coalesce(organization_id::text, '') as organization_id, display_name`
+const loginColumns = `user_id::text, email, password_hash, state, coalesce(organization_id::text, '') as organization_id, display_name,
+	first_administrator`
 
 type loginRow struct {
-	UserID         string
-	Email          string
-	PasswordHash   string
-	State          string
-	OrganizationID string
-	DisplayName    string
+	UserID             string
+	Email              string
+	PasswordHash       string
+	State              string
+	OrganizationID     string
+	DisplayName        string
+	FirstAdministrator bool
 }
 
 func (r loginRow) login() login.Login {
 	return login.Login{
 		UserID: r.UserID, Email: r.Email, PasswordHash: r.PasswordHash, State: login.State(r.State),
-		OrganizationID: r.OrganizationID, DisplayName: r.DisplayName,
+		OrganizationID: r.OrganizationID, DisplayName: r.DisplayName, FirstAdministrator: r.FirstAdministrator,
 	}
 }
 
 // Reserve implements login.Store.
 func (s *Logins) Reserve(ctx context.Context, l login.Login, now, retry time.Time) (login.Login, bool, error) {
-	tag, err := s.pool.Exec(ctx, `
-		insert into auth.logins (user_id, email, password_hash, state, display_name, create_time, update_time, attempt_time)
-		values (@user_id, @email, @password_hash, 'pending', @display_name, @now, @now, @retry)
-		on conflict on constraint logins_email_key do nothing`,
-		pgx.StrictNamedArgs{
-			"user_id": l.UserID, "email": l.Email, "password_hash": l.PasswordHash, "display_name": l.DisplayName, "now": now, "retry": retry,
-		})
+	if l.FirstAdministrator {
+		return s.reserveBootstrap(ctx, l, now, retry)
+	}
+	reserved, err := insertPending(ctx, s.pool, l, now, retry)
 	if err != nil {
 		return login.Login{}, false, pg.Error(fmt.Errorf("reserve login: %w", err))
 	}
-	if tag.RowsAffected() == 1 {
+	if reserved {
 		return l, true, nil
 	}
 	existing, err := s.ByEmail(ctx, l.Email)
 	return existing, false, err
+}
+
+// insertPending stores a pending login unless its address has one.
+func insertPending(ctx context.Context, db database, l login.Login, now, retry time.Time) (inserted bool, err error) {
+	origin, ok := event.FromContext(ctx)
+	if !ok {
+		return false, errors.New("no event to keep with the pending login")
+	}
+	kept, err := json.Marshal(origin)
+	if err != nil {
+		return false, fmt.Errorf("write event: %w", err)
+	}
+	tag, err := db.Exec(ctx, `
+		insert into auth.logins (user_id, email, password_hash, state, display_name, create_time, update_time, attempt_time,
+		    first_administrator, event)
+		values (@user_id, @email, @password_hash, 'pending', @display_name, @now, @now, @retry, @first_administrator, @event)
+		on conflict on constraint logins_email_key do nothing`,
+		pgx.StrictNamedArgs{
+			"user_id": l.UserID, "email": l.Email, "password_hash": l.PasswordHash, "display_name": l.DisplayName, "now": now, "retry": retry,
+			"first_administrator": l.FirstAdministrator, "event": kept,
+		})
+	return tag.RowsAffected() == 1, err
 }
 
 const loginByEmail = `select ` + loginColumns + ` from auth.logins where email = @email`
@@ -70,28 +97,51 @@ func (s *Logins) ByEmail(ctx context.Context, email string) (login.Login, error)
 	return row.login(), nil
 }
 
+const activateLogin = `
+	with pending as (select user_id, first_administrator from auth.logins where user_id = @user_id and state = 'pending' for update)
+	update auth.logins l
+	set state = 'active', organization_id = @organization_id, display_name = '', attempt_time = null, event = null,
+	    first_administrator = false, update_time = @now
+	from pending where l.user_id = pending.user_id
+	returning pending.first_administrator`
+
 // Activate implements login.Store.
-func (s *Logins) Activate(ctx context.Context, userID, organizationID string, now time.Time) error {
-	tag, err := s.pool.Exec(ctx, `
-		update auth.logins
-		set state = 'active', organization_id = coalesce(organization_id, @organization_id), display_name = '', attempt_time = null,
-		    update_time = case state when 'pending' then @now else update_time end
-		where user_id = @user_id`,
-		pgx.StrictNamedArgs{"user_id": userID, "organization_id": organizationID, "now": now})
-	if err != nil {
-		return pg.Error(fmt.Errorf("activate login: %w", err))
+func (s *Logins) Activate(ctx context.Context, userID, organizationID string, now time.Time) (token string, err error) {
+	err = s.outbox.InTx(ctx, func(tx pgx.Tx) error {
+		type activated struct{ FirstAdministrator bool }
+		row, err := one[activated](ctx, tx, activateLogin,
+			pgx.StrictNamedArgs{"user_id": userID, "organization_id": organizationID, "now": now})
+		if errors.Is(err, pgx.ErrNoRows) {
+			token, err = activeToken(ctx, tx, userID)
+			return err
+		}
+		if err != nil {
+			return err
+		}
+		if row.FirstAdministrator {
+			if token, err = s.useBootstrap(ctx, tx, userID, now); err != nil {
+				return err
+			}
+		}
+		return s.outbox.Record(ctx, tx, userID)
+	})
+	if err != nil && !errors.Is(err, login.ErrNotFound) {
+		return "", fmt.Errorf("activate login: %w", err)
 	}
-	if tag.RowsAffected() == 0 {
-		return login.ErrNotFound
-	}
-	return nil
+	return token, err
 }
 
 // Undo implements login.Store.
 func (s *Logins) Undo(ctx context.Context, userID string) error {
-	_, err := s.pool.Exec(ctx, `delete from auth.logins where user_id = @user_id and state = 'pending'`, pgx.StrictNamedArgs{"user_id": userID})
+	err := pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `delete from auth.logins where user_id = @user_id and state = 'pending'`, pgx.StrictNamedArgs{"user_id": userID})
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		return freeBootstrap(ctx, tx, userID)
+	})
 	if err != nil {
-		return pg.Error(fmt.Errorf("undo pending login: %w", err))
+		return fmt.Errorf("undo pending login: %w", err)
 	}
 	return nil
 }
@@ -102,38 +152,59 @@ const claimLogins = `
 	    select user_id from auth.logins
 	    where state = 'pending' and attempt_time <= @now
 	    order by attempt_time limit @limit for update skip locked)
-	returning ` + loginColumns
+	returning ` + loginColumns + `, event`
+
+type interruptedRow struct {
+	loginRow
+	Event []byte
+}
 
 // Claim implements login.Store. Rows that another instance is claiming are skipped, not waited for.
-func (s *Logins) Claim(ctx context.Context, now, retry time.Time, limit int) ([]login.Login, error) {
-	rows, err := all[loginRow](ctx, s.pool, claimLogins,
+func (s *Logins) Claim(ctx context.Context, now, retry time.Time, limit int) ([]login.Interrupted, error) {
+	rows, err := all[interruptedRow](ctx, s.pool, claimLogins,
 		pgx.StrictNamedArgs{"now": now, "retry": retry, "limit": limit})
 	if err != nil {
 		return nil, pg.Error(fmt.Errorf("claim pending logins: %w", err))
 	}
-	claimed := make([]login.Login, len(rows))
+	claimed := make([]login.Interrupted, len(rows))
 	for i, row := range rows {
-		claimed[i] = row.login()
+		claimed[i].Login = row.login()
+		if row.Event == nil {
+			continue
+		}
+		if err := json.Unmarshal(row.Event, &claimed[i].Event); err != nil {
+			return nil, fmt.Errorf("read the event of a pending login: %w", err)
+		}
 	}
 	return claimed, nil
 }
 
 // ReplaceHash implements login.Store.
 func (s *Logins) ReplaceHash(ctx context.Context, userID, old, hash string, now time.Time) error {
-	_, err := s.pool.Exec(ctx, `
-		update auth.logins set password_hash = @hash, update_time = @now where user_id = @user_id and password_hash = @old`,
-		pgx.StrictNamedArgs{"user_id": userID, "old": old, "hash": hash, "now": now})
+	err := s.outbox.InTx(ctx, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `
+			update auth.logins set password_hash = @hash, update_time = @now where user_id = @user_id and password_hash = @old`,
+			pgx.StrictNamedArgs{"user_id": userID, "old": old, "hash": hash, "now": now})
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		return s.outbox.Record(ctx, tx, userID)
+	})
 	if err != nil {
-		return pg.Error(fmt.Errorf("replace password hash: %w", err))
+		return fmt.Errorf("replace password hash: %w", err)
 	}
 	return nil
 }
 
 // Remove implements login.Store. Everything that ends sessions locks login, session and revocation in this order.
 func (s *Logins) Remove(ctx context.Context, userID string, revokedUntil time.Time) error {
-	err := pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, `select from auth.logins where user_id = @user_id for update`, pgx.StrictNamedArgs{"user_id": userID})
-		if err != nil || tag.RowsAffected() == 0 {
+	err := s.outbox.InTx(ctx, func(tx pgx.Tx) error {
+		err := tx.QueryRow(ctx, `select user_id::text from auth.logins where user_id = @user_id for update`,
+			pgx.StrictNamedArgs{"user_id": userID}).Scan(&userID) // the event names it as it is stored
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 		_, err = tx.Exec(ctx, `
@@ -145,8 +216,13 @@ func (s *Logins) Remove(ctx context.Context, userID string, revokedUntil time.Ti
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `delete from auth.logins where user_id = @user_id`, pgx.StrictNamedArgs{"user_id": userID})
-		return err
+		if _, err = tx.Exec(ctx, `delete from auth.logins where user_id = @user_id`, pgx.StrictNamedArgs{"user_id": userID}); err != nil {
+			return err
+		}
+		if err := freeBootstrap(ctx, tx, userID); err != nil {
+			return err
+		}
+		return s.outbox.Record(ctx, tx, userID)
 	})
 	if err != nil {
 		return fmt.Errorf("remove login: %w", err)

@@ -8,53 +8,48 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login/logintest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
-	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
+	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session/sessiontest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey/signingkeytest"
 )
 
-func open(t *testing.T) *pgxpool.Pool {
-	t.Helper()
-	return pgtest.New(t, migrations.Schema, migrations.Files)
-}
-
 func TestLogins(t *testing.T) {
 	logintest.Run(t, func(t *testing.T) logintest.Stores {
-		pool := open(t)
-		return logintest.Stores{Logins: postgres.NewLogins(pool), Sessions: postgres.NewSessions(pool)}
+		db := postgrestest.Open(t)
+		return logintest.Stores{Logins: db.Logins, Sessions: db.Sessions, Recorded: db.Recorded, Related: db.Related}
 	})
 }
 
 func TestSigningKeys(t *testing.T) {
-	signingkeytest.Run(t, func(t *testing.T) signingkey.Store { return postgres.NewSigningKeys(open(t)) })
+	signingkeytest.Run(t, func(t *testing.T) signingkey.Store { return postgres.NewSigningKeys(postgrestest.Open(t).Pool) })
 }
 
 func TestSessions(t *testing.T) {
 	sessiontest.Run(t, func(t *testing.T) sessiontest.Database {
-		pool := open(t)
+		db := postgrestest.Open(t)
 		return sessiontest.Database{
-			Store:          postgres.NewSessions(pool),
-			Login:          func(t *testing.T) (string, string) { return activeLogin(t, pool) },
-			HoldRevocation: func(t *testing.T, r session.Revocation) func() { return holdRevocation(t, pool, r) },
+			Store:          db.Sessions,
+			Login:          func(t *testing.T) (string, string) { return activeLogin(t, db) },
+			HoldRevocation: func(t *testing.T, r session.Revocation) func() { return holdRevocation(t, db.Pool, r) },
+			Recorded:       db.Recorded,
 		}
 	})
 }
 
-func activeLogin(t *testing.T, pool *pgxpool.Pool) (userID, organizationID string) {
+func activeLogin(t *testing.T, db *postgrestest.Database) (userID, organizationID string) {
 	t.Helper()
-	logins, now := postgres.NewLogins(pool), time.Now()
+	ctx, now := postgrestest.Request(t.Context(), "auth.signed_up"), time.Now()
 	l := login.Login{UserID: uuid.NewString(), Email: rand.Text() + "@example.com", PasswordHash: "$hash"}
-	if _, _, err := logins.Reserve(t.Context(), l, now, now); err != nil {
+	if _, _, err := db.Logins.Reserve(ctx, l, now, now); err != nil {
 		t.Fatal(err)
 	}
 	organizationID = uuid.NewString()
-	if err := logins.Activate(t.Context(), l.UserID, organizationID, now); err != nil {
+	if _, err := db.Logins.Activate(ctx, l.UserID, organizationID, now); err != nil {
 		t.Fatal(err)
 	}
 	return l.UserID, organizationID

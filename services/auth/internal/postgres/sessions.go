@@ -5,20 +5,28 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
 
 // Sessions implements session.Store.
-type Sessions struct{ pool *pgxpool.Pool }
+type Sessions struct {
+	pool   *pgxpool.Pool
+	outbox *outbox.Outbox
+}
 
 // NewSessions returns the store of sessions and revocations.
-func NewSessions(pool *pgxpool.Pool) *Sessions { return &Sessions{pool: pool} }
+func NewSessions(pool *pgxpool.Pool, o *outbox.Outbox) *Sessions {
+	return &Sessions{pool: pool, outbox: o}
+}
 
 type sessionRow struct {
 	ID             string
@@ -39,22 +47,43 @@ func (r sessionRow) session() session.Session {
 	}
 }
 
+// recordChanged ends a statement whose last part, changed, returns a row when something was changed: the event is appended with the
+// change, after it and in the same round trip.
+const recordChanged = `
+	insert into auth.outbox (id, topic, key, payload)
+	select @outbox_id::uuid, @outbox_topic::text, @outbox_key::text, @outbox_payload::bytea from changed`
+
+// changeAndRecord runs a statement that ends with recordChanged and reports whether something was changed.
+func changeAndRecord(ctx context.Context, db database, sql string, args pgx.StrictNamedArgs, m outbox.Message) (changed bool, err error) {
+	maps.Copy(args, m.Args())
+	tag, err := db.Exec(ctx, sql, args)
+	return tag.RowsAffected() > 0, err
+}
+
+const startSession = `
+	with login as (select user_id from auth.logins where user_id = @user_id and state = 'active' for share),
+	changed as (
+	    insert into auth.sessions (id, user_id, family_hash, token_hash, create_time, refresh_time, expire_time)
+	    select @id, user_id, @family_hash, @token_hash, @create_time, @refresh_time, @expire_time from login
+	    returning user_id)` + recordChanged
+
 // Start implements session.Store. The shared lock on the login makes a removal wait for this session, or this session for the removal.
 func (s *Sessions) Start(ctx context.Context, n session.Session) error {
-	tag, err := s.pool.Exec(ctx, `
-		with login as (select user_id from auth.logins where user_id = @user_id and state = 'active' for share)
-		insert into auth.sessions (id, user_id, family_hash, token_hash, create_time, refresh_time, expire_time)
-		select @id, user_id, @family_hash, @token_hash, @create_time, @refresh_time, @expire_time from login`,
-		pgx.StrictNamedArgs{
-			"id": n.ID, "user_id": n.UserID, "family_hash": n.Family[:], "token_hash": n.Token[:],
-			"create_time": n.CreateTime, "refresh_time": n.RefreshTime, "expire_time": n.ExpireTime,
-		})
+	m, err := s.outbox.Row(ctx, n.UserID)
+	if err != nil {
+		return fmt.Errorf("start session: %w", err)
+	}
+	started, err := changeAndRecord(ctx, s.pool, startSession, pgx.StrictNamedArgs{
+		"id": n.ID, "user_id": n.UserID, "family_hash": n.Family[:], "token_hash": n.Token[:],
+		"create_time": n.CreateTime, "refresh_time": n.RefreshTime, "expire_time": n.ExpireTime,
+	}, m)
 	if err != nil {
 		return pg.Error(fmt.Errorf("start session: %w", err))
 	}
-	if tag.RowsAffected() == 0 {
+	if !started {
 		return session.ErrNotFound
 	}
+	s.outbox.Wake()
 	return nil
 }
 
@@ -64,9 +93,14 @@ const sessionByFamily = `
 	where s.family_hash = @family_hash
 	for update of s`
 
+const rotateSession = `
+	with changed as (
+	    update auth.sessions set token_hash = @token_hash, refresh_time = @refresh_time where id = @id
+	    returning id)` + recordChanged
+
 // Refresh implements session.Store.
 func (s *Sessions) Refresh(ctx context.Context, family [sha256.Size]byte, decide func(session.Session) session.Decision) error {
-	err := pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+	err := s.outbox.InTx(ctx, func(tx pgx.Tx) error {
 		row, err := one[sessionRow](ctx, tx, sessionByFamily, pgx.StrictNamedArgs{"family_hash": family[:]})
 		if errors.Is(err, pgx.ErrNoRows) {
 			return session.ErrNotFound
@@ -74,15 +108,7 @@ func (s *Sessions) Refresh(ctx context.Context, family [sha256.Size]byte, decide
 		if err != nil {
 			return err
 		}
-		switch d := decide(row.session()); {
-		case d.End != nil:
-			return end(ctx, tx, *d.End)
-		case d.Rotate != nil:
-			_, err = tx.Exec(ctx, `update auth.sessions set token_hash = @token_hash, refresh_time = @refresh_time where id = @id`,
-				pgx.StrictNamedArgs{"id": row.ID, "token_hash": d.Rotate.Token[:], "refresh_time": d.Rotate.RefreshTime})
-			return err
-		}
-		return nil
+		return s.carryOut(ctx, tx, row, decide(row.session()))
 	})
 	if err != nil && !errors.Is(err, session.ErrNotFound) {
 		return fmt.Errorf("refresh session: %w", err)
@@ -90,23 +116,50 @@ func (s *Sessions) Refresh(ctx context.Context, family [sha256.Size]byte, decide
 	return err
 }
 
+// carryOut does what was decided about a locked session.
+func (s *Sessions) carryOut(ctx context.Context, tx pgx.Tx, row sessionRow, d session.Decision) error {
+	if d.End == nil && d.Rotate == nil {
+		return nil
+	}
+	m, err := s.outbox.Row(event.NewContext(ctx, d.Event), row.UserID)
+	if err != nil {
+		return err
+	}
+	if d.End != nil {
+		_, err = end(ctx, tx, row.UserID, *d.End, m)
+		return err
+	}
+	_, err = changeAndRecord(ctx, tx, rotateSession,
+		pgx.StrictNamedArgs{"id": row.ID, "token_hash": d.Rotate.Token[:], "refresh_time": d.Rotate.RefreshTime}, m)
+	return err
+}
+
 // End implements session.Store.
-func (s *Sessions) End(ctx context.Context, r session.Revocation) error {
-	if err := end(ctx, s.pool, r); err != nil {
+func (s *Sessions) End(ctx context.Context, userID string, r session.Revocation) error {
+	m, err := s.outbox.Row(ctx, userID)
+	if err != nil {
+		return fmt.Errorf("end session: %w", err)
+	}
+	ended, err := end(ctx, s.pool, userID, r, m)
+	if err != nil {
 		return pg.Error(fmt.Errorf("end session: %w", err))
+	}
+	if ended {
+		s.outbox.Wake()
 	}
 	return nil
 }
 
-// end deletes a session and revokes its access tokens in one statement.
-func end(ctx context.Context, db database, r session.Revocation) error {
-	_, err := db.Exec(ctx, `
-		with ended as (delete from auth.sessions where id = @id returning id)
-		insert into auth.revocations (session_id, expire_time)
-		select id, @expire_time from ended
-		on conflict (session_id) do nothing`,
-		pgx.StrictNamedArgs{"id": r.SessionID, "expire_time": r.ExpireTime})
-	return err
+const endSession = `
+	with changed as (delete from auth.sessions where id = @id and user_id = @user_id returning id),
+	revoked as (
+	    insert into auth.revocations (session_id, expire_time)
+	    select id, @expire_time from changed
+	    on conflict (session_id) do nothing)` + recordChanged
+
+// end deletes a session, revokes its access tokens and records that, in one statement.
+func end(ctx context.Context, db database, userID string, r session.Revocation, m outbox.Message) (ended bool, err error) {
+	return changeAndRecord(ctx, db, endSession, pgx.StrictNamedArgs{"id": r.SessionID, "user_id": userID, "expire_time": r.ExpireTime}, m)
 }
 
 const newRevocations = `select session_id::text, expire_time from auth.revocations where writer >= @after and expire_time > @now`

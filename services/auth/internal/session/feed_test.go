@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/token"
+	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
 
@@ -46,7 +47,7 @@ func (w *world) read(t *testing.T) {
 func (w *world) endOne(t *testing.T) string {
 	t.Helper()
 	sid := w.claims(t, w.start(t).Access).SessionID
-	if err := w.End(t.Context(), sid); err != nil {
+	if err := w.End(postgrestest.Request(t.Context(), "auth.signed_out"), w.userID, sid); err != nil {
 		t.Fatal(err)
 	}
 	return sid

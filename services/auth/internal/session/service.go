@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/token"
 )
 
@@ -84,7 +85,7 @@ func (s *Service) Start(ctx context.Context, userID, organizationID string) (Tok
 	if err != nil {
 		return Tokens{}, err
 	}
-	err = s.Store.Start(ctx, started)
+	err = s.Store.Start(event.NewContext(ctx, started.event(ctx)), started)
 	if errors.Is(err, ErrNotFound) {
 		return Tokens{}, errInvalidCredentials
 	}
@@ -110,7 +111,8 @@ func (s *Service) Refresh(ctx context.Context, compact string) (Tokens, error) {
 	var refused error
 	err = s.Store.Refresh(ctx, presented.familyHash(), func(found Session) Decision {
 		var d Decision
-		tokens, d, refused = s.decide(found, presented, next)
+		event.SetObject(ctx, found.UserID) // so that the user sees a refusal too
+		tokens, d, refused = s.decide(ctx, found, presented, next)
 		return d
 	})
 	if errors.Is(err, ErrNotFound) {
@@ -124,26 +126,26 @@ func (s *Service) Refresh(ctx context.Context, compact string) (Tokens, error) {
 }
 
 // decide judges a presented token against its session.
-func (s *Service) decide(found Session, presented, next refreshToken) (Tokens, Decision, error) {
+func (s *Service) decide(ctx context.Context, found Session, presented, next refreshToken) (Tokens, Decision, error) {
 	now := s.Now()
 	switch {
 	case !found.newest(presented.secretHash()):
-		s.Log.Warn("refresh token used again: session ended", "session_id", found.ID, "user_id", found.UserID)
-		return Tokens{}, Decision{End: s.revocation(found.ID, now)}, errInvalidRefreshToken
+		s.Log.WarnContext(ctx, "refresh token used again: session ended", "session_id", found.ID, "user_id", found.UserID)
+		return Tokens{}, Decision{End: s.revocation(found.ID, now), Event: found.ended(ctx, causeReused)}, errInvalidRefreshToken
 	case found.expired(now, s.Config.Idle):
-		return Tokens{}, Decision{End: s.revocation(found.ID, now)}, errInvalidRefreshToken
+		return Tokens{}, Decision{End: s.revocation(found.ID, now), Event: found.ended(ctx, causeExpired)}, errInvalidRefreshToken
 	}
 	tokens, err := s.tokens(found, next, now)
 	if err != nil {
 		return Tokens{}, Decision{}, err
 	}
-	return tokens, Decision{Rotate: &Rotation{Token: next.secretHash(), RefreshTime: now}}, nil
+	return tokens, Decision{Rotate: &Rotation{Token: next.secretHash(), RefreshTime: now}, Event: found.event(ctx)}, nil
 }
 
-// End ends a session: its refresh token at once, its access tokens as soon as the feed reaches each program. One that is gone is no
-// error.
-func (s *Service) End(ctx context.Context, sessionID string) error {
-	if err := s.Store.End(ctx, *s.revocation(sessionID, s.Now())); err != nil {
+// End ends a session of a user: its refresh token at once, its access tokens as soon as the feed reaches each program. One that is gone
+// is no error.
+func (s *Service) End(ctx context.Context, userID, sessionID string) error {
+	if err := s.Store.End(ctx, userID, *s.revocation(sessionID, s.Now())); err != nil {
 		return err
 	}
 	s.Wake()

@@ -16,11 +16,10 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/internal/token"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
-	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
+	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
 
@@ -34,6 +33,7 @@ func (s signer) Key(context.Context, string) (token.Key, error) { return s.key.P
 // world is one Auth with its database, one active login and a feed.
 type world struct {
 	*session.Service
+	*postgrestest.Database
 	store       *postgres.Sessions
 	logins      *postgres.Logins
 	feed        *session.Feed
@@ -46,14 +46,14 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	pool := pgtest.New(t, migrations.Schema, migrations.Files)
+	db := postgrestest.Open(t)
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	keys := signer{token.SigningKey{ID: "k1", Algorithm: token.EdDSA, Signer: private}}
 	w := &world{
-		store: postgres.NewSessions(pool), logins: postgres.NewLogins(pool),
+		Database: db, store: db.Sessions, logins: db.Logins,
 		userID: uuid.NewString(), org: uuid.NewString(), now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
 	}
 	clock := func() time.Time { return w.now }
@@ -64,10 +64,11 @@ func newWorld(t *testing.T) *world {
 		AccessTTL: 10 * time.Minute, Lifetime: 24 * time.Hour, Idle: time.Hour,
 	}, keys)
 	l := login.Login{UserID: w.userID, Email: "ada@example.com", PasswordHash: "$hash"}
-	if _, _, err := w.logins.Reserve(t.Context(), l, w.now, w.now); err != nil {
+	ctx := postgrestest.Request(t.Context(), "auth.signed_up")
+	if _, _, err := w.logins.Reserve(ctx, l, w.now, w.now); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.logins.Activate(t.Context(), w.userID, w.org, w.now); err != nil {
+	if _, err := w.logins.Activate(ctx, w.userID, w.org, w.now); err != nil {
 		t.Fatal(err)
 	}
 	return w
@@ -81,6 +82,13 @@ func (w *world) with(c session.Config, signer session.Signer) *session.Service {
 	})
 }
 
+// signIn and refresh are contexts of requests.
+func signIn(t *testing.T) context.Context { return postgrestest.Request(t.Context(), "auth.signed_in") }
+
+func refresh(ctx context.Context) context.Context {
+	return postgrestest.Request(ctx, "auth.session_refreshed")
+}
+
 // never is no revocation.
 type never struct{}
 
@@ -88,7 +96,7 @@ func (never) Revoked(string) (bool, error) { return false, nil }
 
 func (w *world) start(t *testing.T) session.Tokens {
 	t.Helper()
-	tokens, err := w.Start(t.Context(), w.userID, w.org)
+	tokens, err := w.Start(signIn(t), w.userID, w.org)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +149,7 @@ func TestRefreshRotates(t *testing.T) {
 	w := newWorld(t)
 	first := w.start(t)
 	w.now = w.now.Add(time.Minute)
-	second, err := w.Refresh(t.Context(), first.Refresh)
+	second, err := w.Refresh(refresh(t.Context()), first.Refresh)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +157,7 @@ func TestRefreshRotates(t *testing.T) {
 	if a.SessionID != b.SessionID || a.ID == b.ID || second.Refresh == first.Refresh || b.OrganizationID != w.org {
 		t.Fatalf("claims before %+v\nafter %+v", a, b)
 	}
-	if _, err := w.Refresh(t.Context(), second.Refresh); err != nil {
+	if _, err := w.Refresh(refresh(t.Context()), second.Refresh); err != nil {
 		t.Fatalf("the second token: %v", err)
 	}
 }
@@ -158,25 +166,25 @@ func TestReuseEndsTheSession(t *testing.T) { // R33
 	w := newWorld(t)
 	first := w.start(t)
 	other := w.start(t)
-	second, err := w.Refresh(t.Context(), first.Refresh)
+	second, err := w.Refresh(refresh(t.Context()), first.Refresh)
 	if err != nil {
 		t.Fatal(err)
 	}
-	third, err := w.Refresh(t.Context(), second.Refresh)
+	third, err := w.Refresh(refresh(t.Context()), second.Refresh)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = w.Refresh(t.Context(), first.Refresh) // two generations old
+	_, err = w.Refresh(refresh(t.Context()), first.Refresh) // two generations old
 	refused(t, err)
 	if w.wakes.Load() == 0 {
 		t.Error("the feed was not woken")
 	}
-	_, err = w.Refresh(t.Context(), third.Refresh)
+	_, err = w.Refresh(refresh(t.Context()), third.Refresh)
 	refused(t, err)
 	if sid := w.claims(t, third.Access).SessionID; !w.ended(t)[sid] {
 		t.Error("the session's access tokens are not revoked")
 	}
-	if _, err := w.Refresh(t.Context(), other.Refresh); err != nil {
+	if _, err := w.Refresh(refresh(t.Context()), other.Refresh); err != nil {
 		t.Errorf("another session of the user: %v", err)
 	}
 	if text := w.log.String(); !strings.Contains(text, "used again") || strings.Contains(text, first.Refresh) {
@@ -192,7 +200,7 @@ func TestParallelRefreshesLeaveAtMostOneFamily(t *testing.T) { // R33
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
-			tokens, err := w.Refresh(context.Background(), first.Refresh)
+			tokens, err := w.Refresh(refresh(context.Background()), first.Refresh)
 			if err == nil {
 				mu.Lock()
 				won = append(won, tokens)
@@ -207,7 +215,7 @@ func TestParallelRefreshesLeaveAtMostOneFamily(t *testing.T) { // R33
 		t.Fatalf("%d of 20 refreshes with one token succeeded", len(won))
 	}
 	for _, tokens := range won { // its session ended with the second use
-		_, err := w.Refresh(t.Context(), tokens.Refresh)
+		_, err := w.Refresh(refresh(t.Context()), tokens.Refresh)
 		refused(t, err)
 		if !w.ended(t)[w.claims(t, tokens.Access).SessionID] {
 			t.Error("the winner's access token is not revoked")
@@ -234,11 +242,11 @@ func TestForgedRefreshTokensChangeNothing(t *testing.T) {
 		"access token": first.Access,
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := w.Refresh(t.Context(), compact)
+			_, err := w.Refresh(refresh(t.Context()), compact)
 			refused(t, err)
 		})
 	}
-	if _, err := w.Refresh(t.Context(), first.Refresh); err != nil {
+	if _, err := w.Refresh(refresh(t.Context()), first.Refresh); err != nil {
 		t.Fatalf("the real token after the forged ones: %v", err)
 	}
 }
@@ -248,7 +256,7 @@ func TestSessionsEndByAgeAndByDisuse(t *testing.T) { // R21
 		w := newWorld(t)
 		tokens := w.start(t)
 		w.now = w.now.Add(time.Hour)
-		_, err := w.Refresh(t.Context(), tokens.Refresh)
+		_, err := w.Refresh(refresh(t.Context()), tokens.Refresh)
 		refused(t, err)
 	})
 	t.Run("age", func(t *testing.T) {
@@ -257,19 +265,19 @@ func TestSessionsEndByAgeAndByDisuse(t *testing.T) { // R21
 		begin := w.now
 		for w.now.Before(begin.Add(24*time.Hour - 30*time.Minute)) {
 			w.now = w.now.Add(30 * time.Minute)
-			next, err := w.Refresh(t.Context(), tokens.Refresh)
+			next, err := w.Refresh(refresh(t.Context()), tokens.Refresh)
 			if err != nil {
 				t.Fatalf("after %s: %v", w.now.Sub(begin), err)
 			}
 			tokens = next
 		}
 		w.now = begin.Add(24*time.Hour - time.Minute)
-		tokens, err := w.Refresh(t.Context(), tokens.Refresh)
+		tokens, err := w.Refresh(refresh(t.Context()), tokens.Refresh)
 		if err != nil || tokens.ExpiresIn != time.Minute || !w.claims(t, tokens.Access).ExpiresAt.Equal(begin.Add(24*time.Hour)) {
 			t.Fatalf("just before the end: %v, %v; want an access token that ends with the session", tokens.ExpiresIn, err)
 		}
 		w.now = begin.Add(24 * time.Hour)
-		_, err = w.Refresh(t.Context(), tokens.Refresh)
+		_, err = w.Refresh(refresh(t.Context()), tokens.Refresh)
 		refused(t, err)
 	})
 }
@@ -279,11 +287,11 @@ func TestEndRefusesRefreshAtOnce(t *testing.T) { // R22
 	tokens := w.start(t)
 	sid := w.claims(t, tokens.Access).SessionID
 	for range 2 {
-		if err := w.End(t.Context(), sid); err != nil {
+		if err := w.End(postgrestest.Request(t.Context(), "auth.signed_out"), w.userID, sid); err != nil {
 			t.Fatal(err)
 		}
 	}
-	_, err := w.Refresh(t.Context(), tokens.Refresh)
+	_, err := w.Refresh(refresh(t.Context()), tokens.Refresh)
 	refused(t, err)
 	if !w.ended(t)[sid] {
 		t.Fatal("the session is not revoked")
@@ -313,7 +321,7 @@ func TestEndRevokesTokensOfALongerConfiguration(t *testing.T) {
 	if err := lowered.Clean(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := lowered.End(t.Context(), c.SessionID); err != nil {
+	if err := lowered.End(postgrestest.Request(t.Context(), "auth.signed_out"), w.userID, c.SessionID); err != nil {
 		t.Fatal(err)
 	}
 	for w.now.Before(c.ExpiresAt.Add(token.Leeway)) {
@@ -329,10 +337,10 @@ func TestEndRevokesTokensOfALongerConfiguration(t *testing.T) {
 
 func TestStartOfARemovedLogin(t *testing.T) {
 	w := newWorld(t)
-	if err := w.logins.Remove(t.Context(), w.userID, w.now.Add(time.Hour)); err != nil {
+	if err := w.logins.Remove(postgrestest.Request(t.Context(), "auth.login_removed"), w.userID, w.now.Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Start(t.Context(), w.userID, w.org); apierr.From(err).Reason != "INVALID_CREDENTIALS" {
+	if _, err := w.Start(signIn(t), w.userID, w.org); apierr.From(err).Reason != "INVALID_CREDENTIALS" {
 		t.Fatalf("Start = %v, want INVALID_CREDENTIALS", err)
 	}
 }

@@ -1,7 +1,8 @@
 // Package session owns sessions: their start, their refresh tokens, their end, and the feed of ended sessions that every program
 // follows (contract: gatehouse.auth.v1.VerificationService/WatchRevocations).
 //
-// It imports no driver, transport or generated code; the api package calls it and the postgres package stores for it.
+// It imports no driver, transport or generated code; the api package calls it and the postgres package stores for it. What its store
+// changes it records as an event (internal/event), in the same transaction.
 package session
 
 import (
@@ -10,6 +11,8 @@ import (
 	"crypto/subtle"
 	"errors"
 	"time"
+
+	"github.com/gatehouse/gatehouse/internal/event"
 )
 
 // Session is one signed-in device of a user. Every refresh token that it ever handed out shares its family; only the newest is good.
@@ -33,10 +36,11 @@ type Revocation struct {
 // ErrNotFound is a session, family or login that does not exist (any more).
 var ErrNotFound = errors.New("no such session")
 
-// Decision is what happens to a session whose refresh token was presented.
+// Decision is what happens to a session whose refresh token was presented: one of the two, or nothing.
 type Decision struct {
 	Rotate *Rotation   // hand out the next token
 	End    *Revocation // end the session
+	Event  event.Event // that records it; its object is the user
 }
 
 // Rotation replaces the newest refresh token.
@@ -51,13 +55,14 @@ type Window int64
 // Store keeps sessions and revocations. Each method is one transaction; internal/session/sessiontest holds implementations to these
 // words. A session and its revocation change together: there is no moment at which neither exists.
 type Store interface {
-	// Start stores the session of a login; ErrNotFound when the login is gone or not active. It waits for a removal of that login.
+	// Start stores the session of a login and records the event of the context, in one round trip; ErrNotFound when the login is gone or
+	// not active. It waits for a removal of that login.
 	Start(ctx context.Context, s Session) error
-	// Refresh locks the session of the family, asks decide and does what it says; ErrNotFound when there is no such family. Two calls for
-	// one family happen one after the other.
+	// Refresh locks the session of the family, asks decide, does what it says and records the decision's event; ErrNotFound when there is
+	// no such family. Two calls for one family happen one after the other.
 	Refresh(ctx context.Context, family [sha256.Size]byte, decide func(Session) Decision) error
-	// End ends a session; one that is gone is no error.
-	End(ctx context.Context, r Revocation) error
+	// End ends a session of the user and records the event of the context; one that is gone is no error and records nothing.
+	End(ctx context.Context, userID string, r Revocation) error
 	// Revocations returns those that had not expired at now and were committed after the window (0: all of them; some may come again),
 	// and the window for the next call. None is ever missed, however late its transaction commits.
 	Revocations(ctx context.Context, after Window, now time.Time) ([]Revocation, Window, error)

@@ -5,12 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/relation"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
@@ -19,6 +23,33 @@ import (
 type Stores struct {
 	Logins   login.Store
 	Sessions session.Store
+	// Recorded returns what was recorded for Audit so far, in order.
+	Recorded func(t *testing.T) []event.Event
+	// Related returns the changes of relationships so far, by their consistency tokens.
+	Related func(t *testing.T) map[string]relation.Change
+}
+
+// work is a context with the event of a request, as the gRPC server drafts it.
+func work(t *testing.T) context.Context {
+	return event.NewContext(t.Context(), event.Event{
+		Source: "auth", Caller: "gateway", Action: "auth.tested", Method: "gatehouse.auth.v1.AuthService/SignUp", Outcome: event.Success,
+		Actor: event.Actor{Type: event.Anonymous}, ObjectType: "user", RequestID: "request-1", TraceID: "0123456789abcdef0123456789abcdef",
+	})
+}
+
+// recorded checks the users of everything that was recorded so far.
+func recorded(t *testing.T, s Stores, userIDs ...string) {
+	t.Helper()
+	var got []string
+	for _, e := range s.Recorded(t) {
+		got = append(got, e.ObjectID)
+		if e.Action != "auth.tested" || e.RequestID != "request-1" {
+			t.Errorf("recorded %+v, want the event of the request", e)
+		}
+	}
+	if !slices.Equal(got, userIDs) {
+		t.Fatalf("recorded of users %v, want %v", got, userIDs)
+	}
 }
 
 // Epoch is the time at which the suite happens.
@@ -33,6 +64,9 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 	t.Run("claim gives each due login to one caller", func(t *testing.T) { claim(t, open(t)) })
 	t.Run("replace hash is conditional", func(t *testing.T) { replaceHash(t, open(t)) })
 	t.Run("remove ends sessions and deletes the login", func(t *testing.T) { remove(t, open(t)) })
+	t.Run("the bootstrap is used once for ever", func(t *testing.T) { bootstrapOnce(t, open(t)) })
+	t.Run("an interrupted bootstrap frees the secret", func(t *testing.T) { bootstrapFreed(t, open(t)) })
+	t.Run("parallel bootstraps have one winner", func(t *testing.T) { bootstrapParallel(t, open(t)) })
 	t.Run("no session outlives a removal beside it", func(t *testing.T) { removeBesideStart(t, open(t)) })
 }
 
@@ -45,7 +79,7 @@ func pending(email string) login.Login {
 func reserve(t *testing.T, s login.Store, email string) login.Login {
 	t.Helper()
 	l := pending(email)
-	if _, reserved, err := s.Reserve(t.Context(), l, epoch, epoch.Add(time.Minute)); err != nil || !reserved {
+	if _, reserved, err := s.Reserve(work(t), l, epoch, epoch.Add(time.Minute)); err != nil || !reserved {
 		t.Fatalf("Reserve(%s) = %v, %v; want it reserved", email, reserved, err)
 	}
 	return l
@@ -53,14 +87,14 @@ func reserve(t *testing.T, s login.Store, email string) login.Login {
 
 func find(t *testing.T, s login.Store, email string, want login.Login) {
 	t.Helper()
-	if got, err := s.ByEmail(t.Context(), email); err != nil || got != want {
+	if got, err := s.ByEmail(work(t), email); err != nil || got != want {
 		t.Fatalf("ByEmail(%s) = %+v, %v\nwant %+v", email, got, err, want)
 	}
 }
 
 func missing(t *testing.T, s login.Store, email string) {
 	t.Helper()
-	if got, err := s.ByEmail(t.Context(), email); !errors.Is(err, login.ErrNotFound) {
+	if got, err := s.ByEmail(work(t), email); !errors.Is(err, login.ErrNotFound) {
 		t.Fatalf("ByEmail(%s) = %+v, %v; want ErrNotFound", email, got, err)
 	}
 }
@@ -69,7 +103,7 @@ func reserveOnce(t *testing.T, s Stores) {
 	missing(t, s.Logins, "ada@example.com")
 	first := reserve(t, s.Logins, "ada@example.com")
 	find(t, s.Logins, "ada@example.com", first)
-	existing, reserved, err := s.Logins.Reserve(t.Context(), pending("ada@example.com"), epoch, epoch)
+	existing, reserved, err := s.Logins.Reserve(work(t), pending("ada@example.com"), epoch, epoch)
 	if err != nil || reserved || existing != first {
 		t.Fatalf("second Reserve = %+v, %v, %v; want the first login", existing, reserved, err)
 	}
@@ -82,7 +116,7 @@ func reserveParallel(t *testing.T, s Stores) {
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
-			got, _, err := s.Logins.Reserve(t.Context(), pending("ada@example.com"), epoch, epoch)
+			got, _, err := s.Logins.Reserve(work(t), pending("ada@example.com"), epoch, epoch)
 			if err != nil {
 				t.Error(err)
 			}
@@ -97,38 +131,42 @@ func reserveParallel(t *testing.T, s Stores) {
 	}
 }
 
+// activateLogin activates a login that is not the first administrator's.
+func activateLogin(t *testing.T, s Stores, userID, organizationID string) {
+	t.Helper()
+	if token, err := s.Logins.Activate(work(t), userID, organizationID, epoch); err != nil || token != "" {
+		t.Fatalf("Activate = %q, %v; want no token", token, err)
+	}
+}
+
 func activate(t *testing.T, s Stores) {
 	l := reserve(t, s.Logins, "ada@example.com")
 	org := uuid.NewString()
 	want := l
 	want.State, want.OrganizationID, want.DisplayName = login.Active, org, ""
+	recorded(t, s)
 	for range 2 {
-		if err := s.Logins.Activate(t.Context(), l.UserID, org, epoch); err != nil {
-			t.Fatal(err)
-		}
+		activateLogin(t, s, l.UserID, org)
 		find(t, s.Logins, "ada@example.com", want)
 	}
-	if err := s.Logins.Activate(t.Context(), l.UserID, uuid.NewString(), epoch); err != nil {
-		t.Fatal(err)
-	}
+	activateLogin(t, s, l.UserID, uuid.NewString())
 	find(t, s.Logins, "ada@example.com", want) // an active login stays as it is
-	if err := s.Logins.Activate(t.Context(), uuid.NewString(), org, epoch); !errors.Is(err, login.ErrNotFound) {
+	if _, err := s.Logins.Activate(work(t), uuid.NewString(), org, epoch); !errors.Is(err, login.ErrNotFound) {
 		t.Fatalf("Activate(unknown) = %v, want ErrNotFound", err)
 	}
+	recorded(t, s, l.UserID) // once, R67
 }
 
 func undo(t *testing.T, s Stores) {
 	gone, kept := reserve(t, s.Logins, "gone@example.com"), reserve(t, s.Logins, "kept@example.com")
-	if err := s.Logins.Activate(t.Context(), kept.UserID, uuid.NewString(), epoch); err != nil {
-		t.Fatal(err)
-	}
+	activateLogin(t, s, kept.UserID, uuid.NewString())
 	for _, id := range []string{gone.UserID, kept.UserID, uuid.NewString()} {
-		if err := s.Logins.Undo(t.Context(), id); err != nil {
+		if err := s.Logins.Undo(work(t), id); err != nil {
 			t.Fatal(err)
 		}
 	}
 	missing(t, s.Logins, "gone@example.com")
-	if _, err := s.Logins.ByEmail(t.Context(), "kept@example.com"); err != nil {
+	if _, err := s.Logins.ByEmail(work(t), "kept@example.com"); err != nil {
 		t.Fatalf("the active login: %v", err)
 	}
 }
@@ -139,10 +177,8 @@ func claim(t *testing.T, s Stores) {
 		reserve(t, s.Logins, fmt.Sprintf("ada%d@example.com", i))
 	}
 	active := reserve(t, s.Logins, "active@example.com")
-	if err := s.Logins.Activate(t.Context(), active.UserID, uuid.NewString(), epoch); err != nil {
-		t.Fatal(err)
-	}
-	if early, err := s.Logins.Claim(t.Context(), due.Add(-time.Microsecond), due, 100); err != nil || len(early) != 0 {
+	activateLogin(t, s, active.UserID, uuid.NewString())
+	if early, err := s.Logins.Claim(work(t), due.Add(-time.Microsecond), due, 100); err != nil || len(early) != 0 {
 		t.Fatalf("Claim before they are due = %d, %v; want none", len(early), err)
 	}
 	var mu sync.Mutex
@@ -151,7 +187,7 @@ func claim(t *testing.T, s Stores) {
 	for range 4 {
 		wg.Go(func() {
 			for {
-				got, err := s.Logins.Claim(t.Context(), due, due.Add(time.Minute), 3)
+				got, err := s.Logins.Claim(work(t), due, due.Add(time.Minute), 3)
 				if err != nil {
 					t.Error(err)
 				}
@@ -161,6 +197,9 @@ func claim(t *testing.T, s Stores) {
 				mu.Lock()
 				for _, l := range got {
 					claims[l.UserID]++
+					if want, _ := event.FromContext(work(t)); !reflect.DeepEqual(l.Event, want) {
+						t.Errorf("the claimed login's event is %+v, want %+v", l.Event, want)
+					}
 				}
 				mu.Unlock()
 			}
@@ -175,7 +214,7 @@ func claim(t *testing.T, s Stores) {
 	if len(claims) != 20 {
 		t.Errorf("%d logins were claimed, want 20", len(claims))
 	}
-	if again, err := s.Logins.Claim(t.Context(), due.Add(time.Minute), due.Add(2*time.Minute), 100); err != nil || len(again) != 20 {
+	if again, err := s.Logins.Claim(work(t), due.Add(time.Minute), due.Add(2*time.Minute), 100); err != nil || len(again) != 20 {
 		t.Errorf("Claim when they are due again = %d, %v; want 20", len(again), err)
 	}
 }
@@ -186,13 +225,14 @@ func replaceHash(t *testing.T, s Stores) {
 		{"$hash", "$better", "$better"},
 		{"$hash", "$late", "$better"},
 	} {
-		if err := s.Logins.ReplaceHash(t.Context(), l.UserID, c.old, c.hash, epoch); err != nil {
+		if err := s.Logins.ReplaceHash(work(t), l.UserID, c.old, c.hash, epoch); err != nil {
 			t.Fatal(err)
 		}
 		want := l
 		want.PasswordHash = c.want
 		find(t, s.Logins, "ada@example.com", want)
 	}
+	recorded(t, s, l.UserID) // the change that happened
 }
 
 // sessionOf makes a session to start.
@@ -204,19 +244,18 @@ func sessionOf(userID string) session.Session {
 }
 
 func remove(t *testing.T, s Stores) {
-	ctx := t.Context()
+	ctx := work(t)
 	l, other := reserve(t, s.Logins, "ada@example.com"), reserve(t, s.Logins, "other@example.com")
 	var sessions []session.Session
 	for _, id := range []string{l.UserID, l.UserID, other.UserID} {
-		if err := s.Logins.Activate(ctx, id, uuid.NewString(), epoch); err != nil {
-			t.Fatal(err)
-		}
+		activateLogin(t, s, id, uuid.NewString())
 		n := sessionOf(id)
 		sessions = append(sessions, n)
 		if err := s.Sessions.Start(ctx, n); err != nil {
 			t.Fatal(err)
 		}
 	}
+	recorded(t, s, l.UserID, l.UserID, l.UserID, other.UserID, other.UserID) // each activation and each session
 	until := epoch.Add(time.Hour)
 	for range 2 { // a removal may be repeated
 		if err := s.Logins.Remove(ctx, l.UserID, until); err != nil {
@@ -224,6 +263,9 @@ func remove(t *testing.T, s Stores) {
 		}
 	}
 	missing(t, s.Logins, "ada@example.com")
+	if n := len(s.Recorded(t)); n != 6 {
+		t.Fatalf("two removals of one login recorded %d events", n-5)
+	}
 	ended := revoked(t, s.Sessions)
 	if len(ended) != 2 || !ended[sessions[0].ID] || !ended[sessions[1].ID] {
 		t.Fatalf("revoked = %v, want the two sessions of the removed login", ended)
@@ -244,7 +286,7 @@ func remove(t *testing.T, s Stores) {
 
 func revoked(t *testing.T, s session.Store) map[string]bool {
 	t.Helper()
-	all, _, err := s.Revocations(t.Context(), 0, epoch)
+	all, _, err := s.Revocations(work(t), 0, epoch)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,12 +299,10 @@ func revoked(t *testing.T, s session.Store) map[string]bool {
 
 // removeBesideStart starts sessions while the login is removed: each either failed or is revoked.
 func removeBesideStart(t *testing.T, s Stores) {
-	ctx := context.WithoutCancel(t.Context())
+	ctx := context.WithoutCancel(work(t))
 	for round := range 10 {
 		l := reserve(t, s.Logins, fmt.Sprintf("ada%d@example.com", round))
-		if err := s.Logins.Activate(ctx, l.UserID, uuid.NewString(), epoch); err != nil {
-			t.Fatal(err)
-		}
+		activateLogin(t, s, l.UserID, uuid.NewString())
 		var mu sync.Mutex
 		var started []string
 		var wg sync.WaitGroup

@@ -4,22 +4,51 @@ package sessiontest
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
 
 // Database is one empty database.
 type Database struct {
 	Store session.Store
-	// Login makes an active login and returns its user and organization.
+	// Login makes an active login, records that as auth.signed_up and returns its user and organization.
 	Login func(t *testing.T) (userID, organizationID string)
 	// HoldRevocation writes the revocation of a session in a transaction that stays open until commit is called.
 	HoldRevocation func(t *testing.T, r session.Revocation) (commit func())
+	// Recorded returns what was recorded for Audit so far, in order.
+	Recorded func(t *testing.T) []event.Event
+}
+
+// request is the event of a request, as the gRPC server drafts it.
+func request(action string) event.Event {
+	return event.Event{
+		Source: "auth", Caller: "gateway", Action: action, Outcome: event.Success, Actor: event.Actor{Type: event.Anonymous},
+		ObjectType: "user", RequestID: "request-1",
+	}
+}
+
+// work is a context with the event of a request.
+func work(t *testing.T) context.Context { return event.NewContext(t.Context(), request("auth.tested")) }
+
+// recorded checks the actions of everything that was recorded so far, and that each names the user.
+func recorded(t *testing.T, db Database, userID string, actions ...string) {
+	t.Helper()
+	var got []string
+	for _, e := range db.Recorded(t) {
+		if e.ObjectID == userID && e.Action != "auth.signed_up" {
+			got = append(got, e.Action)
+		}
+	}
+	if !slices.Equal(got, actions) {
+		t.Fatalf("recorded of the user: %v, want %v", got, actions)
+	}
 }
 
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -49,7 +78,7 @@ func start(t *testing.T, db Database, change func(*session.Session)) session.Ses
 	if change != nil {
 		change(&s)
 	}
-	if err := db.Store.Start(t.Context(), s); err != nil {
+	if err := db.Store.Start(work(t), s); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -59,7 +88,7 @@ func start(t *testing.T, db Database, change func(*session.Session)) session.Ses
 func stored(t *testing.T, s session.Store, family [32]byte) (session.Session, error) {
 	t.Helper()
 	var found session.Session
-	err := s.Refresh(t.Context(), family, func(n session.Session) session.Decision {
+	err := s.Refresh(work(t), family, func(n session.Session) session.Decision {
 		found = n
 		return session.Decision{}
 	})
@@ -69,7 +98,7 @@ func stored(t *testing.T, s session.Store, family [32]byte) (session.Session, er
 
 func revocations(t *testing.T, s session.Store, after session.Window, now time.Time) (map[string]time.Time, session.Window) {
 	t.Helper()
-	ended, window, err := s.Revocations(t.Context(), after, now)
+	ended, window, err := s.Revocations(work(t), after, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,16 +116,21 @@ func startNeedsLogin(t *testing.T, db Database) {
 	}
 	orphan := s
 	orphan.ID, orphan.UserID, orphan.Family = uuid.NewString(), uuid.NewString(), [32]byte{1}
-	if err := db.Store.Start(t.Context(), orphan); !errors.Is(err, session.ErrNotFound) {
+	if err := db.Store.Start(work(t), orphan); !errors.Is(err, session.ErrNotFound) {
 		t.Fatalf("Start without a login = %v, want ErrNotFound", err)
+	}
+	recorded(t, db, s.UserID, "auth.tested")
+	recorded(t, db, orphan.UserID) // R67: no event without its change
+	if err := db.Store.Start(t.Context(), s); err == nil || errors.Is(err, session.ErrNotFound) {
+		t.Fatalf("Start without an event = %v, want a refusal (R68)", err)
 	}
 }
 
 func refresh(t *testing.T, db Database) {
 	s := start(t, db, nil)
 	later := epoch.Add(time.Minute)
-	err := db.Store.Refresh(t.Context(), s.Family, func(session.Session) session.Decision {
-		return session.Decision{Rotate: &session.Rotation{Token: [32]byte{7}, RefreshTime: later}}
+	err := db.Store.Refresh(work(t), s.Family, func(session.Session) session.Decision {
+		return session.Decision{Rotate: &session.Rotation{Token: [32]byte{7}, RefreshTime: later}, Event: request("auth.rotated")}
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -107,12 +141,13 @@ func refresh(t *testing.T, db Database) {
 		t.Fatalf("after rotation = %+v, %v\nwant %+v", got, err, want)
 	}
 	until := epoch.Add(time.Hour)
-	err = db.Store.Refresh(t.Context(), s.Family, func(n session.Session) session.Decision {
-		return session.Decision{End: &session.Revocation{SessionID: n.ID, ExpireTime: until}}
+	err = db.Store.Refresh(work(t), s.Family, func(n session.Session) session.Decision {
+		return session.Decision{End: &session.Revocation{SessionID: n.ID, ExpireTime: until}, Event: request("auth.ended")}
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	recorded(t, db, s.UserID, "auth.tested", "auth.rotated", "auth.ended") // R67
 	if _, err := stored(t, db.Store, s.Family); !errors.Is(err, session.ErrNotFound) {
 		t.Fatalf("after the end: %v, want ErrNotFound", err)
 	}
@@ -127,13 +162,13 @@ func refresh(t *testing.T, db Database) {
 // refreshTurns counts up in the token: no increment is lost when callers take turns.
 func refreshTurns(t *testing.T, db Database) {
 	s := start(t, db, func(s *session.Session) { s.Token = [32]byte{} })
-	ctx := context.WithoutCancel(t.Context())
+	ctx := context.WithoutCancel(work(t))
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
 			err := db.Store.Refresh(ctx, s.Family, func(n session.Session) session.Decision {
 				n.Token[0]++
-				return session.Decision{Rotate: &session.Rotation{Token: n.Token, RefreshTime: epoch}}
+				return session.Decision{Rotate: &session.Rotation{Token: n.Token, RefreshTime: epoch}, Event: request("auth.rotated")}
 			})
 			if err != nil {
 				t.Error(err)
@@ -150,14 +185,17 @@ func endOnce(t *testing.T, db Database) {
 	s := start(t, db, nil)
 	until := epoch.Add(time.Hour)
 	for i := range 3 {
-		err := db.Store.End(t.Context(), session.Revocation{SessionID: s.ID, ExpireTime: until.Add(time.Duration(i) * time.Minute)})
+		err := db.Store.End(work(t), s.UserID, session.Revocation{SessionID: s.ID, ExpireTime: until.Add(time.Duration(i) * time.Minute)})
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := db.Store.End(t.Context(), session.Revocation{SessionID: uuid.NewString(), ExpireTime: until}); err != nil {
-		t.Fatalf("End(unknown) = %v, want nil", err)
+	for _, other := range []struct{ userID, sessionID string }{{s.UserID, uuid.NewString()}, {uuid.NewString(), s.ID}} {
+		if err := db.Store.End(work(t), other.userID, session.Revocation{SessionID: other.sessionID, ExpireTime: until}); err != nil {
+			t.Fatalf("End(unknown) = %v, want nil", err)
+		}
 	}
+	recorded(t, db, s.UserID, "auth.tested", "auth.tested") // the start and one end
 	if ended, _ := revocations(t, db.Store, 0, epoch); len(ended) != 1 || !ended[s.ID].Equal(until) {
 		t.Fatalf("revocations = %v, want %s until %s only", ended, s.ID, until)
 	}
@@ -172,7 +210,7 @@ func lateCommit(t *testing.T, db Database) {
 	late := session.Revocation{SessionID: uuid.NewString(), ExpireTime: until}
 	commit := db.HoldRevocation(t, late)
 	early := start(t, db, nil)
-	if err := db.Store.End(t.Context(), session.Revocation{SessionID: early.ID, ExpireTime: until}); err != nil {
+	if err := db.Store.End(work(t), early.UserID, session.Revocation{SessionID: early.ID, ExpireTime: until}); err != nil {
 		t.Fatal(err)
 	}
 	first, window := revocations(t, db.Store, 0, epoch)
@@ -199,7 +237,7 @@ func lateCommit(t *testing.T, db Database) {
 func expiredRevocations(t *testing.T, db Database) {
 	s := start(t, db, nil)
 	until := epoch.Add(time.Hour)
-	if err := db.Store.End(t.Context(), session.Revocation{SessionID: s.ID, ExpireTime: until}); err != nil {
+	if err := db.Store.End(work(t), s.UserID, session.Revocation{SessionID: s.ID, ExpireTime: until}); err != nil {
 		t.Fatal(err)
 	}
 	if ended, _ := revocations(t, db.Store, 0, until); len(ended) != 0 {
@@ -217,12 +255,12 @@ func clean(t *testing.T, db Database) {
 	}
 	kept = append(kept, start(t, db, nil))
 	gone := start(t, db, nil)
-	if err := db.Store.End(t.Context(), session.Revocation{SessionID: gone.ID, ExpireTime: epoch}); err != nil {
+	if err := db.Store.End(work(t), gone.UserID, session.Revocation{SessionID: gone.ID, ExpireTime: epoch}); err != nil {
 		t.Fatal(err)
 	}
 	total := 0
 	for {
-		n, err := db.Store.Clean(t.Context(), epoch, idleSince, 4)
+		n, err := db.Store.Clean(work(t), epoch, idleSince, 4)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,80 @@
+package login
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"strings"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/services/auth/internal/password"
+)
+
+// Bootstrap is what the platform's operator gives to get the first administrator.
+type Bootstrap struct {
+	Secret, Email, Password string
+}
+
+var (
+	errBootstrapSecret = apierr.New(apierr.Unauthenticated, "INVALID_BOOTSTRAP_SECRET", "the bootstrap secret is wrong or was used before")
+	errBootstrapBusy   = apierr.New(apierr.Unavailable, "BOOTSTRAP_IN_PROGRESS",
+		"the secret is being exchanged for another login; repeat it with that login's email and password, or try again later")
+)
+
+// Bootstrap exchanges the single-use secret for the first administrator. It is a sign-up whose activation also writes the relationship
+// that makes the user an administrator, and uses the secret up: for ever, however often the program restarts. Until then the secret
+// belongs to one pending login: a crash in between is completed like that of a sign-up, and when Identity refuses the user, the secret
+// is good again. A wrong and a used secret are refused alike.
+func (s *Service) Bootstrap(ctx context.Context, in Bootstrap) (User, error) {
+	if !matches(s.Config.BootstrapSecret, in.Secret) {
+		return User{}, errBootstrapSecret
+	}
+	email := NormalizeEmail(in.Email)
+	local, _, _ := strings.Cut(email, "@")
+	if v := password.Check(in.Password, email, local, "gatehouse"); v != nil {
+		return User{}, errPassword.WithField("password", v.Rule, v.Description)
+	}
+	hash, err := s.Hasher.Hash(ctx, in.Password)
+	if err != nil {
+		return User{}, err
+	}
+	now := s.Now()
+	l := Login{UserID: s.NewID(), Email: email, PasswordHash: hash, State: Pending, FirstAdministrator: true}
+	existing, reserved, err := s.Store.Reserve(ctx, l, now, now.Add(s.Config.SignUpGrace))
+	switch {
+	case errors.Is(err, ErrBootstrapped):
+		return User{}, errBootstrapSecret
+	case errors.Is(err, ErrNotFound):
+		return User{}, errRemoved
+	case err != nil:
+		return User{}, err
+	case reserved:
+		return s.complete(ctx, l)
+	case !existing.FirstAdministrator:
+		return User{}, errEmailTaken
+	}
+	return s.resumeBootstrap(ctx, existing, email, in.Password)
+}
+
+// resumeBootstrap completes the pending login that holds the secret for whoever repeats its address and password.
+func (s *Service) resumeBootstrap(ctx context.Context, l Login, email, pw string) (User, error) {
+	busy := errBootstrapBusy.WithRetryAfter(s.Config.RetryInterval)
+	if l.Email != email {
+		return User{}, busy
+	}
+	match, _, err := s.Hasher.Verify(ctx, pw, l.PasswordHash)
+	if err != nil {
+		return User{}, err
+	}
+	if !match {
+		return User{}, busy
+	}
+	return s.complete(ctx, l)
+}
+
+// matches compares in constant time; the hashes hide the length. Without a configured secret nothing matches.
+func matches(configured, given string) bool {
+	a, b := sha256.Sum256([]byte(configured)), sha256.Sum256([]byte(given))
+	return subtle.ConstantTimeCompare(a[:], b[:]) == 1 && configured != ""
+}

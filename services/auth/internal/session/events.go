@@ -1,0 +1,43 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+
+	"github.com/gatehouse/gatehouse/internal/event"
+)
+
+// event is the event of the context as the session's user causes it. Only what is recorded with a change says so; a refusal keeps the
+// event of the request, whose actor nobody has proven.
+func (s Session) event(ctx context.Context) event.Event {
+	e, _ := event.FromContext(ctx) // without one the store records nothing and fails
+	if e.Action == "" {
+		return e
+	}
+	e.Actor = event.Actor{Type: event.User, ID: s.UserID, SessionID: s.ID, ClientID: ClientID}
+	e.OrganizationID = s.OrganizationID
+	return e
+}
+
+// Causes of the event that a refused refresh token ended its session.
+const (
+	causeReused  = "REFRESH_TOKEN_REUSED"
+	causeExpired = "SESSION_EXPIRED"
+)
+
+// ended is the event of a session that a refused refresh token ended; the refusal itself is another one. Who presented the token is not
+// known: of two holders one is a thief.
+func (s Session) ended(ctx context.Context, cause string) event.Event {
+	e, _ := event.FromContext(ctx)
+	if e.Action == "" {
+		return e
+	}
+	e.Action = "auth.session_ended"
+	e.OrganizationID = s.OrganizationID
+	e.Changes = []event.Change{
+		{Field: "session_id", Value: json.RawMessage(strconv.Quote(s.ID))},
+		{Field: "cause", Value: json.RawMessage(strconv.Quote(cause))},
+	}
+	return e
+}
