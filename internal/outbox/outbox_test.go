@@ -183,4 +183,3 @@ func TestParseRelationshipsIsStrict(t *testing.T) {
 		t.Error(err)
 	}
 }
-

@@ -1,0 +1,67 @@
+package fxmod
+
+import (
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/fx"
+
+	"github.com/gatehouse/gatehouse/internal/outbox"
+	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+)
+
+// outboxParams are what the outbox of a service is made of.
+type outboxParams struct {
+	fx.In
+
+	Pool    *pgxpool.Pool
+	Program Program
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// relayParams are what its relay is made of.
+type relayParams struct {
+	fx.In
+
+	Lifecycle fx.Lifecycle
+	Outbox    *outbox.Outbox
+	Routes    []outbox.Route `group:"outbox"`
+	Registry  prometheus.Registerer
+}
+
+// Outbox provides *outbox.Outbox over the tables of a schema, and it as grpcserver.Refusals, and runs the relay over the routes of the
+// group "outbox". It needs Postgres and Program. List it before Service: what the last requests append can then still be delivered.
+func Outbox(schema string) fx.Option {
+	return fx.Options(
+		fx.Provide(
+			func(p outboxParams) (*outbox.Outbox, error) {
+				return outbox.New(outbox.Params{
+					Pool: p.Pool, Schema: schema, Source: p.Program.Name, Now: p.Now, NewID: newEventID, Random: rand.Reader, Log: p.Log,
+				})
+			},
+			func(o *outbox.Outbox) grpcserver.Refusals { return o },
+		),
+		fx.Invoke(func(p relayParams) error {
+			relay, err := outbox.NewRelay(outbox.RelayParams{Outbox: p.Outbox, Routes: p.Routes, Registry: p.Registry})
+			if err != nil {
+				return fmt.Errorf("outbox of schema %s: %w", schema, err)
+			}
+			Background(p.Lifecycle, relay.Run)
+			return nil
+		}),
+	)
+}
+
+// AsRoute makes a constructor of an outbox.Route feed the relay.
+func AsRoute(constructor any) fx.Option {
+	return fx.Provide(fx.Annotate(constructor, fx.ResultTags(`group:"outbox"`)))
+}
+
+// newEventID makes UUIDs of version 7: sorted by time, they keep an index together.
+func newEventID() string { return uuid.Must(uuid.NewV7()).String() }
