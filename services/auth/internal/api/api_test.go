@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/client"
+	"github.com/gatehouse/gatehouse/internal/consistency"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/token"
@@ -34,7 +35,12 @@ import (
 const (
 	email = "ada@example.com"
 	pass  = "correct horse battery staple"
+
+	secret = "a bootstrap secret of enough characters"
 )
+
+// identityToken is the consistency token of every user that Identity makes.
+func identityToken() string { return consistency.Event("0b7c1c3e-5a52-4a52-9f52-2d6f6c1d7a11").String() }
 
 // directory stands in for Identity, which is beyond the mesh.
 type directory struct {
@@ -45,7 +51,10 @@ type directory struct {
 func (d *directory) CreateUser(_ context.Context, n login.NewUser) (login.User, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return login.User{ID: n.ID, OrganizationID: "0b7c1c3e-5a52-4a52-9f52-2d6f6c1d7a10", Email: n.Email, DisplayName: n.DisplayName, ETag: "1"}, d.fail
+	return login.User{
+		ID: n.ID, OrganizationID: "0b7c1c3e-5a52-4a52-9f52-2d6f6c1d7a10", Email: n.Email, DisplayName: n.DisplayName, ETag: "1",
+		ConsistencyToken: identityToken(),
+	}, d.fail
 }
 
 // logBuffer collects the log of a server.
@@ -103,6 +112,7 @@ func newAuth(t *testing.T) *auth {
 	logins := login.NewService(login.Params{
 		Config: login.Config{
 			CreateUserTimeout: 5 * time.Second, SignUpGrace: time.Minute, RetryInterval: 10 * time.Second, RevocationPeriod: time.Hour,
+			BootstrapSecret: secret,
 		},
 		Store: db.Logins, Directory: a.identity, Hasher: hasher, NewID: uuid.NewString, Now: time.Now, Wake: a.feed.Wake, Log: log,
 	})
