@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/services/authz/internal/relationship"
@@ -34,8 +35,8 @@ const fenceKey = `hashtextextended('authz command ' || $1::text, 0)`
 
 var errEnded = errors.New("the command has ended: somebody else applied it")
 
-// PrepareFenced is called with each connection of the engine before it is used; pgxpool.Config.PrepareConn.
-func PrepareFenced(ctx context.Context, conn *pgx.Conn) (bool, error) {
+// prepare is called with each connection of the engine before it is used (pgxpool.Config.PrepareConn).
+func prepare(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	id := relationship.CommandOf(ctx)
 	if id == "" {
 		return true, nil
@@ -54,7 +55,7 @@ func PrepareFenced(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	case err != nil:
 		return false, fmt.Errorf("fence a write: %w", err)
 	case !open:
-		return ReleaseFenced(conn), errEnded
+		return release(conn), errEnded
 	default:
 		return true, nil
 	}
@@ -70,9 +71,9 @@ func readFence(results pgx.BatchResults) (open bool, err error) {
 	return open, err
 }
 
-// ReleaseFenced is called with each connection of the engine after it was used, and says whether it may be used again;
-// pgxpool.Config.AfterRelease.
-func ReleaseFenced(conn *pgx.Conn) bool {
+// release is called with each connection of the engine after it was used, and says whether it may be used again
+// (pgxpool.Config.AfterRelease).
+func release(conn *pgx.Conn) bool {
 	if conn.PgConn().CustomData()[fenced] == nil {
 		return true
 	}
@@ -102,3 +103,6 @@ func awaitWriters(ctx context.Context, tx pgx.Tx, id string) error {
 	}
 	return nil
 }
+
+// Fence puts the fence around a pool of the engine's connections.
+func Fence(c *pgxpool.Config) { c.PrepareConn, c.AfterRelease = prepare, release }

@@ -1,0 +1,137 @@
+// Package app wires Authz: its configuration, and which constructors make the program. cmd/authz runs it.
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/fx"
+
+	"github.com/gatehouse/gatehouse/internal/fxmod"
+	"github.com/gatehouse/gatehouse/internal/health"
+	"github.com/gatehouse/gatehouse/internal/logging"
+	"github.com/gatehouse/gatehouse/internal/outbox"
+	"github.com/gatehouse/gatehouse/internal/pg"
+	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
+	"github.com/gatehouse/gatehouse/services/authz/internal/api"
+	"github.com/gatehouse/gatehouse/services/authz/internal/fga"
+	"github.com/gatehouse/gatehouse/services/authz/internal/postgres"
+	"github.com/gatehouse/gatehouse/services/authz/internal/postgres/migrations"
+	"github.com/gatehouse/gatehouse/services/authz/internal/relationship"
+)
+
+// Name is the mesh name of the program.
+const Name = "authz"
+
+// Times of the background work.
+const (
+	completeEvery   = time.Second // how often an instance looks for changes that another one left behind
+	completeTimeout = time.Minute // of one look, with the changes it completes
+	forgetEvery     = 10 * time.Minute
+	loadEvery       = 250 * time.Millisecond // how often the model is looked for, until it is there
+	loadTimeout     = 10 * time.Second
+)
+
+// New returns the app of `authz serve`.
+func New(c Config) *fx.App { return fxmod.New(options(c)) }
+
+// options is everything the program consists of.
+func options(c Config) fx.Option {
+	return fx.Options(
+		fxmod.Postgres(c.Postgres, migrations.Schema, migrations.Files),
+		fx.Supply(c.Postgres, c.Engine),
+		fx.Provide(
+			newEngine,
+			newRelations,
+			fx.Annotate(newPermissions, fx.As(new(grpcserver.Permissions))),
+			newAuthzService,
+			newRelationshipService,
+		),
+		fxmod.AsRegistration(func(s *api.AuthzService) grpcserver.Registration {
+			return grpcserver.Registration{Desc: &authzv1.AuthzService_ServiceDesc, Impl: s}
+		}),
+		fxmod.AsRegistration(func(s *api.RelationshipService) grpcserver.Registration {
+			return grpcserver.Registration{Desc: &authzv1.RelationshipService_ServiceDesc, Impl: s}
+		}),
+		fxmod.AsCheck(func(e *fga.Engine) health.Check { return health.Check{Name: "relationships", Func: e.Ready} }),
+		fxmod.Outbox(migrations.Schema),
+		fxmod.RemoteAudit(),
+		fx.Invoke(background),
+		fxmod.RemoteTokens(),
+		fxmod.Service(Name, c.Kernel), // last, so that it serves when everything else has started
+	)
+}
+
+// newEngine opens the engine, whose connections are fenced: a write cannot land after its command has ended.
+func newEngine(lc fx.Lifecycle, c pg.Config, e EngineConfig, log *slog.Logger) (*fga.Engine, error) {
+	engine, err := fga.Open(context.Background(), fga.Params{
+		URL: c.URL, MaxConns: e.MaxConns, MaxConnLifetime: c.MaxConnLifetime, ConnectTimeout: c.ConnectTimeout, Log: log,
+		Tune: postgres.Fence,
+	})
+	if err != nil {
+		return nil, err
+	}
+	lc.Append(fx.StopHook(engine.Close))
+	return engine, nil
+}
+
+func newRelations(pool *pgxpool.Pool, o *outbox.Outbox, e *fga.Engine, now func() time.Time) *relationship.Service {
+	return relationship.NewService(relationship.Params{
+		Store:  postgres.NewCommands(postgres.Params{Pool: pool, Outbox: o, Lease: relationship.Lease}),
+		Engine: e, Now: now, NewID: newID, Random: rand.Reader,
+	})
+}
+
+func newPermissions(r *relationship.Service, e *fga.Engine) *api.Permissions { return api.NewPermissions(r, e) }
+
+func newAuthzService(r *relationship.Service, e *fga.Engine) *api.AuthzService {
+	return api.NewAuthzService(r, e)
+}
+
+func newRelationshipService(r *relationship.Service, e *fga.Engine) *api.RelationshipService {
+	return api.NewRelationshipService(r, e, newID)
+}
+
+// newID makes UUIDs of version 7, which sort by their time.
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// background starts what runs beside the requests.
+func background(lc fx.Lifecycle, relations *relationship.Service, engine *fga.Engine, log *slog.Logger) {
+	fxmod.Loop{Name: "load the authorization model", Every: loadEvery, Timeout: loadTimeout, Do: engine.Load}.Start(lc, log)
+	fxmod.Background(lc, relations.Watch)
+	completer(relations, log).Start(lc, log)
+	fxmod.Loop{Name: "forget old changes", Every: forgetEvery, Timeout: time.Minute, Do: relations.Forget}.Start(lc, log)
+}
+
+// completer applies changes whose instance died or was stopped. Every instance runs one; claims keep them from each other's work.
+func completer(relations *relationship.Service, log *slog.Logger) fxmod.Loop {
+	return fxmod.Loop{
+		Name: "complete abandoned changes", Every: completeEvery, Timeout: completeTimeout,
+		Do: func(ctx context.Context) error {
+			completed, err := relations.CompleteAbandoned(ctx)
+			if completed > 0 {
+				log.InfoContext(ctx, "completed abandoned changes of relationships", "changes", completed)
+			}
+			return err
+		},
+	}
+}
+
+// Migrate is `authz migrate`: it brings both schemas to this program's version and writes the authorization model.
+func Migrate(ctx context.Context, c MigrateConfig) error {
+	log := logging.New(c.Kernel.Log, os.Stderr).With("program", Name)
+	if err := pg.Migrate(ctx, c.Postgres, migrations.Schema, migrations.Files, log); err != nil {
+		return err
+	}
+	if err := fga.Migrate(ctx, c.Postgres, log); err != nil {
+		return fmt.Errorf("migrate the relationship engine: %w", err)
+	}
+	return nil
+}
