@@ -1,17 +1,32 @@
 package trail
 
-import "context"
+import (
+	"context"
+	"time"
+)
+
+// Params are what a Service is made of.
+type Params struct {
+	Lister    Lister
+	Reader    Reader
+	Feed      *Feed         // read by somebody else, again and again
+	Heartbeat time.Duration // the longest silence of a tail; 0 means 5 s
+}
 
 // Service reads the trail for people.
 type Service struct {
-	lister Lister
-	reader Reader
-	feed   *Feed
+	lister    Lister
+	reader    Reader
+	feed      *Feed
+	heartbeat time.Duration
 }
 
-// NewService returns the service over its stores. The feed is read by somebody else, again and again.
-func NewService(lister Lister, reader Reader, feed *Feed) *Service {
-	return &Service{lister: lister, reader: reader, feed: feed}
+// NewService returns the service over its stores.
+func NewService(p Params) *Service {
+	if p.Heartbeat <= 0 {
+		p.Heartbeat = heartbeat
+	}
+	return &Service{lister: p.Lister, reader: p.Reader, feed: p.Feed, heartbeat: p.Heartbeat}
 }
 
 // List returns one page of events, newest first, and the cursor of the next page; the cursor is nil on the last page.

@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	heartbeat = 5 * time.Second // the longest silence of a tail
-	window    = 5000            // positions that one look for matching events goes over
+	heartbeat = 5 * time.Second
+	window    = 5000 // positions that one look for matching events goes over
 )
 
 // Send hands events to whoever tails, and the position up to which there are no others; no events are a sign of life.
@@ -24,7 +24,7 @@ func (s *Service) Tail(ctx context.Context, f Filter, after *int64, send Send) e
 	if err != nil {
 		return err
 	}
-	t := &tail{service: s, filter: f, position: head, send: send, beat: time.NewTicker(heartbeat)}
+	t := &tail{service: s, filter: f, position: head, send: send, beat: time.NewTicker(s.heartbeat)}
 	defer t.beat.Stop()
 	if after != nil {
 		if *after < 0 || *after > head {

@@ -1,0 +1,102 @@
+// Package api serves Audit's contract (proto/gatehouse/audit/v1): it turns messages into calls of the domain and answers into messages,
+// one file per RPC.
+//
+// The gRPC server has already verified who calls, whether they may, and the field rules of the request. Only the wiring and this
+// service's tests import this package.
+package api
+
+import (
+	"log/slog"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/event"
+	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
+	"github.com/gatehouse/gatehouse/services/audit/internal/trail"
+)
+
+// IngestService serves gatehouse.audit.v1.IngestService: how programs hand their events over.
+type IngestService struct {
+	auditv1.UnsafeIngestServiceServer // a forgotten method does not compile
+	writer                            *trail.Writer
+	log                               *slog.Logger
+}
+
+// NewIngestService returns the handler over the writer.
+func NewIngestService(writer *trail.Writer, log *slog.Logger) *IngestService {
+	return &IngestService{writer: writer, log: log}
+}
+
+// AuditService serves gatehouse.audit.v1.AuditService: how people read the trail.
+type AuditService struct {
+	auditv1.UnsafeAuditServiceServer
+	trail *trail.Service
+}
+
+// NewAuditService returns the handlers over the domain.
+func NewAuditService(t *trail.Service) *AuditService { return &AuditService{trail: t} }
+
+// filtered is what both requests say about the events.
+type filtered interface {
+	GetActorId() string
+	GetObjectType() string
+	GetObjectId() string
+	GetOrganizationId() string
+	GetAction() string
+	GetOutcome() string
+}
+
+// filter reads the fields that both requests have. The permission was asked for the organization in lower case, as it is stored.
+func filter(r filtered) (trail.Filter, error) {
+	f := trail.Filter{
+		ActorID: r.GetActorId(), ObjectType: r.GetObjectType(), ObjectID: r.GetObjectId(), OrganizationID: strings.ToLower(r.GetOrganizationId()),
+		Action: r.GetAction(), Outcome: event.Outcome(r.GetOutcome()),
+	}
+	for field, value := range map[string]string{
+		"actor_id": f.ActorID, "object_type": f.ObjectType, "object_id": f.ObjectID, "action": f.Action,
+	} {
+		if err := text(field, value); err != nil {
+			return f, err
+		}
+	}
+	return f, nil
+}
+
+// text refuses what PostgreSQL does not take for a text. No event has it.
+func text(field, value string) error {
+	if strings.ContainsRune(value, 0) {
+		return invalid(field, "string.pattern", "must not hold the character U+0000")
+	}
+	return nil
+}
+
+// at reads an optional time.
+func at(field string, t *timestamppb.Timestamp) (time.Time, error) {
+	if t == nil {
+		return time.Time{}, nil
+	}
+	if err := t.CheckValid(); err != nil {
+		return time.Time{}, invalid(field, "timestamp", "must be a time of the years 1 to 9999")
+	}
+	return t.AsTime(), nil
+}
+
+func invalid(field, rule, description string) error {
+	return apierr.New(apierr.InvalidArgument, "INVALID_ARGUMENT", "a field has a value that is not allowed").WithField(field, rule, description)
+}
+
+func eventMessage(e event.Event) *auditv1.Event {
+	m := &auditv1.Event{
+		Id: e.ID, Time: timestamppb.New(e.Time), Action: e.Action, Method: e.Method, Outcome: string(e.Outcome), Reason: e.Reason,
+		Actor:  &auditv1.Actor{Type: e.Actor.Type, Id: e.Actor.ID, SessionId: e.Actor.SessionID, ClientId: e.Actor.ClientID},
+		Source: e.Source, Caller: e.Caller, OrganizationId: e.OrganizationID, ObjectType: e.ObjectType, ObjectId: e.ObjectID,
+		RequestId: e.RequestID, TraceId: e.TraceID, Count: e.Count,
+	}
+	for _, c := range e.Changes {
+		m.Changes = append(m.Changes, &auditv1.Change{Field: c.Field, Value: string(c.Value), Personal: c.Personal})
+	}
+	return m
+}
