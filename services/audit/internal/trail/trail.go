@@ -33,6 +33,20 @@ const (
 	Conflict                    // another event is stored under the id
 )
 
+// String names the verdict, for metrics.
+func (v Verdict) String() string {
+	switch v {
+	case Kept:
+		return "kept"
+	case Known:
+		return "known"
+	case Conflict:
+		return "conflict"
+	default:
+		return "none"
+	}
+}
+
 // Appender stores.
 type Appender interface {
 	// Append stores the entries in one transaction, in their order, and says what became of each once they are durable. Entries that

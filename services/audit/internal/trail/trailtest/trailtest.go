@@ -76,7 +76,7 @@ func want(t testing.TB, s trail.Appender, entries []trail.Entry, verdict trail.V
 		t.Fatal(err)
 	}
 	if len(verdicts) != len(entries) || slices.ContainsFunc(verdicts, func(v trail.Verdict) bool { return v != verdict }) {
-		t.Fatalf("got verdicts %v, want %d of %d", verdicts, len(entries), verdict)
+		t.Fatalf("got verdicts %v, want %d of %s", verdicts, len(entries), verdict)
 	}
 }
 

@@ -1,0 +1,112 @@
+// Package app wires Audit: its configuration, and which constructors make the program. cmd/audit runs it.
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/fx"
+
+	"github.com/gatehouse/gatehouse/internal/fxmod"
+	"github.com/gatehouse/gatehouse/internal/health"
+	"github.com/gatehouse/gatehouse/internal/logging"
+	"github.com/gatehouse/gatehouse/internal/outbox"
+	"github.com/gatehouse/gatehouse/internal/pg"
+	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
+	"github.com/gatehouse/gatehouse/services/audit/internal/api"
+	"github.com/gatehouse/gatehouse/services/audit/internal/postgres"
+	"github.com/gatehouse/gatehouse/services/audit/internal/postgres/migrations"
+	"github.com/gatehouse/gatehouse/services/audit/internal/trail"
+)
+
+// Name is the mesh name of the program.
+const Name = "audit"
+
+// Times of the background work.
+const (
+	readEvery     = time.Second      // how often the feed looks by itself; it is woken for what is stored
+	readTimeout   = 10 * time.Second // of one look
+	notifyEvery   = 10 * time.Second // how often other instances are told even when nothing was stored
+	notifyTimeout = 2 * time.Second
+)
+
+// New returns the app of `audit serve`.
+func New(c Config) *fx.App { return fxmod.New(options(c)) }
+
+// options is everything the program consists of.
+func options(c Config) fx.Option {
+	return fx.Options(
+		fxmod.Postgres(c.Postgres, migrations.Schema, migrations.Files),
+		fxmod.AsCheck(func(pool *pgxpool.Pool) health.Check {
+			return health.Check{Name: "append-only", Func: func(ctx context.Context) error { return postgres.CheckAppendOnly(ctx, pool) }}
+		}),
+		fx.Provide(
+			postgres.NewEvents,
+			newFeed,
+			newWriter,
+			newTrail,
+			api.NewIngestService,
+			api.NewAuditService,
+		),
+		fxmod.AsRegistration(func(s *api.IngestService) grpcserver.Registration {
+			return grpcserver.Registration{Desc: &auditv1.IngestService_ServiceDesc, Impl: s}
+		}),
+		fxmod.AsRegistration(func(s *api.AuditService) grpcserver.Registration {
+			return grpcserver.Registration{Desc: &auditv1.AuditService_ServiceDesc, Impl: s}
+		}),
+		fxmod.AsRoute(func(w *trail.Writer) outbox.Route { return outbox.Route{Topic: outbox.Audit, Deliver: own(w)} }),
+		fxmod.Outbox(migrations.Schema),
+		fxmod.RemotePermissions(),
+		fxmod.RemoteTokens(),
+		fxmod.Service(Name, c.Kernel), // last, so that it serves when everything else has started
+	)
+}
+
+// newFeed reads what is stored, by this instance and by others, for whoever tails.
+func newFeed(lc fx.Lifecycle, store *postgres.Events, log *slog.Logger) *trail.Feed {
+	feed := trail.NewFeed(store)
+	fxmod.Background(lc, func(ctx context.Context) { store.Listen(ctx, feed.Wake) })
+	fxmod.Loop{Name: "read the trail", Every: readEvery, Wake: feed.Woken(), Timeout: readTimeout, Do: feed.Read}.Start(lc, log)
+	return feed
+}
+
+// newWriter stores what is handed over, and tells the feeds of this instance and of others.
+func newWriter(lc fx.Lifecycle, store *postgres.Events, feed *trail.Feed, registry prometheus.Registerer, log *slog.Logger) (*trail.Writer, error) {
+	events := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "gatehouse_audit_events_total", Help: "Events that were handed over, by what became of them.",
+	}, []string{"verdict"})
+	if err := registry.Register(events); err != nil {
+		return nil, fmt.Errorf("register the metric of stored events: %w", err)
+	}
+	others := make(chan struct{}, 1)
+	fxmod.Loop{Name: "tell other instances", Every: notifyEvery, Wake: others, Timeout: notifyTimeout, Do: store.Notify}.Start(lc, log)
+	writer := trail.NewWriter(store, func(verdicts []trail.Verdict) {
+		for _, v := range verdicts {
+			events.WithLabelValues(v.String()).Inc()
+		}
+		feed.Wake()
+		select {
+		case others <- struct{}{}:
+		default: // they will be told already
+		}
+	})
+	fxmod.Background(lc, writer.Run)
+	return writer, nil
+}
+
+func newTrail(store *postgres.Events, feed *trail.Feed) *trail.Service {
+	return trail.NewService(trail.Params{Lister: store, Reader: store, Feed: feed})
+}
+
+// Migrate is `audit migrate`: it brings the schema to this program's version. It signs in as the schema's owner, because the role that
+// serves cannot change a table.
+func Migrate(ctx context.Context, c MigrateConfig) error {
+	log := logging.New(c.Kernel.Log, os.Stderr).With("program", Name)
+	return pg.Migrate(ctx, c.Postgres, migrations.Schema, migrations.Files, log)
+}
