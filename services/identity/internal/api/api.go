@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/caller"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
+	"github.com/gatehouse/gatehouse/services/identity/internal/membership"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
@@ -23,25 +24,28 @@ import (
 type UserService struct {
 	identityv1.UnsafeUserServiceServer // a forgotten method does not compile
 	users                              *user.Service
+	memberships                        *membership.Service
+	filters                            *filters
 }
 
 // NewUserService returns the handlers over the domain.
-func NewUserService(users *user.Service) *UserService { return &UserService{users: users} }
-
-// UserDirectoryService serves gatehouse.identity.v1.UserDirectoryService: what programs do with users.
-type UserDirectoryService struct {
-	identityv1.UnsafeUserDirectoryServiceServer
-	users   *user.Service
-	filters *filters
-}
-
-// NewUserDirectoryService returns the handlers over the domain.
-func NewUserDirectoryService(users *user.Service) (*UserDirectoryService, error) {
+func NewUserService(users *user.Service, memberships *membership.Service) (*UserService, error) {
 	f, err := newFilters([]string{"email", "display_name"}, []string{"create_time"})
 	if err != nil {
 		return nil, err
 	}
-	return &UserDirectoryService{users: users, filters: f}, nil
+	return &UserService{users: users, memberships: memberships, filters: f}, nil
+}
+
+// UserDirectoryService serves gatehouse.identity.v1.UserDirectoryService: what programs do with users.
+type UserDirectoryService struct {
+	identityv1.UnsafeUserDirectoryServiceServer
+	users *user.Service
+}
+
+// NewUserDirectoryService returns the handlers over the domain.
+func NewUserDirectoryService(users *user.Service) *UserDirectoryService {
+	return &UserDirectoryService{users: users}
 }
 
 // OrganizationDirectoryService serves gatehouse.identity.v1.OrganizationDirectoryService: what programs do with organizations.
@@ -60,16 +64,30 @@ func NewOrganizationDirectoryService(organizations *organization.Service) (*Orga
 	return &OrganizationDirectoryService{organizations: organizations, filters: f}, nil
 }
 
-// tenant returns the organization of the verified token: the only one whose users a person may reach, whatever the request says.
-func tenant(ctx context.Context) (string, error) {
+// subject returns the verified person who calls. The organization is the only one whose users the person reaches without being asked for
+// by Authz, whatever the request says.
+func subject(ctx context.Context) (caller.Subject, error) {
 	c, ok := caller.FromContext(ctx)
 	if !ok || c.Subject == nil {
-		return "", apierr.New(apierr.Unauthenticated, "TOKEN_REQUIRED", "an access token is required")
+		return caller.Subject{}, apierr.New(apierr.Unauthenticated, "TOKEN_REQUIRED", "an access token is required")
 	}
 	if !isUUID(c.Subject.OrganizationID) {
-		return "", user.NotFound()
+		return caller.Subject{}, user.NotFound()
 	}
-	return c.Subject.OrganizationID, nil
+	return *c.Subject, nil
+}
+
+// reach returns where to look for the user that a request names. The server admitted the caller either as that user, compared letter by
+// letter, who is in the organization of the token and nowhere else; or because Authz said so of this one user, wherever it is.
+func reach(ctx context.Context, id string) (scope user.Scope, canonicalID string, err error) {
+	who, err := subject(ctx)
+	if err != nil {
+		return user.Scope{}, "", err
+	}
+	if who.UserID == id {
+		return user.In(who.OrganizationID), id, nil
+	}
+	return user.Everywhere(), canonical(id), nil
 }
 
 // requireUUID refuses an id inside a resource, for which the contract has no field rule because answers carry the same message.
@@ -82,8 +100,7 @@ func requireUUID(path, id string) error {
 
 func isUUID(id string) bool { return len(id) == 36 && uuid.Validate(id) == nil } // Validate also knows the urn and braces forms
 
-// canonical returns a UUID that passed the contract's rules in the form that is stored, for ids that programs choose. A person's own id
-// needs none: it was compared with the token's subject, letter by letter, before the handler saw it.
+// canonical returns a UUID that passed the contract's rules in the form that is stored and that Authz was asked about.
 func canonical(id string) string { return strings.ToLower(id) }
 
 func userMessage(u user.User) *identityv1.User {

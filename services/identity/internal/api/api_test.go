@@ -17,48 +17,74 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
-	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
+	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 	"github.com/gatehouse/gatehouse/services/identity/internal/api"
 	"github.com/gatehouse/gatehouse/services/identity/internal/auth"
+	"github.com/gatehouse/gatehouse/services/identity/internal/authz"
+	"github.com/gatehouse/gatehouse/services/identity/internal/membership"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
-	"github.com/gatehouse/gatehouse/services/identity/internal/postgres"
-	"github.com/gatehouse/gatehouse/services/identity/internal/postgres/migrations"
+	"github.com/gatehouse/gatehouse/services/identity/internal/postgres/postgrestest"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
-// service is Identity in memory: real chain, real database, and an Auth whose LoginService the test can take down.
+// service is Identity in memory: real chain, real database, an Auth whose LoginService the test can take down, and what Authz would answer.
 type service struct {
 	*grpctest.Server
+	postgrestest.Database
+	grants *grpctest.Grants
+	model  *model
 	logins *logins
 	clock  *atomic.Int64 // seconds that each creation is later than the one before
 }
 
 func newService(t *testing.T) service {
 	t.Helper()
-	s := service{logins: &logins{}, clock: &atomic.Int64{}}
+	s := service{
+		Database: postgrestest.New(t), grants: grpctest.NewGrants(), model: &model{}, logins: &logins{}, clock: &atomic.Int64{},
+	}
 	authServer := grpctest.New(t, grpctest.Config{Program: "auth", Registrations: []grpcserver.Registration{
 		{Desc: &authv1.LoginService_ServiceDesc, Impl: s.logins},
 	}})
+	authzServer := grpctest.New(t, grpctest.Config{Program: "authz", Registrations: []grpcserver.Registration{
+		{Desc: &authzv1.AuthzService_ServiceDesc, Impl: s.model},
+	}})
 	start := time.Now()
 	now := func() time.Time { return start.Add(time.Duration(s.clock.Add(1)) * time.Second) }
-	pool := pgtest.New(t, migrations.Schema, migrations.Files)
-	store := postgres.NewUsers(pool)
 	users := user.NewService(user.Params{
-		Store: store, Deletions: store, Now: now, NewID: uuid.NewString,
+		Store: s.Users, Deletions: s.Users, Now: now, NewID: uuid.NewString,
 		Logins: auth.NewLogins(authv1.NewLoginServiceClient(authServer.As("identity"))),
 	})
-	userDirectory, err := api.NewUserDirectoryService(users)
+	organizations := organization.NewService(s.Organizations, now)
+	permissions := authz.NewPermissions(authzv1.NewAuthzServiceClient(authzServer.As("identity")), s.grants, time.Now)
+	userService, err := api.NewUserService(users, membership.NewService(users, organizations, permissions))
 	noError(t, err)
-	organizationDirectory, err := api.NewOrganizationDirectoryService(organization.NewService(postgres.NewOrganizations(pool), now))
+	organizationDirectory, err := api.NewOrganizationDirectoryService(organizations)
 	noError(t, err)
-	s.Server = grpctest.New(t, grpctest.Config{Program: "identity", Registrations: []grpcserver.Registration{
-		{Desc: &identityv1.UserService_ServiceDesc, Impl: api.NewUserService(users)},
-		{Desc: &identityv1.UserDirectoryService_ServiceDesc, Impl: userDirectory},
+	s.Server = grpctest.New(t, grpctest.Config{Program: "identity", Permissions: s.grants, Registrations: []grpcserver.Registration{
+		{Desc: &identityv1.UserService_ServiceDesc, Impl: userService},
+		{Desc: &identityv1.UserDirectoryService_ServiceDesc, Impl: api.NewUserDirectoryService(users)},
 		{Desc: &identityv1.OrganizationDirectoryService_ServiceDesc, Impl: organizationDirectory},
 	}})
 	return s
+}
+
+// model is Authz, as far as it is asked for its model.
+type model struct {
+	authzv1.UnimplementedAuthzServiceServer
+	down atomic.Bool
+}
+
+func (m *model) GetModel(context.Context, *authzv1.GetModelRequest) (*authzv1.GetModelResponse, error) {
+	if m.down.Load() {
+		return nil, apierr.New(apierr.Unavailable, "DATABASE_UNAVAILABLE", "the database does not answer")
+	}
+	return &authzv1.GetModelResponse{Id: "1", Types: []*authzv1.ObjectType{
+		{Name: "organization", Relations: []string{"can_list_users", "can_read", "member", "owner"}},
+		{Name: "platform", Relations: []string{"administrator", "can_create_users", "can_list_users"}},
+		{Name: "user", Relations: []string{"can_read", "organization"}},
+	}}, nil
 }
 
 // logins is Auth's LoginService.
@@ -79,7 +105,7 @@ func (l *logins) RemoveLogin(_ context.Context, r *authv1.RemoveLoginRequest) (*
 // signedUp creates a user as Auth does.
 func (s service) signedUp(t *testing.T) *identityv1.User {
 	t.Helper()
-	r, err := identityv1.NewUserDirectoryServiceClient(s.As("auth")).CreateUser(t.Context(), &identityv1.CreateUserRequest{
+	r, err := identityv1.NewUserDirectoryServiceClient(s.As("auth")).RegisterUser(t.Context(), &identityv1.RegisterUserRequest{
 		Id: uuid.NewString(), Email: "ada@example.com", DisplayName: "Ada",
 	})
 	noError(t, err)
@@ -102,7 +128,7 @@ func (s service) wantStored(t *testing.T, want *identityv1.User) {
 	}
 }
 
-func TestCreateAndGetUser(t *testing.T) {
+func TestRegisterAndGetUser(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	directory := identityv1.NewUserDirectoryServiceClient(s.As("auth"))
@@ -113,47 +139,47 @@ func TestCreateAndGetUser(t *testing.T) {
 	}
 	s.wantStored(t, u)
 
-	again, err := directory.CreateUser(t.Context(), &identityv1.CreateUserRequest{Id: u.GetId(), Email: u.GetEmail()})
+	again, err := directory.RegisterUser(t.Context(), &identityv1.RegisterUserRequest{Id: u.GetId(), Email: u.GetEmail()})
 	noError(t, err)
 	if !proto.Equal(again.GetUser(), u) {
 		t.Fatalf("got %v, want %v", again.GetUser(), u)
 	}
-	_, err = directory.CreateUser(t.Context(), &identityv1.CreateUserRequest{Id: u.GetId(), Email: "b@example.com"})
+	_, err = directory.RegisterUser(t.Context(), &identityv1.RegisterUserRequest{Id: u.GetId(), Email: "b@example.com"})
 	wantError(t, err, apierr.AlreadyExists, "USER_ID_TAKEN")
-	_, err = directory.CreateUser(t.Context(), &identityv1.CreateUserRequest{
+	_, err = directory.RegisterUser(t.Context(), &identityv1.RegisterUserRequest{
 		Id: uuid.NewString(), Email: "b@example.com", OrganizationId: uuid.NewString(),
 	})
 	wantError(t, err, apierr.NotFound, "ORGANIZATION_NOT_FOUND")
 }
 
 // Everything that breaks a rule of the contract is refused before it reaches a handler, and names its field.
-func TestCreateUserRefuses(t *testing.T) {
+func TestRegisterUserRefuses(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	directory := identityv1.NewUserDirectoryServiceClient(s.As("auth"))
-	good := &identityv1.CreateUserRequest{Id: uuid.NewString(), Email: "ada@example.com"}
-	for path, edit := range map[string]func(r *identityv1.CreateUserRequest){
-		"id":              func(r *identityv1.CreateUserRequest) { r.Id = "1" },
-		"organization_id": func(r *identityv1.CreateUserRequest) { r.OrganizationId = "1" },
-		"email":           func(r *identityv1.CreateUserRequest) { r.Email = "ada" },
-		"display_name":    func(r *identityv1.CreateUserRequest) { r.DisplayName = "a\x00" },
+	good := &identityv1.RegisterUserRequest{Id: uuid.NewString(), Email: "ada@example.com"}
+	for path, edit := range map[string]func(r *identityv1.RegisterUserRequest){
+		"id":              func(r *identityv1.RegisterUserRequest) { r.Id = "1" },
+		"organization_id": func(r *identityv1.RegisterUserRequest) { r.OrganizationId = "1" },
+		"email":           func(r *identityv1.RegisterUserRequest) { r.Email = "ada" },
+		"display_name":    func(r *identityv1.RegisterUserRequest) { r.DisplayName = "a\x00" },
 	} {
 		r := proto.CloneOf(good)
 		edit(r)
-		_, err := directory.CreateUser(t.Context(), r)
+		_, err := directory.RegisterUser(t.Context(), r)
 		wantViolation(t, err, path, "")
 	}
 }
 
 // R50: the contract's consent is enforced by the service too, whatever the mesh does.
-func TestOnlyConsentedProgramsCreateUsers(t *testing.T) {
+func TestOnlyConsentedProgramsRegisterUsers(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
-	r := &identityv1.CreateUserRequest{Id: uuid.NewString(), Email: "ada@example.com"}
+	r := &identityv1.RegisterUserRequest{Id: uuid.NewString(), Email: "ada@example.com"}
 	for name, conn := range map[string]*grpc.ClientConn{
 		"gateway": s.As("gateway"), "stranger": s.As("billing"), "no caller": s.Dial(), "a person": s.AsUser(s.Tokens.Claims(r.GetId())),
 	} {
-		_, err := identityv1.NewUserDirectoryServiceClient(conn).CreateUser(t.Context(), r)
+		_, err := identityv1.NewUserDirectoryServiceClient(conn).RegisterUser(t.Context(), r)
 		if apierr.PermissionDenied != failure(t, err).Kind {
 			t.Errorf("%s: got %v, want PERMISSION_DENIED", name, err)
 		}
@@ -190,8 +216,8 @@ func TestForeignUsersLookUnknown(t *testing.T) {
 	s.wantStored(t, foreign)
 }
 
-// Ids are compared as they were given out, in lower case: one's own id spelled otherwise is an unknown one, for every method alike.
-func TestOwnIDInUpperCaseIsUnknown(t *testing.T) {
+// One's own id spelled otherwise is not the token's subject, letter by letter: like any other id it needs a permission.
+func TestOwnIDInUpperCaseIsAnotherQuestion(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	u := s.signedUp(t)
@@ -203,6 +229,9 @@ func TestOwnIDInUpperCaseIsUnknown(t *testing.T) {
 	_, err = own.DeleteUser(t.Context(), &identityv1.DeleteUserRequest{Id: upper})
 	wantError(t, err, apierr.NotFound, "USER_NOT_FOUND")
 	s.wantStored(t, u)
+	s.grants.Allow(u.GetId(), "can_read", "user:"+u.GetId())
+	_, err = own.GetUser(t.Context(), &identityv1.GetUserRequest{Id: upper})
+	noError(t, err)
 }
 
 func TestDeleteUser(t *testing.T) {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 
+	"github.com/gatehouse/gatehouse/internal/consistency"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
@@ -10,9 +11,10 @@ import (
 func (s *OrganizationDirectoryService) CreateOrganization(
 	ctx context.Context, r *identityv1.CreateOrganizationRequest,
 ) (*identityv1.CreateOrganizationResponse, error) {
-	o, err := s.organizations.Create(ctx, canonical(r.GetId()), r.GetDisplayName())
+	o, token, err := s.organizations.Create(ctx, canonical(r.GetId()), r.GetDisplayName())
 	if err != nil {
 		return nil, err
 	}
+	consistency.Answer(ctx, token)
 	return &identityv1.CreateOrganizationResponse{Organization: organizationMessage(o)}, nil
 }

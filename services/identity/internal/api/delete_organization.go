@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 
+	"github.com/gatehouse/gatehouse/internal/consistency"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
@@ -10,8 +11,10 @@ import (
 func (s *OrganizationDirectoryService) DeleteOrganization(
 	ctx context.Context, r *identityv1.DeleteOrganizationRequest,
 ) (*identityv1.DeleteOrganizationResponse, error) {
-	if err := s.organizations.Delete(ctx, canonical(r.GetId()), r.GetEtag()); err != nil {
+	token, err := s.organizations.Delete(ctx, canonical(r.GetId()), r.GetEtag())
+	if err != nil {
 		return nil, err
 	}
+	consistency.Answer(ctx, token)
 	return &identityv1.DeleteOrganizationResponse{}, nil
 }

@@ -3,16 +3,19 @@ package api
 import (
 	"context"
 
+	"github.com/gatehouse/gatehouse/internal/consistency"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
 // DeleteUser ends the user's sessions, removes the login and then the user.
 func (s *UserService) DeleteUser(ctx context.Context, r *identityv1.DeleteUserRequest) (*identityv1.DeleteUserResponse, error) {
-	organizationID, err := tenant(ctx)
+	scope, id, err := reach(ctx, r.GetId())
 	if err != nil {
 		return nil, err
 	}
-	if err := s.users.Delete(ctx, organizationID, r.GetId(), r.GetEtag()); err != nil {
+	token, err := s.users.Delete(ctx, scope, id, r.GetEtag())
+	consistency.Answer(ctx, token)
+	if err != nil {
 		return nil, err
 	}
 	return &identityv1.DeleteUserResponse{}, nil

@@ -6,13 +6,13 @@ import (
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
-// GetUser returns one user of the caller's organization.
+// GetUser returns one user.
 func (s *UserService) GetUser(ctx context.Context, r *identityv1.GetUserRequest) (*identityv1.GetUserResponse, error) {
-	organizationID, err := tenant(ctx)
+	scope, id, err := reach(ctx, r.GetId())
 	if err != nil {
 		return nil, err
 	}
-	u, err := s.users.Get(ctx, organizationID, r.GetId())
+	u, err := s.users.Get(ctx, scope, id)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/gatehouse/gatehouse/internal/apierr"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
@@ -15,9 +16,11 @@ func TestListUsers(t *testing.T) {
 	s := newService(t)
 	directory := identityv1.NewUserDirectoryServiceClient(s.As("auth"))
 	first, foreign := s.signedUp(t), s.signedUp(t)
+	s.grants.Allow(first.GetId(), "can_list_users", "platform:gatehouse")
+	administrator := s.as(first)
 	want := []string{first.GetId()}
 	for i := range 4 {
-		r, err := directory.CreateUser(t.Context(), &identityv1.CreateUserRequest{
+		r, err := directory.RegisterUser(t.Context(), &identityv1.RegisterUserRequest{
 			Id: uuid.NewString(), OrganizationId: first.GetOrganizationId(), Email: strconv.Itoa(i) + "@example.com",
 		})
 		noError(t, err)
@@ -28,7 +31,7 @@ func TestListUsers(t *testing.T) {
 		if r.OrganizationId == "" {
 			r.OrganizationId = first.GetOrganizationId()
 		}
-		page, err := directory.ListUsers(t.Context(), r)
+		page, err := administrator.ListUsers(t.Context(), r)
 		noError(t, err)
 		return page
 	}
@@ -56,7 +59,7 @@ func TestListUsers(t *testing.T) {
 	if page := list(&identityv1.ListUsersRequest{OrganizationId: uuid.NewString()}); len(page.GetUsers()) != 0 {
 		t.Fatalf("an unknown organization has %v", page)
 	}
-	if page := list(&identityv1.ListUsersRequest{Filter: `email = "2@example.com"`}); len(page.GetUsers()) != 1 || page.GetUsers()[0].GetId() != want[3] {
+	if page := list(&identityv1.ListUsersRequest{Filter: `email = "2@Example.COM"`}); len(page.GetUsers()) != 1 || page.GetUsers()[0].GetId() != want[3] {
 		t.Fatalf("by email: got %v", page)
 	}
 	if page := list(&identityv1.ListUsersRequest{Filter: `create_time > "` + first.GetCreateTime().AsTime().Format("2006-01-02T15:04:05.999999Z07:00") + `"`}); len(page.GetUsers()) != 4 {
@@ -72,14 +75,52 @@ func TestListUsers(t *testing.T) {
 		"bad filter":                    {&identityv1.ListUsersRequest{Filter: `state = "deleting"`}, "filter"},
 		"negative page size":            {&identityv1.ListUsersRequest{PageSize: -1}, "page_size"},
 		"too large page size":           {&identityv1.ListUsersRequest{PageSize: 1001}, "page_size"},
-		"bad organization":              {&identityv1.ListUsersRequest{OrganizationId: "x"}, "organization_id"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.r.OrganizationId == "" {
 				c.r.OrganizationId = first.GetOrganizationId()
 			}
-			_, err := directory.ListUsers(t.Context(), c.r)
+			_, err := administrator.ListUsers(t.Context(), c.r)
 			wantViolation(t, err, c.field, "")
 		})
 	}
+}
+
+// Who may list the platform's users lists those of all organizations by naming none, in the same pages.
+func TestListUsersOfAllOrganizations(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	first, second, third := s.signedUp(t), s.signedUp(t), s.signedUp(t)
+	s.grants.Allow(first.GetId(), "can_list_users", "platform:gatehouse")
+	page, err := s.as(first).ListUsers(t.Context(), &identityv1.ListUsersRequest{PageSize: 2})
+	noError(t, err)
+	rest, err := s.as(first).ListUsers(t.Context(), &identityv1.ListUsersRequest{PageSize: 2, PageToken: page.GetNextPageToken()})
+	noError(t, err)
+	var got []string
+	for _, u := range append(page.GetUsers(), rest.GetUsers()...) {
+		got = append(got, u.GetId())
+	}
+	if want := []string{first.GetId(), second.GetId(), third.GetId()}; !slices.Equal(got, want) || rest.GetNextPageToken() != "" {
+		t.Fatalf("got %v, want %v", got, want)
+	}
+	_, err = s.as(first).ListUsers(t.Context(), &identityv1.ListUsersRequest{
+		OrganizationId: second.GetOrganizationId(), PageToken: page.GetNextPageToken(),
+	})
+	wantViolation(t, err, "page_token", "")
+}
+
+// R52: an organization whose users one may not list is answered like an unknown one; all users are refused openly.
+func TestListUsersNeedsAPermission(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	u, foreign := s.signedUp(t), s.signedUp(t)
+	s.grants.Allow(u.GetId(), "can_list_users", "organization:"+u.GetOrganizationId())
+	_, err := s.as(u).ListUsers(t.Context(), &identityv1.ListUsersRequest{OrganizationId: u.GetOrganizationId()})
+	noError(t, err)
+	for _, id := range []string{foreign.GetOrganizationId(), uuid.NewString()} {
+		_, err = s.as(u).ListUsers(t.Context(), &identityv1.ListUsersRequest{OrganizationId: id})
+		wantError(t, err, apierr.NotFound, "ORGANIZATION_NOT_FOUND")
+	}
+	_, err = s.as(u).ListUsers(t.Context(), &identityv1.ListUsersRequest{})
+	wantError(t, err, apierr.PermissionDenied, "PERMISSION_DENIED")
 }

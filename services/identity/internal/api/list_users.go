@@ -5,23 +5,26 @@ import (
 
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
+	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
-// ListUsers returns one page of an organization's users.
-func (s *UserDirectoryService) ListUsers(
-	ctx context.Context, r *identityv1.ListUsersRequest,
-) (*identityv1.ListUsersResponse, error) {
-	organizationID := canonical(r.GetOrganizationId())
-	scope := []string{"users", organizationID, r.GetFilter()}
+// ListUsers returns one page of an organization's users, or of all users.
+func (s *UserService) ListUsers(ctx context.Context, r *identityv1.ListUsersRequest) (*identityv1.ListUsersResponse, error) {
+	// A request that names no organization passed only by the permission on the platform.
+	organizationID, reached := canonical(r.GetOrganizationId()), user.Everywhere()
+	if organizationID != "" {
+		reached = user.In(organizationID)
+	}
+	list := []string{"users", organizationID, r.GetFilter()}
 	where, err := s.filters.parse(r.GetFilter())
 	if err != nil {
 		return nil, err
 	}
-	after, err := parsePageToken(r.GetPageToken(), scope...)
+	after, err := parsePageToken(r.GetPageToken(), list...)
 	if err != nil {
 		return nil, err
 	}
-	users, next, err := s.users.List(ctx, organizationID, listing.Query{Where: where, After: after, Limit: int(r.GetPageSize())})
+	users, next, err := s.users.List(ctx, reached, listing.Query{Where: where, After: after, Limit: int(r.GetPageSize())})
 	if err != nil {
 		return nil, err
 	}
@@ -29,6 +32,6 @@ func (s *UserDirectoryService) ListUsers(
 	for _, u := range users {
 		response.Users = append(response.Users, userMessage(u))
 	}
-	response.NextPageToken, err = pageToken(next, scope...)
+	response.NextPageToken, err = pageToken(next, list...)
 	return response, err
 }

@@ -53,7 +53,7 @@ func TestOrganizations(t *testing.T) {
 	})
 	wantViolation(t, err, "organization.id", "string.uuid")
 
-	_, err = identityv1.NewUserDirectoryServiceClient(s.As("auth")).CreateUser(ctx, &identityv1.CreateUserRequest{
+	_, err = identityv1.NewUserDirectoryServiceClient(s.As("auth")).RegisterUser(ctx, &identityv1.RegisterUserRequest{
 		Id: uuid.NewString(), OrganizationId: o.GetId(), Email: "ada@example.com",
 	})
 	noError(t, err)

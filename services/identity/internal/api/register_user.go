@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 
+	"github.com/gatehouse/gatehouse/internal/consistency"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
@@ -11,7 +12,7 @@ import (
 func (s *UserDirectoryService) RegisterUser(
 	ctx context.Context, r *identityv1.RegisterUserRequest,
 ) (*identityv1.RegisterUserResponse, error) {
-	u, err := s.users.Create(ctx, user.New{
+	u, token, err := s.users.Register(ctx, user.New{
 		ID:             canonical(r.GetId()),
 		OrganizationID: canonical(r.GetOrganizationId()),
 		Email:          r.GetEmail(),
@@ -20,5 +21,6 @@ func (s *UserDirectoryService) RegisterUser(
 	if err != nil {
 		return nil, err
 	}
-	return &identityv1.RegisterUserResponse{User: userMessage(u)}, nil
+	consistency.Answer(ctx, token)
+	return &identityv1.RegisterUserResponse{User: userMessage(u), ConsistencyToken: token}, nil
 }

@@ -9,11 +9,11 @@ import (
 
 // UpdateUser changes the fields that the mask names.
 func (s *UserService) UpdateUser(ctx context.Context, r *identityv1.UpdateUserRequest) (*identityv1.UpdateUserResponse, error) {
-	organizationID, err := tenant(ctx)
-	if err != nil {
+	if err := requireUUID("user.id", r.GetUser().GetId()); err != nil {
 		return nil, err
 	}
-	if err := requireUUID("user.id", r.GetUser().GetId()); err != nil {
+	scope, id, err := reach(ctx, r.GetUser().GetId())
+	if err != nil {
 		return nil, err
 	}
 	named, err := changed(r.GetUpdateMask(), r.GetUser(), "display_name", "locale", "time_zone")
@@ -30,7 +30,7 @@ func (s *UserService) UpdateUser(ctx context.Context, r *identityv1.UpdateUserRe
 	if named("time_zone") {
 		c.TimeZone = &r.GetUser().TimeZone
 	}
-	u, err := s.users.Update(ctx, organizationID, r.GetUser().GetId(), r.GetEtag(), c)
+	u, err := s.users.Update(ctx, scope, id, r.GetEtag(), c)
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,6 @@ import (
 	_ "time/tzdata" // the rule of user.time_zone must not depend on what the machine has installed
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/fx"
 
 	"github.com/gatehouse/gatehouse/internal/client"
@@ -21,6 +20,8 @@ import (
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 	"github.com/gatehouse/gatehouse/services/identity/internal/api"
 	"github.com/gatehouse/gatehouse/services/identity/internal/auth"
+	"github.com/gatehouse/gatehouse/services/identity/internal/authz"
+	"github.com/gatehouse/gatehouse/services/identity/internal/membership"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 	"github.com/gatehouse/gatehouse/services/identity/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/identity/internal/postgres/migrations"
@@ -44,12 +45,20 @@ func New(c Config) *fx.App { return fxmod.New(options(c)) }
 func options(c Config) fx.Option {
 	return fx.Options(
 		fxmod.Postgres(c.Postgres, migrations.Schema, migrations.Files),
+		fxmod.Outbox(migrations.Schema),
+		fxmod.RemoteAudit(),
+		fxmod.RemoteRelationships(),
+		fxmod.RemotePermissions(),
 		fxmod.Client(client.Issuer, authv1.NewLoginServiceClient),
+		fxmod.Client(client.Decider, client.Authz),
 		fx.Provide(
 			postgres.NewUsers,
+			postgres.NewOrganizations,
 			newOrganizations,
 			newUsers,
+			newMemberships,
 			auth.NewLogins,
+			authz.NewPermissions,
 			api.NewUserService,
 			api.NewUserDirectoryService,
 			api.NewOrganizationDirectoryService,
@@ -69,12 +78,16 @@ func options(c Config) fx.Option {
 	)
 }
 
-func newOrganizations(pool *pgxpool.Pool, now func() time.Time) *organization.Service {
-	return organization.NewService(postgres.NewOrganizations(pool), now)
+func newOrganizations(store *postgres.Organizations, now func() time.Time) *organization.Service {
+	return organization.NewService(store, now)
 }
 
 func newUsers(store *postgres.Users, logins *auth.Logins, now func() time.Time) *user.Service {
 	return user.NewService(user.Params{Store: store, Deletions: store, Logins: logins, Now: now, NewID: uuid.NewString})
+}
+
+func newMemberships(users *user.Service, organizations *organization.Service, permissions *authz.Permissions) *membership.Service {
+	return membership.NewService(users, organizations, permissions)
 }
 
 // background starts what runs beside the requests.

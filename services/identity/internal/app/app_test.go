@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +42,8 @@ func TestAppIsComplete(t *testing.T) {
 }
 
 // The whole program as it runs on one machine, without its sidecar: it starts before Auth and its schema are there, gets ready by
-// itself, deletes a user although Auth comes and goes and the program restarts, and stops without leaving anything behind.
+// itself, deletes a user although Auth comes and goes and the program restarts, hands over what happened as soon as Audit and Authz are
+// there, and stops without leaving anything behind.
 func TestStartServeStop(t *testing.T) {
 	database := pgtest.Config(t, migrations.Schema, nil)
 	ignore := goleak.IgnoreCurrent()
@@ -63,7 +65,7 @@ func TestStartServeStop(t *testing.T) {
 	waitHealth(t, conn, healthpb.HealthCheckResponse_SERVING)
 	get(t, ports.ops, "/readyz", http.StatusOK)
 
-	created, err := directory.CreateUser(as(t.Context(), "auth"), &identityv1.CreateUserRequest{Id: uuid.NewString(), Email: "ada@example.com"})
+	created, err := directory.RegisterUser(as(t.Context(), "auth"), &identityv1.RegisterUserRequest{Id: uuid.NewString(), Email: "ada@example.com"})
 	noError(t, err)
 	u := created.GetUser()
 	claims := tokens.Claims(u.GetId())
@@ -79,6 +81,13 @@ func TestStartServeStop(t *testing.T) {
 		_, err := users.GetUser(person, &identityv1.GetUserRequest{Id: u.GetId()})
 		return err == nil
 	})
+	_, err = users.GetMe(person, &identityv1.GetMeRequest{})
+	wantCode(t, err, codes.Unavailable)
+	authz, stopAuthz := startAuthz(t, ports.authz)
+	eventually(t, "permissions are answered", func() bool {
+		me, err := users.GetMe(person, &identityv1.GetMeRequest{})
+		return err == nil && len(me.GetPermissions()) == 1
+	})
 	auth.removeLoginFails.Store(true)
 	_, err = users.DeleteUser(person, &identityv1.DeleteUserRequest{Id: u.GetId()})
 	wantCode(t, err, codes.Unavailable)
@@ -88,10 +97,19 @@ func TestStartServeStop(t *testing.T) {
 
 	exec(t, database, "update identity.users set deletion_due = now()") // instead of waiting until the claim of the request has run out
 	auth.removeLoginFails.Store(false)
+	audit, stopAudit := startAudit(t, ports.audit)
 	app = start(t, c)
-	eventually(t, "the interrupted deletion is completed", func() bool { return auth.removed(u.GetId()) && countUsers(t, database) == 0 })
+	eventually(t, "the interrupted deletion is completed", func() bool { return auth.removed(u.GetId()) && count(t, database, "identity.users") == 0 })
+	eventually(t, "everything is handed over", func() bool { // G2
+		return slices.Equal(audit.actions(u.GetId()), []string{"user.created", "user.deleted"}) &&
+			slices.Equal(audit.actions(u.GetOrganizationId()), []string{"organization.created", "organization.deleted"}) &&
+			authz.removed("user:"+u.GetId()) && authz.removed("organization:"+u.GetOrganizationId())
+	})
+	eventually(t, "the outbox is empty", func() bool { return count(t, database, "identity.outbox") == 0 })
 	stop(t, app)
 	auth.stop()
+	stopAuthz()
+	stopAudit()
 	noError(t, conn.Close())
 	goleak.VerifyNone(t, ignore)
 }
@@ -176,12 +194,12 @@ func get(t *testing.T, address, path string, want int) string {
 	return string(body)
 }
 
-func countUsers(t *testing.T, c pg.Config) (n int) {
+func count(t *testing.T, c pg.Config, table string) (n int) {
 	t.Helper()
 	pool, err := pg.Open(t.Context(), c)
 	noError(t, err)
 	defer pool.Close()
-	noError(t, pool.QueryRow(t.Context(), "select count(*) from identity.users").Scan(&n))
+	noError(t, pool.QueryRow(t.Context(), "select count(*) from "+table).Scan(&n))
 	return n
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -38,22 +39,10 @@ func startAuth(t *testing.T, address string, tokens *grpctest.Tokens) *authStand
 	key, err := token.NewJWK(tokens.Key.Public())
 	noError(t, err)
 	s := &authStandIn{key: key}
-	server := grpc.NewServer()
-	authv1.RegisterLoginServiceServer(server, s)
-	authv1.RegisterVerificationServiceServer(server, s)
-	l, err := net.Listen("tcp", address)
-	noError(t, err)
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		if err := server.Serve(l); err != nil {
-			t.Error(err)
-		}
+	s.stop = serve(t, address, func(server *grpc.Server) {
+		authv1.RegisterLoginServiceServer(server, s)
+		authv1.RegisterVerificationServiceServer(server, s)
 	})
-	s.stop = sync.OnceFunc(func() {
-		server.Stop()
-		serving.Wait()
-	})
-	t.Cleanup(s.stop)
 	return s
 }
 
@@ -96,8 +85,8 @@ func (s *authStandIn) WatchRevocations(
 	}
 }
 
-// ports are where the program and its upstream are.
-type ports struct{ self, ops, auth string }
+// ports are where the program and its upstreams are.
+type ports struct{ self, ops, auth, authz, audit string }
 
 func portsOf(offset int) ports {
 	def, err := consul.Definition()
@@ -108,12 +97,18 @@ func portsOf(offset int) ports {
 	if err != nil {
 		panic(err)
 	}
-	upstream, err := self.Upstream(client.Issuer)
-	if err != nil {
-		panic(err)
-	}
 	at := func(port int) string { return fmt.Sprintf("127.0.0.1:%d", port+offset) }
-	return ports{self: at(self.Port), ops: at(self.OpsPort), auth: at(upstream)}
+	upstream := func(name string) string {
+		port, err := self.Upstream(name)
+		if err != nil {
+			panic(err)
+		}
+		return at(port)
+	}
+	return ports{
+		self: at(self.Port), ops: at(self.OpsPort),
+		auth: upstream(client.Issuer), authz: upstream(client.Decider), audit: upstream(client.Recorder),
+	}
 }
 
 // freeOffset finds a port offset at which nobody listens.
@@ -122,7 +117,7 @@ func freeOffset(t *testing.T) int {
 	for range 100 {
 		offset := rand.IntN(mesh.MaxPortOffset)
 		p := portsOf(offset)
-		if free(p.self) && free(p.ops) && free(p.auth) {
+		if !slices.ContainsFunc([]string{p.self, p.ops, p.auth, p.authz, p.audit}, taken) {
 			return offset
 		}
 	}
@@ -130,10 +125,7 @@ func freeOffset(t *testing.T) int {
 	return 0
 }
 
-func free(address string) bool {
+func taken(address string) bool {
 	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return false
-	}
-	return l.Close() == nil
+	return err != nil || l.Close() != nil
 }

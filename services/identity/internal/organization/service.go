@@ -8,10 +8,12 @@ import (
 	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
 )
 
-// Store keeps organizations. Each method is one transaction. Methods that name an unknown organization return NotFound().
+// Store keeps organizations. Each method is one transaction, with the event of the change and the relationships that follow from it.
+// Methods that name an unknown organization return NotFound(). A token names the relationships of a change (internal/consistency); it is
+// empty when nothing changed.
 type Store interface {
 	// Create stores the organization unless one with its id exists, and returns the stored one. Concurrent duplicates are safe.
-	Create(ctx context.Context, o Organization) (Organization, error)
+	Create(ctx context.Context, o Organization) (stored Organization, token string, err error)
 	// Get returns one organization.
 	Get(ctx context.Context, id string) (Organization, error)
 	// List returns organizations, oldest first.
@@ -21,7 +23,7 @@ type Store interface {
 	Update(ctx context.Context, id string, change func(Organization) (Organization, error)) (Organization, error)
 	// Delete locks the organization, calls check with it and removes it, or returns NotEmpty() when it has users. An error of check
 	// is returned as it is and nothing changes.
-	Delete(ctx context.Context, id string, check func(Organization) error) error
+	Delete(ctx context.Context, id string, check func(Organization) error) (token string, err error)
 }
 
 // Service holds the rules of organizations.
@@ -35,18 +37,18 @@ func NewService(store Store, now func() time.Time) *Service {
 	return &Service{store: store, now: now}
 }
 
-// Create creates an organization under the caller's id. Repeating it with the same name returns the organization as it is.
-func (s *Service) Create(ctx context.Context, id, displayName string) (Organization, error) {
+// Create creates an organization under the caller's id. Repeating it with the same name returns the organization as it is. The token
+// names the organization's relationships; it is empty for a repeat.
+func (s *Service) Create(ctx context.Context, id, displayName string) (o Organization, token string, err error) {
 	now := s.now().UTC().Truncate(time.Microsecond)
-	o := Organization{ID: id, DisplayName: displayName, Revision: 1, CreateTime: now, UpdateTime: now}
-	stored, err := s.store.Create(ctx, o)
+	stored, token, err := s.store.Create(ctx, Organization{ID: id, DisplayName: displayName, Revision: 1, CreateTime: now, UpdateTime: now})
 	if err != nil {
-		return Organization{}, err
+		return Organization{}, "", err
 	}
 	if stored.DisplayName != displayName || stored.Personal {
-		return Organization{}, idTaken()
+		return Organization{}, "", idTaken()
 	}
-	return stored, nil
+	return stored, token, nil
 }
 
 // Get returns one organization.
@@ -76,7 +78,8 @@ func (s *Service) Update(ctx context.Context, id, tag string, c Changes) (Organi
 	})
 }
 
-// Delete removes an organization without users that still has the tag; an empty tag meets any revision.
-func (s *Service) Delete(ctx context.Context, id, tag string) error {
+// Delete removes an organization without users that still has the tag; an empty tag meets any revision. The token names the removal of
+// its relationships.
+func (s *Service) Delete(ctx context.Context, id, tag string) (token string, err error) {
 	return s.store.Delete(ctx, id, func(o Organization) error { return etag.Check(tag, o.ETag()) })
 }

@@ -7,26 +7,49 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/relation"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
 // BeginDelete implements user.DeletionStore.
-func (s *Users) BeginDelete(ctx context.Context, organizationID, id string, due time.Time, check func(user.User) error) error {
-	return pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
-		current, err := lockUser(ctx, tx, organizationID, id)
-		if err != nil {
+func (s *Users) BeginDelete(
+	ctx context.Context, scope user.Scope, id string, due time.Time, check func(user.User) error,
+) (d user.Deletion, token string, err error) {
+	err = s.outbox.InTx(ctx, func(tx pgx.Tx) error {
+		var current user.User
+		if current, token, err = lockUser(ctx, tx, scope, id); err != nil {
 			return err
 		}
 		if err := check(current); err != nil {
 			return err
 		}
+		d = user.Deletion{OrganizationID: current.OrganizationID, UserID: id}
+		if current.State == user.Active {
+			if token, err = s.recordDeletion(ctx, tx, d); err != nil {
+				return err
+			}
+		}
 		_, err = tx.Exec(ctx, `
-			update identity.users set state = 'deleting', deletion_due = @due
+			update identity.users set state = 'deleting', deletion_due = @due, relationships_token = @token
 			where organization_id = @organization_id and id = @id`,
-			pgx.StrictNamedArgs{"organization_id": organizationID, "id": id, "due": due})
+			pgx.StrictNamedArgs{"organization_id": d.OrganizationID, "id": id, "due": due, "token": token})
 		return err
 	})
+	if err != nil {
+		return user.Deletion{}, "", err
+	}
+	return d, token, nil
+}
+
+// recordDeletion appends the event of a deletion and takes the user's rights.
+func (s *Users) recordDeletion(ctx context.Context, tx pgx.Tx, d user.Deletion) (token string, err error) {
+	event.SetOrganization(ctx, d.OrganizationID)
+	if err := s.outbox.Record(ctx, tx, d.UserID); err != nil {
+		return "", err
+	}
+	return s.outbox.Relate(ctx, tx, userObject(d.UserID), relation.Change{DeleteAllOf: userObject(d.UserID)})
 }
 
 // claimDeletion takes the lock of one due row that nobody else is claiming.
@@ -57,7 +80,7 @@ func (s *Users) ClaimDeletion(ctx context.Context, now, until time.Time) (user.D
 // others and its removal.
 func (s *Users) FinishDelete(ctx context.Context, d user.Deletion, now time.Time) error {
 	args := pgx.StrictNamedArgs{"organization_id": d.OrganizationID}
-	return pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+	return s.outbox.InTx(ctx, func(tx pgx.Tx) error {
 		lock, err := tx.Exec(ctx, `
 			select from identity.organizations where id = @organization_id and personal for update`, args)
 		if err != nil {
@@ -72,9 +95,18 @@ func (s *Users) FinishDelete(ctx context.Context, d user.Deletion, now time.Time
 		if err != nil || lock.RowsAffected() == 0 {
 			return err
 		}
-		_, err = tx.Exec(ctx, `
+		removed, err := tx.Exec(ctx, `
 			delete from identity.organizations
 			where id = @organization_id and not exists (select from identity.users where organization_id = @organization_id)`, args)
+		if err != nil || removed.RowsAffected() == 0 {
+			return err
+		}
+		ctx := consequence(ctx, "organization.deleted", d.OrganizationID)
+		if err := s.outbox.Record(ctx, tx, d.OrganizationID); err != nil {
+			return err
+		}
+		object := organizationObject(d.OrganizationID)
+		_, err = s.outbox.Relate(ctx, tx, object, relation.Change{DeleteAllOf: object})
 		return err
 	})
 }

@@ -9,23 +9,28 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/relation"
 	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 )
 
 // Organizations keeps organizations; it is an organization.Store.
 type Organizations struct {
-	pool *pgxpool.Pool
+	pool   *pgxpool.Pool
+	outbox *outbox.Outbox
 }
 
-// NewOrganizations returns the store over a pool.
-func NewOrganizations(pool *pgxpool.Pool) *Organizations { return &Organizations{pool: pool} }
+// NewOrganizations returns the store over a pool and the outbox of the same database.
+func NewOrganizations(pool *pgxpool.Pool, out *outbox.Outbox) *Organizations {
+	return &Organizations{pool: pool, outbox: out}
+}
 
 // Create implements organization.Store.
-func (s *Organizations) Create(ctx context.Context, o organization.Organization) (organization.Organization, error) {
-	var stored organization.Organization
-	err := pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+func (s *Organizations) Create(ctx context.Context, o organization.Organization) (stored organization.Organization, token string, err error) {
+	err = s.outbox.InTx(ctx, func(tx pgx.Tx) error {
 		for range createAttempts {
 			won, err := insertOrganization(ctx, tx, o)
 			if err != nil {
@@ -33,7 +38,12 @@ func (s *Organizations) Create(ctx context.Context, o organization.Organization)
 			}
 			if won {
 				stored = o
-				return nil
+				event.SetOrganization(ctx, o.ID)
+				if err := s.outbox.Record(ctx, tx, o.ID); err != nil {
+					return err
+				}
+				token, err = s.outbox.Relate(ctx, tx, organizationObject(o.ID), relation.Change{Writes: founded(o.ID)})
+				return err
 			}
 			stored, err = selectOrganization(ctx, tx, o.ID, lockNone)
 			if !errors.Is(err, organization.NotFound()) {
@@ -42,7 +52,7 @@ func (s *Organizations) Create(ctx context.Context, o organization.Organization)
 		}
 		return apierr.New(apierr.Unavailable, "CONCURRENT_CHANGE", "the organization is being deleted at this moment: repeat the request")
 	})
-	return stored, err
+	return stored, token, err
 }
 
 func insertOrganization(ctx context.Context, tx pgx.Tx, o organization.Organization) (won bool, err error) {
@@ -119,7 +129,7 @@ func (s *Organizations) Update(
 	ctx context.Context, id string, change func(organization.Organization) (organization.Organization, error),
 ) (organization.Organization, error) {
 	var next organization.Organization
-	err := pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+	err := s.outbox.InTx(ctx, func(tx pgx.Tx) error {
 		current, err := selectOrganization(ctx, tx, id, lockChange)
 		if err != nil {
 			return err
@@ -133,7 +143,11 @@ func (s *Organizations) Update(
 			pgx.StrictNamedArgs{
 				"id": id, "display_name": next.DisplayName, "revision": next.Revision, "update_time": next.UpdateTime,
 			})
-		return err
+		if err != nil {
+			return err
+		}
+		event.SetOrganization(ctx, id)
+		return s.outbox.Record(ctx, tx, id)
 	})
 	if err != nil {
 		return organization.Organization{}, err
@@ -142,8 +156,8 @@ func (s *Organizations) Update(
 }
 
 // Delete implements organization.Store.
-func (s *Organizations) Delete(ctx context.Context, id string, check func(organization.Organization) error) error {
-	err := pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+func (s *Organizations) Delete(ctx context.Context, id string, check func(organization.Organization) error) (token string, err error) {
+	err = s.outbox.InTx(ctx, func(tx pgx.Tx) error {
 		current, err := selectOrganization(ctx, tx, id, lockRemoval)
 		if err != nil {
 			return err
@@ -151,13 +165,23 @@ func (s *Organizations) Delete(ctx context.Context, id string, check func(organi
 		if err := check(current); err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `delete from identity.organizations where id = @id`, pgx.StrictNamedArgs{"id": id})
+		if _, err := tx.Exec(ctx, `delete from identity.organizations where id = @id`, pgx.StrictNamedArgs{"id": id}); err != nil {
+			return err
+		}
+		event.SetOrganization(ctx, id)
+		if err := s.outbox.Record(ctx, tx, id); err != nil {
+			return err
+		}
+		token, err = s.outbox.Relate(ctx, tx, organizationObject(id), relation.Change{DeleteAllOf: organizationObject(id)})
 		return err
 	})
-	if pg.IsForeignKey(err, organizationFK) {
-		return organization.NotEmpty()
+	switch {
+	case pg.IsForeignKey(err, organizationFK):
+		return "", organization.NotEmpty()
+	case err != nil:
+		return "", err
 	}
-	return err
+	return token, nil
 }
 
 func scanOrganization(row pgx.CollectableRow) (organization.Organization, error) {

@@ -13,7 +13,11 @@ import (
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
 	"github.com/gatehouse/gatehouse/services/identity/internal/postgres/migrations"
+	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
+
+// oneRow is a unique index: what it finds may be sorted.
+const oneRow = "users_email_key"
 
 // Every list, and the search for due deletions, reads an index in its order: a sort or a scan of a table would grow with the tenant.
 func TestListsUseTheirIndex(t *testing.T) {
@@ -25,7 +29,10 @@ func TestListsUseTheirIndex(t *testing.T) {
 	name := []listing.Condition{{Field: "display_name", Op: listing.Equal, Value: "Ada"}}
 	notName := []listing.Condition{{Field: "display_name", Op: listing.NotEqual, Value: "Ada"}}
 	since := []listing.Condition{{Field: "create_time", Op: listing.GreaterEqual, Value: at}}
-	users := func(q listing.Query) (string, pgx.StrictNamedArgs, error) { return listUsers(organizationID, q) }
+	users := func(q listing.Query) (string, pgx.StrictNamedArgs, error) {
+		return listUsers(user.In(organizationID), q)
+	}
+	everybody := func(q listing.Query) (string, pgx.StrictNamedArgs, error) { return listUsers(user.Everywhere(), q) }
 	for title, c := range map[string]struct {
 		build func(listing.Query) (string, pgx.StrictNamedArgs, error)
 		query listing.Query
@@ -33,11 +40,18 @@ func TestListsUseTheirIndex(t *testing.T) {
 	}{
 		"users":                     {users, listing.Query{Limit: 51}, "users_by_create_time"},
 		"users, next page":          {users, listing.Query{Limit: 51, After: after}, "users_by_create_time"},
-		"users by email":            {users, listing.Query{Limit: 51, Where: email}, "users_by_email"},
-		"users by email, next page": {users, listing.Query{Limit: 51, Where: email, After: after}, "users_by_email"},
+		"users by email":            {users, listing.Query{Limit: 51, Where: email}, oneRow},
+		"users by email, next page": {users, listing.Query{Limit: 51, Where: email, After: after}, oneRow},
 		"users by name":             {users, listing.Query{Limit: 51, Where: name}, "users_by_display_name"},
 		"users not by name":         {users, listing.Query{Limit: 51, Where: notName}, "users_by_create_time"},
 		"users since":               {users, listing.Query{Limit: 51, Where: since, After: after}, "users_by_create_time"},
+		"everybody":                 {everybody, listing.Query{Limit: 51}, "all_users_by_create_time"},
+		"everybody, next page":      {everybody, listing.Query{Limit: 51, After: after}, "all_users_by_create_time"},
+		"everybody by email":        {everybody, listing.Query{Limit: 51, Where: email}, "all_users_by_email"},
+		"everybody by email, next":  {everybody, listing.Query{Limit: 51, Where: email, After: after}, "all_users_by_email"},
+		"everybody by name":         {everybody, listing.Query{Limit: 51, Where: name}, "all_users_by_display_name"},
+		"everybody not by name":     {everybody, listing.Query{Limit: 51, Where: notName}, "all_users_by_create_time"},
+		"everybody since":           {everybody, listing.Query{Limit: 51, Where: since, After: after}, "all_users_by_create_time"},
 		"organizations":             {listOrganizations, listing.Query{Limit: 51}, "organizations_by_create_time"},
 		"organizations, next page":  {listOrganizations, listing.Query{Limit: 51, After: after}, "organizations_by_create_time"},
 		"organizations by name":     {listOrganizations, listing.Query{Limit: 51, Where: name}, "organizations_by_display_name"},
@@ -58,7 +72,9 @@ func TestListsUseTheirIndex(t *testing.T) {
 			if !plan.has(func(n node) bool { return n.Index == c.index }) {
 				t.Errorf("%s is not used", c.index)
 			}
-			if plan.has(func(n node) bool { return n.Type == "Seq Scan" || n.Type == "Sort" || n.Type == "Bitmap Heap Scan" }) {
+			if plan.has(func(n node) bool {
+				return n.Type == "Seq Scan" || n.Type == "Bitmap Heap Scan" || n.Type == "Sort" && c.index != oneRow
+			}) {
 				t.Error("the plan sorts or reads a whole table")
 			}
 			if t.Failed() {

@@ -7,31 +7,29 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization/organizationtest"
-	"github.com/gatehouse/gatehouse/services/identity/internal/postgres"
-	"github.com/gatehouse/gatehouse/services/identity/internal/postgres/migrations"
+	"github.com/gatehouse/gatehouse/services/identity/internal/postgres/postgrestest"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user/usertest"
 )
 
 func TestUsers(t *testing.T) {
 	usertest.Run(t, func(t *testing.T) usertest.Stores {
-		pool := pgtest.New(t, migrations.Schema, migrations.Files)
-		users := postgres.NewUsers(pool)
-		return usertest.Stores{Users: users, Deletions: users, Organizations: postgres.NewOrganizations(pool)}
+		d := postgrestest.New(t)
+		return usertest.Stores{Users: d.Users, Deletions: d.Users, Organizations: d.Organizations}
 	})
 }
 
 func TestOrganizations(t *testing.T) {
 	organizationtest.Run(t, func(t *testing.T) organizationtest.Fixture {
-		pool := pgtest.New(t, migrations.Schema, migrations.Files)
+		d := postgrestest.New(t)
 		return organizationtest.Fixture{
-			Organizations: postgres.NewOrganizations(pool),
+			Organizations: d.Organizations,
 			AddUser: func(ctx context.Context, organizationID string) error {
 				now := time.Date(2031, 1, 1, 0, 0, 0, 0, time.UTC)
-				_, err := postgres.NewUsers(pool).Create(ctx, user.User{
-					OrganizationID: organizationID, ID: uuid.NewString(), Email: "a@example.com", State: user.Active, Revision: 1,
+				id := uuid.NewString()
+				_, _, err := d.Users.Create(ctx, user.User{
+					OrganizationID: organizationID, ID: id, Email: id + "@example.com", State: user.Active, Revision: 1,
 					CreateTime: now, UpdateTime: now,
 				}, nil)
 				return err

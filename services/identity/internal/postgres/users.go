@@ -10,7 +10,10 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/relation"
 	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
@@ -18,20 +21,20 @@ import (
 
 // Users keeps users; it is a user.Store and a user.DeletionStore.
 type Users struct {
-	pool *pgxpool.Pool
+	pool   *pgxpool.Pool
+	outbox *outbox.Outbox
 }
 
-// NewUsers returns the store over a pool.
-func NewUsers(pool *pgxpool.Pool) *Users { return &Users{pool: pool} }
+// NewUsers returns the store over a pool and the outbox of the same database.
+func NewUsers(pool *pgxpool.Pool, out *outbox.Outbox) *Users { return &Users{pool: pool, outbox: out} }
 
 // createAttempts bounds how often Create looks again when the row it collided with is removed at the same moment.
 const createAttempts = 3
 
 // Create implements user.Store. The user's id is claimed first: whoever wins it also creates the personal organization, whose foreign
 // key is checked at the commit.
-func (s *Users) Create(ctx context.Context, u user.User, personal *organization.Organization) (user.User, error) {
-	var stored user.User
-	err := pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+func (s *Users) Create(ctx context.Context, u user.User, personal *organization.Organization) (stored user.User, token string, err error) {
+	err = s.outbox.InTx(ctx, func(tx pgx.Tx) error {
 		for range createAttempts {
 			won, err := insertUser(ctx, tx, u)
 			if err != nil {
@@ -39,37 +42,76 @@ func (s *Users) Create(ctx context.Context, u user.User, personal *organization.
 			}
 			if won {
 				stored = u
-				if err := refuseDeleted(ctx, tx, u.ID); err != nil {
-					return err
-				}
-				return insertPersonal(ctx, tx, personal)
+				token, err = s.settle(ctx, tx, u, personal)
+				return err
 			}
-			stored, err = selectUserByID(ctx, tx, u.ID)
+			stored, token, err = selectUserByID(ctx, tx, u.ID)
 			if !errors.Is(err, pgx.ErrNoRows) {
+				return err
+			}
+			if err := refuseTakenEmail(ctx, tx, u); err != nil {
 				return err
 			}
 		}
 		return apierr.New(apierr.Unavailable, "CONCURRENT_CHANGE", "the user is being deleted at this moment: repeat the request")
 	})
 	if pg.IsForeignKey(err, organizationFK) {
-		return user.User{}, organization.NotFound()
+		return user.User{}, "", organization.NotFound()
 	}
 	if err != nil {
-		return user.User{}, err
+		return user.User{}, "", err
 	}
-	return stored, nil
+	return stored, token, nil
+}
+
+// settle completes a creation whose user row is inserted: the personal organization, the events and the relationships.
+func (s *Users) settle(ctx context.Context, tx pgx.Tx, u user.User, personal *organization.Organization) (token string, err error) {
+	if err := refuseDeleted(ctx, tx, u.ID); err != nil {
+		return "", err
+	}
+	if err := insertPersonal(ctx, tx, personal); err != nil {
+		return "", err
+	}
+	if personal != nil {
+		if err := s.outbox.Record(consequence(ctx, "organization.created", personal.ID), tx, personal.ID); err != nil {
+			return "", err
+		}
+	}
+	event.SetOrganization(ctx, u.OrganizationID)
+	if err := s.outbox.Record(ctx, tx, u.ID); err != nil {
+		return "", err
+	}
+	token, err = s.outbox.Relate(ctx, tx, userObject(u.ID), relation.Change{Writes: joined(u, personal != nil)})
+	if err != nil {
+		return "", err
+	}
+	_, err = tx.Exec(ctx, `
+		update identity.users set relationships_token = @token where organization_id = @organization_id and id = @id`,
+		pgx.StrictNamedArgs{"organization_id": u.OrganizationID, "id": u.ID, "token": token})
+	return token, err
 }
 
 func insertUser(ctx context.Context, tx pgx.Tx, u user.User) (won bool, err error) {
 	tag, err := tx.Exec(ctx, `
 		insert into identity.users (organization_id, id, email, display_name, locale, time_zone, state, revision, create_time, update_time)
 		values (@organization_id, @id, @email, @display_name, @locale, @time_zone, @state, @revision, @create_time, @update_time)
-		on conflict do nothing`, // on the id or the primary key, whichever a parallel repeat fills first
+		on conflict do nothing`, // on the id or the primary key, whichever a parallel repeat fills first, or on the email
 		pgx.StrictNamedArgs{
 			"organization_id": u.OrganizationID, "id": u.ID, "email": u.Email, "display_name": u.DisplayName, "locale": u.Locale,
 			"time_zone": u.TimeZone, "state": u.State, "revision": u.Revision, "create_time": u.CreateTime, "update_time": u.UpdateTime,
 		})
 	return tag.RowsAffected() == 1, err
+}
+
+// refuseTakenEmail refuses the address of another active user of the organization.
+func refuseTakenEmail(ctx context.Context, tx pgx.Tx, u user.User) error {
+	found, err := tx.Exec(ctx, `
+		select from identity.users where organization_id = @organization_id and email = @email and state = 'active'`,
+		pgx.StrictNamedArgs{"organization_id": u.OrganizationID, "email": u.Email})
+	if err == nil && found.RowsAffected() > 0 {
+		return user.EmailTaken()
+	}
+	return err
 }
 
 // refuseDeleted refuses the id of a user that was deleted lately. It comes after the insert, which waits for a deletion of that user to
@@ -94,23 +136,23 @@ func insertPersonal(ctx context.Context, tx pgx.Tx, o *organization.Organization
 }
 
 // selectUserByID looks across organizations: the id that a creating program chose is unique among all.
-func selectUserByID(ctx context.Context, tx pgx.Tx, id string) (user.User, error) {
+func selectUserByID(ctx context.Context, tx pgx.Tx, id string) (u user.User, token string, err error) {
 	rows, err := tx.Query(ctx, `
-		select organization_id, id, email, display_name, locale, time_zone, state, revision, create_time, update_time
-		from identity.users where id = @id`,
+		select `+userColumns+`, relationships_token from identity.users where id = @id`,
 		pgx.StrictNamedArgs{"id": id})
 	if err != nil {
-		return user.User{}, err
+		return user.User{}, "", err
 	}
-	return pgx.CollectExactlyOneRow(rows, scanUser)
+	return collectUser(rows)
 }
 
+const userColumns = `organization_id, id, email, display_name, locale, time_zone, state, revision, create_time, update_time`
+
 // Get implements user.Store.
-func (s *Users) Get(ctx context.Context, organizationID, id string) (user.User, error) {
+func (s *Users) Get(ctx context.Context, scope user.Scope, id string) (user.User, error) {
+	args := pgx.StrictNamedArgs{"id": id}
 	rows, err := s.pool.Query(ctx, `
-		select organization_id, id, email, display_name, locale, time_zone, state, revision, create_time, update_time
-		from identity.users where organization_id = @organization_id and id = @id and state = 'active'`,
-		pgx.StrictNamedArgs{"organization_id": organizationID, "id": id})
+		select `+userColumns+` from identity.users where id = @id and state = 'active'`+within(scope, args), args)
 	if err != nil {
 		return user.User{}, pg.Error(err)
 	}
@@ -119,8 +161,8 @@ func (s *Users) Get(ctx context.Context, organizationID, id string) (user.User, 
 }
 
 // List implements user.Store.
-func (s *Users) List(ctx context.Context, organizationID string, q listing.Query) ([]user.User, error) {
-	sql, args, err := listUsers(organizationID, q)
+func (s *Users) List(ctx context.Context, scope user.Scope, q listing.Query) ([]user.User, error) {
+	sql, args, err := listUsers(scope, q)
 	if err != nil {
 		return nil, err
 	}
@@ -132,23 +174,38 @@ func (s *Users) List(ctx context.Context, organizationID string, q listing.Query
 	return users, pg.Error(err)
 }
 
-func listUsers(organizationID string, q listing.Query) (string, pgx.StrictNamedArgs, error) {
+func listUsers(scope user.Scope, q listing.Query) (string, pgx.StrictNamedArgs, error) {
 	var sql strings.Builder
+	args := pgx.StrictNamedArgs{}
 	sql.WriteString(`
-		select organization_id, id, email, display_name, locale, time_zone, state, revision, create_time, update_time
-		from identity.users where organization_id = @organization_id and state = 'active'`)
-	args := pgx.StrictNamedArgs{"organization_id": organizationID}
+		select ` + userColumns + ` from identity.users where state = 'active'` + within(scope, args))
+	if _, everywhere := scope.Organization(); everywhere {
+		sql.WriteString(" and revision > 0") // always true: it names the indexes that are for these lists alone
+	}
 	err := addConditions(&sql, args, []string{"email", "display_name", "create_time"}, q)
 	return sql.String(), args, err
 }
 
+// within is the condition that keeps a query inside of a scope.
+func within(scope user.Scope, args pgx.StrictNamedArgs) string {
+	organizationID, everywhere := scope.Organization()
+	switch {
+	case everywhere:
+		return ""
+	case organizationID == "":
+		return " and false"
+	}
+	args["organization_id"] = organizationID
+	return " and organization_id = @organization_id"
+}
+
 // Update implements user.Store.
 func (s *Users) Update(
-	ctx context.Context, organizationID, id string, change func(user.User) (user.User, error),
+	ctx context.Context, scope user.Scope, id string, change func(user.User) (user.User, error),
 ) (user.User, error) {
 	var next user.User
-	err := pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
-		current, err := lockUser(ctx, tx, organizationID, id)
+	err := s.outbox.InTx(ctx, func(tx pgx.Tx) error {
+		current, _, err := lockUser(ctx, tx, scope, id)
 		if err != nil {
 			return err
 		}
@@ -163,10 +220,14 @@ func (s *Users) Update(
 			set display_name = @display_name, locale = @locale, time_zone = @time_zone, revision = @revision, update_time = @update_time
 			where organization_id = @organization_id and id = @id`,
 			pgx.StrictNamedArgs{
-				"organization_id": organizationID, "id": id, "display_name": next.DisplayName, "locale": next.Locale,
+				"organization_id": current.OrganizationID, "id": id, "display_name": next.DisplayName, "locale": next.Locale,
 				"time_zone": next.TimeZone, "revision": next.Revision, "update_time": next.UpdateTime,
 			})
-		return err
+		if err != nil {
+			return err
+		}
+		event.SetOrganization(ctx, current.OrganizationID)
+		return s.outbox.Record(ctx, tx, id)
 	})
 	if err != nil {
 		return user.User{}, err
@@ -174,23 +235,35 @@ func (s *Users) Update(
 	return next, nil
 }
 
-// lockUser reads a user in any state and keeps others from changing it until the transaction ends.
-func lockUser(ctx context.Context, tx pgx.Tx, organizationID, id string) (user.User, error) {
+// lockUser reads a user in any state, with the token of its relationships, and keeps others from changing it until the transaction ends.
+func lockUser(ctx context.Context, tx pgx.Tx, scope user.Scope, id string) (u user.User, token string, err error) {
+	args := pgx.StrictNamedArgs{"id": id}
 	rows, err := tx.Query(ctx, `
-		select organization_id, id, email, display_name, locale, time_zone, state, revision, create_time, update_time
-		from identity.users where organization_id = @organization_id and id = @id for update`,
-		pgx.StrictNamedArgs{"organization_id": organizationID, "id": id})
+		select `+userColumns+`, relationships_token from identity.users where id = @id`+within(scope, args)+` for update`, args)
 	if err != nil {
-		return user.User{}, err
+		return user.User{}, "", err
 	}
-	u, err := pgx.CollectExactlyOneRow(rows, scanUser)
-	return u, userError(err)
+	u, token, err = collectUser(rows)
+	return u, token, userError(err)
+}
+
+// collectUser reads one user and the token of its relationships.
+func collectUser(rows pgx.Rows) (u user.User, token string, err error) {
+	row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[struct {
+		user.User
+		RelationshipsToken string
+	}])
+	return inUTC(row.User), row.RelationshipsToken, err
 }
 
 func scanUser(row pgx.CollectableRow) (user.User, error) {
 	u, err := pgx.RowToStructByName[user.User](row)
+	return inUTC(u), err
+}
+
+func inUTC(u user.User) user.User {
 	u.CreateTime, u.UpdateTime = u.CreateTime.UTC(), u.UpdateTime.UTC()
-	return u, err
+	return u
 }
 
 func userError(err error) error {

@@ -24,19 +24,20 @@ const (
 )
 
 // Delete deletes a user that still has the tag; an empty tag meets any revision. The intent is durable first: from then on the user is
-// NOT_FOUND and the deletion completes, by this call, by repeating it or by the reconciler. UNAVAILABLE (AUTH_UNAVAILABLE) says that
-// the login could not be removed yet.
-func (s *Service) Delete(ctx context.Context, organizationID, id, tag string) error {
-	err := s.deletions.BeginDelete(ctx, organizationID, id, s.clock().Add(claimFor), func(u User) error {
+// NOT_FOUND and has no rights, and the deletion completes, by this call, by repeating it or by the reconciler. UNAVAILABLE
+// (AUTH_UNAVAILABLE) says that the login could not be removed yet. The token names the removal of the user's relationships, also beside
+// that error.
+func (s *Service) Delete(ctx context.Context, scope Scope, id, tag string) (token string, err error) {
+	d, token, err := s.deletions.BeginDelete(ctx, scope, id, s.clock().Add(claimFor), func(u User) error {
 		if u.State == Deleting { // the tag was checked when the deletion began
 			return nil
 		}
 		return etag.Check(tag, u.ETag())
 	})
 	if err != nil {
-		return err
+		return "", err
 	}
-	return s.complete(ctx, Deletion{OrganizationID: organizationID, UserID: id})
+	return token, s.complete(ctx, d)
 }
 
 // complete carries out a deletion that was begun: sessions and login first, so that nobody is signed in as a user that is gone.

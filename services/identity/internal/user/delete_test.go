@@ -18,16 +18,16 @@ func TestDelete(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	u := w.created(t)
-	wantReason(t, w.Delete(t.Context(), u.OrganizationID, u.ID, "stale"), apierr.Aborted, "ETAG_MISMATCH")
-	if got, err := w.Get(t.Context(), u.OrganizationID, u.ID); err != nil || got != u || w.logins.count(u.ID) != 0 {
+	wantReason(t, w.remove(drafted(t), u, "stale"), apierr.Aborted, "ETAG_MISMATCH")
+	if got, err := w.Get(t.Context(), user.In(u.OrganizationID), u.ID); err != nil || got != u || w.logins.count(u.ID) != 0 {
 		t.Fatalf("a refused deletion left %+v (%v), %d logins removed", got, err, w.logins.count(u.ID))
 	}
-	noError(t, w.Delete(t.Context(), u.OrganizationID, u.ID, u.ETag()))
+	noError(t, w.remove(drafted(t), u, u.ETag()))
 	w.wantRemoved(t, u)
 	if w.logins.count(u.ID) != 1 {
 		t.Fatalf("the login was removed %d times, want 1", w.logins.count(u.ID))
 	}
-	wantReason(t, w.Delete(t.Context(), u.OrganizationID, u.ID, ""), apierr.NotFound, "USER_NOT_FOUND")
+	wantReason(t, w.remove(drafted(t), u, ""), apierr.NotFound, "USER_NOT_FOUND")
 }
 
 // The order of the steps: when the login goes, the user can no longer be read, but the intent is still there.
@@ -36,7 +36,7 @@ func TestDeleteHidesTheUserBeforeTheLoginGoes(t *testing.T) {
 	w := newWorld(t)
 	u := w.created(t)
 	w.logins.called = func() {
-		_, err := w.Get(context.Background(), u.OrganizationID, u.ID)
+		_, err := w.Get(context.Background(), user.In(u.OrganizationID), u.ID)
 		if !errors.Is(err, user.NotFound()) {
 			t.Errorf("while the login is removed, the user answers %v", err)
 		}
@@ -44,7 +44,7 @@ func TestDeleteHidesTheUserBeforeTheLoginGoes(t *testing.T) {
 			t.Errorf("the intent is not durable: %v", err)
 		}
 	}
-	noError(t, w.Delete(t.Context(), u.OrganizationID, u.ID, ""))
+	noError(t, w.remove(drafted(t), u, ""))
 }
 
 func TestDeleteWhileAuthIsDown(t *testing.T) {
@@ -52,9 +52,9 @@ func TestDeleteWhileAuthIsDown(t *testing.T) {
 	w := newWorld(t)
 	u := w.created(t)
 	w.logins.fail(errors.New("connection refused"), "")
-	wantReason(t, w.Delete(t.Context(), u.OrganizationID, u.ID, ""), apierr.Unavailable, "AUTH_UNAVAILABLE")
+	wantReason(t, w.remove(drafted(t), u, ""), apierr.Unavailable, "AUTH_UNAVAILABLE")
 	w.wantGone(t, u)
-	_, err := w.Create(t.Context(), user.New{ID: u.ID, Email: u.Email})
+	_, _, err := w.Register(drafted(t), user.New{ID: u.ID, Email: u.Email})
 	wantReason(t, err, apierr.AlreadyExists, "USER_ID_TAKEN")
 
 	t.Run("nobody else works on it at once", func(t *testing.T) {
@@ -83,14 +83,14 @@ func TestCreateAfterDeleteIsRefusedForAnHour(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	u := w.created(t)
-	noError(t, w.Delete(t.Context(), u.OrganizationID, u.ID, ""))
+	noError(t, w.remove(drafted(t), u, ""))
 	for range 3 {
-		_, err := w.Create(t.Context(), user.New{ID: u.ID, Email: u.Email})
+		_, _, err := w.Register(drafted(t), user.New{ID: u.ID, Email: u.Email})
 		wantReason(t, err, apierr.AlreadyExists, "USER_ID_TAKEN")
 		w.clock.add(25 * time.Minute)
 		noError(t, w.ForgetDeleted(t.Context()))
 	}
-	_, err := w.Create(t.Context(), user.New{ID: u.ID, Email: u.Email})
+	_, _, err := w.Register(drafted(t), user.New{ID: u.ID, Email: u.Email})
 	noError(t, err)
 }
 
@@ -99,9 +99,9 @@ func TestDeleteAgainCompletes(t *testing.T) {
 	w := newWorld(t)
 	u := w.created(t)
 	w.logins.fail(errors.New("connection refused"), "")
-	wantReason(t, w.Delete(t.Context(), u.OrganizationID, u.ID, u.ETag()), apierr.Unavailable, "AUTH_UNAVAILABLE")
+	wantReason(t, w.remove(drafted(t), u, u.ETag()), apierr.Unavailable, "AUTH_UNAVAILABLE")
 	w.logins.fail(nil, "")
-	noError(t, w.Delete(t.Context(), u.OrganizationID, u.ID, u.ETag()))
+	noError(t, w.remove(drafted(t), u, u.ETag()))
 	w.wantRemoved(t, u)
 }
 
@@ -110,16 +110,16 @@ func TestDeleteAfterACrash(t *testing.T) {
 	t.Parallel()
 	for name, crash := range map[string]func(t *testing.T, w world, u user.User){
 		"before the login is removed": func(t *testing.T, w world, u user.User) {
-			noError(t, w.stores.BeginDelete(t.Context(), u.OrganizationID, u.ID, w.clock.Now(), func(user.User) error { return nil }))
+			w.begin(t, u)
 		},
 		"after the login is removed": func(t *testing.T, w world, u user.User) {
-			noError(t, w.stores.BeginDelete(t.Context(), u.OrganizationID, u.ID, w.clock.Now(), func(user.User) error { return nil }))
+			w.begin(t, u)
 			noError(t, w.logins.RemoveLogin(t.Context(), u.ID))
 		},
 		"the client leaves while the login is removed": func(t *testing.T, w world, u user.User) {
-			ctx, cancel := context.WithCancel(t.Context())
+			ctx, cancel := context.WithCancel(drafted(t))
 			w.logins.called = cancel
-			err := w.Delete(ctx, u.OrganizationID, u.ID, "")
+			err := w.remove(ctx, u, "")
 			if !errors.Is(err, context.Canceled) {
 				t.Fatalf("got %v, want canceled", err)
 			}
@@ -140,7 +140,7 @@ func TestDeleteAfterACrash(t *testing.T) {
 			if w.logins.count(u.ID) == 0 || w.logins.count(bystander.ID) != 0 {
 				t.Fatalf("logins removed: %v", w.logins.removed)
 			}
-			_, err := w.Get(t.Context(), bystander.OrganizationID, bystander.ID)
+			_, err := w.Get(t.Context(), user.In(bystander.OrganizationID), bystander.ID)
 			noError(t, err)
 		})
 	}
@@ -154,7 +154,7 @@ func TestCompleteDeletionsGoesPastAFailure(t *testing.T) {
 	w.logins.fail(errors.New("no"), stuck.ID)
 	users := []user.User{stuck, w.created(t), w.created(t)}
 	for _, u := range users {
-		noError(t, w.stores.BeginDelete(t.Context(), u.OrganizationID, u.ID, w.clock.Now(), func(user.User) error { return nil }))
+		w.begin(t, u)
 		w.clock.add(time.Millisecond)
 	}
 	if n, err := w.CompleteDeletions(t.Context()); n != 0 || err == nil {
@@ -174,7 +174,7 @@ func TestReconcilersOfTwoInstances(t *testing.T) {
 	for range 6 {
 		u := w.created(t)
 		users = append(users, u)
-		noError(t, w.stores.BeginDelete(t.Context(), u.OrganizationID, u.ID, w.clock.Now(), func(user.User) error { return nil }))
+		w.begin(t, u)
 	}
 	var wait sync.WaitGroup
 	for range 2 {

@@ -2,6 +2,8 @@ package user
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gatehouse/gatehouse/services/identity/internal/etag"
@@ -34,21 +36,40 @@ func NewService(p Params) *Service {
 
 // New describes a user to create.
 type New struct {
-	ID             string
+	ID             string // ignored by Create, which chooses one
 	OrganizationID string // empty: a personal organization is created with the user
 	Email          string
 	DisplayName    string
 }
 
-// Create creates a user. Repeating it with the same id and email returns the user as it is.
-func (s *Service) Create(ctx context.Context, n New) (User, error) {
+// Register creates a user under the caller's id. Repeating it with the same id and email returns the user as it is. The token names the
+// user's relationships, also of a repeat.
+func (s *Service) Register(ctx context.Context, n New) (u User, token string, err error) {
+	n.Email = normalizeEmail(n.Email)
+	stored, token, err := s.create(ctx, n)
+	if err != nil {
+		return User{}, "", err
+	}
+	if stored.State != Active || stored.Email != n.Email {
+		return User{}, "", IDTaken()
+	}
+	return stored, token, nil
+}
+
+// Create creates a user under a new id, without a login. The token names the user's relationships.
+func (s *Service) Create(ctx context.Context, n New) (u User, token string, err error) {
+	n.ID, n.Email = s.newID(), normalizeEmail(n.Email)
+	return s.create(ctx, n)
+}
+
+func (s *Service) create(ctx context.Context, n New) (User, string, error) {
 	now := s.clock()
 	var personal *organization.Organization
 	if n.OrganizationID == "" {
 		o := organization.NewPersonal(s.newID(), n.DisplayName, now)
 		personal, n.OrganizationID = &o, o.ID
 	}
-	stored, err := s.store.Create(ctx, User{
+	return s.store.Create(ctx, User{
 		OrganizationID: n.OrganizationID,
 		ID:             n.ID,
 		Email:          n.Email,
@@ -58,24 +79,27 @@ func (s *Service) Create(ctx context.Context, n New) (User, error) {
 		CreateTime:     now,
 		UpdateTime:     now,
 	}, personal)
-	if err != nil {
-		return User{}, err
-	}
-	if stored.State != Active || stored.Email != n.Email {
-		return User{}, IDTaken()
-	}
-	return stored, nil
 }
 
-// Get returns one user of the organization.
-func (s *Service) Get(ctx context.Context, organizationID, id string) (User, error) {
-	return s.store.Get(ctx, organizationID, id)
+// normalizeEmail returns the form in which addresses are stored and compared, the same as Auth's: lower case.
+func normalizeEmail(email string) string { return strings.ToLower(email) }
+
+// Get returns one user of the scope.
+func (s *Service) Get(ctx context.Context, scope Scope, id string) (User, error) {
+	return s.store.Get(ctx, scope, id)
 }
 
-// List returns one page of the organization's users, oldest first, and the cursor of the next page if there is one.
-func (s *Service) List(ctx context.Context, organizationID string, q listing.Query) ([]User, *listing.Cursor, error) {
+// List returns one page of the scope's users, oldest first, and the cursor of the next page if there is one. Email addresses are compared
+// without regard to case.
+func (s *Service) List(ctx context.Context, scope Scope, q listing.Query) ([]User, *listing.Cursor, error) {
 	size, ahead := q.Page()
-	rows, err := s.store.List(ctx, organizationID, ahead)
+	ahead.Where = slices.Clone(ahead.Where)
+	for i, c := range ahead.Where {
+		if email, ok := c.Value.(string); ok && c.Field == "email" {
+			ahead.Where[i].Value = normalizeEmail(email)
+		}
+	}
+	rows, err := s.store.List(ctx, scope, ahead)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -84,12 +108,12 @@ func (s *Service) List(ctx context.Context, organizationID string, q listing.Que
 }
 
 // Update changes a user that still has the tag; an empty tag meets any revision.
-func (s *Service) Update(ctx context.Context, organizationID, id, tag string, c Changes) (User, error) {
+func (s *Service) Update(ctx context.Context, scope Scope, id, tag string, c Changes) (User, error) {
 	if err := c.Validate(); err != nil {
 		return User{}, err
 	}
 	now := s.clock()
-	return s.store.Update(ctx, organizationID, id, func(u User) (User, error) {
+	return s.store.Update(ctx, scope, id, func(u User) (User, error) {
 		if err := etag.Check(tag, u.ETag()); err != nil {
 			return u, err
 		}

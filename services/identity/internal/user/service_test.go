@@ -11,11 +11,10 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 	"github.com/gatehouse/gatehouse/services/identity/internal/postgres"
-	"github.com/gatehouse/gatehouse/services/identity/internal/postgres/migrations"
+	"github.com/gatehouse/gatehouse/services/identity/internal/postgres/postgrestest"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
@@ -29,9 +28,9 @@ type world struct {
 }
 
 func newWorld(t *testing.T) world {
-	pool := pgtest.New(t, migrations.Schema, migrations.Files)
-	w := world{stores: postgres.NewUsers(pool), logins: &logins{}, clock: &clock{now: time.Date(2031, 1, 1, 0, 0, 0, 123456789, time.UTC)}}
-	w.organizations = organization.NewService(postgres.NewOrganizations(pool), w.clock.Now)
+	d := postgrestest.New(t)
+	w := world{stores: d.Users, logins: &logins{}, clock: &clock{now: time.Date(2031, 1, 1, 0, 0, 0, 123456789, time.UTC)}}
+	w.organizations = organization.NewService(d.Organizations, w.clock.Now)
 	w.Service = user.NewService(user.Params{
 		Store: w.stores, Deletions: w.stores, Logins: w.logins, Now: w.clock.Now, NewID: uuid.NewString,
 	})
@@ -40,14 +39,33 @@ func newWorld(t *testing.T) world {
 
 func (w world) created(t *testing.T) user.User {
 	t.Helper()
-	u, err := w.Create(t.Context(), user.New{ID: uuid.NewString(), Email: "ada@example.com", DisplayName: "Ada"})
+	u, _, err := w.Register(drafted(t), user.New{ID: uuid.NewString(), Email: "ada@example.com", DisplayName: "Ada"})
 	noError(t, err)
 	return u
 }
 
+// drafted is the context of a request whose change is audited.
+func drafted(t *testing.T) context.Context {
+	t.Helper()
+	return postgrestest.Drafted(t.Context(), "user.tested", "user")
+}
+
+// remove deletes a user as its own organization does.
+func (w world) remove(ctx context.Context, u user.User, tag string) error {
+	_, err := w.Delete(ctx, user.In(u.OrganizationID), u.ID, tag)
+	return err
+}
+
+// begin takes the first step of a deletion.
+func (w world) begin(t *testing.T, u user.User) {
+	t.Helper()
+	_, _, err := w.stores.BeginDelete(drafted(t), user.In(u.OrganizationID), u.ID, w.clock.Now(), func(user.User) error { return nil })
+	noError(t, err)
+}
+
 func (w world) wantGone(t *testing.T, u user.User) {
 	t.Helper()
-	_, err := w.Get(t.Context(), u.OrganizationID, u.ID)
+	_, err := w.Get(t.Context(), user.In(u.OrganizationID), u.ID)
 	wantReason(t, err, apierr.NotFound, "USER_NOT_FOUND")
 }
 
@@ -59,7 +77,7 @@ func (w world) wantRemoved(t *testing.T, u user.User) {
 	wantReason(t, err, apierr.NotFound, "ORGANIZATION_NOT_FOUND")
 }
 
-func TestCreate(t *testing.T) {
+func TestRegister(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	u := w.created(t)
@@ -70,33 +88,33 @@ func TestCreate(t *testing.T) {
 	if u != want {
 		t.Fatalf("got %+v, want %+v", u, want)
 	}
-	if got, err := w.Get(t.Context(), u.OrganizationID, u.ID); err != nil || got != u {
-		t.Fatalf("got %+v, %v; want what Create returned, %+v", got, err, u)
+	if got, err := w.Get(t.Context(), user.In(u.OrganizationID), u.ID); err != nil || got != u {
+		t.Fatalf("got %+v, %v; want what Register returned, %+v", got, err, u)
 	}
 	t.Run("again is the same", func(t *testing.T) {
 		w.clock.add(time.Hour)
-		again, err := w.Create(t.Context(), user.New{ID: u.ID, Email: u.Email, DisplayName: "Other"})
+		again, _, err := w.Register(drafted(t), user.New{ID: u.ID, Email: u.Email, DisplayName: "Other"})
 		if err != nil || again != u {
 			t.Fatalf("got %+v, %v; want %+v", again, err, u)
 		}
 	})
 	t.Run("again with another email", func(t *testing.T) {
-		_, err := w.Create(t.Context(), user.New{ID: u.ID, Email: "b@example.com"})
+		_, _, err := w.Register(drafted(t), user.New{ID: u.ID, Email: "b@example.com"})
 		wantReason(t, err, apierr.AlreadyExists, "USER_ID_TAKEN")
 	})
 	t.Run("in an organization", func(t *testing.T) {
-		joined, err := w.Create(t.Context(), user.New{ID: uuid.NewString(), OrganizationID: u.OrganizationID, Email: "b@example.com"})
+		joined, _, err := w.Register(drafted(t), user.New{ID: uuid.NewString(), OrganizationID: u.OrganizationID, Email: "b@example.com"})
 		if err != nil || joined.OrganizationID != u.OrganizationID {
 			t.Fatalf("got %+v, %v", joined, err)
 		}
 	})
 }
 
-func TestCreateNamesThePersonalOrganization(t *testing.T) {
+func TestRegisterNamesThePersonalOrganization(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for name, want := range map[string]string{"Ada": "Ada", "": "Personal organization", "  ": "Personal organization"} {
-		u, err := w.Create(t.Context(), user.New{ID: uuid.NewString(), Email: "ada@example.com", DisplayName: name})
+		u, _, err := w.Register(drafted(t), user.New{ID: uuid.NewString(), Email: "ada@example.com", DisplayName: name})
 		noError(t, err)
 		o, err := w.organizations.Get(t.Context(), u.OrganizationID)
 		noError(t, err)
@@ -106,7 +124,7 @@ func TestCreateNamesThePersonalOrganization(t *testing.T) {
 	}
 }
 
-func TestCreateAtTheSameTime(t *testing.T) {
+func TestRegisterAtTheSameTime(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	id := uuid.NewString()
@@ -117,7 +135,7 @@ func TestCreateAtTheSameTime(t *testing.T) {
 	)
 	for i := range 8 {
 		wait.Go(func() {
-			u, err := w.Create(t.Context(), user.New{ID: id, Email: strconv.Itoa(i%2) + "@example.com"})
+			u, _, err := w.Register(drafted(t), user.New{ID: id, Email: strconv.Itoa(i%2) + "@example.com"})
 			if err != nil {
 				if !errors.Is(err, apierr.New(apierr.AlreadyExists, "USER_ID_TAKEN", "")) {
 					t.Error(err)
@@ -144,17 +162,17 @@ func TestUpdate(t *testing.T) {
 	w := newWorld(t)
 	u := w.created(t)
 	name, zone, bad := "Ada L.", "Europe/London", "Mars/Base"
-	changed, err := w.Update(t.Context(), u.OrganizationID, u.ID, u.ETag(), user.Changes{DisplayName: &name, TimeZone: &zone})
+	changed, err := w.Update(drafted(t), user.In(u.OrganizationID), u.ID, u.ETag(), user.Changes{DisplayName: &name, TimeZone: &zone})
 	noError(t, err)
 	if changed.DisplayName != name || changed.TimeZone != zone || changed.ETag() == u.ETag() || !changed.UpdateTime.After(u.UpdateTime) {
 		t.Fatalf("got %+v", changed)
 	}
 	other := "Other"
-	_, err = w.Update(t.Context(), u.OrganizationID, u.ID, u.ETag(), user.Changes{DisplayName: &other})
+	_, err = w.Update(drafted(t), user.In(u.OrganizationID), u.ID, u.ETag(), user.Changes{DisplayName: &other})
 	wantReason(t, err, apierr.Aborted, "ETAG_MISMATCH")
-	_, err = w.Update(t.Context(), u.OrganizationID, u.ID, "", user.Changes{DisplayName: &other, TimeZone: &bad})
+	_, err = w.Update(drafted(t), user.In(u.OrganizationID), u.ID, "", user.Changes{DisplayName: &other, TimeZone: &bad})
 	wantReason(t, err, apierr.InvalidArgument, "INVALID_ARGUMENT")
-	if got, err := w.Get(t.Context(), u.OrganizationID, u.ID); err != nil || got != changed {
+	if got, err := w.Get(t.Context(), user.In(u.OrganizationID), u.ID); err != nil || got != changed {
 		t.Fatalf("refused updates left %+v (%v), want %+v", got, err, changed)
 	}
 }
@@ -169,7 +187,7 @@ func TestUpdateAtTheSameTime(t *testing.T) {
 	for i := range errs {
 		wait.Go(func() {
 			name := strconv.Itoa(i)
-			_, errs[i] = w.Update(t.Context(), u.OrganizationID, u.ID, u.ETag(), user.Changes{DisplayName: &name})
+			_, errs[i] = w.Update(drafted(t), user.In(u.OrganizationID), u.ID, u.ETag(), user.Changes{DisplayName: &name})
 		})
 	}
 	wait.Wait()
@@ -190,16 +208,18 @@ func TestList(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	first := w.created(t)
-	for range 2 {
+	for i := range 2 {
 		w.clock.add(time.Second)
-		_, err := w.Create(t.Context(), user.New{ID: uuid.NewString(), OrganizationID: first.OrganizationID, Email: "b@example.com"})
+		_, _, err := w.Register(drafted(t), user.New{
+			ID: uuid.NewString(), OrganizationID: first.OrganizationID, Email: strconv.Itoa(i) + "@example.com",
+		})
 		noError(t, err)
 	}
-	page, next, err := w.List(t.Context(), first.OrganizationID, listing.Query{Limit: 2})
+	page, next, err := w.List(t.Context(), user.In(first.OrganizationID), listing.Query{Limit: 2})
 	if err != nil || len(page) != 2 || page[0] != first || next == nil {
 		t.Fatalf("got %v, %v, %v", page, next, err)
 	}
-	page, next, err = w.List(t.Context(), first.OrganizationID, listing.Query{Limit: 2, After: next})
+	page, next, err = w.List(t.Context(), user.In(first.OrganizationID), listing.Query{Limit: 2, After: next})
 	if err != nil || len(page) != 1 || next != nil {
 		t.Fatalf("got %v, %v, %v", page, next, err)
 	}
@@ -208,27 +228,32 @@ func TestList(t *testing.T) {
 func TestOrganizationRules(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	o, err := w.organizations.Create(t.Context(), uuid.NewString(), "Analytical")
+	o, _, err := w.organizations.Create(drafted(t), uuid.NewString(), "Analytical")
 	noError(t, err)
-	again, err := w.organizations.Create(t.Context(), o.ID, "Analytical")
+	again, _, err := w.organizations.Create(drafted(t), o.ID, "Analytical")
 	if err != nil || again != o {
 		t.Fatalf("got %+v, %v; want %+v", again, err, o)
 	}
-	_, err = w.organizations.Create(t.Context(), o.ID, "Other")
+	_, _, err = w.organizations.Create(drafted(t), o.ID, "Other")
 	wantReason(t, err, apierr.AlreadyExists, "ORGANIZATION_ID_TAKEN")
-	_, err = w.organizations.Create(t.Context(), w.created(t).OrganizationID, "Ada") // the same name, but somebody's personal one
+	_, _, err = w.organizations.Create(drafted(t), w.created(t).OrganizationID, "Ada") // the same name, but somebody's personal one
 	wantReason(t, err, apierr.AlreadyExists, "ORGANIZATION_ID_TAKEN")
 
 	name := "Engine"
-	changed, err := w.organizations.Update(t.Context(), o.ID, o.ETag(), organization.Changes{DisplayName: &name})
+	changed, err := w.organizations.Update(drafted(t), o.ID, o.ETag(), organization.Changes{DisplayName: &name})
 	if err != nil || changed.DisplayName != name || changed.ETag() == o.ETag() || !changed.UpdateTime.After(o.UpdateTime) {
 		t.Fatalf("got %+v, %v", changed, err)
 	}
-	_, err = w.organizations.Update(t.Context(), o.ID, o.ETag(), organization.Changes{DisplayName: &o.DisplayName})
+	_, err = w.organizations.Update(drafted(t), o.ID, o.ETag(), organization.Changes{DisplayName: &o.DisplayName})
 	wantReason(t, err, apierr.Aborted, "ETAG_MISMATCH")
-	wantReason(t, w.organizations.Delete(t.Context(), o.ID, o.ETag()), apierr.Aborted, "ETAG_MISMATCH")
-	noError(t, w.organizations.Delete(t.Context(), o.ID, changed.ETag()))
-	wantReason(t, w.organizations.Delete(t.Context(), o.ID, ""), apierr.NotFound, "ORGANIZATION_NOT_FOUND")
+	_, err = w.organizations.Delete(drafted(t), o.ID, o.ETag())
+	wantReason(t, err, apierr.Aborted, "ETAG_MISMATCH")
+	token, err := w.organizations.Delete(drafted(t), o.ID, changed.ETag())
+	if err != nil || token == "" {
+		t.Fatalf("got token %q, %v", token, err)
+	}
+	_, err = w.organizations.Delete(drafted(t), o.ID, "")
+	wantReason(t, err, apierr.NotFound, "ORGANIZATION_NOT_FOUND")
 }
 
 // clock stands still until the test moves it.

@@ -8,21 +8,22 @@ import (
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 )
 
-// Store keeps users. Each method is one transaction. The organization comes first: a user of another organization, like one that is
-// being deleted, is NotFound().
+// Store keeps users. Each method is one transaction, with the event of the change and the relationships that follow from it. The scope
+// comes first: a user outside of it, like one that is being deleted, is NotFound(). A token names the relationships of a change
+// (internal/consistency); it is empty when nothing changed.
 type Store interface {
 	// Create stores the user unless one with its id exists in any organization, and returns the stored one, also one that is being
-	// deleted. With a personal organization it stores both or neither; otherwise an unknown organization is
-	// organization.NotFound(). The id of a user whose deletion was finished is IDTaken() until it is forgotten. Concurrent duplicates
-	// are safe: one is stored, all return it.
-	Create(ctx context.Context, u User, personal *organization.Organization) (User, error)
+	// deleted, with the token of its creation. With a personal organization it stores both or neither; otherwise an unknown organization
+	// is organization.NotFound(). The id of a user whose deletion was finished is IDTaken() until it is forgotten, an email that an
+	// active user of the organization has is EmailTaken(). Concurrent duplicates are safe: one is stored, all return it.
+	Create(ctx context.Context, u User, personal *organization.Organization) (stored User, token string, err error)
 	// Get returns one active user.
-	Get(ctx context.Context, organizationID, id string) (User, error)
+	Get(ctx context.Context, scope Scope, id string) (User, error)
 	// List returns active users, oldest first.
-	List(ctx context.Context, organizationID string, q listing.Query) ([]User, error)
+	List(ctx context.Context, scope Scope, q listing.Query) ([]User, error)
 	// Update locks an active user, calls change with it and stores the result if its revision differs. An error of change is returned
 	// as it is and nothing changes.
-	Update(ctx context.Context, organizationID, id string, change func(User) (User, error)) (User, error)
+	Update(ctx context.Context, scope Scope, id string, change func(User) (User, error)) (User, error)
 }
 
 // Deletion is a user whose deletion was begun.
@@ -31,11 +32,14 @@ type Deletion struct {
 	UserID         string
 }
 
-// DeletionStore keeps the intent to delete a user until it is carried out. Each method is one transaction.
+// DeletionStore keeps the intent to delete a user until it is carried out. Each method is one transaction, with the event of what it
+// changed.
 type DeletionStore interface {
-	// BeginDelete locks the user, calls check with it and makes it Deleting. Nobody else claims the deletion before due. A user that
-	// already is Deleting stays so and gets the new due time. An error of check is returned as it is and nothing changes.
-	BeginDelete(ctx context.Context, organizationID, id string, due time.Time, check func(User) error) error
+	// BeginDelete locks the user, calls check with it and makes it Deleting: from here on there is no way back, so this is the deletion
+	// that the trail records and after which the user has no relationships; token names their removal. Nobody else claims the deletion
+	// before due. A user that already is Deleting stays so and gets the new due time. An error of check is returned as it is and nothing
+	// changes.
+	BeginDelete(ctx context.Context, scope Scope, id string, due time.Time, check func(User) error) (d Deletion, token string, err error)
 	// ClaimDeletion returns the deletion that is due the longest and makes it due at until; found is false when none is due. No two
 	// callers get the same deletion while the claim holds.
 	ClaimDeletion(ctx context.Context, now, until time.Time) (d Deletion, found bool, err error)

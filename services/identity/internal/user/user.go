@@ -55,3 +55,8 @@ func NotFound() error {
 func IDTaken() error {
 	return apierr.New(apierr.AlreadyExists, "USER_ID_TAKEN", "another user has or had this id: choose a new random id")
 }
+
+// EmailTaken is the answer to a creation with the email of another active user of the organization.
+func EmailTaken() error {
+	return apierr.New(apierr.AlreadyExists, "EMAIL_TAKEN", "a user of this organization has this email address already")
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 )
@@ -50,6 +51,18 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 	}
 }
 
+// drafted is the context of a request whose change is audited.
+func drafted(t *testing.T) context.Context {
+	t.Helper()
+	return event.Background(t.Context(), "identity", "gatehouse.identity.v1.TestService/Test", "organization.tested", "organization")
+}
+
+// remove is Delete without its token.
+func (f Fixture) remove(t *testing.T, id string, check func(organization.Organization) error) error {
+	_, err := f.Organizations.Delete(drafted(t), id, check)
+	return err
+}
+
 func epoch() time.Time { return time.Date(2031, 2, 3, 4, 5, 6, 789012000, time.UTC) }
 
 func newOrganization(name string) organization.Organization {
@@ -58,7 +71,7 @@ func newOrganization(name string) organization.Organization {
 
 func (f Fixture) stored(t *testing.T, o organization.Organization) organization.Organization {
 	t.Helper()
-	stored, err := f.Organizations.Create(t.Context(), o)
+	stored, _, err := f.Organizations.Create(drafted(t), o)
 	noError(t, err)
 	if stored != o {
 		t.Fatalf("got %+v, want %+v", stored, o)
@@ -86,7 +99,7 @@ func testCreateAgain(t *testing.T, f Fixture) {
 	first := f.stored(t, newOrganization("a"))
 	again := first
 	again.DisplayName = "b"
-	stored, err := f.Organizations.Create(t.Context(), again)
+	stored, _, err := f.Organizations.Create(drafted(t), again)
 	noError(t, err)
 	if stored != first {
 		t.Fatalf("got %+v, want the first %+v", stored, first)
@@ -102,7 +115,7 @@ func testCreateConcurrently(t *testing.T, f Fixture) {
 		wait.Go(func() {
 			mine := o
 			mine.DisplayName = strconv.Itoa(i)
-			stored[i], errs[i] = f.Organizations.Create(t.Context(), mine)
+			stored[i], _, errs[i] = f.Organizations.Create(drafted(t), mine)
 		})
 	}
 	wait.Wait()
@@ -118,16 +131,16 @@ func testUnknown(t *testing.T, f Fixture) {
 	id := uuid.NewString()
 	_, err := f.Organizations.Get(t.Context(), id)
 	wantError(t, err, organization.NotFound())
-	_, err = f.Organizations.Update(t.Context(), id, func(o organization.Organization) (organization.Organization, error) { return o, nil })
+	_, err = f.Organizations.Update(drafted(t), id, func(o organization.Organization) (organization.Organization, error) { return o, nil })
 	wantError(t, err, organization.NotFound())
-	wantError(t, f.Organizations.Delete(t.Context(), id, anyOrganization), organization.NotFound())
+	wantError(t, f.remove(t, id, anyOrganization), organization.NotFound())
 }
 
 func testUpdate(t *testing.T, f Fixture) {
 	o, bystander := f.stored(t, newOrganization("a")), f.stored(t, newOrganization("b"))
 	want := o
 	want.DisplayName, want.Revision, want.UpdateTime = "c", 2, epoch().Add(time.Hour)
-	got, err := f.Organizations.Update(t.Context(), o.ID, func(organization.Organization) (organization.Organization, error) {
+	got, err := f.Organizations.Update(drafted(t), o.ID, func(organization.Organization) (organization.Organization, error) {
 		return want, nil
 	})
 	noError(t, err)
@@ -141,7 +154,7 @@ func testUpdate(t *testing.T, f Fixture) {
 func testUpdateRefused(t *testing.T, f Fixture) {
 	o := f.stored(t, newOrganization("a"))
 	refusal := apierr.New(apierr.Aborted, "REFUSED", "no")
-	_, err := f.Organizations.Update(t.Context(), o.ID, func(o organization.Organization) (organization.Organization, error) {
+	_, err := f.Organizations.Update(drafted(t), o.ID, func(o organization.Organization) (organization.Organization, error) {
 		o.DisplayName, o.Revision = "changed", 2
 		return o, refusal
 	})
@@ -155,7 +168,7 @@ func testUpdateConcurrently(t *testing.T, f Fixture) {
 	var wait sync.WaitGroup
 	for range callers {
 		wait.Go(func() {
-			_, err := f.Organizations.Update(t.Context(), o.ID, func(o organization.Organization) (organization.Organization, error) {
+			_, err := f.Organizations.Update(drafted(t), o.ID, func(o organization.Organization) (organization.Organization, error) {
 				o.DisplayName += "x"
 				o.Revision++
 				return o, nil
@@ -225,7 +238,7 @@ func anyOrganization(organization.Organization) error { return nil }
 
 func testDelete(t *testing.T, f Fixture) {
 	o, bystander := f.stored(t, newOrganization("a")), f.stored(t, newOrganization("b"))
-	noError(t, f.Organizations.Delete(t.Context(), o.ID, anyOrganization))
+	noError(t, f.remove(t, o.ID, anyOrganization))
 	_, err := f.Organizations.Get(t.Context(), o.ID)
 	wantError(t, err, organization.NotFound())
 	f.wantStored(t, bystander)
@@ -234,7 +247,7 @@ func testDelete(t *testing.T, f Fixture) {
 func testDeleteRefused(t *testing.T, f Fixture) {
 	o := f.stored(t, newOrganization("a"))
 	refusal := apierr.New(apierr.Aborted, "REFUSED", "no")
-	wantError(t, f.Organizations.Delete(t.Context(), o.ID, func(shown organization.Organization) error {
+	wantError(t, f.remove(t, o.ID, func(shown organization.Organization) error {
 		if shown != o {
 			t.Errorf("shown %+v, want %+v", shown, o)
 		}
@@ -245,8 +258,8 @@ func testDeleteRefused(t *testing.T, f Fixture) {
 
 func testDeleteWithUsers(t *testing.T, f Fixture) {
 	o := f.stored(t, newOrganization("a"))
-	noError(t, f.AddUser(t.Context(), o.ID))
-	wantError(t, f.Organizations.Delete(t.Context(), o.ID, anyOrganization), organization.NotEmpty())
+	noError(t, f.AddUser(drafted(t), o.ID))
+	wantError(t, f.remove(t, o.ID, anyOrganization), organization.NotEmpty())
 	f.wantStored(t, o)
 }
 
@@ -256,8 +269,8 @@ func testDeleteConcurrently(t *testing.T, f Fixture) {
 		o := f.stored(t, newOrganization("a"))
 		var deleteError, joinError error
 		var wait sync.WaitGroup
-		wait.Go(func() { deleteError = f.Organizations.Delete(t.Context(), o.ID, anyOrganization) })
-		wait.Go(func() { joinError = f.AddUser(t.Context(), o.ID) })
+		wait.Go(func() { deleteError = f.remove(t, o.ID, anyOrganization) })
+		wait.Go(func() { joinError = f.AddUser(drafted(t), o.ID) })
 		wait.Wait()
 		if deleteError == nil {
 			wantError(t, joinError, organization.NotFound())

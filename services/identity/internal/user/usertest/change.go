@@ -16,7 +16,7 @@ func testUpdate(t *testing.T, f fixture) {
 	want := u
 	want.DisplayName, want.Locale, want.TimeZone = "Ada L.", "en-GB", "Europe/London"
 	want.Revision, want.UpdateTime = 2, epoch().Add(time.Hour)
-	got, err := f.Users.Update(f.ctx, u.OrganizationID, u.ID, func(current user.User) (user.User, error) {
+	got, err := f.Users.Update(f.ctx, user.In(u.OrganizationID), u.ID, func(current user.User) (user.User, error) {
 		if current != u {
 			t.Errorf("shown %+v, want %+v", current, u)
 		}
@@ -33,7 +33,7 @@ func testUpdate(t *testing.T, f fixture) {
 func testUpdateRefused(t *testing.T, f fixture) {
 	u := f.personal(t)
 	refusal := apierr.New(apierr.Aborted, "REFUSED", "no")
-	_, err := f.Users.Update(f.ctx, u.OrganizationID, u.ID, func(u user.User) (user.User, error) {
+	_, err := f.Users.Update(f.ctx, user.In(u.OrganizationID), u.ID, func(u user.User) (user.User, error) {
 		u.DisplayName, u.Revision = "changed", 2
 		return u, refusal
 	})
@@ -43,7 +43,7 @@ func testUpdateRefused(t *testing.T, f fixture) {
 
 func testUpdateUnchanged(t *testing.T, f fixture) {
 	u := f.personal(t)
-	got, err := f.Users.Update(f.ctx, u.OrganizationID, u.ID, func(u user.User) (user.User, error) { return u, nil })
+	got, err := f.Users.Update(f.ctx, user.In(u.OrganizationID), u.ID, func(u user.User) (user.User, error) { return u, nil })
 	noError(t, err)
 	if got != u {
 		t.Fatalf("got %+v, want %+v", got, u)
@@ -58,7 +58,7 @@ func testUpdateConcurrently(t *testing.T, f fixture) {
 	var wait sync.WaitGroup
 	for i := range callers {
 		wait.Go(func() {
-			_, err := f.Users.Update(f.ctx, u.OrganizationID, u.ID, func(u user.User) (user.User, error) {
+			_, err := f.Users.Update(f.ctx, user.In(u.OrganizationID), u.ID, func(u user.User) (user.User, error) {
 				u.DisplayName += strconv.Itoa(i)
 				u.Revision++
 				return u, nil
@@ -69,7 +69,7 @@ func testUpdateConcurrently(t *testing.T, f fixture) {
 		})
 	}
 	wait.Wait()
-	got, err := f.Users.Get(f.ctx, u.OrganizationID, u.ID)
+	got, err := f.Users.Get(f.ctx, user.In(u.OrganizationID), u.ID)
 	noError(t, err)
 	if got.Revision != 1+callers || len(got.DisplayName) != len(u.DisplayName)+callers {
 		t.Fatalf("got revision %d and %q after %d updates", got.Revision, got.DisplayName, callers)

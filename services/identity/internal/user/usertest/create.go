@@ -12,18 +12,63 @@ import (
 
 func testCreate(t *testing.T, f fixture) {
 	u := newUser(f.organization(t).ID)
-	stored, err := f.Users.Create(f.ctx, u, nil)
+	stored, token, err := f.Users.Create(f.ctx, u, nil)
 	noError(t, err)
-	if stored != u {
-		t.Fatalf("got %+v, want %+v", stored, u)
+	if stored != u || token == "" {
+		t.Fatalf("got %+v with token %q, want %+v", stored, token, u)
 	}
 	f.wantStored(t, u)
+	_, again, err := f.Users.Create(f.ctx, u, nil)
+	if err != nil || again != token {
+		t.Fatalf("a repeat has token %q (%v), want %q", again, err, token)
+	}
+}
+
+// An address names one active user of an organization, and may be used again after a deletion and elsewhere.
+func testCreateTakenEmail(t *testing.T, f fixture) {
+	first := f.stored(t, f.organization(t).ID)
+	second := newUser(first.OrganizationID)
+	second.Email = first.Email
+	_, _, err := f.Users.Create(f.ctx, second, nil)
+	wantError(t, err, user.EmailTaken())
+	f.wantGone(t, second)
+	f.stored(t, f.organization(t).ID, func(u *user.User) { u.Email = first.Email })
+	f.begin(t, first)
+	_, _, err = f.Users.Create(f.ctx, second, nil)
+	noError(t, err)
+	f.wantStored(t, second)
+}
+
+func testCreateTakenEmailConcurrently(t *testing.T, f fixture) {
+	const callers = 8
+	o := f.organization(t).ID
+	errs := make([]error, callers)
+	var wait sync.WaitGroup
+	for i := range callers {
+		wait.Go(func() {
+			u := newUser(o)
+			u.Email = "ada@example.com"
+			_, _, errs[i] = f.Users.Create(f.ctx, u, nil)
+		})
+	}
+	wait.Wait()
+	stored := 0
+	for _, err := range errs {
+		if err == nil {
+			stored++
+			continue
+		}
+		wantError(t, err, user.EmailTaken())
+	}
+	if stored != 1 {
+		t.Fatalf("%d users have the same address, want 1", stored)
+	}
 }
 
 func testCreatePersonal(t *testing.T, f fixture) {
 	o := organization.NewPersonal(uuid.NewString(), "Ada", epoch())
 	u := newUser(o.ID)
-	_, err := f.Users.Create(f.ctx, u, &o)
+	_, _, err := f.Users.Create(f.ctx, u, &o)
 	noError(t, err)
 	f.wantStored(t, u)
 	got, err := f.Organizations.Get(f.ctx, o.ID)
@@ -38,7 +83,7 @@ func testCreatePersonalTaken(t *testing.T, f fixture) {
 	existing := f.organization(t)
 	o := organization.NewPersonal(existing.ID, "Ada", epoch())
 	u := newUser(o.ID)
-	if _, err := f.Users.Create(f.ctx, u, &o); err == nil {
+	if _, _, err := f.Users.Create(f.ctx, u, &o); err == nil {
 		t.Fatal("a user joined an existing organization as its personal one")
 	}
 	f.wantGone(t, u)
@@ -46,7 +91,7 @@ func testCreatePersonalTaken(t *testing.T, f fixture) {
 
 func testCreateUnknownOrganization(t *testing.T, f fixture) {
 	u := newUser(uuid.NewString())
-	_, err := f.Users.Create(f.ctx, u, nil)
+	_, _, err := f.Users.Create(f.ctx, u, nil)
 	wantError(t, err, organization.NotFound())
 	f.wantGone(t, u)
 }
@@ -58,7 +103,7 @@ func testCreateAgain(t *testing.T, f fixture) {
 	again.Email, again.DisplayName = "other@example.com", "Other"
 	o := organization.NewPersonal(uuid.NewString(), "Other", epoch())
 	again.OrganizationID = o.ID
-	stored, err := f.Users.Create(f.ctx, again, &o)
+	stored, _, err := f.Users.Create(f.ctx, again, &o)
 	noError(t, err)
 	if stored != first {
 		t.Fatalf("got %+v, want the first %+v", stored, first)
@@ -71,7 +116,7 @@ func testCreateAgainElsewhere(t *testing.T, f fixture) {
 	first := f.stored(t, f.organization(t).ID)
 	again := first
 	again.OrganizationID = f.organization(t).ID
-	stored, err := f.Users.Create(f.ctx, again, nil)
+	stored, _, err := f.Users.Create(f.ctx, again, nil)
 	noError(t, err)
 	if stored != first {
 		t.Fatalf("got %+v, want the first %+v", stored, first)
@@ -89,7 +134,7 @@ func testCreateConcurrently(t *testing.T, f fixture) {
 			o := organization.NewPersonal(uuid.NewString(), "Ada", epoch())
 			mine := u
 			mine.OrganizationID, organizations[i] = o.ID, o.ID
-			stored[i], errs[i] = f.Users.Create(f.ctx, mine, &o)
+			stored[i], _, errs[i] = f.Users.Create(f.ctx, mine, &o)
 		})
 	}
 	wait.Wait()
@@ -115,7 +160,7 @@ func testCreateConcurrentlyInOrganization(t *testing.T, f fixture) {
 		var wait sync.WaitGroup
 		for range 8 {
 			wait.Go(func() {
-				if stored, err := f.Users.Create(f.ctx, u, nil); err != nil || stored != u {
+				if stored, _, err := f.Users.Create(f.ctx, u, nil); err != nil || stored != u {
 					t.Errorf("got %+v, %v; want %+v", stored, err, u)
 				}
 			})
@@ -127,7 +172,7 @@ func testCreateConcurrentlyInOrganization(t *testing.T, f fixture) {
 func testCreateAnyText(t *testing.T, f fixture) {
 	u := newUser(f.organization(t).ID)
 	u.DisplayName = `Åsa 😀 "q" 'q' \ %_ @name $1 {{ }} '; drop table users; --`
-	_, err := f.Users.Create(f.ctx, u, nil)
+	_, _, err := f.Users.Create(f.ctx, u, nil)
 	noError(t, err)
 	f.wantStored(t, u)
 }
@@ -137,14 +182,14 @@ func testTenancy(t *testing.T, f fixture) {
 	u, foreign := f.personal(t), f.organization(t).ID
 	unknown := uuid.NewString()
 	for _, id := range []string{u.ID, unknown} {
-		_, err := f.Users.Get(f.ctx, foreign, id)
+		_, err := f.Users.Get(f.ctx, user.In(foreign), id)
 		wantError(t, err, user.NotFound())
-		_, err = f.Users.Update(f.ctx, foreign, id, func(u user.User) (user.User, error) {
+		_, err = f.Users.Update(f.ctx, user.In(foreign), id, func(u user.User) (user.User, error) {
 			t.Error("a foreign user was shown to an update")
 			return u, nil
 		})
 		wantError(t, err, user.NotFound())
-		err = f.Deletions.BeginDelete(f.ctx, foreign, id, epoch(), func(user.User) error {
+		_, _, err = f.Deletions.BeginDelete(f.ctx, user.In(foreign), id, epoch(), func(user.User) error {
 			t.Error("a foreign user was shown to a deletion")
 			return nil
 		})

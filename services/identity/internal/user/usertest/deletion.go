@@ -15,17 +15,27 @@ func anyUser(user.User) error { return nil }
 // begin makes the user Deleting, due at epoch.
 func (f fixture) begin(t *testing.T, u user.User) user.Deletion {
 	t.Helper()
-	noError(t, f.Deletions.BeginDelete(f.ctx, u.OrganizationID, u.ID, epoch(), anyUser))
-	return user.Deletion{OrganizationID: u.OrganizationID, UserID: u.ID}
+	return f.beginUntil(t, u, epoch(), anyUser)
+}
+
+// beginUntil makes the user Deleting, due at a time.
+func (f fixture) beginUntil(t *testing.T, u user.User, due time.Time, check func(user.User) error) user.Deletion {
+	t.Helper()
+	d, token, err := f.Deletions.BeginDelete(f.ctx, user.In(u.OrganizationID), u.ID, due, check)
+	noError(t, err)
+	if d != (user.Deletion{OrganizationID: u.OrganizationID, UserID: u.ID}) || token == "" {
+		t.Fatalf("got %+v with token %q for %+v", d, token, u)
+	}
+	return d
 }
 
 func testBeginDelete(t *testing.T, f fixture) {
 	u := f.personal(t)
 	f.begin(t, u)
 	f.wantGone(t, u)
-	_, err := f.Users.Update(f.ctx, u.OrganizationID, u.ID, func(u user.User) (user.User, error) { return u, nil })
+	_, err := f.Users.Update(f.ctx, user.In(u.OrganizationID), u.ID, func(u user.User) (user.User, error) { return u, nil })
 	wantError(t, err, user.NotFound())
-	again, err := f.Users.Create(f.ctx, u, nil)
+	again, _, err := f.Users.Create(f.ctx, u, nil)
 	noError(t, err)
 	if again.State != user.Deleting || again.ID != u.ID {
 		t.Fatalf("creating it again returned %+v, want the user that is being deleted", again)
@@ -35,7 +45,7 @@ func testBeginDelete(t *testing.T, f fixture) {
 func testBeginDeleteRefused(t *testing.T, f fixture) {
 	u := f.personal(t)
 	refusal := apierr.New(apierr.Aborted, "REFUSED", "no")
-	err := f.Deletions.BeginDelete(f.ctx, u.OrganizationID, u.ID, epoch(), func(shown user.User) error {
+	_, _, err := f.Deletions.BeginDelete(f.ctx, user.In(u.OrganizationID), u.ID, epoch(), func(shown user.User) error {
 		if shown != u {
 			t.Errorf("shown %+v, want %+v", shown, u)
 		}
@@ -49,12 +59,12 @@ func testBeginDeleteAgain(t *testing.T, f fixture) {
 	u := f.personal(t)
 	f.begin(t, u)
 	later := epoch().Add(time.Minute)
-	noError(t, f.Deletions.BeginDelete(f.ctx, u.OrganizationID, u.ID, later, func(shown user.User) error {
+	f.beginUntil(t, u, later, func(shown user.User) error {
 		if shown.State != user.Deleting {
 			t.Errorf("shown state %q, want deleting", shown.State)
 		}
 		return nil
-	}))
+	})
 	f.wantClaim(t, later.Add(-time.Microsecond), nil)
 	f.wantClaim(t, later, &u)
 }
@@ -76,8 +86,8 @@ func testClaim(t *testing.T, f fixture) {
 	f.personal(t) // an active user is never claimed
 	f.wantClaim(t, epoch(), nil)
 	second, first := f.personal(t), f.personal(t)
-	noError(t, f.Deletions.BeginDelete(f.ctx, second.OrganizationID, second.ID, epoch().Add(2*time.Second), anyUser))
-	noError(t, f.Deletions.BeginDelete(f.ctx, first.OrganizationID, first.ID, epoch().Add(time.Second), anyUser))
+	f.beginUntil(t, second, epoch().Add(2*time.Second), anyUser)
+	f.beginUntil(t, first, epoch().Add(time.Second), anyUser)
 	f.wantClaim(t, epoch(), nil)
 	now := epoch().Add(3 * time.Second)
 	f.wantClaim(t, now, &first)
@@ -198,7 +208,7 @@ func testFinishDeleteConcurrently(t *testing.T, f fixture) {
 				}
 			})
 		}
-		wait.Go(func() { _, joinError = f.Users.Create(f.ctx, joining, nil) })
+		wait.Go(func() { _, _, joinError = f.Users.Create(f.ctx, joining, nil) })
 		wait.Wait()
 		if joinError != nil {
 			wantError(t, joinError, organization.NotFound())

@@ -29,7 +29,7 @@ func testListPages(t *testing.T, f fixture) {
 		var got []user.User
 		var after *listing.Cursor
 		for {
-			page, err := f.Users.List(f.ctx, o, listing.Query{After: after, Limit: size})
+			page, err := f.Users.List(f.ctx, user.In(o), listing.Query{After: after, Limit: size})
 			noError(t, err)
 			if len(page) > size {
 				t.Fatalf("got %d rows for a limit of %d", len(page), size)
@@ -50,15 +50,15 @@ func testListPages(t *testing.T, f fixture) {
 func testListTenancy(t *testing.T, f fixture) {
 	mine, foreign := f.personal(t), f.personal(t)
 	deleting := f.stored(t, mine.OrganizationID)
-	noError(t, f.Deletions.BeginDelete(f.ctx, deleting.OrganizationID, deleting.ID, epoch(), func(user.User) error { return nil }))
-	got, err := f.Users.List(f.ctx, mine.OrganizationID, listing.Query{Limit: 10})
+	f.begin(t, deleting)
+	got, err := f.Users.List(f.ctx, user.In(mine.OrganizationID), listing.Query{Limit: 10})
 	noError(t, err)
 	if !slices.Equal(got, []user.User{mine}) {
 		t.Fatalf("got %v, want only %v", got, mine)
 	}
 	end := foreign.Cursor()
 	end.CreateTime = end.CreateTime.Add(-time.Hour)
-	got, err = f.Users.List(f.ctx, mine.OrganizationID, listing.Query{After: &end, Limit: 10})
+	got, err = f.Users.List(f.ctx, user.In(mine.OrganizationID), listing.Query{After: &end, Limit: 10})
 	noError(t, err)
 	if !slices.Equal(got, []user.User{mine}) {
 		t.Fatalf("after a foreign cursor: got %v, want only %v", got, mine)
@@ -93,7 +93,7 @@ func testListConditions(t *testing.T, f fixture) {
 		}, []user.User{b}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := f.Users.List(f.ctx, o, listing.Query{Where: test.where, Limit: 10})
+			got, err := f.Users.List(f.ctx, user.In(o), listing.Query{Where: test.where, Limit: 10})
 			noError(t, err)
 			if !slices.Equal(got, test.want) {
 				t.Fatalf("got %v, want %v", got, test.want)
@@ -110,8 +110,58 @@ func testListUnknownColumn(t *testing.T, f fixture) {
 		{Field: "true or email", Op: listing.Equal, Value: "x"},
 		{Field: "email", Op: "= '' or email !=", Value: "x"},
 	} {
-		if rows, err := f.Users.List(f.ctx, u.OrganizationID, listing.Query{Where: []listing.Condition{c}, Limit: 10}); err == nil {
+		if rows, err := f.Users.List(f.ctx, user.In(u.OrganizationID), listing.Query{Where: []listing.Condition{c}, Limit: 10}); err == nil {
 			t.Fatalf("%+v was accepted and gave %v", c, rows)
 		}
 	}
+}
+
+// Who is admitted everywhere finds users by id alone, lists those of all organizations, and reaches those that are being deleted no more
+// than others do.
+func testEverywhere(t *testing.T, f fixture) {
+	first, second := f.personal(t), f.personal(t)
+	gone := f.stored(t, first.OrganizationID)
+	f.begin(t, gone)
+	for _, u := range []user.User{first, second} {
+		got, err := f.Users.Get(f.ctx, user.Everywhere(), u.ID)
+		noError(t, err)
+		if got != u {
+			t.Fatalf("got %+v, want %+v", got, u)
+		}
+	}
+	_, err := f.Users.Get(f.ctx, user.Everywhere(), gone.ID)
+	wantError(t, err, user.NotFound())
+	want := []user.User{first, second}
+	slices.SortFunc(want, func(a, b user.User) int { return strings.Compare(a.ID, b.ID) })
+	got, err := f.Users.List(f.ctx, user.Everywhere(), listing.Query{Limit: 10})
+	noError(t, err)
+	if !slices.Equal(got, want) {
+		t.Fatalf("got %v, want %v", got, want)
+	}
+	changed, err := f.Users.Update(f.ctx, user.Everywhere(), first.ID, func(u user.User) (user.User, error) {
+		u.DisplayName, u.Revision = "Ada L.", 2
+		return u, nil
+	})
+	noError(t, err)
+	f.wantStored(t, changed)
+	d, _, err := f.Deletions.BeginDelete(f.ctx, user.Everywhere(), second.ID, epoch(), anyUser)
+	if want := (user.Deletion{OrganizationID: second.OrganizationID, UserID: second.ID}); err != nil || d != want {
+		t.Fatalf("got %+v, %v; want %+v", d, err, want)
+	}
+	f.wantGone(t, second)
+}
+
+func testNowhere(t *testing.T, f fixture) {
+	u := f.personal(t)
+	for _, scope := range []user.Scope{{}, user.In("")} {
+		_, err := f.Users.Get(f.ctx, scope, u.ID)
+		wantError(t, err, user.NotFound())
+		got, err := f.Users.List(f.ctx, scope, listing.Query{Limit: 10})
+		if err != nil || len(got) > 0 {
+			t.Fatalf("got %v, %v", got, err)
+		}
+		_, _, err = f.Deletions.BeginDelete(f.ctx, scope, u.ID, epoch(), anyUser)
+		wantError(t, err, user.NotFound())
+	}
+	f.wantStored(t, u)
 }

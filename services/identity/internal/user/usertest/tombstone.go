@@ -19,9 +19,9 @@ func testDeletedStayDeleted(t *testing.T, f fixture) {
 	o := organization.NewPersonal(uuid.NewString(), "Ada", epoch())
 	late, elsewhere := u, u
 	late.OrganizationID, elsewhere.OrganizationID = o.ID, shared.ID
-	_, err := f.Users.Create(f.ctx, late, &o)
+	_, _, err := f.Users.Create(f.ctx, late, &o)
 	wantError(t, err, user.IDTaken())
-	_, err = f.Users.Create(f.ctx, elsewhere, nil)
+	_, _, err = f.Users.Create(f.ctx, elsewhere, nil)
 	wantError(t, err, user.IDTaken())
 	f.wantGone(t, late)
 	f.wantGone(t, elsewhere)
@@ -30,7 +30,7 @@ func testDeletedStayDeleted(t *testing.T, f fixture) {
 	if n, err := f.Deletions.ForgetDeleted(f.ctx, epoch().Add(time.Microsecond), 10); n != 1 || err != nil {
 		t.Fatalf("forgot %d, %v; want 1", n, err)
 	}
-	_, err = f.Users.Create(f.ctx, late, &o)
+	_, _, err = f.Users.Create(f.ctx, late, &o)
 	noError(t, err)
 	f.wantStored(t, late)
 }
@@ -43,7 +43,7 @@ func testDeletedStayDeletedConcurrently(t *testing.T, f fixture) {
 		var wait sync.WaitGroup
 		for range 4 {
 			wait.Go(func() {
-				got, err := f.Users.Create(f.ctx, u, nil)
+				got, _, err := f.Users.Create(f.ctx, u, nil)
 				if err == nil && got.State != user.Deleting || err != nil && !errors.Is(err, user.IDTaken()) {
 					t.Errorf("got %+v, %v; want the user that is being deleted, or %v", got, err, user.IDTaken())
 				}

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
@@ -30,6 +31,8 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 		"CreateWithPersonalOrganization":       testCreatePersonal,
 		"CreateWithTakenPersonalOrganization":  testCreatePersonalTaken,
 		"CreateInUnknownOrganization":          testCreateUnknownOrganization,
+		"CreateWithTakenEmail":                 testCreateTakenEmail,
+		"CreateWithTakenEmailConcurrently":     testCreateTakenEmailConcurrently,
 		"CreateAgain":                          testCreateAgain,
 		"CreateAgainInAnotherOrganization":     testCreateAgainElsewhere,
 		"CreateConcurrently":                   testCreateConcurrently,
@@ -42,6 +45,8 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 		"UpdateConcurrently":                   testUpdateConcurrently,
 		"ListIsOldestFirstInPages":             testListPages,
 		"ListIsOfTheOrganization":              testListTenancy,
+		"EverywhereReachesAllOrganizations":    testEverywhere,
+		"TheZeroScopeReachesNobody":            testNowhere,
 		"ListByConditions":                     testListConditions,
 		"ListRefusesOtherColumns":              testListUnknownColumn,
 		"BeginDeleteHidesTheUser":              testBeginDelete,
@@ -62,7 +67,7 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, fixture{Stores: open(t), ctx: t.Context()})
+			test(t, fixture{Stores: open(t), ctx: event.Background(t.Context(), "identity", "gatehouse.identity.v1.TestService/Test", "user.tested", "user")})
 		})
 	}
 }
@@ -70,7 +75,7 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 // fixture is one test's stores with short ways to fill and read them.
 type fixture struct {
 	Stores
-	ctx context.Context // one test's context
+	ctx context.Context // one test's context, with the draft of an event
 }
 
 // epoch is when the suite's rows are created: with microseconds, in another year than any clock says.
@@ -88,7 +93,7 @@ func newUser(organizationID string) user.User {
 func (f fixture) organization(t *testing.T) organization.Organization {
 	t.Helper()
 	o := organization.Organization{ID: uuid.NewString(), DisplayName: "Analytical", Revision: 1, CreateTime: epoch(), UpdateTime: epoch()}
-	stored, err := f.Organizations.Create(f.ctx, o)
+	stored, _, err := f.Organizations.Create(f.ctx, o)
 	noError(t, err)
 	return stored
 }
@@ -100,7 +105,7 @@ func (f fixture) stored(t *testing.T, organizationID string, edit ...func(*user.
 	for _, e := range edit {
 		e(&u)
 	}
-	stored, err := f.Users.Create(f.ctx, u, nil)
+	stored, _, err := f.Users.Create(f.ctx, u, nil)
 	noError(t, err)
 	return stored
 }
@@ -109,20 +114,20 @@ func (f fixture) stored(t *testing.T, organizationID string, edit ...func(*user.
 func (f fixture) personal(t *testing.T) user.User {
 	t.Helper()
 	o := organization.NewPersonal(uuid.NewString(), "Ada", epoch())
-	stored, err := f.Users.Create(f.ctx, newUser(o.ID), &o)
+	stored, _, err := f.Users.Create(f.ctx, newUser(o.ID), &o)
 	noError(t, err)
 	return stored
 }
 
 func (f fixture) wantGone(t *testing.T, u user.User) {
 	t.Helper()
-	_, err := f.Users.Get(f.ctx, u.OrganizationID, u.ID)
+	_, err := f.Users.Get(f.ctx, user.In(u.OrganizationID), u.ID)
 	wantError(t, err, user.NotFound())
 }
 
 func (f fixture) wantStored(t *testing.T, want user.User) {
 	t.Helper()
-	got, err := f.Users.Get(f.ctx, want.OrganizationID, want.ID)
+	got, err := f.Users.Get(f.ctx, user.In(want.OrganizationID), want.ID)
 	noError(t, err)
 	if got != want {
 		t.Fatalf("stored is\n%+v, want\n%+v", got, want)

@@ -1,0 +1,21 @@
+package api
+
+import (
+	"context"
+
+	"github.com/gatehouse/gatehouse/internal/consistency"
+	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
+	"github.com/gatehouse/gatehouse/services/identity/internal/user"
+)
+
+// CreateUser creates a user without a login, and a personal organization when none is named.
+func (s *UserService) CreateUser(ctx context.Context, r *identityv1.CreateUserRequest) (*identityv1.CreateUserResponse, error) {
+	u, token, err := s.users.Create(ctx, user.New{
+		OrganizationID: canonical(r.GetOrganizationId()), Email: r.GetEmail(), DisplayName: r.GetDisplayName(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	consistency.Answer(ctx, token)
+	return &identityv1.CreateUserResponse{User: userMessage(u)}, nil
+}

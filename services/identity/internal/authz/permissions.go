@@ -1,0 +1,152 @@
+// Package authz is Authz as Identity needs it: a client of the calls that Identity's contract declares.
+//
+// Only the wiring imports it. The permissions that methods demand are asked for by the gRPC server, not here.
+package authz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/status"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/consistency"
+	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
+)
+
+const (
+	// keepModel is how long the names of the model's permissions are used without asking again. It changes only with a release of Authz.
+	keepModel = time.Minute
+	// modelTimeout bounds the question for the model.
+	modelTimeout = 2 * time.Second
+	// permissionPrefix begins the relations that are permissions.
+	permissionPrefix = "can_"
+	// The two types of objects whose permissions are told, and the id of the one platform.
+	platformType, organizationType, platformID = "platform", "organization", "gatehouse"
+)
+
+// Permissions tells what a user may do; it is membership.Permissions. Safe for concurrent use.
+type Permissions struct {
+	client authzv1.AuthzServiceClient
+	checks grpcserver.Permissions
+	now    func() time.Time
+
+	mu    sync.Mutex
+	model model
+}
+
+// model is what is kept of the authorization model: for each type the names of its permissions, sorted.
+type model struct {
+	permissions map[string][]string
+	until       time.Time
+}
+
+// NewPermissions returns the adapter over a client, for the model, and the checks that the server makes too.
+func NewPermissions(client authzv1.AuthzServiceClient, checks grpcserver.Permissions, now func() time.Time) *Permissions {
+	return &Permissions{client: client, checks: checks, now: now}
+}
+
+// Of returns the permissions that the user has on the platform and on one organization, both sorted. When Authz does not answer, the error
+// is UNAVAILABLE (AUTHZ_UNAVAILABLE): nobody is told of fewer or of older rights.
+func (p *Permissions) Of(ctx context.Context, userID, organizationID string) (platform, organization []string, err error) {
+	platform, organization, err = p.ask(ctx, userID, organizationID)
+	if e := (*apierr.Error)(nil); errors.As(err, &e) && e.Kind == apierr.InvalidArgument && !passedOn(e) {
+		p.forget() // a release of Authz has taken a permission away
+		platform, organization, err = p.ask(ctx, userID, organizationID)
+	}
+	if err != nil {
+		return nil, nil, answer(ctx, err)
+	}
+	return platform, organization, nil
+}
+
+func (p *Permissions) ask(ctx context.Context, userID, organizationID string) (platform, organization []string, err error) {
+	names, err := p.names(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	var asked []grpcserver.Question
+	for _, relation := range names[platformType] {
+		asked = append(asked, grpcserver.Question{Relation: relation, Object: platformType + ":" + platformID})
+	}
+	for _, relation := range names[organizationType] {
+		asked = append(asked, grpcserver.Question{Relation: relation, Object: organizationType + ":" + organizationID})
+	}
+	if len(asked) == 0 {
+		return nil, nil, nil
+	}
+	allowed, err := p.checks.Allowed(ctx, "user:"+userID, asked, consistency.FromContext(ctx))
+	if err != nil {
+		return nil, nil, fmt.Errorf("ask for permissions: %w", err)
+	}
+	if len(allowed) != len(asked) {
+		return nil, nil, fmt.Errorf("ask for permissions: %d answers to %d questions", len(allowed), len(asked))
+	}
+	for i, question := range asked {
+		switch {
+		case !allowed[i]:
+		case i < len(names[platformType]):
+			platform = append(platform, question.Relation)
+		default:
+			organization = append(organization, question.Relation)
+		}
+	}
+	return platform, organization, nil
+}
+
+// names returns the permissions of each type of the model.
+func (p *Permissions) names(ctx context.Context) (map[string][]string, error) {
+	p.mu.Lock()
+	known := p.model
+	p.mu.Unlock()
+	if p.now().Before(known.until) {
+		return known.permissions, nil
+	}
+	call, cancel := context.WithTimeout(ctx, modelTimeout)
+	defer cancel()
+	r, err := p.client.GetModel(call, &authzv1.GetModelRequest{})
+	if err != nil {
+		return nil, fmt.Errorf("read the authorization model: %w", grpcserver.FromStatus(status.Convert(err)))
+	}
+	fresh := model{permissions: map[string][]string{}, until: p.now().Add(keepModel)}
+	for _, t := range r.GetTypes() {
+		for _, relation := range t.GetRelations() {
+			if strings.HasPrefix(relation, permissionPrefix) {
+				fresh.permissions[t.GetName()] = append(fresh.permissions[t.GetName()], relation)
+			}
+		}
+	}
+	p.mu.Lock()
+	p.model = fresh
+	p.mu.Unlock()
+	return fresh.permissions, nil
+}
+
+func (p *Permissions) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.model = model{}
+}
+
+// passedOn reports whether an error of Authz is about what the request said, not about Authz.
+func passedOn(e *apierr.Error) bool {
+	return e.Kind == apierr.Unavailable && e.Reason == "NOT_FRESH_ENOUGH" ||
+		e.Kind == apierr.InvalidArgument && e.Reason == "INVALID_CONSISTENCY_TOKEN"
+}
+
+// answer is what the request is told about a failure: the same as where the server cannot ask for a permission.
+func answer(ctx context.Context, err error) error {
+	var e *apierr.Error
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return fmt.Errorf("ask authz: %w", ctx.Err())
+	case errors.As(err, &e) && passedOn(e):
+		return e
+	}
+	return apierr.New(apierr.Unavailable, "AUTHZ_UNAVAILABLE", "permissions cannot be checked now").WithRetryAfter(time.Second).Because(err)
+}
