@@ -1,0 +1,285 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/fx"
+	"go.uber.org/fx/fxtest"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/gatehouse/gatehouse/internal/caller"
+	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
+	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
+	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
+	"github.com/gatehouse/gatehouse/services/audit/internal/postgres/migrations"
+	"github.com/gatehouse/gatehouse/services/audit/internal/trail/trailtest"
+)
+
+// patience is how long the tests wait for what happens by itself; each thing takes far less.
+const patience = 30 * time.Second
+
+func TestAppIsComplete(t *testing.T) {
+	if err := fx.ValidateApp(options(Config{})); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Two whole programs as they run on one machine, without their sidecars: they start before their schema and their upstreams are there,
+// get ready by themselves, keep what is handed over, show it to each other's readers, record their own refusals, and stop without
+// leaving anything behind.
+func TestStartServeStop(t *testing.T) {
+	serving, owner := pgtest.Split(t, migrations.Schema, nil)
+	ignore := goleak.IgnoreCurrent()
+	offset := freeOffset(t)
+	ports := portsOf(offset)
+	tokens := grpctest.NewTokens(t, time.Now)
+	app := start(t, parsed(t, serving, offset))
+	conn := dial(t, ports.self)
+	waitHealth(t, conn, healthpb.HealthCheckResponse_NOT_SERVING)
+	eventually(t, "/readyz says the mend", func() bool {
+		return strings.Contains(get(t, ports.ops, "/readyz", http.StatusServiceUnavailable), "run `audit migrate`")
+	})
+	noError(t, Migrate(t.Context(), MigrateConfig{Postgres: owner}))
+	waitHealth(t, conn, healthpb.HealthCheckResponse_SERVING)
+	get(t, ports.ops, "/readyz", http.StatusOK)
+
+	ada, organization := uuid.NewString(), uuid.NewString()
+	ingest(t, conn, func(e *event.Event) { e.Actor.ID, e.OrganizationID = ada, organization })
+
+	// R62: without Auth nobody is believed, without Authz nobody is permitted anything, and nobody is told that they may not.
+	person := metadata.AppendToOutgoingContext(as(t.Context(), "gateway"), "authorization", "Bearer "+tokens.Sign(tokens.Claims(ada)))
+	audit := auditv1.NewAuditServiceClient(conn)
+	_, err := audit.ListEvents(person, &auditv1.ListEventsRequest{ActorId: ada})
+	wantCode(t, err, codes.Unavailable)
+	stopAuth := startAuth(t, ports.auth, tokens)
+	eventually(t, "one's own events are listed", func() bool {
+		list, err := audit.ListEvents(person, &auditv1.ListEventsRequest{ActorId: ada})
+		return err == nil && len(list.GetEvents()) == 1
+	})
+	_, err = audit.ListEvents(person, &auditv1.ListEventsRequest{OrganizationId: organization})
+	wantCode(t, err, codes.Unavailable)
+	authz, stopAuthz := startAuthz(t, ports.authz)
+	eventually(t, "Authz is asked", func() bool {
+		_, err := audit.ListEvents(person, &auditv1.ListEventsRequest{OrganizationId: organization})
+		return err != nil && status.Code(err) != codes.Unavailable
+	})
+
+	// R66: that refusal is an event of Audit's own.
+	eventually(t, "the refusal is in the trail", func() bool {
+		list, err := audit.ListEvents(person, &auditv1.ListEventsRequest{ActorId: ada, Outcome: "denied"})
+		if err != nil || len(list.GetEvents()) == 0 {
+			return false
+		}
+		e := list.GetEvents()[0]
+		return e.GetSource() == Name && e.GetAction() == "permission.denied" && e.GetObjectType() == "organization" && e.GetObjectId() == organization
+	})
+	authz.allow.Store(true)
+	list, err := audit.ListEvents(person, &auditv1.ListEventsRequest{OrganizationId: organization})
+	if err != nil || len(list.GetEvents()) != 1 {
+		t.Errorf("an auditor: got %v, %v", list, err)
+	}
+
+	second := tailElsewhere(t, serving, tokens, ada, func() {
+		ingest(t, conn, func(e *event.Event) { e.Actor.ID = ada })
+	})
+	stop(t, second)
+	stop(t, app)
+	stopAuth()
+	stopAuthz()
+	noError(t, conn.Close())
+	goleak.VerifyNone(t, ignore)
+}
+
+// tailElsewhere follows ada's events at another instance while they are made.
+func tailElsewhere(t *testing.T, database pg.Config, tokens *grpctest.Tokens, ada string, act func()) *fxtest.App {
+	t.Helper()
+	offset := freeOffset(t)
+	ports := portsOf(offset)
+	stopAuth := startAuth(t, ports.auth, tokens)
+	defer stopAuth()
+	app := start(t, parsed(t, database, offset))
+	conn := dial(t, ports.self)
+	defer func() { noError(t, conn.Close()) }()
+	waitHealth(t, conn, healthpb.HealthCheckResponse_SERVING)
+	person := metadata.AppendToOutgoingContext(as(t.Context(), "gateway"), "authorization", "Bearer "+tokens.Sign(tokens.Claims(ada)))
+	var stream grpc.ServerStreamingClient[auditv1.TailEventsResponse]
+	eventually(t, "the tail begins", func() bool {
+		s, err := auditv1.NewAuditServiceClient(conn).TailEvents(person, &auditv1.TailEventsRequest{ActorId: ada})
+		noError(t, err)
+		_, err = s.Recv()
+		stream = s
+		return err == nil
+	})
+	act()
+	for {
+		m, err := stream.Recv()
+		noError(t, err)
+		if m.GetEvent() != nil {
+			if m.GetEvent().GetAction() != "user.updated" {
+				t.Errorf("got %v", m)
+			}
+			return app
+		}
+	}
+}
+
+// The role that owns the schema could change what is stored: the program is not ready as it.
+func TestServingAsTheOwnerIsNotReady(t *testing.T) {
+	_, owner := pgtest.Split(t, migrations.Schema, migrations.Files)
+	offset := freeOffset(t)
+	app := start(t, parsed(t, owner, offset))
+	eventually(t, "/readyz says the mend", func() bool {
+		return strings.Contains(get(t, portsOf(offset).ops, "/readyz", http.StatusServiceUnavailable), "serve as the role audit")
+	})
+	stop(t, app)
+}
+
+func TestTakenPortStopsTheStart(t *testing.T) {
+	offset := freeOffset(t)
+	l, err := net.Listen("tcp", portsOf(offset).self)
+	noError(t, err)
+	defer func() { _ = l.Close() }()
+	app := New(parsed(t, pg.Config{URL: config.NewSecret("postgres://audit@127.0.0.1:1/gatehouse")}, offset))
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	err = app.Start(ctx)
+	if err == nil || !strings.Contains(err.Error(), "another program listens on "+l.Addr().String()) {
+		t.Fatalf("got %v, want a sentence about the taken port", err)
+	}
+}
+
+// ingest hands one event over as Identity does, and waits for its acknowledgement.
+func ingest(t *testing.T, conn *grpc.ClientConn, change func(*event.Event)) {
+	t.Helper()
+	sealed, err := trailtest.Event(change).Seal(rand.Reader)
+	noError(t, err)
+	ctx, cancel := context.WithCancel(as(t.Context(), "identity"))
+	defer cancel()
+	stream, err := auditv1.NewIngestServiceClient(conn).Ingest(ctx)
+	noError(t, err)
+	noError(t, stream.Send(&auditv1.IngestRequest{Batch: 1, Events: []*auditv1.SealedEvent{{Canonical: sealed.Canonical}}}))
+	r, err := stream.Recv()
+	noError(t, err)
+	if r.GetBatch() != 1 || len(r.GetRejected()) != 0 {
+		t.Fatalf("got %v", r)
+	}
+	noError(t, stream.CloseSend())
+	if _, err := stream.Recv(); err != io.EOF {
+		t.Fatal(err)
+	}
+}
+
+// parsed is the configuration as the command line makes it, defaults included.
+func parsed(t *testing.T, database pg.Config, offset int) Config {
+	t.Helper()
+	var cli struct {
+		Serve Config `cmd:"" default:"withargs"`
+	}
+	_, err := config.Parse(Name, &cli, nil, []string{
+		"GATEHOUSE_POSTGRES_URL=" + database.URL.Reveal(),
+		fmt.Sprintf("GATEHOUSE_MESH_PORT_OFFSET=%d", offset),
+		"GATEHOUSE_TOKEN_ISSUER=" + grpctest.Issuer,
+		"GATEHOUSE_TOKEN_AUDIENCE=" + grpctest.Audience,
+		"GATEHOUSE_DRAIN_DELAY=10ms",
+		"GATEHOUSE_LOG_LEVEL=error",
+	}, os.Stdout)
+	noError(t, err)
+	return cli.Serve
+}
+
+func start(t *testing.T, c Config) *fxtest.App {
+	t.Helper()
+	return fxtest.New(t, options(c)).RequireStart()
+}
+
+func stop(t *testing.T, app *fxtest.App) {
+	t.Helper()
+	app.RequireStop()
+}
+
+// as is the context of a call that the sidecar says comes from the program.
+func as(ctx context.Context, program string) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, caller.Header, grpctest.SPIFFE(program))
+}
+
+func dial(t *testing.T, address string) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	noError(t, err)
+	return conn
+}
+
+func waitHealth(t *testing.T, conn *grpc.ClientConn, want healthpb.HealthCheckResponse_ServingStatus) {
+	t.Helper()
+	for _, name := range []string{"", auditv1.IngestService_ServiceDesc.ServiceName} {
+		eventually(t, "health is "+want.String(), func() bool {
+			r, err := healthpb.NewHealthClient(conn).Check(t.Context(), &healthpb.HealthCheckRequest{Service: name})
+			return err == nil && r.GetStatus() == want
+		})
+	}
+}
+
+func get(t *testing.T, address, path string, want int) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, nil)
+	noError(t, err)
+	transport := &http.Transport{DisableKeepAlives: true}
+	response, err := transport.RoundTrip(r)
+	noError(t, err)
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	noError(t, err)
+	if response.StatusCode != want {
+		t.Errorf("%s answers %d: %s; want %d", path, response.StatusCode, body, want)
+	}
+	return string(body)
+}
+
+// eventually polls until the condition holds.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	deadline, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-deadline.Done():
+			t.Fatalf("not within %s: %s", patience, what)
+		case <-tick.C:
+		}
+	}
+}
+
+func noError(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantCode(t *testing.T, err error, want codes.Code) {
+	t.Helper()
+	if status.Code(err) != want {
+		t.Fatalf("got %v, want %v", err, want)
+	}
+}
