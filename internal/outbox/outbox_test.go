@@ -1,39 +1,19 @@
+//go:build !gatehouse_outbox_off
+
 package outbox_test
 
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"testing"
-	"testing/fstest"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
-	"go.uber.org/goleak"
 
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
 	"github.com/gatehouse/gatehouse/internal/relation"
-	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 )
-
-const schema = "boxes"
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-func migrations() fs.FS {
-	things := `
-		create table boxes.things (id text primary key, revision bigint not null);
-		create table boxes.arrivals (place bigint generated always as identity primary key, id uuid not null, key text not null);`
-	return fstest.MapFS{"001_create_outbox.sql": {Data: []byte(outbox.DDL(schema) + things)}}
-}
-
-func open(t testing.TB) (*pgxpool.Pool, *outbox.Outbox) {
-	t.Helper()
-	pool := pgtest.New(t, schema, migrations())
-	return pool, outboxtest.New(t, pool, schema)
-}
 
 func TestDDLHasTheShapeThatStoresAreCheckedFor(t *testing.T) {
 	pool, _ := open(t)
