@@ -26,7 +26,6 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/api"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
-	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
@@ -40,7 +39,9 @@ const (
 )
 
 // identityToken is the consistency token of every user that Identity makes.
-func identityToken() string { return consistency.Event("0b7c1c3e-5a52-4a52-9f52-2d6f6c1d7a11").String() }
+func identityToken() string {
+	return consistency.Event("0b7c1c3e-5a52-4a52-9f52-2d6f6c1d7a11").String()
+}
 
 // directory stands in for Identity, which is beyond the mesh.
 type directory struct {
@@ -86,6 +87,7 @@ type auth struct {
 	list     *token.RevocationList
 	log      logBuffer
 	people   authv1.AuthServiceClient
+	before   int // events that came before the test
 	follower *session.Follower
 }
 
@@ -103,10 +105,11 @@ func newAuth(t *testing.T) *auth {
 		t.Fatal(err)
 	}
 	policy := signingkey.Policy{Algorithm: token.EdDSA, MaxAge: 5 * time.Minute, Interval: 24 * time.Hour}
-	a.keeper = signingkey.NewKeeper(policy, postgres.NewSigningKeys(db.Pool), sealer, rand.Reader, time.Now)
+	a.keeper = signingkey.NewKeeper(policy, db.SigningKeys, sealer, rand.Reader, time.Now)
 	if err := a.keeper.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	a.before = len(a.Recorded(t)) // the making of the keys
 	a.feed = session.NewFeed(db.Sessions, time.Now)
 	a.list = token.NewRevocationList(func() time.Time { return time.Unix(0, 0) }) // never stale
 	logins := login.NewService(login.Params{

@@ -15,10 +15,10 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 )
 
-// since returns what was recorded after the first n events.
+// since returns what the test has recorded after its first n events.
 func (a *auth) since(n int) []event.Event {
 	a.t.Helper()
-	return a.Recorded(a.t)[n:]
+	return a.Recorded(a.t)[a.before+n:]
 }
 
 // value is the value of a changed field, "" if the event has none.
@@ -149,7 +149,7 @@ func TestEventsHoldNoSecrets(t *testing.T) { // R74
 			}
 		}
 	}
-	if rows.Err() != nil || found < 6 {
+	if rows.Err() != nil || found < a.before+6 {
 		t.Fatalf("%d rows, %v", found, rows.Err())
 	}
 }

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,22 +49,20 @@ func (s *Logins) reserveBootstrap(ctx context.Context, l login.Login, now, retry
 	return existing, false, nil
 }
 
-// holder returns the pending login that has the bootstrap.
+const bootstrapHolder = `select ` + loginColumns + ` from auth.bootstrap join auth.logins using (user_id) where use_time is null`
+
+// holder returns the pending login that has the bootstrap, both as of one moment: a moment later it may be active.
 func holder(ctx context.Context, tx pgx.Tx) (login.Login, error) {
-	var userID string
+	row, err := one[loginRow](ctx, tx, bootstrapHolder, nil)
+	if !errors.Is(err, pgx.ErrNoRows) {
+		return row.login(), err
+	}
 	var used bool
-	err := tx.QueryRow(ctx, `select user_id::text, use_time is not null from auth.bootstrap`).Scan(&userID, &used)
+	err = tx.QueryRow(ctx, `select exists (select from auth.bootstrap where use_time is not null)`).Scan(&used)
 	if err == nil && used {
 		return login.Login{}, login.ErrBootstrapped
 	}
-	var row loginRow
-	if err == nil {
-		row, err = one[loginRow](ctx, tx, `select `+loginColumns+` from auth.logins where user_id = @user_id`, pgx.StrictNamedArgs{"user_id": userID})
-	}
-	if errors.Is(err, pgx.ErrNoRows) {
-		return login.Login{}, login.ErrNotFound
-	}
-	return row.login(), err
+	return login.Login{}, cmp.Or(err, login.ErrNotFound)
 }
 
 // useBootstrap uses the secret up and appends the relationship that makes the user an administrator.

@@ -2,11 +2,13 @@ package postgres
 
 import (
 	"encoding/json"
+	"maps"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
 )
@@ -15,7 +17,8 @@ import (
 func TestHotQueriesUseTheirIndex(t *testing.T) {
 	pool := pgtest.New(t, migrations.Schema, migrations.Files)
 	fill(t, pool)
-	const now = "2031-01-01T00:00:00Z"
+	const now, id = "2031-01-01T00:00:00Z", "0b7c1c3e-5a52-4a52-9f52-2d6f6c1d7a10"
+	hash := make([]byte, 32)
 	for title, c := range map[string]struct {
 		sql   string
 		args  pgx.StrictNamedArgs
@@ -23,6 +26,9 @@ func TestHotQueriesUseTheirIndex(t *testing.T) {
 	}{
 		"sign-in":         {loginByEmail, pgx.StrictNamedArgs{"email": "77@example.com"}, "logins_email_key"},
 		"refresh":         {sessionByFamily, pgx.StrictNamedArgs{"family_hash": make([]byte, 32)}, "sessions_family_hash_key"},
+		"session start":   {startSession, record(pgx.StrictNamedArgs{"id": id, "user_id": id, "family_hash": hash, "token_hash": hash, "create_time": now, "refresh_time": now, "expire_time": now}), "logins_pkey"},
+		"rotation":        {rotateSession, record(pgx.StrictNamedArgs{"id": id, "token_hash": hash, "refresh_time": now}), "sessions_pkey"},
+		"sign-out":        {endSession, record(pgx.StrictNamedArgs{"id": id, "user_id": id, "expire_time": now}), "sessions_pkey"},
 		"revocation feed": {newRevocations, pgx.StrictNamedArgs{"after": int64(1) << 40, "now": "2020-01-01T00:00:00Z"}, "revocations_writer"},
 		"reconciler":      {claimLogins, pgx.StrictNamedArgs{"now": now, "retry": now, "limit": 10}, "logins_attempt_time"},
 	} {
@@ -40,6 +46,12 @@ func TestHotQueriesUseTheirIndex(t *testing.T) {
 			}
 		})
 	}
+}
+
+// record adds the arguments of an event's row.
+func record(args pgx.StrictNamedArgs) pgx.StrictNamedArgs {
+	maps.Copy(args, outbox.Message{ID: "0b7c1c3e-5a52-4a52-9f52-2d6f6c1d7a10", Topic: outbox.Audit}.Args())
+	return args
 }
 
 // fill stores enough rows that the planner has a choice.

@@ -8,13 +8,13 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login/logintest"
-	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
+	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session/sessiontest"
-	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey/signingkeytest"
 )
 
@@ -25,8 +25,15 @@ func TestLogins(t *testing.T) {
 	})
 }
 
+func TestOutboxTables(t *testing.T) {
+	outboxtest.CheckSchema(t, postgrestest.Open(t).Pool, migrations.Schema)
+}
+
 func TestSigningKeys(t *testing.T) {
-	signingkeytest.Run(t, func(t *testing.T) signingkey.Store { return postgres.NewSigningKeys(postgrestest.Open(t).Pool) })
+	signingkeytest.Run(t, func(t *testing.T) signingkeytest.Database {
+		db := postgrestest.Open(t)
+		return signingkeytest.Database{Store: db.SigningKeys, Recorded: db.Recorded}
+	})
 }
 
 func TestSessions(t *testing.T) {

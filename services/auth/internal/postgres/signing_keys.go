@@ -9,15 +9,21 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
 )
 
 // SigningKeys implements signingkey.Store.
-type SigningKeys struct{ pool *pgxpool.Pool }
+type SigningKeys struct {
+	pool   *pgxpool.Pool
+	outbox *outbox.Outbox
+}
 
 // NewSigningKeys returns the store of signing keys.
-func NewSigningKeys(pool *pgxpool.Pool) *SigningKeys { return &SigningKeys{pool: pool} }
+func NewSigningKeys(pool *pgxpool.Pool, o *outbox.Outbox) *SigningKeys {
+	return &SigningKeys{pool: pool, outbox: o}
+}
 
 type signingKeyRow struct {
 	ID         string
@@ -55,7 +61,7 @@ func listKeys(ctx context.Context, db database) ([]signingkey.Key, error) {
 func (s *SigningKeys) Change(ctx context.Context, plan func([]signingkey.Key) ([]signingkey.Key, error)) ([]signingkey.Key, error) {
 	var planned []signingkey.Key
 	var refused error
-	err := pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+	err := s.outbox.InTx(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `lock table auth.signing_keys in share row exclusive mode`); err != nil {
 			return err
 		}
@@ -66,7 +72,15 @@ func (s *SigningKeys) Change(ctx context.Context, plan func([]signingkey.Key) ([
 		if planned, refused = plan(slices.Clone(stored)); refused != nil {
 			return refused
 		}
-		return storeKeys(ctx, tx, stored, planned)
+		if err := storeKeys(ctx, tx, stored, planned); err != nil {
+			return err
+		}
+		for _, e := range signingkey.Events(ctx, stored, planned) {
+			if err := s.outbox.RecordEvent(ctx, tx, e); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if refused != nil {
 		return nil, refused

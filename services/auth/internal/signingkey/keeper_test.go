@@ -11,10 +11,9 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/internal/token"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
-	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
+	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
 )
 
@@ -29,7 +28,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	return &world{t: t, store: postgres.NewSigningKeys(pgtest.New(t, migrations.Schema, migrations.Files)), now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	return &world{t: t, store: postgrestest.Open(t).SigningKeys, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 }
 
 func (w *world) instance(p signingkey.Policy, sealingKey byte) *signingkey.Keeper {

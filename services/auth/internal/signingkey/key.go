@@ -48,8 +48,8 @@ type Key struct {
 type Store interface {
 	// List returns all keys, oldest first.
 	List(ctx context.Context) ([]Key, error)
-	// Change locks the keys against every other Change, asks plan what they should be, stores the difference and returns the result. An
-	// error of plan changes nothing and is returned as it is.
+	// Change locks the keys against every other Change, asks plan what they should be, stores the difference, records its Events and
+	// returns the result. An error of plan changes nothing and is returned as it is.
 	Change(ctx context.Context, plan func([]Key) ([]Key, error)) ([]Key, error)
 }
 

@@ -3,18 +3,15 @@ package postgrestest
 
 import (
 	"context"
-	"crypto/rand"
-	"log/slog"
 	"testing"
-	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/gatehouse/gatehouse/internal/consistency"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/outbox"
+	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
 	"github.com/gatehouse/gatehouse/internal/relation"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
@@ -27,20 +24,19 @@ type Database struct {
 	Outbox   *outbox.Outbox
 	Logins   *postgres.Logins
 	Sessions *postgres.Sessions
+
+	SigningKeys *postgres.SigningKeys
 }
 
 // Open makes a database that goes with the test.
 func Open(t *testing.T) *Database {
 	t.Helper()
 	pool := pgtest.New(t, migrations.Schema, migrations.Files)
-	o, err := outbox.New(outbox.Params{
-		Pool: pool, Schema: migrations.Schema, Source: "auth", Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler),
-		NewID: func() string { return uuid.Must(uuid.NewV7()).String() },
-	})
-	if err != nil {
-		t.Fatal(err)
+	o := outboxtest.New(t, pool, migrations.Schema)
+	return &Database{
+		Pool: pool, Outbox: o, Logins: postgres.NewLogins(pool, o), Sessions: postgres.NewSessions(pool, o),
+		SigningKeys: postgres.NewSigningKeys(pool, o),
 	}
-	return &Database{Pool: pool, Outbox: o, Logins: postgres.NewLogins(pool, o), Sessions: postgres.NewSessions(pool, o)}
 }
 
 // Request returns a context with the event of a request, as the gRPC server drafts it.
@@ -52,11 +48,17 @@ func Request(ctx context.Context, action string) context.Context {
 	})
 }
 
-// messages returns what waits in the outbox, in order.
-func (d *Database) messages(t *testing.T, topic string) []outbox.Message {
+// Recorded returns the events that wait for Audit, in order.
+func (d *Database) Recorded(t *testing.T) []event.Event {
 	t.Helper()
-	rows, err := d.Pool.Query(t.Context(), `select id::text, topic, key, payload from auth.outbox where topic = @topic order by position`,
-		pgx.StrictNamedArgs{"topic": topic})
+	return outboxtest.Events(t, d.Pool, migrations.Schema)
+}
+
+// Related returns the changes that wait for Authz, by their consistency tokens.
+func (d *Database) Related(t *testing.T) map[string]relation.Change {
+	t.Helper()
+	rows, err := d.Pool.Query(t.Context(), `select id::text, topic, key, payload from auth.outbox where topic = @topic`,
+		pgx.StrictNamedArgs{"topic": outbox.Relationships})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,32 +66,8 @@ func (d *Database) messages(t *testing.T, topic string) []outbox.Message {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return found
-}
-
-// Recorded returns the events that wait for Audit, in order.
-func (d *Database) Recorded(t *testing.T) []event.Event {
-	t.Helper()
-	var events []event.Event
-	for _, m := range d.messages(t, outbox.Audit) {
-		sealed, err := event.UnmarshalSealed(m.Payload)
-		if err != nil {
-			t.Fatal(err)
-		}
-		e, err := sealed.Open()
-		if err != nil {
-			t.Fatal(err)
-		}
-		events = append(events, e)
-	}
-	return events
-}
-
-// Related returns the changes that wait for Authz, by their consistency tokens.
-func (d *Database) Related(t *testing.T) map[string]relation.Change {
-	t.Helper()
 	changes := map[string]relation.Change{}
-	for _, m := range d.messages(t, outbox.Relationships) {
+	for _, m := range found {
 		c, err := outbox.ParseRelationships(m.Payload)
 		if err != nil {
 			t.Fatal(err)

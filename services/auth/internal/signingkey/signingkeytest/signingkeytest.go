@@ -6,17 +6,27 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
 )
 
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
+// Database is one empty database.
+type Database struct {
+	signingkey.Store
+	// Recorded returns what was recorded for Audit so far, in order.
+	Recorded func(t *testing.T) []event.Event
+}
+
 // Run runs the suite; open gives each test an empty database.
-func Run(t *testing.T, open func(t *testing.T) signingkey.Store) {
+func Run(t *testing.T, open func(t *testing.T) Database) {
 	t.Run("change stores the difference", func(t *testing.T) { change(t, open(t)) })
 	t.Run("a refused change changes nothing", func(t *testing.T) { refused(t, open(t)) })
 	t.Run("changes take turns", func(t *testing.T) { turns(t, open(t)) })
@@ -45,7 +55,7 @@ func list(t *testing.T, s signingkey.Store) []signingkey.Key {
 	return keys
 }
 
-func change(t *testing.T, s signingkey.Store) {
+func change(t *testing.T, s Database) {
 	later := epoch.Add(time.Hour)
 	a, b, c := key("a", signingkey.Active, epoch), key("b", signingkey.Next, epoch.Add(time.Second)), key("c", signingkey.Next, later)
 	aRetired, bActive := a, b
@@ -60,9 +70,22 @@ func change(t *testing.T, s signingkey.Store) {
 			t.Fatalf("step %d: List = %v\nwant %v", step, got, want)
 		}
 	}
+	var recorded []string // R66
+	for _, e := range s.Recorded(t) {
+		recorded = append(recorded, fmt.Sprintf("%s %s %s", strings.TrimPrefix(e.Action, "auth.signing_key_"), e.ObjectID, e.Changes[1].Value))
+		if e.Actor.Type != event.Service || e.Actor.ID != "auth" || e.ObjectType != "signing_key" {
+			t.Errorf("recorded %+v, want Auth's own work on a key", e)
+		}
+	}
+	want := []string{
+		`created a "active"`, `created b "next"`, `changed a "retired"`, `changed b "active"`, `created c "next"`, `removed a "retired"`,
+	}
+	if !slices.Equal(recorded, want) {
+		t.Fatalf("recorded %q, want %q", recorded, want)
+	}
 }
 
-func refused(t *testing.T, s signingkey.Store) {
+func refused(t *testing.T, s Database) {
 	want := []signingkey.Key{key("a", signingkey.Active, epoch)}
 	if _, err := s.Change(t.Context(), set(want...)); err != nil {
 		t.Fatal(err)
@@ -78,7 +101,7 @@ func refused(t *testing.T, s signingkey.Store) {
 }
 
 // turns adds one retired key per call; each plan must see all keys of the calls before it.
-func turns(t *testing.T, s signingkey.Store) {
+func turns(t *testing.T, s Database) {
 	ctx := context.WithoutCancel(t.Context())
 	var wg sync.WaitGroup
 	for range 10 {
@@ -97,12 +120,12 @@ func turns(t *testing.T, s signingkey.Store) {
 	}
 }
 
-func oneActive(t *testing.T, s signingkey.Store) {
+func oneActive(t *testing.T, s Database) {
 	_, err := s.Change(t.Context(), set(key("a", signingkey.Active, epoch), key("b", signingkey.Active, epoch)))
 	if err == nil {
 		t.Fatal("two active keys were stored")
 	}
-	if got := list(t, s); len(got) != 0 {
-		t.Fatalf("List = %v, want nothing", got)
+	if got := list(t, s); len(got) != 0 || len(s.Recorded(t)) != 0 { // R67
+		t.Fatalf("List = %v with %d events, want nothing", got, len(s.Recorded(t)))
 	}
 }
