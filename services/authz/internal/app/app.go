@@ -89,7 +89,9 @@ func newRelations(pool *pgxpool.Pool, o *outbox.Outbox, e *fga.Engine, now func(
 	})
 }
 
-func newPermissions(r *relationship.Service, e *fga.Engine) *api.Permissions { return api.NewPermissions(r, e) }
+func newPermissions(r *relationship.Service, e *fga.Engine) *api.Permissions {
+	return api.NewPermissions(r, e)
+}
 
 func newAuthzService(r *relationship.Service, e *fga.Engine) *api.AuthzService {
 	return api.NewAuthzService(r, e)

@@ -64,7 +64,7 @@ func (s *Service) finish(ctx context.Context, c Command, state State) (bool, err
 // write hands the command to the engine: in one transaction, unless a deletion of all met more than one holds. Deletions go first, so
 // that nobody ever has more than before and after.
 func (s *Service) write(ctx context.Context, c Command) error {
-	ctx = withCommand(ctx, c.ID)
+	ctx = WithCommand(ctx, c.ID)
 	writes, deletes := c.Writes, c.Deletes
 	for len(writes)+len(deletes) > MaxTuples {
 		part := deletes[:min(len(deletes), MaxTuples)]
@@ -149,8 +149,8 @@ func isInvalid(err error) bool {
 
 type commandKey struct{}
 
-// withCommand says for which command the engine writes.
-func withCommand(ctx context.Context, id string) context.Context {
+// WithCommand says for which command the engine writes.
+func WithCommand(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, commandKey{}, id)
 }
 

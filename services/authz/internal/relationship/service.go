@@ -142,7 +142,9 @@ func (s *Service) decide(ctx context.Context, c Change, command Command, locked 
 type moreObjects struct{ tuples []relation.Tuple }
 
 // Error implements error.
-func (m moreObjects) Error() string { return fmt.Sprintf("%d relationships need further locks", len(m.tuples)) }
+func (m moreObjects) Error() string {
+	return fmt.Sprintf("%d relationships need further locks", len(m.tuples))
+}
 
 // answer makes the token of the state now, which includes every write that returned before.
 func (s *Service) answer(ctx context.Context) (string, error) {

@@ -155,3 +155,21 @@ func Tuples(t testing.TB, texts ...string) []relation.Tuple {
 	}
 	return slices.Clip(all)
 }
+
+// FencedConn returns a connection as the engine has it while it writes for a command; it goes with the test.
+func (i *Instance) FencedConn(t testing.TB, command string) (*pgx.Conn, error) {
+	t.Helper()
+	c := i.Pool.Config()
+	postgres.Fence(c)
+	pool, err := pgxpool.NewWithConfig(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	conn, err := pool.Acquire(relationship.WithCommand(t.Context(), command))
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(conn.Release)
+	return conn.Conn(), nil
+}
