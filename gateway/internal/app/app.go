@@ -71,12 +71,12 @@ func newRoutes(c *contract.Contract, p fxmod.Program, h *health.Health, keys *to
 	})
 }
 
-func newHandler(c *contract.Contract, conns *client.Conns) (*rest.Handler, error) {
+func newHandler(c *contract.Contract, conns *client.Conns, now func() time.Time) (*rest.Handler, error) {
 	registers, err := upstream.Routes(c, conns)
 	if err != nil {
 		return nil, err
 	}
-	return rest.NewHandler(c, registers...)
+	return rest.NewHandler(c, now, registers...)
 }
 
 // chainParams are what the chain is made of.
@@ -107,6 +107,7 @@ func newChain(p chainParams) (Chain, error) {
 		Routes: p.Routes, Verifier: p.Verifier, Handler: p.Handler,
 		Origins: p.Config.CORSOrigins, TrustedProxies: proxies, BodyLimit: p.Config.BodyLimit,
 		PerAddress: p.Config.perAddress(), PerCredential: p.Config.credentials(), PerSubject: p.Config.perSubject(),
+		Streams: p.Config.Streams, StreamsPerSubject: p.Config.StreamsPerSubject,
 	})
 	if err != nil {
 		return Chain{}, fmt.Errorf("make the chain: %w", err)
@@ -126,13 +127,24 @@ type serverParams struct {
 	Definition *mesh.Definition
 	Health     *health.Health
 	Chain      Chain
+	Handler    *rest.Handler
 	Log        *slog.Logger
 	Now        func() time.Time
 	Ops        *fxmod.OpsServer
 }
 
 // PublicServer is the listener that clients reach.
-type PublicServer struct{ *httpserver.Server }
+type PublicServer struct {
+	*httpserver.Server
+
+	handler *rest.Handler
+}
+
+// Shutdown ends the streams, which would otherwise hold up the stop, and waits for the requests in flight.
+func (s *PublicServer) Shutdown(ctx context.Context) error {
+	s.handler.Drain()
+	return s.Server.Shutdown(ctx)
+}
 
 func newServer(p serverParams) (*PublicServer, error) {
 	self, err := p.Definition.Program(Program)
@@ -143,9 +155,9 @@ func newServer(p serverParams) (*PublicServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := httpserver.New(httpserver.Config{
+	s := &PublicServer{handler: p.Handler, Server: httpserver.New(httpserver.Config{
 		Name: "public listener of " + Program, Address: p.Config.address(self, p.Mesh.PortOffset), TLS: certificates, Log: p.Log, Now: p.Now,
-	}, p.Chain)
+	}, p.Chain)}
 	fxmod.Serve(p.Lifecycle, p.Stop, p.Log, s, fxmod.Drain{Health: p.Health, Delay: p.Drain.Delay, Timeout: p.Drain.Timeout})
-	return &PublicServer{s}, nil
+	return s, nil
 }

@@ -42,9 +42,15 @@ type EdgeConfig struct {
 	BurstPerAddress  int     `name:"gateway-burst-per-address" env:"GATEHOUSE_GATEWAY_BURST_PER_ADDRESS" default:"400" help:"Requests that one client address may make at once."`
 	RatePerSubject   float64 `name:"gateway-rate-per-subject" env:"GATEHOUSE_GATEWAY_RATE_PER_SUBJECT" default:"100" help:"Requests a second that one signed-in user may make in the long run."`
 	BurstPerSubject  int     `name:"gateway-burst-per-subject" env:"GATEHOUSE_GATEWAY_BURST_PER_SUBJECT" default:"200" help:"Requests that one signed-in user may make at once."`
-	RateCredentials  float64 `name:"gateway-rate-credentials" env:"GATEHOUSE_GATEWAY_RATE_CREDENTIALS" default:"20" help:"Sign-ups, sign-ins and refreshes a second that one client address may try in the long run."`
-	BurstCredentials int     `name:"gateway-burst-credentials" env:"GATEHOUSE_GATEWAY_BURST_CREDENTIALS" default:"60" help:"Sign-ups, sign-ins and refreshes that one client address may try at once."`
+	RateCredentials  float64 `name:"gateway-rate-credentials" env:"GATEHOUSE_GATEWAY_RATE_CREDENTIALS" default:"20" help:"Requests a second to one route that takes credentials, such as sign-in, that one client address may try in the long run."`
+	BurstCredentials int     `name:"gateway-burst-credentials" env:"GATEHOUSE_GATEWAY_BURST_CREDENTIALS" default:"60" help:"Requests to one route that takes credentials, such as sign-in, that one client address may try at once."`
+
+	Streams           int `name:"gateway-streams" env:"GATEHOUSE_GATEWAY_STREAMS" default:"1000" help:"Streams, such as tails of the audit trail, that may be open at once in all."`
+	StreamsPerSubject int `name:"gateway-streams-per-subject" env:"GATEHOUSE_GATEWAY_STREAMS_PER_SUBJECT" default:"10" help:"Streams that one signed-in user may have open at once."`
 }
+
+// maxStreams is the largest number of open streams: the sidecars admit as many calls to one service, and others need some.
+const maxStreams = 2000
 
 // maxBody is the largest body limit: a message of the mesh is not larger (internal/server/grpc).
 const maxBody = 4 << 20
@@ -69,6 +75,10 @@ func (c EdgeConfig) Validate() error {
 	}
 	if _, err := c.proxies(); err != nil {
 		return err
+	}
+	if c.StreamsPerSubject < 1 || c.StreamsPerSubject > c.Streams || c.Streams > maxStreams {
+		return fmt.Errorf("GATEHOUSE_GATEWAY_STREAMS is %d and GATEHOUSE_GATEWAY_STREAMS_PER_SUBJECT is %d: set the first to %d at most, and the second from 1 to the first",
+			c.Streams, c.StreamsPerSubject, maxStreams)
 	}
 	for name, r := range map[string]middleware.Rate{
 		"PER_ADDRESS": c.perAddress(), "PER_SUBJECT": c.perSubject(), "CREDENTIALS": c.credentials(),

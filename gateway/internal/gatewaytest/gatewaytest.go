@@ -12,39 +12,46 @@ import (
 	"github.com/gatehouse/gatehouse/internal/contract"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
+	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
+	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
-// Services are Identity and Auth in memory, reachable on the upstream ports of the gateway's sidecar.
+// Services are the platform's services in memory, reachable on the upstream ports of the gateway's sidecar.
 type Services struct {
 	Offset int // port offset that was free
 	Users  *Users
 	Auth   *Auth
+	Audit  *Audit
+	Grants *grpctest.Grants // what Authz says to the services
 	Tokens *grpctest.Tokens
+
+	Relationships *Relationships
 
 	IdentityPort int // where the gateway reaches Identity
 
-	identity, auth *sidecar
+	identity, auth, audit *sidecar
 }
 
-// Start starts both services; they stop with the test. Their logs go to log, nil discards them.
+// Start starts the services; they stop with the test. Their logs go to log, nil discards them.
 func Start(t testing.TB, log io.Writer) *Services {
 	t.Helper()
 	tokens := grpctest.NewTokens(t, time.Now)
-	s := &Services{Users: NewUsers(), Auth: NewAuth(tokens), Tokens: tokens}
+	s := &Services{
+		Users: NewUsers(), Auth: NewAuth(tokens), Audit: NewAudit(), Relationships: &Relationships{}, Grants: grpctest.NewGrants(), Tokens: tokens,
+	}
 	s.Auth.users = s.Users
-	identity := grpctest.New(t, grpctest.Config{
-		Program: "identity", Tokens: tokens, Log: log,
-		Registrations: []grpcserver.Registration{{Desc: &identityv1.UserService_ServiceDesc, Impl: s.Users}},
-	})
-	auth := grpctest.New(t, grpctest.Config{
-		Program: "auth", Tokens: tokens, Log: log,
-		Registrations: []grpcserver.Registration{
+	programs := []string{"identity", "auth", "audit", "authz"}
+	registrations := map[string][]grpcserver.Registration{
+		"identity": {{Desc: &identityv1.UserService_ServiceDesc, Impl: s.Users}},
+		"auth": {
 			{Desc: &authv1.AuthService_ServiceDesc, Impl: s.Auth},
 			{Desc: &authv1.VerificationService_ServiceDesc, Impl: s.Auth},
 		},
-	})
+		"audit": {{Desc: &auditv1.AuditService_ServiceDesc, Impl: s.Audit}},
+		"authz": {{Desc: &authzv1.RelationshipService_ServiceDesc, Impl: s.Relationships}},
+	}
 	definition, err := consul.Definition()
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +61,7 @@ func Start(t testing.TB, log io.Writer) *Services {
 		t.Fatal(err)
 	}
 	ports := []int{gateway.Port, gateway.OpsPort}
-	for _, name := range []string{"identity", "auth"} {
+	for _, name := range programs {
 		port, err := gateway.Upstream(name)
 		if err != nil {
 			t.Fatal(err)
@@ -63,8 +70,14 @@ func Start(t testing.TB, log io.Writer) *Services {
 	}
 	listeners, offset := freeOffset(t, ports)
 	s.Offset, s.IdentityPort = offset, ports[2]+offset
-	s.identity = newSidecar(t, listeners[2], identity.As(contract.Edge))
-	s.auth = newSidecar(t, listeners[3], auth.As(contract.Edge))
+	sidecars := make([]*sidecar, len(programs))
+	for i, name := range programs {
+		program := grpctest.New(t, grpctest.Config{
+			Program: name, Tokens: tokens, Permissions: s.Grants, Log: log, Recheck: 20 * time.Millisecond, Registrations: registrations[name],
+		})
+		sidecars[i] = newSidecar(t, listeners[2+i], program.As(contract.Edge))
+	}
+	s.identity, s.auth, s.audit = sidecars[0], sidecars[1], sidecars[2]
 	_ = listeners[0].Close() // the gateway takes these itself
 	_ = listeners[1].Close()
 	return s
@@ -75,6 +88,9 @@ func (s *Services) StopAuth() { s.auth.deny(true) }
 
 // StartAuth brings Auth back.
 func (s *Services) StartAuth() { s.auth.deny(false) }
+
+// StopAudit takes Audit away: open tails are cut with their next message.
+func (s *Services) StopAudit() { s.audit.deny(true) }
 
 // StopIdentity takes Identity away.
 func (s *Services) StopIdentity() { s.identity.deny(true) }

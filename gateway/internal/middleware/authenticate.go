@@ -36,7 +36,7 @@ func authenticate(verifier Verifier) step {
 				rest.Fail(w, r, err)
 				return
 			}
-			v.subject = claims.Subject
+			v.subject, v.expires = claims.Subject, claims.ExpiresAt
 			next.ServeHTTP(w, r)
 		})
 	}

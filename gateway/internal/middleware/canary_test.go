@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/reflect/protoregistry"
 
@@ -21,7 +22,7 @@ func TestLogHoldsNoSecrets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mapping, err := rest.NewHandler(c)
+	mapping, err := rest.NewHandler(c, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,8 +35,11 @@ type Params struct {
 	TrustedProxies []netip.Prefix // peers whose X-Forwarded-For is believed; none: nobody's
 	BodyLimit      int64          // bytes
 	PerAddress     Rate           // every request, by client address
-	PerCredential  Rate           // requests that take credentials without a token, by client address
+	PerCredential  Rate           // requests that take credentials without a token, by route and client address
 	PerSubject     Rate           // authenticated requests, by token subject
+
+	Streams           int // long-lived requests at once, in all
+	StreamsPerSubject int // long-lived requests at once, by token subject
 }
 
 // step is one middleware.
@@ -49,6 +52,10 @@ func Chain(p Params) (http.Handler, error) {
 		return nil, err
 	}
 	observe, err := observe(p.Registry, p.Now)
+	if err != nil {
+		return nil, err
+	}
+	streams, err := limitStreams(p.Registry, p.Streams, p.StreamsPerSubject)
 	if err != nil {
 		return nil, err
 	}
@@ -72,6 +79,7 @@ func Chain(p Params) (http.Handler, error) {
 		bodyLimit(p.BodyLimit),                 // before the body is read, whoever sends it
 		authenticate(p.Verifier),               // needs the route: it says whether a token is needed
 		limits.bySubject(p.PerSubject),         // needs the verified subject; a forged one has been refused
+		streams,                                // after the rates: who opens and closes in a loop is limited by those
 		deadline(),                             // last: the time of a call begins when it is admitted
 	}
 	handler := p.Handler

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/jub0bs/cors"
+
+	"github.com/gatehouse/gatehouse/gateway/internal/rest"
 )
 
 // allowOrigins lets pages of the listed origins call the API (R27). Origins are compared whole; patterns are refused. Credentials
@@ -22,8 +24,8 @@ func allowOrigins(origins []string) (step, error) {
 	m, err := cors.NewMiddleware(cors.Config{
 		Origins:         origins,
 		Methods:         []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete},
-		RequestHeaders:  []string{"Authorization", "Content-Type", "If-Match", requestIDHeader},
-		ResponseHeaders: []string{"ETag", "Retry-After", "WWW-Authenticate", requestIDHeader},
+		RequestHeaders:  []string{"Authorization", "Content-Type", "If-Match", rest.ConsistencyToken, rest.LastEventID, requestIDHeader},
+		ResponseHeaders: []string{"ETag", "Retry-After", "WWW-Authenticate", rest.ConsistencyToken, requestIDHeader},
 		MaxAgeInSeconds: 600,
 	})
 	if err != nil {

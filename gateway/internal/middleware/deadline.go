@@ -4,17 +4,27 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/contract"
+	"github.com/gatehouse/gatehouse/internal/token"
 )
 
 // deadline bounds the call by the contract's timeout, 30 s at most (R54). Clients have no say in it. A long-lived route has none: it
 // ends with the client, the token or the drain.
 func deadline() step {
+	expired := apierr.New(apierr.Unauthenticated, token.ReasonExpired, "the access token has expired")
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			method := visitOf(r.Context()).route.Method
-			if method == nil || method.LongLived {
+			v := visitOf(r.Context())
+			method := v.route.Method
+			if method == nil || method.LongLived && v.expires.IsZero() {
 				next.ServeHTTP(w, r)
+				return
+			}
+			if method.LongLived {
+				ctx, cancel := context.WithDeadlineCause(r.Context(), v.expires, expired)
+				defer cancel()
+				next.ServeHTTP(w, r.WithContext(ctx))
 				return
 			}
 			ctx, cancel := context.WithTimeout(r.Context(), min(method.Timeout, contract.MaxTimeout))

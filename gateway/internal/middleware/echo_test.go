@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -22,7 +23,7 @@ func TestNamesAreEchoedInShort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mapping, err := rest.NewHandler(c)
+	mapping, err := rest.NewHandler(c, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

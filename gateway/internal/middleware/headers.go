@@ -11,7 +11,7 @@ import (
 // allowed is the closed list of request headers that anything behind may see (R51). The rest is dropped unread.
 func allowed(name string) bool {
 	switch name {
-	case "Accept", "Authorization", "Content-Encoding", "Content-Length", "Content-Type", "If-Match", "Origin",
+	case "Accept", "Authorization", "Content-Encoding", "Content-Length", "Content-Type", "If-Match", "Origin", rest.ConsistencyToken, rest.LastEventID,
 		"Traceparent", "Tracestate", "User-Agent", requestIDHeader:
 		return true
 	}

@@ -23,7 +23,9 @@ import (
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/logging"
 	"github.com/gatehouse/gatehouse/internal/token"
+	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
+	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
 	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
@@ -53,7 +55,7 @@ func chain(t testing.TB, end http.HandlerFunc, edit func(*Params)) (http.Handler
 	p := Params{
 		Log: logging.New(logging.Config{Level: "info"}, &log), Registry: prometheus.NewRegistry(), TracerProvider: trace.NewTracerProvider(),
 		Propagator: propagation.TraceContext{}, Now: time.Now, NewID: func() string { return "fresh-id" }, Routes: routes, Verifier: anybody{},
-		Handler: end, BodyLimit: 1 << 20, PerAddress: plenty, PerCredential: plenty, PerSubject: plenty,
+		Handler: end, BodyLimit: 1 << 20, PerAddress: plenty, PerCredential: plenty, PerSubject: plenty, Streams: 100, StreamsPerSubject: 3,
 	}
 	if edit != nil {
 		edit(&p)

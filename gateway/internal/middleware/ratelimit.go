@@ -32,13 +32,14 @@ func (l limits) byAddress(r Rate) step {
 	return l.limit(r, func(v *visit) string { return network(v.client) })
 }
 
-// byCredential limits requests that take credentials without a token, by client address.
+// byCredential limits requests that take credentials without a token, by route and client address: a burst of one kind does not lock
+// the client out of the others.
 func (l limits) byCredential(r Rate) step {
 	return l.limit(r, func(v *visit) string {
 		if !v.route.Credentials() {
 			return ""
 		}
-		return network(v.client)
+		return v.route.Verb + " " + v.route.Pattern + " " + network(v.client)
 	})
 }
 

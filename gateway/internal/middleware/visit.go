@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -19,6 +20,7 @@ type visit struct {
 	client  netip.Addr // who the limits and the log say it is; invalid if the peer has no IP address
 	route   *rest.Route
 	subject string            // of the verified token
+	expires time.Time         // of the verified token
 	span    trace.SpanContext // for the log
 	failure error             // what a refused or failed request was answered with, for the log
 }

@@ -11,7 +11,9 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/gatehouse/gatehouse/internal/contract"
+	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
+	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
@@ -134,7 +136,22 @@ func TestTable(t *testing.T) {
 	if _, _, err := table.Find(httptest.NewRequest("GET", "/api/v1/users/1/2", nil)); err != ErrNoPath {
 		t.Errorf("%v", err)
 	}
-	if n := len(table.Routes()); n != 8 {
-		t.Errorf("%d routes", n)
+	for path, want := range map[string]string{
+		"/api/v1/audit/events:tail": "GET HEAD", "/api/v1/audit/events": "GET HEAD", "/api/v1/users": "GET HEAD POST", "/api/v1/users/:tail": "",
+		"/api/v1/audit/:tail": "", "/api/v1/audit/events:other": "", "/api/v1/authz/relationships": "GET HEAD POST",
+	} {
+		_, allow, err := table.Find(httptest.NewRequest("PUT", path, nil))
+		if strings.Join(allow, " ") != want || (want == "") != (err == ErrNoPath) {
+			t.Errorf("%s: allow %v, %v", path, allow, err)
+		}
+	}
+	routed := 0
+	for _, m := range c.Methods() {
+		if m.Route != nil {
+			routed++
+		}
+	}
+	if n := len(table.Routes()); n != routed+1 {
+		t.Errorf("%d routes for %d routed methods and one document", n, routed)
 	}
 }

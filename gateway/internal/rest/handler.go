@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc/codes"
@@ -26,19 +27,23 @@ type Register func(ctx context.Context, mux *runtime.ServeMux) error
 type Handler struct {
 	mux      *runtime.ServeMux
 	contract *contract.Contract
+	now      func() time.Time
+	draining context.Context //nolint:containedctx // ends all streams; it belongs to no request
+	drain    context.CancelFunc
 }
 
-// NewHandler makes the handler of all registered services.
-func NewHandler(c *contract.Contract, registers ...Register) (*Handler, error) {
-	h := &Handler{contract: c}
-	h.mux = runtime.NewServeMux(
+// NewHandler makes the handler of all registered services. now is the real clock, for deadlines on sockets.
+func NewHandler(c *contract.Contract, now func() time.Time, registers ...Register) (*Handler, error) {
+	h := &Handler{contract: c, now: now}
+	h.draining, h.drain = context.WithCancel(context.Background())
+	h.mux = runtime.NewServeMux(append(streamOptions(),
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, &runtime.JSONPb{
 			MarshalOptions:   protojson.MarshalOptions{UseProtoNames: true, EmitUnpopulated: true},
 			UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: false},
 		}),
-		// No header becomes metadata, in either direction, but the bearer token, which the mux always hands over; the request id and
-		// the trace travel with the client connection (internal/client).
-		runtime.WithIncomingHeaderMatcher(none),
+		// No header becomes metadata, in either direction, but the bearer token, which the mux always hands over, and the consistency
+		// token; the request id and the trace travel with the client connection (internal/client).
+		runtime.WithIncomingHeaderMatcher(incoming),
 		runtime.WithOutgoingHeaderMatcher(none),
 		runtime.WithOutgoingTrailerMatcher(none),
 		runtime.WithDisablePathLengthFallback(),
@@ -46,7 +51,7 @@ func NewHandler(c *contract.Contract, registers ...Register) (*Handler, error) {
 		runtime.WithForwardResponseOption(h.head),
 		runtime.WithErrorHandler(fail),
 		runtime.WithRoutingErrorHandler(failRouting),
-	)
+	)...)
 	for _, register := range registers {
 		if err := register(context.Background(), h.mux); err != nil {
 			return nil, fmt.Errorf("register routes: %w", err)
@@ -56,6 +61,9 @@ func NewHandler(c *contract.Contract, registers ...Register) (*Handler, error) {
 }
 
 func none(string) (string, bool) { return "", false }
+
+// Drain ends all streams, and each further one at once, so that a stopping program need not wait for them.
+func (h *Handler) Drain() { h.drain() }
 
 // ServeHTTP checks the request against the route's contract and forwards it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -75,6 +83,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			Fail(w, r, err)
 			return
 		}
+		if route.Method.LongLived {
+			h.serveStream(w, r, mapped)
+			return
+		}
+		delete(mapped.Header, "Accept") // it chooses the form of streams, and of nothing else
 		h.mux.ServeHTTP(w, mapped)
 	}
 }
@@ -85,7 +98,13 @@ func (route *Route) mapped(r *http.Request) (*http.Request, error) {
 	if err := errNil(route.shape.checkQuery(r.URL.RawQuery)); err != nil {
 		return nil, err
 	}
+	if err := errNil(checkConsistency(r.Header)); err != nil {
+		return nil, err
+	}
 	if err := errNil(route.shape.applyPrecondition(mapped)); err != nil {
+		return nil, err
+	}
+	if err := errNil(route.shape.applyResume(mapped)); err != nil {
 		return nil, err
 	}
 	body, err := route.shape.readBody(r)
@@ -101,9 +120,13 @@ func (route *Route) mapped(r *http.Request) (*http.Request, error) {
 	return mapped, nil
 }
 
-// head writes the status and the ETag of a successful answer.
+// head writes the status, the ETag and the consistency token of a successful answer.
 func (h *Handler) head(ctx context.Context, w http.ResponseWriter, m proto.Message) error {
+	if streamOf(ctx) != nil { // called for each message; the answer is always 200 and no resource
+		return nil
+	}
 	setETag(w.Header(), m)
+	setConsistency(ctx, w.Header())
 	name, _ := runtime.RPCMethod(ctx)
 	method, ok := h.contract.Method(name)
 	if !ok {
@@ -119,7 +142,17 @@ func (h *Handler) head(ctx context.Context, w http.ResponseWriter, m proto.Messa
 }
 
 // fail answers with what a service, its sidecar or the connection answered.
-func fail(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
+func fail(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
+	if s := streamOf(r.Context()); s != nil {
+		s.failure = err
+		return
+	}
+	setConsistency(ctx, w.Header()) // what failed may have written before
+	Fail(w, r, answered(r, err))
+}
+
+// answered is the error of a service, its sidecar or the connection as the client may know it.
+func answered(r *http.Request, err error) *apierr.Error {
 	st := status.Convert(err)
 	e := grpcserver.FromStatus(st)
 	if st.Code() == codes.InvalidArgument && e.Kind == apierr.Internal { // the mapping's own refusal: the checks before it let it pass
@@ -128,7 +161,7 @@ func fail(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.Re
 	if route := RouteFrom(r.Context()); route != nil && route.shape.prefix != "" {
 		e = inBody(e, route.shape.prefix)
 	}
-	Fail(w, r, e)
+	return e
 }
 
 // inBody names fields as the client wrote them: "user.display_name" of the request is "display_name" of the body.

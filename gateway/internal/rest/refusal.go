@@ -42,11 +42,15 @@ func WithNote(ctx context.Context, note *error) context.Context {
 	return context.WithValue(ctx, noteKey{}, note)
 }
 
-// Fail answers with the problem document of an error of any kind (RFC 9457).
-func Fail(w http.ResponseWriter, r *http.Request, err error) {
+func note(r *http.Request, err error) {
 	if note, ok := r.Context().Value(noteKey{}).(*error); ok {
 		*note = err
 	}
+}
+
+// Fail answers with the problem document of an error of any kind (RFC 9457).
+func Fail(w http.ResponseWriter, r *http.Request, err error) {
+	note(r, err)
 	var refusal *Refusal
 	if !errors.As(err, &refusal) {
 		httpserver.WriteProblem(w, r, apierr.From(err))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 
@@ -97,6 +98,9 @@ func (t *Table) Routes() []*Route { return slices.Clone(t.routes) }
 // Find returns the route of a request; HEAD is answered as GET. Otherwise the error is ErrNoPath, or ErrNoVerb with the verbs that
 // the path has (RFC 9110, section 15.5.6).
 func (t *Table) Find(r *http.Request) (route *Route, allow []string, err error) {
+	if strings.HasPrefix(r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:], ":") { // the mux takes it for a verb of nothing, or not, by verb
+		return nil, nil, ErrNoPath
+	}
 	verb := r.Method
 	if verb == http.MethodHead {
 		verb = http.MethodGet

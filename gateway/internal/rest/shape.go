@@ -22,6 +22,7 @@ type shape struct {
 	prefix       string                         // proto path of the body inside the request with a dot, such as "user."; empty for all of it
 	query        map[string]bool                // names of the query parameters
 	precondition bool                           // If-Match is honoured
+	resumes      bool                           // Last-Event-ID is honoured
 }
 
 func shapeOf(m *contract.Method) (shape, error) {
@@ -47,6 +48,7 @@ func shapeOf(m *contract.Method) (shape, error) {
 		delete(s.query, etagField)
 		s.precondition = true
 	}
+	s.resumes = m.LongLived && s.query[cursorField] && stringField(s.request, cursorField) != nil
 	return s, nil
 }
 

@@ -13,7 +13,9 @@ import (
 
 	"github.com/gatehouse/gatehouse/gateway/internal/rest"
 	"github.com/gatehouse/gatehouse/internal/contract"
+	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
+	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
@@ -23,8 +25,10 @@ type handler func(ctx context.Context, mux *runtime.ServeMux, conn *grpc.ClientC
 // handlers are all services with routes, by full name.
 func handlers() map[string]handler {
 	return map[string]handler{
-		authv1.AuthService_ServiceDesc.ServiceName:     authv1.RegisterAuthServiceHandler,
-		identityv1.UserService_ServiceDesc.ServiceName: identityv1.RegisterUserServiceHandler,
+		auditv1.AuditService_ServiceDesc.ServiceName:        auditv1.RegisterAuditServiceHandler,
+		authv1.AuthService_ServiceDesc.ServiceName:          authv1.RegisterAuthServiceHandler,
+		authzv1.RelationshipService_ServiceDesc.ServiceName: authzv1.RegisterRelationshipServiceHandler,
+		identityv1.UserService_ServiceDesc.ServiceName:      identityv1.RegisterUserServiceHandler,
 	}
 }
 

@@ -81,6 +81,11 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, e *apierr.Error) {
 	WriteProblemStatus(w, r, Status(e.Kind), e)
 }
 
+// ProblemDocument returns the document of an error without an answer around it, for an answer that has begun.
+func ProblemDocument(r *http.Request, e *apierr.Error) []byte {
+	return encode(problem(r, Status(e.Kind), e))
+}
+
 // WriteProblemStatus is WriteProblem for statuses that only HTTP knows, such as 405, 413, 414 and 415.
 func WriteProblemStatus(w http.ResponseWriter, r *http.Request, status int, e *apierr.Error) {
 	header := w.Header()

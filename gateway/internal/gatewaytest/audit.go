@@ -1,0 +1,126 @@
+package gatewaytest
+
+import (
+	"context"
+	"strconv"
+	"sync"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
+)
+
+// Audit is Audit's public service over a slice. A cursor is how many messages came before.
+type Audit struct {
+	auditv1.UnimplementedAuditServiceServer
+
+	mu       sync.Mutex
+	messages []*auditv1.Event // nil is a sign of life
+	changed  chan struct{}    // closed and replaced by every change
+	failure  error            // ends every tail
+	open     int
+	listed   *auditv1.ListEventsRequest
+}
+
+// NewAudit makes an empty one.
+func NewAudit() *Audit { return &Audit{changed: make(chan struct{})} }
+
+// Add stores events; nil is a sign of life to who tails.
+func (a *Audit) Add(events ...*auditv1.Event) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.messages = append(a.messages, events...)
+	a.wake()
+}
+
+// Fail ends every tail with the error, now and later; nil ends that.
+func (a *Audit) Fail(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.failure = err
+	a.wake()
+}
+
+func (a *Audit) wake() {
+	close(a.changed)
+	a.changed = make(chan struct{})
+}
+
+// Open is how many tails there are.
+func (a *Audit) Open() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.open
+}
+
+// Listed is the last request of ListEvents.
+func (a *Audit) Listed() *auditv1.ListEventsRequest {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.listed
+}
+
+// ListEvents returns all events of the actor that is asked for.
+func (a *Audit) ListEvents(_ context.Context, r *auditv1.ListEventsRequest) (*auditv1.ListEventsResponse, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.listed, _ = proto.Clone(r).(*auditv1.ListEventsRequest)
+	answer := &auditv1.ListEventsResponse{}
+	for _, event := range a.messages {
+		if event != nil && (r.GetActorId() == "" || event.GetActor().GetId() == r.GetActorId()) {
+			answer.Events = append(answer.Events, event)
+		}
+	}
+	return answer, nil
+}
+
+// TailEvents says at once where it begins, then sends what is added.
+func (a *Audit) TailEvents(r *auditv1.TailEventsRequest, stream auditv1.AuditService_TailEventsServer) error {
+	a.mu.Lock()
+	a.open++
+	at := len(a.messages)
+	a.mu.Unlock()
+	defer func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.open--
+	}()
+	if r.GetCursor() != "" {
+		var err error
+		if at, err = strconv.Atoi(r.GetCursor()); err != nil || at < 0 {
+			return apierr.New(apierr.InvalidArgument, "INVALID_ARGUMENT", "no such cursor").WithField("cursor", "cursor", "must be one of this trail")
+		}
+	}
+	if err := a.failed(); err != nil {
+		return err
+	}
+	if err := stream.Send(&auditv1.TailEventsResponse{Cursor: strconv.Itoa(at)}); err != nil {
+		return err
+	}
+	for {
+		a.mu.Lock()
+		pending, changed, failure := a.messages[at:], a.changed, a.failure
+		a.mu.Unlock()
+		for _, event := range pending {
+			at++
+			if err := stream.Send(&auditv1.TailEventsResponse{Event: event, Cursor: strconv.Itoa(at)}); err != nil {
+				return err
+			}
+		}
+		if failure != nil {
+			return failure
+		}
+		select {
+		case <-stream.Context().Done():
+			return stream.Context().Err()
+		case <-changed:
+		}
+	}
+}
+
+func (a *Audit) failed() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.failure
+}
