@@ -42,8 +42,8 @@ func (i *identity) DeleteUser(context.Context, *identityv1.DeleteUserRequest) (*
 	return &identityv1.DeleteUserResponse{}, i.answer(apierr.New(apierr.NotFound, "USER_NOT_FOUND", "no such user"))
 }
 
-func (i *identity) CreateUser(context.Context, *identityv1.CreateUserRequest) (*identityv1.CreateUserResponse, error) {
-	return &identityv1.CreateUserResponse{}, i.answer(nil)
+func (i *identity) RegisterUser(context.Context, *identityv1.RegisterUserRequest) (*identityv1.RegisterUserResponse, error) {
+	return &identityv1.RegisterUserResponse{}, i.answer(nil)
 }
 
 // A change that was carried out is never answered with the refusal of its own repeat.
@@ -73,9 +73,9 @@ func TestLostAnswersOfChanges(t *testing.T) {
 			_, err := identityv1.NewUserServiceClient(conn).DeleteUser(ctx, &identityv1.DeleteUserRequest{Id: id})
 			return err
 		}, 1, "DATABASE_UNAVAILABLE"},
-		"CreateUser": {"auth", func(ctx context.Context, conn grpc.ClientConnInterface) error {
-			request := &identityv1.CreateUserRequest{Id: id, Email: "a@example.com"}
-			_, err := identityv1.NewUserDirectoryServiceClient(conn).CreateUser(ctx, request)
+		"RegisterUser": {"auth", func(ctx context.Context, conn grpc.ClientConnInterface) error {
+			request := &identityv1.RegisterUserRequest{Id: id, Email: "a@example.com"}
+			_, err := identityv1.NewUserDirectoryServiceClient(conn).RegisterUser(ctx, request)
 			return err
 		}, 2, ""},
 	} {

@@ -47,11 +47,8 @@ func authorize(p Params) middleware {
 			}
 			c.subject, c.who, c.admitted = claims.Subject, subjectOf(claims), true
 			ctx = withSubject(ctx, c.who)
-			if c.policy.LongLived { // such a stream lives no longer than its token
-				expired := apierr.New(apierr.Unauthenticated, token.ReasonExpired, "the access token has expired")
-				until, cancel := context.WithTimeoutCause(ctx, claims.ExpiresAt.Sub(p.Now()), expired)
-				defer cancel()
-				return because(until, next(until))
+			if c.policy.LongLived {
+				return p.outlive(ctx, c, claims, next)
 			}
 			return next(ctx)
 		},
@@ -59,7 +56,10 @@ func authorize(p Params) middleware {
 			if c.infra || open(c.policy) || c.policy.Has(contract.SignedIn) {
 				return nil
 			}
-			_, err := admitSubject(ctx, c, p.Permissions, m)
+			asked, err := admitSubject(ctx, c, p.Permissions, m)
+			if err == nil {
+				c.admittedBy(asked, m)
+			}
 			return err
 		},
 	}

@@ -23,6 +23,8 @@ type call struct {
 	failure  *apierr.Error    // what the client was told, with its cause
 	refused  error            // a message of the stream that was refused
 	denied   *denial          // what the subject was refused, for the trail
+	ended    chan struct{}   // closed when the context of a long-lived client stream's handler ends
+	standing standing         // what a long-lived stream was admitted by
 }
 
 // denial is what a refusal was about. The type and the id are empty where the request does not name an object.
@@ -145,7 +147,51 @@ func begin(p Params) link {
 			return handler(open(ctx, info.FullMethod), req)
 		},
 		stream: func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-			return handler(srv, &stream{ServerStream: ss, ctx: open(ss.Context(), info.FullMethod)})
+			ctx := open(ss.Context(), info.FullMethod)
+			return handler(srv, &wire{ServerStream: ss, ctx: ctx, call: callOf(ctx)})
+		},
+	}
+}
+
+// wire is the stream below all middlewares.
+type wire struct {
+	grpc.ServerStream
+	ctx  context.Context //nolint:containedctx // a ServerStream is how gRPC hands over the context
+	call *call
+}
+
+// Context returns the context with the call record.
+func (w *wire) Context() context.Context { return w.ctx }
+
+// RecvMsg receives the next message. gRPC's own only ends with the connection or the client; a handler that waits for the next message of
+// a long-lived stream must also notice that its token has expired or that the program stops.
+func (w *wire) RecvMsg(m any) error {
+	if w.call.ended == nil {
+		return w.ServerStream.RecvMsg(m)
+	}
+	received := make(chan error, 1)
+	go func() { received <- w.ServerStream.RecvMsg(m) }() // ends at the latest when the handler has returned
+	select {
+	case err := <-received:
+		return err
+	case <-w.call.ended:
+		return context.Canceled
+	}
+}
+
+// interrupt wakes a handler that waits for a message when its context ends.
+func interrupt() link {
+	return link{
+		unary: func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+			return handler(ctx, req)
+		},
+		stream: func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+			if c := callOf(ss.Context()); info.IsClientStream && c.policy != nil && c.policy.LongLived {
+				ended := make(chan struct{})
+				c.ended = ended
+				defer context.AfterFunc(ss.Context(), func() { close(ended) })()
+			}
+			return handler(srv, ss)
 		},
 	}
 }

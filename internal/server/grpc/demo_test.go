@@ -48,6 +48,14 @@ func permission() *optionsv1.Access {
 	return &optionsv1.Access{Rule: &optionsv1.Access_Permission{Permission: &optionsv1.Permission{Relation: "can_read", ObjectType: "user", Field: "id"}}}
 }
 
+func platformPermission() *optionsv1.Access {
+	return &optionsv1.Access{Rule: &optionsv1.Access_Permission{Permission: &optionsv1.Permission{Relation: "can_manage", ObjectType: "platform", ObjectId: "gatehouse"}}}
+}
+
+func eventOf(e *optionsv1.AuditEvent) *optionsv1.Audit {
+	return &optionsv1.Audit{Record: &optionsv1.Audit_Event{Event: e}}
+}
+
 func newDemo(t testing.TB) *demo {
 	t.Helper()
 	public := &optionsv1.Access{Rule: &optionsv1.Access_Public{Public: true}}
@@ -62,11 +70,24 @@ func newDemo(t testing.TB) *demo {
 		{name: "Nested", policy: &optionsv1.Method{Access: access(self("user.id")), Allow: edge}},
 		{name: "SelfOrPermission", policy: &optionsv1.Method{Access: access(self("id"), permission()), Allow: edge}},
 		{name: "Permission", policy: &optionsv1.Method{Access: access(permission()), Allow: edge}},
+		{name: "Platform", policy: &optionsv1.Method{Access: access(platformPermission()), Allow: edge}},
+		{name: "PermissionOrPlatform", policy: &optionsv1.Method{Access: access(permission(), platformPermission()), Allow: edge}},
+		{name: "Change", policy: &optionsv1.Method{Access: access(self("id"), permission()), Allow: edge, Audit: eventOf(&optionsv1.AuditEvent{
+			Action: "demo.changed", ObjectType: "demo", Object: "id", Personal: []string{"text"},
+		})}},
+		{name: "Login", policy: &optionsv1.Method{Access: access(public), Allow: edge, Audit: eventOf(&optionsv1.AuditEvent{
+			Action: "demo.logged_in", ObjectType: "user", Secret: []string{"user.id"}, Personal: []string{"text"},
+		})}},
+		{name: "ChangeByService", policy: &optionsv1.Method{Access: access(service), Allow: []string{"worker"}, Audit: eventOf(&optionsv1.AuditEvent{Action: "demo.worked"})}},
 		{name: "Service", policy: &optionsv1.Method{Access: access(service), Allow: []string{"worker"}}},
 		{name: "EveryService", policy: &optionsv1.Method{Access: access(service), Allow: []string{"every_service"}}},
 		{name: "NoAccess", policy: &optionsv1.Method{Allow: edge}},
 		{name: "Short", policy: &optionsv1.Method{Access: access(public), Allow: edge, Timeout: durationpb.New(2 * time.Second)}},
 		{name: "Chat", stream: true, policy: &optionsv1.Method{Access: access(self("id")), Allow: edge, LongLived: true}},
+		{name: "Follow", stream: true, policy: &optionsv1.Method{Access: access(self("user.id"), permission()), Allow: edge, LongLived: true}},
+		{name: "Ingest", stream: true, policy: &optionsv1.Method{
+			Access: access(service), Allow: []string{"every_service"}, LongLived: true, Audit: &optionsv1.Audit{Record: &optionsv1.Audit_Trail{Trail: true}},
+		}},
 		{name: "Watch", stream: true, policy: &optionsv1.Method{Access: access(service), Allow: []string{"every_service"}, LongLived: true}},
 	})
 	var err error

@@ -36,7 +36,8 @@ func middlewares(p Params, draining context.Context) (chain, error) {
 		both(consistencyToken()),    // before authorize, whose questions carry it; its form tells nothing about anybody
 		both(authorize(p)),          // before validate: who may not call learns nothing about the request
 		both(validate()),            // before the handler, which sees only requests that keep the contract's rules
-		both(drafts(p)),             // last: a draft names the subject, and holds nothing of a request that is refused
+		both(drafts(p)),             // after both: a draft names the subject, and holds nothing of a request that is refused
+		interrupt(),                 // last: it watches the context that the handler has
 	}, nil
 }
 

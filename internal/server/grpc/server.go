@@ -70,6 +70,7 @@ type Params struct {
 	Refusals      Refusals    // nil records nothing
 	Health        healthpb.HealthServer
 	Registrations []Registration
+	Recheck       time.Duration // how often a long-lived stream of a person proves again that it may go on; 0 means 3 s
 	Log           *slog.Logger
 	Now           func() time.Time
 	Registry      prometheus.Registerer
@@ -88,6 +89,9 @@ type Server struct {
 func New(p Params) (*Server, error) {
 	if err := p.check(); err != nil {
 		return nil, err
+	}
+	if p.Recheck <= 0 {
+		p.Recheck = recheckEvery
 	}
 	draining, drain := context.WithCancel(context.Background())
 	chain, err := middlewares(p, draining)

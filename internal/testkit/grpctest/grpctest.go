@@ -36,6 +36,7 @@ type Config struct {
 	Permissions   grpcserver.Permissions    // nil permits nothing; NewGrants makes a table
 	Refusals      grpcserver.Refusals       // nil records nothing; NewTrail keeps what is refused
 	Tokens        *Tokens                   // nil means a fresh issuer; reachable as Server.Tokens
+	Recheck       time.Duration             // of long-lived streams; 0 means as in a program
 	Log           io.Writer                 // where the JSON log goes; nil discards it
 	Now           func() time.Time          // nil means time.Now
 	GRPC          grpcserver.Config
@@ -80,7 +81,7 @@ func New(t testing.TB, c Config) *Server {
 	h := health.New(log)
 	server, err := grpcserver.New(grpcserver.Params{
 		Config: c.GRPC, Program: c.Program, Contract: c.Contract, Verifier: c.Verifier, Health: h.Server(),
-		Permissions: c.Permissions, Refusals: c.Refusals, Registrations: c.Registrations, Log: log, Now: c.Now,
+		Permissions: c.Permissions, Refusals: c.Refusals, Recheck: c.Recheck, Registrations: c.Registrations, Log: log, Now: c.Now,
 	})
 	if err != nil {
 		t.Fatalf("make server: %v", err)

@@ -1,0 +1,33 @@
+package fxmod
+
+import (
+	"fmt"
+
+	"go.uber.org/fx"
+
+	"github.com/gatehouse/gatehouse/internal/client"
+	"github.com/gatehouse/gatehouse/internal/outbox"
+)
+
+// RemoteAudit delivers the events of the outbox to Audit through the mesh. The program's proto must declare the call of Ingest.
+func RemoteAudit() fx.Option {
+	return AsRoute(func(conns *client.Conns) (outbox.Route, error) {
+		conn, err := conns.Conn(client.Recorder)
+		if err != nil {
+			return outbox.Route{}, fmt.Errorf("deliver events: %w", err)
+		}
+		return outbox.Route{Topic: outbox.Audit, Deliver: client.Events(client.Ingest(conn))}, nil
+	})
+}
+
+// RemoteRelationships delivers the relationships of the outbox to Authz through the mesh. The program's proto must declare the call of
+// WriteRelationships.
+func RemoteRelationships() fx.Option {
+	return AsRoute(func(conns *client.Conns) (outbox.Route, error) {
+		conn, err := conns.Conn(client.Decider)
+		if err != nil {
+			return outbox.Route{}, fmt.Errorf("deliver relationships: %w", err)
+		}
+		return outbox.Route{Topic: outbox.Relationships, Deliver: client.Relationships(client.Authz(conn))}, nil
+	})
+}
