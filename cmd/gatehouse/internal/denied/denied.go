@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/hashicorp/consul/api"
 )
 
 // Format is the access log format of the sidecars: one JSON object a line, with what a refusal is known by
@@ -22,6 +24,15 @@ import (
 func Format() string {
 	return `{"time":"%START_TIME%","peer":"%DOWNSTREAM_PEER_URI_SAN%","path":"%REQ(:PATH)%",` +
 		`"details":"%RESPONSE_CODE_DETAILS%","connection":"%CONNECTION_TERMINATION_DETAILS%"}`
+}
+
+// Entry is the config entry that makes every sidecar of a cluster write such a line for each call to its standard output.
+func Entry() *api.ProxyConfigEntry {
+	return &api.ProxyConfigEntry{
+		Kind: api.ProxyDefaults, Name: api.ProxyConfigGlobal,
+		TransparentProxy: &api.TransparentProxyConfig{}, // the server writes this default out
+		AccessLogs: &api.AccessLogsConfig{Enabled: true, DisableListenerLogs: true, Type: api.StdOutLogSinkType, JSONFormat: Format()},
+	}
 }
 
 // line is one call in an access log.

@@ -12,11 +12,7 @@ import (
 // writeAccessLogs lets every sidecar write a line for each call into its log. Consul has this for all proxies of a cluster only, which is
 // why it is written here, for the agent that serves nobody else, and is not among the entries that a shared cluster gets.
 func (p *Platform) writeAccessLogs(ctx context.Context) error {
-	entry := &api.ProxyConfigEntry{
-		Kind: api.ProxyDefaults, Name: api.ProxyConfigGlobal,
-		AccessLogs: &api.AccessLogsConfig{Enabled: true, DisableListenerLogs: true, Type: api.StdOutLogSinkType, JSONFormat: denied.Format()},
-	}
-	ok, _, err := p.consul.ConfigEntries().Set(entry, (&api.WriteOptions{}).WithContext(ctx))
+	ok, _, err := p.consul.ConfigEntries().Set(denied.Entry(), (&api.WriteOptions{}).WithContext(ctx))
 	if err == nil && !ok {
 		err = fmt.Errorf("Consul did not take it")
 	}

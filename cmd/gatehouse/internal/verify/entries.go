@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/denied"
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 )
@@ -22,7 +23,7 @@ func rulingKinds() []string {
 	}
 }
 
-// entries compares what Consul holds with what follows from the definition. That every callee's entry carries the extension that
+// entries compares what Consul holds with what follows from the definition, and with the entry that makes the sidecars log. That every callee's entry carries the extension that
 // replaces the caller header, word for word, is part of it: most probes cannot see whether it works (package comment).
 func (m *matrix) entries(ctx context.Context) ([]string, error) {
 	client, err := mesh.NewClient(mesh.Config{ConsulAddress: m.record.Consul, ConsulToken: config.NewSecret(strings.TrimSpace(m.management))})
@@ -37,7 +38,7 @@ func (m *matrix) entries(ctx context.Context) ([]string, error) {
 		}
 		held = append(held, all...)
 	}
-	return differences(m.def.ConfigEntries(), held)
+	return differences(append(m.def.ConfigEntries(), denied.Entry()), held)
 }
 
 // differences is one sentence for each entry that is missing, is too many or says something else.

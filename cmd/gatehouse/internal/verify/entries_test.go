@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/denied"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/mesh"
@@ -29,6 +30,7 @@ func TestEntriesInConsulAreCompared(t *testing.T) {
 		for _, entry := range def.ConfigEntries() {
 			set(entry)
 		}
+		set(denied.Entry())
 	}
 	m := &matrix{record: state.Record{Consul: server.HTTP}, def: def}
 	check := func(name string, want ...string) {
@@ -60,8 +62,9 @@ func TestEntriesInConsulAreCompared(t *testing.T) {
 	writeAll()
 	set(&api.ServiceResolverConfigEntry{Kind: api.ServiceResolver, Name: mesh.Postgres})
 	set(&api.ProxyConfigEntry{Kind: api.ProxyDefaults, Name: api.ProxyConfigGlobal})
-	check("entries too many", "service-resolver of postgres", "proxy-defaults of global")
-	for _, extra := range [][2]string{{api.ServiceResolver, mesh.Postgres}, {api.ProxyDefaults, api.ProxyConfigGlobal}, {api.ServiceIntentions, "auth"}} {
+	check("one too many, and no log", "proxy-defaults of global is not the definition's, by AccessLogs", "service-resolver of postgres")
+	set(denied.Entry())
+	for _, extra := range [][2]string{{api.ServiceResolver, mesh.Postgres}, {api.ServiceIntentions, "auth"}} {
 		if _, err := server.ConfigEntries().Delete(extra[0], extra[1], nil); err != nil {
 			t.Fatal(err)
 		}
