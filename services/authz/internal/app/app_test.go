@@ -1,0 +1,251 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/fx"
+	"go.uber.org/fx/fxtest"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/gatehouse/gatehouse/internal/caller"
+	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/relation"
+	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
+	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
+	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
+	"github.com/gatehouse/gatehouse/services/authz/internal/fga"
+	"github.com/gatehouse/gatehouse/services/authz/internal/postgres/migrations"
+	"github.com/gatehouse/gatehouse/services/authz/internal/postgres/postgrestest"
+	"github.com/gatehouse/gatehouse/services/authz/internal/relationship"
+)
+
+// patience is how long the tests wait for what happens by itself; each thing takes far less.
+const patience = 30 * time.Second
+
+func TestAppIsComplete(t *testing.T) {
+	if err := fx.ValidateApp(options(Config{})); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The whole program as it runs on one machine, without its sidecar: it starts before Auth, Audit and its schemas are there, gets ready by
+// itself, completes a change that a dead instance left behind, hands over what happened as soon as Audit is there, and stops without
+// leaving anything behind.
+func TestStartServeStop(t *testing.T) {
+	database := pgtest.Config(t, migrations.Schema, nil)
+	ignore := goleak.IgnoreCurrent()
+	offset := freeOffset(t)
+	tokens := grpctest.NewTokens(t, time.Now)
+	c := parsed(t, database, offset)
+	ports := portsOf(offset)
+
+	app := start(t, c)
+	conn := dial(t, ports.self)
+	authz, relationships := authzv1.NewAuthzServiceClient(conn), authzv1.NewRelationshipServiceClient(conn)
+	waitHealth(t, conn, healthpb.HealthCheckResponse_NOT_SERVING)
+	eventually(t, "/readyz says the mend", func() bool {
+		return strings.Contains(get(t, ports.ops, "/readyz", http.StatusServiceUnavailable), "run `authz migrate`")
+	})
+	// R62: what cannot be known is not allowed.
+	_, err := authz.Check(as(t.Context(), "identity"), &authzv1.CheckRequest{Subject: "user:u", Relation: "member", Object: "organization:o"})
+	wantCode(t, err, codes.Unavailable)
+	for range 2 { // as often as one likes
+		if err := Migrate(t.Context(), MigrateConfig{Postgres: database}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waitHealth(t, conn, healthpb.HealthCheckResponse_SERVING)
+	get(t, ports.ops, "/readyz", http.StatusOK)
+
+	root := uuid.NewString()
+	_, err = authz.WriteRelationships(as(t.Context(), "auth"), &authzv1.WriteRelationshipsRequest{Id: uuid.NewString(), Writes: []*authzv1.Relationship{
+		{Object: "platform:gatehouse", Relation: "administrator", Subject: "user:" + root},
+	}})
+	noError(t, err)
+	person := metadata.AppendToOutgoingContext(as(t.Context(), "gateway"), "authorization", "Bearer "+tokens.Sign(tokens.Claims(root)))
+	_, err = relationships.ListRelationships(person, &authzv1.ListRelationshipsRequest{})
+	wantCode(t, err, codes.Unavailable) // R62: without Auth's keys nobody is believed
+	stopAuth := startAuth(t, ports.auth, tokens)
+	eventually(t, "the token is accepted", func() bool {
+		_, err := relationships.ListRelationships(person, &authzv1.ListRelationshipsRequest{})
+		return err == nil
+	})
+	stranger := metadata.AppendToOutgoingContext(as(t.Context(), "gateway"), "authorization", "Bearer "+tokens.Sign(tokens.Claims(uuid.NewString())))
+	_, err = relationships.ListRelationships(stranger, &authzv1.ListRelationshipsRequest{})
+	wantCode(t, err, codes.PermissionDenied)
+	stop(t, app)
+
+	abandon(t, database, "organization:o#owner@user:u")
+	audit, stopAudit := startAudit(t, ports.audit)
+	app = start(t, c)
+	eventually(t, "the abandoned change is completed", func() bool {
+		answer, err := authz.Check(as(t.Context(), "identity"), &authzv1.CheckRequest{Subject: "user:u", Relation: "can_read", Object: "organization:o"})
+		return err == nil && answer.GetAllowed()
+	})
+	eventually(t, "everything is handed over", func() bool { // G2
+		return audit.count("authz.relationships_written") == 2 && audit.count("permission.denied") == 1
+	})
+	eventually(t, "the outbox is empty", func() bool { return count(t, database, "authz.outbox") == 0 })
+	stop(t, app)
+	stopAuth()
+	stopAudit()
+	noError(t, conn.Close())
+	goleak.VerifyNone(t, ignore)
+}
+
+// abandon leaves a change behind as an instance does that dies before it wrote.
+func abandon(t *testing.T, database pg.Config, text string) {
+	t.Helper()
+	t.Run("abandon", func(t *testing.T) { // ends the instance
+		i := postgrestest.Open(t, database, postgrestest.Options{Lease: time.Millisecond, Engine: func(e *fga.Engine) relationship.Engine { return dead{e} }})
+		_, err := i.Write(postgrestest.Draft(t.Context(), "identity"), "identity",
+			relationship.Change{ID: uuid.NewString(), Writes: postgrestest.Tuples(t, text)}, nil)
+		if !errors.Is(err, errDead) {
+			t.Fatalf("got %v", err)
+		}
+	})
+}
+
+var errDead = errors.New("dead")
+
+// dead is an engine that does not write any more.
+type dead struct{ relationship.Engine }
+
+// Write writes nothing.
+func (dead) Write(context.Context, []relation.Tuple, []relation.Tuple) error { return errDead }
+
+func TestTakenPortStopsTheStart(t *testing.T) {
+	offset := freeOffset(t)
+	l, err := net.Listen("tcp", portsOf(offset).self)
+	noError(t, err)
+	defer func() { _ = l.Close() }()
+	app := New(parsed(t, pg.Config{URL: config.NewSecret("postgres://authz@127.0.0.1:1/gatehouse")}, offset))
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	err = app.Start(ctx)
+	if err == nil || !strings.Contains(err.Error(), "another program listens on "+l.Addr().String()) {
+		t.Fatalf("got %v, want a sentence about the taken port", err)
+	}
+}
+
+// parsed is the configuration as the command line makes it, defaults included.
+func parsed(t *testing.T, database pg.Config, offset int) Config {
+	t.Helper()
+	var cli struct {
+		Serve Config `cmd:"" default:"withargs"`
+	}
+	_, err := config.Parse(Name, &cli, nil, []string{
+		"GATEHOUSE_POSTGRES_URL=" + database.URL.Reveal(),
+		fmt.Sprintf("GATEHOUSE_MESH_PORT_OFFSET=%d", offset),
+		"GATEHOUSE_TOKEN_ISSUER=" + grpctest.Issuer,
+		"GATEHOUSE_TOKEN_AUDIENCE=" + grpctest.Audience,
+		"GATEHOUSE_DRAIN_DELAY=10ms",
+		"GATEHOUSE_LOG_LEVEL=error",
+	}, os.Stdout)
+	noError(t, err)
+	return cli.Serve
+}
+
+func start(t *testing.T, c Config) *fxtest.App {
+	t.Helper()
+	return fxtest.New(t, options(c)).RequireStart()
+}
+
+func stop(t *testing.T, app *fxtest.App) {
+	t.Helper()
+	app.RequireStop()
+}
+
+// as is the context of a call that the sidecar says comes from the program.
+func as(ctx context.Context, program string) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, caller.Header, grpctest.SPIFFE(program))
+}
+
+func dial(t *testing.T, address string) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	noError(t, err)
+	return conn
+}
+
+func waitHealth(t *testing.T, conn *grpc.ClientConn, want healthpb.HealthCheckResponse_ServingStatus) {
+	t.Helper()
+	for _, name := range []string{"", authzv1.AuthzService_ServiceDesc.ServiceName} {
+		eventually(t, "health is "+want.String(), func() bool {
+			r, err := healthpb.NewHealthClient(conn).Check(t.Context(), &healthpb.HealthCheckRequest{Service: name})
+			return err == nil && r.GetStatus() == want
+		})
+	}
+}
+
+func get(t *testing.T, address, path string, want int) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, nil)
+	noError(t, err)
+	transport := &http.Transport{DisableKeepAlives: true}
+	response, err := transport.RoundTrip(r)
+	noError(t, err)
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	noError(t, err)
+	if response.StatusCode != want {
+		t.Errorf("%s answers %d: %s; want %d", path, response.StatusCode, body, want)
+	}
+	return string(body)
+}
+
+func count(t *testing.T, c pg.Config, table string) (n int) {
+	t.Helper()
+	pool, err := pg.Open(t.Context(), c)
+	noError(t, err)
+	defer pool.Close()
+	noError(t, pool.QueryRow(t.Context(), "select count(*) from "+table).Scan(&n))
+	return n
+}
+
+// eventually polls until the condition holds.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	deadline, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-deadline.Done():
+			t.Fatalf("not within %s: %s", patience, what)
+		case <-tick.C:
+		}
+	}
+}
+
+func noError(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantCode(t *testing.T, err error, want codes.Code) {
+	t.Helper()
+	if status.Code(err) != want {
+		t.Fatalf("got %v, want %v", err, want)
+	}
+}
