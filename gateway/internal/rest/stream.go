@@ -118,6 +118,9 @@ func (s *stream) end(ctx context.Context, r *http.Request) {
 		why   = answered(r, s.failure)
 		cause *apierr.Error
 	)
+	if until, ok := ctx.Deadline(); ok && !s.now().Before(until) {
+		<-ctx.Done() // the service may notice before our own timer does
+	}
 	if errors.As(context.Cause(ctx), &cause) { // our own reason, which the service saw as a cancellation
 		why = cause
 	}
