@@ -31,7 +31,7 @@ func Entry() *api.ProxyConfigEntry {
 	return &api.ProxyConfigEntry{
 		Kind: api.ProxyDefaults, Name: api.ProxyConfigGlobal,
 		TransparentProxy: &api.TransparentProxyConfig{}, // the server writes this default out
-		AccessLogs: &api.AccessLogsConfig{Enabled: true, DisableListenerLogs: true, Type: api.StdOutLogSinkType, JSONFormat: Format()},
+		AccessLogs:       &api.AccessLogsConfig{Enabled: true, DisableListenerLogs: true, Type: api.StdOutLogSinkType, JSONFormat: Format()},
 	}
 }
 
