@@ -162,6 +162,9 @@ func longest(name string) int {
 
 // plain returns s without what a database's text, a terminal or a log must not meet, cut to so many bytes.
 func plain(s string, most int) string {
+	if len(s) <= most && printableASCII(s) {
+		return s // nearly all are
+	}
 	clean := func(r rune) rune {
 		if r == utf8.RuneError || unicode.Is(unicode.C, r) || r == '\u2028' || r == '\u2029' {
 			return -1

@@ -141,26 +141,6 @@ func omitted(bytes int) json.RawMessage {
 	return json.RawMessage(fmt.Sprintf(`{"omitted_bytes":%d}`, bytes))
 }
 
-func (e Event) canonical() ([]byte, error) {
-	d := document{
-		V: version, ID: e.ID, Time: e.Time.Format(timeLayout), Source: e.Source, Caller: e.Caller, Action: e.Action, Method: e.Method,
-		Outcome: e.Outcome, Reason: e.Reason, Actor: actorDocument(e.Actor), OrganizationID: e.OrganizationID,
-		ObjectType: e.ObjectType, ObjectID: e.ObjectID, RequestID: e.RequestID, TraceID: e.TraceID, Count: e.Count,
-	}
-	for _, c := range e.Changes {
-		d.Changes = append(d.Changes, changeDocument{Field: c.Field, Value: c.Value, Personal: c.Personal, Hash: c.Hash})
-	}
-	text, err := json.Marshal(d)
-	if err != nil {
-		return nil, fmt.Errorf("write the event: %w", err)
-	}
-	canonical, err := jcs.Transform(text)
-	if err != nil {
-		return nil, fmt.Errorf("make the event canonical: %w", err)
-	}
-	return canonical, nil
-}
-
 // Parse reads canonical bytes, and nothing but them: another version, an unknown member or another spelling of the same event is an
 // error. Personal changes have a hash and no value.
 func Parse(canonical []byte) (Event, error) {
