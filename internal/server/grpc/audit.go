@@ -26,6 +26,7 @@ const recordTimeout = 2 * time.Second
 // denials records that somebody known was refused a right: what authorize refused, and what a handler answers with PERMISSION_DENIED.
 // Calls that store events of others are left out, or recording them would never end.
 func denials(p Params) middleware {
+	keys := &denialKeys{now: p.Now}
 	return middleware{around: func(ctx context.Context, c *call, next func(context.Context) error) error {
 		err := next(ctx)
 		if err == nil || c.infra || c.policy == nil || c.policy.Audit.Trail {
@@ -40,7 +41,7 @@ func denials(p Params) middleware {
 		if c.denied != nil {
 			e.ObjectType, e.ObjectID, e.Reason = c.denied.objectType, c.denied.objectID, reasonPermissionDenied
 		}
-		p.record(ctx, e, e.Actor.Type+" "+e.Actor.ID+" "+e.ObjectType+" "+e.ObjectID)
+		p.record(ctx, e, keys.key(e.Actor.Type+":"+e.Actor.ID, e.ObjectType+":"+e.ObjectID))
 		return err
 	}}
 }

@@ -23,7 +23,7 @@ type call struct {
 	failure  *apierr.Error    // what the client was told, with its cause
 	refused  error            // a message of the stream that was refused
 	denied   *denial          // what the subject was refused, for the trail
-	ended    chan struct{}   // closed when the context of a long-lived client stream's handler ends
+	ended    chan struct{}    // closed when the context of a long-lived client stream's handler ends
 	standing standing         // what a long-lived stream was admitted by
 }
 
