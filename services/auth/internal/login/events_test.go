@@ -2,6 +2,8 @@ package login_test
 
 import (
 	"errors"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,13 +100,15 @@ func TestRefusedSignInNamesTheOwner(t *testing.T) { // R66
 	if err != nil {
 		t.Fatal(err)
 	}
-	for address, owner := range map[string]string{email: u.ID, "nobody@example.com": ""} {
+	for address, owner := range map[string]string{"ADA@Example.com": u.ID, "Nobody@example.com": ""} {
 		ctx := postgrestest.Request(t.Context(), "auth.signed_in")
 		if _, err := w.Authenticate(ctx, address, "wrong horse battery staple"); err == nil {
 			t.Fatal("a wrong password signs in")
 		}
 		if e, _ := event.FromContext(ctx); e.ObjectID != owner || e.Actor.Type != event.Anonymous {
 			t.Errorf("%s: draft = %+v, want object %q and no actor", address, e, owner)
+		} else if len(e.Changes) != 1 || string(e.Changes[0].Value) != strconv.Quote(strings.ToLower(address)) || !e.Changes[0].Personal {
+			t.Errorf("%s: changes = %+v, want the address in lower case, as personal", address, e.Changes)
 		}
 	}
 }

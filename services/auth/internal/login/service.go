@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"time"
@@ -49,6 +50,7 @@ var errInvalidCredentials = apierr.New(apierr.Unauthenticated, "INVALID_CREDENTI
 // same work (R10, R11). A hash made with weaker parameters than today's is replaced (R6).
 func (s *Service) Authenticate(ctx context.Context, email, password string) (Login, error) {
 	email = NormalizeEmail(email)
+	attempted(ctx, email)
 	l, err := Login{}, ErrNotFound
 	if storable(email) {
 		l, err = s.Store.ByEmail(ctx, email)
@@ -74,6 +76,15 @@ func (s *Service) Authenticate(ctx context.Context, email, password string) (Log
 		s.rehash(ctx, l, password)
 	}
 	return l, nil
+}
+
+// attempted puts the address into the event as it is compared: refusals are counted by it, and spellings of an unknown address must not
+// be told apart where those of a known one are not (R11).
+func attempted(ctx context.Context, email string) {
+	value, err := json.Marshal(email)
+	if err == nil { // a string always is JSON
+		event.SetChanges(ctx, event.Change{Field: "email", Value: value, Personal: true})
+	}
 }
 
 // rehash replaces a weak hash. It costs this sign-in a second hash, and nothing fails with it: the next sign-in tries again.
