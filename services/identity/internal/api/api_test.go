@@ -39,7 +39,7 @@ type service struct {
 	clock  *atomic.Int64 // seconds that each creation is later than the one before
 }
 
-func newService(t *testing.T) service {
+func newService(t testing.TB) service {
 	t.Helper()
 	s := service{
 		Database: postgrestest.New(t), grants: grpctest.NewGrants(), model: &model{}, logins: &logins{}, clock: &atomic.Int64{},
@@ -262,7 +262,7 @@ func TestDeleteUser(t *testing.T) {
 	wantError(t, err, apierr.NotFound, "ORGANIZATION_NOT_FOUND")
 }
 
-func noError(t *testing.T, err error) {
+func noError(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
