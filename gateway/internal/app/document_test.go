@@ -22,6 +22,7 @@ func TestAnswersMatchTheDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer v.Release()
+	r.Audit.Add(event("1"))
 	id := r.Users.Add("a@example.com", "A")
 	user, bearer := "/api/v1/users/"+id, r.bearer(id)
 	credentials := `{"email":"b@example.com","password":"` + password + `"}`
@@ -38,6 +39,11 @@ func TestAnswersMatchTheDocument(t *testing.T) {
 		{request{method: "PATCH", path: user, bearer: bearer, body: `{"locale":"de-CH"}`, header: map[string]string{"If-Match": `"v1"`}}, 200},
 		{request{method: "PATCH", path: user, bearer: bearer, body: `{"locale":"fr"}`, header: map[string]string{"If-Match": `"v1"`}}, 412},
 		{request{method: "DELETE", path: user, bearer: bearer}, 204},
+		{request{path: "/api/v1/audit/events?page_size=10&start_time=2026-01-02T03:04:05Z", bearer: r.auditor()}, 200},
+		{request{path: "/api/v1/audit/events", bearer: bearer}, 403},
+		{request{method: "POST", path: "/api/v1/authz/relationships", bearer: r.administrator(), body: `{"writes":[` + relationship + `]}`}, 200},
+		{request{method: "POST", path: "/api/v1/authz/check", bearer: r.administrator(), body: relationship}, 200},
+		{request{path: "/api/v1/authz/relationships?page_size=5", bearer: r.administrator()}, 200},
 		{request{method: "POST", path: "/api/v1/auth/sign-out", bearer: bearer}, 204},
 	} {
 		sent, received := r.exchanged(c.request)

@@ -244,6 +244,13 @@ func TestRateLimits(t *testing.T) {
 		if a := r.do(request{path: "/livez"}); a.status != http.StatusOK {
 			t.Errorf("other requests: %d", a.status)
 		}
+		// Each route has a budget of its own: who is out of one can still use the others.
+		for _, path := range []string{"refresh", "sign-up", "bootstrap"} {
+			if a := r.do(request{method: "POST", path: "/api/v1/auth/" + path, body: `{}`}); a.status == http.StatusTooManyRequests {
+				t.Errorf("%s shares the budget of sign-in", path)
+			}
+		}
+		exhaust(t, 60, func() answer { return r.do(request{method: "POST", path: "/api/v1/auth/bootstrap", body: `{}`}) })
 	})
 }
 

@@ -75,7 +75,7 @@ func Build(files fs.FS, c *contract.Contract, version string) ([]byte, error) {
 		"paths": paths,
 		"tags":  b.usedTags(used),
 		"components": object{
-			"schemas": schemas,
+			"schemas": schemas, "parameters": sharedParameters(), "headers": sharedHeaders(),
 			"securitySchemes": object{bearerScheme: object{
 				"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "Access token of sign-in or refresh.",
 			}},
@@ -174,6 +174,9 @@ func references(part any) []string {
 	case object:
 		for _, key := range slices.Sorted(maps.Keys(part)) {
 			if target, ok := part[key].(string); ok && key == "$ref" {
+				if !strings.HasPrefix(target, schemaPrefix) {
+					continue
+				}
 				names = append(names, strings.TrimPrefix(target, schemaPrefix))
 				continue
 			}

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/gatehouse/gatehouse/gateway/internal/rest"
 	"github.com/gatehouse/gatehouse/internal/contract"
 )
 
@@ -29,6 +30,7 @@ func (b *builder) correct(operation object, m *contract.Method) error {
 		return err
 	}
 	delete(operation, "parameters")
+	parameters = append(parameters, headerParameters(m)...)
 	if len(parameters) > 0 {
 		operation["parameters"] = parameters
 	}
@@ -127,10 +129,20 @@ func correctResponses(generated any, m *contract.Method) (object, error) {
 		delete(success, "content")
 		success["description"] = "Done."
 	}
+	headers := object{}
 	if resourceHasETag(m) {
-		success["headers"] = object{"ETag": object{
+		headers["ETag"] = object{
 			"description": "The resource's etag as a strong entity tag, for If-Match.", "schema": object{"type": "string"},
-		}}
+		}
+	}
+	if !m.ReadOnly {
+		headers[rest.ConsistencyToken] = object{"$ref": headerPrefix + consistencyName}
+	}
+	if len(headers) > 0 {
+		success["headers"] = headers
+	}
+	if m.LongLived {
+		correctStream(success)
 	}
 	return object{
 		strconv.Itoa(m.HTTPStatus): success,

@@ -69,12 +69,19 @@ func constrain(schema object, field protoreflect.FieldDescriptor) {
 		put(schema, "minLength", text.MinLen)
 		put(schema, "maxLength", text.MaxLen)
 		put(schema, "pattern", text.Pattern)
+		if len(text.GetIn()) > 0 {
+			schema["enum"] = text.GetIn()
+		}
 		switch {
 		case text.GetUuid():
 			schema["format"] = "uuid"
 		case text.GetEmail():
 			schema["format"] = "email"
 		}
+	}
+	if list := rules.GetRepeated(); list != nil {
+		put(schema, "minItems", list.MinItems)
+		put(schema, "maxItems", list.MaxItems)
 	}
 	if number := rules.GetInt32(); number != nil {
 		if number.HasGte() {

@@ -1,0 +1,142 @@
+package rest
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/gatehouse/gatehouse/internal/contract"
+	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
+)
+
+func TestAccepted(t *testing.T) {
+	for accept, want := range map[string]format{
+		"": ndjson, "*/*": ndjson, "application/json": ndjson, "application/x-ndjson": ndjson, "text/event-stream": sse, "TEXT/Event-Stream": sse,
+		"text/event-stream, */*": sse, "*/*, text/event-stream;q=0.9": sse, "text/event-stream;q=0.4, */*": ndjson, "text/event-stream;q=0": ndjson,
+		"application/x-ndjson, text/event-stream": ndjson, "application/x-ndjson;q=0.5, text/event-stream": sse, "text/event-stream;q=2": ndjson,
+		"text/html, text/event-stream;q=x": ndjson, ",,;": ndjson, "text/event-stream;q=NaN": ndjson, "application/x-ndjson;q=0, text/event-stream;q=0.1": sse,
+	} {
+		if got := accepted([]string{accept}); got != want {
+			t.Errorf("%q: %s, want %s", accept, got, want)
+		}
+	}
+	if got := accepted([]string{"text/html", "text/event-stream"}); got != sse {
+		t.Errorf("two headers: %s", got)
+	}
+}
+
+// trickle is a tail whose messages come one after each pause.
+type trickle struct {
+	auditv1.AuditServiceClient
+	messages int
+	pause    time.Duration
+	size     int
+}
+
+func (c trickle) TailEvents(ctx context.Context, _ *auditv1.TailEventsRequest, _ ...grpc.CallOption) (grpc.ServerStreamingClient[auditv1.TailEventsResponse], error) {
+	return &trickling{ctx: ctx, trickle: c}, nil
+}
+
+type trickling struct {
+	grpc.ClientStream
+	ctx context.Context //nolint:containedctx // as in gRPC's own streams
+	trickle
+	sent int
+}
+
+func (s *trickling) Header() (metadata.MD, error) { return nil, nil }
+
+func (s *trickling) Recv() (*auditv1.TailEventsResponse, error) {
+	if s.sent == s.messages {
+		return nil, io.EOF
+	}
+	s.sent++
+	select {
+	case <-s.ctx.Done():
+		return nil, s.ctx.Err()
+	case <-time.After(s.pause):
+		return &auditv1.TailEventsResponse{Cursor: "1", Event: &auditv1.Event{Reason: strings.Repeat("x", s.size)}}, nil
+	}
+}
+
+// serveTail serves a tail behind a server with a short write timeout, and tells when it is over.
+func serveTail(t *testing.T, tail trickle, now func() time.Time) (url string, over <-chan struct{}) {
+	t.Helper()
+	c, err := contract.Load(protoregistry.GlobalFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := NewTable(c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := NewHandler(c, now, func(ctx context.Context, mux *runtime.ServeMux) error {
+		return auditv1.RegisterAuditServiceHandlerClient(ctx, mux, tail)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(done)
+		route, _, err := table.Find(r)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		h.ServeHTTP(w, r.WithContext(WithRoute(r.Context(), route)))
+	}))
+	server.Config.WriteTimeout = 50 * time.Millisecond
+	server.Start()
+	t.Cleanup(server.Close)
+	return server.URL + "/api/v1/audit/events:tail", done
+}
+
+// A stream outlives the time that the server gives to ordinary answers.
+func TestStreamHasNoWriteTimeout(t *testing.T) {
+	url, _ := serveTail(t, trickle{messages: 4, pause: 40 * time.Millisecond}, time.Now)
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	n := 0
+	for lines.Scan() {
+		n++
+	}
+	if lines.Err() != nil || n != 4 {
+		t.Errorf("%d lines, then %v", n, lines.Err())
+	}
+}
+
+// A client that does not read is cut: it cannot hold the stream for ever.
+func TestStreamToWhoDoesNotRead(t *testing.T) {
+	behind := func() time.Time { return time.Now().Add(-slowest + 200*time.Millisecond) } // the time for one message is nearly over when it begins
+	url, over := serveTail(t, trickle{messages: 1 << 30, size: 1 << 20}, behind)
+	host, path, _ := strings.Cut(strings.TrimPrefix(url, "http://"), "/")
+	conn, err := net.Dial("tcp", host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET /"+path+" HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-over:
+	case <-time.After(10 * time.Second):
+		t.Error("the stream goes on")
+	}
+}
