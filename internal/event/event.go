@@ -118,9 +118,9 @@ func (e Event) check() error {
 	case len(e.Changes) > MaxChanges:
 		return fmt.Errorf("%d changes are more than %d", len(e.Changes), MaxChanges)
 	}
-	for name, text := range e.texts() {
-		if *text != plain(*text, longest(name)) {
-			return fmt.Errorf("%s is too long or holds characters that text must not", name)
+	for _, t := range e.texts() {
+		if *t.value != plain(*t.value, t.most) {
+			return fmt.Errorf("%s is too long or holds characters that text must not", t.name)
 		}
 	}
 	return checkChanges(e.Changes)
@@ -144,20 +144,20 @@ func checkChanges(changes []Change) error {
 	return nil
 }
 
-// texts are the free texts of the event, by the names of their members.
-func (e *Event) texts() map[string]*string {
-	return map[string]*string{
-		"source": &e.Source, "caller": &e.Caller, "action": &e.Action, "method": &e.Method, "reason": &e.Reason,
-		"actor.id": &e.Actor.ID, "actor.session_id": &e.Actor.SessionID, "actor.client_id": &e.Actor.ClientID,
-		"object_type": &e.ObjectType, "object_id": &e.ObjectID, "request_id": &e.RequestID, "trace_id": &e.TraceID,
-	}
+// text is one free text of an event.
+type text struct {
+	name  string // of its member
+	value *string
+	most  int // bytes
 }
 
-func longest(name string) int {
-	if name == "object_id" || name == "method" {
-		return maxID
+func (e *Event) texts() [12]text {
+	return [...]text{
+		{"source", &e.Source, maxName}, {"caller", &e.Caller, maxName}, {"action", &e.Action, maxName}, {"method", &e.Method, maxID},
+		{"reason", &e.Reason, maxName}, {"actor.id", &e.Actor.ID, maxName}, {"actor.session_id", &e.Actor.SessionID, maxName},
+		{"actor.client_id", &e.Actor.ClientID, maxName}, {"object_type", &e.ObjectType, maxName}, {"object_id", &e.ObjectID, maxID},
+		{"request_id", &e.RequestID, maxName}, {"trace_id", &e.TraceID, maxName},
 	}
-	return maxName
 }
 
 // plain returns s without what a database's text, a terminal or a log must not meet, cut to so many bytes.

@@ -111,8 +111,8 @@ func (e Event) Seal(random io.Reader) (Sealed, error) {
 
 // Clean returns the event with texts that may stand in a store or on a terminal, and the time as precise as it is kept.
 func (e Event) Clean() Event {
-	for name, text := range e.texts() {
-		*text = plain(*text, longest(name))
+	for _, t := range e.texts() {
+		*t.value = plain(*t.value, t.most)
 	}
 	e.Time = e.Time.UTC().Truncate(time.Microsecond)
 	e.Count = max(e.Count, 1)
