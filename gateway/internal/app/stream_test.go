@@ -309,7 +309,7 @@ func TestTailEndsWithTheProgram(t *testing.T) {
 			t.Fatal(err)
 		}
 		hr.Header.Set("Authorization", "Bearer "+r.auditor())
-		resp, err := http.DefaultClient.Do(hr) //nolint:bodyclose // closed below
+		resp, err := http.DefaultClient.Do(hr)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -20,7 +20,7 @@ import (
 const slowest = 10 * time.Second
 
 // errStreamOver ends a stream that nobody reads further.
-var errStreamOver = errors.New("the client takes no more of the stream") //nolint:gochecknoglobals // a constant
+var errStreamOver = errors.New("the client takes no more of the stream")
 
 // stream is one long-lived answer: the writer that grpc-gateway writes messages to, and what ended it. It exists because
 // grpc-gateway would write the error that ends a stream in a form of its own; end writes ours.
@@ -86,7 +86,7 @@ func (s *stream) Write(b []byte) (int, error) {
 	if _, err := s.ResponseWriter.Write(b); err != nil {
 		s.cancel(errStreamOver)
 	}
-	return len(b), nil
+	return len(b), nil //nolint:nilerr // grpc-gateway would write the error to standard error
 }
 
 // FlushError sends what was written. Between messages there is no deadline: over HTTP/2 it would end an idle stream.
@@ -98,7 +98,7 @@ func (s *stream) FlushError() error {
 		s.cancel(errStreamOver)
 	}
 	_ = s.control.SetWriteDeadline(time.Time{})
-	return nil
+	return nil //nolint:nilerr // as in Write
 }
 
 // failStream keeps the error that ends a stream for its end.

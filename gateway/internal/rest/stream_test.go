@@ -20,6 +20,8 @@ import (
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 )
 
+const tailPath = "/api/v1/audit/events:tail"
+
 func TestAccepted(t *testing.T) {
 	for accept, want := range map[string]format{
 		"": ndjson, "*/*": ndjson, "application/json": ndjson, "application/x-ndjson": ndjson, "text/event-stream": sse, "TEXT/Event-Stream": sse,
@@ -71,7 +73,7 @@ func (s *trickling) Recv() (*auditv1.TailEventsResponse, error) {
 }
 
 // serveTail serves a tail behind a server with a short write timeout, and tells when it is over.
-func serveTail(t *testing.T, tail trickle, now func() time.Time) (url string, over <-chan struct{}) {
+func serveTail(t *testing.T, tail trickle, now func() time.Time, http2 bool) (server *httptest.Server, over <-chan struct{}) {
 	t.Helper()
 	c, err := contract.Load(protoregistry.GlobalFiles)
 	if err != nil {
@@ -88,7 +90,7 @@ func serveTail(t *testing.T, tail trickle, now func() time.Time) (url string, ov
 		t.Fatal(err)
 	}
 	done := make(chan struct{})
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer close(done)
 		route, _, err := table.Find(r)
 		if err != nil {
@@ -98,40 +100,47 @@ func serveTail(t *testing.T, tail trickle, now func() time.Time) (url string, ov
 		h.ServeHTTP(w, r.WithContext(WithRoute(r.Context(), route)))
 	}))
 	server.Config.WriteTimeout = 50 * time.Millisecond
-	server.Start()
+	if server.EnableHTTP2 = http2; http2 {
+		server.StartTLS()
+	} else {
+		server.Start()
+	}
 	t.Cleanup(server.Close)
-	return server.URL + "/api/v1/audit/events:tail", done
+	return server, done
 }
 
 // A stream outlives the time that the server gives to ordinary answers.
 func TestStreamHasNoWriteTimeout(t *testing.T) {
-	url, _ := serveTail(t, trickle{messages: 4, pause: 40 * time.Millisecond}, time.Now)
-	resp, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	lines := bufio.NewScanner(resp.Body)
-	n := 0
-	for lines.Scan() {
-		n++
-	}
-	if lines.Err() != nil || n != 4 {
-		t.Errorf("%d lines, then %v", n, lines.Err())
+	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2.0": true} {
+		t.Run(name, func(t *testing.T) {
+			server, _ := serveTail(t, trickle{messages: 4, pause: 40 * time.Millisecond}, time.Now, http2)
+			resp, err := server.Client().Get(server.URL + tailPath)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			lines := bufio.NewScanner(resp.Body)
+			n := 0
+			for lines.Scan() {
+				n++
+			}
+			if lines.Err() != nil || n != 4 || resp.Proto != name {
+				t.Errorf("%d lines over %s, then %v", n, resp.Proto, lines.Err())
+			}
+		})
 	}
 }
 
 // A client that does not read is cut: it cannot hold the stream for ever.
 func TestStreamToWhoDoesNotRead(t *testing.T) {
 	behind := func() time.Time { return time.Now().Add(-slowest + 200*time.Millisecond) } // the time for one message is nearly over when it begins
-	url, over := serveTail(t, trickle{messages: 1 << 30, size: 1 << 20}, behind)
-	host, path, _ := strings.Cut(strings.TrimPrefix(url, "http://"), "/")
-	conn, err := net.Dial("tcp", host)
+	server, over := serveTail(t, trickle{messages: 1 << 30, size: 1 << 20}, behind, false)
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if _, err := io.WriteString(conn, "GET /"+path+" HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(conn, "GET "+tailPath+" HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	select {
