@@ -1,0 +1,144 @@
+package postgres
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
+	"github.com/gatehouse/gatehouse/services/audit/internal/postgres/migrations"
+	"github.com/gatehouse/gatehouse/services/audit/internal/trail"
+)
+
+// Every list reads an index in its order, newest first, and every read by position the primary key: a sort or a scan of the table would
+// grow with the trail.
+func TestListsUseTheirIndex(t *testing.T) {
+	pool := filledPool(t)
+	at := time.Date(2031, 1, 1, 0, 4, 0, 0, time.UTC)
+	before := &trail.Cursor{Time: at, Position: 24_000}
+	organization := "11111111-2222-4333-8444-000000000007"
+	for title, c := range map[string]struct {
+		query trail.Query
+		index string
+	}{
+		"all":                      {trail.Query{}, "events_by_time"},
+		"all, next page":           {trail.Query{Before: before}, "events_by_time"},
+		"between":                  {trail.Query{Filter: trail.Filter{Since: at, Until: at.Add(time.Minute)}}, "events_by_time"},
+		"success":                  {trail.Query{Filter: trail.Filter{Outcome: event.Success}}, "events_by_time"},
+		"failure":                  {trail.Query{Filter: trail.Filter{Outcome: event.Failure}}, "events_by_outcome"},
+		"denied":                   {trail.Query{Filter: trail.Filter{Outcome: event.Denied}}, "events_by_outcome"},
+		"denied, next page":        {trail.Query{Filter: trail.Filter{Outcome: event.Denied}, Before: before}, "events_by_outcome"},
+		"actor":                    {trail.Query{Filter: trail.Filter{ActorID: "actor-7"}}, "events_by_actor"},
+		"actor, next page":         {trail.Query{Filter: trail.Filter{ActorID: "actor-7"}, Before: before}, "events_by_actor"},
+		"actor, between":           {trail.Query{Filter: trail.Filter{ActorID: "actor-7", Since: at, Until: at.Add(time.Minute)}}, "events_by_actor"},
+		"object":                   {trail.Query{Filter: trail.Filter{ObjectID: "object-7"}}, "events_by_object"},
+		"object with type":         {trail.Query{Filter: trail.Filter{ObjectID: "object-7", ObjectType: "user"}, Before: before}, "events_by_object"},
+		"object type":              {trail.Query{Filter: trail.Filter{ObjectType: "group"}}, "events_by_object_type"},
+		"organization":             {trail.Query{Filter: trail.Filter{OrganizationID: organization}}, "events_by_organization"},
+		"organization, next page":  {trail.Query{Filter: trail.Filter{OrganizationID: organization}, Before: before}, "events_by_organization"},
+		"action":                   {trail.Query{Filter: trail.Filter{Action: "user.deleted"}}, "events_by_action"},
+		"action, next page, until": {trail.Query{Filter: trail.Filter{Action: "user.deleted", Until: at}, Before: before}, "events_by_action"},
+		"request":                  {trail.Query{Filter: trail.Filter{RequestID: "request-7"}}, "events_by_request"},
+	} {
+		t.Run("list "+title, func(t *testing.T) {
+			c.query.Limit = 51
+			sql, args := listEvents(c.query)
+			wantIndex(t, pool, c.index, sql, args)
+		})
+	}
+	for title, f := range map[string]trail.Filter{
+		"everything": {}, "of an actor": {ActorID: "actor-7"}, "of an organization": {OrganizationID: organization}, "denied": {Outcome: event.Denied},
+	} {
+		t.Run("tail "+title, func(t *testing.T) {
+			sql, args := rangeEvents(f, 1000, 1500, 500)
+			wantIndex(t, pool, "events_pkey", sql, args)
+		})
+	}
+	t.Run("personal values", func(t *testing.T) {
+		wantIndex(t, pool, "personal_values_pkey", personalValues, pgx.StrictNamedArgs{"positions": []int64{1, 2, 3}})
+	})
+}
+
+func wantIndex(t *testing.T, pool *pgxpool.Pool, index, sql string, args pgx.StrictNamedArgs) {
+	t.Helper()
+	plan := explain(t, pool, sql, args)
+	if !plan.has(func(n node) bool { return n.Index == index }) {
+		t.Errorf("%s is not used", index)
+	}
+	if plan.has(func(n node) bool { return slices.Contains([]string{"Seq Scan", "Sort", "Incremental Sort", "Bitmap Heap Scan"}, n.Type) }) {
+		t.Error("the plan sorts or reads a whole table")
+	}
+	if t.Failed() {
+		text, _ := json.MarshalIndent(plan, "", "  ") // printed for people
+		t.Logf("plan of %s:\n%s", strings.TrimSpace(sql), text)
+	}
+}
+
+// filledPool is a trail of enough rows that the planner has a choice, as skewed as real ones: nearly all succeed, most are of one type.
+func filledPool(t *testing.T) *pgxpool.Pool {
+	t.Helper()
+	serving, owner := pgtest.Split(t, migrations.Schema, migrations.Files)
+	open := func(c pg.Config) *pgxpool.Pool {
+		pool, err := pg.Open(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(pool.Close)
+		return pool
+	}
+	pool, owned := open(serving), open(owner)
+	for _, sql := range []string{
+		`insert into audit.events (position, id, time, source, action, outcome, actor_id, organization_id, object_type, object_id, request_id, canonical)
+		select n, gen_random_uuid(), timestamptz '2031-01-01 00:00:00Z' + n * interval '10 ms', 'identity',
+			case when n % 100 = 1 then 'user.deleted' else 'user.updated' end,
+			case when n % 50 = 0 then 'denied' when n % 50 = 1 then 'failure' else 'success' end,
+			case when n % 10 = 0 then '' else 'actor-' || n % 17 end,
+			case when n % 10 > 0 then ('11111111-2222-4333-8444-' || lpad((n % 13)::text, 12, '0'))::uuid end,
+			case when n % 100 = 3 then 'group' else 'user' end, 'object-' || n % 19, 'request-' || n, repeat('x', 500)::bytea
+		from generate_series(1, 30000) n`,
+		`insert into audit.personal_values (position, field, salt, value)
+		select n, 'email', repeat('x', 16)::bytea, '"ada@example.com"' from generate_series(1, 30000) n`,
+	} {
+		if _, err := pool.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := owned.Exec(t.Context(), `analyze audit.events, audit.personal_values`); err != nil {
+		t.Fatal(err)
+	}
+	return pool
+}
+
+type node struct {
+	Type  string `json:"Node Type"`
+	Index string `json:"Index Name"`
+	Plans []node `json:"Plans"`
+}
+
+func (n node) has(match func(node) bool) bool {
+	if match(n) {
+		return true
+	}
+	return slices.ContainsFunc(n.Plans, func(child node) bool { return child.has(match) })
+}
+
+// explain returns the plan that the statement gets with these values.
+func explain(t *testing.T, pool *pgxpool.Pool, sql string, args pgx.StrictNamedArgs) node {
+	t.Helper()
+	var text string
+	if err := pool.QueryRow(t.Context(), "explain (format json) "+sql, args).Scan(&text); err != nil {
+		t.Fatal(err)
+	}
+	var plans []struct{ Plan node }
+	if err := json.Unmarshal([]byte(text), &plans); err != nil {
+		t.Fatal(err)
+	}
+	return plans[0].Plan
+}
