@@ -80,16 +80,30 @@ func (e *Engine) ListObjects(ctx context.Context, subject, name, objectType stri
 	if err := e.rules.known(objectType, name); err != nil {
 		return nil, err
 	}
-	answer, err := at.server.ListObjects(ctx, &openfgav1.ListObjectsRequest{
-		StoreId: at.store, AuthorizationModelId: at.model, Type: objectType, Relation: name, User: subject,
-		Consistency: openfgav1.ConsistencyPreference_HIGHER_CONSISTENCY,
+	return list(ctx, func(ctx context.Context) ([]string, error) {
+		answer, err := at.server.ListObjects(ctx, &openfgav1.ListObjectsRequest{
+			StoreId: at.store, AuthorizationModelId: at.model, Type: objectType, Relation: name, User: subject,
+			Consistency: openfgav1.ConsistencyPreference_HIGHER_CONSISTENCY,
+		})
+		return answer.GetObjects(), err
 	})
-	if err := translate(ctx, err); err != nil {
-		return nil, err
+}
+
+// list runs one list and sorts it. A list that its deadline cut is an error: OpenFGA answers with what it has found until then.
+func list(ctx context.Context, fn func(ctx context.Context) ([]string, error)) ([]string, error) {
+	bounded, cancel := context.WithTimeout(ctx, listBudget)
+	defer cancel()
+	found, err := fn(bounded)
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case bounded.Err() != nil:
+		return nil, busy(bounded.Err())
+	case err != nil:
+		return nil, translate(ctx, err)
 	}
-	objects := answer.GetObjects()
-	slices.Sort(objects)
-	return slices.Compact(objects), nil
+	slices.Sort(found)
+	return slices.Compact(found), nil
 }
 
 // ListSubjects returns the subjects of a type, "type:id", that have the relation to the object: sorted, 1,000 at most.
@@ -105,21 +119,18 @@ func (e *Engine) ListSubjects(ctx context.Context, object, name, subjectType str
 		return nil, invalid("there is no type %s in the authorization model", subjectType)
 	}
 	kind := relation.Type(object)
-	answer, err := at.server.ListUsers(ctx, &openfgav1.ListUsersRequest{
-		StoreId: at.store, AuthorizationModelId: at.model, Relation: name,
-		Object:      &openfgav1.Object{Type: kind, Id: object[len(kind)+1:]},
-		UserFilters: []*openfgav1.UserTypeFilter{{Type: subjectType}},
-		Consistency: openfgav1.ConsistencyPreference_HIGHER_CONSISTENCY,
-	})
-	if err := translate(ctx, err); err != nil {
-		return nil, err
-	}
-	var subjects []string
-	for _, u := range answer.GetUsers() {
-		if o := u.GetObject(); o != nil {
-			subjects = append(subjects, o.GetType()+":"+o.GetId())
+	return list(ctx, func(ctx context.Context) (subjects []string, err error) {
+		answer, err := at.server.ListUsers(ctx, &openfgav1.ListUsersRequest{
+			StoreId: at.store, AuthorizationModelId: at.model, Relation: name,
+			Object:      &openfgav1.Object{Type: kind, Id: object[len(kind)+1:]},
+			UserFilters: []*openfgav1.UserTypeFilter{{Type: subjectType}},
+			Consistency: openfgav1.ConsistencyPreference_HIGHER_CONSISTENCY,
+		})
+		for _, u := range answer.GetUsers() {
+			if o := u.GetObject(); o != nil {
+				subjects = append(subjects, o.GetType()+":"+o.GetId())
+			}
 		}
-	}
-	slices.Sort(subjects)
-	return slices.Compact(subjects), nil
+		return subjects, err
+	})
 }

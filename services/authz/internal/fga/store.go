@@ -10,8 +10,6 @@ import (
 	"github.com/openfga/openfga/pkg/server"
 	serverconfig "github.com/openfga/openfga/pkg/server/config"
 	"github.com/openfga/openfga/pkg/storage"
-	"github.com/openfga/openfga/pkg/storage/postgres"
-	"github.com/openfga/openfga/pkg/storage/sqlcommon"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
@@ -25,26 +23,8 @@ const (
 	maxListed  = 1000 // objects or subjects of one list
 	maxTuples  = 200  // 100 written and 100 deleted
 	cacheSize  = 100  // models and graphs of models: there is one of each, two during a rolling deploy
-	listBudget = time.Minute
+	listBudget = 30 * time.Second
 )
-
-// keepOpen is a datastore over a pool that belongs to somebody else.
-type keepOpen struct{ storage.OpenFGADatastore }
-
-// Close does nothing: OpenFGA would close the pool.
-func (keepOpen) Close() {}
-
-func newDatastore(pool *pgxpool.Pool) (storage.OpenFGADatastore, error) {
-	ds, err := postgres.NewWithDB(pool, nil, sqlcommon.NewConfig(
-		sqlcommon.WithMaxTuplesPerWrite(maxTuples),
-		sqlcommon.WithPingTimeout(time.Second),
-		sqlcommon.WithPingRetryMaxElapsedTime(time.Nanosecond), // zero would be: for ever
-	))
-	if err != nil {
-		return nil, fmt.Errorf("open OpenFGA's store: %w", err)
-	}
-	return keepOpen{ds}, nil
-}
 
 // newServer starts OpenFGA. The cache holds the graph of the model; without it the weighted algorithm would build the graph in every
 // check. Answers are cached nowhere: OpenFGA's query cache answers stale.
@@ -61,9 +41,9 @@ func newServer(ds storage.OpenFGADatastore, experimentals ...string) (*server.Se
 		server.WithTypesystemCacheSize(cacheSize),
 		server.WithListObjectsMaxResults(maxListed),
 		server.WithListUsersMaxResults(maxListed),
-		// At its deadline OpenFGA answers with what it has found so far, as if that were all. The caller's own deadline ends a list.
-		server.WithListObjectsDeadline(listBudget),
-		server.WithListUsersDeadline(listBudget),
+		// At its deadline OpenFGA answers with what it has found so far, as if that were all: Engine.list ends a list before.
+		server.WithListObjectsDeadline(2*listBudget),
+		server.WithListUsersDeadline(2*listBudget),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("start OpenFGA: %w", err)

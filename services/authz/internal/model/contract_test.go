@@ -1,0 +1,71 @@
+package model_test
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/gatehouse/gatehouse/internal/contract"
+	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
+	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
+	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
+	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/gateway/v1"
+	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
+	"github.com/gatehouse/gatehouse/services/authz/internal/fga/fgatest"
+)
+
+// R50: every permission that a contract asks for is one of the model, so that no method is closed, or open, by a slip of the pen; and the
+// model has no permission that nothing asks for, but for those that others are made of.
+func TestContractsAndModelNameTheSamePermissions(t *testing.T) {
+	t.Parallel()
+	c, err := contract.Load(protoregistry.GlobalFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	packages, err := filepath.Glob("../../../../proto/gen/go/gatehouse/*/v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := len(packages) - 1; len(c.Programs) != want { // all but the options
+		t.Fatalf("%d programs are known, %d have generated code: import the new one here", len(c.Programs), want)
+	}
+	unasked := map[string]bool{}
+	for _, kind := range fgatest.New(t).Model().Types {
+		for _, name := range kind.Relations {
+			unasked[kind.Name+"#"+name] = true
+		}
+	}
+	known := len(unasked)
+	for _, m := range c.Methods() {
+		for _, a := range m.Access {
+			if a.Kind != contract.Permission {
+				continue
+			}
+			asked := a.ObjectType + "#" + a.Relation
+			if _, ok := unasked[asked]; !ok {
+				t.Errorf("%s asks for %s, which the model does not have", m.FullName, asked)
+			}
+			if !strings.HasPrefix(a.Relation, "can_") {
+				t.Errorf("%s asks for %s: name a permission, can_…, so that roles can change", m.FullName, asked)
+			}
+			if a.ObjectID != "" && a.ObjectType+":"+a.ObjectID != "platform:gatehouse" {
+				t.Errorf("%s asks about %s:%s: the one object with a fixed name is platform:gatehouse", m.FullName, a.ObjectType, a.ObjectID)
+			}
+			unasked[asked] = false
+		}
+	}
+	if known == 0 {
+		t.Fatal("the model has no relations")
+	}
+	building := []string{ // what other permissions are made of, and what the platform's own answers need
+		"organization#can_read", "organization#can_update", "organization#can_manage_users", "platform#can_manage_users",
+	}
+	for name, open := range unasked {
+		if _, relation, _ := strings.Cut(name, "#"); open && strings.HasPrefix(relation, "can_") && !slices.Contains(building, name) {
+			t.Errorf("no contract asks for %s: remove it from the model, or list it here", name)
+		}
+	}
+}
