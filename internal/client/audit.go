@@ -36,11 +36,14 @@ func Ingest(conn grpc.ClientConnInterface) auditv1.IngestServiceClient {
 
 // Events delivers the topic outbox.Audit. It keeps one Ingest stream open from one delivery to the next; after an error the stream is
 // given up and the next delivery opens another. Events that arrive twice are stored once, so a lost acknowledgement costs nothing.
-func Events(c auditv1.IngestServiceClient) outbox.Deliver { return (&feeder{audit: c}).deliver }
+func Events(c auditv1.IngestServiceClient) outbox.Deliver {
+	return (&feeder{audit: c, patience: ackTimeout}).deliver
+}
 
 // feeder owns the open stream.
 type feeder struct {
-	audit auditv1.IngestServiceClient
+	audit    auditv1.IngestServiceClient
+	patience time.Duration // with Audit, for each acknowledgement
 
 	mu     sync.Mutex
 	stream *ingestStream
@@ -91,7 +94,7 @@ func (f *feeder) send(ctx context.Context, parts []part) (rejected []outbox.Pois
 	}()
 	// Both a silent Audit and the end of the relay cut the stream, wherever we wait on it.
 	defer context.AfterFunc(ctx, s.cancel)()
-	watchdog := time.AfterFunc(ackTimeout, s.cancel)
+	watchdog := time.AfterFunc(f.patience, s.cancel)
 	defer watchdog.Stop()
 	first := s.last + 1
 	for acked := 0; acked < len(parts); {
@@ -109,7 +112,7 @@ func (f *feeder) send(ctx context.Context, parts []part) (rejected []outbox.Pois
 		if want := first + uint64(acked); answer.GetBatch() != want {
 			return nil, fmt.Errorf("ingest events: batch %d is acknowledged instead of %d", answer.GetBatch(), want)
 		}
-		watchdog.Reset(ackTimeout)
+		watchdog.Reset(f.patience)
 		for _, r := range answer.GetRejected() {
 			if r.GetIndex() < 0 || int(r.GetIndex()) >= len(parts[acked].ids) {
 				return nil, fmt.Errorf("ingest events: event %d of a batch of %d is rejected", r.GetIndex(), len(parts[acked].ids))
@@ -150,7 +153,7 @@ func (s *ingestStream) ended(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return fmt.Errorf("ingest events: %w", ctx.Err())
 	case status.Code(err) == codes.Canceled:
-		return fmt.Errorf("ingest events: Audit acknowledged nothing for %s: %w", ackTimeout, err)
+		return fmt.Errorf("ingest events: Audit acknowledged nothing in time: %w", err)
 	case status.Code(err) == codes.InvalidArgument:
 		return fmt.Errorf("ingest events: %w: %w", outbox.ErrRefused, err)
 	}
