@@ -9,6 +9,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/services/audit/internal/postgres"
@@ -36,6 +38,34 @@ func TestEvents(t *testing.T) {
 		serving, _ := pools(t)
 		return postgres.NewEvents(serving)
 	})
+}
+
+// The serving role has what the relay needs on its own outbox.
+func TestOutbox(t *testing.T) {
+	t.Parallel()
+	serving, _ := pools(t)
+	outboxtest.CheckSchema(t, serving, migrations.Schema)
+	o := outboxtest.New(t, serving, migrations.Schema)
+	refused := trailtest.Event(func(e *event.Event) {
+		e.Source, e.Outcome, e.Reason, e.Action = "audit", event.Denied, "PERMISSION_DENIED", "permission.denied"
+	})
+	for range 2 { // an insert, and a count
+		refused.ID = outboxtest.NewID()
+		if err := o.Refused(t.Context(), refused, "key"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := o.FlushRefusals(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if events := outboxtest.Events(t, serving, migrations.Schema); len(events) == 0 {
+		t.Error("the refusal is not in the outbox")
+	}
+	for _, own := range []string{"update audit.outbox set park_time = now()", "delete from audit.outbox", "delete from audit.refusals"} {
+		if _, err := serving.Exec(t.Context(), own); err != nil {
+			t.Errorf("%s: %v", own, err)
+		}
+	}
 }
 
 // R72: PostgreSQL itself refuses the serving role every change and every removal of what is stored.
