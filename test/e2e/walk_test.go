@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -213,16 +211,10 @@ func TestWalkMachines(t *testing.T) {
 	}
 }
 
-// bootstrapSecret is what `up` made for the first administrator.
-func bootstrapSecret(state string) (string, error) {
-	raw, err := os.ReadFile(filepath.Join(state, "secrets", "bootstrap.secret"))
-	return strings.TrimSpace(string(raw)), err
-}
-
 // bootstrapped makes the shared platform's administrator once.
 var bootstrapped = sync.OnceValues(func() (person, error) {
 	admin := person{email: newEmail()}
-	secret, err := bootstrapSecret(plat.State)
+	secret, err := plat.BootstrapSecret()
 	if err != nil {
 		return admin, err
 	}

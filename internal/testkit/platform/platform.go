@@ -15,12 +15,19 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
 )
 
 // Options say what to run.
 type Options struct {
 	Offset int               // --port-offset
 	Race   bool              // build the programs with the race detector
+	Tags   string            // build tags of the programs
 	Mesh   string            // --mesh relative to the checkout; empty for the built-in definition
 	Extra  map[string]string // further programs to build: name to package path
 	Env    []string          // environment of `gatehouse up`, beside this process's own
@@ -102,6 +109,9 @@ func (p *Platform) build() error {
 		if p.opt.Race {
 			args = append(args, "-race")
 		}
+		if p.opt.Tags != "" {
+			args = append(args, "-tags", p.opt.Tags)
+		}
 		cmd := exec.Command("go", append(args, pkg)...)
 		cmd.Dir = p.Root
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -122,6 +132,29 @@ func (p *Platform) Up() error {
 		return fmt.Errorf("gatehouse up: %w\n%s", err, out)
 	}
 	return nil
+}
+
+// Database connects to the platform's own PostgreSQL as its superuser, past the mesh: for looking at what the programs stored.
+func (p *Platform) Database(ctx context.Context) (*pgx.Conn, error) {
+	password, err := os.ReadFile(filepath.Join(p.State, "secrets", "postgres-superuser.password"))
+	if err != nil {
+		return nil, fmt.Errorf("read the superuser's password: %w", err)
+	}
+	server := pgserver.Server{Port: mesh.PostgresPort + p.opt.Offset, Password: config.NewSecret(strings.TrimSpace(string(password)))}
+	conn, err := pgx.Connect(ctx, server.SuperURL("gatehouse").Reveal())
+	if err != nil {
+		return nil, fmt.Errorf("connect to the platform's database: %w", err)
+	}
+	return conn, nil
+}
+
+// BootstrapSecret is what `up` made for the first administrator.
+func (p *Platform) BootstrapSecret() (string, error) {
+	raw, err := os.ReadFile(filepath.Join(p.State, "secrets", "bootstrap.secret"))
+	if err != nil {
+		return "", fmt.Errorf("read the bootstrap secret: %w", err)
+	}
+	return strings.TrimSpace(string(raw)), nil
 }
 
 // Down stops the platform.

@@ -1,0 +1,145 @@
+// Package crash_test kills programs of a loaded platform, again and again, and then compares what was acknowledged, what is stored and
+// what the trail says (G1, G2, G5, G6). The same harness must fail on a build whose outbox is switched off.
+package crash_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gatehouse/gatehouse/internal/testkit/platform"
+)
+
+const portOffset = 3000
+
+// start runs a platform of its own for one test.
+func start(t *testing.T, tags string) *platform.Platform {
+	t.Helper()
+	plat, err := platform.New(platform.Options{
+		Offset: portOffset, Tags: tags,
+		Env: []string{"GATEHOUSE_GATEWAY_RATE_PER_ADDRESS=5000", "GATEHOUSE_GATEWAY_BURST_PER_ADDRESS=5000",
+			"GATEHOUSE_GATEWAY_RATE_PER_SUBJECT=5000", "GATEHOUSE_GATEWAY_BURST_PER_SUBJECT=5000",
+			"GATEHOUSE_GATEWAY_RATE_CREDENTIALS=5000", "GATEHOUSE_GATEWAY_BURST_CREDENTIALS=5000"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			plat.PrintLogs(os.Stderr)
+		}
+		if err := plat.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := plat.Up(); err != nil {
+		t.Fatal(err)
+	}
+	return plat
+}
+
+// kill ends the named programs at the same moment and returns when each runs again.
+func kill(t *testing.T, plat *platform.Platform, names ...string) {
+	t.Helper()
+	before, err := plat.Status()
+	if err != nil && len(before.Services) == 0 {
+		t.Fatal(err)
+	}
+	pids := map[string]int{}
+	for _, s := range before.Services {
+		pids[s.Name] = s.PID
+	}
+	for _, name := range names {
+		if pids[name] == 0 {
+			continue // on its way back
+		}
+		if err := syscall.Kill(pids[name], syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			t.Fatalf("kill %s (%d): %v", name, pids[name], err)
+		}
+	}
+	within(t, 30*time.Second, fmt.Sprintf("%v runs again", names), func() error {
+		now, err := plat.Status()
+		if len(now.Services) == 0 {
+			return err
+		}
+		for _, s := range now.Services {
+			if (s.PID == 0 || s.PID == pids[s.Name]) && contains(names, s.Name) {
+				return fmt.Errorf("%s has not come back", s.Name)
+			}
+		}
+		return nil
+	})
+}
+
+func contains(names []string, name string) bool {
+	for _, n := range names {
+		if n == name {
+			return true
+		}
+	}
+	return false
+}
+
+// within polls until try succeeds.
+func within(t *testing.T, limit time.Duration, what string, try func() error) {
+	t.Helper()
+	deadline := time.After(limit)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := try()
+		if err == nil {
+			return
+		}
+		select {
+		case <-deadline:
+			t.Fatalf("%s: not within %s: %v", what, limit, err)
+		case <-tick.C:
+		}
+	}
+}
+
+// harness loads a platform for a while, kills meanwhile, lets it drain, and returns everything that does not add up.
+func harness(t *testing.T, plat *platform.Platform, span time.Duration) []string {
+	t.Helper()
+	world := newWorld(t, plat)
+	ctx, stop := context.WithTimeout(t.Context(), span)
+	defer stop()
+	done := world.load(ctx)
+	// Every service has a relay, so whoever dies, one does.
+	victims := [][]string{{"audit"}, {"authz"}, {"identity"}, {"auth"}, {"identity", "auth", "authz", "audit", "gateway"}}
+	for round := 0; ctx.Err() == nil; round++ {
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Duration(500+rand.IntN(2000)) * time.Millisecond): //nolint:gosec // when a fault comes
+			kill(t, plat, victims[round%len(victims)]...)
+		}
+	}
+	<-done
+	t.Logf("%s", world.summary())
+	world.drained(t)
+	return world.audit(t)
+}
+
+// Whatever is killed, every acknowledged change has exactly one event and no event lacks its change.
+func TestNothingIsLost(t *testing.T) {
+	plat := start(t, "")
+	for _, wrong := range harness(t, plat, time.Minute) {
+		t.Error(wrong)
+	}
+}
+
+// The control: without the outbox the same harness must find that something is lost, or it proves nothing.
+func TestHarnessNoticesALostEvent(t *testing.T) {
+	plat := start(t, "gatehouse_outbox_off")
+	wrong := harness(t, plat, 20*time.Second)
+	if len(wrong) == 0 {
+		t.Fatal("programs without an outbox were killed under load and the harness found nothing wrong")
+	}
+	t.Logf("found, as it must: %d, such as: %s", len(wrong), wrong[0])
+}
