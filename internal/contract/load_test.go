@@ -8,7 +8,9 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/gatehouse/gatehouse/internal/contract"
+	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
+	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
 	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/gateway/v1"
 	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
@@ -29,7 +31,10 @@ func TestLoadReadsTheLinkedContracts(t *testing.T) {
 	if want := (contract.Route{Verb: "PATCH", Path: "/api/v1/users/{user.id}", Body: "user"}); *update.Route != want {
 		t.Errorf("UpdateUser route = %+v, want %+v", *update.Route, want)
 	}
-	if want := []contract.Access{{Kind: contract.Self, Field: "user.id"}}; !slices.Equal(update.Access, want) {
+	if want := []contract.Access{
+		{Kind: contract.Self, Field: "user.id"},
+		{Kind: contract.Permission, Relation: "can_update", ObjectType: "user", Field: "user.id"},
+	}; !slices.Equal(update.Access, want) {
 		t.Errorf("UpdateUser access = %+v, want %+v", update.Access, want)
 	}
 	if !update.Admits("gateway") || update.Admits("auth") {
@@ -39,13 +44,36 @@ func TestLoadReadsTheLinkedContracts(t *testing.T) {
 	if !watch.LongLived || watch.Timeout != 0 || !watch.Has(contract.Service) || !watch.Admits("anybody") || !watch.ReadOnly {
 		t.Errorf("WatchRevocations = %+v", watch)
 	}
-	create := method(t, c, "/gatehouse.identity.v1.UserDirectoryService/CreateUser")
-	if !create.Admits("auth") || create.Admits("gateway") || create.Route != nil {
-		t.Errorf("CreateUser = %+v", create)
+	register := method(t, c, "/gatehouse.identity.v1.UserDirectoryService/RegisterUser")
+	if !register.Admits("auth") || register.Admits("gateway") || register.Route != nil {
+		t.Errorf("RegisterUser = %+v", register)
 	}
 	signUp := method(t, c, "/gatehouse.auth.v1.AuthService/SignUp")
 	if want := []string{"password"}; !slices.Equal(signUp.Audit.Secret, want) || signUp.HTTPStatus != 201 || signUp.Timeout > 30*time.Second {
 		t.Errorf("SignUp = %+v", signUp)
+	}
+}
+
+// Permissions on one object, types of objects and the method that stores the events of others.
+func TestLoadReadsPermissionsAndTrail(t *testing.T) {
+	c, err := contract.Load(protoregistry.GlobalFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manage := method(t, c, "/gatehouse.authz.v1.RelationshipService/UpdateRelationships")
+	if want := []contract.Access{{Kind: contract.Permission, Relation: "can_manage_relationships", ObjectType: "platform", ObjectID: "gatehouse"}}; !slices.Equal(manage.Access, want) {
+		t.Errorf("UpdateRelationships access = %+v, want %+v", manage.Access, want)
+	}
+	if manage.Audit.Action != "authz.relationships_written" || manage.Audit.None || manage.Audit.Trail {
+		t.Errorf("UpdateRelationships audit = %+v", manage.Audit)
+	}
+	remove := method(t, c, "/gatehouse.identity.v1.UserService/DeleteUser")
+	if remove.Audit.ObjectType != "user" || remove.Audit.Object != "id" {
+		t.Errorf("DeleteUser audit = %+v", remove.Audit)
+	}
+	ingest := method(t, c, "/gatehouse.audit.v1.IngestService/Ingest")
+	if !ingest.Audit.Trail || ingest.Audit.None || ingest.Audit.Action != "" || !ingest.LongLived || !ingest.EveryService {
+		t.Errorf("Ingest = %+v", ingest)
 	}
 }
 
