@@ -65,6 +65,8 @@ func stopping() error {
 	return apierr.New(apierr.Unavailable, "SHUTTING_DOWN", "the program is stopping: call again").WithRetryAfter(time.Second)
 }
 
+func (s *stream) failed() bool { return s.failure != nil }
+
 // WriteHeader sends a header of grpc-gateway's, unless it is that of its own error.
 func (s *stream) WriteHeader(status int) {
 	if s.failure == nil {
@@ -72,11 +74,11 @@ func (s *stream) WriteHeader(status int) {
 	}
 }
 
-// Write writes a part of a message. grpc-gateway's own error is swallowed. A client that is gone is no error of ours, so the stream is
-// canceled instead.
+// Write writes a part of a message. grpc-gateway's own error is swallowed. A client that is gone cancels the
+// stream instead of being an error, which grpc-gateway would write to standard error.
 func (s *stream) Write(b []byte) (int, error) {
 	switch {
-	case s.failure != nil, len(b) == 0:
+	case s.failed(), len(b) == 0:
 		return len(b), nil
 	case !s.begun:
 		s.begun = true
@@ -86,19 +88,19 @@ func (s *stream) Write(b []byte) (int, error) {
 	if _, err := s.ResponseWriter.Write(b); err != nil {
 		s.cancel(errStreamOver)
 	}
-	return len(b), nil //nolint:nilerr // grpc-gateway would write the error to standard error
+	return len(b), nil
 }
 
 // FlushError sends what was written. Between messages there is no deadline: over HTTP/2 it would end an idle stream.
 func (s *stream) FlushError() error {
-	if s.failure != nil {
+	if s.failed() {
 		return nil
 	}
 	if err := s.control.Flush(); err != nil || s.single {
 		s.cancel(errStreamOver)
 	}
 	_ = s.control.SetWriteDeadline(time.Time{})
-	return nil //nolint:nilerr // as in Write
+	return nil
 }
 
 // failStream keeps the error that ends a stream for its end.
