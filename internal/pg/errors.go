@@ -23,6 +23,7 @@ const (
 	tooManyConnections  = "53300"
 	diskFull            = "53100"
 	readOnly            = "25006"
+	idleInTransaction   = "25P03" // the server ended a session that was stopped inside a transaction
 	invalidPassword     = "28P01"
 	invalidAuth         = "28000"
 	invalidCatalog      = "3D000"
@@ -68,7 +69,7 @@ func sqlState(err error) string {
 func unreachable(err error) bool {
 	if state := sqlState(err); state != "" {
 		switch state {
-		case tooManyConnections, diskFull, readOnly:
+		case tooManyConnections, diskFull, readOnly, idleInTransaction:
 			return true
 		}
 		return strings.HasPrefix(state, "08") || (strings.HasPrefix(state, "57P"))

@@ -78,14 +78,26 @@ func (s *Commands) Accept(ctx context.Context, objects []string, c relationship.
 	return o, nil
 }
 
+// maxIdle is how long a transaction may be idle: a process that is stopped inside of one must not hold objects for as long as that lasts.
+const maxIdle = 5 * time.Second
+
+const boundIdle = `select set_config('idle_in_transaction_session_timeout', $1, true)`
+
 func known(ctx context.Context, tx pgx.Tx, c relationship.Command) (o relationship.Outcome, err error) {
-	err = tx.QueryRow(ctx, `select fingerprint = @fingerprint from authz.commands where id = @id`,
-		pgx.StrictNamedArgs{"id": c.ID, "fingerprint": c.Fingerprint}).Scan(&o.Same)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return o, nil
+	var b pgx.Batch
+	b.Queue(boundIdle, fmt.Sprint(maxIdle.Milliseconds()))
+	b.Queue(`select fingerprint = $1 from authz.commands where id = $2`, c.Fingerprint, c.ID).QueryRow(func(row pgx.Row) error {
+		err := row.Scan(&o.Same)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		o.Known = err == nil
+		return err
+	})
+	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
+		return relationship.Outcome{}, fmt.Errorf("look for the command: %w", err)
 	}
-	o.Known = err == nil
-	return o, err
+	return o, nil
 }
 
 // takeLocks waits, row by row in the given order, for other transactions that are taking or releasing the same objects, so that two of

@@ -248,3 +248,37 @@ func noErrorf(t *testing.T, err error) {
 		t.Error(err)
 	}
 }
+
+// A process that is stopped inside the first transaction loses it: others go on without waiting for it.
+func TestStoppedInTheFirstTransaction(t *testing.T) {
+	t.Parallel()
+	database := postgrestest.Database(t)
+	at, resume := make(chan struct{}), make(chan struct{})
+	stopped := postgrestest.Open(t, database, postgrestest.Options{Step: func(s relationship.Step) {
+		if s == relationship.StepLocked {
+			close(at)
+			<-resume
+		}
+	}})
+	other := postgrestest.Open(t, database, postgrestest.Options{})
+	answered := make(chan error, 1)
+	go func() {
+		_, err := stopped.Write(postgrestest.Draft(context.Background(), "identity"), "identity",
+			relationship.Change{ID: uuid.NewString(), Writes: postgrestest.Tuples(t, "organization:o#owner@user:u")}, nil)
+		answered <- err
+	}()
+	<-at
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	_, err := other.Write(postgrestest.Draft(ctx, "identity"), "identity",
+		relationship.Change{ID: uuid.NewString(), Writes: postgrestest.Tuples(t, "organization:o#owner@user:v")}, nil)
+	noError(t, err)
+	close(resume)
+	if err := <-answered; !errors.Is(err, apierr.New(apierr.Unavailable, "DATABASE_UNAVAILABLE", "")) {
+		t.Errorf("the stopped one got %v, want DATABASE_UNAVAILABLE", err)
+	}
+	wantTuples(t, other, []string{"organization:o#owner@user:v"}, []string{"organization:o#owner@user:u"})
+	if got := len(other.Events(t)); got != 1 {
+		t.Errorf("%d audit rows, want 1", got)
+	}
+}

@@ -89,6 +89,7 @@ const lockNotAvailable = "55P03" // SQLSTATE of a lock timeout
 // awaitWriters waits until no write for the command is under way, and keeps new ones out until the transaction ends.
 func awaitWriters(ctx context.Context, tx pgx.Tx, id string) error {
 	var b pgx.Batch
+	b.Queue(boundIdle, fmt.Sprint(maxIdle.Milliseconds()))
 	b.Queue("select set_config('lock_timeout', $1, true)", fmt.Sprint(fenceWait.Milliseconds()))
 	b.Queue("select pg_advisory_xact_lock("+fenceKey+")", id)
 	b.Queue("select set_config('lock_timeout', '0', true)")

@@ -46,6 +46,7 @@ func notFresh() error {
 // board is where waits meet the ends of commands. All waits of an instance are served by one query at a time.
 type board struct {
 	store Store
+	now   func() time.Time
 	work  chan struct{} // there is somebody who waits
 
 	mu      sync.Mutex
@@ -59,8 +60,8 @@ type expectation struct {
 	waiters int
 }
 
-func newBoard(store Store) *board {
-	return &board{store: store, work: make(chan struct{}, 1), changed: make(chan struct{}), waiting: map[string]*expectation{}}
+func newBoard(store Store, now func() time.Time) *board {
+	return &board{store: store, now: now, work: make(chan struct{}, 1), changed: make(chan struct{}), waiting: map[string]*expectation{}}
 }
 
 // changes returns a channel that is closed when the next command of this instance ends.
@@ -88,7 +89,7 @@ func (b *board) resolve(id string, state State) {
 }
 
 func (b *board) wait(ctx context.Context, id string) error {
-	ctx, cancel := context.WithTimeout(ctx, patience(ctx))
+	ctx, cancel := context.WithTimeout(ctx, b.patience(ctx))
 	defer cancel()
 	e := b.expect(id)
 	defer b.leave(id, e)
@@ -120,12 +121,12 @@ func (b *board) wait(ctx context.Context, id string) error {
 }
 
 // patience is how long a request may wait and still be answered.
-func patience(ctx context.Context) time.Duration {
+func (b *board) patience(ctx context.Context) time.Duration {
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		return maxWait
 	}
-	left := time.Until(deadline)
+	left := deadline.Sub(b.now())
 	return left - min(max(left/10, minMargin), maxMargin)
 }
 

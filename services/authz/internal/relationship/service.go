@@ -48,7 +48,7 @@ func NewService(p Params) *Service {
 		p.Step = func(Step) {}
 	}
 	return &Service{
-		store: p.Store, engine: p.Engine, now: p.Now, newID: p.NewID, random: p.Random, step: p.Step, board: newBoard(p.Store),
+		store: p.Store, engine: p.Engine, now: p.Now, newID: p.NewID, random: p.Random, step: p.Step, board: newBoard(p.Store, p.Now),
 	}
 }
 
