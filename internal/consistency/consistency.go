@@ -65,7 +65,7 @@ func (t Token) String() string {
 	return encoding().EncodeToString(b)
 }
 
-var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`) //nolint:gochecknoglobals // a constant
+var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
 // Parse reads what String writes. Everything else is InvalidArgument INVALID_CONSISTENCY_TOKEN.
 func Parse(s string) (Token, error) {

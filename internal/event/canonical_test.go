@@ -19,7 +19,7 @@ func generic(t testing.TB, e Event) []byte {
 		ObjectType: e.ObjectType, ObjectID: e.ObjectID, RequestID: e.RequestID, TraceID: e.TraceID, Count: e.Count,
 	}
 	for _, c := range e.Changes {
-		d.Changes = append(d.Changes, changeDocument{Field: c.Field, Value: c.Value, Personal: c.Personal, Hash: c.Hash})
+		d.Changes = append(d.Changes, changeDocument(c))
 	}
 	text, err := json.Marshal(d)
 	if err != nil {

@@ -84,10 +84,10 @@ const (
 )
 
 var (
-	uuidForm   = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`) //nolint:gochecknoglobals // a constant
-	actionForm = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$`)       //nolint:gochecknoglobals // a constant
-	reasonForm = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)                           //nolint:gochecknoglobals // a constant
-	hashForm   = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)                         //nolint:gochecknoglobals // a constant
+	uuidForm   = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+	actionForm = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$`)
+	reasonForm = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
+	hashForm   = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 )
 
 // check refuses what no event may be. It holds for what is sealed and for what is read.

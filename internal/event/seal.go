@@ -166,7 +166,7 @@ func Parse(canonical []byte) (Event, error) {
 		ObjectType: d.ObjectType, ObjectID: d.ObjectID, RequestID: d.RequestID, TraceID: d.TraceID, Count: d.Count,
 	}
 	for _, c := range d.Changes {
-		e.Changes = append(e.Changes, Change{Field: c.Field, Value: c.Value, Personal: c.Personal, Hash: c.Hash})
+		e.Changes = append(e.Changes, Change(c))
 	}
 	if err := e.check(); err != nil {
 		return Event{}, fmt.Errorf("read event: %w", err)

@@ -24,7 +24,7 @@ import (
 //go:embed outbox.sql
 var tables string
 
-var plainName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,47}$`) //nolint:gochecknoglobals // a constant
+var plainName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,47}$`)
 
 // DDL returns the statements that make the tables in a schema.
 func DDL(schema string) string { return strings.ReplaceAll(tables, "{schema}", schema) }
@@ -137,7 +137,7 @@ func (o *Outbox) Row(ctx context.Context, objectID string) (Message, error) {
 	return o.message(e)
 }
 
-var errNoDraft = errors.New("append to outbox: the context has no event draft: the method's contract must audit it, or the work begin with event.Background") //nolint:gochecknoglobals // a constant
+var errNoDraft = errors.New("append to outbox: the context has no event draft: the method's contract must audit it, or the work begin with event.Background")
 
 // RecordEvent appends an event to the topic Audit. Id, time and source are filled in when they are empty; another source is refused.
 func (o *Outbox) RecordEvent(ctx context.Context, tx pgx.Tx, e event.Event) error {

@@ -93,9 +93,9 @@ func (c Change) IsZero() bool {
 
 // The forms that the contract of Authz gives too.
 var (
-	objectForm   = regexp.MustCompile(`^[a-z][a-z0-9_]*:[^:#@*\s]+$`)                    //nolint:gochecknoglobals // a constant
-	subjectForm  = regexp.MustCompile(`^[a-z][a-z0-9_]*:[^:#@*\s]+(#[a-z][a-z0-9_]*)?$`) //nolint:gochecknoglobals // a constant
-	relationForm = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)                               //nolint:gochecknoglobals // a constant
+	objectForm   = regexp.MustCompile(`^[a-z][a-z0-9_]*:[^:#@*\s]+$`)
+	subjectForm  = regexp.MustCompile(`^[a-z][a-z0-9_]*:[^:#@*\s]+(#[a-z][a-z0-9_]*)?$`)
+	relationForm = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 )
 
 // IsObject reports whether s has the form "type:id".

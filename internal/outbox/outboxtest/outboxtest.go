@@ -23,7 +23,8 @@ import (
 func New(t testing.TB, pool *pgxpool.Pool, schema string) *outbox.Outbox {
 	t.Helper()
 	o, err := outbox.New(outbox.Params{
-		Pool: pool, Schema: schema, Source: schema, Now: time.Now, NewID: NewID, Random: rand.Reader,
+		Pool: pool, Schema: schema, Source: schema, NewID: NewID, Random: rand.Reader,
+		Now: time.Now, //nolint:forbidigo // the clock of a test of a store is the wall's
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if err != nil {
