@@ -43,7 +43,8 @@ var rules = []rule{
 		name:    "the kernel imports generated service code only in internal/client",
 		who:     regexp.MustCompile(`^internal/`),
 		except:  regexp.MustCompile(`^internal/client(/|$)`),
-		refused: []string{module + "proto/gen/go/gatehouse/auth/", module + "proto/gen/go/gatehouse/identity/", module + "proto/gen/go/gatehouse/gateway/"},
+		refused: []string{module + "proto/gen/go/gatehouse/auth/", module + "proto/gen/go/gatehouse/identity/", module + "proto/gen/go/gatehouse/gateway/",
+			module + "proto/gen/go/gatehouse/authz/", module + "proto/gen/go/gatehouse/audit/"},
 		direct:  true,
 	},
 	{
