@@ -7,6 +7,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	openfgav1 "github.com/openfga/api/proto/openfga/v1"
 	"github.com/openfga/openfga/pkg/server"
+
+	"github.com/gatehouse/gatehouse/internal/relation"
 )
 
 // What tests see of an engine.
@@ -65,4 +67,13 @@ func (d *Default) Check(ctx context.Context, subject string, q Question) (bool, 
 // Weighted asks the weighted algorithm without the refusal of sets of subjects.
 func (e *Engine) Weighted(ctx context.Context, subject string, q Question) (bool, error) {
 	return e.current.Load().check(ctx, subject, q)
+}
+
+// WriteUnchecked writes without our own look at the model.
+func (e *Engine) WriteUnchecked(ctx context.Context, t relation.Tuple) error {
+	at := e.current.Load()
+	_, err := at.server.Write(ctx, &openfgav1.WriteRequest{StoreId: at.store, AuthorizationModelId: at.model, Writes: &openfgav1.WriteRequestWrites{
+		TupleKeys: []*openfgav1.TupleKey{{Object: t.Object, Relation: t.Relation, User: t.Subject}}, OnDuplicate: "ignore",
+	}})
+	return err
 }
