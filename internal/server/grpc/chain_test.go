@@ -336,6 +336,31 @@ func TestDrainEndsLongLivedStreams(t *testing.T) {
 	}
 }
 
+// A handler that waits for the next message of a stream notices the drain too: gRPC itself would leave it waiting.
+func TestDrainWakesWaitingHandlers(t *testing.T) {
+	d := newDemo(t)
+	d.stream = echo(d)
+	s := start(t, d, grpctest.Config{})
+	stream, err := d.open(t.Context(), s.As("worker"), "Ingest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.SendMsg(d.message("id", "1")); err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.RecvMsg(d.message()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	drained := make(chan error, 1)
+	go func() { drained <- s.Drain(ctx) }()
+	expect(t, stream.RecvMsg(d.message()), codes.Unavailable, "SHUTTING_DOWN")
+	if err := <-drained; err != nil {
+		t.Errorf("drain: %v", err)
+	}
+}
+
 // A drain waits for unary calls, but not longer than it may.
 func TestDrainIsBounded(t *testing.T) {
 	d, opened := newDemo(t), make(chan struct{})
