@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	openfgav1 "github.com/openfga/api/proto/openfga/v1"
 	"github.com/openfga/openfga/pkg/server"
+	"github.com/openfga/openfga/pkg/storage"
 
 	"github.com/gatehouse/gatehouse/internal/relation"
 )
@@ -77,3 +78,15 @@ func (e *Engine) WriteUnchecked(ctx context.Context, t relation.Tuple) error {
 	}})
 	return err
 }
+
+// Iterator returns OpenFGA's iterator over all relationships of a type, as its algorithms get it.
+func (e *Engine) Iterator(ctx context.Context, objectType string) (storage.TupleIterator, error) {
+	ds, err := newDatastore(e.pool)
+	if err != nil {
+		return nil, err
+	}
+	return ds.Read(ctx, e.Store(), storage.ReadFilter{Object: objectType + ":"}, storage.ReadOptions{})
+}
+
+// Opaque is opaque.
+func Opaque(err error) error { return opaque(err) }
