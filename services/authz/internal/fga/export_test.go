@@ -89,4 +89,4 @@ func (e *Engine) Iterator(ctx context.Context, objectType string) (storage.Tuple
 }
 
 // Opaque is opaque.
-func Opaque(err error) error { return opaque(err) }
+func Opaque(ctx context.Context, err error) error { return opaque(ctx, err) }
