@@ -72,7 +72,9 @@ func wantIndex(t *testing.T, pool *pgxpool.Pool, index, sql string, args pgx.Str
 	if !plan.has(func(n node) bool { return n.Index == index }) {
 		t.Errorf("%s is not used", index)
 	}
-	if plan.has(func(n node) bool { return slices.Contains([]string{"Seq Scan", "Sort", "Incremental Sort", "Bitmap Heap Scan"}, n.Type) }) {
+	if plan.has(func(n node) bool {
+		return slices.Contains([]string{"Seq Scan", "Sort", "Incremental Sort", "Bitmap Heap Scan"}, n.Type)
+	}) {
 		t.Error("the plan sorts or reads a whole table")
 	}
 	if t.Failed() {

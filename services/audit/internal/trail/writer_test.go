@@ -20,10 +20,19 @@ type gate struct {
 func newGate() gate { return gate{enter: make(chan []trail.Entry), answer: make(chan error)} }
 
 // Append keeps everything, if the test wants it.
-func (g gate) Append(_ context.Context, entries []trail.Entry) ([]trail.Verdict, error) {
-	g.enter <- entries
-	if err := <-g.answer; err != nil {
-		return nil, err
+func (g gate) Append(ctx context.Context, entries []trail.Entry) ([]trail.Verdict, error) {
+	select {
+	case g.enter <- entries:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	select {
+	case err := <-g.answer:
+		if err != nil {
+			return nil, err
+		}
+	case <-ctx.Done(): // the test has failed
+		return nil, ctx.Err()
 	}
 	return slices.Repeat([]trail.Verdict{trail.Kept}, len(entries)), nil
 }
