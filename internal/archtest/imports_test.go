@@ -40,12 +40,12 @@ var rules = []rule{
 		refused: []string{module + "services/", module + "gateway/", module + "cmd/"},
 	},
 	{
-		name:    "the kernel imports generated service code only in internal/client",
-		who:     regexp.MustCompile(`^internal/`),
-		except:  regexp.MustCompile(`^internal/client(/|$)`),
+		name:   "the kernel imports generated service code only in internal/client",
+		who:    regexp.MustCompile(`^internal/`),
+		except: regexp.MustCompile(`^internal/client(/|$)`),
 		refused: []string{module + "proto/gen/go/gatehouse/auth/", module + "proto/gen/go/gatehouse/identity/", module + "proto/gen/go/gatehouse/gateway/",
 			module + "proto/gen/go/gatehouse/authz/", module + "proto/gen/go/gatehouse/audit/"},
-		direct:  true,
+		direct: true,
 	},
 	{
 		name:    "fx is imported only in cmd, internal/app and internal/fxmod",

@@ -215,10 +215,11 @@ func (c *auditTailCommand) Run(console *Console) error {
 		cursor := c.Cursor
 		for {
 			cursor, err = client.Tail(ctx, query, cursor, c.print(console))
+			if ctx.Err() != nil {
+				return nil //nolint:nilerr // told to stop, which is how this ends
+			}
 			var refused *trail.Problem
 			switch {
-			case ctx.Err() != nil:
-				return nil
 			case errors.As(err, &refused) && refused.Status == http.StatusUnauthorized && client.Renew != nil:
 				if err := client.Renew(ctx); err != nil {
 					return err
