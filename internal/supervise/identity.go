@@ -23,14 +23,15 @@ func Identify(pid int) (Identity, error) {
 	if err != nil {
 		return Identity{}, fmt.Errorf("read the boot id: %w", err)
 	}
-	_, start, err := stat(pid)
+	now, err := stat(pid)
 	if err != nil {
 		return Identity{}, err
 	}
-	return Identity{PID: pid, Start: start, Boot: strings.TrimSpace(string(boot))}, nil
+	return Identity{PID: pid, Start: now.start, Boot: strings.TrimSpace(string(boot))}, nil
 }
 
-// Alive reports whether exactly this process still runs. A zombie does not run.
+// Alive reports whether exactly this process still runs. A zombie does not run, unless it is only the first thread that has ended: the
+// others hold its files and ports.
 func (id Identity) Alive() bool {
 	if id.PID <= 1 {
 		return false
@@ -39,8 +40,8 @@ func (id Identity) Alive() bool {
 	if err != nil || now != id {
 		return false
 	}
-	state, _, err := stat(id.PID)
-	return err == nil && state != 'Z' && state != 'X'
+	last, err := stat(id.PID)
+	return err == nil && last.state != 'X' && (last.state != 'Z' || last.threads > 1)
 }
 
 // Terminate sends the signal to the process, waits until the context ends for it to go, then kills its process group. It does nothing
@@ -91,21 +92,31 @@ func killGroup(pid int) error {
 	return nil
 }
 
-// stat returns the state letter and the start time of a process. The name in /proc/<pid>/stat may hold spaces and parentheses, so the
-// fields are counted from the last parenthesis.
-func stat(pid int) (state byte, start uint64, err error) {
+// status is what the kernel says of a process (proc(5), /proc/<pid>/stat).
+type status struct {
+	state   byte
+	threads int
+	start   uint64 // clock ticks since boot
+}
+
+// stat reads it. The name of the process may hold spaces and parentheses, so the fields are counted from the last parenthesis.
+func stat(pid int) (status, error) {
 	raw, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return 0, 0, fmt.Errorf("read the state of process %d: %w", pid, err)
+		return status{}, fmt.Errorf("read the state of process %d: %w", pid, err)
 	}
 	text := string(raw)
 	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
 	if len(fields) < 20 {
-		return 0, 0, fmt.Errorf("read the state of process %d: %d fields", pid, len(fields))
+		return status{}, fmt.Errorf("read the state of process %d: %d fields", pid, len(fields))
 	}
-	start, err = strconv.ParseUint(fields[19], 10, 64)
+	threads, err := strconv.Atoi(fields[17])
 	if err != nil {
-		return 0, 0, fmt.Errorf("read the start time of process %d: %w", pid, err)
+		return status{}, fmt.Errorf("read the threads of process %d: %w", pid, err)
 	}
-	return fields[0][0], start, nil
+	start, err := strconv.ParseUint(fields[19], 10, 64)
+	if err != nil {
+		return status{}, fmt.Errorf("read the start time of process %d: %w", pid, err)
+	}
+	return status{state: fields[0][0], threads: threads, start: start}, nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -55,6 +57,30 @@ func TestAZombieIsDead(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the killed process counts as dead before it is waited for", func() bool { return !id.Alive() })
+}
+
+// A program of many threads that is killed holds its ports until the last of them has ended, which may be after the first.
+func TestAZombieWithLivingThreadsIsAlive(t *testing.T) {
+	const script = `
+import ctypes, sys, threading, time
+threading.Thread(target=time.sleep, args=(1000,)).start()
+ctypes.CDLL(None).syscall(int(sys.argv[1]), 0)`
+	cmd, id := started(t, "python3", "-c", script, strconv.Itoa(syscall.SYS_EXIT))
+	stat := func() string {
+		raw, err := os.ReadFile("/proc/" + strconv.Itoa(id.PID) + "/stat")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(raw)
+	}
+	eventually(t, "the first thread has ended", func() bool { return strings.Contains(stat(), ") Z ") })
+	if !id.Alive() {
+		t.Errorf("it counts as dead: %s", stat())
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it counts as dead once the others have ended", func() bool { return !id.Alive() })
 }
 
 func TestTerminate(t *testing.T) {
