@@ -34,6 +34,7 @@ func (c *Contract) Check(files Files, ours func(path string) bool, root string) 
 	k.programs()
 	k.calls()
 	k.edge()
+	k.reach()
 	routes := map[string]*Method{}
 	for _, m := range c.Methods() {
 		k.method(m)
