@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -22,6 +23,10 @@ func NewEvents(pool *pgxpool.Pool) *Events { return &Events{pool: pool} }
 
 // appendLock is the advisory lock that whoever adds to the trail holds until its transaction ends.
 const appendLock = 0x6761746561 // "gatea"
+
+// maxIdle is how long a transaction that holds the lock may be idle: an instance that is stopped inside of one must not hold up all
+// others for as long as that lasts.
+const maxIdle = 3 * time.Second
 
 // Append implements trail.Appender. The lock makes positions gap-free and their order that of the commits, so that readers by position
 // lose nothing; it also makes the look for known ids exact, without a conflict that would end a COPY.
@@ -48,6 +53,7 @@ func begin(ctx context.Context, tx pgx.Tx, entries []trail.Entry) (head int64, k
 	}
 	known = map[string][]byte{}
 	var batch pgx.Batch
+	batch.Queue("select set_config('idle_in_transaction_session_timeout', $1, true)", fmt.Sprint(maxIdle.Milliseconds()))
 	batch.Queue("select pg_advisory_xact_lock($1)", int64(appendLock))
 	batch.Queue("select coalesce(max(position), 0) from audit.events").QueryRow(func(row pgx.Row) error { return row.Scan(&head) })
 	batch.Queue("select id::text, canonical from audit.events where id = any($1::uuid[])", ids).Query(func(rows pgx.Rows) error {

@@ -1,0 +1,36 @@
+package postgres
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse/gatehouse/services/audit/internal/trail"
+	"github.com/gatehouse/gatehouse/services/audit/internal/trail/trailtest"
+)
+
+// An instance that is stopped while it holds the lock of the trail loses its transaction: the others store on.
+func TestStoppedInsideOfAnAppend(t *testing.T) {
+	t.Parallel()
+	pool := filledPool(t)
+	stopped, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stopped.Rollback(context.Background()) }()
+	entry := trailtest.Entry(t, trailtest.Event())
+	if _, _, err := begin(t.Context(), stopped, []trail.Entry{entry}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Second)
+	defer cancel()
+	verdicts, err := NewEvents(pool).Append(ctx, []trail.Entry{entry})
+	if err != nil || verdicts[0] != trail.Kept {
+		t.Fatalf("got %v, %v: nobody stores while one instance is stopped", verdicts, err)
+	}
+	if _, err := stopped.CopyFrom(t.Context(), pgx.Identifier{"audit", "events"}, eventColumns(), pgx.CopyFromRows(nil)); err == nil {
+		t.Error("the stopped instance goes on in its transaction")
+	}
+}
