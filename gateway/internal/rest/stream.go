@@ -126,15 +126,16 @@ func (s *stream) end(ctx context.Context, r *http.Request) {
 	if errors.As(context.Cause(ctx), &cause) { // our own reason, which the service saw as a cancellation
 		why = cause
 	}
+	gone := errors.Is(context.Cause(ctx), errStreamOver) || r.Context().Err() != nil && cause == nil
+	if gone {
+		why = apierr.From(context.Canceled)
+	}
 	switch {
-	case errors.Is(context.Cause(ctx), errStreamOver), r.Context().Err() != nil && cause == nil:
-		return
-	case !s.begun:
+	case !s.begun: // to a client that is gone too: the log and the metrics need a status
 		s.failure = nil
-		s.Header().Del("X-Accel-Buffering")
 		Fail(s.ResponseWriter, r, why)
 		return
-	case why.Reason == token.ReasonExpired:
+	case gone, why.Reason == token.ReasonExpired:
 		return
 	}
 	note(r, why)

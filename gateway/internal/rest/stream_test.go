@@ -149,3 +149,43 @@ func TestStreamToWhoDoesNotRead(t *testing.T) {
 		t.Error("the stream goes on")
 	}
 }
+
+// A client that leaves before the first message is no failure of the program: the log and the metrics say 499, as of any other request.
+func TestStreamToWhoLeftAtOnce(t *testing.T) {
+	c, err := contract.Load(protoregistry.GlobalFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := NewTable(c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, leave := context.WithCancel(t.Context())
+	h, err := NewHandler(c, time.Now, func(ctx context.Context, mux *runtime.ServeMux) error {
+		return auditv1.RegisterAuditServiceHandlerClient(ctx, mux, silent{left: leave})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest(http.MethodGet, tailPath, nil).WithContext(ctx)
+	route, _, err := table.Find(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r.WithContext(WithRoute(ctx, route)))
+	if w.Code != 499 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+// silent is a tail whose client leaves while it waits for the first message.
+type silent struct {
+	auditv1.AuditServiceClient
+	left func()
+}
+
+func (c silent) TailEvents(ctx context.Context, _ *auditv1.TailEventsRequest, _ ...grpc.CallOption) (grpc.ServerStreamingClient[auditv1.TailEventsResponse], error) {
+	c.left()
+	return &trickling{ctx: ctx, trickle: trickle{messages: 1, pause: time.Hour}}, nil
+}
