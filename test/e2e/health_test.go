@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -36,7 +38,7 @@ func serving(address string) error {
 func healthy(t testing.TB) error {
 	t.Helper()
 	client := consul(t)
-	for _, name := range []string{"identity", "auth", "gateway"} {
+	for _, name := range []string{"identity", "auth", "authz", "audit", "gateway"} {
 		if err := wantCheck(client, name, "passing"); err != nil {
 			return err
 		}
@@ -78,34 +80,62 @@ func TestHealthFollowsTheDatabase(t *testing.T) {
 	}
 	kill(syscall.SIGSTOP)
 	defer kill(syscall.SIGCONT)
-	both := func(want string) func() error {
+	all := func(want string) func() error {
 		return func() error {
-			return errors.Join(wantCheck(client, "identity", want), wantCheck(client, "auth", want))
+			return errors.Join(wantCheck(client, "identity", want), wantCheck(client, "auth", want), wantCheck(client, "authz", want), wantCheck(client, "audit", want))
 		}
 	}
-	eventually(t, 15*time.Second, "both are critical without their database", both("critical"))
+	eventually(t, 15*time.Second, "all are critical without their database", all("critical"))
 	kill(syscall.SIGCONT)
-	eventually(t, 30*time.Second, "both are passing again", both("passing"))
+	eventually(t, 30*time.Second, "all are passing again", all("passing"))
 	eventually(t, 30*time.Second, "sign-up works again", func() error { return roundTrip(t) })
 }
 
-// roundTrip is one whole request through every part of the platform.
+// roundTrip is one whole request through every part of the platform: the last answer needs the relationships of the sign-up in Authz, and
+// the one before them the sign-up's event in Audit.
 func roundTrip(t testing.TB) error {
 	t.Helper()
 	base := plat.URL()
 	email := newEmail()
-	a, err := send(base, request{method: "POST", path: "/api/v1/auth/sign-up", body: map[string]string{"email": email, "password": password}})
-	if err != nil || a.status != 201 {
-		return fmt.Errorf("sign-up: %d %w %s", a.status, errOr(err), a.raw)
+	up, err := send(base, request{method: "POST", path: "/api/v1/auth/sign-up", body: map[string]string{"email": email, "password": password}})
+	if err != nil || up.status != 201 {
+		return fmt.Errorf("sign-up: %d %w %s", up.status, errOr(err), up.raw)
 	}
-	id := a.body["user"].(map[string]any)["id"].(string)
-	a, err = send(base, request{method: "POST", path: "/api/v1/auth/sign-in", body: map[string]string{"email": email, "password": password}})
-	if err != nil || a.status != 200 {
-		return fmt.Errorf("sign-in: %d %w %s", a.status, errOr(err), a.raw)
+	in, err := send(base, request{method: "POST", path: "/api/v1/auth/sign-in", body: map[string]string{"email": email, "password": password}})
+	if err != nil || in.status != 200 {
+		return fmt.Errorf("sign-in: %d %w %s", in.status, errOr(err), in.raw)
 	}
-	a, err = send(base, request{method: "GET", path: "/api/v1/users/" + id, bearer: a.body["access_token"].(string)})
+	user, _ := up.body["user"].(map[string]any)
+	p := person{id: fmt.Sprint(user["id"]), email: email}
+	p.access, _ = in.body["access_token"].(string)
+	a, err := send(base, request{method: "GET", path: p.path(), bearer: p.access})
 	if err != nil || a.status != 200 {
 		return fmt.Errorf("get: %d %w %s", a.status, errOr(err), a.raw)
 	}
+	if err := recorded(p, "auth.signed_up"); err != nil {
+		return err
+	}
+	me, err := send(base, request{method: "GET", path: "/api/v1/me", bearer: p.access, header: map[string]string{tokenHeader: up.header.Get(tokenHeader)}})
+	if err != nil || me.status != 200 || !strings.Contains(string(me.raw), "can_update") {
+		return fmt.Errorf("me: %d %w %s", me.status, errOr(err), me.raw)
+	}
 	return nil
+}
+
+// recorded waits some seconds for an event of what was done to a person.
+func recorded(p person, action string) error {
+	over := time.After(5 * time.Second)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		found, err := events(p, url.Values{"object_id": {p.id}, "action": {action}})
+		if err != nil || len(found) > 0 {
+			return err
+		}
+		select {
+		case <-over:
+			return fmt.Errorf("no event %s of %s has arrived", action, p.id)
+		case <-tick.C:
+		}
+	}
 }

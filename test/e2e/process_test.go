@@ -55,18 +55,27 @@ func descendants(t testing.TB, pid int) []int {
 	return all
 }
 
-// Whatever single process dies, the platform heals without hands.
+// Whatever dies, the platform heals without hands: alone, or together with another that does not need it for its start.
 func TestHealing(t *testing.T) {
-	for _, victim := range []string{"identity", "identity sidecar", "auth", "auth sidecar", "gateway", "gateway sidecar", "postgres", "postgres sidecar", "consul"} {
-		t.Run(victim, func(t *testing.T) {
-			pid := victimPID(t, victim)
-			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-				t.Fatalf("kill %s (%d): %v", victim, pid, err)
+	for _, victims := range [][]string{
+		{"identity", "audit"}, {"auth", "authz"}, {"gateway"},
+		{"identity sidecar", "audit sidecar"}, {"auth sidecar", "authz sidecar"}, {"gateway sidecar"},
+		{"postgres"}, {"postgres sidecar"}, {"consul"},
+	} {
+		t.Run(strings.Join(victims, " and "), func(t *testing.T) {
+			pids := map[string]int{}
+			for _, victim := range victims {
+				pids[victim] = victimPID(t, victim)
+				if err := syscall.Kill(pids[victim], syscall.SIGKILL); err != nil {
+					t.Fatalf("kill %s (%d): %v", victim, pids[victim], err)
+				}
 			}
-			eventually(t, 30*time.Second, "healed after the death of "+victim, func() error {
-				// Until the supervisor has a new process, an old answer proves nothing.
-				if now := victimPID(t, victim); now == pid || now == 0 {
-					return errors.New("still the dead process")
+			eventually(t, 30*time.Second, "healed", func() error {
+				for victim, pid := range pids {
+					// Until the supervisor has a new process, an old answer proves nothing.
+					if now := victimPID(t, victim); now == pid || now == 0 {
+						return fmt.Errorf("%s is still the dead process", victim)
+					}
 				}
 				if err := roundTrip(t); err != nil {
 					return err
@@ -151,8 +160,8 @@ func processesOf(t testing.TB, p *platform.Platform) map[int]string {
 			}
 		}
 	}
-	// The supervisor, Consul, PostgreSQL, and each program with its sidecar.
-	if len(found) < 9 {
+	// The supervisor, Consul, PostgreSQL with its sidecar, and each of five programs with its own.
+	if len(found) < 14 {
 		t.Fatalf("only %d processes found: %v", len(found), found)
 	}
 	return found

@@ -118,16 +118,18 @@ func TestUpAfterAKilledUp(t *testing.T) {
 func TestTwoCopiesAndDown(t *testing.T) {
 	dir := t.TempDir()
 	openToAll(t, dir)
-	second := plat.Copy(filepath.Join(dir, "state"), 7000)
+	second := plat.Copy(filepath.Join(dir, "state"), 7000, "GATEHOUSE_AUTH_ACCESS_TOKEN_TTL=5s")
 	if err := second.Up(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = second.Down() }) // again when the test did not get there
 	if a, err := send(second.URL(), request{method: "GET", path: "/readyz"}); err != nil || a.status != 200 {
 		t.Errorf("second copy: %d %v", a.status, err)
 	}
 	if err := roundTrip(t); err != nil {
 		t.Errorf("first copy beside the second: %v", err)
 	}
+	endsWithItsToken(t, second.URL())
 	before := processesOf(t, second)
 	if err := second.Down(); err != nil {
 		t.Fatal(err)

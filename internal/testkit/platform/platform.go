@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -88,10 +89,11 @@ func New(opt Options) (*Platform, error) {
 	return p, p.build()
 }
 
-// Copy is a second platform with the same programs on other ports.
-func (p *Platform) Copy(state string, offset int) *Platform {
+// Copy is a second platform with the same programs on other ports, and more environment.
+func (p *Platform) Copy(state string, offset int, env ...string) *Platform {
 	c := *p
 	c.State, c.opt.Offset, c.opt.Mesh = state, offset, ""
+	c.opt.Env = append(slices.Clone(c.opt.Env), env...)
 	return &c
 }
 
