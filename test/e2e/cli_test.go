@@ -150,7 +150,7 @@ func TestAuditOnATerminal(t *testing.T) {
 			}
 		}
 		interrupt()
-		for range seen { //nolint:revive // what came after
+		for range seen {
 		}
 		if err := cmd.Wait(); err != nil && cmd.ProcessState.ExitCode() != 0 {
 			t.Errorf("after the interrupt: %v\n%s", err, complaints.String())

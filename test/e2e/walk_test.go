@@ -35,7 +35,6 @@ func contracts(t testing.TB) *contract.Contract {
 type visit struct {
 	request func(of person) request
 	public  int // what an anonymous request is answered, for methods without a token
-	granted int // what an administrator is answered; 0 for the method's own http_status
 	anybody bool
 }
 
