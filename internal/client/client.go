@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/logging"
@@ -40,7 +41,8 @@ type Options struct {
 // while nobody answers, and works again within a second of the peer's return. The loopback hop is in clear text; the sidecar adds mTLS.
 //
 // A call has the deadline of its contract, or the caller's if that is earlier. Only calls that are repeatable by their contract are tried
-// again, at most twice, and only on UNAVAILABLE: this is the one retry layer of the mesh.
+// again, at most twice, and only on UNAVAILABLE: this is the one retry layer of the mesh. What a program says after it has asked or waited
+// itself is not tried again (grpcserver).
 func Dial(def *mesh.Definition, offset int, program, upstream string, o Options) (*grpc.ClientConn, error) {
 	p, err := def.Program(program)
 	if err != nil {
@@ -60,7 +62,7 @@ func Dial(def *mesh.Definition, offset int, program, upstream string, o Options)
 		grpc.WithDisableServiceConfig(),
 		grpc.WithDefaultServiceConfig(config),
 		grpc.WithStatsHandler(otelgrpc.NewClientHandler(o.telemetry()...)),
-		grpc.WithChainUnaryInterceptor(unaryRequestID),
+		grpc.WithChainUnaryInterceptor(unaryRequestID, answered),
 		grpc.WithChainStreamInterceptor(streamRequestID),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			// gRPC's default grows to two minutes, long after the peer is back.
@@ -157,6 +159,17 @@ func withRequestID(ctx context.Context) context.Context {
 
 func unaryRequestID(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	return invoker(withRequestID(ctx), method, req, reply, cc, opts...)
+}
+
+// answered takes off what gRPC puts around the last answer of a call that it tried again ("max retries exhausted: …"): a status is the other
+// program's words, and clients read them.
+func answered(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	err := invoker(ctx, method, req, reply, cc, opts...)
+	var answer interface{ GRPCStatus() *status.Status }
+	if errors.As(err, &answer) {
+		return answer.GRPCStatus().Err()
+	}
+	return err
 }
 
 func streamRequestID(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {

@@ -140,6 +140,9 @@ func TestRetries(t *testing.T) {
 			if (err == nil) != c.ok || a.calls.Load() != c.attempts {
 				t.Errorf("%d attempts end with %v, want %d, ok=%v", a.calls.Load(), err, c.attempts, c.ok)
 			}
+			if !c.ok && status.Convert(err).Message() != grpcserver.ToStatus(c.err).Message() {
+				t.Errorf("the client is told %q", status.Convert(err).Message())
+			}
 		})
 	}
 	a := &auth{}

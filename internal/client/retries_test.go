@@ -102,3 +102,33 @@ func TestLostAnswersOfChanges(t *testing.T) {
 		})
 	}
 }
+
+// A question that Authz did not answer was tried again by who asked it. Whoever called that program does not ask it all again: three attempts
+// on each of two ways would be nine.
+func TestRetriesDoNotMultiply(t *testing.T) {
+	const id = "0b7c1c3e-5a52-4a52-9f52-2d6f6c1d7a10"
+	contracts, err := contract.Load(protoregistry.GlobalFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	def, err := consul.Definition()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens, grants := grpctest.NewTokens(t, time.Now), grpctest.NewGrants()
+	grants.Fail(apierr.New(apierr.Unavailable, "DATABASE_UNAVAILABLE", "down"))
+	s := grpctest.New(t, grpctest.Config{Program: "identity", Tokens: tokens, Permissions: grants, Registrations: []grpcserver.Registration{
+		{Desc: &identityv1.UserService_ServiceDesc, Impl: &identity{}},
+	}})
+	conn, err := client.Dial(def, 0, "gateway", "identity", client.Options{Contract: contracts, Dial: s.DialOptions(
+		caller.Header, grpctest.SPIFFE("gateway"), "authorization", "Bearer "+tokens.Sign(tokens.Claims(id)),
+	)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	_, err = identityv1.NewUserServiceClient(conn).GetUser(t.Context(), &identityv1.GetUserRequest{Id: "aaaaaaaa-5a52-4a52-9f52-2d6f6c1d7a10"})
+	if e := grpcserver.FromStatus(status.Convert(err)); e == nil || e.Reason != "AUTHZ_UNAVAILABLE" || len(grants.Asked()) != 1 {
+		t.Errorf("asked %d times, which ends with %v, want once", len(grants.Asked()), err)
+	}
+}

@@ -30,8 +30,12 @@ type Question struct{ Relation, Object string }
 // maxObjectID bounds the id of an object that is asked about, in bytes.
 const maxObjectID = 200
 
-// reasonPermissionDenied is the reason of a refusal, towards clients and in the trail.
-const reasonPermissionDenied = "PERMISSION_DENIED"
+// Reasons of answers about permissions, towards clients and in the trail.
+const (
+	reasonPermissionDenied = "PERMISSION_DENIED"
+	reasonUndecided        = "AUTHZ_UNAVAILABLE" // nobody could be asked
+	reasonNotFresh         = "NOT_FRESH_ENOUGH"  // Authz waited for the write that the request's token names
+)
 
 // admitSubject tries the alternatives of the contract on one request message: first those that need no question, then all permissions
 // in one. It returns what was asked when that admitted the subject.
@@ -83,7 +87,7 @@ func ask(ctx context.Context, permissions Permissions, subject string, asked []Q
 	}
 	answers, err := permissions.Allowed(ctx, "user:"+subject, asked, consistency.FromContext(ctx))
 	if err != nil {
-		return false, undecided(ctx, err)
+		return false, Undecided(ctx, err)
 	}
 	if len(answers) != len(asked) {
 		return false, unavailable().Because(fmt.Errorf("%d answers to %d questions", len(answers), len(asked)))
@@ -96,23 +100,22 @@ func ask(ctx context.Context, permissions Permissions, subject string, asked []Q
 	return false, nil
 }
 
-// undecided is the answer where permissions could not be asked: never an allow (R62). Only what the request's own consistency token
+// Undecided is the answer where permissions could not be asked: never an allow (R62). Only what the request's own consistency token
 // caused, or the client's leaving, is told as it is.
-func undecided(ctx context.Context, err error) error {
+func Undecided(ctx context.Context, err error) error {
 	var e *apierr.Error
-	if errors.As(err, &e) {
-		switch {
-		case e.Kind == apierr.Unavailable && e.Reason == "NOT_FRESH_ENOUGH",
-			e.Kind == apierr.InvalidArgument && e.Reason == "INVALID_CONSISTENCY_TOKEN",
-			e.Kind == apierr.Canceled && ctx.Err() != nil:
-			return e
-		}
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return fmt.Errorf("ask for permissions: %w", ctx.Err())
+	case errors.As(err, &e) && (e.Kind == apierr.Unavailable && e.Reason == reasonNotFresh ||
+		e.Kind == apierr.InvalidArgument && e.Reason == "INVALID_CONSISTENCY_TOKEN"):
+		return e
 	}
 	return unavailable().Because(err)
 }
 
 func unavailable() *apierr.Error {
-	return apierr.New(apierr.Unavailable, "AUTHZ_UNAVAILABLE", "permissions cannot be checked now").WithRetryAfter(time.Second)
+	return apierr.New(apierr.Unavailable, reasonUndecided, "permissions cannot be checked now").WithRetryAfter(time.Second)
 }
 
 // canonicalID returns a field's value as the id of an object, UUIDs in lower case; "" when it cannot be one.

@@ -55,12 +55,12 @@ func NewPermissions(client authzv1.AuthzServiceClient, checks grpcserver.Permiss
 // is UNAVAILABLE (AUTHZ_UNAVAILABLE): nobody is told of fewer or of older rights.
 func (p *Permissions) Of(ctx context.Context, userID, organizationID string) (platform, organization []string, err error) {
 	platform, organization, err = p.ask(ctx, userID, organizationID)
-	if e := (*apierr.Error)(nil); errors.As(err, &e) && e.Kind == apierr.InvalidArgument && !passedOn(e) {
+	if e := (*apierr.Error)(nil); errors.As(err, &e) && e.Kind == apierr.InvalidArgument {
 		p.forget() // a release of Authz has taken a permission away
 		platform, organization, err = p.ask(ctx, userID, organizationID)
 	}
 	if err != nil {
-		return nil, nil, answer(ctx, err)
+		return nil, nil, grpcserver.Undecided(ctx, err) // as where the server cannot ask for a permission
 	}
 	return platform, organization, nil
 }
@@ -131,22 +131,4 @@ func (p *Permissions) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.model = model{}
-}
-
-// passedOn reports whether an error of Authz is about what the request said, not about Authz.
-func passedOn(e *apierr.Error) bool {
-	return e.Kind == apierr.Unavailable && e.Reason == "NOT_FRESH_ENOUGH" ||
-		e.Kind == apierr.InvalidArgument && e.Reason == "INVALID_CONSISTENCY_TOKEN"
-}
-
-// answer is what the request is told about a failure: the same as where the server cannot ask for a permission.
-func answer(ctx context.Context, err error) error {
-	var e *apierr.Error
-	switch {
-	case errors.Is(ctx.Err(), context.Canceled):
-		return fmt.Errorf("ask authz: %w", ctx.Err())
-	case errors.As(err, &e) && passedOn(e):
-		return e
-	}
-	return apierr.New(apierr.Unavailable, "AUTHZ_UNAVAILABLE", "permissions cannot be checked now").WithRetryAfter(time.Second).Because(err)
 }
