@@ -183,6 +183,15 @@ func scanCommand(row pgx.CollectableRow) (c relationship.Command, err error) {
 	return c, err
 }
 
+// Renew implements relationship.Store.
+func (s *Commands) Renew(ctx context.Context, c relationship.Command) (bool, error) {
+	tag, err := s.pool.Exec(ctx, `
+		update authz.commands set claim_until = clock_timestamp() + @lease
+		where id = @id and state = 'accepted' and claim = @claim`,
+		pgx.StrictNamedArgs{"id": c.ID, "claim": c.Claim, "lease": s.lease})
+	return tag.RowsAffected() == 1, pg.Error(err)
+}
+
 // Finish implements relationship.Store. The audit row is appended under the locks of the objects, so that rows of one object stand in
 // the order of its changes.
 func (s *Commands) Finish(ctx context.Context, c relationship.Command, state relationship.State) (bool, error) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/relation"
 )
 
 // poll is how often a wait for other instances' commands looks again; those of this instance wake it.
@@ -16,17 +17,26 @@ const poll = 20 * time.Millisecond
 // apply brings an accepted command to its end. It goes on when the request that it belongs to has ended, because others wait for its
 // locks; when it fails, whoever comes next takes the command over.
 func (s *Service) apply(ctx context.Context, c Command) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ApplyTimeout)
+	ctx = context.WithoutCancel(ctx)
+	whole := true // nothing of it is written yet
+	for ; len(c.Writes)+len(c.Deletes) > MaxTuples; whole = false {
+		if whole {
+			if err := s.admitted(c); err != nil {
+				return s.refuse(ctx, c, err)
+			}
+		}
+		goesOn, err := s.part(ctx, &c)
+		if err != nil || !goesOn {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, ApplyTimeout)
 	defer cancel()
-	if err := s.write(ctx, c); err != nil {
-		if !isInvalid(err) {
-			return s.unlessEnded(ctx, c.ID, err)
+	if err := s.write(ctx, c.ID, c.Writes, c.Deletes); err != nil {
+		if whole && isInvalid(err) {
+			return s.refuse(ctx, c, err)
 		}
-		// Before its first write the engine refused it, and it will for ever: its objects must not stay locked.
-		if _, finished := s.finish(ctx, c, Refused); finished != nil {
-			return finished
-		}
-		return err
+		return s.unlessEnded(ctx, c.ID, err)
 	}
 	s.step(StepWritten)
 	ended, err := s.finish(ctx, c, Applied)
@@ -38,6 +48,48 @@ func (s *Service) apply(ctx context.Context, c Command) error {
 	}
 	s.step(StepApplied)
 	return nil
+}
+
+// part takes one transaction's worth of deletions from a command that is larger than one, and gives the command its lease anew: however
+// much a deletion of all met, it comes to its end. Deletions go first, so that nobody ever has more than before and after. False means
+// that somebody else took the command over and has ended it.
+func (s *Service) part(ctx context.Context, c *Command) (goesOn bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, ApplyTimeout)
+	defer cancel()
+	n := min(len(c.Deletes), MaxTuples)
+	if err := s.write(ctx, c.ID, nil, c.Deletes[:n]); err != nil {
+		return false, s.unlessEnded(ctx, c.ID, err)
+	}
+	c.Deletes = c.Deletes[n:]
+	s.step(StepPart)
+	renewed, err := s.store.Renew(ctx, *c)
+	if err != nil {
+		return false, fmt.Errorf("renew the lease of a command: %w", err)
+	}
+	if !renewed {
+		return false, s.complete(ctx, c.ID)
+	}
+	return true, nil
+}
+
+// admitted asks before the first of several parts what the engine asks about each of its writes.
+func (s *Service) admitted(c Command) error {
+	for _, t := range c.Writes {
+		if err := s.engine.Validate(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refuse ends a command that the engine will never take, and of which nothing is written: its objects must not stay locked.
+func (s *Service) refuse(ctx context.Context, c Command, why error) error {
+	ctx, cancel := context.WithTimeout(ctx, ApplyTimeout)
+	defer cancel()
+	if _, err := s.finish(ctx, c, Refused); err != nil {
+		return err
+	}
+	return why
 }
 
 // unlessEnded returns the error of a write, or how the command ended when somebody else ended it meanwhile: then the fence has kept the
@@ -61,23 +113,12 @@ func (s *Service) finish(ctx context.Context, c Command, state State) (bool, err
 	return ended, nil
 }
 
-// write hands the command to the engine: in one transaction, unless a deletion of all met more than one holds. Deletions go first, so
-// that nobody ever has more than before and after.
-func (s *Service) write(ctx context.Context, c Command) error {
-	ctx = WithCommand(ctx, c.ID)
-	writes, deletes := c.Writes, c.Deletes
-	for len(writes)+len(deletes) > MaxTuples {
-		part := deletes[:min(len(deletes), MaxTuples)]
-		if err := s.engine.Write(ctx, nil, part); err != nil {
-			return fmt.Errorf("write relationships: %w", err)
-		}
-		deletes = deletes[len(part):]
-		s.step(StepPart)
-	}
+// write hands relationships of a command to the engine, in one transaction.
+func (s *Service) write(ctx context.Context, id string, writes, deletes []relation.Tuple) error {
 	if len(writes)+len(deletes) == 0 {
 		return nil
 	}
-	if err := s.engine.Write(ctx, writes, deletes); err != nil {
+	if err := s.engine.Write(WithCommand(ctx, id), writes, deletes); err != nil {
 		return fmt.Errorf("write relationships: %w", err)
 	}
 	return nil

@@ -85,6 +85,8 @@ type Store interface {
 	Accept(ctx context.Context, objects []string, c Command, decide func(context.Context, Command) (Command, error)) (Outcome, error)
 	// Claim takes over one accepted command whose lease has run out: one of ids, or any when ids is nil.
 	Claim(ctx context.Context, ids []string) (Command, bool, error)
+	// Renew gives a command its lease anew. False means that it has ended, or that somebody else has claimed it.
+	Renew(ctx context.Context, c Command) (bool, error)
 	// Finish ends a command in one transaction: its state, its audit row when it is applied, and its locks. False means that another
 	// claim has or will end it.
 	Finish(ctx context.Context, c Command, s State) (bool, error)

@@ -14,7 +14,7 @@ import (
 
 // Times of a write. Leases outlive one attempt, so that a command has one applier unless that died or was stopped.
 const (
-	ApplyTimeout = 4 * time.Second     // of one attempt at applying a command
+	ApplyTimeout = 4 * time.Second     // of one attempt at applying a command, or a part of a large one
 	Lease        = 5 * time.Second     // after which others take an accepted command over
 	answerTime   = time.Second         // of asking for the position after a write
 	KeepCommands = 30 * 24 * time.Hour // how long the id of a change is remembered
