@@ -35,7 +35,7 @@ func translate(ctx context.Context, err error) error {
 	case queryCanceled, idleInTransaction:
 		return busy(err)
 	case undefinedTable:
-		return apierr.New(apierr.FailedPrecondition, "SCHEMA_OUTDATED", "schema "+Schema+" is not migrated: run `authz migrate`").Because(err)
+		return outdated(err)
 	}
 	if better := pg.Error(err); errors.As(better, &known) {
 		return known
@@ -50,6 +50,8 @@ func translate(ctx context.Context, err error) error {
 		code == uint32(openfgav1.ErrorCode_cancelled), // not by our caller: its context lives
 		answer.Code() == codes.ResourceExhausted, answer.Code() == codes.DeadlineExceeded:
 		return busy(err)
+	case code == uint32(openfgav1.ErrorCode_authorization_model_not_found):
+		return outdated(err)
 	case code == uint32(openfgav1.ErrorCode_authorization_model_resolution_too_complex):
 		return apierr.New(apierr.FailedPrecondition, "RELATIONSHIPS_TOO_DEEP", "the relationships are nested too deeply for this question").Because(err)
 	case code >= 2000 && code < 3000, answer.Code() == codes.InvalidArgument:
@@ -57,6 +59,12 @@ func translate(ctx context.Context, err error) error {
 	default:
 		return err
 	}
+}
+
+// outdated is an error of the database, not of the request: who meets it must ask again, and no change may be refused for good.
+func outdated(cause error) error {
+	return apierr.New(apierr.Unavailable, "SCHEMA_OUTDATED", "schema "+Schema+" lacks what this program needs: run `authz migrate`").
+		WithRetryAfter(time.Second).Because(cause)
 }
 
 func busy(cause error) error {

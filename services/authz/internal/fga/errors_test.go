@@ -37,7 +37,8 @@ func TestErrorsOfOpenFGAHaveAMeaning(t *testing.T) {
 		"2058 not by our caller":   {serverErrors.ErrRequestCancelled, apierr.Unavailable, "RELATIONSHIPS_BUSY"},
 		"statement timeout":        {database("57014"), apierr.Unavailable, "RELATIONSHIPS_BUSY"},
 		"idle transaction":         {database("25P03"), apierr.Unavailable, "RELATIONSHIPS_BUSY"},
-		"no table":                 {database("42P01"), apierr.FailedPrecondition, "SCHEMA_OUTDATED"},
+		"no table":                 {database("42P01"), apierr.Unavailable, "SCHEMA_OUTDATED"}, // a fact that meets it comes again
+		"2001 no model":            {serverErrors.AuthorizationModelNotFound("x"), apierr.Unavailable, "SCHEMA_OUTDATED"},
 		"shutdown":                 {database("57P01"), apierr.Unavailable, "DATABASE_UNAVAILABLE"},
 		"serialization":            {database("40001"), apierr.Unavailable, "DATABASE_BUSY"},
 		"already one of the set":   {apierr.New(apierr.NotFound, "X", ""), apierr.NotFound, "X"},
