@@ -15,6 +15,7 @@ const (
 	minMargin  = 50 * time.Millisecond  // kept of the deadline, so that the answer still arrives
 	maxMargin  = 500 * time.Millisecond // at most, a tenth of what is left otherwise
 	watchBatch = 1000                   // events looked up at a time
+	maxWaiters = 10_000                 // of an instance: tokens that name nothing must not fill it
 )
 
 // Fresh returns nil when reads reflect the write that the token names; an empty token names none. The write that a token of an event
@@ -48,10 +49,12 @@ type board struct {
 	store Store
 	now   func() time.Time
 	work  chan struct{} // there is somebody who waits
+	most  int           // who may wait at a time
 
 	mu      sync.Mutex
 	changed chan struct{}           // closed and replaced when a command of this instance ends
 	waiting map[string]*expectation // by command
+	waiters int
 }
 
 type expectation struct {
@@ -61,7 +64,10 @@ type expectation struct {
 }
 
 func newBoard(store Store, now func() time.Time) *board {
-	return &board{store: store, now: now, work: make(chan struct{}, 1), changed: make(chan struct{}), waiting: map[string]*expectation{}}
+	return &board{
+		store: store, now: now, work: make(chan struct{}, 1), most: maxWaiters,
+		changed: make(chan struct{}), waiting: map[string]*expectation{},
+	}
 }
 
 // changes returns a channel that is closed when the next command of this instance ends.
@@ -92,7 +98,9 @@ func (b *board) wait(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, b.patience(ctx))
 	defer cancel()
 	e := b.expect(id)
-	defer b.leave(id, e)
+	if e != nil {
+		defer b.leave(id, e)
+	}
 	// Asked after joining, so that an end in between is not missed.
 	states, err := b.store.States(ctx, []string{id})
 	switch {
@@ -104,6 +112,8 @@ func (b *board) wait(ctx context.Context, id string) error {
 		return nil
 	case states[id] == Refused:
 		return notFresh() // for ever: a read can never reflect it
+	case e == nil:
+		return notFresh()
 	}
 	select {
 	case b.work <- struct{}{}:
@@ -130,9 +140,14 @@ func (b *board) patience(ctx context.Context) time.Duration {
 	return left - min(max(left/10, minMargin), maxMargin)
 }
 
+// expect joins those who wait for a command; nil when too many wait already.
 func (b *board) expect(id string) *expectation {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.waiters >= b.most {
+		return nil
+	}
+	b.waiters++
 	e, ok := b.waiting[id]
 	if !ok {
 		e = &expectation{done: make(chan struct{})}
@@ -145,6 +160,7 @@ func (b *board) expect(id string) *expectation {
 func (b *board) leave(id string, e *expectation) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.waiters--
 	if e.waiters--; e.waiters == 0 && b.waiting[id] == e {
 		delete(b.waiting, id)
 	}
