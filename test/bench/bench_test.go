@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -27,11 +27,12 @@ const (
 	password   = "correct horse battery staple"
 )
 
-// running is the platform that the benchmarks share; the first that needs it starts it.
+// running is the platform that the benchmarks share: its programs are built once, and it is up only while a benchmark needs it.
 var running struct {
 	once sync.Once
 	p    *platform.Platform
 	err  error
+	up   bool
 }
 
 func TestMain(m *testing.M) {
@@ -48,21 +49,45 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func started(b *testing.B) *platform.Platform {
+func built(b *testing.B) *platform.Platform {
 	b.Helper()
 	running.once.Do(func() {
 		running.p, running.err = platform.New(platform.Options{Offset: portOffset, Env: []string{
 			"GATEHOUSE_GATEWAY_RATE_PER_ADDRESS=100000", "GATEHOUSE_GATEWAY_BURST_PER_ADDRESS=100000",
 			"GATEHOUSE_GATEWAY_RATE_PER_SUBJECT=100000", "GATEHOUSE_GATEWAY_BURST_PER_SUBJECT=100000",
 			"GATEHOUSE_GATEWAY_RATE_CREDENTIALS=100000", "GATEHOUSE_GATEWAY_BURST_CREDENTIALS=100000"}})
-		if running.err == nil {
-			running.err = running.p.Up()
-		}
 	})
-	if running.err != nil {
-		b.Fatal(running.err)
-	}
+	noError(b, running.err)
 	return running.p
+}
+
+// started returns the running platform.
+func started(b *testing.B) *platform.Platform {
+	b.Helper()
+	p := built(b)
+	if !running.up {
+		noError(b, p.Up())
+		running.up = true
+	}
+	return p
+}
+
+// stopped returns the platform, of which nothing runs: for benchmarks of one program, which have the machine to themselves.
+func stopped(b *testing.B) *platform.Platform {
+	b.Helper()
+	p := built(b)
+	if running.up {
+		noError(b, p.Down())
+		running.up = false
+	}
+	return p
+}
+
+func noError(b *testing.B, err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
+	}
 }
 
 var client = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
@@ -81,6 +106,10 @@ func post(p *platform.Platform, path string, body any, want int) (map[string]any
 }
 
 func get(p *platform.Platform, path, bearer string) error {
+	return getStatus(p, path, bearer, http.StatusOK)
+}
+
+func getStatus(p *platform.Platform, path, bearer string, want int) error {
 	req, err := http.NewRequest(http.MethodGet, p.URL()+path, nil)
 	if err != nil {
 		return err
@@ -90,7 +119,7 @@ func get(p *platform.Platform, path, bearer string) error {
 	if err != nil {
 		return err
 	}
-	_, err = read(resp, http.StatusOK)
+	_, err = read(resp, want)
 	return err
 }
 
@@ -111,17 +140,30 @@ type person struct{ email, id, access string }
 
 func signUp(b *testing.B, p *platform.Platform) person {
 	b.Helper()
-	raw := make([]byte, 8)
-	rand.Read(raw)
-	who := person{email: "bench-" + hex.EncodeToString(raw) + "@example.com"}
-	a, err := post(p, "/api/v1/auth/sign-up", map[string]string{"email": who.email, "password": password}, http.StatusCreated)
-	if err != nil {
-		b.Fatal(err)
+	return arrive(b, p, "/api/v1/auth/sign-up", map[string]string{"email": "bench-" + strings.ToLower(rand.Text()) + "@example.com"})
+}
+
+// administrator is the first one of the platform, made by the first benchmark that needs it.
+func administrator(b *testing.B, p *platform.Platform) person {
+	b.Helper()
+	const email = "root@example.com"
+	if access, err := signIn(p, email); err == nil {
+		return person{email: email, access: access}
 	}
-	who.id = a["user"].(map[string]any)["id"].(string)
-	if who.access, err = signIn(p, who.email); err != nil {
-		b.Fatal(err)
-	}
+	secret, err := p.BootstrapSecret()
+	noError(b, err)
+	return arrive(b, p, "/api/v1/auth/bootstrap", map[string]string{"email": email, "secret": secret})
+}
+
+func arrive(b *testing.B, p *platform.Platform, path string, body map[string]string) person {
+	b.Helper()
+	body["password"] = password
+	a, err := post(p, path, body, http.StatusCreated)
+	noError(b, err)
+	who := person{email: body["email"]}
+	who.id, _ = a["user"].(map[string]any)["id"].(string)
+	who.access, err = signIn(p, who.email)
+	noError(b, err)
 	return who
 }
 
@@ -135,6 +177,20 @@ func signIn(p *platform.Platform, email string) (string, error) {
 		return "", errors.New("no access token in the answer")
 	}
 	return token, nil
+}
+
+// until repeats do until it succeeds, and fails the benchmark with its last error when that takes too long.
+func until(b *testing.B, patience, pause time.Duration, do func() error) {
+	b.Helper()
+	for deadline := time.Now().Add(patience); ; <-time.After(pause) {
+		err := do()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			b.Fatal(err)
+		}
+	}
 }
 
 // median of a non-empty list.
