@@ -145,6 +145,33 @@ func TestAuditRow(t *testing.T) {
 	}
 }
 
+// A change happens in the organization that it touches, whichever that of the administrator is: there its auditors look for it, and in the
+// administrator's own they must not find it.
+func TestOrganizationOfAnAuditRow(t *testing.T) {
+	t.Parallel()
+	i := postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{})
+	home, o := uuid.NewString(), uuid.NewString()
+	for text, want := range map[string]string{
+		"organization:" + o + "#owner@user:u":                o,
+		"user:u#organization@organization:" + o:              o,
+		"platform:gatehouse#administrator@user:u":            "",
+		"group:g#member@user:u":                              "",
+		"organization:acme#member@group:g#member":            "",
+		"organization:" + o + "#platform@platform:gatehouse": o,
+	} {
+		known := len(i.Events(t))
+		ctx := event.NewContext(t.Context(), event.Event{
+			Source: "authz", Caller: "gateway", Action: "authz.relationships_written", Outcome: event.Success,
+			Actor: event.Actor{Type: event.User, ID: uuid.NewString()}, OrganizationID: home,
+		})
+		_, err := i.Write(ctx, "gateway", relationship.Change{ID: uuid.NewString(), Writes: postgrestest.Tuples(t, text)}, nil)
+		noError(t, err)
+		if got := i.Events(t)[known].OrganizationID; got != want {
+			t.Errorf("%s is in organization %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestForget(t *testing.T) {
 	t.Parallel()
 	i := postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{})

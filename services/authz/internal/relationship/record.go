@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -48,15 +49,12 @@ func describe(e event.Event, c Change, origin *Origin) (event.Event, error) {
 				WithField("origin.actor_id", "origin", "name the actor, unless it is anonymous")
 		}
 		e.Actor, e.RequestID, e.TraceID = origin.Actor, origin.RequestID, origin.TraceID
-		e.OrganizationID = ""
 	}
 	touched := objects(Change{Writes: c.Writes, Deletes: c.Deletes, DeleteAllOf: c.DeleteAllOf}, nil)
 	if len(touched) == 1 {
 		e.ObjectType, e.ObjectID, _ = strings.Cut(touched[0], ":")
 	}
-	if organization, ok := onlyOrganization(touched); ok && e.OrganizationID == "" {
-		e.OrganizationID = organization
-	}
+	e.OrganizationID = onlyOrganization(c, touched) // the actor's own has nothing to do with it
 	e.Changes = nil
 	for _, part := range []struct {
 		field  string
@@ -85,17 +83,20 @@ func describe(e event.Event, c Change, origin *Origin) (event.Event, error) {
 	return e, nil
 }
 
-// onlyOrganization returns the id of the one organization among the objects.
-func onlyOrganization(objects []string) (id string, ok bool) {
+// onlyOrganization returns the id of the one organization that a change of these objects is about, "" when there is none or more.
+func onlyOrganization(c Change, objects []string) (id string) {
+	for _, t := range slices.Concat(c.Writes, c.Deletes) {
+		objects = append(objects, t.Subject) // a user's organization
+	}
 	for _, o := range objects {
 		name, found := strings.CutPrefix(o, "organization:")
-		if !found {
+		if !found || name == id {
 			continue
 		}
-		if ok || len(name) != 36 || uuid.Validate(name) != nil || name != strings.ToLower(name) {
-			return "", false
+		if id != "" || len(name) != 36 || uuid.Validate(name) != nil || name != strings.ToLower(name) {
+			return ""
 		}
-		id, ok = name, true
+		id = name
 	}
-	return id, ok
+	return id
 }
