@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
+	"unicode/utf16"
 
 	"golang.org/x/term"
 
@@ -74,8 +78,7 @@ func (c *auditFlags) session(ctx context.Context, console *Console, work func(*t
 	if err != nil {
 		return err
 	}
-	client.Renew = func(ctx context.Context) error { return client.SignIn(ctx, c.Email, password) }
-	if err := client.Renew(ctx); err != nil {
+	if err := client.SignIn(ctx, c.Email, password); err != nil {
 		return err
 	}
 	err = work(client)
@@ -103,7 +106,11 @@ func (c *auditFlags) client(console *Console) (*trail.Client, error) {
 		}
 		address = record.Gateway
 	}
-	return &trail.Client{URL: address, Token: c.Token.Reveal(), HTTP: &http.Client{}}, nil
+	return &trail.Client{
+		URL: address, Token: c.Token.Reveal(), Pause: time.Second,
+		// Somebody else is not told the password: the gateway redirects nowhere.
+		HTTP: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+	}, nil
 }
 
 // password asks for the password on a terminal, without showing it.
@@ -128,8 +135,11 @@ func (c *auditFlags) password(console *Console) (string, error) {
 func (c *auditFlags) print(console *Console) func(trail.Event) error {
 	return func(e trail.Event) error {
 		if c.Output == "json" {
-			console.printf("%s\n", e.Raw)
-			return nil
+			text, err := oneLine(e.Raw)
+			if err == nil {
+				console.printf("%s\n", text)
+			}
+			return err
 		}
 		outcome := e.Outcome
 		if e.Reason != "" {
@@ -157,12 +167,34 @@ func named(kind, id string) string {
 // plain keeps what a terminal would obey out of a line.
 func plain(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || (r >= 0x7f && r < 0xa0) {
+		if unprintable(r) {
 			return '·'
 		}
 		return r
 	}, text)
 }
+
+// oneLine is an event as one line of JSON that a terminal may show too.
+func oneLine(raw []byte) (string, error) {
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, raw); err != nil {
+		return "", fmt.Errorf("print an event: %w", err)
+	}
+	var line strings.Builder
+	for _, r := range compact.String() {
+		if !unprintable(r) {
+			line.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&line, `\u%04x`, unit)
+		}
+	}
+	return line.String(), nil
+}
+
+// unprintable are controls, also those that turn the direction of text or have no width, and line ends.
+func unprintable(r rune) bool { return unicode.Is(unicode.C, r) || r == '\u2028' || r == '\u2029' }
 
 type auditListCommand struct {
 	auditFlags `embed:""`
@@ -202,8 +234,7 @@ type auditTailCommand struct {
 	Cursor     string `help:"Go on after this cursor of an earlier stream; from now on when empty." placeholder:"CURSOR"`
 }
 
-// Run prints events until it is told to stop. A stream that breaks or ends with its token is taken up again where it was; one that is
-// refused is not.
+// Run prints events until it is told to stop.
 func (c *auditTailCommand) Run(console *Console) error {
 	query, err := c.query()
 	if err != nil {
@@ -212,28 +243,8 @@ func (c *auditTailCommand) Run(console *Console) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer cancel()
 	return c.session(ctx, console, func(client *trail.Client) error {
-		cursor := c.Cursor
-		for {
-			cursor, err = client.Tail(ctx, query, cursor, c.print(console))
-			if ctx.Err() != nil {
-				return nil //nolint:nilerr // told to stop, which is how this ends
-			}
-			var refused *trail.Problem
-			switch {
-			case errors.As(err, &refused) && refused.Status == http.StatusUnauthorized && client.Renew != nil:
-				if err := client.Renew(ctx); err != nil {
-					return err
-				}
-			case errors.As(err, &refused) && refused.Status < 500:
-				return err
-			case err != nil:
-				fmt.Fprintf(console.Err, "gatehouse: %v; trying again\n", err)
-			}
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-time.After(time.Second):
-			}
-		}
+		return client.Follow(ctx, query, c.Cursor, c.print(console), func(err error) {
+			fmt.Fprintf(console.Err, "gatehouse: %v; trying again\n", err)
+		})
 	})
 }

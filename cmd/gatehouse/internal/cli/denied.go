@@ -62,7 +62,8 @@ func (c *deniedCommand) text(console *Console, calls []denied.Call) error {
 	table := tabwriter.NewWriter(console.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "CALLER\tCALLEE\tMETHOD\tCOUNT\tLAST")
 	for _, call := range calls {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\n", call.Caller, call.Callee, dash(call.Method), call.Count, call.Last.UTC().Format(time.RFC3339))
+		// Whoever was refused chose the path.
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\n", plain(call.Caller), call.Callee, plain(dash(call.Method)), call.Count, call.Last.UTC().Format(time.RFC3339))
 	}
 	return table.Flush()
 }

@@ -42,7 +42,9 @@ type Client struct {
 	URL   string // such as "http://127.0.0.1:8080"
 	Token string // access token
 	HTTP  *http.Client
-	Renew func(ctx context.Context) error // gets another token when this one has expired; nil when nobody can
+	Pause time.Duration // before Follow takes a stream up again
+
+	refresh string // what Token is renewed with, after SignIn
 }
 
 // Problem is an answer that is an error (RFC 9457).
@@ -62,29 +64,44 @@ func (p *Problem) Error() string {
 	return fmt.Sprintf("the gateway answers %d %s: %s", p.Status, p.Reason, text)
 }
 
-// SignIn starts a session whose token the client uses from then on.
+// SignIn starts a session whose tokens the client uses from then on.
 func (c *Client) SignIn(ctx context.Context, email, password string) error {
-	body, err := json.Marshal(map[string]string{"email": email, "password": password})
+	return c.tokens(ctx, "/api/v1/auth/sign-in", map[string]string{"email": email, "password": password})
+}
+
+// renew gets another access token for the session that SignIn started.
+func (c *Client) renew(ctx context.Context) error {
+	return c.tokens(ctx, "/api/v1/auth/refresh", map[string]string{"refresh_token": c.refresh})
+}
+
+// tokens exchanges a credential for the session's next tokens. The old access token is not sent along: it may have expired.
+func (c *Client) tokens(ctx context.Context, path string, credential map[string]string) error {
+	body, err := json.Marshal(credential)
 	if err != nil {
-		return fmt.Errorf("encode the sign-in: %w", err)
+		return fmt.Errorf("encode a credential: %w", err)
 	}
-	answer, err := c.do(ctx, http.MethodPost, "/api/v1/auth/sign-in", nil, body, "application/json")
+	c.Token = ""
+	answer, err := c.do(ctx, http.MethodPost, path, nil, body, "application/json")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = answer.Body.Close() }()
 	var tokens struct {
-		Access string `json:"access_token"`
+		Access  string `json:"access_token"`
+		Refresh string `json:"refresh_token"`
 	}
 	if err := json.NewDecoder(io.LimitReader(answer.Body, 1<<20)).Decode(&tokens); err != nil {
-		return fmt.Errorf("read the answer to the sign-in: %w", err)
+		return fmt.Errorf("read the answer to %s: %w", path, err)
 	}
-	c.Token = tokens.Access
+	c.Token, c.refresh = tokens.Access, tokens.Refresh
 	return nil
 }
 
-// SignOut ends the session.
+// SignOut ends the session, if there is one that can still be named.
 func (c *Client) SignOut(ctx context.Context) error {
+	if c.Token == "" {
+		return nil
+	}
 	answer, err := c.do(ctx, http.MethodPost, "/api/v1/auth/sign-out", nil, nil, "application/json")
 	if err != nil {
 		return err
@@ -109,7 +126,7 @@ func (c *Client) List(ctx context.Context, query url.Values, limit int, each fun
 		if err != nil {
 			return fmt.Errorf("read a page of events: %w", err)
 		}
-		for _, raw := range page.Events {
+		for _, raw := range page.Events[:min(limit, len(page.Events))] {
 			event, err := decode(raw)
 			if err != nil {
 				return err
@@ -165,6 +182,40 @@ func (c *Client) Tail(ctx context.Context, query url.Values, cursor string, each
 		}
 		cursor = message.Cursor
 	}
+}
+
+// Follow tails until ctx ends or the gateway refuses. A stream that breaks, or ends with its token, is taken up again where it was; told
+// hears why it broke.
+func (c *Client) Follow(ctx context.Context, query url.Values, cursor string, each func(Event) error, told func(error)) error {
+	for {
+		var err error
+		cursor, err = c.Tail(ctx, query, cursor, each)
+		if status(err) == http.StatusUnauthorized && c.refresh != "" {
+			err = c.renew(ctx)
+		}
+		switch answered := status(err); {
+		case ctx.Err() != nil:
+			return nil //nolint:nilerr // that it was told to end is no failure
+		case answered != 0 && answered < 500 && answered != http.StatusTooManyRequests:
+			return err
+		case err != nil:
+			told(err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(c.Pause):
+		}
+	}
+}
+
+// status is what the gateway answered; 0 when it did not, or with success.
+func status(err error) int {
+	var problem *Problem
+	if errors.As(err, &problem) {
+		return problem.Status
+	}
+	return 0
 }
 
 func decode(raw json.RawMessage) (Event, error) {
