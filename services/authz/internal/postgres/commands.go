@@ -111,6 +111,8 @@ const takeLocks = `
 	)
 	select count(*) from taken`
 
+const holders = `select distinct command_id::text from authz.object_locks where object = any(@objects) and command_id <> @id`
+
 // lock returns nil when all objects are locked now, otherwise the commands that hold some of them, which may be none any more.
 func lock(ctx context.Context, tx pgx.Tx, objects []string, id string) ([]string, error) {
 	var taken int
@@ -120,9 +122,7 @@ func lock(ctx context.Context, tx pgx.Tx, objects []string, id string) ([]string
 	if taken == len(objects) {
 		return nil, nil
 	}
-	rows, err := tx.Query(ctx, `
-		select distinct command_id::text from authz.object_locks where object = any(@objects) and command_id <> @id`,
-		pgx.StrictNamedArgs{"id": id, "objects": objects})
+	rows, err := tx.Query(ctx, holders, pgx.StrictNamedArgs{"id": id, "objects": objects})
 	if err != nil {
 		return nil, fmt.Errorf("find the holders of locks: %w", err)
 	}
@@ -183,14 +183,17 @@ func scanCommand(row pgx.CollectableRow) (c relationship.Command, err error) {
 	return c, err
 }
 
+const renew = `
+	update authz.commands set claim_until = clock_timestamp() + @lease
+	where id = @id and state = 'accepted' and claim = @claim`
+
 // Renew implements relationship.Store.
 func (s *Commands) Renew(ctx context.Context, c relationship.Command) (bool, error) {
-	tag, err := s.pool.Exec(ctx, `
-		update authz.commands set claim_until = clock_timestamp() + @lease
-		where id = @id and state = 'accepted' and claim = @claim`,
-		pgx.StrictNamedArgs{"id": c.ID, "claim": c.Claim, "lease": s.lease})
+	tag, err := s.pool.Exec(ctx, renew, pgx.StrictNamedArgs{"id": c.ID, "claim": c.Claim, "lease": s.lease})
 	return tag.RowsAffected() == 1, pg.Error(err)
 }
+
+const releaseLocks = `delete from authz.object_locks where command_id = @id`
 
 // Finish implements relationship.Store. The audit row is appended under the locks of the objects, so that rows of one object stand in
 // the order of its changes.
@@ -214,7 +217,7 @@ func (s *Commands) Finish(ctx context.Context, c relationship.Command, state rel
 				return fmt.Errorf("append the audit row: %w", err)
 			}
 		}
-		if _, err = tx.Exec(ctx, `delete from authz.object_locks where command_id = @id`, pgx.StrictNamedArgs{"id": c.ID}); err != nil {
+		if _, err = tx.Exec(ctx, releaseLocks, pgx.StrictNamedArgs{"id": c.ID}); err != nil {
 			return fmt.Errorf("release locks: %w", err)
 		}
 		s.marked()
@@ -223,27 +226,30 @@ func (s *Commands) Finish(ctx context.Context, c relationship.Command, state rel
 	return ended && err == nil, err
 }
 
+const states = `select id::text, state from authz.commands where id = any(@ids::uuid[])`
+
 // States implements relationship.Store.
 func (s *Commands) States(ctx context.Context, ids []string) (map[string]relationship.State, error) {
-	rows, err := s.pool.Query(ctx, `select id::text, state from authz.commands where id = any(@ids::uuid[])`, pgx.StrictNamedArgs{"ids": ids})
+	rows, err := s.pool.Query(ctx, states, pgx.StrictNamedArgs{"ids": ids})
 	if err != nil {
 		return nil, pg.Error(err)
 	}
-	states := map[string]relationship.State{}
+	found := map[string]relationship.State{}
 	var id, state string
 	_, err = pgx.ForEachRow(rows, []any{&id, &state}, func() error {
-		states[id] = relationship.State(state)
+		found[id] = relationship.State(state)
 		return nil
 	})
-	return states, pg.Error(err)
+	return found, pg.Error(err)
 }
 
+// forget names the rows by an array: joined with the table, few rows may cost a scan of all.
 const forget = `
-	delete from authz.commands where id in (
+	delete from authz.commands where id = any(array(
 		select id from authz.commands where state <> 'accepted' and end_time < @before
 		order by end_time limit @row_limit
 		for update skip locked
-	)`
+	))`
 
 // Forget implements relationship.Store. Rows that another instance is removing are left to it.
 func (s *Commands) Forget(ctx context.Context, before time.Time, limit int) (int, error) {
