@@ -36,17 +36,21 @@ type service struct {
 	*grpctest.Server
 	grants *grpctest.Grants
 	pool   *pgxpool.Pool
+	owner  *pgxpool.Pool // of the schema; erases
 	store  *postgres.Events
 	feed   *trail.Feed
 }
 
 func newService(t *testing.T) service {
 	t.Helper()
-	serving, _ := pgtest.Split(t, migrations.Schema, migrations.Files)
+	serving, owner := pgtest.Split(t, migrations.Schema, migrations.Files)
 	pool, err := pg.Open(context.Background(), serving)
 	noError(t, err)
 	t.Cleanup(pool.Close)
-	s := service{grants: grpctest.NewGrants(), pool: pool, store: postgres.NewEvents(pool)}
+	owned, err := pg.Open(context.Background(), owner)
+	noError(t, err)
+	t.Cleanup(owned.Close)
+	s := service{grants: grpctest.NewGrants(), pool: pool, owner: owned, store: postgres.NewEvents(pool)}
 	s.feed = trail.NewFeed(s.store)
 	writer := trail.NewWriter(s.store, func([]trail.Verdict) { s.feed.Wake() })
 	ctx, cancel := context.WithCancel(context.Background())

@@ -3,9 +3,14 @@ package api
 import (
 	"context"
 
+	"google.golang.org/protobuf/proto"
+
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 	"github.com/gatehouse/gatehouse/services/audit/internal/trail"
 )
+
+// maxPageBytes ends a page early: an answer has room for 4 MiB, and one event may be hundreds of KiB large.
+const maxPageBytes = 2 << 20
 
 // ListEvents returns one page of events, newest first.
 func (s *AuditService) ListEvents(ctx context.Context, r *auditv1.ListEventsRequest) (*auditv1.ListEventsResponse, error) {
@@ -31,9 +36,17 @@ func (s *AuditService) ListEvents(ctx context.Context, r *auditv1.ListEventsRequ
 	if err != nil {
 		return nil, err
 	}
-	response := &auditv1.ListEventsResponse{Events: make([]*auditv1.Event, 0, len(events)), NextPageToken: pageToken(next, f)}
-	for _, e := range events {
-		response.Events = append(response.Events, eventMessage(e.Event))
+	response := &auditv1.ListEventsResponse{Events: make([]*auditv1.Event, 0, len(events))}
+	size := 0
+	for i, e := range events {
+		m := eventMessage(e.Event)
+		if size += proto.Size(m); size > maxPageBytes && i > 0 {
+			last := events[i-1]
+			next = &trail.Cursor{Time: last.Event.Time, Position: last.Position}
+			break
+		}
+		response.Events = append(response.Events, m)
 	}
+	response.NextPageToken = pageToken(next, f)
 	return response, nil
 }

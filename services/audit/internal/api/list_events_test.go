@@ -1,7 +1,10 @@
 package api_test
 
 import (
+	"encoding/json"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -115,6 +118,76 @@ func TestPagesOfEvents(t *testing.T) {
 	})
 	if err != nil || !slices.Equal(ids(between.GetEvents()), want[4:8]) {
 		t.Errorf("between: got %v, %v", ids(between.GetEvents()), err)
+	}
+}
+
+// Events that are large make the page smaller than it was asked for, not an answer that no client takes; none is lost.
+func TestPagesOfLargeEvents(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	large := json.RawMessage(strconv.Quote(strings.Repeat("x", 200<<10)))
+	var want []string
+	for i := range 30 {
+		m := message(t, func(e *event.Event) {
+			e.Time = trailtest.Start().Add(time.Duration(i) * time.Second)
+			e.Changes = []event.Change{{Field: "writes", Value: large}}
+		})
+		s.ingest(t, "identity", m)
+		want = append(want, idOf(t, m))
+	}
+	slices.Reverse(want)
+	var got []string
+	r := &auditv1.ListEventsRequest{PageSize: 1000}
+	auditor := s.auditor()
+	for {
+		page, err := auditor.ListEvents(t.Context(), r)
+		noError(t, err)
+		got = append(got, ids(page.GetEvents())...)
+		if r.PageToken = page.GetNextPageToken(); r.GetPageToken() == "" {
+			break
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %d events, want %d in their order", len(got), len(want))
+	}
+}
+
+// An event whose personal values were erased is still read, listed and tailed; the value is empty, and that it was personal is seen.
+func TestErasedValues(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	m := message(t, func(e *event.Event) {
+		for _, field := range []string{"email", "display_name"} {
+			e.Changes = append(e.Changes, event.Change{Field: field, Value: []byte(`"ada"`), Personal: true})
+		}
+	})
+	auditor := s.auditor()
+	early, err := auditor.TailEvents(t.Context(), &auditv1.TailEventsRequest{})
+	noError(t, err)
+	beginning, err := early.Recv()
+	noError(t, err)
+	s.ingest(t, "identity", m)
+	_, err = s.owner.Exec(t.Context(), "delete from audit.personal_values where field = 'email'")
+	noError(t, err)
+	list, err := auditor.ListEvents(t.Context(), &auditv1.ListEventsRequest{})
+	noError(t, err)
+	listed := list.GetEvents()[0]
+	if c := listed.GetChanges()[1]; c.GetField() != "email" || c.GetValue() != "" || !c.GetPersonal() {
+		t.Errorf("the erased value is %v", c)
+	}
+	if c := listed.GetChanges()[2]; c.GetValue() != `"ada"` || !c.GetPersonal() {
+		t.Errorf("the other value is %v", c)
+	}
+	stream := begin(t, auditor, &auditv1.TailEventsRequest{Cursor: beginning.GetCursor()})
+	if id, _ := next(t, stream); id != idOf(t, m) {
+		t.Errorf("tailed %s", id)
+	}
+	if rejected := s.ingest(t, "identity", m); len(rejected) != 0 { // a relay that never heard of the first acknowledgement
+		t.Errorf("rejected: %v", rejected)
+	}
+	list, err = auditor.ListEvents(t.Context(), &auditv1.ListEventsRequest{})
+	if err != nil || len(list.GetEvents()) != 1 || list.GetEvents()[0].GetChanges()[1].GetValue() != "" {
+		t.Errorf("what comes again brings back what was erased: %v, %v", list, err)
 	}
 }
 

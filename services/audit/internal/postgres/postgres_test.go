@@ -103,3 +103,23 @@ func TestTheServingRoleCannotChangeTheTrail(t *testing.T) {
 		t.Errorf("serving as the owner: %v", err)
 	}
 }
+
+// What would let the serving role change the trail without any of the usual privileges is seen too.
+func TestOtherWaysToChangeTheTrail(t *testing.T) {
+	t.Parallel()
+	for name, mistake := range map[string]string{
+		"a column": "grant update (canonical) on audit.events to audit", "the values of a column": "grant update (value) on audit.personal_values to audit",
+		"everybody": "grant delete on audit.events to public", "a trigger": "grant trigger on audit.personal_values to audit",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			serving, owner := pools(t)
+			if _, err := owner.Exec(t.Context(), mistake); err != nil {
+				t.Fatal(err)
+			}
+			if err := postgres.CheckAppendOnly(t.Context(), serving); err == nil {
+				t.Errorf("%s, and the program is ready", mistake)
+			}
+		})
+	}
+}
