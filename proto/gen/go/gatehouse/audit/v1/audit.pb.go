@@ -341,7 +341,7 @@ type Event struct {
 	Source string `protobuf:"bytes,8,opt,name=source,proto3" json:"source,omitempty"`
 	// caller is the program that called the source.
 	Caller string `protobuf:"bytes,9,opt,name=caller,proto3" json:"caller,omitempty"`
-	// organization_id of the actor, or of the object where nobody is signed in.
+	// organization_id in which it happened: the object's, else the actor's; empty for what concerns the platform.
 	OrganizationId string `protobuf:"bytes,10,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
 	// object_type of the object, such as "user".
 	ObjectType string `protobuf:"bytes,11,opt,name=object_type,json=objectType,proto3" json:"object_type,omitempty"`
@@ -659,7 +659,7 @@ type ListEventsRequest struct {
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
 	// end_time is after the latest time.
 	EndTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
-	// page_size is the most events to return; 50 when 0, 1,000 at most.
+	// page_size is the most events to return; 50 when 0, 1,000 at most. A page of large events has fewer.
 	PageSize int32 `protobuf:"varint,10,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// page_token is next_page_token of the page before, with the same filters.
 	PageToken     string `protobuf:"bytes,11,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`

@@ -206,9 +206,9 @@ func (x *Question) GetObject() string {
 // Origin is the request behind a change that a program delivers later.
 type Origin struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// actor_type is "user" or "service".
+	// actor_type is "user", "service" or "anonymous".
 	ActorType string `protobuf:"bytes,1,opt,name=actor_type,json=actorType,proto3" json:"actor_type,omitempty"`
-	// actor_id is the user's id or the program's mesh name.
+	// actor_id is the user's id or the program's mesh name; empty when anonymous.
 	ActorId string `protobuf:"bytes,2,opt,name=actor_id,json=actorId,proto3" json:"actor_id,omitempty"`
 	// request_id of that request.
 	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`

@@ -44,9 +44,9 @@ type AuthzServiceClient interface {
 	Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error)
 	// BatchCheck answers several questions about one subject. Either all are answered or none is.
 	BatchCheck(ctx context.Context, in *BatchCheckRequest, opts ...grpc.CallOption) (*BatchCheckResponse, error)
-	// ListObjects returns the objects of a type to which a subject has a relation, at most 1,000 and in no order.
+	// ListObjects returns the objects of a type to which a subject has a relation, at most 1,000 and in no order: 1,000 may not be all.
 	ListObjects(ctx context.Context, in *ListObjectsRequest, opts ...grpc.CallOption) (*ListObjectsResponse, error)
-	// ListSubjects returns the subjects of a type that have a relation to an object, at most 1,000 and in no order.
+	// ListSubjects returns the subjects of a type that have a relation to an object, at most 1,000 and in no order: 1,000 may not be all.
 	ListSubjects(ctx context.Context, in *ListSubjectsRequest, opts ...grpc.CallOption) (*ListSubjectsResponse, error)
 	// WriteRelationships changes relationships, all or none, once per id. A precondition that does not hold is FAILED_PRECONDITION
 	// (PRECONDITION_FAILED) and changes nothing; a relationship outside of what the calling program owns is PERMISSION_DENIED.
@@ -146,9 +146,9 @@ type AuthzServiceServer interface {
 	Check(context.Context, *CheckRequest) (*CheckResponse, error)
 	// BatchCheck answers several questions about one subject. Either all are answered or none is.
 	BatchCheck(context.Context, *BatchCheckRequest) (*BatchCheckResponse, error)
-	// ListObjects returns the objects of a type to which a subject has a relation, at most 1,000 and in no order.
+	// ListObjects returns the objects of a type to which a subject has a relation, at most 1,000 and in no order: 1,000 may not be all.
 	ListObjects(context.Context, *ListObjectsRequest) (*ListObjectsResponse, error)
-	// ListSubjects returns the subjects of a type that have a relation to an object, at most 1,000 and in no order.
+	// ListSubjects returns the subjects of a type that have a relation to an object, at most 1,000 and in no order: 1,000 may not be all.
 	ListSubjects(context.Context, *ListSubjectsRequest) (*ListSubjectsResponse, error)
 	// WriteRelationships changes relationships, all or none, once per id. A precondition that does not hold is FAILED_PRECONDITION
 	// (PRECONDITION_FAILED) and changes nothing; a relationship outside of what the calling program owns is PERMISSION_DENIED.
