@@ -18,17 +18,6 @@ import (
 	probev1 "github.com/gatehouse/gatehouse/test/probe/gen/gatehouse/probe/v1"
 )
 
-// Every cell of the matrix is tried against the running sidecars.
-func TestMeshVerify(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	out, err := plat.CLI(ctx, "mesh", "verify")
-	if err != nil {
-		t.Fatalf("gatehouse mesh verify: %v\n%s", err, out)
-	}
-	t.Logf("%s", out)
-}
-
 // The verification must notice an allowance that the definition does not have, or it proves nothing.
 func TestMeshVerifyNoticesAHole(t *testing.T) {
 	client := consul(t)
@@ -113,6 +102,7 @@ func TestUndeclaredCallIsDenied(t *testing.T) {
 
 // Envoy ends every call after 15 s unless it is told otherwise, in both sidecars.
 func TestLongCallsSurviveBothSidecars(t *testing.T) {
+	t.Parallel()
 	client, _ := prober(t)
 	t.Run("20 s unary call", func(t *testing.T) {
 		t.Parallel()

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 func runWithPlatform(m *testing.M) (code int, err error) {
 	plat, err = platform.New(platform.Options{
 		Offset: portOffset, Race: true, Mesh: "test/probe/consul",
-		Extra: map[string]string{"probe": "./test/probe/cmd/probe", "prober": "./test/probe/cmd/prober"},
+		Extra: []string{"./test/probe/cmd/probe", "./test/probe/cmd/prober"},
 		// The suite is one busy client; the limits themselves are tested in the gateway.
 		Env: []string{"GATEHOUSE_GATEWAY_RATE_PER_ADDRESS=2000", "GATEHOUSE_GATEWAY_BURST_PER_ADDRESS=4000",
 			"GATEHOUSE_GATEWAY_RATE_PER_SUBJECT=2000", "GATEHOUSE_GATEWAY_BURST_PER_SUBJECT=4000",

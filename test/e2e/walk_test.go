@@ -180,7 +180,8 @@ func visitAs(t *testing.T, r request, bearer string) answer {
 	return a
 }
 
-// No program reaches a method for programs unless the contract lists it: each pair is tried, with the caller's own mesh certificate (R79).
+// Every cell of the matrix of callers and methods is tried against the running sidecars, with the caller's own mesh certificate: no
+// program reaches a method unless the contract lists it (R79). No method of the descriptors is left out.
 func TestWalkMachines(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
