@@ -41,11 +41,11 @@ type Poison struct {
 }
 
 // ErrRefused marks an error of Deliver that will come again: the receiver refuses the batch and does not say which message it is about.
-// The relay then tries smaller batches until it is one message, and parks that.
+// The relay does not pause then, and parks the message that is refused alone.
 var ErrRefused = errors.New("the receiver refuses the batch")
 
 // Deliver hands a batch of one topic over, in its order. Without an error everything but the poison has arrived for good; with one
-// nothing is known of the others and all but the poison comes again. It must end when the context does.
+// nothing is known of the others, and all but the poison comes again in smaller batches. It must end when the context does.
 type Deliver func(ctx context.Context, batch []Message) (poison []Poison, err error)
 
 // Route says who delivers a topic.

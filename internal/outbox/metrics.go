@@ -24,7 +24,7 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 	}
 	m := &metrics{
 		lag:       gauge("lag_seconds", "Age of the oldest message that waits for its delivery."),
-		pending:   gauge("pending", "Messages that wait for their delivery."),
+		pending:   gauge("pending", "Messages that wait for their delivery, counted up to 10,000."),
 		parked:    gauge("parked", "Messages that their receiver will never accept."),
 		delivered: counter("delivered_total", "Messages delivered, repeats included."),
 		poisoned:  counter("poison_total", "Messages parked because their receiver will never accept them."),
@@ -51,16 +51,28 @@ func (m *metrics) forget() {
 	m.parked.Reset()
 }
 
+// maxPending bounds what counting costs while a receiver is away for long.
+const maxPending = 10_000
+
+// statsSQL looks each topic up in the indexes: with many rows waiting, reading all of them every few seconds would add to the trouble.
 const statsSQL = `
-	select topic, count(*) filter (where park_time is null), count(*) filter (where park_time is not null),
-		coalesce(extract(epoch from clock_timestamp() - min(create_time) filter (where park_time is null)), 0)::float8
-	from {schema}.outbox group by topic`
+	with recursive topics (topic) as (
+		select min(topic) from {schema}.outbox
+		union all
+		select (select min(o.topic) from {schema}.outbox as o where o.topic > topics.topic) from topics where topics.topic is not null)
+	select topic,
+		(select count(*) from (
+			select from {schema}.outbox as o where o.topic = topics.topic and park_time is null order by position limit @most) as waiting),
+		(select count(*) from {schema}.outbox as o where o.topic = topics.topic and park_time is not null),
+		coalesce((select extract(epoch from clock_timestamp() - create_time) from {schema}.outbox as o
+			where o.topic = topics.topic and park_time is null order by position limit 1), 0)::float8
+	from topics where topic is not null`
 
 // measure sets the gauges. A topic without a row has them at 0; one without a route shows what nobody delivers.
 func (r *Relay) measure(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, queryLimit)
 	defer cancel()
-	rows, err := r.Pool.Query(ctx, r.sql.stats)
+	rows, err := r.Pool.Query(ctx, r.sql.stats, pgx.StrictNamedArgs{"most": maxPending})
 	if err != nil {
 		return fmt.Errorf("measure the outbox: %w", err)
 	}

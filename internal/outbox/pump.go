@@ -149,12 +149,12 @@ func (r *Relay) deliver(ctx context.Context, route Route, batch []row, most *int
 	defer cancel()
 	poison, err := route.Deliver(limited, messages)
 	switch {
-	case errors.Is(err, ErrRefused) && len(batch) > 1:
+	case err == nil:
+		*most = min(2**most, maxBatch)
+	case len(batch) > 1: // the receiver may not take so many in its time, or not one of them
 		*most = len(batch) / 2
 	case errors.Is(err, ErrRefused):
 		poison = []Poison{{ID: batch[0].ID, Reason: err.Error()}}
-	case err == nil:
-		*most = min(2**most, maxBatch)
 	}
 	done := result{parked: map[int64]string{}}
 	for _, p := range poison {

@@ -132,18 +132,25 @@ func (r *Relay) follow(ctx context.Context, conn *pgx.Conn) error {
 
 // notify is never part of a transaction that writes: there it costs two thirds of the inserts a second.
 func (r *Relay) notify(ctx context.Context, conn *pgx.Conn) error {
-	ctx, cancel := context.WithTimeout(ctx, queryLimit)
-	defer cancel()
-	if _, err := conn.Exec(ctx, `select pg_notify(@channel, '')`, pgx.StrictNamedArgs{"channel": r.channel()}); err != nil {
+	if err := r.exec(ctx, conn, `select pg_notify(@channel, '')`, pgx.StrictNamedArgs{"channel": r.channel()}); err != nil {
 		return fmt.Errorf("wake the leading relay: %w", err)
 	}
 	return nil
 }
 
+// exec bounds a statement on the relay's own connection: on one that only looks alive it would hold the relay for ever.
+func (r *Relay) exec(ctx context.Context, conn *pgx.Conn, sql string, args ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, queryLimit)
+	defer cancel()
+	_, err := conn.Exec(ctx, sql, args...)
+	return err
+}
+
 func (r *Relay) channel() string { return r.Schema + "_outbox" }
 
-// lead delivers until the connection breaks or the context ends. Nothing of it outlives the call: whoever leads next finds no rival
-// but deliveries that are under way, which receivers take for repeats.
+// lead delivers until the connection breaks or the context ends. Nothing of it outlives the call but deliveries that are under way, which
+// receivers take for repeats. Such a delivery and the next leader's cannot turn an object's messages around: both begin with the oldest that
+// is not known to have arrived and go on in order, so whichever brings a message first, the ones before it are there.
 func (r *Relay) lead(ctx context.Context, conn *pgx.Conn) error {
 	r.Log.InfoContext(ctx, "this instance delivers the outbox now", "schema", r.Schema)
 	ctx, cancel := context.WithCancel(ctx)
@@ -180,7 +187,7 @@ func (r *Relay) lead(ctx context.Context, conn *pgx.Conn) error {
 
 // listen wakes the pumps and notices when the connection, and with it the lock, is gone.
 func (r *Relay) listen(ctx context.Context, conn *pgx.Conn, wake func()) error {
-	if _, err := conn.Exec(ctx, "listen "+pgx.Identifier{r.channel()}.Sanitize()); err != nil {
+	if err := r.exec(ctx, conn, "listen "+pgx.Identifier{r.channel()}.Sanitize()); err != nil {
 		return fmt.Errorf("listen for wakes: %w", err)
 	}
 	wake() // what was committed before listening began
@@ -195,22 +202,13 @@ func (r *Relay) listen(ctx context.Context, conn *pgx.Conn, wake func()) error {
 		case err == nil:
 			wake()
 		case silent && !conn.IsClosed():
-			if err := r.alive(ctx, conn); err != nil {
-				return err
+			if err := r.exec(ctx, conn, "-- alive"); err != nil {
+				return fmt.Errorf("ask whether the relay's connection lives: %w", err)
 			}
 		default:
 			return fmt.Errorf("wait for wakes: %w", err)
 		}
 	}
-}
-
-func (r *Relay) alive(ctx context.Context, conn *pgx.Conn) error {
-	ctx, cancel := context.WithTimeout(ctx, queryLimit)
-	defer cancel()
-	if err := conn.Ping(ctx); err != nil {
-		return fmt.Errorf("ask whether the relay's connection lives: %w", err)
-	}
-	return nil
 }
 
 // housekeeping measures, and makes the events of refusals whose minute is over.

@@ -287,6 +287,97 @@ func TestRefusedBatchIsHalved(t *testing.T) {
 	emptied(t, pool)
 }
 
+// A receiver that takes a few in its time, but not a whole batch, gets fewer: the same batch again and again would never end.
+func TestFailedBatchIsHalved(t *testing.T) {
+	pool, o := open(t)
+	r := newReceiver()
+	var mu sync.Mutex
+	most := 0
+	deliver := func(ctx context.Context, batch []outbox.Message) ([]outbox.Poison, error) {
+		if len(batch) > 10 {
+			return nil, errDown
+		}
+		mu.Lock()
+		most = max(most, len(batch))
+		mu.Unlock()
+		return r.deliver(ctx, batch)
+	}
+	keys := make([]string, 40)
+	for i := range keys {
+		keys[i] = fmt.Sprint(i)
+	}
+	add(t, o, "letters", keys...)
+	run(t, o, nil, outbox.Route{Topic: "letters", Deliver: deliver})
+	r.has(t, keys...)
+	emptied(t, pool)
+	if !slices.Equal(r.got(), keys) || most != 10 {
+		t.Errorf("at most %d at a time, in the order %q", most, r.got())
+	}
+}
+
+// A relay that lost its lock while a delivery was under way removes what that delivered, and nothing else: what is committed meanwhile below
+// it, and what the next leader finds after it, is still delivered, each object's in order.
+func TestDeposedLeaderRemovesOnlyWhatItDelivered(t *testing.T) {
+	conf := pgtest.Config(t, schema, migrations())
+	instance := func() (*pgxpool.Pool, *outbox.Outbox) {
+		pool, err := pg.Open(t.Context(), conf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(pool.Close)
+		return pool, outboxtest.New(t, pool, schema)
+	}
+	pool, first := instance()
+	_, second := instance()
+	r := newReceiver()
+	gated := func(reached chan<- int, open <-chan struct{}) outbox.Deliver {
+		return func(_ context.Context, batch []outbox.Message) ([]outbox.Poison, error) { // a delivery that cannot be recalled
+			reached <- len(batch)
+			<-open
+			return r.deliver(context.Background(), batch)
+		}
+	}
+	late, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Append(t.Context(), late, messages("letters", "late")...); err != nil {
+		t.Fatal(err)
+	}
+	add(t, first, "letters", "a1", "a2")
+	firstReached, firstOpen := make(chan int, 10), make(chan struct{})
+	run(t, first, nil, outbox.Route{Topic: "letters", Deliver: gated(firstReached, firstOpen)})
+	openFirst := sync.OnceFunc(func() { close(firstOpen) })
+	t.Cleanup(openFirst)
+	if n := <-firstReached; n != 2 {
+		t.Fatalf("the first delivers %d", n)
+	}
+	secondReached, secondOpen := make(chan int, 10), make(chan struct{})
+	run(t, second, nil, outbox.Route{Topic: "letters", Deliver: gated(secondReached, secondOpen)})
+	openSecond := sync.OnceFunc(func() { close(secondOpen) })
+	t.Cleanup(openSecond)
+	add(t, second, "letters", "a3")
+	if _, err := pool.Exec(t.Context(), `select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted
+		and database = (select oid from pg_database where datname = current_database())`); err != nil {
+		t.Fatal(err)
+	}
+	if n := <-secondReached; n != 3 {
+		t.Fatalf("the second delivers %d", n)
+	}
+	if err := late.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	openFirst()
+	r.has(t, "a1", "a2")
+	eventually(t, pool, "rows after the first has settled", `select count(*) from boxes.outbox`, 2)
+	openSecond()
+	r.has(t, "a3", "late")
+	emptied(t, pool)
+	if got := r.got(); !slices.Equal(slices.DeleteFunc(got, func(k string) bool { return k == "late" }), []string{"a1", "a2", "a3"}) {
+		t.Errorf("they arrived as %q", got)
+	}
+}
+
 // A topic whose receiver is down holds up no other, and is delivered when it is back.
 func TestTopicsAreDeliveredByThemselves(t *testing.T) {
 	pool, o := open(t)

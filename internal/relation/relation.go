@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 )
 
-// MaxTuples is the most relationships that one change may add, and the most that it may remove.
+// MaxTuples is the most relationships that one change may add and remove together: Authz takes no more at once.
 const MaxTuples = 100
 
 // Longest parts, in bytes.
@@ -67,8 +67,8 @@ func (t Tuple) Validate() error {
 // Validate checks the form and the size of the change, and that it changes something. Errors are InvalidArgument
 // INVALID_RELATIONSHIP.
 func (c Change) Validate() error {
-	if len(c.Writes) > MaxTuples || len(c.Deletes) > MaxTuples {
-		return invalid("a change adds at most %d relationships and removes at most %d", MaxTuples, MaxTuples)
+	if len(c.Writes)+len(c.Deletes) > MaxTuples {
+		return invalid("a change adds and removes at most %d relationships", MaxTuples)
 	}
 	if c.IsZero() {
 		return invalid("the change neither adds nor removes a relationship")

@@ -42,7 +42,7 @@ func TestChangeValidate(t *testing.T) {
 		many[i] = tuple
 	}
 	good := []relation.Change{
-		{Writes: many[1:], Deletes: many[1:]}, {Deletes: []relation.Tuple{tuple}}, {DeleteAllOf: "user:u"},
+		{Writes: many[50:], Deletes: many[1:50]}, {Deletes: []relation.Tuple{tuple}}, {DeleteAllOf: "user:u"},
 	}
 	for _, c := range good {
 		if err := c.Validate(); err != nil {
@@ -50,7 +50,7 @@ func TestChangeValidate(t *testing.T) {
 		}
 	}
 	bad := []relation.Change{
-		{}, {Writes: many}, {Deletes: many}, {DeleteAllOf: "user"}, {DeleteAllOf: "group:g#member"},
+		{}, {Writes: many}, {Deletes: many}, {Writes: many[50:], Deletes: many[:50]}, {DeleteAllOf: "user"}, {DeleteAllOf: "group:g#member"},
 		{Writes: []relation.Tuple{{}}}, {Deletes: []relation.Tuple{tuple, {Object: "a:b"}}},
 	}
 	for _, c := range bad {
