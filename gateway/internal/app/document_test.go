@@ -38,7 +38,12 @@ func TestAnswersMatchTheDocument(t *testing.T) {
 		{request{path: "/api/v1/users/3b1f1d5e-0d2f-4c44-9a40-7d0a3c5f9a11", bearer: bearer}, 404},
 		{request{method: "PATCH", path: user, bearer: bearer, body: `{"locale":"de-CH"}`, header: map[string]string{"If-Match": `"v1"`}}, 200},
 		{request{method: "PATCH", path: user, bearer: bearer, body: `{"locale":"fr"}`, header: map[string]string{"If-Match": `"v1"`}}, 412},
+		{request{path: "/api/v1/me", bearer: bearer}, 200},
 		{request{method: "DELETE", path: user, bearer: bearer}, 204},
+		{request{method: "POST", path: usersPath, bearer: r.keeper(), body: `{"email":"c@example.com","display_name":"C"}`}, 201},
+		{request{method: "POST", path: usersPath, bearer: bearer, body: `{"email":"c@example.com"}`}, 403},
+		{request{path: usersPath + "?page_size=1", bearer: r.keeper()}, 200},
+		{request{path: usersPath + "?filter=email+%3D+%22c@example.com%22", bearer: r.keeper()}, 200},
 		{request{path: "/api/v1/audit/events?page_size=10&start_time=2026-01-02T03:04:05Z", bearer: r.auditor()}, 200},
 		{request{path: "/api/v1/audit/events", bearer: bearer}, 403},
 		{request{method: "POST", path: "/api/v1/authz/relationships", bearer: r.administrator(), body: `{"writes":[` + relationship + `]}`}, 200},
@@ -62,6 +67,8 @@ func TestAnswersMatchTheDocument(t *testing.T) {
 		{method: "PATCH", path: user, bearer: bearer, body: `{"displayName":"x"}`},
 		{method: "POST", path: "/api/v1/auth/sign-in", body: `{"email":"a","password":"b","admin":true}`},
 		{method: "POST", path: "/api/v1/auth/sign-in", body: `{"email":"a"}`},
+		{method: "POST", path: usersPath, bearer: r.keeper(), body: `{"email":"d@example.com","id":"1"}`},
+		{path: usersPath + "?page_size=1001", bearer: r.keeper()},
 		{path: user},
 	} {
 		sent, _ := r.exchanged(q)

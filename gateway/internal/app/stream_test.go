@@ -174,16 +174,17 @@ func TestTailRefused(t *testing.T) {
 		status int
 		reason string
 	}{
-		"anonymous":         {request{}, 401, "TOKEN_REQUIRED"},
-		"no permission":     {request{bearer: other}, 403, "PERMISSION_DENIED"},
-		"another's events":  {request{bearer: other, path: "?actor_id=auditor"}, 403, "PERMISSION_DENIED"},
-		"unknown parameter": {request{bearer: auditor, path: "?page_size=1"}, 400, "UNKNOWN_PARAMETER"},
-		"bad value":         {request{bearer: auditor, path: "?outcome=maybe"}, 400, ""},
-		"bad cursor":        {request{bearer: auditor, path: "?cursor=x"}, 400, "INVALID_ARGUMENT"},
-		"bad last event id": {request{bearer: auditor, header: map[string]string{"Last-Event-Id": "\xff"}}, 400, "INVALID_LAST_EVENT_ID"},
-		"body":              {request{bearer: auditor, body: "{}"}, 400, "BODY_NOT_ALLOWED"},
-		"verb":              {request{bearer: auditor, method: "POST"}, 405, "METHOD_NOT_ALLOWED"},
-		"events":            {request{bearer: other, header: map[string]string{"Accept": "text/event-stream"}}, 403, "PERMISSION_DENIED"},
+		"anonymous":          {request{}, 401, "TOKEN_REQUIRED"},
+		"no permission":      {request{bearer: other}, 403, "PERMISSION_DENIED"},
+		"another's events":   {request{bearer: other, path: "?actor_id=auditor"}, 403, "PERMISSION_DENIED"},
+		"unknown parameter":  {request{bearer: auditor, path: "?page_size=1"}, 400, "UNKNOWN_PARAMETER"},
+		"bad value":          {request{bearer: auditor, path: "?outcome=maybe"}, 400, ""},
+		"bad cursor":         {request{bearer: auditor, path: "?cursor=x"}, 400, "INVALID_ARGUMENT"},
+		"long last event id": {request{bearer: auditor, header: map[string]string{"Last-Event-Id": strings.Repeat("1", 65)}}, 400, ""},
+		"bad last event id":  {request{bearer: auditor, header: map[string]string{"Last-Event-Id": "\xff"}}, 400, "INVALID_LAST_EVENT_ID"},
+		"body":               {request{bearer: auditor, body: "{}"}, 400, "BODY_NOT_ALLOWED"},
+		"verb":               {request{bearer: auditor, method: "POST"}, 405, "METHOD_NOT_ALLOWED"},
+		"events":             {request{bearer: other, header: map[string]string{"Accept": "text/event-stream"}}, 403, "PERMISSION_DENIED"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.q.path = tailPath + c.q.path
@@ -191,6 +192,10 @@ func TestTailRefused(t *testing.T) {
 				t.Errorf("%+v", p)
 			}
 		})
+	}
+	twice := exchange(t, r, "GET "+tailPath+" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+auditor+"\r\nLast-Event-ID: 1\r\nLast-Event-ID: 2\r\nConnection: close\r\n\r\n")
+	if twice.status != http.StatusBadRequest || !strings.Contains(twice.body, "INVALID_LAST_EVENT_ID") {
+		t.Errorf("two last event ids: %d %s", twice.status, twice.body)
 	}
 	r.Audit.Fail(apierr.New(apierr.Unavailable, "AUDIT_DOWN", "later").WithRetryAfter(3 * time.Second))
 	if a := r.do(request{path: tailPath, bearer: auditor}); document(t, a).Reason != "AUDIT_DOWN" || a.header.Get("Retry-After") != "3" {

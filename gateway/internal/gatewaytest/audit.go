@@ -79,7 +79,8 @@ func (a *Audit) ListEvents(_ context.Context, r *auditv1.ListEventsRequest) (*au
 func (a *Audit) TailEvents(r *auditv1.TailEventsRequest, stream auditv1.AuditService_TailEventsServer) error {
 	a.mu.Lock()
 	a.open++
-	at := len(a.messages)
+	end := len(a.messages)
+	at := end
 	a.mu.Unlock()
 	defer func() {
 		a.mu.Lock()
@@ -88,7 +89,7 @@ func (a *Audit) TailEvents(r *auditv1.TailEventsRequest, stream auditv1.AuditSer
 	}()
 	if r.GetCursor() != "" {
 		var err error
-		if at, err = strconv.Atoi(r.GetCursor()); err != nil || at < 0 {
+		if at, err = strconv.Atoi(r.GetCursor()); err != nil || at < 0 || at > end {
 			return apierr.New(apierr.InvalidArgument, "INVALID_ARGUMENT", "no such cursor").WithField("cursor", "cursor", "must be one of this trail")
 		}
 	}

@@ -1,8 +1,11 @@
 package gatewaytest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,6 +14,8 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/caller"
+	"github.com/gatehouse/gatehouse/internal/consistency"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
@@ -18,10 +23,11 @@ import (
 type Users struct {
 	identityv1.UnimplementedUserServiceServer
 
-	mu    sync.Mutex
-	users map[string]*identityv1.User
-	calls int
-	hook  func(ctx context.Context) error
+	mu     sync.Mutex
+	users  map[string]*identityv1.User
+	calls  int
+	hook   func(ctx context.Context) error
+	listed *identityv1.ListUsersRequest
 }
 
 // NewUsers makes an empty one.
@@ -31,12 +37,28 @@ func NewUsers() *Users { return &Users{users: map[string]*identityv1.User{}} }
 func (u *Users) Add(email, displayName string) string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	id := uuid.NewString()
-	u.users[id] = &identityv1.User{
-		Id: id, OrganizationId: uuid.NewString(), Email: email, DisplayName: displayName,
+	return u.add(uuid.NewString(), email, displayName).GetId()
+}
+
+func (u *Users) add(organizationID, email, displayName string) *identityv1.User {
+	user := &identityv1.User{
+		Id: uuid.NewString(), OrganizationId: organizationID, Email: email, DisplayName: displayName,
 		CreateTime: timestamppb.New(time.Unix(1_700_000_000, 0)), Etag: "v1",
 	}
-	return id
+	u.users[user.GetId()] = user
+	return user
+}
+
+// Related is the token that every creation answers with.
+func (*Users) Related() string {
+	return consistency.Event("0192f0c1-2f6e-7c3a-9d55-0b8a4f3c2e11").String()
+}
+
+// Listed is the last request of ListUsers.
+func (u *Users) Listed() *identityv1.ListUsersRequest {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.listed
 }
 
 // Get returns a copy of the user as it is stored; nil for none.
@@ -143,4 +165,67 @@ func (u *Users) DeleteUser(ctx context.Context, r *identityv1.DeleteUserRequest)
 	}
 	delete(u.users, r.GetId())
 	return &identityv1.DeleteUserResponse{}, nil
+}
+
+// CreateUser creates a user in the organization, or in one of its own.
+func (u *Users) CreateUser(ctx context.Context, r *identityv1.CreateUserRequest) (*identityv1.CreateUserResponse, error) {
+	unlock, err := u.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	for _, user := range u.users {
+		if user.GetEmail() == r.GetEmail() && user.GetOrganizationId() == r.GetOrganizationId() {
+			return nil, apierr.New(apierr.AlreadyExists, "EMAIL_TAKEN", "a user of this organization has this email address already")
+		}
+	}
+	consistency.Answer(ctx, u.Related())
+	user := u.add(cmp.Or(r.GetOrganizationId(), uuid.NewString()), r.GetEmail(), r.GetDisplayName())
+	return &identityv1.CreateUserResponse{User: proto.CloneOf(user)}, nil
+}
+
+// ListUsers returns users by id, page_size at a time. A page token is the last id.
+func (u *Users) ListUsers(ctx context.Context, r *identityv1.ListUsersRequest) (*identityv1.ListUsersResponse, error) {
+	unlock, err := u.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	u.listed = proto.CloneOf(r)
+	answer := &identityv1.ListUsersResponse{}
+	for _, id := range slices.Sorted(maps.Keys(u.users)) {
+		switch {
+		case id <= r.GetPageToken(), r.GetOrganizationId() != "" && r.GetOrganizationId() != u.users[id].GetOrganizationId():
+		case r.GetPageSize() > 0 && len(answer.Users) == int(r.GetPageSize()):
+			answer.NextPageToken = answer.Users[len(answer.Users)-1].GetId()
+			return answer, nil
+		default:
+			answer.Users = append(answer.Users, proto.CloneOf(u.users[id]))
+		}
+	}
+	return answer, nil
+}
+
+// GetMe returns the user of the token, who may read the own organization.
+func (u *Users) GetMe(ctx context.Context, _ *identityv1.GetMeRequest) (*identityv1.GetMeResponse, error) {
+	unlock, err := u.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	who, ok := caller.FromContext(ctx)
+	if !ok || who.Subject == nil {
+		return nil, apierr.New(apierr.Internal, "INTERNAL", "no subject")
+	}
+	user, err := u.find(who.Subject.UserID, "")
+	if err != nil {
+		return nil, err
+	}
+	return &identityv1.GetMeResponse{
+		User: proto.CloneOf(user),
+		Organizations: []*identityv1.Membership{{
+			Organization: &identityv1.Organization{Id: user.GetOrganizationId(), DisplayName: user.GetDisplayName(), CreateTime: user.GetCreateTime(), Etag: "v1"},
+			Permissions:  []string{"can_read"},
+		}},
+	}, nil
 }
