@@ -35,14 +35,14 @@ func (e *Engine) Check(ctx context.Context, subject string, asked []Question) ([
 	}
 	allowed := make([]bool, len(asked))
 	if len(asked) == 1 {
-		allowed[0], err = at.check(ctx, subject, asked[0])
+		allowed[0], err = e.checkAhead(ctx, at, subject, asked[0])
 		return allowed, translate(ctx, err)
 	}
 	group, each := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	for i, q := range asked {
 		group.Go(func() (err error) {
-			allowed[i], err = at.check(each, subject, q)
+			allowed[i], err = e.checkAhead(each, at, subject, q)
 			return err
 		})
 	}
@@ -57,6 +57,15 @@ func (r *rules) question(q Question) error {
 		return err
 	}
 	return r.known(relation.Type(q.Object), q.Relation)
+}
+
+// checkAhead answers one question with what one query reads, and what that did not find.
+func (e *Engine) checkAhead(ctx context.Context, at *loaded, subject string, q Question) (bool, error) {
+	a, err := e.readAhead(ctx, at.store, subject, q.Object)
+	if err != nil {
+		return false, err
+	}
+	return at.check(withAhead(ctx, a), subject, q)
 }
 
 func (l *loaded) check(ctx context.Context, subject string, q Question) (bool, error) {

@@ -42,12 +42,18 @@ func (datastore) Close() {}
 
 // Read implements storage.RelationshipTupleReader.
 func (d datastore) Read(ctx context.Context, store string, filter storage.ReadFilter, options storage.ReadOptions) (storage.TupleIterator, error) {
+	if a, ok := aheadOf(ctx, filter.Object, filter.Conditions); ok && a.points(filter.Relation) && filter.User == "" {
+		return a.pointed(filter), nil
+	}
 	found, err := d.OpenFGADatastore.Read(ctx, store, filter, options)
 	return guarded(ctx, found, err)
 }
 
 // ReadUserTuple implements storage.RelationshipTupleReader.
 func (d datastore) ReadUserTuple(ctx context.Context, store string, filter storage.ReadUserTupleFilter, options storage.ReadUserTupleOptions) (*openfgav1.Tuple, error) {
+	if a, ok := aheadOf(ctx, filter.Object, filter.Conditions); ok && filter.User == a.subject {
+		return a.tuple(filter)
+	}
 	bounded, cancel := context.WithTimeout(ctx, readTimeout) // OpenFGA has taken the caller's deadline away
 	defer cancel()
 	found, err := d.OpenFGADatastore.ReadUserTuple(bounded, store, filter, options)
@@ -56,6 +62,9 @@ func (d datastore) ReadUserTuple(ctx context.Context, store string, filter stora
 
 // ReadUsersetTuples implements storage.RelationshipTupleReader.
 func (d datastore) ReadUsersetTuples(ctx context.Context, store string, filter storage.ReadUsersetTuplesFilter, options storage.ReadUsersetTuplesOptions) (storage.TupleIterator, error) {
+	if a, ok := aheadOf(ctx, filter.Object, filter.Conditions); ok {
+		return a.sets(filter), nil
+	}
 	found, err := d.OpenFGADatastore.ReadUsersetTuples(ctx, store, filter, options)
 	return guarded(ctx, found, err)
 }

@@ -88,7 +88,7 @@ func boundedURL(secret config.Secret) (config.Secret, error) {
 }
 
 // Load finds the store and the embedded model in the database; until it has succeeded once, every question is Unavailable. A database
-// without the model is FailedPrecondition SCHEMA_OUTDATED: `authz migrate` writes it.
+// without the model is Unavailable SCHEMA_OUTDATED: `authz migrate` writes it.
 func (e *Engine) Load(ctx context.Context) error {
 	e.loading.Lock()
 	defer e.loading.Unlock()

@@ -51,7 +51,7 @@ func TestWithoutTheDatabaseThereIsNoAnswer(t *testing.T) {
 	asked := []fga.Question{{Relation: "can_update", Object: "organization:o"}}
 	_, err = engine.Check(t.Context(), "user:u", asked)
 	wantReason(t, err, apierr.Unavailable, "MODEL_NOT_LOADED")
-	wantReason(t, engine.Load(t.Context()), apierr.FailedPrecondition, "SCHEMA_OUTDATED")
+	wantReason(t, engine.Load(t.Context()), apierr.Unavailable, "SCHEMA_OUTDATED")
 	wantReason(t, engine.Ready(t.Context()), apierr.Unavailable, "MODEL_NOT_LOADED")
 	if err := fga.Migrate(t.Context(), c, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)

@@ -22,6 +22,10 @@ type rules struct {
 	model  *openfgav1.AuthorizationModel
 	// subjects of each relation of each type: "user" or "group#member". A relation to which nothing can be written has none.
 	subjects map[string]map[string][]string
+
+	pointers []string        // relations that lead from one object to another: "organization" of a user
+	holders  []string        // other relations that can be written
+	derives  map[string]bool // types with a relation that follows from others
 }
 
 func embeddedRules() (*rules, error) {
@@ -44,7 +48,43 @@ func embeddedRules() (*rules, error) {
 		}
 		r.subjects[definition.GetType()] = relations
 	}
+	r.lookAtRewrites()
 	return r, nil
+}
+
+// lookAtRewrites says which relations point, and which types derive relations.
+func (r *rules) lookAtRewrites() {
+	pointers, holders := map[string]bool{}, map[string]bool{}
+	r.derives = map[string]bool{}
+	for _, definition := range r.model.GetTypeDefinitions() {
+		for name, rewrite := range definition.GetRelations() {
+			if len(r.subjects[definition.GetType()][name]) > 0 {
+				holders[name] = true
+			}
+			if rewrite.GetThis() == nil {
+				r.derives[definition.GetType()] = true
+			}
+			pointing(rewrite, pointers)
+		}
+	}
+	for name := range pointers {
+		delete(holders, name)
+	}
+	r.pointers, r.holders = slices.Sorted(maps.Keys(pointers)), slices.Sorted(maps.Keys(holders))
+}
+
+// pointing collects the relations that a rewrite follows to another object.
+func pointing(rewrite *openfgav1.Userset, into map[string]bool) {
+	if follow := rewrite.GetTupleToUserset(); follow != nil {
+		into[follow.GetTupleset().GetRelation()] = true
+	}
+	children := slices.Concat(rewrite.GetUnion().GetChild(), rewrite.GetIntersection().GetChild())
+	if d := rewrite.GetDifference(); d != nil {
+		children = append(children, d.GetBase(), d.GetSubtract())
+	}
+	for _, child := range children {
+		pointing(child, into)
+	}
 }
 
 func (r *rules) types() []Type {

@@ -2,6 +2,7 @@ package fga
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,8 +12,6 @@ import (
 	serverconfig "github.com/openfga/openfga/pkg/server/config"
 	"github.com/openfga/openfga/pkg/storage"
 	"google.golang.org/protobuf/proto"
-
-	"github.com/gatehouse/gatehouse/internal/apierr"
 )
 
 // storeName is the name of the one store; its id is made once.
@@ -62,8 +61,7 @@ func load(ctx context.Context, pool *pgxpool.Pool, model *openfgav1.Authorizatio
 		return nil, err
 	}
 	if id == "" {
-		return nil, apierr.New(apierr.FailedPrecondition, "SCHEMA_OUTDATED",
-			"schema "+Schema+" lacks the authorization model of this program: run `authz migrate`")
+		return nil, outdated(errors.New("the authorization model of this program is not there"))
 	}
 	s, err := newServer(ds, serverconfig.ExperimentalWeightedGraphCheck)
 	if err != nil {
