@@ -27,7 +27,12 @@ var (
 // belongs to one pending login: a crash in between is completed like that of a sign-up, and when Identity refuses the user, the secret
 // is good again. A wrong and a used secret are refused alike.
 func (s *Service) Bootstrap(ctx context.Context, in Bootstrap) (User, error) {
-	if !matches(s.Config.BootstrapSecret, in.Secret) {
+	right := matches(s.Config.BootstrapSecret, in.Secret)
+	used, err := s.Store.Bootstrapped(ctx) // whatever the secret, so that a wrong and a used one are refused after the same work
+	if err != nil {
+		return User{}, err
+	}
+	if used || !right {
 		return User{}, errBootstrapSecret
 	}
 	email := NormalizeEmail(in.Email)

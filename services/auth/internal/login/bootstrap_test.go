@@ -41,6 +41,9 @@ func TestBootstrapMakesOneAdministrator(t *testing.T) { // R16
 				t.Fatalf("Bootstrap again = %v, want INVALID_BOOTSTRAP_SECRET", err)
 			}
 		}
+		if _, err := w.bootstrap("other@example.com", "gatehouse gatehouse"); reason(err) != "INVALID_BOOTSTRAP_SECRET" {
+			t.Fatalf("Bootstrap again with a guessable password = %v, want INVALID_BOOTSTRAP_SECRET", err)
+		}
 		if err := w.Remove(postgrestest.Request(t.Context(), "auth.login_removed"), u.ID); err != nil { // not even without an administrator
 			t.Fatal(err)
 		}

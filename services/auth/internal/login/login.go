@@ -68,6 +68,8 @@ type Store interface {
 	// bootstrap as well: while another pending login has it, that one is returned, and after the first activation it is ErrBootstrapped.
 	// ErrNotFound when the one to return was removed at the same moment.
 	Reserve(ctx context.Context, l Login, now, retry time.Time) (existing Login, reserved bool, err error)
+	// Bootstrapped reports whether the bootstrap was used up.
+	Bootstrapped(ctx context.Context) (bool, error)
 	// ByEmail returns the login of a normalized address, or ErrNotFound.
 	ByEmail(ctx context.Context, email string) (Login, error)
 	// Activate makes a pending login active, forgets its display name and records the event of the context. That of the first

@@ -57,12 +57,26 @@ func holder(ctx context.Context, tx pgx.Tx) (login.Login, error) {
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return row.login(), err
 	}
-	var used bool
-	err = tx.QueryRow(ctx, `select exists (select from auth.bootstrap where use_time is not null)`).Scan(&used)
+	used, err := bootstrapped(ctx, tx)
 	if err == nil && used {
 		return login.Login{}, login.ErrBootstrapped
 	}
 	return login.Login{}, cmp.Or(err, login.ErrNotFound)
+}
+
+// Bootstrapped implements login.Store.
+func (s *Logins) Bootstrapped(ctx context.Context) (bool, error) {
+	used, err := bootstrapped(ctx, s.pool)
+	if err != nil {
+		return false, pg.Error(fmt.Errorf("read bootstrap: %w", err))
+	}
+	return used, nil
+}
+
+func bootstrapped(ctx context.Context, db database) (used bool, err error) {
+	type answer struct{ Used bool }
+	row, err := one[answer](ctx, db, `select exists (select from auth.bootstrap where use_time is not null) as used`, nil)
+	return row.Used, err
 }
 
 // useBootstrap uses the secret up and appends the relationship that makes the user an administrator.

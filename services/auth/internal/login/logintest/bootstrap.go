@@ -30,6 +30,13 @@ func reserveFirst(t *testing.T, s Stores, email string) login.Login {
 	return l
 }
 
+func used(t *testing.T, s Stores, want bool) {
+	t.Helper()
+	if used, err := s.Logins.Bootstrapped(work(t)); err != nil || used != want {
+		t.Fatalf("Bootstrapped = %v, %v; want %v", used, err, want)
+	}
+}
+
 func bootstrapOnce(t *testing.T, s Stores) { // R16
 	taken := reserve(t, s.Logins, "taken@example.com")
 	existing, reserved, err := s.Logins.Reserve(work(t), first("taken@example.com"), epoch, epoch)
@@ -42,6 +49,7 @@ func bootstrapOnce(t *testing.T, s Stores) { // R16
 		t.Fatalf("Reserve beside a pending bootstrap = %+v, %v, %v; want the login that has it", existing, reserved, err)
 	}
 	missing(t, s.Logins, "other@example.com")
+	used(t, s, false)
 	token, err := s.Logins.Activate(work(t), admin.UserID, uuid.NewString(), epoch)
 	if err != nil || token == "" {
 		t.Fatalf("Activate = %q, %v; want the token of the relationship", token, err)
@@ -61,6 +69,7 @@ func bootstrapOnce(t *testing.T, s Stores) { // R16
 			t.Fatalf("Reserve after the bootstrap = %v, want ErrBootstrapped", err)
 		}
 		missing(t, s.Logins, "other@example.com")
+		used(t, s, true)
 		if err := s.Logins.Remove(work(t), admin.UserID, epoch); err != nil {
 			t.Fatal(err)
 		}
