@@ -48,11 +48,6 @@ func SetObject(ctx context.Context, id string) {
 	change(ctx, func(e *Event) { e.ObjectID = id })
 }
 
-// SetActor says who does it, when that is only known after a part of the work, such as at a sign-in.
-func SetActor(ctx context.Context, a Actor) {
-	change(ctx, func(e *Event) { e.Actor = a })
-}
-
 // SetOrganization says in which organization it happens.
 func SetOrganization(ctx context.Context, id string) {
 	change(ctx, func(e *Event) { e.OrganizationID = id })

@@ -111,17 +111,11 @@ func (o *Outbox) Wake() {
 // Record appends the draft of the context to the topic Audit. An objectID that is not empty names the object. Work without a draft is
 // refused: what is not audited must not happen (R68).
 func (o *Outbox) Record(ctx context.Context, tx pgx.Tx, objectID string) error {
-	_, err := o.RecordID(ctx, tx, objectID)
-	return err
-}
-
-// RecordID is Record and returns the event's id.
-func (o *Outbox) RecordID(ctx context.Context, tx pgx.Tx, objectID string) (id string, err error) {
 	m, err := o.Row(ctx, objectID)
 	if err != nil {
-		return "", err
+		return err
 	}
-	return m.ID, o.Append(ctx, tx, m)
+	return o.Append(ctx, tx, m)
 }
 
 // Row returns the message that Record would append, for a store whose statement inserts it beside other work (Message.Args). After the

@@ -48,8 +48,8 @@ func accessLog(p Params) middleware {
 		if c.service != "" {
 			attrs = append(attrs, slog.String("caller", c.service))
 		}
-		if c.subject != "" {
-			attrs = append(attrs, slog.String("subject", c.subject))
+		if c.who != nil {
+			attrs = append(attrs, slog.String("subject", c.who.UserID))
 		}
 		if c.failure != nil {
 			attrs = append(attrs, slog.String("reason", c.failure.Reason))

@@ -45,7 +45,7 @@ func authorize(p Params) middleware {
 			if err != nil {
 				return err
 			}
-			c.subject, c.who, c.admitted = claims.Subject, subjectOf(claims), true
+			c.who, c.admitted = subjectOf(claims), true
 			ctx = withSubject(ctx, c.who)
 			if c.policy.LongLived {
 				return p.outlive(ctx, c, claims, next)

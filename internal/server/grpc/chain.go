@@ -17,7 +17,6 @@ type call struct {
 	policy   *contract.Method // nil for infrastructure and for methods without a contract
 	infra    bool             // health and reflection: no caller, no policy
 	service  string           // calling program
-	subject  string           // user id of the token
 	who      *caller.Subject  // all that the token says; nil without one
 	admitted bool             // authorize let the call, or the opening of the stream, pass
 	failure  *apierr.Error    // what the client was told, with its cause

@@ -44,12 +44,12 @@ func admitSubject(ctx context.Context, c *call, permissions Permissions, m proto
 		if a.Kind != contract.Self {
 			continue
 		}
-		if value, ok := stringField(m.ProtoReflect(), a.Field); ok && value != "" && value == c.subject {
+		if value, ok := stringField(m.ProtoReflect(), a.Field); ok && value != "" && value == c.who.UserID {
 			return nil, nil
 		}
 	}
 	asked := questions(c.policy, m)
-	allowed, err := ask(ctx, permissions, c.subject, asked)
+	allowed, err := ask(ctx, permissions, c.who.UserID, asked)
 	switch {
 	case err != nil:
 		return nil, err
