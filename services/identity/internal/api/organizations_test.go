@@ -63,6 +63,29 @@ func TestOrganizations(t *testing.T) {
 	wantError(t, err, apierr.NotFound, "ORGANIZATION_NOT_FOUND")
 }
 
+// A personal organization is called like its user, so a name that erasure must reach is beside the event, not in it.
+func TestNamesOfOrganizationsArePersonal(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	directory := identityv1.NewOrganizationDirectoryServiceClient(s.As("auth"))
+	id := uuid.NewString()
+	_, err := directory.CreateOrganization(t.Context(), &identityv1.CreateOrganizationRequest{Id: id, DisplayName: "Ada"})
+	noError(t, err)
+	_, err = directory.UpdateOrganization(t.Context(), &identityv1.UpdateOrganizationRequest{
+		Organization: &identityv1.Organization{Id: id, DisplayName: "Ada Lovelace"},
+	})
+	noError(t, err)
+	events := s.Events(t)
+	if len(events) != 2 {
+		t.Fatalf("got %+v", events)
+	}
+	for _, e := range events {
+		if len(e.Changes) != 1 || !e.Changes[0].Personal {
+			t.Errorf("%s: got %+v", e.Action, e.Changes)
+		}
+	}
+}
+
 func TestListOrganizations(t *testing.T) {
 	t.Parallel()
 	s := newService(t)

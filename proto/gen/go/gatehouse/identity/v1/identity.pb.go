@@ -1482,18 +1482,18 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"\x14UserDirectoryService\x12\xab\x01\n" +
 	"\fRegisterUser\x12*.gatehouse.identity.v1.RegisterUserRequest\x1a+.gatehouse.identity.v1.RegisterUserResponse\"B\xd2\xe7\x18;\n" +
 	"\x02(\x01\x12\x04auth\x1a/\x12-\n" +
-	"\fuser.created\x12\x02id\"\x05email\"\fdisplay_name*\x04user\x90\x02\x022\xa3\a\n" +
-	"\x1cOrganizationDirectoryService\x12\xc1\x01\n" +
-	"\x12CreateOrganization\x120.gatehouse.identity.v1.CreateOrganizationRequest\x1a1.gatehouse.identity.v1.CreateOrganizationResponse\"F\xd2\xe7\x18?\n" +
-	"\x02(\x01\x12\revery_service\x1a*\x12(\n" +
-	"\x14organization.created\x12\x02id*\forganization\x90\x02\x02\x12\x90\x01\n" +
+	"\fuser.created\x12\x02id\"\x05email\"\fdisplay_name*\x04user\x90\x02\x022\xcc\a\n" +
+	"\x1cOrganizationDirectoryService\x12\xcf\x01\n" +
+	"\x12CreateOrganization\x120.gatehouse.identity.v1.CreateOrganizationRequest\x1a1.gatehouse.identity.v1.CreateOrganizationResponse\"T\xd2\xe7\x18M\n" +
+	"\x02(\x01\x12\revery_service\x1a8\x126\n" +
+	"\x14organization.created\x12\x02id\"\fdisplay_name*\forganization\x90\x02\x02\x12\x90\x01\n" +
 	"\x0fGetOrganization\x12-.gatehouse.identity.v1.GetOrganizationRequest\x1a..gatehouse.identity.v1.GetOrganizationResponse\"\x1e\xd2\xe7\x18\x17\n" +
 	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12\x96\x01\n" +
 	"\x11ListOrganizations\x12/.gatehouse.identity.v1.ListOrganizationsRequest\x1a0.gatehouse.identity.v1.ListOrganizationsResponse\"\x1e\xd2\xe7\x18\x17\n" +
-	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12\xce\x01\n" +
-	"\x12UpdateOrganization\x120.gatehouse.identity.v1.UpdateOrganizationRequest\x1a1.gatehouse.identity.v1.UpdateOrganizationResponse\"S\xd2\xe7\x18L\n" +
-	"\x02(\x01\x12\revery_service\x1a7\x125\n" +
-	"\x14organization.updated\x12\x0forganization.id*\forganization\x90\x02\x02\x12\xc1\x01\n" +
+	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12\xe9\x01\n" +
+	"\x12UpdateOrganization\x120.gatehouse.identity.v1.UpdateOrganizationRequest\x1a1.gatehouse.identity.v1.UpdateOrganizationResponse\"n\xd2\xe7\x18g\n" +
+	"\x02(\x01\x12\revery_service\x1aR\x12P\n" +
+	"\x14organization.updated\x12\x0forganization.id\"\x19organization.display_name*\forganization\x90\x02\x02\x12\xc1\x01\n" +
 	"\x12DeleteOrganization\x120.gatehouse.identity.v1.DeleteOrganizationRequest\x1a1.gatehouse.identity.v1.DeleteOrganizationResponse\"F\xd2\xe7\x18?\n" +
 	"\x02(\x01\x12\revery_service\x1a*\x12(\n" +
 	"\x14organization.deleted\x12\x02id*\forganization\x90\x02\x02B\xab\x03\xd2\xe7\x18\xd8\x02\n" +
