@@ -244,6 +244,12 @@ func TestRateLimits(t *testing.T) {
 		if a := r.do(request{path: "/livez"}); a.status != http.StatusOK {
 			t.Errorf("other requests: %d", a.status)
 		}
+		// The budget is of the route: spelling its path in another way, or asking badly, finds no other one.
+		for _, path := range []string{"sign-in", "sign%2Din", "%73ign-in", "sign-in?x=1"} {
+			if a := r.do(request{method: "POST", path: "/api/v1/auth/" + path, body: `{`}); a.status != http.StatusTooManyRequests {
+				t.Errorf("%s: %d, although sign-in is exhausted", path, a.status)
+			}
+		}
 		// Each route has a budget of its own: who is out of one can still use the others.
 		for _, path := range []string{"refresh", "sign-up", "bootstrap"} {
 			if a := r.do(request{method: "POST", path: "/api/v1/auth/" + path, body: `{}`}); a.status == http.StatusTooManyRequests {
