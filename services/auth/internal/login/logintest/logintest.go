@@ -60,6 +60,7 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 	t.Run("reserve takes an address once", func(t *testing.T) { reserveOnce(t, open(t)) })
 	t.Run("parallel reservations have one winner", func(t *testing.T) { reserveParallel(t, open(t)) })
 	t.Run("activate is idempotent", func(t *testing.T) { activate(t, open(t)) })
+	t.Run("parallel activations are one", func(t *testing.T) { activateParallel(t, open(t)) })
 	t.Run("undo removes pending logins only", func(t *testing.T) { undo(t, open(t)) })
 	t.Run("claim gives each due login to one caller", func(t *testing.T) { claim(t, open(t)) })
 	t.Run("replace hash is conditional", func(t *testing.T) { replaceHash(t, open(t)) })
@@ -155,6 +156,34 @@ func activate(t *testing.T, s Stores) {
 		t.Fatalf("Activate(unknown) = %v, want ErrNotFound", err)
 	}
 	recorded(t, s, l.UserID) // once, R67
+}
+
+// The request and the reconciler, or two repetitions, may complete one sign-up at the same moment.
+func activateParallel(t *testing.T, s Stores) {
+	for i, reserve := range []func() login.Login{
+		func() login.Login { return reserve(t, s.Logins, "ada@example.com") },
+		func() login.Login { return reserveFirst(t, s, "admin@example.com") },
+	} {
+		l := reserve()
+		tokens := make([]string, 8)
+		ctx := work(t)
+		var wg sync.WaitGroup
+		for i := range tokens {
+			wg.Go(func() {
+				var err error
+				if tokens[i], err = s.Logins.Activate(ctx, l.UserID, uuid.NewString(), epoch); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if len(slices.Compact(tokens)) != 1 || (tokens[0] != "") != l.FirstAdministrator {
+			t.Errorf("tokens %q", tokens)
+		}
+		if events := s.Recorded(t); len(events) != i+1 || events[i].ObjectID != l.UserID {
+			t.Fatalf("recorded %+v, want one event more, of user %s", events, l.UserID)
+		}
+	}
 }
 
 func undo(t *testing.T, s Stores) {

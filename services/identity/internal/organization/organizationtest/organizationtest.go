@@ -43,6 +43,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		"DeleteRefused":      testDeleteRefused,
 		"DeleteWithUsers":    testDeleteWithUsers,
 		"DeleteConcurrently": testDeleteConcurrently,
+		"DeleteByRivals":     testDeleteByRivals,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -278,6 +279,30 @@ func testDeleteConcurrently(t *testing.T, f Fixture) {
 			wantError(t, deleteError, organization.NotEmpty())
 			noError(t, joinError)
 			f.wantStored(t, o)
+		}
+	}
+}
+
+// Of several who delete at once one did it, and only that one leaves an event.
+func testDeleteByRivals(t *testing.T, f Fixture) {
+	for range 5 {
+		o := f.stored(t, newOrganization("a"))
+		errs := make([]error, 4)
+		var wait sync.WaitGroup
+		for i := range errs {
+			wait.Go(func() { errs[i] = f.remove(t, o.ID, anyOrganization) })
+		}
+		wait.Wait()
+		deleted := 0
+		for _, err := range errs {
+			if err == nil {
+				deleted++
+				continue
+			}
+			wantError(t, err, organization.NotFound())
+		}
+		if deleted != 1 {
+			t.Fatalf("deleted %d times, want once", deleted)
 		}
 	}
 }
