@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -42,7 +43,7 @@ func (datastore) Close() {}
 
 // Read implements storage.RelationshipTupleReader.
 func (d datastore) Read(ctx context.Context, store string, filter storage.ReadFilter, options storage.ReadOptions) (storage.TupleIterator, error) {
-	if a, ok := aheadOf(ctx, filter.Object, filter.Conditions); ok && a.points(filter.Relation) && filter.User == "" {
+	if a, ok := aheadOf(ctx, filter.Object, filter.Conditions); ok && a.points(filter.Relation) && (filter.User == "" || strings.HasSuffix(filter.User, ":")) {
 		return a.pointed(filter), nil
 	}
 	found, err := d.OpenFGADatastore.Read(ctx, store, filter, options)

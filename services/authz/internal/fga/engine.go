@@ -73,7 +73,7 @@ func Open(ctx context.Context, p Params) (*Engine, error) {
 	return &Engine{pool: pool, log: p.Log, rules: rules}, nil
 }
 
-// boundedURL adds the schema and the time limits of a session.
+// boundedURL adds the schema, the time limits of a session and how it plans.
 func boundedURL(secret config.Secret) (config.Secret, error) {
 	u, err := url.Parse(secret.Reveal())
 	if err != nil || u.Host == "" {
@@ -81,6 +81,7 @@ func boundedURL(secret config.Secret) (config.Secret, error) {
 	}
 	query := u.Query()
 	query.Set("search_path", Schema)
+	query.Set("plan_cache_mode", "force_generic_plan") // the same few statements over indexes: planning each anew costs more than running it
 	query.Set("statement_timeout", fmt.Sprint(statementTimeout.Milliseconds()))
 	query.Set("idle_in_transaction_session_timeout", fmt.Sprint(statementTimeout.Milliseconds()))
 	u.RawQuery = query.Encode()
