@@ -52,7 +52,7 @@ func database(t testing.TB, program string) *pgxpool.Pool {
 
 // A role sees its own schema and nothing of another's.
 func TestRolesAreIsolated(t *testing.T) {
-	tables := map[string]string{"identity": "users", "auth": "logins"}
+	tables := map[string]string{"identity": "users", "auth": "logins", "authz": "commands", "audit": "events"}
 	for program, table := range tables {
 		pool := database(t, program)
 		var n int
@@ -70,6 +70,22 @@ func TestRolesAreIsolated(t *testing.T) {
 		denied(t, pool, "create schema intruder_of_"+program)
 		denied(t, pool, "create table public.intruder (id int)")
 		denied(t, pool, "create role intruder")
+	}
+}
+
+// The trail only grows: who serves it can neither change nor remove what is in it, nor take the right to (R72).
+func TestTrailIsAppendOnly(t *testing.T) {
+	pool := database(t, "audit")
+	// PostgreSQL only warns that this grants nothing; what follows proves it.
+	if _, err := pool.Exec(t.Context(), "grant update, delete, truncate on audit.events, audit.personal_values to audit"); err != nil {
+		t.Error(err)
+	}
+	for _, sql := range []string{
+		"update audit.events set action = action", "delete from audit.events", "truncate audit.events", "drop table audit.events",
+		"update audit.personal_values set value = value", "delete from audit.personal_values", "truncate audit.personal_values",
+		"alter table audit.events disable trigger all", "set role audit_owner", "create table audit.intruder (id int)",
+	} {
+		denied(t, pool, sql)
 	}
 }
 
