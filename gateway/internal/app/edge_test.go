@@ -1,11 +1,14 @@
 package app_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"google.golang.org/grpc/metadata"
 
 	"github.com/gatehouse/gatehouse/internal/logging"
 )
@@ -43,6 +46,24 @@ func TestForgedHeaders(t *testing.T) {
 			t.Errorf("%s: %s changed the answer: %d %v", name, value, a.status, a.header)
 		}
 	}
+	want := r.do(request{path: q.path, bearer: q.bearer}).body
+	for _, accept := range []string{"text/event-stream", "application/x-ndjson"} { // the forms of streams, and of nothing else
+		q.header = map[string]string{"Accept": accept}
+		if a := r.do(q); a.header.Get("Content-Type") != "application/json" || len(a.body) != len(want) {
+			t.Errorf("Accept: %s: %v %s", accept, a.header, a.body)
+		}
+	}
+	r.Users.Hook(func(ctx context.Context) error {
+		md, _ := metadata.FromIncomingContext(ctx)
+		for name := range md {
+			if strings.HasPrefix(name, "x-forwarded-") || strings.HasPrefix(name, "grpcgateway-") && name != "grpcgateway-authorization" {
+				t.Errorf("the service is told %s: %v", name, md[name])
+			}
+		}
+		return nil
+	})
+	r.do(request{path: q.path, bearer: q.bearer, header: map[string]string{"X-Forwarded-For": "203.0.113.9", "Origin": "https://x.example"}})
+	r.Users.Hook(nil)
 	if a := r.do(request{path: q.path, bearer: q.bearer}); len(a.header.Values("Grpc-Metadata-X-Request-Id")) > 0 ||
 		strings.Contains(strings.ToLower(headerNames(a.header)), "grpc") {
 		t.Errorf("metadata of the service reaches the client: %v", a.header)
@@ -147,7 +168,7 @@ func TestCORS(t *testing.T) {
 			"Origin": origin, "Access-Control-Request-Method": method, "Access-Control-Request-Headers": headers}})
 	}
 	for _, origin := range []string{"https://good.example", "https://other.example:8443"} {
-		a := preflight(origin, "PATCH", "authorization,content-type,if-match")
+		a := preflight(origin, "PATCH", "authorization,content-type,gatehouse-consistency-token,if-match,last-event-id,x-request-id")
 		if a.status != http.StatusNoContent || a.header.Get("Access-Control-Allow-Origin") != origin || a.header.Get("Access-Control-Allow-Credentials") != "" {
 			t.Errorf("%s: %d %v", origin, a.status, a.header)
 		}
@@ -157,9 +178,15 @@ func TestCORS(t *testing.T) {
 		// A refusal can be read by the page, with what it needs.
 		b := r.do(request{path: "/api/v1/users/x", header: map[string]string{"Origin": origin}})
 		if b.status != http.StatusUnauthorized || b.header.Get("Access-Control-Allow-Origin") != origin ||
-			!strings.Contains(strings.ToLower(b.header.Get("Access-Control-Expose-Headers")), "etag") {
+			!strings.Contains(strings.ToLower(b.header.Get("Access-Control-Expose-Headers")), "etag,gatehouse-consistency-token") {
 			t.Errorf("%s: %d %v", origin, b.status, b.header)
 		}
+		// A stream of a page is one too.
+		s := r.tail(request{header: map[string]string{"Origin": origin}})
+		if s.answer.Header.Get("Access-Control-Allow-Origin") != origin {
+			t.Errorf("%s: a stream with %v", origin, s.answer.Header)
+		}
+		s.close()
 	}
 	for _, origin := range []string{
 		"null", "https://evilgood.example", "https://good.example.evil", "http://good.example", "https://good.example:8443", "https://GOOD.example",

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +36,31 @@ func TestAccepted(t *testing.T) {
 	}
 	if got := accepted([]string{"text/html", "text/event-stream"}); got != sse {
 		t.Errorf("two headers: %s", got)
+	}
+}
+
+// What a service says cannot end a line of a stream: neither forged events nor forged fields of one come out of it.
+func TestStreamsAreNotForged(t *testing.T) {
+	const forged = "1\r\nevent: error\rdata: forged\n\nid: 2"
+	for _, f := range []format{ndjson, sse} {
+		m := &streamMarshaler{JSONPb: lines(), format: f}
+		for name, message := range map[string]*auditv1.TailEventsResponse{
+			"event":  {Cursor: "7", Event: &auditv1.Event{Id: forged, Reason: forged + "\u2028\u2029"}},
+			"cursor": {Cursor: forged, Event: &auditv1.Event{Id: "1"}},
+			"NUL":    {Cursor: "7\x00"},
+		} {
+			text, err := m.Marshal(map[string]any{"result": message})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for line := range strings.Lines(string(text)) {
+				prefix, _, _ := strings.Cut(line, ": ")
+				if f == ndjson && (len(line) != len(text) || strings.ContainsAny(line, "\r\n")) ||
+					f == sse && (!slices.Contains([]string{"id", "data", ""}, prefix) || strings.ContainsAny(line, "\r\x00") || name != "event" && prefix == "id") {
+					t.Errorf("%s, %s: %q in %q", f, name, line, text)
+				}
+			}
+		}
 	}
 }
 
