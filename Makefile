@@ -38,8 +38,9 @@ test: tools-run need-go ## unit, database and mesh tests, all with the race dete
 	@tools/test $(TEST_FLAGS) $(PKG)
 
 .PHONY: bench
-bench: tools-run ## what a request, a sign-in and a start cost, each beside its bound (BENCH=SignIn)
-	@go test -p 1 -run '^$$' -bench '$(BENCH)' -benchtime 5x -timeout 30m ./test/bench/ ./gateway/internal/app/
+bench: tools-run need-go ## speed, memory and start of the platform, each beside its bound or peer, in a quarter of an hour (BENCH=Permission)
+	@go test -p 1 -run '^$$' -bench '$(BENCH)' -benchtime 5x -timeout 30m \
+		./test/bench/ ./gateway/internal/app/ ./services/identity/internal/api/ ./services/audit/internal/postgres/
 
 .PHONY: generate
 generate: tools-buf need-go ## write all generated code anew: proto/gen, consul

@@ -30,7 +30,7 @@ func BenchmarkSignIn(b *testing.B) {
 	}
 	var signIns, hashes, ratios []float64
 	for b.Loop() {
-		for range 5 {
+		for range 2 {
 			s, err := platformSide()
 			if err != nil {
 				b.Fatal(err)
@@ -46,4 +46,5 @@ func BenchmarkSignIn(b *testing.B) {
 	b.ReportMetric(median(hashes), "argon2id/s")
 	b.ReportMetric(median(ratios), "ratio")
 	b.ReportMetric(0.93, "ratio-bound")
+	b.ReportMetric(0, "ns/op") // a round, which says nothing
 }
