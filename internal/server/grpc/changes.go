@@ -57,14 +57,17 @@ func forget(m protoreflect.Message, path string) {
 	}
 }
 
-// maskOf returns the paths of the request's update_mask; nil when it has none or it names everything.
+// everything is the path that names all fields of the resource (AIP-134).
+const everything = "*"
+
+// maskOf returns the paths of the request's update_mask; nil when it has none.
 func maskOf(m protoreflect.Message) []string {
 	f := m.Descriptor().Fields().ByName("update_mask")
 	if f == nil || !m.Has(f) {
 		return nil
 	}
 	mask, ok := m.Get(f).Message().Interface().(*fieldmaskpb.FieldMask)
-	if !ok || slices.Contains(mask.GetPaths(), "*") {
+	if !ok {
 		return nil
 	}
 	return mask.GetPaths()
@@ -113,7 +116,9 @@ func (l *lister) changed(m protoreflect.Message, f protoreflect.FieldDescriptor,
 	if l.mask == nil || !ok {
 		return m.Has(f)
 	}
-	return slices.ContainsFunc(l.mask, func(masked string) bool { return within(inResource, masked) || within(masked, inResource) })
+	return slices.ContainsFunc(l.mask, func(masked string) bool {
+		return masked == everything || within(inResource, masked) || within(masked, inResource)
+	})
 }
 
 // personal reports whether the value is, or holds, a personal one.

@@ -58,11 +58,11 @@ func TestChanges(t *testing.T) {
 		m      proto.Message
 		want   []string
 	}{
-		"no mask: what has a value":  {update, &identityv1.UpdateUserRequest{User: user(), Etag: "1"}, []string{`user.display_name~"A"`, `user.locale~"de-CH"`}},
-		"a mask: only what it names": {update, &identityv1.UpdateUserRequest{User: user(), UpdateMask: mask("locale")}, []string{`user.locale~"de-CH"`}},
-		"a mask: what it empties":    {update, &identityv1.UpdateUserRequest{User: user(), UpdateMask: mask("time_zone")}, []string{`user.time_zone~""`}},
-		"a mask of everything":       {update, &identityv1.UpdateUserRequest{User: user(), UpdateMask: mask("*")}, []string{`user.display_name~"A"`, `user.locale~"de-CH"`}},
-		"a mask of a longer name":    {update, &identityv1.UpdateUserRequest{User: user(), UpdateMask: mask("locale_of_another")}, nil}, // R64
+		"no mask: what has a value":                  {update, &identityv1.UpdateUserRequest{User: user(), Etag: "1"}, []string{`user.display_name~"A"`, `user.locale~"de-CH"`}},
+		"a mask: only what it names":                 {update, &identityv1.UpdateUserRequest{User: user(), UpdateMask: mask("locale")}, []string{`user.locale~"de-CH"`}},
+		"a mask: what it empties":                    {update, &identityv1.UpdateUserRequest{User: user(), UpdateMask: mask("time_zone")}, []string{`user.time_zone~""`}},
+		"a mask of everything, with what it empties": {update, &identityv1.UpdateUserRequest{User: user(), UpdateMask: mask("*")}, []string{`user.display_name~"A"`, `user.locale~"de-CH"`, `user.time_zone~""`}},
+		"a mask of a longer name":                    {update, &identityv1.UpdateUserRequest{User: user(), UpdateMask: mask("locale_of_another")}, nil}, // R64
 		"what only the platform sets": {update, &identityv1.UpdateUserRequest{User: &identityv1.User{
 			Id: id, OrganizationId: id, Email: "a@example.com", Etag: "9", CreateTime: timestamppb.Now(),
 		}}, nil},

@@ -119,7 +119,7 @@ const minBootstrapSecret, maxBootstrapSecret = 32, 256
 
 // BootstrapConfig is the option group of the first administrator.
 type BootstrapConfig struct {
-	Secret config.Secret `name:"auth-bootstrap-secret" env:"GATEHOUSE_AUTH_BOOTSTRAP_SECRET" placeholder:"SECRET" help:"Secret that is exchanged once for the first administrator, 32 characters or more; without one there is none. Prefer the _FILE variable: a command line is public."`
+	Secret config.Secret `name:"auth-bootstrap-secret" env:"GATEHOUSE_AUTH_BOOTSTRAP_SECRET" placeholder:"SECRET" help:"Secret that is exchanged once for the first administrator, 32 bytes or more; without one there is none. Prefer the _FILE variable: a command line is public."`
 }
 
 // Validate reports contradictions.
