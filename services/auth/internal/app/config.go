@@ -125,7 +125,7 @@ type BootstrapConfig struct {
 // Validate reports contradictions.
 func (c BootstrapConfig) Validate() error {
 	if n := len(c.Secret.Reveal()); n > 0 && (n < minBootstrapSecret || n > maxBootstrapSecret) {
-		return fmt.Errorf("GATEHOUSE_AUTH_BOOTSTRAP_SECRET has %d characters: make one of %d to %d by `(umask 077; head -c 32 /dev/urandom | base64 > bootstrap.secret)`",
+		return fmt.Errorf("GATEHOUSE_AUTH_BOOTSTRAP_SECRET has %d bytes: make one of %d to %d by `(umask 077; head -c 32 /dev/urandom | base64 > bootstrap.secret)`",
 			n, minBootstrapSecret, maxBootstrapSecret)
 	}
 	return nil
