@@ -141,9 +141,9 @@ func stored(t testing.TB) map[string][]byte {
 	defer func() { _ = db.Close(t.Context()) }()
 	found := map[string][]byte{}
 	for table, column := range map[string]string{
-		"audit.events": "convert_from(canonical, 'utf8')", "audit.personal_values": "field || ' ' || value",
-		"audit.outbox": "convert_from(payload, 'utf8')", "auth.outbox": "convert_from(payload, 'utf8')", "identity.outbox": "convert_from(payload, 'utf8')",
-		"authz.outbox": "convert_from(payload, 'utf8')", "authz.commands": "commands::text",
+		"audit.events": "encode(canonical, 'escape')", "audit.personal_values": "field || ' ' || value",
+		"audit.outbox": "encode(payload, 'escape')", "auth.outbox": "encode(payload, 'escape')", "identity.outbox": "encode(payload, 'escape')",
+		"authz.outbox": "encode(payload, 'escape')", "authz.commands": "commands::text",
 		"auth.refusals": "refusals::text", "identity.refusals": "refusals::text", "audit.refusals": "refusals::text", "authz.refusals": "refusals::text",
 	} {
 		var text string

@@ -35,9 +35,6 @@ const members = 150
 // G1, G2, R67: a process is killed between every two steps of a write, and another one is started. The change is then complete or absent,
 // with exactly one audit row or none, and its objects are free; asked for again, it is complete with exactly one.
 func TestKilledBetweenTheSteps(t *testing.T) {
-	if os.Getenv(crashStep) != "" {
-		t.Skip("this is the process to be killed")
-	}
 	database := postgrestest.Database(t)
 	parent := postgrestest.Open(t, database, postgrestest.Options{})
 	for _, c := range []struct {
@@ -96,9 +93,6 @@ func TestKilledBetweenTheSteps(t *testing.T) {
 
 // Whoever needs an object that a killed process holds completes its change first, without waiting for the loop.
 func TestNextChangeHelpsTheKilledOne(t *testing.T) {
-	if os.Getenv(crashStep) != "" {
-		t.Skip("this is the process to be killed")
-	}
 	database := postgrestest.Database(t)
 	parent := postgrestest.Open(t, database, postgrestest.Options{})
 	change, before, after := prepareCrash(t, parent, relationship.StepAccepted)
@@ -155,11 +149,11 @@ func killAt(t *testing.T, database pg.Config, step relationship.Step, c relation
 	}
 }
 
-// TestToBeKilled is the process that killAt starts.
+// TestToBeKilled is the process that killAt starts; in any other it has nothing to do.
 func TestToBeKilled(t *testing.T) {
 	step := relationship.Step(os.Getenv(crashStep))
 	if step == "" {
-		t.Skip("only in a process of its own")
+		return
 	}
 	var c relationship.Change
 	noError(t, json.NewDecoder(strings.NewReader(os.Getenv(crashChange))).Decode(&c))
