@@ -96,11 +96,7 @@ func (c *auditFlags) client(console *Console) (*trail.Client, error) {
 	}
 	address := c.URL
 	if address == "" {
-		dir, err := c.open()
-		if err != nil {
-			return nil, err
-		}
-		record, err := dir.Running()
+		_, record, err := c.running()
 		if err != nil {
 			return nil, fmt.Errorf("%w; or name the gateway with --url", err)
 		}

@@ -45,6 +45,26 @@ type stateFlag struct {
 
 func (f stateFlag) open() (state.Dir, error) { return state.Open(f.State) }
 
+// running is the state folder and the record of the platform that runs with it; that none does is an error.
+func (f stateFlag) running() (state.Dir, state.Record, error) {
+	dir, err := f.open()
+	if err != nil {
+		return dir, state.Record{}, err
+	}
+	record, err := dir.Running()
+	return dir, record, err
+}
+
+// runningMesh is running, with the definition of the mesh that the platform was started with.
+func (f stateFlag) runningMesh() (state.Dir, state.Record, *mesh.Definition, error) {
+	dir, record, err := f.running()
+	if err != nil {
+		return dir, record, nil, err
+	}
+	def, err := definition(record.Mesh)
+	return dir, record, def, err
+}
+
 // exitError ends a command with an exit code after it has said everything itself.
 type exitError int
 

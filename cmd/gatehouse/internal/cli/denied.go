@@ -21,15 +21,7 @@ func (c *deniedCommand) Run(console *Console) error {
 	if c.Since <= 0 {
 		return fmt.Errorf("--since is %s: give a time to look back, such as 10m", c.Since)
 	}
-	dir, err := c.open()
-	if err != nil {
-		return err
-	}
-	record, err := dir.Running()
-	if err != nil {
-		return err
-	}
-	def, err := definition(record.Mesh)
+	dir, _, def, err := c.runningMesh()
 	if err != nil {
 		return err
 	}

@@ -13,11 +13,7 @@ type envCommand struct {
 
 // Run prints export lines for a POSIX shell: eval "$(gatehouse env)".
 func (c *envCommand) Run(console *Console) error {
-	dir, err := c.open()
-	if err != nil {
-		return err
-	}
-	record, err := dir.Running()
+	dir, record, err := c.running()
 	if err != nil {
 		return err
 	}

@@ -26,15 +26,7 @@ type verifyCommand struct {
 
 // Run verifies the running mesh and exits with 1 when anything is not as the definition says.
 func (c *verifyCommand) Run(console *Console) error {
-	dir, err := c.open()
-	if err != nil {
-		return err
-	}
-	record, err := dir.Running()
-	if err != nil {
-		return err
-	}
-	def, err := definition(record.Mesh)
+	dir, record, def, err := c.runningMesh()
 	if err != nil {
 		return err
 	}

@@ -17,15 +17,7 @@ type statusCommand struct {
 
 // Run shows the platform. It exits with 1 when nothing runs or something is not healthy.
 func (c *statusCommand) Run(console *Console) error {
-	dir, err := c.open()
-	if err != nil {
-		return err
-	}
-	record, err := dir.Running()
-	if err != nil {
-		return err
-	}
-	def, err := definition(record.Mesh)
+	dir, record, def, err := c.runningMesh()
 	if err != nil {
 		return err
 	}

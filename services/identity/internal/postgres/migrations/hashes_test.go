@@ -1,38 +1,19 @@
 package migrations_test
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"io/fs"
 	"testing"
 
+	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/services/identity/internal/postgres/migrations"
 )
 
 // A released migration has run somewhere and is never edited: a change of the schema is a new file, and a new line here.
 func TestReleasedMigrationsAreUnchanged(t *testing.T) {
-	released := map[string]string{
+	pgtest.CheckReleased(t, migrations.Files, map[string]string{
 		"001_create_organizations_and_users.sql":   "cf67cb0d28f2dc9cdad192e41b7b358e8e26d9a7015402fca464a664697fd385",
 		"002_create_deleted_users.sql":             "c7e1488e2c7e19db381825fe9e4d6986190b639c13a422530a5afe82ea22c380",
 		"003_index_users_across_organizations.sql": "346f8d9c83dfcb2ea813cf4a85da0eb76f65dcbfb2860b5afd951a5d63779be0",
 		"004_create_outbox.sql":                    "85bf2e9a4f7a30fb1e941a989790a20c6587922e940b4fe301cdad5b9080d6b7",
 		"005_relate_users.sql":                     "bccc6cd47574e1f06b86ec6e38f7121c80799b983fbda8531a7b1cc562a67d8d",
-	}
-	names, err := fs.Glob(migrations.Files, "*.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(names) != len(released) {
-		t.Errorf("there are %d migrations, %d are listed here: add the hash of the new file", len(names), len(released))
-	}
-	for _, name := range names {
-		content, err := fs.ReadFile(migrations.Files, name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sum := sha256.Sum256(content)
-		if got := hex.EncodeToString(sum[:]); got != released[name] {
-			t.Errorf("%s has hash %s, listed is %s: restore it and add a new migration instead", name, got, released[name])
-		}
-	}
+	})
 }
