@@ -81,7 +81,7 @@ func (r resolver) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, 
 		}
 		return value, nil
 	}
-	return nil, nil //nolint:nilnil // kong's way of saying "not set"
+	return nil, nil // kong's way of saying "not set"
 }
 
 func (r resolver) lookup(name string, secret bool) (value string, ok bool, err error) {

@@ -116,7 +116,7 @@ func harness(t *testing.T, plat *platform.Platform, span time.Duration) []string
 	for round := 0; ctx.Err() == nil; round++ {
 		select {
 		case <-ctx.Done():
-		case <-time.After(time.Duration(500+rand.IntN(2000)) * time.Millisecond): //nolint:gosec // when a fault comes
+		case <-time.After(time.Duration(500+rand.IntN(2000)) * time.Millisecond): // when a fault comes
 			kill(t, plat, victims[round%len(victims)]...)
 		}
 	}

@@ -28,7 +28,7 @@ type Handler struct {
 	mux      *runtime.ServeMux
 	contract *contract.Contract
 	now      func() time.Time
-	draining context.Context //nolint:containedctx // ends all streams; it belongs to no request
+	draining context.Context // ends all streams; it belongs to no request
 	drain    context.CancelFunc
 }
 

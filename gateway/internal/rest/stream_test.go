@@ -78,7 +78,7 @@ func (c trickle) TailEvents(ctx context.Context, _ *auditv1.TailEventsRequest, _
 
 type trickling struct {
 	grpc.ClientStream
-	ctx context.Context //nolint:containedctx // as in gRPC's own streams
+	ctx context.Context // as in gRPC's own streams
 	trickle
 	sent int
 }

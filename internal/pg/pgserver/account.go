@@ -20,7 +20,7 @@ type Account struct {
 // ServerAccount returns the user to drop to, "postgres" where it exists and else "nobody"; nil when we are not root.
 func ServerAccount() (*Account, error) {
 	if os.Geteuid() != 0 {
-		return nil, nil //nolint:nilnil // nothing to drop
+		return nil, nil // nothing to drop
 	}
 	for _, name := range []string{"postgres", "nobody"} {
 		u, err := user.Lookup(name)
@@ -53,7 +53,7 @@ func (a *Account) attributes() *syscall.SysProcAttr {
 		return &syscall.SysProcAttr{}
 	}
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{
-		Uid: uint32(a.UID), Gid: uint32(a.GID), //nolint:gosec // from the user database
+		Uid: uint32(a.UID), Gid: uint32(a.GID), // from the user database
 	}}
 }
 

@@ -66,7 +66,7 @@ func CacheDir() (string, error) {
 // verified. Processes that fetch at the same time wait for each other.
 func Fetch(cacheDir string, out io.Writer) (binDir, version string, err error) {
 	programs := filepath.Join(cacheDir, "postgresql-"+string(fetchVersion))
-	if err := os.MkdirAll(cacheDir, 0o755); err != nil { //nolint:gosec // programs, for the server's user too
+	if err := os.MkdirAll(cacheDir, 0o755); err != nil { // programs, for the server's user too
 		return "", "", fmt.Errorf("make the cache folder: %w", err)
 	}
 	unlock, err := lockFile(filepath.Join(cacheDir, "postgresql.lock"))
@@ -133,7 +133,7 @@ func trial(cacheDir, work, programs string) (*embeddedpostgres.EmbeddedPostgres,
 		return nil, err
 	}
 	return embeddedpostgres.NewDatabase(embeddedpostgres.DefaultConfig().
-		Version(fetchVersion).Port(uint32(port)). //nolint:gosec // a port
+		Version(fetchVersion).Port(uint32(port)). // a port
 		CachePath(cacheDir).BinariesPath(programs).
 		RuntimePath(filepath.Join(work, "run")).DataPath(filepath.Join(work, "data")).
 		StartParameters(map[string]string{"listen_addresses": "127.0.0.1", "unix_socket_directories": ""}).
@@ -157,7 +157,7 @@ func unpack(cacheDir, work, programs string) error {
 	if _, _, err := versionOf(filepath.Join(fresh, "bin")); err != nil {
 		return fmt.Errorf("unpack PostgreSQL: %w", errors.Join(started, err))
 	}
-	if err := os.Chmod(fresh, 0o755); err != nil { //nolint:gosec // programs, for the server's user too
+	if err := os.Chmod(fresh, 0o755); err != nil { // programs, for the server's user too
 		return fmt.Errorf("open the programs to the server's user: %w", err)
 	}
 	if err := os.RemoveAll(programs); err != nil {

@@ -42,7 +42,7 @@ func TestAKilledInit(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	for _, folder := range []string{dir, filepath.Join(dir, "bin"), filepath.Join(dir, "state")} {
-		if err := errors.Join(os.MkdirAll(folder, 0o777), os.Chmod(folder, 0o777)); err != nil { //nolint:gosec // the server's user writes here
+		if err := errors.Join(os.MkdirAll(folder, 0o777), os.Chmod(folder, 0o777)); err != nil { // the server's user writes here
 			t.Fatal(err)
 		}
 	}
@@ -51,7 +51,7 @@ func TestAKilledInit(t *testing.T) {
 		"postgres": "echo 'postgres (PostgreSQL) 15.1'",
 		"initdb":   "echo $$ > " + pid + ".new; mv " + pid + ".new " + pid + "; exec sleep 1000",
 	} {
-		if err := os.WriteFile(filepath.Join(dir, "bin", name), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil { //nolint:gosec // a program
+		if err := os.WriteFile(filepath.Join(dir, "bin", name), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil { // a program
 			t.Fatal(err)
 		}
 	}
@@ -62,7 +62,7 @@ func TestAKilledInit(t *testing.T) {
 	}
 	kill()
 	until(t, "initdb is gone", func() bool { return !id.Alive() })
-	if err := os.WriteFile(filepath.Join(dir, "bin", "initdb"), []byte("#!/bin/sh\nexit 3\n"), 0o755); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(filepath.Join(dir, "bin", "initdb"), []byte("#!/bin/sh\nexit 3\n"), 0o755); err != nil { // a program
 		t.Fatal(err)
 	}
 	if err := slowServer(dir).Init(t.Context()); err == nil || !strings.Contains(err.Error(), "exit status 3") {

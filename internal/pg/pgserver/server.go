@@ -97,7 +97,7 @@ func (s *Server) Command() (*exec.Cmd, error) {
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		args = append(args, "-c", name+"="+settings[name])
 	}
-	cmd := exec.Command(filepath.Join(s.BinDir, "postgres"), args...) //nolint:gosec // found by us
+	cmd := exec.Command(filepath.Join(s.BinDir, "postgres"), args...) // found by us
 	cmd.Dir, cmd.Env, cmd.SysProcAttr = s.DataDir, environment(), account.attributes()
 	cmd.Stdout, cmd.Stderr = s.Log, s.Log
 	return cmd, nil

@@ -108,7 +108,7 @@ func (m middleware) stream(srv any, ss grpc.ServerStream, _ *grpc.StreamServerIn
 // stream carries the context of a middleware and shows it each request message.
 type stream struct {
 	grpc.ServerStream
-	ctx   context.Context //nolint:containedctx // a ServerStream is how gRPC hands over the context
+	ctx   context.Context // a ServerStream is how gRPC hands over the context
 	call  *call
 	check func(ctx context.Context, c *call, m proto.Message) error
 }
@@ -155,7 +155,7 @@ func begin(p Params) link {
 // wire is the stream below all middlewares.
 type wire struct {
 	grpc.ServerStream
-	ctx  context.Context //nolint:containedctx // a ServerStream is how gRPC hands over the context
+	ctx  context.Context // a ServerStream is how gRPC hands over the context
 	call *call
 }
 

@@ -224,7 +224,7 @@ func keep(server *pgserver.Server, base string, account *pgserver.Account) (pid 
 		return 0, err
 	}
 	defer func() { _ = log.Close() }()
-	cmd := exec.Command("sh", append([]string{"-c", keeper, "keeper", base}, postgres.Args...)...) //nolint:gosec // ours
+	cmd := exec.Command("sh", append([]string{"-c", keeper, "keeper", base}, postgres.Args...)...) // ours
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = postgres.Dir, postgres.Env, log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if account != nil {

@@ -15,7 +15,7 @@ import (
 // script writes an executable that prints a text.
 func script(t *testing.T, folder, name, text string) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(folder, name), []byte("#!/bin/sh\necho '"+text+"'\n"), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(filepath.Join(folder, name), []byte("#!/bin/sh\necho '"+text+"'\n"), 0o700); err != nil { // a program
 		t.Fatal(err)
 	}
 }

@@ -48,7 +48,7 @@ func TestSecretsAreMadeOnceAndPrivate(t *testing.T) {
 func TestFoldersAreClosed(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "state")
 	for _, folder := range []string{root, filepath.Join(root, "logs")} {
-		if err := os.Mkdir(folder, 0o755); err != nil { //nolint:gosec // as it was
+		if err := os.Mkdir(folder, 0o755); err != nil { // as it was
 			t.Fatal(err)
 		}
 	}

@@ -27,8 +27,8 @@ func pageToken(next *trail.Cursor, f trail.Filter) string {
 	b := make([]byte, 0, tokenBytes)
 	b = append(b, tokenVersion)
 	b = append(b, binding(f)...)
-	b = binary.BigEndian.AppendUint64(b, uint64(next.Time.UnixMicro())) //nolint:gosec // read back by the same conversion
-	b = binary.BigEndian.AppendUint64(b, uint64(next.Position))         //nolint:gosec // positions are not negative
+	b = binary.BigEndian.AppendUint64(b, uint64(next.Time.UnixMicro())) // read back by the same conversion
+	b = binary.BigEndian.AppendUint64(b, uint64(next.Position))         // positions are not negative
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
@@ -45,8 +45,8 @@ func parsePageToken(token string, f trail.Filter) (*trail.Cursor, error) {
 	if string(b[1:1+bindingBytes]) != string(binding(f)) {
 		return nil, bad
 	}
-	micros := int64(binary.BigEndian.Uint64(b[1+bindingBytes:]))     //nolint:gosec // made by the opposite conversion
-	position := int64(binary.BigEndian.Uint64(b[1+bindingBytes+8:])) //nolint:gosec // looked at next
+	micros := int64(binary.BigEndian.Uint64(b[1+bindingBytes:]))     // made by the opposite conversion
+	position := int64(binary.BigEndian.Uint64(b[1+bindingBytes+8:])) // looked at next
 	if micros < 0 || micros > maxTokenMicros || position < 0 {
 		return nil, bad
 	}

@@ -41,7 +41,7 @@ const (
 )
 
 func cursor(position int64) string {
-	b := binary.BigEndian.AppendUint64([]byte{cursorVersion}, uint64(position)) //nolint:gosec // positions are not negative
+	b := binary.BigEndian.AppendUint64([]byte{cursorVersion}, uint64(position)) // positions are not negative
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
@@ -54,6 +54,6 @@ func parseCursor(s string) (*int64, error) {
 	if err != nil || len(b) != cursorBytes || b[0] != cursorVersion || len(s) != base64.RawURLEncoding.EncodedLen(cursorBytes) || b[1] > 0x7f {
 		return nil, invalid("cursor", "cursor", "must be the cursor of a message of an earlier stream; leave it out to begin now")
 	}
-	position := int64(binary.BigEndian.Uint64(b[1:])) //nolint:gosec // the sign bit was looked at
+	position := int64(binary.BigEndian.Uint64(b[1:])) // the sign bit was looked at
 	return &position, nil
 }

@@ -41,7 +41,7 @@ func TestHotQueriesUseTheirIndex(t *testing.T) {
 				t.Error("the plan reads a whole table")
 			}
 			if t.Failed() {
-				text, _ := json.MarshalIndent(plan, "", "  ") //nolint:errchkjson // printed for people
+				text, _ := json.MarshalIndent(plan, "", "  ") // printed for people
 				t.Logf("plan:\n%s", text)
 			}
 		})

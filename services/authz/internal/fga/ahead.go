@@ -59,7 +59,7 @@ const selectAhead = `
 func (e *Engine) readAhead(ctx context.Context, store, subject, object string) (*ahead, error) {
 	kind, id, _ := strings.Cut(object, ":")
 	if !e.rules.derives[kind] {
-		return nil, nil //nolint:nilnil // one relation, which the check reads by itself
+		return nil, nil // one relation, which the check reads by itself
 	}
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
 	defer cancel()
@@ -75,12 +75,12 @@ func (e *Engine) readAhead(ctx context.Context, store, subject, object string) (
 		return nil, fmt.Errorf("read ahead of a check: %w", pg.Error(err))
 	}
 	if len(found) > most {
-		return nil, nil //nolint:nilnil // the check reads by itself
+		return nil, nil // the check reads by itself
 	}
 	a := &ahead{subject: subject, pointers: e.rules.pointers, objects: map[string]bool{object: true}}
 	for _, t := range found {
 		if t.Condition != "" {
-			return nil, nil //nolint:nilnil // the check reads by itself
+			return nil, nil // the check reads by itself
 		}
 		a.tuples = append(a.tuples, &openfgav1.Tuple{Key: &openfgav1.TupleKey{Object: t.Object, Relation: t.Relation, User: t.Subject}})
 		if slices.Contains(e.rules.pointers, t.Relation) && !relation.IsSet(t.Subject) {

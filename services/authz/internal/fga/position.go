@@ -32,7 +32,7 @@ func (e *Engine) Position(ctx context.Context) (consistency.Position, error) {
 	if err != nil {
 		return consistency.Position{}, err
 	}
-	return consistency.Position{System: uint64(system), Timeline: uint32(timeline), LSN: uint64(lsn)}, nil //nolint:gosec // bit patterns
+	return consistency.Position{System: uint64(system), Timeline: uint32(timeline), LSN: uint64(lsn)}, nil // bit patterns
 }
 
 // Reached returns nil when what is read from now on reflects everything before p: the database is the same cluster on the same timeline

@@ -144,7 +144,7 @@ func killAt(t *testing.T, database pg.Config, step relationship.Step, c relation
 	child.Env = append(os.Environ(), crashURL+"="+database.URL.Reveal(), crashStep+"="+string(step), crashChange+"="+string(text))
 	output, err := child.CombinedOutput()
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL { //nolint:forcetypeassert // Unix
+	if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL { // Unix
 		t.Fatalf("the process ended with %v instead of being killed at %s: %s", err, step, output)
 	}
 }
