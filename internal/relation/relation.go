@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 )
@@ -91,7 +93,7 @@ func (c Change) IsZero() bool {
 	return len(c.Writes) == 0 && len(c.Deletes) == 0 && c.DeleteAllOf == ""
 }
 
-// The forms that the contract of Authz gives too.
+// The forms that the contract of Authz gives too; what may stand in a name is said by Storable.
 var (
 	objectForm   = regexp.MustCompile(`^[a-z][a-z0-9_]*:[^:#@*\s]+$`)
 	subjectForm  = regexp.MustCompile(`^[a-z][a-z0-9_]*:[^:#@*\s]+(#[a-z][a-z0-9_]*)?$`)
@@ -99,10 +101,19 @@ var (
 )
 
 // IsObject reports whether s has the form "type:id".
-func IsObject(s string) bool { return len(s) <= maxName && objectForm.MatchString(s) }
+func IsObject(s string) bool {
+	return len(s) <= maxName && objectForm.MatchString(s) && Storable(s)
+}
 
 // IsSubject reports whether s has the form "type:id" or, for a set of subjects, "type:id#relation".
-func IsSubject(s string) bool { return len(s) <= maxName && subjectForm.MatchString(s) }
+func IsSubject(s string) bool {
+	return len(s) <= maxName && subjectForm.MatchString(s) && Storable(s)
+}
+
+// Storable reports whether a name is text that PostgreSQL stores, without control characters and blanks of any alphabet.
+func Storable(name string) bool {
+	return utf8.ValidString(name) && !strings.ContainsFunc(name, func(c rune) bool { return unicode.IsControl(c) || unicode.IsSpace(c) })
+}
 
 // IsRelation reports whether s has the form of a relation's or a type's name.
 func IsRelation(s string) bool { return len(s) <= maxMember && relationForm.MatchString(s) }

@@ -24,6 +24,7 @@ func TestParse(t *testing.T) {
 	bad := []string{
 		"", "a", "a:b", "a:b#c", "a:b@c:d", "a:b#c@", "a:b#c@d", "a:b#c@d:", "a:#c@d:e", ":b#c@d:e", "A:b#c@d:e", "a:b#C@d:e", "a:b#@d:e",
 		"a:b#c@d:*", "a:b#c@d:e#", "a:b#c@d:e#f#g", "a:b:c#d@e:f", "a:b c#d@e:f", "a:b#c@d:e@f", "a:b#c@d:e\n", "1a:b#c@d:e",
+		"a:b\x00#c@d:e", "a:b#c@d:\x00", "a:b#c@d:e\x1b", "a:b\u009b31m#c@d:e", "a:b#c@d:e\u00a0f", "a:b#c@d:\u2028", "a:b#c@d:\xff", // R92
 		"a:" + strings.Repeat("b", 255) + "#c@d:e", "a:b#" + strings.Repeat("c", 51) + "@d:e",
 	}
 	for _, text := range bad {

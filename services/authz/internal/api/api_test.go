@@ -238,6 +238,26 @@ func TestQuestionsThatHaveNoAnswer(t *testing.T) {
 	}
 }
 
+// R92: what cannot be a name is refused wherever a change carries one.
+func TestNamesThatCannotBeStoredAreRefused(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	administrator, identity := s.person(s.administrator(t)), s.program("identity")
+	for _, id := range []string{"a\x00b", "a\u009b31m", "\u2028"} {
+		bad, good := relationships("group:g#member@user:"+id), relationships("group:g#member@user:u")
+		for _, r := range []*authzv1.UpdateRelationshipsRequest{
+			{Writes: bad},
+			{Deletes: bad},
+			{Deletes: relationships("group:" + id + "#member@user:u")},
+			{Writes: good, Preconditions: []*authzv1.Precondition{{Relationship: bad[0], Exists: true}}},
+		} {
+			wantError(t, second(administrator.UpdateRelationships(t.Context(), r)), apierr.InvalidArgument, "INVALID_RELATIONSHIP")
+		}
+		_, err := identity.WriteRelationships(t.Context(), &authzv1.WriteRelationshipsRequest{Id: uuid.NewString(), DeleteAllOf: "user:" + id})
+		wantError(t, err, apierr.InvalidArgument, "INVALID_ARGUMENT")
+	}
+}
+
 func shortly(t *testing.T) (context.Context, context.CancelFunc) {
 	t.Helper()
 	return context.WithTimeout(t.Context(), 500*time.Millisecond)

@@ -32,11 +32,11 @@ type Filter struct {
 func (f Filter) validate() error {
 	kind, ok := strings.CutSuffix(f.Object, ":")
 	switch {
-	case f.Object != "" && !relation.IsObject(f.Object) && !(ok && relation.IsRelation(kind)) || !storable(f.Object):
+	case f.Object != "" && !relation.IsObject(f.Object) && !(ok && relation.IsRelation(kind)):
 		return badFilter("object", "write type:id, or type: for all objects of a type")
 	case f.Relation != "" && !relation.IsRelation(f.Relation):
 		return badFilter("relation", "write a relation of the authorization model")
-	case f.Subject != "" && !relation.IsSubject(f.Subject) || !storable(f.Subject):
+	case f.Subject != "" && !relation.IsSubject(f.Subject):
 		return badFilter("subject", "write type:id or type:id#relation")
 	case f.Relation != "" && f.Object == "" && f.Subject == "":
 		return badFilter("relation", "name an object, a type of objects or a subject with it")
@@ -162,7 +162,7 @@ func parsePageToken(text string, f Filter) (*row, error) {
 		err = json.Unmarshal(decoded, &token)
 	}
 	after := token.After
-	if err != nil || token.Filter != f.digest() || !storable(after.ObjectType+after.ObjectID+after.Relation+after.Subject) {
+	if err != nil || token.Filter != f.digest() || !relation.Storable(after.ObjectType+after.ObjectID+after.Relation+after.Subject) {
 		return nil, apierr.New(apierr.InvalidArgument, "INVALID_PAGE_TOKEN", "send next_page_token of the page before, with the same filter")
 	}
 	return &after, nil
@@ -174,7 +174,7 @@ func (e *Engine) Exists(ctx context.Context, t relation.Tuple) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if err := wellFormed(t); err != nil {
+	if err := t.Validate(); err != nil {
 		return false, err
 	}
 	kind, id, _ := strings.Cut(t.Object, ":")

@@ -5,8 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	openfgav1 "github.com/openfga/api/proto/openfga/v1"
 	"github.com/openfga/language/pkg/go/transformer"
@@ -99,7 +97,7 @@ func (r *rules) types() []Type {
 func (e *Engine) Validate(t relation.Tuple) error { return e.rules.writable(t) }
 
 func (r *rules) writable(t relation.Tuple) error {
-	if err := wellFormed(t); err != nil {
+	if err := t.Validate(); err != nil {
 		return err
 	}
 	if err := r.known(relation.Type(t.Object), t.Relation); err != nil {
@@ -139,7 +137,7 @@ func (r *rules) asker(subject string) error {
 	switch {
 	case relation.IsSet(subject):
 		return invalid("a set of subjects cannot be asked about: name one subject as type:id")
-	case !relation.IsObject(subject) || !storable(subject):
+	case !relation.IsObject(subject):
 		return invalid("the subject of a question is written type:id")
 	case r.subjects[relation.Type(subject)] == nil:
 		return invalid("there is no type %s in the authorization model", relation.Type(subject))
@@ -150,28 +148,12 @@ func (r *rules) asker(subject string) error {
 // object checks an object of a type of the model.
 func (r *rules) object(object string) error {
 	switch {
-	case !relation.IsObject(object) || !storable(object):
+	case !relation.IsObject(object):
 		return invalid("an object is written type:id")
 	case r.subjects[relation.Type(object)] == nil:
 		return invalid("there is no type %s in the authorization model", relation.Type(object))
 	}
 	return nil
-}
-
-// wellFormed checks the form alone: what an older model admitted can still be read and deleted.
-func wellFormed(t relation.Tuple) error {
-	if err := t.Validate(); err != nil {
-		return err
-	}
-	if !storable(t.Object) || !storable(t.Subject) {
-		return invalid("objects and subjects have no control characters and no blanks")
-	}
-	return nil
-}
-
-// storable reports whether a name is text that PostgreSQL stores, without anything that people cannot see.
-func storable(name string) bool {
-	return utf8.ValidString(name) && !strings.ContainsFunc(name, func(c rune) bool { return unicode.IsControl(c) || unicode.IsSpace(c) })
 }
 
 func invalid(format string, args ...any) error {

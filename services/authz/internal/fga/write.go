@@ -73,7 +73,7 @@ func (e *Engine) writeRequest(at *loaded, writes, deletes []relation.Tuple) (*op
 		request.Writes.TupleKeys = append(request.Writes.TupleKeys, &openfgav1.TupleKey{Object: t.Object, Relation: t.Relation, User: t.Subject})
 	}
 	for _, t := range deletes {
-		if err := wellFormed(t); err != nil {
+		if err := t.Validate(); err != nil {
 			return nil, err
 		}
 		written, known := seen[t]

@@ -33,6 +33,9 @@ func normalise(e Engine, c Change) (Change, error) {
 			return c, err
 		}
 	}
+	if c.DeleteAllOf != "" && !relation.IsObject(c.DeleteAllOf) {
+		return c, invalid("delete_all_of", "the object or subject whose relationships are deleted has no form", "write type:id")
+	}
 	for _, p := range c.Preconditions {
 		if err := p.Tuple.Validate(); err != nil {
 			return c, err

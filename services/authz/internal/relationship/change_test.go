@@ -44,6 +44,7 @@ func TestNormalise(t *testing.T) {
 		"too many together":   {Writes: many, Deletes: []relation.Tuple{a}},
 		"both":                {Writes: []relation.Tuple{a}, Deletes: []relation.Tuple{b, a}},
 		"no form":             {Deletes: []relation.Tuple{{Object: "o"}}},
+		"all of no object":    {DeleteAllOf: "user:a\x00b"}, // R92
 		"precondition":        {Writes: []relation.Tuple{a}, Preconditions: []Precondition{{Tuple: relation.Tuple{Object: "o"}}}},
 	} {
 		var known *apierr.Error
