@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/pg/pgurl"
 )
 
 // maxLifetime keeps every connection younger than the 600 s that the database's sidecar gives old connections when its listener changes;
@@ -58,7 +59,7 @@ func (c Config) parse() (*pgxpool.Config, error) {
 	if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") || u.Hostname() == "" || u.User.Username() == "" || len(u.Path) < 2 {
 		return nil, bad
 	}
-	parsed, err := pgxpool.ParseConfig(c.URL.Reveal())
+	parsed, err := pgurl.ParsePool(c.URL)
 	if err != nil {
 		return nil, bad
 	}

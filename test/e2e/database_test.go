@@ -14,6 +14,9 @@ import (
 	"github.com/hashicorp/consul/api"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/pg"
 )
 
 // databaseURL is what the running program was given: its own role, through its own sidecar.
@@ -42,7 +45,7 @@ func databaseURL(t testing.TB, program string) string {
 
 func database(t testing.TB, program string) *pgxpool.Pool {
 	t.Helper()
-	pool, err := pgxpool.New(context.Background(), databaseURL(t, program))
+	pool, err := pg.Open(context.Background(), pg.Config{URL: config.NewSecret(databaseURL(t, program))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"strings"
 	"syscall"
 	"time"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/gatehouse/gatehouse/internal/config"
 )
@@ -62,15 +63,24 @@ func (p *Process) ready(ctx context.Context) error {
 }
 
 // Answers reports whether a server answers queries at that address within a second.
-func Answers(ctx context.Context, address config.Secret) bool {
+func Answers(ctx context.Context, address config.Secret) bool { return Ask(ctx, address) == nil }
+
+// Ask is Answers with the reason why it does not.
+func Ask(ctx context.Context, address config.Secret) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, address.Reveal())
+	conn, err := connect(ctx, address)
 	if err != nil {
-		return false
+		return err
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	return conn.Ping(ctx) == nil
+	return conn.Ping(ctx)
+}
+
+// Refused reports whether a server answered that it will not let us in: waiting does not help.
+func Refused(err error) bool {
+	var answer *pgconn.PgError
+	return errors.As(err, &answer) && (strings.HasPrefix(answer.Code, "28") || answer.Code == "3D000") // who, and which database
 }
 
 // PID is the process id of the server.

@@ -3,11 +3,13 @@ package pgserver
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/pg/pgurl"
 )
 
 // EnsureDatabase makes a database, once, and takes from everyone what PostgreSQL gives to everyone: connecting to it (and to the
@@ -165,8 +167,18 @@ func run(ctx context.Context, db database, format string, args ...string) error 
 	return err
 }
 
+// connectTimeout bounds each connection: an address behind a firewall that drops packets would take minutes.
+const connectTimeout = 5 * time.Second
+
 func connect(ctx context.Context, address config.Secret) (*pgx.Conn, error) {
-	conn, err := pgx.Connect(ctx, address.Reveal())
+	settings, err := pgurl.Parse(address)
+	if err != nil {
+		return nil, err
+	}
+	if settings.ConnectTimeout == 0 {
+		settings.ConnectTimeout = connectTimeout
+	}
+	conn, err := pgx.ConnectConfig(ctx, settings)
 	if err != nil {
 		return nil, fmt.Errorf("connect to PostgreSQL as its superuser: %w", err)
 	}

@@ -69,9 +69,11 @@ const (
 
 func clone(t testing.TB, server *pgserver.Server, role string, m migrator) pg.Config {
 	t.Helper()
+	// The empty names keep files in HOME out, as pgurl does.
 	conf := pgtestdb.Custom(t, pgtestdb.Config{
 		DriverName: "pgx", Host: "127.0.0.1", Port: fmt.Sprint(server.Port),
-		User: pgserver.Superuser, Password: server.Password.Reveal(), Database: "postgres", Options: "sslmode=disable",
+		User: pgserver.Superuser, Password: server.Password.Reveal(), Database: "postgres",
+		Options:                   "sslmode=disable&passfile=&sslcert=&sslkey=&sslrootcert=",
 		TestRole:                  &pgtestdb.Role{Username: role, Password: password, Capabilities: pgtestdb.DefaultRoleCapabilities},
 		ForceTerminateConnections: true,
 	}, m)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
+	"github.com/gatehouse/gatehouse/internal/pg/pgurl"
 )
 
 // startTimeout is generous: all packages' tests may start at the same time on two cores.
@@ -238,7 +239,11 @@ func keep(server *pgserver.Server, base string, account *pgserver.Account) (pid 
 
 // sweep drops what earlier runs left: databases of failed tests and templates of old migrations.
 func sweep(ctx context.Context, server *pgserver.Server) error {
-	conn, err := pgx.Connect(ctx, server.SuperURL("postgres").Reveal())
+	settings, err := pgurl.Parse(server.SuperURL("postgres"))
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, settings)
 	if err != nil {
 		return err
 	}

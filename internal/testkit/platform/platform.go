@@ -22,6 +22,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
+	"github.com/gatehouse/gatehouse/internal/pg/pgurl"
 )
 
 // Options say what to run.
@@ -136,7 +137,11 @@ func (p *Platform) Database(ctx context.Context) (*pgx.Conn, error) {
 		return nil, fmt.Errorf("read the superuser's password: %w", err)
 	}
 	server := pgserver.Server{Port: mesh.PostgresPort + p.opt.Offset, Password: config.NewSecret(strings.TrimSpace(string(password)))}
-	conn, err := pgx.Connect(ctx, server.SuperURL("gatehouse").Reveal())
+	settings, err := pgurl.Parse(server.SuperURL("gatehouse"))
+	if err != nil {
+		return nil, err
+	}
+	conn, err := pgx.ConnectConfig(ctx, settings)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the platform's database: %w", err)
 	}
