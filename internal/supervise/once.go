@@ -1,7 +1,6 @@
 package supervise
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -37,25 +36,33 @@ func (g *Group) Run(ctx context.Context, spec Spec) error {
 	return nil
 }
 
-// lastBytes bounds how much of a log LastLine looks at.
-const lastBytes = 8 << 10
+// lastBytes bounds how much of a log Tail looks at.
+const lastBytes = 64 << 10
 
-// LastLine returns the last line of a log file that is not empty: what a process said before it died.
-func LastLine(path string) string {
+// Tail returns the last lines of a log file that are not empty, none from before the byte since: what a process said before it died. A
+// file that is shorter by now was begun anew.
+func Tail(path string, since int64) []string {
 	f, err := os.Open(path)
 	if err != nil {
-		return ""
+		return nil
 	}
 	defer func() { _ = f.Close() }()
-	if info, err := f.Stat(); err == nil && info.Size() > lastBytes {
-		if _, err := f.Seek(-lastBytes, io.SeekEnd); err != nil {
-			return ""
+	info, err := f.Stat()
+	if err != nil {
+		return nil
+	}
+	if info.Size() < since {
+		since = 0
+	}
+	raw, err := io.ReadAll(io.NewSectionReader(f, max(since, info.Size()-lastBytes), lastBytes))
+	if err != nil {
+		return nil
+	}
+	var lines []string
+	for line := range strings.Lines(string(raw)) {
+		if line = strings.TrimRight(line, " \t\r\n"); line != "" {
+			lines = append(lines, line)
 		}
 	}
-	raw, err := io.ReadAll(f)
-	if err != nil {
-		return ""
-	}
-	lines := bytes.Split(bytes.TrimSpace(raw), []byte("\n"))
-	return strings.TrimSpace(string(lines[len(lines)-1]))
+	return lines
 }

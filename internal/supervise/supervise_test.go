@@ -196,8 +196,11 @@ func TestRunOnce(t *testing.T) {
 	if err := run(t.Context(), "echo done"); err != nil {
 		t.Errorf("a process that succeeds: %v", err)
 	}
-	if got := supervise.LastLine(filepath.Join(dir, "log")); got != "done" {
-		t.Errorf("its last line is %q", got)
+	log := filepath.Join(dir, "log")
+	for since, want := range map[int64]string{0: "[done]", 2: "[ne]", 5: "[]", 99: "[done]"} {
+		if got := fmt.Sprint(supervise.Tail(log, since)); got != want {
+			t.Errorf("its log from byte %d: %s, want %s", since, got, want)
+		}
 	}
 	if err := run(t.Context(), "exit 4"); err == nil || !strings.Contains(err.Error(), "exit status 4") {
 		t.Errorf("a process that fails: %v", err)

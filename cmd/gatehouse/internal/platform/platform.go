@@ -42,6 +42,7 @@ type Options struct {
 	Programs    preflight.Programs
 	Gateway     Gateway
 	PostgresURL string   // superuser of the operator's own server; empty to run one
+	Adopt       string   // platform whose database on that server becomes this one's
 	Environ     []string // of the operator: settings in it reach the programs
 	Now         func() time.Time
 	Progress    func(format string, args ...any) // one line each
@@ -53,6 +54,7 @@ type Platform struct {
 	group  *supervise.Group
 	consul *api.Client // with the management token
 	tokens map[string]string
+	logged map[string]int64 // bytes of each log that were there before us
 
 	registered atomic.Bool // that the services were; tokens does not change any more then
 
@@ -62,7 +64,7 @@ type Platform struct {
 
 // Up brings everything up and returns when all of it is healthy. On an error nothing is left running.
 func Up(ctx context.Context, opts Options) (*Platform, error) {
-	p := &Platform{opts: opts}
+	p := &Platform{opts: opts, logged: logSizes(opts.Dir.Logs())}
 	supervisor, err := supervise.Identify(selfPID())
 	if err != nil {
 		return nil, err

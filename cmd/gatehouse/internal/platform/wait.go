@@ -2,6 +2,7 @@ package platform
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -15,8 +16,13 @@ const (
 	mostDeaths = 3                // of a part before it ever was useful
 )
 
-// await polls until try succeeds. It gives up when the process keeps dying or patience ends, with one sentence that says what the
-// process itself said last.
+// permanent is an error that waiting does not mend.
+type permanent struct{ error }
+
+func (p permanent) Unwrap() error { return p.error }
+
+// await polls until try succeeds. It gives up when the error is permanent, the process keeps dying or patience ends, with one sentence
+// that says what the process itself said.
 func (p *Platform) await(ctx context.Context, process *supervise.Process, what string, try func(context.Context) error) error {
 	limit, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -28,6 +34,9 @@ func (p *Platform) await(ctx context.Context, process *supervise.Process, what s
 		done()
 		if err == nil {
 			return nil
+		}
+		if never := (permanent{}); errors.As(err, &never) {
+			return fmt.Errorf("%s cannot be used: %w", what, err)
 		}
 		if process != nil {
 			if deaths, reason := process.Deaths(); deaths >= mostDeaths {
@@ -46,18 +55,6 @@ func (p *Platform) await(ctx context.Context, process *supervise.Process, what s
 		case <-tick.C:
 		}
 	}
-}
-
-// explain adds what a process said last and where the rest is.
-func (p *Platform) explain(process string, err error) error {
-	if process == "" {
-		return err
-	}
-	path := p.opts.Dir.Log(process)
-	if line := supervise.LastLine(path); line != "" {
-		return fmt.Errorf("%w: %.600s (log: %s)", err, line, path)
-	}
-	return fmt.Errorf("%w (log: %s)", err, path)
 }
 
 func selfPID() int { return os.Getpid() }
