@@ -12,8 +12,31 @@ import (
 	"github.com/gatehouse/gatehouse/internal/pg/pgurl"
 )
 
-// EnsureDatabase makes a database, once, and takes from everyone what PostgreSQL gives to everyone: connecting to it (and to the
-// maintenance databases), temporary tables, and its public schema. superURL leads the superuser to the database "postgres".
+// CloseServer takes from everyone on a server of our own what PostgreSQL gives to everyone: connecting to the maintenance databases. On
+// a server that somebody else runs that is not ours to decide. superURL leads the superuser to the database "postgres".
+func CloseServer(ctx context.Context, superURL config.Secret) error {
+	conn, err := connect(ctx, superURL)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	for _, name := range []string{"postgres", "template1"} {
+		if err := closeDatabase(ctx, conn, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func closeDatabase(ctx context.Context, conn *pgx.Conn, name string) error {
+	if err := run(ctx, conn, "revoke all on database %I from public", name); err != nil {
+		return fmt.Errorf("close database %s to the public: %w", name, err)
+	}
+	return nil
+}
+
+// EnsureDatabase makes a database, once, and takes from everyone what PostgreSQL gives to everyone: connecting to it and temporary
+// tables. superURL leads the superuser to the database "postgres".
 func EnsureDatabase(ctx context.Context, superURL config.Secret, name string) error {
 	conn, err := connect(ctx, superURL)
 	if err != nil {
@@ -29,12 +52,7 @@ func EnsureDatabase(ctx context.Context, superURL config.Secret, name string) er
 			return fmt.Errorf("create database %s: %w", name, err)
 		}
 	}
-	for _, one := range []string{name, "postgres", "template1"} {
-		if err := run(ctx, conn, "revoke all on database %I from public", one); err != nil {
-			return fmt.Errorf("close database %s to the public: %w", one, err)
-		}
-	}
-	return nil
+	return closeDatabase(ctx, conn, name)
 }
 
 // EnsureRole makes, or brings back to this state, a role that can sign in with the password, connect to this database and use the one

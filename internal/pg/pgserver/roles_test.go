@@ -20,7 +20,10 @@ const database = "gatehouse"
 func services(t *testing.T) *pgserver.Server {
 	t.Helper()
 	server, _ := pgtest.Server(t)
-	for range 2 { // both are idempotent
+	for range 2 { // all are idempotent
+		if err := pgserver.CloseServer(t.Context(), server.SuperURL("postgres")); err != nil {
+			t.Fatal(err)
+		}
 		if err := pgserver.EnsureDatabase(t.Context(), server.SuperURL("postgres"), database); err != nil {
 			t.Fatal(err)
 		}

@@ -123,6 +123,9 @@ func (c *upCommand) background(environ []string) (*exec.Cmd, error) {
 	if c.Mesh != "" {
 		args = append(args, "--mesh", c.Mesh)
 	}
+	if c.Adopt != "" {
+		args = append(args, "--adopt", c.Adopt)
+	}
 	cmd := exec.Command(self, args...)
 	for _, pair := range environ {
 		if name, _, _ := strings.Cut(pair, "="); name != "GATEHOUSE_POSTGRES_URL" && name != "GATEHOUSE_POSTGRES_URL_FILE" {

@@ -24,6 +24,7 @@ type upCommand struct {
 	BinDir      string        `help:"Folder of the programs; that of this executable when empty." env:"GATEHOUSE_CLI_BIN_DIR" placeholder:"DIR"`
 	Mesh        string        `help:"Folder of another mesh definition (mesh.json); the built-in one when empty." env:"GATEHOUSE_CLI_MESH" placeholder:"DIR"`
 	PostgresURL config.Secret `name:"postgres-url" help:"Superuser of a PostgreSQL server of your own; a server is started when empty. Prefer the variable: a command line is public." env:"GATEHOUSE_POSTGRES_URL" placeholder:"URL"`
+	Adopt       string        `help:"Take over the database of a platform whose state folder is lost: its id, which the refusal names. Only with a server of your own." placeholder:"ID"`
 	ReportFD    int           `hidden:"" help:"Open file that progress is reported to: the background half of --detach."`
 }
 
@@ -72,6 +73,9 @@ func (c *upCommand) run(ctx context.Context, release func(), console *Console, o
 func (c *upCommand) absolute() error {
 	if err := preflight.CheckOffset(c.PortOffset); err != nil {
 		return err
+	}
+	if c.Adopt != "" && c.PostgresURL.IsZero() {
+		return errors.New("--adopt is for a server of your own: set GATEHOUSE_POSTGRES_URL, or leave it out")
 	}
 	if c.BinDir == "" {
 		self, err := os.Executable()
@@ -125,7 +129,7 @@ func (c *upCommand) prepare(ctx context.Context, console *Console, out *reporter
 	}
 	return platform.Options{
 		Dir: dir, Definition: def, Mesh: c.Mesh, Offset: c.PortOffset, Programs: programs, Gateway: gateway,
-		PostgresURL: c.PostgresURL.Reveal(), Environ: console.Environ, Now: console.Now, Progress: out.progress,
+		PostgresURL: c.PostgresURL.Reveal(), Adopt: c.Adopt, Environ: console.Environ, Now: console.Now, Progress: out.progress,
 	}, unlock, nil
 }
 

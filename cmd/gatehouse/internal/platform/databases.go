@@ -2,6 +2,10 @@ package platform
 
 import (
 	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/internal/config"
@@ -51,6 +55,38 @@ func (p *Platform) prepareDatabase(ctx context.Context, admin config.Secret, nam
 		return err
 	}
 	return pgserver.EnsureServingRole(ctx, admin, name, config.NewSecret(password), name, owner)
+}
+
+// platformID is the file with the platform's id, which marks what is the platform's on a server that others use too.
+const platformID = "platform.id"
+
+// claim finds out, before anything is changed on the operator's server, that all of it that the platform needs is the platform's.
+func (p *Platform) claim(ctx context.Context, admin func(database string) config.Secret) error {
+	id, err := p.opts.Dir.Secret(platformID, state.Token)
+	if err != nil {
+		return err
+	}
+	claim := pgserver.Claim{Platform: id, Database: database, Adopt: p.opts.Adopt}
+	for _, name := range p.databaseUsers() {
+		roles := []string{name}
+		if extra := apart(name); extra.owner != "" {
+			roles = append(roles, extra.owner)
+		}
+		part := pgserver.Part{Schema: name}
+		for _, role := range roles {
+			password, err := p.databasePassword(name, role)
+			if err != nil {
+				return err
+			}
+			part.Roles = append(part.Roles, pgserver.Login{Name: role, Password: config.NewSecret(password)})
+		}
+		claim.Parts = append(claim.Parts, part)
+	}
+	err = claim.Take(ctx, admin)
+	if unreachable := (*pgconn.ConnectError)(nil); errors.As(err, &unreachable) {
+		return fmt.Errorf("start it, or correct the URL, which alone counts (no variable of libpq, no ~/.pgpass): %w", err)
+	}
+	return err
 }
 
 // databasePassword is the password of a role with which a program connects.

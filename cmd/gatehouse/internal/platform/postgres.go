@@ -34,10 +34,14 @@ func (p *Platform) startPostgres(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := pgserver.EnsureDatabase(ctx, admin(postgresDatabase), database); err != nil {
-		if p.opts.PostgresURL != "" {
-			return fmt.Errorf("the server of GATEHOUSE_POSTGRES_URL cannot be used; start it, or correct the URL to that of a superuser: %w", err)
+	if p.opts.PostgresURL != "" {
+		if err := p.claim(ctx, admin); err != nil {
+			return fmt.Errorf("the server of GATEHOUSE_POSTGRES_URL cannot be used: %w", err)
 		}
+	} else if err := pgserver.CloseServer(ctx, admin(postgresDatabase)); err != nil {
+		return err
+	}
+	if err := pgserver.EnsureDatabase(ctx, admin(postgresDatabase), database); err != nil {
 		return err
 	}
 	owner := admin(database)
@@ -70,10 +74,12 @@ func (p *Platform) superuser(ctx context.Context) (address func(database string)
 		DeathSignal: syscall.SIGQUIT, // its own children must get word; the next start recovers
 	})
 	err = p.await(ctx, process, "PostgreSQL", func(ctx context.Context) error {
-		if !pgserver.Answers(ctx, server.SuperURL(postgresDatabase)) {
-			return errors.New("it does not answer")
+		err := pgserver.Ask(ctx, server.SuperURL(postgresDatabase))
+		if pgserver.Refused(err) {
+			return permanent{fmt.Errorf("it refuses the password in %s, which is not the one that %s was made with: bring back the file of then, or remove both to start anew: %w",
+				p.opts.Dir.SecretPath(superuserPassword), server.DataDir, err)}
 		}
-		return nil
+		return err
 	})
 	return server.SuperURL, "PostgreSQL " + version + " on " + where, err
 }

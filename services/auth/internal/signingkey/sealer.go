@@ -16,7 +16,7 @@ const SealingKeyLength = 32
 
 // ErrWrongSealingKey is a sealing key that does not open the stored signing keys.
 var ErrWrongSealingKey = errors.New("the key in GATEHOUSE_AUTH_KEY_FILE does not open the stored signing keys: " +
-	"give the file they were sealed with")
+	"give the file they were sealed with, or, if it is lost for good, delete all rows of auth.signing_keys, which ends every access token")
 
 // Sealer encrypts private keys at rest with AES-256-GCM, bound to the key's id and algorithm.
 type Sealer struct{ aead cipher.AEAD }
