@@ -16,10 +16,7 @@ import (
 )
 
 const (
-	// maxKeys is how many keys of one action this process tells apart within a minute; the others share otherKey.
-	maxKeys  = 1000
-	otherKey = "other"
-	maxKey   = 200 // bytes
+	maxKey = 200 // bytes, of an account or a key
 	// settled is how long after its end a minute is still counted by an instance whose clock is behind.
 	settled     = 10 * time.Second
 	flushAtOnce = 500
@@ -60,28 +57,24 @@ type refusals struct {
 	next    *group
 	writing bool
 
-	minute time.Time
-	keys   map[string]map[kind]struct{} // kinds of the minute by action
+	budgets budgets
 }
 
-// Refused records a denial or a failure. The first of an action, method, reason and key within a minute is an event at once; the others
-// of that minute are counted, durably, and make one event with their count and what they have in common after it. Beyond 1,000 kinds
-// of an action in a minute the key is "other". When it returns nil the refusal will not be lost; it comes with a transaction of its own,
-// which a canceled context does not stop.
-func (o *Outbox) Refused(ctx context.Context, e event.Event, key string) error {
+// Refused records a denial or a failure. The first of an action, method, reason, account and key within a minute is an event at once;
+// the others of that minute are counted, durably, and make one event with their count and what they have in common after it. account is
+// the existing account or program that it is about, or that was refused; it is empty when nobody known is. What is told apart is bounded
+// (budget.go). When it returns nil the refusal will not be lost; it comes with a transaction of its own, which a canceled context does
+// not stop.
+func (o *Outbox) Refused(ctx context.Context, e event.Event, account, key string) error {
 	if e.Time.IsZero() {
 		e.Time = o.Now()
 	}
 	e = e.Clean()
-	if len(key) > maxKey {
-		key = key[:maxKey]
-	}
-	key = strings.Map(printable, key)
 	first, err := o.message(e)
 	if err != nil {
 		return err
 	}
-	g := o.join(kind{minute: e.Time.Truncate(time.Minute), action: e.Action, method: e.Method, reason: e.Reason, key: key}, e, first)
+	g := o.join(e, keyText(account), keyText(key), first)
 	select {
 	case <-g.done:
 		return g.err
@@ -90,12 +83,21 @@ func (o *Outbox) Refused(ctx context.Context, e event.Event, key string) error {
 	}
 }
 
+// keyText returns what may stand in a key.
+func keyText(s string) string {
+	if len(s) > maxKey {
+		s = s[:maxKey]
+	}
+	return strings.Map(printable, s)
+}
+
 // join adds a refusal to the next group and sees to it that somebody writes it.
-func (o *Outbox) join(k kind, e event.Event, first Message) *group {
+func (o *Outbox) join(e event.Event, account, key string, first Message) *group {
 	r := &o.refusals
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	k = r.bound(k)
+	k := kind{minute: e.Time.Truncate(time.Minute), action: e.Action, method: e.Method, reason: e.Reason}
+	k.key = r.budgets.key(k.minute, k.action, account, key)
 	if r.next == nil {
 		r.next = &group{kinds: map[kind]*refused{}, done: make(chan struct{})}
 	}
@@ -114,26 +116,6 @@ func (o *Outbox) join(k kind, e event.Event, first Message) *group {
 		go o.writeGroups()
 	}
 	return r.next
-}
-
-// bound replaces the key of a kind that is new beyond the cap.
-func (r *refusals) bound(k kind) kind {
-	if !r.minute.Equal(k.minute) {
-		r.minute, r.keys = k.minute, map[string]map[kind]struct{}{}
-	}
-	known := r.keys[k.action]
-	if known == nil {
-		known = map[kind]struct{}{}
-		r.keys[k.action] = known
-	}
-	if _, ok := known[k]; !ok {
-		if len(known) >= maxKeys {
-			k.key = otherKey
-			return k
-		}
-		known[k] = struct{}{}
-	}
-	return k
 }
 
 // writeGroups writes until no refusal waits.

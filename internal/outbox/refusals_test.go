@@ -62,7 +62,7 @@ func failed() event.Event {
 
 func refuse(t testing.TB, o *outbox.Outbox, e event.Event, key string) {
 	t.Helper()
-	if err := o.Refused(t.Context(), e, key); err != nil {
+	if err := o.Refused(t.Context(), e, "", key); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -174,7 +174,7 @@ func TestAFloodIsCountedExactly(t *testing.T) {
 	for i := range 300 {
 		wg.Go(func() {
 			for j := range 10 {
-				if err := instances[i%2].Refused(t.Context(), failed(), fmt.Sprint("key-", (i+j)%7)); err != nil {
+				if err := instances[i%2].Refused(t.Context(), failed(), "", fmt.Sprint("key-", (i+j)%7)); err != nil {
 					t.Error(err)
 				}
 			}
@@ -204,7 +204,7 @@ func TestKeysOfAMinuteAreCapped(t *testing.T) {
 	for w := range 10 {
 		wg.Go(func() {
 			for i := range 150 {
-				if err := o.Refused(t.Context(), failed(), fmt.Sprint(w, " ", i)); err != nil {
+				if err := o.Refused(t.Context(), failed(), "", fmt.Sprint(w, " ", i)); err != nil {
 					t.Error(err)
 				}
 			}
@@ -218,7 +218,7 @@ func TestKeysOfAMinuteAreCapped(t *testing.T) {
 		`select count(*) from boxes.refusals where action = 'session.created'`:    1001,
 		`select count from boxes.refusals where key = 'other'`:                    499,
 		`select count(*) from boxes.refusals where action <> 'session.created'`:   1,
-		`select count(*) from boxes.refusals where key = 'new'`:                   1,
+		`select count(*) from boxes.refusals where key = 'stranger new'`:                   1,
 		`select count(*) from boxes.outbox`:                                       1002,
 		`select count(*) from boxes.refusals where key <> 'other' and count <> 0`: 0,
 	} {
@@ -230,8 +230,48 @@ func TestKeysOfAMinuteAreCapped(t *testing.T) {
 	c.add(time.Minute)
 	refuse(t, o, failed(), "fresh")
 	var n int
-	if err := pool.QueryRow(t.Context(), `select count(*) from boxes.refusals where key = 'fresh'`).Scan(&n); err != nil || n != 1 {
+	if err := pool.QueryRow(t.Context(), `select count(*) from boxes.refusals where key = 'stranger fresh'`).Scan(&n); err != nil || n != 1 {
 		t.Errorf("the next minute has no keys of its own: %d, %v", n, err)
+	}
+}
+
+// R90: what strangers are refused, however often and under however many names, hides nothing that is done to an account.
+func TestAnAccountIsNotFoldedWithStrangers(t *testing.T) {
+	pool, _ := open(t)
+	c := newClock()
+	o := at(t, pool, c)
+	var wg sync.WaitGroup
+	for w := range 10 {
+		wg.Go(func() {
+			for i := range 105 {
+				stranger := failed()
+				stranger.ObjectID = ""
+				if err := o.Refused(t.Context(), stranger, "", fmt.Sprint(w, " ", i)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for range 8 {
+		if err := o.Refused(t.Context(), failed(), "user:user-1", ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.add(2 * time.Minute)
+	if err := o.FlushRefusals(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var strangers, account int64
+	for _, e := range outboxtest.Events(t, pool, schema) {
+		if e.ObjectID == "user-1" {
+			account += e.Count
+		} else {
+			strangers += e.Count
+		}
+	}
+	if account != 8 || strangers != 1050 {
+		t.Errorf("the account has %d refusals, want 8; strangers %d, want 1050", account, strangers)
 	}
 }
 
@@ -239,7 +279,7 @@ func TestKeysOfAMinuteAreCapped(t *testing.T) {
 func TestRefusedSaysWhenItFails(t *testing.T) {
 	pool, _ := open(t)
 	o := at(t, pool, newClock())
-	if err := o.Refused(t.Context(), event.Event{Outcome: event.Failure}, "key"); err == nil {
+	if err := o.Refused(t.Context(), event.Event{Outcome: event.Failure}, "", "key"); err == nil {
 		t.Error("an event that says nothing was recorded")
 	}
 	e := failed()
@@ -250,14 +290,14 @@ func TestRefusedSaysWhenItFails(t *testing.T) {
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := o.Refused(gone, failed(), "left"); err != nil && !errors.Is(err, context.Canceled) {
+	if err := o.Refused(gone, failed(), "", "left"); err != nil && !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	eventually(t, pool, "refusals of a client that left", `select count(*) from boxes.refusals where key = 'left'`, 1)
+	eventually(t, pool, "refusals of a client that left", `select count(*) from boxes.refusals where key = 'stranger left'`, 1)
 	if _, err := pool.Exec(t.Context(), `drop table boxes.refusals`); err != nil {
 		t.Fatal(err)
 	}
-	if err := o.Refused(t.Context(), failed(), "key"); err == nil {
+	if err := o.Refused(t.Context(), failed(), "", "key"); err == nil {
 		t.Error("no error although nothing was written")
 	}
 }

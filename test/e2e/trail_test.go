@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -149,7 +150,7 @@ func TestFailedSignInsAreCounted(t *testing.T) {
 	var found []event
 	eventually(t, 30*time.Second, "all failures are in the trail", func() error {
 		if _, err := db.Exec(t.Context(), `
-			update auth.refusals set minute = minute - interval '1 hour' where key = $1 and minute > now() - interval '5 minutes'`, "user "+p.id); err != nil {
+			update auth.refusals set minute = minute - interval '1 hour' where key = $1 and minute > now() - interval '5 minutes'`, "user:"+p.id); err != nil {
 			return err
 		}
 		if found, err = events(p, of); err != nil { // one's own: it was done to oneself
@@ -171,4 +172,42 @@ func TestFailedSignInsAreCounted(t *testing.T) {
 	if len(found) > 4 { // two a minute: the first at once, and the others; a minute may have ended meanwhile
 		t.Errorf("%d failures made %d events", tries, len(found))
 	}
+}
+
+// R90: eight guesses at a known account stand in its trail, however many unknown addresses were tried in the same minute.
+func TestGuessesAreNotHiddenAmongStrangers(t *testing.T) {
+	t.Parallel()
+	p := signUp(t)
+	try := func(email string) error {
+		a, err := send(plat.URL(), request{method: "POST", path: "/api/v1/auth/sign-in", body: map[string]string{"email": email, "password": "not the right one at all"}})
+		if err == nil && a.status != http.StatusUnauthorized {
+			err = fmt.Errorf("%d %s", a.status, a.raw)
+		}
+		return err
+	}
+	const strangers, workers = 1050, 3 // no more at once than wait for a hash
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for range strangers / workers {
+				if err := try(newEmail()); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for range 8 {
+		if err := try(p.email); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, 20*time.Second, "the guesses are in the trail of their victim", func() error {
+		found, err := events(p, url.Values{"object_id": {p.id}, "action": {"auth.signed_in"}, "outcome": {"failure"}})
+		if err == nil && len(found) == 0 {
+			err = errors.New("there is none")
+		}
+		return err
+	})
 }

@@ -26,7 +26,6 @@ const recordTimeout = 2 * time.Second
 // denials records that somebody known was refused a right: what authorize refused, and what a handler answers with PERMISSION_DENIED.
 // Calls that store events of others are left out, or recording them would never end.
 func denials(p Params) middleware {
-	keys := &denialKeys{now: p.Now}
 	return middleware{around: func(ctx context.Context, c *call, next func(context.Context) error) error {
 		err := next(ctx)
 		if err == nil || c.infra || c.policy == nil || c.policy.Audit.Trail {
@@ -41,7 +40,7 @@ func denials(p Params) middleware {
 		if c.denied != nil {
 			e.ObjectType, e.ObjectID, e.Reason = c.denied.objectType, c.denied.objectID, reasonPermissionDenied
 		}
-		p.record(ctx, e, keys.key(e.Actor.Type+":"+e.Actor.ID, e.ObjectType+":"+e.ObjectID))
+		p.record(ctx, e, actorKey(e), e.ObjectType+":"+e.ObjectID)
 		return err
 	}}
 }
@@ -64,7 +63,8 @@ func drafts(p Params) middleware {
 			if answer := decide(ctx, err); answer.Kind == apierr.Unauthenticated {
 				e, _ = event.FromContext(ctx)
 				e.Outcome, e.Reason = event.Failure, answer.Reason
-				p.record(ctx, e, failureKey(e))
+				account, key := failureKey(e)
+				p.record(ctx, e, account, key)
 			}
 			return err
 		},
@@ -77,7 +77,8 @@ func drafts(p Params) middleware {
 				return err
 			}
 			event.SetChanges(ctx, changes...)
-			if value, ok := stringField(m.ProtoReflect(), c.policy.Audit.Object); ok && value != "" {
+			// Without credentials anybody may name anything: there the handler says what a request is about, once it has found it (R90).
+			if value, ok := stringField(m.ProtoReflect(), c.policy.Audit.Object); ok && value != "" && !c.policy.Has(contract.Public) {
 				event.SetObject(ctx, canonicalID(value))
 			}
 			return nil
@@ -108,23 +109,31 @@ func (p Params) begun(ctx context.Context, c *call) event.Event {
 
 // record hands a refusal to the trail, also when the client has gone: leaving early would keep it out. It never changes the answer: who
 // is refused stays refused when the trail cannot be written.
-func (p Params) record(ctx context.Context, e event.Event, key string) {
+func (p Params) record(ctx context.Context, e event.Event, account, key string) {
 	if p.Refusals == nil {
 		return
 	}
 	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	if err := p.Refusals.Refused(detached, e, key); err != nil {
+	if err := p.Refusals.Refused(detached, e, account, key); err != nil {
 		p.Log.ErrorContext(ctx, "a refusal is not recorded", slog.String("action", e.Action), slog.String("method", e.Method),
 			slog.String("reason", e.Reason), slog.String("error", err.Error()))
 	}
 }
 
-// failureKey tells failures of one kind apart: by the object that the handler found, else by what the request said. The values may be
+// actorKey is whose budget a denial counts against; empty for nobody known.
+func actorKey(e event.Event) string {
+	if e.Actor.ID == "" {
+		return ""
+	}
+	return e.Actor.Type + ":" + e.Actor.ID
+}
+
+// failureKey tells failures of one kind apart: by the account that the handler found, else by what the request said. The values may be
 // personal, so only their hash is a key.
-func failureKey(e event.Event) string {
+func failureKey(e event.Event) (account, key string) {
 	if e.ObjectID != "" {
-		return e.ObjectType + " " + e.ObjectID
+		return e.ObjectType + ":" + e.ObjectID, ""
 	}
 	h := sha256.New()
 	for _, change := range e.Changes {
@@ -132,7 +141,7 @@ func failureKey(e event.Event) string {
 		h.Write(change.Value)
 		h.Write([]byte{0})
 	}
-	return hex.EncodeToString(h.Sum(nil))
+	return "", hex.EncodeToString(h.Sum(nil))
 }
 
 // objectOf names what a request was about: the object that its event would name, else that of the first permission or self alternative

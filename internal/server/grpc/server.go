@@ -56,8 +56,9 @@ type Registration struct {
 
 // Refusals records what was refused: *outbox.Outbox is one.
 type Refusals interface {
-	// Refused records the event; repeated ones of one action, method, reason and key within a minute are counted instead.
-	Refused(ctx context.Context, e event.Event, key string) error
+	// Refused records the event; repeated ones of one action, method, reason, account and key within a minute are counted instead. An
+	// account exists: refusals about it, or of it, are never counted together with those of strangers.
+	Refused(ctx context.Context, e event.Event, account, key string) error
 }
 
 // Params are what a server is made of. All but Refusals, Registry, Tracer and Propagator are required.

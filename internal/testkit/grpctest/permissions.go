@@ -81,8 +81,8 @@ type Trail struct {
 
 // Refusal is one record.
 type Refusal struct {
-	Event event.Event
-	Key   string
+	Event        event.Event
+	Account, Key string
 }
 
 // NewTrail makes an empty trail.
@@ -96,7 +96,7 @@ func (r *Trail) Fail(err error) {
 }
 
 // Refused keeps the event, unless ctx has ended.
-func (r *Trail) Refused(ctx context.Context, e event.Event, key string) error {
+func (r *Trail) Refused(ctx context.Context, e event.Event, account, key string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := ctx.Err(); err != nil {
@@ -105,7 +105,7 @@ func (r *Trail) Refused(ctx context.Context, e event.Event, key string) error {
 	if r.err != nil {
 		return r.err
 	}
-	r.refused = append(r.refused, Refusal{Event: e, Key: key})
+	r.refused = append(r.refused, Refusal{Event: e, Account: account, Key: key})
 	return nil
 }
 

@@ -51,7 +51,7 @@ func TestOutbox(t *testing.T) {
 	})
 	for range 2 { // an insert, and a count
 		refused.ID = outboxtest.NewID()
-		if err := o.Refused(t.Context(), refused, "key"); err != nil {
+		if err := o.Refused(t.Context(), refused, "user:u", "key"); err != nil {
 			t.Fatal(err)
 		}
 	}
