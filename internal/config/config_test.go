@@ -115,19 +115,26 @@ func TestParseLeavesOtherProgramsAndGroupsAlone(t *testing.T) {
 	}
 }
 
+// A file is the secret, blanks included, and at most one line end.
 func TestParseReadsSecretsFromFiles(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(path, []byte("  s3cret\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for name, env := range map[string]string{"file": "GATEHOUSE_POSTGRES_URL_FILE=" + path, "variable": "GATEHOUSE_POSTGRES_URL=s3cret"} {
-		var cli program
-		if _, err := parse("identity", &cli, nil, []string{env}, io.Discard, noExit(t)); err != nil {
+	for content, want := range map[string]string{
+		"s3cret": "s3cret", "s3cret\n": "s3cret", "s3cret\r\n": "s3cret", "\t s3 cret \u00a0\n": "\t s3 cret \u00a0", "s3cret\n\n": "s3cret\n",
+	} {
+		path := filepath.Join(t.TempDir(), "secret")
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got := cli.Serve.Store.URL.Reveal(); got != "s3cret" {
-			t.Errorf("%s: %q", name, got)
+		var cli program
+		if _, err := parse("identity", &cli, nil, []string{"GATEHOUSE_POSTGRES_URL_FILE=" + path}, io.Discard, noExit(t)); err != nil {
+			t.Fatal(err)
 		}
+		if got := cli.Serve.Store.URL.Reveal(); got != want {
+			t.Errorf("%q is read as %q", content, got)
+		}
+	}
+	var cli program
+	if _, err := parse("identity", &cli, nil, []string{"GATEHOUSE_POSTGRES_URL=s3cret"}, io.Discard, noExit(t)); err != nil || cli.Serve.Store.URL.Reveal() != "s3cret" {
+		t.Errorf("the variable: %v", err)
 	}
 }
 

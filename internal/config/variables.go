@@ -97,11 +97,16 @@ func (r resolver) lookup(name string, secret bool) (value string, ok bool, err e
 	if err != nil {
 		return "", false, fmt.Errorf("%s%s: %w: create the file or correct the path", name, fileSuffix, err)
 	}
-	value = strings.TrimSpace(string(content))
-	if value == "" {
+	value = withoutLineEnd(string(content))
+	if strings.TrimSpace(value) == "" {
 		return "", false, fmt.Errorf("%s%s: %s is empty: write the secret into it", name, fileSuffix, path)
 	}
 	return value, true, nil
+}
+
+// withoutLineEnd takes away the one line end that editors and echo add; blanks belong to the secret.
+func withoutLineEnd(content string) string {
+	return strings.TrimSuffix(strings.TrimSuffix(content, "\n"), "\r")
 }
 
 // gatehouseVariables picks Gatehouse's variables; the last of several settings wins, as in a process. An empty one counts as not set,

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/gatehouse/gatehouse/internal/visible"
 )
 
 // Config is the option group of the log.
@@ -21,13 +23,14 @@ type Config struct {
 // Validate reports contradictions.
 func (c Config) Validate() error { return nil }
 
-// New returns a logger that writes to w. JSON escapes line breaks, so that no input can forge a line.
+// New returns a logger that writes to w. JSON escapes line breaks, so that no input can forge a line, and leaves alone what a terminal
+// obeys beyond ASCII: that is escaped here (R92).
 func New(c Config, w io.Writer) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
 		level = slog.LevelInfo // kong has refused other words already; a zero Config means info
 	}
-	return slog.New(handler{slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: redact})})
+	return slog.New(handler{slog.NewJSONHandler(visible.NewWriter(w), &slog.HandlerOptions{Level: level, ReplaceAttr: redact})})
 }
 
 type contextKey int

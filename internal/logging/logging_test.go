@@ -23,6 +23,19 @@ func line(t *testing.T, out *bytes.Buffer) map[string]any {
 	return fields
 }
 
+// R92: a log that is read with cat or tail does nothing to the terminal, and a line still says what it was given.
+func TestNothingThatActsIsLogged(t *testing.T) {
+	var out bytes.Buffer
+	path := "/\u009b31m\u202e\u2028\x1b"
+	logging.New(logging.Config{Level: "info"}, &out).Info("request", "path", path)
+	if text := out.String(); strings.ContainsAny(text, "\u009b\u202e\u2028\x1b") || !strings.Contains(text, `/\u009b31m\u202e\u2028\u001b`) {
+		t.Errorf("%q", text)
+	}
+	if got := line(t, &out)["path"]; got != path {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestLinesCarryWhatTheContextKnows(t *testing.T) {
 	var out bytes.Buffer
 	log := logging.New(logging.Config{Level: "info"}, &out).With("program", "identity")

@@ -218,7 +218,7 @@ func TestKeysOfAMinuteAreCapped(t *testing.T) {
 		`select count(*) from boxes.refusals where action = 'session.created'`:    1001,
 		`select count from boxes.refusals where key = 'other'`:                    499,
 		`select count(*) from boxes.refusals where action <> 'session.created'`:   1,
-		`select count(*) from boxes.refusals where key = 'stranger new'`:                   1,
+		`select count(*) from boxes.refusals where key = 'stranger new'`:          1,
 		`select count(*) from boxes.outbox`:                                       1002,
 		`select count(*) from boxes.refusals where key <> 'other' and count <> 0`: 0,
 	} {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -13,13 +14,12 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	"unicode"
-	"unicode/utf16"
 
 	"golang.org/x/term"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/trail"
 	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/visible"
 )
 
 type auditCommand struct {
@@ -102,11 +102,24 @@ func (c *auditFlags) client(console *Console) (*trail.Client, error) {
 		}
 		address = record.Gateway
 	}
+	if inClear(address) {
+		return nil, fmt.Errorf("the gateway %s is not on this machine and would be told a credential in clear: give its https:// address with --url", address)
+	}
 	return &trail.Client{
 		URL: address, Token: c.Token.Reveal(), Pause: time.Second,
 		// Somebody else is not told the password: the gateway redirects nowhere.
 		HTTP: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	}, nil
+}
+
+// inClear reports whether whoever is on the way to the address could read what it is told.
+func inClear(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" {
+		return false // the client refuses what is no address
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback())
 }
 
 // password asks for the password on a terminal, without showing it.
@@ -145,7 +158,7 @@ func (c *auditFlags) print(console *Console) func(trail.Event) error {
 			outcome += fmt.Sprintf(" ×%d", e.Count)
 		}
 		console.printf("%s  %-28s  %-32s  %s → %s  (%s)\n",
-			e.Time.UTC().Format("2006-01-02T15:04:05.000Z"), plain(e.Action), plain(outcome), named(e.Actor.Type, e.Actor.ID), named(e.ObjectType, e.ObjectID), plain(e.Source))
+			e.Time.UTC().Format("2006-01-02T15:04:05.000Z"), visible.Text(e.Action), visible.Text(outcome), named(e.Actor.Type, e.Actor.ID), named(e.ObjectType, e.ObjectID), visible.Text(e.Source))
 		return nil
 	}
 }
@@ -155,42 +168,19 @@ func named(kind, id string) string {
 	case kind == "" && id == "":
 		return "-"
 	case id == "":
-		return plain(kind)
+		return visible.Text(kind)
 	}
-	return plain(kind + ":" + id)
+	return visible.Text(kind + ":" + id)
 }
 
-// plain keeps what a terminal would obey out of a line.
-func plain(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unprintable(r) {
-			return '·'
-		}
-		return r
-	}, text)
-}
-
-// oneLine is an event as one line of JSON that a terminal may show too.
+// oneLine is an event as one line of JSON.
 func oneLine(raw []byte) (string, error) {
 	var compact bytes.Buffer
 	if err := json.Compact(&compact, raw); err != nil {
 		return "", fmt.Errorf("print an event: %w", err)
 	}
-	var line strings.Builder
-	for _, r := range compact.String() {
-		if !unprintable(r) {
-			line.WriteRune(r)
-			continue
-		}
-		for _, unit := range utf16.Encode([]rune{r}) {
-			fmt.Fprintf(&line, `\u%04x`, unit)
-		}
-	}
-	return line.String(), nil
+	return compact.String(), nil
 }
-
-// unprintable are controls, also those that turn the direction of text or have no width, and line ends.
-func unprintable(r rune) bool { return unicode.Is(unicode.C, r) || r == '\u2028' || r == '\u2029' }
 
 type auditListCommand struct {
 	auditFlags `embed:""`

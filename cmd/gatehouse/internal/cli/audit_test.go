@@ -44,7 +44,7 @@ func TestAuditList(t *testing.T) {
 	if code != 0 || problem != "" {
 		t.Fatalf("%d %s", code, problem)
 	}
-	want := "2026-11-22T10:00:00.500Z  user.up·[2Jdated              denied NO·T ×3                    user:·eve → user:a·b  (identity)\n"
+	want := "2026-11-22T10:00:00.500Z  user.up\\u001b[2Jdated         denied NO\\u0085T ×3               user:\\u202eeve → user:a\\u000ab  (identity)\n"
 	if diff := cmp.Diff(want, out); diff != "" {
 		t.Errorf("printed (-want +got):\n%s", diff)
 	}
@@ -95,6 +95,9 @@ func TestAuditRefusals(t *testing.T) {
 		"no limit":        {[]string{"audit", "list", "--token", "t", "-n", "0"}, "--limit"},
 		"no outcome":      {[]string{"audit", "list", "--token", "t", "--outcome", "x"}, "--outcome"},
 		"nothing runs":    {[]string{"audit", "list", "--token", "t", "--state", t.TempDir()}, "--url"},
+		"in clear":        {[]string{"audit", "list", "--token", "t", "--url", "http://192.0.2.1:8080"}, "https://"}, // R92
+		"a password, too": {[]string{"audit", "tail", "--email", "a@example.com", "--password", "p", "--url", "HTTP://localhost.example"}, "https://"},
+		"other loopback":  {[]string{"audit", "list", "--token", "t", "--url", "http://[::1]:1"}, "ask the gateway"},
 		"no terminal":     {[]string{"audit", "list", "--email", "a@example.com", "--url", "http://127.0.0.1:1"}, "GATEHOUSE_CLI_PASSWORD_FILE"},
 	} {
 		code, out, problem := run(t, nil, c.args...)

@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/visible"
 )
 
 // Console is the world a command runs in.
@@ -71,8 +72,10 @@ type exitError int
 // Error is never shown.
 func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
-// Main runs the command line and returns the exit code. A failure is one sentence on standard error.
+// Main runs the command line and returns the exit code. A failure is one sentence on standard error. Whatever a command prints, the
+// terminal obeys none of it: people's texts come in logs, events, refused calls and errors (R92).
 func Main(console Console) int {
+	console.Out, console.Err = visible.NewWriter(console.Out), visible.NewWriter(console.Err)
 	kong, err := config.Parse("gatehouse", &commands{}, console.Args, console.Environ, console.Out)
 	if err == nil {
 		err = kong.Run(&console)

@@ -33,6 +33,28 @@ func TestTheAddressForScriptsIsNoMistake(t *testing.T) {
 	}
 }
 
+// R92: what people sent, and what somebody typed, moves no cursor and turns no text, in logs and in errors.
+func TestNothingThatActsIsPrinted(t *testing.T) {
+	dir, err := state.Open(filepath.Join(t.TempDir(), "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dir.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	line := `{"msg":"http request","path":"/` + "\u009b31m\u202e\u200b" + `"}` + "\nraw \x1b[2J\x9b\r\n"
+	if err := os.WriteFile(dir.Log("gateway"), []byte(line), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := `{"msg":"http request","path":"/\u009b31m\u202e\u200b"}` + "\n" + `raw \u001b[2J\ufffd\u000d` + "\n"
+	if code, out, problem := run(t, nil, "logs", "--state", dir.Root()); code != 0 || out != want {
+		t.Errorf("%d %q %q, want %q", code, out, problem, want)
+	}
+	if code, _, problem := run(t, nil, "logs", "\u202egateway", "--state", dir.Root()); code == 0 || strings.Contains(problem, "\u202e") {
+		t.Errorf("%d %q", code, problem)
+	}
+}
+
 // What cannot be done is one sentence on standard error and an exit code.
 func TestRefusals(t *testing.T) {
 	dir := t.TempDir()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/denied"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
+	"github.com/gatehouse/gatehouse/internal/visible"
 )
 
 type deniedCommand struct {
@@ -55,7 +56,7 @@ func (c *deniedCommand) text(console *Console, calls []denied.Call) error {
 	fmt.Fprintln(table, "CALLER\tCALLEE\tMETHOD\tCOUNT\tLAST")
 	for _, call := range calls {
 		// Whoever was refused chose the path.
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\n", plain(call.Caller), call.Callee, plain(dash(call.Method)), call.Count, call.Last.UTC().Format(time.RFC3339))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\n", visible.Text(call.Caller), call.Callee, visible.Text(dash(call.Method)), call.Count, call.Last.UTC().Format(time.RFC3339))
 	}
 	return table.Flush()
 }

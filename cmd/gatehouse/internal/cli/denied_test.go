@@ -32,7 +32,7 @@ func TestDeniedOnATerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, out, problem := run(t, nil, "mesh", "denied", "--state", dir.Root())
-	if code != 0 || strings.Count(out, "\n") != 2 || !strings.Contains(out, "probe   identity  /a.B/C·2J·auth  1      2099-11-22T10:00:02Z") {
+	if code != 0 || strings.Count(out, "\n") != 2 || !strings.Contains(out, "probe   identity  /a.B/C\\u009b2J\\u000aauth  1      2099-11-22T10:00:02Z") {
 		t.Errorf("%d %q %q", code, out, problem)
 	}
 }

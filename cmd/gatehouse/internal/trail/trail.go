@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/gatehouse/gatehouse/internal/visible"
 )
 
 // Event is what of an event people are shown; Raw is all of it.
@@ -61,7 +63,7 @@ func (p *Problem) Error() string {
 	if text == "" {
 		text = p.Title
 	}
-	return fmt.Sprintf("the gateway answers %d %s: %s", p.Status, p.Reason, text)
+	return fmt.Sprintf("the gateway answers %d %s: %s", p.Status, visible.Text(p.Reason), visible.Text(text))
 }
 
 // SignIn starts a session whose tokens the client uses from then on.
