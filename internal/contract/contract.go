@@ -92,8 +92,9 @@ type Method struct {
 	Timeout      time.Duration // 0 when LongLived
 	HTTPStatus   int           // 200 unless said otherwise
 	Audit        Audit
-	ReadOnly     bool // idempotency_level = NO_SIDE_EFFECTS
-	Idempotent   bool // NO_SIDE_EFFECTS or IDEMPOTENT
+	IDs          []string // paths of the request fields that hold an id, sorted
+	ReadOnly     bool     // idempotency_level = NO_SIDE_EFFECTS
+	Idempotent   bool     // NO_SIDE_EFFECTS or IDEMPOTENT
 	Descriptor   protoreflect.MethodDescriptor
 
 	stated bool // the method carries the method option

@@ -121,6 +121,7 @@ func loadMethod(d protoreflect.MethodDescriptor, program string) *Method {
 		m.ReadOnly = level == descriptorpb.MethodOptions_NO_SIDE_EFFECTS
 		m.Idempotent = m.ReadOnly || level == descriptorpb.MethodOptions_IDEMPOTENT
 	}
+	m.IDs = loadIDs(m)
 	return m
 }
 

@@ -79,7 +79,7 @@ func drafts(p Params) middleware {
 			event.SetChanges(ctx, changes...)
 			// Without credentials anybody may name anything: there the handler says what a request is about, once it has found it (R90).
 			if value, ok := stringField(m.ProtoReflect(), c.policy.Audit.Object); ok && value != "" && !c.policy.Has(contract.Public) {
-				event.SetObject(ctx, canonicalID(value))
+				event.SetObject(ctx, askable(value))
 			}
 			return nil
 		},
@@ -149,7 +149,7 @@ func failureKey(e event.Event) (account, key string) {
 func objectOf(m *contract.Method, message proto.Message) denial {
 	from := func(objectType, field string) (denial, bool) {
 		value, _ := stringField(message.ProtoReflect(), field)
-		id := canonicalID(value)
+		id := askable(value)
 		return denial{objectType: objectType, objectID: id}, field != "" && id != ""
 	}
 	if d, ok := from(m.Audit.ObjectType, m.Audit.Object); ok {

@@ -36,6 +36,7 @@ func middlewares(p Params, draining context.Context) (chain, error) {
 		both(callingService()),      // before authorize, which asks who calls
 		both(denials(p)),            // outside of authorize, whose refusals it records, and inside of callingService: the record says who called
 		both(consistencyToken()),    // before authorize, whose questions carry it; its form tells nothing about anybody
+		both(ids()),                 // before authorize, which compares ids and asks about them
 		both(authorize(p)),          // before validate: who may not call learns nothing about the request
 		both(validate()),            // before the handler, which sees only requests that keep the contract's rules
 		both(drafts(p)),             // after both: a draft names the subject, and holds nothing of a request that is refused

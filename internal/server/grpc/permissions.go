@@ -8,7 +8,6 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -71,7 +70,7 @@ func questions(policy *contract.Method, m proto.Message) []Question {
 		id := a.ObjectID
 		if a.Field != "" {
 			value, _ := stringField(m.ProtoReflect(), a.Field)
-			id = canonicalID(value)
+			id = askable(value)
 		}
 		if id != "" {
 			asked = append(asked, Question{Relation: a.Relation, Object: a.ObjectType + ":" + id})
@@ -118,16 +117,11 @@ func unavailable() *apierr.Error {
 	return apierr.New(apierr.Unavailable, reasonUndecided, "permissions cannot be checked now").WithRetryAfter(time.Second)
 }
 
-// canonicalID returns a field's value as the id of an object, UUIDs in lower case; "" when it cannot be one.
-func canonicalID(value string) string {
+// askable returns a field's value when it can be the id of an object, else "".
+func askable(value string) string {
 	if value == "" || len(value) > maxObjectID || strings.ContainsAny(value, ":#@*") ||
 		strings.ContainsFunc(value, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || r == unicode.ReplacementChar }) {
 		return ""
-	}
-	if len(value) == len(uuid.Nil.String()) { // Parse also takes other forms, which are ids of their own
-		if id, err := uuid.Parse(value); err == nil {
-			return id.String()
-		}
 	}
 	return value
 }

@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	me    = "11111111-1111-4111-8111-111111111111"
+	me    = "bbbbbbbb-1111-4111-8111-111111111111"
 	other = "aaaaaaaa-2222-4222-8222-222222222222"
 )
 
@@ -43,6 +43,7 @@ func TestPermissions(t *testing.T) {
 		reason string
 	}{
 		{"oneself needs no question", about(other), "SelfOrPermission", []string{"id", me}, nil, codes.OK, ""},
+		{"oneself in upper case needs none either", about(me), "SelfOrPermission", []string{"id", strings.ToUpper(me)}, nil, codes.OK, ""},
 		{"granted", about(other), "SelfOrPermission", []string{"id", other}, []grpcserver.Question{about(other)}, codes.OK, ""},
 		{"a UUID is asked about in lower case", about(other), "Permission", []string{"id", strings.ToUpper(other)}, []grpcserver.Question{about(other)}, codes.OK, ""},
 		{"granted on another object", about(other), "Permission", []string{"id", me}, []grpcserver.Question{about(me)}, codes.NotFound, "USER_NOT_FOUND"},

@@ -49,10 +49,10 @@ type filtered interface {
 	GetOutcome() string
 }
 
-// filter reads the fields that both requests have. The permission was asked for the organization in lower case, as it is stored.
+// filter reads the fields that both requests have.
 func filter(r filtered) (trail.Filter, error) {
 	f := trail.Filter{
-		ActorID: r.GetActorId(), ObjectType: r.GetObjectType(), ObjectID: r.GetObjectId(), OrganizationID: strings.ToLower(r.GetOrganizationId()),
+		ActorID: r.GetActorId(), ObjectType: r.GetObjectType(), ObjectID: r.GetObjectId(), OrganizationID: r.GetOrganizationId(),
 		Action: r.GetAction(), Outcome: event.Outcome(r.GetOutcome()),
 	}
 	for field, value := range map[string]string{

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/relation"
 	"github.com/gatehouse/gatehouse/services/audit/internal/trail"
 )
 
@@ -120,7 +121,7 @@ func eventColumns() []string {
 	}
 }
 
-// row is one row of eventColumns.
+// row is one row of eventColumns. Filters equal ids in their one form, whatever the event says.
 func row(position int64, e trail.Entry) ([]any, error) {
 	var id, organization pgtype.UUID
 	if err := id.Scan(e.Event.ID); err != nil {
@@ -132,7 +133,7 @@ func row(position int64, e trail.Entry) ([]any, error) {
 		}
 	}
 	return []any{
-		position, id, e.Event.Time, e.Event.Source, e.Event.Action, string(e.Event.Outcome), e.Event.Actor.ID, organization,
-		e.Event.ObjectType, e.Event.ObjectID, e.Event.RequestID, e.Sealed.Canonical,
+		position, id, e.Event.Time, e.Event.Source, e.Event.Action, string(e.Event.Outcome), relation.CanonicalID(e.Event.Actor.ID), organization,
+		e.Event.ObjectType, relation.CanonicalID(e.Event.ObjectID), e.Event.RequestID, e.Sealed.Canonical,
 	}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/relation"
 )
 
 // Entry is an event that is about to be stored.
@@ -68,7 +69,8 @@ type Lister interface {
 	List(ctx context.Context, q Query) ([]Stored, error)
 }
 
-// Filter says which events match: those that match all fields that are set.
+// Filter says which events match: those that match all fields that are set. Ids are in their one form (relation.CanonicalID), and events
+// that spell them otherwise match too.
 type Filter struct {
 	ActorID        string
 	ObjectType     string
@@ -85,7 +87,7 @@ type Filter struct {
 func (f Filter) Matches(s Stored) bool {
 	e := s.Event
 	same := func(want, got string) bool { return want == "" || want == got }
-	return same(f.ActorID, e.Actor.ID) && same(f.ObjectType, e.ObjectType) && same(f.ObjectID, e.ObjectID) &&
+	return same(f.ActorID, relation.CanonicalID(e.Actor.ID)) && same(f.ObjectType, e.ObjectType) && same(f.ObjectID, relation.CanonicalID(e.ObjectID)) &&
 		same(f.OrganizationID, e.OrganizationID) && same(f.Action, e.Action) && same(string(f.Outcome), string(e.Outcome)) &&
 		same(f.RequestID, e.RequestID) && (f.Since.IsZero() || !e.Time.Before(f.Since)) && (f.Until.IsZero() || e.Time.Before(f.Until))
 }

@@ -7,7 +7,6 @@ package api
 
 import (
 	"context"
-	"strings"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/caller"
@@ -45,11 +44,15 @@ func (r reader) fresh(ctx context.Context, token string) error {
 	return r.relations.Fresh(ctx, token)
 }
 
+// check answers questions. Ids have their one form from here on, as in everything else that is read.
 func (r reader) check(ctx context.Context, token, subject string, asked ...fga.Question) ([]bool, error) {
 	if err := r.fresh(ctx, token); err != nil {
 		return nil, err
 	}
-	return r.engine.Check(ctx, subject, asked)
+	for i, q := range asked {
+		asked[i].Object = relation.Canonical(q.Object)
+	}
+	return r.engine.Check(ctx, relation.Canonical(subject), asked)
 }
 
 // read is what the requests for a page of relationships have in common.
@@ -70,7 +73,9 @@ func (r reader) page(ctx context.Context, q read) ([]*authzv1.Relationship, stri
 	if size == 0 {
 		size = defaultPage
 	}
-	tuples, next, err := r.engine.Read(ctx, fga.Filter{Object: q.GetObject(), Relation: q.GetRelation(), Subject: q.GetSubject()}, size, q.GetPageToken())
+	tuples, next, err := r.engine.Read(ctx, fga.Filter{
+		Object: relation.Canonical(q.GetObject()), Relation: q.GetRelation(), Subject: relation.Canonical(q.GetSubject()),
+	}, size, q.GetPageToken())
 	if err != nil {
 		return nil, "", err
 	}
@@ -113,9 +118,6 @@ func program(ctx context.Context) (string, error) {
 	}
 	return c.Service, nil
 }
-
-// canonical returns a UUID that passed the contract's rules in the form that is stored.
-func canonical(id string) string { return strings.ToLower(id) }
 
 func tuples(relationships []*authzv1.Relationship) []relation.Tuple {
 	all := make([]relation.Tuple, len(relationships))

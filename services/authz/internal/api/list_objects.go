@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 
+	"github.com/gatehouse/gatehouse/internal/relation"
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
 )
 
@@ -11,7 +12,7 @@ func (s *AuthzService) ListObjects(ctx context.Context, r *authzv1.ListObjectsRe
 	if err := s.fresh(ctx, r.GetConsistencyToken()); err != nil {
 		return nil, err
 	}
-	objects, err := s.engine.ListObjects(ctx, r.GetSubject(), r.GetRelation(), r.GetObjectType())
+	objects, err := s.engine.ListObjects(ctx, relation.Canonical(r.GetSubject()), r.GetRelation(), r.GetObjectType())
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 
+	"github.com/gatehouse/gatehouse/internal/relation"
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
 )
 
@@ -11,7 +12,7 @@ func (s *AuthzService) ListSubjects(ctx context.Context, r *authzv1.ListSubjects
 	if err := s.fresh(ctx, r.GetConsistencyToken()); err != nil {
 		return nil, err
 	}
-	subjects, err := s.engine.ListSubjects(ctx, r.GetObject(), r.GetRelation(), r.GetSubjectType())
+	subjects, err := s.engine.ListSubjects(ctx, relation.Canonical(r.GetObject()), r.GetRelation(), r.GetSubjectType())
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ func (s *AuthzService) WriteRelationships(ctx context.Context, r *authzv1.WriteR
 		return nil, err
 	}
 	change := relationship.Change{
-		ID: canonical(r.GetId()), Writes: tuples(r.GetWrites()), Deletes: tuples(r.GetDeletes()), DeleteAllOf: r.GetDeleteAllOf(),
+		ID: r.GetId(), Writes: tuples(r.GetWrites()), Deletes: tuples(r.GetDeletes()), DeleteAllOf: r.GetDeleteAllOf(),
 		Preconditions: preconditions(r.GetPreconditions()),
 	}
 	if err := s.authority.Check(program, change); err != nil {

@@ -126,7 +126,8 @@ func completer(relations *relationship.Service, log *slog.Logger) fxmod.Loop {
 	}
 }
 
-// Migrate is `authz migrate`: it brings both schemas to this program's version and writes the authorization model.
+// Migrate is `authz migrate`: it brings both schemas to this program's version, writes the authorization model and mends the
+// relationships that an older version wrote.
 func Migrate(ctx context.Context, c MigrateConfig) error {
 	log := logging.New(c.Kernel.Log, os.Stderr).With("program", Name)
 	if err := pg.Migrate(ctx, c.Postgres, migrations.Schema, migrations.Files, log); err != nil {
@@ -134,6 +135,9 @@ func Migrate(ctx context.Context, c MigrateConfig) error {
 	}
 	if err := fga.Migrate(ctx, c.Postgres, log); err != nil {
 		return fmt.Errorf("migrate the relationship engine: %w", err)
+	}
+	if err := respell(ctx, c.Postgres, log); err != nil {
+		return fmt.Errorf("give ids in relationships their one form: %w", err)
 	}
 	return nil
 }

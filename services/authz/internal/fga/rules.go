@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/uuid"
 	openfgav1 "github.com/openfga/api/proto/openfga/v1"
 	"github.com/openfga/language/pkg/go/transformer"
 
@@ -114,10 +115,19 @@ func (r *rules) writable(t relation.Tuple) error {
 	switch {
 	case !slices.Contains(subjects, form):
 		return invalid("the subject of %s of %s is %s, not %s", t.Relation, relation.Type(t.Object), strings.Join(subjects, ", "), form)
+	case otherSpelling(t.Object) || otherSpelling(t.Subject):
+		return invalid("%s names a user or an organization that cannot be: write a UUID as 8-4-4-4-12 digits with hyphens", t)
 	case t.Object+"#"+t.Relation == t.Subject:
 		return invalid("%s says nothing: a set has itself as its members", t)
 	}
 	return nil
+}
+
+// otherSpelling reports whether a user or an organization, whose ids are UUIDs, is named by one without hyphens or in braces: PostgreSQL
+// and Go's parser take these for the same id, and no check ever would.
+func otherSpelling(name string) bool {
+	kind, id, _ := strings.Cut(name, ":")
+	return (kind == "user" || kind == "organization") && len(id) != len(uuid.Nil.String()) && uuid.Validate(id) == nil
 }
 
 // known checks that a type has a relation.

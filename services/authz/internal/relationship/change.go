@@ -11,11 +11,12 @@ import (
 	"github.com/gatehouse/gatehouse/internal/relation"
 )
 
-// normalise refuses what can never be applied, removes repetitions and sorts, so that equal changes look equal.
+// normalise refuses what can never be applied, gives ids their one form, removes repetitions and sorts, so that equal changes look equal.
 func normalise(e Engine, c Change) (Change, error) {
 	if len(c.Writes) == 0 && len(c.Deletes) == 0 && c.DeleteAllOf == "" {
 		return c, invalid("writes", "the change is empty", "name a relationship to write or to delete")
 	}
+	c = canonical(c)
 	c.Writes, c.Deletes = distinct(c.Writes), distinct(c.Deletes)
 	if n := len(c.Writes) + len(c.Deletes); n > MaxTuples {
 		return c, invalid("writes", "the change is too large", fmt.Sprintf("at most %d relationships, written and deleted together: send several changes", MaxTuples))
@@ -42,6 +43,23 @@ func normalise(e Engine, c Change) (Change, error) {
 		}
 	}
 	return c, nil
+}
+
+// canonical returns the change with its ids in the one form.
+func canonical(c Change) Change {
+	each := func(tuples []relation.Tuple) []relation.Tuple {
+		all := make([]relation.Tuple, len(tuples))
+		for i, t := range tuples {
+			all[i] = t.Canonical()
+		}
+		return all
+	}
+	c.Writes, c.Deletes, c.DeleteAllOf = each(c.Writes), each(c.Deletes), relation.Canonical(c.DeleteAllOf)
+	c.Preconditions = slices.Clone(c.Preconditions)
+	for i := range c.Preconditions {
+		c.Preconditions[i].Tuple = c.Preconditions[i].Tuple.Canonical()
+	}
+	return c
 }
 
 func invalid(path, message, mend string) error {

@@ -61,6 +61,11 @@ func (s *Service) Write(ctx context.Context, program string, c Change, origin *O
 	if err != nil {
 		return "", err
 	}
+	return s.change(ctx, program, c, origin)
+}
+
+// change makes a change that may be made as it is.
+func (s *Service) change(ctx context.Context, program string, c Change, origin *Origin) (string, error) {
 	command, err := s.command(ctx, program, c, origin)
 	if err != nil {
 		return "", err

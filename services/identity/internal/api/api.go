@@ -7,7 +7,6 @@ package api
 
 import (
 	"context"
-	"strings"
 
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -77,17 +76,18 @@ func subject(ctx context.Context) (caller.Subject, error) {
 	return *c.Subject, nil
 }
 
-// reach returns where to look for the user that a request names. The server admitted the caller either as that user, compared letter by
-// letter, who is in the organization of the token and nowhere else; or because Authz said so of this one user, wherever it is.
-func reach(ctx context.Context, id string) (scope user.Scope, canonicalID string, err error) {
+// reach returns where to look for the user that a request names. The server admitted the caller either as that user, who is
+// in the organization of the token and nowhere else; or because Authz said so of this one user,
+// wherever it is.
+func reach(ctx context.Context, id string) (user.Scope, error) {
 	who, err := subject(ctx)
 	if err != nil {
-		return user.Scope{}, "", err
+		return user.Scope{}, err
 	}
 	if who.UserID == id {
-		return user.In(who.OrganizationID), id, nil
+		return user.In(who.OrganizationID), nil
 	}
-	return user.Everywhere(), canonical(id), nil
+	return user.Everywhere(), nil
 }
 
 // requireUUID refuses an id inside a resource, for which the contract has no field rule because answers carry the same message.
@@ -99,9 +99,6 @@ func requireUUID(path, id string) error {
 }
 
 func isUUID(id string) bool { return len(id) == 36 && uuid.Validate(id) == nil } // Validate also knows the urn and braces forms
-
-// canonical returns a UUID that passed the contract's rules in the form that is stored and that Authz was asked about.
-func canonical(id string) string { return strings.ToLower(id) }
 
 func userMessage(u user.User) *identityv1.User {
 	return &identityv1.User{

@@ -11,7 +11,7 @@ import (
 func (s *OrganizationDirectoryService) CreateOrganization(
 	ctx context.Context, r *identityv1.CreateOrganizationRequest,
 ) (*identityv1.CreateOrganizationResponse, error) {
-	o, token, err := s.organizations.Create(ctx, canonical(r.GetId()), r.GetDisplayName())
+	o, token, err := s.organizations.Create(ctx, r.GetId(), r.GetDisplayName())
 	if err != nil {
 		return nil, err
 	}

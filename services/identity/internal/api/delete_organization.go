@@ -11,7 +11,7 @@ import (
 func (s *OrganizationDirectoryService) DeleteOrganization(
 	ctx context.Context, r *identityv1.DeleteOrganizationRequest,
 ) (*identityv1.DeleteOrganizationResponse, error) {
-	token, err := s.organizations.Delete(ctx, canonical(r.GetId()), r.GetEtag())
+	token, err := s.organizations.Delete(ctx, r.GetId(), r.GetEtag())
 	if err != nil {
 		return nil, err
 	}

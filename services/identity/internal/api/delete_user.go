@@ -9,11 +9,11 @@ import (
 
 // DeleteUser ends the user's sessions, removes the login and then the user.
 func (s *UserService) DeleteUser(ctx context.Context, r *identityv1.DeleteUserRequest) (*identityv1.DeleteUserResponse, error) {
-	scope, id, err := reach(ctx, r.GetId())
+	scope, err := reach(ctx, r.GetId())
 	if err != nil {
 		return nil, err
 	}
-	token, err := s.users.Delete(ctx, scope, id, r.GetEtag())
+	token, err := s.users.Delete(ctx, scope, r.GetId(), r.GetEtag())
 	consistency.Answer(ctx, token)
 	if err != nil {
 		return nil, err

@@ -10,7 +10,7 @@ import (
 func (s *OrganizationDirectoryService) GetOrganization(
 	ctx context.Context, r *identityv1.GetOrganizationRequest,
 ) (*identityv1.GetOrganizationResponse, error) {
-	o, err := s.organizations.Get(ctx, canonical(r.GetId()))
+	o, err := s.organizations.Get(ctx, r.GetId())
 	if err != nil {
 		return nil, err
 	}

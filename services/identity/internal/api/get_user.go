@@ -8,11 +8,11 @@ import (
 
 // GetUser returns one user.
 func (s *UserService) GetUser(ctx context.Context, r *identityv1.GetUserRequest) (*identityv1.GetUserResponse, error) {
-	scope, id, err := reach(ctx, r.GetId())
+	scope, err := reach(ctx, r.GetId())
 	if err != nil {
 		return nil, err
 	}
-	u, err := s.users.Get(ctx, scope, id)
+	u, err := s.users.Get(ctx, scope, r.GetId())
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 // ListUsers returns one page of an organization's users, or of all users.
 func (s *UserService) ListUsers(ctx context.Context, r *identityv1.ListUsersRequest) (*identityv1.ListUsersResponse, error) {
 	// A request that names no organization passed only by the permission on the platform.
-	organizationID, reached := canonical(r.GetOrganizationId()), user.Everywhere()
+	organizationID, reached := r.GetOrganizationId(), user.Everywhere()
 	if organizationID != "" {
 		reached = user.In(organizationID)
 	}

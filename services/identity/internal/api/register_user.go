@@ -13,8 +13,8 @@ func (s *UserDirectoryService) RegisterUser(
 	ctx context.Context, r *identityv1.RegisterUserRequest,
 ) (*identityv1.RegisterUserResponse, error) {
 	u, token, err := s.users.Register(ctx, user.New{
-		ID:             canonical(r.GetId()),
-		OrganizationID: canonical(r.GetOrganizationId()),
+		ID:             r.GetId(),
+		OrganizationID: r.GetOrganizationId(),
 		Email:          r.GetEmail(),
 		DisplayName:    r.GetDisplayName(),
 	})

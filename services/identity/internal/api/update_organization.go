@@ -22,7 +22,7 @@ func (s *OrganizationDirectoryService) UpdateOrganization(
 	if named("display_name") {
 		c.DisplayName = &r.GetOrganization().DisplayName
 	}
-	o, err := s.organizations.Update(ctx, canonical(r.GetOrganization().GetId()), r.GetEtag(), c)
+	o, err := s.organizations.Update(ctx, r.GetOrganization().GetId(), r.GetEtag(), c)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ func (s *UserService) UpdateUser(ctx context.Context, r *identityv1.UpdateUserRe
 	if err := requireUUID("user.id", r.GetUser().GetId()); err != nil {
 		return nil, err
 	}
-	scope, id, err := reach(ctx, r.GetUser().GetId())
+	scope, err := reach(ctx, r.GetUser().GetId())
 	if err != nil {
 		return nil, err
 	}
@@ -30,7 +30,7 @@ func (s *UserService) UpdateUser(ctx context.Context, r *identityv1.UpdateUserRe
 	if named("time_zone") {
 		c.TimeZone = &r.GetUser().TimeZone
 	}
-	u, err := s.users.Update(ctx, scope, id, r.GetEtag(), c)
+	u, err := s.users.Update(ctx, scope, r.GetUser().GetId(), r.GetEtag(), c)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,49 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"time"
+
+	"github.com/gatehouse/gatehouse/internal/outbox"
+	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/services/authz/internal/fga"
+	"github.com/gatehouse/gatehouse/services/authz/internal/postgres"
+	"github.com/gatehouse/gatehouse/services/authz/internal/postgres/migrations"
+)
+
+// respell mends the relationships that were written before ids had one form. It is a change of relationships, so it takes the way of all
+// changes; the events are delivered by whoever serves.
+func respell(ctx context.Context, c pg.Config, log *slog.Logger) error {
+	pool, err := pg.Open(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	engine, err := fga.Open(ctx, fga.Params{
+		URL: c.URL, MaxConns: c.MaxConns, MaxConnLifetime: c.MaxConnLifetime, ConnectTimeout: c.ConnectTimeout, Log: log, Tune: postgres.Fence,
+	})
+	if err != nil {
+		return err
+	}
+	defer engine.Close()
+	if err := engine.Load(ctx); err != nil {
+		return err
+	}
+	misspelt, err := engine.Misspelt(ctx)
+	if err != nil || len(misspelt) == 0 {
+		return err
+	}
+	box, err := outbox.New(outbox.Params{
+		Pool: pool, Schema: migrations.Schema, Source: Name, Now: time.Now, NewID: newID, Random: rand.Reader, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	respelt, err := newRelations(pool, box, engine, time.Now).Respell(ctx, Name, misspelt)
+	if respelt > 0 {
+		log.InfoContext(ctx, "relationships have their ids in lower case now", "relationships", respelt, "of", len(misspelt))
+	}
+	return err
+}
