@@ -18,10 +18,16 @@ const (
 	foreignKeyViolation = "23503"
 	undefinedTable      = "42P01"
 	invalidSchemaName   = "3F000"
+	uniqueViolation     = "23505"
+	duplicateSchema     = "42P06"
+	duplicateTable      = "42P07"
+	duplicateObject     = "42710"
+	lockNotAvailable    = "55P03" // after lock_timeout, or at once
 	serializationFailed = "40001"
 	deadlockDetected    = "40P01"
 	tooManyConnections  = "53300"
 	diskFull            = "53100"
+	outOfMemory         = "53200" // also of the table that all locks of the server share
 	readOnly            = "25006"
 	idleInTransaction   = "25P03" // the server ended a session that was stopped inside a transaction
 	invalidPassword     = "28P01"
@@ -39,7 +45,7 @@ func Error(err error) error {
 		return err
 	case errors.Is(err, context.Canceled):
 		return err
-	case sqlState(err) == serializationFailed || sqlState(err) == deadlockDetected:
+	case sqlState(err) == serializationFailed || sqlState(err) == deadlockDetected || sqlState(err) == lockNotAvailable:
 		return apierr.New(apierr.Unavailable, "DATABASE_BUSY", "the request met another one on the same data; try again").
 			WithRetryAfter(time.Second).Because(err)
 	case unreachable(err):
@@ -69,7 +75,7 @@ func sqlState(err error) string {
 func unreachable(err error) bool {
 	if state := sqlState(err); state != "" {
 		switch state {
-		case tooManyConnections, diskFull, readOnly, idleInTransaction:
+		case tooManyConnections, diskFull, outOfMemory, readOnly, idleInTransaction:
 			return true
 		}
 		return strings.HasPrefix(state, "08") || (strings.HasPrefix(state, "57P"))

@@ -8,23 +8,12 @@ import (
 	"log/slog"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/tern/v2/migrate"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-)
-
-// migrationLock is the advisory lock that everything which migrates a database of Gatehouse holds. It is one number for all schemas:
-// OpenFGA's `create index concurrently` waits for every other session that waits for a lock inside a snapshot, tern's included.
-const migrationLock = 0x6761746568 // "gateh"
-
-// How often a waiting migration looks again, and how often it says that it waits.
-const (
-	poll   = 250 * time.Millisecond
-	remind = 10 * time.Second
 )
 
 // Migrate brings a schema to the newest version of files, the folder with NNN_verb_thing.sql at its root. Any number of processes may
@@ -45,82 +34,6 @@ func Migrate(ctx context.Context, c Config, schema string, files fs.FS, log *slo
 	})
 }
 
-// Locked runs fn under the lock that everything which migrates a database of Gatehouse holds, with a connection of its own whose
-// search path is the schema; the schema is made when it is not there. It is for what Migrate cannot do: migrations of a library. It
-// waits up to c.Wait for the database to answer, and as long as ctx lives for another migration to end.
-func Locked(ctx context.Context, c Config, schema string, log *slog.Logger, fn func(conn *pgx.Conn) error) error {
-	lock, err := connect(ctx, c, "", log)
-	if err != nil {
-		return err
-	}
-	defer closeConn(ctx, lock)
-	if err := takeLock(ctx, lock, log); err != nil {
-		return err
-	}
-	work, err := connect(ctx, c, schema, log)
-	if err != nil {
-		return err
-	}
-	defer closeConn(ctx, work)
-	if err := ensureSchema(ctx, work, schema); err != nil {
-		return err
-	}
-	return fn(work)
-}
-
-// plainName is a name that SQL takes without quotes; tern does not quote.
-var plainName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
-
-// connect opens a connection of its own, outside of any pool, and tries until the database answers.
-func connect(ctx context.Context, c Config, schema string, log *slog.Logger) (*pgx.Conn, error) {
-	parsed, err := c.poolConfig()
-	if err != nil {
-		return nil, err
-	}
-	if schema != "" {
-		parsed.ConnConfig.RuntimeParams["search_path"] = schema
-	}
-	waiting, cancel := context.WithTimeout(ctx, c.Wait)
-	defer cancel()
-	for said := false; ; said = true {
-		conn, err := pgx.ConnectConfig(ctx, parsed.ConnConfig.Copy())
-		switch {
-		case err == nil:
-			return conn, nil
-		case ctx.Err() != nil:
-			return nil, fmt.Errorf("connect to the database: %w", ctx.Err())
-		case refused(err):
-			return nil, fmt.Errorf("the database refuses this role (SQLSTATE %s): correct role, password and database in GATEHOUSE_POSTGRES_URL", sqlState(err))
-		case !said:
-			log.InfoContext(ctx, "waiting for the database", "at_most", c.Wait.String())
-		}
-		if !pause(waiting) {
-			return nil, fmt.Errorf("the database at %s:%d did not answer within %s: start it, or correct GATEHOUSE_POSTGRES_URL",
-				parsed.ConnConfig.Host, parsed.ConnConfig.Port, c.Wait)
-		}
-	}
-}
-
-// takeLock polls: a blocking pg_advisory_lock holds a snapshot while it waits, and hangs with `create index concurrently` without a
-// deadlock error. The lock ends with the connection.
-func takeLock(ctx context.Context, conn *pgx.Conn, log *slog.Logger) error {
-	for n := 0; ; n++ {
-		var got bool
-		if err := conn.QueryRow(ctx, "select pg_try_advisory_lock($1)", int64(migrationLock)).Scan(&got); err != nil {
-			return fmt.Errorf("take the migration lock: %w", err)
-		}
-		if got {
-			return nil
-		}
-		if n%int(remind/poll) == 0 {
-			log.InfoContext(ctx, "waiting for another migration of this database to end")
-		}
-		if !pause(ctx) {
-			return fmt.Errorf("wait for another migration to end: %w", ctx.Err())
-		}
-	}
-}
-
 func migrateLocked(ctx context.Context, conn *pgx.Conn, schema string, latest int32, files fs.FS, log *slog.Logger) error {
 	before, err := schemaVersion(ctx, conn, schema)
 	if err != nil {
@@ -130,39 +43,63 @@ func migrateLocked(ctx context.Context, conn *pgx.Conn, schema string, latest in
 		log.InfoContext(ctx, "schema is up to date", "schema", schema, "version", before, "known", latest)
 		return nil
 	}
-	migrator, err := migrate.NewMigrator(ctx, conn, schema+".schema_version")
+	// Without a connection tern only reads the files. What it runs itself it runs under an advisory lock, which any role of the
+	// database may hold for ever.
+	read, err := migrate.NewMigrator(ctx, nil, "")
 	if err != nil {
-		return fmt.Errorf("create the version table of schema %s: %w", schema, err)
-	}
-	if err := migrator.LoadMigrations(files); err != nil {
 		return fmt.Errorf("load migrations of schema %s: %w", schema, err)
 	}
-	migrator.OnStart = func(_ int32, name, _, _ string) {
-		log.InfoContext(ctx, "migrating", "schema", schema, "migration", name)
+	if err := read.LoadMigrations(files); err != nil {
+		return fmt.Errorf("load migrations of schema %s: %w", schema, err)
 	}
-	if err := migrator.Migrate(ctx); err != nil {
-		return fmt.Errorf("migrate schema %s: %w", schema, err)
+	_, err = conn.Exec(ctx, fmt.Sprintf("insert into %[1]s (version) select 0 where not exists (select from %[1]s)", versionTable(schema)))
+	if err != nil {
+		return fmt.Errorf("create the version of schema %s: %w", schema, err)
+	}
+	for _, m := range read.Migrations[before:] {
+		log.InfoContext(ctx, "migrating", "schema", schema, "migration", m.Name)
+		if err := apply(ctx, conn, schema, m); err != nil {
+			return fmt.Errorf("migrate schema %s: %s: %w", schema, m.Name, err)
+		}
 	}
 	log.InfoContext(ctx, "schema migrated", "schema", schema, "from", before, "version", latest)
 	return nil
 }
 
-// ensureSchema asks before it creates: `create schema if not exists` needs the right to create on the database even when it exists,
-// and a service's role has none where the operator made the schema.
-func ensureSchema(ctx context.Context, conn *pgx.Conn, schema string) error {
-	var exists bool
-	err := conn.QueryRow(ctx, "select exists (select from pg_catalog.pg_namespace where nspname = $1)", schema).Scan(&exists)
-	if err != nil {
-		return fmt.Errorf("look for schema %s: %w", schema, err)
+// withoutTx is tern's mark of a file that cannot run in a transaction. Such a file holds one statement.
+var withoutTx = regexp.MustCompile(`(?m)^---- tern: disable-tx ----$`)
+
+// apply runs one file and counts the version up, in one transaction that holds the version's row: a process whose lock has died with its
+// connection cannot apply what another one has applied meanwhile.
+func apply(ctx context.Context, conn *pgx.Conn, schema string, m *migrate.Migration) error {
+	if withoutTx.MatchString(m.UpSQL) {
+		if _, err := conn.Exec(ctx, m.UpSQL); err != nil {
+			return err
+		}
+		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return countUp(ctx, tx, schema, m.Sequence) })
 	}
-	if exists {
-		return nil
-	}
-	if _, err := conn.Exec(ctx, "create schema if not exists "+pgx.Identifier{schema}.Sanitize()); err != nil {
-		return fmt.Errorf("create schema %s (let the database's owner run `create schema %s authorization <role>`): %w", schema, schema, err)
-	}
-	return nil
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if err := countUp(ctx, tx, schema, m.Sequence); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, m.UpSQL); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "reset all") // what a file sets is for itself
+		return err
+	})
 }
+
+func countUp(ctx context.Context, tx pgx.Tx, schema string, version int32) error {
+	tag, err := tx.Exec(ctx, "update "+versionTable(schema)+" set version = $1 where version = $1 - 1", version)
+	if err == nil && tag.RowsAffected() != 1 {
+		return errors.New("another process migrates this schema: migrate again")
+	}
+	return err
+}
+
+// plainName is a name that SQL takes without quotes; tern does not quote.
+var plainName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
 
 // querier is what reading a version needs; pools and connections have it.
 type querier interface {
@@ -213,22 +150,4 @@ func CheckSchema(ctx context.Context, pool *pgxpool.Pool, schema string, files f
 	}
 	return apierr.New(apierr.FailedPrecondition, "SCHEMA_OUTDATED", fmt.Sprintf(
 		"schema %s is at version %d and this program needs %d: run `%s migrate`", schema, version, latest, strings.ReplaceAll(schema, "_", "-")))
-}
-
-// pause waits a moment; false when the context ended first.
-func pause(ctx context.Context) bool {
-	timer := time.NewTimer(poll)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
-}
-
-func closeConn(ctx context.Context, conn *pgx.Conn) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	_ = conn.Close(ctx) // the server ends the session in any case
 }

@@ -20,6 +20,9 @@ import (
 // Schema is the schema of OpenFGA's tables. No other table may be in it: its migrations would fail.
 const Schema = "authz_fga"
 
+// ownerSchema is the program's own schema, whose lock its migrations take.
+const ownerSchema = "authz"
+
 // Bounds of what reaches the database. A statement that its caller gave up ends by itself, and so does a transaction between two
 // statements: after Settled nothing of an abandoned Write can land.
 const (

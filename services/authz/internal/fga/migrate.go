@@ -26,7 +26,7 @@ func Migrate(ctx context.Context, c pg.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	return pg.Locked(ctx, c, Schema, log, func(conn *pgx.Conn) error {
+	return pg.LockedBy(ctx, c, ownerSchema, Schema, log, func(conn *pgx.Conn) error {
 		if err := migrateTables(ctx, conn, log); err != nil {
 			return err
 		}
