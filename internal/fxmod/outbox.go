@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
 
+	"github.com/gatehouse/gatehouse/internal/health"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 )
@@ -47,14 +48,16 @@ func Outbox(schema string) fx.Option {
 			},
 			func(o *outbox.Outbox) grpcserver.Refusals { return o },
 		),
-		fx.Invoke(func(p relayParams) error {
+		fx.Provide(func(p relayParams) (*outbox.Relay, error) {
 			relay, err := outbox.NewRelay(outbox.RelayParams{Outbox: p.Outbox, Routes: p.Routes, Registry: p.Registry})
 			if err != nil {
-				return fmt.Errorf("outbox of schema %s: %w", schema, err)
+				return nil, fmt.Errorf("outbox of schema %s: %w", schema, err)
 			}
 			Background(p.Lifecycle, relay.Run)
-			return nil
+			return relay, nil
 		}),
+		fx.Invoke(func(*outbox.Relay) {}),
+		AsCheck(func(r *outbox.Relay) health.Check { return health.Check{Name: "outbox", Func: r.Ready} }),
 	)
 }
 

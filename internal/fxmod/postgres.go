@@ -11,7 +11,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/pg"
 )
 
-// Postgres provides *pgxpool.Pool and two health checks: the database answers, and its schema is not older than the migrations.
+// Postgres provides *pgxpool.Pool and three health checks: the database answers, it takes writes, and its schema is not older than the
+// migrations.
 func Postgres(c pg.Config, schema string, migrations fs.FS) fx.Option {
 	return fx.Options(
 		fx.Provide(func(lc fx.Lifecycle) (*pgxpool.Pool, error) {
@@ -24,6 +25,9 @@ func Postgres(c pg.Config, schema string, migrations fs.FS) fx.Option {
 		}),
 		AsCheck(func(pool *pgxpool.Pool) health.Check {
 			return health.Check{Name: "database", Func: func(ctx context.Context) error { return pg.Ping(ctx, pool) }}
+		}),
+		AsCheck(func(pool *pgxpool.Pool) health.Check {
+			return health.Check{Name: "writes", Func: func(ctx context.Context) error { return pg.CheckWrites(ctx, pool) }}
 		}),
 		AsCheck(func(pool *pgxpool.Pool) health.Check {
 			return health.Check{Name: "schema", Func: func(ctx context.Context) error { return pg.CheckSchema(ctx, pool, schema, migrations) }}

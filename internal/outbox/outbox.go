@@ -55,6 +55,8 @@ type statements struct {
 	refuse, flush      string
 	read, remove, park string
 	stats              string
+
+	acquire, renew, notify string
 }
 
 // New makes an outbox over tables that a migration has made. It does not connect.
@@ -71,6 +73,7 @@ func New(p Params) (*Outbox, error) {
 		sql: statements{
 			insert: in(insertSQL), insertMany: in(insertManySQL), refuse: in(refuseSQL), flush: in(flushSQL),
 			read: in(readSQL), remove: in(removeSQL), park: in(parkSQL), stats: in(statsSQL),
+			acquire: in(acquireSQL), renew: in(renewSQL), notify: in(notifySQL),
 		},
 		wake: make(chan struct{}, 1),
 	}, nil

@@ -27,3 +27,15 @@ create table {schema}.refusals (
     common    jsonb       not null,
     primary key (minute, action, method, reason, key)
 );
+
+-- Which instance delivers: the one whose session is named here, for as long as that lives and renews its lease. The others wake it on the
+-- channel, whose name no other role knows.
+
+create table {schema}.relay (
+    channel       text        primary key default 'outbox_' || replace(gen_random_uuid()::text, '-', ''),
+    pid           integer,
+    session_start timestamptz,
+    lease_until   timestamptz not null default '-infinity'
+);
+
+insert into {schema}.relay default values;

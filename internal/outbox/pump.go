@@ -58,6 +58,9 @@ func (r *Relay) pump(ctx context.Context, route Route, wake <-chan struct{}) {
 	for ctx.Err() == nil {
 		batch, err := r.turn(ctx, route.Topic, done, most)
 		done = result{} // when that failed the rows come again
+		if ctx.Err() == nil {
+			r.standing.note("topic "+route.Topic+" cannot be read", err)
+		}
 		if err == nil {
 			if len(batch) == 0 {
 				logTurn(ctx, r.Log, &failing, nil, "topic", route.Topic)

@@ -15,6 +15,7 @@ import (
 const (
 	poll         = 2 * time.Second // the net below every wake, and how often a follower tries to lead
 	queryLimit   = 10 * time.Second
+	leaseLimit   = 2 * time.Second // of a statement on the relay's own connection
 	connectLimit = 5 * time.Second
 	// notifyPause is the least time between two notifications of a follower: under load one stands for many commits.
 	notifyPause = 5 * time.Millisecond
@@ -27,11 +28,13 @@ type RelayParams struct {
 	Registry prometheus.Registerer // nil measures nothing
 }
 
-// Relay delivers what the outbox holds. Every instance of a service runs one; the one that holds the lock works, the others wait.
+// Relay delivers what the outbox holds. Every instance of a service runs one; the one that has the lease works, the others wait.
 type Relay struct {
 	*Outbox
-	routes  []Route
-	metrics *metrics
+	routes   []Route
+	metrics  *metrics
+	standing standing
+	mute     bool // as a follower: the leader could not be woken
 }
 
 // NewRelay makes a relay; it does not connect.
@@ -65,6 +68,7 @@ func (r *Relay) Run(ctx context.Context) {
 		if r.Now().Sub(began) > time.Minute {
 			failing = false // that one worked for a while
 		}
+		r.standing.note(leaseWork, err)
 		if !failing {
 			r.Log.WarnContext(ctx, "the outbox relay lost its database connection and connects again", "error", err.Error())
 		}
@@ -73,13 +77,11 @@ func (r *Relay) Run(ctx context.Context) {
 	}
 }
 
-// session follows and leads on one connection until that breaks. The session lock lives and dies with it.
+// session follows and leads on one connection until that breaks. The lease lives and dies with it.
 func (r *Relay) session(ctx context.Context) error {
-	connecting, cancel := context.WithTimeout(ctx, connectLimit)
-	defer cancel()
-	conn, err := pgx.ConnectConfig(connecting, r.Pool.Config().ConnConfig)
+	conn, err := r.connect(ctx)
 	if err != nil {
-		return fmt.Errorf("connect the relay: %w", err)
+		return err
 	}
 	defer func() {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectLimit)
@@ -87,31 +89,35 @@ func (r *Relay) session(ctx context.Context) error {
 		_ = conn.Close(closing) // it breaks either way
 	}()
 	for {
-		leads, err := r.tryLock(ctx, conn)
+		channel, leads, err := r.acquire(ctx, conn)
 		if err != nil {
 			return err
 		}
+		r.standing.note(leaseWork, nil)
 		if leads {
-			return r.lead(ctx, conn)
+			err = r.lead(ctx, conn, channel)
+		} else {
+			err = r.follow(ctx, conn)
 		}
-		if err := r.follow(ctx, conn); err != nil {
+		if err != nil && !errors.Is(err, errDeposed) {
 			return err
 		}
 	}
 }
 
-func (r *Relay) tryLock(ctx context.Context, conn *pgx.Conn) (locked bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, queryLimit)
+func (r *Relay) connect(ctx context.Context) (*pgx.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectLimit)
 	defer cancel()
-	err = conn.QueryRow(ctx, `select pg_try_advisory_lock(hashtextextended('gatehouse outbox ' || @schema, 0))`,
-		pgx.StrictNamedArgs{"schema": r.Schema}).Scan(&locked)
+	config := r.Pool.Config().ConnConfig
+	config.RuntimeParams["synchronous_commit"] = "off" // a crash of the server may forget a lease, which dies with its session anyway
+	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
-		return false, fmt.Errorf("try the relay's lock: %w", err)
+		return nil, fmt.Errorf("connect the relay: %w", err)
 	}
-	return locked, nil
+	return conn, nil
 }
 
-// follow passes this instance's wakes on to the leader until it is time to try the lock again.
+// follow passes this instance's wakes on to the leader until it is time to try to lead again.
 func (r *Relay) follow(ctx context.Context, conn *pgx.Conn) error {
 	again := time.NewTimer(poll)
 	defer again.Stop()
@@ -122,17 +128,20 @@ func (r *Relay) follow(ctx context.Context, conn *pgx.Conn) error {
 		case <-again.C:
 			return nil
 		case <-r.wake:
-			if err := r.notify(ctx, conn); err != nil {
+			err := r.notify(ctx, conn)
+			if err != nil && conn.IsClosed() {
 				return err
 			}
+			logTurn(ctx, r.Log, &r.mute, err, "work", "wake the leading relay") // which looks by itself, too
 			pause(ctx, notifyPause, nil)
 		}
 	}
 }
 
-// notify is never part of a transaction that writes: there it costs two thirds of the inserts a second.
+// notify is never part of a transaction that writes: there it costs two thirds of the inserts a second. A server whose queue another role
+// has filled refuses it.
 func (r *Relay) notify(ctx context.Context, conn *pgx.Conn) error {
-	if err := r.exec(ctx, conn, `select pg_notify(@channel, '')`, pgx.StrictNamedArgs{"channel": r.channel()}); err != nil {
+	if err := r.exec(ctx, conn, r.sql.notify); err != nil {
 		return fmt.Errorf("wake the leading relay: %w", err)
 	}
 	return nil
@@ -140,22 +149,24 @@ func (r *Relay) notify(ctx context.Context, conn *pgx.Conn) error {
 
 // exec bounds a statement on the relay's own connection: on one that only looks alive it would hold the relay for ever.
 func (r *Relay) exec(ctx context.Context, conn *pgx.Conn, sql string, args ...any) error {
-	ctx, cancel := context.WithTimeout(ctx, queryLimit)
+	ctx, cancel := context.WithTimeout(ctx, leaseLimit)
 	defer cancel()
 	_, err := conn.Exec(ctx, sql, args...)
 	return err
 }
 
-func (r *Relay) channel() string { return r.Schema + "_outbox" }
-
-// lead delivers until the connection breaks or the context ends. Nothing of it outlives the call but deliveries that are under way, which
-// receivers take for repeats. Such a delivery and the next leader's cannot turn an object's messages around: both begin with the oldest that
-// is not known to have arrived and go on in order, so whichever brings a message first, the ones before it are there.
-func (r *Relay) lead(ctx context.Context, conn *pgx.Conn) error {
+// lead delivers until the connection breaks, the lease is lost or the context ends. Nothing of it outlives the call but deliveries that are
+// under way, which receivers take for repeats.
+//
+// Two relays at once, such as one that was stopped for longer than its lease and its successor, cannot turn an object's messages around:
+// each begins with the oldest that is not known to have arrived, goes on in order and removes exactly what it delivered. So whichever
+// brings a message first, the ones before it are there.
+func (r *Relay) lead(ctx context.Context, conn *pgx.Conn, channel string) error {
 	r.Log.InfoContext(ctx, "this instance delivers the outbox now", "schema", r.Schema)
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer r.metrics.forget()
+	defer r.standing.forget()
 	defer wg.Wait()
 	defer cancel()
 	wakes := make([]chan struct{}, len(r.routes))
@@ -182,29 +193,43 @@ func (r *Relay) lead(ctx context.Context, conn *pgx.Conn) error {
 			}
 		}
 	})
-	return r.listen(ctx, conn, wake)
+	return r.listen(ctx, conn, channel, wake)
 }
 
-// listen wakes the pumps and notices when the connection, and with it the lock, is gone.
-func (r *Relay) listen(ctx context.Context, conn *pgx.Conn, wake func()) error {
-	if err := r.exec(ctx, conn, "listen "+pgx.Identifier{r.channel()}.Sanitize()); err != nil {
+// listen wakes the pumps, renews the lease, and notices when that or the connection is gone.
+func (r *Relay) listen(ctx context.Context, conn *pgx.Conn, channel string, wake func()) error {
+	if err := r.exec(ctx, conn, "listen "+pgx.Identifier{channel}.Sanitize()); err != nil {
 		return fmt.Errorf("listen for wakes: %w", err)
 	}
 	wake() // what was committed before listening began
 	for {
-		waiting, cancel := context.WithTimeout(ctx, poll)
+		if err := r.hear(ctx, conn, wake); err != nil {
+			return err
+		}
+		err := r.renew(ctx, conn)
+		if errors.Is(err, errDeposed) {
+			r.Log.WarnContext(ctx, "another instance delivers the outbox: this one was stopped for longer than its lease", "schema", r.Schema)
+			return errors.Join(err, r.exec(ctx, conn, "unlisten *"))
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// hear wakes for each notification until it is time to renew the lease.
+func (r *Relay) hear(ctx context.Context, conn *pgx.Conn, wake func()) error {
+	waiting, cancel := context.WithTimeout(ctx, poll)
+	defer cancel()
+	for {
 		_, err := conn.WaitForNotification(waiting)
-		silent := waiting.Err() != nil
-		cancel()
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err == nil:
 			wake()
-		case silent && !conn.IsClosed():
-			if err := r.exec(ctx, conn, "-- alive"); err != nil {
-				return fmt.Errorf("ask whether the relay's connection lives: %w", err)
-			}
+		case waiting.Err() != nil && !conn.IsClosed():
+			return nil
 		default:
 			return fmt.Errorf("wait for wakes: %w", err)
 		}

@@ -22,7 +22,12 @@ import (
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 )
 
-const holder = `select count(*) from pg_locks where locktype = 'advisory' and granted and database = (select oid from pg_database where datname = current_database())`
+// The leader, and how to end its session.
+const (
+	leader = `from boxes.relay as r join pg_stat_activity as a on a.pid = r.pid and a.backend_start = r.session_start and r.lease_until > clock_timestamp()`
+	holder = `select count(*) ` + leader
+	depose = `select pg_terminate_backend(r.pid) ` + leader
+)
 
 // R67: a row whose transaction began early and commits late, after later rows are delivered and gone, is delivered too.
 func TestLateCommitIsNotLost(t *testing.T) {
@@ -138,8 +143,7 @@ func TestTakeover(t *testing.T) {
 	add(t, second, "letters", "before")
 	r.has(t, "before")
 
-	if _, err := pool.Exec(t.Context(), `select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted
-		and database = (select oid from pg_database where datname = current_database())`); err != nil {
+	if _, err := pool.Exec(t.Context(), depose); err != nil {
 		t.Fatal(err)
 	}
 	add(t, first, "letters", "after the kill")
@@ -357,8 +361,7 @@ func TestDeposedLeaderRemovesOnlyWhatItDelivered(t *testing.T) {
 	openSecond := sync.OnceFunc(func() { close(secondOpen) })
 	t.Cleanup(openSecond)
 	add(t, second, "letters", "a3")
-	if _, err := pool.Exec(t.Context(), `select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted
-		and database = (select oid from pg_database where datname = current_database())`); err != nil {
+	if _, err := pool.Exec(t.Context(), depose); err != nil {
 		t.Fatal(err)
 	}
 	if n := <-secondReached; n != 3 {

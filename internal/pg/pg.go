@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/pg/pgurl"
 )
@@ -121,4 +122,15 @@ func InTx(ctx context.Context, db Beginner, fn func(tx pgx.Tx) error) error {
 // Ping asks the database for an answer; for readiness.
 func Ping(ctx context.Context, pool *pgxpool.Pool) error {
 	return Error(pool.Ping(ctx))
+}
+
+// CheckWrites asks for a transaction id, without which nothing can be written; for readiness. It fails on a standby, and when another
+// role has filled the table that all locks of the server share.
+func CheckWrites(ctx context.Context, pool *pgxpool.Pool) error {
+	_, err := pool.Exec(ctx, "select pg_current_xact_id()")
+	if sqlState(err) == outOfMemory {
+		return apierr.New(apierr.Unavailable, "DATABASE_FULL_OF_LOCKS",
+			"nothing can be written: the server's lock table is full, find who holds many locks in pg_locks and end that session").Because(err)
+	}
+	return Error(err)
 }

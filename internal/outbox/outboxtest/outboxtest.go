@@ -118,13 +118,13 @@ const shapeSQL = `
 			coalesce(' default ' || pg_get_expr(d.adbin, d.adrelid), '')) as line
 		from pg_attribute as a join pg_class as c on c.oid = a.attrelid
 			left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
-		where c.relnamespace = to_regnamespace(@schema) and c.relname in ('outbox', 'refusals') and a.attnum > 0 and not a.attisdropped
+		where c.relnamespace = to_regnamespace(@schema) and c.relname in ('outbox', 'refusals', 'relay') and a.attnum > 0 and not a.attisdropped
 		union all
 		select 2, indexname::text, 0, replace(indexdef, @schema || '.', '') from pg_indexes
-		where schemaname = @schema and tablename in ('outbox', 'refusals')
+		where schemaname = @schema and tablename in ('outbox', 'refusals', 'relay')
 		union all
 		select 3, r.relname::text, 0, format('%s: trigger or rule', r.relname) from pg_class as r
-		where r.relnamespace = to_regnamespace(@schema) and r.relname in ('outbox', 'refusals')
+		where r.relnamespace = to_regnamespace(@schema) and r.relname in ('outbox', 'refusals', 'relay')
 			and (r.relhastriggers or r.relhasrules or r.relrowsecurity or r.relpersistence <> 'p')) as s
 	order by part, name, place`
 
@@ -145,7 +145,12 @@ refusals.key text not null
 refusals.count bigint not null
 refusals.last_time timestamp with time zone not null
 refusals.common jsonb not null
+relay.channel text not null default ('outbox_'::text || replace((gen_random_uuid())::text, '-'::text, ''::text))
+relay.pid integer
+relay.session_start timestamp with time zone
+relay.lease_until timestamp with time zone not null default '-infinity'::timestamp with time zone
 CREATE INDEX outbox_parked ON outbox USING btree (topic) WHERE (park_time IS NOT NULL)
 CREATE UNIQUE INDEX outbox_pkey ON outbox USING btree (topic, "position")
 CREATE UNIQUE INDEX refusals_pkey ON refusals USING btree (minute, action, method, reason, key)
+CREATE UNIQUE INDEX relay_pkey ON relay USING btree (channel)
 `

@@ -46,6 +46,9 @@ func options(c Config) fx.Option {
 		fxmod.AsCheck(func(pool *pgxpool.Pool) health.Check {
 			return health.Check{Name: "append-only", Func: func(ctx context.Context) error { return postgres.CheckAppendOnly(ctx, pool) }}
 		}),
+		fxmod.AsCheck(func(store *postgres.Events) health.Check {
+			return health.Check{Name: "append", Func: store.CheckAppend}
+		}),
 		fx.Provide(
 			postgres.NewEvents,
 			newFeed,

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"go.uber.org/fx"
 	"go.uber.org/fx/fxtest"
 	"go.uber.org/goleak"
@@ -151,6 +152,40 @@ func TestServingAsTheOwnerIsNotReady(t *testing.T) {
 		return strings.Contains(get(t, portsOf(offset).ops, "/readyz", http.StatusServiceUnavailable), "serve as the role audit")
 	})
 	stop(t, app)
+}
+
+// R86: while the lock of the trail cannot be had, the program says within 5 s that nothing is stored.
+func TestALockedTrailIsNotReady(t *testing.T) {
+	serving, owner := pgtest.Split(t, migrations.Schema, migrations.Files)
+	offset := freeOffset(t)
+	app := start(t, parsed(t, serving, offset))
+	ops := portsOf(offset).ops
+	eventually(t, "the program is ready", func() bool { return status200(t, ops) })
+	holder, err := pgx.Connect(t.Context(), owner.URL.Reveal())
+	noError(t, err)
+	defer func() { _ = holder.Close(t.Context()) }()
+	_, err = holder.Exec(t.Context(), "begin; lock table audit.coordination in exclusive mode")
+	noError(t, err)
+	began := time.Now()
+	eventually(t, "the program is not ready", func() bool { return !status200(t, ops) })
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("after %s", took)
+	}
+	if text := get(t, ops, "/readyz", http.StatusServiceUnavailable); !strings.Contains(text, "nothing can be stored") {
+		t.Errorf("/readyz says %s", text)
+	}
+	_, err = holder.Exec(t.Context(), "rollback")
+	noError(t, err)
+	eventually(t, "the program is ready again", func() bool { return status200(t, ops) })
+	stop(t, app)
+}
+
+func status200(t *testing.T, ops string) bool {
+	t.Helper()
+	r, err := http.Get("http://" + ops + "/readyz")
+	noError(t, err)
+	noError(t, r.Body.Close())
+	return r.StatusCode == http.StatusOK
 }
 
 func TestTakenPortStopsTheStart(t *testing.T) {

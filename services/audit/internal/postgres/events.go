@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,17 +18,25 @@ import (
 )
 
 // Events keeps the trail. It implements trail.Appender, trail.Reader and trail.Lister.
-type Events struct{ pool *pgxpool.Pool }
+type Events struct {
+	pool *pgxpool.Pool
+	seen atomic.Int64 // the last position when CheckAppend last looked
+}
 
 // NewEvents returns the store.
 func NewEvents(pool *pgxpool.Pool) *Events { return &Events{pool: pool} }
 
-// appendLock is the advisory lock that whoever adds to the trail holds until its transaction ends.
-const appendLock = 0x6761746561 // "gatea"
+// takeLock takes the lock that whoever adds to the trail holds until its transaction ends. Only the roles of this schema can.
+const takeLock = "lock table audit.coordination in share update exclusive mode"
 
-// maxIdle is how long a transaction that holds the lock may be idle: an instance that is stopped inside of one must not hold up all
-// others for as long as that lasts.
-const maxIdle = 3 * time.Second
+// Bounds of the lock. An instance that is stopped while it holds it must not hold up all others for as long as that lasts, and who waits
+// for it says so instead of waiting until its own time is up.
+const (
+	maxIdle = 3 * time.Second // of a transaction that holds it
+	maxWait = 4 * time.Second // for the others', longer than maxIdle
+)
+
+const boundLock = "select set_config('idle_in_transaction_session_timeout', $1, true), set_config('lock_timeout', $2, true)"
 
 // Append implements trail.Appender. The lock makes positions gap-free and their order that of the commits, so that readers by position
 // lose nothing; it also makes the look for known ids exact, without a conflict that would end a COPY.
@@ -54,8 +63,8 @@ func begin(ctx context.Context, tx pgx.Tx, entries []trail.Entry) (head int64, k
 	}
 	known = map[string][]byte{}
 	var batch pgx.Batch
-	batch.Queue("select set_config('idle_in_transaction_session_timeout', $1, true)", fmt.Sprint(maxIdle.Milliseconds()))
-	batch.Queue("select pg_advisory_xact_lock($1)", int64(appendLock))
+	batch.Queue(boundLock, fmt.Sprint(maxIdle.Milliseconds()), fmt.Sprint(maxWait.Milliseconds()))
+	batch.Queue(takeLock)
 	batch.Queue("select coalesce(max(position), 0) from audit.events").QueryRow(func(row pgx.Row) error { return row.Scan(&head) })
 	batch.Queue("select id::text, canonical from audit.events where id = any($1::uuid[])", ids).Query(func(rows pgx.Rows) error {
 		var id string

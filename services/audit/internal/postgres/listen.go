@@ -5,16 +5,16 @@ import (
 	"errors"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/gatehouse/gatehouse/internal/pg"
 )
 
-// channel is where instances tell each other that something was stored.
-const channel = "audit_events"
-
 // Notify tells every instance that something was stored. It is called after the commit: inside of transactions NOTIFY makes their
-// commits wait for each other.
+// commits wait for each other. The channel has a name that no other role knows: channels are the whole database's, and whoever knew it
+// could wake all instances without end.
 func (s *Events) Notify(ctx context.Context) error {
-	_, err := s.pool.Exec(ctx, "notify "+channel)
+	_, err := s.pool.Exec(ctx, "select pg_notify(channel, '') from audit.coordination")
 	return pg.Error(err)
 }
 
@@ -56,7 +56,11 @@ func (s *Events) listen(ctx context.Context, wake func()) error {
 	}()
 	ctx, cancel := context.WithTimeout(ctx, listenFor)
 	defer cancel()
-	if _, err := conn.Exec(ctx, "listen "+channel); err != nil {
+	var channel string
+	if err := conn.QueryRow(ctx, "select channel from audit.coordination").Scan(&channel); err != nil {
+		return err
+	}
+	if _, err := conn.Exec(ctx, "listen "+pgx.Identifier{channel}.Sanitize()); err != nil {
 		return err
 	}
 	for {

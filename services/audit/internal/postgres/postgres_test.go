@@ -85,6 +85,8 @@ func TestTheServingRoleCannotChangeTheTrail(t *testing.T) {
 		"update audit.personal_values set value = ''", "delete from audit.personal_values", "truncate audit.personal_values",
 		"update audit.schema_version set version = 0", "drop index audit.events_id_key", "set role audit_owner",
 		"alter table audit.events owner to audit", "create table audit.mine (id int)",
+		"insert into audit.coordination (channel) values ('x')", "delete from audit.coordination", "truncate audit.coordination",
+		"do 'begin lock table audit.events in share update exclusive mode; end'",
 	} {
 		_, err := serving.Exec(t.Context(), refused)
 		var e *pgconn.PgError

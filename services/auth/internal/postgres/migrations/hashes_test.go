@@ -13,5 +13,6 @@ func TestReleasedMigrationsAreUnchanged(t *testing.T) {
 		"001_create_logins_sessions_keys.sql": "84c2a7a1b97b96d7b0992c99028c559e322ba5a2131dba151c20cc0e5d9b3b74",
 		"002_create_outbox.sql":               "3d2ab4a8619bedf1e0a2de2ac94c04b26f02e39a4e038170e61010cf275d6f47",
 		"003_add_bootstrap.sql":               "92fdd0b3fea648685e7f55e672efa5c216ff4890dfd4d5c6d9c1cad45313df16",
+		"004_create_relay.sql":                "8065da6a7adce57b900a50e8780a39828515724843472122058d4cec34e592e3",
 	})
 }

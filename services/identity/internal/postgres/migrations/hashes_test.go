@@ -15,5 +15,6 @@ func TestReleasedMigrationsAreUnchanged(t *testing.T) {
 		"003_index_users_across_organizations.sql": "346f8d9c83dfcb2ea813cf4a85da0eb76f65dcbfb2860b5afd951a5d63779be0",
 		"004_create_outbox.sql":                    "85bf2e9a4f7a30fb1e941a989790a20c6587922e940b4fe301cdad5b9080d6b7",
 		"005_relate_users.sql":                     "bccc6cd47574e1f06b86ec6e38f7121c80799b983fbda8531a7b1cc562a67d8d",
+		"006_create_relay.sql":                     "3e52b7dccd6b7b1d8d8582b3e08d6310d0a96e0b5acd05f4f958f3ce0525c84e",
 	})
 }

@@ -1,0 +1,17 @@
+-- Which instance delivers the outbox: the one whose session is named here, for as long as that lives and renews its lease. The others wake
+-- it on the channel, whose name no other role knows.
+
+create table audit.relay (
+    channel       text        primary key default 'outbox_' || replace(gen_random_uuid()::text, '-', ''),
+    pid           integer,
+    session_start timestamptz,
+    lease_until   timestamptz not null default '-infinity'
+);
+
+insert into audit.relay default values;
+
+grant select, update on audit.relay to audit;
+
+---- create above / drop below ----
+
+drop table audit.relay;
