@@ -15,6 +15,10 @@ VERSION_VAR := github.com/gatehouse/gatehouse/internal/fxmod.version
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION) -X $(VERSION_VAR)=$(VERSION)'
 PROGRAMS  = $(wildcard ./services/*/cmd/* ./gateway/cmd/* ./cmd/gatehouse)
 
+# What the shell or `go env -w` has must not decide what is built: neither a workspace above this folder nor other modules.
+export GOWORK  := off
+export GOFLAGS := $(filter-out -mod=% --mod=% -modfile=% --modfile=%,$(GOFLAGS)) -mod=readonly
+
 .PHONY: help
 help: ## this list
 	@echo "Gatehouse. Start with: make up"

@@ -107,6 +107,39 @@ func TestParseStopsWithASentence(t *testing.T) {
 	}
 }
 
+// Kubernetes makes these in every pod of a namespace with a Service named gatehouse, gatehouse-postgres or gatehouse-identity.
+func TestServiceLinksOfKubernetesAreNoOptions(t *testing.T) {
+	var links []string
+	for _, service := range []string{"GATEHOUSE", "GATEHOUSE_POSTGRES", "GATEHOUSE_IDENTITY", "GATEHOUSE_LOG_LEVEL"} {
+		for _, link := range []string{
+			"_SERVICE_HOST=10.96.0.7", "_SERVICE_PORT=8080", "_SERVICE_PORT_HTTP_ALT=8080", "_PORT=tcp://10.96.0.7:8080",
+			"_PORT_8080_TCP=tcp://10.96.0.7:8080", "_PORT_8080_TCP_PROTO=tcp", "_PORT_8080_TCP_PORT=8080", "_PORT_8080_TCP_ADDR=10.96.0.7",
+			"_PORT_53_UDP=udp://[fd00::7]:53", "_PORT_53_UDP_PROTO=udp", "_PORT_53_UDP_PORT=53", "_PORT_53_UDP_ADDR=fd00::7",
+			"_PORT_9_SCTP_PROTO=sctp",
+		} {
+			links = append(links, service+link)
+		}
+	}
+	var cli program
+	if _, err := parse("identity", &cli, nil, append(links, "GATEHOUSE_POSTGRES_URL=x"), io.Discard, noExit(t)); err != nil {
+		t.Errorf("they stop the start: %v", err)
+	}
+	for _, slip := range []string{
+		"GATEHOUSE_PORT=8080", "GATEHOUSE_SERVICE_HOST=db.example.com", "GATEHOUSE_SERVICE_HOST=cafe.de", "GATEHOUSE_SERVICE_PORT=http", "GATEHOUSE_PORT_8080_TCP_ADDR=x",
+		"GATEHOUSE_PORT_8080=tcp://10.96.0.7:8080", "GATEHOUSE_PORT_8080_TCP_NAME=tcp", "GATEHOUSE_HOST=10.96.0.7", "GATEHOUSE_SERVICE=10.96.0.7",
+	} {
+		if _, err := parse("identity", &cli, nil, []string{slip}, io.Discard, noExit(t)); err == nil || !strings.Contains(err.Error(), "unknown variable") {
+			t.Errorf("%s: %v, want an unknown variable", slip, err)
+		}
+	}
+	var linked struct {
+		Port string `name:"port" env:"GATEHOUSE_TEST_PORT" enum:"a,b" default:"a"`
+	}
+	if _, err := parse("test", &linked, nil, []string{"GATEHOUSE_TEST_PORT=tcp://10.96.0.7:8080"}, io.Discard, noExit(t)); err == nil {
+		t.Error("an option that has the name of a link takes any value")
+	}
+}
+
 func TestParseLeavesOtherProgramsAndGroupsAlone(t *testing.T) {
 	var cli program
 	env := []string{"GATEHOUSE_GATEWAY_LISTEN=:1", "GATEHOUSE_CONSUL_TOKEN_FILE=x", "GATEHOUSE_TOKEN_ISSUER=x", "GATEHOUSE_POSTGRES_MAX_CONNS=101"}

@@ -42,11 +42,12 @@ func (v *variables) all() []string {
 	return names
 }
 
-// refuseUnknown reports the first variable of env that neither this program nor another one of Gatehouse understands.
+// refuseUnknown reports the first variable of env that neither this program nor another one of Gatehouse understands, and that Kubernetes
+// did not make either.
 func (v *variables) refuseUnknown(env map[string]string) error {
 	own := v.all()
 	for _, name := range slices.Sorted(maps.Keys(env)) {
-		if slices.Contains(own, name) || knownElsewhere(v.program, name) {
+		if slices.Contains(own, name) || knownElsewhere(v.program, name) || serviceLink(name, env[name]) {
 			continue
 		}
 		if near, ok := nearest(name, append(own, kernelNames()...)); ok {

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	embeddedpostgres "github.com/fergusstrange/embedded-postgres"
+
+	"github.com/gatehouse/gatehouse/internal/pg/pgurl"
 )
 
 // fetchVersion is the server that is fetched where none is installed.
@@ -31,9 +33,9 @@ func pin() (archive, sum string) {
 	}
 }
 
-// Locate returns an installed server that can open dataDir (which need not exist), and fetches one into cacheDir where none is
-// installed. Progress goes to out. CacheDir gives a cacheDir that suits.
-func Locate(dataDir, cacheDir string, out io.Writer) (binDir, version string, err error) {
+// Locate returns an installed server that can open dataDir (which need not exist), and fetches one into CacheDir where none is
+// installed. Progress goes to out.
+func Locate(dataDir string, out io.Writer) (binDir, version string, err error) {
 	binDir, version, err = FindFor(dataDir)
 	if err == nil || !errors.Is(err, errNone) {
 		return binDir, version, err
@@ -46,6 +48,10 @@ func Locate(dataDir, cacheDir string, out io.Writer) (binDir, version string, er
 	if major != 0 && fmt.Sprint(major) != want {
 		return "", "", fmt.Errorf("the data folder was made by PostgreSQL %d: install that server, or use another state folder", major)
 	}
+	cacheDir, err := CacheDir()
+	if err != nil {
+		return "", "", err
+	}
 	return Fetch(cacheDir, out)
 }
 
@@ -57,7 +63,7 @@ func CacheDir() (string, error) {
 	}
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("find the cache folder: %w: set HOME or XDG_CACHE_HOME", err)
+		return "", fmt.Errorf("find a folder for a fetched PostgreSQL: %w: set HOME or XDG_CACHE_HOME, or install PostgreSQL %d or newer", err, MinMajor)
 	}
 	return filepath.Join(dir, "gatehouse"), nil
 }
@@ -65,6 +71,7 @@ func CacheDir() (string, error) {
 // Fetch gets the server programs of embedded-postgres into cacheDir, once. Nothing of them runs before the archive's pinned checksum is
 // verified. Processes that fetch at the same time wait for each other.
 func Fetch(cacheDir string, out io.Writer) (binDir, version string, err error) {
+	pgurl.ForgetVariables() // the library has its own programs started in our environment
 	programs := filepath.Join(cacheDir, "postgresql-"+string(fetchVersion))
 	if err := os.MkdirAll(cacheDir, 0o755); err != nil { // programs, for the server's user too
 		return "", "", fmt.Errorf("make the cache folder: %w", err)

@@ -80,7 +80,9 @@ func appendInstalled(all []installed, dir string) []installed {
 var versionText = regexp.MustCompile(`\(PostgreSQL\) ((\d+)[0-9.a-z]*)`)
 
 func versionOf(binDir string) (version string, major int, err error) {
-	out, err := exec.Command(filepath.Join(binDir, "postgres"), "--version").Output() // found by us
+	cmd := exec.Command(filepath.Join(binDir, "postgres"), "--version") // found by us
+	cmd.Env = environment()
+	out, err := cmd.Output()
 	if err != nil {
 		return "", 0, fmt.Errorf("ask PostgreSQL for its version: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,12 +18,23 @@ import (
 	"github.com/gatehouse/gatehouse/internal/supervise"
 )
 
-// initVariable turns this test program into one that makes a cluster and that the test can kill.
-const initVariable = "PGSERVER_TEST_INIT"
+// Variables that turn this test program into another: initVariable into one that makes a cluster and that the test can kill,
+// locateVariable into one that looks for a server.
+const (
+	initVariable   = "PGSERVER_TEST_INIT"
+	locateVariable = "PGSERVER_TEST_LOCATE"
+)
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(initVariable); dir != "" {
 		fmt.Println(slowServer(dir).Init(context.Background()))
+		return
+	}
+	if os.Getenv(locateVariable) != "" {
+		if _, _, err := pgserver.Locate("/nonexistent", io.Discard); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
 		return
 	}
 	os.Exit(m.Run())

@@ -70,7 +70,7 @@ func (s *Server) Init(ctx context.Context) error {
 		return err
 	}
 	if dir := account.closed(filepath.Dir(s.DataDir)); dir != "" {
-		return fmt.Errorf("user %s, as which PostgreSQL runs, cannot enter %s: choose a state folder that it can reach", account.Name, dir)
+		return fmt.Errorf("user %s, as which PostgreSQL runs, cannot enter %s: let it pass with `chmod o+x %s`, or choose a state folder that it can reach", account.Name, dir, dir)
 	}
 	fresh := s.DataDir + ".new"
 	if err := s.initialize(ctx, account, fresh); err != nil {
@@ -88,6 +88,12 @@ func (s *Server) Init(ctx context.Context) error {
 func (s *Server) Command() (*exec.Cmd, error) {
 	account, err := ServerAccount()
 	if err != nil {
+		return nil, err
+	}
+	if dir := account.closed(s.BinDir); dir != "" {
+		return nil, fmt.Errorf("user %s, as which PostgreSQL runs, cannot enter %s, where its programs are: open it with `chmod -R go+rX %s`", account.Name, dir, dir)
+	}
+	if err := s.freeDataDir(); err != nil {
 		return nil, err
 	}
 	settings := defaults()

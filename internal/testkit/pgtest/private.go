@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -60,11 +59,7 @@ func Stopped(t testing.TB) *pgserver.Server {
 			t.Fatalf("make a folder for the test's server: %v", err)
 		}
 	}
-	cache, err := pgserver.CacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	binDir, _, err := pgserver.Locate("", cache, t.Output())
+	binDir, _, err := pgserver.Locate("", t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,14 +73,9 @@ func Stopped(t testing.TB) *pgserver.Server {
 	}
 }
 
-// end kills a server that the test started again and left, by the pid that PostgreSQL keeps in its data folder.
+// end kills a server that the test started again and left.
 func end(data string) {
-	content, err := os.ReadFile(filepath.Join(data, "postmaster.pid"))
-	if err != nil {
-		return
-	}
-	first, _, _ := strings.Cut(string(content), "\n")
-	if pid, err := strconv.Atoi(first); err == nil && pid > 1 {
+	for _, pid := range pgserver.Processes(data) {
 		_ = syscall.Kill(pid, syscall.SIGQUIT) // it is gone when this is refused
 	}
 }

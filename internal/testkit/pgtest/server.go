@@ -172,11 +172,7 @@ func answers(ctx context.Context, server *pgserver.Server, keeperPID int) error 
 
 // prepare makes a server that trades durability for speed.
 func prepare(ctx context.Context, t testing.TB, data string) (*pgserver.Server, error) {
-	cache, err := pgserver.CacheDir()
-	if err != nil {
-		return nil, err
-	}
-	binDir, version, err := pgserver.Locate("", cache, t.Output())
+	binDir, version, err := pgserver.Locate("", t.Output())
 	if err != nil {
 		return nil, err
 	}

@@ -142,7 +142,7 @@ func (c *upCommand) background(environ []string) (*exec.Cmd, error) {
 // forward hands Ctrl-C on to the background half while we wait for it.
 func forward(process *os.Process) (stop func()) {
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(signals, stopSignals()...)
 	go func() {
 		for range signals {
 			_ = process.Signal(syscall.SIGTERM)

@@ -30,6 +30,10 @@ type upCommand struct {
 
 // Run starts the platform and stays until it is told to stop.
 func (c *upCommand) Run(console *Console) error {
+	syscall.Umask(0o022) // whatever the shell has: what is made gets the mode that is said there, and PostgreSQL's user passes
+	if os.Getpid() == 1 {
+		return c.first(console)
+	}
 	if err := c.absolute(); err != nil {
 		return err
 	}
@@ -37,7 +41,7 @@ func (c *upCommand) Run(console *Console) error {
 		return c.detach(console)
 	}
 	out := c.reporter(console)
-	ctx, release := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, release := signal.NotifyContext(context.Background(), stopSignals()...)
 	defer release()
 	err := c.run(ctx, release, console, out)
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {

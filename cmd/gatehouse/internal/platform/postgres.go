@@ -93,11 +93,7 @@ func (p *Platform) ownServer(ctx context.Context) (*pgserver.Server, string, err
 	if err := p.setAsideOrphan(dataDir); err != nil {
 		return nil, "", err
 	}
-	cache, err := pgserver.CacheDir()
-	if err != nil {
-		return nil, "", err
-	}
-	binDir, version, err := pgserver.Locate(dataDir, cache, progressWriter{p.opts.Progress})
+	binDir, version, err := pgserver.Locate(dataDir, progressWriter{p.opts.Progress})
 	if err != nil {
 		return nil, "", err
 	}
