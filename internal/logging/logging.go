@@ -51,8 +51,8 @@ func RequestID(ctx context.Context) string {
 	return id
 }
 
-// ValidRequestID admits the ids that a program takes over from whoever calls it: 1 to 64 letters, digits, '-' and '_', which forge
-// nothing in a log, a header or a URN. The gateway and the services ask here, so that a request has one id all the way.
+// ValidRequestID admits the ids that a service takes over from the program that calls it, and that the gateway logs of its clients: 1 to
+// 64 letters, digits, '-' and '_', which forge nothing in a log, a header or a URN.
 func ValidRequestID(id string) bool {
 	if id == "" || len(id) > 64 {
 		return false

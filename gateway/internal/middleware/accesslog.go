@@ -30,6 +30,9 @@ func accessLog(log *slog.Logger, now func() time.Time) step {
 					slog.Float64("duration_ms", float64(now().Sub(began).Microseconds())/1000),
 					slog.String("client", v.client.String()), slog.String("user_agent", cut(agent)), slog.String("subject", v.subject),
 				}
+				if v.clientID != "" {
+					attrs = append(attrs, slog.String("client_request_id", v.clientID))
+				}
 				level := slog.LevelInfo
 				if v.failure != nil {
 					attrs = append(attrs, slog.String("error", v.failure.Error())) // with the cause, which the client was not told

@@ -12,7 +12,7 @@ import (
 func allowed(name string) bool {
 	switch name {
 	case "Accept", "Authorization", "Content-Encoding", "Content-Length", "Content-Type", "If-Match", "Origin", rest.ConsistencyToken, rest.LastEventID,
-		"Traceparent", "Tracestate", "User-Agent", requestIDHeader:
+		"Traceparent", "Tracestate", "User-Agent":
 		return true
 	}
 	return false

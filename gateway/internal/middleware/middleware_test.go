@@ -212,6 +212,21 @@ func TestTraceIsOurs(t *testing.T) {
 	}
 }
 
+// What a client calls its request is in the log beside our id; what could forge anything is not.
+func TestClientsRequestIDIsLogged(t *testing.T) { // R93
+	h, log := chain(t, func(http.ResponseWriter, *http.Request) {}, nil)
+	for sent, logged := range map[string]bool{"their-id-1": true, "their id 2": false} {
+		r := httptest.NewRequest("GET", "/livez", nil)
+		r.Header.Set("X-Request-Id", sent)
+		if got := serve(h, r).Header().Get("X-Request-Id"); got == sent || got == "" {
+			t.Errorf("%q is answered with %q", sent, got)
+		}
+		if got := strings.Contains(log.String(), `"client_request_id":"`+sent+`"`); got != logged {
+			t.Errorf("%q is logged: %v, want %v: %s", sent, got, logged, log)
+		}
+	}
+}
+
 func TestPatternsAreNoOrigins(t *testing.T) {
 	for _, origin := range []string{"*", "https://*.example.com", "null", "example.com", "https://example.com/"} {
 		if _, err := allowOrigins([]string{origin}); err == nil {

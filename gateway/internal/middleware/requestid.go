@@ -8,22 +8,20 @@ import (
 	"github.com/gatehouse/gatehouse/internal/logging"
 )
 
-// requestIDHeader carries the id in both directions.
+// requestIDHeader tells the client the id of its request. What a client sends under this name is for the log only.
 const requestIDHeader = "X-Request-Id"
 
-// requestID begins the visit and names the request: by the client's X-Request-Id when it is well-formed, else by a fresh id. The
-// answer repeats it.
+// requestID begins the visit and names the request with a fresh id, which the answer tells. A client's own X-Request-Id goes into the
+// gateway's log beside it and no further: nobody chooses what stands in the trail, or makes one's request look like another's (R93).
 func requestID(newID func() string) step {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			var id string
-			if sent := r.Header[requestIDHeader]; len(sent) == 1 && logging.ValidRequestID(sent[0]) {
-				id = sent[0]
-			} else {
-				id = newID()
-			}
+			id := newID()
 			w.Header().Set(requestIDHeader, id)
 			v := &visit{ResponseWriter: w}
+			if sent := r.Header[requestIDHeader]; len(sent) == 1 && logging.ValidRequestID(sent[0]) {
+				v.clientID = sent[0]
+			}
 			ctx := context.WithValue(logging.WithRequestID(r.Context(), id), visitKey{}, v)
 			ctx = rest.WithNote(ctx, &v.failure)
 			next.ServeHTTP(v, r.WithContext(ctx))

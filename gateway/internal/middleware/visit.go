@@ -17,6 +17,8 @@ type visit struct {
 	status int   // 0 until the header is written
 	bytes  int64 // of the body
 
+	clientID string // what the client calls the request; empty if it does not, or unlike an id
+
 	client  netip.Addr // who the limits and the log say it is; invalid if the peer has no IP address
 	route   *rest.Route
 	subject string            // of the verified token
