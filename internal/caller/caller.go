@@ -27,6 +27,8 @@ type Subject struct {
 	ClientID       string // client_id
 	TokenID        string // jti
 	ExpiresAt      time.Time
+
+	Platform bool // admitted to this request by a permission on what the contract names for every request: the platform
 }
 
 type key struct{}

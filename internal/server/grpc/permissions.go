@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -37,7 +38,7 @@ const (
 )
 
 // admitSubject tries the alternatives of the contract on one request message: first those that need no question, then all permissions
-// in one. It returns what was asked when that admitted the subject.
+// in one. It returns what the subject stands on: what was asked, or, with a permission on the platform as a whole, that alone.
 func admitSubject(ctx context.Context, c *call, permissions Permissions, m proto.Message) ([]Question, error) {
 	for _, a := range c.policy.Access {
 		if a.Kind != contract.Self {
@@ -49,10 +50,16 @@ func admitSubject(ctx context.Context, c *call, permissions Permissions, m proto
 	}
 	asked := questions(c.policy, m)
 	allowed, err := ask(ctx, permissions, c.who.UserID, asked)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case allowed:
+	}
+	for i, q := range asked {
+		if allowed[i] && fixed(c.policy, q) {
+			c.who.Platform = true
+			return asked[i : i+1], nil
+		}
+	}
+	if slices.Contains(allowed, true) {
 		return asked, nil
 	}
 	c.deny(m)
@@ -79,24 +86,26 @@ func questions(policy *contract.Method, m proto.Message) []Question {
 	return asked
 }
 
-// ask reports whether any of the questions is answered with yes. No questions are no.
-func ask(ctx context.Context, permissions Permissions, subject string, asked []Question) (bool, error) {
+// fixed reports whether a question is one that the contract asks at every request, whatever that says.
+func fixed(policy *contract.Method, q Question) bool {
+	return slices.ContainsFunc(policy.Access, func(a contract.Access) bool {
+		return a.Kind == contract.Permission && a.ObjectID != "" && q == Question{Relation: a.Relation, Object: a.ObjectType + ":" + a.ObjectID}
+	})
+}
+
+// ask returns the answers to the questions, in their order.
+func ask(ctx context.Context, permissions Permissions, subject string, asked []Question) ([]bool, error) {
 	if len(asked) == 0 {
-		return false, nil
+		return nil, nil
 	}
 	answers, err := permissions.Allowed(ctx, "user:"+subject, asked, consistency.FromContext(ctx))
 	if err != nil {
-		return false, Undecided(ctx, err)
+		return nil, Undecided(ctx, err)
 	}
 	if len(answers) != len(asked) {
-		return false, unavailable().Because(fmt.Errorf("%d answers to %d questions", len(answers), len(asked)))
+		return nil, unavailable().Because(fmt.Errorf("%d answers to %d questions", len(answers), len(asked)))
 	}
-	for _, yes := range answers {
-		if yes {
-			return true, nil
-		}
-	}
-	return false, nil
+	return answers, nil
 }
 
 // Undecided is the answer where permissions could not be asked: never an allow (R62). Only what the request's own consistency token

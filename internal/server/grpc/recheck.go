@@ -3,6 +3,7 @@ package grpcserver
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -88,7 +89,7 @@ func (p Params) goesOn(ctx context.Context, s *standing) error {
 		return nil
 	}
 	allowed, err := ask(consistency.NewContext(ctx, ""), p.Permissions, claims.Subject, asked)
-	if err == nil && !allowed {
+	if err == nil && !slices.Contains(allowed, true) {
 		err = errRevoked()
 	}
 	return err

@@ -6,6 +6,7 @@
 package api
 
 import (
+	"context"
 	"log/slog"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/event"
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 	"github.com/gatehouse/gatehouse/services/audit/internal/trail"
@@ -34,10 +36,13 @@ func NewIngestService(writer *trail.Writer, log *slog.Logger) *IngestService {
 type AuditService struct {
 	auditv1.UnsafeAuditServiceServer
 	trail *trail.Service
+	seal  *seal
 }
 
 // NewAuditService returns the handlers over the domain.
-func NewAuditService(t *trail.Service) *AuditService { return &AuditService{trail: t} }
+func NewAuditService(t *trail.Service, keys Keys) *AuditService {
+	return &AuditService{trail: t, seal: &seal{keys: keys}}
+}
 
 // filtered is what both requests say about the events.
 type filtered interface {
@@ -88,12 +93,31 @@ func invalid(field, rule, description string) error {
 	return apierr.New(apierr.InvalidArgument, "INVALID_ARGUMENT", "a field has a value that is not allowed").WithField(field, rule, description)
 }
 
-func eventMessage(e event.Event) *auditv1.Event {
+// reader is who events are told to.
+type reader struct {
+	userID string
+	all    bool // may read the whole trail
+}
+
+func readerOf(ctx context.Context) reader {
+	c, _ := caller.FromContext(ctx)
+	if c.Subject == nil {
+		return reader{}
+	}
+	return reader{userID: c.Subject.UserID, all: c.Subject.Platform}
+}
+
+// event returns the message about an event. The session of somebody else is told only to who may read the whole trail: an administrator's
+// is no business of those whom the administrator touched (R93).
+func (r reader) event(e event.Event) *auditv1.Event {
 	m := &auditv1.Event{
 		Id: e.ID, Time: timestamppb.New(e.Time), Action: e.Action, Method: e.Method, Outcome: string(e.Outcome), Reason: e.Reason,
 		Actor:  &auditv1.Actor{Type: e.Actor.Type, Id: e.Actor.ID, SessionId: e.Actor.SessionID, ClientId: e.Actor.ClientID},
 		Source: e.Source, Caller: e.Caller, OrganizationId: e.OrganizationID, ObjectType: e.ObjectType, ObjectId: e.ObjectID,
 		RequestId: e.RequestID, TraceId: e.TraceID, Count: e.Count,
+	}
+	if !r.all && e.Actor.ID != r.userID {
+		m.Actor.SessionId = ""
 	}
 	for _, c := range e.Changes {
 		m.Changes = append(m.Changes, &auditv1.Change{Field: c.Field, Value: string(c.Value), Personal: c.Personal})

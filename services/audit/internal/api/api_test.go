@@ -72,7 +72,7 @@ func newService(t *testing.T) service {
 		cancel()
 		wg.Wait()
 	})
-	audit := api.NewAuditService(trail.NewService(trail.Params{Lister: s.store, Reader: s.store, Feed: s.feed, Heartbeat: heartbeat}))
+	audit := api.NewAuditService(trail.NewService(trail.Params{Lister: s.store, Reader: s.store, Feed: s.feed, Heartbeat: heartbeat}), s.store)
 	s.Server = grpctest.New(t, grpctest.Config{
 		Program: "audit", Permissions: s.grants,
 		Registrations: []grpcserver.Registration{
@@ -127,7 +127,7 @@ func (s service) stored(t *testing.T) (ids []string) {
 	t.Helper()
 	head, err := s.store.Head(t.Context())
 	noError(t, err)
-	events, err := s.store.Range(t.Context(), trail.Filter{}, 0, head, 1000)
+	events, _, err := s.store.Range(t.Context(), trail.Filter{}, 0, head, 1000)
 	noError(t, err)
 	for _, e := range events {
 		ids = append(ids, e.Event.ID)

@@ -28,7 +28,7 @@ func (s *AuditService) ListEvents(ctx context.Context, r *auditv1.ListEventsRequ
 	if f.Until, err = at("end_time", r.GetEndTime()); err != nil {
 		return nil, err
 	}
-	before, err := parsePageToken(r.GetPageToken(), f)
+	before, err := s.parsePageToken(ctx, r.GetPageToken(), f)
 	if err != nil {
 		return nil, err
 	}
@@ -37,9 +37,9 @@ func (s *AuditService) ListEvents(ctx context.Context, r *auditv1.ListEventsRequ
 		return nil, err
 	}
 	response := &auditv1.ListEventsResponse{Events: make([]*auditv1.Event, 0, len(events))}
-	size := 0
+	size, reader := 0, readerOf(ctx)
 	for i, e := range events {
-		m := eventMessage(e.Event)
+		m := reader.event(e.Event)
 		if size += proto.Size(m); size > maxPageBytes && i > 0 {
 			last := events[i-1]
 			next = &trail.Cursor{Time: last.Event.Time, Position: last.Position}
@@ -47,6 +47,8 @@ func (s *AuditService) ListEvents(ctx context.Context, r *auditv1.ListEventsRequ
 		}
 		response.Events = append(response.Events, m)
 	}
-	response.NextPageToken = pageToken(next, f)
+	if response.NextPageToken, err = s.pageToken(ctx, next, f); err != nil {
+		return nil, err
+	}
 	return response, nil
 }

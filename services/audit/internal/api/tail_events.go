@@ -1,8 +1,9 @@
 package api
 
 import (
-	"encoding/base64"
+	"context"
 	"encoding/binary"
+	"errors"
 
 	"google.golang.org/grpc"
 
@@ -16,44 +17,54 @@ func (s *AuditService) TailEvents(r *auditv1.TailEventsRequest, stream grpc.Serv
 	if err != nil {
 		return err
 	}
-	after, err := parseCursor(r.GetCursor())
+	ctx := stream.Context()
+	after, err := s.parseCursor(ctx, r.GetCursor())
 	if err != nil {
 		return err
 	}
-	return s.trail.Tail(stream.Context(), f, after, func(events []trail.Stored, upTo int64) error {
+	reader := readerOf(ctx)
+	send := func(m *auditv1.TailEventsResponse, position int64) (err error) {
+		if m.Cursor, err = s.cursor(ctx, position); err != nil {
+			return err
+		}
+		return stream.Send(m)
+	}
+	return s.trail.Tail(ctx, f, after, func(events []trail.Stored, upTo int64) error {
 		for _, e := range events {
-			if err := stream.Send(&auditv1.TailEventsResponse{Event: eventMessage(e.Event), Cursor: cursor(e.Position)}); err != nil {
+			if err := send(&auditv1.TailEventsResponse{Event: reader.event(e.Event)}, e.Position); err != nil {
 				return err
 			}
 		}
 		if len(events) > 0 {
 			return nil
 		}
-		return stream.Send(&auditv1.TailEventsResponse{Cursor: cursor(upTo)})
+		return send(&auditv1.TailEventsResponse{}, upTo)
 	})
 }
 
-// Cursors are base64url of: version (1 byte), position (8, big endian). A cursor says nothing about the filter: what it selects comes
-// from the request, which was admitted for it.
-const (
-	cursorVersion = 1
-	cursorBytes   = 1 + 8
-)
+// Cursors seal a position (8 bytes, big endian). A cursor says nothing about the filter: what it selects comes from the request, which
+// was admitted for it.
+const cursorBytes = 8
 
-func cursor(position int64) string {
-	b := binary.BigEndian.AppendUint64([]byte{cursorVersion}, uint64(position)) // positions are not negative
-	return base64.RawURLEncoding.EncodeToString(b)
+// forCursors is what cursors are sealed for.
+const forCursors = "cursor"
+
+func (s *AuditService) cursor(ctx context.Context, position int64) (string, error) {
+	return s.seal.close(ctx, []byte(forCursors), binary.BigEndian.AppendUint64(nil, uint64(position))) // positions are not negative
 }
 
 // parseCursor returns the position of a cursor, nil for an empty one. The domain knows whether the trail has it.
-func parseCursor(s string) (*int64, error) {
-	if s == "" {
+func (s *AuditService) parseCursor(ctx context.Context, text string) (*int64, error) {
+	if text == "" {
 		return nil, nil // no cursor: from now on
 	}
-	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	if err != nil || len(b) != cursorBytes || b[0] != cursorVersion || len(s) != base64.RawURLEncoding.EncodedLen(cursorBytes) || b[1] > 0x7f {
+	b, err := s.seal.open(ctx, []byte(forCursors), text)
+	if errors.Is(err, errNotSealed) || err == nil && len(b) != cursorBytes {
 		return nil, invalid("cursor", "cursor", "must be the cursor of a message of an earlier stream; leave it out to begin now")
 	}
-	position := int64(binary.BigEndian.Uint64(b[1:])) // the sign bit was looked at
+	if err != nil {
+		return nil, err
+	}
+	position := int64(binary.BigEndian.Uint64(b)) // made by the opposite conversion
 	return &position, nil
 }

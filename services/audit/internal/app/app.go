@@ -55,7 +55,7 @@ func options(c Config) fx.Option {
 			newWriter,
 			newTrail,
 			api.NewIngestService,
-			api.NewAuditService,
+			func(t *trail.Service, store *postgres.Events) *api.AuditService { return api.NewAuditService(t, store) },
 		),
 		fxmod.AsRegistration(func(s *api.IngestService) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &auditv1.IngestService_ServiceDesc, Impl: s}

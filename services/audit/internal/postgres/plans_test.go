@@ -54,11 +54,24 @@ func TestListsUseTheirIndex(t *testing.T) {
 		})
 	}
 	for title, f := range map[string]trail.Filter{
-		"everything": {}, "of an actor": {ActorID: "actor-7"}, "of an organization": {OrganizationID: organization}, "denied": {Outcome: event.Denied},
+		"everything": {}, "an action": {Action: "user.deleted"}, "denied": {Outcome: event.Denied},
 	} {
 		t.Run("tail "+title, func(t *testing.T) {
-			sql, args := rangeEvents(f, 1000, 1500, 500)
+			sql, args := rangeOfAll(f, 1000, 1500, 500)
 			wantIndex(t, pool, "events_pkey", sql, args)
+		})
+	}
+	for index, f := range map[string]trail.Filter{ // R93: from the oldest cursor there is
+		"events_by_actor_position":        {ActorID: "actor-7"},
+		"events_by_object_position":       {ObjectID: "object-7", ActorID: "actor-7", Outcome: event.Denied},
+		"events_by_organization_position": {OrganizationID: organization, Action: "user.deleted"},
+	} {
+		t.Run("tail by "+index, func(t *testing.T) {
+			sql, args, ok := rangeOfOne(f, 0, 30_000, 500)
+			if !ok {
+				t.Fatal("the filter leads to no index")
+			}
+			wantIndex(t, pool, index, sql, args)
 		})
 	}
 	t.Run("personal values", func(t *testing.T) {

@@ -18,15 +18,29 @@ func (s *Events) Head(ctx context.Context) (head int64, err error) {
 	return head, pg.Error(err)
 }
 
+// window is how many positions one Range goes over when no index leads to what matches.
+const window = 5000
+
 // Range implements trail.Reader.
-func (s *Events) Range(ctx context.Context, f trail.Filter, after, upTo int64, limit int) ([]trail.Stored, error) {
-	sql, args := rangeEvents(f, after, upTo, limit)
-	return s.read(ctx, sql, args)
+func (s *Events) Range(ctx context.Context, f trail.Filter, after, upTo int64, limit int) ([]trail.Stored, int64, error) {
+	sql, args, narrow := rangeOfOne(f, after, upTo, limit)
+	if !narrow {
+		upTo = min(after+window, upTo)
+		sql, args = rangeOfAll(f, after, upTo, limit)
+	}
+	seen, err := s.read(ctx, sql, args)
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(seen.positions) == limit {
+		upTo = seen.positions[limit-1]
+	}
+	return seen.events, upTo, nil
 }
 
-// rangeEvents reads the positions first and filters them then: "offset 0" keeps the planner from an index of the filter, whose work would
+// rangeOfAll reads the positions first and filters them then: "offset 0" keeps the planner from an index of the filter, whose work would
 // be bound by how much matches in the whole trail.
-func rangeEvents(f trail.Filter, after, upTo int64, limit int) (string, pgx.StrictNamedArgs) {
+func rangeOfAll(f trail.Filter, after, upTo int64, limit int) (string, pgx.StrictNamedArgs) {
 	var sql strings.Builder
 	args := pgx.StrictNamedArgs{"after": after, "up_to": upTo, "row_limit": limit}
 	sql.WriteString(`
@@ -37,10 +51,43 @@ func rangeEvents(f trail.Filter, after, upTo int64, limit int) (string, pgx.Stri
 	return sql.String(), args
 }
 
+// rangeOfOne reads the events of the object, actor or organization that the filter names by their index, and leaves out the bytes of those
+// that do not match the rest of it: so the work is bound by limit, whatever that rest is. Rows are compared as pairs, because only that
+// index has them in this order: the planner would guess that the primary key meets enough of them soon. ok is false when the filter
+// names none of the three.
+func rangeOfOne(f trail.Filter, after, upTo int64, limit int) (sql string, args pgx.StrictNamedArgs, ok bool) {
+	var column, value, partial string
+	rest := f
+	switch {
+	case f.ObjectID != "":
+		column, value, partial, rest.ObjectID = "object_id", f.ObjectID, " and object_id <> ''", ""
+	case f.ActorID != "":
+		column, value, partial, rest.ActorID = "actor_id", f.ActorID, " and actor_id <> ''", ""
+	case f.OrganizationID != "":
+		column, value, partial, rest.OrganizationID = "organization_id", f.OrganizationID, " and organization_id is not null", ""
+	default:
+		return "", nil, false
+	}
+	var b strings.Builder
+	args = pgx.StrictNamedArgs{"one": value, "after": after, "up_to": upTo, "row_limit": limit}
+	b.WriteString("select position, case when true")
+	addFilter(&b, args, rest)
+	b.WriteString(" then canonical end as canonical from audit.events where (" + column + ", position) > (@one, @after) and (" +
+		column + ", position) <= (@one, @up_to)" + partial + " order by " + column + ", position limit @row_limit")
+	return b.String(), args, true
+}
+
+// CursorKey implements api.Keys.
+func (s *Events) CursorKey(ctx context.Context) (key []byte, err error) {
+	err = s.pool.QueryRow(ctx, "select key from audit.cursor_key").Scan(&key)
+	return key, pg.Error(err)
+}
+
 // List implements trail.Lister.
 func (s *Events) List(ctx context.Context, q trail.Query) ([]trail.Stored, error) {
 	sql, args := listEvents(q)
-	return s.read(ctx, sql, args)
+	found, err := s.read(ctx, sql, args)
+	return found.events, err
 }
 
 func listEvents(q trail.Query) (string, pgx.StrictNamedArgs) {
@@ -89,34 +136,45 @@ func addFilter(sql *strings.Builder, args pgx.StrictNamedArgs, f trail.Filter) {
 	}
 }
 
-// read returns the events that a query selects, with their personal values.
-func (s *Events) read(ctx context.Context, sql string, args pgx.StrictNamedArgs) ([]trail.Stored, error) {
+// found is what a query selects: all positions, and the events of those whose bytes it selects too.
+type found struct {
+	positions []int64
+	events    []trail.Stored
+}
+
+// read runs a query, and reads the personal values of its events.
+func (s *Events) read(ctx context.Context, sql string, args pgx.StrictNamedArgs) (f found, err error) {
 	rows, err := s.pool.Query(ctx, sql, args)
 	if err != nil {
-		return nil, pg.Error(err)
+		return f, pg.Error(err)
 	}
-	var positions []int64
-	sealed, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s event.Sealed, err error) {
-		var position int64
-		err = row.Scan(&position, &s.Canonical)
-		positions = append(positions, position)
-		return s, err
+	var positions []int64 // of the events
+	var sealed []event.Sealed
+	var position int64
+	var canonical []byte
+	_, err = pgx.ForEachRow(rows, []any{&position, &canonical}, func() error {
+		f.positions = append(f.positions, position)
+		if canonical != nil {
+			positions, sealed = append(positions, position), append(sealed, event.Sealed{Canonical: canonical})
+			canonical = nil // the next row gets bytes of its own
+		}
+		return nil
 	})
 	if err != nil {
-		return nil, pg.Error(err)
+		return f, pg.Error(err)
 	}
 	if err := s.addPersonal(ctx, positions, sealed); err != nil {
-		return nil, pg.Error(err)
+		return f, pg.Error(err)
 	}
-	events := make([]trail.Stored, len(sealed))
+	f.events = make([]trail.Stored, len(sealed))
 	for i := range sealed {
 		e, err := sealed[i].Open()
 		if err != nil {
-			return nil, fmt.Errorf("position %d of the trail: %w", positions[i], err)
+			return found{}, fmt.Errorf("position %d of the trail: %w", positions[i], err)
 		}
-		events[i] = trail.Stored{Position: positions[i], Event: e}
+		f.events[i] = trail.Stored{Position: positions[i], Event: e}
 	}
-	return events, nil
+	return f, nil
 }
 
 // addPersonal reads the personal values of the events at the positions, if one of them has any.

@@ -51,8 +51,7 @@ func (f *Feed) Read(ctx context.Context) error {
 	}
 	after, followed := f.begin(head)
 	for followed && after < head {
-		upTo := min(after+page, head)
-		events, err := f.store.Range(ctx, Filter{}, after, upTo, page)
+		events, upTo, err := f.store.Range(ctx, Filter{}, after, min(after+page, head), page)
 		if err != nil {
 			return err
 		}

@@ -7,10 +7,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 )
 
-const (
-	heartbeat = 5 * time.Second
-	window    = 5000 // positions that one look for matching events goes over
-)
+const heartbeat = 5 * time.Second
 
 // Send hands events to whoever tails, and the position up to which there are no others; no events are a sign of life.
 type Send func(events []Stored, upTo int64) error
@@ -59,15 +56,11 @@ type tail struct {
 // catchUp sends what is stored up to the position.
 func (t *tail) catchUp(ctx context.Context, upTo int64) error {
 	for t.position < upTo {
-		end := min(t.position+window, upTo)
-		events, err := t.service.reader.Range(ctx, t.filter, t.position, end, page)
+		events, reached, err := t.service.reader.Range(ctx, t.filter, t.position, upTo, page)
 		if err != nil {
 			return err
 		}
-		if len(events) == page {
-			end = events[page-1].Position
-		}
-		if err := t.tell(events, end); err != nil {
+		if err := t.tell(events, reached); err != nil {
 			return err
 		}
 	}

@@ -99,14 +99,14 @@ func TestASlowReaderIsCutAndResumes(t *testing.T) {
 func TestCatchingUpShowsSignsOfLife(t *testing.T) {
 	t.Parallel()
 	store := open(t)
-	trailtest.Fill(t, store, 1, func(e *event.Event) { e.Actor.ID = "other" })
+	trailtest.Fill(t, store, 1, func(e *event.Event) { e.Action = "user.other" })
 	for range 6 {
 		trailtest.Fill(t, store, 1000)
 	}
 	service := trail.NewService(trail.Params{Lister: store, Reader: store, Feed: trail.NewFeed(store), Heartbeat: time.Nanosecond})
 	ctx, cancel := context.WithCancel(t.Context())
 	start, signs := int64(0), []int64{}
-	err := service.Tail(ctx, trail.Filter{ActorID: "other"}, &start, func(events []trail.Stored, upTo int64) error {
+	err := service.Tail(ctx, trail.Filter{Action: "user.other"}, &start, func(events []trail.Stored, upTo int64) error {
 		if len(events) == 0 {
 			signs = append(signs, upTo)
 		}
@@ -118,6 +118,49 @@ func TestCatchingUpShowsSignsOfLife(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || len(signs) < 2 || signs[0] != 0 || signs[len(signs)-1] != 6001 {
 		t.Errorf("signs of life at %v, %v", signs, err)
 	}
+}
+
+// R93: an old cursor costs what the filter matches, not what the trail has grown by.
+func TestAnOldCursorReadsWhatMatches(t *testing.T) {
+	t.Parallel()
+	store := &counted{Events: open(t)}
+	for _, f := range []func(*event.Event){
+		func(e *event.Event) { e.Actor.ID = "one" }, func(e *event.Event) { e.ObjectID = "one" },
+		func(e *event.Event) { e.OrganizationID = "11111111-2222-4333-8444-000000000001" },
+	} {
+		trailtest.Fill(t, store, 1, f)
+	}
+	for range 11 {
+		trailtest.Fill(t, store, 1000)
+	}
+	service := trail.NewService(trail.Params{Lister: store, Reader: store, Feed: trail.NewFeed(store), Heartbeat: time.Hour})
+	for _, filter := range []trail.Filter{
+		{ActorID: "one"}, {ObjectID: "one", Action: "user.updated"}, {OrganizationID: "11111111-2222-4333-8444-000000000001"},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		start, got := int64(0), 0
+		before := store.ranges
+		err := service.Tail(ctx, filter, &start, func(events []trail.Stored, _ int64) error {
+			if got += len(events); got == 1 {
+				cancel()
+			}
+			return nil
+		})
+		if looks := store.ranges - before; !errors.Is(err, context.Canceled) || got != 1 || looks != 1 {
+			t.Errorf("%+v: %d events in %d looks, %v", filter, got, looks, err)
+		}
+	}
+}
+
+// counted counts how often the trail is looked through.
+type counted struct {
+	*postgres.Events
+	ranges int
+}
+
+func (c *counted) Range(ctx context.Context, f trail.Filter, after, upTo int64, limit int) ([]trail.Stored, int64, error) {
+	c.ranges++
+	return c.Events.Range(ctx, f, after, upTo, limit)
 }
 
 // An older state of the database was restored: who follows is cut, since positions will mean other events.

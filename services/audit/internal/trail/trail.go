@@ -59,8 +59,9 @@ type Appender interface {
 type Reader interface {
 	// Head returns the last position, 0 when nothing is stored. Everything up to it can be read.
 	Head(ctx context.Context) (int64, error)
-	// Range returns at most limit matching events with after < position <= upTo, by position. Its work is bound by upTo - after.
-	Range(ctx context.Context, f Filter, after, upTo int64, limit int) ([]Stored, error)
+	// Range returns at most limit matching events with after < position <= reached, by position. reached is upTo, or less when limit was
+	// met or the look was long enough; it is beyond after. A filter for an actor, an object or an organization looks at its events only.
+	Range(ctx context.Context, f Filter, after, upTo int64, limit int) (events []Stored, reached int64, err error)
 }
 
 // Lister reads by time.

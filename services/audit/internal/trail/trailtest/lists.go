@@ -67,8 +67,8 @@ func filters(t *testing.T, s Store) {
 			if (len(expected) == 0) != (name == "nothing") {
 				t.Fatalf("%d events match", len(expected))
 			}
-			got, err := s.Range(t.Context(), f, 0, int64(len(stored)), len(stored))
-			if err != nil || !slices.Equal(positions(got), positions(expected)) {
+			got, reached, err := s.Range(t.Context(), f, 0, int64(len(stored)), len(stored))
+			if err != nil || reached != int64(len(stored)) || !slices.Equal(positions(got), positions(expected)) {
 				t.Errorf("range: got %v, %v; want %v", positions(got), err, positions(expected))
 			}
 			newestFirst(expected)

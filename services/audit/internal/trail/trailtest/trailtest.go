@@ -87,7 +87,7 @@ func all(t testing.TB, s trail.Reader) []trail.Stored {
 	if err != nil {
 		t.Fatal(err)
 	}
-	events, err := s.Range(t.Context(), trail.Filter{}, 0, head, int(head)+1)
+	events, _, err := s.Range(t.Context(), trail.Filter{}, 0, head, int(head)+1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,6 +103,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"personal values come back":                 personalValues,
 		"concurrent appends leave no gap":           concurrent,
 		"nobody sees a position before the earlier": noPositionIsSkipped,
+		"a range of one reaches on":                 rangeOfOne,
 		"an empty trail":                            empty,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -127,9 +128,33 @@ func storesInOrder(t *testing.T, s Store) {
 			t.Errorf("at %d is %+v, want %+v", i, got, entries[i].Event)
 		}
 	}
-	events, err := s.Range(t.Context(), trail.Filter{}, 1, 4, 2)
-	if err != nil || len(events) != 2 || events[0].Position != 2 || events[1].Position != 3 {
+	events, reached, err := s.Range(t.Context(), trail.Filter{}, 1, 4, 2)
+	if err != nil || reached != 3 || len(events) != 2 || events[0].Position != 2 || events[1].Position != 3 {
 		t.Errorf("a part: %v, %v", events, err)
+	}
+}
+
+// A look for the events of somebody ends at the limit, whether they match the rest of the filter or not, and says how far it came.
+func rangeOfOne(t *testing.T, s Store) {
+	for _, actor := range []string{"a", "b", "a", "b", "a", "a", "b"} {
+		Fill(t, s, 1, func(e *event.Event) { e.Actor.ID = actor })
+	}
+	for _, c := range []struct {
+		filter                        trail.Filter
+		after, upTo, reached, matches int64
+	}{
+		{trail.Filter{ActorID: "a"}, 0, 7, 3, 2},
+		{trail.Filter{ActorID: "a"}, 3, 7, 6, 2},
+		{trail.Filter{ActorID: "a"}, 6, 7, 7, 0},
+		{trail.Filter{ActorID: "a", Action: "x.y"}, 0, 7, 3, 0},
+		{trail.Filter{ActorID: "b", ObjectType: "user"}, 2, 5, 5, 1},
+		{trail.Filter{ActorID: "b", ObjectID: "object"}, 0, 7, 2, 1},
+		{trail.Filter{ActorID: "nobody"}, 0, 7, 7, 0},
+	} {
+		got, reached, err := s.Range(t.Context(), c.filter, c.after, c.upTo, 2)
+		if err != nil || reached != c.reached || int64(len(got)) != c.matches {
+			t.Errorf("%+v: reached %d with %v, %v", c, reached, positions(got), err)
+		}
 	}
 }
 
@@ -234,7 +259,7 @@ func noPositionIsSkipped(t *testing.T, s Store) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		events, err := s.Range(t.Context(), trail.Filter{}, last, head, writers*each)
+		events, _, err := s.Range(t.Context(), trail.Filter{}, last, head, writers*each)
 		if err != nil {
 			t.Fatal(err)
 		}

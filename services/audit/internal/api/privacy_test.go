@@ -1,0 +1,92 @@
+package api_test
+
+import (
+	"encoding/base64"
+	"testing"
+
+	"github.com/google/uuid"
+	"google.golang.org/grpc/codes"
+
+	"github.com/gatehouse/gatehouse/internal/event"
+	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
+)
+
+// R93: the session of who did something is for that person, and for who may read the whole trail.
+func TestSessionsAreTheirOwners(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	root, ada, auditor, organization := uuid.NewString(), uuid.NewString(), uuid.NewString(), uuid.NewString()
+	s.grants.Allow(auditor, "can_read_audit", "organization:"+organization)
+	stream := begin(t, s.as(ada), &auditv1.TailEventsRequest{ObjectId: ada})
+	s.ingest(t, "identity", message(t, func(e *event.Event) {
+		e.Actor.ID, e.Actor.SessionID, e.ObjectID, e.OrganizationID = root, "roots-session", ada, organization
+	}))
+	for name, c := range map[string]struct {
+		reader auditv1.AuditServiceClient
+		filter *auditv1.ListEventsRequest
+		want   string
+	}{
+		"whom it was done to":     {s.as(ada), &auditv1.ListEventsRequest{ObjectId: ada}, ""},
+		"organization's auditor":  {s.as(auditor), &auditv1.ListEventsRequest{OrganizationId: organization}, ""},
+		"who did it":              {s.as(root), &auditv1.ListEventsRequest{ActorId: root}, "roots-session"},
+		"auditor of the platform": {s.auditor(), &auditv1.ListEventsRequest{ObjectId: ada}, "roots-session"},
+	} {
+		page, err := c.reader.ListEvents(t.Context(), c.filter)
+		noError(t, err)
+		if len(page.GetEvents()) != 1 || page.GetEvents()[0].GetActor().GetId() != root || page.GetEvents()[0].GetActor().GetSessionId() != c.want {
+			t.Errorf("%s: %v, want the session %q", name, page.GetEvents(), c.want)
+		}
+	}
+	for {
+		m, err := stream.Recv()
+		noError(t, err)
+		if e := m.GetEvent(); e != nil {
+			if e.GetActor().GetId() != root || e.GetActor().GetSessionId() != "" {
+				t.Errorf("a tail tells %v", e.GetActor())
+			}
+			return
+		}
+	}
+}
+
+// R93: cursors and page tokens are opaque, look different each time, and nobody makes one up (R91).
+func TestPositionsAreSealed(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.ingest(t, "identity", message(t), message(t))
+	auditor := s.auditor()
+	first, second := begin(t, auditor, &auditv1.TailEventsRequest{}), begin(t, auditor, &auditv1.TailEventsRequest{})
+	var cursors []string
+	for _, stream := range []tail{first, second, first} { // signs of life: nothing happens
+		m, err := stream.Recv()
+		noError(t, err)
+		cursors = append(cursors, m.GetCursor())
+	}
+	if cursors[0] == cursors[1] || cursors[0] == cursors[2] || len(cursors[0]) != len(cursors[1]) || len(cursors[0]) > 64 {
+		t.Errorf("one position has the cursors %q", cursors)
+	}
+	page, err := auditor.ListEvents(t.Context(), &auditv1.ListEventsRequest{PageSize: 1})
+	noError(t, err)
+	sealed, err := base64.RawURLEncoding.DecodeString(cursors[0])
+	noError(t, err)
+	sealed[len(sealed)-1] ^= 1
+	for name, cursor := range map[string]string{
+		"changed": base64.RawURLEncoding.EncodeToString(sealed), "not sealed": "AQAAAAAAAAAB", "a page token": page.GetNextPageToken(),
+		"short": "Ag", "another version": "AA" + cursors[0][2:], "longer": cursors[0] + "AAAA",
+	} {
+		stream, err := auditor.TailEvents(t.Context(), &auditv1.TailEventsRequest{Cursor: cursor})
+		noError(t, err)
+		if _, err = stream.Recv(); err == nil {
+			t.Errorf("%s: accepted", name)
+			continue
+		}
+		wantCode(t, err, codes.InvalidArgument)
+	}
+	for name, token := range map[string]string{"a cursor": cursors[0], "changed": page.GetNextPageToken()[1:]} {
+		if _, err := auditor.ListEvents(t.Context(), &auditv1.ListEventsRequest{PageSize: 1, PageToken: token}); err == nil {
+			t.Errorf("page token, %s: accepted", name)
+		} else {
+			wantCode(t, err, codes.InvalidArgument)
+		}
+	}
+}
