@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
-	"runtime/debug"
 	"time"
 
 	"github.com/google/uuid"
@@ -57,17 +56,6 @@ func options(c Config) fx.Option {
 	)
 }
 
-// hashGarbage is the GOGC of this program. A hash leaves 19 MiB of garbage behind, so with Go's 100 the collector would run for every
-// second sign-in: measured, 400 gives 5 to 8 % more sign-ins a second for at most 120 MiB more while people sign in.
-const hashGarbage = 400
-
-// spareCollector leaves the choice to an operator who set GOGC.
-func spareCollector() {
-	if _, set := os.LookupEnv("GOGC"); !set {
-		debug.SetGCPercent(hashGarbage)
-	}
-}
-
 // domain provides the services over their stores, and Auth's own view of keys and ended sessions.
 func domain() fx.Option {
 	return fx.Options(
@@ -106,8 +94,8 @@ func newHasher(c Config) (login.Hasher, error) {
 	if workers == 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	spareCollector()
-	return password.NewPool(c.Password.parameters(), workers, c.Password.Queue, rand.Reader)
+	collect := paceCollector(memoryLimit(c.Password.Memory, workers))
+	return password.NewPool(c.Password.parameters(), workers, c.Password.Queue, rand.Reader, collect)
 }
 
 // loginParams are what the login service is made of.

@@ -14,7 +14,7 @@ import (
 const retryAfter = 2 * time.Second
 
 // Pool hashes and verifies with a bounded number of workers and a bounded queue, so that a flood of sign-ins costs the machine no more
-// than workers × (Memory KiB and one core), and everybody beyond the queue is told at once to come back.
+// than workers × (1.5 × Memory KiB and one core), and everybody beyond the queue is told at once to come back.
 type Pool struct {
 	parameters Parameters
 	random     io.Reader
@@ -22,10 +22,13 @@ type Pool struct {
 	slots      chan struct{}
 	queue      int64
 	waiting    atomic.Int64
+	collect    func()
+	ended      atomic.Int64 // hashes
 }
 
-// NewPool returns a pool that hashes with p on at most workers cores while at most queue further callers wait.
-func NewPool(p Parameters, workers, queue int, random io.Reader) (*Pool, error) {
+// NewPool returns a pool that hashes with p on at most workers cores while at most queue further callers wait. It calls collect, unless
+// that is nil, to free what ended hashes leave behind.
+func NewPool(p Parameters, workers, queue int, random io.Reader, collect func()) (*Pool, error) {
 	if workers < 1 || queue < 0 {
 		return nil, fmt.Errorf("a password pool needs at least one worker and no negative queue, not %d and %d", workers, queue)
 	}
@@ -33,7 +36,9 @@ func NewPool(p Parameters, workers, queue int, random io.Reader) (*Pool, error) 
 	if err != nil {
 		return nil, err
 	}
-	return &Pool{parameters: p, random: random, decoy: decoy, slots: make(chan struct{}, workers), queue: int64(queue)}, nil
+	return &Pool{
+		parameters: p, random: random, decoy: decoy, slots: make(chan struct{}, workers), queue: int64(queue), collect: collect,
+	}, nil
 }
 
 // Hash returns the PHC string of a password. A full queue is RESOURCE_EXHAUSTED (SIGN_IN_OVERLOAD); a context that ends in the queue
@@ -86,4 +91,12 @@ func (p *Pool) acquire(ctx context.Context) error {
 	}
 }
 
-func (p *Pool) release() { <-p.slots }
+// release counts an ended hash and frees its slot. The memory of a hash is garbage when it ends, and those that begin while the collector
+// is at work take theirs besides. So the collector runs here, before a new one can begin in this slot, and so often that the garbage
+// stays below half of what is in use.
+func (p *Pool) release() {
+	if p.ended.Add(1)%int64((cap(p.slots)+4)/3) == 0 && p.collect != nil {
+		p.collect()
+	}
+	<-p.slots
+}

@@ -5,14 +5,19 @@ import (
 	"crypto/rand"
 	"errors"
 	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"sync/atomic"
 	"testing"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 )
 
 func newPool(t *testing.T, p Parameters, workers, queue int) *Pool {
 	t.Helper()
-	pool, err := NewPool(p, workers, queue, rand.Reader)
+	pool, err := NewPool(p, workers, queue, rand.Reader, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,6 +77,68 @@ func allocated(f func()) uint64 {
 	f()
 	runtime.ReadMemStats(&after)
 	return after.TotalAlloc - before.TotalAlloc
+}
+
+func TestPoolCollectsBeforeItsSlotIsFree(t *testing.T) {
+	for workers, every := range map[int]int{1: 1, 2: 2, 3: 2, 8: 4, 32: 12} {
+		var pool *Pool
+		collected := 0
+		pool, err := NewPool(cheap, workers, 0, rand.Reader, func() {
+			collected++
+			if len(pool.slots) != 1 {
+				t.Errorf("%d workers: %d slots are taken while the collector runs, want that of the ended hash", workers, len(pool.slots))
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 * every {
+			if err := pool.VerifyNobody(t.Context(), "x"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if collected != 3 {
+			t.Errorf("%d workers: %d collections after %d hashes, want one for each %d", workers, collected, 3*every, every)
+		}
+	}
+}
+
+// Hashes of 19 MiB, several at a time, take no more than 1.5 times their memory and little else.
+func TestHashesKeepToTheirMemory(t *testing.T) {
+	const workers, hashes = 2, 12
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as in the program
+	runtime.GC()
+	before := heap()
+	var most atomic.Uint64
+	look := func() {
+		for now, seen := heap(), most.Load(); now > seen && !most.CompareAndSwap(seen, now); seen = most.Load() {
+		}
+	}
+	pool, err := NewPool(Recommended(), workers, hashes, rand.Reader, func() { look(); runtime.GC() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var group errgroup.Group
+	for range hashes {
+		group.Go(func() error {
+			defer look()
+			return pool.VerifyNobody(t.Context(), "wrong horse battery staple")
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	const one = 19 << 20
+	if taken := most.Load() - before; taken < workers*one || taken > workers*one*3/2+32<<20 {
+		t.Fatalf("hashes took up to %d bytes of the heap, want %d and at most half as much again and 32 MiB", taken, workers*one)
+	}
+}
+
+// heap is how many bytes of the heap are taken, garbage included.
+func heap() uint64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
 }
 
 func TestPoolRefusesBeyondItsQueue(t *testing.T) { // R6
