@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/gatehouse/gatehouse/internal/owned"
 )
 
 // openLog opens a log file for appending. The child writes to it directly: nothing is lost and nothing is copied when the supervisor
 // is slow or dies.
 func openLog(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	f, err := owned.Open(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
@@ -19,11 +21,11 @@ func openLog(path string) (*os.File, error) {
 // bound moves the content of a log file that has grown over limit bytes to <path>.1 and empties it. Its writer appends, so it goes on
 // at the new end; lines written between copy and truncation are lost, which a size bound is allowed to cost.
 func bound(path string, limit int64) error {
-	info, err := os.Stat(path)
+	info, err := os.Lstat(path)
 	if err != nil || info.Size() <= limit {
 		return nil // a missing file has no size
 	}
-	from, err := os.Open(path)
+	from, err := owned.Open(path, os.O_RDWR, 0)
 	if err != nil {
 		return fmt.Errorf("rotate log: %w", err)
 	}
@@ -31,7 +33,7 @@ func bound(path string, limit int64) error {
 	if _, err := from.Seek(-limit, io.SeekEnd); err != nil {
 		return fmt.Errorf("rotate log: %w", err)
 	}
-	to, err := os.OpenFile(path+".1", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	to, err := owned.Open(path+".1", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("rotate log: %w", err)
 	}
@@ -42,7 +44,7 @@ func bound(path string, limit int64) error {
 	if err != nil {
 		return fmt.Errorf("rotate log: %w", err)
 	}
-	if err := os.Truncate(path, 0); err != nil {
+	if err := from.Truncate(0); err != nil {
 		return fmt.Errorf("rotate log: %w", err)
 	}
 	return nil

@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"github.com/gatehouse/gatehouse/internal/owned"
 )
 
 // Run runs a process once, to its end, with the same care as the group's others. It fails when the process does, or when the context
@@ -42,7 +44,7 @@ const lastBytes = 64 << 10
 // Tail returns the last lines of a log file that are not empty, none from before the byte since: what a process said before it died. A
 // file that is shorter by now was begun anew.
 func Tail(path string, since int64) []string {
-	f, err := os.Open(path)
+	f, err := owned.Open(path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil
 	}

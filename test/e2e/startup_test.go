@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
 )
 
 // refusesToStart runs a program that must stop by itself with one sentence that holds every wanted word.
@@ -87,6 +89,13 @@ func TestUpRefusesWhatItCannotDo(t *testing.T) {
 		}
 		refusesToStart(t, nil, []string{file}, gatehouse, "up", "--state", file, "--port-offset", "8000", "--bin-dir", plat.Bin)
 	})
+	t.Run("state folder that others can write", func(t *testing.T) {
+		open := t.TempDir()
+		if err := os.Chmod(open, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		refusesToStart(t, nil, []string{open, "chmod", "--state"}, gatehouse, "up", "--state", open, "--port-offset", "8000", "--bin-dir", plat.Bin)
+	})
 	t.Run("missing programs", func(t *testing.T) {
 		refusesToStart(t, nil, []string{"make"}, gatehouse, "up", "--state", filepath.Join(t.TempDir(), "s"), "--port-offset", "8000", "--bin-dir", t.TempDir())
 	})
@@ -114,11 +123,32 @@ func TestUpAfterAKilledUp(t *testing.T) {
 	}
 }
 
-// Two copies run side by side, and `down` leaves nothing of its own running.
-func TestTwoCopiesAndDown(t *testing.T) {
+// oddState is a state folder with blanks and letters of several scripts in its path, behind a link into a folder that is closed to others
+// (R88).
+func oddState(t *testing.T) string {
+	t.Helper()
 	dir := t.TempDir()
 	openToAll(t, dir)
-	second := plat.Copy(filepath.Join(dir, "state"), 7000, "GATEHOUSE_AUTH_ACCESS_TOKEN_TTL=5s")
+	closed := filepath.Join(dir, "closed to others, ä ü 中")
+	if err := os.Mkdir(closed, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(dir, "link of mine")
+	if err := os.Symlink(closed, link); err != nil {
+		t.Fatal(err)
+	}
+	state := filepath.Join(link, "my state")
+	data, err := pgserver.DataDir(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(data) }) // outside of the folder when the tests run as root
+	return state
+}
+
+// Two copies run side by side, and `down` leaves nothing of its own running.
+func TestTwoCopiesAndDown(t *testing.T) {
+	second := plat.Copy(oddState(t), 7000, "GATEHOUSE_AUTH_ACCESS_TOKEN_TTL=5s")
 	if err := second.Up(); err != nil {
 		t.Fatal(err)
 	}

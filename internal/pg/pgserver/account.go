@@ -88,7 +88,8 @@ func (a *Account) enters(info fs.FileInfo) bool {
 }
 
 // DataDir returns the data folder that belongs to a state folder: <state>/postgres. When we are root and the user that the server runs
-// as cannot reach that (a state folder below /root), it is a folder of the machine that is named after the state folder.
+// as cannot reach that (a state folder below /root, or a link that leads there), it is a folder of the machine that is named after the
+// state folder. The path may hold links; data that an older version made outside by the name that was given are found again.
 func DataDir(state string) (string, error) {
 	state, err := filepath.Abs(state)
 	if err != nil {
@@ -98,10 +99,42 @@ func DataDir(state string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if account.closed(filepath.Dir(state)) == "" {
-		return filepath.Join(state, "postgres"), nil
+	real := place(state)
+	inside := filepath.Join(real, "postgres")
+	open := account.closed(filepath.Dir(real)) == ""
+	if account == nil || (open && exists(inside)) {
+		return inside, nil
 	}
+	for _, name := range []string{real, state} {
+		if exists(outside(name)) {
+			return outside(name), nil
+		}
+	}
+	if open {
+		return inside, nil
+	}
+	return outside(real), nil
+}
+
+// outside is the machine's folder for the data of a state folder.
+func outside(state string) string {
 	sum := fnv.New64a()
 	_, _ = sum.Write([]byte(state)) // never fails
-	return filepath.Join("/var/lib/gatehouse", fmt.Sprintf("postgres-%016x", sum.Sum64())), nil
+	return filepath.Join("/var/lib/gatehouse", fmt.Sprintf("postgres-%016x", sum.Sum64()))
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// place is where a path leads with its links followed, as far as it exists.
+func place(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	if path == filepath.Dir(path) {
+		return path
+	}
+	return filepath.Join(place(filepath.Dir(path)), filepath.Base(path))
 }

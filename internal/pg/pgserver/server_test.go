@@ -3,6 +3,7 @@ package pgserver_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -185,5 +186,30 @@ func TestDataDir(t *testing.T) {
 	other, err := pgserver.DataDir(filepath.Join(closed, "other"))
 	if err != nil || other == inside {
 		t.Errorf("two state folders share %s, %v", other, err)
+	}
+	if err := os.Mkdir(filepath.Join(closed, "state"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(closed, "link")
+	if err := os.Symlink(filepath.Join(closed, "state"), link); err != nil {
+		t.Fatal(err)
+	}
+	if same, err := pgserver.DataDir(link); err != nil || same != inside {
+		t.Errorf("through a link: %s, %v, want %s", same, err, inside)
+	}
+	if account == nil {
+		return
+	}
+	// An older version named the folder after the link.
+	before, err := pgserver.DataDir(filepath.Join(closed, "named"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(before) })
+	if err := errors.Join(os.MkdirAll(before, 0o700), os.Symlink(os.TempDir(), filepath.Join(closed, "named"))); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := pgserver.DataDir(filepath.Join(closed, "named")); err != nil || found != before {
+		t.Errorf("data of an older version: %s, %v, want %s", found, err, before)
 	}
 }

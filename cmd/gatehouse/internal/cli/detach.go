@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"github.com/gatehouse/gatehouse/internal/owned"
 )
 
 // message is one line from the background half of `up --detach` to the half that the operator sees.
@@ -87,7 +89,7 @@ func (c *upCommand) detach(console *Console) error {
 	if err := dir.Prepare(); err != nil {
 		return err
 	}
-	log, err := os.OpenFile(dir.Log("up"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := owned.Open(dir.Log("up"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("open the log of `up`: %w", err)
 	}

@@ -103,6 +103,10 @@ func (c *upCommand) absolute() error {
 
 // prepare finds out whether everything that is needed is there, and cleans up after a killed `up`. Nothing is started.
 func (c *upCommand) prepare(ctx context.Context, console *Console, out *reporter) (opts platform.Options, unlock func(), err error) {
+	dir, err := c.open()
+	if err != nil {
+		return opts, nil, err
+	}
 	def, err := definition(c.Mesh)
 	if err != nil {
 		return opts, nil, err
@@ -112,10 +116,6 @@ func (c *upCommand) prepare(ctx context.Context, console *Console, out *reporter
 		return opts, nil, err
 	}
 	programs, err := preflight.Find(ctx, c.BinDir, names(def), c.BinDir, ".bin")
-	if err != nil {
-		return opts, nil, err
-	}
-	dir, err := c.open()
 	if err != nil {
 		return opts, nil, err
 	}

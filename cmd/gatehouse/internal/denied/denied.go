@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/consul/api"
+
+	"github.com/gatehouse/gatehouse/internal/owned"
 )
 
 // Format is the access log format of the sidecars: one JSON object a line, with what a refusal is known by
@@ -67,7 +69,7 @@ func NewTally(since time.Time) *Tally {
 // AddFile reads the log of one callee's sidecar, and what was set aside of it when it grew too large. A missing file holds nothing.
 func (t *Tally) AddFile(callee, path string) error {
 	for _, part := range []string{path + ".1", path} {
-		f, err := os.Open(part)
+		f, err := owned.Open(part, os.O_RDONLY, 0)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

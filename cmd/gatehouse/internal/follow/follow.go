@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/gatehouse/gatehouse/internal/owned"
 )
 
 // pollEvery is how often files are looked at for more.
@@ -52,7 +54,7 @@ func Files(ctx context.Context, w io.Writer, paths []string, more bool) error {
 }
 
 func (f *file) print(w io.Writer, more bool) error {
-	in, err := os.Open(f.path)
+	in, err := owned.Open(f.path, os.O_RDONLY, 0)
 	if os.IsNotExist(err) {
 		return nil
 	}

@@ -4,8 +4,6 @@ package inspect
 import (
 	"context"
 	"fmt"
-	"os"
-	"strings"
 
 	"github.com/hashicorp/consul/api"
 
@@ -68,12 +66,11 @@ func (s Status) Healthy() bool {
 
 // Look asks the record and Consul.
 func Look(ctx context.Context, dir state.Dir, record state.Record, def *mesh.Definition) Status {
-	tokenFile := dir.SecretPath(platform.ManagementToken)
 	status := Status{
 		Gateway: Gateway{URL: record.Gateway},
-		Consul:  Consul{Address: record.Consul, TokenFile: tokenFile, PID: record.PID(state.ConsulProcess)},
+		Consul:  Consul{Address: record.Consul, TokenFile: dir.SecretPath(platform.ManagementToken), PID: record.PID(state.ConsulProcess)},
 	}
-	health := healthOf(ctx, record.Consul, tokenFile)
+	health := healthOf(ctx, dir, record.Consul)
 	for _, p := range def.Programs {
 		service := one(record, p.Name, health, p.Admin, p.Public)
 		if !p.Edge {
@@ -105,13 +102,13 @@ func address(record state.Record, port int) string {
 }
 
 // healthOf asks Consul once and answers per service: the worst of its own checks and those of its sidecar.
-func healthOf(ctx context.Context, consul, tokenFile string) func(service string) string {
+func healthOf(ctx context.Context, dir state.Dir, consul string) func(service string) string {
 	unknown := func(string) string { return Unknown }
-	token, err := os.ReadFile(tokenFile)
+	token, err := dir.ReadSecret(platform.ManagementToken)
 	if err != nil {
 		return unknown
 	}
-	client, err := mesh.NewClient(mesh.Config{ConsulAddress: consul, ConsulToken: config.NewSecret(strings.TrimSpace(string(token)))})
+	client, err := mesh.NewClient(mesh.Config{ConsulAddress: consul, ConsulToken: config.NewSecret(token)})
 	if err != nil {
 		return unknown
 	}

@@ -86,7 +86,7 @@ func (p *Platform) superuser(ctx context.Context) (address func(database string)
 
 // ownServer finds or fetches the server's programs and makes its data folder.
 func (p *Platform) ownServer(ctx context.Context) (*pgserver.Server, string, error) {
-	dataDir, err := pgserver.DataDir(p.opts.Dir.Root())
+	dataDir, err := pgserver.DataDir(p.opts.Dir.Named())
 	if err != nil {
 		return nil, "", err
 	}

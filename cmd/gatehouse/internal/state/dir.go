@@ -1,4 +1,5 @@
-// Package state is the state folder of one platform on one machine: data, secrets, logs, and the record of what runs.
+// Package state is the state folder of one platform on one machine: data, secrets, logs, and the record of what runs. It is used only by
+// the user that it belongs to, and only where nobody else can have put anything into it.
 //
 //	.gatehouse/      0711: PostgreSQL's unprivileged user passes through it to its data
 //	  up.lock        held by the running `gatehouse up`
@@ -15,24 +16,44 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/google/uuid"
+
+	"github.com/gatehouse/gatehouse/internal/owned"
 )
 
 // Dir is an opened state folder.
-type Dir struct{ root string }
+type Dir struct {
+	root  string // its place: no link on the way
+	named string // as it was asked for
+}
 
-// Open names a state folder; it need not exist yet.
+// Open finds a state folder; it need not exist yet. A folder of another user, or one that others can change, is refused: every command
+// that reads the record or a secret would do what they wrote there.
 func Open(path string) (Dir, error) {
-	root, err := filepath.Abs(path)
+	root, err := owned.Folder(path)
 	if err != nil {
-		return Dir{}, fmt.Errorf("find the state folder %s: %w", path, err)
+		return Dir{}, refused(path, err)
 	}
-	return Dir{root: root}, nil
+	for _, part := range []string{"secrets", "logs"} {
+		if err := owned.Part(filepath.Join(root, part)); err != nil {
+			return Dir{}, refused(path, err)
+		}
+	}
+	named, err := filepath.Abs(path)
+	if err != nil {
+		return Dir{}, refused(path, err)
+	}
+	return Dir{root: root, named: named}, nil
+}
+
+func refused(path string, err error) error {
+	return fmt.Errorf("the state folder %s cannot be used: %w, or name another folder with --state", path, err)
 }
 
 // Prepare makes the folder and its parts, closes them to others as far as may be, and finds out whether it can be written.
@@ -79,8 +100,11 @@ func (d Dir) unwritable(err error) error {
 	return fmt.Errorf("the state folder %s cannot be written (%w): give it to this user or name another one with --state", d.root, err)
 }
 
-// Root is the absolute path of the folder.
+// Root is the absolute path of the folder, without links.
 func (d Dir) Root() string { return d.root }
+
+// Named is the absolute path by which the folder was opened; it may lead through links.
+func (d Dir) Named() string { return d.named }
 
 // Consul is the agent's data folder.
 func (d Dir) Consul() string { return filepath.Join(d.root, "consul") }
@@ -99,18 +123,26 @@ func (d Dir) SecretPath(name string) string { return filepath.Join(d.root, "secr
 
 // Secret reads a secret, which generate makes when it does not exist yet.
 func (d Dir) Secret(name string, generate func() (string, error)) (string, error) {
-	raw, err := os.ReadFile(d.SecretPath(name))
-	switch {
-	case err == nil && strings.TrimSpace(string(raw)) != "":
-		return strings.TrimSpace(string(raw)), nil
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return "", fmt.Errorf("read a secret of the state folder: %w", err)
+	secret, err := d.ReadSecret(name)
+	if err == nil && secret != "" {
+		return secret, nil
 	}
-	secret, err := generate()
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	if secret, err = generate(); err != nil {
 		return "", err
 	}
 	return secret, d.WriteSecret(name, secret)
+}
+
+// ReadSecret reads a secret; one that was never made is fs.ErrNotExist.
+func (d Dir) ReadSecret(name string) (string, error) {
+	raw, err := read(d.SecretPath(name))
+	if err != nil {
+		return "", fmt.Errorf("read a secret of the state folder: %w", err)
+	}
+	return strings.TrimSpace(string(raw)), nil
 }
 
 // WriteSecret stores a secret readable by its owner only, whole or not at all.
@@ -143,6 +175,16 @@ func Token() (string, error) {
 		return "", fmt.Errorf("make a random token: %w", err)
 	}
 	return id.String(), nil
+}
+
+// read is os.ReadFile for files that are ours.
+func read(path string) ([]byte, error) {
+	f, err := owned.Open(path, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	return io.ReadAll(f)
 }
 
 // writeFile replaces a file atomically, mode 0600.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/gatehouse/gatehouse/internal/owned"
 	"github.com/gatehouse/gatehouse/internal/supervise"
 )
 
@@ -66,7 +67,7 @@ func (d Dir) Write(r Record) error {
 
 // Read returns the record that the last `up` left, ErrNotRunning when there is none. Its supervisor may be dead: see Running.
 func (d Dir) Read() (Record, error) {
-	raw, err := os.ReadFile(d.recordPath())
+	raw, err := read(d.recordPath())
 	if errors.Is(err, fs.ErrNotExist) {
 		return Record{}, ErrNotRunning
 	}
@@ -105,7 +106,7 @@ func (d Dir) lockPath() string { return filepath.Join(d.root, "up.lock") }
 // Lock makes this process the only `up` of the state folder until the returned function is called or the process ends. Children do
 // not inherit it.
 func (d Dir) Lock() (unlock func(), err error) {
-	f, err := os.OpenFile(d.lockPath(), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := owned.Open(d.lockPath(), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, d.unwritable(err)
 	}

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"math/big"
 	"net/url"
-	"os"
 	"strings"
 
 	"github.com/hashicorp/consul/api"
@@ -30,18 +29,18 @@ type roots struct{ pool *x509.CertPool }
 
 // identities gets the leaf of every caller with that caller's own token, as its sidecar does.
 func (m *matrix) identities(ctx context.Context, dir state.Dir) error {
-	management, err := os.ReadFile(dir.SecretPath(platform.ManagementToken))
+	management, err := dir.ReadSecret(platform.ManagementToken)
 	if err != nil {
 		return fmt.Errorf("read the operator's Consul token: %w: run this as the user that runs the platform", err)
 	}
-	m.management = string(management)
+	m.management = management
 	m.own = map[string]identity{}
 	for _, name := range m.callers() {
-		token, err := os.ReadFile(dir.SecretPath(platform.TokenName(name)))
+		token, err := dir.ReadSecret(platform.TokenName(name))
 		if err != nil {
 			return fmt.Errorf("read the Consul token of %s: %w: run this as the user that runs the platform", name, err)
 		}
-		client, err := mesh.NewClient(mesh.Config{ConsulAddress: m.record.Consul, ConsulToken: config.NewSecret(strings.TrimSpace(string(token)))})
+		client, err := mesh.NewClient(mesh.Config{ConsulAddress: m.record.Consul, ConsulToken: config.NewSecret(token)})
 		if err != nil {
 			return err
 		}
