@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 )
 
@@ -17,23 +18,23 @@ type Bootstrap struct {
 }
 
 var (
-	errBootstrapSecret = apierr.New(apierr.Unauthenticated, "INVALID_BOOTSTRAP_SECRET", "the bootstrap secret is wrong or was used before")
+	errBootstrapSecret = apierr.New(apierr.Unauthenticated, "INVALID_BOOTSTRAP_SECRET", "the secret is wrong, was used before or has expired")
 	errBootstrapBusy   = apierr.New(apierr.Unavailable, "BOOTSTRAP_IN_PROGRESS",
 		"the secret is being exchanged for another login; repeat it with that login's email and password, or try again later")
 )
 
-// Bootstrap exchanges the single-use secret for the first administrator. It is a sign-up whose activation also writes the relationship
+// Bootstrap exchanges a single-use secret for an administrator: the configured one for the platform's first, one of `auth recover` for
+// another when there is none left. It is a sign-up whose activation also writes the relationship
 // that makes the user an administrator, and uses the secret up: for ever, however often the program restarts. Until then the secret
 // belongs to one pending login: a crash in between is completed like that of a sign-up, and when Identity refuses the user, the secret
 // is good again. A wrong and a used secret are refused alike.
 func (s *Service) Bootstrap(ctx context.Context, in Bootstrap) (User, error) {
-	right := matches(s.Config.BootstrapSecret, in.Secret)
-	used, err := s.Store.Bootstrapped(ctx) // whatever the secret, so that a wrong and a used one are refused after the same work
+	recovery, err := s.admit(ctx, in.Secret)
 	if err != nil {
 		return User{}, err
 	}
-	if used || !right {
-		return User{}, errBootstrapSecret
+	if recovery != "" {
+		ctx = recovered(ctx)
 	}
 	email := NormalizeEmail(in.Email)
 	local, _, _ := strings.Cut(email, "@")
@@ -45,7 +46,7 @@ func (s *Service) Bootstrap(ctx context.Context, in Bootstrap) (User, error) {
 		return User{}, err
 	}
 	now := s.Now()
-	l := Login{UserID: s.NewID(), Email: email, PasswordHash: hash, State: Pending, FirstAdministrator: true}
+	l := Login{UserID: s.NewID(), Email: email, PasswordHash: hash, State: Pending, FirstAdministrator: true, Recovery: recovery}
 	existing, reserved, err := s.Store.Reserve(ctx, l, now, now.Add(s.Config.SignUpGrace))
 	switch {
 	case errors.Is(err, ErrBootstrapped):
@@ -60,6 +61,36 @@ func (s *Service) Bootstrap(ctx context.Context, in Bootstrap) (User, error) {
 		return User{}, errEmailTaken
 	}
 	return s.resumeBootstrap(ctx, existing, email, in.Password)
+}
+
+// admit returns the recovery that the secret is of, "" for the bootstrap's. All secrets are refused after the same work.
+func (s *Service) admit(ctx context.Context, secret string) (SecretHash, error) {
+	right := matches(s.Config.BootstrapSecret, secret)
+	used, err := s.Store.Bootstrapped(ctx)
+	if err != nil {
+		return "", err
+	}
+	recovery := HashSecret(secret)
+	open, err := s.Store.Recoverable(ctx, recovery)
+	switch {
+	case err != nil:
+		return "", err
+	case right && !used:
+		return "", nil
+	case open:
+		return recovery, nil
+	}
+	return "", errBootstrapSecret
+}
+
+// recovered is the context whose event says that a recovery made the administrator.
+func recovered(ctx context.Context) context.Context {
+	e, ok := event.FromContext(ctx)
+	if !ok {
+		return ctx
+	}
+	e.Action = "auth.recovered"
+	return event.NewContext(ctx, e)
 }
 
 // resumeBootstrap completes the pending login that holds the secret for whoever repeats its address and password.

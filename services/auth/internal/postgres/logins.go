@@ -48,7 +48,7 @@ func (r loginRow) login() login.Login {
 // Reserve implements login.Store.
 func (s *Logins) Reserve(ctx context.Context, l login.Login, now, retry time.Time) (login.Login, bool, error) {
 	if l.FirstAdministrator {
-		return s.reserveBootstrap(ctx, l, now, retry)
+		return s.reserveAdministrator(ctx, l, now, retry)
 	}
 	reserved, err := insertPending(ctx, s.pool, l, now, retry)
 	if err != nil {
@@ -119,7 +119,7 @@ func (s *Logins) Activate(ctx context.Context, userID, organizationID string, no
 			return err
 		}
 		if row.FirstAdministrator {
-			if token, err = s.useBootstrap(ctx, tx, userID, now); err != nil {
+			if token, err = s.useSecret(ctx, tx, userID, now); err != nil {
 				return err
 			}
 		}
@@ -138,7 +138,7 @@ func (s *Logins) Undo(ctx context.Context, userID string) error {
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}
-		return freeBootstrap(ctx, tx, userID)
+		return freeSecret(ctx, tx, userID)
 	})
 	if err != nil {
 		return fmt.Errorf("undo pending login: %w", err)
@@ -219,7 +219,7 @@ func (s *Logins) Remove(ctx context.Context, userID string, revokedUntil time.Ti
 		if _, err = tx.Exec(ctx, `delete from auth.logins where user_id = @user_id`, pgx.StrictNamedArgs{"user_id": userID}); err != nil {
 			return err
 		}
-		if err := freeBootstrap(ctx, tx, userID); err != nil {
+		if err := freeSecret(ctx, tx, userID); err != nil {
 			return err
 		}
 		return s.outbox.Record(ctx, tx, userID)

@@ -43,12 +43,9 @@ func (s *Service) command(ctx context.Context, program string, c Change, origin 
 // describe fills in what the contract cannot know: the relationships as short texts, the object when there is one, and the request
 // behind a change that was delivered later.
 func describe(e event.Event, c Change, origin *Origin) (event.Event, error) {
-	if origin != nil {
-		if (origin.Actor.ID == "") != (origin.Actor.Type == event.Anonymous) {
-			return e, apierr.New(apierr.InvalidArgument, "INVALID_ARGUMENT", "the origin is incomplete").
-				WithField("origin.actor_id", "origin", "name the actor, unless it is anonymous")
-		}
-		e.Actor, e.RequestID, e.TraceID = origin.Actor, origin.RequestID, origin.TraceID
+	e, err := from(e, origin)
+	if err != nil {
+		return e, err
 	}
 	touched := objects(Change{Writes: c.Writes, Deletes: c.Deletes, DeleteAllOf: c.DeleteAllOf}, nil)
 	if len(touched) == 1 {
@@ -80,6 +77,19 @@ func describe(e event.Event, c Change, origin *Origin) (event.Event, error) {
 		}
 		e.Changes = append(e.Changes, event.Change{Field: "delete_all_of", Value: value})
 	}
+	return e, nil
+}
+
+// from says in an event which request is behind it, when that is another one than the program's own.
+func from(e event.Event, origin *Origin) (event.Event, error) {
+	if origin == nil {
+		return e, nil
+	}
+	if (origin.Actor.ID == "") != (origin.Actor.Type == event.Anonymous) {
+		return e, apierr.New(apierr.InvalidArgument, "INVALID_ARGUMENT", "the origin is incomplete").
+			WithField("origin.actor_id", "origin", "name the actor, unless it is anonymous")
+	}
+	e.Actor, e.RequestID, e.TraceID = origin.Actor, origin.RequestID, origin.TraceID
 	return e, nil
 }
 

@@ -85,6 +85,12 @@ type Store interface {
 	Accept(ctx context.Context, objects []string, c Command, decide func(context.Context, Command) (Command, error)) (Outcome, error)
 	// Claim takes over one accepted command whose lease has run out: one of ids, or any when ids is nil.
 	Claim(ctx context.Context, ids []string) (Command, bool, error)
+	// Depart takes the locks of these sorted objects, lets decide say whether the departure is possible, and stores it with the event of
+	// ctx, in one transaction at whose end the locks are free. An error of decide stores nothing and comes back as it is. When others
+	// hold some of the locks, nothing is stored and they are returned; that may be an empty list, but is not nil.
+	Depart(ctx context.Context, objects []string, d Departure, decide func(context.Context) error) (holders []string, err error)
+	// Departs reports whether a user's departure is stored and not older than KeepDepartures.
+	Departs(ctx context.Context, user string) (bool, error)
 	// Renew gives a command its lease anew. False means that it has ended, or that somebody else has claimed it.
 	Renew(ctx context.Context, c Command) (bool, error)
 	// Finish ends a command in one transaction: its state, its audit row when it is applied, and its locks. False means that another
@@ -92,6 +98,8 @@ type Store interface {
 	Finish(ctx context.Context, c Command, s State) (bool, error)
 	// States returns the states of the commands that are known.
 	States(ctx context.Context, ids []string) (map[string]State, error)
+	// ForgetDepartures removes at most limit departures that were reserved before, and returns how many.
+	ForgetDepartures(ctx context.Context, before time.Time, limit int) (int, error)
 	// Forget removes at most limit commands that ended before, and returns how many.
 	Forget(ctx context.Context, before time.Time, limit int) (int, error)
 }
@@ -102,6 +110,10 @@ type Engine interface {
 	Exists(ctx context.Context, t relation.Tuple) (bool, error)
 	// TuplesOf returns every relationship in which the object or subject takes part.
 	TuplesOf(ctx context.Context, objectOrSubject string) ([]relation.Tuple, error)
+	// SubjectsOf returns the subjects that were written for a relation of an object, sorted: at most limit, after a subject.
+	SubjectsOf(ctx context.Context, object, relation, after string, limit int) ([]string, error)
+	// HeldBy returns the relationships that were written with exactly this subject.
+	HeldBy(ctx context.Context, subject string) ([]relation.Tuple, error)
 	// Write adds and removes at most MaxTuples relationships in one transaction; what is so already is no error.
 	Write(ctx context.Context, writes, deletes []relation.Tuple) error
 	// Position names the state that reads must have reached to see every write that returned before.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/consistency"
-	"github.com/gatehouse/gatehouse/internal/relation"
 )
 
 // Times of a write. Leases outlive one attempt, so that a command has one applier unless that died or was stopped.
@@ -90,9 +89,8 @@ func (s *Service) change(ctx context.Context, program string, c Change, origin *
 
 // accept stores the command. Locks that others hold are waited for, and whoever died with them is helped.
 func (s *Service) accept(ctx context.Context, c Change, command Command) (Outcome, Command, error) {
-	var more []relation.Tuple
+	locked := objects(c, nil)
 	for {
-		locked := objects(c, more)
 		var grown moreObjects
 		var complete Command
 		outcome, err := s.store.Accept(ctx, locked, command, func(ctx context.Context, command Command) (Command, error) {
@@ -102,7 +100,7 @@ func (s *Service) accept(ctx context.Context, c Change, command Command) (Outcom
 		})
 		switch {
 		case errors.As(err, &grown):
-			more = grown.tuples
+			locked = union(locked, grown.objects)
 		case err != nil:
 			return Outcome{}, Command{}, err
 		case outcome.Accepted || outcome.Known:
@@ -118,7 +116,7 @@ func (s *Service) accept(ctx context.Context, c Change, command Command) (Outcom
 	}
 }
 
-// decide runs under the locks: the preconditions, and which relationships a deletion of all meets.
+// decide runs under the locks: the preconditions, which relationships a deletion of all meets, and whether everybody who must stay does.
 func (s *Service) decide(ctx context.Context, c Change, command Command, locked []string) (Command, error) {
 	for _, p := range c.Preconditions {
 		exists, err := s.engine.Exists(ctx, p.Tuple)
@@ -134,21 +132,25 @@ func (s *Service) decide(ctx context.Context, c Change, command Command, locked 
 		if err != nil {
 			return Command{}, fmt.Errorf("find the relationships of %s: %w", c.DeleteAllOf, err)
 		}
-		if !contains(locked, objects(Change{}, all)) {
-			return Command{}, moreObjects{tuples: all}
+		if met := objects(Change{}, all); !contains(locked, met) {
+			return Command{}, moreObjects{objects: met}
 		}
 		command.Deletes = distinct(append(without(all, c.Writes), c.Deletes...))
+	}
+	// What a deletion of all meets is left out: that is a fact, for which Depart has asked before.
+	if err := s.decided(ctx, &guard{engine: s.engine, store: s.store, gone: c.Deletes, come: c.Writes}, locked); err != nil {
+		return Command{}, err
 	}
 	s.step(StepLocked)
 	return command, nil
 }
 
-// moreObjects says that a deletion of all met relationships of objects that are not locked yet.
-type moreObjects struct{ tuples []relation.Tuple }
+// moreObjects says that a decision rests on objects that are not locked yet.
+type moreObjects struct{ objects []string }
 
 // Error implements error.
 func (m moreObjects) Error() string {
-	return fmt.Sprintf("%d relationships need further locks", len(m.tuples))
+	return fmt.Sprintf("the decision rests on %d objects, which are not all locked", len(m.objects))
 }
 
 // answer makes the token of the state now, which includes every write that returned before.
@@ -165,11 +167,15 @@ func (s *Service) answer(ctx context.Context) (string, error) {
 	return token, nil
 }
 
-// Forget removes the oldest of the commands that ended longer ago than KeepCommands.
+// Forget removes the oldest of the commands that ended longer ago than KeepCommands, and of the departures from before KeepDepartures.
 func (s *Service) Forget(ctx context.Context) error {
 	for {
 		n, err := s.store.Forget(ctx, s.now().Add(-KeepCommands), forgetBatch)
-		if err != nil || n < forgetBatch {
+		if err != nil {
+			return err
+		}
+		departures, err := s.store.ForgetDepartures(ctx, s.now().Add(-KeepDepartures), forgetBatch)
+		if err != nil || max(n, departures) < forgetBatch {
 			return err
 		}
 	}

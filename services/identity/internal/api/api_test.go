@@ -54,7 +54,8 @@ func newService(t testing.TB) service {
 	now := func() time.Time { return start.Add(time.Duration(s.clock.Add(1)) * time.Second) }
 	users := user.NewService(user.Params{
 		Store: s.Users, Deletions: s.Users, Now: now, NewID: uuid.NewString,
-		Logins: auth.NewLogins(authv1.NewLoginServiceClient(authServer.As("identity"))),
+		Departures: authz.NewDepartures(authzv1.NewAuthzServiceClient(authzServer.As("identity"))),
+		Logins:     auth.NewLogins(authv1.NewLoginServiceClient(authServer.As("identity"))),
 	})
 	organizations := organization.NewService(s.Organizations, now)
 	permissions := authz.NewPermissions(authzv1.NewAuthzServiceClient(authzServer.As("identity")), s.grants, time.Now)
@@ -70,10 +71,23 @@ func newService(t testing.TB) service {
 	return s
 }
 
-// model is Authz, as far as it is asked for its model.
+// model is Authz, as far as it is asked for its model and before deletions.
 type model struct {
 	authzv1.UnimplementedAuthzServiceServer
-	down atomic.Bool
+	down     atomic.Bool
+	keep     atomic.Bool // refuses departures
+	reserved atomic.Pointer[authzv1.ReserveDepartureRequest]
+}
+
+func (m *model) ReserveDeparture(_ context.Context, r *authzv1.ReserveDepartureRequest) (*authzv1.ReserveDepartureResponse, error) {
+	m.reserved.Store(r)
+	switch {
+	case m.down.Load():
+		return nil, apierr.New(apierr.Unavailable, "DATABASE_UNAVAILABLE", "the database does not answer")
+	case m.keep.Load():
+		return nil, apierr.New(apierr.FailedPrecondition, "LAST_ADMINISTRATOR", "make another user an administrator first")
+	}
+	return &authzv1.ReserveDepartureResponse{}, nil
 }
 
 func (m *model) GetModel(context.Context, *authzv1.GetModelRequest) (*authzv1.GetModelResponse, error) {
@@ -293,5 +307,32 @@ func wantViolation(t *testing.T, err error, path, rule string) {
 	got := failure(t, err)
 	if got.Kind != apierr.InvalidArgument || len(got.Fields) != 1 || got.Fields[0].Path != path || rule != "" && got.Fields[0].Rule != rule {
 		t.Fatalf("got %v with %+v, want a violation of %s by %s", err, got.Fields, path, rule)
+	}
+}
+
+// R89: Authz is asked before a deletion begins, for whom it is, and what it refuses does not begin.
+func TestDeleteUserAsksAuthz(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	u := s.signedUp(t)
+	remove := func() error {
+		_, err := s.as(u).DeleteUser(t.Context(), &identityv1.DeleteUserRequest{Id: u.GetId()})
+		return err
+	}
+	s.model.keep.Store(true)
+	wantError(t, remove(), apierr.FailedPrecondition, "LAST_ADMINISTRATOR")
+	s.wantStored(t, u)
+	s.model.down.Store(true)
+	wantError(t, remove(), apierr.Unavailable, "AUTHZ_UNAVAILABLE")
+	s.wantStored(t, u)
+	if removed := s.logins.removed.Load(); removed != nil {
+		t.Fatalf("the login of %v was removed", removed)
+	}
+	s.model.keep.Store(false)
+	s.model.down.Store(false)
+	noError(t, remove())
+	r := s.model.reserved.Load()
+	if r.GetUserId() != u.GetId() || r.GetEndingOrganizationId() != u.GetOrganizationId() || r.GetOrigin().GetActorId() != u.GetId() || r.GetOrigin().GetRequestId() == "" {
+		t.Errorf("asked %v for user %v", r, u)
 	}
 }

@@ -58,6 +58,7 @@ func options(c Config) fx.Option {
 			newUsers,
 			newMemberships,
 			auth.NewLogins,
+			authz.NewDepartures,
 			authz.NewPermissions,
 			api.NewUserService,
 			api.NewUserDirectoryService,
@@ -82,8 +83,10 @@ func newOrganizations(store *postgres.Organizations, now func() time.Time) *orga
 	return organization.NewService(store, now)
 }
 
-func newUsers(store *postgres.Users, logins *auth.Logins, now func() time.Time) *user.Service {
-	return user.NewService(user.Params{Store: store, Deletions: store, Logins: logins, Now: now, NewID: uuid.NewString})
+func newUsers(store *postgres.Users, departures *authz.Departures, logins *auth.Logins, now func() time.Time) *user.Service {
+	return user.NewService(user.Params{
+		Store: store, Deletions: store, Departures: departures, Logins: logins, Now: now, NewID: uuid.NewString,
+	})
 }
 
 func newMemberships(users *user.Service, organizations *organization.Service, permissions *authz.Permissions) *membership.Service {

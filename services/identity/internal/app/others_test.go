@@ -37,6 +37,11 @@ func (s *authzStandIn) WriteRelationships(_ context.Context, r *authzv1.WriteRel
 	return &authzv1.WriteRelationshipsResponse{}, nil
 }
 
+// ReserveDeparture lets everybody go.
+func (s *authzStandIn) ReserveDeparture(context.Context, *authzv1.ReserveDepartureRequest) (*authzv1.ReserveDepartureResponse, error) {
+	return &authzv1.ReserveDepartureResponse{}, nil
+}
+
 // GetModel names one permission.
 func (s *authzStandIn) GetModel(context.Context, *authzv1.GetModelRequest) (*authzv1.GetModelResponse, error) {
 	return &authzv1.GetModelResponse{Id: "1", Types: []*authzv1.ObjectType{{Name: "platform", Relations: []string{"can_list_users"}}}}, nil

@@ -15,14 +15,20 @@ import (
 
 // BeginDelete implements user.DeletionStore.
 func (s *Users) BeginDelete(
-	ctx context.Context, scope user.Scope, id string, due time.Time, check func(user.User) error,
+	ctx context.Context, scope user.Scope, id string, due time.Time, check func(u user.User, ends bool) error,
 ) (d user.Deletion, token string, err error) {
 	err = s.outbox.InTx(ctx, func(tx pgx.Tx) error {
 		var current user.User
 		if current, token, err = lockUser(ctx, tx, scope, id); err != nil {
 			return err
 		}
-		if err := check(current); err != nil {
+		ends := false
+		if current.State == user.Active {
+			if ends, err = endsWith(ctx, tx, current); err != nil {
+				return err
+			}
+		}
+		if err := check(current, ends); err != nil {
 			return err
 		}
 		d = user.Deletion{OrganizationID: current.OrganizationID, UserID: id}
@@ -41,6 +47,20 @@ func (s *Users) BeginDelete(
 		return user.Deletion{}, "", err
 	}
 	return d, token, nil
+}
+
+// endsWith reports whether the user's organization is personal and has no other active user. The lock on it keeps others from joining
+// until the deletion is there to be seen (refuseEnding).
+func endsWith(ctx context.Context, tx pgx.Tx, u user.User) (bool, error) {
+	args := pgx.StrictNamedArgs{"organization_id": u.OrganizationID, "id": u.ID}
+	locked, err := tx.Exec(ctx, `select from identity.organizations where id = @organization_id and personal for update`,
+		pgx.StrictNamedArgs{"organization_id": u.OrganizationID})
+	if err != nil || locked.RowsAffected() == 0 {
+		return false, err
+	}
+	others, err := tx.Exec(ctx, `
+		select from identity.users where organization_id = @organization_id and id <> @id and state = 'active' limit 1`, args)
+	return err == nil && others.RowsAffected() == 0, err
 }
 
 // recordDeletion appends the event of a deletion and takes the user's rights.

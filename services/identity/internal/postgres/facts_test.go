@@ -86,7 +86,7 @@ func TestFactsOfAUser(t *testing.T) {
 	var tokens []string
 	for range 2 { // the second time, nothing new happens
 		var token string
-		deletion, token, err = d.Users.BeginDelete(as(t, "user.deleted"), user.Everywhere(), u.ID, at(), func(user.User) error { return nil })
+		deletion, token, err = d.Users.BeginDelete(as(t, "user.deleted"), user.Everywhere(), u.ID, at(), func(user.User, bool) error { return nil })
 		noError(t, err)
 		tokens = append(tokens, token)
 	}
@@ -163,7 +163,7 @@ func TestFactsOfAnOrganization(t *testing.T) {
 	if _, err := d.Organizations.Delete(as(t, "organization.deleted"), o.ID, any); !errors.Is(err, organization.NotEmpty()) {
 		t.Fatalf("got %v, want %v", err, organization.NotEmpty())
 	}
-	deletion, _, err := d.Users.BeginDelete(as(t, "user.deleted"), user.In(o.ID), u.ID, at(), func(user.User) error { return nil })
+	deletion, _, err := d.Users.BeginDelete(as(t, "user.deleted"), user.In(o.ID), u.ID, at(), func(user.User, bool) error { return nil })
 	noError(t, err)
 	noError(t, d.Users.FinishDelete(t.Context(), deletion, at()))
 	_, err = d.Organizations.Delete(as(t, "organization.deleted"), o.ID, any)
@@ -200,7 +200,7 @@ func TestFactsOfTheReconciler(t *testing.T) {
 	t.Parallel()
 	d := postgrestest.New(t)
 	u, _ := personal(t, d)
-	deletion, _, err := d.Users.BeginDelete(as(t, "user.deleted"), user.Everywhere(), u.ID, at(), func(user.User) error { return nil })
+	deletion, _, err := d.Users.BeginDelete(as(t, "user.deleted"), user.Everywhere(), u.ID, at(), func(user.User, bool) error { return nil })
 	noError(t, err)
 	noError(t, d.Users.FinishDelete(t.Context(), deletion, at()))
 	events := d.Events(t)
@@ -233,11 +233,11 @@ func TestNoFactWithoutAChange(t *testing.T) {
 			return err
 		},
 		"refused deletion": func(ctx context.Context) error {
-			_, _, err := d.Users.BeginDelete(ctx, user.Everywhere(), u.ID, at(), func(user.User) error { return refusal })
+			_, _, err := d.Users.BeginDelete(ctx, user.Everywhere(), u.ID, at(), func(user.User, bool) error { return refusal })
 			return err
 		},
 		"foreign deletion": func(ctx context.Context) error {
-			_, _, err := d.Users.BeginDelete(ctx, user.In(uuid.NewString()), u.ID, at(), func(user.User) error { return nil })
+			_, _, err := d.Users.BeginDelete(ctx, user.In(uuid.NewString()), u.ID, at(), func(user.User, bool) error { return nil })
 			return err
 		},
 		"removal of an organization with users": func(ctx context.Context) error {

@@ -69,6 +69,11 @@ func (s *Users) settle(ctx context.Context, tx pgx.Tx, u user.User, personal *or
 	if err := refuseDeleted(ctx, tx, u.ID); err != nil {
 		return "", err
 	}
+	if personal == nil {
+		if err := refuseEnding(ctx, tx, u); err != nil {
+			return "", err
+		}
+	}
 	if err := insertPersonal(ctx, tx, personal); err != nil {
 		return "", err
 	}
@@ -120,6 +125,23 @@ func refuseDeleted(ctx context.Context, tx pgx.Tx, id string) error {
 	found, err := tx.Exec(ctx, `select from identity.deleted_users where id = @id`, pgx.StrictNamedArgs{"id": id})
 	if err == nil && found.RowsAffected() > 0 {
 		return user.IDTaken()
+	}
+	return err
+}
+
+// refuseEnding refuses to join a personal organization whose users are all being deleted: it goes with them, and until then it has no
+// owner. The lock waits for a deletion that is about to begin.
+func refuseEnding(ctx context.Context, tx pgx.Tx, u user.User) error {
+	args := pgx.StrictNamedArgs{"organization_id": u.OrganizationID}
+	locked, err := tx.Exec(ctx, `select from identity.organizations where id = @organization_id and personal for key share`, args)
+	if err != nil || locked.RowsAffected() == 0 {
+		return err
+	}
+	args["id"] = u.ID
+	others, err := tx.Exec(ctx, `
+		select from identity.users where organization_id = @organization_id and id <> @id and state = 'active' limit 1`, args)
+	if err == nil && others.RowsAffected() == 0 {
+		return organization.NotFound()
 	}
 	return err
 }

@@ -23,16 +23,20 @@ const (
 	forgetSize = 500
 )
 
-// Delete deletes a user that still has the tag; an empty tag meets any revision. The intent is durable first: from then on the user is
+// Delete deletes a user that still has the tag; an empty tag meets any revision. Authz is asked first, while the user is locked: the last
+// administrator and the last owner of an organization that stays are refused (R89). Then the intent is durable: from then on the user is
 // NOT_FOUND and has no rights, and the deletion completes, by this call, by repeating it or by the reconciler. UNAVAILABLE
 // (AUTH_UNAVAILABLE) says that the login could not be removed yet. The token names the removal of the user's relationships, also beside
 // that error.
 func (s *Service) Delete(ctx context.Context, scope Scope, id, tag string) (token string, err error) {
-	d, token, err := s.deletions.BeginDelete(ctx, scope, id, s.clock().Add(claimFor), func(u User) error {
-		if u.State == Deleting { // the tag was checked when the deletion began
+	d, token, err := s.deletions.BeginDelete(ctx, scope, id, s.clock().Add(claimFor), func(u User, ends bool) error {
+		if u.State == Deleting { // all of this was checked when the deletion began
 			return nil
 		}
-		return etag.Check(tag, u.ETag())
+		if err := etag.Check(tag, u.ETag()); err != nil {
+			return err
+		}
+		return s.departures.Reserve(ctx, u, ends) // last: what is reserved is about to happen
 	})
 	if err != nil {
 		return "", err

@@ -192,3 +192,30 @@ func TestReconcilersOfTwoInstances(t *testing.T) {
 		}
 	}
 }
+
+// R89: whom Authz keeps, stays; it is asked once the tag is right, and not again for a deletion that has begun.
+func TestDeleteAsksAuthz(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	u := w.created(t)
+	last := apierr.New(apierr.FailedPrecondition, "LAST_ADMINISTRATOR", "make another user an administrator first")
+	w.departures.err = last
+	wantReason(t, w.remove(drafted(t), u, "stale"), apierr.Aborted, "ETAG_MISMATCH")
+	if len(w.departures.asked) != 0 {
+		t.Fatal("Authz was asked about a deletion that is refused anyway")
+	}
+	wantReason(t, w.remove(drafted(t), u, ""), apierr.FailedPrecondition, "LAST_ADMINISTRATOR")
+	if got, err := w.Get(t.Context(), user.In(u.OrganizationID), u.ID); err != nil || got != u || w.logins.count(u.ID) != 0 {
+		t.Fatalf("a refused deletion left %+v (%v), %d logins removed", got, err, w.logins.count(u.ID))
+	}
+	w.departures.err = nil
+	w.logins.fail(errors.New("connection refused"), "")
+	wantReason(t, w.remove(drafted(t), u, ""), apierr.Unavailable, "AUTH_UNAVAILABLE")
+	if ends, asked := w.departures.asked[u.ID]; !asked || !ends {
+		t.Fatalf("asked %v", w.departures.asked)
+	}
+	w.departures.err = last // it has begun: there is no way back
+	w.logins.fail(nil, "")
+	noError(t, w.remove(drafted(t), u, ""))
+	w.wantRemoved(t, u)
+}

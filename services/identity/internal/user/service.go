@@ -13,25 +13,27 @@ import (
 
 // Service holds the rules of users.
 type Service struct {
-	store     Store
-	deletions DeletionStore
-	logins    Logins
-	now       func() time.Time
-	newID     func() string
+	store      Store
+	deletions  DeletionStore
+	departures Departures
+	logins     Logins
+	now        func() time.Time
+	newID      func() string
 }
 
 // Params are what a Service needs.
 type Params struct {
-	Store     Store
-	Deletions DeletionStore
-	Logins    Logins
-	Now       func() time.Time
-	NewID     func() string // returns a random UUID
+	Store      Store
+	Deletions  DeletionStore
+	Departures Departures
+	Logins     Logins
+	Now        func() time.Time
+	NewID      func() string // returns a random UUID
 }
 
-// NewService returns the rules over a store and Auth.
+// NewService returns the rules over a store, Authz and Auth.
 func NewService(p Params) *Service {
-	return &Service{store: p.Store, deletions: p.Deletions, logins: p.Logins, now: p.Now, newID: p.NewID}
+	return &Service{store: p.Store, deletions: p.Deletions, departures: p.Departures, logins: p.Logins, now: p.Now, newID: p.NewID}
 }
 
 // New describes a user to create.

@@ -23,16 +23,17 @@ type world struct {
 	*user.Service
 	stores        *postgres.Users
 	organizations *organization.Service
+	departures    *departures
 	logins        *logins
 	clock         *clock
 }
 
 func newWorld(t *testing.T) world {
 	d := postgrestest.New(t)
-	w := world{stores: d.Users, logins: &logins{}, clock: &clock{now: time.Date(2031, 1, 1, 0, 0, 0, 123456789, time.UTC)}}
+	w := world{stores: d.Users, departures: &departures{}, logins: &logins{}, clock: &clock{now: time.Date(2031, 1, 1, 0, 0, 0, 123456789, time.UTC)}}
 	w.organizations = organization.NewService(d.Organizations, w.clock.Now)
 	w.Service = user.NewService(user.Params{
-		Store: w.stores, Deletions: w.stores, Logins: w.logins, Now: w.clock.Now, NewID: uuid.NewString,
+		Store: w.stores, Deletions: w.stores, Departures: w.departures, Logins: w.logins, Now: w.clock.Now, NewID: uuid.NewString,
 	})
 	return w
 }
@@ -59,7 +60,7 @@ func (w world) remove(ctx context.Context, u user.User, tag string) error {
 // begin takes the first step of a deletion.
 func (w world) begin(t *testing.T, u user.User) {
 	t.Helper()
-	_, _, err := w.stores.BeginDelete(drafted(t), user.In(u.OrganizationID), u.ID, w.clock.Now(), func(user.User) error { return nil })
+	_, _, err := w.stores.BeginDelete(drafted(t), user.In(u.OrganizationID), u.ID, w.clock.Now(), func(user.User, bool) error { return nil })
 	noError(t, err)
 }
 
@@ -281,6 +282,23 @@ type logins struct {
 	only    string // if set, err is for this user only
 	called  func() // if set, runs inside each call
 	removed map[string]int
+}
+
+// departures is Authz, as far as it is asked before deletions.
+type departures struct {
+	mutex sync.Mutex
+	err   error
+	asked map[string]bool // by user: whether the organization goes too
+}
+
+func (d *departures) Reserve(_ context.Context, u user.User, ends bool) error {
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	if d.asked == nil {
+		d.asked = map[string]bool{}
+	}
+	d.asked[u.ID] = ends
+	return d.err
 }
 
 func (l *logins) RemoveLogin(_ context.Context, userID string) error {

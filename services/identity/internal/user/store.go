@@ -38,8 +38,11 @@ type DeletionStore interface {
 	// BeginDelete locks the user, calls check with it and makes it Deleting: from here on there is no way back, so this is the deletion
 	// that the trail records and after which the user has no relationships; token names their removal. Nobody else claims the deletion
 	// before due. A user that already is Deleting stays so and gets the new due time. An error of check is returned as it is and nothing
-	// changes.
-	BeginDelete(ctx context.Context, scope Scope, id string, due time.Time, check func(User) error) (d Deletion, token string, err error)
+	// changes. ends says that the user's organization is personal and has no other active user: it goes with this one, because from
+	// here on nobody can join it.
+	BeginDelete(
+		ctx context.Context, scope Scope, id string, due time.Time, check func(u User, ends bool) error,
+	) (d Deletion, token string, err error)
 	// ClaimDeletion returns the deletion that is due the longest and makes it due at until; found is false when none is due. No two
 	// callers get the same deletion while the claim holds.
 	ClaimDeletion(ctx context.Context, now, until time.Time) (d Deletion, found bool, err error)
@@ -48,6 +51,13 @@ type DeletionStore interface {
 	FinishDelete(ctx context.Context, d Deletion, now time.Time) error
 	// ForgetDeleted forgets at most limit ids of users whose deletion was finished before a time, and returns how many.
 	ForgetDeleted(ctx context.Context, before time.Time, limit int) (int, error)
+}
+
+// Departures is what the user's deletion needs of Authz.
+type Departures interface {
+	// Reserve says whether an active user may be deleted: FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER) when nobody would be left
+	// in a role of the user. ends says that the user's organization goes too. After it the deletion need not be refused any more.
+	Reserve(ctx context.Context, u User, ends bool) error
 }
 
 // Logins is what the user's deletion needs of Auth.

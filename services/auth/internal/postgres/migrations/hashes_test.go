@@ -14,5 +14,6 @@ func TestReleasedMigrationsAreUnchanged(t *testing.T) {
 		"002_create_outbox.sql":               "3d2ab4a8619bedf1e0a2de2ac94c04b26f02e39a4e038170e61010cf275d6f47",
 		"003_add_bootstrap.sql":               "92fdd0b3fea648685e7f55e672efa5c216ff4890dfd4d5c6d9c1cad45313df16",
 		"004_create_relay.sql":                "8065da6a7adce57b900a50e8780a39828515724843472122058d4cec34e592e3",
+		"005_create_recoveries.sql":           "88db905fd96a63ecd67566785538c67635d00eaebcd585a872f330f42027f997",
 	})
 }

@@ -189,7 +189,7 @@ func testTenancy(t *testing.T, f fixture) {
 			return u, nil
 		})
 		wantError(t, err, user.NotFound())
-		_, _, err = f.Deletions.BeginDelete(f.ctx, user.In(foreign), id, epoch(), func(user.User) error {
+		_, _, err = f.Deletions.BeginDelete(f.ctx, user.In(foreign), id, epoch(), func(user.User, bool) error {
 			t.Error("a foreign user was shown to a deletion")
 			return nil
 		})

@@ -10,7 +10,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
-func anyUser(user.User) error { return nil }
+func anyUser(user.User, bool) error { return nil }
 
 // begin makes the user Deleting, due at epoch.
 func (f fixture) begin(t *testing.T, u user.User) user.Deletion {
@@ -19,7 +19,7 @@ func (f fixture) begin(t *testing.T, u user.User) user.Deletion {
 }
 
 // beginUntil makes the user Deleting, due at a time.
-func (f fixture) beginUntil(t *testing.T, u user.User, due time.Time, check func(user.User) error) user.Deletion {
+func (f fixture) beginUntil(t *testing.T, u user.User, due time.Time, check func(user.User, bool) error) user.Deletion {
 	t.Helper()
 	d, token, err := f.Deletions.BeginDelete(f.ctx, user.In(u.OrganizationID), u.ID, due, check)
 	noError(t, err)
@@ -45,7 +45,7 @@ func testBeginDelete(t *testing.T, f fixture) {
 func testBeginDeleteRefused(t *testing.T, f fixture) {
 	u := f.personal(t)
 	refusal := apierr.New(apierr.Aborted, "REFUSED", "no")
-	_, _, err := f.Deletions.BeginDelete(f.ctx, user.In(u.OrganizationID), u.ID, epoch(), func(shown user.User) error {
+	_, _, err := f.Deletions.BeginDelete(f.ctx, user.In(u.OrganizationID), u.ID, epoch(), func(shown user.User, _ bool) error {
 		if shown != u {
 			t.Errorf("shown %+v, want %+v", shown, u)
 		}
@@ -59,7 +59,7 @@ func testBeginDeleteAgain(t *testing.T, f fixture) {
 	u := f.personal(t)
 	f.begin(t, u)
 	later := epoch().Add(time.Minute)
-	f.beginUntil(t, u, later, func(shown user.User) error {
+	f.beginUntil(t, u, later, func(shown user.User, _ bool) error {
 		if shown.State != user.Deleting {
 			t.Errorf("shown state %q, want deleting", shown.State)
 		}
@@ -173,9 +173,13 @@ func testFinishDeletePersonalWithMembers(t *testing.T, f fixture) {
 func testFinishDeleteTogether(t *testing.T, f fixture) {
 	for range 20 {
 		owner := f.personal(t)
-		deletions := []user.Deletion{f.begin(t, owner)}
+		users := []user.User{owner}
 		for range 3 {
-			deletions = append(deletions, f.begin(t, f.stored(t, owner.OrganizationID)))
+			users = append(users, f.stored(t, owner.OrganizationID))
+		}
+		var deletions []user.Deletion
+		for _, u := range users {
+			deletions = append(deletions, f.begin(t, u))
 		}
 		var wait sync.WaitGroup
 		for _, d := range deletions {
@@ -190,35 +194,63 @@ func testFinishDeleteTogether(t *testing.T, f fixture) {
 	}
 }
 
-// The last users of a personal organization leave while others join: it is gone exactly when nobody joined.
+// The last user of a personal organization leaves while another joins: either the organization is said to go too, and does, or
+// somebody has joined and it stays. Nobody is left in an organization that has lost its owner unasked (R89).
 func testFinishDeleteConcurrently(t *testing.T, f fixture) {
 	for range 10 {
 		owner := f.personal(t)
-		member := f.stored(t, owner.OrganizationID)
-		first, second := f.begin(t, owner), f.begin(t, member)
 		joining := newUser(owner.OrganizationID)
 		var (
 			wait      sync.WaitGroup
 			joinError error
+			goes      bool
 		)
-		for _, d := range []user.Deletion{first, second} {
-			wait.Go(func() {
-				if err := f.Deletions.FinishDelete(f.ctx, d, epoch()); err != nil {
-					t.Error(err)
-				}
+		wait.Go(func() {
+			d, _, err := f.Deletions.BeginDelete(f.ctx, user.In(owner.OrganizationID), owner.ID, epoch(), func(_ user.User, ends bool) error {
+				goes = ends
+				return nil
 			})
-		}
+			if err == nil {
+				err = f.Deletions.FinishDelete(f.ctx, d, epoch())
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
 		wait.Go(func() { _, _, joinError = f.Users.Create(f.ctx, joining, nil) })
 		wait.Wait()
-		if joinError != nil {
+		if goes {
 			wantError(t, joinError, organization.NotFound())
 			f.wantNoOrganization(t, owner.OrganizationID)
 			continue
 		}
+		noError(t, joinError)
 		f.wantStored(t, joining)
 		_, err := f.Organizations.Get(f.ctx, owner.OrganizationID)
 		noError(t, err)
 	}
+}
+
+// Whether the organization goes with a user: only a personal one, with its last active user; from then on nobody joins it.
+func testBeginDeleteOfTheLast(t *testing.T, f fixture) {
+	owner := f.personal(t)
+	guest := f.stored(t, owner.OrganizationID)
+	shared := f.stored(t, f.organization(t).ID)
+	for _, c := range []struct {
+		u    user.User
+		ends bool
+	}{{guest, false}, {owner, true}, {shared, false}} {
+		f.beginUntil(t, c.u, epoch(), func(_ user.User, ends bool) error {
+			if ends != c.ends {
+				t.Errorf("the organization of %+v goes too: %t", c.u, ends)
+			}
+			return nil
+		})
+	}
+	_, _, err := f.Users.Create(f.ctx, newUser(owner.OrganizationID), nil)
+	wantError(t, err, organization.NotFound())
+	_, _, err = f.Users.Create(f.ctx, newUser(shared.OrganizationID), nil)
+	noError(t, err)
 }
 
 func testFinishDeleteActive(t *testing.T, f fixture) {

@@ -52,6 +52,7 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 		"BeginDeleteHidesTheUser":              testBeginDelete,
 		"BeginDeleteRefused":                   testBeginDeleteRefused,
 		"BeginDeleteAgain":                     testBeginDeleteAgain,
+		"BeginDeleteOfTheLast":                 testBeginDeleteOfTheLast,
 		"ClaimIsExclusiveUntilDue":             testClaim,
 		"ClaimConcurrently":                    testClaimConcurrently,
 		"FinishDeleteRemovesPersonal":          testFinishDelete,

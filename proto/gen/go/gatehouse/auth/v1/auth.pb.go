@@ -139,7 +139,7 @@ func (x *SignUpResponse) GetUser() *v1.User {
 	return nil
 }
 
-// BootstrapRequest carries the secret and the first administrator's login.
+// BootstrapRequest carries the secret and the administrator's login.
 type BootstrapRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// secret that the platform's operator was told.

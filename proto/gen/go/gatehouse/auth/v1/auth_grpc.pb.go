@@ -44,9 +44,9 @@ type AuthServiceClient interface {
 	Refresh(ctx context.Context, in *RefreshRequest, opts ...grpc.CallOption) (*RefreshResponse, error)
 	// SignOut ends the session of the bearer token: its refresh token is refused at once, its access tokens within 5 s everywhere.
 	SignOut(ctx context.Context, in *SignOutRequest, opts ...grpc.CallOption) (*SignOutResponse, error)
-	// Bootstrap exchanges the platform's single-use bootstrap secret for its first administrator: a login like any other, whose right is a
-	// relationship like any other. A wrong and a used secret are both UNAUTHENTICATED (INVALID_BOOTSTRAP_SECRET). When it is refused for
-	// another reason, the secret stays good.
+	// Bootstrap exchanges a single-use secret for an administrator: a login like any other, whose right is a relationship like any other. The
+	// configured secret makes the platform's first; one of `auth recover` makes another within 15 minutes. A wrong, a used and an expired
+	// secret are all UNAUTHENTICATED (INVALID_BOOTSTRAP_SECRET). When it is refused for another reason, the secret stays good.
 	Bootstrap(ctx context.Context, in *BootstrapRequest, opts ...grpc.CallOption) (*BootstrapResponse, error)
 }
 
@@ -124,9 +124,9 @@ type AuthServiceServer interface {
 	Refresh(context.Context, *RefreshRequest) (*RefreshResponse, error)
 	// SignOut ends the session of the bearer token: its refresh token is refused at once, its access tokens within 5 s everywhere.
 	SignOut(context.Context, *SignOutRequest) (*SignOutResponse, error)
-	// Bootstrap exchanges the platform's single-use bootstrap secret for its first administrator: a login like any other, whose right is a
-	// relationship like any other. A wrong and a used secret are both UNAUTHENTICATED (INVALID_BOOTSTRAP_SECRET). When it is refused for
-	// another reason, the secret stays good.
+	// Bootstrap exchanges a single-use secret for an administrator: a login like any other, whose right is a relationship like any other. The
+	// configured secret makes the platform's first; one of `auth recover` makes another within 15 minutes. A wrong, a used and an expired
+	// secret are all UNAUTHENTICATED (INVALID_BOOTSTRAP_SECRET). When it is refused for another reason, the secret stays good.
 	Bootstrap(context.Context, *BootstrapRequest) (*BootstrapResponse, error)
 	mustEmbedUnimplementedAuthServiceServer()
 }

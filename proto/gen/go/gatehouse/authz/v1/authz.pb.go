@@ -880,6 +880,107 @@ func (x *WriteRelationshipsResponse) GetConsistencyToken() string {
 	return ""
 }
 
+// ReserveDepartureRequest names a user whose deletion is about to begin.
+type ReserveDepartureRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// user_id of the user.
+	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// ending_organization_id is the organization that goes with its last user, whose owner need not be replaced; empty for none.
+	EndingOrganizationId string `protobuf:"bytes,2,opt,name=ending_organization_id,json=endingOrganizationId,proto3" json:"ending_organization_id,omitempty"`
+	// origin of the deletion; absent when this call is the origin.
+	Origin        *Origin `protobuf:"bytes,3,opt,name=origin,proto3" json:"origin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReserveDepartureRequest) Reset() {
+	*x = ReserveDepartureRequest{}
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReserveDepartureRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReserveDepartureRequest) ProtoMessage() {}
+
+func (x *ReserveDepartureRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReserveDepartureRequest.ProtoReflect.Descriptor instead.
+func (*ReserveDepartureRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ReserveDepartureRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *ReserveDepartureRequest) GetEndingOrganizationId() string {
+	if x != nil {
+		return x.EndingOrganizationId
+	}
+	return ""
+}
+
+func (x *ReserveDepartureRequest) GetOrigin() *Origin {
+	if x != nil {
+		return x.Origin
+	}
+	return nil
+}
+
+// ReserveDepartureResponse is empty.
+type ReserveDepartureResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReserveDepartureResponse) Reset() {
+	*x = ReserveDepartureResponse{}
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReserveDepartureResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReserveDepartureResponse) ProtoMessage() {}
+
+func (x *ReserveDepartureResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReserveDepartureResponse.ProtoReflect.Descriptor instead.
+func (*ReserveDepartureResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{15}
+}
+
 // ReadRelationshipsRequest asks for one page of relationships.
 type ReadRelationshipsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -901,7 +1002,7 @@ type ReadRelationshipsRequest struct {
 
 func (x *ReadRelationshipsRequest) Reset() {
 	*x = ReadRelationshipsRequest{}
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[14]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -913,7 +1014,7 @@ func (x *ReadRelationshipsRequest) String() string {
 func (*ReadRelationshipsRequest) ProtoMessage() {}
 
 func (x *ReadRelationshipsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[14]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -926,7 +1027,7 @@ func (x *ReadRelationshipsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRelationshipsRequest.ProtoReflect.Descriptor instead.
 func (*ReadRelationshipsRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{14}
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ReadRelationshipsRequest) GetObject() string {
@@ -984,7 +1085,7 @@ type ReadRelationshipsResponse struct {
 
 func (x *ReadRelationshipsResponse) Reset() {
 	*x = ReadRelationshipsResponse{}
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[15]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -996,7 +1097,7 @@ func (x *ReadRelationshipsResponse) String() string {
 func (*ReadRelationshipsResponse) ProtoMessage() {}
 
 func (x *ReadRelationshipsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[15]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1009,7 +1110,7 @@ func (x *ReadRelationshipsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRelationshipsResponse.ProtoReflect.Descriptor instead.
 func (*ReadRelationshipsResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{15}
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ReadRelationshipsResponse) GetRelationships() []*Relationship {
@@ -1035,7 +1136,7 @@ type GetModelRequest struct {
 
 func (x *GetModelRequest) Reset() {
 	*x = GetModelRequest{}
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[16]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1047,7 +1148,7 @@ func (x *GetModelRequest) String() string {
 func (*GetModelRequest) ProtoMessage() {}
 
 func (x *GetModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[16]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1060,7 +1161,7 @@ func (x *GetModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetModelRequest.ProtoReflect.Descriptor instead.
 func (*GetModelRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{16}
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{18}
 }
 
 // GetModelResponse is the authorization model.
@@ -1078,7 +1179,7 @@ type GetModelResponse struct {
 
 func (x *GetModelResponse) Reset() {
 	*x = GetModelResponse{}
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[17]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1090,7 +1191,7 @@ func (x *GetModelResponse) String() string {
 func (*GetModelResponse) ProtoMessage() {}
 
 func (x *GetModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[17]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1103,7 +1204,7 @@ func (x *GetModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetModelResponse.ProtoReflect.Descriptor instead.
 func (*GetModelResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{17}
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetModelResponse) GetId() string {
@@ -1140,7 +1241,7 @@ type ObjectType struct {
 
 func (x *ObjectType) Reset() {
 	*x = ObjectType{}
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[18]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1152,7 +1253,7 @@ func (x *ObjectType) String() string {
 func (*ObjectType) ProtoMessage() {}
 
 func (x *ObjectType) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[18]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1165,7 +1266,7 @@ func (x *ObjectType) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectType.ProtoReflect.Descriptor instead.
 func (*ObjectType) Descriptor() ([]byte, []int) {
-	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{18}
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ObjectType) GetName() string {
@@ -1199,7 +1300,7 @@ type CheckRelationshipRequest struct {
 
 func (x *CheckRelationshipRequest) Reset() {
 	*x = CheckRelationshipRequest{}
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[19]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1211,7 +1312,7 @@ func (x *CheckRelationshipRequest) String() string {
 func (*CheckRelationshipRequest) ProtoMessage() {}
 
 func (x *CheckRelationshipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[19]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1224,7 +1325,7 @@ func (x *CheckRelationshipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRelationshipRequest.ProtoReflect.Descriptor instead.
 func (*CheckRelationshipRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{19}
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CheckRelationshipRequest) GetSubject() string {
@@ -1266,7 +1367,7 @@ type CheckRelationshipResponse struct {
 
 func (x *CheckRelationshipResponse) Reset() {
 	*x = CheckRelationshipResponse{}
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[20]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1278,7 +1379,7 @@ func (x *CheckRelationshipResponse) String() string {
 func (*CheckRelationshipResponse) ProtoMessage() {}
 
 func (x *CheckRelationshipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[20]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1291,7 +1392,7 @@ func (x *CheckRelationshipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRelationshipResponse.ProtoReflect.Descriptor instead.
 func (*CheckRelationshipResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{20}
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CheckRelationshipResponse) GetAllowed() bool {
@@ -1316,7 +1417,7 @@ type UpdateRelationshipsRequest struct {
 
 func (x *UpdateRelationshipsRequest) Reset() {
 	*x = UpdateRelationshipsRequest{}
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[21]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1328,7 +1429,7 @@ func (x *UpdateRelationshipsRequest) String() string {
 func (*UpdateRelationshipsRequest) ProtoMessage() {}
 
 func (x *UpdateRelationshipsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[21]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1341,7 +1442,7 @@ func (x *UpdateRelationshipsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateRelationshipsRequest.ProtoReflect.Descriptor instead.
 func (*UpdateRelationshipsRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{21}
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *UpdateRelationshipsRequest) GetWrites() []*Relationship {
@@ -1376,7 +1477,7 @@ type UpdateRelationshipsResponse struct {
 
 func (x *UpdateRelationshipsResponse) Reset() {
 	*x = UpdateRelationshipsResponse{}
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[22]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1388,7 +1489,7 @@ func (x *UpdateRelationshipsResponse) String() string {
 func (*UpdateRelationshipsResponse) ProtoMessage() {}
 
 func (x *UpdateRelationshipsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[22]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1401,7 +1502,7 @@ func (x *UpdateRelationshipsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateRelationshipsResponse.ProtoReflect.Descriptor instead.
 func (*UpdateRelationshipsResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{22}
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *UpdateRelationshipsResponse) GetConsistencyToken() string {
@@ -1432,7 +1533,7 @@ type ListRelationshipsRequest struct {
 
 func (x *ListRelationshipsRequest) Reset() {
 	*x = ListRelationshipsRequest{}
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[23]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1444,7 +1545,7 @@ func (x *ListRelationshipsRequest) String() string {
 func (*ListRelationshipsRequest) ProtoMessage() {}
 
 func (x *ListRelationshipsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[23]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1457,7 +1558,7 @@ func (x *ListRelationshipsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRelationshipsRequest.ProtoReflect.Descriptor instead.
 func (*ListRelationshipsRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{23}
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListRelationshipsRequest) GetObject() string {
@@ -1515,7 +1616,7 @@ type ListRelationshipsResponse struct {
 
 func (x *ListRelationshipsResponse) Reset() {
 	*x = ListRelationshipsResponse{}
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[24]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1527,7 +1628,7 @@ func (x *ListRelationshipsResponse) String() string {
 func (*ListRelationshipsResponse) ProtoMessage() {}
 
 func (x *ListRelationshipsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[24]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1540,7 +1641,7 @@ func (x *ListRelationshipsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRelationshipsResponse.ProtoReflect.Descriptor instead.
 func (*ListRelationshipsResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{24}
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListRelationshipsResponse) GetRelationships() []*Relationship {
@@ -1616,7 +1717,12 @@ const file_gatehouse_authz_v1_authz_proto_rawDesc = "" +
 	"\rpreconditions\x18\x05 \x03(\v2 .gatehouse.authz.v1.PreconditionB\b\xbaH\x05\x92\x01\x02\x10\x14R\rpreconditions\x122\n" +
 	"\x06origin\x18\x06 \x01(\v2\x1a.gatehouse.authz.v1.OriginR\x06origin\"I\n" +
 	"\x1aWriteRelationshipsResponse\x12+\n" +
-	"\x11consistency_token\x18\x01 \x01(\tR\x10consistencyToken\"\xf8\x02\n" +
+	"\x11consistency_token\x18\x01 \x01(\tR\x10consistencyToken\"\xb3\x01\n" +
+	"\x17ReserveDepartureRequest\x12!\n" +
+	"\auser_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06userId\x12A\n" +
+	"\x16ending_organization_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x14endingOrganizationId\x122\n" +
+	"\x06origin\x18\x03 \x01(\v2\x1a.gatehouse.authz.v1.OriginR\x06origin\"\x1a\n" +
+	"\x18ReserveDepartureResponse\"\xf8\x02\n" +
 	"\x18ReadRelationshipsRequest\x12A\n" +
 	"\x06object\x18\x01 \x01(\tB)\xbaH&r$\x18\x80\x022\x1f^([a-z][a-z0-9_]*:[^:#@*\\s]*)?$R\x06object\x129\n" +
 	"\brelation\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x1822\x14^([a-z][a-z0-9_]*)?$R\brelation\x12V\n" +
@@ -1660,7 +1766,7 @@ const file_gatehouse_authz_v1_authz_proto_rawDesc = "" +
 	"\x11consistency_token\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x10consistencyToken\"\x8b\x01\n" +
 	"\x19ListRelationshipsResponse\x12F\n" +
 	"\rrelationships\x18\x01 \x03(\v2 .gatehouse.authz.v1.RelationshipR\rrelationships\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xbb\a\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xef\b\n" +
 	"\fAuthzService\x12l\n" +
 	"\x05Check\x12 .gatehouse.authz.v1.CheckRequest\x1a!.gatehouse.authz.v1.CheckResponse\"\x1e\xd2\xe7\x18\x17\n" +
 	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12{\n" +
@@ -1673,7 +1779,10 @@ const file_gatehouse_authz_v1_authz_proto_rawDesc = "" +
 	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12\xb1\x01\n" +
 	"\x12WriteRelationships\x12-.gatehouse.authz.v1.WriteRelationshipsRequest\x1a..gatehouse.authz.v1.WriteRelationshipsResponse\"<\xd2\xe7\x185\n" +
 	"\x02(\x01\x12\bidentity\x12\x04auth\x1a\x1f\x12\x1d\n" +
-	"\x1bauthz.relationships_written\x90\x02\x02\x12\x90\x01\n" +
+	"\x1bauthz.relationships_written\x90\x02\x02\x12\xb1\x01\n" +
+	"\x10ReserveDeparture\x12+.gatehouse.authz.v1.ReserveDepartureRequest\x1a,.gatehouse.authz.v1.ReserveDepartureResponse\"B\xd2\xe7\x18;\n" +
+	"\x02(\x01\x12\bidentity\x1a+\x12)\n" +
+	"\x18authz.departure_reserved\x12\auser_id*\x04user\x90\x02\x02\x12\x90\x01\n" +
 	"\x11ReadRelationships\x12,.gatehouse.authz.v1.ReadRelationshipsRequest\x1a-.gatehouse.authz.v1.ReadRelationshipsResponse\"\x1e\xd2\xe7\x18\x17\n" +
 	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12u\n" +
 	"\bGetModel\x12#.gatehouse.authz.v1.GetModelRequest\x1a$.gatehouse.authz.v1.GetModelResponse\"\x1e\xd2\xe7\x18\x17\n" +
@@ -1703,7 +1812,7 @@ func file_gatehouse_authz_v1_authz_proto_rawDescGZIP() []byte {
 	return file_gatehouse_authz_v1_authz_proto_rawDescData
 }
 
-var file_gatehouse_authz_v1_authz_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_gatehouse_authz_v1_authz_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_gatehouse_authz_v1_authz_proto_goTypes = []any{
 	(*Relationship)(nil),                // 0: gatehouse.authz.v1.Relationship
 	(*Precondition)(nil),                // 1: gatehouse.authz.v1.Precondition
@@ -1719,17 +1828,19 @@ var file_gatehouse_authz_v1_authz_proto_goTypes = []any{
 	(*ListSubjectsResponse)(nil),        // 11: gatehouse.authz.v1.ListSubjectsResponse
 	(*WriteRelationshipsRequest)(nil),   // 12: gatehouse.authz.v1.WriteRelationshipsRequest
 	(*WriteRelationshipsResponse)(nil),  // 13: gatehouse.authz.v1.WriteRelationshipsResponse
-	(*ReadRelationshipsRequest)(nil),    // 14: gatehouse.authz.v1.ReadRelationshipsRequest
-	(*ReadRelationshipsResponse)(nil),   // 15: gatehouse.authz.v1.ReadRelationshipsResponse
-	(*GetModelRequest)(nil),             // 16: gatehouse.authz.v1.GetModelRequest
-	(*GetModelResponse)(nil),            // 17: gatehouse.authz.v1.GetModelResponse
-	(*ObjectType)(nil),                  // 18: gatehouse.authz.v1.ObjectType
-	(*CheckRelationshipRequest)(nil),    // 19: gatehouse.authz.v1.CheckRelationshipRequest
-	(*CheckRelationshipResponse)(nil),   // 20: gatehouse.authz.v1.CheckRelationshipResponse
-	(*UpdateRelationshipsRequest)(nil),  // 21: gatehouse.authz.v1.UpdateRelationshipsRequest
-	(*UpdateRelationshipsResponse)(nil), // 22: gatehouse.authz.v1.UpdateRelationshipsResponse
-	(*ListRelationshipsRequest)(nil),    // 23: gatehouse.authz.v1.ListRelationshipsRequest
-	(*ListRelationshipsResponse)(nil),   // 24: gatehouse.authz.v1.ListRelationshipsResponse
+	(*ReserveDepartureRequest)(nil),     // 14: gatehouse.authz.v1.ReserveDepartureRequest
+	(*ReserveDepartureResponse)(nil),    // 15: gatehouse.authz.v1.ReserveDepartureResponse
+	(*ReadRelationshipsRequest)(nil),    // 16: gatehouse.authz.v1.ReadRelationshipsRequest
+	(*ReadRelationshipsResponse)(nil),   // 17: gatehouse.authz.v1.ReadRelationshipsResponse
+	(*GetModelRequest)(nil),             // 18: gatehouse.authz.v1.GetModelRequest
+	(*GetModelResponse)(nil),            // 19: gatehouse.authz.v1.GetModelResponse
+	(*ObjectType)(nil),                  // 20: gatehouse.authz.v1.ObjectType
+	(*CheckRelationshipRequest)(nil),    // 21: gatehouse.authz.v1.CheckRelationshipRequest
+	(*CheckRelationshipResponse)(nil),   // 22: gatehouse.authz.v1.CheckRelationshipResponse
+	(*UpdateRelationshipsRequest)(nil),  // 23: gatehouse.authz.v1.UpdateRelationshipsRequest
+	(*UpdateRelationshipsResponse)(nil), // 24: gatehouse.authz.v1.UpdateRelationshipsResponse
+	(*ListRelationshipsRequest)(nil),    // 25: gatehouse.authz.v1.ListRelationshipsRequest
+	(*ListRelationshipsResponse)(nil),   // 26: gatehouse.authz.v1.ListRelationshipsResponse
 }
 var file_gatehouse_authz_v1_authz_proto_depIdxs = []int32{
 	0,  // 0: gatehouse.authz.v1.Precondition.relationship:type_name -> gatehouse.authz.v1.Relationship
@@ -1738,37 +1849,40 @@ var file_gatehouse_authz_v1_authz_proto_depIdxs = []int32{
 	0,  // 3: gatehouse.authz.v1.WriteRelationshipsRequest.deletes:type_name -> gatehouse.authz.v1.Relationship
 	1,  // 4: gatehouse.authz.v1.WriteRelationshipsRequest.preconditions:type_name -> gatehouse.authz.v1.Precondition
 	3,  // 5: gatehouse.authz.v1.WriteRelationshipsRequest.origin:type_name -> gatehouse.authz.v1.Origin
-	0,  // 6: gatehouse.authz.v1.ReadRelationshipsResponse.relationships:type_name -> gatehouse.authz.v1.Relationship
-	18, // 7: gatehouse.authz.v1.GetModelResponse.types:type_name -> gatehouse.authz.v1.ObjectType
-	0,  // 8: gatehouse.authz.v1.UpdateRelationshipsRequest.writes:type_name -> gatehouse.authz.v1.Relationship
-	0,  // 9: gatehouse.authz.v1.UpdateRelationshipsRequest.deletes:type_name -> gatehouse.authz.v1.Relationship
-	1,  // 10: gatehouse.authz.v1.UpdateRelationshipsRequest.preconditions:type_name -> gatehouse.authz.v1.Precondition
-	0,  // 11: gatehouse.authz.v1.ListRelationshipsResponse.relationships:type_name -> gatehouse.authz.v1.Relationship
-	4,  // 12: gatehouse.authz.v1.AuthzService.Check:input_type -> gatehouse.authz.v1.CheckRequest
-	6,  // 13: gatehouse.authz.v1.AuthzService.BatchCheck:input_type -> gatehouse.authz.v1.BatchCheckRequest
-	8,  // 14: gatehouse.authz.v1.AuthzService.ListObjects:input_type -> gatehouse.authz.v1.ListObjectsRequest
-	10, // 15: gatehouse.authz.v1.AuthzService.ListSubjects:input_type -> gatehouse.authz.v1.ListSubjectsRequest
-	12, // 16: gatehouse.authz.v1.AuthzService.WriteRelationships:input_type -> gatehouse.authz.v1.WriteRelationshipsRequest
-	14, // 17: gatehouse.authz.v1.AuthzService.ReadRelationships:input_type -> gatehouse.authz.v1.ReadRelationshipsRequest
-	16, // 18: gatehouse.authz.v1.AuthzService.GetModel:input_type -> gatehouse.authz.v1.GetModelRequest
-	19, // 19: gatehouse.authz.v1.RelationshipService.CheckRelationship:input_type -> gatehouse.authz.v1.CheckRelationshipRequest
-	21, // 20: gatehouse.authz.v1.RelationshipService.UpdateRelationships:input_type -> gatehouse.authz.v1.UpdateRelationshipsRequest
-	23, // 21: gatehouse.authz.v1.RelationshipService.ListRelationships:input_type -> gatehouse.authz.v1.ListRelationshipsRequest
-	5,  // 22: gatehouse.authz.v1.AuthzService.Check:output_type -> gatehouse.authz.v1.CheckResponse
-	7,  // 23: gatehouse.authz.v1.AuthzService.BatchCheck:output_type -> gatehouse.authz.v1.BatchCheckResponse
-	9,  // 24: gatehouse.authz.v1.AuthzService.ListObjects:output_type -> gatehouse.authz.v1.ListObjectsResponse
-	11, // 25: gatehouse.authz.v1.AuthzService.ListSubjects:output_type -> gatehouse.authz.v1.ListSubjectsResponse
-	13, // 26: gatehouse.authz.v1.AuthzService.WriteRelationships:output_type -> gatehouse.authz.v1.WriteRelationshipsResponse
-	15, // 27: gatehouse.authz.v1.AuthzService.ReadRelationships:output_type -> gatehouse.authz.v1.ReadRelationshipsResponse
-	17, // 28: gatehouse.authz.v1.AuthzService.GetModel:output_type -> gatehouse.authz.v1.GetModelResponse
-	20, // 29: gatehouse.authz.v1.RelationshipService.CheckRelationship:output_type -> gatehouse.authz.v1.CheckRelationshipResponse
-	22, // 30: gatehouse.authz.v1.RelationshipService.UpdateRelationships:output_type -> gatehouse.authz.v1.UpdateRelationshipsResponse
-	24, // 31: gatehouse.authz.v1.RelationshipService.ListRelationships:output_type -> gatehouse.authz.v1.ListRelationshipsResponse
-	22, // [22:32] is the sub-list for method output_type
-	12, // [12:22] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	3,  // 6: gatehouse.authz.v1.ReserveDepartureRequest.origin:type_name -> gatehouse.authz.v1.Origin
+	0,  // 7: gatehouse.authz.v1.ReadRelationshipsResponse.relationships:type_name -> gatehouse.authz.v1.Relationship
+	20, // 8: gatehouse.authz.v1.GetModelResponse.types:type_name -> gatehouse.authz.v1.ObjectType
+	0,  // 9: gatehouse.authz.v1.UpdateRelationshipsRequest.writes:type_name -> gatehouse.authz.v1.Relationship
+	0,  // 10: gatehouse.authz.v1.UpdateRelationshipsRequest.deletes:type_name -> gatehouse.authz.v1.Relationship
+	1,  // 11: gatehouse.authz.v1.UpdateRelationshipsRequest.preconditions:type_name -> gatehouse.authz.v1.Precondition
+	0,  // 12: gatehouse.authz.v1.ListRelationshipsResponse.relationships:type_name -> gatehouse.authz.v1.Relationship
+	4,  // 13: gatehouse.authz.v1.AuthzService.Check:input_type -> gatehouse.authz.v1.CheckRequest
+	6,  // 14: gatehouse.authz.v1.AuthzService.BatchCheck:input_type -> gatehouse.authz.v1.BatchCheckRequest
+	8,  // 15: gatehouse.authz.v1.AuthzService.ListObjects:input_type -> gatehouse.authz.v1.ListObjectsRequest
+	10, // 16: gatehouse.authz.v1.AuthzService.ListSubjects:input_type -> gatehouse.authz.v1.ListSubjectsRequest
+	12, // 17: gatehouse.authz.v1.AuthzService.WriteRelationships:input_type -> gatehouse.authz.v1.WriteRelationshipsRequest
+	14, // 18: gatehouse.authz.v1.AuthzService.ReserveDeparture:input_type -> gatehouse.authz.v1.ReserveDepartureRequest
+	16, // 19: gatehouse.authz.v1.AuthzService.ReadRelationships:input_type -> gatehouse.authz.v1.ReadRelationshipsRequest
+	18, // 20: gatehouse.authz.v1.AuthzService.GetModel:input_type -> gatehouse.authz.v1.GetModelRequest
+	21, // 21: gatehouse.authz.v1.RelationshipService.CheckRelationship:input_type -> gatehouse.authz.v1.CheckRelationshipRequest
+	23, // 22: gatehouse.authz.v1.RelationshipService.UpdateRelationships:input_type -> gatehouse.authz.v1.UpdateRelationshipsRequest
+	25, // 23: gatehouse.authz.v1.RelationshipService.ListRelationships:input_type -> gatehouse.authz.v1.ListRelationshipsRequest
+	5,  // 24: gatehouse.authz.v1.AuthzService.Check:output_type -> gatehouse.authz.v1.CheckResponse
+	7,  // 25: gatehouse.authz.v1.AuthzService.BatchCheck:output_type -> gatehouse.authz.v1.BatchCheckResponse
+	9,  // 26: gatehouse.authz.v1.AuthzService.ListObjects:output_type -> gatehouse.authz.v1.ListObjectsResponse
+	11, // 27: gatehouse.authz.v1.AuthzService.ListSubjects:output_type -> gatehouse.authz.v1.ListSubjectsResponse
+	13, // 28: gatehouse.authz.v1.AuthzService.WriteRelationships:output_type -> gatehouse.authz.v1.WriteRelationshipsResponse
+	15, // 29: gatehouse.authz.v1.AuthzService.ReserveDeparture:output_type -> gatehouse.authz.v1.ReserveDepartureResponse
+	17, // 30: gatehouse.authz.v1.AuthzService.ReadRelationships:output_type -> gatehouse.authz.v1.ReadRelationshipsResponse
+	19, // 31: gatehouse.authz.v1.AuthzService.GetModel:output_type -> gatehouse.authz.v1.GetModelResponse
+	22, // 32: gatehouse.authz.v1.RelationshipService.CheckRelationship:output_type -> gatehouse.authz.v1.CheckRelationshipResponse
+	24, // 33: gatehouse.authz.v1.RelationshipService.UpdateRelationships:output_type -> gatehouse.authz.v1.UpdateRelationshipsResponse
+	26, // 34: gatehouse.authz.v1.RelationshipService.ListRelationships:output_type -> gatehouse.authz.v1.ListRelationshipsResponse
+	24, // [24:35] is the sub-list for method output_type
+	13, // [13:24] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_authz_v1_authz_proto_init() }
@@ -1782,7 +1896,7 @@ func file_gatehouse_authz_v1_authz_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_authz_v1_authz_proto_rawDesc), len(file_gatehouse_authz_v1_authz_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   25,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -29,6 +29,7 @@ const (
 	AuthzService_ListObjects_FullMethodName        = "/gatehouse.authz.v1.AuthzService/ListObjects"
 	AuthzService_ListSubjects_FullMethodName       = "/gatehouse.authz.v1.AuthzService/ListSubjects"
 	AuthzService_WriteRelationships_FullMethodName = "/gatehouse.authz.v1.AuthzService/WriteRelationships"
+	AuthzService_ReserveDeparture_FullMethodName   = "/gatehouse.authz.v1.AuthzService/ReserveDeparture"
 	AuthzService_ReadRelationships_FullMethodName  = "/gatehouse.authz.v1.AuthzService/ReadRelationships"
 	AuthzService_GetModel_FullMethodName           = "/gatehouse.authz.v1.AuthzService/GetModel"
 )
@@ -51,6 +52,10 @@ type AuthzServiceClient interface {
 	// WriteRelationships changes relationships, all or none, once per id. A precondition that does not hold is FAILED_PRECONDITION
 	// (PRECONDITION_FAILED) and changes nothing; a relationship outside of what the calling program owns is PERMISSION_DENIED.
 	WriteRelationships(ctx context.Context, in *WriteRelationshipsRequest, opts ...grpc.CallOption) (*WriteRelationshipsResponse, error)
+	// ReserveDeparture asks, before a user's deletion begins, whether it may. FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER) says that
+	// nobody would be left in a role of the user. Otherwise the user counts as gone in every such decision from here on, so that the
+	// deletion is certain to be accepted whenever it arrives.
+	ReserveDeparture(ctx context.Context, in *ReserveDepartureRequest, opts ...grpc.CallOption) (*ReserveDepartureResponse, error)
 	// ReadRelationships returns the relationships as they were written, filtered by object, relation and subject.
 	ReadRelationships(ctx context.Context, in *ReadRelationshipsRequest, opts ...grpc.CallOption) (*ReadRelationshipsResponse, error)
 	// GetModel returns the authorization model in force.
@@ -115,6 +120,16 @@ func (c *authzServiceClient) WriteRelationships(ctx context.Context, in *WriteRe
 	return out, nil
 }
 
+func (c *authzServiceClient) ReserveDeparture(ctx context.Context, in *ReserveDepartureRequest, opts ...grpc.CallOption) (*ReserveDepartureResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReserveDepartureResponse)
+	err := c.cc.Invoke(ctx, AuthzService_ReserveDeparture_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *authzServiceClient) ReadRelationships(ctx context.Context, in *ReadRelationshipsRequest, opts ...grpc.CallOption) (*ReadRelationshipsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ReadRelationshipsResponse)
@@ -153,6 +168,10 @@ type AuthzServiceServer interface {
 	// WriteRelationships changes relationships, all or none, once per id. A precondition that does not hold is FAILED_PRECONDITION
 	// (PRECONDITION_FAILED) and changes nothing; a relationship outside of what the calling program owns is PERMISSION_DENIED.
 	WriteRelationships(context.Context, *WriteRelationshipsRequest) (*WriteRelationshipsResponse, error)
+	// ReserveDeparture asks, before a user's deletion begins, whether it may. FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER) says that
+	// nobody would be left in a role of the user. Otherwise the user counts as gone in every such decision from here on, so that the
+	// deletion is certain to be accepted whenever it arrives.
+	ReserveDeparture(context.Context, *ReserveDepartureRequest) (*ReserveDepartureResponse, error)
 	// ReadRelationships returns the relationships as they were written, filtered by object, relation and subject.
 	ReadRelationships(context.Context, *ReadRelationshipsRequest) (*ReadRelationshipsResponse, error)
 	// GetModel returns the authorization model in force.
@@ -181,6 +200,9 @@ func (UnimplementedAuthzServiceServer) ListSubjects(context.Context, *ListSubjec
 }
 func (UnimplementedAuthzServiceServer) WriteRelationships(context.Context, *WriteRelationshipsRequest) (*WriteRelationshipsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method WriteRelationships not implemented")
+}
+func (UnimplementedAuthzServiceServer) ReserveDeparture(context.Context, *ReserveDepartureRequest) (*ReserveDepartureResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReserveDeparture not implemented")
 }
 func (UnimplementedAuthzServiceServer) ReadRelationships(context.Context, *ReadRelationshipsRequest) (*ReadRelationshipsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReadRelationships not implemented")
@@ -299,6 +321,24 @@ func _AuthzService_WriteRelationships_Handler(srv interface{}, ctx context.Conte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AuthzService_ReserveDeparture_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReserveDepartureRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AuthzServiceServer).ReserveDeparture(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AuthzService_ReserveDeparture_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AuthzServiceServer).ReserveDeparture(ctx, req.(*ReserveDepartureRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AuthzService_ReadRelationships_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ReadRelationshipsRequest)
 	if err := dec(in); err != nil {
@@ -363,6 +403,10 @@ var AuthzService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _AuthzService_WriteRelationships_Handler,
 		},
 		{
+			MethodName: "ReserveDeparture",
+			Handler:    _AuthzService_ReserveDeparture_Handler,
+		},
+		{
 			MethodName: "ReadRelationships",
 			Handler:    _AuthzService_ReadRelationships_Handler,
 		},
@@ -390,7 +434,8 @@ type RelationshipServiceClient interface {
 	// CheckRelationship answers whether a subject has a relation to an object.
 	CheckRelationship(ctx context.Context, in *CheckRelationshipRequest, opts ...grpc.CallOption) (*CheckRelationshipResponse, error)
 	// UpdateRelationships changes relationships, all or none. A precondition that does not hold is FAILED_PRECONDITION
-	// (PRECONDITION_FAILED) and changes nothing.
+	// (PRECONDITION_FAILED) and changes nothing; so is a change that would leave the platform without an administrator
+	// (LAST_ADMINISTRATOR) or an organization without an owner (LAST_OWNER).
 	UpdateRelationships(ctx context.Context, in *UpdateRelationshipsRequest, opts ...grpc.CallOption) (*UpdateRelationshipsResponse, error)
 	// ListRelationships returns the relationships as they were written, filtered by object, relation and subject.
 	ListRelationships(ctx context.Context, in *ListRelationshipsRequest, opts ...grpc.CallOption) (*ListRelationshipsResponse, error)
@@ -443,7 +488,8 @@ type RelationshipServiceServer interface {
 	// CheckRelationship answers whether a subject has a relation to an object.
 	CheckRelationship(context.Context, *CheckRelationshipRequest) (*CheckRelationshipResponse, error)
 	// UpdateRelationships changes relationships, all or none. A precondition that does not hold is FAILED_PRECONDITION
-	// (PRECONDITION_FAILED) and changes nothing.
+	// (PRECONDITION_FAILED) and changes nothing; so is a change that would leave the platform without an administrator
+	// (LAST_ADMINISTRATOR) or an organization without an owner (LAST_OWNER).
 	UpdateRelationships(context.Context, *UpdateRelationshipsRequest) (*UpdateRelationshipsResponse, error)
 	// ListRelationships returns the relationships as they were written, filtered by object, relation and subject.
 	ListRelationships(context.Context, *ListRelationshipsRequest) (*ListRelationshipsResponse, error)

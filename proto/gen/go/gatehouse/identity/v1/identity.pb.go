@@ -1496,8 +1496,8 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"\x14organization.updated\x12\x0forganization.id\"\x19organization.display_name*\forganization\x90\x02\x02\x12\xc1\x01\n" +
 	"\x12DeleteOrganization\x120.gatehouse.identity.v1.DeleteOrganizationRequest\x1a1.gatehouse.identity.v1.DeleteOrganizationResponse\"F\xd2\xe7\x18?\n" +
 	"\x02(\x01\x12\revery_service\x1a*\x12(\n" +
-	"\x14organization.deleted\x12\x02id*\forganization\x90\x02\x02B\xab\x03\xd2\xe7\x18\xd8\x02\n" +
-	"\bidentity\x10\x91?\x1a*gatehouse.auth.v1.LoginService/RemoveLogin\x1a/gatehouse.auth.v1.VerificationService/GetKeySet\x1a6gatehouse.auth.v1.VerificationService/WatchRevocations\x1a*gatehouse.authz.v1.AuthzService/BatchCheck\x1a(gatehouse.authz.v1.AuthzService/GetModel\x1a2gatehouse.authz.v1.AuthzService/WriteRelationships\x1a'gatehouse.audit.v1.IngestService/Ingest\"\x01\x01ZLgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1;identityv1b\x06proto3"
+	"\x14organization.deleted\x12\x02id*\forganization\x90\x02\x02B\xdd\x03\xd2\xe7\x18\x8a\x03\n" +
+	"\bidentity\x10\x91?\x1a*gatehouse.auth.v1.LoginService/RemoveLogin\x1a/gatehouse.auth.v1.VerificationService/GetKeySet\x1a6gatehouse.auth.v1.VerificationService/WatchRevocations\x1a*gatehouse.authz.v1.AuthzService/BatchCheck\x1a(gatehouse.authz.v1.AuthzService/GetModel\x1a0gatehouse.authz.v1.AuthzService/ReserveDeparture\x1a2gatehouse.authz.v1.AuthzService/WriteRelationships\x1a'gatehouse.audit.v1.IngestService/Ingest\"\x01\x01ZLgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1;identityv1b\x06proto3"
 
 var (
 	file_gatehouse_identity_v1_identity_proto_rawDescOnce sync.Once

@@ -40,7 +40,8 @@ type UserServiceClient interface {
 	// UpdateUser changes the fields that update_mask names. A stale etag is ABORTED (ETAG_MISMATCH) and changes nothing.
 	UpdateUser(ctx context.Context, in *UpdateUserRequest, opts ...grpc.CallOption) (*UpdateUserResponse, error)
 	// DeleteUser ends the user's sessions, removes the login in Auth and then the user. Repeating it completes a deletion that was
-	// interrupted.
+	// interrupted. The last administrator of the platform, and the last owner of an organization that stays, cannot be deleted:
+	// FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER). A personal organization goes with its last user.
 	DeleteUser(ctx context.Context, in *DeleteUserRequest, opts ...grpc.CallOption) (*DeleteUserResponse, error)
 	// CreateUser creates a user without a login: in the organization that the request names, or in a personal one of its own. An address
 	// that an active user of the organization has is ALREADY_EXISTS (EMAIL_TAKEN).
@@ -130,7 +131,8 @@ type UserServiceServer interface {
 	// UpdateUser changes the fields that update_mask names. A stale etag is ABORTED (ETAG_MISMATCH) and changes nothing.
 	UpdateUser(context.Context, *UpdateUserRequest) (*UpdateUserResponse, error)
 	// DeleteUser ends the user's sessions, removes the login in Auth and then the user. Repeating it completes a deletion that was
-	// interrupted.
+	// interrupted. The last administrator of the platform, and the last owner of an organization that stays, cannot be deleted:
+	// FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER). A personal organization goes with its last user.
 	DeleteUser(context.Context, *DeleteUserRequest) (*DeleteUserResponse, error)
 	// CreateUser creates a user without a login: in the organization that the request names, or in a personal one of its own. An address
 	// that an active user of the organization has is ALREADY_EXISTS (EMAIL_TAKEN).

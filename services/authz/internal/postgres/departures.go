@@ -1,0 +1,77 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/services/authz/internal/relationship"
+)
+
+// Depart implements relationship.Store. The locks live as long as the transaction, so they are nobody's command's.
+func (s *Commands) Depart(
+	ctx context.Context, objects []string, d relationship.Departure, decide func(context.Context) error,
+) (holders []string, err error) {
+	err = s.outbox.InTx(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, boundIdle, fmt.Sprint(maxIdle.Milliseconds())); err != nil {
+			return err
+		}
+		if holders, err = lock(ctx, tx, objects, d.ID); err != nil {
+			return err
+		}
+		if holders != nil {
+			return errNotAccepted
+		}
+		if err := decide(ctx); err != nil {
+			return err
+		}
+		return s.storeDeparture(ctx, tx, d)
+	})
+	if errors.Is(err, errNotAccepted) {
+		return holders, nil
+	}
+	return nil, err
+}
+
+func (s *Commands) storeDeparture(ctx context.Context, tx pgx.Tx, d relationship.Departure) error {
+	_, err := tx.Exec(ctx, `
+		insert into authz.departures (subject, reserve_time) values (@subject, clock_timestamp())
+		on conflict (subject) do update set reserve_time = excluded.reserve_time`, pgx.StrictNamedArgs{"subject": d.User})
+	if err != nil {
+		return fmt.Errorf("store the departure: %w", err)
+	}
+	if err := s.outbox.Record(ctx, tx, strings.TrimPrefix(d.User, "user:")); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, releaseLocks, pgx.StrictNamedArgs{"id": d.ID}); err != nil {
+		return fmt.Errorf("release locks: %w", err)
+	}
+	return nil
+}
+
+const departs = `
+	select exists (select from authz.departures where subject = @subject and reserve_time > clock_timestamp() - @kept::interval)`
+
+// Departs implements relationship.Store.
+func (s *Commands) Departs(ctx context.Context, user string) (departing bool, err error) {
+	err = s.pool.QueryRow(ctx, departs, pgx.StrictNamedArgs{"subject": user, "kept": relationship.KeepDepartures}).Scan(&departing)
+	return departing, pg.Error(err)
+}
+
+const forgetDepartures = `
+	delete from authz.departures where subject = any(array(
+		select subject from authz.departures where reserve_time < @before
+		order by reserve_time limit @row_limit
+		for update skip locked
+	))`
+
+// ForgetDepartures implements relationship.Store.
+func (s *Commands) ForgetDepartures(ctx context.Context, before time.Time, limit int) (int, error) {
+	tag, err := s.pool.Exec(ctx, forgetDepartures, pgx.StrictNamedArgs{"before": before, "row_limit": limit})
+	return int(tag.RowsAffected()), pg.Error(err)
+}

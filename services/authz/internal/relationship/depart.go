@@ -1,0 +1,75 @@
+package relationship
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/gatehouse/gatehouse/internal/event"
+)
+
+// KeepDepartures is how long a user whose deletion Identity was about to begin does not count, if that deletion never comes: longer than
+// a deletion that has begun can be under way. Until then the user may be deleted again, and nobody relies on somebody who may be gone.
+const KeepDepartures = 30 * 24 * time.Hour
+
+// Departure is a user whose deletion is about to begin.
+type Departure struct {
+	ID   string // UUID of this reservation
+	User string // "user:id"
+	Ends string // the organization that goes with the user, "organization:id"; "" for none
+}
+
+// Depart reserves the departure of a user: FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER) when nobody would be left in a role of
+// the user. From here on the user counts in no such decision, so the deletion, which is a fact once it has begun, need not be refused. Repeating
+// it is no error.
+func (s *Service) Depart(ctx context.Context, d Departure, origin *Origin) error {
+	e, ok := event.FromContext(ctx)
+	if !ok { // R68
+		return errors.New("reserve a departure: the request has no event draft, and without one nothing is changed")
+	}
+	e, err := from(e, origin)
+	if err != nil {
+		return err
+	}
+	ctx = event.NewContext(ctx, e)
+	locked := []string{d.User}
+	for {
+		var grown moreObjects
+		holders, err := s.store.Depart(ctx, locked, d, func(ctx context.Context) error {
+			g := &guard{engine: s.engine, store: s.store, leaving: d.User, ends: d.Ends}
+			return s.decided(ctx, g, locked)
+		})
+		switch {
+		case errors.As(err, &grown):
+			locked = union(locked, grown.objects)
+		case err != nil:
+			return err
+		case holders == nil:
+			return nil
+		default:
+			if _, err := s.help(ctx, holders); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// decided returns nil when a guard's decision rests on locked objects alone.
+func (s *Service) decided(ctx context.Context, g *guard, locked []string) error {
+	rests, err := g.keeps(ctx)
+	if err != nil {
+		return err
+	}
+	if !contains(locked, rests) {
+		return moreObjects{objects: rests}
+	}
+	return nil
+}
+
+// union returns what is in one of two lists, sorted.
+func union(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}

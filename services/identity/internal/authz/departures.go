@@ -1,0 +1,47 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"google.golang.org/grpc/status"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/event"
+	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
+	"github.com/gatehouse/gatehouse/services/identity/internal/user"
+)
+
+// reserveTimeout bounds the question, which is asked while the user is locked.
+const reserveTimeout = 3 * time.Second
+
+// Departures asks before deletions; it is user.Departures.
+type Departures struct{ client authzv1.AuthzServiceClient }
+
+// NewDepartures returns the adapter over a client.
+func NewDepartures(client authzv1.AuthzServiceClient) *Departures { return &Departures{client: client} }
+
+// Reserve implements user.Departures. When Authz does not answer, the error is UNAVAILABLE (AUTHZ_UNAVAILABLE).
+func (d *Departures) Reserve(ctx context.Context, u user.User, ends bool) error {
+	r := &authzv1.ReserveDepartureRequest{UserId: u.ID}
+	if ends {
+		r.EndingOrganizationId = u.OrganizationID
+	}
+	if e, ok := event.FromContext(ctx); ok {
+		e = e.Clean()
+		r.Origin = &authzv1.Origin{ActorType: e.Actor.Type, ActorId: e.Actor.ID, RequestId: e.RequestID, TraceId: e.TraceID}
+	}
+	call, cancel := context.WithTimeout(ctx, reserveTimeout)
+	defer cancel()
+	_, err := d.client.ReserveDeparture(call, r)
+	if err == nil {
+		return nil
+	}
+	known := grpcserver.FromStatus(status.Convert(err))
+	if e := (*apierr.Error)(nil); errors.As(known, &e) && e.Kind == apierr.FailedPrecondition {
+		return e
+	}
+	return grpcserver.Undecided(ctx, known)
+}
