@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/gatehouse/gatehouse/internal/address"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
@@ -36,7 +37,7 @@ func (s *Service) Bootstrap(ctx context.Context, in Bootstrap) (User, error) {
 	if recovery != "" {
 		ctx = recovered(ctx)
 	}
-	email := NormalizeEmail(in.Email)
+	email := address.Fold(in.Email)
 	local, _, _ := strings.Cut(email, "@")
 	if v := password.Check(in.Password, email, local, "gatehouse"); v != nil {
 		return User{}, errPassword.WithField("password", v.Rule, v.Description)

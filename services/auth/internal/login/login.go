@@ -34,7 +34,7 @@ const (
 // Login is an address, its password and the user they prove.
 type Login struct {
 	UserID         string // random UUID, chosen here before the user exists
-	Email          string // in the form of NormalizeEmail, unique
+	Email          string // in the form of address.Fold, unique
 	PasswordHash   string // PHC string
 	State          State
 	OrganizationID string // of the user; empty while pending
@@ -118,10 +118,6 @@ type Hasher interface {
 	Verify(ctx context.Context, password, phc string) (match, weak bool, err error)
 	VerifyNobody(ctx context.Context, password string) error
 }
-
-// NormalizeEmail returns the form in which addresses are stored and compared: lower case. Sign-up accepts ASCII addresses only, so
-// nothing else can differ; dots and +tags are part of the address.
-func NormalizeEmail(email string) string { return strings.ToLower(email) }
 
 // storable reports whether text can be the address of any login at all; PostgreSQL refuses NUL in text.
 func storable(email string) bool { return !strings.ContainsFunc(email, unicode.IsControl) }

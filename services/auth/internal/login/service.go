@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/gatehouse/gatehouse/internal/address"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
 )
@@ -49,7 +50,7 @@ var errInvalidCredentials = apierr.New(apierr.Unauthenticated, "INVALID_CREDENTI
 // Authenticate returns the active login that email and password prove. Unknown, pending and wrong are refused alike and after the
 // same work (R10, R11). A hash made with weaker parameters than today's is replaced (R6).
 func (s *Service) Authenticate(ctx context.Context, email, password string) (Login, error) {
-	email = NormalizeEmail(email)
+	email = address.Fold(email)
 	attempted(ctx, email)
 	l, err := Login{}, ErrNotFound
 	if storable(email) {

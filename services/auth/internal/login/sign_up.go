@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/gatehouse/gatehouse/internal/address"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
@@ -28,7 +29,7 @@ var (
 // SignUp creates a login and its user: reserve the address here, create the user in Identity, activate the login. An address that has
 // a login is EMAIL_TAKEN, unless that login is pending and the password is the same: then this call completes it.
 func (s *Service) SignUp(ctx context.Context, in SignUp) (User, error) {
-	email := NormalizeEmail(in.Email)
+	email := address.Fold(in.Email)
 	local, _, _ := strings.Cut(email, "@")
 	if v := password.Check(in.Password, email, local, in.DisplayName, "gatehouse"); v != nil {
 		return User{}, errPassword.WithField("password", v.Rule, v.Description)

@@ -3,9 +3,9 @@ package user
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/gatehouse/gatehouse/internal/address"
 	"github.com/gatehouse/gatehouse/services/identity/internal/etag"
 	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
@@ -47,7 +47,7 @@ type New struct {
 // Register creates a user under the caller's id. Repeating it with the same id and email returns the user as it is. The token names the
 // user's relationships, also of a repeat.
 func (s *Service) Register(ctx context.Context, n New) (u User, token string, err error) {
-	n.Email = normalizeEmail(n.Email)
+	n.Email = address.Fold(n.Email)
 	stored, token, err := s.create(ctx, n)
 	if err != nil {
 		return User{}, "", err
@@ -60,7 +60,7 @@ func (s *Service) Register(ctx context.Context, n New) (u User, token string, er
 
 // Create creates a user under a new id, without a login. The token names the user's relationships.
 func (s *Service) Create(ctx context.Context, n New) (u User, token string, err error) {
-	n.ID, n.Email = s.newID(), normalizeEmail(n.Email)
+	n.ID, n.Email = s.newID(), address.Fold(n.Email)
 	return s.create(ctx, n)
 }
 
@@ -83,22 +83,19 @@ func (s *Service) create(ctx context.Context, n New) (User, string, error) {
 	}, personal)
 }
 
-// normalizeEmail returns the form in which addresses are stored and compared, the same as Auth's: lower case.
-func normalizeEmail(email string) string { return strings.ToLower(email) }
-
 // Get returns one user of the scope.
 func (s *Service) Get(ctx context.Context, scope Scope, id string) (User, error) {
 	return s.store.Get(ctx, scope, id)
 }
 
 // List returns one page of the scope's users, oldest first, and the cursor of the next page if there is one. Email addresses are compared
-// without regard to case.
+// by their one rule (internal/address).
 func (s *Service) List(ctx context.Context, scope Scope, q listing.Query) ([]User, *listing.Cursor, error) {
 	size, ahead := q.Page()
 	ahead.Where = slices.Clone(ahead.Where)
 	for i, c := range ahead.Where {
 		if email, ok := c.Value.(string); ok && c.Field == "email" {
-			ahead.Where[i].Value = normalizeEmail(email)
+			ahead.Where[i].Value = address.Fold(email)
 		}
 	}
 	rows, err := s.store.List(ctx, scope, ahead)

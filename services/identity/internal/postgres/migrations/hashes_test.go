@@ -16,5 +16,6 @@ func TestReleasedMigrationsAreUnchanged(t *testing.T) {
 		"004_create_outbox.sql":                    "85bf2e9a4f7a30fb1e941a989790a20c6587922e940b4fe301cdad5b9080d6b7",
 		"005_relate_users.sql":                     "bccc6cd47574e1f06b86ec6e38f7121c80799b983fbda8531a7b1cc562a67d8d",
 		"006_create_relay.sql":                     "3e52b7dccd6b7b1d8d8582b3e08d6310d0a96e0b5acd05f4f958f3ce0525c84e",
+		"007_mend_folded_addresses.sql":            "08f359347ba108d2e8ca5e5a6c76f26ff8c114f4885cbab99516a848494d2fe3",
 	})
 }

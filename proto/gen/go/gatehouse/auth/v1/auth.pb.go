@@ -32,7 +32,7 @@ const (
 // SignUpRequest describes a new login.
 type SignUpRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// email is the login identifier (RFC 5321 mailbox); compared without regard to case.
+	// email is the login identifier (RFC 5321 mailbox); A to Z are compared as a to z, nothing else is folded.
 	Email string `protobuf:"bytes,1,opt,name=email,proto3" json:"email,omitempty"`
 	// password of 15 to 256 Unicode code points, normalised to NFKC, otherwise taken exactly as sent (NIST SP 800-63B-4, section 3.1.1.2).
 	Password string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
@@ -144,7 +144,7 @@ type BootstrapRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// secret that the platform's operator was told.
 	Secret string `protobuf:"bytes,1,opt,name=secret,proto3" json:"secret,omitempty"`
-	// email is the login identifier (RFC 5321 mailbox); compared without regard to case.
+	// email is the login identifier (RFC 5321 mailbox); A to Z are compared as a to z, nothing else is folded.
 	Email string `protobuf:"bytes,2,opt,name=email,proto3" json:"email,omitempty"`
 	// password by the rules of sign-up.
 	Password      string `protobuf:"bytes,3,opt,name=password,proto3" json:"password,omitempty"`

@@ -326,7 +326,7 @@ type CreateUserRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// organization_id that the user joins; empty creates a personal organization in the same transaction.
 	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
-	// email is where the user is reached; compared without regard to case.
+	// email is where the user is reached; A to Z are compared as a to z, nothing else is folded.
 	Email string `protobuf:"bytes,2,opt,name=email,proto3" json:"email,omitempty"`
 	// display_name is how the user is shown to others.
 	DisplayName   string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
