@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
@@ -87,7 +88,7 @@ func Main(console Console) int {
 	case errors.As(err, &exit):
 		return int(exit)
 	default:
-		fmt.Fprintf(console.Err, "gatehouse: %v\n", err)
+		fmt.Fprintf(console.Err, "gatehouse: %s\n", strings.NewReplacer("\n\t", " ", "\n", " ").Replace(err.Error())) // the driver's have lines
 		return 1
 	}
 }
