@@ -1,10 +1,13 @@
 package platform
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What a process ended of is told, and not how it tidied up. The logs are as the programs wrote them.
@@ -72,5 +75,22 @@ func TestTheReasonIsTold(t *testing.T) {
 		if strings.Contains(got, "earlier start") {
 			t.Errorf("%s: %s", name, got)
 		}
+	}
+}
+
+// What waiting does not mend is told at once; the rest is tried again.
+func TestAwaitGivesUpWhereWaitingIsInVain(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	tries := 0
+	err := testPlatform(t).await(ctx, nil, "PostgreSQL", func(context.Context) error {
+		if tries++; tries < 3 {
+			return errors.New("it is starting")
+		}
+		return fmt.Errorf("it answers: %w", permanent{errors.New("the password is wrong")})
+	})
+	if err == nil || err.Error() != "PostgreSQL cannot be used: it answers: the password is wrong" || tries != 3 {
+		t.Errorf("%v after %d tries", err, tries)
 	}
 }
