@@ -53,7 +53,10 @@ func (c Claim) Take(ctx context.Context, superURL func(database string) config.S
 	defer func() { _ = conn.Close(ctx) }()
 	var fresh bool
 	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		if err := lockMarks(ctx, tx); err != nil {
+		if err := usable(ctx, tx); err != nil {
+			return err
+		}
+		if err := lockRoles(ctx, tx); err != nil {
 			return err
 		}
 		found, err := c.look(ctx, tx)
@@ -72,23 +75,25 @@ func (c Claim) Take(ctx context.Context, superURL func(database string) config.S
 	return c.createDatabase(ctx, conn)
 }
 
-// lockMarks keeps other claims away until the end of the transaction. Only a superuser can take this lock.
-func lockMarks(ctx context.Context, tx pgx.Tx) error {
+// usable says what a server or its superuser lacks.
+func usable(ctx context.Context, tx pgx.Tx) error {
 	var user string
-	var super bool
-	err := tx.QueryRow(ctx, "select current_user, rolsuper from pg_roles where rolname = current_user").Scan(&user, &super)
-	if err != nil {
+	var super, standby bool
+	var version int
+	err := tx.QueryRow(ctx, "select rolname, rolsuper, pg_is_in_recovery(), current_setting('server_version_num')::int from pg_roles where rolname = current_user").
+		Scan(&user, &super, &standby, &version)
+	switch {
+	case err != nil:
 		return fmt.Errorf("look for the rights of the superuser: %w", err)
-	}
-	if !super {
+	case version < MinMajor*10000:
+		return fmt.Errorf("it is PostgreSQL %d: name a server of version %d or newer", version/10000, MinMajor)
+	case standby:
+		return errors.New("it is a standby, which changes nothing: name the primary server")
+	case !super:
 		return fmt.Errorf("role %s is no superuser: name one that is, or let the operator run `alter role %s superuser`", user, user)
+	default:
+		return nil
 	}
-	for _, sql := range []string{"set local lock_timeout = '10s'", "lock table pg_catalog.pg_shdescription in share row exclusive mode"} {
-		if _, err := tx.Exec(ctx, sql); err != nil {
-			return fmt.Errorf("wait for others that comment on roles: %w", err)
-		}
-	}
-	return nil
 }
 
 // object is a role or database as it was found.

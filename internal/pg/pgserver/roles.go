@@ -97,7 +97,7 @@ func createRole(ctx context.Context, tx pgx.Tx, role string, password config.Sec
 			return "", err
 		}
 	}
-	if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock(hashtext('gatehouse roles'))"); err != nil {
+	if err := lockRoles(ctx, tx); err != nil {
 		return "", err
 	}
 	var exists bool
@@ -115,6 +115,20 @@ func createRole(ctx context.Context, tx pgx.Tx, role string, password config.Sec
 		{"revoke all on schema public from public, %I", []string{role}},
 		{"revoke all on database %I from %I", []string{current, role}},
 	})
+}
+
+// lockRoles keeps other changes of ours to roles away until the end of the transaction: two at a time would meet on one row of a catalog
+// and fail. The lock is on the catalog of comments on roles and databases, which only a superuser can lock so: an advisory lock any role
+// could hold for ever.
+func lockRoles(ctx context.Context, tx pgx.Tx) error {
+	for _, sql := range []string{
+		"set local lock_timeout = '15s'", "lock table pg_catalog.pg_shdescription in share row exclusive mode", "set local lock_timeout = 0",
+	} {
+		if _, err := tx.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("wait for somebody who comments on roles: %w", err)
+		}
+	}
+	return nil
 }
 
 // step is a statement for run.

@@ -1,10 +1,12 @@
 package pgserver_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -155,5 +157,26 @@ func TestAPasswordIsNeededAndCanBeChanged(t *testing.T) {
 	err = super.QueryRow(t.Context(), "select count(*) from pg_authid where rolpassword is not null and rolpassword not like 'SCRAM-SHA-256$%'").Scan(&plain)
 	if err != nil || plain != 0 {
 		t.Errorf("%d passwords are not stored as SCRAM verifiers, %v", plain, err)
+	}
+}
+
+// R86: no role can hold up what makes the roles, neither by the advisory lock that once guarded it nor by one of a catalog.
+func TestNoRoleHoldsUpTheNextStart(t *testing.T) {
+	t.Parallel()
+	server := services(t)
+	auth, err := connect(t, server, "auth", database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := auth.Exec(t.Context(), "select pg_advisory_lock(hashtext('gatehouse roles')); begin; lock table pg_catalog.pg_shdescription in access share mode"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := pgserver.EnsureRole(ctx, server.SuperURL(database), "identity", password("identity"), "identity"); err != nil {
+		t.Errorf("beside a role that holds locks: %v", err)
+	}
+	if _, err := auth.Exec(t.Context(), "lock table pg_catalog.pg_shdescription in share row exclusive mode"); state(err) != "42501" {
+		t.Errorf("auth may lock the catalog: %v", err)
 	}
 }

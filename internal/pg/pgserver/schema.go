@@ -18,7 +18,7 @@ func EnsureSchema(ctx context.Context, superURL config.Secret, schema, owner str
 	}
 	defer func() { _ = conn.Close(ctx) }()
 	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock(hashtext('gatehouse roles'))"); err != nil {
+		if err := lockRoles(ctx, tx); err != nil {
 			return err
 		}
 		if err := run(ctx, tx, "create schema if not exists %I authorization %I", schema, owner); err != nil {
