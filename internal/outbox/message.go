@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -52,6 +53,13 @@ type Deliver func(ctx context.Context, batch []Message) (poison []Poison, err er
 type Route struct {
 	Topic   string
 	Deliver Deliver
+	// Gather is waited for after each batch that was not full, so that the next one takes more at once; nil goes on at once.
+	Gather func(context.Context)
+}
+
+// GatherFor waits so long: as much later does a message arrive that follows another one closely.
+func GatherFor(d time.Duration) func(context.Context) {
+	return func(ctx context.Context) { pause(ctx, d, nil) }
 }
 
 // RelationshipChange is the payload of the topic Relationships.

@@ -50,7 +50,8 @@ type result struct {
 	parked    map[int64]string // reason by position
 }
 
-// pump delivers one topic until the context ends: it drains, then waits for a wake or the poll.
+// pump delivers one topic until the context ends: it drains, then waits for a wake or the poll. While it gathers, what was delivered is not
+// removed yet: that is done with the next read.
 func (r *Relay) pump(ctx context.Context, route Route, wake <-chan struct{}) {
 	var failing bool
 	var done result
@@ -68,7 +69,11 @@ func (r *Relay) pump(ctx context.Context, route Route, wake <-chan struct{}) {
 				pause(ctx, poll, wake)
 				continue
 			}
+			full := len(batch) == most
 			done, err = r.deliver(ctx, route, batch, &most)
+			if err == nil && !full && route.Gather != nil {
+				route.Gather(ctx)
+			}
 		}
 		if ctx.Err() != nil {
 			break
