@@ -41,8 +41,22 @@ func (f *Feed) Wake() {
 // Woken receives after Wake.
 func (f *Feed) Woken() <-chan struct{} { return f.wake }
 
-// Read tells the followers what was stored since the last Read.
+// Read tells the followers what was stored since the last Read. Without followers it asks the store for nothing: whoever follows next
+// begins with a look of its own.
 func (f *Feed) Read(ctx context.Context) error {
+	if !f.followed() {
+		return nil
+	}
+	return f.read(ctx)
+}
+
+func (f *Feed) followed() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.followers) > 0
+}
+
+func (f *Feed) read(ctx context.Context) error {
 	f.reading.Lock()
 	defer f.reading.Unlock()
 	head, err := f.store.Head(ctx)
@@ -61,7 +75,7 @@ func (f *Feed) Read(ctx context.Context) error {
 	return nil
 }
 
-// begin returns where to read from. Without followers nothing needs to be read.
+// begin returns where to read from. Without followers no events need to be read.
 func (f *Feed) begin(head int64) (after int64, followed bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -95,9 +109,10 @@ func (f *Feed) cut(w *Follower) {
 
 // Follow returns a follower of matching events and the position after which they begin; stop must be called when it is done.
 func (f *Feed) Follow(ctx context.Context, filter Filter) (w *Follower, from int64, stop func(), err error) {
-	if err := f.Read(ctx); err != nil {
+	if err := f.read(ctx); err != nil {
 		return nil, 0, nil, err
 	}
+	defer f.Wake() // for what is stored between that look and here, where nobody followed yet
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	w = &Follower{filter: filter, ready: make(chan struct{}, 1), upTo: f.head}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -186,3 +187,42 @@ func TestFollowersAreCutWhenTheTrailIsShorter(t *testing.T) {
 
 // replaced is a store whose database is exchanged.
 type replaced struct{ *postgres.Events }
+
+// While nobody follows, what is stored costs no look at the store; whoever follows then misses nothing of what comes meanwhile.
+func TestFeedIsIdleWithoutFollowers(t *testing.T) {
+	t.Parallel()
+	store := &looked{Events: open(t)}
+	feed := trail.NewFeed(store)
+	trailtest.Fill(t, store.Events, 2)
+	if err := feed.Read(t.Context()); err != nil || store.heads.Load() != 0 {
+		t.Fatalf("without followers: %v, %d looks at the store, want none", err, store.heads.Load())
+	}
+	follower, from, stop, err := feed.Follow(t.Context(), trail.Filter{})
+	if err != nil || from != 2 {
+		t.Fatalf("follow from %d, %v", from, err)
+	}
+	defer stop()
+	select {
+	case <-feed.Woken():
+	default:
+		t.Fatal("no read is asked for, which would tell what was stored before the follower was known")
+	}
+	trailtest.Fill(t, store.Events, 1)
+	if err := feed.Read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if events, upTo := follower.Take(); len(events) != 1 || upTo != 3 {
+		t.Fatalf("%d events up to %d, want 1 up to 3", len(events), upTo)
+	}
+}
+
+// looked counts how often the store is asked for its head.
+type looked struct {
+	*postgres.Events
+	heads atomic.Int64
+}
+
+func (l *looked) Head(ctx context.Context) (int64, error) {
+	l.heads.Add(1)
+	return l.Events.Head(ctx)
+}
