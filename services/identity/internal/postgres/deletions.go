@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,11 +14,20 @@ import (
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
+// maxIdle is how long the transaction of BeginDelete may be idle, which asks Authz under the user's lock: a process that is stopped there
+// must not keep it. It is longer than that question may take.
+const maxIdle = 5 * time.Second
+
+const boundIdle = `select set_config('idle_in_transaction_session_timeout', $1, true)`
+
 // BeginDelete implements user.DeletionStore.
 func (s *Users) BeginDelete(
 	ctx context.Context, scope user.Scope, id string, due time.Time, check func(u user.User, ends bool) error,
 ) (d user.Deletion, token string, err error) {
 	err = s.outbox.InTx(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, boundIdle, fmt.Sprint(maxIdle.Milliseconds())); err != nil {
+			return err
+		}
 		var current user.User
 		if current, token, err = lockUser(ctx, tx, scope, id); err != nil {
 			return err
