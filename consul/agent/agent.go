@@ -12,14 +12,20 @@ import (
 //go:embed one-machine.hcl.tmpl
 var oneMachine string
 
+// Datacenter is the name of the agent's datacenter, a part of every SPIFFE id.
+const Datacenter = "dc1"
+
 // OneMachine are the values of one-machine.hcl.tmpl.
 type OneMachine struct {
 	NodeName        string
 	DataDir         string
-	HTTPPort        int
-	GRPCPort        int
+	HTTPSPort       int
+	XDSPort         int
 	SerfPort        int
 	ServerPort      int
+	CAFile          string // Certificates: CA
+	CertFile        string // ServerCert
+	KeyFile         string // ServerKey
 	GossipKey       string // 32 bytes, base64
 	ManagementToken string
 }
@@ -36,6 +42,9 @@ func (c OneMachine) Render() ([]byte, error) {
 	}
 	return out.Bytes(), nil
 }
+
+// Datacenter is for the template.
+func (OneMachine) Datacenter() string { return Datacenter }
 
 // quote writes a string literal of HCL, whose escapes are those of JSON.
 func quote(text string) (string, error) {

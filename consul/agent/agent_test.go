@@ -13,7 +13,7 @@ import (
 
 func TestRender(t *testing.T) {
 	raw, err := agent.OneMachine{
-		NodeName: "n", DataDir: `/tmp/a "folder"`, HTTPPort: 1, GRPCPort: 2, SerfPort: 3, ServerPort: 4,
+		NodeName: "n", DataDir: `/tmp/a "folder"`, HTTPSPort: 1, XDSPort: 2, CAFile: "ca", CertFile: "cert", KeyFile: "key", SerfPort: 3, ServerPort: 4,
 		GossipKey: "aPuGh+5UDskRAbkLaXRzFoSOcSM+5vAK+NEYOWHJH7w=", ManagementToken: "5b2b7bd1-0d2f-4c44-9a40-7d0a3c5f9a11",
 	}.Render()
 	if err != nil {

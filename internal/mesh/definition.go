@@ -9,17 +9,18 @@ import "fmt"
 // Port layout of one machine. Slot is the program's port minus FirstPort; backing services have slots from BackingSlot. All ports
 // move together by the port offset, so copies with offsets that are multiples of 1,000 do not meet.
 const (
-	FirstPort      = 8080  // programs: gRPC, or HTTP for the gateway
-	FirstOpsPort   = 8480  // ops HTTP listener (/livez /readyz /metrics /version): FirstOpsPort + slot
-	FirstUpstream  = 20000 // local upstream listeners of a sidecar: FirstUpstream + 20*caller slot + callee slot
-	FirstPublic    = 20500 // public mTLS listener of a sidecar: FirstPublic + slot
-	FirstAdmin     = 20600 // Envoy admin of a sidecar: FirstAdmin + slot
-	BackingSlot    = 19    // postgres
-	PostgresPort   = 15432 // PostgreSQL of the one-machine mode
-	ConsulHTTPPort = 8500
-	ConsulGRPCPort = 8502
-	ConsulSerfPort = 8301
-	ConsulRPCPort  = 8300
+	FirstPort       = 8080  // programs: gRPC, or HTTP for the gateway
+	FirstOpsPort    = 8480  // ops HTTP listener (/livez /readyz /metrics /version): FirstOpsPort + slot
+	FirstUpstream   = 20000 // local upstream listeners of a sidecar: FirstUpstream + 20*caller slot + callee slot
+	FirstPublic     = 20500 // public mTLS listener of a sidecar: FirstPublic + slot
+	FirstAdmin      = 20600 // Envoy admin of a sidecar: FirstAdmin + slot
+	BackingSlot     = 19    // postgres
+	PostgresPort    = 15432 // PostgreSQL of the one-machine mode
+	ConsulHTTPPort  = 8500  // Consul's API where it is plain HTTP; closed on one machine
+	ConsulHTTPSPort = 8501
+	ConsulXDSPort   = 8503 // gRPC over TLS: what sidecars ask
+	ConsulSerfPort  = 8301
+	ConsulRPCPort   = 8300
 )
 
 // Definition is the whole mesh as the contracts state it: consul/mesh.json, generated.

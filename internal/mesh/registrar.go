@@ -27,12 +27,19 @@ type Registrar struct {
 
 // NewClient makes a Consul client from the configuration; CONSUL_HTTP_TOKEN and its like do not count.
 func NewClient(c Config) (*api.Client, error) {
+	transport := &http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: 30 * time.Second}
+	scheme := "http"
+	if c.ConsulCA != "" {
+		scheme = "https"
+		var err error
+		transport.TLSClientConfig, err = api.SetupTLSConfig(&api.TLSConfig{CAFile: c.ConsulCA, CertFile: c.ConsulCert, KeyFile: c.ConsulKey})
+		if err != nil {
+			return nil, fmt.Errorf("read the certificates for Consul's API: %w", err)
+		}
+	}
 	client, err := api.NewClient(&api.Config{
-		Address: c.Consul(), Scheme: "http", TokenFile: os.DevNull, // or that of CONSUL_HTTP_TOKEN_FILE would have to exist
-		HttpClient: &http.Client{Transport: &tokenTransport{
-			token: c.ConsulToken,
-			next:  &http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: 30 * time.Second},
-		}},
+		Address: c.Consul(), Scheme: scheme, TokenFile: os.DevNull, // or that of CONSUL_HTTP_TOKEN_FILE would have to exist
+		HttpClient: &http.Client{Transport: &tokenTransport{token: c.ConsulToken, next: transport}},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make consul client: %w", err)

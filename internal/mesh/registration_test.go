@@ -98,7 +98,12 @@ func TestConfigValidate(t *testing.T) {
 		{mesh.Config{PortOffset: -1}, false},
 		{mesh.Config{PortOffset: mesh.MaxPortOffset + 1}, false},
 		{mesh.Config{ConsulAddress: "127.0.0.1"}, false},
-		{mesh.Config{ConsulAddress: "http://127.0.0.1:8500"}, false},
+		{mesh.Config{ConsulAddress: "https://127.0.0.1:8501"}, false},
+		{mesh.Config{ConsulCA: "ca.pem"}, true},
+		{mesh.Config{ConsulCA: "ca.pem", ConsulCert: "client.pem", ConsulKey: "client.key"}, true},
+		{mesh.Config{ConsulCA: "ca.pem", ConsulCert: "client.pem"}, false},
+		{mesh.Config{ConsulCA: "ca.pem", ConsulKey: "client.key"}, false},
+		{mesh.Config{ConsulCert: "client.pem", ConsulKey: "client.key"}, false},
 	} {
 		if err := c.config.Validate(); (err == nil) != c.ok {
 			t.Errorf("%+v: %v", c.config, err)
@@ -106,6 +111,9 @@ func TestConfigValidate(t *testing.T) {
 	}
 	if got := (mesh.Config{PortOffset: 2000}).Consul(); got != "127.0.0.1:10500" {
 		t.Errorf("consul is at %s", got)
+	}
+	if got := (mesh.Config{PortOffset: 2000, ConsulCA: "ca.pem"}).Consul(); got != "127.0.0.1:10501" {
+		t.Errorf("consul with certificates is at %s", got)
 	}
 }
 

@@ -22,7 +22,10 @@ func consul(t testing.TB) *api.Client {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("token file: %v, %v, want mode 0600", info.Mode(), err)
 	}
-	client, err := api.NewClient(&api.Config{Address: s.Consul.Address, Token: strings.TrimSpace(string(token))})
+	client, err := api.NewClient(&api.Config{
+		Address: s.Consul.Address, Scheme: "https", Token: strings.TrimSpace(string(token)),
+		TLSConfig: api.TLSConfig{CAFile: s.Consul.CAFile, CertFile: s.Consul.CertFile, KeyFile: s.Consul.KeyFile},
+	})
 	if err != nil {
 		t.Fatalf("connect to Consul: %v", err)
 	}

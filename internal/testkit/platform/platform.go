@@ -52,6 +52,10 @@ type Status struct {
 	Consul struct {
 		Address   string `json:"address"`
 		TokenFile string `json:"token_file"`
+		CAFile    string `json:"ca_file"`
+		CertFile  string `json:"cert_file"`
+		KeyFile   string `json:"key_file"`
+		XDS       string `json:"xds"`
 		PID       int    `json:"pid"`
 	} `json:"consul"`
 	Services []Service `json:"services"`

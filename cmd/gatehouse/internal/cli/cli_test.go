@@ -106,14 +106,14 @@ func TestEnvIsForShells(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := dir.Write(state.Record{Supervisor: self, Offset: 3000, Consul: "127.0.0.1:11500", Gateway: "http://127.0.0.1:11080"}); err != nil {
+	if err := dir.Write(state.Record{Supervisor: self, Offset: 3000, Consul: "127.0.0.1:11501", Gateway: "http://127.0.0.1:11080"}); err != nil {
 		t.Fatal(err)
 	}
 	code, out, problem := run(t, nil, "env", "--state", root)
 	if code != 0 {
 		t.Fatalf("%d %s", code, problem)
 	}
-	for _, want := range []string{"export CONSUL_HTTP_ADDR='http://127.0.0.1:11500'\n", "export GATEHOUSE_URL='http://127.0.0.1:11080'\n", `it'\''s a state/secrets/`} {
+	for _, want := range []string{"export CONSUL_HTTP_ADDR='https://127.0.0.1:11501'\n", "export GATEHOUSE_URL='http://127.0.0.1:11080'\n", `export CONSUL_CACERT=`, `it'\''s a state/secrets/consul-ca.pem`, `export CONSUL_CLIENT_CERT=`, `export CONSUL_CLIENT_KEY=`, "export CONSUL_GRPC_ADDR='https://127.0.0.1:11503'", `it'\''s a state/secrets/`} {
 		if !strings.Contains(out, want) {
 			t.Errorf("it lacks %q:\n%s", want, out)
 		}

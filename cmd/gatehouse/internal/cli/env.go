@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/platform"
+	"github.com/gatehouse/gatehouse/internal/mesh"
 )
 
 type envCommand struct {
@@ -18,8 +19,13 @@ func (c *envCommand) Run(console *Console) error {
 		return err
 	}
 	for _, pair := range [][2]string{
-		{"CONSUL_HTTP_ADDR", "http://" + record.Consul},
+		{"CONSUL_HTTP_ADDR", "https://" + record.Consul},
+		{"CONSUL_CACERT", dir.SecretPath(platform.ConsulCA)},
+		{"CONSUL_CLIENT_CERT", dir.SecretPath(platform.ConsulClientCert)},
+		{"CONSUL_CLIENT_KEY", dir.SecretPath(platform.ConsulClientKey)},
 		{"CONSUL_HTTP_TOKEN_FILE", dir.SecretPath(platform.ManagementToken)},
+		{"CONSUL_GRPC_ADDR", fmt.Sprintf("https://127.0.0.1:%d", mesh.ConsulXDSPort+record.Offset)},
+		{"CONSUL_GRPC_CACERT", dir.SecretPath(platform.ConsulCA)},
 		{"GATEHOUSE_URL", record.Gateway},
 		{"GATEHOUSE_CLI_STATE", dir.Root()},
 		{"GATEHOUSE_MESH_PORT_OFFSET", fmt.Sprint(record.Offset)},

@@ -40,7 +40,7 @@ func (c *statusCommand) Run(console *Console) error {
 }
 
 func printStatus(console *Console, status inspect.Status) error {
-	console.printf("gateway  %s\nconsul   http://%s (token in %s)\n\n", status.Gateway.URL, status.Consul.Address, status.Consul.TokenFile)
+	console.printf("gateway  %s\nconsul   https://%s (token in %s)\n\n", status.Gateway.URL, status.Consul.Address, status.Consul.TokenFile)
 	table := tabwriter.NewWriter(console.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "SERVICE\tHEALTH\tPID\tGRPC\tOPS\tSIDECAR PID\tPUBLIC\tADMIN")
 	for _, s := range status.Services {

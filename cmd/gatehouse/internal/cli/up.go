@@ -165,7 +165,7 @@ func welcome(opts platform.Options) string {
 			fmt.Fprintf(&b, "  %-9s gRPC 127.0.0.1:%d, ops http://127.0.0.1:%d\n", p.Name, p.Port+opts.Offset, p.OpsPort+opts.Offset)
 		}
 	}
-	fmt.Fprintf(&b, "  consul    http://127.0.0.1:%d (`gatehouse env` prints its token file)\n", mesh.ConsulHTTPPort+opts.Offset)
+	fmt.Fprintf(&b, "  consul    https://127.0.0.1:%d (`gatehouse env` prints its token file and certificates)\n", mesh.ConsulHTTPSPort+opts.Offset)
 	fmt.Fprintf(&b, "  bootstrap %s (single use: POST /api/v1/auth/bootstrap makes the first administrator)\n", opts.Dir.SecretPath(platform.BootstrapSecret))
 	fmt.Fprintf(&b, "  logs      %s\n", opts.Dir.Logs())
 	return b.String()

@@ -9,7 +9,6 @@ import (
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/platform"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
-	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 )
 
@@ -30,8 +29,12 @@ type Gateway struct {
 
 // Consul is the agent.
 type Consul struct {
-	Address   string `json:"address"`
+	Address   string `json:"address"` // of its HTTPS API
 	TokenFile string `json:"token_file"`
+	CAFile    string `json:"ca_file"`
+	CertFile  string `json:"cert_file"` // the client certificate that it asks for
+	KeyFile   string `json:"key_file"`
+	XDS       string `json:"xds"` // its gRPC port over TLS
 	PID       int    `json:"pid"`
 }
 
@@ -68,7 +71,10 @@ func (s Status) Healthy() bool {
 func Look(ctx context.Context, dir state.Dir, record state.Record, def *mesh.Definition) Status {
 	status := Status{
 		Gateway: Gateway{URL: record.Gateway},
-		Consul:  Consul{Address: record.Consul, TokenFile: dir.SecretPath(platform.ManagementToken), PID: record.PID(state.ConsulProcess)},
+		Consul: Consul{
+			Address: record.Consul, TokenFile: dir.SecretPath(platform.ManagementToken), CAFile: dir.SecretPath(platform.ConsulCA), CertFile: dir.SecretPath(platform.ConsulClientCert),
+			KeyFile: dir.SecretPath(platform.ConsulClientKey), XDS: address(record, mesh.ConsulXDSPort), PID: record.PID(state.ConsulProcess),
+		},
 	}
 	health := healthOf(ctx, dir, record.Consul)
 	for _, p := range def.Programs {
@@ -108,7 +114,7 @@ func healthOf(ctx context.Context, dir state.Dir, consul string) func(service st
 	if err != nil {
 		return unknown
 	}
-	client, err := mesh.NewClient(mesh.Config{ConsulAddress: consul, ConsulToken: config.NewSecret(token)})
+	client, err := mesh.NewClient(platform.ConsulAPI(dir, consul, token))
 	if err != nil {
 		return unknown
 	}

@@ -10,13 +10,12 @@ import (
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/consul/agent"
-	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/supervise"
 )
 
-// nodeName is the agent's name in its catalog of one.
-const nodeName = "gatehouse"
+// NodeName is the agent's name in its catalog of one.
+const NodeName = "gatehouse"
 
 // ManagementToken is the secret file of the operator's Consul token.
 const ManagementToken = "consul-management.token"
@@ -38,10 +37,14 @@ func (p *Platform) startConsul(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := p.makeCertificates(); err != nil {
+		return err
+	}
 	rendered, err := agent.OneMachine{
-		NodeName: nodeName, DataDir: p.opts.Dir.Consul(), GossipKey: gossip, ManagementToken: management,
-		HTTPPort: mesh.ConsulHTTPPort + p.opts.Offset, GRPCPort: mesh.ConsulGRPCPort + p.opts.Offset,
+		NodeName: NodeName, DataDir: p.opts.Dir.Consul(), GossipKey: gossip, ManagementToken: management,
+		HTTPSPort: mesh.ConsulHTTPSPort + p.opts.Offset, XDSPort: mesh.ConsulXDSPort + p.opts.Offset,
 		SerfPort: mesh.ConsulSerfPort + p.opts.Offset, ServerPort: mesh.ConsulRPCPort + p.opts.Offset,
+		CAFile: p.opts.Dir.SecretPath(ConsulCA), CertFile: p.opts.Dir.SecretPath(consulServerCert), KeyFile: p.opts.Dir.SecretPath(consulServerKey),
 	}.Render()
 	if err != nil {
 		return err
@@ -83,7 +86,7 @@ func (p *Platform) knowsUs(ctx context.Context) error {
 
 // client makes a Consul client with the given token and nothing from the environment.
 func (p *Platform) client(token string) (*api.Client, error) {
-	return mesh.NewClient(mesh.Config{ConsulAddress: p.address(mesh.ConsulHTTPPort), ConsulToken: config.NewSecret(token)})
+	return mesh.NewClient(ConsulAPI(p.opts.Dir, p.address(mesh.ConsulHTTPSPort), token))
 }
 
 // baseEnviron is the closed environment of every child: nothing of the operator's own gets into it by chance.

@@ -61,7 +61,8 @@ func (p *Platform) adminPort(service string) (port int, backing bool, err error)
 // bootstrap asks Consul's CLI for Envoy's first configuration. It holds the service's token, so it stays in memory.
 func (p *Platform) bootstrap(ctx context.Context, service string, admin int) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, p.opts.Programs.Consul.Path, "connect", "envoy", "-bootstrap", "-sidecar-for", service,
-		"-http-addr", p.address(mesh.ConsulHTTPPort), "-grpc-addr", p.address(mesh.ConsulGRPCPort),
+		"-http-addr", "https://"+p.address(mesh.ConsulHTTPSPort), "-grpc-addr", "https://"+p.address(mesh.ConsulXDSPort),
+		"-ca-file", p.opts.Dir.SecretPath(ConsulCA), "-client-cert", p.opts.Dir.SecretPath(ConsulClientCert), "-client-key", p.opts.Dir.SecretPath(ConsulClientKey),
 		"-admin-bind", p.address(admin), "-token-file", p.opts.Dir.SecretPath(TokenName(service)), "-ignore-envoy-compatibility")
 	cmd.Env = p.baseEnviron()
 	var out, problem bytes.Buffer

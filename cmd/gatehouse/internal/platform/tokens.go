@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
+	"github.com/gatehouse/gatehouse/consul/agent"
 )
 
 // TokenName is the secret file of a service's Consul token.
@@ -34,7 +35,7 @@ func (p *Platform) writeTokens(ctx context.Context) error {
 	}
 	secret, err := p.token(ctx, TokenName("agent"), api.ACLToken{
 		Description:    "Gatehouse: the agent itself",
-		NodeIdentities: []*api.ACLNodeIdentity{{NodeName: nodeName, Datacenter: "dc1"}},
+		NodeIdentities: []*api.ACLNodeIdentity{{NodeName: NodeName, Datacenter: agent.Datacenter}},
 	})
 	if err != nil {
 		return err

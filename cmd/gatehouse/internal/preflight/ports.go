@@ -56,8 +56,8 @@ func Ports(def *mesh.Definition, offset int, gateway string, withPostgres bool) 
 		add(b.Name+"'s sidecar", b.Public)
 		add(b.Name+"'s sidecar admin", b.Admin)
 	}
-	add("Consul's HTTP API", mesh.ConsulHTTPPort)
-	add("Consul's gRPC API", mesh.ConsulGRPCPort)
+	add("Consul's HTTPS API", mesh.ConsulHTTPSPort)
+	add("Consul's xDS", mesh.ConsulXDSPort)
 	add("Consul's gossip", mesh.ConsulSerfPort)
 	all[len(all)-1].UDP = true
 	add("Consul's server", mesh.ConsulRPCPort)

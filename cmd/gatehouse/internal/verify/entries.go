@@ -11,8 +11,6 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/denied"
-	"github.com/gatehouse/gatehouse/internal/config"
-	"github.com/gatehouse/gatehouse/internal/mesh"
 )
 
 // rulingKinds are the kinds of config entries that decide who may call whom, by which way and under which name. The agent of one machine
@@ -26,13 +24,9 @@ func rulingKinds() []string {
 // entries compares what Consul holds with what follows from the definition, and with the entry that makes the sidecars log. That every callee's entry carries the extension that
 // replaces the caller header, word for word, is part of it: most probes cannot see whether it works (package comment).
 func (m *matrix) entries(ctx context.Context) ([]string, error) {
-	client, err := mesh.NewClient(mesh.Config{ConsulAddress: m.record.Consul, ConsulToken: config.NewSecret(strings.TrimSpace(m.management))})
-	if err != nil {
-		return nil, err
-	}
 	var held []api.ConfigEntry
 	for _, kind := range rulingKinds() {
-		all, _, err := client.ConfigEntries().List(kind, (&api.QueryOptions{}).WithContext(ctx))
+		all, _, err := m.consul.ConfigEntries().List(kind, (&api.QueryOptions{}).WithContext(ctx))
 		if err != nil {
 			return nil, fmt.Errorf("list Consul's %s entries: %w", kind, err)
 		}

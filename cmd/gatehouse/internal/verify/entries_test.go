@@ -7,7 +7,6 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/denied"
-	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
@@ -32,7 +31,7 @@ func TestEntriesInConsulAreCompared(t *testing.T) {
 		}
 		set(denied.Entry())
 	}
-	m := &matrix{record: state.Record{Consul: server.HTTP}, def: def}
+	m := &matrix{consul: server.Client, def: def}
 	check := func(name string, want ...string) {
 		t.Helper()
 		got, err := m.entries(t.Context())

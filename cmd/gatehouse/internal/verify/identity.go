@@ -11,13 +11,12 @@ import (
 	"fmt"
 	"math/big"
 	"net/url"
-	"strings"
 
 	"github.com/hashicorp/consul/api"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/platform"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
-	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/consul/agent"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 )
 
@@ -25,49 +24,64 @@ import (
 type identity struct{ certificates []tls.Certificate }
 
 // roots are the CA certificates of the mesh.
-type roots struct{ pool *x509.CertPool }
+type roots struct {
+	pool        *x509.CertPool
+	trustDomain string
+}
 
-// identities gets the leaf of every caller with that caller's own token, as its sidecar does.
+// spiffe is the id of a service in this mesh.
+func (r roots) spiffe(service string) *url.URL {
+	return &url.URL{Scheme: "spiffe", Host: r.trustDomain, Path: "/ns/default/dc/" + agent.Datacenter + "/svc/" + service}
+}
+
+// identities has a certificate signed for every caller with that caller's own token, for a key of our own.
 func (m *matrix) identities(ctx context.Context, dir state.Dir) error {
-	management, err := dir.ReadSecret(platform.ManagementToken)
+	management, err := secret(dir, platform.ManagementToken)
 	if err != nil {
-		return fmt.Errorf("read the operator's Consul token: %w: run this as the user that runs the platform", err)
+		return err
 	}
-	m.management = management
-	m.own = map[string]identity{}
+	if m.consul, err = mesh.NewClient(platform.ConsulAPI(dir, m.record.Consul, management)); err != nil {
+		return err
+	}
+	if err := m.readRoots(ctx); err != nil {
+		return err
+	}
+	if m.door, err = findDoor(dir, m.record, m.roots); err != nil {
+		return err
+	}
+	conn, err := m.door.dial()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	m.own, m.tokens = map[string]identity{}, map[string]string{}
 	for _, name := range m.callers() {
-		token, err := dir.ReadSecret(platform.TokenName(name))
-		if err != nil {
-			return fmt.Errorf("read the Consul token of %s: %w: run this as the user that runs the platform", name, err)
-		}
-		client, err := mesh.NewClient(mesh.Config{ConsulAddress: m.record.Consul, ConsulToken: config.NewSecret(token)})
-		if err != nil {
+		if m.tokens[name], err = secret(dir, platform.TokenName(name)); err != nil {
 			return err
 		}
-		if m.roots.pool == nil {
-			if err := m.readRoots(ctx, client); err != nil {
-				return err
-			}
-		}
-		leaf, _, err := client.Agent().ConnectCALeaf(name, (&api.QueryOptions{}).WithContext(ctx))
+		pair, err := signed(as(ctx, m.tokens[name]), conn, m.roots.spiffe(name))
 		if err != nil {
-			return fmt.Errorf("get the certificate of %s from Consul: %w", name, err)
-		}
-		pair, err := tls.X509KeyPair([]byte(leaf.CertPEM), []byte(leaf.PrivateKeyPEM))
-		if err != nil {
-			return fmt.Errorf("read the certificate of %s: %w", name, err)
+			return fmt.Errorf("get a certificate of %s from Consul: %w", name, err)
 		}
 		m.own[name] = identity{certificates: []tls.Certificate{pair}}
 	}
 	return nil
 }
 
-func (m *matrix) readRoots(ctx context.Context, client *api.Client) error {
-	list, _, err := client.Agent().ConnectCARoots((&api.QueryOptions{}).WithContext(ctx))
+func secret(dir state.Dir, name string) (string, error) {
+	text, err := dir.ReadSecret(name)
+	if err != nil {
+		return "", fmt.Errorf("read what Consul asks for: %w: run this as the user that runs the platform", err)
+	}
+	return text, nil
+}
+
+func (m *matrix) readRoots(ctx context.Context) error {
+	list, _, err := m.consul.Agent().ConnectCARoots((&api.QueryOptions{}).WithContext(ctx))
 	if err != nil {
 		return fmt.Errorf("get the mesh's CA from Consul: %w", err)
 	}
-	m.roots.pool = x509.NewCertPool()
+	m.roots = roots{pool: x509.NewCertPool(), trustDomain: list.TrustDomain}
 	for _, root := range list.Roots {
 		if !m.roots.pool.AppendCertsFromPEM([]byte(root.RootCertPEM)) {
 			return errors.New("read the mesh's CA: it is no certificate")
@@ -91,7 +105,7 @@ func (r roots) client(own identity, callee string) *tls.Config {
 			if _, err := leaf.Verify(x509.VerifyOptions{Roots: r.pool, Intermediates: intermediates}); err != nil {
 				return fmt.Errorf("the callee's certificate is none of this mesh: %w", err)
 			}
-			if len(leaf.URIs) != 1 || !strings.HasSuffix(leaf.URIs[0].Path, "/svc/"+callee) {
+			if len(leaf.URIs) != 1 || leaf.URIs[0].String() != r.spiffe(callee).String() {
 				return fmt.Errorf("the certificate is that of %v, not of %s", leaf.URIs, callee)
 			}
 			return nil
@@ -99,7 +113,7 @@ func (r roots) client(own identity, callee string) *tls.Config {
 	}
 }
 
-// selfSigned makes a certificate that claims the same SPIFFE id and that no CA has signed.
+// selfSigned makes a certificate that claims the same name and SPIFFE id and that no CA has signed.
 func selfSigned(model identity) (identity, error) {
 	leaf, err := x509.ParseCertificate(model.certificates[0].Certificate[0])
 	if err != nil {
@@ -110,7 +124,7 @@ func selfSigned(model identity) (identity, error) {
 		return identity{}, fmt.Errorf("make a key: %w", err)
 	}
 	forged := &x509.Certificate{
-		SerialNumber: big.NewInt(1), URIs: []*url.URL{leaf.URIs[0]}, NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
+		SerialNumber: big.NewInt(1), Subject: leaf.Subject, URIs: leaf.URIs, NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
 		KeyUsage: leaf.KeyUsage, ExtKeyUsage: leaf.ExtKeyUsage,
 	}
 	raw, err := x509.CreateCertificate(rand.Reader, forged, forged, key.Public(), key)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/hashicorp/consul/api"
+
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/rawcall"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/internal/mesh"
@@ -17,7 +19,9 @@ type matrix struct {
 	own    map[string]identity // by mesh name
 	roots  roots
 
-	management string // the operator's Consul token
+	consul *api.Client       // with the operator's token
+	tokens map[string]string // by mesh name
+	door   door
 }
 
 // callers are every program and every backing service; the latter may call nobody.
@@ -52,6 +56,10 @@ func (m *matrix) probes() ([]probe, error) {
 		for _, upstream := range caller.Upstreams {
 			all = append(all, m.through(caller.Name, upstream)...)
 		}
+	}
+	for i, service := range m.callers() {
+		foreign := m.callers()[(i+1)%len(m.callers())]
+		all = append(all, m.door.probes(service, m.tokens[foreign])...)
 	}
 	if len(all) == 0 {
 		return nil, fmt.Errorf("the mesh definition has no programs: nothing can be verified")

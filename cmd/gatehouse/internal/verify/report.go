@@ -30,6 +30,7 @@ type Report struct {
 	Denied    int      `json:"denied"`    // of these
 	Sidecars  int      `json:"sidecars"`  // asked again through the callers' own sidecars
 	Strangers int      `json:"strangers"` // connections without a mesh certificate
+	Agent     int      `json:"agent"`     // questions to Consul's agent without a certificate, without a token or with another's
 	Wrong     []string `json:"wrong"`     // one sentence each
 	Listening []string `json:"listening"` // sockets open to other machines; each is wrong
 	Warnings  []string `json:"warnings"`
@@ -45,6 +46,8 @@ func (r *Report) conclude(def *mesh.Definition) {
 		switch {
 		case result.Way == Stranger:
 			r.Strangers++
+		case result.Way == Agent:
+			r.Agent++
 		case result.Way == Sidecar:
 			r.Sidecars++
 		case result.Want == Passed:
@@ -72,8 +75,9 @@ func (r *Report) Text(w io.Writer) error {
 		}
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d cells (%d allowed, %d denied), %d again through the callers' own sidecars, %d connections without a mesh certificate\n",
-		r.Cells, r.Allowed, r.Denied, r.Sidecars, r.Strangers)
+	fmt.Fprintf(&b, "%d cells (%d allowed, %d denied), %d again through the callers' own sidecars, %d connections without a mesh certificate, "+
+		"%d questions to Consul without a certificate, without a token or with another's\n",
+		r.Cells, r.Allowed, r.Denied, r.Sidecars, r.Strangers, r.Agent)
 	for _, warning := range r.Warnings {
 		fmt.Fprintf(&b, "warning: %s\n", warning)
 	}

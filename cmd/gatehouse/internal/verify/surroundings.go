@@ -8,8 +8,8 @@ import (
 	"net/http"
 	"os"
 	"runtime"
-	"strings"
 
+	"github.com/hashicorp/consul/api"
 	"google.golang.org/grpc"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/sockets"
@@ -48,7 +48,7 @@ func (m *matrix) versions(ctx context.Context) ([]string, error) {
 	var consul struct {
 		Config struct{ Version string }
 	}
-	if err := getJSON(ctx, "http://"+m.record.Consul+"/v1/agent/self", m.management, &consul); err != nil {
+	if _, err := m.consul.Raw().Query("/v1/agent/self", &consul, (&api.QueryOptions{}).WithContext(ctx)); err != nil {
 		return nil, fmt.Errorf("ask Consul for its version: %w", err)
 	}
 	running["consul"] = consul.Config.Version
@@ -56,7 +56,7 @@ func (m *matrix) versions(ctx context.Context) ([]string, error) {
 		var envoy struct {
 			Version string `json:"version"`
 		}
-		if err := getJSON(ctx, "http://"+m.address(p.Admin)+"/server_info", "", &envoy); err != nil {
+		if err := getJSON(ctx, "http://"+m.address(p.Admin)+"/server_info", &envoy); err != nil {
 			return nil, fmt.Errorf("ask %s's sidecar for its version: %w", p.Name, err)
 		}
 		running["envoy"] = envoy.Version
@@ -78,13 +78,10 @@ func (m *matrix) versions(ctx context.Context) ([]string, error) {
 }
 
 // getJSON reads a small JSON page of a loopback API.
-func getJSON(ctx context.Context, url, token string, into any) error {
+func getJSON(ctx context.Context, url string, into any) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
-	}
-	if token != "" {
-		request.Header.Set("X-Consul-Token", strings.TrimSpace(token))
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {

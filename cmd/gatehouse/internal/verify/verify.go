@@ -44,6 +44,7 @@ const (
 	Public   Way = "public port"      // of the callee's sidecar, with the caller's own certificate
 	Sidecar  Way = "caller's sidecar" // the caller's real upstream listener
 	Stranger Way = "no mesh certificate"
+	Agent    Way = "Consul agent" // what the agent gives of a service to somebody who may have nothing of it
 )
 
 // Verdict is what happened to a question.

@@ -1,0 +1,159 @@
+package agent_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/gatehouse/gatehouse/consul/agent"
+	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
+)
+
+// What a process without a certificate, or with one but without a token, gets of an agent that has a service's private key in its
+// memory: nothing (R87).
+func TestTheAgentGivesNothingAway(t *testing.T) {
+	o := consultest.NewOneMachine(t)
+	if err := o.Agent().ServiceRegister(&api.AgentServiceRegistration{Name: "auth", Port: 1, Connect: &api.AgentServiceConnect{Native: true}}); err != nil {
+		t.Fatal(err)
+	}
+	client := func(certificates ...tls.Certificate) *http.Client {
+		return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true, Certificates: certificates}}}
+	}
+	own, err := tls.LoadX509KeyPair(o.CertFile, o.KeyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf := "/v1/agent/connect/ca/leaf/auth"
+	for _, path := range []string{leaf, "/v1/agent/self", "/v1/catalog/services", "/v1/agent/connect/ca/roots", "/v1/status/leader"} {
+		for _, scheme := range []string{"http", "https"} {
+			if answer, err := client().Get(scheme + "://" + o.HTTPS + path); err == nil && answer.StatusCode != http.StatusBadRequest {
+				t.Errorf("%s without a certificate over %s: %s", path, scheme, answer.Status)
+			}
+		}
+	}
+	get := func(path, token string) (int, string) {
+		t.Helper()
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+o.HTTPS+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if token != "" {
+			request.Header.Set("X-Consul-Token", token)
+		}
+		answer, err := client(own).Do(request)
+		if err != nil {
+			t.Fatalf("%s with the client's certificate: %v", path, err)
+		}
+		defer func() { _ = answer.Body.Close() }()
+		body, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.StatusCode, string(body)
+	}
+	for _, token := range []string{"", o.Token} { // nobody gets a private key here
+		for _, path := range []string{leaf, leaf + "?cached", "/v1/agent/connect/ca/leaf/", "/v1/agent//connect/ca/leaf/auth", "/v1/agent/connect/ca/leaf%2Fauth"} {
+			if status, body := get(path, token); status != http.StatusForbidden && status != http.StatusNotFound {
+				t.Errorf("%s with a certificate and the token %q: %d %s", path, token, status, body)
+			}
+		}
+	}
+	for path, want := range map[string]string{"/v1/catalog/services": "{}", "/v1/agent/services": "{}", "/v1/catalog/nodes": "[]"} {
+		if status, body := get(path, ""); status != http.StatusOK || string(bytes.TrimSpace([]byte(body))) != want {
+			t.Errorf("%s with a certificate and no token: %d %s, want %s", path, status, body, want)
+		}
+	}
+	if status, _ := get("/v1/agent/self", o.Token); status != http.StatusOK {
+		t.Errorf("with a certificate and the token: %d", status)
+	}
+}
+
+// First bytes of a connection to the port between servers (Consul, agent/pool): which protocol follows.
+const (
+	rpcConsul         = 0
+	rpcRaft           = 1
+	rpcTLS            = 3
+	rpcMultiplex      = 4
+	rpcSnapshot       = 5
+	rpcTLSInsecure    = 7
+	rpcGRPC           = 8
+	rpcRaftForwarding = 9
+)
+
+// The port between servers takes nothing without a certificate, and with the operator's no raft (R87).
+func TestThePortBetweenServersIsClosed(t *testing.T) {
+	o := consultest.NewOneMachine(t)
+	for _, kind := range []byte{rpcConsul, rpcRaft, rpcMultiplex, rpcSnapshot, rpcGRPC, rpcRaftForwarding} {
+		if err := heldOpen(o.RPC, nil, kind); err == nil {
+			t.Errorf("protocol %d is spoken without TLS", kind)
+		}
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM([]byte(o.Certificates.CA))
+	strange, err := agent.NewCertificates(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		cert, key string
+		kind      byte
+		open      bool
+	}{
+		"raft without a certificate":         {"", "", rpcRaft, false},
+		"RPC without a certificate":          {"", "", rpcConsul, false},
+		"raft with another CA's":             {strange.ServerCert, strange.ServerKey, rpcRaft, false},
+		"raft with the operator's":           {o.Certificates.ClientCert, o.Certificates.ClientKey, rpcRaft, false},
+		"raft forwarding, with the same":     {o.Certificates.ClientCert, o.Certificates.ClientKey, rpcRaftForwarding, false},
+		"snapshots, with the same":           {o.Certificates.ClientCert, o.Certificates.ClientKey, rpcSnapshot, true}, // asks for a token
+		"raft with the server's, to compare": {o.Certificates.ServerCert, o.Certificates.ServerKey, rpcRaft, true},
+	} {
+		config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool, ServerName: "server.dc1.consul"}
+		if c.cert != "" {
+			pair, err := tls.X509KeyPair([]byte(c.cert), []byte(c.key))
+			if err != nil {
+				t.Fatal(err)
+			}
+			config.Certificates = []tls.Certificate{pair}
+		}
+		if err := heldOpen(o.RPC, config, c.kind); (err == nil) != c.open {
+			t.Errorf("%s: %v, want open: %v", name, err, c.open)
+		}
+	}
+}
+
+// heldOpen begins a protocol and finds out whether the agent ends the connection. Silence is what it answers when it waits for more.
+func heldOpen(address string, config *tls.Config, kind byte) error {
+	conn, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", address)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer func() { _ = conn.Close() }()
+	if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
+		return err
+	}
+	if config != nil {
+		if _, err := conn.Write([]byte{rpcTLS}); err != nil {
+			return err
+		}
+		conn = tls.Client(conn, config)
+	}
+	if _, err := conn.Write([]byte{kind}); err != nil {
+		return err
+	}
+	_, err = conn.Read(make([]byte, 1))
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil
+	}
+	return err
+}
