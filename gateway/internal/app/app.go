@@ -102,10 +102,14 @@ func newChain(p chainParams) (Chain, error) {
 	if err != nil {
 		return Chain{}, err
 	}
+	origins, err := p.Config.origins()
+	if err != nil {
+		return Chain{}, err
+	}
 	chain, err := middleware.Chain(middleware.Params{
 		Log: p.Log, Registry: p.Registry, TracerProvider: p.Tracer, Propagator: p.Propagator, Now: p.Now, NewID: rand.Text,
 		Routes: p.Routes, Verifier: p.Verifier, Handler: p.Handler,
-		Origins: p.Config.CORSOrigins, TrustedProxies: proxies, BodyLimit: p.Config.BodyLimit,
+		Origins: origins, TrustedProxies: proxies, BodyLimit: p.Config.BodyLimit,
 		PerAddress: p.Config.perAddress(), PerCredential: p.Config.credentials(), PerSubject: p.Config.perSubject(),
 		Streams: p.Config.Streams, StreamsPerSubject: p.Config.StreamsPerSubject,
 	})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/gateway/internal/certificate"
 	"github.com/gatehouse/gatehouse/gateway/internal/middleware"
+	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 )
@@ -31,12 +32,12 @@ type Config struct {
 
 // EdgeConfig is the option group of the public listener.
 type EdgeConfig struct {
-	Listen         string   `name:"gateway-listen" env:"GATEHOUSE_GATEWAY_LISTEN" help:"host:port of the public listener; 127.0.0.1:8080 plus the port offset when empty. Other hosts than loopback need TLS."`
-	TLSCertFile    string   `name:"gateway-tls-cert-file" env:"GATEHOUSE_GATEWAY_TLS_CERT_FILE" help:"PEM file with the certificate chain of the public listener."`
-	TLSKeyFile     string   `name:"gateway-tls-key-file" env:"GATEHOUSE_GATEWAY_TLS_KEY_FILE" help:"PEM file with the certificate's private key."`
-	CORSOrigins    []string `name:"gateway-cors-origins" env:"GATEHOUSE_GATEWAY_CORS_ORIGINS" help:"Web origins that browsers may call from, such as https://app.example.com, separated by commas."`
-	TrustedProxies []string `name:"gateway-trusted-proxies" env:"GATEHOUSE_GATEWAY_TRUSTED_PROXIES" help:"Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas."`
-	BodyLimit      int64    `name:"gateway-body-limit" env:"GATEHOUSE_GATEWAY_BODY_LIMIT" default:"1048576" help:"Largest request body in bytes."`
+	Listen         string      `name:"gateway-listen" env:"GATEHOUSE_GATEWAY_LISTEN" help:"host:port of the public listener; 127.0.0.1:8080 plus the port offset when empty. Other hosts than loopback need TLS."`
+	TLSCertFile    string      `name:"gateway-tls-cert-file" env:"GATEHOUSE_GATEWAY_TLS_CERT_FILE" help:"PEM file with the certificate chain of the public listener."`
+	TLSKeyFile     string      `name:"gateway-tls-key-file" env:"GATEHOUSE_GATEWAY_TLS_KEY_FILE" help:"PEM file with the certificate's private key."`
+	CORSOrigins    config.List `name:"gateway-cors-origins" env:"GATEHOUSE_GATEWAY_CORS_ORIGINS" help:"Web origins that browsers may call from, such as https://app.example.com, separated by commas."`
+	TrustedProxies config.List `name:"gateway-trusted-proxies" env:"GATEHOUSE_GATEWAY_TRUSTED_PROXIES" help:"Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas."`
+	BodyLimit      int64       `name:"gateway-body-limit" env:"GATEHOUSE_GATEWAY_BODY_LIMIT" default:"1048576" help:"Largest request body in bytes."`
 
 	RatePerAddress   float64 `name:"gateway-rate-per-address" env:"GATEHOUSE_GATEWAY_RATE_PER_ADDRESS" default:"200" help:"Requests a second that one client address may make in the long run."`
 	BurstPerAddress  int     `name:"gateway-burst-per-address" env:"GATEHOUSE_GATEWAY_BURST_PER_ADDRESS" default:"400" help:"Requests that one client address may make at once."`
@@ -68,10 +69,8 @@ func (c EdgeConfig) Validate() error {
 	if err := c.validateListen(); err != nil {
 		return err
 	}
-	for _, origin := range c.CORSOrigins {
-		if err := validOrigin(origin); err != nil {
-			return err
-		}
+	if _, err := c.origins(); err != nil {
+		return err
 	}
 	if _, err := c.proxies(); err != nil {
 		return err
@@ -108,14 +107,27 @@ func (c EdgeConfig) validateListen() error {
 	return nil
 }
 
-// validOrigin admits scheme://host[:port] in the form in which browsers send it.
-func validOrigin(origin string) error {
+// origins are the web origins in the form in which browsers send them: scheme://host[:port], without the port that the scheme has anyway.
+func (c EdgeConfig) origins() ([]string, error) {
+	var origins []string
+	for _, text := range c.CORSOrigins {
+		origin := text
+		if u, err := url.Parse(text); err == nil && (u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80") {
+			origin = strings.TrimSuffix(text, ":"+u.Port())
+		}
+		if !validOrigin(origin) {
+			return nil, fmt.Errorf("GATEHOUSE_GATEWAY_CORS_ORIGINS has %q: list whole origins as browsers send them, "+
+				"such as https://app.example.com or http://localhost:3000, with a host name behind https", text)
+		}
+		origins = append(origins, origin)
+	}
+	return origins, nil
+}
+
+func validOrigin(origin string) bool {
 	u, err := url.Parse(origin)
 	whole := err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && origin == u.Scheme+"://"+u.Host
-	if !whole || strings.ContainsAny(origin, "*@") || origin != strings.ToLower(origin) {
-		return fmt.Errorf("GATEHOUSE_GATEWAY_CORS_ORIGINS has %q: list whole origins in lower case, such as https://app.example.com", origin)
-	}
-	return nil
+	return whole && !strings.ContainsAny(origin, "*@") && origin == strings.ToLower(origin) && middleware.CheckOrigin(origin) == nil
 }
 
 // proxies are the networks of the trusted proxies.

@@ -22,6 +22,13 @@ func TestContradictionsStopTheStart(t *testing.T) {
 		"origin pattern":           {map[string]string{"GATEHOUSE_GATEWAY_CORS_ORIGINS": "https://*.example.com"}, []string{"GATEHOUSE_GATEWAY_CORS_ORIGINS"}},
 		"origin with a path":       {map[string]string{"GATEHOUSE_GATEWAY_CORS_ORIGINS": "https://example.com/"}, []string{"GATEHOUSE_GATEWAY_CORS_ORIGINS"}},
 		"null origin":              {map[string]string{"GATEHOUSE_GATEWAY_CORS_ORIGINS": "null"}, []string{"GATEHOUSE_GATEWAY_CORS_ORIGINS"}},
+		"origin of no port":        {map[string]string{"GATEHOUSE_GATEWAY_CORS_ORIGINS": "https://example.com:"}, []string{"GATEHOUSE_GATEWAY_CORS_ORIGINS"}},
+		"origin of a high port":    {map[string]string{"GATEHOUSE_GATEWAY_CORS_ORIGINS": "https://example.com:99999"}, []string{"GATEHOUSE_GATEWAY_CORS_ORIGINS"}},
+		"origin in capitals":       {map[string]string{"GATEHOUSE_GATEWAY_CORS_ORIGINS": "https://Example.com"}, []string{"GATEHOUSE_GATEWAY_CORS_ORIGINS"}},
+		"origin beyond ASCII":      {map[string]string{"GATEHOUSE_GATEWAY_CORS_ORIGINS": "https://bücher.example"}, []string{"GATEHOUSE_GATEWAY_CORS_ORIGINS"}},
+		"second origin is bad":     {map[string]string{"GATEHOUSE_GATEWAY_CORS_ORIGINS": "https://a.example, https://b.example:0"}, []string{"GATEHOUSE_GATEWAY_CORS_ORIGINS", "b.example"}},
+		"IPv6 origin, long form":   {map[string]string{"GATEHOUSE_GATEWAY_CORS_ORIGINS": "https://[0:0:0:0:0:0:0:1]"}, []string{"GATEHOUSE_GATEWAY_CORS_ORIGINS"}},
+		"https origin of an IP":    {map[string]string{"GATEHOUSE_GATEWAY_CORS_ORIGINS": "https://10.0.0.5"}, []string{"GATEHOUSE_GATEWAY_CORS_ORIGINS", "host name"}},
 		"proxy by name":            {map[string]string{"GATEHOUSE_GATEWAY_TRUSTED_PROXIES": "proxy"}, []string{"GATEHOUSE_GATEWAY_TRUSTED_PROXIES", "10.0.0.5"}},
 		"no budget":                {map[string]string{"GATEHOUSE_GATEWAY_RATE_PER_ADDRESS": "0"}, []string{"GATEHOUSE_GATEWAY_RATE_PER_ADDRESS", "above 0"}},
 		"budget that is no number": {map[string]string{"GATEHOUSE_GATEWAY_RATE_PER_SUBJECT": "NaN"}, []string{"GATEHOUSE_GATEWAY_RATE_PER_SUBJECT"}},
@@ -49,7 +56,9 @@ func TestContradictionsStopTheStart(t *testing.T) {
 		"defaults": nil, "loopback": {"GATEHOUSE_GATEWAY_LISTEN": "[::1]:0"}, "localhost": {"GATEHOUSE_GATEWAY_LISTEN": "localhost:8080"},
 		"everywhere with TLS": {"GATEHOUSE_GATEWAY_LISTEN": "0.0.0.0:443", "GATEHOUSE_GATEWAY_TLS_CERT_FILE": "c.pem", "GATEHOUSE_GATEWAY_TLS_KEY_FILE": "k.pem"},
 		"proxies":             {"GATEHOUSE_GATEWAY_TRUSTED_PROXIES": "10.0.0.5,10.1.0.0/16,::1"},
-		"origins":             {"GATEHOUSE_GATEWAY_CORS_ORIGINS": "https://a.example,http://localhost:3000"},
+		"proxies with blanks": {"GATEHOUSE_GATEWAY_TRUSTED_PROXIES": " 10.0.0.5, 10.1.0.0/16 ,\t::1, "},
+		"origins":             {"GATEHOUSE_GATEWAY_CORS_ORIGINS": "https://a.example,http://localhost:3000,http://10.0.0.5:8080,http://[::1]:8443"},
+		"default ports":       {"GATEHOUSE_GATEWAY_CORS_ORIGINS": "https://app.example.com:443, http://app.example.com:80,https://app.example.com:80"},
 	} {
 		if _, err := parse(t, env); err != nil {
 			t.Errorf("%s: %v", name, err)

@@ -15,7 +15,7 @@ func clientAddress(trusted []netip.Prefix) step {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			v := visitOf(r.Context())
 			if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-				v.client = peer.Addr().Unmap()
+				v.client = canonical(peer.Addr())
 			}
 			if within(trusted, v.client) {
 				v.client = forwarded(r.Header.Values(forwardedFor), trusted, v.client)
@@ -30,17 +30,33 @@ func forwarded(values []string, trusted []netip.Prefix, peer netip.Addr) netip.A
 	hops := strings.Split(strings.Join(values, ","), ",")
 	client := peer
 	for i := len(hops) - 1; i >= 0; i-- {
-		addr, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		addr, err := hop(hops[i])
 		if err != nil {
 			return client
 		}
-		client = addr.Unmap().WithZone("")
-		if !within(trusted, client) {
+		if client = addr; !within(trusted, client) {
 			return client
 		}
 	}
 	return client
 }
+
+// hop reads one element of the list. Some balancers write the client's port behind its address, as in 203.0.113.7:51234 or
+// [2001:db8::1]:443; it must not make every connection a client of its own, nor all clients one.
+func hop(text string) (netip.Addr, error) {
+	text = strings.Trim(text, " \t")
+	if strings.HasSuffix(text, "]") {
+		text += ":0" // brackets without a port
+	}
+	if withPort, err := netip.ParseAddrPort(text); err == nil {
+		return canonical(withPort.Addr()), nil
+	}
+	addr, err := netip.ParseAddr(text)
+	return canonical(addr), err
+}
+
+// canonical is the one form of an address.
+func canonical(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }
 
 func within(prefixes []netip.Prefix, addr netip.Addr) bool {
 	for _, p := range prefixes {

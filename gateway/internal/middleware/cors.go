@@ -24,7 +24,7 @@ func allowOrigins(origins []string) (step, error) {
 	m, err := cors.NewMiddleware(cors.Config{
 		Origins:         origins,
 		Methods:         []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete},
-		RequestHeaders:  []string{"Authorization", "Content-Type", "If-Match", rest.ConsistencyToken, rest.LastEventID, requestIDHeader},
+		RequestHeaders:  pageHeaders(),
 		ResponseHeaders: []string{"ETag", "Retry-After", "WWW-Authenticate", rest.ConsistencyToken, requestIDHeader},
 		MaxAgeInSeconds: 600,
 	})
@@ -33,3 +33,12 @@ func allowOrigins(origins []string) (step, error) {
 	}
 	return m.Wrap, nil
 }
+
+// CheckOrigin reports whether browsers can send an origin in this form, for the configuration to name the one that is wrong.
+func CheckOrigin(origin string) error {
+	_, err := allowOrigins([]string{origin})
+	return err
+}
+
+// pageHeaders are the request headers that a page may send: all that the gateway takes, the one that only its log takes too.
+func pageHeaders() []string { return append(settable(), requestIDHeader) }

@@ -37,7 +37,7 @@ func TestNamesAreEchoedInShort(t *testing.T) {
 		"field twice":            {signIn, `{"email":{"` + huge[:400_000] + `":1,"` + huge[:400_000] + `":1}}`, "", ""},
 		"parameter":              {signIn + "?" + url.QueryEscape(huge[:2500]) + "=1", "{}", "", ""},
 		"parameter not UTF-8":    {signIn + "?" + strings.Repeat("%ff", 2500) + "=1", "{}", "", ""},
-		"header":                 {signIn, "{}", "X-User" + strings.Repeat("x", 8000), "1"},
+		"header":                 {signIn, "{}", "X-Gatehouse-" + strings.Repeat("x", 8000), "1"},
 		"Connection":             {signIn, "{}", "Connection", strings.Repeat("x", 8000)},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,30 +2,55 @@ package middleware
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse/gatehouse/gateway/internal/rest"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 )
 
-// allowed is the closed list of request headers that anything behind may see (R51). The rest is dropped unread.
-func allowed(name string) bool {
-	switch name {
-	case "Accept", "Authorization", "Content-Encoding", "Content-Length", "Content-Type", "If-Match", "Origin", rest.ConsistencyToken, rest.LastEventID,
-		"Traceparent", "Tracestate", "User-Agent":
-		return true
+// settable are the accepted headers that a web page can set.
+func settable() []string {
+	return []string{
+		"Accept", "Authorization", "Content-Encoding", "Content-Type", "If-Match", "Traceparent", "Tracestate", "User-Agent",
+		rest.ConsistencyToken, rest.LastEventID,
 	}
-	return false
 }
 
-// closedHeaders refuses headers that pose as the platform's own and drops all others that are not on the list. Forwarding headers
-// (X-Forwarded-*, Forwarded, X-Real-IP) are among the dropped: honest clients behind a proxy send them without knowing, and only
-// clientAddress reads one, of trusted proxies.
+// accepted is the closed list of request headers that what is behind may see (R51): those, and some that browsers keep to themselves
+// (Fetch, section 2.2.2).
+func accepted() []string { return append(settable(), "Content-Length", "Expect", "Origin") }
+
+// reservedPrefixes and reservedNames are what a client must not send: metadata and headers that the platform states itself, and what
+// steers the path or the method, or claims an identity, for many programs. They are refused rather than dropped, because who sends
+// one wants it believed. docs/architecture/gateway.md lists them.
+func reservedPrefixes() []string { return []string{"grpc-metadata-", "grpcgateway-", "x-gatehouse-"} }
+
+func reservedNames() []string {
+	return []string{
+		"x-original-url", "x-rewrite-url", "x-http-method", "x-http-method-override", "x-method-override",
+		"x-user", "x-user-id", "x-tenant", "x-tenant-id", "x-organization", "x-organization-id",
+	}
+}
+
+// reserved reports whether a header is one of those. An underscore is another way to write '-' for many programs.
+func reserved(name string) bool {
+	name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
+	return slices.Contains(reservedNames(), name) ||
+		slices.ContainsFunc(reservedPrefixes(), func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+}
+
+// closedHeaders refuses reserved headers and drops all others that are not on the list: proxies, CDNs and browsers add many to honest
+// requests, X-Forwarded-For among them, which only clientAddress reads, of trusted proxies.
 func closedHeaders() step {
+	known := map[string]bool{}
+	for _, name := range accepted() {
+		known[name] = true
+	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			for name := range r.Header {
-				if !allowed(name) && reserved(name) {
+				if !known[name] && reserved(name) {
 					refuseHeader(w, r, name, "header.reserved", "is set by the platform and must not be sent")
 					return
 				}
@@ -35,7 +60,7 @@ func closedHeaders() step {
 				return
 			}
 			for name := range r.Header {
-				if !allowed(name) {
+				if !known[name] {
 					delete(r.Header, name)
 				}
 			}
@@ -47,22 +72,6 @@ func closedHeaders() step {
 func refuseHeader(w http.ResponseWriter, r *http.Request, name, rule, description string) {
 	rest.Fail(w, r, apierr.New(apierr.InvalidArgument, "HEADER_NOT_ALLOWED", "the request has a header that clients must not send").
 		WithField(rest.Echo(name), rule, description))
-}
-
-// reserved reports whether a header claims an identity or a mapping that only the platform states. An underscore is another way to
-// write '-' for many programs, and for no honest one.
-func reserved(name string) bool {
-	lower := strings.ToLower(name)
-	if strings.Contains(lower, "_") {
-		return true
-	}
-	for _, prefix := range []string{"grpc-metadata-", "grpc-trailer-", "grpcgateway-", "x-gatehouse-", "x-user", "x-tenant", "x-organization",
-		"x-original-", "x-rewrite-", "x-client-cert", "x-http-method"} {
-		if strings.HasPrefix(lower, prefix) {
-			return true
-		}
-	}
-	return lower == "x-method-override"
 }
 
 // hopByHop reports whether Connection lists only what HTTP itself puts there; name is the first other one. A listed Authorization

@@ -139,7 +139,7 @@ func TestAccessLog(t *testing.T) {
 
 // R55: the client is who the last trusted proxy saw; what stands left of that it may have written itself.
 func TestClientAddress(t *testing.T) {
-	proxies := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("10.0.0.0/8")}
+	proxies := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fe80::/10")}
 	for name, c := range map[string]struct {
 		peer      string
 		forwarded []string
@@ -156,7 +156,18 @@ func TestClientAddress(t *testing.T) {
 		"garbage before":        {"192.0.2.1:5", []string{"nonsense, 198.51.100.1"}, "198.51.100.1"},
 		"no header":             {"192.0.2.1:5", nil, "192.0.2.1"},
 		"mapped IPv4":           {"[::ffff:192.0.2.1]:5", []string{"::ffff:198.51.100.1"}, "198.51.100.1"},
-		"port, which is no ip":  {"192.0.2.1:5", []string{"198.51.100.1:99"}, "192.0.2.1"},
+		"with its port":         {"192.0.2.1:5", []string{"1.1.1.1, 198.51.100.1:51234"}, "198.51.100.1"},
+		"proxies with ports":    {"192.0.2.1:5", []string{"198.51.100.1:51234, 10.1.2.3:80,10.1.2.4"}, "198.51.100.1"},
+		"IPv6 with its port":    {"192.0.2.1:5", []string{"[2001:db8::1]:443"}, "2001:db8::1"},
+		"IPv6 in brackets":      {"192.0.2.1:5", []string{"[2001:db8::1]"}, "2001:db8::1"},
+		"mapped, with a port":   {"192.0.2.1:5", []string{"[::ffff:198.51.100.1]:443"}, "198.51.100.1"},
+		"IPv4 in brackets":      {"192.0.2.1:5", []string{"[198.51.100.1]:443"}, "192.0.2.1"},
+		"no port after a colon": {"192.0.2.1:5", []string{"198.51.100.1:"}, "192.0.2.1"},
+		"port that is none":     {"192.0.2.1:5", []string{"198.51.100.1:99999"}, "192.0.2.1"},
+		"quotes":                {"192.0.2.1:5", []string{`"198.51.100.1"`}, "192.0.2.1"},
+		"bad after good":        {"192.0.2.1:5", []string{"198.51.100.1, unknown, 10.1.2.3:80"}, "10.1.2.3"},
+		"empty element":         {"192.0.2.1:5", []string{"198.51.100.1,"}, "192.0.2.1"},
+		"link-local proxy":      {"[fe80::1%eth0]:5", []string{"198.51.100.1"}, "198.51.100.1"},
 		"IPv6 behind the proxy": {"192.0.2.1:5", []string{"2001:db8::1"}, "2001:db8::1"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -229,7 +240,7 @@ func TestClientsRequestIDIsLogged(t *testing.T) { // R93
 
 func TestPatternsAreNoOrigins(t *testing.T) {
 	for _, origin := range []string{"*", "https://*.example.com", "null", "example.com", "https://example.com/"} {
-		if _, err := allowOrigins([]string{origin}); err == nil {
+		if _, err := allowOrigins([]string{origin}); err == nil || CheckOrigin(origin) == nil {
 			t.Errorf("%q is taken for an origin", origin)
 		}
 	}

@@ -3,7 +3,9 @@ package middleware
 import (
 	"net/http"
 	"net/url"
+	"os"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -38,16 +40,45 @@ func FuzzHeaders(f *testing.F) {
 	for _, seed := range []string{"X-User-Id", "x_user_id", "Grpc-Metadata-A", "Accept", "Forwarded", "X-Forwarded-For", "X-Request-Id"} {
 		f.Add(seed)
 	}
+	known := map[string]bool{}
+	for _, name := range accepted() {
+		known[name] = true
+	}
 	f.Fuzz(func(t *testing.T, name string) {
 		canonical := http.CanonicalHeaderKey(name)
-		if allowed(canonical) && reserved(canonical) {
-			t.Errorf("%q is both allowed and reserved", canonical)
+		if known[canonical] && reserved(canonical) {
+			t.Errorf("%q is both accepted and reserved", canonical)
 		}
-		if reserved(name) != reserved(canonical) {
+		if reserved(name) != reserved(canonical) || reserved(name) != reserved(strings.ReplaceAll(name, "-", "_")) {
 			t.Errorf("%q is reserved in one spelling only", name)
 		}
-		if dashed := strings.ReplaceAll(canonical, "_", "-"); dashed != canonical && !reserved(canonical) {
-			t.Errorf("%q has an underscore and is not reserved", canonical)
-		}
 	})
+}
+
+// The names that are refused are documented, all and no other.
+func TestReservedHeadersAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/architecture/gateway.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, ok := strings.Cut(string(text), "<!-- reserved:begin -->")
+	list, _, closed := strings.Cut(after, "<!-- reserved:end -->")
+	if !ok || !closed {
+		t.Fatal("docs/architecture/gateway.md has no list between <!-- reserved:begin --> and <!-- reserved:end -->")
+	}
+	var documented []string
+	for i, part := range strings.Split(list, "`") {
+		if i%2 == 1 {
+			documented = append(documented, strings.ToLower(part))
+		}
+	}
+	want := reservedNames()
+	for _, prefix := range reservedPrefixes() {
+		want = append(want, prefix+"*")
+	}
+	slices.Sort(documented)
+	slices.Sort(want)
+	if !slices.Equal(documented, want) {
+		t.Errorf("documented are %q, refused %q", documented, want)
+	}
 }
