@@ -15,18 +15,21 @@ import (
 // readBody reads and checks the body of a request and returns it for the mapping; nil when the route takes none. The chain has
 // bounded its size.
 func (s *shape) readBody(r *http.Request) ([]byte, error) {
+	// What the header gives away is refused before the body is read, and asked for with 100 Continue. Chunks alone do not say whether
+	// there is a body: proxies put them around none. Who expects an answer to the header has one (RFC 9110, section 10.1.1).
+	if r.ContentLength > 0 || r.Header.Get("Expect") != "" {
+		if err := checkContent(r); err != nil {
+			return nil, err
+		}
+	}
 	body, err := readAll(r)
 	if err != nil {
 		return nil, err
 	}
-	bodiless := r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodDelete
-	switch {
-	case len(body) == 0 && s.body == nil:
+	if len(body) == 0 && s.body == nil {
 		return nil, nil
-	case bodiless:
-		return nil, badRequest("BODY_NOT_ALLOWED", "this method takes no body").WithField("", "body.empty", "must be empty")
 	}
-	if err := jsonContent(r.Header); err != nil {
+	if err := checkContent(r); err != nil {
 		return nil, err
 	}
 	switch {
@@ -44,6 +47,14 @@ func (s *shape) readBody(r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
+// checkContent refuses a body where there must be none, or of another kind.
+func checkContent(r *http.Request) error {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodDelete {
+		return badRequest("BODY_NOT_ALLOWED", "this method takes no body").WithField("", "body.empty", "must be empty")
+	}
+	return jsonContent(r.Header)
+}
+
 // jsonContent refuses a body that does not say that it is JSON: a form or text/plain is what a foreign web page can send without
 // asking (R25).
 func jsonContent(h http.Header) error {
@@ -56,7 +67,8 @@ func jsonContent(h http.Header) error {
 	}
 	kind, params, err := mime.ParseMediaType(values[0])
 	charset, hasCharset := params["charset"]
-	if err != nil || kind != "application/json" || (hasCharset && !strings.EqualFold(charset, "utf-8")) {
+	utf8 := !hasCharset || strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "utf8") // the second is no registered name, but common
+	if err != nil || kind != "application/json" || !utf8 {
 		return unsupported("Content-Type", "must be application/json in UTF-8")
 	}
 	return nil

@@ -102,6 +102,7 @@ func WriteProblemStatus(w http.ResponseWriter, r *http.Request, status int, e *a
 		header.Set("Retry-After", strconv.Itoa(seconds))
 	}
 	body := encode(problem(r, status, e))
+	header.Set("Content-Length", strconv.Itoa(len(body))) // the client has all of it, whatever is done with the connection afterwards
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(body) // the client is gone when this is refused

@@ -108,6 +108,27 @@ func TestSlowClientsAreCut(t *testing.T) {
 	}
 }
 
+// R91: a handler that answers without reading the body is heard at once by who waits for 100 Continue, and the connection ends.
+func TestRefusalToWhoWaitsToContinue(t *testing.T) {
+	s := serve(t, httpserver.Config{}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	for _, framing := range []string{"Content-Length: 5", "Content-Length: 1000000", "Transfer-Encoding: chunked"} {
+		began := time.Now()
+		conn, err := net.Dial("tcp", s.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"+framing+"\r\n\r\n")
+		answer, err := io.ReadAll(conn)
+		_ = conn.Close()
+		if took := time.Since(began); err != nil || took > 3*time.Second || !strings.HasPrefix(string(answer), "HTTP/1.1 401") {
+			t.Errorf("%s: after %s %q, %v", framing, took, answer, err)
+		}
+	}
+}
+
 // A deadline for reading the body must not end the work of a handler that has read it.
 func TestLongWorkIsNotCut(t *testing.T) {
 	const limit = 50 * time.Millisecond
@@ -135,6 +156,7 @@ func TestLongWorkIsNotCut(t *testing.T) {
 func TestSlowBodiesAreCutOnHTTP2(t *testing.T) {
 	const limit = 100 * time.Millisecond
 	failed := make(chan error, 1)
+	began := time.Now()
 	borrowed := httptest.NewTLSServer(nil) // for its certificate, and a client that trusts it
 	defer borrowed.Close()
 	s := serve(t, httpserver.Config{ReadTime: limit, TLS: &tls.Config{
@@ -150,6 +172,16 @@ func TestSlowBodiesAreCutOnHTTP2(t *testing.T) {
 	client.Transport.(*http.Transport).ForceAttemptHTTP2 = true
 	defer client.CloseIdleConnections()
 
+	// The connection is made first: on a busy machine the handshake alone may take longer than the limit.
+	for res, err := client.Get("https://" + s.Addr()); ; res, err = client.Get("https://" + s.Addr()) {
+		if err == nil {
+			_ = res.Body.Close()
+			break
+		}
+		if time.Since(began) > 20*time.Second {
+			t.Fatal(err)
+		}
+	}
 	never, end := io.Pipe()
 	defer func() { _ = end.Close() }()
 	go func() {
