@@ -69,9 +69,10 @@ func Chain(p Params) (http.Handler, error) {
 		observe,                                // beside the log, for the same reason
 		traced(p.TracerProvider, p.Propagator), // inside the log, which reads the trace id afterwards; outside of all work
 		securityHeaders(),                      // before anything may answer: refusals carry them too
+		limits.byAddress(p.PerAddress, cors),   // before any answer: preflights count, and what is refused below
 		cors,                                   // before refusals, so that a page may read them, and before routing: a preflight has no route
-		limits.byAddress(p.PerAddress),         // before any work: what is refused below counts too
-		httpserver.LimitURI,                    // before the path is looked at
+		serverOptions(),                        // before the path is looked at: this request has none
+		httpserver.LimitURI,                    // likewise
 		plainPath(),                            // before routing: no two readings of one path
 		closedHeaders(),                        // before routing: nothing behind sees a header that it did not ask for
 		route(p.Routes),                        // the contract of the request is known from here on

@@ -27,9 +27,13 @@ type limits struct{ now func() time.Time }
 
 func newLimits(now func() time.Time) limits { return limits{now: now} }
 
-// byAddress limits every request, by client address.
-func (l limits) byAddress(r Rate) step {
-	return l.limit(r, func(v *visit) string { return network(v.client) })
+// byAddress limits every request, by client address. It stands before CORS, which answers preflights, and refuses through it, so that
+// a page can read how long to wait.
+func (l limits) byAddress(r Rate, cors step) step {
+	return l.limit(r, func(v *visit) string { return network(v.client) }, func(w http.ResponseWriter, r *http.Request, wait time.Duration) {
+		r.Header.Del("Access-Control-Request-Method") // CORS would answer a preflight instead of handing it on
+		cors(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { tooMany(w, r, wait) })).ServeHTTP(w, r)
+	})
 }
 
 // byCredential limits requests that take credentials without a token, by route and client address: a burst of one kind does not lock
@@ -40,21 +44,27 @@ func (l limits) byCredential(r Rate) step {
 			return ""
 		}
 		return v.route.Verb + " " + v.route.Pattern + " " + network(v.client)
-	})
+	}, tooMany)
 }
 
 // bySubject limits authenticated requests, by the token's subject.
-func (l limits) bySubject(r Rate) step { return l.limit(r, func(v *visit) string { return v.subject }) }
+func (l limits) bySubject(r Rate) step {
+	return l.limit(r, func(v *visit) string { return v.subject }, tooMany)
+}
 
-// limit answers 429 with Retry-After when the key's bucket is empty; an empty key is not limited.
-func (l limits) limit(r Rate, key func(*visit) string) step {
+// tooMany answers 429 with Retry-After.
+func tooMany(w http.ResponseWriter, r *http.Request, wait time.Duration) {
+	rest.Fail(w, r, apierr.New(apierr.ResourceExhausted, "RATE_LIMITED", "too many requests: wait as long as Retry-After says").WithRetryAfter(wait))
+}
+
+// limit refuses when the key's bucket is empty; an empty key is not limited.
+func (l limits) limit(r Rate, key func(*visit) string, refuse func(http.ResponseWriter, *http.Request, time.Duration)) step {
 	buckets := newBuckets(r, remembered, l.now())
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if k := key(visitOf(r.Context())); k != "" {
 				if wait := buckets.take(k, l.now()); wait > 0 {
-					rest.Fail(w, r, apierr.New(apierr.ResourceExhausted, "RATE_LIMITED", "too many requests: wait as long as Retry-After says").
-						WithRetryAfter(wait))
+					refuse(w, r, wait)
 					return
 				}
 			}

@@ -64,6 +64,8 @@ func New(c Config, handler http.Handler) *Server {
 		IdleTimeout:    IdleTimeout,
 		MaxHeaderBytes: MaxHeaderBytes - netHTTPHeaderSlop,
 		ErrorLog:       slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
+
+		DisableGeneralOptionsHandler: true, // OPTIONS * is the handler's, as every other request
 	}}
 }
 
