@@ -71,7 +71,7 @@ func New(c Config, handler http.Handler) *Server {
 
 // Listen takes the port. A taken one is an error that says so.
 func (s *Server) Listen() error {
-	listener, err := net.Listen("tcp", s.config.Address)
+	listener, err := listenConfig().Listen(context.Background(), "tcp", s.config.Address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("%s: another program listens on %s already: stop it or configure another port: %w", s.config.Name, s.config.Address, err)
 	}
