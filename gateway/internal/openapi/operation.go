@@ -132,7 +132,9 @@ func correctResponses(generated any, m *contract.Method) (object, error) {
 	headers := object{}
 	if resourceHasETag(m) {
 		headers["ETag"] = object{
-			"description": "The resource's etag as a strong entity tag, for If-Match.", "schema": object{"type": "string"},
+			"schema": object{"type": "string"},
+			"description": "The resource's etag as a strong entity tag, for If-Match. " +
+				"Leave out a W/ that a compressing proxy put before it: a weak tag is always 412.",
 		}
 	}
 	if !m.ReadOnly {
