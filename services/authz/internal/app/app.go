@@ -61,6 +61,9 @@ func options(c Config) fx.Option {
 			return grpcserver.Registration{Desc: &authzv1.RelationshipService_ServiceDesc, Impl: s}
 		}),
 		fxmod.AsCheck(func(e *fga.Engine) health.Check { return health.Check{Name: "relationships", Func: e.Ready} }),
+		fxmod.AsCheck(func(pool *pgxpool.Pool) health.Check {
+			return health.Check{Name: "fence", Func: func(ctx context.Context) error { return postgres.CheckFence(ctx, pool) }}
+		}),
 		fxmod.Outbox(migrations.Schema),
 		fxmod.RemoteAudit(),
 		fx.Invoke(background),
@@ -126,8 +129,8 @@ func completer(relations *relationship.Service, log *slog.Logger) fxmod.Loop {
 	}
 }
 
-// Migrate is `authz migrate`: it brings both schemas to this program's version, writes the authorization model and mends the
-// relationships that an older version wrote.
+// Migrate is `authz migrate`: it brings both schemas to this program's version, writes the authorization model, fences
+// what writes relationships and mends those that an older version wrote.
 func Migrate(ctx context.Context, c MigrateConfig) error {
 	log := logging.New(c.Kernel.Log, os.Stderr).With("program", Name)
 	if err := pg.Migrate(ctx, c.Postgres, migrations.Schema, migrations.Files, log); err != nil {
@@ -135,6 +138,9 @@ func Migrate(ctx context.Context, c MigrateConfig) error {
 	}
 	if err := fga.Migrate(ctx, c.Postgres, log); err != nil {
 		return fmt.Errorf("migrate the relationship engine: %w", err)
+	}
+	if err := postgres.MigrateFence(ctx, c.Postgres, log); err != nil {
+		return err
 	}
 	if err := respell(ctx, c.Postgres, log); err != nil {
 		return fmt.Errorf("give ids in relationships their one form: %w", err)

@@ -114,7 +114,7 @@ func TestStartServeStop(t *testing.T) {
 func abandon(t *testing.T, database pg.Config, text string) {
 	t.Helper()
 	t.Run("abandon", func(t *testing.T) { // ends the instance
-		i := postgrestest.Open(t, database, postgrestest.Options{Lease: time.Millisecond, Engine: func(e *fga.Engine) relationship.Engine { return dead{e} }})
+		i := postgrestest.Open(t, database, postgrestest.Options{Lease: postgrestest.Over, Engine: func(e *fga.Engine) relationship.Engine { return dead{e} }})
 		_, err := i.Write(postgrestest.Draft(t.Context(), "identity"), "identity",
 			relationship.Change{ID: uuid.NewString(), Writes: postgrestest.Tuples(t, text)}, nil)
 		if !errors.Is(err, errDead) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/gatehouse/gatehouse/internal/outbox"
@@ -193,6 +194,27 @@ func (s *Commands) Renew(ctx context.Context, c relationship.Command) (bool, err
 	return tag.RowsAffected() == 1, pg.Error(err)
 }
 
+const boundEnd = `
+	select set_config('idle_in_transaction_session_timeout', $1, true), set_config('lock_timeout', $2, true)`
+
+const endCommand = `
+	update authz.commands set state = @state, end_time = clock_timestamp(), event = null
+	where id = @id and state = 'accepted' and claim = @claim`
+
+// end marks a command as ended, when no write for it is under way any more. False means that somebody else has it or has ended it.
+func end(ctx context.Context, tx pgx.Tx, c relationship.Command, state relationship.State) (won bool, err error) {
+	var b pgx.Batch
+	b.Queue(boundEnd, fmt.Sprint(maxIdle.Milliseconds()), fmt.Sprint(fenceWait.Milliseconds()))
+	b.Queue(endCommand, pgx.StrictNamedArgs{"id": c.ID, "state": string(state), "claim": c.Claim}).Exec(func(tag pgconn.CommandTag) error {
+		won = tag.RowsAffected() > 0
+		return nil
+	})
+	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
+		return false, busy(fmt.Errorf("mark the command as ended: %w", err))
+	}
+	return won, nil
+}
+
 const releaseLocks = `delete from authz.object_locks where command_id = @id`
 
 // Finish implements relationship.Store. The audit row is appended under the locks of the objects, so that rows of one object stand in
@@ -200,14 +222,8 @@ const releaseLocks = `delete from authz.object_locks where command_id = @id`
 func (s *Commands) Finish(ctx context.Context, c relationship.Command, state relationship.State) (bool, error) {
 	ended := false
 	err := s.outbox.InTx(ctx, func(tx pgx.Tx) error {
-		if err := awaitWriters(ctx, tx, c.ID); err != nil {
-			return err
-		}
-		tag, err := tx.Exec(ctx, `
-			update authz.commands set state = @state, end_time = clock_timestamp(), event = null
-			where id = @id and state = 'accepted' and claim = @claim`,
-			pgx.StrictNamedArgs{"id": c.ID, "state": string(state), "claim": c.Claim})
-		if err != nil || tag.RowsAffected() == 0 {
+		won, err := end(ctx, tx, c, state)
+		if err != nil || !won {
 			return err
 		}
 		ended = true

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -155,7 +156,7 @@ func TestStoppedInstanceWritesNothingLate(t *testing.T) {
 	t.Parallel()
 	database := postgrestest.Database(t)
 	at, resume := make(chan struct{}), make(chan struct{})
-	stopped := postgrestest.Open(t, database, postgrestest.Options{Lease: time.Millisecond, Step: func(s relationship.Step) {
+	stopped := postgrestest.Open(t, database, postgrestest.Options{Lease: postgrestest.Over, Step: func(s relationship.Step) {
 		if s == relationship.StepAccepted {
 			close(at)
 			<-resume
@@ -181,12 +182,59 @@ func TestStoppedInstanceWritesNothingLate(t *testing.T) {
 	}
 }
 
-// The other half of the fence: a process is stopped after it asked whether its command is still open. Nobody ends the command before
-// that process has lost its session, and with it the chance to write.
+// The other half of the fence: a process is stopped inside the engine's transaction, after it was asked whether its command is still open.
+// Nobody ends the command before that process has lost its session, and with it what it wrote.
 func TestStoppedWriterLosesItsSession(t *testing.T) {
 	t.Parallel()
-	database := postgrestest.Database(t)
-	i := postgrestest.Open(t, database, postgrestest.Options{Lease: time.Millisecond})
+	i, id := withAccepted(t)
+	writer, err := i.FencedConn(t, id)
+	noError(t, err)
+	_, err = writer.Exec(t.Context(), "begin")
+	noError(t, err)
+	_, err = writer.Exec(t.Context(), lateWrite)
+	noError(t, err)
+
+	began := time.Now()
+	eventually(t, "the command is completed", func() bool {
+		completed, err := i.CompleteAbandoned(t.Context())
+		noError(t, err)
+		return completed == 1
+	})
+	if waited := time.Since(began); waited < time.Second {
+		t.Errorf("the command ended after %s, while a writer was between the question and its commit", waited)
+	}
+	if _, err := writer.Exec(t.Context(), "commit"); err == nil {
+		t.Error("the stopped writer still has its session")
+	}
+	wantTuples(t, i, nil, []string{"organization:o#owner@user:late"})
+	late, err := i.FencedConn(t, id)
+	noError(t, err)
+	if _, err := late.Exec(t.Context(), lateWrite); err == nil || !strings.Contains(err.Error(), "the command has ended") {
+		t.Errorf("a writer after the command ended: %v", err)
+	}
+}
+
+// R86: nobody's advisory lock, not the one that the fence once took either, holds up a write or the end of a command.
+func TestNobodyElsesLockHoldsACommandUp(t *testing.T) {
+	t.Parallel()
+	i, id := withAccepted(t)
+	stranger, err := i.Pool.Acquire(t.Context())
+	noError(t, err)
+	conn := stranger.Hijack()
+	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+	_, err = conn.Exec(t.Context(), "select pg_advisory_lock(hashtextextended('authz command ' || $1::text, 0))", id)
+	noError(t, err)
+	eventually(t, "the command is completed", func() bool {
+		completed, err := i.CompleteAbandoned(t.Context())
+		noError(t, err)
+		return completed == 1
+	})
+}
+
+// withAccepted is an instance whose database has a command that was accepted and abandoned.
+func withAccepted(t *testing.T) (i *postgrestest.Instance, id string) {
+	t.Helper()
+	i = postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{Lease: postgrestest.Over})
 	c := relationship.Command{ID: uuid.NewString(), Fingerprint: []byte{1}, EventID: uuid.NewString(), EventKey: "organization:o", Event: []byte{1}}
 	accepted, err := i.Store.Accept(t.Context(), []string{"organization:o"}, c, func(_ context.Context, c relationship.Command) (relationship.Command, error) {
 		return c, nil
@@ -194,22 +242,26 @@ func TestStoppedWriterLosesItsSession(t *testing.T) {
 	if err != nil || !accepted.Accepted {
 		t.Fatalf("got %+v, %v", accepted, err)
 	}
-	writer, err := i.FencedConn(t, c.ID)
-	noError(t, err)
+	return i, c.ID
+}
 
-	began := time.Now()
-	completed, err := i.CompleteAbandoned(t.Context())
-	if err != nil || completed != 1 {
-		t.Fatalf("completed %d, %v", completed, err)
-	}
-	if waited := time.Since(began); waited < time.Second {
-		t.Errorf("the command ended after %s, while a writer was between the question and its write", waited)
-	}
-	if _, err := writer.Exec(t.Context(), "select 1"); err == nil {
-		t.Error("the stopped writer still has its session")
-	}
-	if _, err := i.FencedConn(t, c.ID); err == nil {
-		t.Error("a new writer is let in after the command ended")
+// lateWrite writes as the engine does.
+const lateWrite = `
+	insert into authz_fga.tuple (store, object_type, object_id, relation, _user, user_type, ulid, inserted_at)
+	select id, 'organization', 'o', 'owner', 'user:late', 'user', '01HVMMBCMGZNT3SED4Z17ECXCA', now() from authz_fga.store`
+
+// eventually polls until the condition holds.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-deadline:
+			t.Fatalf("not within 30 s: %s", what)
+		case <-tick.C:
+		}
 	}
 }
 

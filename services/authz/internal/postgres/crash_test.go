@@ -158,7 +158,7 @@ func TestToBeKilled(t *testing.T) {
 	var c relationship.Change
 	noError(t, json.NewDecoder(strings.NewReader(os.Getenv(crashChange))).Decode(&c))
 	i := postgrestest.Open(t, pg.Config{URL: config.NewSecret(os.Getenv(crashURL)), MaxConns: 4}, postgrestest.Options{
-		Lease: time.Millisecond, // over by the time that anybody looks
+		Lease: postgrestest.Over,
 		Step: func(at relationship.Step) {
 			if at == step {
 				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -11,29 +12,26 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/services/authz/internal/postgres/migrations"
 	"github.com/gatehouse/gatehouse/services/authz/internal/relationship"
 )
 
 // The fence keeps a write of the engine from landing after its command has ended, when its process was stopped in between and another
 // one took over: by then a later command may have changed the same object.
 //
-//	engine's connection: lock shared ─► command still accepted? ─► write ─► unlock
-//	Finish:                                     lock exclusive ─► end the command ─► commit, which unlocks
+//	engine's transaction: trigger: command still accepted? its row locked for share ─► write ─► commit, which unlocks
+//	Finish:                                          update of that row, which waits ─► end the command ─► commit
 //
-// So a command ends only when nobody is between the question and the end of the write. A process that stays stopped there loses its
+// So a command ends only when no transaction is between the question and its commit. A process that stays stopped there loses its
 // session, and with it the lock and the write, by the time limits below.
 const (
-	fenceIdle = 3 * time.Second // of a session that holds the lock and does nothing
+	fenceIdle = 3 * time.Second // of a transaction of the engine that does nothing
 	fenceWait = 4 * time.Second // for the others' locks; longer than fenceIdle
 )
 
-// fenced marks a connection that holds the lock.
-const fenced = "gatehouse.fenced"
-
-// fenceKey is the number of a command's advisory lock.
-const fenceKey = `hashtextextended('authz command ' || $1::text, 0)`
-
-var errEnded = errors.New("the command has ended: somebody else applied it")
+// command is the session's setting that tells the trigger for which command the engine writes.
+const command = "gatehouse.command"
 
 // prepare is called with each connection of the engine before it is used (pgxpool.Config.PrepareConn).
 func prepare(ctx context.Context, conn *pgx.Conn) (bool, error) {
@@ -41,69 +39,83 @@ func prepare(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	if id == "" {
 		return true, nil
 	}
-	conn.PgConn().CustomData()[fenced] = true
-	var b pgx.Batch
-	b.Queue("select set_config('idle_session_timeout', $1, false)", fmt.Sprint(fenceIdle.Milliseconds()))
-	b.Queue("select pg_advisory_lock_shared("+fenceKey+")", id)
-	b.Queue("select exists (select from authz.commands where id = $1 and state = 'accepted')", id) // a later snapshot than the lock
-	results := conn.SendBatch(ctx, &b)
-	open, err := readFence(results)
-	if closed := results.Close(); err == nil {
-		err = closed
-	}
-	switch {
-	case err != nil:
+	conn.PgConn().CustomData()[command] = id
+	if _, err := conn.Exec(ctx, setCommand, id); err != nil {
 		return false, fmt.Errorf("fence a write: %w", err)
-	case !open:
-		return release(conn), errEnded
-	default:
-		return true, nil
 	}
-}
-
-func readFence(results pgx.BatchResults) (open bool, err error) {
-	for range 2 {
-		if _, err := results.Exec(); err != nil {
-			return false, err
-		}
-	}
-	err = results.QueryRow().Scan(&open)
-	return open, err
+	return true, nil
 }
 
 // release is called with each connection of the engine after it was used, and says whether it may be used again
 // (pgxpool.Config.AfterRelease).
 func release(conn *pgx.Conn) bool {
-	if conn.PgConn().CustomData()[fenced] == nil {
+	if conn.PgConn().CustomData()[command] == nil {
 		return true
 	}
-	delete(conn.PgConn().CustomData(), fenced)
+	delete(conn.PgConn().CustomData(), command)
 	ctx, cancel := context.WithTimeout(context.Background(), fenceIdle)
 	defer cancel()
-	_, err := conn.Exec(ctx, "select pg_advisory_unlock_all(), set_config('idle_session_timeout', '0', false)")
+	_, err := conn.Exec(ctx, setCommand, "")
 	return err == nil
+}
+
+const setCommand = "select set_config('" + command + "', $1, false)"
+
+// Fence puts the fence around a pool of the engine's connections.
+func Fence(c *pgxpool.Config) {
+	c.PrepareConn, c.AfterRelease = prepare, release
+	c.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = fmt.Sprint(fenceIdle.Milliseconds())
 }
 
 const lockNotAvailable = "55P03" // SQLSTATE of a lock timeout
 
-// awaitWriters waits until no write for the command is under way, and keeps new ones out until the transaction ends.
-func awaitWriters(ctx context.Context, tx pgx.Tx, id string) error {
-	var b pgx.Batch
-	b.Queue(boundIdle, fmt.Sprint(maxIdle.Milliseconds()))
-	b.Queue("select set_config('lock_timeout', $1, true)", fmt.Sprint(fenceWait.Milliseconds()))
-	b.Queue("select pg_advisory_xact_lock("+fenceKey+")", id)
-	b.Queue("select set_config('lock_timeout', '0', true)")
-	err := tx.SendBatch(ctx, &b).Close()
+// busy gives the end of fenceWait its meaning for the caller.
+func busy(err error) error {
 	var e *pgconn.PgError
 	if errors.As(err, &e) && e.Code == lockNotAvailable {
 		return apierr.New(apierr.Unavailable, "RELATIONSHIPS_BUSY", "another write of this change has not ended; try again").
 			WithRetryAfter(time.Second).Because(err)
 	}
-	if err != nil {
-		return fmt.Errorf("wait for other writers: %w", err)
+	return err
+}
+
+// isFenced looks for the trigger: before each statement that inserts, deletes or updates (2 + 4 + 8 + 16), and enabled.
+const isFenced = `
+	select exists (select from pg_catalog.pg_trigger
+		where tgrelid = to_regclass('authz_fga.tuple') and tgfoid = to_regproc('authz.fence_write')::oid and tgtype = 30 and tgenabled in ('O', 'A'))`
+
+// makeFence waits for the writes that are under way and holds up new ones until it is made.
+const makeFence = `
+	create or replace trigger fence before insert or update or delete on authz_fga.tuple
+	for each statement execute function authz.fence_write()`
+
+// MigrateFence makes the trigger, once both schemas are migrated. Any number of processes may call it at the same time.
+func MigrateFence(ctx context.Context, c pg.Config, log *slog.Logger) error {
+	return pg.Locked(ctx, c, migrations.Schema, log, func(conn *pgx.Conn) error {
+		var made bool
+		if err := conn.QueryRow(ctx, isFenced).Scan(&made); err != nil {
+			return fmt.Errorf("look for the fence of the relationships: %w", err)
+		}
+		if made {
+			return nil
+		}
+		if _, err := conn.Exec(ctx, makeFence); err != nil {
+			return fmt.Errorf("make the fence of the relationships: %w", err)
+		}
+		log.InfoContext(ctx, "the relationships are fenced")
+		return nil
+	})
+}
+
+// CheckFence returns an error when writes are not fenced; for readiness.
+func CheckFence(ctx context.Context, pool *pgxpool.Pool) error {
+	var made bool
+	if err := pool.QueryRow(ctx, isFenced).Scan(&made); err != nil {
+		return pg.Error(err)
+	}
+	if !made {
+		return apierr.New(apierr.FailedPrecondition, "RELATIONSHIPS_NOT_FENCED",
+			"the trigger that fences writes of relationships is not there: run `authz migrate`")
 	}
 	return nil
 }
-
-// Fence puts the fence around a pool of the engine's connections.
-func Fence(c *pgxpool.Config) { c.PrepareConn, c.AfterRelease = prepare, release }

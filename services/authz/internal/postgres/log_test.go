@@ -5,7 +5,6 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -33,7 +32,7 @@ func (f *failing) Write(ctx context.Context, writes, deletes []relation.Tuple) e
 func openFailing(t *testing.T) (*postgrestest.Instance, *failing) {
 	t.Helper()
 	f := &failing{}
-	i := postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{Lease: time.Millisecond, Engine: func(e *fga.Engine) relationship.Engine {
+	i := postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{Lease: postgrestest.Over, Engine: func(e *fga.Engine) relationship.Engine {
 		f.Engine = e
 		return f
 	}})
@@ -104,7 +103,7 @@ func TestNoDraftNoChange(t *testing.T) {
 // R68: when the audit row cannot be appended the change is not acknowledged; it is completed when that works again.
 func TestAuditRowThatCannotBeAppended(t *testing.T) {
 	t.Parallel()
-	i := postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{Lease: time.Millisecond})
+	i := postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{Lease: postgrestest.Over})
 	_, err := i.Pool.Exec(t.Context(), "alter table authz.outbox add constraint no_more check (false) not valid")
 	noError(t, err)
 	c := relationship.Change{ID: uuid.NewString(), Writes: postgrestest.Tuples(t, "organization:o#member@user:u")}

@@ -124,7 +124,7 @@ func (e forgetful) Validate(t relation.Tuple) error {
 func TestRefusedBeforeItsFirstPart(t *testing.T) {
 	t.Parallel()
 	database := postgrestest.Database(t)
-	first := postgrestest.Open(t, database, postgrestest.Options{Lease: time.Millisecond, Step: func(s relationship.Step) {
+	first := postgrestest.Open(t, database, postgrestest.Options{Lease: postgrestest.Over, Step: func(s relationship.Step) {
 		if s == relationship.StepAccepted {
 			panic("the process dies here")
 		}

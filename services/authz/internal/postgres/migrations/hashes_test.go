@@ -14,5 +14,6 @@ func TestReleasedMigrationsAreUnchanged(t *testing.T) {
 		"002_create_outbox.sql":     "24301e29dd3ed296790cf636bfc677fb525d62c5eff8875e95c553d6504a214b",
 		"003_create_relay.sql":      "a69ae1fe2ef755ab79978f8562bd05529f0b27089cb62f8d72ffea66058cbbab",
 		"004_create_departures.sql": "6b598e46821fd4176dc7005c1240dc5c72ef72a05751291b55c0b656ca32b8a4",
+		"005_fence_writes.sql":      "4ad50f501c22f63d7023d50a2b7d8e8ec14b9cb6c4b412e69e37f9b8524033c7",
 	})
 }

@@ -33,8 +33,14 @@ func Database(t testing.TB) pg.Config {
 	if err := pg.Migrate(t.Context(), c, migrations.Schema, migrations.Files, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatalf("migrate the command log: %v", err)
 	}
+	if err := postgres.MigrateFence(t.Context(), c, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatalf("fence the relationships: %v", err)
+	}
 	return c
 }
+
+// Over is a lease that has run out when it begins: no test waits for one.
+const Over = -time.Second
 
 // Options say what differs from a plain instance.
 type Options struct {
