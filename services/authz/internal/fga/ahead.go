@@ -18,11 +18,14 @@ import (
 const most = 200
 
 // ahead is what one check is about to read, read in one query: OpenFGA asks the database for every relation of every object on its way,
-// and the way to the database leads through two sidecars. It holds the object that is asked about and those that it points at, such as
-// the organization of a user and the platform of that, each with
+// and the way to the database leads through two sidecars. It holds the object that is asked about, those that it points at, such as the
+// organization of a user and the platform of that, and those whose sets take part, such as groups in groups, each with
 //   - the relationships of the subject,
 //   - those of sets of subjects,
 //   - all of the relations that point.
+//
+// It also holds the groups that the subject is itself a member of. Whether there is an object, and what it leads to, does not change how
+// often the database is asked (R93), up to that many rows.
 //
 // It lives as long as its check, and was read after that began: answers stay as fresh as without it.
 type ahead struct {
@@ -30,18 +33,25 @@ type ahead struct {
 	pointers []string
 	objects  map[string]bool
 	tuples   []*openfgav1.Tuple
+	nests    []string           // types of
+	groups   []*openfgav1.Tuple // of the subject
 }
 
-// selectAhead follows the pointers and reads what there is at each object. Each part is a scan of one index.
+// selectAhead follows the pointers and the sets, and reads what there is at each object. Each part is a scan of one index.
 const selectAhead = `
 	with recursive objects (object_type, object_id) as (
 		select @object_type::text, @object_id::text
 		union
-		select split_part(t._user, ':', 1), substr(t._user, strpos(t._user, ':') + 1)
-		from objects o join authz_fga.tuple t
-			on t.store = @store and t.object_type = o.object_type and t.object_id = o.object_id and t.relation = any(@pointers) and t.user_type = 'user'
+		select split_part(s.name, ':', 1), substr(s.name, strpos(s.name, ':') + 1)
+		from objects o cross join lateral (
+			select t._user as name from authz_fga.tuple t
+			where t.store = @store and t.object_type = o.object_type and t.object_id = o.object_id and t.relation = any(@pointers) and t.user_type = 'user'
+			union all
+			select split_part(t._user, '#', 1) from authz_fga.tuple t
+			where t.store = @store and t.object_type = o.object_type and t.object_id = o.object_id and t.relation = any(@relations) and t.user_type = 'userset'
+		) s
 	)
-	select t.object_type || ':' || t.object_id as object, t.relation, t._user as subject, coalesce(t.condition_name, '') as condition
+	select t.object_type || ':' || t.object_id as object, t.relation, t._user as subject, coalesce(t.condition_name, '') as condition, false as own
 	from objects o cross join lateral (
 		select * from authz_fga.tuple s
 		where s.store = @store and s.object_type = o.object_type and s.object_id = o.object_id and s.relation = any(@relations) and s._user = @subject
@@ -52,6 +62,10 @@ const selectAhead = `
 		select * from authz_fga.tuple s
 		where s.store = @store and s.object_type = o.object_type and s.object_id = o.object_id and s.relation = any(@pointers)
 	) t
+	union all
+	select t.object_type || ':' || t.object_id, t.relation, t._user, coalesce(t.condition_name, ''), true
+	from authz_fga.tuple t
+	where t.store = @store and t._user = @subject and t.relation = any(@relations) and t.object_type = any(@nests)
 	limit @most`
 
 // readAhead returns nil where reading ahead does not pay. Like OpenFGA's reads it does not end with the caller: with the driver a query
@@ -63,10 +77,7 @@ func (e *Engine) readAhead(ctx context.Context, store, subject, object string) (
 	}
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
 	defer cancel()
-	rows, err := e.pool.Query(bounded, selectAhead, pgx.StrictNamedArgs{
-		"store": store, "object_type": kind, "object_id": id, "subject": subject,
-		"pointers": e.rules.pointers, "relations": e.rules.holders, "most": most + 1,
-	})
+	rows, err := e.pool.Query(bounded, selectAhead, e.aheadArgs(store, subject, kind, id))
 	if err != nil {
 		return nil, fmt.Errorf("read ahead of a check: %w", pg.Error(err))
 	}
@@ -77,21 +88,38 @@ func (e *Engine) readAhead(ctx context.Context, store, subject, object string) (
 	if len(found) > most {
 		return nil, nil // the check reads by itself
 	}
-	a := &ahead{subject: subject, pointers: e.rules.pointers, objects: map[string]bool{object: true}}
+	a := &ahead{subject: subject, pointers: e.rules.pointers, nests: e.rules.nests, objects: map[string]bool{object: true}}
 	for _, t := range found {
 		if t.Condition != "" {
 			return nil, nil // the check reads by itself
 		}
-		a.tuples = append(a.tuples, &openfgav1.Tuple{Key: &openfgav1.TupleKey{Object: t.Object, Relation: t.Relation, User: t.Subject}})
-		if slices.Contains(e.rules.pointers, t.Relation) && !relation.IsSet(t.Subject) {
-			a.objects[t.Subject] = true
+		read := &openfgav1.Tuple{Key: &openfgav1.TupleKey{Object: t.Object, Relation: t.Relation, User: t.Subject}}
+		if t.Own {
+			a.groups = append(a.groups, read)
+			continue
+		}
+		a.tuples = append(a.tuples, read)
+		switch of, _, set := strings.Cut(t.Subject, "#"); {
+		case set, slices.Contains(e.rules.pointers, t.Relation):
+			a.objects[of] = true
 		}
 	}
 	return a, nil
 }
 
+func (e *Engine) aheadArgs(store, subject, kind, id string) pgx.StrictNamedArgs {
+	return pgx.StrictNamedArgs{
+		"store": store, "object_type": kind, "object_id": id, "subject": subject,
+		"pointers": e.rules.pointers, "relations": e.rules.holders, "nests": e.rules.nests, "most": most + 1,
+	}
+}
+
 // held is a row that is read ahead.
-type held struct{ Object, Relation, Subject, Condition string }
+type held struct {
+	Object, Relation, Subject, Condition string
+
+	Own bool // of a group of the subject, read for that
+}
 
 type aheadKey struct{}
 
@@ -136,6 +164,21 @@ func (a *ahead) sets(f storage.ReadUsersetTuplesFilter) storage.TupleIterator {
 			return form.GetRelation() != "" && relation.Type(subject) == form.GetType() && strings.HasSuffix(subject, "#"+form.GetRelation())
 		})
 	})
+}
+
+// started answers ReadStartingWithUser of the subject itself, where that was read.
+func (a *ahead) started(f storage.ReadStartingWithUserFilter) (storage.TupleIterator, bool) {
+	if len(f.UserFilter) != 1 || f.UserFilter[0].GetObject() != a.subject || f.UserFilter[0].GetRelation() != "" || f.ObjectIDs != nil ||
+		!slices.Contains(a.nests, f.ObjectType) || len(f.Conditions) > 0 && !slices.Contains(f.Conditions, "") {
+		return nil, false
+	}
+	var found []*openfgav1.Tuple
+	for _, t := range a.groups {
+		if relation.Type(t.GetKey().GetObject()) == f.ObjectType && t.GetKey().GetRelation() == f.Relation {
+			found = append(found, t)
+		}
+	}
+	return unordered{storage.NewStaticTupleIterator(found)}, true
 }
 
 func (a *ahead) iterator(object, name string, admit func(subject string) bool) storage.TupleIterator {

@@ -103,3 +103,43 @@ func TestACheckThatCannotBeReadAheadReadsByItself(t *testing.T) {
 		}
 	}
 }
+
+// R93: what is refused about somebody else's object costs the statements that it costs about one that does not exist, groups or not: the time
+// of an answer does not tell which ids there are.
+func TestForeignAndUnknownObjectsAreReadAlike(t *testing.T) {
+	t.Parallel()
+	engine, count := counted(t)
+	fgatest.Write(t, engine,
+		"user:plain#organization@organization:plain", "organization:plain#platform@platform:gatehouse", "organization:plain#owner@user:owner",
+		"user:grouped#organization@organization:grouped", "organization:grouped#platform@platform:gatehouse",
+		"organization:grouped#owner@group:a#member", "organization:grouped#admin@group:b#member", "group:a#member@group:c#member",
+		"group:b#member@user:owner", "group:c#member@user:owner", "group:c#member@group:a#member",
+		"platform:gatehouse#administrator@group:root#member", "group:root#member@user:root", "group:own#member@user:stranger")
+	ask(t, engine, "user:stranger", "can_read", "user:plain") // OpenFGA reads the model
+	const rounds = 100
+	for _, c := range []struct{ name, foreign, unknown string }{
+		{"can_read", "user:plain", "user:unknown"}, {"can_read", "user:grouped", "user:unknown"}, {"can_delete", "user:grouped", "user:unknown"},
+		{"can_read", "organization:plain", "organization:unknown"}, {"can_read_audit", "organization:grouped", "organization:unknown"},
+	} {
+		var n [2]int64
+		for i, object := range []string{c.foreign, c.unknown} {
+			before := count.n.Load()
+			for range rounds {
+				if ask(t, engine, "user:stranger", c.name, object) {
+					t.Errorf("a stranger %s %s", c.name, object)
+				}
+			}
+			n[i] = count.n.Load() - before
+		}
+		if n[0] != rounds || n[1] != rounds {
+			t.Errorf("%s: %s took %d queries, %s %d, want %d", c.name, c.foreign, n[0], c.unknown, n[1], rounds)
+		}
+	}
+	for _, c := range []struct{ subject, name, object string }{
+		{"user:owner", "can_delete", "user:grouped"}, {"user:owner", "can_update", "organization:grouped"}, {"user:root", "can_read", "user:grouped"},
+	} {
+		if !ask(t, engine, c.subject, c.name, c.object) {
+			t.Errorf("%s may not %s %s", c.subject, c.name, c.object)
+		}
+	}
+}

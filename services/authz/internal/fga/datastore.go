@@ -72,6 +72,11 @@ func (d datastore) ReadUsersetTuples(ctx context.Context, store string, filter s
 
 // ReadStartingWithUser implements storage.RelationshipTupleReader.
 func (d datastore) ReadStartingWithUser(ctx context.Context, store string, filter storage.ReadStartingWithUserFilter, options storage.ReadStartingWithUserOptions) (storage.TupleIterator, error) {
+	if a, ok := ctx.Value(aheadKey{}).(*ahead); ok && !options.WithResultsSortedAscending {
+		if found, ok := a.started(filter); ok {
+			return found, nil
+		}
+	}
 	found, err := d.OpenFGADatastore.ReadStartingWithUser(ctx, store, filter, options)
 	return guarded(ctx, found, err)
 }

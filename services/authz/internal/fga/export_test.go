@@ -36,6 +36,11 @@ func (e *Engine) Query(f Filter, token string, limit int) (string, map[string]an
 // SelectAllOf is the statement of TuplesOf.
 const SelectAllOf = selectAllOf
 
+// SelectAhead is the statement of a check, and its arguments.
+func (e *Engine) SelectAhead(subject, objectType, objectID string) (string, map[string]any) {
+	return selectAhead, e.aheadArgs(e.Store(), subject, objectType, objectID)
+}
+
 // ParsedModel returns the model as OpenFGA has it.
 func (e *Engine) ParsedModel() *openfgav1.AuthorizationModel { return e.rules.model }
 

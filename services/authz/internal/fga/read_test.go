@@ -161,6 +161,10 @@ func TestReadsUseAnIndex(t *testing.T) {
 	if strings.Contains(plan, "Seq Scan") || !strings.Contains(plan, "idx_user_lookup") {
 		t.Errorf("TuplesOf:\n%s", plan)
 	}
+	sql, args := engine.SelectAhead("user:77", "organization", "7")
+	if plan = explain(t, engine, sql, args); strings.Contains(plan, "Seq Scan on tuple") || !strings.Contains(plan, "idx_user_lookup") {
+		t.Errorf("a check:\n%s", plan)
+	}
 }
 
 func explain(t *testing.T, engine *fga.Engine, sql string, args map[string]any) string {

@@ -25,6 +25,7 @@ type rules struct {
 	pointers []string        // relations that lead from one object to another: "organization" of a user
 	holders  []string        // other relations that can be written
 	derives  map[string]bool // types with a relation that follows from others
+	nests    []string        // types whose sets may hold sets of their own type: "group"
 }
 
 func embeddedRules() (*rules, error) {
@@ -46,6 +47,11 @@ func embeddedRules() (*rules, error) {
 			}
 		}
 		r.subjects[definition.GetType()] = relations
+		for name, forms := range relations {
+			if own := definition.GetType(); slices.Contains(forms, own+"#"+name) && !slices.Contains(r.nests, own) {
+				r.nests = append(r.nests, own)
+			}
+		}
 	}
 	r.lookAtRewrites()
 	return r, nil
