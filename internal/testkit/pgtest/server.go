@@ -33,6 +33,7 @@ var keeper string
 type state struct {
 	Port     int    `json:"port"`
 	Password string `json:"password"`
+	DataDir  string `json:"data_dir"`
 }
 
 // join returns the running server and keeps it alive until the test ends.
@@ -113,6 +114,8 @@ func flock(t testing.TB, path string, account *pgserver.Account, how int) (unloc
 	return nil
 }
 
+// running finds the server of an earlier test process. One whose processes live is given time to answer: on a busy machine that may take
+// longer than a second, and a second server on its data would not start.
 func running(ctx context.Context, base string) (*pgserver.Server, bool) {
 	content, err := os.ReadFile(filepath.Join(base, "server.json"))
 	if err != nil {
@@ -123,7 +126,19 @@ func running(ctx context.Context, base string) (*pgserver.Server, bool) {
 		return nil, false
 	}
 	server := &pgserver.Server{Port: s.Port, Password: config.NewSecret(s.Password)}
-	return server, pgserver.Answers(ctx, server.SuperURL("postgres"))
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for !pgserver.Answers(ctx, server.SuperURL("postgres")) {
+		if s.DataDir == "" || len(pgserver.Processes(s.DataDir)) == 0 {
+			return nil, false
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, false
+		}
+	}
+	return server, true
 }
 
 // start starts the server under its keeper, on the data of last time.
@@ -146,7 +161,7 @@ func start(ctx context.Context, t testing.TB, base string, account *pgserver.Acc
 	if err := sweep(ctx, server); err != nil {
 		return nil, err
 	}
-	content, err := json.Marshal(state{Port: server.Port, Password: server.Password.Reveal()})
+	content, err := json.Marshal(state{Port: server.Port, Password: server.Password.Reveal(), DataDir: server.DataDir})
 	if err != nil {
 		return nil, err
 	}
