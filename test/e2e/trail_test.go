@@ -186,7 +186,7 @@ func TestGuessesAreNotHiddenAmongStrangers(t *testing.T) {
 		}
 		return err
 	}
-	const strangers, workers = 1050, 3 // no more at once than wait for a hash
+	const strangers, workers = 1050, 3                                 // no more at once than wait for a hash
 	minute, cancel := context.WithTimeout(t.Context(), 50*time.Second) // a slow machine goes no further: counting begins anew then
 	defer cancel()
 	var wg sync.WaitGroup
