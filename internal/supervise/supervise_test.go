@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"github.com/gatehouse/gatehouse/internal/supervise"
 )
@@ -34,7 +35,13 @@ func superviseUntilKilled(dir string) {
 			fmt.Println(one.Identity.PID) // the parent reads it
 		}
 	}})
-	group.Start(supervise.Spec{Name: "sleeper", Log: filepath.Join(dir, "log"), Command: shell("exec sleep 1000")})
+	group.Start(supervise.Spec{Name: "sleeper", Log: filepath.Join(dir, "log"), Command: func() (*exec.Cmd, error) {
+		cmd := exec.Command("/bin/sh", "-c", "exec sleep 1000")
+		if os.Geteuid() == 0 { // also one that is given to another user, and a right of root's with it
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}, AmbientCaps: []uintptr{unix.CAP_NET_BIND_SERVICE}}
+		}
+		return cmd, nil
+	}})
 	select {}
 }
 

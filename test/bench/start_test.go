@@ -119,11 +119,9 @@ func BenchmarkServiceStart(b *testing.B) {
 // database.
 func environmentOf(b *testing.B, p *platform.Platform, name string) (environment []string) {
 	b.Helper()
-	row, err := p.Service(name)
+	environ, err := p.Environ(name)
 	noError(b, err)
-	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", row.PID))
-	noError(b, err)
-	for pair := range strings.SplitSeq(strings.TrimRight(string(environ), "\x00"), "\x00") {
+	for _, pair := range environ {
 		if !strings.HasPrefix(pair, "GATEHOUSE_CONSUL_") && !strings.HasPrefix(pair, "GATEHOUSE_MESH_") {
 			environment = append(environment, pair)
 		}

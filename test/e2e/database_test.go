@@ -22,11 +22,11 @@ import (
 // databaseURL is what the running program was given: its own role, through its own sidecar.
 func databaseURL(t testing.TB, program string) string {
 	t.Helper()
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", serviceOf(t, program).PID))
+	environ, err := plat.Environ(program)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, pair := range strings.Split(string(raw), "\x00") {
+	for _, pair := range environ {
 		name, value, _ := strings.Cut(pair, "=")
 		switch name {
 		case "GATEHOUSE_POSTGRES_URL":

@@ -123,9 +123,9 @@ func TestUpAfterAKilledUp(t *testing.T) {
 	}
 }
 
-// oddState is a state folder with blanks and letters of several scripts in its path, behind a link into a folder that is closed to others
-// (R88).
-func oddState(t *testing.T) string {
+// oddState is a state folder with blanks and letters of several scripts in its path, behind a link into a folder that is closed to others,
+// and a folder with the programs in the same place (R88).
+func oddState(t *testing.T) (state, bin string) {
 	t.Helper()
 	dir := t.TempDir()
 	openToAll(t, dir)
@@ -137,18 +137,32 @@ func oddState(t *testing.T) string {
 	if err := os.Symlink(closed, link); err != nil {
 		t.Fatal(err)
 	}
-	state := filepath.Join(link, "my state")
+	state, bin = filepath.Join(link, "my state"), filepath.Join(closed, "bin")
+	if err := os.Mkdir(bin, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	programs, err := os.ReadDir(plat.Bin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, program := range programs {
+		if err := os.Link(filepath.Join(plat.Bin, program.Name()), filepath.Join(bin, program.Name())); err != nil {
+			t.Fatal(err)
+		}
+	}
 	data, err := pgserver.DataDir(state)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(data) }) // outside of the folder when the tests run as root
-	return state
+	return state, bin
 }
 
 // Two copies run side by side, and `down` leaves nothing of its own running.
 func TestTwoCopiesAndDown(t *testing.T) {
-	second := plat.Copy(oddState(t), 7000, "GATEHOUSE_AUTH_ACCESS_TOKEN_TTL=5s")
+	state, bin := oddState(t)
+	second := plat.Copy(state, 7000, "GATEHOUSE_AUTH_ACCESS_TOKEN_TTL=5s")
+	second.Bin = bin
 	if err := second.Up(); err != nil {
 		t.Fatal(err)
 	}

@@ -206,7 +206,7 @@ func TestDataDir(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(before) })
-	if err := errors.Join(os.MkdirAll(before, 0o700), os.Symlink(os.TempDir(), filepath.Join(closed, "named"))); err != nil {
+	if err := errors.Join(os.MkdirAll(before, 0o755), os.Symlink(os.TempDir(), filepath.Join(closed, "named"))); err != nil {
 		t.Fatal(err)
 	}
 	if found, err := pgserver.DataDir(filepath.Join(closed, "named")); err != nil || found != before {

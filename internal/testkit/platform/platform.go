@@ -219,6 +219,23 @@ func (p *Platform) Service(name string) (Service, error) {
 	return Service{}, fmt.Errorf("gatehouse status names no service %q", name)
 }
 
+// Environ is the environment of a running program. Files that it found among its open ones are named so that others find them, too.
+func (p *Platform) Environ(program string) ([]string, error) {
+	s, err := p.Service(program)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", s.PID))
+	if err != nil {
+		return nil, fmt.Errorf("read the environment of %s: %w", program, err)
+	}
+	environ := strings.Split(strings.TrimRight(string(raw), "\x00"), "\x00")
+	for i, pair := range environ {
+		environ[i] = strings.Replace(pair, "=/dev/fd/", fmt.Sprintf("=/proc/%d/fd/", s.PID), 1)
+	}
+	return environ, nil
+}
+
 // Races is an error that holds what the race detector wrote into a program's log, nil when it wrote nothing.
 func (p *Platform) Races() error {
 	logs, err := filepath.Glob(filepath.Join(p.State, "logs", "*"))

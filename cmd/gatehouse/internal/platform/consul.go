@@ -40,17 +40,10 @@ func (p *Platform) startConsul(ctx context.Context) error {
 	if err := p.makeCertificates(); err != nil {
 		return err
 	}
-	rendered, err := agent.OneMachine{
-		NodeName: NodeName, DataDir: p.opts.Dir.Consul(), GossipKey: gossip, ManagementToken: management,
+	config := agent.OneMachine{
+		NodeName: NodeName, GossipKey: gossip, ManagementToken: management,
 		HTTPSPort: mesh.ConsulHTTPSPort + p.opts.Offset, XDSPort: mesh.ConsulXDSPort + p.opts.Offset,
 		SerfPort: mesh.ConsulSerfPort + p.opts.Offset, ServerPort: mesh.ConsulRPCPort + p.opts.Offset,
-		CAFile: p.opts.Dir.SecretPath(ConsulCA), CertFile: p.opts.Dir.SecretPath(consulServerCert), KeyFile: p.opts.Dir.SecretPath(consulServerKey),
-	}.Render()
-	if err != nil {
-		return err
-	}
-	if err := p.opts.Dir.WriteSecret(agentConfig, string(rendered)); err != nil {
-		return err
 	}
 	if p.consul, err = p.client(management); err != nil {
 		return err
@@ -61,17 +54,68 @@ func (p *Platform) startConsul(ctx context.Context) error {
 			if err := p.writeKnownServices(context.WithoutCancel(ctx)); err != nil {
 				return nil, err
 			}
-			cmd := exec.Command(p.opts.Programs.Consul.Path, "agent", "-config-file", p.opts.Dir.SecretPath(agentConfig),
-				"-config-file", p.opts.Dir.SecretPath(agentServices))
-			cmd.Env = p.baseEnviron()
-			cmd.Dir = p.opts.Dir.Root()
-			return cmd, nil
+			return p.agent(config)
 		},
 	})
 	if err := p.await(ctx, process, "Consul", p.consulReady); err != nil {
 		return err
 	}
 	p.took(begun, "Consul %s on %s", p.opts.Programs.Consul.Version, p.record.Consul)
+	return nil
+}
+
+// agent is the command of Consul's agent. It finds its data and its files where its user can reach them.
+func (p *Platform) agent(config agent.OneMachine) (*exec.Cmd, error) {
+	cmd, err := p.consulCommand(context.Background(), "agent") // it ends with the group
+	if err != nil {
+		return nil, err
+	}
+	if err := p.equipAgent(cmd, config); err != nil {
+		discard(cmd)
+		return nil, err
+	}
+	return cmd, nil
+}
+
+func (p *Platform) equipAgent(cmd *exec.Cmd, config agent.OneMachine) (err error) {
+	if config.DataDir, err = p.seats.own(cmd, state.ConsulProcess, p.opts.Dir.Consul()); err != nil {
+		return err
+	}
+	if err := p.consulFiles(map[string]*string{ConsulCA: &config.CAFile, consulServerCert: &config.CertFile, consulServerKey: &config.KeyFile}); err != nil {
+		return err
+	}
+	rendered, err := config.Render()
+	if err != nil {
+		return err
+	}
+	if err := p.opts.Dir.WriteSecret(agentConfig, string(rendered)); err != nil {
+		return err
+	}
+	var own, services string
+	err = p.consulFiles(map[string]*string{agentConfig: &own, agentServices: &services})
+	cmd.Args = append(cmd.Args, "-config-file", own, "-config-file", services)
+	return err
+}
+
+// consulCommand is a command of Consul's program, as Consul's user.
+func (p *Platform) consulCommand(ctx context.Context, args ...string) (*exec.Cmd, error) {
+	cmd := exec.CommandContext(ctx, p.opts.Programs.Consul.Path, args...)
+	cmd.Env = p.baseEnviron()
+	cmd.Dir = p.opts.Dir.Root()
+	if err := p.seats.take(cmd, state.ConsulProcess); err != nil {
+		discard(cmd)
+		return nil, err
+	}
+	return cmd, nil
+}
+
+// consulFiles says where Consul's program finds secret files.
+func (p *Platform) consulFiles(paths map[string]*string) (err error) {
+	for secret, path := range paths {
+		if *path, err = p.seats.hand(state.ConsulProcess, secret, p.opts.Dir.SecretPath(secret)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -8,6 +8,7 @@ package platform
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -56,6 +57,8 @@ type Platform struct {
 	tokens map[string]string
 	logged map[string]int64 // bytes of each log that were there before us
 
+	seats      seats
+	unwatch    func()      // ends the renewal of files that were handed over
 	registered atomic.Bool // that the services were; tokens does not change any more then
 
 	mu     sync.Mutex
@@ -76,6 +79,10 @@ func Up(ctx context.Context, opts Options) (*Platform, error) {
 	if err := opts.Dir.Write(p.record); err != nil {
 		return nil, err
 	}
+	if err := p.seats.assign(opts.Dir.Run(), opts.Offset, p.seated()); err != nil {
+		return nil, errors.Join(err, opts.Dir.Forget())
+	}
+	p.unwatch = background(p.seats.keepFresh)
 	p.group = supervise.New(supervise.Options{Now: opts.Now, Changed: p.changed, Died: p.died})
 	if err := p.bringUp(ctx); err != nil {
 		p.Close()
@@ -112,8 +119,24 @@ func (p *Platform) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	p.group.Close(ctx)
+	p.unwatch()
+	p.seats.remove()
 	if err := p.opts.Dir.Forget(); err != nil {
 		p.opts.Progress("%v", err)
+	}
+}
+
+// background runs work until the returned function is called, which waits for its end.
+func background(work func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		work(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
 	}
 }
 

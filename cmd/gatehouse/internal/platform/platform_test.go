@@ -69,7 +69,7 @@ func TestEnvironmentIsClosed(t *testing.T) {
 	}
 	for name, command := range map[string]func() (*exec.Cmd, error){
 		"program": func() (*exec.Cmd, error) { return p.program("auth", "serve") },
-		"sidecar": func() (*exec.Cmd, error) { return p.envoy([]byte("{}"), false) },
+		"sidecar": func() (*exec.Cmd, error) { return p.envoy("auth", []byte("{}"), false) },
 	} {
 		cmd, err := command()
 		if err != nil {
@@ -160,7 +160,7 @@ func TestCloseAdmin(t *testing.T) {
 func TestDrainTimes(t *testing.T) {
 	p := testPlatform(t)
 	for backing, want := range map[bool]string{false: "--drain-time-s 2 --drain-strategy immediate", true: "--drain-time-s 600 --drain-strategy immediate"} {
-		cmd, err := p.envoy([]byte("{}"), backing)
+		cmd, err := p.envoy("auth", []byte("{}"), backing)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
@@ -23,7 +26,7 @@ func (p *Platform) migrate(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
 	err := each(ctx, p.databaseUsers(), func(ctx context.Context, name string) error {
-		process := name + "-migrate"
+		process := migration(name)
 		err := p.group.Run(ctx, supervise.Spec{
 			Name: process, Log: p.opts.Dir.Log(process),
 			Command: func() (*exec.Cmd, error) { return p.program(name, "migrate") },
@@ -88,6 +91,9 @@ func (p *Platform) healthy(ctx context.Context, name string) error {
 	return nil
 }
 
+// migration is the process that migrates the database of a program: one of its own, for it may do what the serving program may not.
+func migration(program string) string { return program + "-migrate" }
+
 // program is the command of one of our programs, in a closed environment.
 func (p *Platform) program(name, verb string) (*exec.Cmd, error) {
 	environ, err := p.environ(name, verb)
@@ -97,7 +103,36 @@ func (p *Platform) program(name, verb string) (*exec.Cmd, error) {
 	cmd := exec.Command(p.opts.Programs.Own[name], verb)
 	cmd.Env = environ
 	cmd.Dir = p.opts.Dir.Root()
+	process := name
+	if verb == "migrate" {
+		process = migration(name)
+	}
+	if err := p.seats.take(cmd, process); err != nil {
+		discard(cmd)
+		return nil, err
+	}
+	p.seats.handVariables(cmd, process, p.opts.Dir.Root())
+	if cmd.SysProcAttr != nil && p.listensLow(name) {
+		cmd.SysProcAttr.AmbientCaps = []uintptr{unix.CAP_NET_BIND_SERVICE}
+	}
 	return cmd, nil
+}
+
+// unprivilegedPorts begin here.
+const unprivilegedPorts = 1024
+
+// listensLow reports whether a program is the edge and listens on a port that only root may.
+func (p *Platform) listensLow(name string) bool {
+	program, err := p.opts.Definition.Program(name)
+	if err != nil || !program.Edge {
+		return false
+	}
+	_, text, err := net.SplitHostPort(p.opts.Gateway.Address)
+	if err != nil {
+		return false
+	}
+	port, err := strconv.Atoi(text)
+	return err == nil && port > 0 && port < unprivilegedPorts
 }
 
 // environ is the environment of a program: what the platform decides, and the operator's own settings for it.

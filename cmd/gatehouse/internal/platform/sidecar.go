@@ -3,17 +3,10 @@ package platform
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"os/exec"
-	"os/user"
-	"slices"
 	"strconv"
-	"syscall"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/internal/mesh"
@@ -42,7 +35,7 @@ func (p *Platform) startSidecar(ctx context.Context, service string) error {
 	name := state.SidecarOf(service)
 	process := p.group.Start(supervise.Spec{
 		Name: name, Stage: stageSidecars, Log: p.opts.Dir.Log(name),
-		Command: func() (*exec.Cmd, error) { return p.envoy(bootstrap, backing) },
+		Command: func() (*exec.Cmd, error) { return p.envoy(service, bootstrap, backing) },
 	})
 	return p.await(ctx, process, service+"'s sidecar", func(ctx context.Context) error {
 		return getOK(ctx, "http://"+p.address(admin)+"/ready")
@@ -60,11 +53,19 @@ func (p *Platform) adminPort(service string) (port int, backing bool, err error)
 
 // bootstrap asks Consul's CLI for Envoy's first configuration. It holds the service's token, so it stays in memory.
 func (p *Platform) bootstrap(ctx context.Context, service string, admin int) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, p.opts.Programs.Consul.Path, "connect", "envoy", "-bootstrap", "-sidecar-for", service,
+	var token, authority, cert, key string
+	err := p.consulFiles(map[string]*string{TokenName(service): &token, ConsulCA: &authority, ConsulClientCert: &cert, ConsulClientKey: &key})
+	if err != nil {
+		return nil, err
+	}
+	cmd, err := p.consulCommand(ctx, "connect", "envoy", "-bootstrap", "-sidecar-for", service,
 		"-http-addr", "https://"+p.address(mesh.ConsulHTTPSPort), "-grpc-addr", "https://"+p.address(mesh.ConsulXDSPort),
-		"-ca-file", p.opts.Dir.SecretPath(ConsulCA), "-client-cert", p.opts.Dir.SecretPath(ConsulClientCert), "-client-key", p.opts.Dir.SecretPath(ConsulClientKey),
-		"-admin-bind", p.address(admin), "-token-file", p.opts.Dir.SecretPath(TokenName(service)), "-ignore-envoy-compatibility")
-	cmd.Env = p.baseEnviron()
+		"-ca-file", authority, "-client-cert", cert, "-client-key", key,
+		"-admin-bind", p.address(admin), "-token-file", token, "-ignore-envoy-compatibility")
+	if err != nil {
+		return nil, err
+	}
+	defer discard(cmd)
 	var out, problem bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problem
 	if err := cmd.Run(); err != nil {
@@ -80,67 +81,28 @@ const (
 	drainDatabase = 600
 )
 
-// envoy is the command of a sidecar. Bootstrap and, for root, the program itself are handed over as open files: the unprivileged user
-// that Envoy runs as then needs no access to the folders they are in.
-func (p *Platform) envoy(bootstrap []byte, backing bool) (*exec.Cmd, error) {
-	configuration, err := memory("bootstrap", bootstrap)
-	if err != nil {
-		return nil, err
-	}
+// envoy is the command of a sidecar. The bootstrap is handed over as an open file.
+func (p *Platform) envoy(service string, bootstrap []byte, backing bool) (*exec.Cmd, error) {
 	drain := drainCalls
 	if backing {
 		drain = drainDatabase
 	}
-	cmd := exec.Command(p.opts.Programs.Envoy.Path, "--config-path", "/dev/fd/3", "--disable-hot-restart", "--concurrency", "1",
+	cmd := exec.Command(p.opts.Programs.Envoy.Path, "--disable-hot-restart", "--concurrency", "1",
 		"--drain-time-s", strconv.Itoa(drain), "--drain-strategy", "immediate", "--log-level", "warn")
 	cmd.Env = p.baseEnviron()
 	cmd.Dir = "/"
-	cmd.ExtraFiles = []*os.File{configuration}
-	if os.Geteuid() != 0 {
-		return cmd, nil
+	process := state.SidecarOf(service)
+	if err := p.seats.take(cmd, process); err != nil {
+		discard(cmd)
+		return nil, err
 	}
-	credential, err := unprivileged()
+	configuration, err := p.seats.memory(process, bootstrap)
 	if err != nil {
-		return nil, errors.Join(err, configuration.Close())
+		discard(cmd)
+		return nil, err
 	}
-	binary, err := os.Open(cmd.Path)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open envoy: %w", err), configuration.Close())
-	}
-	cmd.Path = "/proc/self/fd/4"
-	cmd.ExtraFiles = append(cmd.ExtraFiles, binary)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
+	cmd.Args = append(cmd.Args, "--config-path", inherit(cmd, configuration))
 	return cmd, nil
-}
-
-// unprivileged is the user that sidecars run as when the platform runs as root.
-func unprivileged() (*syscall.Credential, error) {
-	nobody, err := user.Lookup("nobody")
-	if err != nil {
-		return nil, fmt.Errorf("sidecars run as the user nobody, which this machine lacks: add it, or run gatehouse as an ordinary user: %w", err)
-	}
-	uid, err := strconv.ParseUint(nobody.Uid, 10, 32)
-	if err != nil {
-		return nil, fmt.Errorf("read the id of the user nobody: %w", err)
-	}
-	gid, err := strconv.ParseUint(nobody.Gid, 10, 32)
-	if err != nil {
-		return nil, fmt.Errorf("read the group of the user nobody: %w", err)
-	}
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
-}
-
-// memory is an open file that exists in memory only.
-func memory(name string, content []byte) (*os.File, error) {
-	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("make a file in memory: %w", err)
-	}
-	f := os.NewFile(uintptr(fd), name)
-	if _, err := f.Write(slices.Clone(content)); err != nil {
-		return nil, errors.Join(fmt.Errorf("fill a file in memory: %w", err), f.Close())
-	}
-	return f, nil
 }
 
 // getOK asks for a page that must answer 200.

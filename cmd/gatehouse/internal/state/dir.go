@@ -7,6 +7,7 @@
 //	  secrets/       0700; every file 0600
 //	  consul/ postgres/   data, kept between runs
 //	  logs/          0700; <process>.log
+//	  run/           0700; while root's platform runs: what its processes, each a user of its own, are given
 //
 // Only commands of the CLI import it.
 package state
@@ -111,6 +112,9 @@ func (d Dir) Consul() string { return filepath.Join(d.root, "consul") }
 
 // Postgres is the parent of PostgreSQL's data folder.
 func (d Dir) Postgres() string { return filepath.Join(d.root, "postgres") }
+
+// Run is the folder of what processes with users of their own are given.
+func (d Dir) Run() string { return filepath.Join(d.root, "run") }
 
 // Logs is the folder of the log files.
 func (d Dir) Logs() string { return filepath.Join(d.root, "logs") }

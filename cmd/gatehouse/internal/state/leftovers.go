@@ -3,6 +3,8 @@ package state
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"slices"
 	"syscall"
 	"time"
@@ -34,6 +36,9 @@ func (d Dir) Clean(ctx context.Context) ([]string, error) {
 	}
 	if err := errors.Join(failed...); err != nil {
 		return ended, err
+	}
+	if err := os.RemoveAll(d.Run()); err != nil {
+		return ended, fmt.Errorf("remove what the processes were given: %w", err)
 	}
 	return ended, d.Forget()
 }

@@ -162,6 +162,9 @@ func TestCleanEndsLeftovers(t *testing.T) {
 	if err := dir.Write(record); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.MkdirAll(filepath.Join(dir.Run(), "auth"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	ended, err := dir.Clean(t.Context())
 	if err != nil || strings.Join(ended, " ") != "postgres consul" {
 		t.Errorf("ended %v, %v, want the newest first", ended, err)
@@ -170,6 +173,9 @@ func TestCleanEndsLeftovers(t *testing.T) {
 		if p.Alive() {
 			t.Errorf("%s still runs", p.Name)
 		}
+	}
+	if _, err := os.Stat(dir.Run()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what its processes were given is still there: %v", err)
 	}
 	if !stranger.Alive() {
 		t.Error("a stranger with the pid of a dead process was ended")
