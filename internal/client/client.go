@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
@@ -162,12 +164,16 @@ func unaryRequestID(ctx context.Context, method string, req, reply any, cc *grpc
 }
 
 // answered takes off what gRPC puts around the last answer of a call that it tried again ("max retries exhausted: …"): a status is the other
-// program's words, and clients read them.
+// program's words, and clients read them. The answer may be lost: an upstream that ends the call before the request is written is an end
+// of file to gRPC's retries. Only UNAVAILABLE is tried again (serviceConfig), so that is what it was.
 func answered(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	err := invoker(ctx, method, req, reply, cc, opts...)
 	var answer interface{ GRPCStatus() *status.Status }
-	if errors.As(err, &answer) {
+	switch {
+	case errors.As(err, &answer):
 		return answer.GRPCStatus().Err()
+	case errors.Is(err, io.EOF):
+		return status.Error(codes.Unavailable, err.Error())
 	}
 	return err
 }
