@@ -31,7 +31,7 @@ type Server struct {
 	DataDir  string            // absolute; Init makes it
 	Port     int               // on 127.0.0.1
 	Password config.Secret     // of Superuser; Init sets it
-	Settings map[string]string // of postgresql.conf, over the defaults below; for tests
+	Settings map[string]string // of postgresql.conf, over the defaults below
 	Log      io.Writer         // takes what the server logs; nil discards it
 }
 

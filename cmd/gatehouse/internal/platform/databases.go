@@ -47,6 +47,9 @@ func (p *Platform) prepareDatabase(ctx context.Context, admin config.Secret, nam
 			return err
 		}
 	}
+	if err := pgserver.LimitConnections(ctx, admin, owner, p.connectionLimit(name, owner)); err != nil {
+		return err
+	}
 	if extra.owner == "" {
 		return nil
 	}
@@ -54,7 +57,10 @@ func (p *Platform) prepareDatabase(ctx context.Context, admin config.Secret, nam
 	if err != nil {
 		return err
 	}
-	return pgserver.EnsureServingRole(ctx, admin, name, config.NewSecret(password), name, owner)
+	if err := pgserver.EnsureServingRole(ctx, admin, name, config.NewSecret(password), name, owner); err != nil {
+		return err
+	}
+	return pgserver.LimitConnections(ctx, admin, name, p.connectionLimit(name, name))
 }
 
 // platformID is the file with the platform's id, which marks what is the platform's on a server that others use too.

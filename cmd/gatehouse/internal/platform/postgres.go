@@ -45,6 +45,11 @@ func (p *Platform) startPostgres(ctx context.Context) error {
 		return err
 	}
 	owner := admin(database)
+	if p.opts.PostgresURL == "" { // what everybody may call on another server is its operator's decision
+		if err := pgserver.CloseFunctions(ctx, owner); err != nil {
+			return err
+		}
+	}
 	err = each(ctx, p.databaseUsers(), func(ctx context.Context, name string) error { return p.prepareDatabase(ctx, owner, name) })
 	if err != nil {
 		return err
@@ -102,6 +107,7 @@ func (p *Platform) ownServer(ctx context.Context) (*pgserver.Server, string, err
 		return nil, "", err
 	}
 	server := &pgserver.Server{BinDir: binDir, DataDir: dataDir, Port: mesh.PostgresPort + p.opts.Offset, Password: config.NewSecret(password)}
+	server.Settings = map[string]string{"max_connections": strconv.Itoa(p.maxConnections())}
 	return server, version, server.Init(ctx)
 }
 
