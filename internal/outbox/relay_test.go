@@ -178,14 +178,18 @@ func TestFollowerWakesTheLeader(t *testing.T) {
 		t.Error("the follower delivers")
 		return nil, errDown
 	}})
-	began := time.Now()
+	fastest := time.Hour
 	for i := range 5 {
+		began := time.Now()
 		add(t, outboxes[1], "letters", fmt.Sprint(i))
 		r.has(t, fmt.Sprint(i))
+		if i > 0 {
+			fastest = min(fastest, time.Since(began))
+		}
 		emptied(t, pools[0]) // the relay waits now
 	}
-	if took := time.Since(began); took > 5*time.Second { // by the poll alone it is 2 s for each but the first
-		t.Errorf("five took %s: only the poll delivers", took)
+	if fastest > time.Second { // by the poll alone it is 2 s for each
+		t.Errorf("the fastest took %s: only the poll delivers", fastest)
 	}
 }
 

@@ -66,11 +66,12 @@ func LockedBy(ctx context.Context, c Config, lockSchema, schema string, log *slo
 func takeLock(ctx context.Context, conn *pgx.Conn, schema string, log *slog.Logger) error {
 	for n := 0; ; n++ {
 		got, err := tryLock(ctx, conn, schema)
-		if err != nil {
-			return fmt.Errorf("take the lock of schema %s: %w", schema, err)
-		}
-		if got {
+		waited := n > 0 && ctx.Err() != nil // said below
+		switch {
+		case got:
 			return nil
+		case err != nil && !waited:
+			return fmt.Errorf("take the lock of schema %s: %w", schema, err)
 		}
 		if n%int(remind/poll) == 0 {
 			log.InfoContext(ctx, "waiting for another migration of this schema to end", "schema", schema)

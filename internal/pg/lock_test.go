@@ -3,6 +3,7 @@ package pg_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"strings"
 	"sync"
@@ -86,9 +87,9 @@ func TestTheLockOfASchemaHoldsUpItsOwnMigrationsOnly(t *testing.T) {
 		if err != nil || kept != 0 {
 			t.Errorf("%d idle sessions hold a snapshot or a transaction id, %v", kept, err)
 		}
-		short, cancel := context.WithTimeout(t.Context(), 600*time.Millisecond)
-		defer cancel()
-		err = pg.Migrate(short, c, "other", files(createThings), silent)
+		err = whileItWaits(t, func(ctx context.Context, log *slog.Logger) error {
+			return pg.Migrate(ctx, c, "other", files(createThings), log)
+		})
 		if err == nil || !strings.Contains(err.Error(), "wait for another migration of schema other to end") {
 			t.Errorf("the same schema: %v", err)
 		}
@@ -111,9 +112,9 @@ func TestAnOperatorsTimeoutsDoNotEndTheLock(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-		defer cancel()
-		return pg.Locked(short, c, "thing", silent, func(*pgx.Conn) error { return nil })
+		return whileItWaits(t, func(ctx context.Context, log *slog.Logger) error {
+			return pg.Locked(ctx, c, "thing", log, func(*pgx.Conn) error { return nil })
+		})
 	})
 	if err == nil || !strings.Contains(err.Error(), "wait for another migration") {
 		t.Errorf("a second one under the same lock: %v", err)
@@ -129,6 +130,23 @@ func TestAMigrationThatIsHeldUpSaysWhatToDo(t *testing.T) {
 	err := pg.Migrate(t.Context(), limited, "thing", files(createThings, fillThings, indexThings), silent)
 	if err == nil || !strings.Contains(err.Error(), "find it with `select pid") || !strings.Contains(err.Error(), "003_change_things.sql") {
 		t.Errorf("%v", err)
+	}
+}
+
+// whileItWaits ends what says that it waits.
+func whileItWaits(t *testing.T, fn func(ctx context.Context, log *slog.Logger) error) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	waiting := &signal{seen: make(chan struct{})}
+	done := make(chan error, 1)
+	go func() { done <- fn(ctx, slog.New(slog.NewTextHandler(waiting, nil))) }()
+	select {
+	case <-waiting.seen:
+		cancel()
+		return <-done
+	case err := <-done:
+		return err
 	}
 }
 

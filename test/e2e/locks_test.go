@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,35 +23,11 @@ var stores = []string{"auth", "identity", "authz", "audit"}
 // roleURL is the database as a role reaches it; audit_owner is the one that owns what audit serves.
 func roleURL(t *testing.T, role string) string {
 	t.Helper()
-	if role != "audit_owner" {
-		return databaseURL(t, role)
-	}
-	raw, err := os.ReadFile(filepath.Join(secretsOf(t), "postgres-audit_owner.url"))
+	raw, err := os.ReadFile(filepath.Join(plat.State, "secrets", "postgres-"+role+".url"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return strings.TrimSpace(string(raw))
-}
-
-// secretsOf is the folder of the secrets.
-func secretsOf(t *testing.T) string {
-	t.Helper()
-	for _, pair := range environOf(t, "audit") {
-		if file, ok := strings.CutPrefix(pair, "GATEHOUSE_POSTGRES_URL_FILE="); ok {
-			return filepath.Dir(file)
-		}
-	}
-	t.Fatal("audit was given no file with a URL")
-	return ""
-}
-
-func environOf(t *testing.T, program string) []string {
-	t.Helper()
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", serviceOf(t, program).PID))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.Split(strings.TrimRight(string(raw), "\x00"), "\x00")
 }
 
 // migrates runs a program's migration as `up` does.
@@ -58,17 +35,17 @@ func migrates(t *testing.T, program string) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, fmt.Sprintf("/proc/%d/exe", serviceOf(t, program).PID), "migrate")
-	for _, pair := range environOf(t, program) {
-		if !strings.HasPrefix(pair, "GATEHOUSE_POSTGRES_URL") {
-			cmd.Env = append(cmd.Env, pair)
-		}
-	}
 	owner := program
 	if program == "audit" {
 		owner = "audit_owner"
 	}
-	cmd.Env = append(cmd.Env, "GATEHOUSE_POSTGRES_URL="+roleURL(t, owner))
+	environ, err := plat.Environ(program)
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(plat.Bin, program), "migrate")
+	cmd.Env = append(slices.DeleteFunc(environ, func(pair string) bool { return strings.HasPrefix(pair, "GATEHOUSE_POSTGRES_URL") }),
+		"GATEHOUSE_POSTGRES_URL="+roleURL(t, owner))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s migrate: %w: %s", program, err, out)
 	}

@@ -260,7 +260,7 @@ func TestNamesThatCannotBeStoredAreRefused(t *testing.T) {
 
 func shortly(t *testing.T) (context.Context, context.CancelFunc) {
 	t.Helper()
-	return context.WithTimeout(t.Context(), 500*time.Millisecond)
+	return context.WithTimeout(t.Context(), 3*time.Second) // of which the answer keeps a tenth
 }
 
 // second drops an answer that is not wanted.

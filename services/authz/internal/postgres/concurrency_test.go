@@ -191,10 +191,9 @@ func TestStoppedWriterLosesItsSession(t *testing.T) {
 	noError(t, err)
 	_, err = writer.Exec(t.Context(), "begin")
 	noError(t, err)
+	began := time.Now()
 	_, err = writer.Exec(t.Context(), lateWrite)
 	noError(t, err)
-
-	began := time.Now()
 	eventually(t, "the command is completed", func() bool {
 		completed, err := i.CompleteAbandoned(t.Context())
 		noError(t, err)
