@@ -144,7 +144,7 @@ func (k *checker) call(p Program, call string, where Position) {
 		k.report(where, "%s calls its own method %s through the mesh: drop the call", p.Name, call)
 	case p.Edge && m.Route != nil:
 		k.report(where, "%s has a route, so %s calls it anyway: drop the call", call, p.Name)
-	case m.Program != "" && !m.Admits(p.Name):
+	case m.Program != "" && !m.Consents(p.Name):
 		k.report(where, "%s calls %s, but %s does not consent: add %q to allow at %s, or drop the call",
 			p.Name, call, m.Program, p.Name, in(m.Descriptor, methodAllow))
 	}

@@ -37,15 +37,15 @@ func TestLoadReadsTheLinkedContracts(t *testing.T) {
 	}; !slices.Equal(update.Access, want) {
 		t.Errorf("UpdateUser access = %+v, want %+v", update.Access, want)
 	}
-	if !update.Admits("gateway") || update.Admits("auth") {
+	if !update.Consents("gateway") || update.Consents("auth") {
 		t.Error("UpdateUser admits the gateway by its route and nobody else")
 	}
 	watch := method(t, c, "/gatehouse.auth.v1.VerificationService/WatchRevocations")
-	if !watch.LongLived || watch.Timeout != 0 || !watch.Has(contract.Service) || !watch.Admits("anybody") || !watch.ReadOnly {
+	if !watch.LongLived || watch.Timeout != 0 || !watch.Has(contract.Service) || !watch.Consents("anybody") || !watch.ReadOnly {
 		t.Errorf("WatchRevocations = %+v", watch)
 	}
 	register := method(t, c, "/gatehouse.identity.v1.UserDirectoryService/RegisterUser")
-	if !register.Admits("auth") || register.Admits("gateway") || register.Route != nil {
+	if !register.Consents("auth") || register.Consents("gateway") || register.Route != nil {
 		t.Errorf("RegisterUser = %+v", register)
 	}
 	signUp := method(t, c, "/gatehouse.auth.v1.AuthService/SignUp")

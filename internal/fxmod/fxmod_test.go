@@ -62,7 +62,7 @@ func free(port int) bool {
 func options(offset int) Config {
 	c := Config{}
 	c.Log.Level = "error"
-	c.Mesh.PortOffset = offset
+	c.Mesh.PortOffset, c.Mesh.TrustDomain, c.Mesh.Datacenter = offset, "test.consul", "dc1"
 	c.Token = token.Config{Issuer: "https://gatehouse.test", Audience: "gatehouse"}
 	c.Drain = DrainConfig{Delay: 50 * time.Millisecond, Timeout: time.Second}
 	return c
@@ -218,6 +218,22 @@ func TestTakenPort(t *testing.T) {
 		text := stderr.String()
 		if code != 1 || strings.Count(text, "\n") != 1 || !strings.Contains(text, loopback(port+offset)) || !strings.Contains(text, "stop it") {
 			t.Errorf("exit code %d, stderr %q", code, text)
+		}
+	}
+}
+
+// R94: a server that does not know its mesh does not start.
+func TestNoMeshNoServer(t *testing.T) {
+	for name, forget := range map[string]func(*Config){
+		"GATEHOUSE_MESH_TRUST_DOMAIN": func(c *Config) { c.Mesh.TrustDomain = "" },
+		"GATEHOUSE_MESH_DATACENTER":   func(c *Config) { c.Mesh.Datacenter = "" },
+	} {
+		c := options(0)
+		forget(&c)
+		var stderr strings.Builder
+		code := run(New(local(), Service(program, c)), &stderr)
+		if code != 1 || strings.Count(stderr.String(), "\n") != 1 || !strings.Contains(stderr.String(), name+" is empty: set it") {
+			t.Errorf("without %s: exit code %d, %q", name, code, stderr.String())
 		}
 	}
 }

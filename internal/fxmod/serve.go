@@ -101,11 +101,15 @@ func newGRPC(p grpcParams) (*grpcserver.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	peers, err := p.Mesh.Peers()
+	if err != nil {
+		return nil, err
+	}
 	for _, r := range p.Registrations {
 		p.Health.Serves(r.Desc.ServiceName)
 	}
 	s, err := grpcserver.New(grpcserver.Params{
-		Config: p.Config, Program: p.Program.Name, Contract: p.Contract, Verifier: p.Verifier,
+		Config: p.Config, Program: p.Program.Name, Contract: p.Contract, Mesh: peers, Callers: p.Definition, Verifier: p.Verifier,
 		Permissions: p.Permissions, Refusals: p.Refusals, Health: p.Health.Server(),
 		Registrations: p.Registrations, Log: p.Log, Now: p.Now, Registry: p.Registry, Tracer: p.Tracer, Propagator: p.Propagator,
 	})

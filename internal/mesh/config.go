@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/config"
 )
 
@@ -14,6 +15,8 @@ const MaxPortOffset = 44000
 // Config says where this machine's ports are and how the local Consul agent is reached.
 type Config struct {
 	PortOffset    int           `name:"mesh-port-offset" env:"GATEHOUSE_MESH_PORT_OFFSET" default:"0" help:"Added to every local port, so that several copies run side by side; a multiple of 1000."`
+	TrustDomain   string        `name:"mesh-trust-domain" env:"GATEHOUSE_MESH_TRUST_DOMAIN" help:"Trust domain of the mesh's CA, such as 11111111-2222-3333-4444-555555555555.consul: callers with another one's certificate are refused. Services do not start without; up sets it."`
+	Datacenter    string        `name:"mesh-datacenter" env:"GATEHOUSE_MESH_DATACENTER" help:"Consul datacenter of the mesh, such as dc1: callers from another one are refused. Services do not start without; up sets it."`
 	ConsulAddress string        `name:"consul-address" env:"GATEHOUSE_CONSUL_ADDRESS" help:"host:port of the local Consul agent's API; 127.0.0.1:8501 plus the port offset when empty (8500 without a CA file)."`
 	ConsulCA      string        `name:"consul-ca-file" env:"GATEHOUSE_CONSUL_CA_FILE" help:"PEM file with the CA of the agent's certificate: its API is asked over HTTPS; over plain HTTP when empty."`
 	ConsulCert    string        `name:"consul-cert-file" env:"GATEHOUSE_CONSUL_CERT_FILE" help:"PEM file with the client certificate that the agent asks for."`
@@ -39,6 +42,17 @@ func (c Config) Validate() error {
 		return errors.New("GATEHOUSE_CONSUL_CERT_FILE is set without GATEHOUSE_CONSUL_CA_FILE: name the CA of the agent's certificate too")
 	}
 	return nil
+}
+
+// Peers is where this program's callers must come from. Without it a server would take another mesh's programs for its own.
+func (c Config) Peers() (caller.Mesh, error) {
+	switch {
+	case c.TrustDomain == "":
+		return caller.Mesh{}, errors.New("GATEHOUSE_MESH_TRUST_DOMAIN is empty: set it to the trust domain of the mesh's CA (TrustDomain in Consul's /v1/connect/ca/roots)")
+	case c.Datacenter == "":
+		return caller.Mesh{}, errors.New("GATEHOUSE_MESH_DATACENTER is empty: set it to the name of Consul's datacenter, such as dc1")
+	}
+	return caller.Mesh{TrustDomain: c.TrustDomain, Datacenter: c.Datacenter}, nil
 }
 
 // Consul returns the address of the local agent's API.

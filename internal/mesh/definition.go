@@ -4,7 +4,10 @@
 // It imports the Consul API client and no service.
 package mesh
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Port layout of one machine. Slot is the program's port minus FirstPort; backing services have slots from BackingSlot. All ports
 // move together by the port offset, so copies with offsets that are multiples of 1,000 do not meet.
@@ -65,6 +68,12 @@ type Method struct {
 	Callee    string   `json:"callee"`  // program that serves it
 	Callers   []string `json:"callers"` // programs that may call it, sorted; all others are denied
 	LongLived bool     `json:"long_lived,omitempty"`
+}
+
+// Admits reports whether a program may call a method, by what both contracts state: the sidecars' intentions and the services' servers
+// decide by it.
+func (d *Definition) Admits(method, program string) bool {
+	return slices.ContainsFunc(d.Methods, func(m Method) bool { return m.Path == method && slices.Contains(m.Callers, program) })
 }
 
 // Program returns the program of that name.

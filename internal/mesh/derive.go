@@ -58,7 +58,7 @@ func callers(c *contract.Contract, m *contract.Method) []string {
 	names := []string{}
 	for _, p := range c.Programs {
 		declared := slices.Contains(p.Calls, m.FullName) || (p.Edge && m.Route != nil)
-		if declared && m.Admits(p.Name) && p.Name != m.Program {
+		if declared && m.Consents(p.Name) && p.Name != m.Program {
 			names = append(names, p.Name)
 		}
 	}

@@ -118,8 +118,8 @@ func ours(b *testing.B, client authzv1.AuthzServiceClient) checker {
 	b.Helper()
 	return func(ctx context.Context, q question) (bool, error) {
 		ctx = metadata.AppendToOutgoingContext(ctx, caller.Header, grpctest.SPIFFE("identity"))
-		answer, err := client.Check(ctx, &authzv1.CheckRequest{Subject: q.subject, Relation: "can_update", Object: q.object})
-		return answer.GetAllowed(), err
+		answer, err := client.BatchCheck(ctx, &authzv1.BatchCheckRequest{Subject: q.subject, Questions: []*authzv1.Question{{Relation: "can_update", Object: q.object}}})
+		return len(answer.GetAllowed()) == 1 && answer.GetAllowed()[0], err
 	}
 }
 

@@ -2,7 +2,6 @@ package bench_test
 
 import (
 	"context"
-	"fmt"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -59,7 +58,7 @@ type auth struct {
 func secondAuth(b *testing.B, p *platform.Platform, number int, more ...string) auth {
 	b.Helper()
 	cmd := exec.Command(filepath.Join(p.Bin, "auth"), "serve")
-	cmd.Env = append(environmentOf(b, p, "auth"), fmt.Sprintf("GATEHOUSE_MESH_PORT_OFFSET=%d", aloneOffset+1000*number))
+	cmd.Env = append(environmentOf(b, p, "auth"), alone(1000*number)...)
 	cmd.Env = append(cmd.Env, more...)
 	run(b, cmd)
 	conn := dial(b, 8082+aloneOffset+1000*number)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
+	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/testkit/platform"
 )
 
@@ -54,11 +55,19 @@ func migrate(b *testing.B, p *platform.Platform, name string, url config.Secret)
 func serve(b *testing.B, p *platform.Platform, name string, port int, url config.Secret) *grpc.ClientConn {
 	b.Helper()
 	cmd := exec.Command(filepath.Join(p.Bin, name), "serve")
-	cmd.Env = append(os.Environ(), "GATEHOUSE_POSTGRES_URL="+url.Reveal(), fmt.Sprintf("GATEHOUSE_MESH_PORT_OFFSET=%d", aloneOffset))
+	cmd.Env = append(append(os.Environ(), "GATEHOUSE_POSTGRES_URL="+url.Reveal()), alone(0)...)
 	run(b, cmd)
 	conn := dial(b, port+aloneOffset)
 	serving(b, conn, 30*time.Second)
 	return conn
+}
+
+// alone is the environment of a program without a mesh, on ports further up: its callers say that they are of the test kit's.
+func alone(further int) []string {
+	return []string{
+		fmt.Sprintf("GATEHOUSE_MESH_PORT_OFFSET=%d", aloneOffset+further),
+		"GATEHOUSE_MESH_TRUST_DOMAIN=" + grpctest.Mesh().TrustDomain, "GATEHOUSE_MESH_DATACENTER=" + grpctest.Mesh().Datacenter,
+	}
 }
 
 // run starts a process, with what it prints in a file; it is killed with the benchmark.

@@ -126,7 +126,7 @@ func environmentOf(b *testing.B, p *platform.Platform, name string) (environment
 			environment = append(environment, pair)
 		}
 	}
-	return append(environment, fmt.Sprintf("GATEHOUSE_MESH_PORT_OFFSET=%d", aloneOffset))
+	return append(environment, alone(0)...)
 }
 
 // startToServing returns how many seconds a program took.

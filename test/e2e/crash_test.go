@@ -131,7 +131,7 @@ func TestServicesRefuseSignedOutTokens(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+p.access,
-			"x-gatehouse-caller", "spiffe://11111111-2222-3333-4444-555555555555.consul/ns/default/dc/dc1/svc/gateway")
+			"x-gatehouse-caller", meshOf(t).SPIFFE("gateway"))
 		_, err = identityv1.NewUserServiceClient(conn).GetUser(ctx, &identityv1.GetUserRequest{Id: p.id})
 		return status.Code(err)
 	}

@@ -2,19 +2,26 @@ package e2e_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/consul/api"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/emptypb"
 
+	consuldefinition "github.com/gatehouse/gatehouse/consul"
+	"github.com/gatehouse/gatehouse/internal/caller"
 	probev1 "github.com/gatehouse/gatehouse/test/probe/gen/gatehouse/probe/v1"
 )
 
@@ -53,6 +60,83 @@ func TestMeshVerifyNoticesAHole(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// meshOf is the running platform's mesh.
+func meshOf(t testing.TB) caller.Mesh {
+	t.Helper()
+	s := platformStatus(t)
+	return caller.Mesh{TrustDomain: s.Consul.TrustDomain, Datacenter: s.Consul.Datacenter}
+}
+
+// A service decides by the list that the sidecars follow, past them too: whoever connects to its own port is refused what his program
+// does not declare, although the callee consents; and a program of another mesh is nobody (R94).
+func TestServicesAdmitWhoMayCallByTheMesh(t *testing.T) {
+	definition, err := consuldefinition.Definition()
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := meshOf(t)
+	foreign := own
+	foreign.TrustDomain = "11111111-2222-3333-4444-555555555555.consul"
+	undeclared := map[string]bool{}
+	for _, callee := range definition.Programs {
+		if callee.Edge {
+			continue
+		}
+		conn, err := grpc.NewClient(serviceOf(t, callee.Name).GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		ask := func(method, caller string) (codes.Code, string) {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			ctx = metadata.AppendToOutgoingContext(ctx, "x-gatehouse-caller", caller)
+			stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method)
+			if err == nil {
+				err = stream.SendMsg(&emptypb.Empty{})
+			}
+			if err == nil || errors.Is(err, io.EOF) {
+				_ = stream.CloseSend()
+				err = stream.RecvMsg(&emptypb.Empty{})
+			}
+			for _, detail := range status.Convert(err).Details() {
+				if info, ok := detail.(*errdetails.ErrorInfo); ok {
+					return status.Code(err), info.GetReason()
+				}
+			}
+			return status.Code(err), ""
+		}
+		for _, m := range definition.Methods {
+			if m.Callee != callee.Name {
+				continue
+			}
+			if len(m.Callers) == 0 {
+				undeclared[m.Path] = true
+			}
+			for _, program := range definition.Programs {
+				if slices.Contains(m.Callers, program.Name) {
+					continue
+				}
+				if code, reason := ask(m.Path, own.SPIFFE(program.Name)); code != codes.PermissionDenied || reason != "CALLER_NOT_ADMITTED" {
+					t.Errorf("%s as %s, which does not declare it: %s %s", m.Path, program.Name, code, reason)
+				}
+			}
+			for _, who := range m.Callers {
+				if code, reason := ask(m.Path, foreign.SPIFFE(who)); code != codes.PermissionDenied || reason != "CALLER_UNKNOWN" {
+					t.Errorf("%s as another mesh's %s: %s %s", m.Path, who, code, reason)
+				}
+			}
+		}
+	}
+	for _, path := range []string{
+		"/gatehouse.identity.v1.OrganizationDirectoryService/DeleteOrganization", "/gatehouse.authz.v1.AuthzService/Check", "/gatehouse.authz.v1.AuthzService/ListObjects",
+	} {
+		if !undeclared[path] {
+			t.Errorf("%s is declared by somebody: name another one here", path)
+		}
+	}
 }
 
 // prober opens a connection through the prober's own sidecar, as that program would.

@@ -50,6 +50,10 @@ func TestProgramsRefuseBadConfiguration(t *testing.T) {
 	if err := os.WriteFile(short, []byte("too short"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	good := filepath.Join(t.TempDir(), "good.key")
+	if err := os.WriteFile(good, []byte(strings.Repeat("k", 32)), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	cases := []struct {
 		name    string
 		program string
@@ -60,6 +64,8 @@ func TestProgramsRefuseBadConfiguration(t *testing.T) {
 		{"no database", "identity", nil, []string{"GATEHOUSE_POSTGRES_URL"}},
 		{"value and file", "identity", []string{"GATEHOUSE_POSTGRES_URL=postgres://a@127.0.0.1/b", "GATEHOUSE_POSTGRES_URL_FILE=/x"}, []string{"GATEHOUSE_POSTGRES_URL_FILE"}},
 		{"wrong level", "identity", []string{"GATEHOUSE_POSTGRES_URL=postgres://a@127.0.0.1/b", "GATEHOUSE_LOG_LEVEL=loud"}, []string{"GATEHOUSE_LOG_LEVEL"}},
+		{"no trust domain", "identity", []string{"GATEHOUSE_POSTGRES_URL=postgres://a@127.0.0.1/b", "GATEHOUSE_MESH_TRUST_DOMAIN="}, []string{"GATEHOUSE_MESH_TRUST_DOMAIN"}}, // R94
+		{"no datacenter", "auth", []string{"GATEHOUSE_POSTGRES_URL=postgres://a@127.0.0.1/b", "GATEHOUSE_AUTH_KEY_FILE=" + good, "GATEHOUSE_MESH_DATACENTER="}, []string{"GATEHOUSE_MESH_DATACENTER"}},
 		{"short key", "auth", []string{"GATEHOUSE_POSTGRES_URL=postgres://a@127.0.0.1/b", "GATEHOUSE_AUTH_KEY_FILE=" + short}, []string{"32"}},
 		{"certificate without key", "gateway", []string{"GATEHOUSE_GATEWAY_TLS_CERT_FILE=/x"}, []string{"GATEHOUSE_GATEWAY_TLS_KEY_FILE"}},
 		{"public without TLS", "gateway", []string{"GATEHOUSE_GATEWAY_LISTEN=0.0.0.0:8080"}, []string{"TLS"}},
@@ -67,7 +73,7 @@ func TestProgramsRefuseBadConfiguration(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			refusesToStart(t, append(c.env, "GATEHOUSE_MESH_PORT_OFFSET=9000"), c.wants, filepath.Join(plat.Bin, c.program), "serve")
+			refusesToStart(t, append([]string{"GATEHOUSE_MESH_PORT_OFFSET=9000", "GATEHOUSE_MESH_TRUST_DOMAIN=x.consul", "GATEHOUSE_MESH_DATACENTER=dc1"}, c.env...), c.wants, filepath.Join(plat.Bin, c.program), "serve")
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/caller"
+	"github.com/gatehouse/gatehouse/internal/mesh"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/token"
@@ -84,6 +86,8 @@ func TestAccess(t *testing.T) {
 		{"service, other caller", gateway, "Service", nil, codes.PermissionDenied, "CALLER_NOT_ADMITTED"},
 		{"service, other caller with a good token", signedIn, "Service", nil, codes.PermissionDenied, "CALLER_NOT_ADMITTED"},
 		{"every service", stranger, "EveryService", nil, codes.OK, ""},
+		{"every service, but one that does not declare the call", s.As("undeclared"), "EveryService", nil, codes.PermissionDenied, "CALLER_NOT_ADMITTED"},
+		{"consent that nobody makes use of", worker, "Undeclared", nil, codes.PermissionDenied, "CALLER_NOT_ADMITTED"}, // R94
 		{"unknown method", signedIn, "Unknown", nil, codes.Unimplemented, "UNIMPLEMENTED"},
 		{"who may not call learns nothing about the request", gateway, "SignedIn", []string{"text", "too long"}, codes.Unauthenticated, "TOKEN_REQUIRED"},
 	} {
@@ -130,6 +134,9 @@ func TestCallingService(t *testing.T) {
 		{"escaped", []string{caller.Header, "spiffe://x/ns/default/dc/dc1/svc/gate%77ay"}, false},
 		{"query", []string{caller.Header, good + "?svc=gateway"}, false},
 		{"mere look-alike of a consenting name", []string{caller.Header, good + "2"}, false},
+		{"another mesh", []string{caller.Header, strings.Replace(good, "11111111-", "22222222-", 1)}, false},          // R94
+		{"another datacenter", []string{caller.Header, strings.Replace(good, "/dc/dc1/", "/dc/dc2/", 1)}, false},      // R94
+		{"another namespace", []string{caller.Header, strings.Replace(good, "/ns/default/", "/ns/other/", 1)}, false}, // R94
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := newDemo(t)
@@ -243,15 +250,21 @@ func TestNewRefusesWhatHasNoPolicy(t *testing.T) {
 	for name, c := range map[string]struct {
 		program string
 		r       grpcserver.Registration
+		mesh    caller.Mesh
+		says    string
 	}{
-		"no access rule":            {"demo", noAccess},
-		"no contract":               {"demo", undeclared},
-		"another program's service": {"identity", foreign},
+		"no access rule":            {"demo", noAccess, grpctest.Mesh(), "has no access rule"},
+		"no contract":               {"demo", undeclared, grpctest.Mesh(), "has no access rule"},
+		"another program's service": {"identity", foreign, grpctest.Mesh(), "belongs to the contract of"},
+		"no trust domain":           {"demo", d.registration(), caller.Mesh{Datacenter: "dc1"}, "needs to know its mesh"}, // R94
+		"no datacenter":             {"demo", d.registration(), caller.Mesh{TrustDomain: "x.consul"}, "needs to know its mesh"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := grpcserver.New(grpcserver.Params{Program: c.program, Contract: d.contract, Registrations: []grpcserver.Registration{c.r}})
-			if err == nil {
-				t.Error("the server was made")
+			_, err := grpcserver.New(grpcserver.Params{
+				Program: c.program, Contract: d.contract, Mesh: c.mesh, Callers: mesh.Derive(d.contract), Registrations: []grpcserver.Registration{c.r},
+			})
+			if err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("the server is made, or says something else: %v, want %q", err, c.says)
 			}
 		})
 	}

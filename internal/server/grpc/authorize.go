@@ -14,11 +14,12 @@ import (
 	"github.com/gatehouse/gatehouse/internal/token"
 )
 
-// authorize decides by the contract alone. The calling program must have the callee's consent, always; then, unless the method is
+// authorize decides by the contract alone. The calling program must be one that may call the method through the mesh, always: it declares
+// the call and the callee consents. Then, unless the method is
 // public or for programs only, a valid bearer token is needed and one of the access alternatives must admit its subject.
 //
 //	no contract, no access rule ──► deny
-//	caller without consent ───────► deny
+//	caller that may not call ─────► deny
 //	public, service ──────────────► admit, no token is read
 //	signed_in ────────────────────► admit with a valid token
 //	self(field) ──────────────────► admit when the field is the token's subject
@@ -34,7 +35,7 @@ func authorize(p Params) middleware {
 			if c.policy == nil || len(c.policy.Access) == 0 {
 				return apierr.New(apierr.PermissionDenied, "METHOD_NOT_DECLARED", "the method has no access rule")
 			}
-			if !c.policy.Admits(c.service) {
+			if !p.Callers.Admits(c.method, c.service) {
 				return apierr.New(apierr.PermissionDenied, "CALLER_NOT_ADMITTED", "the calling program may not call this method")
 			}
 			if open(c.policy) {

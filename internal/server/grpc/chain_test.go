@@ -321,7 +321,7 @@ func TestDrainEndsLongLivedStreams(t *testing.T) {
 	d, opened := newDemo(t), make(chan time.Duration, 1)
 	d.stream = waits(opened)
 	s := start(t, d, grpctest.Config{})
-	stream, err := d.open(t.Context(), s.As("anybody"), "Watch")
+	stream, err := d.open(t.Context(), s.As("stranger"), "Watch")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -406,7 +406,7 @@ func TestStreamEndsCleanly(t *testing.T) {
 	d := newDemo(t)
 	d.stream = func(s grpc.ServerStream) error { return s.SendMsg(d.message("id", "last")) }
 	s := start(t, d, grpctest.Config{})
-	stream, err := d.open(t.Context(), s.As("anybody"), "Watch")
+	stream, err := d.open(t.Context(), s.As("stranger"), "Watch")
 	if err != nil {
 		t.Fatal(err)
 	}

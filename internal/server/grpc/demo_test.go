@@ -2,6 +2,7 @@ package grpcserver_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -81,6 +82,7 @@ func newDemo(t testing.TB) *demo {
 		{name: "ChangeByService", policy: &optionsv1.Method{Access: access(service), Allow: []string{"worker"}, Audit: eventOf(&optionsv1.AuditEvent{Action: "demo.worked"})}},
 		{name: "Service", policy: &optionsv1.Method{Access: access(service), Allow: []string{"worker"}}},
 		{name: "EveryService", policy: &optionsv1.Method{Access: access(service), Allow: []string{"every_service"}}},
+		{name: "Undeclared", policy: &optionsv1.Method{Access: access(service), Allow: []string{"every_service"}}},
 		{name: "NoAccess", policy: &optionsv1.Method{Allow: edge}},
 		{name: "Short", policy: &optionsv1.Method{Access: access(public), Allow: edge, Timeout: durationpb.New(2 * time.Second)}},
 		{name: "Chat", stream: true, policy: &optionsv1.Method{Access: access(self("id")), Allow: edge, LongLived: true}},
@@ -90,8 +92,12 @@ func newDemo(t testing.TB) *demo {
 		}},
 		{name: "Watch", stream: true, policy: &optionsv1.Method{Access: access(service), Allow: []string{"every_service"}, LongLived: true}},
 	})
+	callers := files{d.file}
+	for i, name := range []string{"gateway", "worker", "stranger"} {
+		callers = append(callers, callerFile(t, name, uint32(8091+i), d.file))
+	}
 	var err error
-	if d.contract, err = contract.Load(files{d.file}); err != nil {
+	if d.contract, err = contract.Load(callers); err != nil {
 		t.Fatalf("load contract: %v", err)
 	}
 	return d
@@ -144,6 +150,30 @@ func demoFile(t testing.TB, methods []demoMethod) protoreflect.FileDescriptor {
 	}, protoregistry.GlobalFiles)
 	if err != nil {
 		t.Fatalf("build demo contract: %v", err)
+	}
+	return file
+}
+
+// callerFile is a program that declares every call that it is allowed to make, but that of Undeclared.
+func callerFile(t testing.TB, name string, port uint32, callee protoreflect.FileDescriptor) protoreflect.FileDescriptor {
+	t.Helper()
+	linked, err := contract.Load(files{callee})
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := &optionsv1.Program{Name: name, Port: port}
+	for _, m := range linked.Methods() {
+		if m.Consents(name) && m.FullName != demoPath+"Undeclared" {
+			program.Calls = append(program.Calls, strings.TrimPrefix(m.FullName, "/"))
+		}
+	}
+	options := &descriptorpb.FileOptions{}
+	proto.SetExtension(options, optionsv1.E_Program, program)
+	file, err := protodesc.NewFile(&descriptorpb.FileDescriptorProto{
+		Name: proto.String("gatehouse/" + name + "/v1/demo.proto"), Package: proto.String("gatehouse." + name + ".v1"), Syntax: proto.String("proto3"), Options: options,
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return file
 }

@@ -33,7 +33,7 @@ func middlewares(p Params, draining context.Context) (chain, error) {
 		both(mapErrors()), // the one place where an error becomes a status; inside, only members of the closed set and unknowns
 		{recovery.UnaryServerInterceptor(recovered), recovery.StreamServerInterceptor(recovered)}, // inside of log and metrics, so that a panic has its line and its count
 		both(deadline(p, draining)), // before anything that may wait, such as a fetch of keys
-		both(callingService()),      // before authorize, which asks who calls
+		both(callingService(p)),     // before authorize, which asks who calls
 		both(denials(p)),            // outside of authorize, whose refusals it records, and inside of callingService: the record says who called
 		both(consistencyToken()),    // before authorize, whose questions carry it; its form tells nothing about anybody
 		both(ids()),                 // before authorize, which compares ids and asks about them

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/consistency"
+	"github.com/gatehouse/gatehouse/internal/mesh"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/token"
@@ -169,7 +170,7 @@ func TestTooFewAnswersAreNone(t *testing.T) {
 
 func TestNewNeedsPermissions(t *testing.T) {
 	d := newDemo(t)
-	p := grpcserver.Params{Program: "demo", Contract: d.contract, Registrations: []grpcserver.Registration{d.registration()}}
+	p := grpcserver.Params{Program: "demo", Contract: d.contract, Mesh: grpctest.Mesh(), Callers: mesh.Derive(d.contract), Registrations: []grpcserver.Registration{d.registration()}}
 	if _, err := grpcserver.New(p); err == nil || !strings.Contains(err.Error(), "RemotePermissions") {
 		t.Errorf("a server that nobody answers permissions for: %v", err)
 	}

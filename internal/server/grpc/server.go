@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/stats"
 
+	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/token"
@@ -61,11 +62,20 @@ type Refusals interface {
 	Refused(ctx context.Context, e event.Event, account, key string) error
 }
 
+// Callers says which programs may call a method: *mesh.Definition is one, so that the sidecars' intentions and this server read the same
+// list.
+type Callers interface {
+	// Admits reports whether a program, by its mesh name, may call a method, "/package.Service/Method".
+	Admits(method, program string) bool
+}
+
 // Params are what a server is made of. All but Refusals, Registry, Tracer and Propagator are required.
 type Params struct {
 	Config        Config
 	Program       string // mesh name of this program: it serves its own contract and no other
 	Contract      *contract.Contract
+	Mesh          caller.Mesh // where callers must come from
+	Callers       Callers
 	Verifier      Verifier
 	Permissions   Permissions // required where a registered method asks for permissions
 	Refusals      Refusals    // nil records nothing
@@ -146,6 +156,9 @@ func (s *Server) Stop() {
 }
 
 func (p Params) check() error {
+	if p.Mesh.TrustDomain == "" || p.Mesh.Datacenter == "" || p.Callers == nil {
+		return errors.New("a server needs to know its mesh and who may call: it would admit strangers or nobody")
+	}
 	for _, r := range p.Registrations {
 		for _, name := range methodsOf(r.Desc) {
 			m, ok := p.Contract.Method(name)

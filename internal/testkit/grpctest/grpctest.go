@@ -19,10 +19,12 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
+	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/health"
 	"github.com/gatehouse/gatehouse/internal/logging"
+	"github.com/gatehouse/gatehouse/internal/mesh"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/token"
 )
@@ -32,6 +34,7 @@ type Config struct {
 	Program       string                    // mesh name of the program under test; required
 	Registrations []grpcserver.Registration // its services; required
 	Contract      *contract.Contract        // nil means what the linked protos say
+	Callers       grpcserver.Callers        // nil means who may call by the built-in mesh, or by Contract; Consenting when nobody does yet
 	Verifier      grpcserver.Verifier       // nil means the verifier of Tokens
 	Permissions   grpcserver.Permissions    // nil permits nothing; NewGrants makes a table
 	Refusals      grpcserver.Refusals       // nil records nothing; NewTrail keeps what is refused
@@ -55,6 +58,9 @@ type Server struct {
 // New starts a server; it stops with the test.
 func New(t testing.TB, c Config) *Server {
 	t.Helper()
+	if c.Callers == nil {
+		c.Callers = callers(t, c.Contract)
+	}
 	if c.Contract == nil {
 		linked, err := contract.Load(protoregistry.GlobalFiles)
 		if err != nil {
@@ -80,7 +86,7 @@ func New(t testing.TB, c Config) *Server {
 	log := logging.New(logging.Config{Level: "debug"}, c.Log)
 	h := health.New(log)
 	server, err := grpcserver.New(grpcserver.Params{
-		Config: c.GRPC, Program: c.Program, Contract: c.Contract, Verifier: c.Verifier, Health: h.Server(),
+		Config: c.GRPC, Program: c.Program, Contract: c.Contract, Mesh: Mesh(), Callers: c.Callers, Verifier: c.Verifier, Health: h.Server(),
 		Permissions: c.Permissions, Refusals: c.Refusals, Recheck: c.Recheck, Registrations: c.Registrations, Log: log, Now: c.Now,
 	})
 	if err != nil {
@@ -139,10 +145,44 @@ func (s *Server) AsUser(claims token.Claims) *grpc.ClientConn {
 	return s.Dial(caller.Header, SPIFFE(contract.Edge), "authorization", "Bearer "+s.Tokens.Sign(claims))
 }
 
-// SPIFFE is the id of a program's mesh certificate.
-func SPIFFE(program string) string {
-	return "spiffe://11111111-2222-3333-4444-555555555555.consul/ns/default/dc/dc1/svc/" + program
+// callers are who may call by the built-in mesh, or by a contract of its own.
+func callers(t testing.TB, own *contract.Contract) grpcserver.Callers {
+	t.Helper()
+	if own != nil {
+		return mesh.Derive(own)
+	}
+	definition, err := consul.Definition()
+	if err != nil {
+		t.Fatalf("read the mesh definition: %v", err)
+	}
+	return definition
 }
+
+// Consenting admits every program that the callee consents to, whether it declares the call or not: for methods that nobody calls yet.
+func Consenting(t testing.TB) grpcserver.Callers {
+	t.Helper()
+	linked, err := contract.Load(protoregistry.GlobalFiles)
+	if err != nil {
+		t.Fatalf("load contract: %v", err)
+	}
+	return consenting{linked}
+}
+
+type consenting struct{ contract *contract.Contract }
+
+// Admits asks for the consent alone.
+func (c consenting) Admits(method, program string) bool {
+	m, ok := c.contract.Method(method)
+	return ok && m.Consents(program)
+}
+
+// Mesh is where the test's programs are.
+func Mesh() caller.Mesh {
+	return caller.Mesh{TrustDomain: "11111111-2222-3333-4444-555555555555.consul", Datacenter: "dc1"}
+}
+
+// SPIFFE is the id of a program's mesh certificate.
+func SPIFFE(program string) string { return Mesh().SPIFFE(program) }
 
 // Issuer is where Tokens come from.
 const (

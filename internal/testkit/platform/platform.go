@@ -50,13 +50,15 @@ type Status struct {
 		URL string `json:"url"`
 	} `json:"gateway"`
 	Consul struct {
-		Address   string `json:"address"`
-		TokenFile string `json:"token_file"`
-		CAFile    string `json:"ca_file"`
-		CertFile  string `json:"cert_file"`
-		KeyFile   string `json:"key_file"`
-		XDS       string `json:"xds"`
-		PID       int    `json:"pid"`
+		Address     string `json:"address"`
+		TokenFile   string `json:"token_file"`
+		CAFile      string `json:"ca_file"`
+		CertFile    string `json:"cert_file"`
+		KeyFile     string `json:"key_file"`
+		XDS         string `json:"xds"`
+		TrustDomain string `json:"trust_domain"`
+		Datacenter  string `json:"datacenter"`
+		PID         int    `json:"pid"`
 	} `json:"consul"`
 	Services []Service `json:"services"`
 }

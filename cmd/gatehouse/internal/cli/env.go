@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/platform"
+	"github.com/gatehouse/gatehouse/consul/agent"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 )
 
@@ -29,6 +30,8 @@ func (c *envCommand) Run(console *Console) error {
 		{"GATEHOUSE_URL", record.Gateway},
 		{"GATEHOUSE_CLI_STATE", dir.Root()},
 		{"GATEHOUSE_MESH_PORT_OFFSET", fmt.Sprint(record.Offset)},
+		{"GATEHOUSE_MESH_TRUST_DOMAIN", record.TrustDomain},
+		{"GATEHOUSE_MESH_DATACENTER", agent.Datacenter},
 	} {
 		console.printf("export %s=%s\n", pair[0], quote(pair[1]))
 	}

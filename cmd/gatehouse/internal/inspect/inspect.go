@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/platform"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
+	"github.com/gatehouse/gatehouse/consul/agent"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 )
 
@@ -29,13 +30,15 @@ type Gateway struct {
 
 // Consul is the agent.
 type Consul struct {
-	Address   string `json:"address"` // of its HTTPS API
-	TokenFile string `json:"token_file"`
-	CAFile    string `json:"ca_file"`
-	CertFile  string `json:"cert_file"` // the client certificate that it asks for
-	KeyFile   string `json:"key_file"`
-	XDS       string `json:"xds"` // its gRPC port over TLS
-	PID       int    `json:"pid"`
+	Address     string `json:"address"` // of its HTTPS API
+	TokenFile   string `json:"token_file"`
+	CAFile      string `json:"ca_file"`
+	CertFile    string `json:"cert_file"` // the client certificate that it asks for
+	KeyFile     string `json:"key_file"`
+	XDS         string `json:"xds"`          // its gRPC port over TLS
+	TrustDomain string `json:"trust_domain"` // of the mesh's CA: the beginning of every SPIFFE id
+	Datacenter  string `json:"datacenter"`
+	PID         int    `json:"pid"`
 }
 
 // Service is a program, or a backing service such as postgres, with its sidecar.
@@ -73,7 +76,8 @@ func Look(ctx context.Context, dir state.Dir, record state.Record, def *mesh.Def
 		Gateway: Gateway{URL: record.Gateway},
 		Consul: Consul{
 			Address: record.Consul, TokenFile: dir.SecretPath(platform.ManagementToken), CAFile: dir.SecretPath(platform.ConsulCA), CertFile: dir.SecretPath(platform.ConsulClientCert),
-			KeyFile: dir.SecretPath(platform.ConsulClientKey), XDS: address(record, mesh.ConsulXDSPort), PID: record.PID(state.ConsulProcess),
+			KeyFile: dir.SecretPath(platform.ConsulClientKey), XDS: address(record, mesh.ConsulXDSPort),
+			TrustDomain: record.TrustDomain, Datacenter: agent.Datacenter, PID: record.PID(state.ConsulProcess),
 		},
 	}
 	health := healthOf(ctx, dir, record.Consul)

@@ -2,6 +2,7 @@ package platform
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -117,6 +118,26 @@ func (p *Platform) consulFiles(paths map[string]*string) (err error) {
 		}
 	}
 	return nil
+}
+
+// readTrustDomain learns whose SPIFFE ids are this mesh's. It belongs to the agent's data, so it outlives every restart.
+func (p *Platform) readTrustDomain(ctx context.Context) error {
+	list, _, err := p.consul.Agent().ConnectCARoots((&api.QueryOptions{}).WithContext(ctx))
+	if err != nil {
+		return fmt.Errorf("get the mesh's CA from Consul: %w", err)
+	}
+	if list.TrustDomain == "" {
+		return errors.New("Consul's CA names no trust domain")
+	}
+	p.update(func(r *state.Record) { r.TrustDomain = list.TrustDomain })
+	return nil
+}
+
+// trustDomain is what readTrustDomain has learnt.
+func (p *Platform) trustDomain() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.record.TrustDomain
 }
 
 // knowsUs asks with the management token. A data folder that was made with another one never will.

@@ -96,7 +96,7 @@ func (p *Platform) bringUp(ctx context.Context) error {
 	both, groupCtx := errgroup.WithContext(ctx)
 	both.Go(func() error { return p.startPostgres(groupCtx) })
 	both.Go(func() error {
-		for _, step := range []func(context.Context) error{p.startConsul, p.writeTokens, p.writeEntries, p.writeAccessLogs, p.registerServices, p.startSidecars} {
+		for _, step := range []func(context.Context) error{p.startConsul, p.readTrustDomain, p.writeTokens, p.writeEntries, p.writeAccessLogs, p.registerServices, p.startSidecars} {
 			if err := step(groupCtx); err != nil {
 				return err
 			}

@@ -16,6 +16,7 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
+	"github.com/gatehouse/gatehouse/consul/agent"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/supervise"
 )
@@ -137,7 +138,8 @@ func (p *Platform) listensLow(name string) bool {
 
 // environ is the environment of a program: what the platform decides, and the operator's own settings for it.
 func (p *Platform) environ(name, verb string) ([]string, error) {
-	env := append(p.baseEnviron(), fmt.Sprintf("GATEHOUSE_MESH_PORT_OFFSET=%d", p.opts.Offset))
+	env := append(p.baseEnviron(), fmt.Sprintf("GATEHOUSE_MESH_PORT_OFFSET=%d", p.opts.Offset),
+		"GATEHOUSE_MESH_TRUST_DOMAIN="+p.trustDomain(), "GATEHOUSE_MESH_DATACENTER="+agent.Datacenter)
 	if slices.Contains(p.databaseUsers(), name) {
 		env = append(env, "GATEHOUSE_POSTGRES_URL_FILE="+p.opts.Dir.SecretPath(databaseURL(databaseRole(name, verb))))
 	}
@@ -205,7 +207,7 @@ func settings(environ []string, name string, def *mesh.Definition) []string {
 
 // decided reports whether the platform sets a variable itself, or keeps it to itself.
 func decided(rest string) bool {
-	return rest == "URL" || rest == "MESH_PORT_OFFSET" || rest == "POSTGRES_URL" || rest == "POSTGRES_URL_FILE" ||
+	return rest == "URL" || strings.HasPrefix(rest, "MESH_") || rest == "POSTGRES_URL" || rest == "POSTGRES_URL_FILE" ||
 		strings.HasPrefix(rest, "CONSUL_") || strings.HasPrefix(rest, "CLI_")
 }
 

@@ -18,15 +18,16 @@ var ErrNotRunning = errors.New("no platform is running with this state folder: s
 
 // Record is what runs: platform.json.
 type Record struct {
-	Supervisor supervise.Identity `json:"supervisor"`
-	Healthy    bool               `json:"healthy"` // once everything was
-	Offset     int                `json:"offset"`
-	Mesh       string             `json:"mesh,omitempty"` // folder of the mesh definition; empty for the built-in one
-	Consul     string             `json:"consul"`         // host:port of the HTTP API
-	Gateway    string             `json:"gateway"`        // URL
-	Postgres   string             `json:"postgres"`       // host:port of the database server
-	External   bool               `json:"external_postgres,omitempty"`
-	Processes  []Process          `json:"processes"` // in order of start
+	Supervisor  supervise.Identity `json:"supervisor"`
+	Healthy     bool               `json:"healthy"` // once everything was
+	Offset      int                `json:"offset"`
+	Mesh        string             `json:"mesh,omitempty"` // folder of the mesh definition; empty for the built-in one
+	Consul      string             `json:"consul"`         // host:port of the HTTPS API
+	TrustDomain string             `json:"trust_domain"`   // of the mesh's CA, once Consul runs
+	Gateway     string             `json:"gateway"`        // URL
+	Postgres    string             `json:"postgres"`       // host:port of the database server
+	External    bool               `json:"external_postgres,omitempty"`
+	Processes   []Process          `json:"processes"` // in order of start
 }
 
 // Process is one living child.

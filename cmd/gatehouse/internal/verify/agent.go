@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/platform"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/sockets"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
+	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 )
 
@@ -33,12 +34,12 @@ type door struct {
 	ports  []string        // host:port of every TCP socket that it listens on
 	ca     *x509.CertPool  // of its certificate
 	client tls.Certificate // with which its API can be asked
-	roots  roots
+	mesh   caller.Mesh
 }
 
 // findDoor looks for the ports of the running agent, wherever its configuration has put them.
-func findDoor(dir state.Dir, record state.Record, r roots) (door, error) {
-	d := door{roots: r, api: record.Consul, xds: fmt.Sprintf("127.0.0.1:%d", mesh.ConsulXDSPort+record.Offset), ca: x509.NewCertPool()}
+func findDoor(dir state.Dir, record state.Record, own caller.Mesh) (door, error) {
+	d := door{mesh: own, api: record.Consul, xds: fmt.Sprintf("127.0.0.1:%d", mesh.ConsulXDSPort+record.Offset), ca: x509.NewCertPool()}
 	found, err := sockets.Of(record.PID(state.ConsulProcess))
 	if err != nil {
 		return d, fmt.Errorf("consul: %w: run this as the user that runs the platform", err)

@@ -37,7 +37,7 @@ func (d door) calls(service string) []call {
 			return subscribe(ctx, conn, mesh.SidecarID(service))
 		}},
 		{pbconnectca.ConnectCAService_Sign_FullMethodName, true, func(ctx context.Context, conn *grpc.ClientConn) error {
-			_, err := signed(ctx, conn, d.roots.spiffe(service))
+			_, err := signed(ctx, conn, d.mesh.SPIFFE(service))
 			return err
 		}},
 		{pbdataplane.DataplaneService_GetEnvoyBootstrapParams_FullMethodName, false, func(ctx context.Context, conn *grpc.ClientConn) error {
@@ -72,8 +72,12 @@ func subscribe(ctx context.Context, conn *grpc.ClientConn, sidecar string) error
 }
 
 // signed has a certificate for a SPIFFE id signed by the mesh's CA. The key is made here and stays here.
-func signed(ctx context.Context, conn *grpc.ClientConn, id *url.URL) (tls.Certificate, error) {
+func signed(ctx context.Context, conn *grpc.ClientConn, spiffe string) (tls.Certificate, error) {
 	var none tls.Certificate
+	id, err := url.Parse(spiffe)
+	if err != nil {
+		return none, fmt.Errorf("read a SPIFFE id: %w", err)
+	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return none, fmt.Errorf("make a key: %w", err)

@@ -10,13 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"net/url"
 
 	"github.com/hashicorp/consul/api"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/platform"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/consul/agent"
+	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 )
 
@@ -25,13 +25,8 @@ type identity struct{ certificates []tls.Certificate }
 
 // roots are the CA certificates of the mesh.
 type roots struct {
-	pool        *x509.CertPool
-	trustDomain string
-}
-
-// spiffe is the id of a service in this mesh.
-func (r roots) spiffe(service string) *url.URL {
-	return &url.URL{Scheme: "spiffe", Host: r.trustDomain, Path: "/ns/default/dc/" + agent.Datacenter + "/svc/" + service}
+	pool *x509.CertPool
+	mesh caller.Mesh // whose ids they sign
 }
 
 // identities has a certificate signed for every caller with that caller's own token, for a key of our own.
@@ -46,7 +41,7 @@ func (m *matrix) identities(ctx context.Context, dir state.Dir) error {
 	if err := m.readRoots(ctx); err != nil {
 		return err
 	}
-	if m.door, err = findDoor(dir, m.record, m.roots); err != nil {
+	if m.door, err = findDoor(dir, m.record, m.roots.mesh); err != nil {
 		return err
 	}
 	conn, err := m.door.dial()
@@ -59,7 +54,7 @@ func (m *matrix) identities(ctx context.Context, dir state.Dir) error {
 		if m.tokens[name], err = secret(dir, platform.TokenName(name)); err != nil {
 			return err
 		}
-		pair, err := signed(as(ctx, m.tokens[name]), conn, m.roots.spiffe(name))
+		pair, err := signed(as(ctx, m.tokens[name]), conn, m.roots.mesh.SPIFFE(name))
 		if err != nil {
 			return fmt.Errorf("get a certificate of %s from Consul: %w", name, err)
 		}
@@ -81,7 +76,7 @@ func (m *matrix) readRoots(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("get the mesh's CA from Consul: %w", err)
 	}
-	m.roots = roots{pool: x509.NewCertPool(), trustDomain: list.TrustDomain}
+	m.roots = roots{pool: x509.NewCertPool(), mesh: caller.Mesh{TrustDomain: list.TrustDomain, Datacenter: agent.Datacenter}}
 	for _, root := range list.Roots {
 		if !m.roots.pool.AppendCertsFromPEM([]byte(root.RootCertPEM)) {
 			return errors.New("read the mesh's CA: it is no certificate")
@@ -105,7 +100,7 @@ func (r roots) client(own identity, callee string) *tls.Config {
 			if _, err := leaf.Verify(x509.VerifyOptions{Roots: r.pool, Intermediates: intermediates}); err != nil {
 				return fmt.Errorf("the callee's certificate is none of this mesh: %w", err)
 			}
-			if len(leaf.URIs) != 1 || leaf.URIs[0].String() != r.spiffe(callee).String() {
+			if len(leaf.URIs) != 1 || leaf.URIs[0].String() != r.mesh.SPIFFE(callee) {
 				return fmt.Errorf("the certificate is that of %v, not of %s", leaf.URIs, callee)
 			}
 			return nil

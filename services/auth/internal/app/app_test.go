@@ -23,6 +23,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
@@ -59,7 +60,8 @@ func keyFile(t *testing.T, fill byte) string {
 func configured(t *testing.T, db pg.Config, key string, more ...string) Config {
 	t.Helper()
 	c, err := parse(t, append(more, "GATEHOUSE_POSTGRES_URL="+db.URL.Reveal(), "GATEHOUSE_AUTH_KEY_FILE="+key,
-		fmt.Sprintf("GATEHOUSE_MESH_PORT_OFFSET=%d", portOffset), "GATEHOUSE_DRAIN_DELAY=0s", "GATEHOUSE_LOG_LEVEL=error")...)
+		fmt.Sprintf("GATEHOUSE_MESH_PORT_OFFSET=%d", portOffset),
+		"GATEHOUSE_MESH_TRUST_DOMAIN="+grpctest.Mesh().TrustDomain, "GATEHOUSE_MESH_DATACENTER="+grpctest.Mesh().Datacenter, "GATEHOUSE_DRAIN_DELAY=0s", "GATEHOUSE_LOG_LEVEL=error")...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ func newService(t *testing.T) service {
 	t.Helper()
 	i := postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{})
 	return service{instance: i, Server: grpctest.New(t, grpctest.Config{
-		Program: "authz", Permissions: api.NewPermissions(i.Service, i.Engine), Refusals: i.Outbox,
+		Program: "authz", Callers: grpctest.Consenting(t), Permissions: api.NewPermissions(i.Service, i.Engine), Refusals: i.Outbox,
 		Registrations: []grpcserver.Registration{
 			{Desc: &authzv1.AuthzService_ServiceDesc, Impl: api.NewAuthzService(i.Service, i.Engine)},
 			{Desc: &authzv1.RelationshipService_ServiceDesc, Impl: api.NewRelationshipService(i.Service, i.Engine, uuid.NewString)},

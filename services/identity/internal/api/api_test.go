@@ -63,7 +63,7 @@ func newService(t testing.TB) service {
 	noError(t, err)
 	organizationDirectory, err := api.NewOrganizationDirectoryService(organizations)
 	noError(t, err)
-	s.Server = grpctest.New(t, grpctest.Config{Program: "identity", Permissions: s.grants, Registrations: []grpcserver.Registration{
+	s.Server = grpctest.New(t, grpctest.Config{Program: "identity", Permissions: s.grants, Callers: grpctest.Consenting(t), Registrations: []grpcserver.Registration{
 		{Desc: &identityv1.UserService_ServiceDesc, Impl: userService},
 		{Desc: &identityv1.UserDirectoryService_ServiceDesc, Impl: api.NewUserDirectoryService(users)},
 		{Desc: &identityv1.OrganizationDirectoryService_ServiceDesc, Impl: organizationDirectory},

@@ -137,6 +137,7 @@ func parsed(t *testing.T, database pg.Config, offset int) Config {
 	_, err := config.Parse(Name, &cli, nil, []string{
 		"GATEHOUSE_POSTGRES_URL=" + database.URL.Reveal(),
 		fmt.Sprintf("GATEHOUSE_MESH_PORT_OFFSET=%d", offset),
+		"GATEHOUSE_MESH_TRUST_DOMAIN=" + grpctest.Mesh().TrustDomain, "GATEHOUSE_MESH_DATACENTER=" + grpctest.Mesh().Datacenter,
 		"GATEHOUSE_TOKEN_ISSUER=" + grpctest.Issuer,
 		"GATEHOUSE_TOKEN_AUDIENCE=" + grpctest.Audience,
 		"GATEHOUSE_DRAIN_DELAY=10ms",
