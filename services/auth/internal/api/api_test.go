@@ -314,8 +314,13 @@ func TestWhoMayCall(t *testing.T) { // R50
 	refused(t, err, codes.PermissionDenied, "CALLER_NOT_ADMITTED")
 	_, err = authv1.NewLoginServiceClient(a.As("identity")).RemoveLogin(ctx, &authv1.RemoveLoginRequest{UserId: "1"})
 	refused(t, err, codes.InvalidArgument, "INVALID_ARGUMENT")
-	if _, err := client.KeySet(client.Verification(a.As("anyone")))(ctx); err != nil {
-		t.Fatalf("every service may read the keys: %v", err)
+	if _, err := client.KeySet(client.Verification(a.As("audit")))(ctx); err != nil {
+		t.Fatalf("every service that declares it may read the keys: %v", err)
+	}
+	// R94: consent for every service is none for a program that does not declare the call.
+	_, err = client.KeySet(client.Verification(a.As("anyone")))(ctx)
+	if status.Code(err) != codes.PermissionDenied {
+		t.Errorf("a program that nobody knows reads the keys: %v", err)
 	}
 }
 

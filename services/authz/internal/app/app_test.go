@@ -64,7 +64,13 @@ func TestStartServeStop(t *testing.T) {
 		return strings.Contains(get(t, ports.ops, "/readyz", http.StatusServiceUnavailable), "run `authz migrate`")
 	})
 	// R62: what cannot be known is not allowed.
-	_, err := authz.Check(as(t.Context(), "identity"), &authzv1.CheckRequest{Subject: "user:u", Relation: "member", Object: "organization:o"})
+	ask := func(relation string) (bool, error) {
+		answer, err := authz.BatchCheck(as(t.Context(), "identity"), &authzv1.BatchCheckRequest{
+			Subject: "user:u", Questions: []*authzv1.Question{{Relation: relation, Object: "organization:o"}},
+		})
+		return err == nil && answer.GetAllowed()[0], err
+	}
+	_, err := ask("member")
 	wantCode(t, err, codes.Unavailable)
 	for range 2 { // as often as one likes
 		if err := Migrate(t.Context(), MigrateConfig{Postgres: database}); err != nil {
@@ -96,8 +102,8 @@ func TestStartServeStop(t *testing.T) {
 	audit, stopAudit := startAudit(t, ports.audit)
 	app = start(t, c)
 	eventually(t, "the abandoned change is completed", func() bool {
-		answer, err := authz.Check(as(t.Context(), "identity"), &authzv1.CheckRequest{Subject: "user:u", Relation: "can_read", Object: "organization:o"})
-		return err == nil && answer.GetAllowed()
+		allowed, err := ask("can_read")
+		return err == nil && allowed
 	})
 	eventually(t, "everything is handed over", func() bool { // G2
 		return audit.count("authz.relationships_written") == 2 && audit.count("permission.denied") == 1
