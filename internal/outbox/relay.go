@@ -15,7 +15,7 @@ import (
 const (
 	poll         = 2 * time.Second // the net below every wake, and how often a follower tries to lead
 	queryLimit   = 10 * time.Second
-	leaseLimit   = 2 * time.Second // of a statement on the relay's own connection
+	leaseLimit   = 5 * time.Second // of a statement on the relay's own connection; with poll it is below the lease
 	connectLimit = 5 * time.Second
 	// notifyPause is the least time between two notifications of a follower: under load one stands for many commits.
 	notifyPause = 5 * time.Millisecond
