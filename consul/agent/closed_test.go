@@ -62,7 +62,7 @@ func TestTheAgentGivesNothingAway(t *testing.T) {
 		}
 		return answer.StatusCode, string(body)
 	}
-	for _, token := range []string{"", o.Token} { // nobody gets a private key here
+	for _, token := range []string{o.Token, ""} { // nobody gets a private key here, and none is in the cache for the next
 		for _, path := range []string{leaf, leaf + "?cached", "/v1/agent/connect/ca/leaf/", "/v1/agent//connect/ca/leaf/auth", "/v1/agent/connect/ca/leaf%2Fauth"} {
 			if status, body := get(path, token); status != http.StatusForbidden && status != http.StatusNotFound {
 				t.Errorf("%s with a certificate and the token %q: %d %s", path, token, status, body)
@@ -95,7 +95,7 @@ const (
 func TestThePortBetweenServersIsClosed(t *testing.T) {
 	o := consultest.NewOneMachine(t)
 	for _, kind := range []byte{rpcConsul, rpcRaft, rpcMultiplex, rpcSnapshot, rpcGRPC, rpcRaftForwarding} {
-		if err := heldOpen(o.RPC, nil, kind); err == nil {
+		if err := heldOpen(o.RPC, nil, kind, patience); err == nil {
 			t.Errorf("protocol %d is spoken without TLS", kind)
 		}
 	}
@@ -126,29 +126,46 @@ func TestThePortBetweenServersIsClosed(t *testing.T) {
 			}
 			config.Certificates = []tls.Certificate{pair}
 		}
-		if err := heldOpen(o.RPC, config, c.kind); (err == nil) != c.open {
+		wait := patience
+		if c.open {
+			wait = silence
+		}
+		if err := heldOpen(o.RPC, config, c.kind, wait); (err == nil) != c.open {
 			t.Errorf("%s: %v, want open: %v", name, err, c.open)
 		}
 	}
 }
 
-// heldOpen begins a protocol and finds out whether the agent ends the connection. Silence is what it answers when it waits for more.
-func heldOpen(address string, config *tls.Config, kind byte) error {
-	conn, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", address)
+// How long a connection that must be ended may stay, and one that must stay is looked at.
+const (
+	patience = 15 * time.Second
+	silence  = time.Second
+)
+
+// heldOpen begins a protocol and finds out whether the agent ends the connection within the time. Silence is what it answers when it
+// waits for more.
+func heldOpen(address string, config *tls.Config, kind byte, wait time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
 	defer func() { _ = conn.Close() }()
-	if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
-		return err
-	}
 	if config != nil {
 		if _, err := conn.Write([]byte{rpcTLS}); err != nil {
 			return err
 		}
-		conn = tls.Client(conn, config)
+		secured := tls.Client(conn, config)
+		if err := secured.HandshakeContext(ctx); err != nil {
+			return err
+		}
+		conn = secured
 	}
 	if _, err := conn.Write([]byte{kind}); err != nil {
+		return err
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(wait)); err != nil {
 		return err
 	}
 	_, err = conn.Read(make([]byte, 1))
