@@ -172,7 +172,7 @@ type Method struct {
 	Access []*Access `protobuf:"bytes,1,rep,name=access,proto3" json:"access,omitempty"`
 	// allow is the callee's consent: the mesh names of the programs that may call this method, or the single word "every_service".
 	// A method with an HTTP route consents to the gateway by that route and names only further callers. Required where access is
-	// service.
+	// service. Consent admits nobody by itself: sidecars and services let programs pass that declare the call too.
 	Allow []string `protobuf:"bytes,2,rep,name=allow,proto3" json:"allow,omitempty"`
 	// audit says what the trail records about a call. Required for every method whose idempotency_level is not NO_SIDE_EFFECTS.
 	Audit *Audit `protobuf:"bytes,3,opt,name=audit,proto3" json:"audit,omitempty"`
