@@ -103,7 +103,7 @@ func TestNoProcessLooksIntoAnother(t *testing.T) {
 	if err != nil || len(closed) < 10 {
 		t.Fatalf("%d secrets, %v", len(closed), err)
 	}
-	for _, below := range []string{"run/*", "run/*/*", "consul/*", "logs/*", "platform.json"} {
+	for _, below := range []string{".gatehouse-run/*", ".gatehouse-run/*/*", "consul/*", "consul/*/*", "logs/*", "platform.json"} {
 		more, err := filepath.Glob(filepath.Join(plat.State, below))
 		if err != nil || len(more) == 0 {
 			t.Fatalf("nothing in %s: %v", below, err)
@@ -125,9 +125,7 @@ func TestNoProcessLooksIntoAnother(t *testing.T) {
 			}
 		}
 		for _, path := range closed {
-			if name != "consul" || !strings.HasPrefix(path, filepath.Join(plat.State, "consul")) {
-				fmt.Fprintf(&script, "[ -r '%s' -o -w '%s' -o -x '%s' ] && echo '%s'; ", path, path, path, path)
-			}
+			fmt.Fprintf(&script, "[ -r '%s' -o -w '%s' -o -x '%s' ] && echo '%s'; ", path, path, path, path)
 		}
 		out, err := as(id, group, "exec 2>/dev/null; "+script.String()+" echo end")
 		if err != nil || out != "end\n" {

@@ -19,7 +19,7 @@ import (
 const NodeName = "gatehouse"
 
 // ManagementToken is the secret file of the operator's Consul token.
-const ManagementToken = "consul-management.token"
+const ManagementToken = state.ManagementToken
 
 // agentConfig is the secret file of the agent's configuration: it holds the gossip key and the management token.
 const agentConfig = "consul.hcl"
@@ -30,6 +30,9 @@ const agentServices = "consul-services.json"
 // startConsul starts the agent and waits until it is its own leader and knows its ACLs and CA.
 func (p *Platform) startConsul(ctx context.Context) error {
 	begun := p.opts.Now()
+	if err := p.opts.Dir.MakeConsul(); err != nil {
+		return err
+	}
 	management, err := p.opts.Dir.Secret(ManagementToken, state.Token)
 	if err != nil {
 		return err

@@ -79,7 +79,7 @@ func Up(ctx context.Context, opts Options) (*Platform, error) {
 	if err := opts.Dir.Write(p.record); err != nil {
 		return nil, err
 	}
-	if err := p.seats.assign(opts.Dir.Run(), opts.Offset, p.seated()); err != nil {
+	if err := p.seats.assign(opts.Dir, opts.Offset, p.seated()); err != nil {
 		return nil, errors.Join(err, opts.Dir.Forget())
 	}
 	p.unwatch = background(p.seats.keepFresh)

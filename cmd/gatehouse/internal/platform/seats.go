@@ -22,13 +22,13 @@ import (
 // other, nor into the state folder. What a process needs of root's files lies as a copy in a folder of its own, which it reaches by an
 // open directory that it is started with, so that the way to the folder can be closed to it.
 //
-//	<state>/run/             root only
+//	<state>/.gatehouse-run/  root only
 //	  programs/              what others cannot execute where it is
 //	  <process>/             root's, readable by the process
 //
 // The zero value is that of an ordinary user: everything runs as that user, and files are used where they are.
 type seats struct {
-	run   string // <state>/run
+	run   string // <state>/.gatehouse-run
 	users map[string]int
 
 	mu     sync.Mutex
@@ -36,13 +36,14 @@ type seats struct {
 }
 
 // assign chooses the users and makes the folders, in place of what a killed `up` left.
-func (s *seats) assign(run string, offset int, processes []string) error {
-	if err := os.RemoveAll(run); err != nil {
-		return fmt.Errorf("remove what an earlier `up` left: %w", err)
-	}
+func (s *seats) assign(dir state.Dir, offset int, processes []string) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
+	if err := dir.RemoveRun(); err != nil {
+		return err
+	}
+	run := dir.Run()
 	ids, err := account.Choose(offset, len(processes))
 	if err != nil {
 		return err
@@ -206,18 +207,11 @@ func (s *seats) own(cmd *exec.Cmd, process, folder string) (string, error) {
 		return "", fmt.Errorf("give %s to its user: %w", folder, err)
 	}
 	defer func() { _ = root.Close() }()
-	err = fs.WalkDir(root.FS(), ".", func(path string, entry fs.DirEntry, err error) error {
+	err = fs.WalkDir(root.FS(), ".", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		info, err := entry.Info()
-		if err != nil {
-			return err
-		}
-		if stat, ok := info.Sys().(*syscall.Stat_t); !info.IsDir() && (!ok || stat.Nlink > 1) {
-			return fmt.Errorf("%s has another name elsewhere: remove it", path)
-		}
-		return root.Lchown(path, id, id)
+		return give(root, path, id)
 	})
 	if err != nil {
 		return "", fmt.Errorf("give %s to its user: %w", folder, err)
@@ -227,6 +221,30 @@ func (s *seats) own(cmd *exec.Cmd, process, folder string) (string, error) {
 		return "", err
 	}
 	return inherit(cmd, open), nil
+}
+
+// give gives one file or folder to a user: the one that was looked at, whatever has its name by then.
+func give(root *os.Root, path string, id int) error {
+	file, err := root.OpenFile(path, unix.O_PATH|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case !ok || !info.IsDir() && stat.Nlink > 1:
+		return fmt.Errorf("%s has another name elsewhere: remove it", path)
+	case int(stat.Uid) == id && int(stat.Gid) == id:
+		return nil
+	}
+	if err := unix.Fchownat(int(file.Fd()), "", id, id, unix.AT_EMPTY_PATH); err != nil {
+		return fmt.Errorf("give %s away: %w", path, err)
+	}
+	return nil
 }
 
 // inherit adds an open file to those that a command is started with, and returns the path at which the command finds it.

@@ -25,7 +25,7 @@ func seatedPlatform(t *testing.T, mode os.FileMode, script string, environ ...st
 		t.Fatal(err)
 	}
 	p.opts.Programs.Own["auth"] = program
-	if err := p.seats.assign(p.opts.Dir.Run(), 39000, p.seated()); err != nil {
+	if err := p.seats.assign(p.opts.Dir, 39000, p.seated()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.seats.remove)
@@ -182,6 +182,9 @@ func TestConsulsData(t *testing.T) {
 	p := seatedPlatform(t, 0o755, "find -L $DATA -user $(id -u) | wc -l; echo new > $DATA/raft/new && cat $DATA/raft/raft.db\n")
 	p.opts.Programs.Consul.Path = p.opts.Programs.Own["auth"]
 	data := p.opts.Dir.Consul()
+	if err := p.opts.Dir.MakeConsul(); err != nil {
+		t.Fatal(err)
+	}
 	target := filepath.Join(t.TempDir(), "target")
 	for _, err := range []error{
 		os.Mkdir(filepath.Join(data, "raft"), 0o700), os.WriteFile(filepath.Join(data, "raft", "raft.db"), []byte("kept\n"), 0o600),
@@ -191,7 +194,7 @@ func TestConsulsData(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	give := func() (string, error) {
+	hand := func() (string, error) {
 		cmd, err := p.consulCommand(t.Context(), "agent")
 		if err != nil {
 			t.Fatal(err)
@@ -204,8 +207,27 @@ func TestConsulsData(t *testing.T) {
 		cmd.Env = append(cmd.Env, "DATA="+path+"/.")
 		return output(t, cmd, nil), nil
 	}
-	if out, err := give(); err != nil || !strings.HasSuffix(out, "kept\n") {
-		t.Errorf("%q, %v", out, err)
+	changed := func() syscall.Timespec {
+		var stat syscall.Stat_t
+		if err := syscall.Stat(filepath.Join(data, "raft", "raft.db"), &stat); err != nil {
+			t.Fatal(err)
+		}
+		return stat.Ctim
+	}
+	var first syscall.Timespec
+	for range 2 {
+		if out, err := hand(); err != nil || !strings.HasSuffix(out, "kept\n") {
+			t.Errorf("%q, %v", out, err)
+		}
+		if first.Nano() == 0 {
+			first = changed()
+		}
+	}
+	if changed() != first {
+		t.Error("what belongs to the user already was given again")
+	}
+	if around := filepath.Dir(data); owner(t, around) != os.Getuid() {
+		t.Error("the folder around the data was given away: it is what closes them once the number is another's")
 	}
 	if info, err := os.Stat(target); err != nil || !info.Mode().IsRegular() || owner(t, target) != os.Getuid() {
 		t.Errorf("a file was given away through a link: %v", err)
@@ -213,7 +235,7 @@ func TestConsulsData(t *testing.T) {
 	if err := os.Link(target, filepath.Join(data, "raft", "hard")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := give(); os.Geteuid() == 0 && (err == nil || !strings.Contains(err.Error(), "raft/hard")) {
+	if _, err := hand(); os.Geteuid() == 0 && (err == nil || !strings.Contains(err.Error(), "raft/hard")) {
 		t.Errorf("a file with another name: %v", err)
 	}
 	if owner(t, target) != os.Getuid() {
@@ -224,19 +246,24 @@ func TestConsulsData(t *testing.T) {
 // What a killed `up` left is gone, and nothing is left after the end.
 func TestNothingIsLeft(t *testing.T) {
 	p := testPlatform(t)
-	run := p.opts.Dir.Run()
-	if err := os.MkdirAll(filepath.Join(run, "auth", "old"), 0o700); err != nil {
+	run, foreign := p.opts.Dir.Run(), filepath.Join(p.opts.Dir.Root(), "run", "x")
+	for _, folder := range []string{filepath.Join(run, "auth", "old"), foreign} {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.seats.assign(p.opts.Dir, 39000, p.seated()); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.seats.assign(run, 39000, p.seated()); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(filepath.Join(run, "auth", "old")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(run, "auth", "old")); os.Geteuid() == 0 && !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("what was left: %v", err)
 	}
 	p.seats.remove()
-	if _, err := os.Stat(run); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(run); os.Geteuid() == 0 && !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("after the end: %v", err)
+	}
+	if _, err := os.Stat(foreign); err != nil {
+		t.Errorf("a folder that is not ours: %v", err)
 	}
 }
 

@@ -5,9 +5,10 @@
 //	  up.lock        held by the running `gatehouse up`
 //	  platform.json  what runs, with the identity of each process; absent when nothing does
 //	  secrets/       0700; every file 0600
-//	  consul/ postgres/   data, kept between runs
+//	  consul/        0700; in it the agent's data, kept between runs, which belong to the agent's user
+//	  postgres/      its data, kept between runs
 //	  logs/          0700; <process>.log
-//	  run/           0700; while root's platform runs: what its processes, each a user of its own, are given
+//	  .gatehouse-run/     0700; while root's platform runs: what its processes, each a user of its own, are given
 //
 // Only commands of the CLI import it.
 package state
@@ -41,7 +42,7 @@ func Open(path string) (Dir, error) {
 	if err != nil {
 		return Dir{}, refused(path, err)
 	}
-	for _, part := range []string{"secrets", "logs"} {
+	for _, part := range parts() {
 		if err := owned.Part(filepath.Join(root, part)); err != nil {
 			return Dir{}, refused(path, err)
 		}
@@ -53,24 +54,24 @@ func Open(path string) (Dir, error) {
 	return Dir{root: root, named: named}, nil
 }
 
+// parts are the folders in it that are root's, or the user's, alone.
+func parts() []string { return []string{"secrets", "consul", "logs"} }
+
 func refused(path string, err error) error {
 	return fmt.Errorf("the state folder %s cannot be used: %w, or name another folder with --state", path, err)
 }
 
-// Prepare makes the folder and its parts, closes them to others as far as may be, and finds out whether it can be written.
+// Prepare makes the folder and its parts, closes them to others as far as may be, and finds out whether it can be written. What Open
+// did not find, somebody may have made since: it is looked at again before anything is done in it.
 func (d Dir) Prepare() error {
 	_, err := os.Stat(d.lockPath())
 	ours := err == nil // else it is somebody's folder that --state names, and its mode somebody's choice
-	for _, part := range []struct {
-		name string
-		mode fs.FileMode
-	}{{"", 0o711}, {"secrets", 0o700}, {"consul", 0o700}, {"logs", 0o700}} {
-		path := filepath.Join(d.root, part.name)
-		if err := os.MkdirAll(path, part.mode); err != nil {
-			return d.unwritable(err)
-		}
-		if err := tighten(path, part.mode, ours); err != nil {
-			return d.unwritable(err)
+	if err := d.prepare("", 0o711, ours); err != nil {
+		return err
+	}
+	for _, part := range parts() {
+		if err := d.prepare(part, 0o700, ours); err != nil {
+			return err
 		}
 	}
 	probe, err := os.CreateTemp(d.root, ".probe-*")
@@ -79,6 +80,24 @@ func (d Dir) Prepare() error {
 	}
 	_ = probe.Close()
 	if err := os.Remove(probe.Name()); err != nil {
+		return d.unwritable(err)
+	}
+	return nil
+}
+
+func (d Dir) prepare(part string, mode fs.FileMode, ours bool) error {
+	path := filepath.Join(d.root, part)
+	if err := os.MkdirAll(path, mode); err != nil {
+		return d.unwritable(err)
+	}
+	place, err := owned.Folder(path)
+	if err == nil && place != path {
+		err = fmt.Errorf("%s has become a link to %s: remove it", path, place)
+	}
+	if err != nil {
+		return refused(d.named, err)
+	}
+	if err := tighten(path, mode, ours); err != nil {
 		return d.unwritable(err)
 	}
 	return nil
@@ -107,14 +126,16 @@ func (d Dir) Root() string { return d.root }
 // Named is the absolute path by which the folder was opened; it may lead through links.
 func (d Dir) Named() string { return d.named }
 
-// Consul is the agent's data folder.
-func (d Dir) Consul() string { return filepath.Join(d.root, "consul") }
+// Consul is the agent's data folder. It belongs to the agent's user, whose number another process may get later: only the folder around
+// it keeps that one out.
+func (d Dir) Consul() string { return filepath.Join(d.root, "consul", "gatehouse-data") }
 
 // Postgres is the parent of PostgreSQL's data folder.
 func (d Dir) Postgres() string { return filepath.Join(d.root, "postgres") }
 
-// Run is the folder of what processes with users of their own are given.
-func (d Dir) Run() string { return filepath.Join(d.root, "run") }
+// Run is the folder of what processes with users of their own are given. Its name is one that nobody else gives: it is removed with all
+// that is in it.
+func (d Dir) Run() string { return filepath.Join(d.root, ".gatehouse-run") }
 
 // Logs is the folder of the log files.
 func (d Dir) Logs() string { return filepath.Join(d.root, "logs") }

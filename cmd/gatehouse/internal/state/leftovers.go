@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gatehouse/gatehouse/internal/owned"
 	"github.com/gatehouse/gatehouse/internal/supervise"
 )
 
@@ -37,10 +38,25 @@ func (d Dir) Clean(ctx context.Context) ([]string, error) {
 	if err := errors.Join(failed...); err != nil {
 		return ended, err
 	}
-	if err := os.RemoveAll(d.Run()); err != nil {
-		return ended, fmt.Errorf("remove what the processes were given: %w", err)
+	if err := d.RemoveRun(); err != nil {
+		return ended, err
 	}
 	return ended, d.Forget()
+}
+
+// RemoveRun takes away what root's processes were given. Nobody else has given them anything.
+func (d Dir) RemoveRun() error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	err := owned.Part(d.Run())
+	if err == nil {
+		err = os.RemoveAll(d.Run())
+	}
+	if err != nil {
+		return fmt.Errorf("remove what the processes were given: %w", err)
+	}
+	return nil
 }
 
 func end(ctx context.Context, name string, id supervise.Identity) error {
