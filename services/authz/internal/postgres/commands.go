@@ -47,7 +47,7 @@ var errNotAccepted = errors.New("roll back: the command is not accepted now")
 
 // Accept implements relationship.Store.
 func (s *Commands) Accept(ctx context.Context, objects []string, c relationship.Command,
-	decide func(context.Context, relationship.Command) (relationship.Command, error),
+	decide func(context.Context, relationship.Command, relationship.Departs) (relationship.Command, error),
 ) (relationship.Outcome, error) {
 	var o relationship.Outcome
 	err := pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
@@ -61,7 +61,7 @@ func (s *Commands) Accept(ctx context.Context, objects []string, c relationship.
 		if o.Holders != nil {
 			return errNotAccepted
 		}
-		if c, err = decide(ctx, c); err != nil {
+		if c, err = decide(ctx, c, departsIn(tx)); err != nil {
 			return err
 		}
 		if err := s.insert(ctx, tx, c); err != nil {

@@ -235,7 +235,7 @@ func withAccepted(t *testing.T) (i *postgrestest.Instance, id string) {
 	t.Helper()
 	i = postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{Lease: postgrestest.Over})
 	c := relationship.Command{ID: uuid.NewString(), Fingerprint: []byte{1}, EventID: uuid.NewString(), EventKey: "organization:o", Event: []byte{1}}
-	accepted, err := i.Store.Accept(t.Context(), []string{"organization:o"}, c, func(_ context.Context, c relationship.Command) (relationship.Command, error) {
+	accepted, err := i.Store.Accept(t.Context(), []string{"organization:o"}, c, func(_ context.Context, c relationship.Command, _ relationship.Departs) (relationship.Command, error) {
 		return c, nil
 	})
 	if err != nil || !accepted.Accepted {

@@ -15,7 +15,7 @@ import (
 
 // Depart implements relationship.Store. The locks live as long as the transaction, so they are nobody's command's.
 func (s *Commands) Depart(
-	ctx context.Context, objects []string, d relationship.Departure, decide func(context.Context) error,
+	ctx context.Context, objects []string, d relationship.Departure, decide func(context.Context, relationship.Departs) error,
 ) (holders []string, err error) {
 	err = s.outbox.InTx(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, boundIdle, fmt.Sprint(maxIdle.Milliseconds())); err != nil {
@@ -27,7 +27,7 @@ func (s *Commands) Depart(
 		if holders != nil {
 			return errNotAccepted
 		}
-		if err := decide(ctx); err != nil {
+		if err := decide(ctx, departsIn(tx)); err != nil {
 			return err
 		}
 		return s.storeDeparture(ctx, tx, d)
@@ -57,10 +57,12 @@ func (s *Commands) storeDeparture(ctx context.Context, tx pgx.Tx, d relationship
 const departs = `
 	select exists (select from authz.departures where subject = @subject and reserve_time > clock_timestamp() - @kept::interval)`
 
-// Departs implements relationship.Store.
-func (s *Commands) Departs(ctx context.Context, user string) (departing bool, err error) {
-	err = s.pool.QueryRow(ctx, departs, pgx.StrictNamedArgs{"subject": user, "kept": relationship.KeepDepartures}).Scan(&departing)
-	return departing, pg.Error(err)
+// departsIn returns the question for departures, asked in a transaction.
+func departsIn(tx pgx.Tx) relationship.Departs {
+	return func(ctx context.Context, user string) (departing bool, err error) {
+		err = tx.QueryRow(ctx, departs, pgx.StrictNamedArgs{"subject": user, "kept": relationship.KeepDepartures}).Scan(&departing)
+		return departing, err
+	}
 }
 
 const forgetDepartures = `

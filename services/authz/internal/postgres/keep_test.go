@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -198,4 +199,33 @@ func TestWhatADecisionLocks(t *testing.T) {
 			t.Errorf("change %d locks %q, want %q", n, got, want)
 		}
 	}
+}
+
+// Many who leave at once, more than the pool has connections, all get an answer: a decision needs the one of its transaction alone (R89).
+func TestManyLeaveAtOnce(t *testing.T) {
+	t.Parallel()
+	database := postgrestest.Database(t)
+	database.MaxConns = 4
+	i := postgrestest.Open(t, database, postgrestest.Options{})
+	const leaving = 12
+	there := append(exist("user:stays"), administrators+"user:stays")
+	for n := range leaving {
+		user := fmt.Sprintf("user:%02d", n)
+		there = append(there, administrators+user)
+		there = append(there, exist(user)...)
+	}
+	fgatest.Write(t, i.Engine, there...)
+	var all sync.WaitGroup
+	for n := range leaving {
+		user := fmt.Sprintf("user:%02d", n)
+		all.Go(func() {
+			if n%2 == 0 {
+				wantReason(t, departs(t, i, user, ""), "")
+			} else {
+				wantReason(t, changed(t, i, "-"+administrators+user), "")
+			}
+		})
+	}
+	all.Wait()
+	wantReason(t, departs(t, i, "user:stays", ""), "LAST_ADMINISTRATOR")
 }

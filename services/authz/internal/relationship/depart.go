@@ -36,8 +36,8 @@ func (s *Service) Depart(ctx context.Context, d Departure, origin *Origin) error
 	locked := []string{d.User}
 	for {
 		var grown moreObjects
-		holders, err := s.store.Depart(ctx, locked, d, func(ctx context.Context) error {
-			g := &guard{engine: s.engine, store: s.store, leaving: d.User, ends: d.Ends}
+		holders, err := s.store.Depart(ctx, locked, d, func(ctx context.Context, departs Departs) error {
+			g := &guard{engine: s.engine, departs: departs, leaving: d.User, ends: d.Ends}
 			return s.decided(ctx, g, locked)
 		})
 		switch {

@@ -36,7 +36,7 @@ func (r role) String() string { return r.object + "#" + r.relation }
 // who leave at once cannot each count on the other.
 type guard struct {
 	engine  Engine
-	store   Store
+	departs Departs
 	gone    []relation.Tuple // what the change deletes
 	come    []relation.Tuple // what it writes
 	leaving string           // the user who departs, "user:id"; "" for none
@@ -196,7 +196,7 @@ func (g *guard) exists(ctx context.Context, user string, counts func(relation.Tu
 	if err != nil || !found {
 		return false, err
 	}
-	departs, err := g.store.Departs(ctx, user)
+	departs, err := g.departs(ctx, user)
 	if err != nil || departs {
 		return false, err
 	}

@@ -78,19 +78,21 @@ const (
 	Refused  State = "refused" // the engine will never take it: the model changed after it was accepted
 )
 
+// Departs reports whether a user's departure is stored and not older than KeepDepartures. A store asks it on the connection of the
+// transaction that decides: decisions that each waited for a second one of the same pool would wait for each other.
+type Departs func(ctx context.Context, user string) (bool, error)
+
 // Store is the command log. The time of leases is the database's, so that clocks of instances do not matter.
 type Store interface {
 	// Accept takes the locks of these sorted objects, lets decide complete the command under them, and stores it with a lease, in one
 	// transaction. An error of decide stores nothing and comes back as it is.
-	Accept(ctx context.Context, objects []string, c Command, decide func(context.Context, Command) (Command, error)) (Outcome, error)
+	Accept(ctx context.Context, objects []string, c Command, decide func(context.Context, Command, Departs) (Command, error)) (Outcome, error)
 	// Claim takes over one accepted command whose lease has run out: one of ids, or any when ids is nil.
 	Claim(ctx context.Context, ids []string) (Command, bool, error)
 	// Depart takes the locks of these sorted objects, lets decide say whether the departure is possible, and stores it with the event of
 	// ctx, in one transaction at whose end the locks are free. An error of decide stores nothing and comes back as it is. When others
 	// hold some of the locks, nothing is stored and they are returned; that may be an empty list, but is not nil.
-	Depart(ctx context.Context, objects []string, d Departure, decide func(context.Context) error) (holders []string, err error)
-	// Departs reports whether a user's departure is stored and not older than KeepDepartures.
-	Departs(ctx context.Context, user string) (bool, error)
+	Depart(ctx context.Context, objects []string, d Departure, decide func(context.Context, Departs) error) (holders []string, err error)
 	// Renew gives a command its lease anew. False means that it has ended, or that somebody else has claimed it.
 	Renew(ctx context.Context, c Command) (bool, error)
 	// Finish ends a command in one transaction: its state, its audit row when it is applied, and its locks. False means that another

@@ -93,9 +93,9 @@ func (s *Service) accept(ctx context.Context, c Change, command Command) (Outcom
 	for {
 		var grown moreObjects
 		var complete Command
-		outcome, err := s.store.Accept(ctx, locked, command, func(ctx context.Context, command Command) (Command, error) {
+		outcome, err := s.store.Accept(ctx, locked, command, func(ctx context.Context, command Command, departs Departs) (Command, error) {
 			var err error
-			complete, err = s.decide(ctx, c, command, locked)
+			complete, err = s.decide(ctx, c, command, locked, departs)
 			return complete, err
 		})
 		switch {
@@ -117,7 +117,7 @@ func (s *Service) accept(ctx context.Context, c Change, command Command) (Outcom
 }
 
 // decide runs under the locks: the preconditions, which relationships a deletion of all meets, and whether everybody who must stay does.
-func (s *Service) decide(ctx context.Context, c Change, command Command, locked []string) (Command, error) {
+func (s *Service) decide(ctx context.Context, c Change, command Command, locked []string, departs Departs) (Command, error) {
 	for _, p := range c.Preconditions {
 		exists, err := s.engine.Exists(ctx, p.Tuple)
 		if err != nil {
@@ -138,7 +138,7 @@ func (s *Service) decide(ctx context.Context, c Change, command Command, locked 
 		command.Deletes = distinct(append(without(all, c.Writes), c.Deletes...))
 	}
 	// What a deletion of all meets is left out: that is a fact, for which Depart has asked before.
-	if err := s.decided(ctx, &guard{engine: s.engine, store: s.store, gone: c.Deletes, come: c.Writes}, locked); err != nil {
+	if err := s.decided(ctx, &guard{engine: s.engine, departs: departs, gone: c.Deletes, come: c.Writes}, locked); err != nil {
 		return Command{}, err
 	}
 	s.step(StepLocked)
