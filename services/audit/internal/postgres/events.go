@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -18,10 +17,7 @@ import (
 )
 
 // Events keeps the trail. It implements trail.Appender, trail.Reader and trail.Lister.
-type Events struct {
-	pool *pgxpool.Pool
-	seen atomic.Int64 // the last position when CheckAppend last looked
-}
+type Events struct{ pool *pgxpool.Pool }
 
 // NewEvents returns the store.
 func NewEvents(pool *pgxpool.Pool) *Events { return &Events{pool: pool} }

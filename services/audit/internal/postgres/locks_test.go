@@ -49,9 +49,6 @@ func TestReadinessSaysThatTheTrailStandsStill(t *testing.T) {
 	if _, err := holder.Exec(t.Context(), "lock table audit.coordination in exclusive mode"); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.CheckAppend(t.Context()); err != nil {
-		t.Errorf("the trail has grown since the last look: %v", err)
-	}
 	still := apierr.New(apierr.Unavailable, "TRAIL_STANDS_STILL", "")
 	if err := store.CheckAppend(t.Context()); !errors.Is(err, still) {
 		t.Errorf("got %v, want %v", err, still)
@@ -65,6 +62,50 @@ func TestReadinessSaysThatTheTrailStandsStill(t *testing.T) {
 	}
 	if err := store.CheckAppend(t.Context()); err != nil {
 		t.Errorf("after the lock: %v", err)
+	}
+}
+
+// R86: two that look at once, as a probe and an operator do, both see that the trail grows while they wait.
+func TestReadinessIsOfItsOwnWait(t *testing.T) {
+	t.Parallel()
+	serving, owner := pools(t)
+	store := postgres.NewEvents(serving)
+	trailtest.Fill(t, store, 3)
+	if err := store.CheckAppend(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	holder, err := owner.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = holder.Rollback(context.WithoutCancel(t.Context())) }()
+	if _, err := holder.Exec(t.Context(), "lock table audit.coordination in exclusive mode"); err != nil {
+		t.Fatal(err)
+	}
+	answers := make(chan error, 2)
+	for range 2 {
+		go func() { answers <- store.CheckAppend(t.Context()) }()
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for waiting := 0; waiting < 2; {
+		if time.Now().After(deadline) {
+			t.Fatal("they do not wait")
+		}
+		err := holder.QueryRow(t.Context(), `select count(*) from pg_locks where not granted and relation = 'audit.coordination'::regclass`).Scan(&waiting)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := owner.Exec(t.Context(), `
+		insert into audit.events (position, id, time, source, action, outcome, actor_id, object_type, object_id, request_id, canonical)
+		select position + 1, gen_random_uuid(), time, source, action, outcome, actor_id, object_type, object_id, request_id, canonical
+		from audit.events order by position desc limit 1`); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := <-answers; err != nil {
+			t.Errorf("the trail has grown meanwhile: %v", err)
+		}
 	}
 }
 

@@ -19,24 +19,27 @@ const patience = time.Second
 const lockNotAvailable = "55P03" // SQLSTATE of a lock timeout
 
 // CheckAppend returns an error while nothing can be stored because the lock of the trail cannot be had; for readiness. Where others
-// store one after the other, whoever waits too long is not held up: the trail grows.
+// store one after the other, whoever waits too long is not held up: the trail grows meanwhile.
 func (s *Events) CheckAppend(ctx context.Context) error {
-	err := pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+	before, err := s.Head(ctx)
+	if err != nil {
+		return err
+	}
+	err = pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
 		var batch pgx.Batch
 		batch.Queue(boundLock, fmt.Sprint(maxIdle.Milliseconds()), fmt.Sprint(patience.Milliseconds()))
 		batch.Queue(takeLock)
 		return tx.SendBatch(ctx, &batch).Close()
 	})
 	var refused *pgconn.PgError
-	locked := errors.As(err, &refused) && refused.Code == lockNotAvailable
-	if err != nil && !locked {
+	if !errors.As(err, &refused) || refused.Code != lockNotAvailable {
 		return err
 	}
 	head, unknown := s.Head(ctx)
 	if unknown != nil {
 		return unknown
 	}
-	if before := s.seen.Swap(head); locked && before == head {
+	if head == before {
 		return apierr.New(apierr.Unavailable, "TRAIL_STANDS_STILL",
 			"nothing can be stored: another session holds the lock of audit.coordination, find and end it with pg_locks").Because(err)
 	}
