@@ -2,6 +2,8 @@ package outbox
 
 import (
 	"fmt"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 )
@@ -50,4 +52,29 @@ func TestAccountsAreCapped(t *testing.T) {
 	if got := b.key(minute, "auth.signed_in", "", "a hash"); got != "stranger a hash" {
 		t.Errorf("accounts took the budget of strangers: %q", got)
 	}
+}
+
+// The whole budget of an action with the longest keys stays below 20 MB (ADR 0053). Not parallel: it looks at the heap of the process.
+func TestMemoryOfBudgetsIsBounded(t *testing.T) {
+	const most = 20_000_000
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	minute := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	long := strings.Repeat("x", maxKey-10)
+	var b budgets
+	before := heap()
+	for i := range maxAccounts {
+		account := fmt.Sprintf("%s%010d", long, i)
+		for j := range maxOfAccount + 1 {
+			b.key(minute, "permission.denied", account, fmt.Sprintf("%s%010d", long, j))
+		}
+	}
+	if grown := heap() - before; grown > most {
+		t.Errorf("half a million keys of %d bytes take %d bytes, want at most %d", maxKey, grown, most)
+	}
+	runtime.KeepAlive(&b)
 }

@@ -121,7 +121,8 @@ func (p Params) record(ctx context.Context, e event.Event, account, key string) 
 	}
 }
 
-// actorKey is whose budget a denial counts against; empty for nobody known.
+// actorKey is whose budget a denial counts against: that of who was denied, since nobody may tell from a refusal whether the object
+// exists. It is empty for nobody known.
 func actorKey(e event.Event) string {
 	if e.Actor.ID == "" {
 		return ""
