@@ -96,7 +96,7 @@ func sign(certificate, authority *x509.Certificate, public crypto.PublicKey, sig
 }
 
 // Due says why new ones are needed at a start: these do not belong together, as after a start that was interrupted while it wrote them,
-// or end too soon. It is nil while they are good.
+// end too soon, or hold only later, as when the clock was ahead while they were made. It is nil while they are good.
 func (c Certificates) Due(now time.Time) error {
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM([]byte(c.CA)) {
@@ -111,9 +111,11 @@ func (c Certificates) Due(now time.Time) error {
 		if err != nil {
 			return err
 		}
-		options := x509.VerifyOptions{Roots: pool, DNSName: one.name, KeyUsages: []x509.ExtKeyUsage{one.use}, CurrentTime: now.Add(certificateDue)}
-		if _, err := pair.Leaf.Verify(options); err != nil {
-			return err
+		for _, at := range []time.Time{now, now.Add(certificateDue)} {
+			options := x509.VerifyOptions{Roots: pool, DNSName: one.name, KeyUsages: []x509.ExtKeyUsage{one.use}, CurrentTime: at}
+			if _, err := pair.Leaf.Verify(options); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

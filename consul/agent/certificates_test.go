@@ -37,6 +37,7 @@ func TestCertificatesAreDueAYearBeforeTheyEnd(t *testing.T) {
 		"a key of another start":      {mixed, now, true},
 		"a client of another CA":      {foreign, now, true},
 		"a client's for the server's": {swapped, now, true},
+		"made by a clock ahead":       {fresh, now.Add(-2 * time.Hour), true},
 	} {
 		if err := c.certificates.Due(c.at); (err != nil) != c.due {
 			t.Errorf("%s: %v, want due: %v", name, err, c.due)
