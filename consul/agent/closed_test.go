@@ -3,18 +3,25 @@ package agent_test
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/consul/api"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/gatehouse/gatehouse/consul/agent"
 	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
@@ -145,23 +152,11 @@ const (
 // heldOpen begins a protocol and finds out whether the agent ends the connection within the time. Silence is what it answers when it
 // waits for more.
 func heldOpen(address string, config *tls.Config, kind byte, wait time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	conn, err := connect(address, config, rpcTLS)
 	if err != nil {
-		return fmt.Errorf("connect: %w", err)
+		return err
 	}
 	defer func() { _ = conn.Close() }()
-	if config != nil {
-		if _, err := conn.Write([]byte{rpcTLS}); err != nil {
-			return err
-		}
-		secured := tls.Client(conn, config)
-		if err := secured.HandshakeContext(ctx); err != nil {
-			return err
-		}
-		conn = secured
-	}
 	if _, err := conn.Write([]byte{kind}); err != nil {
 		return err
 	}
@@ -173,4 +168,84 @@ func heldOpen(address string, config *tls.Config, kind byte, wait time.Duration)
 		return nil
 	}
 	return err
+}
+
+// connect shakes hands as the protocol of that first byte wants it, where there is a config.
+func connect(address string, config *tls.Config, kind byte) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	if config == nil {
+		return conn, nil
+	}
+	if _, err := conn.Write([]byte{kind}); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	secured := tls.Client(conn, config)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return secured, nil
+}
+
+// One protocol of that port asks for no certificate: by it agents ask to be given one. It has two methods, both switched off (R87).
+func TestNobodyIsGivenACertificateOfAnAgent(t *testing.T) {
+	o := consultest.NewOneMachine(t)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := &url.URL{Scheme: "spiffe", Host: "11111111-2222-3333-4444-555555555555.consul", Path: "/agent/client/dc/dc1/id/stranger"}
+	raw, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{URIs: []*url.URL{id}}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	csr := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: raw}))
+	var config []byte // that one is protobuf within msgpack
+	for field, text := range map[protowire.Number]string{1: "dc1", 2: "stranger", 5: "a.b.c", 7: csr} {
+		config = protowire.AppendString(protowire.AppendTag(config, field, protowire.BytesType), text)
+	}
+	datacenter := msgpackMap("Datacenter", "dc1")
+	for method, c := range map[string]struct {
+		body []byte
+		want string
+	}{
+		"AutoEncrypt.Sign":                {msgpackMap("Datacenter", "dc1", "CSR", csr), "AutoEncrypt.AllowTLS must be enabled"},
+		"AutoConfig.InitialConfiguration": {msgpack(string(config)), "Auto Config is disabled"},
+		"ConnectCA.Roots":                 {datacenter, "rpc: can't find service"},
+		"Catalog.ListServices":            {datacenter, "rpc: can't find service"},
+	} {
+		conn, err := connect(o.RPC, &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true}, rpcTLSInsecure)
+		if err != nil {
+			t.Fatalf("%s: %v", method, err)
+		}
+		if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Write(append(msgpackMap("ServiceMethod", method), c.body...)); err != nil {
+			t.Fatalf("%s: %v", method, err)
+		}
+		answer := make([]byte, 4096)
+		n, err := conn.Read(answer)
+		if err != nil || !bytes.Contains(answer[:n], []byte(c.want)) {
+			t.Errorf("%s without a certificate: %v %q, want %q", method, err, answer[:n], c.want)
+		}
+		_ = conn.Close()
+	}
+}
+
+// msgpackMap writes a map of names and values.
+func msgpackMap(pairs ...string) []byte {
+	out := []byte{0x80 | byte(len(pairs)/2)}
+	for _, text := range pairs {
+		out = append(out, msgpack(text)...)
+	}
+	return out
+}
+
+func msgpack(text string) []byte {
+	return append(binary.BigEndian.AppendUint16([]byte{0xda}, uint16(len(text))), text...)
 }
