@@ -117,6 +117,11 @@ func (p *Process) start() (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		for _, f := range cmd.ExtraFiles {
+			_ = f.Close() // the child has its own copy
+		}
+	}()
 	log, err := openLog(p.spec.Log)
 	if err != nil {
 		return nil, err
@@ -128,11 +133,7 @@ func (p *Process) start() (*exec.Cmd, error) {
 	}
 	cmd.SysProcAttr.Setpgid = true
 	cmd.SysProcAttr.Pdeathsig = p.spec.DeathSignal
-	err = p.group.forker.start(cmd)
-	for _, f := range cmd.ExtraFiles {
-		_ = f.Close() // the child has its own copy
-	}
-	if err != nil {
+	if err := p.group.forker.start(cmd); err != nil {
 		return nil, fmt.Errorf("start %s: %w", p.spec.Name, err)
 	}
 	id, err := Identify(cmd.Process.Pid)

@@ -3,12 +3,14 @@ package supervise_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -227,4 +229,32 @@ func TestAProgramThatDoesNotExistIsADeath(t *testing.T) {
 	if d := <-deaths; !strings.Contains(d.Reason, "no such file") {
 		t.Errorf("death %+v", d)
 	}
+}
+
+// What a process would have inherited is closed when it is not started: it is tried again and again.
+func TestNothingStaysOpenWithoutALog(t *testing.T) {
+	var mu sync.Mutex
+	var opened []*os.File
+	group := newGroup(t, supervise.Options{MinBackoff: time.Millisecond})
+	group.Start(supervise.Spec{Name: "x", Log: filepath.Join(t.TempDir(), "missing", "log"), Command: func() (*exec.Cmd, error) {
+		file, err := os.Open("/dev/null")
+		if err != nil {
+			return nil, err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		opened = append(opened, file)
+		cmd := exec.Command("/bin/true")
+		cmd.ExtraFiles = []*os.File{file}
+		return cmd, nil
+	}})
+	eventually(t, "the first try's file is closed", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		if len(opened) < 2 {
+			return false
+		}
+		_, err := opened[0].Stat()
+		return errors.Is(err, os.ErrClosed)
+	})
 }

@@ -193,6 +193,38 @@ func TestAPlantedFile(t *testing.T) {
 	}
 }
 
+// R88: the folder that somebody stands in gives no program to `up`.
+func TestNoProgramOfTheWorkingFolder(t *testing.T) {
+	here, programs := t.TempDir(), t.TempDir()
+	if err := os.Mkdir(filepath.Join(here, ".bin"), 0o755); err != nil { // others may look in, as at home
+		t.Fatal(err)
+	}
+	for _, path := range []string{".bin/consul", ".bin/envoy", "consul", "envoy"} {
+		writeProgram(t, filepath.Join(here, path), "touch '"+here+"/ran'; echo 'Consul v1.22.0'")
+	}
+	for _, name := range []string{"gateway", "identity", "auth", "authz", "audit"} {
+		writeProgram(t, filepath.Join(programs, name), "")
+	}
+	t.Chdir(here)
+	for _, path := range []string{"/nowhere", ".:.bin:"} {
+		t.Setenv("PATH", path)
+		code, _, problem := run(t, nil, "up", "--state", filepath.Join(here, "state"), "--bin-dir", programs)
+		if code == 0 || !strings.Contains(problem, "was not found") {
+			t.Errorf("PATH %s: exit code %d, %q", path, code, problem)
+		}
+		if _, err := os.Stat(filepath.Join(here, "ran")); err == nil {
+			t.Fatalf("PATH %s: a program of the working folder was run", path)
+		}
+	}
+}
+
+func writeProgram(t *testing.T, path, script string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil { // a program
+		t.Fatal(err)
+	}
+}
+
 // orphan writes a record whose supervisor is gone.
 func (v *victim) orphan(t *testing.T, dir state.Dir) {
 	t.Helper()

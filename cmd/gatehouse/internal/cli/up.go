@@ -115,7 +115,7 @@ func (c *upCommand) prepare(ctx context.Context, console *Console, out *reporter
 	if err != nil {
 		return opts, nil, err
 	}
-	programs, err := preflight.Find(ctx, c.BinDir, names(def), c.BinDir, ".bin")
+	programs, err := preflight.Find(ctx, c.BinDir, names(def), c.BinDir)
 	if err != nil {
 		return opts, nil, err
 	}

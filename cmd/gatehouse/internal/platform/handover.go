@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,9 +55,9 @@ func (s *seats) hand(process, name, source string) (string, error) {
 	return filepath.Join(ownFolder, name), nil
 }
 
-// handVariables hands over the files that variables of a command name. A file that cannot be read is left to the program, which says so
-// with the name of the variable.
-func (s *seats) handVariables(cmd *exec.Cmd, process, relativeTo string) {
+// handVariables hands over the files that variables of a command name. One of the operator's that cannot be read is left to the program,
+// which says so with the name of the variable.
+func (s *seats) handVariables(cmd *exec.Cmd, process, relativeTo string, operators []string) error {
 	for i, pair := range cmd.Env {
 		name, path, _ := strings.Cut(pair, "=")
 		if !strings.HasSuffix(name, "_FILE") || path == "" {
@@ -65,11 +66,22 @@ func (s *seats) handVariables(cmd *exec.Cmd, process, relativeTo string) {
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(relativeTo, path)
 		}
-		if handed, err := s.hand(process, name, path); err == nil {
-			cmd.Env[i] = name + "=" + handed
+		handed, err := s.hand(process, name, path)
+		if errors.As(err, new(unreadableError)) && slices.Contains(operators, pair) {
+			continue
 		}
+		if err != nil {
+			return err
+		}
+		cmd.Env[i] = name + "=" + handed
 	}
+	return nil
 }
+
+// unreadableError says that a file which is to be handed over cannot be read.
+type unreadableError struct{ error }
+
+func (e unreadableError) Unwrap() error { return e.error }
 
 // keepFresh copies again what has changed, so that a renewed certificate reaches the program that serves it, until the context ends.
 func (s *seats) keepFresh(ctx context.Context) {
@@ -99,14 +111,14 @@ func (s *seats) refresh() {
 func (h *handedOver) renew() error {
 	info, err := os.Stat(h.source)
 	if err != nil {
-		return err
+		return unreadableError{err}
 	}
 	if !info.Mode().IsRegular() || info.Size() > mostBytes {
 		return errors.New("it is no regular file, or too large")
 	}
 	in, err := os.Open(h.source)
 	if err != nil {
-		return err
+		return unreadableError{err}
 	}
 	defer func() { _ = in.Close() }()
 	out, err := os.CreateTemp(filepath.Dir(h.target), ".new-*")

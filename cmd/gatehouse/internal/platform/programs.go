@@ -7,7 +7,6 @@ import (
 	"net"
 	"os/exec"
 	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -112,7 +111,10 @@ func (p *Platform) program(name, verb string) (*exec.Cmd, error) {
 		discard(cmd)
 		return nil, err
 	}
-	p.seats.handVariables(cmd, process, p.opts.Dir.Root())
+	if err := p.seats.handVariables(cmd, process, p.opts.Dir.Root(), p.opts.Environ); err != nil {
+		discard(cmd)
+		return nil, err
+	}
 	if cmd.SysProcAttr != nil && p.listensLow(name) {
 		cmd.SysProcAttr.AmbientCaps = []uintptr{unix.CAP_NET_BIND_SERVICE}
 	}
@@ -132,7 +134,7 @@ func (p *Platform) listensLow(name string) bool {
 	if err != nil {
 		return false
 	}
-	port, err := strconv.Atoi(text)
+	port, err := net.LookupPort("tcp", text) // it may be a name, as in :https
 	return err == nil && port > 0 && port < unprivilegedPorts
 }
 

@@ -25,6 +25,11 @@ func seatedPlatform(t *testing.T, mode os.FileMode, script string, environ ...st
 		t.Fatal(err)
 	}
 	p.opts.Programs.Own["auth"] = program
+	for _, verb := range []string{"serve", "migrate"} {
+		if err := p.opts.Dir.WriteSecret(databaseURL(databaseRole("auth", verb)), "postgres://"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := p.seats.assign(p.opts.Dir, 39000, p.seated()); err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +118,7 @@ func TestAPortOfRoots(t *testing.T) {
 	p := seatedPlatform(t, 0o755, "grep CapEff /proc/self/status\n")
 	p.opts.Programs.Own["gateway"] = p.opts.Programs.Own["auth"]
 	for _, c := range []struct{ program, address, want string }{
-		{"gateway", "0.0.0.0:443", "0000000000000400"}, {"gateway", "127.0.0.1:8080", "0000000000000000"}, {"auth", ":443", "0000000000000000"},
+		{"gateway", "0.0.0.0:443", "0000000000000400"}, {"gateway", ":https", "0000000000000400"}, {"gateway", "127.0.0.1:8080", "0000000000000000"}, {"auth", ":443", "0000000000000000"},
 	} {
 		p.opts.Gateway.Address = c.address
 		cmd, err := p.program(c.program, "serve")
@@ -174,6 +179,39 @@ func TestAFileOfTheOperators(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("it was not renewed in time")
 		}
+	}
+}
+
+// R88: a file that is not handed over is no reason to start without it, unless it is the operator's and not there.
+func TestAFileThatIsNotHandedOver(t *testing.T) {
+	key := filepath.Join(t.TempDir(), "key")
+	for name, spoil := range map[string]func(*Platform) error{
+		"the platform's secret is gone": func(p *Platform) error {
+			return os.Remove(p.opts.Dir.SecretPath(databaseURL(databaseRole("auth", "serve"))))
+		},
+		"no place for the copies": func(p *Platform) error { return os.RemoveAll(filepath.Join(p.opts.Dir.Run(), "auth")) },
+		"the operator's is large": func(*Platform) error { return os.Truncate(key, mostBytes+1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := seatedPlatform(t, 0o755, "exit 0\n", "GATEHOUSE_AUTH_KEY_FILE="+key)
+			if err := os.WriteFile(key, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cmd, err := p.program("auth", "serve")
+			if err != nil {
+				t.Fatal(err)
+			}
+			discard(cmd)
+			if err := spoil(p); err != nil {
+				t.Fatal(err)
+			}
+			if cmd, err = p.program("auth", "serve"); err == nil {
+				discard(cmd)
+				if os.Geteuid() == 0 {
+					t.Error("no error")
+				}
+			}
+		})
 	}
 }
 
