@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/services/authz/internal/fga"
@@ -31,19 +33,22 @@ func respell(ctx context.Context, c pg.Config, log *slog.Logger) error {
 	if err := engine.Load(ctx); err != nil {
 		return err
 	}
-	misspelt, err := engine.Misspelt(ctx)
-	if err != nil || len(misspelt) == 0 {
-		return err
-	}
 	box, err := outbox.New(outbox.Params{
 		Pool: pool, Schema: migrations.Schema, Source: Name, Now: time.Now, NewID: newID, Random: rand.Reader, Log: log,
 	})
 	if err != nil {
 		return err
 	}
-	respelt, err := newRelations(pool, box, engine, time.Now).Respell(ctx, Name, misspelt)
-	if respelt > 0 {
-		log.InfoContext(ctx, "relationships have their ids in lower case now", "relationships", respelt, "of", len(misspelt))
-	}
-	return err
+	relations := newRelations(pool, box, engine, time.Now)
+	return pg.Locked(ctx, c, migrations.Schema, log, func(conn *pgx.Conn) error {
+		misspelt, err := engine.Misspelt(ctx, conn)
+		if err != nil || len(misspelt) == 0 {
+			return err
+		}
+		respelt, err := relations.Respell(ctx, Name, misspelt)
+		if respelt > 0 {
+			log.InfoContext(ctx, "relationships have their ids in lower case now", "relationships", respelt, "of", len(misspelt))
+		}
+		return err
+	})
 }

@@ -8,29 +8,34 @@ import (
 	"github.com/gatehouse/gatehouse/internal/relation"
 )
 
-// selectMisspelt finds relationships that were written before ids had one form (relation.CanonicalID). No index answers it: it is for
-// migrations.
-const selectMisspelt = selectTuples + `
-	and (object_id ~ @upper or _user ~ @upper_subject)
-	order by object_type, object_id, relation, _user`
+// scanPage is how many relationships Misspelt reads with one statement: few enough for any limit that an operator sets to statements.
+const scanPage = 2000
 
-const upperUUID = `(?=[-0-9a-f]*[A-F])[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}`
-
-// Misspelt returns the relationships whose object or subject has a UUID that is not in lower case.
-func (e *Engine) Misspelt(ctx context.Context) ([]relation.Tuple, error) {
+// Misspelt returns the relationships that were written before ids had one form (relation.CanonicalID). No index answers that: it reads
+// all of them, in the order of the primary key, on a connection for migrations.
+func (e *Engine) Misspelt(ctx context.Context, conn *pgx.Conn) (misspelt []relation.Tuple, err error) {
 	at, err := e.loaded()
 	if err != nil {
 		return nil, err
 	}
-	rows, err := e.pool.Query(ctx, selectMisspelt, pgx.StrictNamedArgs{
-		"store": at.store, "upper": "^" + upperUUID + "$", "upper_subject": "^[^:]+:" + upperUUID + "(#.*)?$",
-	})
-	if err != nil {
-		return nil, translate(ctx, err)
+	for after := (*row)(nil); ; {
+		sql, args := Filter{}.query(at.store, after, scanPage)
+		rows, err := conn.Query(ctx, sql, args)
+		if err != nil {
+			return nil, translate(ctx, err)
+		}
+		page, err := pgx.CollectRows(rows, pgx.RowToStructByName[row])
+		if err != nil {
+			return nil, translate(ctx, err)
+		}
+		for _, t := range tuples(page) {
+			if t.Canonical() != t {
+				misspelt = append(misspelt, t)
+			}
+		}
+		if len(page) < scanPage {
+			return misspelt, nil
+		}
+		after = &page[len(page)-1]
 	}
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[row])
-	if err != nil {
-		return nil, translate(ctx, err)
-	}
-	return tuples(found), nil
 }
