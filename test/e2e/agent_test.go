@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -14,13 +13,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
-	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/descriptorpb"
-	"google.golang.org/protobuf/types/known/emptypb"
 )
 
 // A process without a certificate gets nothing from Consul's API, which is not there without TLS; one with a certificate but no token
@@ -76,88 +68,6 @@ func TestConsulGivesNothingAway(t *testing.T) {
 		}
 		conn.Close()
 	}
-}
-
-// The sidecars' port asks for no certificate, so every method that it offers is tried without a token. Reflection alone says something:
-// which methods there are.
-func TestTheSidecarsPortGivesNothingWithoutAToken(t *testing.T) {
-	s := platformStatus(t)
-	ca, err := os.ReadFile(s.Consul.CAFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(ca)
-	conn, err := grpc.NewClient("passthrough:///"+s.Consul.XDS, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool})))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	methods := offered(ctx, t, conn)
-	if len(methods) < 10 {
-		t.Fatalf("only %v", methods)
-	}
-	for _, method := range methods {
-		if strings.HasPrefix(method, "/grpc.reflection.") {
-			continue
-		}
-		stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := stream.SendMsg(&emptypb.Empty{}); err != nil {
-			t.Fatal(err)
-		}
-		if err := stream.CloseSend(); err != nil {
-			t.Fatal(err)
-		}
-		answer := &emptypb.Empty{}
-		if err := stream.RecvMsg(answer); err == nil {
-			t.Errorf("%s answers without a token: %q", method, answer.ProtoReflect().GetUnknown())
-		}
-	}
-}
-
-// offered asks the server's reflection for all methods.
-func offered(ctx context.Context, t *testing.T, conn *grpc.ClientConn) []string {
-	t.Helper()
-	stream, err := reflectionpb.NewServerReflectionClient(conn).ServerReflectionInfo(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ask := func(request *reflectionpb.ServerReflectionRequest) *reflectionpb.ServerReflectionResponse {
-		t.Helper()
-		if err := stream.Send(request); err != nil {
-			t.Fatal(err)
-		}
-		answer, err := stream.Recv()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return answer
-	}
-	var methods []string
-	list := ask(&reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}})
-	for _, service := range list.GetListServicesResponse().GetService() {
-		files := ask(&reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: service.GetName()}})
-		for _, raw := range files.GetFileDescriptorResponse().GetFileDescriptorProto() {
-			file := &descriptorpb.FileDescriptorProto{}
-			if err := proto.Unmarshal(raw, file); err != nil {
-				t.Fatal(err)
-			}
-			for _, declared := range file.GetService() {
-				if file.GetPackage()+"."+declared.GetName() != service.GetName() {
-					continue
-				}
-				for _, m := range declared.GetMethod() {
-					methods = append(methods, "/"+service.GetName()+"/"+m.GetName())
-				}
-			}
-		}
-	}
-	return methods
 }
 
 // The consul command works with what `gatehouse env` prints, and with nothing less.
