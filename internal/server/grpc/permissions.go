@@ -55,7 +55,7 @@ func admitSubject(ctx context.Context, c *call, permissions Permissions, m proto
 	}
 	for i, q := range asked {
 		if allowed[i] && fixed(c.policy, q) {
-			c.who.Platform = true
+			c.who.ByPlatformRight = true
 			return asked[i : i+1], nil
 		}
 	}

@@ -96,7 +96,7 @@ func invalid(field, rule, description string) error {
 // reader is who events are told to.
 type reader struct {
 	userID string
-	all    bool // may read the whole trail
+	all    bool // admitted by the right to the whole trail
 }
 
 func readerOf(ctx context.Context) reader {
@@ -104,11 +104,11 @@ func readerOf(ctx context.Context) reader {
 	if c.Subject == nil {
 		return reader{}
 	}
-	return reader{userID: c.Subject.UserID, all: c.Subject.Platform}
+	return reader{userID: c.Subject.UserID, all: c.Subject.ByPlatformRight}
 }
 
-// event returns the message about an event. The session of somebody else is told only to who may read the whole trail: an administrator's
-// is no business of those whom the administrator touched (R93).
+// event returns the message about an event. The session of somebody else is told only to a request that was admitted by the right to the
+// whole trail: an administrator's is no business of those whom the administrator touched (R93).
 func (r reader) event(e event.Event) *auditv1.Event {
 	m := &auditv1.Event{
 		Id: e.ID, Time: timestamppb.New(e.Time), Action: e.Action, Method: e.Method, Outcome: string(e.Outcome), Reason: e.Reason,

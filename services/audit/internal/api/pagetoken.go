@@ -32,7 +32,7 @@ func (s *AuditService) parsePageToken(ctx context.Context, token string, f trail
 	}
 	b, err := s.seal.open(ctx, binding(f), token)
 	if errors.Is(err, errNotSealed) || err == nil && len(b) != tokenBytes {
-		return nil, invalid("page_token", "page_token", "must be next_page_token of the page before, with the same filters; leave it out to start again")
+		return nil, invalid("page_token", "page_token", "must be next_page_token of the page before, with the same filters and made by this version of Audit; leave it out to start again")
 	}
 	if err != nil {
 		return nil, err

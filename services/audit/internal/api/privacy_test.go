@@ -2,16 +2,19 @@ package api_test
 
 import (
 	"encoding/base64"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/gatehouse/gatehouse/internal/event"
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 )
 
-// R93: the session of who did something is for that person, and for who may read the whole trail.
+// R93: the session of who did something is for that person, and for a request that was admitted by the right to the whole trail.
 func TestSessionsAreTheirOwners(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
@@ -36,6 +39,12 @@ func TestSessionsAreTheirOwners(t *testing.T) {
 		if len(page.GetEvents()) != 1 || page.GetEvents()[0].GetActor().GetId() != root || page.GetEvents()[0].GetActor().GetSessionId() != c.want {
 			t.Errorf("%s: %v, want the session %q", name, page.GetEvents(), c.want)
 		}
+	}
+	s.grants.Allow(ada, "can_read_audit", "platform:gatehouse") // which is not what admits her to what has her id
+	page, err := s.as(ada).ListEvents(t.Context(), &auditv1.ListEventsRequest{ObjectId: ada})
+	noError(t, err)
+	if got := page.GetEvents()[0].GetActor().GetSessionId(); got != "" {
+		t.Errorf("an auditor who was admitted by the own id is told the session %q", got)
 	}
 	for {
 		m, err := stream.Recv()
@@ -81,6 +90,9 @@ func TestPositionsAreSealed(t *testing.T) {
 			continue
 		}
 		wantCode(t, err, codes.InvalidArgument)
+		if said := violation(err); !strings.Contains(said, "another version made it, list the events") {
+			t.Errorf("%s: %q does not say what to do", name, said)
+		}
 	}
 	for name, token := range map[string]string{"a cursor": cursors[0], "changed": page.GetNextPageToken()[1:]} {
 		if _, err := auditor.ListEvents(t.Context(), &auditv1.ListEventsRequest{PageSize: 1, PageToken: token}); err == nil {
@@ -89,4 +101,14 @@ func TestPositionsAreSealed(t *testing.T) {
 			wantCode(t, err, codes.InvalidArgument)
 		}
 	}
+}
+
+// violation returns what an answer says about its first field.
+func violation(err error) string {
+	for _, d := range status.Convert(err).Details() {
+		if bad, ok := d.(*errdetails.BadRequest); ok {
+			return bad.GetFieldViolations()[0].GetDescription()
+		}
+	}
+	return ""
 }

@@ -60,7 +60,8 @@ func (s *AuditService) parseCursor(ctx context.Context, text string) (*int64, er
 	}
 	b, err := s.seal.open(ctx, []byte(forCursors), text)
 	if errors.Is(err, errNotSealed) || err == nil && len(b) != cursorBytes {
-		return nil, invalid("cursor", "cursor", "must be the cursor of a message of an earlier stream; leave it out to begin now")
+		return nil, invalid("cursor", "cursor", "must be the cursor of a message of an earlier stream, made by this version of Audit: "+
+			"if another version made it, list the events since then and tail without a cursor")
 	}
 	if err != nil {
 		return nil, err

@@ -508,7 +508,8 @@ type Actor struct {
 	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
 	// id of the user, or mesh name of the program.
 	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
-	// session_id of the user's session, for that user and for who may read the whole trail; else empty.
+	// session_id of the user's session, for that user and for a request that was admitted by the right to the whole trail; else empty. A
+	// request that filters by the caller's own id is admitted by that id.
 	SessionId string `protobuf:"bytes,3,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	// client_id of the user's client.
 	ClientId      string `protobuf:"bytes,4,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
