@@ -48,7 +48,7 @@ func readAnswer(conn net.Conn) rawAnswer {
 	if err != nil {
 		return rawAnswer{status: resp.StatusCode, closed: true, err: err}
 	}
-	_ = conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+	_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
 	_, err = reader.ReadByte()
 	return rawAnswer{status: resp.StatusCode, body: string(body), closed: errors.Is(err, io.EOF) || resp.Close, err: err}
 }
