@@ -19,18 +19,16 @@ func memoryLimit(hashKiB uint32, hashes int) int64 {
 	return besides + int64(hashes)*int64(hashKiB)<<10*3/2
 }
 
-// paceCollector sets the memory limit and returns how the pool of hashes has its garbage collected. An operator's GOMEMLIMIT stands, and
-// one who set that or GOGC wants the collector to run at that pace: the pool does not call it then.
+// paceCollector sets the memory limit and returns how the pool of hashes has its garbage collected. An operator's GOMEMLIMIT stands. For
+// one who set that or GOGC the collector runs as Go has it with what was set: its pace stays, and the pool does not call it.
 func paceCollector(limit int64) (collect func()) {
 	ownLimit, ownPace := os.Getenv("GOMEMLIMIT") != "", os.Getenv("GOGC") != ""
 	if !ownLimit {
 		debug.SetMemoryLimit(limit)
 	}
-	if !ownPace {
-		debug.SetGCPercent(collectorPace)
-	}
 	if ownLimit || ownPace {
 		return nil
 	}
+	debug.SetGCPercent(collectorPace)
 	return runtime.GC
 }

@@ -38,7 +38,7 @@ func TestStartLimitsMemoryUnlessTheOperatorDoes(t *testing.T) {
 		collects    bool
 	}{
 		"nothing set": {"", "", memoryLimit(32768, 3), collectorPace, true},
-		"GOMEMLIMIT":  {"1GiB", "", math.MaxInt64, collectorPace, false},
+		"GOMEMLIMIT":  {"1GiB", "", math.MaxInt64, 100, false},
 		"GOGC":        {"", "100", memoryLimit(32768, 3), 100, false},
 		"both":        {"off", "100", math.MaxInt64, 100, false},
 	} {
