@@ -27,9 +27,6 @@ func CloseFunctions(ctx context.Context, superURL config.Secret) error {
 // LimitConnections says how many connections a role may have at a time: one that takes more hurts itself, not the others (R86).
 func LimitConnections(ctx context.Context, superURL config.Secret, role string, most int) error {
 	return inTx(ctx, superURL, "limit the connections of role "+role, func(tx pgx.Tx) error {
-		if err := lockRoles(ctx, tx); err != nil {
-			return err
-		}
 		return run(ctx, tx, fmt.Sprintf("alter role %%I connection limit %d", most), role)
 	})
 }
@@ -40,7 +37,7 @@ func inTx(ctx context.Context, superURL config.Secret, what string, fn func(tx p
 		return err
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	if err := pgx.BeginFunc(ctx, conn, fn); err != nil {
+	if err := changeRoles(ctx, conn, fn); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil

@@ -52,13 +52,10 @@ func (c Claim) Take(ctx context.Context, superURL func(database string) config.S
 	}
 	defer func() { _ = conn.Close(ctx) }()
 	var fresh bool
-	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		if err := usable(ctx, tx); err != nil {
-			return err
-		}
-		if err := lockRoles(ctx, tx); err != nil {
-			return err
-		}
+	if err := usable(ctx, conn); err != nil {
+		return err
+	}
+	err = changeRoles(ctx, conn, func(tx pgx.Tx) error {
 		found, err := c.look(ctx, tx)
 		if err != nil {
 			return err
@@ -76,11 +73,11 @@ func (c Claim) Take(ctx context.Context, superURL func(database string) config.S
 }
 
 // usable says what a server or its superuser lacks.
-func usable(ctx context.Context, tx pgx.Tx) error {
+func usable(ctx context.Context, db database) error {
 	var user string
 	var super, standby bool
 	var version int
-	err := tx.QueryRow(ctx, "select rolname, rolsuper, pg_is_in_recovery(), current_setting('server_version_num')::int from pg_roles where rolname = current_user").
+	err := db.QueryRow(ctx, "select rolname, rolsuper, pg_is_in_recovery(), current_setting('server_version_num')::int from pg_roles where rolname = current_user").
 		Scan(&user, &super, &standby, &version)
 	switch {
 	case err != nil:

@@ -2,6 +2,7 @@ package pgserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -64,7 +65,7 @@ func EnsureRole(ctx context.Context, superURL config.Secret, role string, passwo
 		return err
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return ensureRole(ctx, tx, role, password, schema) })
+	err = changeRoles(ctx, conn, func(tx pgx.Tx) error { return ensureRole(ctx, tx, role, password, schema) })
 	if err != nil {
 		return fmt.Errorf("make role %s with schema %s: %w", role, schema, err)
 	}
@@ -97,9 +98,6 @@ func createRole(ctx context.Context, tx pgx.Tx, role string, password config.Sec
 			return "", err
 		}
 	}
-	if err := lockRoles(ctx, tx); err != nil {
-		return "", err
-	}
 	var exists bool
 	err = tx.QueryRow(ctx, "select current_database(), exists (select from pg_roles where rolname = $1)", role).Scan(&current, &exists)
 	if err != nil {
@@ -117,18 +115,30 @@ func createRole(ctx context.Context, tx pgx.Tx, role string, password config.Sec
 	})
 }
 
-// lockRoles keeps other changes of ours to roles away until the end of the transaction: two at a time would meet on one row of a catalog
+// lockWait is how long a change of roles waits for a lock of anybody: a role can update its own rows of the catalogs, such as by setting
+// its password, and leave that open.
+const lockWait = 15 * time.Second
+
+// changeRoles runs fn in a transaction that keeps other changes of ours to roles away: two at a time would meet on one row of a catalog
 // and fail. The lock is on the catalog of comments on roles and databases, which only a superuser can lock so: an advisory lock any role
 // could hold for ever.
-func lockRoles(ctx context.Context, tx pgx.Tx) error {
-	for _, sql := range []string{
-		"set local lock_timeout = '15s'", "lock table pg_catalog.pg_shdescription in share row exclusive mode", "set local lock_timeout = 0",
-	} {
-		if _, err := tx.Exec(ctx, sql); err != nil {
-			return fmt.Errorf("wait for somebody who comments on roles: %w", err)
+func changeRoles(ctx context.Context, conn *pgx.Conn, fn func(tx pgx.Tx) error) error {
+	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		for _, sql := range []string{
+			fmt.Sprintf("set local lock_timeout = %d", lockWait.Milliseconds()), "lock table pg_catalog.pg_shdescription in share row exclusive mode",
+		} {
+			if _, err := tx.Exec(ctx, sql); err != nil {
+				return fmt.Errorf("keep others from changing roles: %w", err)
+			}
 		}
+		return fn(tx)
+	})
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) && answer.Code == "55P03" { // lock_not_available
+		return fmt.Errorf("another session has kept for %s what this changes; find it with `select pid, usename, state, xact_start from pg_stat_activity "+
+			"where xact_start is not null order by xact_start`, end it with `select pg_terminate_backend(<pid>)`, and start again: %w", lockWait, err)
 	}
-	return nil
+	return err
 }
 
 // step is a statement for run.

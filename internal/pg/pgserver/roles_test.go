@@ -160,7 +160,8 @@ func TestAPasswordIsNeededAndCanBeChanged(t *testing.T) {
 	}
 }
 
-// R86: no role can hold up what makes the roles, neither by the advisory lock that once guarded it nor by one of a catalog.
+// R86: a role cannot keep the locks that guard what makes the roles: neither the advisory one of before nor that of a catalog. Its own rows of
+// the catalogs it can keep, and then the start says before long what to do.
 func TestNoRoleHoldsUpTheNextStart(t *testing.T) {
 	t.Parallel()
 	server := services(t)
@@ -178,5 +179,39 @@ func TestNoRoleHoldsUpTheNextStart(t *testing.T) {
 	}
 	if _, err := auth.Exec(t.Context(), "lock table pg_catalog.pg_shdescription in share row exclusive mode"); state(err) != "42501" {
 		t.Errorf("auth may lock the catalog: %v", err)
+	}
+	for name, own := range map[string]string{
+		"password": "alter role auth password 'x'", "setting": "alter role auth in database gatehouse set work_mem = '1MB'",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // each waits for as long as `up` does
+			keptByItsRole(t, own)
+		})
+	}
+}
+
+func keptByItsRole(t *testing.T, own string) {
+	server := services(t)
+	auth, err := connect(t, server, "auth", database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := auth.Exec(t.Context(), "begin; "+own); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	ensure := func() error {
+		return pgserver.EnsureRole(ctx, server.SuperURL(database), "auth", password("auth"), "auth")
+	}
+	err = ensure()
+	for _, want := range []string{"another session", "pg_stat_activity", "pg_terminate_backend", "start again"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want a sentence with %q", err, want)
+		}
+	}
+	execute(t, server, database, "select pg_terminate_backend(pid) from pg_stat_activity where xact_start is not null and pid <> pg_backend_pid() and usename = 'auth'")
+	if err := ensure(); err != nil {
+		t.Errorf("after its session was ended: %v", err)
 	}
 }

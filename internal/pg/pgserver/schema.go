@@ -17,10 +17,7 @@ func EnsureSchema(ctx context.Context, superURL config.Secret, schema, owner str
 		return err
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		if err := lockRoles(ctx, tx); err != nil {
-			return err
-		}
+	err = changeRoles(ctx, conn, func(tx pgx.Tx) error {
 		if err := run(ctx, tx, "create schema if not exists %I authorization %I", schema, owner); err != nil {
 			return err
 		}

@@ -22,7 +22,7 @@ func EnsureServingRole(ctx context.Context, superURL config.Secret, role string,
 		return err
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return ensureServingRole(ctx, tx, role, password, schema, owner) })
+	err = changeRoles(ctx, conn, func(tx pgx.Tx) error { return ensureServingRole(ctx, tx, role, password, schema, owner) })
 	if err != nil {
 		return fmt.Errorf("make role %s for schema %s of %s: %w", role, schema, owner, err)
 	}
