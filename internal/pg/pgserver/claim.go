@@ -2,6 +2,7 @@ package pgserver
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -195,7 +196,7 @@ func (c Claim) judge(ctx context.Context, found situation, superURL func(string)
 		return nil
 	}
 	if err := c.prove(ctx, found, superURL(c.Database)); err != nil {
-		return fmt.Errorf("the database %s was made by a version of Gatehouse that left no marks, and this state folder does not have its passwords (%w)%sstart it with its own state folder, or, if that is lost for good, take it over with `gatehouse up --adopt %s`",
+		return fmt.Errorf("the database %s was made by a version of Gatehouse that left no marks, and nothing shows that it is this state folder's (%w)%sstart it with its own state folder, or, if this is that one or that is lost for good, take it over with `gatehouse up --adopt %s`",
 			c.Database, err, unchanged, Unmarked)
 	}
 	return nil
@@ -250,27 +251,36 @@ func (c Claim) schemaOwners(ctx context.Context, address config.Secret) (map[str
 	return owners, err
 }
 
-// prove signs in as every role that bears no mark.
+// prove signs in as every role that bears no mark, and sees that another password is refused: a server may let everybody in, as those do
+// that initdb has made without being told otherwise.
 func (c Claim) prove(ctx context.Context, found situation, superURL config.Secret) error {
 	for _, part := range c.Parts {
 		for _, role := range part.Roles {
 			if o := found.roles[role.Name]; !o.exists || o.owner() != "" {
 				continue
 			}
-			address, err := as(superURL, role)
-			if err != nil {
-				return err
+			if err := signIn(ctx, superURL, role); err != nil {
+				return fmt.Errorf("its password for %s is refused", role.Name)
 			}
-			conn, err := connect(ctx, address)
-			if err != nil {
-				return fmt.Errorf("that of %s is refused", role.Name)
-			}
-			if err := conn.Close(ctx); err != nil {
-				return err
+			role.Password = config.NewSecret(rand.Text())
+			if err := signIn(ctx, superURL, role); !Refused(err) {
+				return fmt.Errorf("the server does not refuse a wrong password for %s", role.Name)
 			}
 		}
 	}
 	return nil
+}
+
+func signIn(ctx context.Context, superURL config.Secret, role Login) error {
+	address, err := as(superURL, role)
+	if err != nil {
+		return err
+	}
+	conn, err := connect(ctx, address)
+	if err != nil {
+		return err
+	}
+	return conn.Close(ctx)
 }
 
 // as is a URL for another role.

@@ -3,6 +3,8 @@ package pgserver_test
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -174,6 +176,32 @@ func before(t *testing.T, server *pgserver.Server) {
 	take(t, server, other)
 	signsIn(t, server, other)
 	take(t, server, own, other.Platform)
+}
+
+// A server that asks nobody for a password proves nothing.
+func TestATrustingServerProvesNothing(t *testing.T) {
+	t.Parallel()
+	server, process := pgtest.Server(t)
+	execute(t, server, "postgres", "create database shop")
+	own := claim("trust", 1)
+	ensure(t, server, own)
+	if err := process.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(server.DataDir, "pg_hba.conf"), []byte("host all all 127.0.0.1/32 trust\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again, err := server.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = again.Kill() })
+	for _, c := range []pgserver.Claim{claim("trust", 2), own} {
+		take(t, server, c, "does not refuse a wrong password for trust_users", "nothing was changed", "--adopt unmarked")
+	}
+	own.Adopt = pgserver.Unmarked
+	take(t, server, own)
+	take(t, server, claim("trust", 2), own.Platform)
 }
 
 // killed: between its steps, `up` leaves nothing that nobody owns.
