@@ -96,7 +96,7 @@ func versionOf(binDir string) (version string, major int, err error) {
 
 // dataMajor returns the major version that made a data folder, 0 when there is none yet.
 func dataMajor(dataDir string) (int, error) {
-	content, err := os.ReadFile(filepath.Join(dataDir, "PG_VERSION"))
+	content, err := readFile(filepath.Join(dataDir, "PG_VERSION"))
 	if errors.Is(err, os.ErrNotExist) {
 		return 0, nil
 	}

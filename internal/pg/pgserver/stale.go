@@ -3,6 +3,7 @@ package pgserver
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,7 +17,7 @@ import (
 // few, that is likely. A pid that nobody has PostgreSQL judges by itself.
 func (s *Server) freeDataDir() error {
 	path := filepath.Join(s.DataDir, "postmaster.pid")
-	content, err := os.ReadFile(path)
+	content, err := readFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -35,6 +36,24 @@ func (s *Server) freeDataDir() error {
 		return fmt.Errorf("remove what a server that is gone has left: %w", err)
 	}
 	return nil
+}
+
+// readFile reads a small file of the data folder. That belongs to the server's user, who could have us, as root, follow a link to
+// another's file or wait for ever at a pipe.
+func readFile(path string) ([]byte, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no ordinary file: remove it", path)
+	}
+	return io.ReadAll(io.LimitReader(file, 1<<16))
 }
 
 // Processes returns the pids of a server's processes that work on a data folder, as far as this user may know: every one of them has it

@@ -65,6 +65,45 @@ func TestAStalePidWhoseNumberLivesAgain(t *testing.T) {
 	}
 }
 
+// Who owns the data folder cannot have the start wait for ever, or, as root, read another's file.
+func TestAFileOfTheDataFolderThatIsNone(t *testing.T) {
+	t.Parallel()
+	server, process := pgtest.Server(t)
+	if err := process.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"postmaster.pid", "PG_VERSION"} {
+		path := filepath.Join(server.DataDir, name)
+		for kind, plant := range map[string]func() error{
+			"pipe": func() error { return syscall.Mkfifo(path, 0o600) },
+			"link": func() error { return os.Symlink("/etc/passwd", path) },
+		} {
+			if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+				t.Fatal(err)
+			}
+			if err := plant(); err != nil {
+				t.Fatal(err)
+			}
+			said := make(chan error, 1)
+			go func() {
+				_, err := server.Command()
+				said <- errors.Join(err, server.Init(t.Context()))
+			}()
+			select {
+			case err := <-said:
+				if err == nil || !strings.Contains(err.Error(), path) {
+					t.Errorf("%s, a %s: %v, want it to be named", name, kind, err)
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatalf("%s, a %s: the start waits", name, kind)
+			}
+		}
+		if name == "postmaster.pid" {
+			_ = os.Remove(path)
+		}
+	}
+}
+
 // A server that does run keeps its data, and is named.
 func TestTwoServersOnOneFolder(t *testing.T) {
 	t.Parallel()
