@@ -1,8 +1,11 @@
 package platform
 
 import (
+	"fmt"
+	"os"
 	"reflect"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/gatehouse/gatehouse/internal/pg"
@@ -14,6 +17,13 @@ func TestConnectionLimitsCoverTwoInstances(t *testing.T) {
 	pool, _ := reflect.TypeFor[pg.Config]().FieldByName("MaxConns")
 	if got := pool.Tag.Get("default"); got != strconv.Itoa(poolConns) {
 		t.Errorf("a pool has %s connections by default, the limits count %d", got, poolConns)
+	}
+	options, err := os.ReadFile("../../../../services/authz/internal/app/config.go") // which nothing outside of Authz may import
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf(`env:"%s" default:"%d"`, engineVariable, engineConns); !strings.Contains(string(options), want) {
+		t.Errorf("Authz has no option with %s, which the limits count", want)
 	}
 	for _, c := range []struct {
 		environ                               []string

@@ -81,8 +81,8 @@ func (p *Platform) superuser(ctx context.Context) (address func(database string)
 	err = p.await(ctx, process, "PostgreSQL", func(ctx context.Context) error {
 		err := pgserver.Ask(ctx, server.SuperURL(postgresDatabase))
 		if pgserver.Refused(err) {
-			return permanent{fmt.Errorf("it refuses the password in %s, which is not the one that %s was made with: bring back the file of then, or remove both to start anew: %w",
-				p.opts.Dir.SecretPath(superuserPassword), server.DataDir, err)}
+			return permanent{fmt.Errorf("it refuses its superuser (%w): bring back %s and %s as they were together, from a backup, or remove both to start anew",
+				err, p.opts.Dir.SecretPath(superuserPassword), server.DataDir)}
 		}
 		return err
 	})
