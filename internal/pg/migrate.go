@@ -66,13 +66,22 @@ func migrateLocked(ctx context.Context, conn *pgx.Conn, schema string, latest in
 	return nil
 }
 
-// withoutTx is tern's mark of a file that cannot run in a transaction. Such a file holds one statement.
+// withoutTx is tern's mark of a file that cannot run in a transaction. Such a file holds one statement, which may run again: its version is
+// counted up afterwards.
 var withoutTx = regexp.MustCompile(`(?m)^---- tern: disable-tx ----$`)
+
+// builtIndex finds the name of the index that a file makes.
+var builtIndex = regexp.MustCompile(`(?im)^create (?:unique )?index concurrently if not exists ([a-z0-9_]+) on `)
 
 // apply runs one file and counts the version up, in one transaction that holds the version's row: a process whose lock has died with its
 // connection cannot apply what another one has applied meanwhile.
 func apply(ctx context.Context, conn *pgx.Conn, schema string, m *migrate.Migration) error {
 	if withoutTx.MatchString(m.UpSQL) {
+		if built := builtIndex.FindStringSubmatch(m.UpSQL); built != nil {
+			if err := dropInvalid(ctx, conn, schema, built[1]); err != nil {
+				return err
+			}
+		}
 		if _, err := conn.Exec(ctx, m.UpSQL); err != nil {
 			return err
 		}
@@ -88,6 +97,22 @@ func apply(ctx context.Context, conn *pgx.Conn, schema string, m *migrate.Migrat
 		_, err := tx.Exec(ctx, "reset all") // what a file sets is for itself
 		return err
 	})
+}
+
+// dropInvalid drops an index that an interrupted build left INVALID: `if not exists` would keep it, and PostgreSQL would maintain it
+// without ever using it.
+func dropInvalid(ctx context.Context, conn *pgx.Conn, schema, index string) error {
+	var invalid bool
+	err := conn.QueryRow(ctx, `select exists (
+		select from pg_catalog.pg_index i
+		join pg_catalog.pg_class c on c.oid = i.indexrelid
+		join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+		where n.nspname = $1 and c.relname = $2 and not i.indisvalid)`, schema, index).Scan(&invalid)
+	if err != nil || !invalid {
+		return err
+	}
+	_, err = conn.Exec(ctx, "drop index concurrently if exists "+pgx.Identifier{schema, index}.Sanitize())
+	return err
 }
 
 func countUp(ctx context.Context, tx pgx.Tx, schema string, version int32) error {

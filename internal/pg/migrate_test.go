@@ -98,6 +98,32 @@ func TestManyMayMigrateAtTheSameTime(t *testing.T) {
 	}
 }
 
+// An index that was being built when the process was killed is built anew; one that was done and not yet counted is kept.
+func TestAnInterruptedIndexIsBuiltAnew(t *testing.T) {
+	t.Parallel()
+	const table = "create table things (id int);"
+	const index = "---- tern: disable-tx ----\ncreate index concurrently if not exists things_by_id on thing.things (id);"
+	c := pgtest.Config(t, "thing", files(table, "insert into things values (1), (1);"))
+	pool := open(t, c)
+	// What fails at its end leaves what a kill leaves.
+	if _, err := pool.Exec(t.Context(), "create unique index concurrently things_by_id on thing.things (id)"); err == nil {
+		t.Fatal("the index was built")
+	}
+	for _, left := range []string{"an invalid index", "a valid index"} {
+		if err := pg.Migrate(t.Context(), c, "thing", files(table, "insert into things values (1), (1);", index), silent); err != nil {
+			t.Fatalf("%s: %v", left, err)
+		}
+		var valid bool
+		err := pool.QueryRow(t.Context(), "select indisvalid from pg_index where indexrelid = 'thing.things_by_id'::regclass").Scan(&valid)
+		if err != nil || !valid {
+			t.Errorf("%s: index valid %t, %v", left, valid, err)
+		}
+		if _, err := pool.Exec(t.Context(), "update thing.schema_version set version = 2"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestAFailedMigrationChangesNothing(t *testing.T) {
 	t.Parallel()
 	c := pgtest.Config(t, "thing", files(createThings))
