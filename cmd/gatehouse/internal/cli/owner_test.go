@@ -165,6 +165,7 @@ func TestAPlantedFile(t *testing.T) {
 	} {
 		for file, args := range map[string][]string{
 			"platform.json": {"down"}, "up.lock": {"down"}, "logs/auth.log": {"logs"}, "logs/up.log": {"up", "--detach"},
+			"secrets/consul-management.token": {"mesh", "verify"},
 		} {
 			t.Run(file+": "+name, func(t *testing.T) {
 				v := newVictim(t)
