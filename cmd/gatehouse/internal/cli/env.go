@@ -6,7 +6,6 @@ import (
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/platform"
 	"github.com/gatehouse/gatehouse/consul/agent"
-	"github.com/gatehouse/gatehouse/internal/mesh"
 )
 
 type envCommand struct {
@@ -25,7 +24,7 @@ func (c *envCommand) Run(console *Console) error {
 		{"CONSUL_CLIENT_CERT", dir.SecretPath(platform.ConsulClientCert)},
 		{"CONSUL_CLIENT_KEY", dir.SecretPath(platform.ConsulClientKey)},
 		{"CONSUL_HTTP_TOKEN_FILE", dir.SecretPath(platform.ManagementToken)},
-		{"CONSUL_GRPC_ADDR", fmt.Sprintf("https://127.0.0.1:%d", mesh.ConsulXDSPort+record.Offset)},
+		{"CONSUL_GRPC_ADDR", "https://" + record.XDS()},
 		{"CONSUL_GRPC_CACERT", dir.SecretPath(platform.ConsulCA)},
 		{"GATEHOUSE_URL", record.Gateway},
 		{"GATEHOUSE_CLI_STATE", dir.Root()},

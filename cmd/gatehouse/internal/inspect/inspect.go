@@ -76,7 +76,7 @@ func Look(ctx context.Context, dir state.Dir, record state.Record, def *mesh.Def
 		Gateway: Gateway{URL: record.Gateway},
 		Consul: Consul{
 			Address: record.Consul, TokenFile: dir.SecretPath(platform.ManagementToken), CAFile: dir.SecretPath(platform.ConsulCA), CertFile: dir.SecretPath(platform.ConsulClientCert),
-			KeyFile: dir.SecretPath(platform.ConsulClientKey), XDS: address(record, mesh.ConsulXDSPort),
+			KeyFile: dir.SecretPath(platform.ConsulClientKey), XDS: record.XDS(),
 			TrustDomain: record.TrustDomain, Datacenter: agent.Datacenter, PID: record.PID(state.ConsulProcess),
 		},
 	}

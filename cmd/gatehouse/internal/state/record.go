@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/owned"
 	"github.com/gatehouse/gatehouse/internal/supervise"
 )
@@ -44,6 +45,9 @@ const (
 	ConsulProcess   = "consul"
 	PostgresProcess = "postgres"
 )
+
+// XDS is the host:port of Consul's gRPC over TLS.
+func (r Record) XDS() string { return fmt.Sprintf("127.0.0.1:%d", mesh.ConsulXDSPort+r.Offset) }
 
 // PID returns the pid of a process, 0 while it does not run.
 func (r Record) PID(name string) int {

@@ -39,7 +39,7 @@ type door struct {
 
 // findDoor looks for the ports of the running agent, wherever its configuration has put them.
 func findDoor(dir state.Dir, record state.Record, own caller.Mesh) (door, error) {
-	d := door{mesh: own, api: record.Consul, xds: fmt.Sprintf("127.0.0.1:%d", mesh.ConsulXDSPort+record.Offset), ca: x509.NewCertPool()}
+	d := door{mesh: own, api: record.Consul, xds: record.XDS(), ca: x509.NewCertPool()}
 	found, err := sockets.Of(record.PID(state.ConsulProcess))
 	if err != nil {
 		return d, fmt.Errorf("consul: %w: run this as the user that runs the platform", err)
