@@ -156,7 +156,7 @@ func TestStartServeDrainStop(t *testing.T) {
 		order = append(order, what)
 	}
 	c := options(offset)
-	c.Drain.Delay = 3 * time.Second // which a busy machine needs to ask meanwhile
+	c.Drain.Timeout = maxDrain // the test ends the drain, with its watch
 	app := New(
 		fx.Invoke(func(lc fx.Lifecycle) { lc.Append(fx.StopHook(func() { note("own work stops") })) }),
 		local(),
@@ -181,16 +181,25 @@ func TestStartServeDrainStop(t *testing.T) {
 	if _, body := get(t, offset, "/metrics"); !strings.Contains(body, "grpc_server_handled_total") || !strings.Contains(body, "gatehouse_build_info") {
 		t.Error("the metrics lack the gRPC server or the build")
 	}
+	held, release := context.WithCancel(t.Context())
+	defer release()
+	watch, err := healthpb.NewHealthClient(conn).Watch(held, &healthpb.HealthCheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first, err := watch.Recv(); err != nil || first.GetStatus() != healthpb.HealthCheckResponse_SERVING {
+		t.Fatalf("watched: %v, %v", first, err)
+	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- app.Stop(context.Background()) }()
-	within(t, 15*time.Second, "drain", func() bool {
-		status, err := ask(t.Context(), conn)
-		return err == nil && status == healthpb.HealthCheckResponse_NOT_SERVING
-	})
+	if next, err := watch.Recv(); err != nil || next.GetStatus() != healthpb.HealthCheckResponse_NOT_SERVING {
+		t.Fatalf("watched on the way out: %v, %v", next, err)
+	}
 	if status, _ := get(t, offset, "/readyz"); status != http.StatusServiceUnavailable {
 		t.Errorf("/readyz answers %d during the drain", status)
 	}
 	note("drained")
+	release()
 	if err := <-stopped; err != nil {
 		t.Errorf("stop: %v", err)
 	}
