@@ -24,8 +24,8 @@ func loadIDs(m *Method) []string {
 	return slices.Compact(paths)
 }
 
-// uuids lists the single string fields with the rule string.uuid of a message and of the messages inside it; above guards against
-// recursion.
+// uuids lists the string fields, single and repeated, with the rule string.uuid of a message and of the messages inside it; above
+// guards against recursion.
 func uuids(d protoreflect.MessageDescriptor, prefix string, above []protoreflect.FullName) []string {
 	if slices.Contains(above, d.FullName()) {
 		return nil
@@ -35,10 +35,14 @@ func uuids(d protoreflect.MessageDescriptor, prefix string, above []protoreflect
 	for i := range d.Fields().Len() {
 		field := d.Fields().Get(i)
 		path := prefix + string(field.Name())
-		if field.Cardinality() == protoreflect.Repeated {
+		if field.IsMap() {
 			continue
 		}
-		if rules, ok := extension[*validate.FieldRules](field.Options(), validate.E_Field); ok && rules.GetString().GetUuid() {
+		rules, _ := extension[*validate.FieldRules](field.Options(), validate.E_Field)
+		if field.IsList() {
+			rules = rules.GetRepeated().GetItems()
+		}
+		if rules.GetString().GetUuid() {
 			paths = append(paths, path)
 		}
 		if inner := field.Message(); inner != nil {

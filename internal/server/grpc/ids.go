@@ -27,15 +27,25 @@ func ids() middleware {
 	}
 }
 
-// canonicalise rewrites the string at a path of singular fields, if the message has it.
+// canonicalise rewrites the strings at a path of fields, single or repeated, if the message has them.
 func canonicalise(m protoreflect.Message, path string) {
 	name, rest, deeper := strings.Cut(path, ".")
 	f := m.Descriptor().Fields().ByName(protoreflect.Name(name))
-	switch {
-	case f == nil || f.Cardinality() == protoreflect.Repeated || !m.Has(f):
-	case deeper && f.Message() != nil:
-		canonicalise(m.Mutable(f).Message(), rest)
-	case !deeper && f.Kind() == protoreflect.StringKind:
-		m.Set(f, protoreflect.ValueOfString(relation.CanonicalID(m.Get(f).String())))
+	if f == nil || f.IsMap() || !m.Has(f) || deeper != (f.Message() != nil) || !deeper && f.Kind() != protoreflect.StringKind {
+		return
+	}
+	one := func(v protoreflect.Value) protoreflect.Value {
+		if deeper {
+			canonicalise(v.Message(), rest)
+			return v
+		}
+		return protoreflect.ValueOfString(relation.CanonicalID(v.String()))
+	}
+	if !f.IsList() {
+		m.Set(f, one(m.Get(f)))
+		return
+	}
+	for list, i := m.Mutable(f).List(), 0; i < list.Len(); i++ {
+		list.Set(i, one(list.Get(i)))
 	}
 }
