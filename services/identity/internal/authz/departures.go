@@ -14,7 +14,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
-// reserveTimeout bounds the question, which is asked while the user is locked.
+// reserveTimeout bounds the question.
 const reserveTimeout = 3 * time.Second
 
 // Departures asks before deletions; it is user.Departures.

@@ -3,10 +3,10 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/pg"
@@ -14,27 +14,33 @@ import (
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
-// maxIdle is how long the transaction of BeginDelete may be idle, which asks Authz under the user's lock: a process that is stopped there
-// must not keep it. It is longer than that question may take.
-const maxIdle = 5 * time.Second
-
-const boundIdle = `select set_config('idle_in_transaction_session_timeout', $1, true)`
+// Leaving implements user.DeletionStore.
+func (s *Users) Leaving(ctx context.Context, scope user.Scope, id string) (u user.User, ends bool, err error) {
+	args := pgx.StrictNamedArgs{"id": id}
+	rows, err := s.pool.Query(ctx, `
+		select `+userColumns+` from identity.users where id = @id`+within(scope, args), args)
+	if err != nil {
+		return user.User{}, false, pg.Error(err)
+	}
+	if u, err = pgx.CollectExactlyOneRow(rows, scanUser); err != nil {
+		return user.User{}, false, userError(err)
+	}
+	ends, err = aloneInPersonal(ctx, s.pool, u, "")
+	return u, ends, pg.Error(err)
+}
 
 // BeginDelete implements user.DeletionStore.
 func (s *Users) BeginDelete(
 	ctx context.Context, scope user.Scope, id string, due time.Time, check func(u user.User, ends bool) error,
 ) (d user.Deletion, token string, err error) {
 	err = s.outbox.InTx(ctx, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, boundIdle, fmt.Sprint(maxIdle.Milliseconds())); err != nil {
-			return err
-		}
 		var current user.User
 		if current, token, err = lockUser(ctx, tx, scope, id); err != nil {
 			return err
 		}
 		ends := false
 		if current.State == user.Active {
-			if ends, err = endsWith(ctx, tx, current); err != nil {
+			if ends, err = aloneInPersonal(ctx, tx, current, "for update"); err != nil {
 				return err
 			}
 		}
@@ -59,18 +65,24 @@ func (s *Users) BeginDelete(
 	return d, token, nil
 }
 
-// endsWith reports whether the user's organization is personal and has no other active user. The lock on it keeps others from joining
-// until the deletion is there to be seen (refuseEnding).
-func endsWith(ctx context.Context, tx pgx.Tx, u user.User) (bool, error) {
-	args := pgx.StrictNamedArgs{"organization_id": u.OrganizationID, "id": u.ID}
-	locked, err := tx.Exec(ctx, `select from identity.organizations where id = @organization_id and personal for update`,
+// aloneInPersonal reports whether the user's organization is personal and has no other active user. A deletion locks it "for update", which
+// keeps others from joining until the deletion is there to be seen; who joins locks it "for key share", which waits for a deletion that is
+// about to begin.
+func aloneInPersonal(ctx context.Context, db execer, u user.User, lock string) (bool, error) {
+	found, err := db.Exec(ctx, `select from identity.organizations where id = @organization_id and personal `+lock,
 		pgx.StrictNamedArgs{"organization_id": u.OrganizationID})
-	if err != nil || locked.RowsAffected() == 0 {
+	if err != nil || found.RowsAffected() == 0 {
 		return false, err
 	}
-	others, err := tx.Exec(ctx, `
-		select from identity.users where organization_id = @organization_id and id <> @id and state = 'active' limit 1`, args)
+	others, err := db.Exec(ctx, `
+		select from identity.users where organization_id = @organization_id and id <> @id and state = 'active' limit 1`,
+		pgx.StrictNamedArgs{"organization_id": u.OrganizationID, "id": u.ID})
 	return err == nil && others.RowsAffected() == 0, err
+}
+
+// execer is a pool or a transaction.
+type execer interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
 }
 
 // recordDeletion appends the event of a deletion and takes the user's rights.

@@ -130,17 +130,10 @@ func refuseDeleted(ctx context.Context, tx pgx.Tx, id string) error {
 }
 
 // refuseEnding refuses to join a personal organization whose users are all being deleted: it goes with them, and until then it has no
-// owner. The lock waits for a deletion that is about to begin.
+// owner.
 func refuseEnding(ctx context.Context, tx pgx.Tx, u user.User) error {
-	args := pgx.StrictNamedArgs{"organization_id": u.OrganizationID}
-	locked, err := tx.Exec(ctx, `select from identity.organizations where id = @organization_id and personal for key share`, args)
-	if err != nil || locked.RowsAffected() == 0 {
-		return err
-	}
-	args["id"] = u.ID
-	others, err := tx.Exec(ctx, `
-		select from identity.users where organization_id = @organization_id and id <> @id and state = 'active' limit 1`, args)
-	if err == nil && others.RowsAffected() == 0 {
+	alone, err := aloneInPersonal(ctx, tx, u, "for key share")
+	if err == nil && alone {
 		return organization.NotFound()
 	}
 	return err

@@ -2,6 +2,7 @@ package user
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,6 +16,8 @@ const (
 	// claimFor is how long whoever began or claimed a deletion has it alone. It covers the call to Auth and the removal; after a crash
 	// or a failure the reconciler takes the deletion over.
 	claimFor = 10 * time.Second
+	// reserveAttempts bounds how often Delete asks Authz again because somebody joined the organization meanwhile.
+	reserveAttempts = 3
 	// maxCompletions bounds one round of the reconciler.
 	maxCompletions = 100
 	// rememberFor is how long the id of a deleted user is refused: far longer than any creation that was asked for before can be under way.
@@ -23,25 +26,52 @@ const (
 	forgetSize = 500
 )
 
-// Delete deletes a user that still has the tag; an empty tag meets any revision. Authz is asked first, while the user is locked: the last
-// administrator and the last owner of an organization that stays are refused (R89). Then the intent is durable: from then on the user is
+// Delete deletes a user that still has the tag; an empty tag meets any revision. Authz is asked first: the last administrator and the last
+// owner of an organization that stays are refused (R89). Then the intent is durable: from then on the user is
 // NOT_FOUND and has no rights, and the deletion completes, by this call, by repeating it or by the reconciler. UNAVAILABLE
 // (AUTH_UNAVAILABLE) says that the login could not be removed yet. The token names the removal of the user's relationships, also beside
 // that error.
 func (s *Service) Delete(ctx context.Context, scope Scope, id, tag string) (token string, err error) {
-	d, token, err := s.deletions.BeginDelete(ctx, scope, id, s.clock().Add(claimFor), func(u User, ends bool) error {
-		if u.State == Deleting { // all of this was checked when the deletion began
-			return nil
+	for range reserveAttempts {
+		d, token, err := s.begin(ctx, scope, id, tag)
+		switch {
+		case err == nil:
+			return token, s.complete(ctx, d)
+		case !errors.Is(err, errOtherwise):
+			return "", err
 		}
-		if err := etag.Check(tag, u.ETag()); err != nil {
-			return err
-		}
-		return s.departures.Reserve(ctx, u, ends) // last: what is reserved is about to happen
-	})
-	if err != nil {
-		return "", err
 	}
-	return token, s.complete(ctx, d)
+	return "", apierr.New(apierr.Unavailable, "CONCURRENT_CHANGE", "users join the organization at this moment: repeat the request")
+}
+
+// errOtherwise says that Authz was asked about another deletion than the one that would begin.
+var errOtherwise = errors.New("the organization does not go with the user any more")
+
+// begin reserves the departure of an active user and begins the deletion. Authz is asked before anything is locked and without a
+// connection, so that a slow Authz holds up nothing else; what the answer rests on is checked again under the lock. A reservation whose
+// deletion does not begin errs to the safe side.
+func (s *Service) begin(ctx context.Context, scope Scope, id, tag string) (d Deletion, token string, err error) {
+	u, reservedEnds, err := s.deletions.Leaving(ctx, scope, id)
+	if err != nil {
+		return Deletion{}, "", err
+	}
+	if u.State == Active {
+		if err := etag.Check(tag, u.ETag()); err != nil {
+			return Deletion{}, "", err
+		}
+		if err := s.departures.Reserve(ctx, u, reservedEnds); err != nil {
+			return Deletion{}, "", err
+		}
+	}
+	return s.deletions.BeginDelete(ctx, scope, id, s.clock().Add(claimFor), func(now User, ends bool) error {
+		switch {
+		case now.State == Deleting: // all of this was checked when the deletion began
+			return nil
+		case u.State != Active || reservedEnds && !ends: // it stays after all: somebody must be its owner
+			return errOtherwise
+		}
+		return etag.Check(tag, now.ETag())
+	})
 }
 
 // complete carries out a deletion that was begun: sessions and login first, so that nobody is signed in as a user that is gone.

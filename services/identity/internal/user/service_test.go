@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
@@ -21,6 +22,7 @@ import (
 // world is the rules over a real database, with Auth's side and the clock in the test's hand.
 type world struct {
 	*user.Service
+	pool          *pgxpool.Pool
 	stores        *postgres.Users
 	organizations *organization.Service
 	departures    *departures
@@ -30,7 +32,7 @@ type world struct {
 
 func newWorld(t *testing.T) world {
 	d := postgrestest.New(t)
-	w := world{stores: d.Users, departures: &departures{}, logins: &logins{}, clock: &clock{now: time.Date(2031, 1, 1, 0, 0, 0, 123456789, time.UTC)}}
+	w := world{pool: d.Pool, stores: d.Users, departures: &departures{}, logins: &logins{}, clock: &clock{now: time.Date(2031, 1, 1, 0, 0, 0, 123456789, time.UTC)}}
 	w.organizations = organization.NewService(d.Organizations, w.clock.Now)
 	w.Service = user.NewService(user.Params{
 		Store: w.stores, Deletions: w.stores, Departures: w.departures, Logins: w.logins, Now: w.clock.Now, NewID: uuid.NewString,
@@ -286,12 +288,18 @@ type logins struct {
 
 // departures is Authz, as far as it is asked before deletions.
 type departures struct {
-	mutex sync.Mutex
-	err   error
-	asked map[string]bool // by user: whether the organization goes too
+	called func(u user.User, ends bool) error // before anything else; nil for nothing
+	mutex  sync.Mutex
+	err    error
+	asked  map[string]bool // by user: whether the organization goes too
 }
 
 func (d *departures) Reserve(_ context.Context, u user.User, ends bool) error {
+	if d.called != nil {
+		if err := d.called(u, ends); err != nil {
+			return err
+		}
+	}
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
 	if d.asked == nil {

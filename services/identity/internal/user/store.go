@@ -35,6 +35,9 @@ type Deletion struct {
 // DeletionStore keeps the intent to delete a user until it is carried out. Each method is one transaction, with the event of what it
 // changed.
 type DeletionStore interface {
+	// Leaving reads what a deletion is asked about before it begins, a user in any state and whether its organization would go too (ends of
+	// BeginDelete). It locks nothing: both may be different when the deletion begins.
+	Leaving(ctx context.Context, scope Scope, id string) (u User, ends bool, err error)
 	// BeginDelete locks the user, calls check with it and makes it Deleting: from here on there is no way back, so this is the deletion
 	// that the trail records and after which the user has no relationships; token names their removal. Nobody else claims the deletion
 	// before due. A user that already is Deleting stays so and gets the new due time. An error of check is returned as it is and nothing
