@@ -1,27 +1,26 @@
 package postgres_test
 
 import (
+	"context"
 	"log/slog"
 	"testing"
 	"testing/fstest"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
+	"github.com/gatehouse/gatehouse/services/audit/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/audit/internal/postgres/migrations"
+	"github.com/gatehouse/gatehouse/services/audit/internal/trail"
+	"github.com/gatehouse/gatehouse/services/audit/internal/trail/trailtest"
 )
 
 // What was stored before ids had one form is found by that form; what happened, the canonical bytes, stays as it was (issue 8, line 11).
 func TestMigrationSpellsIDsOneWay(t *testing.T) {
 	t.Parallel()
-	before := fstest.MapFS{}
-	for _, name := range []string{"001_create_events.sql", "002_create_outbox.sql"} {
-		content, err := migrations.Files.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		before[name] = &fstest.MapFile{Data: content}
-	}
-	_, owner := pgtest.Split(t, migrations.Schema, before)
+	_, owner := pgtest.Split(t, migrations.Schema, first(t, "001_create_events.sql", "002_create_outbox.sql"))
 	pool, err := pg.Open(t.Context(), owner)
 	if err != nil {
 		t.Fatal(err)
@@ -46,4 +45,64 @@ func TestMigrationSpellsIDsOneWay(t *testing.T) {
 	if actors != 4 || objects != 3 || said != 1 {
 		t.Errorf("%d actors and %d objects are in the one form, %d events say what they said; want 4, 3, 1", actors, objects, said)
 	}
+}
+
+// Events are stored while an index is built, however long that takes: here it waits for somebody's transaction.
+func TestBuildingAnIndexHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	serving, owner := pgtest.Split(t, migrations.Schema, first(t, "001_create_events.sql", "002_create_outbox.sql", "003_spell_ids_one_way.sql",
+		"004_create_coordination.sql", "005_create_relay.sql", "006_create_cursor_key.sql"))
+	open := func(c pg.Config) *pgxpool.Pool {
+		pool, err := pg.Open(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(pool.Close)
+		return pool
+	}
+	served, owned := open(serving), open(owner)
+	slow, err := owned.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = slow.Rollback(context.WithoutCancel(t.Context())) }()
+	if _, err := slow.Exec(t.Context(), "lock table audit.events in row exclusive mode"); err != nil {
+		t.Fatal(err)
+	}
+	migrated := make(chan error, 1)
+	go func() {
+		migrated <- pg.Migrate(t.Context(), owner, migrations.Schema, migrations.Files, slog.New(slog.DiscardHandler))
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for building := 0; building == 0; {
+		if err := owned.QueryRow(ctx, `select count(*) from pg_stat_activity
+			where datname = current_database() and wait_event_type = 'Lock' and query like '%create index%'`).Scan(&building); err != nil {
+			t.Fatalf("the index is not built: %v", err)
+		}
+	}
+	verdicts, err := postgres.NewEvents(served).Append(ctx, []trail.Entry{trailtest.Entry(t, trailtest.Event())})
+	if err != nil || verdicts[0] != trail.Kept {
+		t.Errorf("append: %v, %v", verdicts, err)
+	}
+	if err := slow.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-migrated; err != nil {
+		t.Error(err)
+	}
+}
+
+// first returns the migrations of these names.
+func first(t *testing.T, names ...string) fstest.MapFS {
+	t.Helper()
+	files := fstest.MapFS{}
+	for _, name := range names {
+		content, err := migrations.Files.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[name] = &fstest.MapFile{Data: content}
+	}
+	return files
 }
