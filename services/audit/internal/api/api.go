@@ -55,11 +55,12 @@ type filtered interface {
 }
 
 // filter reads the fields that both requests have.
-func filter(r filtered) (trail.Filter, error) {
+func filter(ctx context.Context, r filtered) (trail.Filter, error) {
 	f := trail.Filter{
 		ActorID: r.GetActorId(), ObjectType: r.GetObjectType(), ObjectID: r.GetObjectId(), OrganizationID: r.GetOrganizationId(),
 		Action: r.GetAction(), Outcome: event.Outcome(r.GetOutcome()),
 	}
+	f.By = readerOf(ctx).admittedBy(f)
 	for field, value := range map[string]string{
 		"actor_id": f.ActorID, "object_type": f.ObjectType, "object_id": f.ObjectID, "action": f.Action,
 	} {
@@ -105,6 +106,20 @@ func readerOf(ctx context.Context) reader {
 		return reader{}
 	}
 	return reader{userID: c.Subject.UserID, all: c.Subject.ByPlatformRight}
+}
+
+// admittedBy returns the field of the request that admitted the reader, in the order in which the contract names them.
+func (r reader) admittedBy(f trail.Filter) trail.Field {
+	switch {
+	case r.all:
+		return 0
+	case f.ActorID == r.userID:
+		return trail.ByActor
+	case f.ObjectID == r.userID:
+		return trail.ByObject
+	default:
+		return trail.ByOrganization
+	}
 }
 
 // event returns the message about an event. The session of somebody else is told only to a request that was admitted by the right to the

@@ -14,7 +14,7 @@ const maxPageBytes = 2 << 20
 
 // ListEvents returns one page of events, newest first.
 func (s *AuditService) ListEvents(ctx context.Context, r *auditv1.ListEventsRequest) (*auditv1.ListEventsResponse, error) {
-	f, err := filter(r)
+	f, err := filter(ctx, r)
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 
 // TailEvents sends events as they are stored until the client leaves or its token expires.
 func (s *AuditService) TailEvents(r *auditv1.TailEventsRequest, stream grpc.ServerStreamingServer[auditv1.TailEventsResponse]) error {
-	f, err := filter(r)
+	f, err := filter(stream.Context(), r)
 	if err != nil {
 		return err
 	}

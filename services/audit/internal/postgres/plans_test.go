@@ -61,6 +61,30 @@ func TestListsUseTheirIndex(t *testing.T) {
 			wantIndex(t, pool, "events_pkey", sql, args)
 		})
 	}
+	// R93: who was admitted by one field looks at its events only, whatever the rest of the filter would lead to.
+	rest := trail.Filter{
+		ActorID: "actor-7", ObjectID: "object-7", OrganizationID: organization, Action: "user.deleted", Outcome: event.Denied,
+		ObjectType: "group", RequestID: "request-7",
+	}
+	for by, index := range map[trail.Field]string{
+		trail.ByActor: "events_by_actor", trail.ByObject: "events_by_object", trail.ByOrganization: "events_by_organization",
+	} {
+		rest.By = by
+		between := rest
+		between.Since, between.Until = at, at.Add(time.Second)
+		for title, q := range map[string]trail.Query{
+			"": {Filter: rest, Limit: 51}, ", next page": {Filter: rest, Before: before, Limit: 51}, ", between": {Filter: between, Limit: 51},
+		} {
+			t.Run("list by "+index+title, func(t *testing.T) {
+				sql, args := listEvents(q)
+				wantIndex(t, pool, index, sql, args)
+			})
+		}
+		t.Run("tail of who was admitted by "+index, func(t *testing.T) {
+			sql, args, _ := rangeOfOne(rest, 0, 30_000, 500)
+			wantIndex(t, pool, index+"_position", sql, args)
+		})
+	}
 	for index, f := range map[string]trail.Filter{ // R93: from the oldest cursor there is
 		"events_by_actor_position":        {ActorID: "actor-7"},
 		"events_by_object_position":       {ObjectID: "object-7", ActorID: "actor-7", Outcome: event.Denied},

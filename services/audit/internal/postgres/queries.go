@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -51,30 +52,53 @@ func rangeOfAll(f trail.Filter, after, upTo int64, limit int) (string, pgx.Stric
 	return sql.String(), args
 }
 
-// rangeOfOne reads the events of the object, actor or organization that the filter names by their index, and leaves out the bytes of those
-// that do not match the rest of it: so the work is bound by limit, whatever that rest is. Rows are compared as pairs, because only that
-// index has them in this order: the planner would guess that the primary key meets enough of them soon. ok is false when the filter
-// names none of the three.
+// rangeOfOne reads the events of one actor, object or organization by their index, and leaves out the bytes of those that do not match the
+// rest of the filter: so the work is bound by limit, whatever that rest is. Rows are compared as pairs, because only that index has them
+// in this order: the planner would guess that the primary key meets enough of them soon. ok is false when the filter names none of the
+// three.
 func rangeOfOne(f trail.Filter, after, upTo int64, limit int) (sql string, args pgx.StrictNamedArgs, ok bool) {
-	var column, value, partial string
-	rest := f
-	switch {
-	case f.ObjectID != "":
-		column, value, partial, rest.ObjectID = "object_id", f.ObjectID, " and object_id <> ''", ""
-	case f.ActorID != "":
-		column, value, partial, rest.ActorID = "actor_id", f.ActorID, " and actor_id <> ''", ""
-	case f.OrganizationID != "":
-		column, value, partial, rest.OrganizationID = "organization_id", f.OrganizationID, " and organization_id is not null", ""
-	default:
+	l := leadOf(f)
+	if l.value == "" {
 		return "", nil, false
 	}
 	var b strings.Builder
-	args = pgx.StrictNamedArgs{"one": value, "after": after, "up_to": upTo, "row_limit": limit}
+	args = pgx.StrictNamedArgs{"one": l.value, "after": after, "up_to": upTo, "row_limit": limit}
 	b.WriteString("select position, case when true")
-	addFilter(&b, args, rest)
-	b.WriteString(" then canonical end as canonical from audit.events where (" + column + ", position) > (@one, @after) and (" +
-		column + ", position) <= (@one, @up_to)" + partial + " order by " + column + ", position limit @row_limit")
+	addFilter(&b, args, l.rest)
+	b.WriteString(" then canonical end as canonical from audit.events where (" + l.column + ", position) > (@one, @after) and (" +
+		l.column + ", position) <= (@one, @up_to)" + l.partial + " order by " + l.column + ", position limit @row_limit")
 	return b.String(), args, true
+}
+
+// lead is the field that leads to events by its index: the condition of the index, and the filter without the field.
+type lead struct {
+	column, value, partial string
+	rest                   trail.Filter
+}
+
+// leadOf returns the field that admitted the reader, or, where any will do, the one of the fewest events.
+func leadOf(f trail.Filter) lead {
+	by, rest := f.By, f
+	switch {
+	case by != 0:
+	case f.ObjectID != "":
+		by = trail.ByObject
+	case f.ActorID != "":
+		by = trail.ByActor
+	default:
+		by = trail.ByOrganization
+	}
+	switch by {
+	case trail.ByObject:
+		rest.ObjectID = ""
+		return lead{"object_id", f.ObjectID, " and object_id <> ''", rest}
+	case trail.ByActor:
+		rest.ActorID = ""
+		return lead{"actor_id", f.ActorID, " and actor_id <> ''", rest}
+	default:
+		rest.OrganizationID = ""
+		return lead{"organization_id", f.OrganizationID, " and organization_id is not null", rest}
+	}
 }
 
 // CursorKey implements api.Keys.
@@ -91,6 +115,9 @@ func (s *Events) List(ctx context.Context, q trail.Query) ([]trail.Stored, error
 }
 
 func listEvents(q trail.Query) (string, pgx.StrictNamedArgs) {
+	if q.Filter.By != 0 {
+		return listOfOne(q)
+	}
 	var sql strings.Builder
 	args := pgx.StrictNamedArgs{"row_limit": q.Limit}
 	sql.WriteString("select position, canonical from audit.events where true")
@@ -100,6 +127,33 @@ func listEvents(q trail.Query) (string, pgx.StrictNamedArgs) {
 		args["before_time"], args["before_position"] = q.Before.Time, q.Before.Position
 	}
 	sql.WriteString(" order by time desc, position desc limit @row_limit")
+	return sql.String(), args
+}
+
+// listOfOne reads the events of the field that admitted the reader by their index. The rest of the filter is a "case" and the rows are
+// compared as pairs, which keeps the planner from any other index: its work would be bound by others' events.
+func listOfOne(q trail.Query) (string, pgx.StrictNamedArgs) {
+	l := leadOf(q.Filter)
+	from, to := l.rest.Since, l.rest.Until
+	l.rest.Since, l.rest.Until = time.Time{}, time.Time{}
+	var sql strings.Builder
+	args := pgx.StrictNamedArgs{"one": l.value, "row_limit": q.Limit}
+	sql.WriteString("select position, canonical from audit.events where " + l.column + " >= @one and " + l.column + " <= @one" + l.partial)
+	if !from.IsZero() {
+		sql.WriteString(" and (" + l.column + ", time) >= (@one, @since)")
+		args["since"] = from
+	}
+	if !to.IsZero() {
+		sql.WriteString(" and (" + l.column + ", time) < (@one, @until)")
+		args["until"] = to
+	}
+	if q.Before != nil {
+		sql.WriteString(" and (" + l.column + ", time, position) < (@one, @before_time, @before_position)")
+		args["before_time"], args["before_position"] = q.Before.Time, q.Before.Position
+	}
+	sql.WriteString(" and case when true")
+	addFilter(&sql, args, l.rest)
+	sql.WriteString(" then true else false end order by " + l.column + " desc, time desc, position desc limit @row_limit")
 	return sql.String(), args
 }
 

@@ -82,7 +82,21 @@ type Filter struct {
 	RequestID      string
 	Since          time.Time // first time that matches
 	Until          time.Time // first time that does not match any more
+
+	// By is the field that lets the reader read: a look takes as long as that field's events make it, whatever else the filter says, or
+	// its time would count the events of others (R93). Empty for who may read everything.
+	By Field
 }
+
+// Field is a field of Filter that leads to events.
+type Field uint8
+
+// The fields.
+const (
+	ByActor Field = iota + 1
+	ByObject
+	ByOrganization
+)
 
 // Matches reports whether the event matches.
 func (f Filter) Matches(s Stored) bool {

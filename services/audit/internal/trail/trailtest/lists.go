@@ -54,8 +54,13 @@ func filters(t *testing.T, s Store) {
 		"since":          {Since: Start().Add(time.Hour)},
 		"until":          {Until: Start().Add(time.Hour)},
 		"since, until":   {Since: Start().Add(time.Hour), Until: Start().Add(time.Hour + time.Microsecond)},
-		"several":        {ActorID: "actor", Action: "user.updated", Outcome: event.Success, Until: Start().Add(time.Second)},
-		"nothing":        {ActorID: "nobody"},
+		"by actor": {
+			By: trail.ByActor, ActorID: "actor", ObjectID: "object", Since: Start().Add(-time.Hour), Until: Start().Add(time.Hour),
+		},
+		"by object":       {By: trail.ByObject, ActorID: "actor", ObjectID: "object", Action: "user.updated"},
+		"by organization": {By: trail.ByOrganization, OrganizationID: "99999999-2222-4333-8444-555555555555", Outcome: event.Success},
+		"several":         {ActorID: "actor", Action: "user.updated", Outcome: event.Success, Until: Start().Add(time.Second)},
+		"nothing":         {ActorID: "nobody"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var expected []trail.Stored
