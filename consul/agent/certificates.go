@@ -16,8 +16,9 @@ import (
 	"time"
 )
 
-// Certificates are what an agent and its clients prove themselves with, in PEM. The key of the CA is forgotten once it has signed these
-// two: nobody can have a third one made, and all of them are replaced together.
+// Certificates are what an agent and its clients prove themselves with, in PEM. The key of the CA
+// is forgotten once it has signed these two: nobody can have a third one made, and all of them are
+// replaced together.
 type Certificates struct {
 	CA         string // verifies both
 	ServerCert string // of the agent: HTTPS, xDS, and RPC between servers
@@ -26,8 +27,8 @@ type Certificates struct {
 	ClientKey  string
 }
 
-// Certificates last for two years and are due a year before they end: an agent that was started with some that were not due can run for
-// a year.
+// Certificates last for two years and are due a year before they end: an agent that was started
+// with some that were not due can run for a year.
 const (
 	certificateLife = 2 * 365 * 24 * time.Hour
 	certificateDue  = 365 * 24 * time.Hour
@@ -95,8 +96,9 @@ func sign(certificate, authority *x509.Certificate, public crypto.PublicKey, sig
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw})), nil
 }
 
-// Due says why new ones are needed at a start: these do not belong together, as after a start that was interrupted while it wrote them,
-// end too soon, or hold only later, as when the clock was ahead while they were made. It is nil while they are good.
+// Due says why new ones are needed at a start: these do not belong together, as after a start that
+// was interrupted while it wrote them, end too soon, or hold only later, as when the clock was
+// ahead while they were made. It is nil while they are good.
 func (c Certificates) Due(now time.Time) error {
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM([]byte(c.CA)) {

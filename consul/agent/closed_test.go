@@ -27,8 +27,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
 )
 
-// What a process without a certificate, or with one but without a token, gets of an agent that has a service's private key in its
-// memory: nothing (R87).
+// What a process without a certificate, or with one but without a token, gets of an agent that has
+// a service's private key in its memory: nothing (R87).
 func TestTheAgentGivesNothingAway(t *testing.T) {
 	o := consultest.NewOneMachine(t)
 	if err := o.Agent().ServiceRegister(&api.AgentServiceRegistration{Name: "auth", Port: 1, Connect: &api.AgentServiceConnect{Native: true}}); err != nil {
@@ -86,7 +86,8 @@ func TestTheAgentGivesNothingAway(t *testing.T) {
 	}
 }
 
-// First bytes of a connection to the port between servers (Consul, agent/pool): which protocol follows.
+// First bytes of a connection to the port between servers (Consul, agent/pool): which protocol
+// follows.
 const (
 	rpcConsul         = 0
 	rpcRaft           = 1
@@ -98,7 +99,8 @@ const (
 	rpcRaftForwarding = 9
 )
 
-// The port between servers takes nothing without a certificate, and with the operator's no raft (R87).
+// The port between servers takes nothing without a certificate, and with the operator's no raft
+// (R87).
 func TestThePortBetweenServersIsClosed(t *testing.T) {
 	o := consultest.NewOneMachine(t)
 	for _, kind := range []byte{rpcConsul, rpcRaft, rpcMultiplex, rpcSnapshot, rpcGRPC, rpcRaftForwarding} {
@@ -149,8 +151,8 @@ const (
 	silence  = time.Second
 )
 
-// heldOpen begins a protocol and finds out whether the agent ends the connection within the time. Silence is what it answers when it
-// waits for more.
+// heldOpen begins a protocol and finds out whether the agent ends the connection within the time.
+// Silence is what it answers when it waits for more.
 func heldOpen(address string, config *tls.Config, kind byte, wait time.Duration) error {
 	conn, err := connect(address, config, rpcTLS)
 	if err != nil {
@@ -191,7 +193,8 @@ func connect(address string, config *tls.Config, kind byte) (net.Conn, error) {
 	return secured, nil
 }
 
-// One protocol of that port asks for no certificate: by it agents ask to be given one. It has two methods, both switched off (R87).
+// One protocol of that port asks for no certificate: by it agents ask to be given one. It has two
+// methods, both switched off (R87).
 func TestNobodyIsGivenACertificateOfAnAgent(t *testing.T) {
 	o := consultest.NewOneMachine(t)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -37,8 +37,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
 )
 
-// A try is a valid request to the sidecars' port. Where nothing is said of an answer, a token for management is given something and
-// nobody else is: PermissionDenied or Unauthenticated.
+// A try is a valid request to the sidecars' port. Where nothing is said of an answer, a token for
+// management is given something and nobody else is: PermissionDenied or Unauthenticated.
 type try struct {
 	method  string // without its package
 	request string // JSON
@@ -85,9 +85,10 @@ func tries(t *testing.T, o *consultest.OneMachine) []try {
 	}
 }
 
-// The sidecars' port asks for no certificate. Every method that it offers is sent what it takes, without a token, and gives nothing;
-// with one for management it does, which shows that the request was good (R87). Two answer everybody: reflection says which there are, and
-// DNS has a test of its own.
+// The sidecars' port asks for no certificate. Every method that it offers is sent what it takes,
+// without a token, and gives nothing; with one for management it does, which shows that the request
+// was good (R87). Two answer everybody: reflection says which there are, and DNS has a test of its
+// own.
 func TestTheSidecarsPortGivesNothingWithoutAToken(t *testing.T) {
 	o, conn := sidecarsPort(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -120,7 +121,8 @@ func TestTheSidecarsPortGivesNothingWithoutAToken(t *testing.T) {
 
 const dnsQuery = "/hashicorp.consul.dns.DNSService/Query"
 
-// DNS answers everybody, and without a token it finds nothing and says the same of a name that there is as of one that there is not (R87).
+// DNS answers everybody, and without a token it finds nothing and says the same of a name that
+// there is as of one that there is not (R87).
 func TestDNSAtTheSidecarsPortFindsNothingWithoutAToken(t *testing.T) {
 	o, conn := sidecarsPort(t)
 	const a, ns, ptr, srv, every = 1, 2, 12, 33, 255

@@ -23,8 +23,8 @@ func TestFold(t *testing.T) {
 	}
 }
 
-// Over all of Unicode two characters become one only where they are the two cases of an ASCII letter; what other rules make of them is
-// another address (issue 8, line 16).
+// Over all of Unicode two characters become one only where they are the two cases of an ASCII
+// letter; what other rules make of them is another address (issue 8, line 16).
 func TestNoTwoCharactersBecomeOne(t *testing.T) {
 	t.Parallel()
 	from := map[string]rune{}

@@ -12,8 +12,8 @@ import (
 // sharedLock is what takes an advisory lock or listens on a channel of a fixed name.
 var sharedLock = regexp.MustCompile(`(?i)pg_(try_)?advisory_\w*lock|"(un)?listen [a-z_]+"|"notify |pg_notify\('`)
 
-// R86: advisory locks and channels are the whole database's. A program locks rows and tables of its own schema, and meets its other
-// instances on a channel whose name stands in one.
+// R86: advisory locks and channels are the whole database's. A program locks rows and tables of its
+// own schema, and meets its other instances on a channel whose name stands in one.
 func TestNoLockIsShared(t *testing.T) {
 	root := os.DirFS("../..")
 	files := 0

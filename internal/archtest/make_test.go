@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// What `make` builds does not depend on the shell: a workspace above the checkout, another module mode, settings of `go env -w`. Flags
-// that change no module stay.
+// What `make` builds does not depend on the shell: a workspace above the checkout, another module
+// mode, settings of `go env -w`. Flags that change no module stay.
 func TestMakeDecidesTheModules(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

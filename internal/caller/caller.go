@@ -28,8 +28,9 @@ type Subject struct {
 	TokenID        string // jti
 	ExpiresAt      time.Time
 
-	// ByPlatformRight is whether this request was admitted by a permission on what the contract names for every request, the platform.
-	// It is false where something less was enough, such as the own id in the request, whatever else the subject may do.
+	// ByPlatformRight is whether this request was admitted by a permission on what the contract
+	// names for every request, the platform. It is false where something less was enough, such as
+	// the own id in the request, whatever else the subject may do.
 	ByPlatformRight bool
 }
 

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// Mesh is where callers must come from: whose CA has signed their certificates, and which datacenter they run in.
+// Mesh is where callers must come from: whose CA has signed their certificates, and which
+// datacenter they run in.
 type Mesh struct {
 	TrustDomain string // such as "11111111-2222-3333-4444-555555555555.consul"
 	Datacenter  string // such as "dc1"
@@ -19,9 +20,9 @@ var (
 	errForeign = errors.New("the SPIFFE id of another mesh")
 )
 
-// Service returns the service of a SPIFFE id as Consul's CA issues it:
-// spiffe://<trust domain>/ns/<namespace>/dc/<datacenter>/svc/<service>. Every part must be this mesh's and nothing may follow: another
-// CA's "gateway" is a stranger (R94, R64).
+// Service returns the service of a SPIFFE id as Consul's CA issues it: spiffe://<trust
+// domain>/ns/<namespace>/dc/<datacenter>/svc/<service>. Every part must be this mesh's and nothing
+// may follow: another CA's "gateway" is a stranger (R94, R64).
 func (m Mesh) Service(id string) (string, error) {
 	rest, ok := strings.CutPrefix(id, "spiffe://")
 	if !ok || len(id) > 512 {
@@ -47,7 +48,8 @@ func (m Mesh) SPIFFE(service string) string {
 	return "spiffe://" + m.TrustDomain + "/ns/" + namespace + "/dc/" + m.Datacenter + "/svc/" + service
 }
 
-// plain reports whether a segment holds only letters, digits, dots, hyphens and underscores: no comma joins two ids, no escape hides one.
+// plain reports whether a segment holds only letters, digits, dots, hyphens and underscores: no
+// comma joins two ids, no escape hides one.
 func plain(s string) bool {
 	for i := range len(s) {
 		c := s[i]

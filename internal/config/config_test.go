@@ -107,7 +107,8 @@ func TestParseStopsWithASentence(t *testing.T) {
 	}
 }
 
-// Kubernetes makes these in every pod of a namespace with a Service named gatehouse, gatehouse-postgres or gatehouse-identity.
+// Kubernetes makes these in every pod of a namespace with a Service named gatehouse,
+// gatehouse-postgres or gatehouse-identity.
 func TestServiceLinksOfKubernetesAreNoOptions(t *testing.T) {
 	var links []string
 	for _, service := range []string{"GATEHOUSE", "GATEHOUSE_POSTGRES", "GATEHOUSE_IDENTITY", "GATEHOUSE_LOG_LEVEL"} {

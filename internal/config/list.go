@@ -2,8 +2,8 @@ package config
 
 import "strings"
 
-// List is an option of several texts, separated by commas. Blanks around one and empty ones, which templates leave behind, do not
-// count.
+// List is an option of several texts, separated by commas. Blanks around one and empty ones, which
+// templates leave behind, do not count.
 type List []string
 
 // UnmarshalText adds the elements of the text, so that a flag may be given more than once.

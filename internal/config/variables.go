@@ -42,8 +42,8 @@ func (v *variables) all() []string {
 	return names
 }
 
-// refuseUnknown reports the first variable of env that neither this program nor another one of Gatehouse understands, and that Kubernetes
-// did not make either.
+// refuseUnknown reports the first variable of env that neither this program nor another one of
+// Gatehouse understands, and that Kubernetes did not make either.
 func (v *variables) refuseUnknown(env map[string]string) error {
 	own := v.all()
 	for _, name := range slices.Sorted(maps.Keys(env)) {
@@ -105,7 +105,8 @@ func (r resolver) lookup(name string, secret bool) (value string, ok bool, err e
 	return value, true, nil
 }
 
-// withoutLineEnd takes away the one line end that editors and echo add; blanks belong to the secret.
+// withoutLineEnd takes away the one line end that editors and echo add; blanks belong to the
+// secret.
 func withoutLineEnd(content string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(content, "\n"), "\r")
 }

@@ -126,9 +126,10 @@ func (c *Contract) Program(name string) (Program, bool) {
 	return Program{}, false
 }
 
-// Consents reports whether the callee consents to a call by the named program: the edge for routed methods, everybody for
-// every_service, else the programs it names. Consent alone admits nobody: that program must also declare the call, and mesh.Derive
-// makes the one list of both that sidecars and services follow.
+// Consents reports whether the callee consents to a call by the named program: the edge for routed
+// methods, everybody for every_service, else the programs it names. Consent alone admits nobody:
+// that program must also declare the call, and mesh.Derive makes the one list of both that sidecars
+// and services follow.
 func (m *Method) Consents(program string) bool {
 	if m.EveryService || (m.Route != nil && program == Edge) {
 		return true

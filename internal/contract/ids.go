@@ -8,8 +8,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// loadIDs lists the paths of the request fields that hold an id: those that access rules compare or ask about, the one that names the
-// object of the event, and those that must be a UUID.
+// loadIDs lists the paths of the request fields that hold an id: those that access rules compare or
+// ask about, the one that names the object of the event, and those that must be a UUID.
 func loadIDs(m *Method) []string {
 	paths := uuids(m.Descriptor.Input(), "", nil)
 	for _, a := range m.Access {
@@ -24,8 +24,8 @@ func loadIDs(m *Method) []string {
 	return slices.Compact(paths)
 }
 
-// uuids lists the string fields, single and repeated, with the rule string.uuid of a message and of the messages inside it; above
-// guards against recursion.
+// uuids lists the string fields, single and repeated, with the rule string.uuid of a message and of
+// the messages inside it; above guards against recursion.
 func uuids(d protoreflect.MessageDescriptor, prefix string, above []protoreflect.FullName) []string {
 	if slices.Contains(above, d.FullName()) {
 		return nil

@@ -11,8 +11,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/pg"
 )
 
-// Postgres provides *pgxpool.Pool and three health checks: the database answers, it takes writes, and its schema is not older than the
-// migrations.
+// Postgres provides *pgxpool.Pool and three health checks: the database answers, it takes writes,
+// and its schema is not older than the migrations.
 func Postgres(c pg.Config, schema string, migrations fs.FS) fx.Option {
 	return fx.Options(
 		fx.Provide(func(lc fx.Lifecycle) (*pgxpool.Pool, error) {

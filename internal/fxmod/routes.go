@@ -10,8 +10,9 @@ import (
 	"github.com/gatehouse/gatehouse/internal/outbox"
 )
 
-// gatherEvents makes one delivery of what a busy program records in so short a time: each one costs Audit a transaction, and both sides a
-// dozen ways through their sidecars. Who follows the trail sees an event as much later.
+// gatherEvents makes one delivery of what a busy program records in so short a time: each one costs
+// Audit a transaction, and both sides a dozen ways through their sidecars. Who follows the trail
+// sees an event as much later.
 const gatherEvents = 50 * time.Millisecond
 
 // RemoteAudit delivers the events of the outbox to Audit through the mesh. The program's proto must declare the call of Ingest.

@@ -23,8 +23,8 @@ type Config struct {
 // Validate reports contradictions.
 func (c Config) Validate() error { return nil }
 
-// New returns a logger that writes to w. JSON escapes line breaks, so that no input can forge a line, and leaves alone what a terminal
-// obeys beyond ASCII: that is escaped here (R92).
+// New returns a logger that writes to w. JSON escapes line breaks, so that no input can forge a
+// line, and leaves alone what a terminal obeys beyond ASCII: that is escaped here (R92).
 func New(c Config, w io.Writer) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
@@ -51,8 +51,9 @@ func RequestID(ctx context.Context) string {
 	return id
 }
 
-// ValidRequestID admits the ids that a service takes over from the program that calls it, and that the gateway logs of its clients: 1 to
-// 64 letters, digits, '-' and '_', which forge nothing in a log, a header or a URN.
+// ValidRequestID admits the ids that a service takes over from the program that calls it, and that
+// the gateway logs of its clients: 1 to 64 letters, digits, '-' and '_', which forge nothing in a
+// log, a header or a URN.
 func ValidRequestID(id string) bool {
 	if id == "" || len(id) > 64 {
 		return false

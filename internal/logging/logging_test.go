@@ -23,7 +23,8 @@ func line(t *testing.T, out *bytes.Buffer) map[string]any {
 	return fields
 }
 
-// R92: a log that is read with cat or tail does nothing to the terminal, and a line still says what it was given.
+// R92: a log that is read with cat or tail does nothing to the terminal, and a line still says what
+// it was given.
 func TestNothingThatActsIsLogged(t *testing.T) {
 	var out bytes.Buffer
 	path := "/\u009b31m\u202e\u2028\x1b"

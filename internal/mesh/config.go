@@ -44,7 +44,8 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// Peers is where this program's callers must come from. Without it a server would take another mesh's programs for its own.
+// Peers is where this program's callers must come from. Without it a server would take another
+// mesh's programs for its own.
 func (c Config) Peers() (caller.Mesh, error) {
 	switch {
 	case c.TrustDomain == "":

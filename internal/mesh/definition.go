@@ -70,8 +70,8 @@ type Method struct {
 	LongLived bool     `json:"long_lived,omitempty"`
 }
 
-// Admits reports whether a program may call a method, by what both contracts state: the sidecars' intentions and the services' servers
-// decide by it.
+// Admits reports whether a program may call a method, by what both contracts state: the sidecars'
+// intentions and the services' servers decide by it.
 func (d *Definition) Admits(method, program string) bool {
 	return slices.ContainsFunc(d.Methods, func(m Method) bool { return m.Path == method && slices.Contains(m.Callers, program) })
 }

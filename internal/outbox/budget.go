@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// What this process tells apart of one action within a minute. Strangers and accounts have budgets of their own: whoever makes up
-// addresses hides nothing of what is done to an account (R90, ADR 0053). A denial is counted with the account that was denied: beyond
-// its budget that account hides which objects it tried, but not itself.
+// What this process tells apart of one action within a minute. Strangers and accounts have budgets
+// of their own: whoever makes up addresses hides nothing of what is done to an account (R90, ADR
+// 0053). A denial is counted with the account that was denied: beyond its budget that account hides
+// which objects it tried, but not itself.
 const (
 	maxStrangers = 1000   // keys without an account; the others share otherKey
 	maxAccounts  = 50_000 // accounts; the others share otherAccounts
@@ -26,13 +27,15 @@ type budgets struct {
 	actions map[string]*budget
 }
 
-// budget is that of one action. It keeps hashes, so that its size does not depend on what callers send.
+// budget is that of one action. It keeps hashes, so that its size does not depend on what callers
+// send.
 type budget struct {
 	strangers map[uint64]struct{}
 	accounts  map[uint64][]uint64 // the keys of each account
 }
 
-// key returns what a refusal is counted under: its account and key, or less when the budget of either is used up.
+// key returns what a refusal is counted under: its account and key, or less when the budget of
+// either is used up.
 func (b *budgets) key(minute time.Time, action, account, key string) string {
 	if !b.minute.Equal(minute) {
 		b.minute, b.seed, b.actions = minute, maphash.MakeSeed(), map[string]*budget{}

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// Whoever tries one object after the other is told apart by the first ones only, and is named by all (R66, R90).
+// Whoever tries one object after the other is told apart by the first ones only, and is named by
+// all (R66, R90).
 func TestKeysOfAnAccountAreCapped(t *testing.T) {
 	t.Parallel()
 	var b budgets
@@ -54,7 +55,8 @@ func TestAccountsAreCapped(t *testing.T) {
 	}
 }
 
-// The whole budget of an action with the longest keys stays below 20 MB (ADR 0053). Not parallel: it looks at the heap of the process.
+// The whole budget of an action with the longest keys stays below 20 MB (ADR 0053). Not parallel:
+// it looks at the heap of the process.
 func TestMemoryOfBudgetsIsBounded(t *testing.T) {
 	const most = 20_000_000
 	heap := func() int64 {

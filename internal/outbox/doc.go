@@ -1,9 +1,11 @@
 // Package outbox carries what a service has committed to other programs: events to Audit, relationships to Authz.
 //
-// A store appends a row in the transaction of the change (Record, Relate, or Row in a statement of its own), always after it has locked
-// or written the row of the object, or the order per object is lost. One relay per service, whichever instance has the lease of
-// the table relay, delivers the rows of each topic in order and removes them afterwards: at least once, so receivers drop ids that they know. It never
-// remembers "the last position": a transaction that commits late would be skipped.
+// A store appends a row in the transaction of the change (Record, Relate, or Row in a statement of
+// its own), always after it has locked or written the row of the object, or the order per object is
+// lost. One relay per service, whichever instance has the lease of the table relay, delivers the
+// rows of each topic in order and removes them afterwards: at least once, so receivers drop ids
+// that they know. It never remembers "the last position": a transaction that commits late would be
+// skipped.
 //
 //	InTx ──commit──▶ row ──wake──▶ relay ──Deliver──▶ other program
 //	                  ▲              │ delivered: delete

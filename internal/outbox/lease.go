@@ -9,13 +9,15 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// lease is how long a leader that is stopped keeps the others from leading; one whose session ends keeps them no longer than that.
+// lease is how long a leader that is stopped keeps the others from leading; one whose session ends
+// keeps them no longer than that.
 const lease = 10 * time.Second
 
 // errDeposed says that another instance leads.
 var errDeposed = errors.New("another instance has the lease")
 
-// acquireSQL takes the lease of a session that is gone or did not renew it in time. PostgreSQL shows every role the sessions of its own.
+// acquireSQL takes the lease of a session that is gone or did not renew it in time. PostgreSQL
+// shows every role the sessions of its own.
 const acquireSQL = `
 	update {schema}.relay as r set pid = me.pid, session_start = me.backend_start, lease_until = clock_timestamp() + @lease
 	from pg_catalog.pg_stat_activity as me
@@ -30,7 +32,8 @@ const renewSQL = `
 
 const notifySQL = `select pg_notify(channel, '') from {schema}.relay`
 
-// acquire reports whether this session has the lease now, and the channel on which the leader listens.
+// acquire reports whether this session has the lease now, and the channel on which the leader
+// listens.
 func (r *Relay) acquire(ctx context.Context, conn *pgx.Conn) (channel string, leads bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, leaseLimit)
 	defer cancel()

@@ -45,7 +45,8 @@ func relayOf(t *testing.T, o *outbox.Outbox, routes ...outbox.Route) *outbox.Rel
 	return relay
 }
 
-// R86: the lock under which relays once led is the whole database's. Whoever holds it holds no relay up.
+// R86: the lock under which relays once led is the whole database's. Whoever holds it holds no
+// relay up.
 func TestNobodyElsesLockHoldsARelayUp(t *testing.T) {
 	pool, o := open(t)
 	session(t, pool, `select pg_advisory_lock(hashtextextended('gatehouse outbox boxes', 0))`)
@@ -55,8 +56,8 @@ func TestNobodyElsesLockHoldsARelayUp(t *testing.T) {
 	r.has(t, "a")
 }
 
-// A leader that is stopped, and whose session therefore lives on, loses its lease: the next one leads, and the first delivers no more when
-// it goes on.
+// A leader that is stopped, and whose session therefore lives on, loses its lease: the next one
+// leads, and the first delivers no more when it goes on.
 func TestAStoppedLeaderIsDeposed(t *testing.T) {
 	pool, o := open(t)
 	session(t, pool, `update boxes.relay set pid = a.pid, session_start = a.backend_start, lease_until = clock_timestamp() + interval '1 second'
@@ -78,7 +79,8 @@ func TestAStoppedLeaderIsDeposed(t *testing.T) {
 	r.has(t, "b") // once it leads again
 }
 
-// R86: a relay that can neither lead nor see that another one does says so, and only as long as that is so.
+// R86: a relay that can neither lead nor see that another one does says so, and only as long as
+// that is so.
 func TestReadinessSaysThatTheOutboxStandsStill(t *testing.T) {
 	pool, o := open(t)
 	r := newReceiver()

@@ -53,7 +53,8 @@ type Deliver func(ctx context.Context, batch []Message) (poison []Poison, err er
 type Route struct {
 	Topic   string
 	Deliver Deliver
-	// Gather is waited for after each batch that was not full, so that the next one takes more at once; nil goes on at once.
+	// Gather is waited for after each batch that was not full, so that the next one takes more at
+	// once; nil goes on at once.
 	Gather func(context.Context)
 }
 

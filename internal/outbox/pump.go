@@ -50,8 +50,8 @@ type result struct {
 	parked    map[int64]string // reason by position
 }
 
-// pump delivers one topic until the context ends: it drains, then waits for a wake or the poll. While it gathers, what was delivered is not
-// removed yet: that is done with the next read.
+// pump delivers one topic until the context ends: it drains, then waits for a wake or the poll.
+// While it gathers, what was delivered is not removed yet: that is done with the next read.
 func (r *Relay) pump(ctx context.Context, route Route, wake <-chan struct{}) {
 	var failing bool
 	var done result

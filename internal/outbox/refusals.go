@@ -60,11 +60,12 @@ type refusals struct {
 	budgets budgets
 }
 
-// Refused records a denial or a failure. The first of an action, method, reason, account and key within a minute is an event at once;
-// the others of that minute are counted, durably, and make one event with their count and what they have in common after it. account is
-// the existing account or program that it is about, or that was refused; it is empty when nobody known is. What is told apart is bounded
-// (budget.go). When it returns nil the refusal will not be lost; it comes with a transaction of its own, which a canceled context does
-// not stop.
+// Refused records a denial or a failure. The first of an action, method, reason, account and key
+// within a minute is an event at once; the others of that minute are counted, durably, and make one
+// event with their count and what they have in common after it. account is the existing account or
+// program that it is about, or that was refused; it is empty when nobody known is. What is told
+// apart is bounded (budget.go). When it returns nil the refusal will not be lost; it comes with a
+// transaction of its own, which a canceled context does not stop.
 func (o *Outbox) Refused(ctx context.Context, e event.Event, account, key string) error {
 	if e.Time.IsZero() {
 		e.Time = o.Now()

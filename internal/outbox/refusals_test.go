@@ -235,7 +235,8 @@ func TestKeysOfAMinuteAreCapped(t *testing.T) {
 	}
 }
 
-// R90: what strangers are refused, however often and under however many names, hides nothing that is done to an account.
+// R90: what strangers are refused, however often and under however many names, hides nothing that
+// is done to an account.
 func TestAnAccountIsNotFoldedWithStrangers(t *testing.T) {
 	pool, _ := open(t)
 	c := newClock()

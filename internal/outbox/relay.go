@@ -28,7 +28,8 @@ type RelayParams struct {
 	Registry prometheus.Registerer // nil measures nothing
 }
 
-// Relay delivers what the outbox holds. Every instance of a service runs one; the one that has the lease works, the others wait.
+// Relay delivers what the outbox holds. Every instance of a service runs one; the one that has the
+// lease works, the others wait.
 type Relay struct {
 	*Outbox
 	routes   []Route
@@ -138,8 +139,8 @@ func (r *Relay) follow(ctx context.Context, conn *pgx.Conn) error {
 	}
 }
 
-// notify is never part of a transaction that writes: there it costs two thirds of the inserts a second. A server whose queue another role
-// has filled refuses it.
+// notify is never part of a transaction that writes: there it costs two thirds of the inserts a
+// second. A server whose queue another role has filled refuses it.
 func (r *Relay) notify(ctx context.Context, conn *pgx.Conn) error {
 	if err := r.exec(ctx, conn, r.sql.notify); err != nil {
 		return fmt.Errorf("wake the leading relay: %w", err)
@@ -155,12 +156,13 @@ func (r *Relay) exec(ctx context.Context, conn *pgx.Conn, sql string, args ...an
 	return err
 }
 
-// lead delivers until the connection breaks, the lease is lost or the context ends. Nothing of it outlives the call but deliveries that are
-// under way, which receivers take for repeats.
+// lead delivers until the connection breaks, the lease is lost or the context ends. Nothing of it
+// outlives the call but deliveries that are under way, which receivers take for repeats.
 //
-// Two relays at once, such as one that was stopped for longer than its lease and its successor, cannot turn an object's messages around:
-// each begins with the oldest that is not known to have arrived, goes on in order and removes exactly what it delivered. So whichever
-// brings a message first, the ones before it are there.
+// Two relays at once, such as one that was stopped for longer than its lease and its successor,
+// cannot turn an object's messages around: each begins with the oldest that is not known to have
+// arrived, goes on in order and removes exactly what it delivered. So whichever brings a message
+// first, the ones before it are there.
 func (r *Relay) lead(ctx context.Context, conn *pgx.Conn, channel string) error {
 	r.Log.InfoContext(ctx, "this instance delivers the outbox now", "schema", r.Schema)
 	ctx, cancel := context.WithCancel(ctx)

@@ -11,7 +11,8 @@ import (
 // leaseWork is what a session does that neither leads nor finds that another one does.
 const leaseWork = "its relay has no lease"
 
-// standing is what of the relay's own work in the database fails now. That a receiver is away is none of it.
+// standing is what of the relay's own work in the database fails now. That a receiver is away is
+// none of it.
 type standing struct {
 	mu     sync.Mutex
 	failed map[string]error // by what stands still
@@ -42,7 +43,8 @@ func (s *standing) forget() {
 	}
 }
 
-// Ready returns an error while this instance neither delivers nor knows that another one does; for readiness.
+// Ready returns an error while this instance neither delivers nor knows that another one does; for
+// readiness.
 func (r *Relay) Ready(context.Context) error {
 	r.standing.mu.Lock()
 	defer r.standing.mu.Unlock()

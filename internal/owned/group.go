@@ -11,8 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// othersWrite reports whether somebody beside root, the owner and this user can write a file or in a folder. Many systems give each user
-// a group of his own and let that write what he makes; where nobody else is in the group, that opens nothing.
+// othersWrite reports whether somebody beside root, the owner and this user can write a file or in
+// a folder. Many systems give each user a group of his own and let that write what he makes; where
+// nobody else is in the group, that opens nothing.
 func othersWrite(path string, info fs.FileInfo) bool {
 	mode := info.Mode().Perm()
 	if mode&0o002 != 0 {
@@ -29,7 +30,8 @@ func othersWrite(path string, info fs.FileInfo) bool {
 	return !alone(self, int(stat.Gid), lines("/etc/group"), lines("/etc/passwd"))
 }
 
-// alone reports whether a group is known to the machine's own files (group(5), passwd(5)) and nobody is in it but the named ones.
+// alone reports whether a group is known to the machine's own files (group(5), passwd(5)) and
+// nobody is in it but the named ones.
 func alone(self []string, gid int, groups, users []string) bool {
 	id, known := strconv.Itoa(gid), false
 	for _, line := range groups { // name:password:gid:members

@@ -2,7 +2,8 @@ package owned
 
 import "testing"
 
-// A user's own group opens nothing to others; one with others in it does, and so does one that only a directory elsewhere knows.
+// A user's own group opens nothing to others; one with others in it does, and so does one that only
+// a directory elsewhere knows.
 func TestAlone(t *testing.T) {
 	groups := []string{"ann:x:1000:", "annbob:x:1001:ann,bob", "annroot:x:1002:ann,root", "staff:x:50:", "users:x:100:", ""}
 	users := []string{"root:x:0:0:root:/root:/bin/sh", "ann:x:1000:1000::/home/ann:/bin/sh", "bob:x:1001:100::/home/bob:/bin/sh", ""}

@@ -1,6 +1,7 @@
-// Package owned opens folders and files that belong to whoever runs the program and that nobody else can change: a state folder, its
-// secrets, its record and its logs. What another user has planted, or could, is refused with a sentence that names it, and links in
-// the place of files are never followed.
+// Package owned opens folders and files that belong to whoever runs the program and that nobody
+// else can change: a state folder, its secrets, its record and its logs. What another user has
+// planted, or could, is refused with a sentence that names it, and links in the place of files are
+// never followed.
 //
 // The supervisor and the operator's CLI import it. Linux only.
 package owned
@@ -18,8 +19,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Folder returns the place of a folder, with links on the way to it followed. It need not exist yet. Where it does, it is a folder of
-// this user that nobody else can write in; and nobody but root and this user can put another one in its place.
+// Folder returns the place of a folder, with links on the way to it followed. It need not exist
+// yet. Where it does, it is a folder of this user that nobody else can write in; and nobody but
+// root and this user can put another one in its place.
 func Folder(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -45,7 +47,8 @@ func Folder(path string) (string, error) {
 	}
 }
 
-// Part refuses what is no folder of this user, is a link, or can be written by others. What does not exist is fine.
+// Part refuses what is no folder of this user, is a link, or can be written by others. What does
+// not exist is fine.
 func Part(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -60,7 +63,8 @@ func Part(path string) error {
 	return ours(path, info)
 }
 
-// Open opens a regular file of this user that nobody else can write, as os.OpenFile does, or makes it. It follows no link.
+// Open opens a regular file of this user that nobody else can write, as os.OpenFile does, or makes
+// it. It follows no link.
 func Open(path string, flag int, perm fs.FileMode) (*os.File, error) {
 	// O_NONBLOCK: what is no regular file must not make us wait. O_TRUNC comes after the look.
 	f, err := os.OpenFile(path, flag&^os.O_TRUNC|unix.O_NOFOLLOW|unix.O_NONBLOCK, perm)
@@ -134,7 +138,8 @@ func ours(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// leadsOn refuses a folder in which somebody but root and this user can put one thing in the place of another.
+// leadsOn refuses a folder in which somebody but root and this user can put one thing in the place
+// of another.
 func leadsOn(dir string) error {
 	info, err := os.Lstat(dir)
 	if err != nil {

@@ -16,18 +16,20 @@ const (
 	remind = 10 * time.Second
 )
 
-// lockLimit is how long a statement of a migration waits for a lock of anybody: `create index concurrently` would wait for ever for a
-// session that keeps a snapshot, whoever it belongs to.
+// lockLimit is how long a statement of a migration waits for a lock of anybody: `create index
+// concurrently` would wait for ever for a session that keeps a snapshot, whoever it belongs to.
 const lockLimit = time.Minute
 
-// Locked runs fn under the lock of a schema's migrations, with a connection of its own whose search path is the schema. The schema is
-// made when it is not there. It is for what Migrate cannot do: migrations of a library. It waits up to c.Wait for the database to
-// answer, and as long as ctx lives for another migration of the schema to end.
+// Locked runs fn under the lock of a schema's migrations, with a connection of its own whose search
+// path is the schema. The schema is made when it is not there. It is for what Migrate cannot do:
+// migrations of a library. It waits up to c.Wait for the database to answer, and as long as ctx
+// lives for another migration of the schema to end.
 func Locked(ctx context.Context, c Config, schema string, log *slog.Logger, fn func(conn *pgx.Conn) error) error {
 	return LockedBy(ctx, c, schema, schema, log, fn)
 }
 
-// LockedBy is Locked for a schema that has no room for our version table: the lock is that of another schema of the same role.
+// LockedBy is Locked for a schema that has no room for our version table: the lock is that of
+// another schema of the same role.
 func LockedBy(ctx context.Context, c Config, lockSchema, schema string, log *slog.Logger, fn func(conn *pgx.Conn) error) error {
 	lock, err := connect(ctx, c, "", log)
 	if err != nil {
@@ -60,9 +62,10 @@ func LockedBy(ctx context.Context, c Config, lockSchema, schema string, log *slo
 	return err
 }
 
-// takeLock locks the schema's version table until the connection ends. Nobody but the owner of the schema can hold that lock, as
-// anybody in the database can an advisory one. The wait polls, and what holds the lock is an idle transaction without a snapshot:
-// `create index concurrently` of any schema waits for neither.
+// takeLock locks the schema's version table until the connection ends. Nobody but the owner of the
+// schema can hold that lock, as anybody in the database can an advisory one. The wait polls, and
+// what holds the lock is an idle transaction without a snapshot: `create index concurrently` of any
+// schema waits for neither.
 func takeLock(ctx context.Context, conn *pgx.Conn, schema string, log *slog.Logger) error {
 	for n := 0; ; n++ {
 		got, err := tryLock(ctx, conn, schema)
@@ -82,8 +85,8 @@ func takeLock(ctx context.Context, conn *pgx.Conn, schema string, log *slog.Logg
 	}
 }
 
-// unbounded lifts what an operator may have set to end idle transactions: the one that holds the lock is idle for as long as the
-// migration takes.
+// unbounded lifts what an operator may have set to end idle transactions: the one that holds the
+// lock is idle for as long as the migration takes.
 const unbounded = `
 	select set_config(name, '0', true) from pg_catalog.pg_settings
 	where name in ('idle_in_transaction_session_timeout', 'transaction_timeout', 'idle_session_timeout')`
@@ -148,8 +151,9 @@ func connect(ctx context.Context, c Config, schema string, log *slog.Logger) (*p
 	}
 }
 
-// ensureSchema asks before it creates: `create schema if not exists` needs the right to create on the database even when it exists,
-// and a service's role has none where the operator made the schema.
+// ensureSchema asks before it creates: `create schema if not exists` needs the right to create on
+// the database even when it exists, and a service's role has none where the operator made the
+// schema.
 func ensureSchema(ctx context.Context, conn *pgx.Conn, schema string) error {
 	var exists bool
 	err := conn.QueryRow(ctx, "select exists (select from pg_catalog.pg_namespace where nspname = $1)", schema).Scan(&exists)
@@ -165,7 +169,8 @@ func ensureSchema(ctx context.Context, conn *pgx.Conn, schema string) error {
 	return nil
 }
 
-// ensureVersionTable makes the table as tern's own command would. Its row comes with the first migration, under the lock.
+// ensureVersionTable makes the table as tern's own command would. Its row comes with the first
+// migration, under the lock.
 func ensureVersionTable(ctx context.Context, conn *pgx.Conn, schema string) error {
 	var exists bool
 	if err := conn.QueryRow(ctx, "select to_regclass($1) is not null", versionTable(schema)).Scan(&exists); err != nil {
@@ -180,7 +185,8 @@ func ensureVersionTable(ctx context.Context, conn *pgx.Conn, schema string) erro
 	return nil
 }
 
-// create runs a `create … if not exists`, which fails when another process makes the same thing at the same time, and then once more.
+// create runs a `create … if not exists`, which fails when another process makes the same thing at
+// the same time, and then once more.
 func create(ctx context.Context, conn *pgx.Conn, sql string) error {
 	_, err := conn.Exec(ctx, sql)
 	switch sqlState(err) {

@@ -38,8 +38,9 @@ func session(t *testing.T, c pg.Config, statements ...string) *pgx.Conn {
 	return conn
 }
 
-// R86: several programs migrate at once, each as several processes and with indexes that are made concurrently, while somebody keeps
-// the advisory locks of the whole database that migrations once took.
+// R86: several programs migrate at once, each as several processes and with indexes that are made
+// concurrently, while somebody keeps the advisory locks of the whole database that migrations once
+// took.
 func TestNobodyElsesLockHoldsAMigrationUp(t *testing.T) {
 	t.Parallel()
 	c := pgtest.Config(t, "thing", nil)
@@ -69,8 +70,8 @@ func TestNobodyElsesLockHoldsAMigrationUp(t *testing.T) {
 	}
 }
 
-// What holds a schema's lock while a migration works keeps no other program's concurrent index waiting, and no row from being vacuumed;
-// another process of the same program waits.
+// What holds a schema's lock while a migration works keeps no other program's concurrent index
+// waiting, and no row from being vacuumed; another process of the same program waits.
 func TestTheLockOfASchemaHoldsUpItsOwnMigrationsOnly(t *testing.T) {
 	t.Parallel()
 	c := pgtest.Config(t, "thing", nil)

@@ -43,8 +43,8 @@ func migrateLocked(ctx context.Context, conn *pgx.Conn, schema string, latest in
 		log.InfoContext(ctx, "schema is up to date", "schema", schema, "version", before, "known", latest)
 		return nil
 	}
-	// Without a connection tern only reads the files. What it runs itself it runs under an advisory lock, which any role of the
-	// database may hold for ever.
+	// Without a connection tern only reads the files. What it runs itself it runs under an advisory
+	// lock, which any role of the database may hold for ever.
 	read, err := migrate.NewMigrator(ctx, nil, "")
 	if err != nil {
 		return fmt.Errorf("load migrations of schema %s: %w", schema, err)
@@ -66,15 +66,16 @@ func migrateLocked(ctx context.Context, conn *pgx.Conn, schema string, latest in
 	return nil
 }
 
-// withoutTx is tern's mark of a file that cannot run in a transaction. Such a file holds one statement, which may run again: its version is
-// counted up afterwards.
+// withoutTx is tern's mark of a file that cannot run in a transaction. Such a file holds one
+// statement, which may run again: its version is counted up afterwards.
 var withoutTx = regexp.MustCompile(`(?m)^---- tern: disable-tx ----$`)
 
 // builtIndex finds the name of the index that a file makes.
 var builtIndex = regexp.MustCompile(`(?im)^create (?:unique )?index concurrently if not exists ([a-z0-9_]+) on `)
 
-// apply runs one file and counts the version up, in one transaction that holds the version's row: a process whose lock has died with its
-// connection cannot apply what another one has applied meanwhile.
+// apply runs one file and counts the version up, in one transaction that holds the version's row: a
+// process whose lock has died with its connection cannot apply what another one has applied
+// meanwhile.
 func apply(ctx context.Context, conn *pgx.Conn, schema string, m *migrate.Migration) error {
 	if withoutTx.MatchString(m.UpSQL) {
 		if built := builtIndex.FindStringSubmatch(m.UpSQL); built != nil {
@@ -99,8 +100,8 @@ func apply(ctx context.Context, conn *pgx.Conn, schema string, m *migrate.Migrat
 	})
 }
 
-// dropInvalid drops an index that an interrupted build left INVALID: `if not exists` would keep it, and PostgreSQL would maintain it
-// without ever using it.
+// dropInvalid drops an index that an interrupted build left INVALID: `if not exists` would keep it,
+// and PostgreSQL would maintain it without ever using it.
 func dropInvalid(ctx context.Context, conn *pgx.Conn, schema, index string) error {
 	var invalid bool
 	err := conn.QueryRow(ctx, `select exists (

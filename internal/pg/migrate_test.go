@@ -98,7 +98,8 @@ func TestManyMayMigrateAtTheSameTime(t *testing.T) {
 	}
 }
 
-// An index that was being built when the process was killed is built anew; one that was done and not yet counted is kept.
+// An index that was being built when the process was killed is built anew; one that was done and
+// not yet counted is kept.
 func TestAnInterruptedIndexIsBuiltAnew(t *testing.T) {
 	t.Parallel()
 	const table = "create table things (id int);"

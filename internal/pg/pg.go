@@ -124,8 +124,9 @@ func Ping(ctx context.Context, pool *pgxpool.Pool) error {
 	return Error(pool.Ping(ctx))
 }
 
-// CheckWrites asks for a transaction id, without which nothing can be written; for readiness. It fails on a standby, and when another
-// role has filled the table that all locks of the server share.
+// CheckWrites asks for a transaction id, without which nothing can be written; for readiness. It
+// fails on a standby, and when another role has filled the table that all locks of the server
+// share.
 func CheckWrites(ctx context.Context, pool *pgxpool.Pool) error {
 	_, err := pool.Exec(ctx, "select pg_current_xact_id()")
 	if sqlState(err) == outOfMemory {

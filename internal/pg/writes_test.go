@@ -12,8 +12,9 @@ import (
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 )
 
-// R86: on a server where everybody may take advisory locks, a role can fill the table that all locks share. What then cannot be written
-// anywhere is not ready, with that reason, and is again when the locks are gone.
+// R86: on a server where everybody may take advisory locks, a role can fill the table that all
+// locks share. What then cannot be written anywhere is not ready, with that reason, and is again
+// when the locks are gone.
 func TestAFullLockTableIsNotReady(t *testing.T) {
 	t.Parallel()
 	server, _ := pgtest.Server(t)

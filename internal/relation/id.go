@@ -8,8 +8,9 @@ import (
 // uuidForm is the one written form of a UUID (RFC 9562, section 4), in either case.
 var uuidForm = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
 
-// CanonicalID returns the one form of an id, in which it is stored, compared and asked about: a UUID in lower case, as RFC 9562 reads and
-// writes them; every other id as it is. Other spellings of a UUID (braces, "urn:uuid:", no hyphens) are ids of their own.
+// CanonicalID returns the one form of an id, in which it is stored, compared and asked about: a
+// UUID in lower case, as RFC 9562 reads and writes them; every other id as it is. Other spellings
+// of a UUID (braces, "urn:uuid:", no hyphens) are ids of their own.
 func CanonicalID(id string) string {
 	if uuidForm.MatchString(id) {
 		return strings.ToLower(id)
@@ -17,7 +18,8 @@ func CanonicalID(id string) string {
 	return id
 }
 
-// Canonical returns an object or a subject, "type:id" or "type:id#relation", with its id in the one form.
+// Canonical returns an object or a subject, "type:id" or "type:id#relation", with its id in the one
+// form.
 func Canonical(name string) string {
 	kind, rest, ok := strings.Cut(name, ":")
 	if !ok {

@@ -110,7 +110,8 @@ func IsSubject(s string) bool {
 	return len(s) <= maxName && subjectForm.MatchString(s) && Storable(s)
 }
 
-// Storable reports whether a name is text that PostgreSQL stores, without control characters and blanks of any alphabet.
+// Storable reports whether a name is text that PostgreSQL stores, without control characters and
+// blanks of any alphabet.
 func Storable(name string) bool {
 	return utf8.ValidString(name) && !strings.ContainsFunc(name, func(c rune) bool { return unicode.IsControl(c) || unicode.IsSpace(c) })
 }

@@ -41,8 +41,8 @@ func (g *Group) Run(ctx context.Context, spec Spec) error {
 // lastBytes bounds how much of a log Tail looks at.
 const lastBytes = 64 << 10
 
-// Tail returns the last lines of a log file that are not empty, none from before the byte since: what a process said before it died. A
-// file that is shorter by now was begun anew.
+// Tail returns the last lines of a log file that are not empty, none from before the byte since:
+// what a process said before it died. A file that is shorter by now was begun anew.
 func Tail(path string, since int64) []string {
 	f, err := owned.Open(path, os.O_RDONLY, 0)
 	if err != nil {

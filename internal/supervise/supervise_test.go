@@ -231,7 +231,8 @@ func TestAProgramThatDoesNotExistIsADeath(t *testing.T) {
 	}
 }
 
-// What a process would have inherited is closed when it is not started: it is tried again and again.
+// What a process would have inherited is closed when it is not started: it is tried again and
+// again.
 func TestNothingStaysOpenWithoutALog(t *testing.T) {
 	var mu sync.Mutex
 	var opened []*os.File

@@ -1,8 +1,9 @@
-// Package visible makes visible what a terminal would obey or not show at all: controls of ASCII and C1, marks that turn the direction of
-// text, characters without a width, line ends that are not a line feed, and bytes that are no UTF-8 (R92).
+// Package visible makes visible what a terminal would obey or not show at all: controls of ASCII
+// and C1, marks that turn the direction of text, characters without a width, line ends that are not
+// a line feed, and bytes that are no UTF-8 (R92).
 //
-// Each becomes \uXXXX, in UTF-16, so that a line of JSON stays one and means the same. Whatever prints what people typed or sent does
-// it through this package; everybody may import it.
+// Each becomes \uXXXX, in UTF-16, so that a line of JSON stays one and means the same. Whatever
+// prints what people typed or sent does it through this package; everybody may import it.
 package visible
 
 import (
@@ -27,8 +28,9 @@ func Text(s string) string {
 	return b.String()
 }
 
-// Writer makes visible what is written through it, but for line feeds and tabs: they lay out text of several lines. Each Write is one
-// Write below it; a character that is cut in two is completed by the next. It is safe for concurrent use.
+// Writer makes visible what is written through it, but for line feeds and tabs: they lay out text
+// of several lines. Each Write is one Write below it; a character that is cut in two is completed
+// by the next. It is safe for concurrent use.
 type Writer struct {
 	mu  sync.Mutex
 	to  io.Writer
@@ -70,7 +72,8 @@ func write(b *strings.Builder, r rune, asIs bool) {
 	}
 }
 
-// graphic reports whether r is seen, and nothing but seen. Some letters and marks are made to be ignored by whoever shows them.
+// graphic reports whether r is seen, and nothing but seen. Some letters and marks are made to be
+// ignored by whoever shows them.
 func graphic(r rune) bool {
 	return r != utf8.RuneError && unicode.IsGraphic(r) && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
 }

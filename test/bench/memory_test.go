@@ -18,10 +18,11 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 )
 
-// BenchmarkSignInMemory is what Auth has resident at most while people sign in as fast as it lets them, for a minute in all, and the
-// sign-ins a second; beside those of an Auth whose collector runs seldom and without a limit (GOGC 400), in interleaved slices. Both run
-// beside the platform's own and are asked on their gRPC ports. Bound: what it has at rest + 1.5 times the memory of all hashes that are
-// made at once (19 MiB on each core) + 32 MiB.
+// BenchmarkSignInMemory is what Auth has resident at most while people sign in as fast as it lets
+// them, for a minute in all, and the sign-ins a second; beside those of an Auth whose collector
+// runs seldom and without a limit (GOGC 400), in interleaved slices. Both run beside the platform's
+// own and are asked on their gRPC ports. Bound: what it has at rest + 1.5 times the memory of all
+// hashes that are made at once (19 MiB on each core) + 32 MiB.
 func BenchmarkSignInMemory(b *testing.B) {
 	const slice = 6 * time.Second
 	p := started(b)
@@ -54,7 +55,8 @@ type auth struct {
 	client authv1.AuthServiceClient
 }
 
-// secondAuth starts one with the environment of the platform's own and more, on ports that its number shifts.
+// secondAuth starts one with the environment of the platform's own and more, on ports that its
+// number shifts.
 func secondAuth(b *testing.B, p *platform.Platform, number int, more ...string) auth {
 	b.Helper()
 	cmd := exec.Command(filepath.Join(p.Bin, "auth"), "serve")
@@ -72,7 +74,8 @@ func (a auth) resident(b *testing.B) float64 {
 	return resident(b, map[string]int{"auth": a.pid})["auth"]
 }
 
-// load signs in twice as many at a time as there are cores, and returns how many did so a second and the MiB at the highest look.
+// load signs in twice as many at a time as there are cores, and returns how many did so a second
+// and the MiB at the highest look.
 func (a auth) load(b *testing.B, who person, d time.Duration) (signIns, peak float64) {
 	b.Helper()
 	ctx := metadata.AppendToOutgoingContext(b.Context(), caller.Header, grpctest.SPIFFE("gateway"))

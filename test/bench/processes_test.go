@@ -14,8 +14,9 @@ import (
 // tick is the unit of the CPU times in /proc: USER_HZ, which is 100 on every Linux.
 const tick = 10.0 // ms
 
-// processes returns every process of the platform that a request may keep busy, by name: programs, sidecars and Consul. PostgreSQL has
-// many; they are found anew at each look, and those that ended stay counted by their parent.
+// processes returns every process of the platform that a request may keep busy, by name: programs,
+// sidecars and Consul. PostgreSQL has many; they are found anew at each look, and those that ended
+// stay counted by their parent.
 func processes(b *testing.B, p *platform.Platform) map[string]int {
 	b.Helper()
 	s, err := p.Status()

@@ -62,7 +62,8 @@ func serve(b *testing.B, p *platform.Platform, name string, port int, url config
 	return conn
 }
 
-// alone is the environment of a program without a mesh, on ports further up: its callers say that they are of the test kit's.
+// alone is the environment of a program without a mesh, on ports further up: its callers say that
+// they are of the test kit's.
 func alone(further int) []string {
 	return []string{
 		fmt.Sprintf("GATEHOUSE_MESH_PORT_OFFSET=%d", aloneOffset+further),

@@ -10,10 +10,11 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// BenchmarkSignIn is sign-ins a second over REST, through every sidecar, beside the bound: argon2id alone with the same parameters (19 MiB,
-// two passes, one lane) on every core. Bound: ratio 0.93. It also prints the CPU that a sign-in costs, in ms: all of it and that of the
-// hash alone, the difference with its bound of 4.5 ms, and each process; and what of that the platform would have used meanwhile without a
-// sign-in, which weighs more the fewer of them the machine has room for.
+// BenchmarkSignIn is sign-ins a second over REST, through every sidecar, beside the bound: argon2id
+// alone with the same parameters (19 MiB, two passes, one lane) on every core. Bound: ratio 0.93.
+// It also prints the CPU that a sign-in costs, in ms: all of it and that of the hash alone, the
+// difference with its bound of 4.5 ms, and each process; and what of that the platform would have
+// used meanwhile without a sign-in, which weighs more the fewer of them the machine has room for.
 func BenchmarkSignIn(b *testing.B) {
 	const slice = 3 * time.Second
 	p := started(b)

@@ -30,7 +30,8 @@ func unrelate(by person, all ...relationship) request {
 	return request{method: "POST", path: "/api/v1/authz/relationships", bearer: by.access, body: map[string]any{"deletes": all}}
 }
 
-// R89: the last administrator cannot go, by the relationship, by a group or by the user's deletion, and two who leave at once leave one.
+// R89: the last administrator cannot go, by the relationship, by a group or by the user's deletion,
+// and two who leave at once leave one.
 func TestTheLastAdministratorStays(t *testing.T) {
 	admin, other := administrator(t), signUp(t)
 	keeps(t, "LAST_ADMINISTRATOR", unrelate(admin, administrates(admin)))
@@ -93,7 +94,8 @@ func TestTheLastOwnerStays(t *testing.T) {
 	call(t, http.StatusNoContent, request{method: "DELETE", path: p.path(), bearer: p.access})
 }
 
-// R89: who operates the machine gets an administrator back with the database's URL alone, once for each secret, and the trail says so.
+// R89: who operates the machine gets an administrator back with the database's URL alone, once for
+// each secret, and the trail says so.
 func TestRecoveryOfThePlatform(t *testing.T) {
 	t.Parallel()
 	auth := exec.CommandContext(t.Context(), filepath.Join(plat.Bin, "auth"), "recover")

@@ -15,8 +15,9 @@ import (
 	"time"
 )
 
-// A process without a certificate gets nothing from Consul's API, which is not there without TLS; one with a certificate but no token
-// gets no service and no key, although every sidecar's is in the agent's memory (R87).
+// A process without a certificate gets nothing from Consul's API, which is not there without TLS;
+// one with a certificate but no token gets no service and no key, although every sidecar's is in
+// the agent's memory (R87).
 func TestConsulGivesNothingAway(t *testing.T) {
 	s := platformStatus(t)
 	plain := net.JoinHostPort("127.0.0.1", strconv.Itoa(8500+portOffset))

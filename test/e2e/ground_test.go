@@ -22,7 +22,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 )
 
-// nonsense is what a shell has that was made for another database, and what Kubernetes adds for a Service named gatehouse.
+// nonsense is what a shell has that was made for another database, and what Kubernetes adds for a
+// Service named gatehouse.
 func nonsense() []string {
 	var all []string
 	for _, name := range strings.Fields(`HOST HOSTADDR PORT DATABASE USER PASSWORD PASSFILE REQUIREAUTH CHANNELBINDING SERVICE SERVICEFILE OPTIONS APPNAME
@@ -35,7 +36,8 @@ func nonsense() []string {
 		"GATEHOUSE_PORT=tcp://10.96.0.7:8080", "GATEHOUSE_SERVICE_HOST=10.96.0.7", "GATEHOUSE_AUTH_SERVICE_PORT_HTTP=8080")
 }
 
-// shell runs the operator's command as words of a shell script, with nothing in its environment but env.
+// shell runs the operator's command as words of a shell script, with nothing in its environment but
+// env.
 func shell(ctx context.Context, env []string, script string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "sh", append([]string{"-c", script, "sh", filepath.Join(plat.Bin, "gatehouse")}, args...)...)
 	cmd.Env, cmd.Dir, cmd.WaitDelay = env, "/", 5*time.Second
@@ -60,8 +62,8 @@ func serves(t *testing.T, url string) {
 	}
 }
 
-// On a server that other people use, `up` changes nothing that is theirs, and a second platform changes nothing of the first. Both
-// are started by a shell that was made for another database.
+// On a server that other people use, `up` changes nothing that is theirs, and a second platform
+// changes nothing of the first. Both are started by a shell that was made for another database.
 func TestAnOperatorsServer(t *testing.T) {
 	server, _ := pgtest.Server(t)
 	conn, err := pgx.Connect(t.Context(), server.SuperURL("postgres").Reveal())
@@ -102,8 +104,9 @@ func TestAnOperatorsServer(t *testing.T) {
 	serves(t, first.URL())
 }
 
-// `up` in a shell that has nothing it could use: root with a closed umask, as the first process of a container that nohup started, and an
-// ordinary user with an open umask and a state folder of odd letters. Neither has a HOME.
+// `up` in a shell that has nothing it could use: root with a closed umask, as the first process of
+// a container that nohup started, and an ordinary user with an open umask and a state folder of odd
+// letters. Neither has a HOME.
 func TestUpInAnyShell(t *testing.T) {
 	account, err := pgserver.ServerAccount()
 	if err != nil {

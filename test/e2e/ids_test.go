@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// An id has one form: whoever spells a UUID in upper case, wherever a request names one, means the same object and gets the same answer (issue 8,
-// line 11).
+// An id has one form: whoever spells a UUID in upper case, wherever a request names one, means the
+// same object and gets the same answer (issue 8, line 11).
 func TestAnIDHasOneForm(t *testing.T) {
 	t.Parallel()
 	admin, p, other := administrator(t), signUp(t), signUp(t)

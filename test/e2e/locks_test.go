@@ -52,9 +52,9 @@ func migrates(t *testing.T, program string) error {
 	return nil
 }
 
-// R86: a role that is somebody else's now can take no lock that another one needs and make no large object, and its connections are used up by
-// itself alone. It notifies all the time. Meanwhile people sign up, relationships are written, events arrive, and the other
-// programs migrate.
+// R86: a role that is somebody else's now can take no lock that another one needs and make no large
+// object, and its connections are used up by itself alone. It notifies all the time. Meanwhile
+// people sign up, relationships are written, events arrive, and the other programs migrate.
 func TestNoRoleHoldsUpAnother(t *testing.T) {
 	for _, role := range append([]string{"audit_owner"}, stores...) {
 		t.Run(role, func(t *testing.T) {

@@ -69,8 +69,9 @@ func meshOf(t testing.TB) caller.Mesh {
 	return caller.Mesh{TrustDomain: s.Consul.TrustDomain, Datacenter: s.Consul.Datacenter}
 }
 
-// A service decides by the list that the sidecars follow, past them too: whoever connects to its own port is refused what his program
-// does not declare, although the callee consents; and a program of another mesh is nobody (R94).
+// A service decides by the list that the sidecars follow, past them too: whoever connects to its
+// own port is refused what his program does not declare, although the callee consents; and a
+// program of another mesh is nobody (R94).
 func TestServicesAdmitWhoMayCallByTheMesh(t *testing.T) {
 	definition, err := consuldefinition.Definition()
 	if err != nil {

@@ -129,8 +129,8 @@ func TestUpAfterAKilledUp(t *testing.T) {
 	}
 }
 
-// oddState is a state folder with blanks and letters of several scripts in its path, behind a link into a folder that is closed to others,
-// and a folder with the programs in the same place (R88).
+// oddState is a state folder with blanks and letters of several scripts in its path, behind a link
+// into a folder that is closed to others, and a folder with the programs in the same place (R88).
 func oddState(t *testing.T) (state, bin string) {
 	t.Helper()
 	dir := t.TempDir()

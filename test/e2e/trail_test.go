@@ -153,7 +153,8 @@ func failedSignIns(p person) url.Values {
 	return url.Values{"object_id": {p.id}, "action": {"auth.signed_in"}, "outcome": {"failure"}}
 }
 
-// failuresInTheTrail waits until all of so many failed sign-ins are in the trail of their user, and returns their events.
+// failuresInTheTrail waits until all of so many failed sign-ins are in the trail of their user, and
+// returns their events.
 func failuresInTheTrail(t *testing.T, p person, tries int) (found []event) {
 	t.Helper()
 	db, err := plat.Database(t.Context())
@@ -186,8 +187,9 @@ func failuresInTheTrail(t *testing.T, p person, tries int) (found []event) {
 	return found
 }
 
-// R90: eight guesses at a known account all stand in its trail, in a minute in which more unknown addresses were tried than are told
-// apart. Nothing runs beside this test: the flood has to fit into one minute of the clock.
+// R90: eight guesses at a known account all stand in its trail, in a minute in which more unknown
+// addresses were tried than are told apart. Nothing runs beside this test: the flood has to fit
+// into one minute of the clock.
 func TestGuessesAreNotHiddenAmongStrangers(t *testing.T) {
 	p := signUp(t)
 	db, err := plat.Database(t.Context())
@@ -210,7 +212,8 @@ func TestGuessesAreNotHiddenAmongStrangers(t *testing.T) {
 		}
 		return err
 	}
-	// A machine that is too slow for the flood still shows the guesses; that they are not folded then holds internal/outbox's test.
+	// A machine that is too slow for the flood still shows the guesses; that they are not folded
+	// then holds internal/outbox's test.
 	for begun := time.Now(); !folded() && time.Since(begun) < time.Minute; {
 		var group errgroup.Group
 		group.SetLimit(8)

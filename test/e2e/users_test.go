@@ -24,7 +24,8 @@ func running(t testing.TB) (pids map[string]int, comms map[string]string) {
 	return pids, comms
 }
 
-// userOf is who a process runs as: its real user and group, which must be the effective, saved and file system's ones too.
+// userOf is who a process runs as: its real user and group, which must be the effective, saved and
+// file system's ones too.
 func userOf(t testing.TB, pid int) (id, group int) {
 	t.Helper()
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -56,7 +57,8 @@ func userOf(t testing.TB, pid int) (id, group int) {
 	return id, group
 }
 
-// R88: when `up` is root, every process is a user of its own; else all are that user. `ps` shows them by their names.
+// R88: when `up` is root, every process is a user of its own; else all are that user. `ps` shows
+// them by their names.
 func TestEveryProcessIsAUserOfItsOwn(t *testing.T) {
 	pids, comms := running(t)
 	seen := map[int]string{}

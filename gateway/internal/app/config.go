@@ -107,7 +107,8 @@ func (c EdgeConfig) validateListen() error {
 	return nil
 }
 
-// origins are the web origins in the form in which browsers send them: scheme://host[:port], without the port that the scheme has anyway.
+// origins are the web origins in the form in which browsers send them: scheme://host[:port],
+// without the port that the scheme has anyway.
 func (c EdgeConfig) origins() ([]string, error) {
 	var origins []string
 	for _, text := range c.CORSOrigins {

@@ -79,7 +79,8 @@ func headerNames(h http.Header) string {
 	return strings.Join(names, " ")
 }
 
-// R93: the id of a request is the platform's own, and behind the gateway too; the services would take a well-formed one over.
+// R93: the id of a request is the platform's own, and behind the gateway too; the services would
+// take a well-formed one over.
 func TestRequestID(t *testing.T) {
 	r := start(t, nil)
 	id := r.Users.Add("a@example.com", "A")

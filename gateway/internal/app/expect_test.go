@@ -28,8 +28,9 @@ func (r *running) expecting(t *testing.T, head string) (net.Conn, *bufio.Reader)
 	return conn, bufio.NewReader(conn)
 }
 
-// refusedAtOnce checks that the answer to a head comes without 100 Continue and whole, long before the limit of 10 s for a body, and
-// that the connection then ends cleanly or takes another request. It returns how long the answer took.
+// refusedAtOnce checks that the answer to a head comes without 100 Continue and whole, long before
+// the limit of 10 s for a body, and that the connection then ends cleanly or takes another request.
+// It returns how long the answer took.
 func (r *running) refusedAtOnce(t *testing.T, head, sent string, status int) time.Duration {
 	t.Helper()
 	began := time.Now()
@@ -141,7 +142,8 @@ func TestExpectationWithoutContent(t *testing.T) {
 	}
 }
 
-// R91: a limit is told in the same way, within 1 s: the fastest of five has to be, as the machine may be busy.
+// R91: a limit is told in the same way, within 1 s: the fastest of five has to be, as the machine
+// may be busy.
 func TestLimitsToWhoWaitsToContinue(t *testing.T) {
 	r := start(t, map[string]string{"GATEHOUSE_GATEWAY_RATE_CREDENTIALS": "0.01", "GATEHOUSE_GATEWAY_BURST_CREDENTIALS": "10"})
 	exhaust(t, 20, func() answer { return r.do(request{method: "POST", path: "/api/v1/auth/sign-in", body: `{}`}) })

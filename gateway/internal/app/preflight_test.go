@@ -15,7 +15,8 @@ func (r *running) preflight(origin, method, headers string) answer {
 		"Origin": origin, "Access-Control-Request-Method": method, "Access-Control-Request-Headers": headers}})
 }
 
-// R27: a page may send what the gateway takes, tracing headers among it, and nothing that is refused.
+// R27: a page may send what the gateway takes, tracing headers among it, and nothing that is
+// refused.
 func TestPreflightOfWhatIsTaken(t *testing.T) {
 	r := start(t, map[string]string{"GATEHOUSE_GATEWAY_CORS_ORIGINS": page})
 	taken := "accept,authorization,content-encoding,content-type,gatehouse-consistency-token,if-match,last-event-id,traceparent,tracestate,user-agent,x-request-id"
@@ -34,7 +35,8 @@ func TestPreflightOfWhatIsTaken(t *testing.T) {
 	}
 }
 
-// R91: a preflight costs what a request costs. The refusal can be read by the page that may call, as that of a request can.
+// R91: a preflight costs what a request costs. The refusal can be read by the page that may call,
+// as that of a request can.
 func TestPreflightsAreLimited(t *testing.T) {
 	r := start(t, map[string]string{"GATEHOUSE_GATEWAY_CORS_ORIGINS": page,
 		"GATEHOUSE_GATEWAY_RATE_PER_ADDRESS": "0.5", "GATEHOUSE_GATEWAY_BURST_PER_ADDRESS": "1000"})

@@ -12,7 +12,8 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// catalogue is what common proxies, CDNs, platforms and browsers add to honest requests, by product.
+// catalogue is what common proxies, CDNs, platforms and browsers add to honest requests, by
+// product.
 func catalogue() map[string]map[string]string {
 	return map[string]map[string]string{
 		"ingress-nginx": {
@@ -80,7 +81,8 @@ func catalogue() map[string]map[string]string {
 	}
 }
 
-// R51: what ordinary proxies and browsers add is no reason to refuse a request, changes nothing and reaches no service.
+// R51: what ordinary proxies and browsers add is no reason to refuse a request, changes nothing and
+// reaches no service.
 func TestHeadersOfOrdinaryProxies(t *testing.T) {
 	r := start(t, nil)
 	id := r.Users.Add("a@example.com", "A")
@@ -125,7 +127,8 @@ func TestHeadersOfOrdinaryProxies(t *testing.T) {
 	}
 }
 
-// R55: balancers write the client's port behind its address, and people write blanks into lists; both still tell clients apart.
+// R55: balancers write the client's port behind its address, and people write blanks into lists;
+// both still tell clients apart.
 func TestClientsBehindABalancer(t *testing.T) {
 	r := start(t, map[string]string{"GATEHOUSE_GATEWAY_RATE_PER_ADDRESS": "0.5", "GATEHOUSE_GATEWAY_BURST_PER_ADDRESS": "300",
 		"GATEHOUSE_GATEWAY_TRUSTED_PROXIES": "127.0.0.1 , 10.0.0.0/8"})

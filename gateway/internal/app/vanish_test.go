@@ -14,7 +14,8 @@ import (
 	"github.com/gatehouse/gatehouse/gateway/internal/gatewaytest"
 )
 
-// vanish makes the client's machine as good as gone: from now on its socket neither takes, acknowledges nor resets anything.
+// vanish makes the client's machine as good as gone: from now on its socket neither takes,
+// acknowledges nor resets anything.
 func vanish(t *testing.T, conn net.Conn) {
 	t.Helper()
 	raw, err := conn.(*net.TCPConn).SyscallConn()
@@ -31,7 +32,8 @@ func vanish(t *testing.T, conn net.Conn) {
 	}
 }
 
-// R91: a client that vanishes, as phones do, gives the place of its tail back within 30 s, whether or not there is something to send.
+// R91: a client that vanishes, as phones do, gives the place of its tail back within 30 s, whether
+// or not there is something to send.
 func TestTailsOfVanishedClients(t *testing.T) {
 	t.Parallel()
 	for name, busy := range map[string]bool{"nothing to send": false, "events to send": true} {

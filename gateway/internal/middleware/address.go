@@ -41,8 +41,9 @@ func forwarded(values []string, trusted []netip.Prefix, peer netip.Addr) netip.A
 	return client
 }
 
-// hop reads one element of the list. Some balancers write the client's port behind its address, as in 203.0.113.7:51234 or
-// [2001:db8::1]:443; it must not make every connection a client of its own, nor all clients one.
+// hop reads one element of the list. Some balancers write the client's port behind its address, as
+// in 203.0.113.7:51234 or [2001:db8::1]:443; it must not make every connection a client of its own,
+// nor all clients one.
 func hop(text string) (netip.Addr, error) {
 	text = strings.Trim(text, " \t")
 	if strings.HasSuffix(text, "]") {

@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// FuzzForwardedFor: whatever stands in X-Forwarded-For, the client is the peer or an address of the list with nothing but trusted
-// proxies to its right, in a form that two spellings of one address share.
+// FuzzForwardedFor: whatever stands in X-Forwarded-For, the client is the peer or an address of the
+// list with nothing but trusted proxies to its right, in a form that two spellings of one address
+// share.
 func FuzzForwardedFor(f *testing.F) {
 	for _, seed := range []string{
 		"198.51.100.1", "198.51.100.1:51234", "[2001:db8::1]:443", "[2001:db8::1]", "2001:db8::1", "::ffff:198.51.100.1", "fe80::1%eth0", "[fe80::1%eth0]:1",

@@ -34,11 +34,13 @@ func allowOrigins(origins []string) (step, error) {
 	return m.Wrap, nil
 }
 
-// CheckOrigin reports whether browsers can send an origin in this form, for the configuration to name the one that is wrong.
+// CheckOrigin reports whether browsers can send an origin in this form, for the configuration to
+// name the one that is wrong.
 func CheckOrigin(origin string) error {
 	_, err := allowOrigins([]string{origin})
 	return err
 }
 
-// pageHeaders are the request headers that a page may send: all that the gateway takes, the one that only its log takes too.
+// pageHeaders are the request headers that a page may send: all that the gateway takes, the one
+// that only its log takes too.
 func pageHeaders() []string { return append(settable(), requestIDHeader) }

@@ -17,13 +17,14 @@ func settable() []string {
 	}
 }
 
-// accepted is the closed list of request headers that what is behind may see (R51): those, and some that browsers keep to themselves
-// (Fetch, section 2.2.2).
+// accepted is the closed list of request headers that what is behind may see (R51): those, and some
+// that browsers keep to themselves (Fetch, section 2.2.2).
 func accepted() []string { return append(settable(), "Content-Length", "Expect", "Origin") }
 
-// reservedPrefixes and reservedNames are what a client must not send: metadata and headers that the platform states itself, and what
-// steers the path or the method, or claims an identity, for many programs. They are refused rather than dropped, because who sends
-// one wants it believed. docs/architecture/gateway.md lists them.
+// reservedPrefixes and reservedNames are what a client must not send: metadata and headers that the
+// platform states itself, and what steers the path or the method, or claims an identity, for many
+// programs. They are refused rather than dropped, because who sends one wants it believed.
+// docs/architecture/gateway.md lists them.
 func reservedPrefixes() []string { return []string{"grpc-metadata-", "grpcgateway-", "x-gatehouse-"} }
 
 func reservedNames() []string {
@@ -33,15 +34,17 @@ func reservedNames() []string {
 	}
 }
 
-// reserved reports whether a header is one of those. An underscore is another way to write '-' for many programs.
+// reserved reports whether a header is one of those. An underscore is another way to write '-' for
+// many programs.
 func reserved(name string) bool {
 	name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
 	return slices.Contains(reservedNames(), name) ||
 		slices.ContainsFunc(reservedPrefixes(), func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
-// closedHeaders refuses reserved headers and drops all others that are not on the list: proxies, CDNs and browsers add many to honest
-// requests, X-Forwarded-For among them, which only clientAddress reads, of trusted proxies.
+// closedHeaders refuses reserved headers and drops all others that are not on the list: proxies,
+// CDNs and browsers add many to honest requests, X-Forwarded-For among them, which only
+// clientAddress reads, of trusted proxies.
 func closedHeaders() step {
 	known := map[string]bool{}
 	for _, name := range accepted() {

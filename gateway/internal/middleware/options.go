@@ -2,8 +2,8 @@ package middleware
 
 import "net/http"
 
-// serverOptions answers OPTIONS *, which asks about the server as a whole (RFC 9110, section 9.3.7). net/http would answer it without
-// the chain.
+// serverOptions answers OPTIONS *, which asks about the server as a whole (RFC 9110, section
+// 9.3.7). net/http would answer it without the chain.
 func serverOptions() step {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

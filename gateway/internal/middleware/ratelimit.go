@@ -27,8 +27,8 @@ type limits struct{ now func() time.Time }
 
 func newLimits(now func() time.Time) limits { return limits{now: now} }
 
-// byAddress limits every request, by client address. It stands before CORS, which answers preflights, and refuses through it, so that
-// a page can read how long to wait.
+// byAddress limits every request, by client address. It stands before CORS, which answers
+// preflights, and refuses through it, so that a page can read how long to wait.
 func (l limits) byAddress(r Rate, cors step) step {
 	return l.limit(r, func(v *visit) string { return network(v.client) }, func(w http.ResponseWriter, r *http.Request, wait time.Duration) {
 		r.Header.Del("Access-Control-Request-Method") // CORS would answer a preflight instead of handing it on

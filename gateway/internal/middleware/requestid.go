@@ -8,11 +8,13 @@ import (
 	"github.com/gatehouse/gatehouse/internal/logging"
 )
 
-// requestIDHeader tells the client the id of its request. What a client sends under this name is for the log only.
+// requestIDHeader tells the client the id of its request. What a client sends under this name is
+// for the log only.
 const requestIDHeader = "X-Request-Id"
 
-// requestID begins the visit and names the request with a fresh id, which the answer tells. A client's own X-Request-Id goes into the
-// gateway's log beside it and no further: nobody chooses what stands in the trail, or makes one's request look like another's (R93).
+// requestID begins the visit and names the request with a fresh id, which the answer tells. A
+// client's own X-Request-Id goes into the gateway's log beside it and no further: nobody chooses
+// what stands in the trail, or makes one's request look like another's (R93).
 func requestID(newID func() string) step {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

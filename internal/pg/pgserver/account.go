@@ -87,9 +87,11 @@ func (a *Account) enters(info fs.FileInfo) bool {
 	}
 }
 
-// DataDir returns the data folder that belongs to a state folder: <state>/postgres. When we are root and the user that the server runs
-// as cannot reach that (a state folder below /root, or a link that leads there), it is a folder of the machine that is named after the
-// state folder. The path may hold links; data that an older version made outside by the name that was given are found again.
+// DataDir returns the data folder that belongs to a state folder: <state>/postgres. When we are
+// root and the user that the server runs as cannot reach that (a state folder below /root, or a
+// link that leads there), it is a folder of the machine that is named after the state folder. The
+// path may hold links; data that an older version made outside by the name that was given are found
+// again.
 func DataDir(state string) (string, error) {
 	state, err := filepath.Abs(state)
 	if err != nil {

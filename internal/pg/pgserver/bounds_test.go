@@ -7,7 +7,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
 )
 
-// R86: a role can take no lock that another one could meet, can make no large object, and has only its own connections to use up.
+// R86: a role can take no lock that another one could meet, can make no large object, and has only
+// its own connections to use up.
 func TestARoleReachesNoOther(t *testing.T) {
 	t.Parallel()
 	server := services(t)

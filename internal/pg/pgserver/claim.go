@@ -16,8 +16,9 @@ import (
 	"github.com/gatehouse/gatehouse/internal/config"
 )
 
-// Claim is what a platform wants on a server that it does not run: one database and some roles, all marked with the platform's id in
-// their comment. What bears no mark, or another platform's, belongs to somebody else.
+// Claim is what a platform wants on a server that it does not run: one database and some roles, all
+// marked with the platform's id in their comment. What bears no mark, or another platform's,
+// belongs to somebody else.
 type Claim struct {
 	Platform string // id of the platform, which its state folder keeps
 	Database string
@@ -40,12 +41,13 @@ type Login struct {
 // Unmarked stands in Claim.Adopt for a platform of a version that left no marks.
 const Unmarked = "unmarked"
 
-// Take finds out whose database and roles these are and makes those that are missing, marked and without a way in; EnsureDatabase,
-// EnsureRole and EnsureServingRole do the rest. When anything there belongs to somebody else, it names that in one sentence and changes
-// nothing. Of several platforms that come at once, one gets all. superURL leads the superuser to a database.
+// Take finds out whose database and roles these are and makes those that are missing, marked and
+// without a way in; EnsureDatabase, EnsureRole and EnsureServingRole do the rest. When anything
+// there belongs to somebody else, it names that in one sentence and changes nothing. Of several
+// platforms that come at once, one gets all. superURL leads the superuser to a database.
 //
-// A platform of a version that left no marks is known by the owners of its schemas, and by its passwords, which only its own state
-// folder has.
+// A platform of a version that left no marks is known by the owners of its schemas, and by its
+// passwords, which only its own state folder has.
 func (c Claim) Take(ctx context.Context, superURL func(database string) config.Secret) error {
 	conn, err := connect(ctx, superURL("postgres"))
 	if err != nil {
@@ -202,8 +204,8 @@ func (c Claim) judge(ctx context.Context, found situation, superURL func(string)
 	return nil
 }
 
-// strangers names what bears no mark and is no part of a platform of before: there, each program's schema is owned by a role of the
-// program.
+// strangers names what bears no mark and is no part of a platform of before: there, each program's
+// schema is owned by a role of the program.
 func (c Claim) strangers(ctx context.Context, found situation, superURL func(string) config.Secret) ([]string, error) {
 	owners := map[string]string{}
 	if found.database.exists {
@@ -251,8 +253,8 @@ func (c Claim) schemaOwners(ctx context.Context, address config.Secret) (map[str
 	return owners, err
 }
 
-// prove signs in as every role that bears no mark, and sees that another password is refused: a server may let everybody in, as those do
-// that initdb has made without being told otherwise.
+// prove signs in as every role that bears no mark, and sees that another password is refused: a
+// server may let everybody in, as those do that initdb has made without being told otherwise.
 func (c Claim) prove(ctx context.Context, found situation, superURL config.Secret) error {
 	for _, part := range c.Parts {
 		for _, role := range part.Roles {
@@ -293,7 +295,8 @@ func as(address config.Secret, role Login) (config.Secret, error) {
 	return config.NewSecret(u.String()), nil
 }
 
-// mark makes the roles that are missing, unable to sign in until EnsureRole has given them a password, and marks everything.
+// mark makes the roles that are missing, unable to sign in until EnsureRole has given them a
+// password, and marks everything.
 func (c Claim) mark(ctx context.Context, tx pgx.Tx, found situation) error {
 	for _, name := range c.roles() {
 		role := found.roles[name]
@@ -318,8 +321,9 @@ func (c Claim) mark(ctx context.Context, tx pgx.Tx, found situation) error {
 	return nil
 }
 
-// createDatabase makes the database under another name, because that cannot be in a transaction, and gives it its name together with
-// its mark: an `up` that is killed in between leaves nothing that nobody owns.
+// createDatabase makes the database under another name, because that cannot be in a transaction,
+// and gives it its name together with its mark: an `up` that is killed in between leaves nothing
+// that nobody owns.
 func (c Claim) createDatabase(ctx context.Context, conn *pgx.Conn) error {
 	fresh := c.Database + "-" + c.Platform
 	var exists bool

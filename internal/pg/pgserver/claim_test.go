@@ -17,7 +17,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 )
 
-// claim is what a platform wants whose id ends in the digit. Cases share a server, so each has names of its own.
+// claim is what a platform wants whose id ends in the digit. Cases share a server, so each has
+// names of its own.
 func claim(name string, digit int) pgserver.Claim {
 	return pgserver.Claim{
 		Platform: fmt.Sprintf("00000000-0000-4000-8000-%012d", digit), Database: name,
@@ -59,7 +60,8 @@ func execute(t *testing.T, server *pgserver.Server, database string, statements 
 	}
 }
 
-// take claims and says what changed of others, which must be nothing; refused is what a refusal must say, or empty.
+// take claims and says what changed of others, which must be nothing; refused is what a refusal
+// must say, or empty.
 func take(t *testing.T, server *pgserver.Server, c pgserver.Claim, refused ...string) {
 	t.Helper()
 	ours := "^" + c.Database + "(_|-|$)"
@@ -96,7 +98,8 @@ func signsIn(t *testing.T, server *pgserver.Server, c pgserver.Claim) {
 	}
 }
 
-// On a server that others use too, nothing changes that is not the platform's, and a platform's is not changed by another one.
+// On a server that others use too, nothing changes that is not the platform's, and a platform's is
+// not changed by another one.
 func TestClaims(t *testing.T) {
 	t.Parallel()
 	server, _ := pgtest.Server(t)
@@ -136,7 +139,8 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-// second: a platform with another state folder does not touch what the first has, unless its operator says that the first is lost.
+// second: a platform with another state folder does not touch what the first has, unless its
+// operator says that the first is lost.
 func second(t *testing.T, server *pgserver.Server) {
 	first, other := claim("second", 1), claim("second", 2)
 	take(t, server, first)

@@ -33,8 +33,8 @@ func pin() (archive, sum string) {
 	}
 }
 
-// Locate returns an installed server that can open dataDir (which need not exist), and fetches one into CacheDir where none is
-// installed. Progress goes to out.
+// Locate returns an installed server that can open dataDir (which need not exist), and fetches one
+// into CacheDir where none is installed. Progress goes to out.
 func Locate(dataDir string, out io.Writer) (binDir, version string, err error) {
 	binDir, version, err = FindFor(dataDir)
 	if err == nil || !errors.Is(err, errNone) {

@@ -18,8 +18,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/supervise"
 )
 
-// Variables that turn this test program into another: initVariable into one that makes a cluster and that the test can kill,
-// locateVariable into one that looks for a server.
+// Variables that turn this test program into another: initVariable into one that makes a cluster
+// and that the test can kill, locateVariable into one that looks for a server.
 const (
 	initVariable   = "PGSERVER_TEST_INIT"
 	locateVariable = "PGSERVER_TEST_LOCATE"

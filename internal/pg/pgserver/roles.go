@@ -13,8 +13,9 @@ import (
 	"github.com/gatehouse/gatehouse/internal/pg/pgurl"
 )
 
-// CloseServer takes from everyone on a server of our own what PostgreSQL gives to everyone: connecting to the maintenance databases. On
-// a server that somebody else runs that is not ours to decide. superURL leads the superuser to the database "postgres".
+// CloseServer takes from everyone on a server of our own what PostgreSQL gives to everyone:
+// connecting to the maintenance databases. On a server that somebody else runs that is not ours to
+// decide. superURL leads the superuser to the database "postgres".
 func CloseServer(ctx context.Context, superURL config.Secret) error {
 	conn, err := connect(ctx, superURL)
 	if err != nil {
@@ -36,8 +37,8 @@ func closeDatabase(ctx context.Context, conn *pgx.Conn, name string) error {
 	return nil
 }
 
-// EnsureDatabase makes a database, once, and takes from everyone what PostgreSQL gives to everyone: connecting to it and temporary
-// tables. superURL leads the superuser to the database "postgres".
+// EnsureDatabase makes a database, once, and takes from everyone what PostgreSQL gives to everyone:
+// connecting to it and temporary tables. superURL leads the superuser to the database "postgres".
 func EnsureDatabase(ctx context.Context, superURL config.Secret, name string) error {
 	conn, err := connect(ctx, superURL)
 	if err != nil {
@@ -115,13 +116,13 @@ func createRole(ctx context.Context, tx pgx.Tx, role string, password config.Sec
 	})
 }
 
-// lockWait is how long a change of roles waits for a lock of anybody: a role can update its own rows of the catalogs, such as by setting
-// its password, and leave that open.
+// lockWait is how long a change of roles waits for a lock of anybody: a role can update its own
+// rows of the catalogs, such as by setting its password, and leave that open.
 const lockWait = 15 * time.Second
 
-// changeRoles runs fn in a transaction that keeps other changes of ours to roles away: two at a time would meet on one row of a catalog
-// and fail. The lock is on the catalog of comments on roles and databases, which only a superuser can lock so: an advisory lock any role
-// could hold for ever.
+// changeRoles runs fn in a transaction that keeps other changes of ours to roles away: two at a
+// time would meet on one row of a catalog and fail. The lock is on the catalog of comments on roles
+// and databases, which only a superuser can lock so: an advisory lock any role could hold for ever.
 func changeRoles(ctx context.Context, conn *pgx.Conn, fn func(tx pgx.Tx) error) error {
 	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		for _, sql := range []string{
@@ -209,7 +210,8 @@ func run(ctx context.Context, db database, format string, args ...string) error 
 	return err
 }
 
-// connectTimeout bounds each connection: an address behind a firewall that drops packets would take minutes.
+// connectTimeout bounds each connection: an address behind a firewall that drops packets would take
+// minutes.
 const connectTimeout = 5 * time.Second
 
 func connect(ctx context.Context, address config.Secret) (*pgx.Conn, error) {

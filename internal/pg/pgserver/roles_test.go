@@ -160,8 +160,9 @@ func TestAPasswordIsNeededAndCanBeChanged(t *testing.T) {
 	}
 }
 
-// R86: a role cannot keep the locks that guard what makes the roles: neither the advisory one of before nor that of a catalog. Its own rows of
-// the catalogs it can keep, and then the start says before long what to do.
+// R86: a role cannot keep the locks that guard what makes the roles: neither the advisory one of
+// before nor that of a catalog. Its own rows of the catalogs it can keep, and then the start says
+// before long what to do.
 func TestNoRoleHoldsUpTheNextStart(t *testing.T) {
 	t.Parallel()
 	server := services(t)

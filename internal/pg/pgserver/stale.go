@@ -12,9 +12,10 @@ import (
 	"syscall"
 )
 
-// freeDataDir removes the postmaster.pid of a server that is gone when its pid belongs to another process by now: PostgreSQL would take
-// that process, if it is of the same user, for the server, and refuse to start for as long as it lives. In a container, where pids are
-// few, that is likely. A pid that nobody has PostgreSQL judges by itself.
+// freeDataDir removes the postmaster.pid of a server that is gone when its pid belongs to another
+// process by now: PostgreSQL would take that process, if it is of the same user, for the server,
+// and refuse to start for as long as it lives. In a container, where pids are few, that is likely.
+// A pid that nobody has PostgreSQL judges by itself.
 func (s *Server) freeDataDir() error {
 	path := filepath.Join(s.DataDir, "postmaster.pid")
 	content, err := readFile(path)
@@ -38,8 +39,8 @@ func (s *Server) freeDataDir() error {
 	return nil
 }
 
-// readFile reads a small file of the data folder. That belongs to the server's user, who could have us, as root, follow a link to
-// another's file or wait for ever at a pipe.
+// readFile reads a small file of the data folder. That belongs to the server's user, who could have
+// us, as root, follow a link to another's file or wait for ever at a pipe.
 func readFile(path string) ([]byte, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -56,8 +57,9 @@ func readFile(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, 1<<16))
 }
 
-// Processes returns the pids of a server's processes that work on a data folder, as far as this user may know: every one of them has it
-// for its working folder, also those that outlive a killed postmaster.
+// Processes returns the pids of a server's processes that work on a data folder, as far as this
+// user may know: every one of them has it for its working folder, also those that outlive a killed
+// postmaster.
 func Processes(dataDir string) []int {
 	dir, err := filepath.EvalSymlinks(dataDir)
 	if err != nil {

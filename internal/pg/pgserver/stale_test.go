@@ -28,7 +28,8 @@ func asServer(t *testing.T, cmd *exec.Cmd) {
 	}
 }
 
-// A killed server leaves its pid; when that belongs to another process of the same user by now, the next server starts all the same.
+// A killed server leaves its pid; when that belongs to another process of the same user by now, the
+// next server starts all the same.
 func TestAStalePidWhoseNumberLivesAgain(t *testing.T) {
 	t.Parallel()
 	server, process := pgtest.Server(t)
@@ -122,7 +123,8 @@ func TestTwoServersOnOneFolder(t *testing.T) {
 	}
 }
 
-// Who has no HOME needs none where PostgreSQL is installed. The test runs itself as an ordinary user.
+// Who has no HOME needs none where PostgreSQL is installed. The test runs itself as an ordinary
+// user.
 func TestAnInstalledServerIsFoundWithoutHome(t *testing.T) {
 	t.Parallel()
 	if _, _, err := pgserver.Find(); err != nil {

@@ -1,6 +1,6 @@
-// Package pgurl turns the URL of a PostgreSQL database into the driver's configuration, from the URL alone. The driver by itself adds
-// what it finds in libpq's variables and in files below HOME: a shell made for another database (PGSERVICE=prod, ~/.pgpass) would lead
-// ours astray.
+// Package pgurl turns the URL of a PostgreSQL database into the driver's configuration, from the
+// URL alone. The driver by itself adds what it finds in libpq's variables and in files below HOME:
+// a shell made for another database (PGSERVICE=prod, ~/.pgpass) would lead ours astray.
 //
 // Whatever connects to PostgreSQL imports it; a linter holds that.
 package pgurl
@@ -66,15 +66,17 @@ func complete(address string) (string, error) {
 	return address, nil
 }
 
-// ForgetVariables takes libpq's variables out of this process, in which nothing may mean them. A URL cannot overrule them all: PGSERVICE
-// wins over what it says. Libraries that connect by themselves are covered with it.
+// ForgetVariables takes libpq's variables out of this process, in which nothing may mean them. A
+// URL cannot overrule them all: PGSERVICE wins over what it says. Libraries that connect by
+// themselves are covered with it.
 func ForgetVariables() {
 	for _, name := range variables() {
 		_ = os.Unsetenv(name) // fails only for impossible names
 	}
 }
 
-// variables are libpq's (PostgreSQL manual, "Environment Variables" of libpq), and PGSSLPASSWORD, which only the driver knows.
+// variables are libpq's (PostgreSQL manual, "Environment Variables" of libpq), and PGSSLPASSWORD,
+// which only the driver knows.
 func variables() []string {
 	return []string{
 		"PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD", "PGPASSFILE", "PGREQUIREAUTH", "PGCHANNELBINDING",

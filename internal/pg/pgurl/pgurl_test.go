@@ -20,7 +20,8 @@ const canary = "canary-7c1d"
 // address is a database whose name a certificate could hold, so that every TLS setting would show.
 const address = "postgres://thing:pw@db.example.com:6432/gatehouse?sslmode=verify-full"
 
-// environment lists every variable of libpq 18, each with nonsense that would change a connection or stop it.
+// environment lists every variable of libpq 18, each with nonsense that would change a connection
+// or stop it.
 func environment(dir string) map[string]string {
 	return map[string]string{
 		"PGHOST": "elsewhere.example.com", "PGHOSTADDR": "192.0.2.7", "PGPORT": "1", "PGDATABASE": "prod", "PGUSER": "root",

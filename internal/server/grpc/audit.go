@@ -77,7 +77,8 @@ func drafts(p Params) middleware {
 				return err
 			}
 			event.SetChanges(ctx, changes...)
-			// Without credentials anybody may name anything: there the handler says what a request is about, once it has found it (R90).
+			// Without credentials anybody may name anything: there the handler says what a request
+			// is about, once it has found it (R90).
 			if value, ok := stringField(m.ProtoReflect(), c.policy.Audit.Object); ok && value != "" && !c.policy.Has(contract.Public) {
 				event.SetObject(ctx, askable(value))
 			}
@@ -121,8 +122,8 @@ func (p Params) record(ctx context.Context, e event.Event, account, key string) 
 	}
 }
 
-// actorKey is whose budget a denial counts against: that of who was denied, since nobody may tell from a refusal whether the object
-// exists. It is empty for nobody known.
+// actorKey is whose budget a denial counts against: that of who was denied, since nobody may tell
+// from a refusal whether the object exists. It is empty for nobody known.
 func actorKey(e event.Event) string {
 	if e.Actor.ID == "" {
 		return ""
@@ -130,8 +131,8 @@ func actorKey(e event.Event) string {
 	return e.Actor.Type + ":" + e.Actor.ID
 }
 
-// failureKey tells failures of one kind apart: by the account that the handler found, else by what the request said. The values may be
-// personal, so only their hash is a key.
+// failureKey tells failures of one kind apart: by the account that the handler found, else by what
+// the request said. The values may be personal, so only their hash is a key.
 func failureKey(e event.Event) (account, key string) {
 	if e.ObjectID != "" {
 		return e.ObjectType + ":" + e.ObjectID, ""

@@ -14,9 +14,10 @@ import (
 	"github.com/gatehouse/gatehouse/internal/token"
 )
 
-// authorize decides by the contract alone. The calling program must be one that may call the method through the mesh, always: it declares
-// the call and the callee consents. Then, unless the method is
-// public or for programs only, a valid bearer token is needed and one of the access alternatives must admit its subject.
+// authorize decides by the contract alone. The calling program must be one that may call the method
+// through the mesh, always: it declares the call and the callee consents. Then, unless the method
+// is public or for programs only, a valid bearer token is needed and one of the access alternatives
+// must admit its subject.
 //
 //	no contract, no access rule ──► deny
 //	caller that may not call ─────► deny

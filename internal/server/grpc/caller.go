@@ -10,8 +10,9 @@ import (
 	"github.com/gatehouse/gatehouse/internal/caller"
 )
 
-// callingService reads who calls from the one header that the receiving sidecar sets. None or several values are refused: the call did
-// not come through the mesh, or somebody tried to add to what the sidecar said. So is an id of another mesh.
+// callingService reads who calls from the one header that the receiving sidecar sets. None or
+// several values are refused: the call did not come through the mesh, or somebody tried to add to
+// what the sidecar said. So is an id of another mesh.
 func callingService(p Params) middleware {
 	return middleware{around: func(ctx context.Context, c *call, next func(context.Context) error) error {
 		if c.infra {

@@ -154,7 +154,8 @@ func demoFile(t testing.TB, methods []demoMethod) protoreflect.FileDescriptor {
 	return file
 }
 
-// callerFile is a program that declares every call that it is allowed to make, but that of Undeclared.
+// callerFile is a program that declares every call that it is allowed to make, but that of
+// Undeclared.
 func callerFile(t testing.TB, name string, port uint32, callee protoreflect.FileDescriptor) protoreflect.FileDescriptor {
 	t.Helper()
 	linked, err := contract.Load(files{callee})

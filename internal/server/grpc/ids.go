@@ -10,8 +10,9 @@ import (
 	"github.com/gatehouse/gatehouse/internal/relation"
 )
 
-// ids gives each id of a request its one form (relation.CanonicalID) where it enters, so that nothing behind compares, asks about, stores or
-// records another spelling of it. Relationships, which hold ids beside their types, get it in Authz.
+// ids gives each id of a request its one form (relation.CanonicalID) where it enters, so that
+// nothing behind compares, asks about, stores or records another spelling of it. Relationships,
+// which hold ids beside their types, get it in Authz.
 func ids() middleware {
 	return middleware{
 		around: func(ctx context.Context, _ *call, next func(context.Context) error) error { return next(ctx) },
@@ -27,7 +28,8 @@ func ids() middleware {
 	}
 }
 
-// canonicalise rewrites the strings at a path of fields, single or repeated, if the message has them.
+// canonicalise rewrites the strings at a path of fields, single or repeated, if the message has
+// them.
 func canonicalise(m protoreflect.Message, path string) {
 	name, rest, deeper := strings.Cut(path, ".")
 	f := m.Descriptor().Fields().ByName(protoreflect.Name(name))

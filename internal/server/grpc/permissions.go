@@ -37,8 +37,9 @@ const (
 	reasonNotFresh         = "NOT_FRESH_ENOUGH"  // Authz waited for the write that the request's token names
 )
 
-// admitSubject tries the alternatives of the contract on one request message: first those that need no question, then all permissions
-// in one. It returns what the subject stands on: what was asked, or, with a permission on the platform as a whole, that alone.
+// admitSubject tries the alternatives of the contract on one request message: first those that need
+// no question, then all permissions in one. It returns what the subject stands on: what was asked,
+// or, with a permission on the platform as a whole, that alone.
 func admitSubject(ctx context.Context, c *call, permissions Permissions, m proto.Message) ([]Question, error) {
 	for _, a := range c.policy.Access {
 		if a.Kind != contract.Self {
@@ -86,7 +87,8 @@ func questions(policy *contract.Method, m proto.Message) []Question {
 	return asked
 }
 
-// fixed reports whether a question is one that the contract asks at every request, whatever that says.
+// fixed reports whether a question is one that the contract asks at every request, whatever that
+// says.
 func fixed(policy *contract.Method, q Question) bool {
 	return slices.ContainsFunc(policy.Access, func(a contract.Access) bool {
 		return a.Kind == contract.Permission && a.ObjectID != "" && q == Question{Relation: a.Relation, Object: a.ObjectType + ":" + a.ObjectID}

@@ -57,15 +57,17 @@ type Registration struct {
 
 // Refusals records what was refused: *outbox.Outbox is one.
 type Refusals interface {
-	// Refused records the event; repeated ones of one action, method, reason, account and key within a minute are counted instead. An
-	// account exists: refusals about it, or of it, are never counted together with those of strangers.
+	// Refused records the event; repeated ones of one action, method, reason, account and key
+	// within a minute are counted instead. An account exists: refusals about it, or of it, are
+	// never counted together with those of strangers.
 	Refused(ctx context.Context, e event.Event, account, key string) error
 }
 
-// Callers says which programs may call a method: *mesh.Definition is one, so that the sidecars' intentions and this server read the same
-// list.
+// Callers says which programs may call a method: *mesh.Definition is one, so that the sidecars'
+// intentions and this server read the same list.
 type Callers interface {
-	// Admits reports whether a program, by its mesh name, may call a method, "/package.Service/Method".
+	// Admits reports whether a program, by its mesh name, may call a method,
+	// "/package.Service/Method".
 	Admits(method, program string) bool
 }
 

@@ -36,8 +36,9 @@ func limitBodyTime(limit time.Duration, now func() time.Time, next http.Handler)
 			return
 		}
 		body := &timedBody{ReadCloser: r.Body, control: control}
-		// A copy gets it: net/http knows by the body of its own request whether the client still waits for 100 Continue. If that body
-		// is another one, a refusal waits for a body that never comes.
+		// A copy gets it: net/http knows by the body of its own request whether the client still
+		// waits for 100 Continue. If that body is another one, a refusal waits for a body that
+		// never comes.
 		timed := r.WithContext(r.Context())
 		timed.Body = body
 		waits := r.Header.Get("Expect") != ""
@@ -48,8 +49,8 @@ func limitBodyTime(limit time.Duration, now func() time.Time, next http.Handler)
 	})
 }
 
-// farewell is how long a client that was refused before it sent its body may go on sending it: some do not wait for 100 Continue, and
-// would lose the answer if the connection were cut at once.
+// farewell is how long a client that was refused before it sent its body may go on sending it: some
+// do not wait for 100 Continue, and would lose the answer if the connection were cut at once.
 const farewell = 500 * time.Millisecond
 
 // timedBody lifts the read deadline when the body has come to its end.

@@ -79,7 +79,8 @@ func TestSizesOfTheRequestHead(t *testing.T) {
 	}
 }
 
-// R54: slow clients are cut. The test's limit is half a second instead of ten, in which a busy machine reads what was sent at once.
+// R54: slow clients are cut. The test's limit is half a second instead of ten, in which a busy
+// machine reads what was sent at once.
 func TestSlowClientsAreCut(t *testing.T) {
 	const limit = 500 * time.Millisecond
 	failed := make(chan error, 1)
@@ -108,7 +109,8 @@ func TestSlowClientsAreCut(t *testing.T) {
 	}
 }
 
-// R91: a handler that answers without reading the body is heard at once by who waits for 100 Continue, and the connection ends.
+// R91: a handler that answers without reading the body is heard at once by who waits for 100
+// Continue, and the connection ends.
 func TestRefusalToWhoWaitsToContinue(t *testing.T) {
 	s := serve(t, httpserver.Config{}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
@@ -172,7 +174,8 @@ func TestSlowBodiesAreCutOnHTTP2(t *testing.T) {
 	client.Transport.(*http.Transport).ForceAttemptHTTP2 = true
 	defer client.CloseIdleConnections()
 
-	// The connection is made first: on a busy machine the handshake alone may take longer than the limit.
+	// The connection is made first: on a busy machine the handshake alone may take longer than the
+	// limit.
 	for res, err := client.Get("https://" + s.Addr()); ; res, err = client.Get("https://" + s.Addr()) {
 		if err == nil {
 			_ = res.Body.Close()

@@ -32,8 +32,9 @@ type OneMachine struct {
 	Gossip       string // host:port
 }
 
-// NewOneMachine starts the agent of the one-machine mode on free loopback ports and waits until it is its own leader. It stops with the
-// test. changes are pairs of texts of its configuration: what is there and what takes its place, to open what is closed.
+// NewOneMachine starts the agent of the one-machine mode on free loopback ports and waits until it
+// is its own leader. It stops with the test. changes are pairs of texts of its configuration: what
+// is there and what takes its place, to open what is closed.
 func NewOneMachine(t *testing.T, changes ...string) *OneMachine {
 	t.Helper()
 	program, err := Find("consul")

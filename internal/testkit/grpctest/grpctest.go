@@ -158,7 +158,8 @@ func callers(t testing.TB, own *contract.Contract) grpcserver.Callers {
 	return definition
 }
 
-// Consenting admits every program that the callee consents to, whether it declares the call or not: for methods that nobody calls yet.
+// Consenting admits every program that the callee consents to, whether it declares the call or not:
+// for methods that nobody calls yet.
 func Consenting(t testing.TB) grpcserver.Callers {
 	t.Helper()
 	linked, err := contract.Load(protoregistry.GlobalFiles)

@@ -11,8 +11,9 @@ import (
 	"github.com/gatehouse/gatehouse/internal/pg/pgurl"
 )
 
-// Others is everything that a server knows, passwords included, of roles, memberships, settings, comments and databases whose names do
-// not match ours, and of schemas, relations and default rights in the databases named: to compare before and after.
+// Others is everything that a server knows, passwords included, of roles, memberships, settings,
+// comments and databases whose names do not match ours, and of schemas, relations and default
+// rights in the databases named: to compare before and after.
 func Others(t testing.TB, server *pgserver.Server, ours string, databases ...string) string {
 	t.Helper()
 	shared := `

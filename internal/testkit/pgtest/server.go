@@ -114,8 +114,9 @@ func flock(t testing.TB, path string, account *pgserver.Account, how int) (unloc
 	return nil
 }
 
-// running finds the server of an earlier test process. One whose processes live is given time to answer: on a busy machine that may take
-// longer than a second, and a second server on its data would not start.
+// running finds the server of an earlier test process. One whose processes live is given time to
+// answer: on a busy machine that may take longer than a second, and a second server on its data
+// would not start.
 func running(ctx context.Context, base string) (*pgserver.Server, bool) {
 	content, err := os.ReadFile(filepath.Join(base, "server.json"))
 	if err != nil {

@@ -221,7 +221,8 @@ func (p *Platform) Service(name string) (Service, error) {
 	return Service{}, fmt.Errorf("gatehouse status names no service %q", name)
 }
 
-// Environ is the environment of a running program. Files that it found among its open ones are named so that others find them, too.
+// Environ is the environment of a running program. Files that it found among its open ones are
+// named so that others find them, too.
 func (p *Platform) Environ(program string) ([]string, error) {
 	s, err := p.Service(program)
 	if err != nil {

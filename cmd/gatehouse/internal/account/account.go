@@ -1,6 +1,7 @@
-// Package account chooses the users that the processes of a platform run as when `gatehouse up` is root. They are numbers without a name
-// on this machine, from the range in which systemd finds users for its services too (DynamicUser=, 61184 to 65519). Each platform
-// has a hundred of its own by its port offset, so that platforms side by side share none.
+// Package account chooses the users that the processes of a platform run as when `gatehouse up` is
+// root. They are numbers without a name on this machine, from the range in which systemd finds
+// users for its services too (DynamicUser=, 61184 to 65519). Each platform has a hundred of its own
+// by its port offset, so that platforms side by side share none.
 //
 // Only the platform imports it. Linux only.
 package account
@@ -20,8 +21,8 @@ const (
 	each  = 100 // of a platform; offsets are multiples of 1000 up to 40000
 )
 
-// Choose returns count numbers that are neither a user nor a group of this machine, and that no process has. The number of a user is
-// also that of his group.
+// Choose returns count numbers that are neither a user nor a group of this machine, and that no
+// process has. The number of a user is also that of his group.
 func Choose(offset, count int) ([]int, error) {
 	running, err := inUse("/proc")
 	if err != nil {
@@ -45,7 +46,8 @@ func choose(offset, count int, taken func(int) bool) ([]int, error) {
 	return chosen, nil
 }
 
-// known reports whether the machine has a user or group of that number, or systemd has given it to a service.
+// known reports whether the machine has a user or group of that number, or systemd has given it to
+// a service.
 func known(id int) bool {
 	number := strconv.Itoa(id)
 	if _, err := user.LookupId(number); err == nil {

@@ -73,8 +73,9 @@ type exitError int
 // Error is never shown.
 func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
-// Main runs the command line and returns the exit code. A failure is one sentence on standard error. Whatever a command prints, the
-// terminal obeys none of it: people's texts come in logs, events, refused calls and errors (R92).
+// Main runs the command line and returns the exit code. A failure is one sentence on standard
+// error. Whatever a command prints, the terminal obeys none of it: people's texts come in logs,
+// events, refused calls and errors (R92).
 func Main(console Console) int {
 	console.Out, console.Err = visible.NewWriter(console.Out), visible.NewWriter(console.Err)
 	kong, err := config.Parse("gatehouse", &commands{}, console.Args, console.Environ, console.Out)

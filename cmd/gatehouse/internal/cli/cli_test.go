@@ -33,7 +33,8 @@ func TestTheAddressForScriptsIsNoMistake(t *testing.T) {
 	}
 }
 
-// R92: what people sent, and what somebody typed, moves no cursor and turns no text, in logs and in errors.
+// R92: what people sent, and what somebody typed, moves no cursor and turns no text, in logs and in
+// errors.
 func TestNothingThatActsIsPrinted(t *testing.T) {
 	dir, err := state.Open(filepath.Join(t.TempDir(), "state"))
 	if err != nil {

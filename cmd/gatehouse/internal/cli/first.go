@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// stopSignals end `up`, but for those that whoever started it had it ignore: `nohup` means SIGHUP, and a shell's background job is not
-// meant by Ctrl-C.
+// stopSignals end `up`, but for those that whoever started it had it ignore: `nohup` means SIGHUP,
+// and a shell's background job is not meant by Ctrl-C.
 func stopSignals() []os.Signal {
 	signals := []os.Signal{syscall.SIGTERM}
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGHUP} {
@@ -20,8 +20,9 @@ func stopSignals() []os.Signal {
 	return signals
 }
 
-// first runs `up` as a child of this process, which is the first of a container: the kernel hands that one every orphan to wait for, and
-// never kills it at a signal from inside. It ends with the child.
+// first runs `up` as a child of this process, which is the first of a container: the kernel hands
+// that one every orphan to wait for, and never kills it at a signal from inside. It ends with the
+// child.
 func (c *upCommand) first(console *Console) error {
 	if c.Detach {
 		return errors.New("--detach cannot work here: this is the first process of a container, which ends with it: leave it out")
@@ -57,7 +58,8 @@ func (c *upCommand) first(console *Console) error {
 	}
 }
 
-// reapUntil waits for every child, orphans of others included, until the one with the pid has ended.
+// reapUntil waits for every child, orphans of others included, until the one with the pid has
+// ended.
 func reapUntil(pid int) (syscall.WaitStatus, error) {
 	for {
 		var status syscall.WaitStatus

@@ -14,10 +14,12 @@ import (
 	"time"
 )
 
-// signalsVariable makes this test print the signals that would end it, in a process that a shell has started in some way.
+// signalsVariable makes this test print the signals that would end it, in a process that a shell
+// has started in some way.
 const signalsVariable = "CLI_TEST_PRINTS_STOP_SIGNALS"
 
-// nohup, and a shell that puts `up` into the background, have it ignore signals; it goes on ignoring them.
+// nohup, and a shell that puts `up` into the background, have it ignore signals; it goes on
+// ignoring them.
 func TestSignalsThatTheShellIgnoresDoNotEndUp(t *testing.T) {
 	if os.Getenv(signalsVariable) != "" {
 		fmt.Println(stopSignals())
@@ -27,7 +29,8 @@ func TestSignalsThatTheShellIgnoresDoNotEndUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The shells begin with the signals' defaults, even where whoever started the tests ignores them.
+	// The shells begin with the signals' defaults, even where whoever started the tests ignores
+	// them.
 	caught := make(chan os.Signal, 1)
 	signal.Notify(caught, syscall.SIGHUP, syscall.SIGINT)
 	defer signal.Stop(caught)
@@ -46,7 +49,8 @@ func TestSignalsThatTheShellIgnoresDoNotEndUp(t *testing.T) {
 // upVariable makes the next test the operator's command, with these words.
 const upVariable = "CLI_TEST_IS_GATEHOUSE"
 
-// A folder of the state has the same mode whatever the umask of the shell: PostgreSQL's user passes the outer ones, nobody the inner.
+// A folder of the state has the same mode whatever the umask of the shell: PostgreSQL's user passes
+// the outer ones, nobody the inner.
 func TestTheUmaskOfTheShellDecidesNoMode(t *testing.T) {
 	if words := os.Getenv(upVariable); words != "" {
 		args := strings.Split(words, "\n")

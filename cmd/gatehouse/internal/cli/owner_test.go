@@ -19,7 +19,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/supervise"
 )
 
-// commandVariable turns this test program into the operator's command, which a test runs as another user.
+// commandVariable turns this test program into the operator's command, which a test runs as another
+// user.
 const commandVariable = "CLI_TEST_COMMAND"
 
 func TestMain(m *testing.M) {
@@ -40,7 +41,8 @@ func readers() map[string][]string {
 	}
 }
 
-// victim is a process that a planted record names, and a gateway of the planter's that notes who came.
+// victim is a process that a planted record names, and a gateway of the planter's that notes who
+// came.
 type victim struct {
 	supervise.Identity
 	gateway string

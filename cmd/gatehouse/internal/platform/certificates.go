@@ -11,8 +11,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/mesh"
 )
 
-// The secret files of Consul's certificates. Whoever can read the client's key may ask Consul's API, which still wants a token; sidecars
-// and programs cannot and need not.
+// The secret files of Consul's certificates. Whoever can read the client's key may ask Consul's
+// API, which still wants a token; sidecars and programs cannot and need not.
 const (
 	ConsulCA         = "consul-ca.pem"
 	ConsulClientCert = "consul-client.pem"
@@ -21,8 +21,8 @@ const (
 	consulServerKey  = "consul-server.key"
 )
 
-// makeCertificates makes sure that Consul and its clients have certificates that last: whole new ones when there are none, when they end
-// within a year, or when they do not belong together.
+// makeCertificates makes sure that Consul and its clients have certificates that last: whole new
+// ones when there are none, when they end within a year, or when they do not belong together.
 func (p *Platform) makeCertificates() error {
 	var c agent.Certificates
 	files := []struct {
@@ -53,8 +53,8 @@ func (p *Platform) makeCertificates() error {
 	return nil
 }
 
-// ConsulAPI says how the API of the agent at the address is asked: over HTTPS, with the certificates of the state folder and nothing
-// from the environment.
+// ConsulAPI says how the API of the agent at the address is asked: over HTTPS, with the
+// certificates of the state folder and nothing from the environment.
 func ConsulAPI(dir state.Dir, address, token string) mesh.Config {
 	return mesh.Config{
 		ConsulAddress: address, ConsulToken: config.NewSecret(token), ConsulCA: dir.SecretPath(ConsulCA),

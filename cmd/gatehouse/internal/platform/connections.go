@@ -14,12 +14,13 @@ const (
 	ownConns       = 2 // the outbox's relay, and in Audit who listens to the other instances
 )
 
-// What a role has beyond an instance: a second one while a rolling start replaces the first, and its migration, which may meet another
-// one and an operator's session.
+// What a role has beyond an instance: a second one while a rolling start replaces the first, and
+// its migration, which may meet another one and an operator's session.
 const (
 	instances    = 2
 	besidesConns = 10
-	// superConns are left for the superuser: `up`, a backup, and the three that PostgreSQL keeps back.
+	// superConns are left for the superuser: `up`, a backup, and the three that PostgreSQL keeps
+	// back.
 	superConns = 20
 )
 
@@ -47,7 +48,8 @@ func (p *Platform) maxConnections() int {
 	return sum
 }
 
-// number is the value of a variable of the operator's. A program whose variable is no number says so when it starts.
+// number is the value of a variable of the operator's. A program whose variable is no number says
+// so when it starts.
 func number(environ []string, variable string, otherwise int) int {
 	for _, pair := range environ {
 		if value, ok := strings.CutPrefix(pair, variable+"="); ok {

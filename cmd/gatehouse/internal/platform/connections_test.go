@@ -11,7 +11,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/pg"
 )
 
-// R86: what all roles may have together fits into the server, also when an operator makes the pools larger.
+// R86: what all roles may have together fits into the server, also when an operator makes the pools
+// larger.
 func TestConnectionLimitsCoverTwoInstances(t *testing.T) {
 	t.Parallel()
 	pool, _ := reflect.TypeFor[pg.Config]().FieldByName("MaxConns")

@@ -68,7 +68,8 @@ func (p *Platform) startConsul(ctx context.Context) error {
 	return nil
 }
 
-// agent is the command of Consul's agent. It finds its data and its files where its user can reach them.
+// agent is the command of Consul's agent. It finds its data and its files where its user can reach
+// them.
 func (p *Platform) agent(config agent.OneMachine) (*exec.Cmd, error) {
 	cmd, err := p.consulCommand(context.Background(), "agent") // it ends with the group
 	if err != nil {
@@ -123,7 +124,8 @@ func (p *Platform) consulFiles(paths map[string]*string) (err error) {
 	return nil
 }
 
-// readTrustDomain learns whose SPIFFE ids are this mesh's. It belongs to the agent's data, so it outlives every restart.
+// readTrustDomain learns whose SPIFFE ids are this mesh's. It belongs to the agent's data, so it
+// outlives every restart.
 func (p *Platform) readTrustDomain(ctx context.Context) error {
 	list, _, err := p.consul.Agent().ConnectCARoots((&api.QueryOptions{}).WithContext(ctx))
 	if err != nil {

@@ -63,10 +63,12 @@ func (p *Platform) prepareDatabase(ctx context.Context, admin config.Secret, nam
 	return pgserver.LimitConnections(ctx, admin, name, p.connectionLimit(name, name))
 }
 
-// platformID is the file with the platform's id, which marks what is the platform's on a server that others use too.
+// platformID is the file with the platform's id, which marks what is the platform's on a server
+// that others use too.
 const platformID = "platform.id"
 
-// claim finds out, before anything is changed on the operator's server, that all of it that the platform needs is the platform's.
+// claim finds out, before anything is changed on the operator's server, that all of it that the
+// platform needs is the platform's.
 func (p *Platform) claim(ctx context.Context, admin func(database string) config.Secret) error {
 	id, err := p.opts.Dir.Secret(platformID, state.Token)
 	if err != nil {

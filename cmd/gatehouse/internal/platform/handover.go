@@ -16,7 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ownFolder is where a process that has a user of its own finds its folder: its first open file beside the standard ones.
+// ownFolder is where a process that has a user of its own finds its folder: its first open file
+// beside the standard ones.
 const ownFolder = "/dev/fd/3"
 
 // mostBytes bounds a file that is handed over: keys and certificates are small.
@@ -32,8 +33,9 @@ type handedOver struct {
 	seen           fs.FileInfo // of the source when it was copied
 }
 
-// hand copies a file of root's into the folder of a process, under a name, and returns the path at which the process finds it. The copy
-// belongs to the process, in a folder that does not, and has the mode of the original, which some programs judge.
+// hand copies a file of root's into the folder of a process, under a name, and returns the path at
+// which the process finds it. The copy belongs to the process, in a folder that does not, and has
+// the mode of the original, which some programs judge.
 func (s *seats) hand(process, name, source string) (string, error) {
 	id, ok := s.users[process]
 	if !ok {
@@ -55,8 +57,8 @@ func (s *seats) hand(process, name, source string) (string, error) {
 	return filepath.Join(ownFolder, name), nil
 }
 
-// handVariables hands over the files that variables of a command name. One of the operator's that cannot be read is left to the program,
-// which says so with the name of the variable.
+// handVariables hands over the files that variables of a command name. One of the operator's that
+// cannot be read is left to the program, which says so with the name of the variable.
 func (s *seats) handVariables(cmd *exec.Cmd, process, relativeTo string, operators []string) error {
 	for i, pair := range cmd.Env {
 		name, path, _ := strings.Cut(pair, "=")
@@ -83,7 +85,8 @@ type unreadableError struct{ error }
 
 func (e unreadableError) Unwrap() error { return e.error }
 
-// keepFresh copies again what has changed, so that a renewed certificate reaches the program that serves it, until the context ends.
+// keepFresh copies again what has changed, so that a renewed certificate reaches the program that
+// serves it, until the context ends.
 func (s *seats) keepFresh(ctx context.Context) {
 	tick := time.NewTicker(renewEvery)
 	defer tick.Stop()
@@ -143,7 +146,8 @@ func sameVersion(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }
 
-// memory is an open file with a content that exists in memory only and that nobody but the process's user can open again.
+// memory is an open file with a content that exists in memory only and that nobody but the
+// process's user can open again.
 func (s *seats) memory(process string, content []byte) (*os.File, error) {
 	fd, err := unix.MemfdCreate(process, unix.MFD_CLOEXEC)
 	if err != nil {

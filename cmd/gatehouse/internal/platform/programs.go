@@ -91,7 +91,8 @@ func (p *Platform) healthy(ctx context.Context, name string) error {
 	return nil
 }
 
-// migration is the process that migrates the database of a program: one of its own, for it may do what the serving program may not.
+// migration is the process that migrates the database of a program: one of its own, for it may do
+// what the serving program may not.
 func migration(program string) string { return program + "-migrate" }
 
 // program is the command of one of our programs, in a closed environment.

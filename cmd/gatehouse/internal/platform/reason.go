@@ -25,7 +25,8 @@ func (p *Platform) explain(process string, err error) error {
 	return fmt.Errorf("%w (log: %s)", err, path)
 }
 
-// logSizes notes how long each log is, by the name of its file: what stands there already was said by an earlier platform.
+// logSizes notes how long each log is, by the name of its file: what stands there already was said
+// by an earlier platform.
 func logSizes(folder string) map[string]int64 {
 	sizes := map[string]int64{}
 	files, _ := os.ReadDir(folder) // none before the first start
@@ -37,8 +38,9 @@ func logSizes(folder string) map[string]int64 {
 	return sizes
 }
 
-// reason is what the lines of a log say of a process's end: the last one that accuses, with the indented ones that belong to it. What a
-// process says last is often how it tidied up. Without an accusation it is the last line.
+// reason is what the lines of a log say of a process's end: the last one that accuses, with the
+// indented ones that belong to it. What a process says last is often how it tidied up. Without an
+// accusation it is the last line.
 func reason(lines []string) string {
 	if len(lines) == 0 {
 		return ""
@@ -61,10 +63,12 @@ func reason(lines []string) string {
 	return strings.TrimSpace(last)
 }
 
-// accusation is how the programs that are not ours, and Go's runtime, begin a line that says why they end: PostgreSQL, Consul, Envoy.
+// accusation is how the programs that are not ours, and Go's runtime, begin a line that says why
+// they end: PostgreSQL, Consul, Envoy.
 var accusation = regexp.MustCompile(`^\S+ \S+ \S+ \[\d+\] (?:FATAL|PANIC): |^\S+ \[ERROR\] |^==> .*(?i:error|fail|cannot)|^\[[^]]*\]\[\d+\]\[(?:critical|error)\]|^panic: |^fatal error: `)
 
-// accuses returns what a line says when it tells of a failure, and "" otherwise. Our own programs log JSON.
+// accuses returns what a line says when it tells of a failure, and "" otherwise. Our own programs
+// log JSON.
 func accuses(line string) string {
 	if accusation.MatchString(line) {
 		return line

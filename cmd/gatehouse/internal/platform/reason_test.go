@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// What a process ended of is told, and not how it tidied up. The logs are as the programs wrote them.
+// What a process ended of is told, and not how it tidied up. The logs are as the programs wrote
+// them.
 func TestTheReasonIsTold(t *testing.T) {
 	for name, c := range map[string]struct{ log, want string }{
 		"PostgreSQL": {

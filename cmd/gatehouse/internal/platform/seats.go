@@ -18,15 +18,17 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 )
 
-// seats give every process a user of its own when `up` is root: a program, its migration, its sidecar and Consul cannot look into each
-// other, nor into the state folder. What a process needs of root's files lies as a copy in a folder of its own, which it reaches by an
-// open directory that it is started with, so that the way to the folder can be closed to it.
+// seats give every process a user of its own when `up` is root: a program, its migration, its
+// sidecar and Consul cannot look into each other, nor into the state folder. What a process needs
+// of root's files lies as a copy in a folder of its own, which it reaches by an open directory that
+// it is started with, so that the way to the folder can be closed to it.
 //
 //	<state>/.gatehouse-run/  root only
 //	  programs/              what others cannot execute where it is
 //	  <process>/             root's, readable by the process
 //
-// The zero value is that of an ordinary user: everything runs as that user, and files are used where they are.
+// The zero value is that of an ordinary user: everything runs as that user, and files are used
+// where they are.
 type seats struct {
 	run   string // <state>/.gatehouse-run
 	users map[string]int
@@ -95,7 +97,8 @@ func (p *Platform) seated() []string {
 	return all
 }
 
-// take lets a command run as the process's own user. Its folder becomes the first of its open files; more are added by inherit.
+// take lets a command run as the process's own user. Its folder becomes the first of its open
+// files; more are added by inherit.
 func (s *seats) take(cmd *exec.Cmd, process string) error {
 	id, ok := s.users[process]
 	if !ok {
@@ -119,7 +122,8 @@ func (s *seats) take(cmd *exec.Cmd, process string) error {
 	return s.reach(cmd)
 }
 
-// reach makes the program of a command one that everybody can execute. It keeps its name, which `ps` shows.
+// reach makes the program of a command one that everybody can execute. It keeps its name, which
+// `ps` shows.
 func (s *seats) reach(cmd *exec.Cmd) error {
 	if everybodyExecutes(cmd.Path) {
 		return nil
@@ -196,7 +200,8 @@ func everybodyExecutes(path string) bool {
 	}
 }
 
-// own gives a folder with all that is in it to the process's user, and returns the path at which the command will find it.
+// own gives a folder with all that is in it to the process's user, and returns the path at which
+// the command will find it.
 func (s *seats) own(cmd *exec.Cmd, process, folder string) (string, error) {
 	id, ok := s.users[process]
 	if !ok {
@@ -223,7 +228,8 @@ func (s *seats) own(cmd *exec.Cmd, process, folder string) (string, error) {
 	return inherit(cmd, open), nil
 }
 
-// give gives one file or folder to a user: the one that was looked at, whatever has its name by then.
+// give gives one file or folder to a user: the one that was looked at, whatever has its name by
+// then.
 func give(root *os.Root, path string, id int) error {
 	file, err := root.OpenFile(path, unix.O_PATH|unix.O_NOFOLLOW, 0)
 	if err != nil {
@@ -247,7 +253,8 @@ func give(root *os.Root, path string, id int) error {
 	return nil
 }
 
-// inherit adds an open file to those that a command is started with, and returns the path at which the command finds it.
+// inherit adds an open file to those that a command is started with, and returns the path at which
+// the command finds it.
 func inherit(cmd *exec.Cmd, file *os.File) string {
 	cmd.ExtraFiles = append(cmd.ExtraFiles, file)
 	return fmt.Sprintf("/dev/fd/%d", 2+len(cmd.ExtraFiles))

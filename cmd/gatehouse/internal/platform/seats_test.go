@@ -15,7 +15,8 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 )
 
-// seatedPlatform is a platform whose auth is a script, in a folder that is closed to others as those below /root are.
+// seatedPlatform is a platform whose auth is a script, in a folder that is closed to others as
+// those below /root are.
 func seatedPlatform(t *testing.T, mode os.FileMode, script string, environ ...string) *Platform {
 	t.Helper()
 	p := testPlatform(t, environ...)
@@ -51,7 +52,8 @@ func output(t *testing.T, cmd *exec.Cmd, err error) string {
 	return string(out)
 }
 
-// R88: as root a program is a user of its own and has its files, and nothing else of the state folder; else it is this user.
+// R88: as root a program is a user of its own and has its files, and nothing else of the state
+// folder; else it is this user.
 func TestAProgramAsItsOwnUser(t *testing.T) {
 	for name, mode := range map[string]os.FileMode{"a program": 0o755, "a program that only its owner may execute": 0o700} {
 		t.Run(name, func(t *testing.T) {
@@ -128,8 +130,8 @@ func TestAPortOfRoots(t *testing.T) {
 	}
 }
 
-// A file of the operator's reaches the program whose variable names it, and so does a new version of it. One that is not there is left to
-// the program.
+// A file of the operator's reaches the program whose variable names it, and so does a new version
+// of it. One that is not there is left to the program.
 func TestAFileOfTheOperators(t *testing.T) {
 	key := filepath.Join(t.TempDir(), "key.pem")
 	p := seatedPlatform(t, 0o755, `cat "$GATEHOUSE_GATEWAY_TLS_KEY_FILE"; echo "$GATEHOUSE_GATEWAY_TLS_CERT_FILE"`,
@@ -182,7 +184,8 @@ func TestAFileOfTheOperators(t *testing.T) {
 	}
 }
 
-// R88: a file that is not handed over is no reason to start without it, unless it is the operator's and not there.
+// R88: a file that is not handed over is no reason to start without it, unless it is the operator's
+// and not there.
 func TestAFileThatIsNotHandedOver(t *testing.T) {
 	key := filepath.Join(t.TempDir(), "key")
 	for name, spoil := range map[string]func(*Platform) error{

@@ -21,8 +21,8 @@ type permanent struct{ error }
 
 func (p permanent) Unwrap() error { return p.error }
 
-// await polls until try succeeds. It gives up when the error is permanent, the process keeps dying or patience ends, with one sentence
-// that says what the process itself said.
+// await polls until try succeeds. It gives up when the error is permanent, the process keeps dying
+// or patience ends, with one sentence that says what the process itself said.
 func (p *Platform) await(ctx context.Context, process *supervise.Process, what string, try func(context.Context) error) error {
 	limit, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -8,11 +8,12 @@ import (
 	"path/filepath"
 )
 
-// ManagementToken is the secret file of the operator's Consul token. Whoever has it has a platform's data.
+// ManagementToken is the secret file of the operator's Consul token. Whoever has it has a
+// platform's data.
 const ManagementToken = "consul-management.token"
 
-// MakeConsul makes the agent's data folder. The data of an older version, which lay in the folder around it, are moved there. It may
-// begin again after it was interrupted anywhere.
+// MakeConsul makes the agent's data folder. The data of an older version, which lay in the folder
+// around it, are moved there. It may begin again after it was interrupted anywhere.
 func (d Dir) MakeConsul() error {
 	around, moving := filepath.Dir(d.Consul()), filepath.Join(d.root, ".gatehouse-consul")
 	if exists(filepath.Join(around, "raft")) && exists(d.SecretPath(ManagementToken)) { // else they are not ours

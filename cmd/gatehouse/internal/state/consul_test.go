@@ -66,7 +66,8 @@ func made(path string, mode os.FileMode, owner int) error {
 	return os.Lchown(path, owner, -1)
 }
 
-// The data of an older version are moved to where their user's number opens nothing, also after an interruption. Others' are left alone.
+// The data of an older version are moved to where their user's number opens nothing, also after an
+// interruption. Others' are left alone.
 func TestConsulsDataAreMoved(t *testing.T) {
 	for name, c := range map[string]struct {
 		ours  bool

@@ -1,5 +1,6 @@
-// Package state is the state folder of one platform on one machine: data, secrets, logs, and the record of what runs. It is used only by
-// the user that it belongs to, and only where nobody else can have put anything into it.
+// Package state is the state folder of one platform on one machine: data, secrets, logs, and the
+// record of what runs. It is used only by the user that it belongs to, and only where nobody else
+// can have put anything into it.
 //
 //	.gatehouse/      0711: PostgreSQL's unprivileged user passes through it to its data
 //	  up.lock        held by the running `gatehouse up`
@@ -35,8 +36,9 @@ type Dir struct {
 	named string // as it was asked for
 }
 
-// Open finds a state folder; it need not exist yet. A folder of another user, or one that others can change, is refused: every command
-// that reads the record or a secret would do what they wrote there.
+// Open finds a state folder; it need not exist yet. A folder of another user, or one that others
+// can change, is refused: every command that reads the record or a secret would do what they wrote
+// there.
 func Open(path string) (Dir, error) {
 	root, err := owned.Folder(path)
 	if err != nil {
@@ -61,8 +63,9 @@ func refused(path string, err error) error {
 	return fmt.Errorf("the state folder %s cannot be used: %w, or name another folder with --state", path, err)
 }
 
-// Prepare makes the folder and its parts, closes them to others as far as may be, and finds out whether it can be written. What Open
-// did not find, somebody may have made since: it is looked at again before anything is done in it.
+// Prepare makes the folder and its parts, closes them to others as far as may be, and finds out
+// whether it can be written. What Open did not find, somebody may have made since: it is looked at
+// again before anything is done in it.
 func (d Dir) Prepare() error {
 	_, err := os.Stat(d.lockPath())
 	ours := err == nil // else it is somebody's folder that --state names, and its mode somebody's choice
@@ -126,15 +129,15 @@ func (d Dir) Root() string { return d.root }
 // Named is the absolute path by which the folder was opened; it may lead through links.
 func (d Dir) Named() string { return d.named }
 
-// Consul is the agent's data folder. It belongs to the agent's user, whose number another process may get later: only the folder around
-// it keeps that one out.
+// Consul is the agent's data folder. It belongs to the agent's user, whose number another process
+// may get later: only the folder around it keeps that one out.
 func (d Dir) Consul() string { return filepath.Join(d.root, "consul", "gatehouse-data") }
 
 // Postgres is the parent of PostgreSQL's data folder.
 func (d Dir) Postgres() string { return filepath.Join(d.root, "postgres") }
 
-// Run is the folder of what processes with users of their own are given. Its name is one that nobody else gives: it is removed with all
-// that is in it.
+// Run is the folder of what processes with users of their own are given. Its name is one that
+// nobody else gives: it is removed with all that is in it.
 func (d Dir) Run() string { return filepath.Join(d.root, ".gatehouse-run") }
 
 // Logs is the folder of the log files.

@@ -65,8 +65,9 @@ func findDoor(dir state.Dir, record state.Record, own caller.Mesh) (door, error)
 	return d, nil
 }
 
-// probes ask the agent for what belongs to a service, as somebody who may have nothing of it (R87): without a certificate at every port,
-// with one but without a token at the API, and at the sidecars' port without a token and with another service's.
+// probes ask the agent for what belongs to a service, as somebody who may have nothing of it (R87):
+// without a certificate at every port, with one but without a token at the API, and at the
+// sidecars' port without a token and with another service's.
 func (d door) probes(service, foreignToken string) []probe {
 	leaf := "/v1/agent/connect/ca/leaf/" + service
 	var all []probe
@@ -159,7 +160,8 @@ func nothing(body string) bool {
 	return false
 }
 
-// turnedAway judges a request that got no answer. That nobody listens or nobody speaks is no refusal.
+// turnedAway judges a request that got no answer. That nobody listens or nobody speaks is no
+// refusal.
 func turnedAway(err error) (Verdict, string) {
 	var dial *net.OpError
 	if errors.As(err, &dial) && dial.Op == "dial" {

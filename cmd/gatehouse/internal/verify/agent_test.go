@@ -85,7 +85,8 @@ func TestAnOpenAgentIsFoundOut(t *testing.T) {
 	}
 }
 
-// doorOf runs auth with a sidecar, whose private key the agent then has, and a service that may have nothing of it.
+// doorOf runs auth with a sidecar, whose private key the agent then has, and a service that may
+// have nothing of it.
 func doorOf(t *testing.T, o *consultest.OneMachine) (door, string) {
 	t.Helper()
 	if err := o.Agent().ServiceRegister(&api.AgentServiceRegistration{

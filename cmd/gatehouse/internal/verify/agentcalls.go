@@ -49,7 +49,8 @@ func (d door) calls(service string) []call {
 	}
 }
 
-// deltaStream is the one method by which Consul's sidecars get their configuration, leaf certificate and key included.
+// deltaStream is the one method by which Consul's sidecars get their configuration, leaf
+// certificate and key included.
 const deltaStream = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 
 // subscribe asks for the listeners of a sidecar, as Envoy's first message does.
@@ -71,7 +72,8 @@ func subscribe(ctx context.Context, conn *grpc.ClientConn, sidecar string) error
 	return stream.RecvMsg(request)
 }
 
-// signed has a certificate for a SPIFFE id signed by the mesh's CA. The key is made here and stays here.
+// signed has a certificate for a SPIFFE id signed by the mesh's CA. The key is made here and stays
+// here.
 func signed(ctx context.Context, conn *grpc.ClientConn, spiffe string) (tls.Certificate, error) {
 	var none tls.Certificate
 	id, err := url.Parse(spiffe)

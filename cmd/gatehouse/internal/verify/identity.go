@@ -29,7 +29,8 @@ type roots struct {
 	mesh caller.Mesh // whose ids they sign
 }
 
-// identities has a certificate signed for every caller with that caller's own token, for a key of our own.
+// identities has a certificate signed for every caller with that caller's own token, for a key of
+// our own.
 func (m *matrix) identities(ctx context.Context, dir state.Dir) error {
 	management, err := secret(dir, platform.ManagementToken)
 	if err != nil {

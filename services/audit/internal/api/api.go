@@ -108,7 +108,8 @@ func readerOf(ctx context.Context) reader {
 	return reader{userID: c.Subject.UserID, all: c.Subject.ByPlatformRight}
 }
 
-// admittedBy returns the field of the request that admitted the reader, in the order in which the contract names them.
+// admittedBy returns the field of the request that admitted the reader, in the order in which the
+// contract names them.
 func (r reader) admittedBy(f trail.Filter) trail.Field {
 	switch {
 	case r.all:
@@ -122,8 +123,9 @@ func (r reader) admittedBy(f trail.Filter) trail.Field {
 	}
 }
 
-// event returns the message about an event. The session of somebody else is told only to a request that was admitted by the right to the
-// whole trail: an administrator's is no business of those whom the administrator touched (R93).
+// event returns the message about an event. The session of somebody else is told only to a request
+// that was admitted by the right to the whole trail: an administrator's is no business of those
+// whom the administrator touched (R93).
 func (r reader) event(e event.Event) *auditv1.Event {
 	m := &auditv1.Event{
 		Id: e.ID, Time: timestamppb.New(e.Time), Action: e.Action, Method: e.Method, Outcome: string(e.Outcome), Reason: e.Reason,

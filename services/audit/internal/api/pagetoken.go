@@ -10,8 +10,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/audit/internal/trail"
 )
 
-// Page tokens seal: microseconds since 1970 (8 bytes, big endian), position (8). They are bound to the filter, so that a token serves
-// only the list that gave it.
+// Page tokens seal: microseconds since 1970 (8 bytes, big endian), position (8). They are bound to
+// the filter, so that a token serves only the list that gave it.
 const tokenBytes = 8 + 8
 
 // pageToken returns the token for the page after next, or an empty one when there is no next page.

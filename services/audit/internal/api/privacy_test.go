@@ -14,7 +14,8 @@ import (
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 )
 
-// R93: the session of who did something is for that person, and for a request that was admitted by the right to the whole trail.
+// R93: the session of who did something is for that person, and for a request that was admitted by
+// the right to the whole trail.
 func TestSessionsAreTheirOwners(t *testing.T) {
 	t.Parallel()
 	s := newService(t)

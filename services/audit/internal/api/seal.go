@@ -10,15 +10,18 @@ import (
 	"sync"
 )
 
-// Keys hands out the key that cursors and page tokens are sealed with: the same one to all instances, for good.
+// Keys hands out the key that cursors and page tokens are sealed with: the same one to all
+// instances, for good.
 type Keys interface {
 	CursorKey(ctx context.Context) ([]byte, error)
 }
 
-// seal makes cursors and page tokens that only Audit reads: they hold positions, which count the events of everybody, and nobody makes
-// one up (R91, R93). Two seals of one position look different, so that a sign of life does not tell whether others did anything.
+// seal makes cursors and page tokens that only Audit reads: they hold positions, which count the
+// events of everybody, and nobody makes one up (R91, R93). Two seals of one position look
+// different, so that a sign of life does not tell whether others did anything.
 //
-// The form is base64url of: version (1 byte), nonce (12), AES-256-GCM of the value, tag (16); what the value is for is authenticated.
+// The form is base64url of: version (1 byte), nonce (12), AES-256-GCM of the value, tag (16); what
+// the value is for is authenticated.
 type seal struct {
 	keys Keys
 

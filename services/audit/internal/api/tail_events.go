@@ -42,8 +42,8 @@ func (s *AuditService) TailEvents(r *auditv1.TailEventsRequest, stream grpc.Serv
 	})
 }
 
-// Cursors seal a position (8 bytes, big endian). A cursor says nothing about the filter: what it selects comes from the request, which
-// was admitted for it.
+// Cursors seal a position (8 bytes, big endian). A cursor says nothing about the filter: what it
+// selects comes from the request, which was admitted for it.
 const cursorBytes = 8
 
 // forCursors is what cursors are sealed for.

@@ -154,7 +154,8 @@ func TestServingAsTheOwnerIsNotReady(t *testing.T) {
 	stop(t, app)
 }
 
-// R86: while the lock of the trail cannot be had, the program says within 5 s that nothing is stored.
+// R86: while the lock of the trail cannot be had, the program says within 5 s that nothing is
+// stored.
 func TestALockedTrailIsNotReady(t *testing.T) {
 	serving, owner := pgtest.Split(t, migrations.Schema, migrations.Files)
 	offset := freeOffset(t)

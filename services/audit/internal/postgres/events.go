@@ -22,11 +22,12 @@ type Events struct{ pool *pgxpool.Pool }
 // NewEvents returns the store.
 func NewEvents(pool *pgxpool.Pool) *Events { return &Events{pool: pool} }
 
-// takeLock takes the lock that whoever adds to the trail holds until its transaction ends. Only the roles of this schema can.
+// takeLock takes the lock that whoever adds to the trail holds until its transaction ends. Only the
+// roles of this schema can.
 const takeLock = "lock table audit.coordination in share update exclusive mode"
 
-// Bounds of the lock. An instance that is stopped while it holds it must not hold up all others for as long as that lasts, and who waits
-// for it says so instead of waiting until its own time is up.
+// Bounds of the lock. An instance that is stopped while it holds it must not hold up all others for
+// as long as that lasts, and who waits for it says so instead of waiting until its own time is up.
 const (
 	maxIdle = 3 * time.Second // of a transaction that holds it
 	maxWait = 4 * time.Second // for the others', longer than maxIdle

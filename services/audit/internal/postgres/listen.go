@@ -10,9 +10,10 @@ import (
 	"github.com/gatehouse/gatehouse/internal/pg"
 )
 
-// Notify tells every instance that something was stored. It is called after the commit: inside of transactions NOTIFY makes their
-// commits wait for each other. The channel has a name that no other role knows: channels are the whole database's, and whoever knew it
-// could wake all instances without end.
+// Notify tells every instance that something was stored. It is called after the commit: inside of
+// transactions NOTIFY makes their commits wait for each other. The channel has a name that no other
+// role knows: channels are the whole database's, and whoever knew it could wake all instances
+// without end.
 func (s *Events) Notify(ctx context.Context) error {
 	_, err := s.pool.Exec(ctx, "select pg_notify(channel, '') from audit.coordination")
 	return pg.Error(err)

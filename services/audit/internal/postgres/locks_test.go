@@ -14,7 +14,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/audit/internal/trail/trailtest"
 )
 
-// R86: the lock that the trail once took is the whole database's. Whoever holds it holds up nothing.
+// R86: the lock that the trail once took is the whole database's. Whoever holds it holds up
+// nothing.
 func TestNobodyElsesLockHoldsTheTrailUp(t *testing.T) {
 	t.Parallel()
 	serving, owner := pools(t)
@@ -35,7 +36,8 @@ func TestNobodyElsesLockHoldsTheTrailUp(t *testing.T) {
 	}
 }
 
-// R86: while the lock cannot be had, readiness says so, and appends say it instead of waiting for ever. Not so while the trail grows.
+// R86: while the lock cannot be had, readiness says so, and appends say it instead of waiting for
+// ever. Not so while the trail grows.
 func TestReadinessSaysThatTheTrailStandsStill(t *testing.T) {
 	t.Parallel()
 	serving, owner := pools(t)
@@ -65,7 +67,8 @@ func TestReadinessSaysThatTheTrailStandsStill(t *testing.T) {
 	}
 }
 
-// R86: two that look at once, as a probe and an operator do, both see that the trail grows while they wait.
+// R86: two that look at once, as a probe and an operator do, both see that the trail grows while
+// they wait.
 func TestReadinessIsOfItsOwnWait(t *testing.T) {
 	t.Parallel()
 	serving, owner := pools(t)

@@ -17,7 +17,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/audit/internal/trail/trailtest"
 )
 
-// What was stored before ids had one form is found by that form; what happened, the canonical bytes, stays as it was (issue 8, line 11).
+// What was stored before ids had one form is found by that form; what happened, the canonical
+// bytes, stays as it was (issue 8, line 11).
 func TestMigrationSpellsIDsOneWay(t *testing.T) {
 	t.Parallel()
 	_, owner := pgtest.Split(t, migrations.Schema, first(t, "001_create_events.sql", "002_create_outbox.sql"))
@@ -47,7 +48,8 @@ func TestMigrationSpellsIDsOneWay(t *testing.T) {
 	}
 }
 
-// Events are stored while an index is built, however long that takes: here it waits for somebody's transaction.
+// Events are stored while an index is built, however long that takes: here it waits for somebody's
+// transaction.
 func TestBuildingAnIndexHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
 	serving, owner := pgtest.Split(t, migrations.Schema, first(t, "001_create_events.sql", "002_create_outbox.sql", "003_spell_ids_one_way.sql",

@@ -61,7 +61,8 @@ func TestListsUseTheirIndex(t *testing.T) {
 			wantIndex(t, pool, "events_pkey", sql, args)
 		})
 	}
-	// R93: who was admitted by one field looks at its events only, whatever the rest of the filter would lead to.
+	// R93: who was admitted by one field looks at its events only, whatever the rest of the filter
+	// would lead to.
 	rest := trail.Filter{
 		ActorID: "actor-7", ObjectID: "object-7", OrganizationID: organization, Action: "user.deleted", Outcome: event.Denied,
 		ObjectType: "group", RequestID: "request-7",

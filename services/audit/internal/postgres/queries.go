@@ -39,8 +39,8 @@ func (s *Events) Range(ctx context.Context, f trail.Filter, after, upTo int64, l
 	return seen.events, upTo, nil
 }
 
-// rangeOfAll reads the positions first and filters them then: "offset 0" keeps the planner from an index of the filter, whose work would
-// be bound by how much matches in the whole trail.
+// rangeOfAll reads the positions first and filters them then: "offset 0" keeps the planner from an
+// index of the filter, whose work would be bound by how much matches in the whole trail.
 func rangeOfAll(f trail.Filter, after, upTo int64, limit int) (string, pgx.StrictNamedArgs) {
 	var sql strings.Builder
 	args := pgx.StrictNamedArgs{"after": after, "up_to": upTo, "row_limit": limit}
@@ -52,10 +52,11 @@ func rangeOfAll(f trail.Filter, after, upTo int64, limit int) (string, pgx.Stric
 	return sql.String(), args
 }
 
-// rangeOfOne reads the events of one actor, object or organization by their index, and leaves out the bytes of those that do not match the
-// rest of the filter: so the work is bound by limit, whatever that rest is. Rows are compared as pairs, because only that index has them
-// in this order: the planner would guess that the primary key meets enough of them soon. ok is false when the filter names none of the
-// three.
+// rangeOfOne reads the events of one actor, object or organization by their index, and leaves out
+// the bytes of those that do not match the rest of the filter: so the work is bound by limit,
+// whatever that rest is. Rows are compared as pairs, because only that index has them in this
+// order: the planner would guess that the primary key meets enough of them soon. ok is false when
+// the filter names none of the three.
 func rangeOfOne(f trail.Filter, after, upTo int64, limit int) (sql string, args pgx.StrictNamedArgs, ok bool) {
 	l := leadOf(f)
 	if l.value == "" {
@@ -70,13 +71,15 @@ func rangeOfOne(f trail.Filter, after, upTo int64, limit int) (sql string, args 
 	return b.String(), args, true
 }
 
-// lead is the field that leads to events by its index: the condition of the index, and the filter without the field.
+// lead is the field that leads to events by its index: the condition of the index, and the filter
+// without the field.
 type lead struct {
 	column, value, partial string
 	rest                   trail.Filter
 }
 
-// leadOf returns the field that admitted the reader, or, where any will do, the one of the fewest events.
+// leadOf returns the field that admitted the reader, or, where any will do, the one of the fewest
+// events.
 func leadOf(f trail.Filter) lead {
 	by, rest := f.By, f
 	switch {
@@ -130,8 +133,9 @@ func listEvents(q trail.Query) (string, pgx.StrictNamedArgs) {
 	return sql.String(), args
 }
 
-// listOfOne reads the events of the field that admitted the reader by their index. The rest of the filter is a "case" and the rows are
-// compared as pairs, which keeps the planner from any other index: its work would be bound by others' events.
+// listOfOne reads the events of the field that admitted the reader by their index. The rest of the
+// filter is a "case" and the rows are compared as pairs, which keeps the planner from any other
+// index: its work would be bound by others' events.
 func listOfOne(q trail.Query) (string, pgx.StrictNamedArgs) {
 	l := leadOf(q.Filter)
 	from, to := l.rest.Since, l.rest.Until

@@ -18,8 +18,9 @@ const patience = time.Second
 
 const lockNotAvailable = "55P03" // SQLSTATE of a lock timeout
 
-// CheckAppend returns an error while nothing can be stored because the lock of the trail cannot be had; for readiness. Where others
-// store one after the other, whoever waits too long is not held up: the trail grows meanwhile.
+// CheckAppend returns an error while nothing can be stored because the lock of the trail cannot be
+// had; for readiness. Where others store one after the other, whoever waits too long is not held
+// up: the trail grows meanwhile.
 func (s *Events) CheckAppend(ctx context.Context) error {
 	before, err := s.Head(ctx)
 	if err != nil {

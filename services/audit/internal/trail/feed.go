@@ -41,8 +41,8 @@ func (f *Feed) Wake() {
 // Woken receives after Wake.
 func (f *Feed) Woken() <-chan struct{} { return f.wake }
 
-// Read tells the followers what was stored since the last Read. Without followers it asks the store for nothing: whoever follows next
-// begins with a look of its own.
+// Read tells the followers what was stored since the last Read. Without followers it asks the store
+// for nothing: whoever follows next begins with a look of its own.
 func (f *Feed) Read(ctx context.Context) error {
 	if !f.followed() {
 		return nil

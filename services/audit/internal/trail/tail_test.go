@@ -188,7 +188,8 @@ func TestFollowersAreCutWhenTheTrailIsShorter(t *testing.T) {
 // replaced is a store whose database is exchanged.
 type replaced struct{ *postgres.Events }
 
-// While nobody follows, what is stored costs no look at the store; whoever follows then misses nothing of what comes meanwhile.
+// While nobody follows, what is stored costs no look at the store; whoever follows then misses
+// nothing of what comes meanwhile.
 func TestFeedIsIdleWithoutFollowers(t *testing.T) {
 	t.Parallel()
 	store := &looked{Events: open(t)}

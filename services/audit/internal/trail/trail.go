@@ -59,8 +59,9 @@ type Appender interface {
 type Reader interface {
 	// Head returns the last position, 0 when nothing is stored. Everything up to it can be read.
 	Head(ctx context.Context) (int64, error)
-	// Range returns at most limit matching events with after < position <= reached, by position. reached is upTo, or less when limit was
-	// met or the look was long enough; it is beyond after. A filter for an actor, an object or an organization looks at its events only.
+	// Range returns at most limit matching events with after < position <= reached, by position.
+	// reached is upTo, or less when limit was met or the look was long enough; it is beyond after.
+	// A filter for an actor, an object or an organization looks at its events only.
 	Range(ctx context.Context, f Filter, after, upTo int64, limit int) (events []Stored, reached int64, err error)
 }
 
@@ -70,8 +71,8 @@ type Lister interface {
 	List(ctx context.Context, q Query) ([]Stored, error)
 }
 
-// Filter says which events match: those that match all fields that are set. Ids are in their one form (relation.CanonicalID), and events
-// that spell them otherwise match too.
+// Filter says which events match: those that match all fields that are set. Ids are in their one
+// form (relation.CanonicalID), and events that spell them otherwise match too.
 type Filter struct {
 	ActorID        string
 	ObjectType     string
@@ -83,8 +84,9 @@ type Filter struct {
 	Since          time.Time // first time that matches
 	Until          time.Time // first time that does not match any more
 
-	// By is the field that lets the reader read: a look takes as long as that field's events make it, whatever else the filter says, or
-	// its time would count the events of others (R93). Empty for who may read everything.
+	// By is the field that lets the reader read: a look takes as long as that field's events make
+	// it, whatever else the filter says, or its time would count the events of others (R93). Empty
+	// for who may read everything.
 	By Field
 }
 

@@ -12,7 +12,8 @@ import (
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
-// No contract lets an address in that is not ASCII: what the one rule of addresses does not fold is in none (issue 8, line 16).
+// No contract lets an address in that is not ASCII: what the one rule of addresses does not fold is
+// in none (issue 8, line 16).
 func TestAddressesAreASCII(t *testing.T) {
 	t.Parallel()
 	const id = "0b7c1c3e-5a52-4a52-9f52-2d6f6c1d7a10"

@@ -25,8 +25,8 @@ type RecoverConfig struct {
 // recoverTimeout bounds `auth recover`.
 const recoverTimeout = 30 * time.Second
 
-// Recover is `auth recover`: it writes a secret to out, once, and to hint what to do with it. It needs the database alone; the event is
-// delivered by whoever serves.
+// Recover is `auth recover`: it writes a secret to out, once, and to hint what to do with it. It
+// needs the database alone; the event is delivered by whoever serves.
 func Recover(ctx context.Context, c RecoverConfig, out, hint io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, recoverTimeout)
 	defer cancel()

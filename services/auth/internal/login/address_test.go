@@ -6,7 +6,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 )
 
-// What other rules take for the letters of an address is another address, and nobody's (issue 8, line 16).
+// What other rules take for the letters of an address is another address, and nobody's (issue 8,
+// line 16).
 func TestLookAlikesAreNobody(t *testing.T) {
 	w := newWorld(t)
 	u, err := w.SignUp(signingUp(t.Context()), login.SignUp{Email: "Kim.Sik@Example.com", Password: pass})

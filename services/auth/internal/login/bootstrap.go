@@ -24,11 +24,12 @@ var (
 		"the secret is being exchanged for another login; repeat it with that login's email and password, or try again later")
 )
 
-// Bootstrap exchanges a single-use secret for an administrator: the configured one for the platform's first, one of `auth recover` for
-// another when there is none left. It is a sign-up whose activation also writes the relationship
-// that makes the user an administrator, and uses the secret up: for ever, however often the program restarts. Until then the secret
-// belongs to one pending login: a crash in between is completed like that of a sign-up, and when Identity refuses the user, the secret
-// is good again. A wrong and a used secret are refused alike.
+// Bootstrap exchanges a single-use secret for an administrator: the configured one for the
+// platform's first, one of `auth recover` for another when there is none left. It is a sign-up
+// whose activation also writes the relationship that makes the user an administrator, and uses the
+// secret up: for ever, however often the program restarts. Until then the secret belongs to one
+// pending login: a crash in between is completed like that of a sign-up, and when Identity refuses
+// the user, the secret is good again. A wrong and a used secret are refused alike.
 func (s *Service) Bootstrap(ctx context.Context, in Bootstrap) (User, error) {
 	recovery, err := s.admit(ctx, in.Secret)
 	if err != nil {
@@ -64,7 +65,8 @@ func (s *Service) Bootstrap(ctx context.Context, in Bootstrap) (User, error) {
 	return s.resumeBootstrap(ctx, existing, email, in.Password)
 }
 
-// admit returns the recovery that the secret is of, "" for the bootstrap's. All secrets are refused after the same work.
+// admit returns the recovery that the secret is of, "" for the bootstrap's. All secrets are refused
+// after the same work.
 func (s *Service) admit(ctx context.Context, secret string) (SecretHash, error) {
 	right := matches(s.Config.BootstrapSecret, secret)
 	used, err := s.Store.Bootstrapped(ctx)

@@ -54,8 +54,8 @@ type Interrupted struct {
 // ErrNotFound is a login that does not exist, or not in the state that was asked for.
 var ErrNotFound = errors.New("no such login")
 
-// ErrBootstrapped says that the secret was used before: that of the bootstrap, because the platform has, or had, its first administrator, or
-// that of a recovery, which may also have expired.
+// ErrBootstrapped says that the secret was used before: that of the bootstrap, because the platform
+// has, or had, its first administrator, or that of a recovery, which may also have expired.
 var ErrBootstrapped = errors.New("the secret was used before")
 
 // Administrators is the relationship that makes a user an administrator of the platform.
@@ -65,21 +65,24 @@ func Administrators(userID string) relation.Change {
 
 // Store keeps logins. Each method is one transaction; internal/login/logintest holds implementations to these words.
 type Store interface {
-	// Reserve stores a pending login whose next attempt by Claim is not before retry, with the event of the context. When the address
-	// already has a login, that one is returned with reserved = false and nothing changes. A login of an administrator takes its secret,
-	// the bootstrap's or the recovery's, as well: while another pending login has that, that one is returned, and after the first
-	// activation it is ErrBootstrapped.
-	// ErrNotFound when the one to return was removed at the same moment.
+	// Reserve stores a pending login whose next attempt by Claim is not before retry, with the
+	// event of the context. When the address already has a login, that one is returned with
+	// reserved = false and nothing changes. A login of an administrator takes its secret, the
+	// bootstrap's or the recovery's, as well: while another pending login has that, that one is
+	// returned, and after the first activation it is ErrBootstrapped. ErrNotFound when the one to
+	// return was removed at the same moment.
 	Reserve(ctx context.Context, l Login, now, retry time.Time) (existing Login, reserved bool, err error)
 	// Bootstrapped reports whether the bootstrap was used up.
 	Bootstrapped(ctx context.Context) (bool, error)
-	// Recoverable reports whether a recovery of the secret may still be used: it is not used up, and not expired unless a pending login has it.
+	// Recoverable reports whether a recovery of the secret may still be used: it is not used up,
+	// and not expired unless a pending login has it.
 	Recoverable(ctx context.Context, secret SecretHash) (bool, error)
 	// ByEmail returns the login of a normalized address, or ErrNotFound.
 	ByEmail(ctx context.Context, email string) (Login, error)
-	// Activate makes a pending login active, forgets its display name and records the event of the context. That of an
-	// administrator also uses the secret up and appends the relationship of Administrators; its token is returned. An active login
-	// stays as it is, nothing is recorded, and the token is the same. ErrNotFound when it is gone.
+	// Activate makes a pending login active, forgets its display name and records the event of the
+	// context. That of an administrator also uses the secret up and appends the relationship of
+	// Administrators; its token is returned. An active login stays as it is, nothing is recorded,
+	// and the token is the same. ErrNotFound when it is gone.
 	Activate(ctx context.Context, userID, organizationID string, now time.Time) (consistencyToken string, err error)
 	// Undo deletes a login if it is still pending, and frees the secret that it has.
 	Undo(ctx context.Context, userID string) error
@@ -88,8 +91,9 @@ type Store interface {
 	Claim(ctx context.Context, now, retry time.Time, limit int) ([]Interrupted, error)
 	// ReplaceHash changes a password hash that is still old and records the event of the context.
 	ReplaceHash(ctx context.Context, userID, old, hash string, now time.Time) error
-	// Remove revokes every session of the user until revokedUntil, ends them, deletes the login, frees the secret that it has
-	// while pending, and records the event of the context, all or nothing. A user without a login is no error and records nothing.
+	// Remove revokes every session of the user until revokedUntil, ends them, deletes the login,
+	// frees the secret that it has while pending, and records the event of the context, all or
+	// nothing. A user without a login is no error and records nothing.
 	Remove(ctx context.Context, userID string, revokedUntil time.Time) error
 }
 

@@ -28,14 +28,16 @@ func (h SecretHash) Bytes() []byte { return []byte(h) }
 
 // Recoveries keeps what Recover makes.
 type Recoveries interface {
-	// Recover stores a secret that is good once and for so long, with the event of the context, and returns until when.
+	// Recover stores a secret that is good once and for so long, with the event of the context, and
+	// returns until when.
 	Recover(ctx context.Context, secret SecretHash, lifetime time.Duration) (until time.Time, err error)
 }
 
 const secretBytes = 32
 
-// Recover makes a secret with which the platform gets an administrator again (Service.Bootstrap): once, within RecoverFor. It is for who
-// operates the database, when no administrator is left to ask (R89); only its hash is kept, and the trail says that it was made.
+// Recover makes a secret with which the platform gets an administrator again (Service.Bootstrap):
+// once, within RecoverFor. It is for who operates the database, when no administrator is left to
+// ask (R89); only its hash is kept, and the trail says that it was made.
 func Recover(ctx context.Context, store Recoveries, random io.Reader) (secret string, until time.Time, err error) {
 	raw := make([]byte, secretBytes)
 	if _, err := io.ReadFull(random, raw); err != nil {

@@ -30,7 +30,8 @@ func (w *world) exchange(secret, email string) (login.User, error) {
 	return w.Bootstrap(ctx, login.Bootstrap{Secret: secret, Email: email, Password: pass})
 }
 
-// R89: the platform gains an administrator again, once for each secret, however often it was bootstrapped, and the trail says so.
+// R89: the platform gains an administrator again, once for each secret, however often it was
+// bootstrapped, and the trail says so.
 func TestRecoveryMakesAnAdministrator(t *testing.T) {
 	w := newWorld(t)
 	if _, err := w.bootstrap("admin@example.com", pass); err != nil {
@@ -66,7 +67,8 @@ func TestRecoveryMakesAnAdministrator(t *testing.T) {
 	}
 }
 
-// A secret ends with its time; refusals and interruptions leave it good until then, and one that a pending login holds is completed.
+// A secret ends with its time; refusals and interruptions leave it good until then, and one that a
+// pending login holds is completed.
 func TestRecoveryExpires(t *testing.T) {
 	w := newWorld(t)
 	expire := func() {

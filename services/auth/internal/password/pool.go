@@ -13,8 +13,9 @@ import (
 // retryAfter is what a caller is told when the queue is full: long enough for a whole default queue to be worked off.
 const retryAfter = 2 * time.Second
 
-// Pool hashes and verifies with a bounded number of workers and a bounded queue, so that a flood of sign-ins costs the machine no more
-// than workers × (1.5 × Memory KiB and one core), and everybody beyond the queue is told at once to come back.
+// Pool hashes and verifies with a bounded number of workers and a bounded queue, so that a flood of
+// sign-ins costs the machine no more than workers × (1.5 × Memory KiB and one core), and everybody
+// beyond the queue is told at once to come back.
 type Pool struct {
 	parameters Parameters
 	random     io.Reader
@@ -26,8 +27,8 @@ type Pool struct {
 	ended      atomic.Int64 // hashes
 }
 
-// NewPool returns a pool that hashes with p on at most workers cores while at most queue further callers wait. It calls collect, unless
-// that is nil, to free what ended hashes leave behind.
+// NewPool returns a pool that hashes with p on at most workers cores while at most queue further
+// callers wait. It calls collect, unless that is nil, to free what ended hashes leave behind.
 func NewPool(p Parameters, workers, queue int, random io.Reader, collect func()) (*Pool, error) {
 	if workers < 1 || queue < 0 {
 		return nil, fmt.Errorf("a password pool needs at least one worker and no negative queue, not %d and %d", workers, queue)
@@ -91,9 +92,10 @@ func (p *Pool) acquire(ctx context.Context) error {
 	}
 }
 
-// release counts an ended hash and frees its slot. The memory of a hash is garbage when it ends, and those that begin while the collector
-// is at work take theirs besides. So the collector runs here, before a new one can begin in this slot, and so often that the garbage
-// stays below half of what is in use.
+// release counts an ended hash and frees its slot. The memory of a hash is garbage when it ends,
+// and those that begin while the collector is at work take theirs besides. So the collector runs
+// here, before a new one can begin in this slot, and so often that the garbage stays below half of
+// what is in use.
 func (p *Pool) release() {
 	if p.ended.Add(1)%int64((cap(p.slots)+4)/3) == 0 && p.collect != nil {
 		p.collect()

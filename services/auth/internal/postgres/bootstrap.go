@@ -16,7 +16,8 @@ import (
 // errEmailTaken rolls the bootstrap back; it does not leave this package.
 var errEmailTaken = errors.New("the address has a login")
 
-// secretRow is the row of the secret that a login is made with: how it is taken, which pending login has it, and whether it is used up.
+// secretRow is the row of the secret that a login is made with: how it is taken, which pending
+// login has it, and whether it is used up.
 type secretRow struct {
 	take           string
 	taking         pgx.StrictNamedArgs
@@ -39,7 +40,8 @@ func rowOf(l login.Login, now time.Time) secretRow {
 	}
 }
 
-// reserveAdministrator takes the row of the secret and the address, both or none. A second caller waits for the first one's commit.
+// reserveAdministrator takes the row of the secret and the address, both or none. A second caller
+// waits for the first one's commit.
 func (s *Logins) reserveAdministrator(ctx context.Context, l login.Login, now, retry time.Time) (existing login.Login, reserved bool, err error) {
 	secret := rowOf(l, now)
 	err = pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
@@ -75,7 +77,8 @@ const bootstrapHolder = `select ` + loginColumns + ` from auth.bootstrap join au
 
 const usedBootstrap = `select exists (select from auth.bootstrap where use_time is not null) as used`
 
-// heldBy returns the pending login that has the secret, both as of one moment: a moment later it may be active.
+// heldBy returns the pending login that has the secret, both as of one moment: a moment later it
+// may be active.
 func (r secretRow) heldBy(ctx context.Context, tx pgx.Tx) (login.Login, error) {
 	row, err := one[loginRow](ctx, tx, r.holder, r.holding)
 	if !errors.Is(err, pgx.ErrNoRows) {
@@ -111,7 +114,8 @@ const spendSecret = `
 	)
 	select user_id from first union all select user_id from again`
 
-// useSecret uses the secret of a login up and appends the relationship that makes the user an administrator.
+// useSecret uses the secret of a login up and appends the relationship that makes the user an
+// administrator.
 func (s *Logins) useSecret(ctx context.Context, tx pgx.Tx, userID string, now time.Time) (token string, err error) {
 	change := login.Administrators(userID)
 	token, err = s.outbox.Relate(ctx, tx, change.Writes[0].Object, change)
@@ -125,7 +129,8 @@ func (s *Logins) useSecret(ctx context.Context, tx pgx.Tx, userID string, now ti
 	return token, err
 }
 
-// freeSecret makes the secret good again when the login that is being deleted had it, and had not used it up.
+// freeSecret makes the secret good again when the login that is being deleted had it, and had not
+// used it up.
 func freeSecret(ctx context.Context, tx pgx.Tx, userID string) error {
 	_, err := tx.Exec(ctx, `
 		with freed as (delete from auth.bootstrap where user_id = @user_id and use_time is null)
@@ -133,7 +138,8 @@ func freeSecret(ctx context.Context, tx pgx.Tx, userID string) error {
 	return err
 }
 
-// activeToken is the token of the relationship of an active login that was made with a secret, "" for any other active login.
+// activeToken is the token of the relationship of an active login that was made with a secret, ""
+// for any other active login.
 func activeToken(ctx context.Context, tx pgx.Tx, userID string) (token string, err error) {
 	err = tx.QueryRow(ctx, `
 		select coalesce(b.consistency_token, r.consistency_token, '')

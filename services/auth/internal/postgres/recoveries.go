@@ -11,7 +11,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 )
 
-// Recover implements login.Recoveries. The times are the database's: the operator's machine and this program's need not agree on them.
+// Recover implements login.Recoveries. The times are the database's: the operator's machine and
+// this program's need not agree on them.
 func (s *Logins) Recover(ctx context.Context, secret login.SecretHash, lifetime time.Duration) (until time.Time, err error) {
 	err = s.outbox.InTx(ctx, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, `
@@ -29,7 +30,8 @@ func (s *Logins) Recover(ctx context.Context, secret login.SecretHash, lifetime 
 	return until, nil
 }
 
-// openRecovery is a secret that nobody has used: free and not expired, or held by a pending login, which may still be completed.
+// openRecovery is a secret that nobody has used: free and not expired, or held by a pending login,
+// which may still be completed.
 const openRecovery = `
 	select exists (
 		select from auth.recoveries

@@ -44,7 +44,8 @@ func (r reader) fresh(ctx context.Context, token string) error {
 	return r.relations.Fresh(ctx, token)
 }
 
-// check answers questions. Ids have their one form from here on, as in everything else that is read.
+// check answers questions. Ids have their one form from here on, as in everything else that is
+// read.
 func (r reader) check(ctx context.Context, token, subject string, asked ...fga.Question) ([]bool, error) {
 	if err := r.fresh(ctx, token); err != nil {
 		return nil, err

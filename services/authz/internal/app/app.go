@@ -129,8 +129,9 @@ func completer(relations *relationship.Service, log *slog.Logger) fxmod.Loop {
 	}
 }
 
-// Migrate is `authz migrate`: it brings both schemas to this program's version, writes the authorization model, fences
-// what writes relationships and mends those that an older version wrote.
+// Migrate is `authz migrate`: it brings both schemas to this program's version, writes the
+// authorization model, fences what writes relationships and mends those that an older version
+// wrote.
 func Migrate(ctx context.Context, c MigrateConfig) error {
 	log := logging.New(c.Kernel.Log, os.Stderr).With("program", Name)
 	if err := pg.Migrate(ctx, c.Postgres, migrations.Schema, migrations.Files, log); err != nil {

@@ -14,8 +14,9 @@ import (
 	"github.com/gatehouse/gatehouse/services/authz/internal/postgres/postgrestest"
 )
 
-// `authz migrate` mends what an older version wrote, whenever there is some, and leaves the events for who serves. It takes the time that
-// it needs: the limit of the engine's statements, 3 s, is not its own.
+// `authz migrate` mends what an older version wrote, whenever there is some, and leaves the events
+// for who serves. It takes the time that it needs: the limit of the engine's statements, 3 s, is
+// not its own.
 func TestMigrateMendsMisspeltIDs(t *testing.T) {
 	database := pgtest.Config(t, migrations.Schema, nil)
 	for range 2 {
@@ -34,7 +35,8 @@ func TestMigrateMendsMisspeltIDs(t *testing.T) {
 	}
 }
 
-// migrateSlowly migrates while the relationships cannot be read, until a statement of it has waited for longer than the engine's may.
+// migrateSlowly migrates while the relationships cannot be read, until a statement of it has waited
+// for longer than the engine's may.
 func migrateSlowly(t *testing.T, i *postgrestest.Instance, database pg.Config) {
 	t.Helper()
 	tx, err := i.Pool.Begin(t.Context())

@@ -17,15 +17,16 @@ import (
 // most is how many rows are read ahead; a check that could need more reads by itself.
 const most = 200
 
-// ahead is what one check is about to read, read in one query: OpenFGA asks the database for every relation of every object on its way,
-// and the way to the database leads through two sidecars. It holds the object that is asked about, those that it points at, such as the
-// organization of a user and the platform of that, and those whose sets take part, such as groups in groups, each with
+// ahead is what one check is about to read, read in one query: OpenFGA asks the database for every
+// relation of every object on its way, and the way to the database leads through two sidecars. It
+// holds the object that is asked about, those that it points at, such as the organization of a user
+// and the platform of that, and those whose sets take part, such as groups in groups, each with
 //   - the relationships of the subject,
 //   - those of sets of subjects,
 //   - all of the relations that point.
 //
-// It also holds the groups that the subject is itself a member of. Whether there is an object, and what it leads to, does not change how
-// often the database is asked (R93), up to that many rows.
+// It also holds the groups that the subject is itself a member of. Whether there is an object, and
+// what it leads to, does not change how often the database is asked (R93), up to that many rows.
 //
 // It lives as long as its check, and was read after that began: answers stay as fresh as without it.
 type ahead struct {
@@ -37,7 +38,8 @@ type ahead struct {
 	groups   []*openfgav1.Tuple // of the subject
 }
 
-// selectAhead follows the pointers and the sets, and reads what there is at each object. Each part is a scan of one index.
+// selectAhead follows the pointers and the sets, and reads what there is at each object. Each part
+// is a scan of one index.
 const selectAhead = `
 	with recursive objects (object_type, object_id) as (
 		select @object_type::text, @object_id::text

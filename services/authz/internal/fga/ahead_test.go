@@ -104,8 +104,8 @@ func TestACheckThatCannotBeReadAheadReadsByItself(t *testing.T) {
 	}
 }
 
-// R93: what is refused about somebody else's object costs the statements that it costs about one that does not exist, groups or not: the time
-// of an answer does not tell which ids there are.
+// R93: what is refused about somebody else's object costs the statements that it costs about one
+// that does not exist, groups or not: the time of an answer does not tell which ids there are.
 func TestForeignAndUnknownObjectsAreReadAlike(t *testing.T) {
 	t.Parallel()
 	engine, count := counted(t)

@@ -8,11 +8,13 @@ import (
 	"github.com/gatehouse/gatehouse/internal/relation"
 )
 
-// scanPage is how many relationships Misspelt reads with one statement: few enough for any limit that an operator sets to statements.
+// scanPage is how many relationships Misspelt reads with one statement: few enough for any limit
+// that an operator sets to statements.
 const scanPage = 2000
 
-// Misspelt returns the relationships that were written before ids had one form (relation.CanonicalID). No index answers that: it reads
-// all of them, in the order of the primary key, on a connection for migrations.
+// Misspelt returns the relationships that were written before ids had one form
+// (relation.CanonicalID). No index answers that: it reads all of them, in the order of the primary
+// key, on a connection for migrations.
 func (e *Engine) Misspelt(ctx context.Context, conn *pgx.Conn) (misspelt []relation.Tuple, err error) {
 	at, err := e.loaded()
 	if err != nil {

@@ -129,8 +129,9 @@ func (r *rules) writable(t relation.Tuple) error {
 	return nil
 }
 
-// otherSpelling reports whether a user or an organization, whose ids are UUIDs, is named by one without hyphens or in braces: PostgreSQL
-// and Go's parser take these for the same id, and no check ever would.
+// otherSpelling reports whether a user or an organization, whose ids are UUIDs, is named by one
+// without hyphens or in braces: PostgreSQL and Go's parser take these for the same id, and no check
+// ever would.
 func otherSpelling(name string) bool {
 	kind, id, _ := strings.Cut(name, ":")
 	return (kind == "user" || kind == "organization") && len(id) != len(uuid.Nil.String()) && uuid.Validate(id) == nil

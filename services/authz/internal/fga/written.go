@@ -15,7 +15,8 @@ const selectSubjects = `
 	where store = @store and object_type = @object_type and object_id = @object_id and relation = @relation and _user > @after
 	order by _user limit @row_limit`
 
-// SubjectsOf returns the subjects that were written for a relation of an object, sorted: at most limit, after a subject, "" from the first.
+// SubjectsOf returns the subjects that were written for a relation of an object, sorted: at most
+// limit, after a subject, "" from the first.
 func (e *Engine) SubjectsOf(ctx context.Context, object, name, after string, limit int) ([]string, error) {
 	at, err := e.loaded()
 	if err != nil {
@@ -32,7 +33,8 @@ func (e *Engine) SubjectsOf(ctx context.Context, object, name, after string, lim
 	return found, translate(ctx, err)
 }
 
-// HeldBy returns the relationships that were written with exactly this subject, which may be a set of subjects.
+// HeldBy returns the relationships that were written with exactly this subject, which may be a set
+// of subjects.
 func (e *Engine) HeldBy(ctx context.Context, subject string) ([]relation.Tuple, error) {
 	at, err := e.loaded()
 	if err != nil {

@@ -201,7 +201,8 @@ const endCommand = `
 	update authz.commands set state = @state, end_time = clock_timestamp(), event = null
 	where id = @id and state = 'accepted' and claim = @claim`
 
-// end marks a command as ended, when no write for it is under way any more. False means that somebody else has it or has ended it.
+// end marks a command as ended, when no write for it is under way any more. False means that
+// somebody else has it or has ended it.
 func end(ctx context.Context, tx pgx.Tx, c relationship.Command, state relationship.State) (won bool, err error) {
 	var b pgx.Batch
 	b.Queue(boundEnd, fmt.Sprint(maxIdle.Milliseconds()), fmt.Sprint(fenceWait.Milliseconds()))

@@ -182,8 +182,9 @@ func TestStoppedInstanceWritesNothingLate(t *testing.T) {
 	}
 }
 
-// The other half of the fence: a process is stopped inside the engine's transaction, after it was asked whether its command is still open.
-// Nobody ends the command before that process has lost its session, and with it what it wrote.
+// The other half of the fence: a process is stopped inside the engine's transaction, after it was
+// asked whether its command is still open. Nobody ends the command before that process has lost its
+// session, and with it what it wrote.
 func TestStoppedWriterLosesItsSession(t *testing.T) {
 	t.Parallel()
 	i, id := withAccepted(t)
@@ -213,7 +214,8 @@ func TestStoppedWriterLosesItsSession(t *testing.T) {
 	}
 }
 
-// R86: nobody's advisory lock, not the one that the fence once took either, holds up a write or the end of a command.
+// R86: nobody's advisory lock, not the one that the fence once took either, holds up a write or the
+// end of a command.
 func TestNobodyElsesLockHoldsACommandUp(t *testing.T) {
 	t.Parallel()
 	i, id := withAccepted(t)

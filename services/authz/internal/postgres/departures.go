@@ -13,7 +13,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/authz/internal/relationship"
 )
 
-// Depart implements relationship.Store. The locks live as long as the transaction, so they are nobody's command's.
+// Depart implements relationship.Store. The locks live as long as the transaction, so they are
+// nobody's command's.
 func (s *Commands) Depart(
 	ctx context.Context, objects []string, d relationship.Departure, decide func(context.Context, relationship.Departs) error,
 ) (holders []string, err error) {

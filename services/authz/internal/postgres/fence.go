@@ -23,8 +23,9 @@ import (
 //	engine's transaction: trigger: command still accepted? its row locked for share ─► write ─► commit, which unlocks
 //	Finish:                                          update of that row, which waits ─► end the command ─► commit
 //
-// So a command ends only when no transaction is between the question and its commit. A process that stays stopped there loses its
-// session, and with it the lock and the write, by the time limits below.
+// So a command ends only when no transaction is between the question and its commit. A process that
+// stays stopped there loses its session, and with it the lock and the write, by the time limits
+// below.
 const (
 	fenceIdle = 3 * time.Second // of a transaction of the engine that does nothing
 	fenceWait = 4 * time.Second // for the others' locks; longer than fenceIdle
@@ -79,7 +80,8 @@ func busy(err error) error {
 	return err
 }
 
-// isFenced looks for the trigger: before each statement that inserts, deletes or updates (2 + 4 + 8 + 16), and enabled.
+// isFenced looks for the trigger: before each statement that inserts, deletes or updates (2 + 4 + 8
+// + 16), and enabled.
 const isFenced = `
 	select exists (select from pg_catalog.pg_trigger
 		where tgrelid = to_regclass('authz_fga.tuple') and tgfoid = to_regproc('authz.fence_write')::oid and tgtype = 30 and tgenabled in ('O', 'A'))`
@@ -89,7 +91,8 @@ const makeFence = `
 	create or replace trigger fence before insert or update or delete on authz_fga.tuple
 	for each statement execute function authz.fence_write()`
 
-// MigrateFence makes the trigger, once both schemas are migrated. Any number of processes may call it at the same time.
+// MigrateFence makes the trigger, once both schemas are migrated. Any number of processes may call
+// it at the same time.
 func MigrateFence(ctx context.Context, c pg.Config, log *slog.Logger) error {
 	return pg.Locked(ctx, c, migrations.Schema, log, func(conn *pgx.Conn) error {
 		var made bool

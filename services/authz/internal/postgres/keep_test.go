@@ -55,8 +55,8 @@ func wantReason(t *testing.T, err error, reason string) {
 	}
 }
 
-// R89: no change takes the last user who exists from the administrators of the platform or the owners of an organization, by whatever
-// way that user has the role.
+// R89: no change takes the last user who exists from the administrators of the platform or the
+// owners of an organization, by whatever way that user has the role.
 func TestTheLastOneStays(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -113,8 +113,8 @@ func contains(texts []string, text string) bool {
 	return false
 }
 
-// R89: Identity asks before a deletion begins. Who may go counts nowhere from then on, although the relationships are still there; their
-// removal is a fact that is not refused.
+// R89: Identity asks before a deletion begins. Who may go counts nowhere from then on, although the
+// relationships are still there; their removal is a fact that is not refused.
 func TestDepartures(t *testing.T) {
 	t.Parallel()
 	i := postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{})
@@ -181,7 +181,8 @@ func TestTwoWhoLeaveAtOnceLeaveOne(t *testing.T) {
 	}
 }
 
-// A group that leads nowhere does not wait for the platform, and one that leads to it does (the decision rests on locked objects alone).
+// A group that leads nowhere does not wait for the platform, and one that leads to it does (the
+// decision rests on locked objects alone).
 func TestWhatADecisionLocks(t *testing.T) {
 	t.Parallel()
 	var locked [][]string
@@ -201,7 +202,8 @@ func TestWhatADecisionLocks(t *testing.T) {
 	}
 }
 
-// Many who leave at once, more than the pool has connections, all get an answer: a decision needs the one of its transaction alone (R89).
+// Many who leave at once, more than the pool has connections, all get an answer: a decision needs
+// the one of its transaction alone (R89).
 func TestManyLeaveAtOnce(t *testing.T) {
 	t.Parallel()
 	database := postgrestest.Database(t)

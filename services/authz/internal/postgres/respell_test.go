@@ -14,7 +14,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/authz/internal/relationship"
 )
 
-// Relationships that were written before ids had one form are found, and mended as changes like any other (issue 8, line 11).
+// Relationships that were written before ids had one form are found, and mended as changes like any
+// other (issue 8, line 11).
 func TestMisspeltIDsAreMended(t *testing.T) {
 	t.Parallel()
 	i := postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{})
@@ -65,8 +66,8 @@ func findMisspelt(t *testing.T, i *postgrestest.Instance) []relation.Tuple {
 	return misspelt
 }
 
-// More than one change holds: what leads to others goes only when all of them are there, so nobody is without the right in between and the
-// last administrator is not refused (R89).
+// More than one change holds: what leads to others goes only when all of them are there, so nobody
+// is without the right in between and the last administrator is not refused (R89).
 func TestManyMisspeltIDsAreMended(t *testing.T) {
 	t.Parallel()
 	var i *postgrestest.Instance
@@ -118,7 +119,8 @@ func TestMisspeltIDsAmongMany(t *testing.T) {
 	}
 }
 
-// A change means the same whatever the case of its UUIDs is, so it locks, looks for and writes the same relationships.
+// A change means the same whatever the case of its UUIDs is, so it locks, looks for and writes the
+// same relationships.
 func TestIDsOfAChangeHaveOneForm(t *testing.T) {
 	t.Parallel()
 	i := postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{})

@@ -11,7 +11,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/relation"
 )
 
-// normalise refuses what can never be applied, gives ids their one form, removes repetitions and sorts, so that equal changes look equal.
+// normalise refuses what can never be applied, gives ids their one form, removes repetitions and
+// sorts, so that equal changes look equal.
 func normalise(e Engine, c Change) (Change, error) {
 	if len(c.Writes) == 0 && len(c.Deletes) == 0 && c.DeleteAllOf == "" {
 		return c, invalid("writes", "the change is empty", "name a relationship to write or to delete")

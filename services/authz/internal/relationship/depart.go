@@ -9,8 +9,9 @@ import (
 	"github.com/gatehouse/gatehouse/internal/event"
 )
 
-// KeepDepartures is how long a user whose deletion Identity was about to begin does not count, if that deletion never comes: longer than
-// a deletion that has begun can be under way. Until then the user may be deleted again, and nobody relies on somebody who may be gone.
+// KeepDepartures is how long a user whose deletion Identity was about to begin does not count, if
+// that deletion never comes: longer than a deletion that has begun can be under way. Until then the
+// user may be deleted again, and nobody relies on somebody who may be gone.
 const KeepDepartures = 30 * 24 * time.Hour
 
 // Departure is a user whose deletion is about to begin.
@@ -20,9 +21,10 @@ type Departure struct {
 	Ends string // the organization that goes with the user, "organization:id"; "" for none
 }
 
-// Depart reserves the departure of a user: FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER) when nobody would be left in a role of
-// the user. From here on the user counts in no such decision, so the deletion, which is a fact once it has begun, need not be refused. Repeating
-// it is no error.
+// Depart reserves the departure of a user: FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER)
+// when nobody would be left in a role of the user. From here on the user counts in no such
+// decision, so the deletion, which is a fact once it has begun, need not be refused. Repeating it
+// is no error.
 func (s *Service) Depart(ctx context.Context, d Departure, origin *Origin) error {
 	e, ok := event.FromContext(ctx)
 	if !ok { // R68

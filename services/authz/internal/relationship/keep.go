@@ -16,8 +16,8 @@ const (
 	pageSize = 100  // subjects read at a time
 )
 
-// role is a relation of an object that somebody must have once somebody had it: an administrator of the platform, an owner of an
-// organization (R89). Groups are on the way to it.
+// role is a relation of an object that somebody must have once somebody had it: an administrator of
+// the platform, an owner of an organization (R89). Groups are on the way to it.
 type role struct{ object, relation string }
 
 func roleOf(t relation.Tuple) role { return role{t.Object, t.Relation} }
@@ -31,9 +31,10 @@ func (r role) group() bool { return relation.Type(r.object) == "group" && r.rela
 
 func (r role) String() string { return r.object + "#" + r.relation }
 
-// guard decides whether a change, or the departure of a user, leaves every role that it touches to a user who exists. It decides under
-// the locks of all objects that the answer rests on: those of the roles, of the groups that lead to them, and of the user who stays. So two
-// who leave at once cannot each count on the other.
+// guard decides whether a change, or the departure of a user, leaves every role that it touches to
+// a user who exists. It decides under the locks of all objects that the answer rests on: those of
+// the roles, of the groups that lead to them, and of the user who stays. So two who leave at once
+// cannot each count on the other.
 type guard struct {
 	engine  Engine
 	departs Departs
@@ -44,7 +45,8 @@ type guard struct {
 	rests   []string         // objects that the answer rests on
 }
 
-// keeps returns the objects that the decision rests on, or FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER).
+// keeps returns the objects that the decision rests on, or FAILED_PRECONDITION (LAST_ADMINISTRATOR,
+// LAST_OWNER).
 func (g *guard) keeps(ctx context.Context) ([]string, error) {
 	roles, err := g.touched(ctx)
 	if err != nil {
@@ -130,8 +132,8 @@ func (g *guard) remains(t relation.Tuple) bool {
 	return !slices.Contains(g.gone, t) && t.Subject != g.leaving && t.Object != g.leaving
 }
 
-// held reports whether a user who exists has the role, by the relationships that count. What the change writes counts where what it
-// deletes does not.
+// held reports whether a user who exists has the role, by the relationships that count. What the
+// change writes counts where what it deletes does not.
 func (g *guard) held(ctx context.Context, r role, counts func(relation.Tuple) bool) (bool, error) {
 	todo, seen := []role{r}, map[role]bool{r: true}
 	for len(todo) > 0 {
@@ -162,7 +164,8 @@ func (g *guard) held(ctx context.Context, r role, counts func(relation.Tuple) bo
 	return false, nil
 }
 
-// each calls fn with the subjects of a role, those that the change writes first, until fn says that it is enough.
+// each calls fn with the subjects of a role, those that the change writes first, until fn says that
+// it is enough.
 func (g *guard) each(ctx context.Context, r role, fn func(subject string) (enough bool, err error)) (bool, error) {
 	for _, t := range g.come {
 		if roleOf(t) == r {

@@ -80,7 +80,8 @@ func describe(e event.Event, c Change, origin *Origin) (event.Event, error) {
 	return e, nil
 }
 
-// from says in an event which request is behind it, when that is another one than the program's own.
+// from says in an event which request is behind it, when that is another one than the program's
+// own.
 func from(e event.Event, origin *Origin) (event.Event, error) {
 	if origin == nil {
 		return e, nil

@@ -78,8 +78,9 @@ const (
 	Refused  State = "refused" // the engine will never take it: the model changed after it was accepted
 )
 
-// Departs reports whether a user's departure is stored and not older than KeepDepartures. A store asks it on the connection of the
-// transaction that decides: decisions that each waited for a second one of the same pool would wait for each other.
+// Departs reports whether a user's departure is stored and not older than KeepDepartures. A store
+// asks it on the connection of the transaction that decides: decisions that each waited for a
+// second one of the same pool would wait for each other.
 type Departs func(ctx context.Context, user string) (bool, error)
 
 // Store is the command log. The time of leases is the database's, so that clocks of instances do not matter.
@@ -89,9 +90,10 @@ type Store interface {
 	Accept(ctx context.Context, objects []string, c Command, decide func(context.Context, Command, Departs) (Command, error)) (Outcome, error)
 	// Claim takes over one accepted command whose lease has run out: one of ids, or any when ids is nil.
 	Claim(ctx context.Context, ids []string) (Command, bool, error)
-	// Depart takes the locks of these sorted objects, lets decide say whether the departure is possible, and stores it with the event of
-	// ctx, in one transaction at whose end the locks are free. An error of decide stores nothing and comes back as it is. When others
-	// hold some of the locks, nothing is stored and they are returned; that may be an empty list, but is not nil.
+	// Depart takes the locks of these sorted objects, lets decide say whether the departure is
+	// possible, and stores it with the event of ctx, in one transaction at whose end the locks are
+	// free. An error of decide stores nothing and comes back as it is. When others hold some of the
+	// locks, nothing is stored and they are returned; that may be an empty list, but is not nil.
 	Depart(ctx context.Context, objects []string, d Departure, decide func(context.Context, Departs) error) (holders []string, err error)
 	// Renew gives a command its lease anew. False means that it has ended, or that somebody else has claimed it.
 	Renew(ctx context.Context, c Command) (bool, error)
@@ -100,7 +102,8 @@ type Store interface {
 	Finish(ctx context.Context, c Command, s State) (bool, error)
 	// States returns the states of the commands that are known.
 	States(ctx context.Context, ids []string) (map[string]State, error)
-	// ForgetDepartures removes at most limit departures that were reserved before, and returns how many.
+	// ForgetDepartures removes at most limit departures that were reserved before, and returns how
+	// many.
 	ForgetDepartures(ctx context.Context, before time.Time, limit int) (int, error)
 	// Forget removes at most limit commands that ended before, and returns how many.
 	Forget(ctx context.Context, before time.Time, limit int) (int, error)
@@ -112,7 +115,8 @@ type Engine interface {
 	Exists(ctx context.Context, t relation.Tuple) (bool, error)
 	// TuplesOf returns every relationship in which the object or subject takes part.
 	TuplesOf(ctx context.Context, objectOrSubject string) ([]relation.Tuple, error)
-	// SubjectsOf returns the subjects that were written for a relation of an object, sorted: at most limit, after a subject.
+	// SubjectsOf returns the subjects that were written for a relation of an object, sorted: at
+	// most limit, after a subject.
 	SubjectsOf(ctx context.Context, object, relation, after string, limit int) ([]string, error)
 	// HeldBy returns the relationships that were written with exactly this subject.
 	HeldBy(ctx context.Context, subject string) ([]relation.Tuple, error)

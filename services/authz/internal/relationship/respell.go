@@ -8,10 +8,12 @@ import (
 	"github.com/gatehouse/gatehouse/internal/relation"
 )
 
-// Respell replaces relationships whose ids are not in their one form (relation.CanonicalID) by the same ones that are, and returns how
-// many. They are changes like any other, with their locks and events: what such a relationship was meant to grant, and never did, it
-// grants from here on. All of the right ones are written before one of the others is deleted, because some lead to others: nobody has less
-// in between. Those that today's model does not admit stay, because nothing asks about them any more.
+// Respell replaces relationships whose ids are not in their one form (relation.CanonicalID) by the
+// same ones that are, and returns how many. They are changes like any other, with their locks and
+// events: what such a relationship was meant to grant, and never did, it grants from here on. All
+// of the right ones are written before one of the others is deleted, because some lead to others:
+// nobody has less in between. Those that today's model does not admit stay, because nothing asks
+// about them any more.
 func (s *Service) Respell(ctx context.Context, program string, misspelt []relation.Tuple) (respelt int, err error) {
 	ctx = event.Background(ctx, program, "", "authz.relationships_written", "")
 	var right, wrong []relation.Tuple

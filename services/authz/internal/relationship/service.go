@@ -116,7 +116,8 @@ func (s *Service) accept(ctx context.Context, c Change, command Command) (Outcom
 	}
 }
 
-// decide runs under the locks: the preconditions, which relationships a deletion of all meets, and whether everybody who must stay does.
+// decide runs under the locks: the preconditions, which relationships a deletion of all meets, and
+// whether everybody who must stay does.
 func (s *Service) decide(ctx context.Context, c Change, command Command, locked []string, departs Departs) (Command, error) {
 	for _, p := range c.Preconditions {
 		exists, err := s.engine.Exists(ctx, p.Tuple)
@@ -167,7 +168,8 @@ func (s *Service) answer(ctx context.Context) (string, error) {
 	return token, nil
 }
 
-// Forget removes the oldest of the commands that ended longer ago than KeepCommands, and of the departures from before KeepDepartures.
+// Forget removes the oldest of the commands that ended longer ago than KeepCommands, and of the
+// departures from before KeepDepartures.
 func (s *Service) Forget(ctx context.Context) error {
 	for {
 		n, err := s.store.Forget(ctx, s.now().Add(-KeepCommands), forgetBatch)

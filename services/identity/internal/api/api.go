@@ -76,9 +76,9 @@ func subject(ctx context.Context) (caller.Subject, error) {
 	return *c.Subject, nil
 }
 
-// reach returns where to look for the user that a request names. The server admitted the caller either as that user, who is
-// in the organization of the token and nowhere else; or because Authz said so of this one user,
-// wherever it is.
+// reach returns where to look for the user that a request names. The server admitted the caller
+// either as that user, who is in the organization of the token and nowhere else; or because Authz
+// said so of this one user, wherever it is.
 func reach(ctx context.Context, id string) (user.Scope, error) {
 	who, err := subject(ctx)
 	if err != nil {

@@ -230,7 +230,8 @@ func TestForeignUsersLookUnknown(t *testing.T) {
 	s.wantStored(t, foreign)
 }
 
-// One's own id in upper case is one's own id: no permission is asked for, and what happens is about the user as stored.
+// One's own id in upper case is one's own id: no permission is asked for, and what happens is about
+// the user as stored.
 func TestOwnIDInUpperCase(t *testing.T) {
 	t.Parallel()
 	s := newService(t)

@@ -23,7 +23,8 @@ type Departures struct{ client authzv1.AuthzServiceClient }
 // NewDepartures returns the adapter over a client.
 func NewDepartures(client authzv1.AuthzServiceClient) *Departures { return &Departures{client: client} }
 
-// Reserve implements user.Departures. When Authz does not answer, the error is UNAVAILABLE (AUTHZ_UNAVAILABLE).
+// Reserve implements user.Departures. When Authz does not answer, the error is UNAVAILABLE
+// (AUTHZ_UNAVAILABLE).
 func (d *Departures) Reserve(ctx context.Context, u user.User, ends bool) error {
 	r := &authzv1.ReserveDepartureRequest{UserId: u.ID}
 	if ends {

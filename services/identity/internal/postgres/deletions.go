@@ -65,9 +65,9 @@ func (s *Users) BeginDelete(
 	return d, token, nil
 }
 
-// aloneInPersonal reports whether the user's organization is personal and has no other active user. A deletion locks it "for update", which
-// keeps others from joining until the deletion is there to be seen; who joins locks it "for key share", which waits for a deletion that is
-// about to begin.
+// aloneInPersonal reports whether the user's organization is personal and has no other active user.
+// A deletion locks it "for update", which keeps others from joining until the deletion is there to
+// be seen; who joins locks it "for key share", which waits for a deletion that is about to begin.
 func aloneInPersonal(ctx context.Context, db execer, u user.User, lock string) (bool, error) {
 	found, err := db.Exec(ctx, `select from identity.organizations where id = @organization_id and personal `+lock,
 		pgx.StrictNamedArgs{"organization_id": u.OrganizationID})

@@ -129,8 +129,8 @@ func refuseDeleted(ctx context.Context, tx pgx.Tx, id string) error {
 	return err
 }
 
-// refuseEnding refuses to join a personal organization whose users are all being deleted: it goes with them, and until then it has no
-// owner.
+// refuseEnding refuses to join a personal organization whose users are all being deleted: it goes
+// with them, and until then it has no owner.
 func refuseEnding(ctx context.Context, tx pgx.Tx, u user.User) error {
 	alone, err := aloneInPersonal(ctx, tx, u, "for key share")
 	if err == nil && alone {

@@ -10,8 +10,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
-// Addresses have one rule (internal/address), also in filters: A to Z are a to z, and what other rules take for these letters is another
-// address (issue 8, line 16).
+// Addresses have one rule (internal/address), also in filters: A to Z are a to z, and what other
+// rules take for these letters is another address (issue 8, line 16).
 func TestAddressesHaveOneRule(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

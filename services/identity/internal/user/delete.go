@@ -16,7 +16,8 @@ const (
 	// claimFor is how long whoever began or claimed a deletion has it alone. It covers the call to Auth and the removal; after a crash
 	// or a failure the reconciler takes the deletion over.
 	claimFor = 10 * time.Second
-	// reserveAttempts bounds how often Delete asks Authz again because somebody joined the organization meanwhile.
+	// reserveAttempts bounds how often Delete asks Authz again because somebody joined the
+	// organization meanwhile.
 	reserveAttempts = 3
 	// maxCompletions bounds one round of the reconciler.
 	maxCompletions = 100
@@ -26,11 +27,12 @@ const (
 	forgetSize = 500
 )
 
-// Delete deletes a user that still has the tag; an empty tag meets any revision. Authz is asked first: the last administrator and the last
-// owner of an organization that stays are refused (R89). Then the intent is durable: from then on the user is
-// NOT_FOUND and has no rights, and the deletion completes, by this call, by repeating it or by the reconciler. UNAVAILABLE
-// (AUTH_UNAVAILABLE) says that the login could not be removed yet. The token names the removal of the user's relationships, also beside
-// that error.
+// Delete deletes a user that still has the tag; an empty tag meets any revision. Authz is asked
+// first: the last administrator and the last owner of an organization that stays are refused (R89).
+// Then the intent is durable: from then on the user is NOT_FOUND and has no rights, and the
+// deletion completes, by this call, by repeating it or by the reconciler. UNAVAILABLE
+// (AUTH_UNAVAILABLE) says that the login could not be removed yet. The token names the removal of
+// the user's relationships, also beside that error.
 func (s *Service) Delete(ctx context.Context, scope Scope, id, tag string) (token string, err error) {
 	for range reserveAttempts {
 		d, token, err := s.begin(ctx, scope, id, tag)
@@ -47,9 +49,10 @@ func (s *Service) Delete(ctx context.Context, scope Scope, id, tag string) (toke
 // errOtherwise says that Authz was asked about another deletion than the one that would begin.
 var errOtherwise = errors.New("the organization does not go with the user any more")
 
-// begin reserves the departure of an active user and begins the deletion. Authz is asked before anything is locked and without a
-// connection, so that a slow Authz holds up nothing else; what the answer rests on is checked again under the lock. A reservation whose
-// deletion does not begin errs to the safe side.
+// begin reserves the departure of an active user and begins the deletion. Authz is asked before
+// anything is locked and without a connection, so that a slow Authz holds up nothing else; what the
+// answer rests on is checked again under the lock. A reservation whose deletion does not begin errs
+// to the safe side.
 func (s *Service) begin(ctx context.Context, scope Scope, id, tag string) (d Deletion, token string, err error) {
 	u, reservedEnds, err := s.deletions.Leaving(ctx, scope, id)
 	if err != nil {

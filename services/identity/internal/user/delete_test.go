@@ -193,7 +193,8 @@ func TestReconcilersOfTwoInstances(t *testing.T) {
 	}
 }
 
-// R89: whom Authz keeps, stays; it is asked once the tag is right, and not again for a deletion that has begun.
+// R89: whom Authz keeps, stays; it is asked once the tag is right, and not again for a deletion
+// that has begun.
 func TestDeleteAsksAuthz(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -14,8 +14,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
-// While Authz does not answer, deletions keep neither connections nor rows: as many as the pool has connections leave the rest of Identity
-// alone.
+// While Authz does not answer, deletions keep neither connections nor rows: as many as the pool has
+// connections leave the rest of Identity alone.
 func TestDeletionsThatWaitForAuthzHoldNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -50,8 +50,9 @@ func TestDeletionsThatWaitForAuthzHoldNothing(t *testing.T) {
 	deletions.Wait()
 }
 
-// R89: what Authz was asked still holds when the deletion begins. Somebody who joined the personal organization meanwhile keeps it, so it is
-// asked again whether an owner is left; a change of the user is a changed tag.
+// R89: what Authz was asked still holds when the deletion begins. Somebody who joined the personal
+// organization meanwhile keeps it, so it is asked again whether an owner is left; a change of the
+// user is a changed tag.
 func TestDeleteChecksAgainUnderTheLock(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -84,7 +85,8 @@ func TestDeleteChecksAgainUnderTheLock(t *testing.T) {
 	noError(t, err)
 }
 
-// R89: a reservation whose deletion never begins errs to the safe side: the user is there and counts no more, so the other one stays.
+// R89: a reservation whose deletion never begins errs to the safe side: the user is there and
+// counts no more, so the other one stays.
 func TestAReservationWithoutItsDeletion(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -35,14 +35,16 @@ type Deletion struct {
 // DeletionStore keeps the intent to delete a user until it is carried out. Each method is one transaction, with the event of what it
 // changed.
 type DeletionStore interface {
-	// Leaving reads what a deletion is asked about before it begins, a user in any state and whether its organization would go too (ends of
-	// BeginDelete). It locks nothing: both may be different when the deletion begins.
+	// Leaving reads what a deletion is asked about before it begins, a user in any state and
+	// whether its organization would go too (ends of BeginDelete). It locks nothing: both may be
+	// different when the deletion begins.
 	Leaving(ctx context.Context, scope Scope, id string) (u User, ends bool, err error)
-	// BeginDelete locks the user, calls check with it and makes it Deleting: from here on there is no way back, so this is the deletion
-	// that the trail records and after which the user has no relationships; token names their removal. Nobody else claims the deletion
-	// before due. A user that already is Deleting stays so and gets the new due time. An error of check is returned as it is and nothing
-	// changes. ends says that the user's organization is personal and has no other active user: it goes with this one, because from
-	// here on nobody can join it.
+	// BeginDelete locks the user, calls check with it and makes it Deleting: from here on there is
+	// no way back, so this is the deletion that the trail records and after which the user has no
+	// relationships; token names their removal. Nobody else claims the deletion before due. A user
+	// that already is Deleting stays so and gets the new due time. An error of check is returned as
+	// it is and nothing changes. ends says that the user's organization is personal and has no
+	// other active user: it goes with this one, because from here on nobody can join it.
 	BeginDelete(
 		ctx context.Context, scope Scope, id string, due time.Time, check func(u User, ends bool) error,
 	) (d Deletion, token string, err error)
@@ -58,8 +60,9 @@ type DeletionStore interface {
 
 // Departures is what the user's deletion needs of Authz.
 type Departures interface {
-	// Reserve says whether an active user may be deleted: FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER) when nobody would be left
-	// in a role of the user. ends says that the user's organization goes too. After it the deletion need not be refused any more.
+	// Reserve says whether an active user may be deleted: FAILED_PRECONDITION (LAST_ADMINISTRATOR,
+	// LAST_OWNER) when nobody would be left in a role of the user. ends says that the user's
+	// organization goes too. After it the deletion need not be refused any more.
 	Reserve(ctx context.Context, u User, ends bool) error
 }
 

@@ -134,7 +134,8 @@ func storesInOrder(t *testing.T, s Store) {
 	}
 }
 
-// A look for the events of somebody ends at the limit, whether they match the rest of the filter or not, and says how far it came.
+// A look for the events of somebody ends at the limit, whether they match the rest of the filter or
+// not, and says how far it came.
 func rangeOfOne(t *testing.T, s Store) {
 	for _, actor := range []string{"a", "b", "a", "b", "a", "a", "b"} {
 		Fill(t, s, 1, func(e *event.Event) { e.Actor.ID = actor })

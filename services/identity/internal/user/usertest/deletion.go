@@ -194,8 +194,9 @@ func testFinishDeleteTogether(t *testing.T, f fixture) {
 	}
 }
 
-// The last user of a personal organization leaves while another joins: either the organization is said to go too, and does, or
-// somebody has joined and it stays. Nobody is left in an organization that has lost its owner unasked (R89).
+// The last user of a personal organization leaves while another joins: either the organization is
+// said to go too, and does, or somebody has joined and it stays. Nobody is left in an organization
+// that has lost its owner unasked (R89).
 func testFinishDeleteConcurrently(t *testing.T, f fixture) {
 	for range 10 {
 		owner := f.personal(t)
@@ -231,7 +232,8 @@ func testFinishDeleteConcurrently(t *testing.T, f fixture) {
 	}
 }
 
-// Whether the organization goes with a user: only a personal one, with its last active user; from then on nobody joins it.
+// Whether the organization goes with a user: only a personal one, with its last active user; from
+// then on nobody joins it.
 func testBeginDeleteOfTheLast(t *testing.T, f fixture) {
 	owner := f.personal(t)
 	guest := f.stored(t, owner.OrganizationID)
