@@ -59,7 +59,7 @@ func TestFraming(t *testing.T) {
 	const signIn = "POST /api/v1/auth/sign-in HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 	const body = `{"email":"x","password":"x"}` // 28 octets; 401 when it is understood
 	smuggled := "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
-	if a := exchange(t, r, signIn+fmt.Sprintf("Content-Length: %d\r\n\r\n", len(body))+body); a.status != http.StatusUnauthorized {
+	if a := exchange(t, r, signIn+fmt.Sprintf("Connection: close\r\nContent-Length: %d\r\n\r\n", len(body))+body); a.status != http.StatusUnauthorized {
 		t.Fatalf("the control: %d %s %v", a.status, a.body, a.err)
 	}
 	for name, text := range map[string]string{
@@ -143,7 +143,7 @@ func TestRefusedBodiesAreConsumedOrCut(t *testing.T) {
 func TestHugeHeaders(t *testing.T) {
 	r := start(t, nil)
 	for size, want := range map[int]int{24 << 10: 200, 40 << 10: 431, 1 << 20: 431} {
-		a := exchange(t, r, "GET /livez HTTP/1.1\r\nHost: x\r\nX: "+strings.Repeat("a", size)+"\r\n\r\n")
+		a := exchange(t, r, "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX: "+strings.Repeat("a", size)+"\r\n\r\n")
 		if a.status != want && !(want == 431 && a.status == 0) { // a reset may overtake the answer
 			t.Errorf("%d bytes: status %d, want %d", size, a.status, want)
 		}

@@ -55,7 +55,7 @@ func TestPreflightsAreLimited(t *testing.T) {
 	if a := r.preflight("https://evil.example", "PATCH", ""); a.status != http.StatusTooManyRequests || a.header.Get("Access-Control-Allow-Origin") != "" {
 		t.Errorf("a foreign page: %d %v", a.status, a.header)
 	}
-	if a := exchange(t, r, "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n"); a.status != http.StatusTooManyRequests {
+	if a := exchange(t, r, "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); a.status != http.StatusTooManyRequests {
 		t.Errorf("OPTIONS *: %d", a.status)
 	}
 }
@@ -81,7 +81,7 @@ func TestOptionsOfTheServer(t *testing.T) {
 					t.Errorf("%s: %d", of, resp.StatusCode)
 				}
 			}
-			if a := exchange(t, r, "GET * HTTP/1.1\r\nHost: x\r\n\r\n"); a.status != http.StatusBadRequest {
+			if a := exchange(t, r, "GET * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); a.status != http.StatusBadRequest {
 				t.Errorf("GET *: %d", a.status)
 			}
 		})
