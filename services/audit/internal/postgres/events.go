@@ -17,10 +17,13 @@ import (
 )
 
 // Events keeps the trail. It implements trail.Appender, trail.Reader and trail.Lister.
-type Events struct{ pool *pgxpool.Pool }
+type Events struct {
+	pool     *pgxpool.Pool
+	patience time.Duration // how long CheckAppend waits for the lock
+}
 
 // NewEvents returns the store.
-func NewEvents(pool *pgxpool.Pool) *Events { return &Events{pool: pool} }
+func NewEvents(pool *pgxpool.Pool) *Events { return &Events{pool: pool, patience: patience} }
 
 // takeLock takes the lock that whoever adds to the trail holds until its transaction ends. Only the
 // roles of this schema can.

@@ -73,6 +73,7 @@ func TestReadinessIsOfItsOwnWait(t *testing.T) {
 	t.Parallel()
 	serving, owner := pools(t)
 	store := postgres.NewEvents(serving)
+	store.Patient(5 * time.Second) // long enough for what happens while they wait
 	trailtest.Fill(t, store, 3)
 	if err := store.CheckAppend(t.Context()); err != nil {
 		t.Fatal(err)
@@ -94,7 +95,9 @@ func TestReadinessIsOfItsOwnWait(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("they do not wait")
 		}
-		err := holder.QueryRow(t.Context(), `select count(*) from pg_locks where not granted and relation = 'audit.coordination'::regclass`).Scan(&waiting)
+		err := holder.QueryRow(t.Context(), `
+			select count(*) from pg_locks join pg_database on pg_database.oid = database and datname = current_database() -- copies of one template share oids
+			where not granted and relation = 'audit.coordination'::regclass`).Scan(&waiting)
 		if err != nil {
 			t.Fatal(err)
 		}

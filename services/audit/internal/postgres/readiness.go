@@ -13,7 +13,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/pg"
 )
 
-// patience is how long CheckAppend waits for the lock; a readiness check has a second and a half.
+// patience of CheckAppend: a readiness check has a second and a half.
 const patience = time.Second
 
 const lockNotAvailable = "55P03" // SQLSTATE of a lock timeout
@@ -28,7 +28,7 @@ func (s *Events) CheckAppend(ctx context.Context) error {
 	}
 	err = pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
 		var batch pgx.Batch
-		batch.Queue(boundLock, fmt.Sprint(maxIdle.Milliseconds()), fmt.Sprint(patience.Milliseconds()))
+		batch.Queue(boundLock, fmt.Sprint(maxIdle.Milliseconds()), fmt.Sprint(s.patience.Milliseconds()))
 		batch.Queue(takeLock)
 		return tx.SendBatch(ctx, &batch).Close()
 	})

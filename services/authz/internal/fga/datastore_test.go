@@ -72,7 +72,9 @@ func TestACancelledReadKeepsItsConnection(t *testing.T) {
 		read <- err
 	}()
 	for waiting := false; !waiting; {
-		err := tx.QueryRow(t.Context(), "select exists (select from pg_locks where not granted and relation = 'authz_fga.tuple'::regclass)").Scan(&waiting)
+		err := tx.QueryRow(t.Context(), `select exists (
+			select from pg_locks join pg_database on pg_database.oid = database and datname = current_database() -- copies of one template share oids
+			where not granted and relation = 'authz_fga.tuple'::regclass)`).Scan(&waiting)
 		if err != nil {
 			t.Fatal(err)
 		}
