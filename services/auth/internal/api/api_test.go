@@ -96,7 +96,7 @@ func newAuth(t *testing.T) *auth {
 	db := postgrestest.Open(t)
 	a := &auth{Database: db, t: t, identity: &directory{}}
 	log := slog.New(slog.NewJSONHandler(&a.log, nil))
-	hasher, err := password.NewPool(password.Parameters{Memory: 64, Time: 1, Threads: 1}, 4, 100, rand.Reader, nil)
+	hasher, err := password.NewPool(password.Parameters{Memory: 64, Time: 1, Threads: 1}, 4, 100, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"os"
-	"runtime"
 	"time"
 
 	"github.com/google/uuid"
@@ -44,6 +43,7 @@ func Migrate(ctx context.Context, c MigrateConfig) error {
 func options(c Config) fx.Option {
 	return fx.Options(
 		fx.Supply(c),
+		fx.Invoke(limitMemory),
 		fxmod.Postgres(c.Postgres, migrations.Schema, migrations.Files),
 		fxmod.Outbox(migrations.Schema),
 		fxmod.RemoteAudit(),
@@ -90,12 +90,7 @@ func rpcs() fx.Option {
 }
 
 func newHasher(c Config) (login.Hasher, error) {
-	workers := c.Password.Workers
-	if workers == 0 {
-		workers = runtime.GOMAXPROCS(0)
-	}
-	collect := paceCollector(memoryLimit(c.Password.Memory, workers))
-	return password.NewPool(c.Password.parameters(), workers, c.Password.Queue, rand.Reader, collect)
+	return password.NewPool(c.Password.parameters(), c.Password.workers(), c.Password.Queue, rand.Reader)
 }
 
 // loginParams are what the login service is made of.

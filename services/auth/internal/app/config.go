@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/config"
@@ -108,6 +109,14 @@ func (c PasswordConfig) Validate() error {
 		return errors.New("GATEHOUSE_AUTH_PASSWORD_WORKERS and GATEHOUSE_AUTH_PASSWORD_QUEUE must not be negative")
 	}
 	return nil
+}
+
+// workers is how many hashes are made at a time.
+func (c PasswordConfig) workers() int {
+	if c.Workers == 0 {
+		return runtime.GOMAXPROCS(0)
+	}
+	return c.Workers
 }
 
 func (c PasswordConfig) parameters() password.Parameters {

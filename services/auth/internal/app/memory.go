@@ -2,36 +2,23 @@ package app
 
 import (
 	"os"
-	"runtime"
 	"runtime/debug"
 )
 
-const (
-	// besides is what the Go runtime of this program may hold without hashes; at rest it holds 18
-	// MiB.
-	besides = 48 << 20
-	// collectorPace is the GOGC of this program: the pool of hashes says when to collect, and the
-	// collector by itself is for the rest.
-	collectorPace = 400
-)
+// besides is what the Go runtime of this program may hold without hashes, in bytes; at rest it
+// holds 18 MiB.
+const besides = 48 << 20
 
-// memoryLimit is the most that the Go runtime should hold, in bytes, while so many hashes of so
-// many KiB are made at a time: theirs, and half as much again that ended ones left behind.
-func memoryLimit(hashKiB uint32, hashes int) int64 {
-	return besides + int64(hashes)*int64(hashKiB)<<10*3/2
+// limitMemory sets the soft memory limit of the Go runtime: what all hashes that are made at a time
+// need, and half as much again for memory that waits on another core to be used again. An
+// operator's GOMEMLIMIT stands.
+func limitMemory(c Config) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit(c.Password.Memory, c.Password.workers()))
+	}
 }
 
-// paceCollector sets the memory limit and returns how the pool of hashes has its garbage collected.
-// An operator's GOMEMLIMIT stands. For one who set that or GOGC the collector runs as Go has it
-// with what was set: its pace stays, and the pool does not call it.
-func paceCollector(limit int64) (collect func()) {
-	ownLimit, ownPace := os.Getenv("GOMEMLIMIT") != "", os.Getenv("GOGC") != ""
-	if !ownLimit {
-		debug.SetMemoryLimit(limit)
-	}
-	if ownLimit || ownPace {
-		return nil
-	}
-	debug.SetGCPercent(collectorPace)
-	return runtime.GC
+// memoryLimit is the limit in bytes for so many hashes at a time of so many KiB each.
+func memoryLimit(hashKiB uint32, hashes int) int64 {
+	return besides + int64(hashes)*int64(hashKiB)<<10*3/2
 }

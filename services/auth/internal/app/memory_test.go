@@ -32,33 +32,20 @@ func TestStartLimitsMemoryUnlessTheOperatorDoes(t *testing.T) {
 	c := configured(t, pg.Config{URL: config.NewSecret("postgres://auth:x@127.0.0.1:1/gatehouse")}, keyFile(t, 1),
 		"GATEHOUSE_AUTH_PASSWORD_WORKERS=3", "GATEHOUSE_AUTH_PASSWORD_MEMORY=32768")
 	for name, test := range map[string]struct {
-		limit, pace string
-		want        int64
-		wantPace    int
-		collects    bool
+		set  string
+		want int64
 	}{
-		"nothing set": {"", "", memoryLimit(32768, 3), collectorPace, true},
-		"GOMEMLIMIT":  {"1GiB", "", math.MaxInt64, 100, false},
-		"GOGC":        {"", "100", memoryLimit(32768, 3), 100, false},
-		"both":        {"off", "100", math.MaxInt64, 100, false},
+		"nothing set": {"", memoryLimit(32768, 3)},
+		"GOMEMLIMIT":  {"1GiB", math.MaxInt64},
+		"none":        {"off", math.MaxInt64},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Setenv("GOMEMLIMIT", test.limit)
-			t.Setenv("GOGC", test.pace)
-			limit, pace := debug.SetMemoryLimit(math.MaxInt64), debug.SetGCPercent(100) // as the runtime of this process began
-			defer func() {
-				debug.SetMemoryLimit(limit)
-				debug.SetGCPercent(pace)
-			}()
+			t.Setenv("GOMEMLIMIT", test.set)
+			limit := debug.SetMemoryLimit(math.MaxInt64) // as the runtime of this process began
+			defer debug.SetMemoryLimit(limit)
 			start(t, c)()
 			if got := debug.SetMemoryLimit(-1); got != test.want {
 				t.Errorf("the limit is %d, want %d", got, test.want)
-			}
-			if got := debug.SetGCPercent(100); got != test.wantPace {
-				t.Errorf("GOGC is %d, want %d", got, test.wantPace)
-			}
-			if collect := paceCollector(math.MaxInt64); (collect != nil) != test.collects {
-				t.Errorf("the pool collects: %t, want %t", collect != nil, test.collects)
 			}
 		})
 	}

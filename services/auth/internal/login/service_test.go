@@ -79,7 +79,7 @@ func newWorld(t *testing.T) *world {
 // with is another instance on the same database.
 func (w *world) with(t *testing.T, p password.Parameters) *login.Service {
 	t.Helper()
-	pool, err := password.NewPool(p, 4, 100, rand.Reader, nil)
+	pool, err := password.NewPool(p, 4, 100, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}

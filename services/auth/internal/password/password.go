@@ -56,24 +56,27 @@ func (p Parameters) Weaker(other Parameters) bool {
 // that a composed and a decomposed é are one password. Nothing is trimmed, folded or cut.
 func Normalize(password string) string { return norm.NFKC.String(password) }
 
-// Hash returns the PHC string of a password under p with a fresh salt from random.
-func Hash(random io.Reader, p Parameters, password string) (string, error) {
+// A derive returns length bytes of argon2id.
+type derive func(p Parameters, password, salt []byte, length uint32) []byte
+
+// idKey is a derive that takes its memory anew each time.
+func idKey(p Parameters, password, salt []byte, length uint32) []byte {
+	return argon2.IDKey(password, salt, p.Time, p.Memory, p.Threads, length)
+}
+
+// hash returns the PHC string of a password under p with a fresh salt from random.
+func hash(key derive, random io.Reader, p Parameters, password string) (string, error) {
 	salt := make([]byte, saltLength)
 	if _, err := io.ReadFull(random, salt); err != nil {
 		return "", fmt.Errorf("read salt: %w", err)
 	}
-	key := argon2.IDKey([]byte(Normalize(password)), salt, p.Time, p.Memory, p.Threads, keyLength)
-	return encoded{Parameters: p, salt: salt, key: key}.String(), nil
+	return encoded{Parameters: p, salt: salt, key: key(p, []byte(Normalize(password)), salt, keyLength)}.String(), nil
 }
 
-// Verify reports whether password is the one that phc was made from, in time that does not depend on where they differ.
-func Verify(password, phc string) (bool, error) {
-	e, err := parse(phc)
-	if err != nil {
-		return false, err
-	}
-	key := argon2.IDKey([]byte(Normalize(password)), e.salt, e.Time, e.Memory, e.Threads, uint32(len(e.key)))
-	return subtle.ConstantTimeCompare(key, e.key) == 1, nil
+// matches reports whether password is the one that e was made from, in time that does not depend on
+// where they differ.
+func (e encoded) matches(key derive, password string) bool {
+	return subtle.ConstantTimeCompare(key(e.Parameters, []byte(Normalize(password)), e.salt, uint32(len(e.key))), e.key) == 1
 }
 
 // Decoy returns a PHC string under p that no password matches. Verifying against it costs what verifying against a real one costs.

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/minio/argon2"
+
 	"github.com/gatehouse/gatehouse/internal/apierr"
 )
 
@@ -14,8 +16,9 @@ import (
 const retryAfter = 2 * time.Second
 
 // Pool hashes and verifies with a bounded number of workers and a bounded queue, so that a flood of
-// sign-ins costs the machine no more than workers × (1.5 × Memory KiB and one core), and everybody
-// beyond the queue is told at once to come back.
+// sign-ins costs the machine no more than about workers × (Memory KiB and one core), and everybody
+// beyond the queue is told at once to come back. The memory of an ended hash is cleared and used for
+// the next one; when there is none, the garbage collector takes it.
 type Pool struct {
 	parameters Parameters
 	random     io.Reader
@@ -23,13 +26,12 @@ type Pool struct {
 	slots      chan struct{}
 	queue      int64
 	waiting    atomic.Int64
-	collect    func()
-	ended      atomic.Int64 // hashes
+	derive     derive
 }
 
 // NewPool returns a pool that hashes with p on at most workers cores while at most queue further
-// callers wait. It calls collect, unless that is nil, to free what ended hashes leave behind.
-func NewPool(p Parameters, workers, queue int, random io.Reader, collect func()) (*Pool, error) {
+// callers wait.
+func NewPool(p Parameters, workers, queue int, random io.Reader) (*Pool, error) {
 	if workers < 1 || queue < 0 {
 		return nil, fmt.Errorf("a password pool needs at least one worker and no negative queue, not %d and %d", workers, queue)
 	}
@@ -37,8 +39,15 @@ func NewPool(p Parameters, workers, queue int, random io.Reader, collect func())
 	if err != nil {
 		return nil, err
 	}
+	reusing := argon2.NewIDKey(p.Time, p.Memory, p.Threads)
 	return &Pool{
-		parameters: p, random: random, decoy: decoy, slots: make(chan struct{}, workers), queue: int64(queue), collect: collect,
+		parameters: p, random: random, decoy: decoy, slots: make(chan struct{}, workers), queue: int64(queue),
+		derive: func(of Parameters, password, salt []byte, length uint32) []byte {
+			if of != p { // a hash from before the parameters were changed, or from elsewhere
+				return idKey(of, password, salt, length)
+			}
+			return reusing(password, salt, nil, nil, length)
+		},
 	}, nil
 }
 
@@ -49,7 +58,7 @@ func (p *Pool) Hash(ctx context.Context, password string) (string, error) {
 		return "", err
 	}
 	defer p.release()
-	return Hash(p.random, p.parameters, password)
+	return hash(p.derive, p.random, p.parameters, password)
 }
 
 // Verify reports whether password matches phc, and whether phc was made with weaker parameters than the pool's. Errors as Hash.
@@ -62,8 +71,7 @@ func (p *Pool) Verify(ctx context.Context, password, phc string) (match, weak bo
 		return false, false, err
 	}
 	defer p.release()
-	match, err = Verify(password, phc)
-	return match, e.Weaker(p.parameters), err
+	return e.matches(p.derive, password), e.Weaker(p.parameters), nil
 }
 
 // VerifyNobody does the work of Verify for a login that does not exist. Errors as Hash.
@@ -92,13 +100,4 @@ func (p *Pool) acquire(ctx context.Context) error {
 	}
 }
 
-// release counts an ended hash and frees its slot. The memory of a hash is garbage when it ends,
-// and those that begin while the collector is at work take theirs besides. So the collector runs
-// here, before a new one can begin in this slot, and so often that the garbage stays below half of
-// what is in use.
-func (p *Pool) release() {
-	if p.ended.Add(1)%int64((cap(p.slots)+4)/3) == 0 && p.collect != nil {
-		p.collect()
-	}
-	<-p.slots
-}
+func (p *Pool) release() { <-p.slots }
