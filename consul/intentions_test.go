@@ -23,8 +23,8 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/gatehouse/gatehouse/consul"
-	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
 )
 
@@ -96,7 +96,7 @@ func sidecar(t *testing.T, server *consultest.Server, definition *mesh.Definitio
 	}
 	program := grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 		received, _ := metadata.FromIncomingContext(stream.Context())
-		callers <- received.Get(caller.Header)
+		callers <- received.Get(request.CallerHeader)
 		return stream.SendMsg(&emptypb.Empty{})
 	}))
 	healthpb.RegisterHealthServer(program, health.NewServer()) // Consul asks it
@@ -195,6 +195,6 @@ func ready(t *testing.T, connection *grpc.ClientConn) {
 func call(ctx context.Context, connection *grpc.ClientConn, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	ctx = metadata.AppendToOutgoingContext(ctx, caller.Header, "spiffe://forged/svc/gateway", caller.Header, "spiffe://forged/svc/auth")
+	ctx = metadata.AppendToOutgoingContext(ctx, request.CallerHeader, "spiffe://forged/svc/gateway", request.CallerHeader, "spiffe://forged/svc/auth")
 	return connection.Invoke(ctx, path, &emptypb.Empty{}, &emptypb.Empty{})
 }

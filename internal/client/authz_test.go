@@ -11,9 +11,9 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/consistency"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/relation"
+	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
 )
@@ -49,7 +49,7 @@ func asClient(t *testing.T, a *authz) authzv1.AuthzServiceClient {
 var questions = []grpcserver.Question{{Relation: "can_read", Object: "user:a"}, {Relation: "can_read", Object: "organization:b"}}
 
 func TestPermissions(t *testing.T) {
-	token := consistency.Event("11111111-1111-4111-8111-111111111111").String()
+	token := request.TokenOf("11111111-1111-4111-8111-111111111111").String()
 	a := &authz{batchCheck: func(ctx context.Context, r *authzv1.BatchCheckRequest) (*authzv1.BatchCheckResponse, error) {
 		want := &authzv1.BatchCheckRequest{Subject: "user:me", ConsistencyToken: token, Questions: []*authzv1.Question{
 			{Relation: "can_read", Object: "user:a"}, {Relation: "can_read", Object: "organization:b"},
@@ -200,7 +200,7 @@ func TestRelationshipsThatFail(t *testing.T) {
 func TestLargestChangeFits(t *testing.T) {
 	change := relation.Change{Writes: slices.Repeat([]relation.Tuple{{Object: "organization:o", Relation: "member", Subject: "user:u"}}, relation.MaxTuples)}
 	a := &authz{}
-	if _, err := asClient(t, a).WriteRelationships(t.Context(), request(changeA, outbox.RelationshipChange{Change: change})); err != nil {
+	if _, err := asClient(t, a).WriteRelationships(t.Context(), requestOf(changeA, outbox.RelationshipChange{Change: change})); err != nil {
 		t.Error(err)
 	}
 }

@@ -26,8 +26,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/gatehouse/gatehouse/internal/contract"
-	"github.com/gatehouse/gatehouse/internal/logging"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 )
 
@@ -153,8 +153,8 @@ func repeatable(m *contract.Method) bool {
 
 // withRequestID hands the id of the request on.
 func withRequestID(ctx context.Context) context.Context {
-	if id := logging.RequestID(ctx); id != "" {
-		return metadata.AppendToOutgoingContext(ctx, grpcserver.RequestIDHeader, id)
+	if id := request.ID(ctx); id != "" {
+		return metadata.AppendToOutgoingContext(ctx, request.IDHeader, id)
 	}
 	return ctx
 }

@@ -21,10 +21,9 @@ import (
 
 	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/client"
 	"github.com/gatehouse/gatehouse/internal/contract"
-	"github.com/gatehouse/gatehouse/internal/logging"
+	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/token"
@@ -71,7 +70,7 @@ func connect(t *testing.T, a *auth, program string) *grpc.ClientConn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conns := client.NewConns(def, 0, program, client.Options{Contract: contracts, Dial: s.DialOptions(caller.Header, grpctest.SPIFFE(program))})
+	conns := client.NewConns(def, 0, program, client.Options{Contract: contracts, Dial: s.DialOptions(request.CallerHeader, grpctest.SPIFFE(program))})
 	t.Cleanup(func() {
 		if err := conns.Close(); err != nil {
 			t.Errorf("close: %v", err)
@@ -158,7 +157,7 @@ func TestDeadlineAndRequestID(t *testing.T) {
 		if until, ok := ctx.Deadline(); !ok || time.Until(until) > contract.DefaultTimeout {
 			t.Errorf("deadline is %v, %v", until, ok)
 		}
-		if id := logging.RequestID(ctx); id != "req-7" {
+		if id := request.ID(ctx); id != "req-7" {
 			t.Errorf("request id is %q", id)
 		}
 		if sent := metadata.ValueFromIncomingContext(ctx, "grpc-timeout"); len(sent) != 0 {
@@ -166,7 +165,7 @@ func TestDeadlineAndRequestID(t *testing.T) {
 		}
 		return &authv1.GetKeySetResponse{}, nil
 	}}
-	ctx := logging.WithRequestID(t.Context(), "req-7")
+	ctx := request.WithID(t.Context(), "req-7")
 	if _, err := client.Verification(connect(t, a, "identity")).GetKeySet(ctx, &authv1.GetKeySetRequest{}); err != nil {
 		t.Fatal(err)
 	}

@@ -8,8 +8,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/gatehouse/gatehouse/consul"
-	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/contract"
+	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 )
@@ -26,7 +26,7 @@ func dial(t *testing.T, program string, desc *grpc.ServiceDesc, impl any) (*grpc
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := Dial(def, 0, "identity", program, Options{Contract: contracts, Dial: s.DialOptions(caller.Header, grpctest.SPIFFE("identity"))})
+	conn, err := Dial(def, 0, "identity", program, Options{Contract: contracts, Dial: s.DialOptions(request.CallerHeader, grpctest.SPIFFE("identity"))})
 	if err != nil {
 		t.Fatal(err)
 	}

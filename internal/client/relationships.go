@@ -25,7 +25,7 @@ func Relationships(c authzv1.AuthzServiceClient) outbox.Deliver {
 				poison = append(poison, outbox.Poison{ID: m.ID, Reason: err.Error()})
 				continue
 			}
-			_, err = c.WriteRelationships(ctx, request(m.ID, change))
+			_, err = c.WriteRelationships(ctx, requestOf(m.ID, change))
 			switch e := grpcserver.FromStatus(status.Convert(err)); {
 			case err == nil:
 			case hopeless(e):
@@ -51,7 +51,7 @@ func hopeless(e *apierr.Error) bool {
 	}
 }
 
-func request(id string, c outbox.RelationshipChange) *authzv1.WriteRelationshipsRequest {
+func requestOf(id string, c outbox.RelationshipChange) *authzv1.WriteRelationshipsRequest {
 	r := &authzv1.WriteRelationshipsRequest{
 		Id: id, Writes: relationships(c.Change.Writes), Deletes: relationships(c.Change.Deletes), DeleteAllOf: c.Change.DeleteAllOf,
 	}

@@ -12,9 +12,9 @@ import (
 
 	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/client"
 	"github.com/gatehouse/gatehouse/internal/contract"
+	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
@@ -85,7 +85,7 @@ func TestLostAnswersOfChanges(t *testing.T) {
 				{Desc: &identityv1.UserService_ServiceDesc, Impl: i}, {Desc: &identityv1.UserDirectoryService_ServiceDesc, Impl: i},
 			}})
 			conn, err := client.Dial(def, 0, c.program, "identity", client.Options{Contract: contracts, Dial: s.DialOptions(
-				caller.Header, grpctest.SPIFFE(c.program), "authorization", "Bearer "+tokens.Sign(tokens.Claims(id)),
+				request.CallerHeader, grpctest.SPIFFE(c.program), "authorization", "Bearer "+tokens.Sign(tokens.Claims(id)),
 			)})
 			if err != nil {
 				t.Fatal(err)
@@ -121,7 +121,7 @@ func TestRetriesDoNotMultiply(t *testing.T) {
 		{Desc: &identityv1.UserService_ServiceDesc, Impl: &identity{}},
 	}})
 	conn, err := client.Dial(def, 0, "gateway", "identity", client.Options{Contract: contracts, Dial: s.DialOptions(
-		caller.Header, grpctest.SPIFFE("gateway"), "authorization", "Bearer "+tokens.Sign(tokens.Claims(id)),
+		request.CallerHeader, grpctest.SPIFFE("gateway"), "authorization", "Bearer "+tokens.Sign(tokens.Claims(id)),
 	)})
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/visible"
 )
 
@@ -33,43 +34,12 @@ func New(c Config, w io.Writer) *slog.Logger {
 	return slog.New(handler{slog.NewJSONHandler(visible.NewWriter(w), &slog.HandlerOptions{Level: level, ReplaceAttr: redact})})
 }
 
-type contextKey int
-
-const (
-	requestIDKey contextKey = iota
-	attrsKey
-)
-
-// WithRequestID returns a context whose log lines carry the request id.
-func WithRequestID(ctx context.Context, id string) context.Context {
-	return context.WithValue(ctx, requestIDKey, id)
-}
-
-// RequestID returns the request id of the context, "" outside of a request.
-func RequestID(ctx context.Context) string {
-	id, _ := ctx.Value(requestIDKey).(string)
-	return id
-}
-
-// ValidRequestID admits the ids that a service takes over from the program that calls it, and that
-// the gateway logs of its clients: 1 to 64 letters, digits, '-' and '_', which forge nothing in a
-// log, a header or a URN.
-func ValidRequestID(id string) bool {
-	if id == "" || len(id) > 64 {
-		return false
-	}
-	for _, c := range []byte(id) {
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' {
-			return false
-		}
-	}
-	return true
-}
+type attrsKey struct{}
 
 // With returns a context whose log lines carry these attributes too.
 func With(ctx context.Context, attrs ...slog.Attr) context.Context {
-	before, _ := ctx.Value(attrsKey).([]slog.Attr)
-	return context.WithValue(ctx, attrsKey, append(before[:len(before):len(before)], attrs...))
+	before, _ := ctx.Value(attrsKey{}).([]slog.Attr)
+	return context.WithValue(ctx, attrsKey{}, append(before[:len(before):len(before)], attrs...))
 }
 
 // handler adds what the context knows to each record.
@@ -77,13 +47,13 @@ type handler struct{ slog.Handler }
 
 // Handle adds request id, trace id and the attributes of With.
 func (h handler) Handle(ctx context.Context, record slog.Record) error {
-	if id := RequestID(ctx); id != "" {
+	if id := request.ID(ctx); id != "" {
 		record.AddAttrs(slog.String("request_id", id))
 	}
 	if span := trace.SpanContextFromContext(ctx); span.HasTraceID() {
 		record.AddAttrs(slog.String("trace_id", span.TraceID().String()))
 	}
-	if attrs, ok := ctx.Value(attrsKey).([]slog.Attr); ok {
+	if attrs, ok := ctx.Value(attrsKey{}).([]slog.Attr); ok {
 		record.AddAttrs(attrs...)
 	}
 	return h.Handler.Handle(ctx, record)

@@ -2,7 +2,6 @@ package logging_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"log/slog"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/logging"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 func line(t *testing.T, out *bytes.Buffer) map[string]any {
@@ -42,7 +42,7 @@ func TestLinesCarryWhatTheContextKnows(t *testing.T) {
 	log := logging.New(logging.Config{Level: "info"}, &out).With("program", "identity")
 	traceID := trace.TraceID{1, 2, 3}
 	ctx := trace.ContextWithSpanContext(t.Context(), trace.NewSpanContext(trace.SpanContextConfig{TraceID: traceID, SpanID: trace.SpanID{4}}))
-	ctx = logging.WithRequestID(ctx, "req-1")
+	ctx = request.WithID(ctx, "req-1")
 	ctx = logging.With(ctx, slog.String("method", "/a.B/C"))
 	ctx = logging.With(ctx, slog.String("caller", "gateway"))
 	log.InfoContext(ctx, "hello")
@@ -53,9 +53,6 @@ func TestLinesCarryWhatTheContextKnows(t *testing.T) {
 		if fields[name] != want {
 			t.Errorf("%s = %v, want %s", name, fields[name], want)
 		}
-	}
-	if logging.RequestID(ctx) != "req-1" || logging.RequestID(context.Background()) != "" {
-		t.Error("RequestID does not read what WithRequestID wrote")
 	}
 }
 
@@ -76,7 +73,7 @@ func TestInputCannotForgeALine(t *testing.T) {
 	var out bytes.Buffer
 	log := logging.New(logging.Config{}, &out)
 	forged := "x\r\n{\"level\":\"INFO\",\"msg\":\"forged\"}\u2028\u0085"
-	log.InfoContext(logging.WithRequestID(t.Context(), forged), forged, forged, forged, "error", forged)
+	log.InfoContext(request.WithID(t.Context(), forged), forged, forged, forged, "error", forged)
 	if n := strings.Count(strings.TrimSuffix(out.String(), "\n"), "\n"); n != 0 || strings.Contains(out.String(), "\r") {
 		t.Errorf("%d line breaks inside of one record: %q", n, out.String())
 	}
@@ -93,17 +90,6 @@ func TestSecretsAreReplaced(t *testing.T) {
 	log.With("client_secret", canary).Debug("y")
 	if strings.Contains(out.String(), canary) {
 		t.Errorf("a secret reached the log:\n%s", &out)
-	}
-}
-
-func TestRequestIDs(t *testing.T) {
-	for id, want := range map[string]bool{
-		"a": true, "a-Z_9": true, strings.Repeat("a", 64): true, "": false, strings.Repeat("a", 65): false, "a b": false, "a.b": false, "a\n": false,
-		`a" level="error`: false, "é": false, "a\x00": false,
-	} {
-		if got := logging.ValidRequestID(id); got != want {
-			t.Errorf("%q: %v, want %v", id, got, want)
-		}
 	}
 }
 

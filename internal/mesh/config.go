@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"net"
 
-	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 // MaxPortOffset keeps every shifted port below 65,536.
@@ -46,14 +46,14 @@ func (c Config) Validate() error {
 
 // Peers is where this program's callers must come from. Without it a server would take another
 // mesh's programs for its own.
-func (c Config) Peers() (caller.Mesh, error) {
+func (c Config) Peers() (request.Mesh, error) {
 	switch {
 	case c.TrustDomain == "":
-		return caller.Mesh{}, errors.New("GATEHOUSE_MESH_TRUST_DOMAIN is empty: set it to the trust domain of the mesh's CA (TrustDomain in Consul's /v1/connect/ca/roots)")
+		return request.Mesh{}, errors.New("GATEHOUSE_MESH_TRUST_DOMAIN is empty: set it to the trust domain of the mesh's CA (TrustDomain in Consul's /v1/connect/ca/roots)")
 	case c.Datacenter == "":
-		return caller.Mesh{}, errors.New("GATEHOUSE_MESH_DATACENTER is empty: set it to the name of Consul's datacenter, such as dc1")
+		return request.Mesh{}, errors.New("GATEHOUSE_MESH_DATACENTER is empty: set it to the name of Consul's datacenter, such as dc1")
 	}
-	return caller.Mesh{TrustDomain: c.TrustDomain, Datacenter: c.Datacenter}, nil
+	return request.Mesh{TrustDomain: c.TrustDomain, Datacenter: c.Datacenter}, nil
 }
 
 // Consul returns the address of the local agent's API.

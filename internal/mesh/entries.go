@@ -11,7 +11,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
-	"github.com/gatehouse/gatehouse/internal/caller"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 // streamTimeout replaces Envoy's 15 s for every call and stream through a caller's sidecar; Consul refuses to switch it off. The
@@ -22,14 +22,14 @@ const streamTimeout = 240 * time.Hour
 // Without one the header is gone, and the program refuses the request.
 const callerScript = `function envoy_on_request(handle)
   local headers = handle:headers()
-  headers:remove("` + caller.Header + `")
+  headers:remove("` + request.CallerHeader + `")
   local connection = handle:streamInfo():downstreamSslConnection()
   if connection == nil then
     return
   end
   local uris = connection:uriSanPeerCertificate()
   if uris ~= nil and #uris == 1 then
-    headers:add("` + caller.Header + `", uris[1])
+    headers:add("` + request.CallerHeader + `", uris[1])
   end
 end
 `

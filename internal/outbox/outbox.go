@@ -15,10 +15,10 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/gatehouse/gatehouse/internal/consistency"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/relation"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 //go:embed outbox.sql
@@ -160,7 +160,7 @@ func (o *Outbox) Relate(ctx context.Context, tx pgx.Tx, key string, c relation.C
 		return "", fmt.Errorf("append to outbox: %w", err)
 	}
 	m := Message{ID: o.NewID(), Topic: Relationships, Key: key, Payload: payload}
-	return consistency.Event(m.ID).String(), o.Append(ctx, tx, m)
+	return request.TokenOf(m.ID).String(), o.Append(ctx, tx, m)
 }
 
 // Append appends messages in their order.

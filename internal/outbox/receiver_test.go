@@ -12,9 +12,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/gatehouse/gatehouse/internal/consistency"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 var errDown = errors.New("the receiver is down")
@@ -159,4 +159,4 @@ func emptied(t testing.TB, pool *pgxpool.Pool) {
 	eventually(t, pool, "rows that wait", `select count(*) from boxes.outbox where park_time is null`, 0)
 }
 
-func tokenOf(id string) string { return consistency.Event(id).String() }
+func tokenOf(id string) string { return request.TokenOf(id).String() }

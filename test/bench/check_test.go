@@ -10,8 +10,8 @@ import (
 	openfgav1 "github.com/openfga/api/proto/openfga/v1"
 	"google.golang.org/grpc/metadata"
 
-	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
+	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
@@ -117,7 +117,7 @@ func world(b *testing.B, server openFGA) []question {
 func ours(b *testing.B, client authzv1.AuthzServiceClient) checker {
 	b.Helper()
 	return func(ctx context.Context, q question) (bool, error) {
-		ctx = metadata.AppendToOutgoingContext(ctx, caller.Header, grpctest.SPIFFE("identity"))
+		ctx = metadata.AppendToOutgoingContext(ctx, request.CallerHeader, grpctest.SPIFFE("identity"))
 		answer, err := client.BatchCheck(ctx, &authzv1.BatchCheckRequest{Subject: q.subject, Questions: []*authzv1.Question{{Relation: "can_update", Object: q.object}}})
 		return len(answer.GetAllowed()) == 1 && answer.GetAllowed()[0], err
 	}

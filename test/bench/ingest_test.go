@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc/metadata"
 
-	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
+	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/internal/testkit/platform"
@@ -152,7 +152,7 @@ func handedOver(b *testing.B, source string, n int) (requests []*auditv1.IngestR
 // handOver sends as a relay does, at most four batches ahead of the acknowledgements.
 func handOver(ctx context.Context, client auditv1.IngestServiceClient, source string, requests []*auditv1.IngestRequest) error {
 	const ahead = 4
-	ctx, cancel := context.WithCancel(metadata.AppendToOutgoingContext(ctx, caller.Header, grpctest.SPIFFE(source)))
+	ctx, cancel := context.WithCancel(metadata.AppendToOutgoingContext(ctx, request.CallerHeader, grpctest.SPIFFE(source)))
 	defer cancel()
 	stream, err := client.Ingest(ctx)
 	if err != nil {

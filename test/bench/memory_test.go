@@ -12,7 +12,7 @@ import (
 
 	"google.golang.org/grpc/metadata"
 
-	"github.com/gatehouse/gatehouse/internal/caller"
+	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/testkit/platform"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
@@ -78,7 +78,7 @@ func (a auth) resident(b *testing.B) float64 {
 // and the MiB at the highest look.
 func (a auth) load(b *testing.B, who person, d time.Duration) (signIns, peak float64) {
 	b.Helper()
-	ctx := metadata.AppendToOutgoingContext(b.Context(), caller.Header, grpctest.SPIFFE("gateway"))
+	ctx := metadata.AppendToOutgoingContext(b.Context(), request.CallerHeader, grpctest.SPIFFE("gateway"))
 	var done atomic.Bool
 	looked := make(chan float64)
 	go func() {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/gatehouse/gatehouse/internal/consistency"
+	incoming "github.com/gatehouse/gatehouse/internal/request"
 )
 
 const tokenHeader = "Gatehouse-Consistency-Token"
@@ -150,10 +150,10 @@ func TestTokensOfNothing(t *testing.T) {
 		"through a service": {method: "GET", path: "/api/v1/users?page_size=1"},
 		"of Authz itself":   {method: "POST", path: "/api/v1/authz/check", body: relationship{"platform:gatehouse", "administrator", "user:" + admin.id}},
 	}
-	foreign := consistency.At(consistency.Position{System: 1, Timeline: 1, LSN: 1}).String()
+	foreign := incoming.TokenAt(incoming.Position{System: 1, Timeline: 1, LSN: 1}).String()
 	for name, r := range questions {
 		t.Run(name, func(t *testing.T) {
-			a, took := ask(consistency.Event(uuid.NewString()).String(), r)
+			a, took := ask(incoming.TokenOf(uuid.NewString()).String(), r)
 			if a.status != http.StatusServiceUnavailable || a.body["reason"] != "NOT_FRESH_ENOUGH" {
 				t.Errorf("an unknown event: %d %s", a.status, a.raw)
 			}

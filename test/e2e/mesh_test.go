@@ -21,7 +21,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	consuldefinition "github.com/gatehouse/gatehouse/consul"
-	"github.com/gatehouse/gatehouse/internal/caller"
+	incoming "github.com/gatehouse/gatehouse/internal/request"
 	probev1 "github.com/gatehouse/gatehouse/test/probe/gen/gatehouse/probe/v1"
 )
 
@@ -63,10 +63,10 @@ func TestMeshVerifyNoticesAHole(t *testing.T) {
 }
 
 // meshOf is the running platform's mesh.
-func meshOf(t testing.TB) caller.Mesh {
+func meshOf(t testing.TB) incoming.Mesh {
 	t.Helper()
 	s := platformStatus(t)
-	return caller.Mesh{TrustDomain: s.Consul.TrustDomain, Datacenter: s.Consul.Datacenter}
+	return incoming.Mesh{TrustDomain: s.Consul.TrustDomain, Datacenter: s.Consul.Datacenter}
 }
 
 // A service decides by the list that the sidecars follow, past them too: whoever connects to its

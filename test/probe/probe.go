@@ -12,10 +12,10 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
-	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/token"
 	"github.com/gatehouse/gatehouse/test/probe/consul"
@@ -64,7 +64,7 @@ type server struct {
 }
 
 func (server) Echo(ctx context.Context, _ *probev1.EchoRequest) (*probev1.EchoResponse, error) {
-	return &probev1.EchoResponse{Callers: metadata.ValueFromIncomingContext(ctx, caller.Header)}, nil
+	return &probev1.EchoResponse{Callers: metadata.ValueFromIncomingContext(ctx, request.CallerHeader)}, nil
 }
 
 func (server) Sleep(ctx context.Context, req *probev1.SleepRequest) (*probev1.SleepResponse, error) {

@@ -10,7 +10,7 @@ import (
 
 	"google.golang.org/grpc/metadata"
 
-	"github.com/gatehouse/gatehouse/internal/logging"
+	incoming "github.com/gatehouse/gatehouse/internal/request"
 )
 
 // R51: what only the platform says is refused by name; what nobody asked for never arrives.
@@ -86,12 +86,12 @@ func TestRequestID(t *testing.T) {
 	id := r.Users.Add("a@example.com", "A")
 	for _, sent := range []string{"0123456789abcdef", "a-b_c-d_e", strings.Repeat("x", 64), strings.Repeat("x", 65), "with space", "urn:x:yyyyy"} {
 		header := map[string]string{"X-Request-Id": sent}
-		if got := r.do(request{path: "/livez", header: header}).header.Get("X-Request-Id"); got == sent || !logging.ValidRequestID(got) {
+		if got := r.do(request{path: "/livez", header: header}).header.Get("X-Request-Id"); got == sent || !incoming.ValidID(got) {
 			t.Errorf("sent %q, got %q", sent, got)
 		}
 		var behind string
 		r.Users.Hook(func(ctx context.Context) error {
-			behind = logging.RequestID(ctx)
+			behind = incoming.ID(ctx)
 			return nil
 		})
 		if got := r.do(request{path: "/api/v1/users/" + id, bearer: r.bearer(id), header: header}).header.Get("X-Request-Id"); got == sent || got != behind {

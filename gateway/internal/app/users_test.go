@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/consistency"
+	incoming "github.com/gatehouse/gatehouse/internal/request"
 )
 
 // usersPath is where users are created and listed by permission.
@@ -110,7 +110,7 @@ func TestConsistencyTokenBesideFailures(t *testing.T) {
 	r := start(t, nil)
 	id := r.Users.Add("a@example.com", "A")
 	r.Users.Hook(func(ctx context.Context) error {
-		consistency.Answer(ctx, r.Users.Related())
+		request.Wrote(ctx, r.Users.Related())
 		return apierr.New(apierr.Unavailable, "AUTH_UNAVAILABLE", "later")
 	})
 	a := r.do(request{method: "DELETE", path: usersPath + "/" + id, bearer: r.bearer(id)})

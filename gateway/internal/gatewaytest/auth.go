@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/caller"
+	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/token"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
@@ -64,7 +64,7 @@ func (a *Auth) SignIn(_ context.Context, r *authv1.SignInRequest) (*authv1.SignI
 
 // SignOut ends the session of the bearer.
 func (a *Auth) SignOut(ctx context.Context, _ *authv1.SignOutRequest) (*authv1.SignOutResponse, error) {
-	who, ok := caller.FromContext(ctx)
+	who, ok := request.CallerFrom(ctx)
 	if !ok || who.Subject == nil {
 		return nil, apierr.New(apierr.Internal, "INTERNAL", "no subject")
 	}

@@ -6,7 +6,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/gatehouse/gatehouse/internal/consistency"
+	"github.com/gatehouse/gatehouse/internal/request"
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
 )
 
@@ -21,7 +21,7 @@ type Relationships struct {
 
 // Written is the token that every write answers with.
 func (*Relationships) Written() string {
-	return consistency.At(consistency.Position{System: 1, Timeline: 2, LSN: 3}).String()
+	return request.TokenAt(request.Position{System: 1, Timeline: 2, LSN: 3}).String()
 }
 
 // Sent is the token that the last request carried.
@@ -33,7 +33,7 @@ func (r *Relationships) Sent() string {
 
 func (r *Relationships) begin(ctx context.Context) func() {
 	r.mu.Lock()
-	r.token = consistency.FromContext(ctx)
+	r.token = request.Consistency(ctx)
 	return r.mu.Unlock
 }
 
@@ -52,7 +52,7 @@ func (r *Relationships) CheckRelationship(ctx context.Context, q *authzv1.CheckR
 func (r *Relationships) UpdateRelationships(ctx context.Context, q *authzv1.UpdateRelationshipsRequest) (*authzv1.UpdateRelationshipsResponse, error) {
 	defer r.begin(ctx)()
 	r.stored = append(r.stored, q.GetWrites()...)
-	consistency.Answer(ctx, r.Written())
+	request.Wrote(ctx, r.Written())
 	return &authzv1.UpdateRelationshipsResponse{ConsistencyToken: r.Written()}, nil
 }
 

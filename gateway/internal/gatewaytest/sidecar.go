@@ -17,7 +17,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
-	"github.com/gatehouse/gatehouse/internal/caller"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 // sidecar stands in for Envoy between the gateway and a service: it forwards every call unread and replaces the caller header.
@@ -48,7 +48,7 @@ func (s *sidecar) forward(_ any, in grpc.ServerStream) error {
 	}
 	md, _ := metadata.FromIncomingContext(in.Context())
 	md = md.Copy()
-	for _, name := range []string{caller.Header, "content-type", ":authority", "user-agent", "grpc-accept-encoding"} {
+	for _, name := range []string{request.CallerHeader, "content-type", ":authority", "user-agent", "grpc-accept-encoding"} {
 		md.Delete(name)
 	}
 	ctx, cancel := context.WithCancel(metadata.NewOutgoingContext(in.Context(), md))

@@ -14,8 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/caller"
-	"github.com/gatehouse/gatehouse/internal/consistency"
+	"github.com/gatehouse/gatehouse/internal/request"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
@@ -51,7 +50,7 @@ func (u *Users) add(organizationID, email, displayName string) *identityv1.User 
 
 // Related is the token that every creation answers with.
 func (*Users) Related() string {
-	return consistency.Event("0192f0c1-2f6e-7c3a-9d55-0b8a4f3c2e11").String()
+	return request.TokenOf("0192f0c1-2f6e-7c3a-9d55-0b8a4f3c2e11").String()
 }
 
 // Listed is the last request of ListUsers.
@@ -179,7 +178,7 @@ func (u *Users) CreateUser(ctx context.Context, r *identityv1.CreateUserRequest)
 			return nil, apierr.New(apierr.AlreadyExists, "EMAIL_TAKEN", "a user of this organization has this email address already")
 		}
 	}
-	consistency.Answer(ctx, u.Related())
+	request.Wrote(ctx, u.Related())
 	user := u.add(cmp.Or(r.GetOrganizationId(), uuid.NewString()), r.GetEmail(), r.GetDisplayName())
 	return &identityv1.CreateUserResponse{User: proto.CloneOf(user)}, nil
 }
@@ -213,7 +212,7 @@ func (u *Users) GetMe(ctx context.Context, _ *identityv1.GetMeRequest) (*identit
 		return nil, err
 	}
 	defer unlock()
-	who, ok := caller.FromContext(ctx)
+	who, ok := request.CallerFrom(ctx)
 	if !ok || who.Subject == nil {
 		return nil, apierr.New(apierr.Internal, "INTERNAL", "no subject")
 	}

@@ -5,7 +5,7 @@ import (
 	"net/http"
 
 	"github.com/gatehouse/gatehouse/gateway/internal/rest"
-	"github.com/gatehouse/gatehouse/internal/logging"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 // requestIDHeader tells the client the id of its request. What a client sends under this name is
@@ -21,10 +21,10 @@ func requestID(newID func() string) step {
 			id := newID()
 			w.Header().Set(requestIDHeader, id)
 			v := &visit{ResponseWriter: w}
-			if sent := r.Header[requestIDHeader]; len(sent) == 1 && logging.ValidRequestID(sent[0]) {
+			if sent := r.Header[requestIDHeader]; len(sent) == 1 && request.ValidID(sent[0]) {
 				v.clientID = sent[0]
 			}
-			ctx := context.WithValue(logging.WithRequestID(r.Context(), id), visitKey{}, v)
+			ctx := context.WithValue(request.WithID(r.Context(), id), visitKey{}, v)
 			ctx = rest.WithNote(ctx, &v.failure)
 			next.ServeHTTP(v, r.WithContext(ctx))
 		})

@@ -7,14 +7,16 @@ import (
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/consistency"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 // ConsistencyToken is the header of the token that a write answers with, and that a later request sends to see that write (R63).
 const ConsistencyToken = "Gatehouse-Consistency-Token"
 
 // incoming lets the consistency token become metadata, and no other header.
-func incoming(header string) (string, bool) { return consistency.Key, header == ConsistencyToken }
+func incoming(header string) (string, bool) {
+	return request.ConsistencyHeader, header == ConsistencyToken
+}
 
 // checkConsistency refuses a token that is none: one that got lost on the way would be answered with an older state.
 func checkConsistency(h http.Header) *apierr.Error {
@@ -25,7 +27,7 @@ func checkConsistency(h http.Header) *apierr.Error {
 	if len(values) > 1 {
 		return invalidToken("must be sent once")
 	}
-	if _, err := consistency.Parse(values[0]); err != nil {
+	if _, err := request.ParseToken(values[0]); err != nil {
 		return invalidToken("must be the header of an answer, unchanged")
 	}
 	return nil
@@ -42,7 +44,7 @@ func setConsistency(ctx context.Context, h http.Header) {
 	if !ok {
 		return
 	}
-	if values := md.TrailerMD.Get(consistency.Key); len(values) > 0 {
+	if values := md.TrailerMD.Get(request.ConsistencyHeader); len(values) > 0 {
 		h.Set(ConsistencyToken, values[0])
 	}
 }

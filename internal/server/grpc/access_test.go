@@ -15,8 +15,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/token"
@@ -53,9 +53,9 @@ func TestAccess(t *testing.T) {
 	s := start(t, d, grpctest.Config{})
 	me := s.Tokens.Claims("11111111-1111-4111-8111-111111111111")
 	gateway, signedIn := s.As("gateway"), s.AsUser(me)
-	badToken := s.Dial(caller.Header, grpctest.SPIFFE("gateway"), "authorization", "Bearer nonsense")
+	badToken := s.Dial(request.CallerHeader, grpctest.SPIFFE("gateway"), "authorization", "Bearer nonsense")
 	worker := s.As("worker")
-	stranger := s.Dial(caller.Header, grpctest.SPIFFE("stranger"), "authorization", "Bearer "+s.Tokens.Sign(me))
+	stranger := s.Dial(request.CallerHeader, grpctest.SPIFFE("stranger"), "authorization", "Bearer "+s.Tokens.Sign(me))
 
 	for _, c := range []struct {
 		name   string
@@ -120,23 +120,23 @@ func TestCallingService(t *testing.T) {
 		pairs []string
 		ok    bool
 	}{
-		{"one", []string{caller.Header, good}, true},
+		{"one", []string{request.CallerHeader, good}, true},
 		{"none", nil, false},
-		{"two", []string{caller.Header, good, caller.Header, good}, false},
-		{"two in one value", []string{caller.Header, good + "," + grpctest.SPIFFE("worker")}, false},
-		{"empty", []string{caller.Header, ""}, false},
-		{"name only", []string{caller.Header, "gateway"}, false},
-		{"other scheme", []string{caller.Header, "http://x/ns/default/dc/dc1/svc/gateway"}, false},
-		{"no trust domain", []string{caller.Header, "spiffe:///ns/default/dc/dc1/svc/gateway"}, false},
-		{"longer path", []string{caller.Header, good + "/gateway"}, false},
-		{"shorter path", []string{caller.Header, "spiffe://x/svc/gateway"}, false},
-		{"not a service", []string{caller.Header, "spiffe://x/ns/default/dc/dc1/agent/gateway"}, false},
-		{"escaped", []string{caller.Header, "spiffe://x/ns/default/dc/dc1/svc/gate%77ay"}, false},
-		{"query", []string{caller.Header, good + "?svc=gateway"}, false},
-		{"mere look-alike of a consenting name", []string{caller.Header, good + "2"}, false},
-		{"another mesh", []string{caller.Header, strings.Replace(good, "11111111-", "22222222-", 1)}, false},          // R94
-		{"another datacenter", []string{caller.Header, strings.Replace(good, "/dc/dc1/", "/dc/dc2/", 1)}, false},      // R94
-		{"another namespace", []string{caller.Header, strings.Replace(good, "/ns/default/", "/ns/other/", 1)}, false}, // R94
+		{"two", []string{request.CallerHeader, good, request.CallerHeader, good}, false},
+		{"two in one value", []string{request.CallerHeader, good + "," + grpctest.SPIFFE("worker")}, false},
+		{"empty", []string{request.CallerHeader, ""}, false},
+		{"name only", []string{request.CallerHeader, "gateway"}, false},
+		{"other scheme", []string{request.CallerHeader, "http://x/ns/default/dc/dc1/svc/gateway"}, false},
+		{"no trust domain", []string{request.CallerHeader, "spiffe:///ns/default/dc/dc1/svc/gateway"}, false},
+		{"longer path", []string{request.CallerHeader, good + "/gateway"}, false},
+		{"shorter path", []string{request.CallerHeader, "spiffe://x/svc/gateway"}, false},
+		{"not a service", []string{request.CallerHeader, "spiffe://x/ns/default/dc/dc1/agent/gateway"}, false},
+		{"escaped", []string{request.CallerHeader, "spiffe://x/ns/default/dc/dc1/svc/gate%77ay"}, false},
+		{"query", []string{request.CallerHeader, good + "?svc=gateway"}, false},
+		{"mere look-alike of a consenting name", []string{request.CallerHeader, good + "2"}, false},
+		{"another mesh", []string{request.CallerHeader, strings.Replace(good, "11111111-", "22222222-", 1)}, false},          // R94
+		{"another datacenter", []string{request.CallerHeader, strings.Replace(good, "/dc/dc1/", "/dc/dc2/", 1)}, false},      // R94
+		{"another namespace", []string{request.CallerHeader, strings.Replace(good, "/ns/default/", "/ns/other/", 1)}, false}, // R94
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := newDemo(t)
@@ -162,23 +162,23 @@ func TestBearer(t *testing.T) {
 		"trailing text": {"Bearer " + good + " x"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			pairs := []string{caller.Header, grpctest.SPIFFE("gateway")}
+			pairs := []string{request.CallerHeader, grpctest.SPIFFE("gateway")}
 			for _, v := range values {
 				pairs = append(pairs, "authorization", v)
 			}
 			expect(t, d.call(t.Context(), s.Dial(pairs...), "SignedIn"), codes.Unauthenticated, "INVALID_TOKEN")
 		})
 	}
-	lower := s.Dial(caller.Header, grpctest.SPIFFE("gateway"), "authorization", "bearer "+good)
+	lower := s.Dial(request.CallerHeader, grpctest.SPIFFE("gateway"), "authorization", "bearer "+good)
 	expect(t, d.call(t.Context(), lower, "SignedIn"), codes.OK, "")
 }
 
 // The handler sees who calls: the program always, the person only where a token was needed.
 func TestHandlerSeesCaller(t *testing.T) {
 	d := newDemo(t)
-	var seen caller.Caller
+	var seen request.Caller
 	d.unary = func(ctx context.Context, in *message) (*message, error) {
-		seen, _ = caller.FromContext(ctx)
+		seen, _ = request.CallerFrom(ctx)
 		return in, nil
 	}
 	s := start(t, d, grpctest.Config{})
@@ -250,14 +250,14 @@ func TestNewRefusesWhatHasNoPolicy(t *testing.T) {
 	for name, c := range map[string]struct {
 		program string
 		r       grpcserver.Registration
-		mesh    caller.Mesh
+		mesh    request.Mesh
 		says    string
 	}{
 		"no access rule":            {"demo", noAccess, grpctest.Mesh(), "has no access rule"},
 		"no contract":               {"demo", undeclared, grpctest.Mesh(), "has no access rule"},
 		"another program's service": {"identity", foreign, grpctest.Mesh(), "belongs to the contract of"},
-		"no trust domain":           {"demo", d.registration(), caller.Mesh{Datacenter: "dc1"}, "needs to know its mesh"}, // R94
-		"no datacenter":             {"demo", d.registration(), caller.Mesh{TrustDomain: "x.consul"}, "needs to know its mesh"},
+		"no trust domain":           {"demo", d.registration(), request.Mesh{Datacenter: "dc1"}, "needs to know its mesh"}, // R94
+		"no datacenter":             {"demo", d.registration(), request.Mesh{TrustDomain: "x.consul"}, "needs to know its mesh"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := grpcserver.New(grpcserver.Params{

@@ -12,24 +12,21 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/logging"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
-
-// RequestIDHeader is the metadata key under which a request keeps its id from program to program.
-const RequestIDHeader = "x-request-id"
 
 // requestID takes over the id that the calling program gave the request, or makes one, and tells the caller.
 func requestID(Params) middleware {
 	return middleware{around: func(ctx context.Context, _ *call, next func(context.Context) error) error {
 		var id string
-		if values := metadata.ValueFromIncomingContext(ctx, RequestIDHeader); len(values) == 1 && logging.ValidRequestID(values[0]) {
+		if values := metadata.ValueFromIncomingContext(ctx, request.IDHeader); len(values) == 1 && request.ValidID(values[0]) {
 			id = values[0]
 		} else {
 			id = uuid.NewString()
 		}
 		// In the trailer: a client tries no call again that was answered with a header (gRFC A6). It cannot fail before the end.
-		_ = grpc.SetTrailer(ctx, metadata.Pairs(RequestIDHeader, id))
-		return next(logging.WithRequestID(ctx, id))
+		_ = grpc.SetTrailer(ctx, metadata.Pairs(request.IDHeader, id))
+		return next(request.WithID(ctx, id))
 	}}
 }
 

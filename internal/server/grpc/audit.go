@@ -14,7 +14,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/event"
-	"github.com/gatehouse/gatehouse/internal/logging"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 // actionDenied is the action of every refusal of a right.
@@ -93,7 +93,7 @@ func audited(c *call) bool { return !c.infra && c.policy != nil && c.policy.Audi
 func (p Params) begun(ctx context.Context, c *call) event.Event {
 	e := event.Event{
 		Source: p.Program, Caller: c.service, Method: strings.TrimPrefix(c.method, "/"),
-		Actor: event.Actor{Type: event.Anonymous}, RequestID: logging.RequestID(ctx),
+		Actor: event.Actor{Type: event.Anonymous}, RequestID: request.ID(ctx),
 	}
 	switch {
 	case c.who != nil:

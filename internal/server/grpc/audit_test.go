@@ -12,9 +12,8 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/event"
-	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 )
 
@@ -36,7 +35,7 @@ func TestDrafts(t *testing.T) {
 	d := newDemo(t)
 	s := start(t, d, grpctest.Config{})
 	claims := s.Tokens.Claims(me)
-	user := s.Dial(caller.Header, grpctest.SPIFFE("gateway"), "authorization", "Bearer "+s.Tokens.Sign(claims), grpcserver.RequestIDHeader, "req-1")
+	user := s.Dial(request.CallerHeader, grpctest.SPIFFE("gateway"), "authorization", "Bearer "+s.Tokens.Sign(claims), request.IDHeader, "req-1")
 	got, ok := drafted(t, d, func() error { return d.call(t.Context(), user, "Change", "id", me, "text", "hallo", "user.id", "x") })
 	want := event.Event{
 		Source: "demo", Caller: "gateway", Action: "demo.changed", Method: demoService + "/Change", Outcome: event.Success,
@@ -125,10 +124,10 @@ func TestDenials(t *testing.T) {
 			d.unary = func(_ context.Context, in *message) (*message, error) { return in, c.handler }
 			s := start(t, d, grpctest.Config{Refusals: trail})
 			claims := s.Tokens.Claims(me)
-			pairs := []string{caller.Header, grpctest.SPIFFE("gateway"), "authorization", "Bearer " + s.Tokens.Sign(claims), grpcserver.RequestIDHeader, "req-1"}
+			pairs := []string{request.CallerHeader, grpctest.SPIFFE("gateway"), "authorization", "Bearer " + s.Tokens.Sign(claims), request.IDHeader, "req-1"}
 			actor, organization := event.Actor{Type: event.User, ID: me, SessionID: claims.SessionID, ClientID: claims.ClientID}, claims.OrganizationID
 			if c.program {
-				pairs = []string{caller.Header, grpctest.SPIFFE("worker"), grpcserver.RequestIDHeader, "req-1"}
+				pairs = []string{request.CallerHeader, grpctest.SPIFFE("worker"), request.IDHeader, "req-1"}
 				actor, organization = event.Actor{Type: event.Service, ID: "worker"}, ""
 			}
 			_ = d.call(t.Context(), s.Dial(pairs...), c.method, c.pairs...)

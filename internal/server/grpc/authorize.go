@@ -9,8 +9,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/contract"
+	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/token"
 )
 
@@ -86,15 +86,15 @@ func bearer(ctx context.Context, verifier Verifier) (token.Claims, error) {
 	return verifier.Verify(ctx, compact)
 }
 
-func subjectOf(claims token.Claims) *caller.Subject {
-	return &caller.Subject{
+func subjectOf(claims token.Claims) *request.Subject {
+	return &request.Subject{
 		UserID: claims.Subject, OrganizationID: claims.OrganizationID, SessionID: claims.SessionID,
 		ClientID: claims.ClientID, TokenID: claims.ID, ExpiresAt: claims.ExpiresAt,
 	}
 }
 
-func withSubject(ctx context.Context, subject *caller.Subject) context.Context {
-	who, _ := caller.FromContext(ctx)
+func withSubject(ctx context.Context, subject *request.Subject) context.Context {
+	who, _ := request.CallerFrom(ctx)
 	who.Subject = subject
-	return caller.NewContext(ctx, who)
+	return request.WithCaller(ctx, who)
 }

@@ -7,7 +7,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/caller"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 // callingService reads who calls from the one header that the receiving sidecar sets. None or
@@ -18,22 +18,22 @@ func callingService(p Params) middleware {
 		if c.infra {
 			return next(ctx)
 		}
-		who, err := peerOf(p.Mesh, metadata.ValueFromIncomingContext(ctx, caller.Header))
+		who, err := peerOf(p.Mesh, metadata.ValueFromIncomingContext(ctx, request.CallerHeader))
 		if err != nil {
 			return apierr.New(apierr.PermissionDenied, "CALLER_UNKNOWN", "the calling program is not known").Because(err)
 		}
 		c.service = who.Service
-		return next(caller.NewContext(ctx, who))
+		return next(request.WithCaller(ctx, who))
 	}}
 }
 
-func peerOf(mesh caller.Mesh, values []string) (caller.Caller, error) {
+func peerOf(mesh request.Mesh, values []string) (request.Caller, error) {
 	if len(values) != 1 {
-		return caller.Caller{}, fmt.Errorf("%d values of %s instead of one", len(values), caller.Header)
+		return request.Caller{}, fmt.Errorf("%d values of %s instead of one", len(values), request.CallerHeader)
 	}
 	name, err := mesh.Service(values[0])
 	if err != nil {
-		return caller.Caller{}, err
+		return request.Caller{}, err
 	}
-	return caller.Caller{Service: name, SPIFFE: values[0]}, nil
+	return request.Caller{Service: name, SPIFFE: values[0]}, nil
 }

@@ -7,8 +7,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/contract"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 // call is what the interceptors of one call know of it; each fills its part and the access log reads it.
@@ -17,7 +17,7 @@ type call struct {
 	policy   *contract.Method // nil for infrastructure and for methods without a contract
 	infra    bool             // health and reflection: no caller, no policy
 	service  string           // calling program
-	who      *caller.Subject  // all that the token says; nil without one
+	who      *request.Subject // all that the token says; nil without one
 	admitted bool             // authorize let the call, or the opening of the stream, pass
 	failure  *apierr.Error    // what the client was told, with its cause
 	refused  error            // a message of the stream that was refused

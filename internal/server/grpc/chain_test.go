@@ -18,7 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/caller"
+	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/token"
@@ -112,7 +112,7 @@ func TestAccessLog(t *testing.T) {
 	d, log := newDemo(t), &logLines{}
 	s := start(t, d, grpctest.Config{Log: log})
 	compact := s.Tokens.Sign(s.Tokens.Claims("user-1"))
-	conn := s.Dial(caller.Header, grpctest.SPIFFE("gateway"), "authorization", "Bearer "+compact, grpcserver.RequestIDHeader, "req-1")
+	conn := s.Dial(request.CallerHeader, grpctest.SPIFFE("gateway"), "authorization", "Bearer "+compact, request.IDHeader, "req-1")
 	if err := d.call(t.Context(), conn, "SignedIn"); err != nil {
 		t.Fatal(err)
 	}
@@ -161,15 +161,15 @@ func TestRequestID(t *testing.T) {
 		{"too long", []string{strings.Repeat("a", 65)}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			pairs := []string{caller.Header, grpctest.SPIFFE("gateway")}
+			pairs := []string{request.CallerHeader, grpctest.SPIFFE("gateway")}
 			for _, id := range c.ids {
-				pairs = append(pairs, grpcserver.RequestIDHeader, id)
+				pairs = append(pairs, request.IDHeader, id)
 			}
 			var trailer metadata.MD
 			if err := s.Dial(pairs...).Invoke(t.Context(), demoPath+"Public", d.message(), d.message(), grpc.Trailer(&trailer)); err != nil {
 				t.Fatal(err)
 			}
-			got := trailer.Get(grpcserver.RequestIDHeader)
+			got := trailer.Get(request.IDHeader)
 			if len(got) != 1 || got[0] == "" || (c.kept != (len(c.ids) == 1 && got[0] == c.ids[0])) {
 				t.Errorf("request id is %q, want kept=%v", got, c.kept)
 			}

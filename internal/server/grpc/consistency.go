@@ -6,7 +6,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
-	"github.com/gatehouse/gatehouse/internal/consistency"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 // consistencyToken hands the request's token on to whatever reads, and the token of what the request wrote back in the trailer. A
@@ -16,20 +16,20 @@ func consistencyToken() middleware {
 		if c.infra {
 			return next(ctx)
 		}
-		if values := metadata.ValueFromIncomingContext(ctx, consistency.Key); len(values) > 0 {
+		if values := metadata.ValueFromIncomingContext(ctx, request.ConsistencyHeader); len(values) > 0 {
 			text := values[0]
 			if len(values) > 1 {
 				text = "" // no token either
 			}
-			if _, err := consistency.Parse(text); err != nil {
+			if _, err := request.ParseToken(text); err != nil {
 				return err
 			}
-			ctx = consistency.NewContext(ctx, text)
+			ctx = request.WithConsistency(ctx, text)
 		}
-		ctx, answer := consistency.WithAnswer(ctx)
+		ctx, answer := request.WithWritten(ctx)
 		err := next(ctx)
 		if token := answer(); token != "" {
-			_ = grpc.SetTrailer(ctx, metadata.Pairs(consistency.Key, token)) // cannot fail before the end
+			_ = grpc.SetTrailer(ctx, metadata.Pairs(request.ConsistencyHeader, token)) // cannot fail before the end
 		}
 		return err
 	}}

@@ -13,8 +13,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/consistency"
 	"github.com/gatehouse/gatehouse/internal/contract"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 // Permissions answers whether subjects have relations to objects. Authz is one, for itself; client.Permissions asks it through the mesh.
@@ -100,7 +100,7 @@ func ask(ctx context.Context, permissions Permissions, subject string, asked []Q
 	if len(asked) == 0 {
 		return nil, nil
 	}
-	answers, err := permissions.Allowed(ctx, "user:"+subject, asked, consistency.FromContext(ctx))
+	answers, err := permissions.Allowed(ctx, "user:"+subject, asked, request.Consistency(ctx))
 	if err != nil {
 		return nil, Undecided(ctx, err)
 	}

@@ -15,9 +15,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/caller"
-	"github.com/gatehouse/gatehouse/internal/consistency"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/token"
@@ -178,21 +177,21 @@ func TestNewNeedsPermissions(t *testing.T) {
 
 // The request's token reaches the question; the token of what was written reaches the caller.
 func TestConsistencyTokens(t *testing.T) {
-	asked, written := consistency.Event(me).String(), consistency.Event(other).String()
+	asked, written := request.TokenOf(me).String(), request.TokenOf(other).String()
 	d, grants := newDemo(t), grpctest.NewGrants()
 	grants.Allow(me, "can_read", "user:"+other)
 	var seen string
 	d.unary = func(ctx context.Context, in *message) (*message, error) {
-		seen = consistency.FromContext(ctx)
-		consistency.Answer(ctx, written)
+		seen = request.Consistency(ctx)
+		request.Wrote(ctx, written)
 		return in, nil
 	}
 	s := start(t, d, grpctest.Config{Permissions: grants})
-	bearer := []string{caller.Header, grpctest.SPIFFE("gateway"), "authorization", "Bearer " + s.Tokens.Sign(s.Tokens.Claims(me))}
+	bearer := []string{request.CallerHeader, grpctest.SPIFFE("gateway"), "authorization", "Bearer " + s.Tokens.Sign(s.Tokens.Claims(me))}
 	with := func(tokens ...string) (metadata.MD, error) {
 		pairs := slices.Clone(bearer)
 		for _, text := range tokens {
-			pairs = append(pairs, consistency.Key, text)
+			pairs = append(pairs, request.ConsistencyHeader, text)
 		}
 		var trailer metadata.MD
 		err := s.Dial(pairs...).Invoke(t.Context(), demoPath+"Permission", d.message("id", other), d.message(), grpc.Trailer(&trailer))
@@ -202,7 +201,7 @@ func TestConsistencyTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := trailer.Get(consistency.Key); !slices.Equal(got, []string{written}) {
+	if got := trailer.Get(request.ConsistencyHeader); !slices.Equal(got, []string{written}) {
 		t.Errorf("the trailer has %q, want %q", got, written)
 	}
 	if got := grants.Asked()[0].Token; got != asked || seen != asked {
@@ -219,8 +218,8 @@ func TestConsistencyTokens(t *testing.T) {
 		t.Errorf("%d questions: a bad token is not asked with", n)
 	}
 	d.unary = nil
-	if trailer, err := with(asked); err != nil || len(trailer.Get(consistency.Key)) != 0 {
-		t.Errorf("who writes nothing answers with %q, %v", trailer.Get(consistency.Key), err)
+	if trailer, err := with(asked); err != nil || len(trailer.Get(request.ConsistencyHeader)) != 0 {
+		t.Errorf("who writes nothing answers with %q, %v", trailer.Get(request.ConsistencyHeader), err)
 	}
 }
 

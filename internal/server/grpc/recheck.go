@@ -10,7 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/consistency"
+	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/token"
 )
 
@@ -88,7 +88,7 @@ func (p Params) goesOn(ctx context.Context, s *standing) error {
 	if len(asked) == 0 {
 		return nil
 	}
-	allowed, err := ask(consistency.NewContext(ctx, ""), p.Permissions, claims.Subject, asked)
+	allowed, err := ask(request.WithConsistency(ctx, ""), p.Permissions, claims.Subject, asked)
 	if err == nil && !slices.Contains(allowed, true) {
 		err = errRevoked()
 	}

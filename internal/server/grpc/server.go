@@ -23,9 +23,9 @@ import (
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/stats"
 
-	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/token"
 )
 
@@ -76,7 +76,7 @@ type Params struct {
 	Config        Config
 	Program       string // mesh name of this program: it serves its own contract and no other
 	Contract      *contract.Contract
-	Mesh          caller.Mesh // where callers must come from
+	Mesh          request.Mesh // where callers must come from
 	Callers       Callers
 	Verifier      Verifier
 	Permissions   Permissions // required where a registered method asks for permissions

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/logging"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 const (
@@ -146,7 +146,7 @@ func problem(r *http.Request, status int, e *apierr.Error) Problem {
 		Type: problemTypeBase + kebab(e.Reason), Title: title(status), Status: status,
 		Detail: Shorten(e.Message, maxProblemText), Reason: e.Reason,
 	}
-	if id := logging.RequestID(r.Context()); id != "" {
+	if id := request.ID(r.Context()); id != "" {
 		p.Instance = "urn:gatehouse:request:" + id
 	}
 	for _, f := range e.Fields[:min(len(e.Fields), maxProblemErrors)] {

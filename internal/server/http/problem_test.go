@@ -11,13 +11,13 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/logging"
+	"github.com/gatehouse/gatehouse/internal/request"
 	httpserver "github.com/gatehouse/gatehouse/internal/server/http"
 )
 
 func write(t *testing.T, method, authorization string, e *apierr.Error) *http.Response {
 	t.Helper()
-	r := httptest.NewRequestWithContext(logging.WithRequestID(t.Context(), "req-1"), method, "/x", nil)
+	r := httptest.NewRequestWithContext(request.WithID(t.Context(), "req-1"), method, "/x", nil)
 	if authorization != "" {
 		r.Header.Set("Authorization", authorization)
 	}

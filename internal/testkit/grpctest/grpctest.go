@@ -20,11 +20,11 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/gatehouse/gatehouse/consul"
-	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/health"
 	"github.com/gatehouse/gatehouse/internal/logging"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/token"
 )
@@ -136,13 +136,13 @@ func (s *Server) DialOptions(pairs ...string) []grpc.DialOption {
 // As returns a connection as the named program of the mesh would have it, without a bearer token.
 func (s *Server) As(program string) *grpc.ClientConn {
 	s.t.Helper()
-	return s.Dial(caller.Header, SPIFFE(program))
+	return s.Dial(request.CallerHeader, SPIFFE(program))
 }
 
 // AsUser returns a connection as the gateway has it for a signed-in user.
 func (s *Server) AsUser(claims token.Claims) *grpc.ClientConn {
 	s.t.Helper()
-	return s.Dial(caller.Header, SPIFFE(contract.Edge), "authorization", "Bearer "+s.Tokens.Sign(claims))
+	return s.Dial(request.CallerHeader, SPIFFE(contract.Edge), "authorization", "Bearer "+s.Tokens.Sign(claims))
 }
 
 // callers are who may call by the built-in mesh, or by a contract of its own.
@@ -178,8 +178,8 @@ func (c consenting) Admits(method, program string) bool {
 }
 
 // Mesh is where the test's programs are.
-func Mesh() caller.Mesh {
-	return caller.Mesh{TrustDomain: "11111111-2222-3333-4444-555555555555.consul", Datacenter: "dc1"}
+func Mesh() request.Mesh {
+	return request.Mesh{TrustDomain: "11111111-2222-3333-4444-555555555555.consul", Datacenter: "dc1"}
 }
 
 // SPIFFE is the id of a program's mesh certificate.

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 
-	"github.com/gatehouse/gatehouse/internal/caller"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 // Nobody is a method that no contract allows anybody: sidecars refuse it.
@@ -41,7 +41,7 @@ func call(ctx context.Context, address, method string, transport credentials.Tra
 		return nil, fmt.Errorf("connect to %s: %w", address, err)
 	}
 	defer func() { _ = conn.Close() }()
-	ctx = metadata.AppendToOutgoingContext(ctx, caller.Header, Forged)
+	ctx = metadata.AppendToOutgoingContext(ctx, request.CallerHeader, Forged)
 	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method, grpc.ForceCodec(garbage{}))
 	if err != nil {
 		return nil, err

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/rawcall"
-	"github.com/gatehouse/gatehouse/internal/caller"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 // service fails the test when a handler runs with a message.
@@ -38,7 +38,7 @@ type headers struct{ callers chan []string }
 
 func (h headers) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context {
 	md, _ := metadata.FromIncomingContext(ctx)
-	h.callers <- md.Get(caller.Header)
+	h.callers <- md.Get(request.CallerHeader)
 	return ctx
 }
 func (headers) HandleRPC(context.Context, stats.RPCStats)                         {}

@@ -20,8 +20,8 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/platform"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/sockets"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
-	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 // tokenHeader is where Consul looks for an ACL token, in HTTP and in gRPC.
@@ -34,11 +34,11 @@ type door struct {
 	ports  []string        // host:port of every TCP socket that it listens on
 	ca     *x509.CertPool  // of its certificate
 	client tls.Certificate // with which its API can be asked
-	mesh   caller.Mesh
+	mesh   request.Mesh
 }
 
 // findDoor looks for the ports of the running agent, wherever its configuration has put them.
-func findDoor(dir state.Dir, record state.Record, own caller.Mesh) (door, error) {
+func findDoor(dir state.Dir, record state.Record, own request.Mesh) (door, error) {
 	d := door{mesh: own, api: record.Consul, xds: record.XDS(), ca: x509.NewCertPool()}
 	found, err := sockets.Of(record.PID(state.ConsulProcess))
 	if err != nil {

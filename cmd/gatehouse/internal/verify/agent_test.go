@@ -12,8 +12,8 @@ import (
 	"github.com/hashicorp/consul/sdk/freeport"
 
 	"github.com/gatehouse/gatehouse/consul/agent"
-	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
 )
 
@@ -112,7 +112,7 @@ func doorOf(t *testing.T, o *consultest.OneMachine) (door, string) {
 	}
 	d := door{
 		api: o.HTTPS, xds: o.XDS, ports: []string{o.HTTPS, o.XDS, o.RPC, o.Gossip}, ca: x509.NewCertPool(), client: client,
-		mesh: caller.Mesh{TrustDomain: list.TrustDomain, Datacenter: agent.Datacenter},
+		mesh: request.Mesh{TrustDomain: list.TrustDomain, Datacenter: agent.Datacenter},
 	}
 	d.ca.AppendCertsFromPEM([]byte(o.Certificates.CA))
 	return d, foreign.SecretID

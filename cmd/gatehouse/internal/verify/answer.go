@@ -46,8 +46,8 @@ func classify(header metadata.MD, err error) (Verdict, string) {
 	return Broken, "an answer that proves nothing: " + text
 }
 
-// request asks the edge's sidecar over HTTP, which refuses with 403 and its own text.
-func request(ctx context.Context, address, path string, config *tls.Config) (Verdict, string) {
+// overHTTP asks the edge's sidecar over HTTP, which refuses with 403 and its own text.
+func overHTTP(ctx context.Context, address, path string, config *tls.Config) (Verdict, string) {
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}}
 	get, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+address+path, nil)
 	if err != nil {

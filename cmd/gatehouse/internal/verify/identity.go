@@ -16,8 +16,8 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/platform"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/consul/agent"
-	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 // identity is a leaf certificate with its key, none when empty.
@@ -26,7 +26,7 @@ type identity struct{ certificates []tls.Certificate }
 // roots are the CA certificates of the mesh.
 type roots struct {
 	pool *x509.CertPool
-	mesh caller.Mesh // whose ids they sign
+	mesh request.Mesh // whose ids they sign
 }
 
 // identities has a certificate signed for every caller with that caller's own token, for a key of
@@ -77,7 +77,7 @@ func (m *matrix) readRoots(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("get the mesh's CA from Consul: %w", err)
 	}
-	m.roots = roots{pool: x509.NewCertPool(), mesh: caller.Mesh{TrustDomain: list.TrustDomain, Datacenter: agent.Datacenter}}
+	m.roots = roots{pool: x509.NewCertPool(), mesh: request.Mesh{TrustDomain: list.TrustDomain, Datacenter: agent.Datacenter}}
 	for _, root := range list.Roots {
 		if !m.roots.pool.AppendCertsFromPEM([]byte(root.RootCertPEM)) {
 			return errors.New("read the mesh's CA: it is no certificate")

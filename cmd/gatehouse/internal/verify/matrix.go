@@ -85,7 +85,7 @@ func (m *matrix) call(caller string, callee mesh.Program, method mesh.Method) pr
 		ask: func(ctx context.Context) (Verdict, string) {
 			config := m.roots.client(m.own[caller], callee.Name)
 			if callee.Edge {
-				return request(ctx, m.address(callee.Public), method.Path, config)
+				return overHTTP(ctx, m.address(callee.Public), method.Path, config)
 			}
 			header, err := rawcall.TLS(ctx, m.address(callee.Public), method.Path, config)
 			return classify(header, err)

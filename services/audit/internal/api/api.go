@@ -14,8 +14,8 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/request"
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 	"github.com/gatehouse/gatehouse/services/audit/internal/trail"
 )
@@ -101,7 +101,7 @@ type reader struct {
 }
 
 func readerOf(ctx context.Context) reader {
-	c, _ := caller.FromContext(ctx)
+	c, _ := request.CallerFrom(ctx)
 	if c.Subject == nil {
 		return reader{}
 	}

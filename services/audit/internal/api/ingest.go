@@ -10,8 +10,8 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/request"
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 	"github.com/gatehouse/gatehouse/services/audit/internal/trail"
 )
@@ -26,7 +26,7 @@ const unacknowledged = 4
 func (s *IngestService) Ingest(stream grpc.BidiStreamingServer[auditv1.IngestRequest, auditv1.IngestResponse]) error {
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
-	who, ok := caller.FromContext(ctx)
+	who, ok := request.CallerFrom(ctx)
 	if !ok || who.Service == "" {
 		return apierr.New(apierr.Unauthenticated, "CALLER_REQUIRED", "the calling program is not known")
 	}

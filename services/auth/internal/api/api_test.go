@@ -16,9 +16,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/client"
-	"github.com/gatehouse/gatehouse/internal/consistency"
+	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/token"
@@ -40,7 +39,7 @@ const (
 
 // identityToken is the consistency token of every user that Identity makes.
 func identityToken() string {
-	return consistency.Event("0b7c1c3e-5a52-4a52-9f52-2d6f6c1d7a11").String()
+	return request.TokenOf("0b7c1c3e-5a52-4a52-9f52-2d6f6c1d7a11").String()
 }
 
 // directory stands in for Identity, which is beyond the mesh.
@@ -164,7 +163,7 @@ func (a *auth) read() {
 
 // bearer is a connection of the gateway with an access token.
 func (a *auth) bearer(access string) *grpc.ClientConn {
-	return a.Dial(caller.Header, grpctest.SPIFFE("gateway"), "authorization", "Bearer "+access)
+	return a.Dial(request.CallerHeader, grpctest.SPIFFE("gateway"), "authorization", "Bearer "+access)
 }
 
 func (a *auth) signUp() string {

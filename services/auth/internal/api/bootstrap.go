@@ -3,7 +3,7 @@ package api
 import (
 	"context"
 
-	"github.com/gatehouse/gatehouse/internal/consistency"
+	"github.com/gatehouse/gatehouse/internal/request"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 )
@@ -14,6 +14,6 @@ func (s *AuthService) Bootstrap(ctx context.Context, req *authv1.BootstrapReques
 	if err != nil {
 		return nil, err
 	}
-	consistency.Answer(ctx, u.ConsistencyToken)
+	request.Wrote(ctx, u.ConsistencyToken)
 	return &authv1.BootstrapResponse{User: user(u)}, nil
 }

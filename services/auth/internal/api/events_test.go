@@ -10,8 +10,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 
-	"github.com/gatehouse/gatehouse/internal/consistency"
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/request"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 )
 
@@ -161,7 +161,7 @@ func TestSignUpPassesIdentitysTokenOn(t *testing.T) { // R63
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := trailer.Get(consistency.Key); len(got) != 1 || got[0] != identityToken() {
+	if got := trailer.Get(request.ConsistencyHeader); len(got) != 1 || got[0] != identityToken() {
 		t.Fatalf("tokens = %v, want %s", got, identityToken())
 	}
 }
@@ -179,7 +179,7 @@ func TestBootstrap(t *testing.T) { // R16, R63
 		t.Fatal(err)
 	}
 	id := resp.GetUser().GetId()
-	got := trailer.Get(consistency.Key)
+	got := trailer.Get(request.ConsistencyHeader)
 	if len(got) != 1 || len(a.Related(t)[got[0]].Writes) != 1 || a.Related(t)[got[0]].Writes[0].String() != "platform:gatehouse#administrator@user:"+id {
 		t.Fatalf("tokens = %v of %v, want that of the administrator", got, a.Related(t))
 	}

@@ -5,7 +5,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/gatehouse/gatehouse/internal/consistency"
+	"github.com/gatehouse/gatehouse/internal/request"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
@@ -17,7 +17,7 @@ func (s *AuthService) SignUp(ctx context.Context, req *authv1.SignUpRequest) (*a
 	if err != nil {
 		return nil, err
 	}
-	consistency.Answer(ctx, u.ConsistencyToken)
+	request.Wrote(ctx, u.ConsistencyToken)
 	return &authv1.SignUpResponse{User: user(u)}, nil
 }
 

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/gatehouse/gatehouse/internal/event"
-	"github.com/gatehouse/gatehouse/internal/logging"
+	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
@@ -29,8 +29,8 @@ func NewDirectory(client identityv1.UserDirectoryServiceClient) *Directory {
 
 // CreateUser implements login.Directory.
 func (d *Directory) CreateUser(ctx context.Context, n login.NewUser) (login.User, error) {
-	if e, ok := event.FromContext(ctx); ok && logging.RequestID(ctx) == "" && logging.ValidRequestID(e.RequestID) {
-		ctx = logging.WithRequestID(ctx, e.RequestID) // an interrupted sign-up that is completed later
+	if e, ok := event.FromContext(ctx); ok && request.ID(ctx) == "" && request.ValidID(e.RequestID) {
+		ctx = request.WithID(ctx, e.RequestID) // an interrupted sign-up that is completed later
 	}
 	resp, err := d.client.RegisterUser(ctx, &identityv1.RegisterUserRequest{Id: n.ID, Email: n.Email, DisplayName: n.DisplayName})
 	if err != nil {

@@ -9,10 +9,9 @@ import (
 	"context"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/caller"
-	"github.com/gatehouse/gatehouse/internal/consistency"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/relation"
+	"github.com/gatehouse/gatehouse/internal/request"
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
 	"github.com/gatehouse/gatehouse/services/authz/internal/fga"
 	"github.com/gatehouse/gatehouse/services/authz/internal/relationship"
@@ -39,7 +38,7 @@ type reader struct {
 // fresh waits until reads reflect the write that the request's token names: the one in the message, else the one beside it.
 func (r reader) fresh(ctx context.Context, token string) error {
 	if token == "" {
-		token = consistency.FromContext(ctx)
+		token = request.Consistency(ctx)
 	}
 	return r.relations.Fresh(ctx, token)
 }
@@ -113,7 +112,7 @@ func NewRelationshipService(relations *relationship.Service, engine Engine, newI
 
 // program is the mesh name of the calling program.
 func program(ctx context.Context) (string, error) {
-	c, ok := caller.FromContext(ctx)
+	c, ok := request.CallerFrom(ctx)
 	if !ok || c.Service == "" {
 		return "", apierr.New(apierr.PermissionDenied, "CALLER_REQUIRED", "the calling program is not known")
 	}

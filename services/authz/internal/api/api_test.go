@@ -14,8 +14,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/consistency"
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
@@ -173,7 +173,7 @@ func TestAdministratorsGrantAndRevoke(t *testing.T) {
 	var trailer metadata.MD
 	granted, err := s.person(root).UpdateRelationships(t.Context(), &authzv1.UpdateRelationshipsRequest{Writes: grant}, grpc.Trailer(&trailer))
 	noError(t, err)
-	if got := trailer.Get(consistency.Key); len(got) != 1 || got[0] != granted.GetConsistencyToken() {
+	if got := trailer.Get(request.ConsistencyHeader); len(got) != 1 || got[0] != granted.GetConsistencyToken() {
 		t.Errorf("the trailer has the token %v, the answer %q", got, granted.GetConsistencyToken())
 	}
 	answer, err := s.person(user).CheckRelationship(t.Context(), ask)
@@ -198,14 +198,14 @@ func TestTokenOfAFactThatIsNotThere(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	root := s.administrator(t)
-	token := consistency.Event(uuid.NewString()).String()
+	token := request.TokenOf(uuid.NewString()).String()
 	ctx, cancel := shortly(t)
 	defer cancel()
 	_, err := s.program("billing").Check(ctx, &authzv1.CheckRequest{Subject: "user:u", Relation: "member", Object: "organization:o", ConsistencyToken: token})
 	wantError(t, err, apierr.Unavailable, "NOT_FRESH_ENOUGH")
 	ctx, cancel = shortly(t)
 	defer cancel()
-	_, err = s.person(root).ListRelationships(metadata.AppendToOutgoingContext(ctx, consistency.Key, token), &authzv1.ListRelationshipsRequest{})
+	_, err = s.person(root).ListRelationships(metadata.AppendToOutgoingContext(ctx, request.ConsistencyHeader, token), &authzv1.ListRelationshipsRequest{})
 	wantError(t, err, apierr.Unavailable, "NOT_FRESH_ENOUGH")
 	_, err = s.program("billing").Check(t.Context(), &authzv1.CheckRequest{Subject: "user:u", Relation: "member", Object: "organization:o", ConsistencyToken: "x"})
 	wantError(t, err, apierr.InvalidArgument, "INVALID_CONSISTENCY_TOKEN")

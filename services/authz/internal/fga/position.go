@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/consistency"
 	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 // inRecovery is the SQLSTATE with which a standby refuses to tell where it writes.
@@ -22,23 +22,23 @@ const selectPosition = `
 
 // Position returns where the primary's log ends. Everything that was written before the call is before it, so that a later read which
 // demands it by Reached reflects every such write.
-func (e *Engine) Position(ctx context.Context) (consistency.Position, error) {
+func (e *Engine) Position(ctx context.Context) (request.Position, error) {
 	var system, lsn int64
 	var file string
 	if err := e.pool.QueryRow(ctx, selectPosition).Scan(&system, &file, &lsn); err != nil {
-		return consistency.Position{}, translate(ctx, pg.Error(err))
+		return request.Position{}, translate(ctx, pg.Error(err))
 	}
 	timeline, err := strconv.ParseUint(file, 16, 32)
 	if err != nil {
-		return consistency.Position{}, err
+		return request.Position{}, err
 	}
-	return consistency.Position{System: uint64(system), Timeline: uint32(timeline), LSN: uint64(lsn)}, nil // bit patterns
+	return request.Position{System: uint64(system), Timeline: uint32(timeline), LSN: uint64(lsn)}, nil // bit patterns
 }
 
 // Reached returns nil when what is read from now on reflects everything before p: the database is the same cluster on the same timeline
 // and its log is not behind. Otherwise it is Unavailable NOT_FRESH_ENOUGH. After a failover it stays that for older positions: a
 // promoted standby may lack the write.
-func (e *Engine) Reached(ctx context.Context, p consistency.Position) error {
+func (e *Engine) Reached(ctx context.Context, p request.Position) error {
 	now, err := e.Position(ctx)
 	switch {
 	case sqlState(err) == inRecovery:

@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/consistency"
+	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/services/authz/internal/fga"
 	"github.com/gatehouse/gatehouse/services/authz/internal/postgres/postgrestest"
 	"github.com/gatehouse/gatehouse/services/authz/internal/relationship"
@@ -23,7 +23,7 @@ func TestTokenOfAFactWaits(t *testing.T) {
 	t.Parallel()
 	both := instances(t, postgrestest.Options{})
 	id := uuid.NewString()
-	token := consistency.Event(id).String()
+	token := request.TokenOf(id).String()
 	var wg sync.WaitGroup
 	for range 5 { // several who wait for one
 		wg.Go(func() {
@@ -44,7 +44,7 @@ func TestTokenOfALateFactIsRefused(t *testing.T) {
 	i := postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{})
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // of which the answer keeps a tenth
 	defer cancel()
-	err := i.Fresh(ctx, consistency.Event(uuid.NewString()).String())
+	err := i.Fresh(ctx, request.TokenOf(uuid.NewString()).String())
 	if !errors.Is(err, notFresh()) {
 		t.Errorf("got %v, want NOT_FRESH_ENOUGH", err)
 	}
@@ -77,11 +77,11 @@ func TestAcceptedIsNotApplied(t *testing.T) {
 	<-at
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if err := i.Fresh(ctx, consistency.Event(id).String()); !errors.Is(err, notFresh()) {
+	if err := i.Fresh(ctx, request.TokenOf(id).String()); !errors.Is(err, notFresh()) {
 		t.Errorf("got %v, want NOT_FRESH_ENOUGH", err)
 	}
 	close(resume)
-	noError(t, i.Fresh(t.Context(), consistency.Event(id).String()))
+	noError(t, i.Fresh(t.Context(), request.TokenOf(id).String()))
 	noError(t, <-written)
 }
 
@@ -91,12 +91,12 @@ func TestTokensOfOtherDatabasesAndNoTokens(t *testing.T) {
 	noError(t, i.Fresh(t.Context(), ""))
 	p, err := i.Engine.Position(t.Context())
 	noError(t, err)
-	noError(t, i.Fresh(t.Context(), consistency.At(p).String()))
+	noError(t, i.Fresh(t.Context(), request.TokenAt(p).String()))
 	ahead, elsewhere := p, p
 	ahead.LSN += 1 << 40
 	elsewhere.System++
-	for name, position := range map[string]consistency.Position{"ahead": ahead, "another cluster": elsewhere} {
-		if err := i.Fresh(t.Context(), consistency.At(position).String()); !errors.Is(err, notFresh()) {
+	for name, position := range map[string]request.Position{"ahead": ahead, "another cluster": elsewhere} {
+		if err := i.Fresh(t.Context(), request.TokenAt(position).String()); !errors.Is(err, notFresh()) {
 			t.Errorf("%s: got %v, want NOT_FRESH_ENOUGH", name, err)
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/consistency"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 // Bounds of waiting for an event.
@@ -25,7 +25,7 @@ func (s *Service) Fresh(ctx context.Context, token string) error {
 	if token == "" {
 		return nil
 	}
-	t, err := consistency.Parse(token)
+	t, err := request.ParseToken(token)
 	if err != nil {
 		return err
 	}

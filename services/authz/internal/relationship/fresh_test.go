@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatehouse/gatehouse/internal/consistency"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 // few is a command log with few commands, which tells when somebody has begun to wait.
@@ -33,14 +33,14 @@ func TestWaitsAreBounded(t *testing.T) {
 	defer stop()
 	left := make(chan error, 2)
 	for range 2 {
-		go func() { left <- s.Fresh(waiting, consistency.Event(unknown).String()) }()
+		go func() { left <- s.Fresh(waiting, request.TokenOf(unknown).String()) }()
 		<-log.asked
 	}
 	began := time.Now()
-	if err := s.Fresh(t.Context(), consistency.Event(unknown).String()); !errors.Is(err, notFresh()) || time.Since(began) > maxWait/2 {
+	if err := s.Fresh(t.Context(), request.TokenOf(unknown).String()); !errors.Is(err, notFresh()) || time.Since(began) > maxWait/2 {
 		t.Errorf("got %v after %s, want NOT_FRESH_ENOUGH at once", err, time.Since(began))
 	}
-	if err := s.Fresh(t.Context(), consistency.Event(there).String()); err != nil {
+	if err := s.Fresh(t.Context(), request.TokenOf(there).String()); err != nil {
 		t.Errorf("what is there: %v", err)
 	}
 	stop()

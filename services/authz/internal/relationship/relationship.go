@@ -18,9 +18,9 @@ import (
 	"context"
 	"time"
 
-	"github.com/gatehouse/gatehouse/internal/consistency"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/relation"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 // MaxTuples is the most relationships that one change may write and delete together, so that the engine's transaction holds them all.
@@ -123,9 +123,9 @@ type Engine interface {
 	// Write adds and removes at most MaxTuples relationships in one transaction; what is so already is no error.
 	Write(ctx context.Context, writes, deletes []relation.Tuple) error
 	// Position names the state that reads must have reached to see every write that returned before.
-	Position(ctx context.Context) (consistency.Position, error)
+	Position(ctx context.Context) (request.Position, error)
 	// Reached returns nil when reads see at least that state.
-	Reached(ctx context.Context, p consistency.Position) error
+	Reached(ctx context.Context, p request.Position) error
 }
 
 // Step is a point of a write between two effects; tests end the process there.

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/consistency"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 // Times of a write. Leases outlive one attempt, so that a command has one applier unless that died or was stopped.
@@ -162,8 +162,8 @@ func (s *Service) answer(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	token := consistency.At(p).String()
-	consistency.Answer(ctx, token)
+	token := request.TokenAt(p).String()
+	request.Wrote(ctx, token)
 	s.step(StepAnswered)
 	return token, nil
 }

@@ -12,7 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/caller"
+	"github.com/gatehouse/gatehouse/internal/request"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 	"github.com/gatehouse/gatehouse/services/identity/internal/membership"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
@@ -65,13 +65,13 @@ func NewOrganizationDirectoryService(organizations *organization.Service) (*Orga
 
 // subject returns the verified person who calls. The organization is the only one whose users the person reaches without being asked for
 // by Authz, whatever the request says.
-func subject(ctx context.Context) (caller.Subject, error) {
-	c, ok := caller.FromContext(ctx)
+func subject(ctx context.Context) (request.Subject, error) {
+	c, ok := request.CallerFrom(ctx)
 	if !ok || c.Subject == nil {
-		return caller.Subject{}, apierr.New(apierr.Unauthenticated, "TOKEN_REQUIRED", "an access token is required")
+		return request.Subject{}, apierr.New(apierr.Unauthenticated, "TOKEN_REQUIRED", "an access token is required")
 	}
 	if !isUUID(c.Subject.OrganizationID) {
-		return caller.Subject{}, user.NotFound()
+		return request.Subject{}, user.NotFound()
 	}
 	return *c.Subject, nil
 }

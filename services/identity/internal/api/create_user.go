@@ -3,7 +3,7 @@ package api
 import (
 	"context"
 
-	"github.com/gatehouse/gatehouse/internal/consistency"
+	"github.com/gatehouse/gatehouse/internal/request"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
@@ -16,6 +16,6 @@ func (s *UserService) CreateUser(ctx context.Context, r *identityv1.CreateUserRe
 	if err != nil {
 		return nil, err
 	}
-	consistency.Answer(ctx, token)
+	request.Wrote(ctx, token)
 	return &identityv1.CreateUserResponse{User: userMessage(u)}, nil
 }

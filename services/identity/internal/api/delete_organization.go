@@ -3,7 +3,7 @@ package api
 import (
 	"context"
 
-	"github.com/gatehouse/gatehouse/internal/consistency"
+	"github.com/gatehouse/gatehouse/internal/request"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
@@ -15,6 +15,6 @@ func (s *OrganizationDirectoryService) DeleteOrganization(
 	if err != nil {
 		return nil, err
 	}
-	consistency.Answer(ctx, token)
+	request.Wrote(ctx, token)
 	return &identityv1.DeleteOrganizationResponse{}, nil
 }

@@ -3,7 +3,7 @@ package api
 import (
 	"context"
 
-	"github.com/gatehouse/gatehouse/internal/consistency"
+	"github.com/gatehouse/gatehouse/internal/request"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
@@ -14,7 +14,7 @@ func (s *UserService) DeleteUser(ctx context.Context, r *identityv1.DeleteUserRe
 		return nil, err
 	}
 	token, err := s.users.Delete(ctx, scope, r.GetId(), r.GetEtag())
-	consistency.Answer(ctx, token)
+	request.Wrote(ctx, token)
 	if err != nil {
 		return nil, err
 	}

@@ -11,8 +11,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/consistency"
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/request"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
@@ -127,11 +127,11 @@ func TestCreateUser(t *testing.T) {
 // wantToken fails unless the answer carries a token that names an event.
 func wantToken(t *testing.T, trailer metadata.MD) {
 	t.Helper()
-	values := trailer.Get(consistency.Key)
+	values := trailer.Get(request.ConsistencyHeader)
 	if len(values) != 1 {
 		t.Fatalf("the answer carries %v, want one token", values)
 	}
-	token, err := consistency.Parse(values[0])
+	token, err := request.ParseToken(values[0])
 	noError(t, err)
 	if _, ok := token.EventID(); !ok {
 		t.Errorf("%v names no event", values)
@@ -143,23 +143,23 @@ func TestTokensOfRelationships(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	directory := identityv1.NewUserDirectoryServiceClient(s.As("auth"))
-	request := &identityv1.RegisterUserRequest{Id: uuid.NewString(), Email: "ada@example.com"}
-	first, err := directory.RegisterUser(t.Context(), request)
+	r := &identityv1.RegisterUserRequest{Id: uuid.NewString(), Email: "ada@example.com"}
+	first, err := directory.RegisterUser(t.Context(), r)
 	noError(t, err)
-	again, err := directory.RegisterUser(t.Context(), request)
+	again, err := directory.RegisterUser(t.Context(), r)
 	noError(t, err)
 	if first.GetConsistencyToken() == "" || !proto.Equal(first, again) {
 		t.Fatalf("got %v, then %v", first, again)
 	}
-	_, err = consistency.Parse(first.GetConsistencyToken())
+	_, err = request.ParseToken(first.GetConsistencyToken())
 	noError(t, err)
 	var trailer metadata.MD
 	s.logins.down.Store(true)
-	_, err = s.as(first.GetUser()).DeleteUser(t.Context(), &identityv1.DeleteUserRequest{Id: request.GetId()}, grpc.Trailer(&trailer))
+	_, err = s.as(first.GetUser()).DeleteUser(t.Context(), &identityv1.DeleteUserRequest{Id: r.GetId()}, grpc.Trailer(&trailer))
 	wantError(t, err, apierr.Unavailable, "AUTH_UNAVAILABLE")
 	wantToken(t, trailer)
 	s.logins.down.Store(false)
-	_, err = s.as(first.GetUser()).DeleteUser(t.Context(), &identityv1.DeleteUserRequest{Id: request.GetId()}, grpc.Trailer(&trailer))
+	_, err = s.as(first.GetUser()).DeleteUser(t.Context(), &identityv1.DeleteUserRequest{Id: r.GetId()}, grpc.Trailer(&trailer))
 	noError(t, err)
 	wantToken(t, trailer)
 }
@@ -203,12 +203,12 @@ func TestGetMeAsksAuthz(t *testing.T) {
 	s := newService(t)
 	u := s.signedUp(t)
 	me := func(token string) error {
-		ctx := metadata.AppendToOutgoingContext(t.Context(), consistency.Key, token)
+		ctx := metadata.AppendToOutgoingContext(t.Context(), request.ConsistencyHeader, token)
 		_, err := s.as(u).GetMe(ctx, &identityv1.GetMeRequest{})
 		return err
 	}
 	s.model.down.Store(true)
-	token := consistency.Event(uuid.NewString()).String()
+	token := request.TokenOf(uuid.NewString()).String()
 	wantError(t, me(token), apierr.Unavailable, "AUTHZ_UNAVAILABLE")
 	s.model.down.Store(false)
 	noError(t, me(token))

@@ -23,9 +23,9 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
-	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
@@ -159,7 +159,7 @@ func stop(t *testing.T, app *fxtest.App) {
 
 // as is the context of a call that the sidecar says comes from the program.
 func as(ctx context.Context, program string) context.Context {
-	return metadata.AppendToOutgoingContext(ctx, caller.Header, grpctest.SPIFFE(program))
+	return metadata.AppendToOutgoingContext(ctx, request.CallerHeader, grpctest.SPIFFE(program))
 }
 
 func dial(t *testing.T, address string) *grpc.ClientConn {

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/consistency"
+	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
 )
@@ -80,7 +80,7 @@ func (p *Permissions) ask(ctx context.Context, userID, organizationID string) (p
 	if len(asked) == 0 {
 		return nil, nil, nil
 	}
-	allowed, err := p.checks.Allowed(ctx, "user:"+userID, asked, consistency.FromContext(ctx))
+	allowed, err := p.checks.Allowed(ctx, "user:"+userID, asked, request.Consistency(ctx))
 	if err != nil {
 		return nil, nil, fmt.Errorf("ask for permissions: %w", err)
 	}

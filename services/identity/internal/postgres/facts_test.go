@@ -13,11 +13,11 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/consistency"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
 	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
@@ -188,9 +188,9 @@ func TestFactsOfAnOrganization(t *testing.T) {
 	})
 }
 
-func mustParse(t *testing.T, token string) consistency.Token {
+func mustParse(t *testing.T, token string) request.ConsistencyToken {
 	t.Helper()
-	parsed, err := consistency.Parse(token)
+	parsed, err := request.ParseToken(token)
 	noError(t, err)
 	return parsed
 }

@@ -1,16 +1,18 @@
-// Package caller carries who is calling: the program, from the mesh certificate of the peer, and the person, from the bearer token.
+// Package request is what a context knows of its request: its id, who is calling, and the
+// consistency token that it came with.
 //
-// The gRPC server's interceptors put a Caller into the context after verifying both; handlers read it. Everybody may import it.
-package caller
+// The gateway and the gRPC server's interceptors put it there, after they have verified it; handlers
+// and domain packages read it, and connections to other programs hand it on. Everybody may import it.
+package request
 
 import (
 	"context"
 	"time"
 )
 
-// Header is the metadata key under which the receiving sidecar hands over the SPIFFE id of the peer's mesh certificate. The sidecar
+// CallerHeader is the metadata key under which the receiving sidecar hands over the SPIFFE id of the peer's mesh certificate. The sidecar
 // replaces or removes it on every request (docs/architecture/security.md).
-const Header = "x-gatehouse-caller"
+const CallerHeader = "x-gatehouse-caller"
 
 // Caller is who is calling.
 type Caller struct {
@@ -34,15 +36,15 @@ type Subject struct {
 	ByPlatformRight bool
 }
 
-type key struct{}
+type callerKey struct{}
 
-// NewContext returns a context that carries c.
-func NewContext(ctx context.Context, c Caller) context.Context {
-	return context.WithValue(ctx, key{}, c)
+// WithCaller returns a context that carries c.
+func WithCaller(ctx context.Context, c Caller) context.Context {
+	return context.WithValue(ctx, callerKey{}, c)
 }
 
-// FromContext returns the caller of the request; ok is false outside of one.
-func FromContext(ctx context.Context) (c Caller, ok bool) {
-	c, ok = ctx.Value(key{}).(Caller)
+// CallerFrom returns the caller of the request; ok is false outside of one.
+func CallerFrom(ctx context.Context) (c Caller, ok bool) {
+	c, ok = ctx.Value(callerKey{}).(Caller)
 	return c, ok
 }
