@@ -110,7 +110,7 @@ func TestConsistencyTokenBesideFailures(t *testing.T) {
 	r := start(t, nil)
 	id := r.Users.Add("a@example.com", "A")
 	r.Users.Hook(func(ctx context.Context) error {
-		request.Wrote(ctx, r.Users.Related())
+		incoming.Wrote(ctx, r.Users.Related())
 		return apierr.New(apierr.Unavailable, "AUTH_UNAVAILABLE", "later")
 	})
 	a := r.do(request{method: "DELETE", path: usersPath + "/" + id, bearer: r.bearer(id)})
