@@ -1,0 +1,167 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/caller"
+	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
+	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	"github.com/gatehouse/gatehouse/internal/testkit/golden"
+	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
+	"github.com/gatehouse/gatehouse/internal/token"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
+	"github.com/gatehouse/gatehouse/services/auth/internal/api"
+	"github.com/gatehouse/gatehouse/services/auth/internal/login"
+	"github.com/gatehouse/gatehouse/services/auth/internal/password"
+	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
+	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
+	"github.com/gatehouse/gatehouse/services/auth/internal/session"
+	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
+)
+
+// weakening is a hasher that can call every hash weak.
+type weakening struct {
+	*password.Pool
+	weak bool
+}
+
+func (w *weakening) Verify(ctx context.Context, pw, phc string) (match, weak bool, err error) {
+	match, _, err = w.Pool.Verify(ctx, pw, phc)
+	return match, match && w.weak, err
+}
+
+// fixed is Auth with a clock in the test's hand, and ids and salts that are always the same.
+type fixed struct {
+	*grpctest.Server
+	*postgrestest.Database
+	refusals outboxtest.Recorder
+	store    *postgres.Logins
+	logins   *login.Service
+	identity *directory
+	hasher   *weakening
+	now      time.Time
+}
+
+func newFixed(t *testing.T) *fixed {
+	t.Helper()
+	db := postgrestest.Open(t)
+	box := outboxtest.Fixed(t, db.Pool, "auth")
+	f := &fixed{Database: db, identity: &directory{}, now: outboxtest.Now(), refusals: outboxtest.Refusals(t, box), store: postgres.NewLogins(db.Pool, box)}
+	clock, log := func() time.Time { return f.now }, slog.New(slog.DiscardHandler)
+	random := rand.NewChaCha8([32]byte{1})
+	pool, err := password.NewPool(password.Parameters{Memory: 64, Time: 1, Threads: 1}, 4, 100, random)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.hasher = &weakening{Pool: pool}
+	sealer, err := signingkey.NewSealer(bytes.Repeat([]byte{1}, signingkey.SealingKeyLength))
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy := signingkey.Policy{Algorithm: token.EdDSA, MaxAge: 5 * time.Minute, Interval: 24 * time.Hour}
+	keeper := signingkey.NewKeeper(policy, db.SigningKeys, sealer, random, clock)
+	if err := keeper.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Pool.Exec(t.Context(), `delete from auth.outbox`); err != nil { // of the keys, which are random
+		t.Fatal(err)
+	}
+	list := token.NewRevocationList(func() time.Time { return time.Unix(0, 0) })
+	list.Apply(true, nil)
+	f.logins = login.NewService(login.Params{
+		Config: login.Config{
+			CreateUserTimeout: 5 * time.Second, SignUpGrace: time.Minute, RetryInterval: 10 * time.Second, RevocationPeriod: time.Hour,
+			BootstrapSecret: secret,
+		},
+		Store: f.store, Directory: f.identity, Hasher: f.hasher, NewID: outboxtest.IDs(4), Now: clock, Wake: func() {}, Log: log,
+	})
+	sessions := session.NewService(session.Params{
+		Config: session.Config{Issuer: "https://id.example", Audience: "gatehouse", AccessTTL: 10 * time.Minute, Lifetime: time.Hour, Idle: time.Hour},
+		Store:  postgres.NewSessions(db.Pool, box), Signer: keeper, NewID: outboxtest.IDs(5), Random: random, Now: clock, Wake: func() {}, Log: log,
+	})
+	f.Server = grpctest.New(t, grpctest.Config{
+		Program: "auth", Refusals: f.refusals,
+		Verifier: token.NewVerifier(token.Config{Issuer: "https://id.example", Audience: "gatehouse"}, keeper, list, clock),
+		Registrations: []grpcserver.Registration{
+			{Desc: &authv1.AuthService_ServiceDesc, Impl: api.NewAuthService(f.logins, sessions)},
+			{Desc: &authv1.LoginService_ServiceDesc, Impl: api.NewLoginService(f.logins)},
+		},
+	})
+	return f
+}
+
+func (f *fixed) through(program, requestID string, pairs ...string) *grpc.ClientConn {
+	return f.Dial(append([]string{caller.Header, grpctest.SPIFFE(program), "x-request-id", requestID}, pairs...)...)
+}
+
+// R66, R67: what each audited method, and each thing that happens without one, writes to the outbox: the same bytes for ever.
+func TestCanonicalEvents(t *testing.T) {
+	f, ctx := newFixed(t), t.Context()
+	people := func(requestID string) authv1.AuthServiceClient {
+		return authv1.NewAuthServiceClient(f.through("gateway", requestID))
+	}
+	signIn := func(requestID, address string) (*authv1.SignInResponse, error) {
+		return people(requestID).SignIn(ctx, &authv1.SignInRequest{Email: address, Password: pass})
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := people("bootstrap-wrong").Bootstrap(ctx, &authv1.BootstrapRequest{Secret: "a guess", Email: "Root@example.com", Password: pass})
+	refused(t, err, codes.Unauthenticated, "INVALID_BOOTSTRAP_SECRET")
+	_, err = people("bootstrap").Bootstrap(ctx, &authv1.BootstrapRequest{Secret: secret, Email: "Root@example.com", Password: pass})
+	must(err)
+	made, _, err := login.Recover(ctx, f.store, outboxtest.Salts{})
+	must(err)
+	_, err = people("recovered").Bootstrap(ctx, &authv1.BootstrapRequest{Secret: made, Email: "again@example.com", Password: pass})
+	must(err)
+	up, err := people("sign-up").SignUp(ctx, &authv1.SignUpRequest{Email: "Ada@Example.com", Password: pass, DisplayName: "Ada"})
+	must(err)
+	in, err := signIn("sign-in", "ADA@example.com")
+	must(err)
+	f.hasher.weak = true
+	_, err = signIn("sign-in-weak", email)
+	must(err)
+	f.hasher.weak = false
+	for _, address := range []string{"ADA@example.com", "Nobody@example.com", "nobody@example.com"} {
+		_, err = people("sign-in-wrong").SignIn(ctx, &authv1.SignInRequest{Email: address, Password: "wrong horse battery staple"})
+		refused(t, err, codes.Unauthenticated, "INVALID_CREDENTIALS")
+	}
+	_, err = people("refresh").Refresh(ctx, &authv1.RefreshRequest{RefreshToken: in.GetRefreshToken()})
+	must(err)
+	_, err = people("refresh-reused").Refresh(ctx, &authv1.RefreshRequest{RefreshToken: in.GetRefreshToken()})
+	refused(t, err, codes.Unauthenticated, "INVALID_REFRESH_TOKEN")
+	_, err = people("refresh-unknown").Refresh(ctx, &authv1.RefreshRequest{RefreshToken: in.GetRefreshToken()})
+	refused(t, err, codes.Unauthenticated, "INVALID_REFRESH_TOKEN")
+	in, err = signIn("sign-in-again", email)
+	must(err)
+	out := authv1.NewAuthServiceClient(f.through("gateway", "sign-out", "authorization", "Bearer "+in.GetAccessToken()))
+	_, err = out.SignOut(ctx, &authv1.SignOutRequest{})
+	must(err)
+	f.identity.fail = apierr.New(apierr.Unavailable, "UPSTREAM_UNAVAILABLE", "down")
+	_, err = people("sign-up-interrupted").SignUp(ctx, &authv1.SignUpRequest{Email: "bob@example.com", Password: pass, DisplayName: "Bob"})
+	refused(t, err, codes.Unavailable, "IDENTITY_UNAVAILABLE")
+	f.identity.fail = nil
+	in, err = signIn("sign-in-to-expire", email)
+	must(err)
+	f.now = f.now.Add(2 * time.Hour)
+	must(f.logins.Reconcile(ctx))
+	_, err = people("refresh-expired").Refresh(ctx, &authv1.RefreshRequest{RefreshToken: in.GetRefreshToken()})
+	refused(t, err, codes.Unauthenticated, "INVALID_REFRESH_TOKEN")
+	remove := authv1.NewLoginServiceClient(f.through("identity", "remove-login"))
+	_, err = remove.RemoveLogin(ctx, &authv1.RemoveLoginRequest{UserId: up.GetUser().GetId()})
+	must(err)
+	golden.Check(t, "events.golden", outboxtest.Rows(t, f.Pool, "auth"))
+	outboxtest.CheckAudited(t, f.Pool, "auth")
+}

@@ -1,0 +1,33 @@
+package api_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
+	"github.com/gatehouse/gatehouse/internal/testkit/golden"
+)
+
+// A pending login that was stored before is completed, and what is recorded names the request that made it; one from before events were kept
+// names what is known of it.
+func TestPendingLoginsOfBefore(t *testing.T) {
+	for name, event := range map[string]any{"interrupted": golden.Read(t, "login_event.json"), "without_event": nil} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixed(t)
+			_, err := f.Pool.Exec(t.Context(), `
+				insert into auth.logins (user_id, email, password_hash, state, display_name, create_time, update_time, attempt_time, first_administrator, event)
+				values (@id, 'bob@example.com', '-', 'pending', 'Bob', @now, @now, @now, false, @event)`,
+				pgx.StrictNamedArgs{"id": "99999999-9999-4999-8999-999999999999", "now": f.now, "event": event})
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.now = f.now.Add(time.Hour)
+			if err := f.logins.Reconcile(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			golden.Check(t, name+".golden", outboxtest.Rows(t, f.Pool, "auth"))
+		})
+	}
+}

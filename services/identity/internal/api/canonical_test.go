@@ -1,0 +1,159 @@
+package api_test
+
+import (
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
+	"github.com/gatehouse/gatehouse/internal/caller"
+	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
+	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	"github.com/gatehouse/gatehouse/internal/testkit/golden"
+	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
+	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
+	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
+	"github.com/gatehouse/gatehouse/services/identity/internal/api"
+	"github.com/gatehouse/gatehouse/services/identity/internal/auth"
+	"github.com/gatehouse/gatehouse/services/identity/internal/authz"
+	"github.com/gatehouse/gatehouse/services/identity/internal/membership"
+	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
+	"github.com/gatehouse/gatehouse/services/identity/internal/postgres"
+	"github.com/gatehouse/gatehouse/services/identity/internal/postgres/postgrestest"
+	"github.com/gatehouse/gatehouse/services/identity/internal/user"
+)
+
+// fixed is Identity with a clock in the test's hand, and ids and salts that are always the same.
+type fixed struct {
+	*grpctest.Server
+	postgrestest.Database
+	users  *user.Service
+	grants *grpctest.Grants
+	model  *model
+	logins *logins
+	now    time.Time
+}
+
+func newFixed(t *testing.T) *fixed {
+	t.Helper()
+	f := &fixed{Database: postgrestest.New(t), grants: grpctest.NewGrants(), model: &model{}, logins: &logins{}, now: outboxtest.Now()}
+	box := outboxtest.Fixed(t, f.Pool, "identity")
+	clock := func() time.Time { return f.now }
+	authServer := grpctest.New(t, grpctest.Config{Program: "auth", Registrations: []grpcserver.Registration{
+		{Desc: &authv1.LoginService_ServiceDesc, Impl: f.logins},
+	}})
+	authzServer := grpctest.New(t, grpctest.Config{Program: "authz", Registrations: []grpcserver.Registration{
+		{Desc: &authzv1.AuthzService_ServiceDesc, Impl: f.model},
+	}})
+	authzClient := authzv1.NewAuthzServiceClient(authzServer.As("identity"))
+	stored := postgres.NewUsers(f.Pool, box)
+	f.users = user.NewService(user.Params{
+		Store: stored, Deletions: stored, Now: clock, NewID: outboxtest.IDs(4),
+		Departures: authz.NewDepartures(authzClient), Logins: auth.NewLogins(authv1.NewLoginServiceClient(authServer.As("identity"))),
+	})
+	organizations := organization.NewService(postgres.NewOrganizations(f.Pool, box), clock)
+	userService, err := api.NewUserService(f.users, membership.NewService(f.users, organizations, authz.NewPermissions(authzClient, f.grants, clock)))
+	noError(t, err)
+	organizationDirectory, err := api.NewOrganizationDirectoryService(organizations)
+	noError(t, err)
+	f.Server = grpctest.New(t, grpctest.Config{
+		Program: "identity", Permissions: f.grants, Callers: grpctest.Consenting(t), Refusals: outboxtest.Refusals(t, box),
+		Registrations: []grpcserver.Registration{
+			{Desc: &identityv1.UserService_ServiceDesc, Impl: userService},
+			{Desc: &identityv1.UserDirectoryService_ServiceDesc, Impl: api.NewUserDirectoryService(f.users)},
+			{Desc: &identityv1.OrganizationDirectoryService_ServiceDesc, Impl: organizationDirectory},
+		},
+	})
+	return f
+}
+
+// through is the connection of a program, with the id of the one request on it.
+func (f *fixed) through(program, requestID string, pairs ...string) *grpc.ClientConn {
+	return f.Dial(append([]string{caller.Header, grpctest.SPIFFE(program), "x-request-id", requestID}, pairs...)...)
+}
+
+// by is the connection of a signed-in user of an organization.
+func (f *fixed) by(userID, organizationID, requestID string) identityv1.UserServiceClient {
+	claims := f.Tokens.Claims(userID)
+	claims.OrganizationID, claims.SessionID = organizationID, "session-1"
+	return identityv1.NewUserServiceClient(f.through("gateway", requestID, "authorization", "Bearer "+f.Tokens.Sign(claims)))
+}
+
+// R66, R67: what each audited method, and each thing that happens without one, writes to the outbox: the same bytes for ever.
+func TestCanonicalEvents(t *testing.T) {
+	f, ctx := newFixed(t), t.Context()
+	const (
+		ada, root    = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
+		bob, company = "33333333-3333-4333-8333-333333333333", "44444444-4444-4444-8444-444444444444"
+	)
+	users := func(requestID string) identityv1.UserDirectoryServiceClient {
+		return identityv1.NewUserDirectoryServiceClient(f.through("auth", requestID))
+	}
+	organizations := func(requestID string) identityv1.OrganizationDirectoryServiceClient {
+		return identityv1.NewOrganizationDirectoryServiceClient(f.through("billing", requestID))
+	}
+	_, err := organizations("organization-created").CreateOrganization(ctx, &identityv1.CreateOrganizationRequest{Id: company, DisplayName: "Bridges & Söhne"})
+	noError(t, err)
+	registered, err := users("registered").RegisterUser(ctx, &identityv1.RegisterUserRequest{Id: ada, Email: "Ada@Example.com", DisplayName: "Ada"})
+	noError(t, err)
+	_, err = users("registered-again").RegisterUser(ctx, &identityv1.RegisterUserRequest{Id: ada, Email: "ada@example.com", DisplayName: "Ada"})
+	noError(t, err)
+	home := registered.GetUser().GetOrganizationId()
+	_, err = users("registered-in").RegisterUser(ctx, &identityv1.RegisterUserRequest{Id: bob, OrganizationId: company, Email: "bob@example.com"})
+	noError(t, err)
+	f.grants.Allow(root, "can_create_users", "platform:gatehouse")
+	f.grants.Allow(root, "can_create_users", "organization:"+company)
+	_, err = f.by(root, home, "created").CreateUser(ctx, &identityv1.CreateUserRequest{Email: "eve@example.com", DisplayName: "Eve"})
+	noError(t, err)
+	_, err = f.by(root, home, "created-in").CreateUser(ctx, &identityv1.CreateUserRequest{OrganizationId: company, Email: "joe@example.com"})
+	noError(t, err)
+	update := &identityv1.UpdateUserRequest{
+		User: &identityv1.User{Id: ada, DisplayName: "Ada L.", TimeZone: "Europe/London"}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"display_name", "locale", "time_zone"}},
+	}
+	_, err = f.by(ada, home, "updated").UpdateUser(ctx, update)
+	noError(t, err)
+	_, err = f.by(ada, home, "updated-again").UpdateUser(ctx, update)
+	noError(t, err)
+	if _, err = f.by(bob, company, "denied").UpdateUser(ctx, update); err == nil {
+		t.Error("somebody else's user was changed")
+	}
+	f.grants.Allow(root, "can_update", "user:"+bob)
+	_, err = f.by(root, home, "updated-other").UpdateUser(ctx, &identityv1.UpdateUserRequest{
+		User: &identityv1.User{Id: bob, DisplayName: "Bob"}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"display_name"}},
+	})
+	noError(t, err)
+	_, err = organizations("organization-updated").UpdateOrganization(ctx, &identityv1.UpdateOrganizationRequest{
+		Organization: &identityv1.Organization{Id: company, DisplayName: "Bridges"}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"display_name"}},
+	})
+	noError(t, err)
+	const empty = "55555555-5555-4555-8555-555555555555"
+	_, err = organizations("organization-created-empty").CreateOrganization(ctx, &identityv1.CreateOrganizationRequest{Id: empty, DisplayName: "Empty"})
+	noError(t, err)
+	_, err = organizations("organization-deleted").DeleteOrganization(ctx, &identityv1.DeleteOrganizationRequest{Id: empty})
+	noError(t, err)
+	_, err = f.by(ada, home, "deleted").DeleteUser(ctx, &identityv1.DeleteUserRequest{Id: ada})
+	noError(t, err)
+	// The deletion of a user of a personal organization that the reconciler finishes.
+	late, err := users("registered-late").RegisterUser(ctx, &identityv1.RegisterUserRequest{Id: root, Email: "root@example.com"})
+	noError(t, err)
+	f.logins.down.Store(true)
+	if _, err = f.by(root, late.GetUser().GetOrganizationId(), "deleted-late").DeleteUser(ctx, &identityv1.DeleteUserRequest{Id: root}); err == nil {
+		t.Error("a deletion is complete without Auth")
+	}
+	f.logins.down.Store(false)
+	f.now = f.now.Add(time.Minute)
+	if n, err := f.users.CompleteDeletions(ctx); n != 1 || err != nil {
+		t.Errorf("%d deletions completed, %v", n, err)
+	}
+	golden.Check(t, "events.golden", outboxtest.Rows(t, f.Pool, "identity"))
+	outboxtest.CheckAudited(t, f.Pool, "identity")
+	// Authz is told who asked for the departure.
+	reserved := f.model.reserved.Load()
+	origin := reserved.GetOrigin()
+	if got := [6]string{reserved.GetUserId(), reserved.GetEndingOrganizationId(), origin.GetActorType(), origin.GetActorId(), origin.GetRequestId(), origin.GetTraceId()}; got !=
+		[6]string{root, late.GetUser().GetOrganizationId(), "user", root, "deleted-late", ""} {
+		t.Errorf("the departure is reserved as %q", got)
+	}
+}
