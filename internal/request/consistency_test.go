@@ -94,11 +94,11 @@ func TestContexts(t *testing.T) {
 
 // Tokens that were answered before are read after: clients keep them.
 func TestTokensOfBefore(t *testing.T) {
-	for text, want := range map[string]consistency.Token{
-		"ZTAxOTJmMGMxLTJmNmUtN2MzYS05ZDU1LTBiOGE0ZjNjMmUxMQ": consistency.Event(id),
-		"cIAAAAAAAAAHAAAAAwAAAAEjRWeJ":                       consistency.At(consistency.Position{System: 1<<63 + 7, Timeline: 3, LSN: 0x1_2345_6789}),
+	for text, want := range map[string]request.ConsistencyToken{
+		"ZTAxOTJmMGMxLTJmNmUtN2MzYS05ZDU1LTBiOGE0ZjNjMmUxMQ": request.TokenOf(id),
+		"cIAAAAAAAAAHAAAAAwAAAAEjRWeJ":                       request.TokenAt(request.Position{System: 1<<63 + 7, Timeline: 3, LSN: 0x1_2345_6789}),
 	} {
-		if got, err := consistency.Parse(text); err != nil || got != want {
+		if got, err := request.ParseToken(text); err != nil || got != want {
 			t.Errorf("%s is read as %+v, %v; want %+v", text, got, err, want)
 		}
 		if want.String() != text {

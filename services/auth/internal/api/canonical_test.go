@@ -12,8 +12,8 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
+	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/golden"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
@@ -100,7 +100,7 @@ func newFixed(t *testing.T) *fixed {
 }
 
 func (f *fixed) through(program, requestID string, pairs ...string) *grpc.ClientConn {
-	return f.Dial(append([]string{caller.Header, grpctest.SPIFFE(program), "x-request-id", requestID}, pairs...)...)
+	return f.Dial(append([]string{request.CallerHeader, grpctest.SPIFFE(program), "x-request-id", requestID}, pairs...)...)
 }
 
 // R66, R67: what each audited method, and each thing that happens without one, writes to the outbox: the same bytes for ever.

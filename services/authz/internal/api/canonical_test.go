@@ -10,9 +10,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/grpc"
 
-	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
+	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/golden"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
@@ -42,7 +42,7 @@ func newFixed(t *testing.T) (service, *relationship.Service) {
 }
 
 func (s service) through(program, requestID string, pairs ...string) *grpc.ClientConn {
-	return s.Dial(append([]string{caller.Header, grpctest.SPIFFE(program), "x-request-id", requestID}, pairs...)...)
+	return s.Dial(append([]string{request.CallerHeader, grpctest.SPIFFE(program), "x-request-id", requestID}, pairs...)...)
 }
 
 const (

@@ -7,8 +7,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
-	"github.com/gatehouse/gatehouse/internal/caller"
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
+	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/golden"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
@@ -71,7 +71,7 @@ func newFixed(t *testing.T) *fixed {
 
 // through is the connection of a program, with the id of the one request on it.
 func (f *fixed) through(program, requestID string, pairs ...string) *grpc.ClientConn {
-	return f.Dial(append([]string{caller.Header, grpctest.SPIFFE(program), "x-request-id", requestID}, pairs...)...)
+	return f.Dial(append([]string{request.CallerHeader, grpctest.SPIFFE(program), "x-request-id", requestID}, pairs...)...)
 }
 
 // by is the connection of a signed-in user of an organization.
