@@ -1,17 +1,16 @@
-// Package client reaches other programs of the mesh: connections to the local upstream listeners of the own sidecar, with deadlines and
-// retries that follow from the callee's contract, and the two feeds that token verification needs.
+// Package client reaches other programs of the mesh: connections to the local upstream listeners of
+// the own sidecar, with deadlines and retries that follow from the callee's contract.
 //
-// It is the only kernel package that imports generated service code. Wiring imports it.
+// It knows no program. What each callee offers is in a package below it, named after the callee:
+// its typed client, its feeds, its topics of the outbox. Those are the only packages of the kernel
+// that import generated service code. Wiring imports them.
 package client
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
-	"sync"
 	"time"
 
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
@@ -91,66 +90,6 @@ func (o Options) telemetry() []otelgrpc.Option {
 	return options
 }
 
-// methodConfig is one entry of a gRPC service config (gRFC A2, A6).
-type methodConfig struct {
-	Name        []methodName `json:"name"`
-	Timeout     string       `json:"timeout,omitempty"`
-	RetryPolicy *retryPolicy `json:"retryPolicy,omitempty"`
-}
-
-type methodName struct {
-	Service string `json:"service"`
-	Method  string `json:"method"`
-}
-
-type retryPolicy struct {
-	MaxAttempts          int      `json:"maxAttempts"`
-	InitialBackoff       string   `json:"initialBackoff"`
-	MaxBackoff           string   `json:"maxBackoff"`
-	BackoffMultiplier    float64  `json:"backoffMultiplier"`
-	RetryableStatusCodes []string `json:"retryableStatusCodes"`
-}
-
-// serviceConfig writes deadlines and retries of every method of the upstream.
-func serviceConfig(def *mesh.Definition, c *contract.Contract, upstream string) (string, error) {
-	var config struct {
-		MethodConfig []methodConfig `json:"methodConfig"`
-	}
-	for _, row := range def.Methods {
-		m, ok := c.Method(row.Path)
-		if row.Callee != upstream || !ok {
-			continue
-		}
-		service, name, _ := strings.Cut(strings.TrimPrefix(row.Path, "/"), "/")
-		mc := methodConfig{Name: []methodName{{Service: service, Method: name}}}
-		if !m.LongLived {
-			mc.Timeout = fmt.Sprintf("%.3fs", m.Timeout.Seconds())
-		}
-		if repeatable(m) && !m.LongLived {
-			mc.RetryPolicy = &retryPolicy{
-				MaxAttempts: 3, InitialBackoff: "0.1s", MaxBackoff: "0.5s", BackoffMultiplier: 2,
-				RetryableStatusCodes: []string{"UNAVAILABLE"},
-			}
-		}
-		config.MethodConfig = append(config.MethodConfig, mc)
-	}
-	data, err := json.Marshal(config)
-	if err != nil {
-		return "", fmt.Errorf("write service config of %s: %w", upstream, err)
-	}
-	return string(data), nil
-}
-
-// repeatable reports whether a call may be made again behind its caller's back. UNAVAILABLE leaves open whether the first attempt was
-// carried out and only its answer lost, so the repeat must answer what the first would have. That holds where nothing changes
-// (NO_SIDE_EFFECTS). IDEMPOTENT alone promises the same state, not the same answer: after a change that took an etag the repeat is
-// refused as stale, after a deletion as unknown, after a sign-out as signed out. So of those only programs' own methods (access service)
-// without an etag are repeated: their comments define that a repeat answers as the first call did.
-func repeatable(m *contract.Method) bool {
-	conditional := m.Descriptor.Input().Fields().ByName("etag") != nil
-	return m.ReadOnly || m.Idempotent && m.Has(contract.Service) && !conditional
-}
-
 // withRequestID hands the id of the request on.
 func withRequestID(ctx context.Context) context.Context {
 	if id := request.ID(ctx); id != "" {
@@ -181,47 +120,4 @@ func answered(ctx context.Context, method string, req, reply any, cc *grpc.Clien
 
 func streamRequestID(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	return streamer(withRequestID(ctx), desc, cc, method, opts...)
-}
-
-// Conns are the connections of one program, one for each upstream. Safe for concurrent use.
-type Conns struct {
-	def     *mesh.Definition
-	offset  int
-	program string
-	options Options
-
-	mu    sync.Mutex
-	conns map[string]*grpc.ClientConn
-}
-
-// NewConns makes an empty set.
-func NewConns(def *mesh.Definition, offset int, program string, o Options) *Conns {
-	return &Conns{def: def, offset: offset, program: program, options: o, conns: map[string]*grpc.ClientConn{}}
-}
-
-// Conn returns the connection to an upstream, the same one each time.
-func (c *Conns) Conn(upstream string) (*grpc.ClientConn, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if conn, ok := c.conns[upstream]; ok {
-		return conn, nil
-	}
-	conn, err := Dial(c.def, c.offset, c.program, upstream, c.options)
-	if err != nil {
-		return nil, err
-	}
-	c.conns[upstream] = conn
-	return conn, nil
-}
-
-// Close closes every connection.
-func (c *Conns) Close() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var errs []error
-	for _, conn := range c.conns {
-		errs = append(errs, conn.Close())
-	}
-	clear(c.conns)
-	return errors.Join(errs...)
 }

@@ -2,8 +2,6 @@ package client_test
 
 import (
 	"context"
-	"io"
-	"log/slog"
 	"net"
 	"sync/atomic"
 	"syscall"
@@ -16,17 +14,14 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/reflect/protoregistry"
-	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/client"
+	"github.com/gatehouse/gatehouse/internal/client/clienttest"
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
-	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
-	"github.com/gatehouse/gatehouse/internal/token"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 )
 
@@ -38,7 +33,6 @@ type auth struct {
 	authv1.UnimplementedAuthServiceServer
 
 	keys  func(ctx context.Context) (*authv1.GetKeySetResponse, error)
-	watch func(s grpc.ServerStreamingServer[authv1.WatchRevocationsResponse]) error
 	calls atomic.Int32
 }
 
@@ -47,43 +41,17 @@ func (a *auth) GetKeySet(ctx context.Context, _ *authv1.GetKeySetRequest) (*auth
 	return a.keys(ctx)
 }
 
-func (a *auth) WatchRevocations(_ *authv1.WatchRevocationsRequest, s grpc.ServerStreamingServer[authv1.WatchRevocationsResponse]) error {
-	return a.watch(s)
-}
-
 func (a *auth) SignIn(context.Context, *authv1.SignInRequest) (*authv1.SignInResponse, error) {
 	a.calls.Add(1)
 	return nil, apierr.New(apierr.Unavailable, "DATABASE_UNAVAILABLE", "the database does not answer")
 }
 
-// connect serves a and returns a connection to it as the program's, through what stands for a pair of sidecars.
+// connect serves a and returns a connection to it as the program's.
 func connect(t *testing.T, a *auth, program string) *grpc.ClientConn {
 	t.Helper()
-	s := grpctest.New(t, grpctest.Config{Program: "auth", Registrations: []grpcserver.Registration{
-		{Desc: &authv1.VerificationService_ServiceDesc, Impl: a}, {Desc: &authv1.AuthService_ServiceDesc, Impl: a},
-	}})
-	contracts, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
-	def, err := consul.Definition()
-	if err != nil {
-		t.Fatal(err)
-	}
-	conns := client.NewConns(def, 0, program, client.Options{Contract: contracts, Dial: s.DialOptions(request.CallerHeader, grpctest.SPIFFE(program))})
-	t.Cleanup(func() {
-		if err := conns.Close(); err != nil {
-			t.Errorf("close: %v", err)
-		}
-	})
-	conn, err := conns.Conn(client.Issuer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if again, err := conns.Conn(client.Issuer); err != nil || again != conn {
-		t.Errorf("a second connection is made: %v", err)
-	}
-	return conn
+	return clienttest.Dial(t, program, "auth",
+		grpcserver.Registration{Desc: &authv1.VerificationService_ServiceDesc, Impl: a},
+		grpcserver.Registration{Desc: &authv1.AuthService_ServiceDesc, Impl: a})
 }
 
 func TestDialRefusesWhatNoContractDeclares(t *testing.T) {
@@ -95,21 +63,6 @@ func TestDialRefusesWhatNoContractDeclares(t *testing.T) {
 		if _, err := client.Dial(def, 0, c.program, c.upstream, client.Options{}); err == nil {
 			t.Errorf("%s may dial %s", c.program, c.upstream)
 		}
-	}
-}
-
-func TestKeySet(t *testing.T) {
-	a := &auth{keys: func(context.Context) (*authv1.GetKeySetResponse, error) {
-		return &authv1.GetKeySetResponse{
-			Keys:   []*authv1.JsonWebKey{{Kty: "EC", Use: "sig", Alg: "ES256", Kid: "k", Crv: "P-256", X: "x", Y: "y"}},
-			MaxAge: durationpb.New(time.Minute),
-		}, nil
-	}}
-	set, err := client.KeySet(client.Verification(connect(t, a, "identity")))(t.Context())
-	want := token.JWK{KTY: "EC", Use: "sig", Alg: "ES256", KID: "k", CRV: "P-256", X: "x", Y: "y"}
-	if err != nil || set.MaxAge != time.Minute || len(set.Keys) != 1 || set.Keys[0].KID != want.KID || set.Keys[0].X != "x" || set.Keys[0].Y != "y" ||
-		set.Keys[0].KTY != "EC" || set.Keys[0].Use != "sig" || set.Keys[0].Alg != "ES256" || set.Keys[0].CRV != "P-256" {
-		t.Errorf("set is %+v, %v, want %+v", set, err, want)
 	}
 }
 
@@ -135,7 +88,7 @@ func TestRetries(t *testing.T) {
 				}
 				return &authv1.GetKeySetResponse{}, nil
 			}
-			_, err := client.Verification(connect(t, a, "identity")).GetKeySet(t.Context(), &authv1.GetKeySetRequest{})
+			_, err := authv1.NewVerificationServiceClient(connect(t, a, "identity")).GetKeySet(t.Context(), &authv1.GetKeySetRequest{})
 			if (err == nil) != c.ok || a.calls.Load() != c.attempts {
 				t.Errorf("%d attempts end with %v, want %d, ok=%v", a.calls.Load(), err, c.attempts, c.ok)
 			}
@@ -166,7 +119,7 @@ func TestDeadlineAndRequestID(t *testing.T) {
 		return &authv1.GetKeySetResponse{}, nil
 	}}
 	ctx := request.WithID(t.Context(), "req-7")
-	if _, err := client.Verification(connect(t, a, "identity")).GetKeySet(ctx, &authv1.GetKeySetRequest{}); err != nil {
+	if _, err := authv1.NewVerificationServiceClient(connect(t, a, "identity")).GetKeySet(ctx, &authv1.GetKeySetRequest{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -188,7 +141,7 @@ func TestPeerDownIsUnavailable(t *testing.T) {
 	}
 	defer func() { _ = conn.Close() }()
 	began := time.Now()
-	_, err = client.Verification(conn).GetKeySet(t.Context(), &authv1.GetKeySetRequest{})
+	_, err = authv1.NewVerificationServiceClient(conn).GetKeySet(t.Context(), &authv1.GetKeySetRequest{})
 	if status.Code(err) != codes.Unavailable || time.Since(began) > 3*time.Second {
 		t.Errorf("after %s: %v", time.Since(began), err)
 	}
@@ -196,110 +149,3 @@ func TestPeerDownIsUnavailable(t *testing.T) {
 
 // refuse is a loopback port on which nobody listens.
 func refuse(context.Context, string) (net.Conn, error) { return nil, syscall.ECONNREFUSED }
-
-// A set comes in several messages: until it is complete the list says of no session that it has not ended, and what it knew before the
-// stream was cut stays known while the set is sent anew.
-func TestFollowRevocations(t *testing.T) {
-	step := make(chan *authv1.WatchRevocationsResponse)
-	a := &auth{watch: func(s grpc.ServerStreamingServer[authv1.WatchRevocationsResponse]) error {
-		for {
-			select {
-			case m := <-step:
-				if m == nil {
-					return io.ErrUnexpectedEOF
-				}
-				if err := s.Send(m); err != nil {
-					return err
-				}
-			case <-s.Context().Done():
-				return s.Context().Err()
-			}
-		}
-	}}
-	var skipped atomic.Int64 // nanoseconds that the list's clock is ahead
-	list := token.NewRevocationList(func() time.Time { return time.Now().Add(time.Duration(skipped.Load())) })
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	feed := client.NewFeed(client.Verification(connect(t, a, "identity")), list, slog.New(slog.DiscardHandler))
-	go func() {
-		defer close(done)
-		feed(ctx)
-	}()
-	send := func(complete bool, session string) {
-		t.Helper()
-		expire := timestamppb.New(time.Now().Add(time.Hour))
-		step <- &authv1.WatchRevocationsResponse{Complete: complete, Revocations: []*authv1.Revocation{{SessionId: session, ExpireTime: expire}}}
-		eventually(t, func() bool { ended, err := list.Revoked(session); return err == nil && ended })
-	}
-	unknown := func(when, session string) {
-		t.Helper()
-		if ended, err := list.Revoked(session); err == nil {
-			t.Errorf("%s the list answers %v", when, ended)
-		}
-	}
-	unknown("before the feed", "c")
-	send(false, "a")
-	unknown("after the first of three messages", "c")
-	send(false, "b")
-	unknown("after the second of three messages", "c")
-	send(true, "c")
-	if ended, err := list.Revoked("other"); ended || err != nil {
-		t.Errorf("a complete list answers %v, %v", ended, err)
-	}
-	send(true, "d") // news
-	step <- nil     // cuts the stream
-	skipped.Store(int64(token.StaleAfter + time.Second))
-	send(false, "e")
-	unknown("after the first message of a new stream", "other")
-	send(true, "f")
-	for _, session := range []string{"a", "b", "c", "d", "e", "f"} {
-		if ended, err := list.Revoked(session); !ended || err != nil {
-			t.Errorf("session %s is revoked: %v, %v", session, ended, err)
-		}
-	}
-	if ended, err := list.Revoked("other"); ended || err != nil {
-		t.Errorf("a complete list answers %v, %v", ended, err)
-	}
-	cancel()
-	<-done
-}
-
-// A stream that says nothing is given up, or a half-dead connection would be waited on for ever.
-func TestFollowGivesUpSilentStreams(t *testing.T) {
-	opened := make(chan struct{}, 10)
-	a := &auth{watch: func(s grpc.ServerStreamingServer[authv1.WatchRevocationsResponse]) error {
-		opened <- struct{}{}
-		<-s.Context().Done()
-		return s.Context().Err()
-	}}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	verification := client.Verification(connect(t, a, "identity"))
-	go func() {
-		defer close(done)
-		client.FollowRevocations(ctx, verification, token.NewRevocationList(time.Now), slog.New(slog.DiscardHandler))
-	}()
-	for range 2 {
-		select {
-		case <-opened:
-		case <-time.After(3 * token.StaleAfter):
-			t.Fatal("a silent stream is not given up")
-		}
-	}
-	cancel()
-	<-done
-}
-
-func eventually(t *testing.T, condition func() bool) {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-deadline:
-			t.Fatal("not within 5 s")
-		case <-tick.C:
-		}
-	}
-}

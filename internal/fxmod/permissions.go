@@ -6,6 +6,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/gatehouse/gatehouse/internal/client"
+	"github.com/gatehouse/gatehouse/internal/client/authz"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 )
 
@@ -13,10 +14,10 @@ import (
 // Authz being down is those requests' 503 and no health check.
 func RemotePermissions() fx.Option {
 	return fx.Provide(func(conns *client.Conns) (grpcserver.Permissions, error) {
-		conn, err := conns.Conn(client.Decider)
+		conn, err := conns.Conn(authz.Name)
 		if err != nil {
 			return nil, fmt.Errorf("ask for permissions: %w", err)
 		}
-		return client.Permissions(client.Authz(conn)), nil
+		return authz.Permissions(authz.Client(conn)), nil
 	})
 }

@@ -7,6 +7,8 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/gatehouse/gatehouse/internal/client"
+	"github.com/gatehouse/gatehouse/internal/client/audit"
+	"github.com/gatehouse/gatehouse/internal/client/authz"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 )
 
@@ -18,12 +20,12 @@ const gatherEvents = 50 * time.Millisecond
 // RemoteAudit delivers the events of the outbox to Audit through the mesh. The program's proto must declare the call of Ingest.
 func RemoteAudit() fx.Option {
 	return AsRoute(func(conns *client.Conns) (outbox.Route, error) {
-		conn, err := conns.Conn(client.Recorder)
+		conn, err := conns.Conn(audit.Name)
 		if err != nil {
 			return outbox.Route{}, fmt.Errorf("deliver events: %w", err)
 		}
 		return outbox.Route{
-			Topic: outbox.Audit, Deliver: client.Events(client.Ingest(conn)), Gather: outbox.GatherFor(gatherEvents),
+			Topic: outbox.Audit, Deliver: audit.Events(audit.Ingest(conn)), Gather: outbox.GatherFor(gatherEvents),
 		}, nil
 	})
 }
@@ -32,10 +34,10 @@ func RemoteAudit() fx.Option {
 // WriteRelationships.
 func RemoteRelationships() fx.Option {
 	return AsRoute(func(conns *client.Conns) (outbox.Route, error) {
-		conn, err := conns.Conn(client.Decider)
+		conn, err := conns.Conn(authz.Name)
 		if err != nil {
 			return outbox.Route{}, fmt.Errorf("deliver relationships: %w", err)
 		}
-		return outbox.Route{Topic: outbox.Relationships, Deliver: client.Relationships(client.Authz(conn))}, nil
+		return outbox.Route{Topic: outbox.Relationships, Deliver: authz.Relationships(authz.Client(conn))}, nil
 	})
 }

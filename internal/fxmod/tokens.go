@@ -7,7 +7,7 @@ import (
 
 	"go.uber.org/fx"
 
-	"github.com/gatehouse/gatehouse/internal/client"
+	"github.com/gatehouse/gatehouse/internal/client/auth"
 	"github.com/gatehouse/gatehouse/internal/token"
 )
 
@@ -15,12 +15,12 @@ import (
 // ended sessions come from Auth through the mesh; neither is a health check, for Auth being down is those requests' 503.
 func RemoteTokens() fx.Option {
 	return fx.Options(
-		Client(client.Issuer, client.Verification),
+		Client(auth.Name, auth.Verification),
 		fx.Provide(
 			fx.Annotate(token.NewKeyCache, fx.As(fx.Self()), fx.As(new(token.KeySource))),
 			fx.Annotate(token.NewRevocationList, fx.As(fx.Self()), fx.As(new(token.Revocations))),
-			client.KeySet,
-			client.NewFeed,
+			auth.KeySet,
+			auth.NewFeed,
 			token.NewVerifier,
 		),
 		fx.Invoke(func(lc fx.Lifecycle, keys *token.KeyCache, log *slog.Logger) {
@@ -34,7 +34,7 @@ func RemoteTokens() fx.Option {
 				})
 			})
 		}),
-		fx.Invoke(func(lc fx.Lifecycle, feed client.Feed) { Background(lc, feed) }),
+		fx.Invoke(func(lc fx.Lifecycle, feed auth.Feed) { Background(lc, feed) }),
 	)
 }
 

@@ -14,7 +14,6 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/gatehouse/gatehouse/consul"
-	"github.com/gatehouse/gatehouse/internal/client"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/token"
@@ -122,7 +121,7 @@ func portsOf(offset int) ports {
 		}
 		return at(port)
 	}
-	return ports{self: at(self.Port), ops: at(self.OpsPort), auth: upstream(client.Issuer), authz: upstream(client.Decider)}
+	return ports{self: at(self.Port), ops: at(self.OpsPort), auth: upstream("auth"), authz: upstream("authz")}
 }
 
 // freeOffset finds a port offset at which nobody listens.

@@ -16,7 +16,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/client"
+	authclient "github.com/gatehouse/gatehouse/internal/client/auth"
 	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
@@ -313,11 +313,11 @@ func TestWhoMayCall(t *testing.T) { // R50
 	refused(t, err, codes.PermissionDenied, "CALLER_NOT_ADMITTED")
 	_, err = authv1.NewLoginServiceClient(a.As("identity")).RemoveLogin(ctx, &authv1.RemoveLoginRequest{UserId: "1"})
 	refused(t, err, codes.InvalidArgument, "INVALID_ARGUMENT")
-	if _, err := client.KeySet(client.Verification(a.As("audit")))(ctx); err != nil {
+	if _, err := authclient.KeySet(authclient.Verification(a.As("audit")))(ctx); err != nil {
 		t.Fatalf("every service that declares it may read the keys: %v", err)
 	}
 	// R94: consent for every service is none for a program that does not declare the call.
-	_, err = client.KeySet(client.Verification(a.As("anyone")))(ctx)
+	_, err = authclient.KeySet(authclient.Verification(a.As("anyone")))(ctx)
 	if status.Code(err) != codes.PermissionDenied {
 		t.Errorf("a program that nobody knows reads the keys: %v", err)
 	}
@@ -327,7 +327,7 @@ func TestPublishedKeysVerifyTokens(t *testing.T) {
 	a := newAuth(t)
 	id := a.signUp()
 	in := a.signIn()
-	keys := token.NewKeyCache(client.KeySet(client.Verification(a.As("identity"))), time.Now)
+	keys := token.NewKeyCache(authclient.KeySet(authclient.Verification(a.As("identity"))), time.Now)
 	v := token.NewVerifier(token.Config{Issuer: "https://id.example", Audience: "gatehouse"}, keys, a.list, time.Now)
 	claims, err := v.Verify(t.Context(), in.GetAccessToken())
 	if err != nil || claims.Subject != id {
@@ -388,7 +388,7 @@ func TestWatchRevocations(t *testing.T) { // R22
 	a.turn()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	stream, err := client.Verification(a.As("identity")).WatchRevocations(ctx, &authv1.WatchRevocationsRequest{})
+	stream, err := authclient.Verification(a.As("identity")).WatchRevocations(ctx, &authv1.WatchRevocationsRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}

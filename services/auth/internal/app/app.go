@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/fx"
 
+	identityclient "github.com/gatehouse/gatehouse/internal/client/identity"
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/health"
 	"github.com/gatehouse/gatehouse/internal/logging"
@@ -18,7 +19,6 @@ import (
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/token"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
-	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 	"github.com/gatehouse/gatehouse/services/auth/internal/api"
 	"github.com/gatehouse/gatehouse/services/auth/internal/identity"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
@@ -59,7 +59,7 @@ func options(c Config) fx.Option {
 // domain provides the services over their stores, and Auth's own view of keys and ended sessions.
 func domain() fx.Option {
 	return fx.Options(
-		fxmod.Client("identity", identityv1.NewUserDirectoryServiceClient),
+		fxmod.Client(identityclient.Name, identityclient.Directory),
 		fx.Provide(
 			fx.Annotate(postgres.NewLogins, fx.As(new(login.Store))),
 			fx.Annotate(postgres.NewSessions, fx.As(new(session.Store))),

@@ -15,7 +15,6 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/gatehouse/gatehouse/consul"
-	"github.com/gatehouse/gatehouse/internal/client"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
@@ -153,7 +152,7 @@ func portsOf(offset int) ports {
 		}
 		return at(port)
 	}
-	return ports{self: at(self.Port), ops: at(self.OpsPort), auth: upstream(client.Issuer), audit: upstream(client.Recorder)}
+	return ports{self: at(self.Port), ops: at(self.OpsPort), auth: upstream("auth"), audit: upstream("audit")}
 }
 
 // freeOffset finds a port offset at which nobody listens.

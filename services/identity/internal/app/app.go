@@ -11,12 +11,12 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/fx"
 
-	"github.com/gatehouse/gatehouse/internal/client"
+	authclient "github.com/gatehouse/gatehouse/internal/client/auth"
+	authzclient "github.com/gatehouse/gatehouse/internal/client/authz"
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/logging"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
-	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 	"github.com/gatehouse/gatehouse/services/identity/internal/api"
 	"github.com/gatehouse/gatehouse/services/identity/internal/auth"
@@ -49,8 +49,8 @@ func options(c Config) fx.Option {
 		fxmod.RemoteAudit(),
 		fxmod.RemoteRelationships(),
 		fxmod.RemotePermissions(),
-		fxmod.Client(client.Issuer, authv1.NewLoginServiceClient),
-		fxmod.Client(client.Decider, client.Authz),
+		fxmod.Client(authclient.Name, authclient.Logins),
+		fxmod.Client(authzclient.Name, authzclient.Client),
 		fx.Provide(
 			postgres.NewUsers,
 			postgres.NewOrganizations,

@@ -17,7 +17,6 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/gatehouse/gatehouse/consul"
-	"github.com/gatehouse/gatehouse/internal/client"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/token"
@@ -107,7 +106,7 @@ func portsOf(offset int) ports {
 	}
 	return ports{
 		self: at(self.Port), ops: at(self.OpsPort),
-		auth: upstream(client.Issuer), authz: upstream(client.Decider), audit: upstream(client.Recorder),
+		auth: upstream("auth"), authz: upstream("authz"), audit: upstream("audit"),
 	}
 }
 

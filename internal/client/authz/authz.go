@@ -1,4 +1,8 @@
-package client
+// Package authz is Authz as every other program calls it: the permissions that methods ask for, and
+// the relationships that follow from what a program has committed.
+//
+// Only wiring and the stores that append relationships import it.
+package authz
 
 import (
 	"context"
@@ -12,15 +16,15 @@ import (
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
 )
 
-// Decider is the mesh name of the program that decides who may do what.
-const Decider = "authz"
+// Name is the mesh name of the program.
+const Name = "authz"
 
 // askTimeout bounds one question to Authz, the wait for a consistency token included: Authz answers NOT_FRESH_ENOUGH while a tenth of it is
 // left. It is shorter than any call of ours that asks, so that the call still answers.
 const askTimeout = 2 * time.Second
 
-// Authz is the client of Authz's AuthzService on a connection.
-func Authz(conn grpc.ClientConnInterface) authzv1.AuthzServiceClient {
+// Client is the client of Authz's AuthzService on a connection.
+func Client(conn grpc.ClientConnInterface) authzv1.AuthzServiceClient {
 	return authzv1.NewAuthzServiceClient(conn)
 }
 

@@ -1,4 +1,4 @@
-package client
+package audit
 
 import (
 	"context"
@@ -17,9 +17,6 @@ import (
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 )
 
-// Recorder is the mesh name of the program that keeps the trail.
-const Recorder = "audit"
-
 // What one Ingest stream carries at once.
 const (
 	maxEvents   = 250              // of a batch; its contract allows 500
@@ -28,11 +25,6 @@ const (
 	ackTimeout  = 10 * time.Second // for each acknowledgement
 	batchMargin = 64               // bytes around an event
 )
-
-// Ingest is the client of Audit's IngestService on a connection.
-func Ingest(conn grpc.ClientConnInterface) auditv1.IngestServiceClient {
-	return auditv1.NewIngestServiceClient(conn)
-}
 
 // Events delivers the topic outbox.Audit. It keeps one Ingest stream open from one delivery to the next; after an error the stream is
 // given up and the next delivery opens another. Events that arrive twice are stored once, so a lost acknowledgement costs nothing.

@@ -1,4 +1,4 @@
-package client
+package auth
 
 import (
 	"context"
@@ -6,42 +6,15 @@ import (
 	"log/slog"
 	"time"
 
-	"google.golang.org/grpc"
-
 	"github.com/gatehouse/gatehouse/internal/token"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 )
-
-// Issuer is the mesh name of the program that signs access tokens.
-const Issuer = "auth"
 
 // reconnect bounds the pause between two attempts to follow the feed: longer ones would leave the list stale after a short fault.
 const (
 	reconnectMin = 50 * time.Millisecond
 	reconnectMax = time.Second
 )
-
-// Verification is the client of Auth's VerificationService on a connection.
-func Verification(conn grpc.ClientConnInterface) authv1.VerificationServiceClient {
-	return authv1.NewVerificationServiceClient(conn)
-}
-
-// KeySet fetches the issuer's keys by GetKeySet.
-func KeySet(c authv1.VerificationServiceClient) token.Fetch {
-	return func(ctx context.Context) (token.KeySet, error) {
-		answer, err := c.GetKeySet(ctx, &authv1.GetKeySetRequest{})
-		if err != nil {
-			return token.KeySet{}, fmt.Errorf("get key set: %w", err)
-		}
-		set := token.KeySet{MaxAge: answer.GetMaxAge().AsDuration()}
-		for _, k := range answer.GetKeys() {
-			set.Keys = append(set.Keys, token.JWK{
-				KTY: k.GetKty(), Use: k.GetUse(), Alg: k.GetAlg(), KID: k.GetKid(), CRV: k.GetCrv(), X: k.GetX(), Y: k.GetY(),
-			})
-		}
-		return set, nil
-	}
-}
 
 // Feed follows the revocations until its context ends.
 type Feed func(ctx context.Context)

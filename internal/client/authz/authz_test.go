@@ -1,4 +1,4 @@
-package client
+package authz
 
 import (
 	"context"
@@ -8,15 +8,19 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 	"google.golang.org/protobuf/testing/protocmp"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/client/clienttest"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/relation"
 	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // authz is an Authz under the test's control.
 type authz struct {
@@ -42,8 +46,7 @@ func (a *authz) WriteRelationships(_ context.Context, r *authzv1.WriteRelationsh
 
 func asClient(t *testing.T, a *authz) authzv1.AuthzServiceClient {
 	t.Helper()
-	_, conn := dial(t, Decider, &authzv1.AuthzService_ServiceDesc, a)
-	return Authz(conn)
+	return Client(clienttest.Dial(t, "identity", Name, grpcserver.Registration{Desc: &authzv1.AuthzService_ServiceDesc, Impl: a}))
 }
 
 var questions = []grpcserver.Question{{Relation: "can_read", Object: "user:a"}, {Relation: "can_read", Object: "organization:b"}}

@@ -1,4 +1,4 @@
-package client
+package audit
 
 import (
 	"context"
@@ -13,14 +13,19 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/client/clienttest"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/outbox"
+	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // audit is an Audit under the test's control.
 type audit struct {
@@ -67,7 +72,7 @@ func (a *audit) seen() (streams int, batches []*auditv1.IngestRequest) {
 
 func feed(t *testing.T, a *audit) outbox.Deliver {
 	t.Helper()
-	_, conn := dial(t, Recorder, &auditv1.IngestService_ServiceDesc, a)
+	conn := clienttest.Dial(t, "identity", Name, grpcserver.Registration{Desc: &auditv1.IngestService_ServiceDesc, Impl: a})
 	return Events(Ingest(conn))
 }
 
@@ -225,7 +230,7 @@ func TestSilentAudit(t *testing.T) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}}
-	_, conn := dial(t, Recorder, &auditv1.IngestService_ServiceDesc, a)
+	conn := clienttest.Dial(t, "identity", Name, grpcserver.Registration{Desc: &auditv1.IngestService_ServiceDesc, Impl: a})
 	f := &feeder{audit: Ingest(conn), patience: 50 * time.Millisecond}
 	if _, err := f.deliver(t.Context(), messages(t, 2, `"x"`)); err == nil || !strings.Contains(err.Error(), "acknowledged nothing") {
 		t.Errorf("the error is %v", err)
@@ -251,9 +256,9 @@ func TestDeliveryEndsWithTheRelay(t *testing.T) {
 		_, err := deliver(ctx, batch)
 		done <- err
 	}()
-	within(t, entered)
+	clienttest.Within(t, entered)
 	cancel()
-	if err := within(t, done); !errors.Is(err, context.Canceled) {
+	if err := clienttest.Within(t, done); !errors.Is(err, context.Canceled) {
 		t.Errorf("the error is %v", err)
 	}
 }
@@ -262,7 +267,7 @@ func TestDeliveryEndsWithTheRelay(t *testing.T) {
 func TestWindow(t *testing.T) {
 	waiting := make(chan struct{}, 100)
 	a := &windowed{waiting: waiting, release: make(chan struct{})}
-	_, conn := dial(t, Recorder, &auditv1.IngestService_ServiceDesc, a)
+	conn := clienttest.Dial(t, "identity", Name, grpcserver.Registration{Desc: &auditv1.IngestService_ServiceDesc, Impl: a})
 	deliver := Events(Ingest(conn))
 	batch := messages(t, maxEvents*(maxUnacked+3), `"x"`)
 	done := make(chan error, 1)
@@ -271,7 +276,7 @@ func TestWindow(t *testing.T) {
 		done <- err
 	}()
 	for range maxUnacked {
-		within(t, waiting)
+		clienttest.Within(t, waiting)
 	}
 	select {
 	case <-waiting:
@@ -279,7 +284,7 @@ func TestWindow(t *testing.T) {
 	case <-time.After(100 * time.Millisecond):
 	}
 	close(a.release)
-	if err := within(t, done); err != nil {
+	if err := clienttest.Within(t, done); err != nil {
 		t.Error(err)
 	}
 }

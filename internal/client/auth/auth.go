@@ -1,0 +1,45 @@
+// Package auth is Auth as every other program calls it: the keys and the ended sessions by which
+// bearer tokens are verified, and the removal of logins.
+//
+// Only wiring imports it.
+package auth
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/grpc"
+
+	"github.com/gatehouse/gatehouse/internal/token"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
+)
+
+// Name is the mesh name of the program.
+const Name = "auth"
+
+// Verification is the client of Auth's VerificationService on a connection.
+func Verification(conn grpc.ClientConnInterface) authv1.VerificationServiceClient {
+	return authv1.NewVerificationServiceClient(conn)
+}
+
+// Logins is the client of Auth's LoginService on a connection.
+func Logins(conn grpc.ClientConnInterface) authv1.LoginServiceClient {
+	return authv1.NewLoginServiceClient(conn)
+}
+
+// KeySet fetches the issuer's keys by GetKeySet.
+func KeySet(c authv1.VerificationServiceClient) token.Fetch {
+	return func(ctx context.Context) (token.KeySet, error) {
+		answer, err := c.GetKeySet(ctx, &authv1.GetKeySetRequest{})
+		if err != nil {
+			return token.KeySet{}, fmt.Errorf("get key set: %w", err)
+		}
+		set := token.KeySet{MaxAge: answer.GetMaxAge().AsDuration()}
+		for _, k := range answer.GetKeys() {
+			set.Keys = append(set.Keys, token.JWK{
+				KTY: k.GetKty(), Use: k.GetUse(), Alg: k.GetAlg(), KID: k.GetKid(), CRV: k.GetCrv(), X: k.GetX(), Y: k.GetY(),
+			})
+		}
+		return set, nil
+	}
+}

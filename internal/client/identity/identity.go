@@ -1,0 +1,18 @@
+// Package identity is Identity as Auth calls it: the directory in which a user is registered.
+//
+// Only wiring imports it.
+package identity
+
+import (
+	"google.golang.org/grpc"
+
+	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
+)
+
+// Name is the mesh name of the program.
+const Name = "identity"
+
+// Directory is the client of Identity's UserDirectoryService on a connection.
+func Directory(conn grpc.ClientConnInterface) identityv1.UserDirectoryServiceClient {
+	return identityv1.NewUserDirectoryServiceClient(conn)
+}
