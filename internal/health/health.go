@@ -23,6 +23,7 @@ import (
 const (
 	every   = 2 * time.Second        // while ready
 	again   = 500 * time.Millisecond // while not ready, and after a first failure
+	soon    = 20 * time.Millisecond  // at the start, doubling to again: a feed has its first message, a key set is there
 	timeout = 1500 * time.Millisecond
 	strikes = 2 // failures in a row that end readiness: one may be a connection that the mesh has just closed
 )
@@ -115,12 +116,18 @@ func (h *Health) Results() []Result {
 	return results
 }
 
-// Run runs the checks, all at the same time, at once and then every 2 s until ctx ends.
+// Run runs the checks, all at the same time, at once, then soon again until they pass, and from
+// then on every 2 s until ctx ends.
 func (h *Health) Run(ctx context.Context) {
+	wait := soon
 	for {
-		wait := again
-		if h.round(ctx) {
+		switch {
+		case h.round(ctx):
 			wait = every
+		case wait < again:
+			wait = min(2*wait, again)
+		default:
+			wait = again
 		}
 		select {
 		case <-ctx.Done():

@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -139,8 +138,20 @@ func inAShell(t *testing.T, name string, account *pgserver.Account, script strin
 				t.Fatal(err)
 			}
 		}
-		var out bytes.Buffer
-		up.Stdout, up.Stderr = &out, &out
+		written := filepath.Join(dir, "output")
+		log, err := os.Create(written)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = log.Close() }()
+		out := func() string {
+			text, err := os.ReadFile(written)
+			if err != nil {
+				t.Error(err)
+			}
+			return string(text)
+		}
+		up.Stdout, up.Stderr = log, log
 		if err := up.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -150,11 +161,11 @@ func inAShell(t *testing.T, name string, account *pgserver.Account, script strin
 		eventually(t, time.Minute, "up", func() error {
 			select {
 			case err := <-ended:
-				t.Fatalf("it ended: %v\n%s", err, &out)
+				t.Fatalf("it ended: %v\n%s", err, out())
 			default:
 			}
-			if a, err := send(url, request{method: "GET", path: "/readyz"}); err != nil || a.status != http.StatusOK {
-				return fmt.Errorf("%d %w", a.status, errOr(err))
+			if text := out(); !strings.Contains(text, "healthy after ") {
+				return errors.New(text)
 			}
 			return nil
 		})
@@ -167,7 +178,7 @@ func inAShell(t *testing.T, name string, account *pgserver.Account, script strin
 		select {
 		case err := <-ended:
 			if err != nil {
-				t.Errorf("it ended with %v\n%s", err, &out)
+				t.Errorf("it ended with %v\n%s", err, out())
 			}
 		case <-time.After(45 * time.Second):
 			t.Error("it does not end")
