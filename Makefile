@@ -9,7 +9,7 @@ BIN     := .bin
 BENCH   ?= .
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-VERSION_VAR := github.com/gatehouse/gatehouse/internal/fxmod.version
+VERSION_VAR := github.com/gatehouse/gatehouse/internal/program.version
 
 # Fixed once: changing one of these flags compiles everything anew. Static, so that the programs run on any Linux of this architecture.
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION) -X $(VERSION_VAR)=$(VERSION)'

@@ -6,13 +6,13 @@
 package fxmod
 
 import (
-	"runtime/debug"
 	"time"
 
 	"go.uber.org/fx"
 
 	"github.com/gatehouse/gatehouse/internal/logging"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/program"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/telemetry"
 	"github.com/gatehouse/gatehouse/internal/token"
@@ -36,15 +36,15 @@ type Program struct {
 
 // Service is everything a gRPC service needs but its database, its tokens and its own code. List it last: what is listed before it has
 // started when it begins to serve, and stops after it has drained.
-func Service(program string, c Config) fx.Option {
-	return fx.Options(Base(program, c), GRPC())
+func Service(name string, c Config) fx.Option {
+	return fx.Options(Base(name, c), GRPC())
 }
 
 // Base is what the gateway shares with the services: clock, log, telemetry, contract and mesh, health, the ops listener, connections
 // to other programs, registration with Consul.
-func Base(program string, c Config) fx.Option {
+func Base(name string, c Config) fx.Option {
 	return fx.Options(
-		fx.Supply(Program{Name: program, Version: Version()}, c.Mesh, c.Token, c.GRPC, c.Drain),
+		fx.Supply(Program{Name: name, Version: program.Version()}, c.Mesh, c.Token, c.GRPC, c.Drain),
 		fx.Provide(Clock),
 		Logging(c.Log),
 		Telemetry(c.Telemetry),
@@ -67,19 +67,4 @@ func AsRegistration(constructor any) fx.Option {
 // AsCheck makes a constructor of a health.Check feed the program's health.
 func AsCheck(constructor any) fx.Option {
 	return fx.Provide(fx.Annotate(constructor, fx.ResultTags(`group:"health"`)))
-}
-
-// version is set by the linker (Makefile).
-var version string
-
-// Version is the version of the build: what the Makefile said, else the module's tag or pseudo-version, else "devel".
-func Version() string {
-	if version != "" {
-		return version
-	}
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
-		return "devel"
-	}
-	return info.Main.Version
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/health"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/program"
 	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
 	"github.com/gatehouse/gatehouse/internal/token"
 )
@@ -32,9 +33,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/hashicorp/consul/sdk/freeport.checkFreedPorts"))
 }
 
-// program is the mesh name under which the tests run; nothing of it is served.
+// name is the mesh name under which the tests run; nothing of it is served.
 const (
-	program  = "identity"
+	name     = "identity"
 	grpcPort = 8081
 	opsPort  = 8481
 )
@@ -85,18 +86,18 @@ func local() fx.Option {
 }
 
 func TestModulesFitTogether(t *testing.T) {
-	for name, app := range map[string]fx.Option{
-		"a service that is the issuer": fx.Options(local(), Postgres(pg.Config{}, "identity", nil), Service(program, options(0))),
-		"a service that is not":        fx.Options(RemoteTokens(), Service(program, options(0))),
+	for kind, app := range map[string]fx.Option{
+		"a service that is the issuer": fx.Options(local(), Postgres(pg.Config{}, "identity", nil), Service(name, options(0))),
+		"a service that is not":        fx.Options(RemoteTokens(), Service(name, options(0))),
 		"the gateway":                  fx.Options(RemoteTokens(), Base("gateway", options(0))),
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(kind, func(t *testing.T) {
 			if err := fx.ValidateApp(app); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	if err := fx.ValidateApp(Service(program, options(0))); err == nil {
+	if err := fx.ValidateApp(Service(name, options(0))); err == nil {
 		t.Error("a service without a verifier is valid")
 	}
 }
@@ -163,7 +164,7 @@ func TestStartServeDrainStop(t *testing.T) {
 		AsCheck(func() health.Check {
 			return health.Check{Name: "own", Func: func(context.Context) error { return nil }}
 		}),
-		Service(program, c),
+		Service(name, c),
 	)
 	if err := app.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -219,42 +220,38 @@ func TestTakenPort(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var stderr strings.Builder
-		code := run(New(local(), Service(program, options(offset))), &stderr)
+		failure := Run(New(local(), Service(name, options(offset))))
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
-		text := stderr.String()
-		if code != 1 || strings.Count(text, "\n") != 1 || !strings.Contains(text, loopback(port+offset)) || !strings.Contains(text, "stop it") {
-			t.Errorf("exit code %d, stderr %q", code, text)
+		if text := fmt.Sprint(failure); strings.Contains(text, "\n") || !strings.Contains(text, loopback(port+offset)) || !strings.Contains(text, "stop it") {
+			t.Errorf("the start says %q", text)
 		}
 	}
 }
 
 // R94: a server that does not know its mesh does not start.
 func TestNoMeshNoServer(t *testing.T) {
-	for name, forget := range map[string]func(*Config){
+	for variable, forget := range map[string]func(*Config){
 		"GATEHOUSE_MESH_TRUST_DOMAIN": func(c *Config) { c.Mesh.TrustDomain = "" },
 		"GATEHOUSE_MESH_DATACENTER":   func(c *Config) { c.Mesh.Datacenter = "" },
 	} {
 		c := options(0)
 		forget(&c)
-		var stderr strings.Builder
-		code := run(New(local(), Service(program, c)), &stderr)
-		if code != 1 || strings.Count(stderr.String(), "\n") != 1 || !strings.Contains(stderr.String(), name+" is empty: set it") {
-			t.Errorf("without %s: exit code %d, %q", name, code, stderr.String())
+		text := fmt.Sprint(Run(New(local(), Service(name, c))))
+		if strings.Contains(text, "\n") || !strings.Contains(text, variable+" is empty: set it") {
+			t.Errorf("without %s the start says %q", variable, text)
 		}
 	}
 }
 
 func TestSentenceIsTheCause(t *testing.T) {
-	var stderr strings.Builder
 	broken := fx.Provide(func() (*issuer, error) {
 		return nil, errors.New("the key file is empty: write 32 random bytes into it")
 	})
-	code := run(New(broken, fx.Invoke(func(*issuer) {}), fx.NopLogger), &stderr)
-	if code != 1 || stderr.String() != "the key file is empty: write 32 random bytes into it\n" {
-		t.Errorf("exit code %d, stderr %q", code, stderr.String())
+	err := Run(New(broken, fx.Invoke(func(*issuer) {}), fx.NopLogger))
+	if err == nil || err.Error() != "the key file is empty: write 32 random bytes into it" {
+		t.Errorf("the start says %v", err)
 	}
 }
 
@@ -271,9 +268,8 @@ func TestServerThatEndsStopsTheProgram(t *testing.T) {
 		Serve(lc, stop, slog.New(slog.DiscardHandler), c, Drain{})
 	}))
 	close(c.end)
-	var stderr strings.Builder
-	if code := run(app, &stderr); code != 1 {
-		t.Errorf("exit code is %d", code)
+	if err := Run(app); !errors.Is(err, program.ExitCode(1)) {
+		t.Errorf("the program ends with %v", err)
 	}
 }
 
@@ -313,19 +309,19 @@ func TestProgramRegistersItself(t *testing.T) {
 	offset := freeOffset(t)
 	c := options(offset)
 	c.Mesh.Register, c.Mesh.ConsulAddress = true, consul.HTTP
-	app := New(local(), Service(program, c))
+	app := New(local(), Service(name, c))
 	if err := app.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	within(t, 15*time.Second, "passing check", func() bool {
 		checks, err := consul.Agent().Checks()
-		return err == nil && checks["service:"+program] != nil && checks["service:"+program].Status == "passing"
+		return err == nil && checks["service:"+name] != nil && checks["service:"+name].Status == "passing"
 	})
 	if err := app.Stop(context.Background()); err != nil {
 		t.Errorf("stop: %v", err)
 	}
 	within(t, 15*time.Second, "critical check", func() bool {
 		checks, err := consul.Agent().Checks()
-		return err == nil && checks["service:"+program].Status == "critical"
+		return err == nil && checks["service:"+name].Status == "critical"
 	})
 }

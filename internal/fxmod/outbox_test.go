@@ -24,7 +24,7 @@ func TestOutboxDeliversToItsRoutes(t *testing.T) {
 	var o *outbox.Outbox
 	var refusals grpcserver.Refusals
 	app := fx.New(
-		fx.Supply(Program{Name: program, Version: "test"}),
+		fx.Supply(Program{Name: name, Version: "test"}),
 		fx.Provide(Clock, func() prometheus.Registerer { return prometheus.NewRegistry() }),
 		Logging(logging.Config{Level: "error"}),
 		Postgres(pgtest.Config(t, schema, files), schema, files),

@@ -2,12 +2,12 @@ package fxmod
 
 import (
 	"context"
-	"fmt"
-	"io"
-	"os"
+	"errors"
 
 	"go.uber.org/dig"
 	"go.uber.org/fx"
+
+	"github.com/gatehouse/gatehouse/internal/program"
 )
 
 // New makes an app whose stop is long enough for every drain.
@@ -15,25 +15,24 @@ func New(options ...fx.Option) *fx.App {
 	return fx.New(append([]fx.Option{fx.StopTimeout(stopTimeout)}, options...)...)
 }
 
-// Run starts the app, waits for SIGINT, SIGTERM or a server that failed, stops it and returns the exit code of the process. Why a
-// start failed goes to stderr in one sentence.
-func Run(app *fx.App) int { return run(app, os.Stderr) }
-
-func run(app *fx.App, w io.Writer) int {
+// Run starts the app, waits for SIGINT, SIGTERM or a server that failed, and stops it. Its error is
+// one sentence about why a start or a stop failed, or a program.ExitCode where the log says why.
+func Run(app *fx.App) error {
 	start, cancel := context.WithTimeout(context.Background(), app.StartTimeout())
 	defer cancel()
 	if err := app.Start(start); err != nil {
-		_, _ = fmt.Fprintln(w, Sentence(err))
-		return 1
+		return errors.New(Sentence(err))
 	}
 	signal := <-app.Wait()
 	stop, cancel := context.WithTimeout(context.Background(), app.StopTimeout())
 	defer cancel()
 	if err := app.Stop(stop); err != nil {
-		_, _ = fmt.Fprintln(w, Sentence(err))
-		return 1
+		return errors.New(Sentence(err))
 	}
-	return signal.ExitCode
+	if signal.ExitCode != 0 {
+		return program.ExitCode(signal.ExitCode)
+	}
+	return nil
 }
 
 // Sentence is what people need of a start's error: its cause, without fx's account of the constructors on the way.

@@ -4,17 +4,15 @@ package probe
 
 import (
 	"context"
-	"io"
-	"os"
 	"time"
 
 	"go.uber.org/fx"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
-	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/program"
 	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/token"
@@ -22,26 +20,30 @@ import (
 	probev1 "github.com/gatehouse/gatehouse/test/probe/gen/gatehouse/probe/v1"
 )
 
-// options of both programs; serve is their only verb.
-type options struct {
+// serve is the only verb of both programs.
+type serve struct {
 	fxmod.Config `embed:""`
-	Serve        struct{} `cmd:"" default:"1" help:"Serve until told to stop."`
+	services     []fx.Option
 }
 
-// Run is the whole of a program: its mesh name says which.
-func Run(program string, services ...fx.Option) int {
-	var o options
-	if _, err := config.Parse(program, &o, os.Args[1:], os.Environ(), os.Stdout); err != nil {
-		_, _ = io.WriteString(os.Stderr, err.Error()+"\n")
-		return 1
+// Main is the whole of a program: its mesh name says which.
+func Main(name string, services ...fx.Option) int {
+	var cli struct {
+		Serve serve `cmd:"" default:"withargs" help:"Serve until told to stop."`
 	}
+	cli.Serve.services = services
+	return program.Main(name, &cli)
+}
+
+// Run serves until the process is told to stop.
+func (s *serve) Run(p program.Process) error {
 	return fxmod.Run(fxmod.New(
-		fxmod.Service(program, o.Config),
+		fxmod.Service(p.Name, s.Config),
 		fx.Decorate(func(*mesh.Definition) (*mesh.Definition, error) { return consul.Definition() }),
 		// No method of the probe reads a bearer token: no key is known, so none would pass.
 		fx.Provide(func() token.KeySource { return noKeys{} }, func() token.Revocations { return noKeys{} }),
 		fxmod.LocalTokens(),
-		fx.Options(services...),
+		fx.Options(s.services...),
 	))
 }
 

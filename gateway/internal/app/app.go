@@ -31,8 +31,8 @@ import (
 // Program is the mesh name of the gateway.
 const Program = contract.Edge
 
-// New makes the program.
-func New(c Config) *fx.App { return fxmod.New(Module(c)) }
+// Run is the verb serve: it serves until the process is told to stop.
+func (c *Config) Run() error { return fxmod.Run(fxmod.New(Module(*c))) }
 
 // Module is everything the program consists of.
 func Module(c Config) fx.Option {

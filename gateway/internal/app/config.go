@@ -16,12 +16,13 @@ import (
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/program"
 )
 
 // CLI is the command line: one struct for each verb.
 type CLI struct {
-	Serve   Config   `cmd:"" default:"withargs" help:"Serve; the default."`
-	Version struct{} `cmd:"" help:"Print the version."`
+	Serve   Config               `cmd:"" default:"withargs" help:"Serve; the default."`
+	Version program.PrintVersion `cmd:"" help:"Print the version."`
 }
 
 // Config is what serve needs.

@@ -39,6 +39,9 @@ const (
 // New returns the app of `audit serve`.
 func New(c Config) *fx.App { return fxmod.New(options(c)) }
 
+// Run is `audit serve`: it serves until the process is told to stop.
+func (c *Config) Run() error { return fxmod.Run(New(*c)) }
+
 // options is everything the program consists of.
 func options(c Config) fx.Option {
 	return fx.Options(
@@ -113,3 +116,6 @@ func Migrate(ctx context.Context, c MigrateConfig) error {
 	log := logging.New(c.Kernel.Log, os.Stderr).With("program", Name)
 	return pg.Migrate(ctx, c.Postgres, migrations.Schema, migrations.Files, log)
 }
+
+// Run is Migrate for the command line.
+func (c *MigrateConfig) Run() error { return Migrate(context.Background(), *c) }

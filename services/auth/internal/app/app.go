@@ -35,10 +35,16 @@ const Name = "auth"
 // New returns the app of `auth serve`.
 func New(c Config) *fx.App { return fxmod.New(options(c)) }
 
+// Run is `auth serve`: it serves until the process is told to stop.
+func (c *Config) Run() error { return fxmod.Run(New(*c)) }
+
 // Migrate is `auth migrate`: it brings the schema to this program's version.
 func Migrate(ctx context.Context, c MigrateConfig) error {
 	return pg.Migrate(ctx, c.Postgres, migrations.Schema, migrations.Files, logging.New(c.Kernel.Log, os.Stderr))
 }
+
+// Run is Migrate for the command line.
+func (c *MigrateConfig) Run() error { return Migrate(context.Background(), *c) }
 
 func options(c Config) fx.Option {
 	return fx.Options(

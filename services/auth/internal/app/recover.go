@@ -12,6 +12,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/program"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
@@ -20,6 +21,11 @@ import (
 // RecoverConfig is everything that `auth recover` can be told.
 type RecoverConfig struct {
 	Postgres pg.Config `embed:""`
+}
+
+// Run is Recover for the command line.
+func (c *RecoverConfig) Run(p program.Process) error {
+	return Recover(context.Background(), *c, p.Stdout, p.Stderr)
 }
 
 // recoverTimeout bounds `auth recover`.

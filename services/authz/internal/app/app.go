@@ -42,6 +42,9 @@ const (
 // New returns the app of `authz serve`.
 func New(c Config) *fx.App { return fxmod.New(options(c)) }
 
+// Run is `authz serve`: it serves until the process is told to stop.
+func (c *Config) Run() error { return fxmod.Run(New(*c)) }
+
 // options is everything the program consists of.
 func options(c Config) fx.Option {
 	return fx.Options(
@@ -148,3 +151,6 @@ func Migrate(ctx context.Context, c MigrateConfig) error {
 	}
 	return nil
 }
+
+// Run is Migrate for the command line.
+func (c *MigrateConfig) Run() error { return Migrate(context.Background(), *c) }

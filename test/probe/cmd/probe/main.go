@@ -7,4 +7,4 @@ import (
 	"github.com/gatehouse/gatehouse/test/probe"
 )
 
-func main() { os.Exit(probe.Run("probe", probe.Service())) }
+func main() { os.Exit(probe.Main("probe", probe.Service())) }

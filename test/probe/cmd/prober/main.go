@@ -9,4 +9,4 @@ import (
 	_ "github.com/gatehouse/gatehouse/test/probe/gen/gatehouse/prober/v1"
 )
 
-func main() { os.Exit(probe.Run("prober")) }
+func main() { os.Exit(probe.Main("prober")) }
