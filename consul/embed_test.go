@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehouse/gatehouse/consul"
-	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/registry"
 	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
 )
 
@@ -22,12 +22,12 @@ func TestEntriesFollowFromTheDefinition(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]string{}
-	for _, entry := range definition.ConfigEntries() {
-		text, err := mesh.EncodeEntry(entry)
+	for _, entry := range registry.ConfigEntries(definition) {
+		text, err := registry.EncodeEntry(entry)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want[mesh.EntryFile(entry)] = string(text)
+		want[registry.EntryFile(entry)] = string(text)
 	}
 	if diff := cmp.Diff(want, committed(t)); diff != "" {
 		t.Errorf("config-entries is not what mesh.json says: run buf generate and remove what is left over (-want +got):\n%s", diff)
@@ -37,7 +37,7 @@ func TestEntriesFollowFromTheDefinition(t *testing.T) {
 // Consul accepts the entries one after the other and gives back what the files hold, so that Terraform sees no difference.
 func TestConsulKeepsTheEntriesAsWritten(t *testing.T) {
 	client := consultest.New(t)
-	entries, err := mesh.ReadEntries(consul.ConfigEntries())
+	entries, err := registry.ReadEntries(consul.ConfigEntries())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func TestConsulKeepsTheEntriesAsWritten(t *testing.T) {
 	}
 	files := committed(t)
 	for _, entry := range entries {
-		name := mesh.EntryFile(entry)
+		name := registry.EntryFile(entry)
 		kept, _, err := client.ConfigEntries().Get(entry.GetKind(), entry.GetName(), nil)
 		if err != nil {
 			t.Fatalf("read %s: %v", name, err)

@@ -24,6 +24,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/registry"
 	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
 )
@@ -31,7 +32,7 @@ import (
 // A real sidecar enforces the committed entries in a Consul that allows by default, and says truthfully who calls.
 func TestSidecarEnforcesTheEntries(t *testing.T) {
 	server := consultest.New(t)
-	entries, err := mesh.ReadEntries(consul.ConfigEntries())
+	entries, err := registry.ReadEntries(consul.ConfigEntries())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +111,7 @@ func sidecar(t *testing.T, server *consultest.Server, definition *mesh.Definitio
 			definition.Programs[i].Admin = ports[1]
 		}
 	}
-	registration, err := mesh.Registration(definition, name, 0)
+	registration, err := registry.Registration(definition, name, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/registry"
 )
 
 // generate checks the contracts of the request as a whole and writes the files that follow from them.
@@ -33,12 +34,12 @@ func generate(plugin *protogen.Plugin, root string) error {
 	if err := write(plugin, path.Base(mesh.File), text); err != nil {
 		return err
 	}
-	for _, entry := range definition.ConfigEntries() {
-		text, err := mesh.EncodeEntry(entry)
+	for _, entry := range registry.ConfigEntries(definition) {
+		text, err := registry.EncodeEntry(entry)
 		if err != nil {
 			return err
 		}
-		if err := write(plugin, "config-entries/"+mesh.EntryFile(entry), text); err != nil {
+		if err := write(plugin, "config-entries/"+registry.EntryFile(entry), text); err != nil {
 			return err
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/consul/agent"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/registry"
 	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
 )
 
@@ -29,9 +30,9 @@ func TestServicesAreAsRegistered(t *testing.T) {
 	var services []agent.Service
 	told := consultest.New(t)
 	for _, name := range []string{"identity", "gateway", mesh.Postgres} {
-		registration, err := mesh.Registration(def, name, 0)
+		registration, err := registry.Registration(def, name, 0)
 		if name == mesh.Postgres {
-			registration, err = mesh.BackingRegistration(def, name, 0)
+			registration, err = registry.BackingRegistration(def, name, 0)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -49,7 +50,7 @@ func TestServicesAreAsRegistered(t *testing.T) {
 	}
 	began := begin(t, told.Program, services)
 	for _, s := range services {
-		for _, id := range []string{s.Registration.ID, mesh.SidecarID(s.Registration.ID)} {
+		for _, id := range []string{s.Registration.ID, registry.SidecarID(s.Registration.ID)} {
 			want, _, err := told.Agent().Service(id, nil)
 			if err != nil {
 				t.Fatal(err)

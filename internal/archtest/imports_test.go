@@ -59,6 +59,11 @@ var rules = []rule{
 		who:     regexp.MustCompile(`^gateway/`),
 		refused: []string{module + "services/", module + "cmd/"},
 	},
+	{
+		name:    "the definition of the mesh and the plan are data: no registry, no processes",
+		who:     regexp.MustCompile(`^internal/(mesh|plan)$`),
+		refused: []string{"github.com/hashicorp/", "os/exec", module + "internal/registry"},
+	},
 }
 
 // pkg is what `go list` tells of a package; test files are not part of it.
@@ -119,6 +124,8 @@ func TestRulesFindViolations(t *testing.T) {
 		{3, "services/auth/internal/app", "go.uber.org/fx", 0},
 		{3, "internal/fxmod", "go.uber.org/fx", 0},
 		{4, "gateway/internal/rest", module + "services/auth/internal/app", 1},
+		{5, "internal/mesh", "github.com/hashicorp/consul/api", 1},
+		{5, "internal/registry", "github.com/hashicorp/consul/api", 0},
 	}
 	for _, c := range cases {
 		p := pkg{ImportPath: module + c.path, Imports: []string{c.dep}, Deps: []string{c.dep}}

@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/logging"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/program"
+	"github.com/gatehouse/gatehouse/internal/registry"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/telemetry"
 	"github.com/gatehouse/gatehouse/internal/token"
@@ -23,6 +24,7 @@ type Config struct {
 	Log       logging.Config    `embed:""`
 	Telemetry telemetry.Config  `embed:""`
 	Mesh      mesh.Config       `embed:""`
+	Consul    registry.Config   `embed:""`
 	Token     token.Config      `embed:""`
 	GRPC      grpcserver.Config `embed:""`
 	Drain     DrainConfig       `embed:""`
@@ -44,7 +46,7 @@ func Service(name string, c Config) fx.Option {
 // to other programs, registration with Consul.
 func Base(name string, c Config) fx.Option {
 	return fx.Options(
-		fx.Supply(Program{Name: name, Version: program.Version()}, c.Mesh, c.Token, c.GRPC, c.Drain),
+		fx.Supply(Program{Name: name, Version: program.Version()}, c.Mesh, c.Consul, c.Token, c.GRPC, c.Drain),
 		fx.Provide(Clock),
 		Logging(c.Log),
 		Telemetry(c.Telemetry),

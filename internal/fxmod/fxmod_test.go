@@ -24,6 +24,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/program"
+	"github.com/gatehouse/gatehouse/internal/registry"
 	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
 	"github.com/gatehouse/gatehouse/internal/token"
 )
@@ -295,7 +296,7 @@ func TestConfigDefaults(t *testing.T) {
 	if _, err := config.Parse("demo", &cli, nil, nil, io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	if cli.Kernel.Drain.Delay != time.Second || cli.Kernel.Token.Audience != "gatehouse" || cli.Kernel.Mesh.Register || cli.Kernel.GRPC.Reflection {
+	if cli.Kernel.Drain.Delay != time.Second || cli.Kernel.Token.Audience != "gatehouse" || cli.Kernel.Consul.Register || cli.Kernel.GRPC.Reflection {
 		t.Errorf("defaults are %+v", cli.Kernel)
 	}
 	if _, err := config.Parse("demo", &cli, nil, []string{"GATEHOUSE_TOKEN_ISSUER=id.example.com"}, io.Discard); err == nil {
@@ -303,25 +304,44 @@ func TestConfigDefaults(t *testing.T) {
 	}
 }
 
-// A program that is told to registers itself with a real Consul, which then sees it pass.
+// GATEHOUSE_CONSUL_REGISTER: a program registers itself with a real agent, which then sees it pass.
+// After the program's end it is still registered, and the agent sends nobody there.
 func TestProgramRegistersItself(t *testing.T) {
 	consul := consultest.New(t)
-	offset := freeOffset(t)
-	c := options(offset)
-	c.Mesh.Register, c.Mesh.ConsulAddress = true, consul.HTTP
+	c := options(freeOffset(t))
+	var cli struct {
+		Consul registry.Config `embed:""`
+	}
+	environ := []string{"GATEHOUSE_CONSUL_REGISTER=true", "GATEHOUSE_CONSUL_ADDRESS=" + consul.HTTP}
+	if _, err := config.Parse(name, &cli, nil, environ, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	c.Consul = cli.Consul
 	app := New(local(), Service(name, c))
 	if err := app.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	within(t, 15*time.Second, "passing check", func() bool {
-		checks, err := consul.Agent().Checks()
-		return err == nil && checks["service:"+name] != nil && checks["service:"+name].Status == "passing"
-	})
+	usable := func() bool {
+		endpoints, _, err := consul.Health().Service(name, "", true, nil)
+		return err == nil && len(endpoints) == 1
+	}
+	within(t, 15*time.Second, "passing check", usable)
+	if _, _, err := consul.Agent().Service(registry.SidecarID(name), nil); err != nil {
+		t.Errorf("its sidecar: %v", err)
+	}
 	if err := app.Stop(context.Background()); err != nil {
 		t.Errorf("stop: %v", err)
 	}
-	within(t, 15*time.Second, "critical check", func() bool {
-		checks, err := consul.Agent().Checks()
-		return err == nil && checks["service:"+name].Status == "critical"
-	})
+	within(t, 15*time.Second, "critical check", func() bool { return !usable() })
+	for _, id := range []string{name, registry.SidecarID(name)} {
+		if _, _, err := consul.Agent().Service(id, nil); err != nil {
+			t.Errorf("%s after the stop: %v", id, err)
+		}
+	}
+	if err := consul.Agent().ServiceDeregister(name); err != nil { // as an operator does, for good
+		t.Fatal(err)
+	}
+	if left, err := consul.Agent().Services(); err != nil || len(left) > 0 {
+		t.Errorf("after its deregistration: %v, %v", left, err)
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/client"
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/registry"
 )
 
 // Mesh provides *contract.Contract, from the protos that are linked, and *mesh.Definition, as generated.
@@ -24,21 +25,21 @@ func Mesh() fx.Option {
 	)
 }
 
-// Registration registers the program and its sidecar with Consul while it runs, if mesh.Config says so. It needs Program.
+// Registration registers the program and its sidecar with Consul while it runs, if registry.Config says so. It needs Program.
 func Registration() fx.Option {
-	return fx.Invoke(func(lc fx.Lifecycle, c mesh.Config, p Program, def *mesh.Definition, log *slog.Logger) error {
+	return fx.Invoke(func(lc fx.Lifecycle, c registry.Config, m mesh.Config, p Program, def *mesh.Definition, log *slog.Logger) error {
 		if !c.Register {
 			return nil
 		}
-		registration, err := mesh.Registration(def, p.Name, c.PortOffset)
+		registration, err := registry.Registration(def, p.Name, m.PortOffset)
 		if err != nil {
 			return err
 		}
-		consul, err := mesh.NewClient(c)
+		agent, err := registry.NewClient(c.Agent(m.PortOffset), c)
 		if err != nil {
 			return err
 		}
-		Background(lc, mesh.NewRegistrar(consul, registration, log).Run)
+		Background(lc, registry.NewRegistrar(agent, registration, log).Run)
 		return nil
 	})
 }

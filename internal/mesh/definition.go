@@ -1,7 +1,8 @@
-// Package mesh is what a program, the operator's CLI and the tests need to know of the service mesh: the generated definition of all
-// programs, ports and allowed calls, and the Consul registration and sidecar that follow from it.
+// Package mesh is the service mesh as the contracts state it: all programs with their ports and
+// upstreams, and who may call what. A definition is derived from a contract, stored in
+// consul/mesh.json and compared with another one.
 //
-// It imports the Consul API client and no service.
+// It is pure: it reads no file, starts nothing and knows no Consul (internal/registry does).
 package mesh
 
 import (
@@ -26,7 +27,10 @@ const (
 	ConsulRPCPort   = 8300
 )
 
-// Definition is the whole mesh as the contracts state it: consul/mesh.json, generated.
+// File is where the generated definition lies in the repository.
+const File = "consul/mesh.json"
+
+// Definition is the whole mesh as the contracts state it: File, generated.
 type Definition struct {
 	Programs []Program `json:"programs"` // sorted by slot
 	Backings []Backing `json:"backings"` // sorted by slot

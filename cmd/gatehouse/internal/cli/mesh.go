@@ -64,7 +64,7 @@ func (c *diffCommand) Run(console *Console) error {
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer cancel()
-	base, err := mesh.Base(ctx, root, c.Base)
+	base, err := meshAt(ctx, root, c.Base)
 	if err != nil {
 		return err
 	}

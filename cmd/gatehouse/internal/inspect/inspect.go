@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/consul/agent"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/registry"
 )
 
 // Unknown is the health of a service that Consul says nothing about, also because Consul itself is down.
@@ -118,7 +119,7 @@ func healthOf(ctx context.Context, dir state.Dir, consul string) func(service st
 	if err != nil {
 		return unknown
 	}
-	client, err := mesh.NewClient(platform.ConsulAPI(dir, consul, token))
+	client, err := registry.NewClient(consul, platform.ConsulAPI(dir, token))
 	if err != nil {
 		return unknown
 	}
@@ -129,7 +130,7 @@ func healthOf(ctx context.Context, dir state.Dir, consul string) func(service st
 	return func(service string) string {
 		var all api.HealthChecks
 		for _, c := range checks {
-			if c.ServiceID == service || c.ServiceID == mesh.SidecarID(service) {
+			if c.ServiceID == service || c.ServiceID == registry.SidecarID(service) {
 				all = append(all, &api.HealthCheck{Status: c.Status, CheckID: c.CheckID})
 			}
 		}

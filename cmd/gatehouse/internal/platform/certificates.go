@@ -8,7 +8,7 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/consul/agent"
 	"github.com/gatehouse/gatehouse/internal/config"
-	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/registry"
 )
 
 // The secret files of Consul's certificates. Whoever can read the client's key may ask Consul's
@@ -53,11 +53,11 @@ func (p *Platform) makeCertificates() error {
 	return nil
 }
 
-// ConsulAPI says how the API of the agent at the address is asked: over HTTPS, with the
-// certificates of the state folder and nothing from the environment.
-func ConsulAPI(dir state.Dir, address, token string) mesh.Config {
-	return mesh.Config{
-		ConsulAddress: address, ConsulToken: config.NewSecret(token), ConsulCA: dir.SecretPath(ConsulCA),
-		ConsulCert: dir.SecretPath(ConsulClientCert), ConsulKey: dir.SecretPath(ConsulClientKey),
+// ConsulAPI says how the agent's API is asked: over HTTPS, with the certificates of the state
+// folder and nothing from the environment.
+func ConsulAPI(dir state.Dir, token string) registry.Config {
+	return registry.Config{
+		Token: config.NewSecret(token), CA: dir.SecretPath(ConsulCA),
+		Cert: dir.SecretPath(ConsulClientCert), Key: dir.SecretPath(ConsulClientKey),
 	}
 }

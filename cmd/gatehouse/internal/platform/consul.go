@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/consul/agent"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/registry"
 	"github.com/gatehouse/gatehouse/internal/supervise"
 )
 
@@ -156,7 +157,7 @@ func (p *Platform) knowsUs(ctx context.Context) error {
 
 // client makes a Consul client with the given token and nothing from the environment.
 func (p *Platform) client(token string) (*api.Client, error) {
-	return mesh.NewClient(ConsulAPI(p.opts.Dir, p.address(mesh.ConsulHTTPSPort), token))
+	return registry.NewClient(p.address(mesh.ConsulHTTPSPort), ConsulAPI(p.opts.Dir, token))
 }
 
 // baseEnviron is the closed environment of every child: nothing of the operator's own gets into it by chance.

@@ -6,12 +6,14 @@ import (
 	"slices"
 
 	"github.com/hashicorp/consul/api"
+
+	"github.com/gatehouse/gatehouse/internal/registry"
 )
 
 // writeEntries writes the config entries of the definition and takes away those of services that it does not have any more. The agent
 // of one machine serves nobody else, so every such entry is ours.
 func (p *Platform) writeEntries(ctx context.Context) error {
-	entries := p.opts.Definition.ConfigEntries()
+	entries := registry.ConfigEntries(p.opts.Definition)
 	kinds := []string{api.ServiceIntentions, api.ServiceResolver, api.ServiceDefaults} // intentions first: they need the protocol
 	for _, kind := range kinds {
 		stored, _, err := p.consul.ConfigEntries().List(kind, (&api.QueryOptions{}).WithContext(ctx))

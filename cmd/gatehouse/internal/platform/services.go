@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/registry"
 )
 
 // registerServices tells the agent of every service and its sidecar, and takes away what an earlier definition had.
@@ -91,9 +92,9 @@ func checksOf(r *api.AgentServiceRegistration) []*api.AgentServiceCheck {
 
 func (p *Platform) registration(name string) (*api.AgentServiceRegistration, error) {
 	if _, err := p.opts.Definition.Program(name); err == nil {
-		return mesh.Registration(p.opts.Definition, name, p.opts.Offset)
+		return registry.Registration(p.opts.Definition, name, p.opts.Offset)
 	}
-	registration, err := mesh.BackingRegistration(p.opts.Definition, name, p.opts.Offset)
+	registration, err := registry.BackingRegistration(p.opts.Definition, name, p.opts.Offset)
 	if err != nil || p.opts.PostgresURL == "" || name != mesh.Postgres {
 		return registration, err
 	}

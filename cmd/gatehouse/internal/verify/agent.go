@@ -20,7 +20,7 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/platform"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/sockets"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
-	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/registry"
 	"github.com/gatehouse/gatehouse/internal/request"
 )
 
@@ -104,7 +104,7 @@ func (d door) probes(service, foreignToken string) []probe {
 // belongings are the pages of Consul's API that say something of a service.
 func belongings(service string) []string {
 	return []string{
-		"/v1/agent/services", "/v1/agent/service/" + mesh.SidecarID(service), "/v1/agent/checks", "/v1/agent/health/service/id/" + service,
+		"/v1/agent/services", "/v1/agent/service/" + registry.SidecarID(service), "/v1/agent/checks", "/v1/agent/health/service/id/" + service,
 		"/v1/catalog/services", "/v1/catalog/service/" + service, "/v1/catalog/connect/" + service, "/v1/health/service/" + service,
 		"/v1/health/connect/" + service, "/v1/discovery-chain/" + service,
 		"/v1/config/service-defaults/" + service, "/v1/config/service-intentions/" + service, "/v1/connect/intentions",

@@ -20,7 +20,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/platform"
-	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/registry"
 )
 
 // call is a question to the agent's gRPC; no error means that it was answered.
@@ -34,7 +34,7 @@ type call struct {
 func (d door) calls(service string) []call {
 	return []call{
 		{deltaStream, true, func(ctx context.Context, conn *grpc.ClientConn) error {
-			return subscribe(ctx, conn, mesh.SidecarID(service))
+			return subscribe(ctx, conn, registry.SidecarID(service))
 		}},
 		{pbconnectca.ConnectCAService_Sign_FullMethodName, true, func(ctx context.Context, conn *grpc.ClientConn) error {
 			_, err := signed(ctx, conn, d.mesh.SPIFFE(service))
@@ -42,7 +42,7 @@ func (d door) calls(service string) []call {
 		}},
 		{pbdataplane.DataplaneService_GetEnvoyBootstrapParams_FullMethodName, false, func(ctx context.Context, conn *grpc.ClientConn) error {
 			_, err := pbdataplane.NewDataplaneServiceClient(conn).GetEnvoyBootstrapParams(ctx, &pbdataplane.GetEnvoyBootstrapParamsRequest{
-				NodeSpec: &pbdataplane.GetEnvoyBootstrapParamsRequest_NodeName{NodeName: platform.NodeName}, ProxyId: mesh.SidecarID(service),
+				NodeSpec: &pbdataplane.GetEnvoyBootstrapParamsRequest_NodeName{NodeName: platform.NodeName}, ProxyId: registry.SidecarID(service),
 			})
 			return err
 		}},

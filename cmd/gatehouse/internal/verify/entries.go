@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/denied"
+	"github.com/gatehouse/gatehouse/internal/registry"
 )
 
 // rulingKinds are the kinds of config entries that decide who may call whom, by which way and under which name. The agent of one machine
@@ -32,7 +33,7 @@ func (m *matrix) entries(ctx context.Context) ([]string, error) {
 		}
 		held = append(held, all...)
 	}
-	return differences(append(m.def.ConfigEntries(), denied.Entry()), held)
+	return differences(append(registry.ConfigEntries(m.def), denied.Entry()), held)
 }
 
 // differences is one sentence for each entry that is missing, is too many or says something else.

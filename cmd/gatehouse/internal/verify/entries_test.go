@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/denied"
 	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/registry"
 	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
 )
 
@@ -26,7 +27,7 @@ func TestEntriesInConsulAreCompared(t *testing.T) {
 		}
 	}
 	writeAll := func() {
-		for _, entry := range def.ConfigEntries() {
+		for _, entry := range registry.ConfigEntries(def) {
 			set(entry)
 		}
 		set(denied.Entry())
@@ -50,7 +51,7 @@ func TestEntriesInConsulAreCompared(t *testing.T) {
 	writeAll()
 	check("as written")
 
-	for _, entry := range def.ConfigEntries() {
+	for _, entry := range registry.ConfigEntries(def) {
 		if defaults, ok := entry.(*api.ServiceConfigEntry); ok && defaults.Name == "auth" {
 			defaults.EnvoyExtensions[0].Arguments["Script"] = "function envoy_on_request(handle) end"
 			set(defaults)

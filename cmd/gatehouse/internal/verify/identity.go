@@ -16,7 +16,7 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/platform"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/consul/agent"
-	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/registry"
 	"github.com/gatehouse/gatehouse/internal/request"
 )
 
@@ -36,7 +36,7 @@ func (m *matrix) identities(ctx context.Context, dir state.Dir) error {
 	if err != nil {
 		return err
 	}
-	if m.consul, err = mesh.NewClient(platform.ConsulAPI(dir, m.record.Consul, management)); err != nil {
+	if m.consul, err = registry.NewClient(m.record.Consul, platform.ConsulAPI(dir, management)); err != nil {
 		return err
 	}
 	if err := m.readRoots(ctx); err != nil {

@@ -1,4 +1,4 @@
-package mesh
+package registry
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/request"
 )
 
@@ -34,9 +35,10 @@ const callerScript = `function envoy_on_request(handle)
 end
 `
 
-// ConfigEntries are Consul's side of the definition, in the order in which they must be written: a service's protocol
-// (service-defaults) before the rules that need it. Only entries named after our own programs and backing services are among them.
-func (d *Definition) ConfigEntries() []api.ConfigEntry {
+// ConfigEntries are Consul's side of the definition, in the order in which they must be written: a
+// service's protocol (service-defaults) before the rules that need it. Only entries named after our
+// own programs and backing services are among them.
+func ConfigEntries(d *mesh.Definition) []api.ConfigEntry {
 	var entries []api.ConfigEntry
 	for _, p := range d.Programs {
 		entries = append(entries, programDefaults(p))
@@ -45,12 +47,12 @@ func (d *Definition) ConfigEntries() []api.ConfigEntry {
 		entries = append(entries, serviceDefaults(b.Name, "tcp"))
 	}
 	for _, p := range d.Programs {
-		if d.serves(p.Name) {
+		if serves(d, p.Name) {
 			entries = append(entries, &api.ServiceResolverConfigEntry{Kind: api.ServiceResolver, Name: p.Name, RequestTimeout: streamTimeout})
 		}
 	}
 	for _, p := range d.Programs {
-		entries = append(entries, d.programIntentions(p.Name))
+		entries = append(entries, programIntentions(d, p.Name))
 	}
 	for _, b := range d.Backings {
 		entries = append(entries, backingIntentions(b))
@@ -60,7 +62,7 @@ func (d *Definition) ConfigEntries() []api.ConfigEntry {
 
 // programDefaults says the protocol. Nobody calls the edge through the mesh: its public listener is its own, and its sidecar is there
 // for its upstreams only, so it needs no caller header.
-func programDefaults(p Program) *api.ServiceConfigEntry {
+func programDefaults(p mesh.Program) *api.ServiceConfigEntry {
 	if p.Edge {
 		return serviceDefaults(p.Name, "http")
 	}
@@ -86,15 +88,15 @@ func serviceDefaults(name, protocol string) *api.ServiceConfigEntry {
 	}
 }
 
-func (d *Definition) serves(program string) bool {
-	return slices.ContainsFunc(d.Methods, func(m Method) bool { return m.Callee == program })
+func serves(d *mesh.Definition, program string) bool {
+	return slices.ContainsFunc(d.Methods, func(m mesh.Method) bool { return m.Callee == program })
 }
 
 // programIntentions allow each caller its exact paths. The two denials say what an ACL default of "deny" says too, so that the rules
 // hold in a cluster with another default.
-func (d *Definition) programIntentions(callee string) *api.ServiceIntentionsConfigEntry {
+func programIntentions(d *mesh.Definition, callee string) *api.ServiceIntentionsConfigEntry {
 	entry := &api.ServiceIntentionsConfigEntry{Kind: api.ServiceIntentions, Name: callee}
-	for _, name := range d.callersOf(callee) {
+	for _, name := range callersOf(d, callee) {
 		source := source(name, "")
 		for _, m := range d.Methods {
 			if m.Callee == callee && slices.Contains(m.Callers, name) {
@@ -114,7 +116,7 @@ func (d *Definition) programIntentions(callee string) *api.ServiceIntentionsConf
 	return entry
 }
 
-func (d *Definition) callersOf(callee string) []string {
+func callersOf(d *mesh.Definition, callee string) []string {
 	var names []string
 	for _, m := range d.Methods {
 		if m.Callee == callee {
@@ -125,7 +127,7 @@ func (d *Definition) callersOf(callee string) []string {
 	return slices.Compact(names)
 }
 
-func backingIntentions(b Backing) *api.ServiceIntentionsConfigEntry {
+func backingIntentions(b mesh.Backing) *api.ServiceIntentionsConfigEntry {
 	entry := &api.ServiceIntentionsConfigEntry{Kind: api.ServiceIntentions, Name: b.Name}
 	for _, name := range b.Callers {
 		entry.Sources = append(entry.Sources, source(name, api.IntentionActionAllow))

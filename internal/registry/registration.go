@@ -1,10 +1,12 @@
-package mesh
+package registry
 
 import (
 	"encoding/json"
 	"fmt"
 
 	"github.com/hashicorp/consul/api"
+
+	"github.com/gatehouse/gatehouse/internal/mesh"
 )
 
 const loopback = "127.0.0.1"
@@ -25,7 +27,7 @@ const (
 
 // Registration is what a program tells the local Consul agent: itself with its health check, and its sidecar with one local listener
 // per upstream. The program's id is its mesh name; the sidecar's is that plus "-sidecar-proxy".
-func Registration(def *Definition, program string, offset int) (*api.AgentServiceRegistration, error) {
+func Registration(def *mesh.Definition, program string, offset int) (*api.AgentServiceRegistration, error) {
 	p, err := def.Program(program)
 	if err != nil {
 		return nil, err
@@ -64,7 +66,7 @@ func Registration(def *Definition, program string, offset int) (*api.AgentServic
 }
 
 // BackingRegistration is the same for a backing service, which has no health check but whether it accepts connections.
-func BackingRegistration(def *Definition, backing string, offset int) (*api.AgentServiceRegistration, error) {
+func BackingRegistration(def *mesh.Definition, backing string, offset int) (*api.AgentServiceRegistration, error) {
 	b, err := def.Backing(backing)
 	if err != nil {
 		return nil, err
@@ -100,7 +102,7 @@ func sidecar(program string, public int, proxy *api.AgentServiceConnectProxyConf
 	}
 }
 
-func upstream(u Upstream, offset int) api.Upstream {
+func upstream(u mesh.Upstream, offset int) api.Upstream {
 	return api.Upstream{
 		DestinationName: u.Name, LocalBindAddress: loopback, LocalBindPort: u.Port + offset,
 		Config: map[string]any{

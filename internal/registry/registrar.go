@@ -1,4 +1,4 @@
-package mesh
+package registry
 
 import (
 	"context"
@@ -6,61 +6,22 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/hashicorp/consul/api"
-
-	"github.com/gatehouse/gatehouse/internal/config"
 )
 
 // lookEvery is how often the registrar looks whether the agent still knows the program: an agent that lost its state learns it again
 // within this time.
 const lookEvery = 2 * time.Second
 
-// Registrar keeps one registration with the local Consul agent.
+// Registrar keeps one registration with the local Consul agent. It does not take it back: the
+// health check of a program that stopped says so, and the sidecar, which may go on, must find its
+// definition when the program starts again.
 type Registrar struct {
 	client       *api.Client
 	registration *api.AgentServiceRegistration
 	log          *slog.Logger
-}
-
-// NewClient makes a Consul client from the configuration; CONSUL_HTTP_TOKEN and its like do not count.
-func NewClient(c Config) (*api.Client, error) {
-	transport := &http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: 30 * time.Second}
-	scheme := "http"
-	if c.ConsulCA != "" {
-		scheme = "https"
-		var err error
-		transport.TLSClientConfig, err = api.SetupTLSConfig(&api.TLSConfig{CAFile: c.ConsulCA, CertFile: c.ConsulCert, KeyFile: c.ConsulKey})
-		if err != nil {
-			return nil, fmt.Errorf("read the certificates for Consul's API: %w", err)
-		}
-	}
-	client, err := api.NewClient(&api.Config{
-		Address: c.Consul(), Scheme: scheme, TokenFile: os.DevNull, // or that of CONSUL_HTTP_TOKEN_FILE would have to exist
-		HttpClient: &http.Client{Transport: &tokenTransport{token: c.ConsulToken, next: transport}},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("make consul client: %w", err)
-	}
-	return client, nil
-}
-
-// tokenTransport sends the configured ACL token or none. The library itself would prefer what CONSUL_HTTP_TOKEN_FILE names.
-type tokenTransport struct {
-	token config.Secret
-	next  http.RoundTripper
-}
-
-// RoundTrip sends the request with the token.
-func (t *tokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
-	r.Header.Del("X-Consul-Token")
-	if !t.token.IsZero() {
-		r.Header.Set("X-Consul-Token", t.token.Reveal())
-	}
-	return t.next.RoundTrip(r)
 }
 
 // NewRegistrar makes a registrar; Run does the work.
@@ -130,14 +91,4 @@ func (r *Registrar) registered(ctx context.Context) (bool, error) {
 		}
 	}
 	return true, nil
-}
-
-// Deregister takes the program and its sidecar out of the catalog. A stopping program does not do it by itself: its health check says
-// so already, and its sidecar must find its definition when both start again.
-func (r *Registrar) Deregister(ctx context.Context) error {
-	options := (&api.QueryOptions{}).WithContext(ctx)
-	if err := r.client.Agent().ServiceDeregisterOpts(r.registration.ID, options); err != nil {
-		return fmt.Errorf("deregister %s: %w", r.registration.ID, err)
-	}
-	return nil
 }

@@ -1,4 +1,4 @@
-package mesh
+package cli
 
 import (
 	"bytes"
@@ -6,33 +6,32 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
+
+	"github.com/gatehouse/gatehouse/internal/mesh"
 )
 
-// File is where the generated definition lies in the repository.
-const File = "consul/mesh.json"
-
-// Base returns the definition that a git ref holds, for the repository whose root is dir. A ref from before there was one has an empty
-// mesh, so that everything is new.
-func Base(ctx context.Context, dir, ref string) (*Definition, error) {
+// meshAt returns the definition that a git ref holds, for the repository whose root is dir. A ref
+// from before there was one has an empty mesh, so that everything is new.
+func meshAt(ctx context.Context, dir, ref string) (*mesh.Definition, error) {
 	commit, err := git(ctx, dir, "rev-parse", "--verify", "--quiet", "--end-of-options", ref+"^{commit}")
 	if err != nil {
 		return nil, fmt.Errorf("no commit named %q in %s: fetch it or name another base", ref, dir)
 	}
 	id := strings.TrimSpace(string(commit))
-	listed, err := git(ctx, dir, "ls-tree", id, "--", File)
+	listed, err := git(ctx, dir, "ls-tree", id, "--", mesh.File)
 	if err != nil {
-		return nil, fmt.Errorf("look for %s at %s: %w", File, ref, err)
+		return nil, fmt.Errorf("look for %s at %s: %w", mesh.File, ref, err)
 	}
 	if len(listed) == 0 {
-		return &Definition{}, nil
+		return &mesh.Definition{}, nil
 	}
-	text, err := git(ctx, dir, "show", id+":./"+File)
+	text, err := git(ctx, dir, "show", id+":./"+mesh.File)
 	if err != nil {
-		return nil, fmt.Errorf("read %s at %s: %w", File, ref, err)
+		return nil, fmt.Errorf("read %s at %s: %w", mesh.File, ref, err)
 	}
-	definition, err := Decode(bytes.NewReader(text))
+	definition, err := mesh.Decode(bytes.NewReader(text))
 	if err != nil {
-		return nil, fmt.Errorf("read %s at %s: %w", File, ref, err)
+		return nil, fmt.Errorf("read %s at %s: %w", mesh.File, ref, err)
 	}
 	return definition, nil
 }

@@ -1,4 +1,4 @@
-package mesh_test
+package registry_test
 
 import (
 	"slices"
@@ -8,20 +8,32 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/registry"
 )
 
+func world() *mesh.Definition {
+	return &mesh.Definition{
+		Programs: []mesh.Program{{Name: "gateway", Edge: true}, {Name: "shop"}, {Name: "stock"}},
+		Backings: []mesh.Backing{{Name: "postgres", Callers: []string{"shop"}}},
+		Methods: []mesh.Method{
+			{Path: "/shop.v1.Shop/Buy", Callee: "shop", Callers: []string{"gateway"}},
+			{Path: "/stock.v1.Stock/Take", Callee: "stock", Callers: []string{"shop"}},
+		},
+	}
+}
+
 func TestFilesSortInTheOrderOfApplication(t *testing.T) {
-	entries := world().ConfigEntries()
+	entries := registry.ConfigEntries(world())
 	folder := fstest.MapFS{"README.md": {Data: []byte("not an entry")}}
 	var kinds []string
 	for _, entry := range entries {
-		text, err := mesh.EncodeEntry(entry)
+		text, err := registry.EncodeEntry(entry)
 		if err != nil {
 			t.Fatal(err)
 		}
-		folder[mesh.EntryFile(entry)] = &fstest.MapFile{Data: text}
+		folder[registry.EntryFile(entry)] = &fstest.MapFile{Data: text}
 	}
-	read, err := mesh.ReadEntries(folder)
+	read, err := registry.ReadEntries(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +49,7 @@ func TestFilesSortInTheOrderOfApplication(t *testing.T) {
 }
 
 func TestReadEntriesNamesTheBrokenFile(t *testing.T) {
-	_, err := mesh.ReadEntries(fstest.MapFS{"10-x.json": {Data: []byte(`{"Kind": "nothing"}`)}})
+	_, err := registry.ReadEntries(fstest.MapFS{"10-x.json": {Data: []byte(`{"Kind": "nothing"}`)}})
 	if err == nil || err.Error() != "read config entry 10-x.json: invalid config entry kind: nothing" {
 		t.Errorf("error %v", err)
 	}
@@ -46,7 +58,7 @@ func TestReadEntriesNamesTheBrokenFile(t *testing.T) {
 // Every service has intentions, also one that nobody may call, and each ends with the denial of everybody else.
 func TestEveryServiceDeniesEverybodyElse(t *testing.T) {
 	denied := map[string]bool{}
-	for _, entry := range world().ConfigEntries() {
+	for _, entry := range registry.ConfigEntries(world()) {
 		intentions, ok := entry.(*api.ServiceIntentionsConfigEntry)
 		if !ok {
 			continue

@@ -1,4 +1,4 @@
-package mesh_test
+package registry_test
 
 import (
 	"context"
@@ -23,6 +23,7 @@ import (
 	grpcstatus "google.golang.org/grpc/status"
 
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/registry"
 	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
 )
 
@@ -52,15 +53,15 @@ func serve(t *testing.T, port int) {
 // keep runs a registrar until the test ends.
 func keep(t *testing.T, consul *consultest.Server, def *mesh.Definition, program string) {
 	t.Helper()
-	r, err := mesh.Registration(def, program, 0)
+	r, err := registry.Registration(def, program, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := mesh.NewClient(mesh.Config{ConsulAddress: consul.HTTP})
+	client, err := registry.NewClient(consul.HTTP, registry.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	registrar := mesh.NewRegistrar(client, r, slog.New(slog.DiscardHandler))
+	registrar := registry.NewRegistrar(client, r, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
@@ -111,12 +112,12 @@ func TestRegistrarKeepsTheRegistration(t *testing.T) {
 	within(t, 5*time.Second, "registration", func() error { return status(consul, "service:callee", api.HealthCritical) })
 	serve(t, callee.Port)
 	within(t, 10*time.Second, "healthy program", func() error { return status(consul, "service:callee", api.HealthPassing) })
-	for _, id := range []string{"callee", mesh.SidecarID("callee")} { // each of both alone, as after a lost state
+	for _, id := range []string{"callee", registry.SidecarID("callee")} { // each of both alone, as after a lost state
 		if err := consul.Agent().ServiceDeregister(id); err != nil {
 			t.Fatal(err)
 		}
 		within(t, 10*time.Second, "registration after "+id+" was lost", func() error {
-			for _, id := range []string{"callee", mesh.SidecarID("callee")} {
+			for _, id := range []string{"callee", registry.SidecarID("callee")} {
 				if _, _, err := consul.Agent().Service(id, nil); err != nil {
 					return err
 				}
@@ -144,7 +145,7 @@ func TestSidecarsFromTheRegistration(t *testing.T) {
 	for _, p := range []mesh.Program{callee, caller} {
 		keep(t, consul, def, p.Name)
 		within(t, 5*time.Second, "registration", func() error {
-			_, _, err := consul.Agent().Service(mesh.SidecarID(p.Name), nil)
+			_, _, err := consul.Agent().Service(registry.SidecarID(p.Name), nil)
 			return err
 		})
 		envoy(t, consul, p)

@@ -1,18 +1,13 @@
-package mesh_test
+package registry_test
 
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/consul/api"
-
 	"github.com/gatehouse/gatehouse/consul"
-	"github.com/gatehouse/gatehouse/internal/config"
-	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/registry"
 )
 
 func TestRegistrationOfAService(t *testing.T) {
@@ -25,7 +20,7 @@ func TestRegistrationOfAService(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := mesh.Registration(def, "identity", offset)
+	r, err := registry.Registration(def, "identity", offset)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,74 +61,24 @@ func TestRegistrationOfTheEdgeAndOfPostgres(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	edge, err := mesh.Registration(def, "gateway", 0)
+	edge, err := registry.Registration(def, "gateway", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if edge.Check.HTTP != "http://127.0.0.1:8480/readyz" || edge.Check.GRPC != "" {
 		t.Errorf("the gateway's check is %+v", edge.Check)
 	}
-	backing, err := mesh.BackingRegistration(def, "postgres", 1000)
+	backing, err := registry.BackingRegistration(def, "postgres", 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if backing.Check.TCP != "127.0.0.1:16432" || backing.Connect.SidecarService.Proxy.LocalServicePort != 16432 {
 		t.Errorf("postgres is %+v, %+v", backing.Check, backing.Connect.SidecarService.Proxy)
 	}
-	if _, err := mesh.Registration(def, "postgres", 0); err == nil {
+	if _, err := registry.Registration(def, "postgres", 0); err == nil {
 		t.Error("postgres is registered as a program")
 	}
-	if _, err := mesh.BackingRegistration(def, "identity", 0); err == nil {
+	if _, err := registry.BackingRegistration(def, "identity", 0); err == nil {
 		t.Error("identity is registered as a backing service")
-	}
-}
-
-func TestConfigValidate(t *testing.T) {
-	for _, c := range []struct {
-		config mesh.Config
-		ok     bool
-	}{
-		{mesh.Config{}, true},
-		{mesh.Config{PortOffset: 3000, ConsulAddress: "127.0.0.1:9500"}, true},
-		{mesh.Config{PortOffset: -1}, false},
-		{mesh.Config{PortOffset: mesh.MaxPortOffset + 1}, false},
-		{mesh.Config{ConsulAddress: "127.0.0.1"}, false},
-		{mesh.Config{ConsulAddress: "https://127.0.0.1:8501"}, false},
-		{mesh.Config{ConsulCA: "ca.pem"}, true},
-		{mesh.Config{ConsulCA: "ca.pem", ConsulCert: "client.pem", ConsulKey: "client.key"}, true},
-		{mesh.Config{ConsulCA: "ca.pem", ConsulCert: "client.pem"}, false},
-		{mesh.Config{ConsulCA: "ca.pem", ConsulKey: "client.key"}, false},
-		{mesh.Config{ConsulCert: "client.pem", ConsulKey: "client.key"}, false},
-	} {
-		if err := c.config.Validate(); (err == nil) != c.ok {
-			t.Errorf("%+v: %v", c.config, err)
-		}
-	}
-	if got := (mesh.Config{PortOffset: 2000}).Consul(); got != "127.0.0.1:10500" {
-		t.Errorf("consul is at %s", got)
-	}
-	if got := (mesh.Config{PortOffset: 2000, ConsulCA: "ca.pem"}).Consul(); got != "127.0.0.1:10501" {
-		t.Errorf("consul with certificates is at %s", got)
-	}
-}
-
-// What the environment says to the consul program says nothing to ours.
-func TestClientSendsOnlyTheConfiguredToken(t *testing.T) {
-	var sent []string
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { sent = r.Header.Values("X-Consul-Token") }))
-	defer server.Close()
-	t.Setenv("CONSUL_HTTP_TOKEN", "from the environment")
-	t.Setenv("CONSUL_HTTP_ADDR", "127.0.0.1:1")
-	for token, want := range map[string]string{"": "[]", "ours": "[ours]"} {
-		client, err := mesh.NewClient(mesh.Config{ConsulAddress: strings.TrimPrefix(server.URL, "http://"), ConsulToken: config.NewSecret(token)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := client.Agent().ServiceRegister(&api.AgentServiceRegistration{Name: "x"}); err != nil {
-			t.Fatal(err)
-		}
-		if fmt.Sprint(sent) != want {
-			t.Errorf("token %q is sent as %v", token, sent)
-		}
 	}
 }
