@@ -21,6 +21,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/client/clienttest"
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 )
@@ -92,14 +93,14 @@ func TestRetries(t *testing.T) {
 			if (err == nil) != c.ok || a.calls.Load() != c.attempts {
 				t.Errorf("%d attempts end with %v, want %d, ok=%v", a.calls.Load(), err, c.attempts, c.ok)
 			}
-			if !c.ok && status.Convert(err).Message() != grpcserver.ToStatus(c.err).Message() {
+			if !c.ok && status.Convert(err).Message() != rpcstatus.FromError(c.err).Message() {
 				t.Errorf("the client is told %q", status.Convert(err).Message())
 			}
 		})
 	}
 	a := &auth{}
 	_, err := authv1.NewAuthServiceClient(connect(t, a, "gateway")).SignIn(t.Context(), &authv1.SignInRequest{Email: "a@example.com", Password: "p"})
-	if e := grpcserver.FromStatus(status.Convert(err)); e == nil || e.Reason != "DATABASE_UNAVAILABLE" || a.calls.Load() != 1 {
+	if e := rpcstatus.ToError(status.Convert(err)); e == nil || e.Reason != "DATABASE_UNAVAILABLE" || a.calls.Load() != 1 {
 		t.Errorf("a call that is not idempotent was tried %d times: %v", a.calls.Load(), err)
 	}
 }

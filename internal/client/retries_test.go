@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/client"
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
@@ -94,7 +95,7 @@ func TestLostAnswersOfChanges(t *testing.T) {
 			err = c.call(t.Context(), conn)
 			var reason string
 			if err != nil {
-				reason = grpcserver.FromStatus(status.Convert(err)).Reason
+				reason = rpcstatus.ToError(status.Convert(err)).Reason
 			}
 			if reason != c.reason || i.calls.Load() != c.calls {
 				t.Errorf("%d attempts answer %v, want %d and %q", i.calls.Load(), err, c.calls, c.reason)
@@ -128,7 +129,7 @@ func TestRetriesDoNotMultiply(t *testing.T) {
 	}
 	defer func() { _ = conn.Close() }()
 	_, err = identityv1.NewUserServiceClient(conn).GetUser(t.Context(), &identityv1.GetUserRequest{Id: "aaaaaaaa-5a52-4a52-9f52-2d6f6c1d7a10"})
-	if e := grpcserver.FromStatus(status.Convert(err)); e == nil || e.Reason != "AUTHZ_UNAVAILABLE" || len(grants.Asked()) != 1 {
+	if e := rpcstatus.ToError(status.Convert(err)); e == nil || e.Reason != "AUTHZ_UNAVAILABLE" || len(grants.Asked()) != 1 {
 		t.Errorf("asked %d times, which ends with %v, want once", len(grants.Asked()), err)
 	}
 }

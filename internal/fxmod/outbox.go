@@ -11,9 +11,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
 
+	"github.com/gatehouse/gatehouse/internal/auditing"
 	"github.com/gatehouse/gatehouse/internal/health"
 	"github.com/gatehouse/gatehouse/internal/outbox"
-	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 )
 
 // outboxParams are what the outbox of a service is made of.
@@ -36,7 +36,7 @@ type relayParams struct {
 	Registry  prometheus.Registerer
 }
 
-// Outbox provides *outbox.Outbox over the tables of a schema, and it as grpcserver.Refusals, and runs the relay over the routes of the
+// Outbox provides *outbox.Outbox over the tables of a schema, and it as auditing.Refusals, and runs the relay over the routes of the
 // group "outbox". It needs Postgres and Program. List it before Service: what the last requests append can then still be delivered.
 func Outbox(schema string) fx.Option {
 	return fx.Options(
@@ -46,7 +46,7 @@ func Outbox(schema string) fx.Option {
 					Pool: p.Pool, Schema: schema, Source: p.Program.Name, Now: p.Now, NewID: newEventID, Random: rand.Reader, Log: p.Log,
 				})
 			},
-			func(o *outbox.Outbox) grpcserver.Refusals { return o },
+			func(o *outbox.Outbox) auditing.Refusals { return o },
 		),
 		fx.Provide(func(p relayParams) (*outbox.Relay, error) {
 			relay, err := outbox.NewRelay(outbox.RelayParams{Outbox: p.Outbox, Routes: p.Routes, Registry: p.Registry})

@@ -10,9 +10,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
 
+	"github.com/gatehouse/gatehouse/internal/auditing"
 	"github.com/gatehouse/gatehouse/internal/logging"
 	"github.com/gatehouse/gatehouse/internal/outbox"
-	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 )
 
@@ -22,7 +22,7 @@ func TestOutboxDeliversToItsRoutes(t *testing.T) {
 	files := fstest.MapFS{"001_create_outbox.sql": {Data: []byte(outbox.DDL(schema))}}
 	arrived := make(chan outbox.Message, 1)
 	var o *outbox.Outbox
-	var refusals grpcserver.Refusals
+	var refusals auditing.Refusals
 	app := fx.New(
 		fx.Supply(Program{Name: name, Version: "test"}),
 		fx.Provide(Clock, func() prometheus.Registerer { return prometheus.NewRegistry() }),
@@ -40,7 +40,7 @@ func TestOutboxDeliversToItsRoutes(t *testing.T) {
 	if err := app.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if refusals != grpcserver.Refusals(o) {
+	if refusals != auditing.Refusals(o) {
 		t.Error("the server's refusals are not the outbox")
 	}
 	sent := outbox.Message{ID: newEventID(), Topic: "letters", Key: "letter:1", Payload: []byte("hello")}

@@ -10,17 +10,17 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 	"go.uber.org/fx"
 
+	"github.com/gatehouse/gatehouse/internal/access"
 	"github.com/gatehouse/gatehouse/internal/client"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/outbox"
-	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 )
 
 // remotes are what a program gets of Authz and Audit.
 type remotes struct {
 	fx.In
 
-	Permissions grpcserver.Permissions
+	Permissions access.Permissions
 	Routes      []outbox.Route `group:"outbox"`
 }
 

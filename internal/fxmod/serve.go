@@ -14,6 +14,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/fx"
 
+	"github.com/gatehouse/gatehouse/internal/access"
+	"github.com/gatehouse/gatehouse/internal/auditing"
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/health"
 	"github.com/gatehouse/gatehouse/internal/mesh"
@@ -77,8 +79,8 @@ type grpcParams struct {
 	Definition    *mesh.Definition
 	Contract      *contract.Contract
 	Verifier      *token.Verifier
-	Permissions   grpcserver.Permissions `optional:"true"`
-	Refusals      grpcserver.Refusals    `optional:"true"`
+	Permissions   access.Permissions `optional:"true"`
+	Refusals      auditing.Refusals  `optional:"true"`
 	Health        *health.Health
 	Registrations []grpcserver.Registration `group:"grpc"`
 	Log           *slog.Logger

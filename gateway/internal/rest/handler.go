@@ -17,7 +17,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/contract"
-	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 )
 
 // Register adds the generated handlers of the services behind one upstream to the mux.
@@ -154,7 +154,7 @@ func fail(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.
 // answered is the error of a service, its sidecar or the connection as the client may know it.
 func answered(r *http.Request, err error) *apierr.Error {
 	st := status.Convert(err)
-	e := grpcserver.FromStatus(st)
+	e := rpcstatus.ToError(st)
 	if st.Code() == codes.InvalidArgument && e.Kind == apierr.Internal { // the mapping's own refusal: the checks before it let it pass
 		e = badRequest("MALFORMED_REQUEST", "the request cannot be understood") // its text quotes values, so the log does not get it
 	}
@@ -177,5 +177,5 @@ func inBody(e *apierr.Error, prefix string) *apierr.Error {
 
 // failRouting is never reached behind the chain, which routes first; it stays closed if it is.
 func failRouting(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, _ int) {
-	Fail(w, r, grpcserver.FromStatus(status.New(codes.NotFound, "")))
+	Fail(w, r, rpcstatus.ToError(status.New(codes.NotFound, "")))
 }

@@ -12,7 +12,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 
-	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	"github.com/gatehouse/gatehouse/internal/access"
+	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
 )
 
@@ -29,12 +30,12 @@ func Client(conn grpc.ClientConnInterface) authzv1.AuthzServiceClient {
 }
 
 // Permissions asks Authz, all questions of a request in one BatchCheck.
-func Permissions(c authzv1.AuthzServiceClient) grpcserver.Permissions { return permissions{c} }
+func Permissions(c authzv1.AuthzServiceClient) access.Permissions { return permissions{c} }
 
 type permissions struct{ authz authzv1.AuthzServiceClient }
 
 // Allowed answers in the order of the questions. Errors are what Authz says, as apierr; the server that asks decides what of it is told.
-func (p permissions) Allowed(ctx context.Context, subject string, asked []grpcserver.Question, token string) ([]bool, error) {
+func (p permissions) Allowed(ctx context.Context, subject string, asked []access.Question, token string) ([]bool, error) {
 	request := &authzv1.BatchCheckRequest{Subject: subject, ConsistencyToken: token}
 	for _, q := range asked {
 		request.Questions = append(request.Questions, &authzv1.Question{Relation: q.Relation, Object: q.Object})
@@ -43,7 +44,7 @@ func (p permissions) Allowed(ctx context.Context, subject string, asked []grpcse
 	defer cancel()
 	answer, err := p.authz.BatchCheck(until, request)
 	if err != nil {
-		return nil, fmt.Errorf("ask Authz: %w", grpcserver.FromStatus(status.Convert(err)))
+		return nil, fmt.Errorf("ask Authz: %w", rpcstatus.ToError(status.Convert(err)))
 	}
 	return answer.GetAllowed(), nil
 }

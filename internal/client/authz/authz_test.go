@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/testing/protocmp"
 
+	"github.com/gatehouse/gatehouse/internal/access"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/client/clienttest"
 	"github.com/gatehouse/gatehouse/internal/outbox"
@@ -49,7 +50,7 @@ func asClient(t *testing.T, a *authz) authzv1.AuthzServiceClient {
 	return Client(clienttest.Dial(t, "identity", Name, grpcserver.Registration{Desc: &authzv1.AuthzService_ServiceDesc, Impl: a}))
 }
 
-var questions = []grpcserver.Question{{Relation: "can_read", Object: "user:a"}, {Relation: "can_read", Object: "organization:b"}}
+var questions = []access.Question{{Relation: "can_read", Object: "user:a"}, {Relation: "can_read", Object: "organization:b"}}
 
 func TestPermissions(t *testing.T) {
 	token := request.TokenOf("11111111-1111-4111-8111-111111111111").String()

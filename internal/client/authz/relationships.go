@@ -9,7 +9,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/relation"
-	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
 )
 
@@ -26,7 +26,7 @@ func Relationships(c authzv1.AuthzServiceClient) outbox.Deliver {
 				continue
 			}
 			_, err = c.WriteRelationships(ctx, requestOf(m.ID, change))
-			switch e := grpcserver.FromStatus(status.Convert(err)); {
+			switch e := rpcstatus.ToError(status.Convert(err)); {
 			case err == nil:
 			case hopeless(e):
 				poison = append(poison, outbox.Poison{ID: m.ID, Reason: e.Error()})

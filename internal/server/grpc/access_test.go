@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/token"
@@ -33,7 +34,7 @@ func start(t *testing.T, d *demo, c grpctest.Config) *grpctest.Server {
 
 // outcome is what a client sees of an answer.
 func outcome(err error) (codes.Code, string) {
-	e := grpcserver.FromStatus(status.Convert(err))
+	e := rpcstatus.ToError(status.Convert(err))
 	if e == nil {
 		return codes.OK, ""
 	}

@@ -2,16 +2,12 @@ package grpcserver
 
 import (
 	"context"
-	"errors"
-	"strings"
-
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/gatehouse/gatehouse/internal/access"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/request"
-	"github.com/gatehouse/gatehouse/internal/token"
 )
 
 // authorize decides by the contract alone. The calling program must be one that may call the method
@@ -43,14 +39,18 @@ func authorize(p Params) middleware {
 				c.admitted = true
 				return next(ctx)
 			}
-			claims, err := bearer(ctx, p.Verifier)
+			claims, err := p.guard().Bearer(ctx)
 			if err != nil {
 				return err
 			}
-			c.who, c.admitted = subjectOf(claims), true
+			c.who, c.admitted = access.Subject(claims), true
 			ctx = withSubject(ctx, c.who)
 			if c.policy.LongLived {
-				return p.outlive(ctx, c, claims, next)
+				denied, err := p.guard().RunWhileAuthorized(ctx, claims, &c.standing, next)
+				if denied != nil {
+					c.denied = denied
+				}
+				return err
 			}
 			return next(ctx)
 		},
@@ -58,11 +58,17 @@ func authorize(p Params) middleware {
 			if c.infra || open(c.policy) || c.policy.Has(contract.SignedIn) {
 				return nil
 			}
-			asked, err := admitSubject(ctx, c, p.Permissions, m)
-			if err == nil {
-				c.admittedBy(asked, m)
+			asked, admitted, err := p.guard().Admit(ctx, c.policy, c.who, m)
+			switch {
+			case err != nil:
+				return err
+			case !admitted:
+				c.deny(m)
+				return access.Refusal(c.policy, m)
+			case c.policy.LongLived:
+				c.standing.Set(asked, access.ObjectOf(c.policy, m))
 			}
-			return err
+			return nil
 		},
 	}
 }
@@ -72,25 +78,8 @@ func open(m *contract.Method) bool {
 	return len(m.Access) == 1 && (m.Access[0].Kind == contract.Public || m.Access[0].Kind == contract.Service)
 }
 
-// bearer verifies the token of the call: exactly one authorization value with the Bearer scheme (RFC 6750, section 2.1).
-func bearer(ctx context.Context, verifier Verifier) (token.Claims, error) {
-	values := metadata.ValueFromIncomingContext(ctx, "authorization")
-	if len(values) == 0 {
-		return token.Claims{}, apierr.New(apierr.Unauthenticated, "TOKEN_REQUIRED", "an access token is required")
-	}
-	scheme, compact, ok := strings.Cut(values[0], " ")
-	if len(values) != 1 || !ok || !strings.EqualFold(scheme, "Bearer") {
-		return token.Claims{}, apierr.New(apierr.Unauthenticated, token.ReasonInvalid, "the access token is not valid").
-			Because(errors.New("not exactly one bearer token"))
-	}
-	return verifier.Verify(ctx, compact)
-}
-
-func subjectOf(claims token.Claims) *request.Subject {
-	return &request.Subject{
-		UserID: claims.Subject, OrganizationID: claims.OrganizationID, SessionID: claims.SessionID,
-		ClientID: claims.ClientID, TokenID: claims.ID, ExpiresAt: claims.ExpiresAt,
-	}
+func (p Params) guard() access.Guard {
+	return access.Guard{Verifier: p.Verifier, Permissions: p.Permissions, Recheck: p.Recheck, Now: p.Now}
 }
 
 func withSubject(ctx context.Context, subject *request.Subject) context.Context {

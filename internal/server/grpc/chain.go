@@ -6,6 +6,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/gatehouse/gatehouse/internal/access"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/request"
@@ -21,18 +22,15 @@ type call struct {
 	admitted bool             // authorize let the call, or the opening of the stream, pass
 	failure  *apierr.Error    // what the client was told, with its cause
 	refused  error            // a message of the stream that was refused
-	denied   *denial          // what the subject was refused, for the trail
+	denied   *access.Object   // what the subject was refused, for the trail
 	ended    chan struct{}    // closed when the context of a long-lived client stream's handler ends
-	standing standing         // what a long-lived stream was admitted by
+	standing access.Standing  // what a long-lived stream was admitted by
 }
-
-// denial is what a refusal was about. The type and the id are empty where the request does not name an object.
-type denial struct{ objectType, objectID string }
 
 // deny notes what the subject was refused.
 func (c *call) deny(m proto.Message) {
-	d := objectOf(c.policy, m)
-	c.denied = &d
+	about := access.ObjectOf(c.policy, m)
+	c.denied = &about
 }
 
 type callKey struct{}

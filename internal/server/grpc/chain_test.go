@@ -19,6 +19,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/token"
@@ -63,7 +64,7 @@ func TestValidation(t *testing.T) {
 	s := start(t, d, grpctest.Config{})
 	err := d.call(t.Context(), s.As("gateway"), "Public", "text", "hunter2-hunter2")
 	expect(t, err, codes.InvalidArgument, "INVALID_ARGUMENT")
-	e := grpcserver.FromStatus(status.Convert(err))
+	e := rpcstatus.ToError(status.Convert(err))
 	if len(e.Fields) != 1 || e.Fields[0].Path != "text" || e.Fields[0].Rule != "string.max_len" || e.Fields[0].Description == "" {
 		t.Errorf("violations are %+v", e.Fields)
 	}

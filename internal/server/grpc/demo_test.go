@@ -39,7 +39,7 @@ type demo struct {
 // message is DemoMessage{string id; DemoUser{string id} user; string text (at most 5 characters)}.
 type message = dynamicpb.Message
 
-func access(rules ...*optionsv1.Access) []*optionsv1.Access { return rules }
+func alternatives(rules ...*optionsv1.Access) []*optionsv1.Access { return rules }
 
 func self(field string) *optionsv1.Access {
 	return &optionsv1.Access{Rule: &optionsv1.Access_Self{Self: &optionsv1.Self{Field: field}}}
@@ -65,32 +65,32 @@ func newDemo(t testing.TB) *demo {
 	edge := []string{"gateway"}
 	d := &demo{}
 	d.file = demoFile(t, []demoMethod{
-		{name: "Public", policy: &optionsv1.Method{Access: access(public), Allow: edge}},
-		{name: "SignedIn", policy: &optionsv1.Method{Access: access(signedIn), Allow: edge}},
-		{name: "GetUser", policy: &optionsv1.Method{Access: access(self("id")), Allow: edge}},
-		{name: "Nested", policy: &optionsv1.Method{Access: access(self("user.id")), Allow: edge}},
-		{name: "SelfOrPermission", policy: &optionsv1.Method{Access: access(self("id"), permission()), Allow: edge}},
-		{name: "Permission", policy: &optionsv1.Method{Access: access(permission()), Allow: edge}},
-		{name: "Platform", policy: &optionsv1.Method{Access: access(platformPermission()), Allow: edge}},
-		{name: "PermissionOrPlatform", policy: &optionsv1.Method{Access: access(permission(), platformPermission()), Allow: edge}},
-		{name: "Change", policy: &optionsv1.Method{Access: access(self("id"), permission()), Allow: edge, Audit: eventOf(&optionsv1.AuditEvent{
+		{name: "Public", policy: &optionsv1.Method{Access: alternatives(public), Allow: edge}},
+		{name: "SignedIn", policy: &optionsv1.Method{Access: alternatives(signedIn), Allow: edge}},
+		{name: "GetUser", policy: &optionsv1.Method{Access: alternatives(self("id")), Allow: edge}},
+		{name: "Nested", policy: &optionsv1.Method{Access: alternatives(self("user.id")), Allow: edge}},
+		{name: "SelfOrPermission", policy: &optionsv1.Method{Access: alternatives(self("id"), permission()), Allow: edge}},
+		{name: "Permission", policy: &optionsv1.Method{Access: alternatives(permission()), Allow: edge}},
+		{name: "Platform", policy: &optionsv1.Method{Access: alternatives(platformPermission()), Allow: edge}},
+		{name: "PermissionOrPlatform", policy: &optionsv1.Method{Access: alternatives(permission(), platformPermission()), Allow: edge}},
+		{name: "Change", policy: &optionsv1.Method{Access: alternatives(self("id"), permission()), Allow: edge, Audit: eventOf(&optionsv1.AuditEvent{
 			Action: "demo.changed", ObjectType: "demo", Object: "id", Personal: []string{"text"},
 		})}},
-		{name: "Login", policy: &optionsv1.Method{Access: access(public), Allow: edge, Audit: eventOf(&optionsv1.AuditEvent{
+		{name: "Login", policy: &optionsv1.Method{Access: alternatives(public), Allow: edge, Audit: eventOf(&optionsv1.AuditEvent{
 			Action: "demo.logged_in", ObjectType: "user", Secret: []string{"user.id"}, Personal: []string{"text"},
 		})}},
-		{name: "ChangeByService", policy: &optionsv1.Method{Access: access(service), Allow: []string{"worker"}, Audit: eventOf(&optionsv1.AuditEvent{Action: "demo.worked"})}},
-		{name: "Service", policy: &optionsv1.Method{Access: access(service), Allow: []string{"worker"}}},
-		{name: "EveryService", policy: &optionsv1.Method{Access: access(service), Allow: []string{"every_service"}}},
-		{name: "Undeclared", policy: &optionsv1.Method{Access: access(service), Allow: []string{"every_service"}}},
+		{name: "ChangeByService", policy: &optionsv1.Method{Access: alternatives(service), Allow: []string{"worker"}, Audit: eventOf(&optionsv1.AuditEvent{Action: "demo.worked"})}},
+		{name: "Service", policy: &optionsv1.Method{Access: alternatives(service), Allow: []string{"worker"}}},
+		{name: "EveryService", policy: &optionsv1.Method{Access: alternatives(service), Allow: []string{"every_service"}}},
+		{name: "Undeclared", policy: &optionsv1.Method{Access: alternatives(service), Allow: []string{"every_service"}}},
 		{name: "NoAccess", policy: &optionsv1.Method{Allow: edge}},
-		{name: "Short", policy: &optionsv1.Method{Access: access(public), Allow: edge, Timeout: durationpb.New(2 * time.Second)}},
-		{name: "Chat", stream: true, policy: &optionsv1.Method{Access: access(self("id")), Allow: edge, LongLived: true}},
-		{name: "Follow", stream: true, policy: &optionsv1.Method{Access: access(self("user.id"), permission()), Allow: edge, LongLived: true}},
+		{name: "Short", policy: &optionsv1.Method{Access: alternatives(public), Allow: edge, Timeout: durationpb.New(2 * time.Second)}},
+		{name: "Chat", stream: true, policy: &optionsv1.Method{Access: alternatives(self("id")), Allow: edge, LongLived: true}},
+		{name: "Follow", stream: true, policy: &optionsv1.Method{Access: alternatives(self("user.id"), permission()), Allow: edge, LongLived: true}},
 		{name: "Ingest", stream: true, policy: &optionsv1.Method{
-			Access: access(service), Allow: []string{"every_service"}, LongLived: true, Audit: &optionsv1.Audit{Record: &optionsv1.Audit_Trail{Trail: true}},
+			Access: alternatives(service), Allow: []string{"every_service"}, LongLived: true, Audit: &optionsv1.Audit{Record: &optionsv1.Audit_Trail{Trail: true}},
 		}},
-		{name: "Watch", stream: true, policy: &optionsv1.Method{Access: access(service), Allow: []string{"every_service"}, LongLived: true}},
+		{name: "Watch", stream: true, policy: &optionsv1.Method{Access: alternatives(service), Allow: []string{"every_service"}, LongLived: true}},
 	})
 	callers := files{d.file}
 	for i, name := range []string{"gateway", "worker", "stranger"} {

@@ -8,8 +8,6 @@ import (
 
 	grpcprometheus "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 )
@@ -48,20 +46,4 @@ func middlewares(p Params, draining context.Context) (chain, error) {
 // nothing about anybody, so they need no caller and no token.
 func infrastructure(method string) bool {
 	return strings.HasPrefix(method, "/grpc.health.v1.Health/") || strings.HasPrefix(method, "/grpc.reflection.")
-}
-
-// mapErrors turns the error of a call into the status that the client sees. A call that was answered after asking again, or waiting, is
-// not tried again by the calling program (gRFC A6): with every hop the attempts would multiply.
-func mapErrors() middleware {
-	return middleware{around: func(ctx context.Context, c *call, next func(context.Context) error) error {
-		err := next(ctx)
-		if err == nil || c.infra {
-			return err
-		}
-		c.failure = decide(ctx, err)
-		if c.failure.Reason == reasonUndecided || c.failure.Reason == reasonNotFresh {
-			_ = grpc.SetTrailer(ctx, metadata.Pairs("grpc-retry-pushback-ms", "-1")) // cannot fail before the end
-		}
-		return ToStatus(c.failure).Err()
-	}}
 }

@@ -14,9 +14,11 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/gatehouse/gatehouse/internal/access"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/token"
@@ -29,33 +31,33 @@ const (
 
 // R50, R52: who is admitted by which alternative, what is asked about it, and how who is not admitted is answered.
 func TestPermissions(t *testing.T) {
-	platform := grpcserver.Question{Relation: "can_manage", Object: "platform:gatehouse"}
-	about := func(id string) grpcserver.Question {
-		return grpcserver.Question{Relation: "can_read", Object: "user:" + id}
+	platform := access.Question{Relation: "can_manage", Object: "platform:gatehouse"}
+	about := func(id string) access.Question {
+		return access.Question{Relation: "can_read", Object: "user:" + id}
 	}
 	for _, c := range []struct {
 		name   string
-		grant  grpcserver.Question
+		grant  access.Question
 		method string
 		pairs  []string
-		asked  []grpcserver.Question // nil: nothing is asked
+		asked  []access.Question // nil: nothing is asked
 		code   codes.Code
 		reason string
 	}{
 		{"oneself needs no question", about(other), "SelfOrPermission", []string{"id", me}, nil, codes.OK, ""},
 		{"oneself in upper case needs none either", about(me), "SelfOrPermission", []string{"id", strings.ToUpper(me)}, nil, codes.OK, ""},
-		{"granted", about(other), "SelfOrPermission", []string{"id", other}, []grpcserver.Question{about(other)}, codes.OK, ""},
-		{"a UUID is asked about in lower case", about(other), "Permission", []string{"id", strings.ToUpper(other)}, []grpcserver.Question{about(other)}, codes.OK, ""},
-		{"granted on another object", about(other), "Permission", []string{"id", me}, []grpcserver.Question{about(me)}, codes.NotFound, "USER_NOT_FOUND"},
-		{"another relation granted", grpcserver.Question{Relation: "can_delete", Object: "user:" + other}, "Permission", []string{"id", other}, []grpcserver.Question{about(other)}, codes.NotFound, "USER_NOT_FOUND"},
+		{"granted", about(other), "SelfOrPermission", []string{"id", other}, []access.Question{about(other)}, codes.OK, ""},
+		{"a UUID is asked about in lower case", about(other), "Permission", []string{"id", strings.ToUpper(other)}, []access.Question{about(other)}, codes.OK, ""},
+		{"granted on another object", about(other), "Permission", []string{"id", me}, []access.Question{about(me)}, codes.NotFound, "USER_NOT_FOUND"},
+		{"another relation granted", access.Question{Relation: "can_delete", Object: "user:" + other}, "Permission", []string{"id", other}, []access.Question{about(other)}, codes.NotFound, "USER_NOT_FOUND"},
 		{"no object named", about(""), "Permission", nil, nil, codes.NotFound, "OBJECT_NOT_FOUND"},
-		{"fixed object, granted", platform, "Platform", nil, []grpcserver.Question{platform}, codes.OK, ""},
-		{"fixed object, not granted", about(other), "Platform", nil, []grpcserver.Question{platform}, codes.PermissionDenied, "PERMISSION_DENIED"},
-		{"both are asked at once, the first granted", about(other), "PermissionOrPlatform", []string{"id", other}, []grpcserver.Question{about(other), platform}, codes.OK, ""},
-		{"both are asked at once, the second granted", platform, "PermissionOrPlatform", []string{"id", other}, []grpcserver.Question{about(other), platform}, codes.OK, ""},
-		{"both, none granted: the object is unknown", about(me), "PermissionOrPlatform", []string{"id", other}, []grpcserver.Question{about(other), platform}, codes.NotFound, "USER_NOT_FOUND"},
-		{"an empty field leaves the fixed object", platform, "PermissionOrPlatform", nil, []grpcserver.Question{platform}, codes.OK, ""},
-		{"an empty field, not granted", about(other), "PermissionOrPlatform", nil, []grpcserver.Question{platform}, codes.PermissionDenied, "PERMISSION_DENIED"},
+		{"fixed object, granted", platform, "Platform", nil, []access.Question{platform}, codes.OK, ""},
+		{"fixed object, not granted", about(other), "Platform", nil, []access.Question{platform}, codes.PermissionDenied, "PERMISSION_DENIED"},
+		{"both are asked at once, the first granted", about(other), "PermissionOrPlatform", []string{"id", other}, []access.Question{about(other), platform}, codes.OK, ""},
+		{"both are asked at once, the second granted", platform, "PermissionOrPlatform", []string{"id", other}, []access.Question{about(other), platform}, codes.OK, ""},
+		{"both, none granted: the object is unknown", about(me), "PermissionOrPlatform", []string{"id", other}, []access.Question{about(other), platform}, codes.NotFound, "USER_NOT_FOUND"},
+		{"an empty field leaves the fixed object", platform, "PermissionOrPlatform", nil, []access.Question{platform}, codes.OK, ""},
+		{"an empty field, not granted", about(other), "PermissionOrPlatform", nil, []access.Question{platform}, codes.PermissionDenied, "PERMISSION_DENIED"},
 		{"signed_in asks nothing", platform, "SignedIn", nil, nil, codes.OK, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -63,7 +65,7 @@ func TestPermissions(t *testing.T) {
 			grants.Allow(me, c.grant.Relation, c.grant.Object)
 			s := start(t, d, grpctest.Config{Permissions: grants})
 			expect(t, d.call(t.Context(), s.AsUser(s.Tokens.Claims(me)), c.method, c.pairs...), c.code, c.reason)
-			var asked []grpcserver.Question
+			var asked []access.Question
 			for _, a := range grants.Asked() {
 				asked = append(asked, a.Questions...)
 				if a.Subject != "user:"+me {
@@ -80,7 +82,7 @@ func TestPermissions(t *testing.T) {
 // yes answers every question with yes and counts them.
 type yes struct{ asked int }
 
-func (y *yes) Allowed(_ context.Context, _ string, asked []grpcserver.Question, _ string) ([]bool, error) {
+func (y *yes) Allowed(_ context.Context, _ string, asked []access.Question, _ string) ([]bool, error) {
 	y.asked += len(asked)
 	return slices.Repeat([]bool{true}, len(asked)), nil
 }
@@ -140,7 +142,7 @@ func TestUndecidedPermissions(t *testing.T) {
 			s := start(t, d, grpctest.Config{Permissions: grants, Refusals: trail})
 			err := d.call(t.Context(), s.AsUser(s.Tokens.Claims(me)), "SelfOrPermission", "id", other)
 			expect(t, err, c.code, c.reason)
-			if e := grpcserver.FromStatus(status.Convert(err)); c.reason == "AUTHZ_UNAVAILABLE" && e.RetryAfter != time.Second {
+			if e := rpcstatus.ToError(status.Convert(err)); c.reason == "AUTHZ_UNAVAILABLE" && e.RetryAfter != time.Second {
 				t.Errorf("retry after %s", e.RetryAfter)
 			}
 			if strings.Contains(err.Error(), "canary") {
@@ -157,7 +159,7 @@ func TestUndecidedPermissions(t *testing.T) {
 // short answers fewer questions than were asked.
 type short struct{}
 
-func (short) Allowed(context.Context, string, []grpcserver.Question, string) ([]bool, error) {
+func (short) Allowed(context.Context, string, []access.Question, string) ([]bool, error) {
 	return []bool{true}, nil
 }
 

@@ -1,8 +1,7 @@
-// Package grpcserver is the gRPC server of a service: limits, the ordered interceptors, health, and the one mapper between errors and
-// gRPC statuses.
+// Package grpcserver is the gRPC server of a service: limits, the ordered interceptors and health.
 //
-// The interceptors enforce the contract (internal/contract): a method whose contract does not say enough is not served. Wiring and the
-// test kit import it; the gateway imports it for FromStatus.
+// The interceptors enforce the contract (internal/contract): a method whose contract does not say enough is not served. What they decide
+// and say is in packages of its own: internal/access, internal/auditing, internal/rpcstatus. Wiring and the test kit import it.
 package grpcserver
 
 import (
@@ -23,10 +22,10 @@ import (
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/stats"
 
+	"github.com/gatehouse/gatehouse/internal/access"
+	"github.com/gatehouse/gatehouse/internal/auditing"
 	"github.com/gatehouse/gatehouse/internal/contract"
-	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/request"
-	"github.com/gatehouse/gatehouse/internal/token"
 )
 
 // Limits of every gRPC server (R54).
@@ -44,23 +43,10 @@ type Config struct {
 // Validate reports contradictions.
 func (c Config) Validate() error { return nil }
 
-// Verifier decides about a bearer token; *token.Verifier is one.
-type Verifier interface {
-	Verify(ctx context.Context, compact string) (token.Claims, error)
-}
-
 // Registration is one gRPC service that the server offers.
 type Registration struct {
 	Desc *grpc.ServiceDesc
 	Impl any
-}
-
-// Refusals records what was refused: *outbox.Outbox is one.
-type Refusals interface {
-	// Refused records the event; repeated ones of one action, method, reason, account and key
-	// within a minute are counted instead. An account exists: refusals about it, or of it, are
-	// never counted together with those of strangers.
-	Refused(ctx context.Context, e event.Event, account, key string) error
 }
 
 // Callers says which programs may call a method: *mesh.Definition is one, so that the sidecars'
@@ -78,9 +64,9 @@ type Params struct {
 	Contract      *contract.Contract
 	Mesh          request.Mesh // where callers must come from
 	Callers       Callers
-	Verifier      Verifier
-	Permissions   Permissions // required where a registered method asks for permissions
-	Refusals      Refusals    // nil records nothing
+	Verifier      access.Verifier
+	Permissions   access.Permissions // required where a registered method asks for permissions
+	Refusals      auditing.Refusals  // nil records nothing
 	Health        healthpb.HealthServer
 	Registrations []Registration
 	Recheck       time.Duration // how often a long-lived stream of a person proves again that it may go on; 0 means 3 s
@@ -104,7 +90,7 @@ func New(p Params) (*Server, error) {
 		return nil, err
 	}
 	if p.Recheck <= 0 {
-		p.Recheck = recheckEvery
+		p.Recheck = access.DefaultRecheck
 	}
 	draining, drain := context.WithCancel(context.Background())
 	chain, err := middlewares(p, draining)

@@ -20,6 +20,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/gatehouse/gatehouse/consul"
+	"github.com/gatehouse/gatehouse/internal/access"
+	"github.com/gatehouse/gatehouse/internal/auditing"
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/health"
 	"github.com/gatehouse/gatehouse/internal/logging"
@@ -35,9 +37,9 @@ type Config struct {
 	Registrations []grpcserver.Registration // its services; required
 	Contract      *contract.Contract        // nil means what the linked protos say
 	Callers       grpcserver.Callers        // nil means who may call by the built-in mesh, or by Contract; Consenting when nobody does yet
-	Verifier      grpcserver.Verifier       // nil means the verifier of Tokens
-	Permissions   grpcserver.Permissions    // nil permits nothing; NewGrants makes a table
-	Refusals      grpcserver.Refusals       // nil records nothing; NewTrail keeps what is refused
+	Verifier      access.Verifier           // nil means the verifier of Tokens
+	Permissions   access.Permissions        // nil permits nothing; NewGrants makes a table
+	Refusals      auditing.Refusals         // nil records nothing; NewTrail keeps what is refused
 	Tokens        *Tokens                   // nil means a fresh issuer; reachable as Server.Tokens
 	Recheck       time.Duration             // of long-lived streams; 0 means as in a program
 	Log           io.Writer                 // where the JSON log goes; nil discards it

@@ -5,8 +5,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/gatehouse/gatehouse/internal/access"
 	"github.com/gatehouse/gatehouse/internal/event"
-	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 )
 
 // Grants is what Permissions answers in a test of a service: a table of who may do what. How Authz comes to its answers is tested there.
@@ -22,7 +22,7 @@ type grant struct{ subject, relation, object string }
 // Asked is one request to Permissions.
 type Asked struct {
 	Subject   string
-	Questions []grpcserver.Question
+	Questions []access.Question
 	Token     string
 }
 
@@ -58,7 +58,7 @@ func (g *Grants) Asked() []Asked {
 }
 
 // Allowed answers from the table.
-func (g *Grants) Allowed(_ context.Context, subject string, asked []grpcserver.Question, token string) ([]bool, error) {
+func (g *Grants) Allowed(_ context.Context, subject string, asked []access.Question, token string) ([]bool, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.asked = append(g.asked, Asked{Subject: subject, Questions: slices.Clone(asked), Token: token})

@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	authclient "github.com/gatehouse/gatehouse/internal/client/auth"
 	"github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/token"
@@ -190,7 +191,7 @@ func refused(t *testing.T, err error, code codes.Code, reason string) apierr.Err
 	if status.Code(err) != code {
 		t.Fatalf("err = %v, want %s", err, code)
 	}
-	e := grpcserver.FromStatus(status.Convert(err))
+	e := rpcstatus.ToError(status.Convert(err))
 	if e.Reason != reason {
 		t.Fatalf("reason = %s (%v), want %s", e.Reason, err, reason)
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/request"
-	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 )
@@ -34,7 +34,7 @@ func (d *Directory) CreateUser(ctx context.Context, n login.NewUser) (login.User
 	}
 	resp, err := d.client.RegisterUser(ctx, &identityv1.RegisterUserRequest{Id: n.ID, Email: n.Email, DisplayName: n.DisplayName})
 	if err != nil {
-		return login.User{}, grpcserver.FromStatus(status.Convert(err))
+		return login.User{}, rpcstatus.ToError(status.Convert(err))
 	}
 	u := resp.GetUser()
 	if u.GetId() != n.ID || u.GetOrganizationId() == "" {

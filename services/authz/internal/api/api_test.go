@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
@@ -279,7 +280,7 @@ func failure(t *testing.T, err error) *apierr.Error {
 	if err == nil {
 		t.Fatal("the call succeeded")
 	}
-	return grpcserver.FromStatus(status.Convert(err))
+	return rpcstatus.ToError(status.Convert(err))
 }
 
 func wantError(t *testing.T, err error, kind apierr.Kind, reason string) {

@@ -3,7 +3,7 @@ package api
 import (
 	"context"
 
-	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	"github.com/gatehouse/gatehouse/internal/access"
 	"github.com/gatehouse/gatehouse/services/authz/internal/fga"
 	"github.com/gatehouse/gatehouse/services/authz/internal/relationship"
 )
@@ -16,8 +16,8 @@ func NewPermissions(relations *relationship.Service, engine Engine) *Permissions
 	return &Permissions{reader{engine: engine, relations: relations}}
 }
 
-// Allowed implements grpcserver.Permissions.
-func (p *Permissions) Allowed(ctx context.Context, subject string, asked []grpcserver.Question, token string) ([]bool, error) {
+// Allowed implements access.Permissions.
+func (p *Permissions) Allowed(ctx context.Context, subject string, asked []access.Question, token string) ([]bool, error) {
 	questions := make([]fga.Question, len(asked))
 	for i, q := range asked {
 		questions[i] = fga.Question(q)

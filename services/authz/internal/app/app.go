@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/fx"
 
+	"github.com/gatehouse/gatehouse/internal/access"
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/health"
 	"github.com/gatehouse/gatehouse/internal/logging"
@@ -53,7 +54,7 @@ func options(c Config) fx.Option {
 		fx.Provide(
 			newEngine,
 			newRelations,
-			fx.Annotate(newPermissions, fx.As(new(grpcserver.Permissions))),
+			fx.Annotate(newPermissions, fx.As(new(access.Permissions))),
 			newAuthzService,
 			newRelationshipService,
 		),

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
@@ -292,7 +293,7 @@ func failure(t *testing.T, err error) *apierr.Error {
 	if err == nil {
 		t.Fatal("the call succeeded")
 	}
-	return grpcserver.FromStatus(status.Convert(err))
+	return rpcstatus.ToError(status.Convert(err))
 }
 
 func wantError(t *testing.T, err error, kind apierr.Kind, reason string) {

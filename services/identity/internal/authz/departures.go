@@ -7,9 +7,10 @@ import (
 
 	"google.golang.org/grpc/status"
 
+	"github.com/gatehouse/gatehouse/internal/access"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
-	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
@@ -40,9 +41,9 @@ func (d *Departures) Reserve(ctx context.Context, u user.User, ends bool) error 
 	if err == nil {
 		return nil
 	}
-	known := grpcserver.FromStatus(status.Convert(err))
+	known := rpcstatus.ToError(status.Convert(err))
 	if e := (*apierr.Error)(nil); errors.As(known, &e) && e.Kind == apierr.FailedPrecondition {
 		return e
 	}
-	return grpcserver.Undecided(ctx, known)
+	return access.Undecided(ctx, known)
 }

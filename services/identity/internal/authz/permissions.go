@@ -13,9 +13,10 @@ import (
 
 	"google.golang.org/grpc/status"
 
+	"github.com/gatehouse/gatehouse/internal/access"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/request"
-	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
 )
 
@@ -33,7 +34,7 @@ const (
 // Permissions tells what a user may do; it is membership.Permissions. Safe for concurrent use.
 type Permissions struct {
 	client authzv1.AuthzServiceClient
-	checks grpcserver.Permissions
+	checks access.Permissions
 	now    func() time.Time
 
 	mu    sync.Mutex
@@ -47,7 +48,7 @@ type model struct {
 }
 
 // NewPermissions returns the adapter over a client, for the model, and the checks that the server makes too.
-func NewPermissions(client authzv1.AuthzServiceClient, checks grpcserver.Permissions, now func() time.Time) *Permissions {
+func NewPermissions(client authzv1.AuthzServiceClient, checks access.Permissions, now func() time.Time) *Permissions {
 	return &Permissions{client: client, checks: checks, now: now}
 }
 
@@ -60,7 +61,7 @@ func (p *Permissions) Of(ctx context.Context, userID, organizationID string) (pl
 		platform, organization, err = p.ask(ctx, userID, organizationID)
 	}
 	if err != nil {
-		return nil, nil, grpcserver.Undecided(ctx, err) // as where the server cannot ask for a permission
+		return nil, nil, access.Undecided(ctx, err) // as where the server cannot ask for a permission
 	}
 	return platform, organization, nil
 }
@@ -70,12 +71,12 @@ func (p *Permissions) ask(ctx context.Context, userID, organizationID string) (p
 	if err != nil {
 		return nil, nil, err
 	}
-	var asked []grpcserver.Question
+	var asked []access.Question
 	for _, relation := range names[platformType] {
-		asked = append(asked, grpcserver.Question{Relation: relation, Object: platformType + ":" + platformID})
+		asked = append(asked, access.Question{Relation: relation, Object: platformType + ":" + platformID})
 	}
 	for _, relation := range names[organizationType] {
-		asked = append(asked, grpcserver.Question{Relation: relation, Object: organizationType + ":" + organizationID})
+		asked = append(asked, access.Question{Relation: relation, Object: organizationType + ":" + organizationID})
 	}
 	if len(asked) == 0 {
 		return nil, nil, nil
@@ -111,7 +112,7 @@ func (p *Permissions) names(ctx context.Context) (map[string][]string, error) {
 	defer cancel()
 	r, err := p.client.GetModel(call, &authzv1.GetModelRequest{})
 	if err != nil {
-		return nil, fmt.Errorf("read the authorization model: %w", grpcserver.FromStatus(status.Convert(err)))
+		return nil, fmt.Errorf("read the authorization model: %w", rpcstatus.ToError(status.Convert(err)))
 	}
 	fresh := model{permissions: map[string][]string{}, until: p.now().Add(keepModel)}
 	for _, t := range r.GetTypes() {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse/gatehouse/internal/access"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
@@ -37,7 +38,7 @@ func (m *model) release(names ...string) {
 }
 
 // Allowed says yes to what the model has, and refuses what it does not have, as Authz does.
-func (m *model) Allowed(_ context.Context, _ string, asked []grpcserver.Question, _ string) ([]bool, error) {
+func (m *model) Allowed(_ context.Context, _ string, asked []access.Question, _ string) ([]bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, q := range asked {

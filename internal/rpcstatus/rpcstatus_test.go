@@ -1,4 +1,4 @@
-package grpcserver
+package rpcstatus
 
 import (
 	"errors"
@@ -11,14 +11,13 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/contract"
 )
 
 // Every member of the closed set survives the way to another program.
 func TestStatusRoundTrip(t *testing.T) {
 	for k := apierr.Internal; k <= apierr.Unimplemented; k++ {
 		want := apierr.New(k, "SOME_REASON", "a text").WithField("user.name", "string.min_len", "say one").WithRetryAfter(1500 * time.Millisecond)
-		st := ToStatus(want.Because(errors.New("hidden")))
+		st := FromError(want.Because(errors.New("hidden")))
 		infos := 0
 		for _, d := range st.Details() {
 			if _, ok := d.(*errdetails.ErrorInfo); ok {
@@ -28,7 +27,7 @@ func TestStatusRoundTrip(t *testing.T) {
 		if infos != 1 {
 			t.Errorf("kind %d has %d ErrorInfos, want exactly one (AIP-193)", k, infos)
 		}
-		if got := FromStatus(st); !reflect.DeepEqual(got, want) {
+		if got := ToError(st); !reflect.DeepEqual(got, want) {
 			t.Errorf("kind %d comes back as %+v", k, got)
 		}
 	}
@@ -58,7 +57,7 @@ func TestForeignStatus(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, st := range []*status.Status{st, foreignInfo} {
-			got := FromStatus(st)
+			got := ToError(st)
 			if got.Kind != c.kind || got.Reason != c.reason || got.Message == st.Message() {
 				t.Errorf("%s becomes %+v", c.code, got)
 			}
@@ -67,23 +66,7 @@ func TestForeignStatus(t *testing.T) {
 			}
 		}
 	}
-	if FromStatus(nil) != nil || FromStatus(status.New(codes.OK, "")) != nil || ToStatus(nil) != nil {
+	if ToError(nil) != nil || ToError(status.New(codes.OK, "")) != nil || FromError(nil) != nil {
 		t.Error("no error becomes one")
-	}
-}
-
-func TestObjectNames(t *testing.T) {
-	for _, c := range []struct{ method, field, want string }{
-		{"/a.v1.S/GetUser", "id", "USER_NOT_FOUND: no such user"},
-		{"/a.v1.S/UpdateUser", "user.id", "USER_NOT_FOUND: no such user"},
-		{"/a.v1.S/Rename", "user_id", "USER_NOT_FOUND: no such user"},
-		{"/a.v1.S/GetServiceAccount", "id", "SERVICE_ACCOUNT_NOT_FOUND: no such service account"},
-		{"/a.v1.S/Update", "service_account.id", "SERVICE_ACCOUNT_NOT_FOUND: no such service account"},
-		{"/a.v1.S/Get", "id", "OBJECT_NOT_FOUND: no such object"},
-	} {
-		m := &contract.Method{FullName: c.method, Access: []contract.Access{{Kind: contract.Self, Field: c.field}}}
-		if got := unknown(object(m)).Error(); got != c.want {
-			t.Errorf("%s with %s answers %q, want %q", c.method, c.field, got, c.want)
-		}
 	}
 }

@@ -1,4 +1,8 @@
-package grpcserver
+// Package access decides about a call by its contract: which token it needs, what Authz is asked about it, how who is not admitted is
+// answered, and for how long a stream stays admitted.
+//
+// The gRPC server asks it at every call. Programs that ask Authz themselves, and the wiring, import it too.
+package access
 
 import (
 	"context"
@@ -10,7 +14,6 @@ import (
 	"unicode"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/contract"
@@ -32,39 +35,43 @@ const maxObjectID = 200
 
 // Reasons of answers about permissions, towards clients and in the trail.
 const (
-	reasonPermissionDenied = "PERMISSION_DENIED"
-	reasonUndecided        = "AUTHZ_UNAVAILABLE" // nobody could be asked
-	reasonNotFresh         = "NOT_FRESH_ENOUGH"  // Authz waited for the write that the request's token names
+	ReasonDenied    = "PERMISSION_DENIED"
+	ReasonUndecided = "AUTHZ_UNAVAILABLE" // nobody could be asked
+	ReasonNotFresh  = "NOT_FRESH_ENOUGH"  // Authz waited for the write that the request's token names
 )
 
-// admitSubject tries the alternatives of the contract on one request message: first those that need
-// no question, then all permissions in one. It returns what the subject stands on: what was asked,
-// or, with a permission on the platform as a whole, that alone.
-func admitSubject(ctx context.Context, c *call, permissions Permissions, m proto.Message) ([]Question, error) {
-	for _, a := range c.policy.Access {
+// Guard decides about the calls of one program.
+type Guard struct {
+	Verifier    Verifier
+	Permissions Permissions   // nil where no method asks for permissions
+	Recheck     time.Duration // of long-lived streams
+	Now         func() time.Time
+}
+
+// Admit tries the alternatives of the contract on one request message: first those that need no question, then all permissions in one. It
+// returns what the subject stands on: what was asked, or, with a permission on the platform as a whole, that alone; then the subject knows
+// it too. Without an error and not admitted, the answer is Refusal.
+func (g Guard) Admit(ctx context.Context, policy *contract.Method, who *request.Subject, m proto.Message) (asked []Question, admitted bool, err error) {
+	for _, a := range policy.Access {
 		if a.Kind != contract.Self {
 			continue
 		}
-		if value, ok := stringField(m.ProtoReflect(), a.Field); ok && value != "" && value == c.who.UserID {
-			return nil, nil
+		if value, ok := stringField(m.ProtoReflect(), a.Field); ok && value != "" && value == who.UserID {
+			return nil, true, nil
 		}
 	}
-	asked := questions(c.policy, m)
-	allowed, err := ask(ctx, permissions, c.who.UserID, asked)
+	asked = questions(policy, m)
+	allowed, err := ask(ctx, g.Permissions, who.UserID, asked)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	for i, q := range asked {
-		if allowed[i] && fixed(c.policy, q) {
-			c.who.ByPlatformRight = true
-			return asked[i : i+1], nil
+		if allowed[i] && fixed(policy, q) {
+			who.ByPlatformRight = true
+			return asked[i : i+1], true, nil
 		}
 	}
-	if slices.Contains(allowed, true) {
-		return asked, nil
-	}
-	c.deny(m)
-	return nil, refusal(c.policy, m)
+	return asked, slices.Contains(allowed, true), nil
 }
 
 // questions are what the permission alternatives ask about a message. A value that cannot be an object's id admits nobody, so nothing is
@@ -77,8 +84,7 @@ func questions(policy *contract.Method, m proto.Message) []Question {
 		}
 		id := a.ObjectID
 		if a.Field != "" {
-			value, _ := stringField(m.ProtoReflect(), a.Field)
-			id = askable(value)
+			id = ID(m, a.Field)
 		}
 		if id != "" {
 			asked = append(asked, Question{Relation: a.Relation, Object: a.ObjectType + ":" + id})
@@ -117,7 +123,7 @@ func Undecided(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return fmt.Errorf("ask for permissions: %w", ctx.Err())
-	case errors.As(err, &e) && (e.Kind == apierr.Unavailable && e.Reason == reasonNotFresh ||
+	case errors.As(err, &e) && (e.Kind == apierr.Unavailable && e.Reason == ReasonNotFresh ||
 		e.Kind == apierr.InvalidArgument && e.Reason == "INVALID_CONSISTENCY_TOKEN"):
 		return e
 	}
@@ -125,7 +131,7 @@ func Undecided(ctx context.Context, err error) error {
 }
 
 func unavailable() *apierr.Error {
-	return apierr.New(apierr.Unavailable, reasonUndecided, "permissions cannot be checked now").WithRetryAfter(time.Second)
+	return apierr.New(apierr.Unavailable, ReasonUndecided, "permissions cannot be checked now").WithRetryAfter(time.Second)
 }
 
 // askable returns a field's value when it can be the id of an object, else "".
@@ -137,9 +143,9 @@ func askable(value string) string {
 	return value
 }
 
-// refusal is the answer where nothing admits the subject. An object that the request names is answered like an unknown one, so that
+// Refusal is the answer where nothing admits the subject. An object that the request names is answered like an unknown one, so that
 // nobody learns which exist (R52); what the contract names for every request is no secret.
-func refusal(policy *contract.Method, m proto.Message) error {
+func Refusal(policy *contract.Method, m proto.Message) error {
 	fixed := false
 	for _, a := range policy.Access {
 		switch {
@@ -153,7 +159,7 @@ func refusal(policy *contract.Method, m proto.Message) error {
 		}
 	}
 	if fixed {
-		return apierr.New(apierr.PermissionDenied, reasonPermissionDenied, "you are not permitted to do this")
+		return apierr.New(apierr.PermissionDenied, ReasonDenied, "you are not permitted to do this")
 	}
 	return unknown(object(policy))
 }
@@ -191,21 +197,4 @@ func object(m *contract.Method) []string {
 		return words[1:]
 	}
 	return []string{"object"}
-}
-
-// stringField follows a path of singular message fields to a string field.
-func stringField(m protoreflect.Message, path string) (string, bool) {
-	for {
-		name, rest, deeper := strings.Cut(path, ".")
-		f := m.Descriptor().Fields().ByName(protoreflect.Name(name))
-		switch {
-		case f == nil || f.Cardinality() == protoreflect.Repeated:
-			return "", false
-		case !deeper:
-			return m.Get(f).String(), f.Kind() == protoreflect.StringKind
-		case f.Message() == nil:
-			return "", false
-		}
-		m, path = m.Get(f).Message(), rest
-	}
 }

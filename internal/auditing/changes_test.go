@@ -1,4 +1,4 @@
-package grpcserver
+package auditing
 
 import (
 	"strings"
@@ -29,7 +29,7 @@ func lines(t *testing.T, method string, m proto.Message) []string {
 		t.Fatalf("no method %s", method)
 	}
 	before := proto.Clone(m)
-	changes, err := changesOf(policy.Audit, m)
+	changes, err := Changes(policy.Audit, m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestSecretsInside(t *testing.T) {
 		Writes:        []*authzv1.Relationship{{Object: "group:a", Subject: "canary"}, {Object: "group:b", Subject: "canary"}},
 		Preconditions: []*authzv1.Precondition{{Exists: true, Relationship: &authzv1.Relationship{Object: "group:c", Subject: "canary"}}},
 	}
-	changes, err := changesOf(contract.Audit{
+	changes, err := Changes(contract.Audit{
 		Secret: []string{"writes.subject", "preconditions.relationship.subject", "deletes.subject"}, Personal: []string{"writes.object"},
 	}, m)
 	if err != nil {
