@@ -5,6 +5,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -154,47 +155,17 @@ func Refusal(policy *contract.Method, m proto.Message) error {
 			fixed = true
 		default:
 			if value, _ := stringField(m.ProtoReflect(), a.Field); value != "" {
-				return unknown(strings.Split(a.ObjectType, "_"))
+				return unknown(a.ObjectType)
 			}
 		}
 	}
 	if fixed {
 		return apierr.New(apierr.PermissionDenied, ReasonDenied, "you are not permitted to do this")
 	}
-	return unknown(object(policy))
+	return unknown(cmp.Or(policy.Noun, "object"))
 }
 
 // unknown is what a handler answers for an unknown object too: apierr.New(apierr.NotFound, "USER_NOT_FOUND", "no such user").
-func unknown(words []string) error {
-	return apierr.New(apierr.NotFound, strings.ToUpper(strings.Join(words, "_"))+"_NOT_FOUND", "no such "+strings.Join(words, " "))
-}
-
-// object names what a method is about, in lower-case words: the first element of the self field ("user.id", "user_id"), or the method's
-// name without its verb ("GetUser") when the field is only "id".
-func object(m *contract.Method) []string {
-	for _, a := range m.Access {
-		if a.Kind != contract.Self {
-			continue
-		}
-		first, _, nested := strings.Cut(a.Field, ".")
-		if nested {
-			return strings.Split(first, "_")
-		}
-		if name, ok := strings.CutSuffix(first, "_id"); ok && name != "" {
-			return strings.Split(name, "_")
-		}
-	}
-	_, name, _ := strings.Cut(m.FullName[1:], "/")
-	var words []string
-	start := 0
-	for i, r := range name + "X" {
-		if i > 0 && unicode.IsUpper(r) {
-			words = append(words, strings.ToLower(name[start:i]))
-			start = i
-		}
-	}
-	if len(words) > 1 {
-		return words[1:]
-	}
-	return []string{"object"}
+func unknown(noun string) error {
+	return apierr.New(apierr.NotFound, strings.ToUpper(noun)+"_NOT_FOUND", "no such "+strings.ReplaceAll(noun, "_", " "))
 }

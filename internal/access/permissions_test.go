@@ -3,21 +3,20 @@ package access
 import (
 	"testing"
 
+	"google.golang.org/protobuf/types/known/emptypb"
+
 	"github.com/gatehouse/gatehouse/internal/contract"
 )
 
 func TestObjectNames(t *testing.T) {
-	for _, c := range []struct{ method, field, want string }{
-		{"/a.v1.S/GetUser", "id", "USER_NOT_FOUND: no such user"},
-		{"/a.v1.S/UpdateUser", "user.id", "USER_NOT_FOUND: no such user"},
-		{"/a.v1.S/Rename", "user_id", "USER_NOT_FOUND: no such user"},
-		{"/a.v1.S/GetServiceAccount", "id", "SERVICE_ACCOUNT_NOT_FOUND: no such service account"},
-		{"/a.v1.S/Update", "service_account.id", "SERVICE_ACCOUNT_NOT_FOUND: no such service account"},
-		{"/a.v1.S/Get", "id", "OBJECT_NOT_FOUND: no such object"},
+	for noun, want := range map[string]string{
+		"user":            "USER_NOT_FOUND: no such user",
+		"service_account": "SERVICE_ACCOUNT_NOT_FOUND: no such service account",
+		"":                "OBJECT_NOT_FOUND: no such object",
 	} {
-		m := &contract.Method{FullName: c.method, Access: []contract.Access{{Kind: contract.Self, Field: c.field}}}
-		if got := unknown(object(m)).Error(); got != c.want {
-			t.Errorf("%s with %s answers %q, want %q", c.method, c.field, got, c.want)
+		m := &contract.Method{Noun: noun, Access: []contract.Access{{Kind: contract.Self, Field: "id"}}}
+		if got := Refusal(m, &emptypb.Empty{}).Error(); got != want {
+			t.Errorf("%q is answered %q, want %q", noun, got, want)
 		}
 	}
 }

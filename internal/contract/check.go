@@ -34,6 +34,8 @@ func (c *Contract) Check(files Files, ours func(path string) bool, root string) 
 	k.programs()
 	k.calls()
 	k.edge()
+	k.facts()
+	k.relationships()
 	k.reach()
 	routes := map[string]*Method{}
 	for _, m := range c.Methods() {
@@ -144,27 +146,21 @@ func (k *checker) call(p Program, call string, where Position) {
 		k.report(where, "%s calls its own method %s through the mesh: drop the call", p.Name, call)
 	case p.Edge && m.Route != nil:
 		k.report(where, "%s has a route, so %s calls it anyway: drop the call", call, p.Name)
-	case m.Program != "" && !m.Consents(p.Name):
+	case m.Program != "" && !m.Consents(p):
 		k.report(where, "%s calls %s, but %s does not consent: add %q to allow at %s, or drop the call",
 			p.Name, call, m.Program, p.Name, in(m.Descriptor, methodAllow))
 	}
 }
 
-// edge checks that the program that serves the routes exists once, has the name that routes consent to, and serves no RPC itself.
+// edge checks that the program that serves the routes exists once, and serves no RPC itself.
 func (k *checker) edge() {
 	edges := map[string]bool{}
 	var first *Program
 	for i, p := range k.contract.Programs {
 		if !p.Edge {
-			if p.Name == Edge {
-				k.report(inFile(p.file, programName), "the name %q belongs to the edge: say edge: true or choose another name", Edge)
-			}
 			continue
 		}
 		edges[p.Name] = true
-		if p.Name != Edge {
-			k.report(inFile(p.file, programEdge), "the edge is named %q: rename %s or drop edge", Edge, p.Name)
-		}
 		if first != nil {
 			k.report(inFile(p.file, programEdge), "%s is an edge besides %s at %s: keep one", p.Name, first.Name, inFile(first.file, programEdge))
 		}

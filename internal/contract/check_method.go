@@ -19,6 +19,7 @@ func (k *checker) method(m *Method) {
 	}
 	options, _ := extension[*optionsv1.Method](m.Descriptor.Options(), optionsv1.E_Method)
 	k.access(m, options)
+	k.noun(m)
 	k.audit(m, options.GetAudit())
 	k.deadline(m, options)
 	k.bounds(m.Descriptor.Input())
@@ -72,6 +73,26 @@ func (k *checker) permissionObject(m *Method, a Access, where Position) {
 	case a.Field != "":
 		k.stringField(where, m.Descriptor.Input(), a.Field)
 	}
+}
+
+// noun checks that a method says what it is about where a refusal may have no object type to name,
+// and only there.
+func (k *checker) noun(m *Method) {
+	switch needed := m.needsNoun(); {
+	case needed && m.Noun == "":
+		k.report(in(m.Descriptor), "%s may be refused without an object to name: add noun, such as user for USER_NOT_FOUND", m.display())
+	case !needed && m.Noun != "":
+		k.report(in(m.Descriptor, methodNoun), "no refusal of %s names the noun: remove it", m.display())
+	case needed && !typeForm.MatchString(m.Noun):
+		k.report(in(m.Descriptor, methodNoun), "%q is not a noun: write lower-case words joined by underscores, such as service_account", m.Noun)
+	}
+}
+
+// needsNoun reports whether a refusal may have neither an object of a permission nor a fixed one:
+// the request left the field empty, or the method admits oneself only.
+func (m *Method) needsNoun() bool {
+	fixed := slices.ContainsFunc(m.Access, func(a Access) bool { return a.Kind == Permission && a.ObjectID != "" })
+	return !fixed && (m.Has(Self) || m.Has(Permission))
 }
 
 func (k *checker) audit(m *Method, options *optionsv1.Audit) {
@@ -185,8 +206,8 @@ func (k *checker) consent(m *Method) {
 			k.report(where, "%s allows %q, which is no program: correct the name, or write every_service", m.display(), name)
 		case name == m.Program:
 			k.report(where, "%s allows itself: remove %q", m.display(), name)
-		case name == Edge && m.Route != nil:
-			k.report(where, "the route of %s consents to %s already: remove it from allow", m.display(), Edge)
+		case caller.Edge && m.Route != nil:
+			k.report(where, "the route of %s consents to %s already: remove it from allow", m.display(), name)
 		case !slices.Contains(caller.Calls, m.FullName):
 			k.report(where, "%s allows %q, which does not call it: add %q to calls at %s, or remove the consent",
 				m.display(), name, m.display(), inFile(caller.file, programCalls))

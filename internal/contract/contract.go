@@ -12,9 +12,6 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// Edge is the mesh name of the program that serves the routes of all contracts.
-const Edge = "gateway"
-
 // EveryService is the word of consent for any program that declares the call.
 const EveryService = "every_service"
 
@@ -39,6 +36,11 @@ type Program struct {
 	Needs   []string // backing services, such as "postgres", sorted
 	Edge    bool
 
+	Database      Database
+	Secrets       []Secret
+	ObjectTypes   []ObjectType // types that it answers for
+	Relationships []Grant      // what it writes, as declared
+
 	file protoreflect.FileDescriptor // the file that declares it
 }
 
@@ -62,6 +64,15 @@ type Access struct {
 	ObjectType string // Permission
 	ObjectID   string // Permission: the one object that is asked about, instead of Field
 }
+
+// Duty is what a method does for all programs.
+type Duty uint8
+
+// The duties of options.proto.
+const (
+	Decision      Duty = iota + 1 // answers permissions
+	Relationships                 // takes the relationships that programs declare
+)
 
 // Route is the public HTTP route of a method.
 type Route struct {
@@ -95,6 +106,8 @@ type Method struct {
 	IDs          []string // paths of the request fields that hold an id, sorted
 	ReadOnly     bool     // idempotency_level = NO_SIDE_EFFECTS
 	Idempotent   bool     // NO_SIDE_EFFECTS or IDEMPOTENT
+	Duty         Duty
+	Noun         string // of an object that cannot be named, such as "user"; empty where no refusal needs one
 	Descriptor   protoreflect.MethodDescriptor
 
 	stated bool // the method carries the method option
@@ -126,20 +139,12 @@ func (c *Contract) Program(name string) (Program, bool) {
 	return Program{}, false
 }
 
-// Consents reports whether the callee consents to a call by the named program: the edge for routed
-// methods, everybody for every_service, else the programs it names. Consent alone admits nobody:
-// that program must also declare the call, and mesh.Derive makes the one list of both that sidecars
-// and services follow.
-func (m *Method) Consents(program string) bool {
-	if m.EveryService || (m.Route != nil && program == Edge) {
-		return true
-	}
-	for _, name := range m.Allow {
-		if name == program {
-			return true
-		}
-	}
-	return false
+// Consents reports whether the callee consents to a call by a program: the edge for routed methods,
+// everybody for every_service, else the programs it names. Consent alone admits nobody: that
+// program must also declare the call, and mesh.Derive makes the one list of both that sidecars and
+// services follow.
+func (m *Method) Consents(p Program) bool {
+	return m.EveryService || (m.Route != nil && p.Edge) || slices.Contains(m.Allow, p.Name)
 }
 
 // Has reports whether any access alternative is of the kind.

@@ -81,6 +81,10 @@ func loadProgram(file protoreflect.FileDescriptor, options *optionsv1.Program) P
 	for _, need := range options.GetNeeds() {
 		p.Needs = append(p.Needs, backingName(need))
 	}
+	p.Database = loadDatabase(options.GetDatabase())
+	p.Secrets = loadSecrets(options.GetSecrets())
+	p.ObjectTypes = loadObjectTypes(options.GetObjectTypes())
+	p.Relationships = loadRelationships(p.Name, options.GetRelationships())
 	slices.Sort(p.Calls)
 	slices.Sort(p.Needs)
 	return p
@@ -101,6 +105,8 @@ func loadMethod(d protoreflect.MethodDescriptor, program string) *Method {
 		Timeout:    timeout(options),
 		HTTPStatus: int(cmp.Or(options.GetHttpStatus(), 200)),
 		Audit:      loadAudit(d, options.GetAudit()),
+		Duty:       Duty(options.GetDuty()),
+		Noun:       options.GetNoun(),
 		Descriptor: d,
 		stated:     stated,
 	}

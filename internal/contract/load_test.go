@@ -24,6 +24,7 @@ func TestLoadReadsTheLinkedContracts(t *testing.T) {
 	if !ok || identity.Port != 8081 || !slices.Equal(identity.Needs, []string{"postgres"}) || identity.Edge {
 		t.Errorf("identity = %+v", identity)
 	}
+	auth, gateway := program(t, c, "auth"), program(t, c, "gateway")
 	update := method(t, c, "/gatehouse.identity.v1.UserService/UpdateUser")
 	if update.Program != "identity" || update.ReadOnly || !update.Idempotent || update.Timeout != contract.DefaultTimeout || update.HTTPStatus != 200 {
 		t.Errorf("UpdateUser = %+v", update)
@@ -37,15 +38,15 @@ func TestLoadReadsTheLinkedContracts(t *testing.T) {
 	}; !slices.Equal(update.Access, want) {
 		t.Errorf("UpdateUser access = %+v, want %+v", update.Access, want)
 	}
-	if !update.Consents("gateway") || update.Consents("auth") {
+	if !update.Consents(gateway) || update.Consents(auth) {
 		t.Error("UpdateUser admits the gateway by its route and nobody else")
 	}
 	watch := method(t, c, "/gatehouse.auth.v1.VerificationService/WatchRevocations")
-	if !watch.LongLived || watch.Timeout != 0 || !watch.Has(contract.Service) || !watch.Consents("anybody") || !watch.ReadOnly {
+	if !watch.LongLived || watch.Timeout != 0 || !watch.Has(contract.Service) || !watch.Consents(contract.Program{Name: "anybody"}) || !watch.ReadOnly {
 		t.Errorf("WatchRevocations = %+v", watch)
 	}
 	register := method(t, c, "/gatehouse.identity.v1.UserDirectoryService/RegisterUser")
-	if !register.Consents("auth") || register.Consents("gateway") || register.Route != nil {
+	if !register.Consents(auth) || register.Consents(gateway) || register.Route != nil {
 		t.Errorf("RegisterUser = %+v", register)
 	}
 	signUp := method(t, c, "/gatehouse.auth.v1.AuthService/SignUp")
@@ -87,6 +88,15 @@ func TestLoadLeavesOutServicesWithoutContract(t *testing.T) {
 			t.Errorf("%s has no program", m.FullName)
 		}
 	}
+}
+
+func program(t *testing.T, c *contract.Contract, name string) contract.Program {
+	t.Helper()
+	p, ok := c.Program(name)
+	if !ok {
+		t.Fatalf("no program %s", name)
+	}
+	return p
 }
 
 func method(t *testing.T, c *contract.Contract, name string) *contract.Method {

@@ -45,9 +45,16 @@ const (
 	optionNumber  = 50810    // both options of options.proto
 	httpNumber    = 72295728 // google.api.http
 
-	programName, programPort, programCalls, programNeeds, programEdge = 1, 2, 3, 4, 5
+	programName, programPort, programCalls, programNeeds, programEdge         = 1, 2, 3, 4, 5
+	programDatabase, programSecrets, programObjectTypes, programRelationships = 6, 7, 8, 9
+
+	databaseSchemas, databaseOwner, databasePools                       = 1, 2, 3
+	secretFile, secretVariable, secretKind                              = 1, 2, 3
+	objectTypeAllow, consentProgram, consentRelations, consentDeleteAll = 2, 1, 2, 3
+	relationshipsRelations, relationshipsDeleteAll                      = 2, 3
 
 	methodAccess, methodAllow, methodAudit, methodLongLived, methodTimeout, methodHTTPStatus = 1, 2, 3, 4, 5, 6
+	methodDuty, methodNoun                                                                   = 7, 8
 
 	auditEvent, auditTrail                                 = 2, 3
 	eventAction, eventObject, eventSecret, eventPersonal   = 1, 2, 3, 4

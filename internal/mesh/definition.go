@@ -6,6 +6,7 @@
 package mesh
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -35,6 +36,8 @@ type Definition struct {
 	Programs []Program `json:"programs"` // sorted by slot
 	Backings []Backing `json:"backings"` // sorted by slot
 	Methods  []Method  `json:"methods"`  // sorted by path
+
+	ObjectTypes []ObjectType `json:"object_types,omitempty"` // sorted by name
 }
 
 // Program is one process with a sidecar.
@@ -47,6 +50,8 @@ type Program struct {
 	Admin     int        `json:"admin"`     // Envoy admin of its sidecar
 	Edge      bool       `json:"edge"`      // serves HTTP to the outside and no gRPC
 	Upstreams []Upstream `json:"upstreams"` // sorted by name
+	Database  *Database  `json:"database,omitempty"`
+	Secrets   []Secret   `json:"secrets,omitempty"`
 }
 
 // Backing is a service outside the contracts, reached by L4 intention.
@@ -78,6 +83,16 @@ type Method struct {
 // intentions and the services' servers decide by it.
 func (d *Definition) Admits(method, program string) bool {
 	return slices.ContainsFunc(d.Methods, func(m Method) bool { return m.Path == method && slices.Contains(m.Callers, program) })
+}
+
+// Edge returns the program that serves HTTP to the outside.
+func (d *Definition) Edge() (Program, error) {
+	for _, p := range d.Programs {
+		if p.Edge {
+			return p, nil
+		}
+	}
+	return Program{}, errors.New("the mesh definition has no edge")
 }
 
 // Program returns the program of that name.

@@ -49,8 +49,11 @@ func Derive(c *contract.Contract) *Definition {
 			Admin:     FirstAdmin + slot,
 			Edge:      p.Edge,
 			Upstreams: upstreams(c, d, p),
+			Database:  databaseOf(p),
+			Secrets:   secretsOf(p),
 		})
 	}
+	d.ObjectTypes = objectTypes(c)
 	return d
 }
 
@@ -58,7 +61,7 @@ func callers(c *contract.Contract, m *contract.Method) []string {
 	names := []string{}
 	for _, p := range c.Programs {
 		declared := slices.Contains(p.Calls, m.FullName) || (p.Edge && m.Route != nil)
-		if declared && m.Consents(p.Name) && p.Name != m.Program {
+		if declared && m.Consents(p) && p.Name != m.Program {
 			names = append(names, p.Name)
 		}
 	}

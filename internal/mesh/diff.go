@@ -15,6 +15,9 @@ type Diff struct {
 	Still   int    // cells that stay allowed
 	Denied  int    // cells that stay denied
 	New     int    // denied cells of callers, callees or methods that the base did not have
+
+	Granted []string // newly true of relationships, sorted: "auth writes platform#administrator@user"
+	Revoked []string // no longer true of them
 }
 
 // Compare tells what changes from base to head.
@@ -46,7 +49,14 @@ func Compare(base, head *Definition) Diff {
 		}
 	}
 	slices.SortFunc(diff.Taken, compareCells)
+	was, is := base.authorities(), head.authorities()
+	diff.Granted, diff.Revoked = without(is, was), without(was, is)
 	return diff
+}
+
+// without are the elements of a that b does not have.
+func without(a, b []string) []string {
+	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return slices.Contains(b, s) })
 }
 
 func (c Cell) key() Cell {
@@ -55,7 +65,9 @@ func (c Cell) key() Cell {
 }
 
 // Empty reports whether nothing is newly allowed or taken away.
-func (d Diff) Empty() bool { return len(d.Allowed) == 0 && len(d.Taken) == 0 }
+func (d Diff) Empty() bool {
+	return len(d.Allowed) == 0 && len(d.Taken) == 0 && len(d.Granted) == 0 && len(d.Revoked) == 0
+}
 
 // Text writes the difference for a terminal: a line for each changed cell, then the counts.
 func (d Diff) Text(w io.Writer) error {
@@ -65,6 +77,12 @@ func (d Diff) Text(w io.Writer) error {
 	}
 	for _, cell := range d.Taken {
 		fmt.Fprintf(&b, "- %s\n", cell)
+	}
+	for _, line := range d.Granted {
+		fmt.Fprintf(&b, "+ %s\n", line)
+	}
+	for _, line := range d.Revoked {
+		fmt.Fprintf(&b, "- %s\n", line)
 	}
 	fmt.Fprintln(&b, d.summary())
 	_, err := io.WriteString(w, b.String())
@@ -76,10 +94,12 @@ func (d Diff) Markdown(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("### Who may call what\n\n")
 	if d.Empty() {
-		b.WriteString("No call is newly allowed or taken away.\n\n")
+		b.WriteString("No call or relationship is newly allowed or taken away.\n\n")
 	}
 	table(&b, "Newly allowed", d.Allowed)
 	table(&b, "Taken away", d.Taken)
+	list(&b, "Relationships newly allowed", d.Granted)
+	list(&b, "Relationships taken away", d.Revoked)
 	fmt.Fprintln(&b, d.summary())
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -92,6 +112,17 @@ func table(b *strings.Builder, title string, cells []Cell) {
 	fmt.Fprintf(b, "**%s**\n\n| caller | callee | method |\n|---|---|---|\n", title)
 	for _, cell := range cells {
 		fmt.Fprintf(b, "| %s | %s | `%s` |\n", cell.Caller, cell.Callee, cmp.Or(cell.Path, "connection"))
+	}
+	b.WriteByte('\n')
+}
+
+func list(b *strings.Builder, title string, lines []string) {
+	if len(lines) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "**%s**\n\n", title)
+	for _, line := range lines {
+		fmt.Fprintf(b, "- %s\n", line)
 	}
 	b.WriteByte('\n')
 }

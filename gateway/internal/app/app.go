@@ -29,7 +29,7 @@ import (
 )
 
 // Program is the mesh name of the gateway.
-const Program = contract.Edge
+const Program = "gateway"
 
 // Run is the verb serve: it serves until the process is told to stop.
 func (c *Config) Run() error { return fxmod.Run(fxmod.New(Module(*c))) }

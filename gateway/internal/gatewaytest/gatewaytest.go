@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/consul"
-	"github.com/gatehouse/gatehouse/internal/contract"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
@@ -56,7 +55,7 @@ func Start(t testing.TB, log io.Writer) *Services {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gateway, err := definition.Program(contract.Edge)
+	gateway, err := definition.Edge()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +74,7 @@ func Start(t testing.TB, log io.Writer) *Services {
 		program := grpctest.New(t, grpctest.Config{
 			Program: name, Tokens: tokens, Permissions: s.Grants, Log: log, Recheck: 20 * time.Millisecond, Registrations: registrations[name],
 		})
-		sidecars[i] = newSidecar(t, listeners[2+i], program.As(contract.Edge))
+		sidecars[i] = newSidecar(t, listeners[2+i], program.As(gateway.Name))
 	}
 	s.identity, s.auth, s.audit = sidecars[0], sidecars[1], sidecars[2]
 	_ = listeners[0].Close() // the gateway takes these itself

@@ -67,9 +67,9 @@ func newDemo(t testing.TB) *demo {
 	d.file = demoFile(t, []demoMethod{
 		{name: "Public", policy: &optionsv1.Method{Access: alternatives(public), Allow: edge}},
 		{name: "SignedIn", policy: &optionsv1.Method{Access: alternatives(signedIn), Allow: edge}},
-		{name: "GetUser", policy: &optionsv1.Method{Access: alternatives(self("id")), Allow: edge}},
-		{name: "Nested", policy: &optionsv1.Method{Access: alternatives(self("user.id")), Allow: edge}},
-		{name: "SelfOrPermission", policy: &optionsv1.Method{Access: alternatives(self("id"), permission()), Allow: edge}},
+		{name: "GetUser", policy: &optionsv1.Method{Access: alternatives(self("id")), Allow: edge, Noun: "user"}},
+		{name: "Nested", policy: &optionsv1.Method{Access: alternatives(self("user.id")), Allow: edge, Noun: "user"}},
+		{name: "SelfOrPermission", policy: &optionsv1.Method{Access: alternatives(self("id"), permission()), Allow: edge, Noun: "user"}},
 		{name: "Permission", policy: &optionsv1.Method{Access: alternatives(permission()), Allow: edge}},
 		{name: "Platform", policy: &optionsv1.Method{Access: alternatives(platformPermission()), Allow: edge}},
 		{name: "PermissionOrPlatform", policy: &optionsv1.Method{Access: alternatives(permission(), platformPermission()), Allow: edge}},
@@ -86,7 +86,7 @@ func newDemo(t testing.TB) *demo {
 		{name: "NoAccess", policy: &optionsv1.Method{Allow: edge}},
 		{name: "Short", policy: &optionsv1.Method{Access: alternatives(public), Allow: edge, Timeout: durationpb.New(2 * time.Second)}},
 		{name: "Chat", stream: true, policy: &optionsv1.Method{Access: alternatives(self("id")), Allow: edge, LongLived: true}},
-		{name: "Follow", stream: true, policy: &optionsv1.Method{Access: alternatives(self("user.id"), permission()), Allow: edge, LongLived: true}},
+		{name: "Follow", stream: true, policy: &optionsv1.Method{Access: alternatives(self("user.id"), permission()), Allow: edge, LongLived: true, Noun: "user"}},
 		{name: "Ingest", stream: true, policy: &optionsv1.Method{
 			Access: alternatives(service), Allow: []string{"every_service"}, LongLived: true, Audit: &optionsv1.Audit{Record: &optionsv1.Audit_Trail{Trail: true}},
 		}},
@@ -164,7 +164,7 @@ func callerFile(t testing.TB, name string, port uint32, callee protoreflect.File
 	}
 	program := &optionsv1.Program{Name: name, Port: port}
 	for _, m := range linked.Methods() {
-		if m.Consents(name) && m.FullName != demoPath+"Undeclared" {
+		if m.Consents(contract.Program{Name: name}) && m.FullName != demoPath+"Undeclared" {
 			program.Calls = append(program.Calls, strings.TrimPrefix(m.FullName, "/"))
 		}
 	}

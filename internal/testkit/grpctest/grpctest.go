@@ -144,7 +144,7 @@ func (s *Server) As(program string) *grpc.ClientConn {
 // AsUser returns a connection as the gateway has it for a signed-in user.
 func (s *Server) AsUser(claims token.Claims) *grpc.ClientConn {
 	s.t.Helper()
-	return s.Dial(request.CallerHeader, SPIFFE(contract.Edge), "authorization", "Bearer "+s.Tokens.Sign(claims))
+	return s.Dial(request.CallerHeader, SPIFFE(edge(s.t).Name), "authorization", "Bearer "+s.Tokens.Sign(claims))
 }
 
 // callers are who may call by the built-in mesh, or by a contract of its own.
@@ -153,11 +153,26 @@ func callers(t testing.TB, own *contract.Contract) grpcserver.Callers {
 	if own != nil {
 		return mesh.Derive(own)
 	}
-	definition, err := consul.Definition()
+	return definition(t)
+}
+
+// edge is the gateway of the built-in mesh.
+func edge(t testing.TB) mesh.Program {
+	t.Helper()
+	program, err := definition(t).Edge()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program
+}
+
+func definition(t testing.TB) *mesh.Definition {
+	t.Helper()
+	d, err := consul.Definition()
 	if err != nil {
 		t.Fatalf("read the mesh definition: %v", err)
 	}
-	return definition
+	return d
 }
 
 // Consenting admits every program that the callee consents to, whether it declares the call or not:
@@ -176,7 +191,7 @@ type consenting struct{ contract *contract.Contract }
 // Admits asks for the consent alone.
 func (c consenting) Admits(method, program string) bool {
 	m, ok := c.contract.Method(method)
-	return ok && m.Consents(program)
+	return ok && m.Consents(contract.Program{Name: program})
 }
 
 // Mesh is where the test's programs are.

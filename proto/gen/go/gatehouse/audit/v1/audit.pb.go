@@ -1095,8 +1095,8 @@ const file_gatehouse_audit_v1_audit_proto_rawDesc = "" +
 	"1\"/\n" +
 	"\x0ecan_read_audit\x12\forganization\x1a\x0forganization_id\n" +
 	"'\"%\n" +
-	"\x0ecan_read_audit\x12\bplatform\"\tgatehouse\x1a\x02\b\x01 \x01\x82\xd3\xe4\x93\x02\x1b\x12\x19/api/v1/audit/events:tail\x90\x02\x010\x01B\xef\x01\xd2\xe7\x18\xa2\x01\n" +
-	"\x05audit\x10\x94?\x1a/gatehouse.auth.v1.VerificationService/GetKeySet\x1a6gatehouse.auth.v1.VerificationService/WatchRevocations\x1a*gatehouse.authz.v1.AuthzService/BatchCheck\"\x01\x01ZFgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1;auditv1b\x06proto3"
+	"\x0ecan_read_audit\x12\bplatform\"\tgatehouse\x1a\x02\b\x01 \x01\x82\xd3\xe4\x93\x02\x1b\x12\x19/api/v1/audit/events:tail\x90\x02\x010\x01B\xfe\x01\xd2\xe7\x18\xb1\x01\n" +
+	"\x05audit\x10\x94?\x1a/gatehouse.auth.v1.VerificationService/GetKeySet\x1a6gatehouse.auth.v1.VerificationService/WatchRevocations\x1a*gatehouse.authz.v1.AuthzService/BatchCheck\"\x01\x012\r\x12\vaudit_ownerZFgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1;auditv1b\x06proto3"
 
 var (
 	file_gatehouse_audit_v1_audit_proto_rawDescOnce sync.Once

@@ -1766,20 +1766,20 @@ const file_gatehouse_authz_v1_authz_proto_rawDesc = "" +
 	"\x11consistency_token\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x10consistencyToken\"\x8b\x01\n" +
 	"\x19ListRelationshipsResponse\x12F\n" +
 	"\rrelationships\x18\x01 \x03(\v2 .gatehouse.authz.v1.RelationshipR\rrelationships\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xef\b\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xf3\b\n" +
 	"\fAuthzService\x12l\n" +
 	"\x05Check\x12 .gatehouse.authz.v1.CheckRequest\x1a!.gatehouse.authz.v1.CheckResponse\"\x1e\xd2\xe7\x18\x17\n" +
-	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12{\n" +
+	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12}\n" +
 	"\n" +
-	"BatchCheck\x12%.gatehouse.authz.v1.BatchCheckRequest\x1a&.gatehouse.authz.v1.BatchCheckResponse\"\x1e\xd2\xe7\x18\x17\n" +
-	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12~\n" +
+	"BatchCheck\x12%.gatehouse.authz.v1.BatchCheckRequest\x1a&.gatehouse.authz.v1.BatchCheckResponse\" \xd2\xe7\x18\x19\n" +
+	"\x02(\x01\x12\revery_service\x1a\x02\b\x018\x01\x90\x02\x01\x12~\n" +
 	"\vListObjects\x12&.gatehouse.authz.v1.ListObjectsRequest\x1a'.gatehouse.authz.v1.ListObjectsResponse\"\x1e\xd2\xe7\x18\x17\n" +
 	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12\x81\x01\n" +
 	"\fListSubjects\x12'.gatehouse.authz.v1.ListSubjectsRequest\x1a(.gatehouse.authz.v1.ListSubjectsResponse\"\x1e\xd2\xe7\x18\x17\n" +
-	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12\xb1\x01\n" +
-	"\x12WriteRelationships\x12-.gatehouse.authz.v1.WriteRelationshipsRequest\x1a..gatehouse.authz.v1.WriteRelationshipsResponse\"<\xd2\xe7\x185\n" +
+	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12\xb3\x01\n" +
+	"\x12WriteRelationships\x12-.gatehouse.authz.v1.WriteRelationshipsRequest\x1a..gatehouse.authz.v1.WriteRelationshipsResponse\">\xd2\xe7\x187\n" +
 	"\x02(\x01\x12\bidentity\x12\x04auth\x1a\x1f\x12\x1d\n" +
-	"\x1bauthz.relationships_written\x90\x02\x02\x12\xb1\x01\n" +
+	"\x1bauthz.relationships_written8\x02\x90\x02\x02\x12\xb1\x01\n" +
 	"\x10ReserveDeparture\x12+.gatehouse.authz.v1.ReserveDepartureRequest\x1a,.gatehouse.authz.v1.ReserveDepartureResponse\"B\xd2\xe7\x18;\n" +
 	"\x02(\x01\x12\bidentity\x1a+\x12)\n" +
 	"\x18authz.departure_reserved\x12\auser_id*\x04user\x90\x02\x02\x12\x90\x01\n" +
@@ -1797,8 +1797,14 @@ const file_gatehouse_authz_v1_authz_proto_rawDesc = "" +
 	"\x1bauthz.relationships_written\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/api/v1/authz/relationships\x12\xd3\x01\n" +
 	"\x11ListRelationships\x12,.gatehouse.authz.v1.ListRelationshipsRequest\x1a-.gatehouse.authz.v1.ListRelationshipsResponse\"a\xd2\xe7\x187\n" +
 	"1\"/\n" +
-	"\x18can_manage_relationships\x12\bplatform\"\tgatehouse\x1a\x02\b\x01\x82\xd3\xe4\x93\x02\x1d\x12\x1b/api/v1/authz/relationships\x90\x02\x01B\xec\x01\xd2\xe7\x18\x9f\x01\n" +
-	"\x05authz\x10\x93?\x1a/gatehouse.auth.v1.VerificationService/GetKeySet\x1a6gatehouse.auth.v1.VerificationService/WatchRevocations\x1a'gatehouse.audit.v1.IngestService/Ingest\"\x01\x01ZFgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1;authzv1b\x06proto3"
+	"\x18can_manage_relationships\x12\bplatform\"\tgatehouse\x1a\x02\b\x01\x82\xd3\xe4\x93\x02\x1d\x12\x1b/api/v1/authz/relationships\x90\x02\x01B\xe3\x02\xd2\xe7\x18\x96\x02\n" +
+	"\x05authz\x10\x93?\x1a/gatehouse.auth.v1.VerificationService/GetKeySet\x1a6gatehouse.auth.v1.VerificationService/WatchRevocations\x1a'gatehouse.audit.v1.IngestService/Ingest\"\x01\x0121\n" +
+	"\tauthz_fga\x1a$\n" +
+	" GATEHOUSE_AUTHZ_ENGINE_MAX_CONNS\x10\x14B&\n" +
+	"\bplatform\x12\x1a\n" +
+	"\x04auth\x12\x12administrator@userB\a\n" +
+	"\x05groupB\x11\n" +
+	"\x0fservice_accountZFgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1;authzv1b\x06proto3"
 
 var (
 	file_gatehouse_authz_v1_authz_proto_rawDescOnce sync.Once

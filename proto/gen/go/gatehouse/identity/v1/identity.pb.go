@@ -1440,30 +1440,30 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"\x19DeleteOrganizationRequest\x12\x18\n" +
 	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12\x1b\n" +
 	"\x04etag\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\"\x1c\n" +
-	"\x1aDeleteOrganizationResponse2\x95\n" +
+	"\x1aDeleteOrganizationResponse2\xa8\n" +
 	"\n" +
-	"\vUserService\x12\xa5\x01\n" +
-	"\aGetUser\x12%.gatehouse.identity.v1.GetUserRequest\x1a&.gatehouse.identity.v1.GetUserResponse\"K\xd2\xe7\x18$\n" +
+	"\vUserService\x12\xab\x01\n" +
+	"\aGetUser\x12%.gatehouse.identity.v1.GetUserRequest\x1a&.gatehouse.identity.v1.GetUserResponse\"Q\xd2\xe7\x18*\n" +
 	"\x06\x1a\x04\n" +
 	"\x02id\n" +
 	"\x16\"\x14\n" +
-	"\bcan_read\x12\x04user\x1a\x02id\x1a\x02\b\x01\x82\xd3\xe4\x93\x02\x1ab\x04user\x12\x12/api/v1/users/{id}\x90\x02\x01\x12\x93\x02\n" +
+	"\bcan_read\x12\x04user\x1a\x02id\x1a\x02\b\x01B\x04user\x82\xd3\xe4\x93\x02\x1ab\x04user\x12\x12/api/v1/users/{id}\x90\x02\x01\x12\x9a\x02\n" +
 	"\n" +
-	"UpdateUser\x12(.gatehouse.identity.v1.UpdateUserRequest\x1a).gatehouse.identity.v1.UpdateUserResponse\"\xaf\x01\xd2\xe7\x18}\n" +
+	"UpdateUser\x12(.gatehouse.identity.v1.UpdateUserRequest\x1a).gatehouse.identity.v1.UpdateUserResponse\"\xb6\x01\xd2\xe7\x18\x83\x01\n" +
 	"\v\x1a\t\n" +
 	"\auser.id\n" +
 	"\x1d\"\x1b\n" +
 	"\n" +
 	"can_update\x12\x04user\x1a\auser.id\x1aO\x12M\n" +
-	"\fuser.updated\x12\auser.id\"\x11user.display_name\"\vuser.locale\"\x0euser.time_zone*\x04user\x82\xd3\xe4\x93\x02%:\x04userb\x04user2\x17/api/v1/users/{user.id}\x90\x02\x02\x12\xc5\x01\n" +
+	"\fuser.updated\x12\auser.id\"\x11user.display_name\"\vuser.locale\"\x0euser.time_zone*\x04userB\x04user\x82\xd3\xe4\x93\x02%:\x04userb\x04user2\x17/api/v1/users/{user.id}\x90\x02\x02\x12\xcb\x01\n" +
 	"\n" +
-	"DeleteUser\x12(.gatehouse.identity.v1.DeleteUserRequest\x1a).gatehouse.identity.v1.DeleteUserResponse\"b\xd2\xe7\x18A\n" +
+	"DeleteUser\x12(.gatehouse.identity.v1.DeleteUserRequest\x1a).gatehouse.identity.v1.DeleteUserResponse\"h\xd2\xe7\x18G\n" +
 	"\x06\x1a\x04\n" +
 	"\x02id\n" +
 	"\x18\"\x16\n" +
 	"\n" +
 	"can_delete\x12\x04user\x1a\x02id\x1a\x1a\x12\x18\n" +
-	"\fuser.deleted\x12\x02id*\x04user0\xcc\x01\x82\xd3\xe4\x93\x02\x14*\x12/api/v1/users/{id}\x90\x02\x02\x12\xa9\x02\n" +
+	"\fuser.deleted\x12\x02id*\x04user0\xcc\x01B\x04user\x82\xd3\xe4\x93\x02\x14*\x12/api/v1/users/{id}\x90\x02\x02\x12\xa9\x02\n" +
 	"\n" +
 	"CreateUser\x12(.gatehouse.identity.v1.CreateUserRequest\x1a).gatehouse.identity.v1.CreateUserResponse\"\xc5\x01\xd2\xe7\x18\xa2\x01\n" +
 	"3\"1\n" +
@@ -1496,8 +1496,12 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"\x14organization.updated\x12\x0forganization.id\"\x19organization.display_name*\forganization\x90\x02\x02\x12\xc1\x01\n" +
 	"\x12DeleteOrganization\x120.gatehouse.identity.v1.DeleteOrganizationRequest\x1a1.gatehouse.identity.v1.DeleteOrganizationResponse\"F\xd2\xe7\x18?\n" +
 	"\x02(\x01\x12\revery_service\x1a*\x12(\n" +
-	"\x14organization.deleted\x12\x02id*\forganization\x90\x02\x02B\xdd\x03\xd2\xe7\x18\x8a\x03\n" +
-	"\bidentity\x10\x91?\x1a*gatehouse.auth.v1.LoginService/RemoveLogin\x1a/gatehouse.auth.v1.VerificationService/GetKeySet\x1a6gatehouse.auth.v1.VerificationService/WatchRevocations\x1a*gatehouse.authz.v1.AuthzService/BatchCheck\x1a(gatehouse.authz.v1.AuthzService/GetModel\x1a0gatehouse.authz.v1.AuthzService/ReserveDeparture\x1a2gatehouse.authz.v1.AuthzService/WriteRelationships\x1a'gatehouse.audit.v1.IngestService/Ingest\"\x01\x01ZLgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1;identityv1b\x06proto3"
+	"\x14organization.deleted\x12\x02id*\forganization\x90\x02\x02B\xba\x04\xd2\xe7\x18\xe7\x03\n" +
+	"\bidentity\x10\x91?\x1a*gatehouse.auth.v1.LoginService/RemoveLogin\x1a/gatehouse.auth.v1.VerificationService/GetKeySet\x1a6gatehouse.auth.v1.VerificationService/WatchRevocations\x1a*gatehouse.authz.v1.AuthzService/BatchCheck\x1a(gatehouse.authz.v1.AuthzService/GetModel\x1a0gatehouse.authz.v1.AuthzService/ReserveDeparture\x1a2gatehouse.authz.v1.AuthzService/WriteRelationships\x1a'gatehouse.audit.v1.IngestService/Ingest\"\x01\x01B\x06\n" +
+	"\x04userB\x0e\n" +
+	"\forganizationJ\x18\n" +
+	"\x04user\x12\x0eevery_relation\x18\x01J)\n" +
+	"\forganization\x12\bplatform\x12\x05owner\x12\x06member\x18\x01ZLgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1;identityv1b\x06proto3"
 
 var (
 	file_gatehouse_identity_v1_identity_proto_rawDescOnce sync.Once

@@ -79,6 +79,112 @@ func (Backing) EnumDescriptor() ([]byte, []int) {
 	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{0}
 }
 
+// Duty is what a method does for all programs. One method has it, with access service.
+type Duty int32
+
+const (
+	// No duty.
+	Duty_DUTY_UNSPECIFIED Duty = 0
+	// Answers whether subjects have permissions. Who says access permission must call it.
+	Duty_DUTY_DECISION Duty = 1
+	// Takes relationships. Who says relationships must call it.
+	Duty_DUTY_RELATIONSHIPS Duty = 2
+)
+
+// Enum value maps for Duty.
+var (
+	Duty_name = map[int32]string{
+		0: "DUTY_UNSPECIFIED",
+		1: "DUTY_DECISION",
+		2: "DUTY_RELATIONSHIPS",
+	}
+	Duty_value = map[string]int32{
+		"DUTY_UNSPECIFIED":   0,
+		"DUTY_DECISION":      1,
+		"DUTY_RELATIONSHIPS": 2,
+	}
+)
+
+func (x Duty) Enum() *Duty {
+	p := new(Duty)
+	*p = x
+	return p
+}
+
+func (x Duty) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Duty) Descriptor() protoreflect.EnumDescriptor {
+	return file_gatehouse_options_v1_options_proto_enumTypes[1].Descriptor()
+}
+
+func (Duty) Type() protoreflect.EnumType {
+	return &file_gatehouse_options_v1_options_proto_enumTypes[1]
+}
+
+func (x Duty) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Duty.Descriptor instead.
+func (Duty) EnumDescriptor() ([]byte, []int) {
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{1}
+}
+
+// Kind is what a secret is made of. All have 32 random bytes.
+type Secret_Kind int32
+
+const (
+	// No kind.
+	Secret_KIND_UNSPECIFIED Secret_Kind = 0
+	// A key, in base64.
+	Secret_KIND_KEY Secret_Kind = 1
+	// A password, in base64 that needs no escaping in a URL.
+	Secret_KIND_PASSWORD Secret_Kind = 2
+)
+
+// Enum value maps for Secret_Kind.
+var (
+	Secret_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "KIND_KEY",
+		2: "KIND_PASSWORD",
+	}
+	Secret_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED": 0,
+		"KIND_KEY":         1,
+		"KIND_PASSWORD":    2,
+	}
+)
+
+func (x Secret_Kind) Enum() *Secret_Kind {
+	p := new(Secret_Kind)
+	*p = x
+	return p
+}
+
+func (x Secret_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Secret_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_gatehouse_options_v1_options_proto_enumTypes[2].Descriptor()
+}
+
+func (Secret_Kind) Type() protoreflect.EnumType {
+	return &file_gatehouse_options_v1_options_proto_enumTypes[2]
+}
+
+func (x Secret_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Secret_Kind.Descriptor instead.
+func (Secret_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{3, 0}
+}
+
 // Program is one independently deployed process with its own mesh identity.
 type Program struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -94,7 +200,18 @@ type Program struct {
 	// needs are the backing services outside the protos that this program connects to.
 	Needs []Backing `protobuf:"varint,4,rep,packed,name=needs,proto3,enum=gatehouse.options.v1.Backing" json:"needs,omitempty"`
 	// edge marks the one program that serves the HTTP routes of all contracts to the outside.
-	Edge          bool `protobuf:"varint,5,opt,name=edge,proto3" json:"edge,omitempty"`
+	Edge bool `protobuf:"varint,5,opt,name=edge,proto3" json:"edge,omitempty"`
+	// database is what the program has in PostgreSQL beyond one role that owns one schema, both named
+	// like the program. Only with BACKING_POSTGRES.
+	Database *Database `protobuf:"bytes,6,opt,name=database,proto3" json:"database,omitempty"`
+	// secrets are files that whoever runs the program makes for it, unless the operator has others.
+	Secrets []*Secret `protobuf:"bytes,7,rep,name=secrets,proto3" json:"secrets,omitempty"`
+	// object_types are the types of the authorization model that this program answers for. A type has
+	// one owner, who consents to what other programs write of it.
+	ObjectTypes []*ObjectType `protobuf:"bytes,8,rep,name=object_types,json=objectTypes,proto3" json:"object_types,omitempty"`
+	// relationships are what the program writes to Authz because it follows from its own facts: of
+	// its own types, and of other types what their owners consent to. Authz refuses it all others.
+	Relationships []*Relationships `protobuf:"bytes,9,rep,name=relationships,proto3" json:"relationships,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -164,6 +281,416 @@ func (x *Program) GetEdge() bool {
 	return false
 }
 
+func (x *Program) GetDatabase() *Database {
+	if x != nil {
+		return x.Database
+	}
+	return nil
+}
+
+func (x *Program) GetSecrets() []*Secret {
+	if x != nil {
+		return x.Secrets
+	}
+	return nil
+}
+
+func (x *Program) GetObjectTypes() []*ObjectType {
+	if x != nil {
+		return x.ObjectTypes
+	}
+	return nil
+}
+
+func (x *Program) GetRelationships() []*Relationships {
+	if x != nil {
+		return x.Relationships
+	}
+	return nil
+}
+
+// Database is what a program has in PostgreSQL beyond one role and one schema.
+type Database struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// schemas are further schemas of the program, which its migrations fill.
+	Schemas []string `protobuf:"bytes,1,rep,name=schemas,proto3" json:"schemas,omitempty"`
+	// owner is a role that owns the program's schemas and migrates them. The program then serves as a
+	// role that may do only what the migrations grant.
+	Owner string `protobuf:"bytes,2,opt,name=owner,proto3" json:"owner,omitempty"`
+	// pools are further pools of connections that an instance of the program opens.
+	Pools         []*Pool `protobuf:"bytes,3,rep,name=pools,proto3" json:"pools,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Database) Reset() {
+	*x = Database{}
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Database) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Database) ProtoMessage() {}
+
+func (x *Database) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Database.ProtoReflect.Descriptor instead.
+func (*Database) Descriptor() ([]byte, []int) {
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Database) GetSchemas() []string {
+	if x != nil {
+		return x.Schemas
+	}
+	return nil
+}
+
+func (x *Database) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *Database) GetPools() []*Pool {
+	if x != nil {
+		return x.Pools
+	}
+	return nil
+}
+
+// Pool is a pool of connections whose size is an option of the program.
+type Pool struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// variable is the configuration variable that sets the size.
+	Variable string `protobuf:"bytes,1,opt,name=variable,proto3" json:"variable,omitempty"`
+	// size is the most connections when the variable is not set.
+	Size          uint32 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Pool) Reset() {
+	*x = Pool{}
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Pool) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Pool) ProtoMessage() {}
+
+func (x *Pool) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Pool.ProtoReflect.Descriptor instead.
+func (*Pool) Descriptor() ([]byte, []int) {
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Pool) GetVariable() string {
+	if x != nil {
+		return x.Variable
+	}
+	return ""
+}
+
+func (x *Pool) GetSize() uint32 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+// Secret is a file with a secret that only this program reads.
+type Secret struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// file is its name, such as "auth-encryption.key", unique among all programs.
+	File string `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	// variable is the configuration variable of the secret, without _FILE. The program gets the path
+	// of the file as <variable>_FILE, unless the operator has set one of the two.
+	Variable string `protobuf:"bytes,2,opt,name=variable,proto3" json:"variable,omitempty"`
+	// kind says what is generated when the file does not exist yet.
+	Kind Secret_Kind `protobuf:"varint,3,opt,name=kind,proto3,enum=gatehouse.options.v1.Secret_Kind" json:"kind,omitempty"`
+	// use tells the operator what the file is for, such as "single use: makes the first
+	// administrator". Empty when only the program needs to know the file.
+	Use           string `protobuf:"bytes,4,opt,name=use,proto3" json:"use,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Secret) Reset() {
+	*x = Secret{}
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Secret) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Secret) ProtoMessage() {}
+
+func (x *Secret) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Secret.ProtoReflect.Descriptor instead.
+func (*Secret) Descriptor() ([]byte, []int) {
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Secret) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *Secret) GetVariable() string {
+	if x != nil {
+		return x.Variable
+	}
+	return ""
+}
+
+func (x *Secret) GetKind() Secret_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return Secret_KIND_UNSPECIFIED
+}
+
+func (x *Secret) GetUse() string {
+	if x != nil {
+		return x.Use
+	}
+	return ""
+}
+
+// ObjectType is a type of the authorization model, which its owner answers for.
+type ObjectType struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// name of the type, such as "user".
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// allow is the owner's consent to relationships that follow from the facts of other programs. It
+	// writes nothing by itself: the program must declare the same in its relationships. The owner
+	// needs no consent.
+	Allow         []*Consent `protobuf:"bytes,2,rep,name=allow,proto3" json:"allow,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ObjectType) Reset() {
+	*x = ObjectType{}
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ObjectType) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ObjectType) ProtoMessage() {}
+
+func (x *ObjectType) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ObjectType.ProtoReflect.Descriptor instead.
+func (*ObjectType) Descriptor() ([]byte, []int) {
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ObjectType) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ObjectType) GetAllow() []*Consent {
+	if x != nil {
+		return x.Allow
+	}
+	return nil
+}
+
+// Consent lets one program write some relationships of a type.
+type Consent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// program is its mesh name.
+	Program string `protobuf:"bytes,1,opt,name=program,proto3" json:"program,omitempty"`
+	// relations that it may write and delete, spelt as in Relationships.
+	Relations []string `protobuf:"bytes,2,rep,name=relations,proto3" json:"relations,omitempty"`
+	// delete_all lets it delete all relationships of an object at once.
+	DeleteAll     bool `protobuf:"varint,3,opt,name=delete_all,json=deleteAll,proto3" json:"delete_all,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Consent) Reset() {
+	*x = Consent{}
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Consent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Consent) ProtoMessage() {}
+
+func (x *Consent) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Consent.ProtoReflect.Descriptor instead.
+func (*Consent) Descriptor() ([]byte, []int) {
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Consent) GetProgram() string {
+	if x != nil {
+		return x.Program
+	}
+	return ""
+}
+
+func (x *Consent) GetRelations() []string {
+	if x != nil {
+		return x.Relations
+	}
+	return nil
+}
+
+func (x *Consent) GetDeleteAll() bool {
+	if x != nil {
+		return x.DeleteAll
+	}
+	return false
+}
+
+// Relationships are what a program writes of one type of object.
+type Relationships struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// object_type of the authorization model, such as "organization".
+	ObjectType string `protobuf:"bytes,1,opt,name=object_type,json=objectType,proto3" json:"object_type,omitempty"`
+	// relations that are written and deleted: "member" for any subject, "administrator@user" where
+	// the subject is one user and no set, or the single word "every_relation".
+	Relations []string `protobuf:"bytes,2,rep,name=relations,proto3" json:"relations,omitempty"`
+	// delete_all is said when the program deletes all relationships of an object at once, because the
+	// object is gone.
+	DeleteAll     bool `protobuf:"varint,3,opt,name=delete_all,json=deleteAll,proto3" json:"delete_all,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Relationships) Reset() {
+	*x = Relationships{}
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Relationships) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Relationships) ProtoMessage() {}
+
+func (x *Relationships) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Relationships.ProtoReflect.Descriptor instead.
+func (*Relationships) Descriptor() ([]byte, []int) {
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Relationships) GetObjectType() string {
+	if x != nil {
+		return x.ObjectType
+	}
+	return ""
+}
+
+func (x *Relationships) GetRelations() []string {
+	if x != nil {
+		return x.Relations
+	}
+	return nil
+}
+
+func (x *Relationships) GetDeleteAll() bool {
+	if x != nil {
+		return x.DeleteAll
+	}
+	return false
+}
+
 // Method is the policy of one RPC.
 type Method struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -182,14 +709,21 @@ type Method struct {
 	// most. Not with long_lived.
 	Timeout *durationpb.Duration `protobuf:"bytes,5,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// http_status is the status of a successful answer over REST; 200 when absent. 204 answers without a body.
-	HttpStatus    uint32 `protobuf:"varint,6,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
+	HttpStatus uint32 `protobuf:"varint,6,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
+	// duty marks a method that servers and outboxes of all programs call by themselves.
+	Duty Duty `protobuf:"varint,7,opt,name=duty,proto3,enum=gatehouse.options.v1.Duty" json:"duty,omitempty"`
+	// noun is what an unknown or foreign object of this method is called, in lower-case words joined
+	// by underscores: "user" is answered as USER_NOT_FOUND, "no such user". Required where a refusal
+	// may name no object: access self or permission with a field, unless another permission names its
+	// object_id.
+	Noun          string `protobuf:"bytes,8,opt,name=noun,proto3" json:"noun,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Method) Reset() {
 	*x = Method{}
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[1]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -201,7 +735,7 @@ func (x *Method) String() string {
 func (*Method) ProtoMessage() {}
 
 func (x *Method) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[1]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -214,7 +748,7 @@ func (x *Method) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Method.ProtoReflect.Descriptor instead.
 func (*Method) Descriptor() ([]byte, []int) {
-	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{1}
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Method) GetAccess() []*Access {
@@ -259,6 +793,20 @@ func (x *Method) GetHttpStatus() uint32 {
 	return 0
 }
 
+func (x *Method) GetDuty() Duty {
+	if x != nil {
+		return x.Duty
+	}
+	return Duty_DUTY_UNSPECIFIED
+}
+
+func (x *Method) GetNoun() string {
+	if x != nil {
+		return x.Noun
+	}
+	return ""
+}
+
 // Access is one alternative under which a request is admitted.
 type Access struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -278,7 +826,7 @@ type Access struct {
 
 func (x *Access) Reset() {
 	*x = Access{}
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[2]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -290,7 +838,7 @@ func (x *Access) String() string {
 func (*Access) ProtoMessage() {}
 
 func (x *Access) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[2]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -303,7 +851,7 @@ func (x *Access) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Access.ProtoReflect.Descriptor instead.
 func (*Access) Descriptor() ([]byte, []int) {
-	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{2}
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Access) GetRule() isAccess_Rule {
@@ -408,7 +956,7 @@ type Self struct {
 
 func (x *Self) Reset() {
 	*x = Self{}
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[3]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -420,7 +968,7 @@ func (x *Self) String() string {
 func (*Self) ProtoMessage() {}
 
 func (x *Self) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[3]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -433,7 +981,7 @@ func (x *Self) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Self.ProtoReflect.Descriptor instead.
 func (*Self) Descriptor() ([]byte, []int) {
-	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{3}
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Self) GetField() string {
@@ -460,7 +1008,7 @@ type Permission struct {
 
 func (x *Permission) Reset() {
 	*x = Permission{}
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[4]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -472,7 +1020,7 @@ func (x *Permission) String() string {
 func (*Permission) ProtoMessage() {}
 
 func (x *Permission) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[4]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -485,7 +1033,7 @@ func (x *Permission) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Permission.ProtoReflect.Descriptor instead.
 func (*Permission) Descriptor() ([]byte, []int) {
-	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{4}
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Permission) GetRelation() string {
@@ -533,7 +1081,7 @@ type Audit struct {
 
 func (x *Audit) Reset() {
 	*x = Audit{}
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[5]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -545,7 +1093,7 @@ func (x *Audit) String() string {
 func (*Audit) ProtoMessage() {}
 
 func (x *Audit) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[5]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -558,7 +1106,7 @@ func (x *Audit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Audit.ProtoReflect.Descriptor instead.
 func (*Audit) Descriptor() ([]byte, []int) {
-	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{5}
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Audit) GetRecord() isAudit_Record {
@@ -640,7 +1188,7 @@ type AuditEvent struct {
 
 func (x *AuditEvent) Reset() {
 	*x = AuditEvent{}
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[6]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -652,7 +1200,7 @@ func (x *AuditEvent) String() string {
 func (*AuditEvent) ProtoMessage() {}
 
 func (x *AuditEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[6]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -665,7 +1213,7 @@ func (x *AuditEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditEvent.ProtoReflect.Descriptor instead.
 func (*AuditEvent) Descriptor() ([]byte, []int) {
-	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{6}
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AuditEvent) GetAction() string {
@@ -742,13 +1290,48 @@ var File_gatehouse_options_v1_options_proto protoreflect.FileDescriptor
 
 const file_gatehouse_options_v1_options_proto_rawDesc = "" +
 	"\n" +
-	"\"gatehouse/options/v1/options.proto\x12\x14gatehouse.options.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\x90\x01\n" +
+	"\"gatehouse/options/v1/options.proto\x12\x14gatehouse.options.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\x94\x03\n" +
 	"\aProgram\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04port\x18\x02 \x01(\rR\x04port\x12\x14\n" +
 	"\x05calls\x18\x03 \x03(\tR\x05calls\x123\n" +
 	"\x05needs\x18\x04 \x03(\x0e2\x1d.gatehouse.options.v1.BackingR\x05needs\x12\x12\n" +
-	"\x04edge\x18\x05 \x01(\bR\x04edge\"\xfc\x01\n" +
+	"\x04edge\x18\x05 \x01(\bR\x04edge\x12:\n" +
+	"\bdatabase\x18\x06 \x01(\v2\x1e.gatehouse.options.v1.DatabaseR\bdatabase\x126\n" +
+	"\asecrets\x18\a \x03(\v2\x1c.gatehouse.options.v1.SecretR\asecrets\x12C\n" +
+	"\fobject_types\x18\b \x03(\v2 .gatehouse.options.v1.ObjectTypeR\vobjectTypes\x12I\n" +
+	"\rrelationships\x18\t \x03(\v2#.gatehouse.options.v1.RelationshipsR\rrelationships\"l\n" +
+	"\bDatabase\x12\x18\n" +
+	"\aschemas\x18\x01 \x03(\tR\aschemas\x12\x14\n" +
+	"\x05owner\x18\x02 \x01(\tR\x05owner\x120\n" +
+	"\x05pools\x18\x03 \x03(\v2\x1a.gatehouse.options.v1.PoolR\x05pools\"6\n" +
+	"\x04Pool\x12\x1a\n" +
+	"\bvariable\x18\x01 \x01(\tR\bvariable\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\rR\x04size\"\xc0\x01\n" +
+	"\x06Secret\x12\x12\n" +
+	"\x04file\x18\x01 \x01(\tR\x04file\x12\x1a\n" +
+	"\bvariable\x18\x02 \x01(\tR\bvariable\x125\n" +
+	"\x04kind\x18\x03 \x01(\x0e2!.gatehouse.options.v1.Secret.KindR\x04kind\x12\x10\n" +
+	"\x03use\x18\x04 \x01(\tR\x03use\"=\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\f\n" +
+	"\bKIND_KEY\x10\x01\x12\x11\n" +
+	"\rKIND_PASSWORD\x10\x02\"U\n" +
+	"\n" +
+	"ObjectType\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x123\n" +
+	"\x05allow\x18\x02 \x03(\v2\x1d.gatehouse.options.v1.ConsentR\x05allow\"`\n" +
+	"\aConsent\x12\x18\n" +
+	"\aprogram\x18\x01 \x01(\tR\aprogram\x12\x1c\n" +
+	"\trelations\x18\x02 \x03(\tR\trelations\x12\x1d\n" +
+	"\n" +
+	"delete_all\x18\x03 \x01(\bR\tdeleteAll\"m\n" +
+	"\rRelationships\x12\x1f\n" +
+	"\vobject_type\x18\x01 \x01(\tR\n" +
+	"objectType\x12\x1c\n" +
+	"\trelations\x18\x02 \x03(\tR\trelations\x12\x1d\n" +
+	"\n" +
+	"delete_all\x18\x03 \x01(\bR\tdeleteAll\"\xc0\x02\n" +
 	"\x06Method\x124\n" +
 	"\x06access\x18\x01 \x03(\v2\x1c.gatehouse.options.v1.AccessR\x06access\x12\x14\n" +
 	"\x05allow\x18\x02 \x03(\tR\x05allow\x121\n" +
@@ -757,7 +1340,9 @@ const file_gatehouse_options_v1_options_proto_rawDesc = "" +
 	"long_lived\x18\x04 \x01(\bR\tlongLived\x123\n" +
 	"\atimeout\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\x1f\n" +
 	"\vhttp_status\x18\x06 \x01(\rR\n" +
-	"httpStatus\"\xdb\x01\n" +
+	"httpStatus\x12.\n" +
+	"\x04duty\x18\a \x01(\x0e2\x1a.gatehouse.options.v1.DutyR\x04duty\x12\x12\n" +
+	"\x04noun\x18\b \x01(\tR\x04noun\"\xdb\x01\n" +
 	"\x06Access\x12\x18\n" +
 	"\x06public\x18\x01 \x01(\bH\x00R\x06public\x12\x1d\n" +
 	"\tsigned_in\x18\x02 \x01(\bH\x00R\bsignedIn\x120\n" +
@@ -791,7 +1376,11 @@ const file_gatehouse_options_v1_options_proto_rawDesc = "" +
 	"objectType*8\n" +
 	"\aBacking\x12\x17\n" +
 	"\x13BACKING_UNSPECIFIED\x10\x00\x12\x14\n" +
-	"\x10BACKING_POSTGRES\x10\x01:W\n" +
+	"\x10BACKING_POSTGRES\x10\x01*G\n" +
+	"\x04Duty\x12\x14\n" +
+	"\x10DUTY_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rDUTY_DECISION\x10\x01\x12\x16\n" +
+	"\x12DUTY_RELATIONSHIPS\x10\x02:W\n" +
 	"\aprogram\x12\x1c.google.protobuf.FileOptions\x18\xfa\x8c\x03 \x01(\v2\x1d.gatehouse.options.v1.ProgramR\aprogram:V\n" +
 	"\x06method\x12\x1e.google.protobuf.MethodOptions\x18\xfa\x8c\x03 \x01(\v2\x1c.gatehouse.options.v1.MethodR\x06methodBLZJgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/options/v1;optionsv1b\x06proto3"
 
@@ -807,38 +1396,54 @@ func file_gatehouse_options_v1_options_proto_rawDescGZIP() []byte {
 	return file_gatehouse_options_v1_options_proto_rawDescData
 }
 
-var file_gatehouse_options_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_gatehouse_options_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_gatehouse_options_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_gatehouse_options_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_gatehouse_options_v1_options_proto_goTypes = []any{
 	(Backing)(0),                       // 0: gatehouse.options.v1.Backing
-	(*Program)(nil),                    // 1: gatehouse.options.v1.Program
-	(*Method)(nil),                     // 2: gatehouse.options.v1.Method
-	(*Access)(nil),                     // 3: gatehouse.options.v1.Access
-	(*Self)(nil),                       // 4: gatehouse.options.v1.Self
-	(*Permission)(nil),                 // 5: gatehouse.options.v1.Permission
-	(*Audit)(nil),                      // 6: gatehouse.options.v1.Audit
-	(*AuditEvent)(nil),                 // 7: gatehouse.options.v1.AuditEvent
-	(*durationpb.Duration)(nil),        // 8: google.protobuf.Duration
-	(*descriptorpb.FileOptions)(nil),   // 9: google.protobuf.FileOptions
-	(*descriptorpb.MethodOptions)(nil), // 10: google.protobuf.MethodOptions
+	(Duty)(0),                          // 1: gatehouse.options.v1.Duty
+	(Secret_Kind)(0),                   // 2: gatehouse.options.v1.Secret.Kind
+	(*Program)(nil),                    // 3: gatehouse.options.v1.Program
+	(*Database)(nil),                   // 4: gatehouse.options.v1.Database
+	(*Pool)(nil),                       // 5: gatehouse.options.v1.Pool
+	(*Secret)(nil),                     // 6: gatehouse.options.v1.Secret
+	(*ObjectType)(nil),                 // 7: gatehouse.options.v1.ObjectType
+	(*Consent)(nil),                    // 8: gatehouse.options.v1.Consent
+	(*Relationships)(nil),              // 9: gatehouse.options.v1.Relationships
+	(*Method)(nil),                     // 10: gatehouse.options.v1.Method
+	(*Access)(nil),                     // 11: gatehouse.options.v1.Access
+	(*Self)(nil),                       // 12: gatehouse.options.v1.Self
+	(*Permission)(nil),                 // 13: gatehouse.options.v1.Permission
+	(*Audit)(nil),                      // 14: gatehouse.options.v1.Audit
+	(*AuditEvent)(nil),                 // 15: gatehouse.options.v1.AuditEvent
+	(*durationpb.Duration)(nil),        // 16: google.protobuf.Duration
+	(*descriptorpb.FileOptions)(nil),   // 17: google.protobuf.FileOptions
+	(*descriptorpb.MethodOptions)(nil), // 18: google.protobuf.MethodOptions
 }
 var file_gatehouse_options_v1_options_proto_depIdxs = []int32{
 	0,  // 0: gatehouse.options.v1.Program.needs:type_name -> gatehouse.options.v1.Backing
-	3,  // 1: gatehouse.options.v1.Method.access:type_name -> gatehouse.options.v1.Access
-	6,  // 2: gatehouse.options.v1.Method.audit:type_name -> gatehouse.options.v1.Audit
-	8,  // 3: gatehouse.options.v1.Method.timeout:type_name -> google.protobuf.Duration
-	4,  // 4: gatehouse.options.v1.Access.self:type_name -> gatehouse.options.v1.Self
-	5,  // 5: gatehouse.options.v1.Access.permission:type_name -> gatehouse.options.v1.Permission
-	7,  // 6: gatehouse.options.v1.Audit.event:type_name -> gatehouse.options.v1.AuditEvent
-	9,  // 7: gatehouse.options.v1.program:extendee -> google.protobuf.FileOptions
-	10, // 8: gatehouse.options.v1.method:extendee -> google.protobuf.MethodOptions
-	1,  // 9: gatehouse.options.v1.program:type_name -> gatehouse.options.v1.Program
-	2,  // 10: gatehouse.options.v1.method:type_name -> gatehouse.options.v1.Method
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	9,  // [9:11] is the sub-list for extension type_name
-	7,  // [7:9] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	4,  // 1: gatehouse.options.v1.Program.database:type_name -> gatehouse.options.v1.Database
+	6,  // 2: gatehouse.options.v1.Program.secrets:type_name -> gatehouse.options.v1.Secret
+	7,  // 3: gatehouse.options.v1.Program.object_types:type_name -> gatehouse.options.v1.ObjectType
+	9,  // 4: gatehouse.options.v1.Program.relationships:type_name -> gatehouse.options.v1.Relationships
+	5,  // 5: gatehouse.options.v1.Database.pools:type_name -> gatehouse.options.v1.Pool
+	2,  // 6: gatehouse.options.v1.Secret.kind:type_name -> gatehouse.options.v1.Secret.Kind
+	8,  // 7: gatehouse.options.v1.ObjectType.allow:type_name -> gatehouse.options.v1.Consent
+	11, // 8: gatehouse.options.v1.Method.access:type_name -> gatehouse.options.v1.Access
+	14, // 9: gatehouse.options.v1.Method.audit:type_name -> gatehouse.options.v1.Audit
+	16, // 10: gatehouse.options.v1.Method.timeout:type_name -> google.protobuf.Duration
+	1,  // 11: gatehouse.options.v1.Method.duty:type_name -> gatehouse.options.v1.Duty
+	12, // 12: gatehouse.options.v1.Access.self:type_name -> gatehouse.options.v1.Self
+	13, // 13: gatehouse.options.v1.Access.permission:type_name -> gatehouse.options.v1.Permission
+	15, // 14: gatehouse.options.v1.Audit.event:type_name -> gatehouse.options.v1.AuditEvent
+	17, // 15: gatehouse.options.v1.program:extendee -> google.protobuf.FileOptions
+	18, // 16: gatehouse.options.v1.method:extendee -> google.protobuf.MethodOptions
+	3,  // 17: gatehouse.options.v1.program:type_name -> gatehouse.options.v1.Program
+	10, // 18: gatehouse.options.v1.method:type_name -> gatehouse.options.v1.Method
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	17, // [17:19] is the sub-list for extension type_name
+	15, // [15:17] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_options_v1_options_proto_init() }
@@ -846,14 +1451,14 @@ func file_gatehouse_options_v1_options_proto_init() {
 	if File_gatehouse_options_v1_options_proto != nil {
 		return
 	}
-	file_gatehouse_options_v1_options_proto_msgTypes[2].OneofWrappers = []any{
+	file_gatehouse_options_v1_options_proto_msgTypes[8].OneofWrappers = []any{
 		(*Access_Public)(nil),
 		(*Access_SignedIn)(nil),
 		(*Access_Self)(nil),
 		(*Access_Permission)(nil),
 		(*Access_Service)(nil),
 	}
-	file_gatehouse_options_v1_options_proto_msgTypes[5].OneofWrappers = []any{
+	file_gatehouse_options_v1_options_proto_msgTypes[11].OneofWrappers = []any{
 		(*Audit_None)(nil),
 		(*Audit_Event)(nil),
 		(*Audit_Trail)(nil),
@@ -863,8 +1468,8 @@ func file_gatehouse_options_v1_options_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_options_v1_options_proto_rawDesc), len(file_gatehouse_options_v1_options_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   7,
+			NumEnums:      3,
+			NumMessages:   13,
 			NumExtensions: 2,
 			NumServices:   0,
 		},

@@ -1,0 +1,100 @@
+package mesh
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gatehouse/gatehouse/internal/contract"
+)
+
+// Database is what a program has in PostgreSQL beyond one role that owns one schema, both named
+// like the program.
+type Database struct {
+	Schemas []string `json:"schemas,omitempty"` // further schemas
+	Owner   string   `json:"owner,omitempty"`   // role that owns and migrates the schemas; the program's own when empty
+	Pools   []Pool   `json:"pools,omitempty"`   // further pools of connections of an instance
+}
+
+// Pool is a pool of connections.
+type Pool struct {
+	Variable string `json:"variable"` // sets the size
+	Size     int    `json:"size"`     // most connections without it
+}
+
+// Secret is a file that is made for a program unless the operator has another one.
+type Secret struct {
+	File     string `json:"file"`
+	Variable string `json:"variable"` // of the secret; <variable>_FILE holds the path of the file
+	Kind     string `json:"kind"`     // contract.KeySecret or contract.PasswordSecret
+	Use      string `json:"use,omitempty"`
+}
+
+// ObjectType is a type of the authorization model: who answers for it, and who writes its
+// relationships.
+type ObjectType struct {
+	Name    string   `json:"name"`
+	Owner   string   `json:"owner"`
+	Writers []Writer `json:"writers"` // sorted by program; administrators write everything besides
+}
+
+// Writer is a program that may write relationships of a type.
+type Writer struct {
+	Program   string   `json:"program"`
+	Relations []string `json:"relations"` // "member", "administrator@user" or contract.EveryRelation; sorted
+	DeleteAll bool     `json:"delete_all,omitempty"`
+}
+
+// authorities are sentences about who answers for types and writes relationships, sorted.
+func (d *Definition) authorities() []string {
+	var all []string
+	for _, t := range d.ObjectTypes {
+		all = append(all, fmt.Sprintf("%s owns the type %s", t.Owner, t.Name))
+		for _, w := range t.Writers {
+			for _, relation := range w.Relations {
+				all = append(all, fmt.Sprintf("%s writes %s#%s", w.Program, t.Name, relation))
+			}
+			if w.DeleteAll {
+				all = append(all, fmt.Sprintf("%s deletes all relationships of objects of the type %s", w.Program, t.Name))
+			}
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// facts of a program, as its contract states them.
+func databaseOf(p contract.Program) *Database {
+	d := &Database{Schemas: p.Database.Schemas, Owner: p.Database.Owner}
+	for _, pool := range p.Database.Pools {
+		d.Pools = append(d.Pools, Pool(pool))
+	}
+	if len(d.Schemas) == 0 && d.Owner == "" && len(d.Pools) == 0 {
+		return nil
+	}
+	return d
+}
+
+func secretsOf(p contract.Program) []Secret {
+	var all []Secret
+	for _, s := range p.Secrets {
+		all = append(all, Secret(s))
+	}
+	return all
+}
+
+// objectTypes are the types of all programs, sorted by name.
+func objectTypes(c *contract.Contract) []ObjectType {
+	var all []ObjectType
+	for _, p := range c.Programs {
+		for _, kind := range p.ObjectTypes {
+			t := ObjectType{Name: kind.Name, Owner: p.Name, Writers: []Writer{}}
+			for _, g := range c.Writers(p, kind) {
+				t.Writers = append(t.Writers, Writer{Program: g.Program, Relations: append([]string{}, slices.Sorted(slices.Values(g.Relations))...), DeleteAll: g.DeleteAll})
+			}
+			all = append(all, t)
+		}
+	}
+	slices.SortFunc(all, func(a, b ObjectType) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
