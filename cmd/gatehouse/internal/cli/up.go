@@ -166,7 +166,13 @@ func welcome(opts platform.Options) string {
 		}
 	}
 	fmt.Fprintf(&b, "  consul    https://127.0.0.1:%d (`gatehouse env` prints its token file and certificates)\n", mesh.ConsulHTTPSPort+opts.Offset)
-	fmt.Fprintf(&b, "  bootstrap %s (single use: POST /api/v1/auth/bootstrap makes the first administrator)\n", opts.Dir.SecretPath(platform.BootstrapSecret))
+	for _, p := range opts.Definition.Programs {
+		for _, secret := range p.Secrets {
+			if name, _, _ := strings.Cut(secret.File, "."); secret.Use != "" {
+				fmt.Fprintf(&b, "  %-9s %s (%s)\n", name, opts.Dir.SecretPath(secret.File), secret.Use)
+			}
+		}
+	}
 	fmt.Fprintf(&b, "  logs      %s\n", opts.Dir.Logs())
 	return b.String()
 }

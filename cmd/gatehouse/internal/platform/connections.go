@@ -7,11 +7,9 @@ import (
 
 // Connections of one instance of a program. The pools are as large as the programs' options say.
 const (
-	poolVariable   = "GATEHOUSE_POSTGRES_MAX_CONNS"
-	poolConns      = 10
-	engineVariable = "GATEHOUSE_AUTHZ_ENGINE_MAX_CONNS"
-	engineConns    = 20
-	ownConns       = 2 // the outbox's relay, and in Audit who listens to the other instances
+	poolVariable = "GATEHOUSE_POSTGRES_MAX_CONNS"
+	poolConns    = 10
+	ownConns     = 2 // the outbox's relay, and in Audit who listens to the other instances
 )
 
 // What a role has beyond an instance: a second one while a rolling start replaces the first, and
@@ -30,8 +28,8 @@ func (p *Platform) connectionLimit(program, role string) int {
 		return besidesConns // who owns the schema only migrates
 	}
 	each := number(p.opts.Environ, poolVariable, poolConns) + ownConns
-	if apart(program).schema != "" {
-		each += number(p.opts.Environ, engineVariable, engineConns)
+	for _, pool := range p.database(program).Pools {
+		each += number(p.opts.Environ, pool.Variable, pool.Size)
 	}
 	return instances*each + besidesConns
 }
@@ -41,7 +39,7 @@ func (p *Platform) maxConnections() int {
 	sum := superConns
 	for _, program := range p.databaseUsers() {
 		sum += p.connectionLimit(program, program)
-		if owner := apart(program).owner; owner != "" {
+		if owner := p.database(program).Owner; owner != "" {
 			sum += p.connectionLimit(program, owner)
 		}
 	}

@@ -19,19 +19,31 @@ func TestConnectionLimitsCoverTwoInstances(t *testing.T) {
 	if got := pool.Tag.Get("default"); got != strconv.Itoa(poolConns) {
 		t.Errorf("a pool has %s connections by default, the limits count %d", got, poolConns)
 	}
-	options, err := os.ReadFile("../../../../services/authz/internal/app/config.go") // which nothing outside of Authz may import
-	if err != nil {
-		t.Fatal(err)
+	pools := 0
+	for _, program := range testPlatform(t).opts.Definition.Programs {
+		if program.Database == nil {
+			continue
+		}
+		for _, pool := range program.Database.Pools {
+			pools++
+			options, err := os.ReadFile("../../../../services/" + program.Name + "/internal/app/config.go") // which nothing outside of the service may import
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := fmt.Sprintf(`env:"%s" default:"%d"`, pool.Variable, pool.Size); !strings.Contains(string(options), want) {
+				t.Errorf("%s has no option with %s, which its contract states", program.Name, want)
+			}
+		}
 	}
-	if want := fmt.Sprintf(`env:"%s" default:"%d"`, engineVariable, engineConns); !strings.Contains(string(options), want) {
-		t.Errorf("Authz has no option with %s, which the limits count", want)
+	if pools == 0 {
+		t.Error("no contract states a pool")
 	}
 	for _, c := range []struct {
 		environ                               []string
 		identity, authz, audit, owner, atMost int
 	}{
 		{nil, 34, 74, 34, 10, 34*3 + 74 + 10},
-		{[]string{poolVariable + "=30", engineVariable + "=50"}, 74, 174, 74, 10, 74*3 + 174 + 10},
+		{[]string{poolVariable + "=30", "GATEHOUSE_AUTHZ_ENGINE_MAX_CONNS=50"}, 74, 174, 74, 10, 74*3 + 174 + 10},
 		{[]string{poolVariable + "=many"}, 34, 74, 34, 10, 34*3 + 74 + 10},
 	} {
 		p := testPlatform(t, c.environ...)

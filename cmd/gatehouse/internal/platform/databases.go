@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,32 +10,22 @@ import (
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
 )
 
-// keptApart names what a program's database has beyond one role that owns one schema, both named like the program.
-type keptApart struct {
-	schema string // one more schema of the role
-	owner  string // another role that owns the schema and migrates it; the program's own may then do only what migrations grant
-}
-
-func apart(program string) keptApart {
-	switch program {
-	case "authz":
-		return keptApart{schema: "authz_fga"} // OpenFGA's tables: its migrations want a schema of their own
-	case "audit":
-		return keptApart{owner: "audit_owner"} // who writes the trail can only add to it (R72)
+// database is what a program's contract states beyond one role that owns one schema.
+func (p *Platform) database(program string) mesh.Database {
+	if definition, err := p.opts.Definition.Program(program); err == nil && definition.Database != nil {
+		return *definition.Database
 	}
-	return keptApart{}
+	return mesh.Database{}
 }
 
 // prepareDatabase makes the roles and schemas of one program, and the files with the URLs that it is given.
 func (p *Platform) prepareDatabase(ctx context.Context, admin config.Secret, name string) error {
-	extra := apart(name)
-	owner := name
-	if extra.owner != "" {
-		owner = extra.owner
-	}
+	extra := p.database(name)
+	owner := cmp.Or(extra.Owner, name)
 	password, err := p.databasePassword(name, owner)
 	if err != nil {
 		return err
@@ -42,15 +33,15 @@ func (p *Platform) prepareDatabase(ctx context.Context, admin config.Secret, nam
 	if err := pgserver.EnsureRole(ctx, admin, owner, config.NewSecret(password), name); err != nil {
 		return err
 	}
-	if extra.schema != "" {
-		if err := pgserver.EnsureSchema(ctx, admin, extra.schema, owner); err != nil {
+	for _, schema := range extra.Schemas {
+		if err := pgserver.EnsureSchema(ctx, admin, schema, owner); err != nil {
 			return err
 		}
 	}
 	if err := pgserver.LimitConnections(ctx, admin, owner, p.connectionLimit(name, owner)); err != nil {
 		return err
 	}
-	if extra.owner == "" {
+	if extra.Owner == "" {
 		return nil
 	}
 	password, err = p.databasePassword(name, name)
@@ -77,8 +68,8 @@ func (p *Platform) claim(ctx context.Context, admin func(database string) config
 	claim := pgserver.Claim{Platform: id, Database: database, Adopt: p.opts.Adopt}
 	for _, name := range p.databaseUsers() {
 		roles := []string{name}
-		if extra := apart(name); extra.owner != "" {
-			roles = append(roles, extra.owner)
+		if owner := p.database(name).Owner; owner != "" {
+			roles = append(roles, owner)
 		}
 		part := pgserver.Part{Schema: name}
 		for _, role := range roles {
@@ -107,9 +98,9 @@ func (p *Platform) databasePassword(program, role string) (string, error) {
 }
 
 // databaseRole is the role as which a program connects for a verb.
-func databaseRole(program, verb string) string {
-	if extra := apart(program); extra.owner != "" && verb == "migrate" {
-		return extra.owner
+func (p *Platform) databaseRole(program, verb string) string {
+	if owner := p.database(program).Owner; owner != "" && verb == "migrate" {
+		return owner
 	}
 	return program
 }

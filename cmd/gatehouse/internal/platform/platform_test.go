@@ -89,7 +89,7 @@ func TestTheOperatorsKeyWins(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys := slices.DeleteFunc(environ, func(pair string) bool { return !strings.HasPrefix(pair, keyVariable) })
+	keys := slices.DeleteFunc(environ, func(pair string) bool { return !strings.HasPrefix(pair, "GATEHOUSE_AUTH_KEY") })
 	if !slices.Equal(keys, []string{"GATEHOUSE_AUTH_KEY_FILE=/own"}) {
 		t.Errorf("%v", keys)
 	}
@@ -102,7 +102,7 @@ func TestTheOperatorsBootstrapSecretWins(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		given := slices.DeleteFunc(environ, func(pair string) bool { return !strings.HasPrefix(pair, bootstrapVariable) })
+		given := slices.DeleteFunc(environ, func(pair string) bool { return !strings.HasPrefix(pair, "GATEHOUSE_AUTH_BOOTSTRAP_SECRET") })
 		if !slices.Equal(given, []string{own}) {
 			t.Errorf("%v, want %s", given, own)
 		}

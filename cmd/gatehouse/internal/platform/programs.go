@@ -16,6 +16,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/consul/agent"
+	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/supervise"
 )
@@ -144,15 +145,13 @@ func (p *Platform) environ(name, verb string) ([]string, error) {
 	env := append(p.baseEnviron(), fmt.Sprintf("GATEHOUSE_MESH_PORT_OFFSET=%d", p.opts.Offset),
 		"GATEHOUSE_MESH_TRUST_DOMAIN="+p.trustDomain(), "GATEHOUSE_MESH_DATACENTER="+agent.Datacenter)
 	if slices.Contains(p.databaseUsers(), name) {
-		env = append(env, "GATEHOUSE_POSTGRES_URL_FILE="+p.opts.Dir.SecretPath(databaseURL(databaseRole(name, verb))))
+		env = append(env, "GATEHOUSE_POSTGRES_URL_FILE="+p.opts.Dir.SecretPath(databaseURL(p.databaseRole(name, verb))))
 	}
-	if name == keyHolder {
-		made, err := p.keyFiles()
-		if err != nil {
-			return nil, err
-		}
-		env = append(env, made...)
+	made, err := p.secretFiles(name)
+	if err != nil {
+		return nil, err
 	}
+	env = append(env, made...)
 	if !isSet(p.opts.Environ, reflectionVariable) {
 		env = append(env, reflectionVariable+"=true") // every local process has the protos anyway: this is a machine of one's own
 	}
@@ -162,31 +161,27 @@ func (p *Platform) environ(name, verb string) ([]string, error) {
 // reflectionVariable lets grpcurl and its like find methods by name.
 const reflectionVariable = "GATEHOUSE_GRPC_REFLECTION"
 
-// The program that encrypts secrets at rest and makes the first administrator, and the variables that name its files.
-const (
-	keyHolder         = "auth"
-	keyVariable       = "GATEHOUSE_AUTH_KEY_FILE"
-	bootstrapVariable = "GATEHOUSE_AUTH_BOOTSTRAP_SECRET"
-)
-
-// BootstrapSecret is the secret file that is exchanged, once, for the first administrator.
-const BootstrapSecret = "bootstrap.secret"
-
-// keyFiles makes the key holder's files, unless the operator has files of his own, and returns the variables that name them.
-func (p *Platform) keyFiles() ([]string, error) {
-	var env []string
-	if !isSet(p.opts.Environ, keyVariable) {
-		const file = "auth-encryption.key"
-		if _, err := p.opts.Dir.Secret(file, state.Key); err != nil {
-			return nil, err
-		}
-		env = append(env, keyVariable+"="+p.opts.Dir.SecretPath(file))
+// secretFiles makes a program's secret files, but those that the operator has given himself, and
+// returns the variables that name them.
+func (p *Platform) secretFiles(name string) ([]string, error) {
+	program, err := p.opts.Definition.Program(name)
+	if err != nil {
+		return nil, err
 	}
-	if !isSet(p.opts.Environ, bootstrapVariable) && !isSet(p.opts.Environ, bootstrapVariable+"_FILE") {
-		if _, err := p.opts.Dir.Secret(BootstrapSecret, state.Password); err != nil {
+	var env []string
+	for _, secret := range program.Secrets {
+		variable := secret.Variable + "_FILE"
+		if isSet(p.opts.Environ, secret.Variable) || isSet(p.opts.Environ, variable) {
+			continue
+		}
+		generate := state.Password
+		if secret.Kind == contract.KeySecret {
+			generate = state.Key
+		}
+		if _, err := p.opts.Dir.Secret(secret.File, generate); err != nil {
 			return nil, err
 		}
-		env = append(env, bootstrapVariable+"_FILE="+p.opts.Dir.SecretPath(BootstrapSecret))
+		env = append(env, variable+"="+p.opts.Dir.SecretPath(secret.File))
 	}
 	return env, nil
 }

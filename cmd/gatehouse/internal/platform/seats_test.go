@@ -27,7 +27,7 @@ func seatedPlatform(t *testing.T, mode os.FileMode, script string, environ ...st
 	}
 	p.opts.Programs.Own["auth"] = program
 	for _, verb := range []string{"serve", "migrate"} {
-		if err := p.opts.Dir.WriteSecret(databaseURL(databaseRole("auth", verb)), "postgres://"); err != nil {
+		if err := p.opts.Dir.WriteSecret(databaseURL(p.databaseRole("auth", verb)), "postgres://"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -190,7 +190,7 @@ func TestAFileThatIsNotHandedOver(t *testing.T) {
 	key := filepath.Join(t.TempDir(), "key")
 	for name, spoil := range map[string]func(*Platform) error{
 		"the platform's secret is gone": func(p *Platform) error {
-			return os.Remove(p.opts.Dir.SecretPath(databaseURL(databaseRole("auth", "serve"))))
+			return os.Remove(p.opts.Dir.SecretPath(databaseURL(p.databaseRole("auth", "serve"))))
 		},
 		"no place for the copies": func(p *Platform) error { return os.RemoveAll(filepath.Join(p.opts.Dir.Run(), "auth")) },
 		"the operator's is large": func(*Platform) error { return os.Truncate(key, mostBytes+1) },
