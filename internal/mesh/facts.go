@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse/gatehouse/internal/contract"
+	"github.com/gatehouse/gatehouse/internal/relation"
 )
 
 // Database is what a program has in PostgreSQL beyond one role that owns one schema, both named
@@ -43,6 +44,38 @@ type Writer struct {
 	Program   string   `json:"program"`
 	Relations []string `json:"relations"` // "member", "administrator@user" or contract.EveryRelation; sorted
 	DeleteAll bool     `json:"delete_all,omitempty"`
+}
+
+// Writes reports whether a program may write and delete a relationship. Preconditions and checks
+// are everybody's.
+func (d *Definition) Writes(program string, t relation.Tuple) bool {
+	return slices.ContainsFunc(d.writer(program, relation.Type(t.Object)).Relations, func(spelt string) bool {
+		name, subject, one := strings.Cut(spelt, "@")
+		switch {
+		case name != contract.EveryRelation && name != t.Relation:
+			return false
+		case one:
+			return relation.Type(t.Subject) == subject && !relation.IsSet(t.Subject)
+		}
+		return true
+	})
+}
+
+// DeletesAll reports whether a program may delete all relationships of an object of a type.
+func (d *Definition) DeletesAll(program, objectType string) bool {
+	return d.writer(program, objectType).DeleteAll
+}
+
+// writer is what a program may write of a type.
+func (d *Definition) writer(program, objectType string) Writer {
+	for _, t := range d.ObjectTypes {
+		for _, w := range t.Writers {
+			if t.Name == objectType && w.Program == program {
+				return w
+			}
+		}
+	}
+	return Writer{}
 }
 
 // authorities are sentences about who answers for types and writes relationships, sorted.

@@ -153,20 +153,21 @@ func callers(t testing.TB, own *contract.Contract) grpcserver.Callers {
 	if own != nil {
 		return mesh.Derive(own)
 	}
-	return definition(t)
+	return Definition(t)
 }
 
 // edge is the gateway of the built-in mesh.
 func edge(t testing.TB) mesh.Program {
 	t.Helper()
-	program, err := definition(t).Edge()
+	program, err := Definition(t).Edge()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return program
 }
 
-func definition(t testing.TB) *mesh.Definition {
+// Definition is the built-in mesh.
+func Definition(t testing.TB) *mesh.Definition {
 	t.Helper()
 	d, err := consul.Definition()
 	if err != nil {
@@ -183,15 +184,18 @@ func Consenting(t testing.TB) grpcserver.Callers {
 	if err != nil {
 		t.Fatalf("load contract: %v", err)
 	}
-	return consenting{linked}
+	return consenting{contract: linked, edge: edge(t).Name}
 }
 
-type consenting struct{ contract *contract.Contract }
+type consenting struct {
+	contract *contract.Contract
+	edge     string
+}
 
 // Admits asks for the consent alone.
 func (c consenting) Admits(method, program string) bool {
 	m, ok := c.contract.Method(method)
-	return ok && m.Consents(contract.Program{Name: program})
+	return ok && m.Consents(contract.Program{Name: program, Edge: program == c.edge})
 }
 
 // Mesh is where the test's programs are.

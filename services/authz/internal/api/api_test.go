@@ -36,7 +36,7 @@ func newService(t *testing.T) service {
 	return service{instance: i, Server: grpctest.New(t, grpctest.Config{
 		Program: "authz", Callers: grpctest.Consenting(t), Permissions: api.NewPermissions(i.Service, i.Engine), Refusals: i.Outbox,
 		Registrations: []grpcserver.Registration{
-			{Desc: &authzv1.AuthzService_ServiceDesc, Impl: api.NewAuthzService(i.Service, i.Engine)},
+			{Desc: &authzv1.AuthzService_ServiceDesc, Impl: api.NewAuthzService(i.Service, i.Engine, grpctest.Definition(t))},
 			{Desc: &authzv1.RelationshipService_ServiceDesc, Impl: api.NewRelationshipService(i.Service, i.Engine, uuid.NewString)},
 		},
 	})}

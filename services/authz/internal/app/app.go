@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/health"
 	"github.com/gatehouse/gatehouse/internal/logging"
+	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
@@ -100,8 +101,8 @@ func newPermissions(r *relationship.Service, e *fga.Engine) *api.Permissions {
 	return api.NewPermissions(r, e)
 }
 
-func newAuthzService(r *relationship.Service, e *fga.Engine) *api.AuthzService {
-	return api.NewAuthzService(r, e)
+func newAuthzService(r *relationship.Service, e *fga.Engine, d *mesh.Definition) *api.AuthzService {
+	return api.NewAuthzService(r, e, d)
 }
 
 func newRelationshipService(r *relationship.Service, e *fga.Engine) *api.RelationshipService {

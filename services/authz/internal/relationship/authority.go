@@ -8,53 +8,31 @@ import (
 	"github.com/gatehouse/gatehouse/internal/relation"
 )
 
-// Authority says which relationships a program may change: those that follow from its own facts. Administrators change the others.
-type Authority struct{ grants map[string]grant }
-
-// grant is what one program owns: relations by object type, and the types of objects whose relationships it may delete altogether.
-type grant struct {
-	relations   map[string][]string // of each object type; nil means all of the type
-	subjects    map[string][]string // types of subjects of each object type; nil means any
-	deleteAllOf []string
+// Division says which relationships programs may change because they follow from their own facts.
+// The mesh definition is one: what programs declare and the owners of object types consent to.
+type Division interface {
+	Writes(program string, t relation.Tuple) bool      // and deletes
+	DeletesAll(program string, objectType string) bool // of an object of the type
 }
 
-// NewAuthority returns the platform's division: Identity owns what follows from users and organizations, Auth makes the first
-// administrator.
-func NewAuthority() Authority {
-	return Authority{grants: map[string]grant{
-		"identity": {
-			relations:   map[string][]string{"organization": {"platform", "owner", "member"}, "user": nil},
-			subjects:    map[string][]string{},
-			deleteAllOf: []string{"user", "organization"},
-		},
-		"auth": {
-			relations: map[string][]string{"platform": {"administrator"}},
-			subjects:  map[string][]string{"platform": {"user"}},
-		},
-	}}
-}
+// Authority refuses changes by programs that are not theirs. Administrators change the others.
+type Authority struct{ division Division }
 
-// Check returns PERMISSION_DENIED unless the program owns everything that the change touches. Preconditions only read.
+// NewAuthority returns the authority that follows a division.
+func NewAuthority(d Division) Authority { return Authority{division: d} }
+
+// Check returns PERMISSION_DENIED unless the program may make the whole change. Preconditions only
+// read.
 func (a Authority) Check(program string, c Change) error {
-	g := a.grants[program]
 	for _, t := range slices.Concat(c.Writes, c.Deletes) {
-		if !g.owns(t) {
+		if !a.division.Writes(program, t) {
 			return denied(program, fmt.Sprintf("relation %q of type %q", t.Relation, relation.Type(t.Object)))
 		}
 	}
-	if c.DeleteAllOf != "" && !slices.Contains(g.deleteAllOf, relation.Type(c.DeleteAllOf)) {
+	if c.DeleteAllOf != "" && !a.division.DeletesAll(program, relation.Type(c.DeleteAllOf)) {
 		return denied(program, fmt.Sprintf("all relationships of type %q", relation.Type(c.DeleteAllOf)))
 	}
 	return nil
-}
-
-func (g grant) owns(t relation.Tuple) bool {
-	relations, ok := g.relations[relation.Type(t.Object)]
-	if !ok || relations != nil && !slices.Contains(relations, t.Relation) {
-		return false
-	}
-	subjects := g.subjects[relation.Type(t.Object)]
-	return subjects == nil || slices.Contains(subjects, relation.Type(t.Subject)) && !relation.IsSet(t.Subject)
 }
 
 func denied(program, what string) error {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/relation"
 )
@@ -72,7 +73,11 @@ func TestObjectsAreSortedAndComplete(t *testing.T) {
 
 func TestAuthority(t *testing.T) {
 	t.Parallel()
-	a := NewAuthority()
+	definition, err := consul.Definition()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := NewAuthority(definition)
 	for _, c := range []struct {
 		program, text string
 		want          bool
