@@ -50,7 +50,7 @@ var rules = []rule{
 	{
 		name:    "fx is imported only in cmd, internal/app and internal/fxmod",
 		who:     regexp.MustCompile(`^`),
-		except:  regexp.MustCompile(`(^|/)(cmd/[^/]+|internal/app|internal/fxmod|test/probe)$`),
+		except:  regexp.MustCompile(`(^|/)(cmd/[^/]+|internal/app|internal/fxmod(/service)?|test/probe)$`),
 		refused: []string{"go.uber.org/fx"},
 		direct:  true,
 	},
@@ -63,6 +63,11 @@ var rules = []rule{
 		name:    "the definition of the mesh and the plan are data: no registry, no processes",
 		who:     regexp.MustCompile(`^internal/(mesh|plan)$`),
 		refused: []string{"github.com/hashicorp/", "os/exec", module + "internal/registry"},
+	},
+	{
+		name:    "the gateway links no database driver and no migrations",
+		who:     regexp.MustCompile(`^gateway/(cmd|internal/(app|middleware|openapi|rest|upstream))(/|$)`),
+		refused: []string{"github.com/jackc/"},
 	},
 }
 
@@ -123,9 +128,12 @@ func TestRulesFindViolations(t *testing.T) {
 		{3, "services/auth/internal/api", "go.uber.org/fx", 1},
 		{3, "services/auth/internal/app", "go.uber.org/fx", 0},
 		{3, "internal/fxmod", "go.uber.org/fx", 0},
+		{3, "internal/fxmod/service", "go.uber.org/fx", 0},
 		{4, "gateway/internal/rest", module + "services/auth/internal/app", 1},
 		{5, "internal/mesh", "github.com/hashicorp/consul/api", 1},
 		{5, "internal/registry", "github.com/hashicorp/consul/api", 0},
+		{6, "gateway/cmd/gateway", "github.com/jackc/tern/v2/migrate", 1},
+		{6, "services/auth/cmd/auth", "github.com/jackc/pgx/v5", 0},
 	}
 	for _, c := range cases {
 		p := pkg{ImportPath: module + c.path, Imports: []string{c.dep}, Deps: []string{c.dep}}

@@ -1,15 +1,21 @@
-// Package fxmod wires the kernel's plain constructors into fx: one small module for each concern, and the two sets that programs start
-// from, Service and Base.
+// Package fxmod wires the kernel's plain constructors into fx: one small module for each concern, and
+// Base, the set that every program starts from. What only services need, a database before all, is in
+// the package service below it, so that the gateway links none of it.
 //
-// Only wiring (cmd, internal/app) imports it, and nothing but wiring belongs into it. A module is a function; what it provides and needs
-// is said at each. Value groups hold what has no order: gRPC services and health checks.
+// Only wiring (cmd, internal/app) imports it, and nothing but wiring belongs into it. A module is a
+// function; what it provides and needs is said at each. Value groups hold what has no order: gRPC
+// services and health checks. What has an order stands in one list (InOrder).
 package fxmod
 
 import (
+	"context"
+	"log/slog"
 	"time"
 
 	"go.uber.org/fx"
 
+	"github.com/gatehouse/gatehouse/internal/client"
+	"github.com/gatehouse/gatehouse/internal/health"
 	"github.com/gatehouse/gatehouse/internal/logging"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/program"
@@ -36,14 +42,9 @@ type Program struct {
 	Version string
 }
 
-// Service is everything a gRPC service needs but its database, its tokens and its own code. List it last: what is listed before it has
-// started when it begins to serve, and stops after it has drained.
-func Service(name string, c Config) fx.Option {
-	return fx.Options(Base(name, c), GRPC())
-}
-
-// Base is what the gateway shares with the services: clock, log, telemetry, contract and mesh, health, the ops listener, connections
-// to other programs, registration with Consul.
+// Base is what the gateway shares with the services: clock, log, telemetry, contract and mesh,
+// health, the ops listener, connections to other programs, registration with Consul. It starts
+// nothing: the program's list does (BaseParts, InOrder).
 func Base(name string, c Config) fx.Option {
 	return fx.Options(
 		fx.Supply(Program{Name: name, Version: program.Version()}, c.Mesh, c.Consul, c.Token, c.GRPC, c.Drain),
@@ -54,19 +55,42 @@ func Base(name string, c Config) fx.Option {
 		Health(),
 		Clients(),
 		Ops(),
-		Registration(),
+		fx.Provide(newRegistration, newBaseParts),
 	)
 }
 
 // Clock is the clock that wiring hands to everything that asks for the time.
 func Clock() func() time.Time { return time.Now }
 
-// AsRegistration makes a constructor of a grpcserver.Registration feed the gRPC server.
-func AsRegistration(constructor any) fx.Option {
-	return fx.Provide(fx.Annotate(constructor, fx.ResultTags(`group:"grpc"`)))
-}
-
 // AsCheck makes a constructor of a health.Check feed the program's health.
 func AsCheck(constructor any) fx.Option {
 	return fx.Provide(fx.Annotate(constructor, fx.ResultTags(`group:"health"`)))
+}
+
+// baseParams are what BaseParts are made of.
+type baseParams struct {
+	fx.In
+
+	Stop         fx.Shutdowner
+	Log          *slog.Logger
+	Telemetry    *telemetry.Telemetry
+	Conns        *client.Conns
+	Health       *health.Health
+	Ops          *OpsServer
+	Registration Registration
+}
+
+// BaseParts are the parts of Base. Each program puts them into its list.
+type BaseParts struct {
+	Telemetry, Connections, Health, Ops, Registration Part
+}
+
+func newBaseParts(p baseParams) BaseParts {
+	return BaseParts{
+		Telemetry:    Part{Name: "telemetry", Stop: p.Telemetry.Shutdown},
+		Connections:  Part{Name: "the connections to other programs", Stop: func(context.Context) error { return p.Conns.Close() }},
+		Health:       Background("the health checks", p.Health.Run),
+		Ops:          Serving("the ops listener", p.Ops, Drain{}, p.Stop, p.Log),
+		Registration: p.Registration.Part,
+	}
 }

@@ -3,254 +3,25 @@ package fxmod
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"net/http"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/fx"
 	"go.uber.org/goleak"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/gatehouse/gatehouse/internal/config"
-	"github.com/gatehouse/gatehouse/internal/health"
-	"github.com/gatehouse/gatehouse/internal/mesh"
-	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/program"
-	"github.com/gatehouse/gatehouse/internal/registry"
-	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
-	"github.com/gatehouse/gatehouse/internal/token"
 )
 
-func TestMain(m *testing.M) {
-	// The test kit's port allocator looks at its ports for as long as the process runs.
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/hashicorp/consul/sdk/freeport.checkFreedPorts"))
-}
-
-// name is the mesh name under which the tests run; nothing of it is served.
-const (
-	name     = "identity"
-	grpcPort = 8081
-	opsPort  = 8481
-)
-
-// freeOffset is a port offset at which the program's two ports are free.
-func freeOffset(t *testing.T) int {
-	t.Helper()
-	for offset := 20000; offset < mesh.MaxPortOffset; offset += 7 {
-		if free(grpcPort+offset) && free(opsPort+offset) {
-			return offset
-		}
-	}
-	t.Fatal("no free ports")
-	return 0
-}
-
-func free(port int) bool {
-	l, err := net.Listen("tcp", loopback(port))
-	if err != nil {
-		return false
-	}
-	return l.Close() == nil
-}
-
-func options(offset int) Config {
-	c := Config{}
-	c.Log.Level = "error"
-	c.Mesh.PortOffset, c.Mesh.TrustDomain, c.Mesh.Datacenter = offset, "test.consul", "dc1"
-	c.Token = token.Config{Issuer: "https://gatehouse.test", Audience: "gatehouse"}
-	c.Drain = DrainConfig{Delay: 50 * time.Millisecond, Timeout: time.Second}
-	return c
-}
-
-// issuer is a KeySource and Revocations that know nothing.
-type issuer struct{}
-
-func (issuer) Key(context.Context, string) (token.Key, error) {
-	return token.Key{}, token.ErrUnknownKey
-}
-func (issuer) Revoked(string) (bool, error) { return false, nil }
-
-// local is a service that is its own issuer.
-func local() fx.Option {
-	return fx.Options(
-		fx.Provide(func() token.KeySource { return issuer{} }, func() token.Revocations { return issuer{} }),
-		LocalTokens(),
-	)
-}
-
-func TestModulesFitTogether(t *testing.T) {
-	for kind, app := range map[string]fx.Option{
-		"a service that is the issuer": fx.Options(local(), Postgres(pg.Config{}, "identity", nil), Service(name, options(0))),
-		"a service that is not":        fx.Options(RemoteTokens(), Service(name, options(0))),
-		"the gateway":                  fx.Options(RemoteTokens(), Base("gateway", options(0))),
-	} {
-		t.Run(kind, func(t *testing.T) {
-			if err := fx.ValidateApp(app); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	if err := fx.ValidateApp(Service(name, options(0))); err == nil {
-		t.Error("a service without a verifier is valid")
-	}
-}
-
-// ask returns the gRPC health of the program, or an error.
-func ask(ctx context.Context, conn grpc.ClientConnInterface) (healthpb.HealthCheckResponse_ServingStatus, error) {
-	answer, err := healthpb.NewHealthClient(conn).Check(ctx, &healthpb.HealthCheckRequest{})
-	return answer.GetStatus(), err
-}
-
-func dial(t *testing.T, offset int) *grpc.ClientConn {
-	t.Helper()
-	conn, err := grpc.NewClient("passthrough:///"+loopback(grpcPort+offset), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return conn
-}
-
-func within(t *testing.T, limit time.Duration, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.After(limit)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-deadline:
-			t.Fatalf("%s: not within %s", what, limit)
-		case <-tick.C:
-		}
-	}
-}
-
-func get(t *testing.T, offset int, path string) (int, string) {
-	t.Helper()
-	answer, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get("http://" + loopback(opsPort+offset) + path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = answer.Body.Close() }()
-	body, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer.StatusCode, string(body)
-}
-
-// A program starts, serves, and on its way out first says NOT_SERVING, then waits, and keeps its ops listener to the end.
-func TestStartServeDrainStop(t *testing.T) {
-	offset := freeOffset(t)
-	var order []string
-	var mu sync.Mutex
-	note := func(what string) {
-		mu.Lock()
-		defer mu.Unlock()
-		order = append(order, what)
-	}
-	c := options(offset)
-	c.Drain.Timeout = maxDrain // the test ends the drain, with its watch
-	app := New(
-		fx.Invoke(func(lc fx.Lifecycle) { lc.Append(fx.StopHook(func() { note("own work stops") })) }),
-		local(),
-		AsCheck(func() health.Check {
-			return health.Check{Name: "own", Func: func(context.Context) error { return nil }}
-		}),
-		Service(name, c),
-	)
-	if err := app.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	conn := dial(t, offset)
-	within(t, 15*time.Second, "serving", func() bool {
-		status, err := ask(t.Context(), conn)
-		return err == nil && status == healthpb.HealthCheckResponse_SERVING
-	})
-	for path, want := range map[string]int{"/livez": 200, "/readyz": 200, "/metrics": 200, "/version": 200, "/debug/pprof/": 404} {
-		if status, body := get(t, offset, path); status != want {
-			t.Errorf("%s answers %d %s", path, status, body)
-		}
-	}
-	if _, body := get(t, offset, "/metrics"); !strings.Contains(body, "grpc_server_handled_total") || !strings.Contains(body, "gatehouse_build_info") {
-		t.Error("the metrics lack the gRPC server or the build")
-	}
-	held, release := context.WithCancel(t.Context())
-	defer release()
-	watch, err := healthpb.NewHealthClient(conn).Watch(held, &healthpb.HealthCheckRequest{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if first, err := watch.Recv(); err != nil || first.GetStatus() != healthpb.HealthCheckResponse_SERVING {
-		t.Fatalf("watched: %v, %v", first, err)
-	}
-	stopped := make(chan error, 1)
-	go func() { stopped <- app.Stop(context.Background()) }()
-	if next, err := watch.Recv(); err != nil || next.GetStatus() != healthpb.HealthCheckResponse_NOT_SERVING {
-		t.Fatalf("watched on the way out: %v, %v", next, err)
-	}
-	if status, _ := get(t, offset, "/readyz"); status != http.StatusServiceUnavailable {
-		t.Errorf("/readyz answers %d during the drain", status)
-	}
-	note("drained")
-	release()
-	if err := <-stopped; err != nil {
-		t.Errorf("stop: %v", err)
-	}
-	if fmt.Sprint(order) != "[drained own work stops]" {
-		t.Errorf("the order is %v", order)
-	}
-	if !free(grpcPort+offset) || !free(opsPort+offset) {
-		t.Error("a port is still taken")
-	}
-}
-
-// A taken port stops the start with one sentence that names the port and the mend.
-func TestTakenPort(t *testing.T) {
-	for _, port := range []int{grpcPort, opsPort} {
-		offset := freeOffset(t)
-		l, err := net.Listen("tcp", loopback(port+offset))
-		if err != nil {
-			t.Fatal(err)
-		}
-		failure := Run(New(local(), Service(name, options(offset))))
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if text := fmt.Sprint(failure); strings.Contains(text, "\n") || !strings.Contains(text, loopback(port+offset)) || !strings.Contains(text, "stop it") {
-			t.Errorf("the start says %q", text)
-		}
-	}
-}
-
-// R94: a server that does not know its mesh does not start.
-func TestNoMeshNoServer(t *testing.T) {
-	for variable, forget := range map[string]func(*Config){
-		"GATEHOUSE_MESH_TRUST_DOMAIN": func(c *Config) { c.Mesh.TrustDomain = "" },
-		"GATEHOUSE_MESH_DATACENTER":   func(c *Config) { c.Mesh.Datacenter = "" },
-	} {
-		c := options(0)
-		forget(&c)
-		text := fmt.Sprint(Run(New(local(), Service(name, c))))
-		if strings.Contains(text, "\n") || !strings.Contains(text, variable+" is empty: set it") {
-			t.Errorf("without %s the start says %q", variable, text)
-		}
-	}
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestSentenceIsTheCause(t *testing.T) {
-	broken := fx.Provide(func() (*issuer, error) {
+	broken := fx.Provide(func() (*crash, error) {
 		return nil, errors.New("the key file is empty: write 32 random bytes into it")
 	})
-	err := Run(New(broken, fx.Invoke(func(*issuer) {}), fx.NopLogger))
+	err := Run(New(broken, fx.Invoke(func(*crash) {}), fx.NopLogger))
 	if err == nil || err.Error() != "the key file is empty: write 32 random bytes into it" {
 		t.Errorf("the start says %v", err)
 	}
@@ -266,7 +37,7 @@ func (c crash) Shutdown(context.Context) error { return nil }
 func TestServerThatEndsStopsTheProgram(t *testing.T) {
 	c := crash{end: make(chan struct{})}
 	app := New(fx.NopLogger, fx.Invoke(func(lc fx.Lifecycle, stop fx.Shutdowner) {
-		Serve(lc, stop, slog.New(slog.DiscardHandler), c, Drain{})
+		InOrder(lc, Parts{Serving("a server", c, Drain{}, stop, slog.New(slog.DiscardHandler))})
 	}))
 	close(c.end)
 	if err := Run(app); !errors.Is(err, program.ExitCode(1)) {
@@ -301,47 +72,5 @@ func TestConfigDefaults(t *testing.T) {
 	}
 	if _, err := config.Parse("demo", &cli, nil, []string{"GATEHOUSE_TOKEN_ISSUER=id.example.com"}, io.Discard); err == nil {
 		t.Error("an issuer that is no URL is accepted")
-	}
-}
-
-// GATEHOUSE_CONSUL_REGISTER: a program registers itself with a real agent, which then sees it pass.
-// After the program's end it is still registered, and the agent sends nobody there.
-func TestProgramRegistersItself(t *testing.T) {
-	consul := consultest.New(t)
-	c := options(freeOffset(t))
-	var cli struct {
-		Consul registry.Config `embed:""`
-	}
-	environ := []string{"GATEHOUSE_CONSUL_REGISTER=true", "GATEHOUSE_CONSUL_ADDRESS=" + consul.HTTP}
-	if _, err := config.Parse(name, &cli, nil, environ, io.Discard); err != nil {
-		t.Fatal(err)
-	}
-	c.Consul = cli.Consul
-	app := New(local(), Service(name, c))
-	if err := app.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	usable := func() bool {
-		endpoints, _, err := consul.Health().Service(name, "", true, nil)
-		return err == nil && len(endpoints) == 1
-	}
-	within(t, 15*time.Second, "passing check", usable)
-	if _, _, err := consul.Agent().Service(registry.SidecarID(name), nil); err != nil {
-		t.Errorf("its sidecar: %v", err)
-	}
-	if err := app.Stop(context.Background()); err != nil {
-		t.Errorf("stop: %v", err)
-	}
-	within(t, 15*time.Second, "critical check", func() bool { return !usable() })
-	for _, id := range []string{name, registry.SidecarID(name)} {
-		if _, _, err := consul.Agent().Service(id, nil); err != nil {
-			t.Errorf("%s after the stop: %v", id, err)
-		}
-	}
-	if err := consul.Agent().ServiceDeregister(name); err != nil { // as an operator does, for good
-		t.Fatal(err)
-	}
-	if left, err := consul.Agent().Services(); err != nil || len(left) > 0 {
-		t.Errorf("after its deregistration: %v, %v", left, err)
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"time"
-
-	"go.uber.org/fx"
 )
 
 // Loop is background work that is done again and again, each turn within a deadline: a database or a peer that does not answer holds up
@@ -16,11 +14,6 @@ type Loop struct {
 	Timeout time.Duration   // of one turn
 	Wake    <-chan struct{} // a turn now; nil never wakes
 	Do      func(ctx context.Context) error
-}
-
-// Start runs the loop from start to stop.
-func (l Loop) Start(lc fx.Lifecycle, log *slog.Logger) {
-	Background(lc, func(ctx context.Context) { l.Run(ctx, log) })
 }
 
 // Run loops until ctx ends. A failure is logged when it begins and when it is over, not at each turn.

@@ -25,33 +25,43 @@ func Mesh() fx.Option {
 	)
 }
 
-// Registration registers the program and its sidecar with Consul while it runs, if registry.Config says so. It needs Program.
-func Registration() fx.Option {
-	return fx.Invoke(func(lc fx.Lifecycle, c registry.Config, m mesh.Config, p Program, def *mesh.Definition, log *slog.Logger) error {
-		if !c.Register {
-			return nil
-		}
-		registration, err := registry.Registration(def, p.Name, m.PortOffset)
-		if err != nil {
-			return err
-		}
-		agent, err := registry.NewClient(c.Agent(m.PortOffset), c)
-		if err != nil {
-			return err
-		}
-		Background(lc, registry.NewRegistrar(agent, registration, log).Run)
-		return nil
-	})
+// Registration is the part that keeps the program and its sidecar registered with Consul. It does
+// nothing unless registry.Config says so.
+type Registration struct{ Part }
+
+func newRegistration(c registry.Config, m mesh.Config, p Program, def *mesh.Definition, log *slog.Logger) (Registration, error) {
+	if !c.Register {
+		return Registration{}, nil
+	}
+	registration, err := registry.Registration(def, p.Name, m.PortOffset)
+	if err != nil {
+		return Registration{}, err
+	}
+	agent, err := registry.NewClient(c.Agent(m.PortOffset), c)
+	if err != nil {
+		return Registration{}, err
+	}
+	return Registration{Background("the registration with Consul", registry.NewRegistrar(agent, registration, log).Run)}, nil
+}
+
+// clientParams are what connections to other programs are made with.
+type clientParams struct {
+	fx.In
+
+	Mesh       mesh.Config
+	Program    Program
+	Definition *mesh.Definition
+	Contract   *contract.Contract
+	Tracer     trace.TracerProvider
+	Propagator propagation.TextMapPropagator
 }
 
 // Clients provides *client.Conns. It needs Program.
 func Clients() fx.Option {
-	return fx.Provide(func(lc fx.Lifecycle, c mesh.Config, p Program, def *mesh.Definition, contracts *contract.Contract,
-		tracer trace.TracerProvider, propagator propagation.TextMapPropagator,
-	) *client.Conns {
-		conns := client.NewConns(def, c.PortOffset, p.Name, client.Options{Contract: contracts, Tracer: tracer, Propagator: propagator})
-		lc.Append(fx.StopHook(conns.Close))
-		return conns
+	return fx.Provide(func(p clientParams) *client.Conns {
+		return client.NewConns(p.Definition, p.Mesh.PortOffset, p.Program.Name, client.Options{
+			Contract: p.Contract, Tracer: p.Tracer, Propagator: p.Propagator,
+		})
 	})
 }
 

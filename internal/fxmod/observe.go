@@ -32,13 +32,8 @@ func Logging(c logging.Config) fx.Option {
 // prometheus.Registerer and prometheus.Gatherer. It needs Program.
 func Telemetry(c telemetry.Config) fx.Option {
 	return fx.Provide(
-		func(lc fx.Lifecycle, p Program) (*telemetry.Telemetry, error) {
-			t, err := telemetry.New(context.Background(), c, p.Name, p.Version)
-			if err != nil {
-				return nil, err
-			}
-			lc.Append(fx.StopHook(t.Shutdown))
-			return t, nil
+		func(p Program) (*telemetry.Telemetry, error) {
+			return telemetry.New(context.Background(), c, p.Name, p.Version)
 		},
 		func(t *telemetry.Telemetry) trace.TracerProvider { return t.TracerProvider() },
 		func(t *telemetry.Telemetry) propagation.TextMapPropagator { return t.Propagator() },

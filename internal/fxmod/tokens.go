@@ -11,6 +11,9 @@ import (
 	"github.com/gatehouse/gatehouse/internal/token"
 )
 
+// Tokens are the parts that keep current what bearer tokens are verified by.
+type Tokens Parts
+
 // RemoteTokens provides *token.Verifier, *token.KeyCache and *token.RevocationList for programs that are not the issuer. Keys and
 // ended sessions come from Auth through the mesh; neither is a health check, for Auth being down is those requests' 503.
 func RemoteTokens() fx.Option {
@@ -22,25 +25,32 @@ func RemoteTokens() fx.Option {
 			auth.KeySet,
 			auth.NewFeed,
 			token.NewVerifier,
+			remoteTokens,
 		),
-		fx.Invoke(func(lc fx.Lifecycle, keys *token.KeyCache, log *slog.Logger) {
-			Background(lc, func(ctx context.Context) {
-				keys.Run(ctx, func(err error) {
-					if err != nil {
-						log.WarnContext(ctx, "the key set is not refreshed", "error", err.Error())
-						return
-					}
-					log.InfoContext(ctx, "the key set is refreshed again")
-				})
-			})
-		}),
-		fx.Invoke(func(lc fx.Lifecycle, feed auth.Feed) { Background(lc, feed) }),
 	)
 }
 
-// LocalTokens provides *token.Verifier for the issuer itself, from its own token.KeySource and token.Revocations.
+// remoteTokens may start in either order: a request that comes before both is answered with 503.
+func remoteTokens(keys *token.KeyCache, feed auth.Feed, log *slog.Logger) Tokens {
+	refresh := func(ctx context.Context) {
+		keys.Run(ctx, func(err error) {
+			if err != nil {
+				log.WarnContext(ctx, "the key set is not refreshed", "error", err.Error())
+				return
+			}
+			log.InfoContext(ctx, "the key set is refreshed again")
+		})
+	}
+	return Tokens{Background("the key set", refresh), Background("the feed of ended sessions", feed)}
+}
+
+// LocalTokens provides *token.Verifier for the issuer itself, from its own token.KeySource and
+// token.Revocations, which the issuer's own work keeps current.
 func LocalTokens() fx.Option {
-	return fx.Provide(func(c token.Config, keys token.KeySource, ended token.Revocations, now func() time.Time) *token.Verifier {
-		return token.NewVerifier(c, keys, ended, now)
-	})
+	return fx.Provide(
+		func(c token.Config, keys token.KeySource, ended token.Revocations, now func() time.Time) *token.Verifier {
+			return token.NewVerifier(c, keys, ended, now)
+		},
+		func() Tokens { return nil },
+	)
 }

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/gatehouse/gatehouse/internal/fxmod"
+	"github.com/gatehouse/gatehouse/internal/fxmod/service"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/program"
 	"github.com/gatehouse/gatehouse/internal/request"
@@ -38,7 +39,7 @@ func Main(name string, services ...fx.Option) int {
 // Run serves until the process is told to stop.
 func (s *serve) Run(p program.Process) error {
 	return fxmod.Run(fxmod.New(
-		fxmod.Service(p.Name, s.Config),
+		service.Module(p.Name, s.Config),
 		fx.Decorate(func(*mesh.Definition) (*mesh.Definition, error) { return consul.Definition() }),
 		// No method of the probe reads a bearer token: no key is known, so none would pass.
 		fx.Provide(func() token.KeySource { return noKeys{} }, func() token.Revocations { return noKeys{} }),
@@ -49,7 +50,7 @@ func (s *serve) Run(p program.Process) error {
 
 // Service makes the program answer ProbeService.
 func Service() fx.Option {
-	return fxmod.AsRegistration(func() grpcserver.Registration {
+	return service.AsRegistration(func() grpcserver.Registration {
 		return grpcserver.Registration{Desc: &probev1.ProbeService_ServiceDesc, Impl: server{}}
 	})
 }

@@ -42,7 +42,7 @@ func Module(c Config) fx.Option {
 		fx.Supply(c.Edge),
 		fxmod.AsCheck(keysLoaded),
 		fx.Provide(newRoutes, newHandler, newChain, newServer),
-		fx.Invoke(func(*PublicServer) {}),
+		fx.Invoke(inOrder),
 	)
 }
 
@@ -119,22 +119,17 @@ func newChain(p chainParams) (Chain, error) {
 	return Chain{chain}, nil
 }
 
-// serverParams are what the public listener is made of. Ops is among them so that it stops later.
+// serverParams are what the public listener is made of.
 type serverParams struct {
 	fx.In
 
-	Lifecycle  fx.Lifecycle
-	Stop       fx.Shutdowner
 	Config     EdgeConfig
 	Mesh       mesh.Config
-	Drain      fxmod.DrainConfig
 	Definition *mesh.Definition
-	Health     *health.Health
 	Chain      Chain
 	Handler    *rest.Handler
 	Log        *slog.Logger
 	Now        func() time.Time
-	Ops        *fxmod.OpsServer
 }
 
 // PublicServer is the listener that clients reach.
@@ -159,9 +154,7 @@ func newServer(p serverParams) (*PublicServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &PublicServer{handler: p.Handler, Server: httpserver.New(httpserver.Config{
+	return &PublicServer{handler: p.Handler, Server: httpserver.New(httpserver.Config{
 		Name: "public listener of " + Program, Address: p.Config.address(self, p.Mesh.PortOffset), TLS: certificates, Log: p.Log, Now: p.Now,
-	}, p.Chain)}
-	fxmod.Serve(p.Lifecycle, p.Stop, p.Log, s, fxmod.Drain{Health: p.Health, Delay: p.Drain.Delay, Timeout: p.Drain.Timeout})
-	return s, nil
+	}, p.Chain)}, nil
 }

@@ -156,7 +156,7 @@ func (p Params) check() error {
 			case m.Program != p.Program:
 				return fmt.Errorf("%s belongs to the contract of %q and %q cannot serve it", name, m.Program, p.Program)
 			case m.Has(contract.Permission) && p.Permissions == nil:
-				return fmt.Errorf("%s asks for permissions and nobody answers them: add fxmod.RemotePermissions to the program", name)
+				return fmt.Errorf("%s asks for permissions and nobody answers them: add service.RemotePermissions to the program", name)
 			}
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/gatehouse/gatehouse/internal/fxmod"
+	"github.com/gatehouse/gatehouse/internal/fxmod/service"
 	"github.com/gatehouse/gatehouse/internal/health"
 	"github.com/gatehouse/gatehouse/internal/logging"
 	"github.com/gatehouse/gatehouse/internal/outbox"
@@ -45,7 +46,7 @@ func (c *Config) Run() error { return fxmod.Run(New(*c)) }
 // options is everything the program consists of.
 func options(c Config) fx.Option {
 	return fx.Options(
-		fxmod.Postgres(c.Postgres, migrations.Schema, migrations.Files),
+		service.Postgres(c.Postgres, migrations.Schema, migrations.Files),
 		fxmod.AsCheck(func(pool *pgxpool.Pool) health.Check {
 			return health.Check{Name: "append-only", Func: func(ctx context.Context) error { return postgres.CheckAppendOnly(ctx, pool) }}
 		}),
@@ -57,53 +58,63 @@ func options(c Config) fx.Option {
 			newFeed,
 			newWriter,
 			newTrail,
+			newOthers,
+			newWork,
 			api.NewIngestService,
 			func(t *trail.Service, store *postgres.Events) *api.AuditService { return api.NewAuditService(t, store) },
 		),
-		fxmod.AsRegistration(func(s *api.IngestService) grpcserver.Registration {
+		service.AsRegistration(func(s *api.IngestService) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &auditv1.IngestService_ServiceDesc, Impl: s}
 		}),
-		fxmod.AsRegistration(func(s *api.AuditService) grpcserver.Registration {
+		service.AsRegistration(func(s *api.AuditService) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &auditv1.AuditService_ServiceDesc, Impl: s}
 		}),
-		fxmod.AsRoute(func(w *trail.Writer) outbox.Route { return outbox.Route{Topic: outbox.Audit, Deliver: own(w)} }),
-		fxmod.Outbox(migrations.Schema),
-		fxmod.RemotePermissions(),
+		service.AsRoute(func(w *trail.Writer) outbox.Route { return outbox.Route{Topic: outbox.Audit, Deliver: own(w)} }),
+		service.Outbox(migrations.Schema),
+		service.RemotePermissions(),
 		fxmod.RemoteTokens(),
-		fxmod.Service(Name, c.Kernel), // last, so that it serves when everything else has started
+		service.Module(Name, c.Kernel),
 	)
 }
 
 // newFeed reads what is stored, by this instance and by others, for whoever tails.
-func newFeed(lc fx.Lifecycle, store *postgres.Events, log *slog.Logger) *trail.Feed {
-	feed := trail.NewFeed(store)
-	fxmod.Background(lc, func(ctx context.Context) { store.Listen(ctx, feed.Wake) })
-	fxmod.Loop{Name: "read the trail", Every: readEvery, Wake: feed.Woken(), Timeout: readTimeout, Do: feed.Read}.Start(lc, log)
-	return feed
+func newFeed(store *postgres.Events) *trail.Feed { return trail.NewFeed(store) }
+
+// others is woken when other instances are to be told that something was stored.
+type others chan struct{}
+
+func newOthers() others { return make(others, 1) }
+
+// newWork is what stores the events and tells of them.
+func newWork(store *postgres.Events, feed *trail.Feed, writer *trail.Writer, o others, log *slog.Logger) service.Work {
+	read := fxmod.Loop{Name: "read the trail", Every: readEvery, Wake: feed.Woken(), Timeout: readTimeout, Do: feed.Read}
+	tell := fxmod.Loop{Name: "tell other instances", Every: notifyEvery, Wake: o, Timeout: notifyTimeout, Do: store.Notify}
+	return service.Work{Receiving: fxmod.Parts{
+		fxmod.Background("listen to other instances", func(ctx context.Context) { store.Listen(ctx, feed.Wake) }), // wakes the next
+		read.Part(log),
+		tell.Part(log), // before the writer: the last that it stores is still told
+		fxmod.Background("the writer", writer.Run),
+	}}
 }
 
-// newWriter stores what is handed over, and tells the feeds of this instance and of others.
-func newWriter(lc fx.Lifecycle, store *postgres.Events, feed *trail.Feed, registry prometheus.Registerer, log *slog.Logger) (*trail.Writer, error) {
+// newWriter stores what is handed over, and wakes whoever tells the feeds of this instance and of others.
+func newWriter(store *postgres.Events, feed *trail.Feed, o others, registry prometheus.Registerer) (*trail.Writer, error) {
 	events := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "gatehouse_audit_events_total", Help: "Events that were handed over, by what became of them.",
 	}, []string{"verdict"})
 	if err := registry.Register(events); err != nil {
 		return nil, fmt.Errorf("register the metric of stored events: %w", err)
 	}
-	others := make(chan struct{}, 1)
-	fxmod.Loop{Name: "tell other instances", Every: notifyEvery, Wake: others, Timeout: notifyTimeout, Do: store.Notify}.Start(lc, log)
-	writer := trail.NewWriter(store, func(verdicts []trail.Verdict) {
+	return trail.NewWriter(store, func(verdicts []trail.Verdict) {
 		for _, v := range verdicts {
 			events.WithLabelValues(v.String()).Inc()
 		}
 		feed.Wake()
 		select {
-		case others <- struct{}{}:
+		case o <- struct{}{}:
 		default: // they will be told already
 		}
-	})
-	fxmod.Background(lc, writer.Run)
-	return writer, nil
+	}), nil
 }
 
 func newTrail(store *postgres.Events, feed *trail.Feed) *trail.Service {

@@ -13,6 +13,7 @@ import (
 
 	identityclient "github.com/gatehouse/gatehouse/internal/client/identity"
 	"github.com/gatehouse/gatehouse/internal/fxmod"
+	"github.com/gatehouse/gatehouse/internal/fxmod/service"
 	"github.com/gatehouse/gatehouse/internal/health"
 	"github.com/gatehouse/gatehouse/internal/logging"
 	"github.com/gatehouse/gatehouse/internal/pg"
@@ -49,16 +50,14 @@ func (c *MigrateConfig) Run() error { return Migrate(context.Background(), *c) }
 func options(c Config) fx.Option {
 	return fx.Options(
 		fx.Supply(c),
-		fx.Invoke(limitMemory),
-		fxmod.Postgres(c.Postgres, migrations.Schema, migrations.Files),
-		fxmod.Outbox(migrations.Schema),
-		fxmod.RemoteAudit(),
-		fxmod.RemoteRelationships(),
+		service.Postgres(c.Postgres, migrations.Schema, migrations.Files),
+		service.Outbox(migrations.Schema),
+		service.RemoteAudit(),
+		service.RemoteRelationships(),
 		domain(),
 		rpcs(),
-		background(),
 		fxmod.LocalTokens(),
-		fxmod.Service(Name, c.Kernel), // last, so that it serves when everything else has started
+		service.Module(Name, c.Kernel),
 	)
 }
 
@@ -71,9 +70,9 @@ func domain() fx.Option {
 			fx.Annotate(postgres.NewSessions, fx.As(new(session.Store))),
 			fx.Annotate(postgres.NewSigningKeys, fx.As(new(signingkey.Store))),
 			fx.Annotate(identity.NewDirectory, fx.As(new(login.Directory))),
-			newHasher, newLogins, newSessions, newFeed,
+			newHasher, newLogins, newSessions, session.NewFeed, newWork,
 			fx.Annotate(newKeeper, fx.As(fx.Self()), fx.As(new(token.KeySource)), fx.As(new(session.Signer))),
-			fx.Annotate(newRevocationList, fx.As(fx.Self()), fx.As(new(token.Revocations))),
+			fx.Annotate(token.NewRevocationList, fx.As(fx.Self()), fx.As(new(token.Revocations))),
 		),
 		fxmod.AsCheck(func(k *signingkey.Keeper) health.Check { return health.Check{Name: "keys", Func: k.Check} }),
 		fxmod.AsCheck(func(f *session.Feed) health.Check { return health.Check{Name: "revocations", Func: f.Current} }),
@@ -83,13 +82,13 @@ func domain() fx.Option {
 // rpcs provides the gRPC services of the contract.
 func rpcs() fx.Option {
 	return fx.Options(
-		fxmod.AsRegistration(func(l *login.Service, s *session.Service) grpcserver.Registration {
+		service.AsRegistration(func(l *login.Service, s *session.Service) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &authv1.AuthService_ServiceDesc, Impl: api.NewAuthService(l, s)}
 		}),
-		fxmod.AsRegistration(func(l *login.Service) grpcserver.Registration {
+		service.AsRegistration(func(l *login.Service) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &authv1.LoginService_ServiceDesc, Impl: api.NewLoginService(l)}
 		}),
-		fxmod.AsRegistration(func(k *signingkey.Keeper, f *session.Feed) grpcserver.Registration {
+		service.AsRegistration(func(k *signingkey.Keeper, f *session.Feed) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &authv1.VerificationService_ServiceDesc, Impl: api.NewVerificationService(k, f)}
 		}),
 	)

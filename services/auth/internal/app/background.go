@@ -10,6 +10,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/gatehouse/gatehouse/internal/fxmod"
+	"github.com/gatehouse/gatehouse/internal/fxmod/service"
 	"github.com/gatehouse/gatehouse/internal/token"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
@@ -28,73 +29,94 @@ const (
 	retryLoadEvery    = 500 * time.Millisecond // while the keys cannot be read
 )
 
-// background starts what runs beside the requests. The loops of keys and feed belong to their constructors.
-func background() fx.Option {
-	return fx.Invoke(func(lc fx.Lifecycle, l *login.Service, s *session.Service, log *slog.Logger) {
-		fxmod.Loop{Name: "complete interrupted sign-ups", Every: reconcileEvery, Timeout: time.Minute, Do: l.Reconcile}.Start(lc, log)
-		fxmod.Loop{Name: "delete what expired", Every: cleanEvery, Timeout: time.Minute, Do: s.Clean}.Start(lc, log)
-	})
+// workParams are what the work is made of.
+type workParams struct {
+	fx.In
+
+	Config   Config
+	Logins   *login.Service
+	Sessions *session.Service
+	Keeper   *signingkey.Keeper
+	Feed     *session.Feed
+	List     *token.RevocationList
+	Stop     fx.Shutdowner
+	Log      *slog.Logger
 }
 
-// newKeeper loads the signing keys before the program serves, if the database answers, and keeps them current. Keys that the sealing key
-// does not open stop the program: at its start, or later if the database came later.
-func newKeeper(lc fx.Lifecycle, stop fx.Shutdowner, c Config, store signingkey.Store, now func() time.Time, log *slog.Logger) (*signingkey.Keeper, error) {
+// newWork is what runs beside the requests.
+func newWork(p workParams) service.Work {
+	refresh := fxmod.Loop{
+		Name: "refresh signing keys", Every: min(retryLoadEvery, p.Config.policy().Reload()), Timeout: firstLoadTimeout, Do: p.refresh,
+	}
+	read := fxmod.Loop{Name: "read ended sessions", Every: readFeedEvery, Wake: p.Feed.Woken(), Timeout: 2 * time.Second, Do: p.Feed.Read}
+	reconcile := fxmod.Loop{Name: "complete interrupted sign-ups", Every: reconcileEvery, Timeout: time.Minute, Do: p.Logins.Reconcile}
+	clean := fxmod.Loop{Name: "delete what expired", Every: cleanEvery, Timeout: time.Minute, Do: p.Sessions.Clean}
+	return service.Work{Beside: fxmod.Parts{
+		limitMemory(p.Config),                         // before the first hash
+		{Name: "the signing keys", Start: p.loadKeys}, // before requests, if the database answers: they sign with them and verify by them
+		refresh.Part(p.Log),
+		fxmod.Background("the own list of ended sessions", p.follow), // before the first read, whose complete set it takes
+		{Name: "the ended sessions", Start: p.readSessions},          // before requests, if the database answers: without them no token is believed
+		read.Part(p.Log),
+		reconcile.Part(p.Log), // after the keys: it needs nothing else
+		clean.Part(p.Log),     // its place is free
+	}}
+}
+
+// newKeeper opens the sealing key; the keys themselves are loaded when the program starts.
+func newKeeper(c Config, store signingkey.Store, now func() time.Time) (*signingkey.Keeper, error) {
 	sealer, err := signingkey.OpenSealer(c.Keys.File)
 	if err != nil {
 		return nil, err
 	}
-	keeper := signingkey.NewKeeper(c.policy(), store, sealer, rand.Reader, now)
-	refresh := func(ctx context.Context) error {
-		if !keeper.Due() {
-			return nil
-		}
-		err := keeper.Refresh(ctx)
-		if errors.Is(err, signingkey.ErrWrongSealingKey) && !keeper.Loaded() {
-			log.ErrorContext(ctx, "stopping", "error", err.Error())
-			return errors.Join(err, stop.Shutdown(fx.ExitCode(1)))
-		}
+	return signingkey.NewKeeper(c.policy(), store, sealer, rand.Reader, now), nil
+}
+
+// loadKeys loads the signing keys before the program serves, if the database answers. Keys that the
+// sealing key does not open stop the start.
+func (p workParams) loadKeys(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, firstLoadTimeout)
+	defer cancel()
+	err := p.Keeper.Refresh(ctx)
+	if errors.Is(err, signingkey.ErrWrongSealingKey) {
 		return err
 	}
-	lc.Append(fx.StartHook(func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, firstLoadTimeout)
-		defer cancel()
-		err := keeper.Refresh(ctx)
-		if errors.Is(err, signingkey.ErrWrongSealingKey) {
-			return err
-		}
-		if err != nil {
-			log.WarnContext(ctx, "the signing keys are not loaded yet", "error", err.Error())
-		}
+	if err != nil {
+		p.Log.WarnContext(ctx, "the signing keys are not loaded yet", "error", err.Error())
+	}
+	return nil
+}
+
+// refresh keeps the signing keys current. Keys that the sealing key does not open stop the program
+// when the database came later than the program.
+func (p workParams) refresh(ctx context.Context) error {
+	if !p.Keeper.Due() {
 		return nil
-	}))
-	every := min(retryLoadEvery, c.policy().Reload())
-	fxmod.Loop{Name: "refresh signing keys", Every: every, Timeout: firstLoadTimeout, Do: refresh}.Start(lc, log)
-	return keeper, nil
+	}
+	err := p.Keeper.Refresh(ctx)
+	if errors.Is(err, signingkey.ErrWrongSealingKey) && !p.Keeper.Loaded() {
+		p.Log.ErrorContext(ctx, "stopping", "error", err.Error())
+		return errors.Join(err, p.Stop.Shutdown(fx.ExitCode(1)))
+	}
+	return err
 }
 
-// newFeed reads the ended sessions once before the program serves, if the database answers, and then again and again.
-func newFeed(lc fx.Lifecycle, store session.Store, now func() time.Time, log *slog.Logger) *session.Feed {
-	feed := session.NewFeed(store, now)
-	lc.Append(fx.StartHook(func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, firstLoadTimeout)
-		defer cancel()
-		if err := feed.Read(ctx); err != nil {
-			log.WarnContext(ctx, "the ended sessions are not read yet", "error", err.Error())
-		}
-	}))
-	fxmod.Loop{Name: "read ended sessions", Every: readFeedEvery, Wake: feed.Woken(), Timeout: 2 * time.Second, Do: feed.Read}.Start(lc, log)
-	return feed
+// readSessions reads the ended sessions once before the program serves, if the database answers.
+func (p workParams) readSessions(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, firstLoadTimeout)
+	defer cancel()
+	if err := p.Feed.Read(ctx); err != nil {
+		p.Log.WarnContext(ctx, "the ended sessions are not read yet", "error", err.Error())
+	}
+	return nil
 }
 
-// newRevocationList is Auth's own list of ended sessions, fed in the process by the same feed that others follow through the mesh.
-func newRevocationList(lc fx.Lifecycle, feed *session.Feed, now func() time.Time) *token.RevocationList {
-	list := token.NewRevocationList(now)
-	fxmod.Background(lc, func(ctx context.Context) {
-		for ctx.Err() == nil {
-			follow(ctx, feed, list)
-		}
-	})
-	return list
+// follow feeds Auth's own list of ended sessions, by the same feed that others follow through the
+// mesh.
+func (p workParams) follow(ctx context.Context) {
+	for ctx.Err() == nil {
+		follow(ctx, p.Feed, p.List)
+	}
 }
 
 // follow applies one follower's updates until it is cut or ctx ends.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/access"
 	"github.com/gatehouse/gatehouse/internal/fxmod"
+	"github.com/gatehouse/gatehouse/internal/fxmod/service"
 	"github.com/gatehouse/gatehouse/internal/health"
 	"github.com/gatehouse/gatehouse/internal/logging"
 	"github.com/gatehouse/gatehouse/internal/mesh"
@@ -50,7 +51,7 @@ func (c *Config) Run() error { return fxmod.Run(New(*c)) }
 // options is everything the program consists of.
 func options(c Config) fx.Option {
 	return fx.Options(
-		fxmod.Postgres(c.Postgres, migrations.Schema, migrations.Files),
+		service.Postgres(c.Postgres, migrations.Schema, migrations.Files),
 		fx.Supply(c.Postgres, c.Engine),
 		fx.Provide(
 			newEngine,
@@ -58,36 +59,31 @@ func options(c Config) fx.Option {
 			fx.Annotate(newPermissions, fx.As(new(access.Permissions))),
 			newAuthzService,
 			newRelationshipService,
+			newWork,
 		),
-		fxmod.AsRegistration(func(s *api.AuthzService) grpcserver.Registration {
+		service.AsRegistration(func(s *api.AuthzService) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &authzv1.AuthzService_ServiceDesc, Impl: s}
 		}),
-		fxmod.AsRegistration(func(s *api.RelationshipService) grpcserver.Registration {
+		service.AsRegistration(func(s *api.RelationshipService) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &authzv1.RelationshipService_ServiceDesc, Impl: s}
 		}),
 		fxmod.AsCheck(func(e *fga.Engine) health.Check { return health.Check{Name: "relationships", Func: e.Ready} }),
 		fxmod.AsCheck(func(pool *pgxpool.Pool) health.Check {
 			return health.Check{Name: "fence", Func: func(ctx context.Context) error { return postgres.CheckFence(ctx, pool) }}
 		}),
-		fxmod.Outbox(migrations.Schema),
-		fxmod.RemoteAudit(),
-		fx.Invoke(background),
+		service.Outbox(migrations.Schema),
+		service.RemoteAudit(),
 		fxmod.RemoteTokens(),
-		fxmod.Service(Name, c.Kernel), // last, so that it serves when everything else has started
+		service.Module(Name, c.Kernel),
 	)
 }
 
 // newEngine opens the engine, whose connections are fenced: a write cannot land after its command has ended.
-func newEngine(lc fx.Lifecycle, c pg.Config, e EngineConfig, log *slog.Logger) (*fga.Engine, error) {
-	engine, err := fga.Open(context.Background(), fga.Params{
+func newEngine(c pg.Config, e EngineConfig, log *slog.Logger) (*fga.Engine, error) {
+	return fga.Open(context.Background(), fga.Params{
 		URL: c.URL, MaxConns: e.MaxConns, MaxConnLifetime: c.MaxConnLifetime, ConnectTimeout: c.ConnectTimeout, Log: log,
 		Tune: postgres.Fence,
 	})
-	if err != nil {
-		return nil, err
-	}
-	lc.Append(fx.StopHook(engine.Close))
-	return engine, nil
 }
 
 func newRelations(pool *pgxpool.Pool, o *outbox.Outbox, e *fga.Engine, now func() time.Time) *relationship.Service {
@@ -112,12 +108,24 @@ func newRelationshipService(r *relationship.Service, e *fga.Engine) *api.Relatio
 // newID makes UUIDs of version 7, which sort by their time.
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
-// background starts what runs beside the requests.
-func background(lc fx.Lifecycle, relations *relationship.Service, engine *fga.Engine, log *slog.Logger) {
-	fxmod.Loop{Name: "load the authorization model", Every: loadEvery, Timeout: loadTimeout, Do: engine.Load}.Start(lc, log)
-	fxmod.Background(lc, relations.Watch)
-	completer(relations, log).Start(lc, log)
-	fxmod.Loop{Name: "forget old changes", Every: forgetEvery, Timeout: time.Minute, Do: relations.Forget}.Start(lc, log)
+// newWork is what runs beside the requests, and the engine below all of it.
+func newWork(relations *relationship.Service, engine *fga.Engine, log *slog.Logger) service.Work {
+	load := fxmod.Loop{Name: "load the authorization model", Every: loadEvery, Timeout: loadTimeout, Do: engine.Load}
+	forget := fxmod.Loop{Name: "forget old changes", Every: forgetEvery, Timeout: time.Minute, Do: relations.Forget}
+	return service.Work{Beside: fxmod.Parts{
+		closing(engine), // stops last: the others write through its connections
+		load.Part(log),  // before the others, which need the model
+		fxmod.Background("watch for fresh relationships", relations.Watch), // before the completer, whose changes it sees
+		completer(relations, log).Part(log),
+		forget.Part(log), // its place is free
+	}}
+}
+
+func closing(engine *fga.Engine) fxmod.Part {
+	return fxmod.Part{Name: "the engine's connections", Stop: func(context.Context) error {
+		engine.Close()
+		return nil
+	}}
 }
 
 // completer applies changes whose instance died or was stopped. Every instance runs one; claims keep them from each other's work.

@@ -14,6 +14,7 @@ import (
 	authclient "github.com/gatehouse/gatehouse/internal/client/auth"
 	authzclient "github.com/gatehouse/gatehouse/internal/client/authz"
 	"github.com/gatehouse/gatehouse/internal/fxmod"
+	"github.com/gatehouse/gatehouse/internal/fxmod/service"
 	"github.com/gatehouse/gatehouse/internal/logging"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
@@ -47,11 +48,11 @@ func (c *Config) Run() error { return fxmod.Run(New(*c)) }
 // options is everything the program consists of.
 func options(c Config) fx.Option {
 	return fx.Options(
-		fxmod.Postgres(c.Postgres, migrations.Schema, migrations.Files),
-		fxmod.Outbox(migrations.Schema),
-		fxmod.RemoteAudit(),
-		fxmod.RemoteRelationships(),
-		fxmod.RemotePermissions(),
+		service.Postgres(c.Postgres, migrations.Schema, migrations.Files),
+		service.Outbox(migrations.Schema),
+		service.RemoteAudit(),
+		service.RemoteRelationships(),
+		service.RemotePermissions(),
 		fxmod.Client(authclient.Name, authclient.Logins),
 		fxmod.Client(authzclient.Name, authzclient.Client),
 		fx.Provide(
@@ -60,6 +61,7 @@ func options(c Config) fx.Option {
 			newOrganizations,
 			newUsers,
 			newMemberships,
+			newWork,
 			auth.NewLogins,
 			authz.NewDepartures,
 			authz.NewPermissions,
@@ -67,18 +69,17 @@ func options(c Config) fx.Option {
 			api.NewUserDirectoryService,
 			api.NewOrganizationDirectoryService,
 		),
-		fxmod.AsRegistration(func(s *api.UserService) grpcserver.Registration {
+		service.AsRegistration(func(s *api.UserService) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &identityv1.UserService_ServiceDesc, Impl: s}
 		}),
-		fxmod.AsRegistration(func(s *api.UserDirectoryService) grpcserver.Registration {
+		service.AsRegistration(func(s *api.UserDirectoryService) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &identityv1.UserDirectoryService_ServiceDesc, Impl: s}
 		}),
-		fxmod.AsRegistration(func(s *api.OrganizationDirectoryService) grpcserver.Registration {
+		service.AsRegistration(func(s *api.OrganizationDirectoryService) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &identityv1.OrganizationDirectoryService_ServiceDesc, Impl: s}
 		}),
-		fx.Invoke(background),
 		fxmod.RemoteTokens(),
-		fxmod.Service(Name, c.Kernel), // last, so that it serves when everything else has started
+		service.Module(Name, c.Kernel),
 	)
 }
 
@@ -96,10 +97,14 @@ func newMemberships(users *user.Service, organizations *organization.Service, pe
 	return membership.NewService(users, organizations, permissions)
 }
 
-// background starts what runs beside the requests.
-func background(lc fx.Lifecycle, users *user.Service, log *slog.Logger) {
-	reconciler(users, log).Start(lc, log)
-	fxmod.Loop{Name: "forget deleted users", Every: forgetEvery, Timeout: time.Minute, Do: users.ForgetDeleted}.Start(lc, log)
+// newWork is what runs beside the requests. Nothing of it waits for anything else, so its order is
+// free.
+func newWork(users *user.Service, log *slog.Logger) service.Work {
+	forget := fxmod.Loop{Name: "forget deleted users", Every: forgetEvery, Timeout: time.Minute, Do: users.ForgetDeleted}
+	return service.Work{Beside: fxmod.Parts{
+		reconciler(users, log).Part(log),
+		forget.Part(log),
+	}}
 }
 
 // reconciler completes deletions that a crash or an unreachable Auth interrupted. Every instance runs one; claims keep them from each

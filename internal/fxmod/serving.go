@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"go.uber.org/fx"
@@ -36,32 +35,6 @@ const (
 	stopTimeout = 3 * time.Minute
 )
 
-// Background runs a loop from start to stop. The loop ends when its context does; stopping waits for it.
-func Background(lc fx.Lifecycle, run func(ctx context.Context)) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	lc.Append(fx.Hook{
-		OnStart: func(context.Context) error {
-			wg.Go(func() { run(ctx) })
-			return nil
-		},
-		OnStop: func(stop context.Context) error {
-			cancel()
-			done := make(chan struct{})
-			go func() {
-				wg.Wait()
-				close(done)
-			}()
-			select {
-			case <-done:
-				return nil
-			case <-stop.Done():
-				return fmt.Errorf("wait for background work: %w", stop.Err())
-			}
-		},
-	})
-}
-
 // Server is something that listens and serves: *httpserver.Server is one.
 type Server interface {
 	Listen() error
@@ -76,11 +49,12 @@ type Drain struct {
 	Timeout time.Duration  // for requests in flight; 0 means as long as the app's stop takes
 }
 
-// Serve runs a server from start to stop. Listening is part of the start, so a taken port stops it; a server that ends later by itself
-// ends the program with exit code 1.
-func Serve(lc fx.Lifecycle, stop fx.Shutdowner, log *slog.Logger, s Server, d Drain) {
-	lc.Append(fx.Hook{
-		OnStart: func(context.Context) error {
+// Serving is the part that runs a server from start to stop. Listening is part of the start, so a
+// taken port stops it; a server that ends later by itself ends the program with exit code 1.
+func Serving(name string, s Server, d Drain, stop fx.Shutdowner, log *slog.Logger) Part {
+	return Part{
+		Name: name,
+		Start: func(context.Context) error {
 			if err := s.Listen(); err != nil {
 				return err
 			}
@@ -94,21 +68,24 @@ func Serve(lc fx.Lifecycle, stop fx.Shutdowner, log *slog.Logger, s Server, d Dr
 			}()
 			return nil
 		},
-		OnStop: func(ctx context.Context) error {
-			d.announce(ctx)
-			if d.Timeout > 0 {
-				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(ctx, d.Timeout)
-				defer cancel()
-			}
-			err := s.Shutdown(ctx)
-			if errors.Is(err, context.DeadlineExceeded) {
-				log.Warn("requests were cut at the end of the drain", "error", err.Error())
-				return nil
-			}
-			return err
-		},
-	})
+		Stop: func(ctx context.Context) error { return d.shutdown(ctx, s, log) },
+	}
+}
+
+// shutdown tells others, then stops the server.
+func (d Drain) shutdown(ctx context.Context, s Server, log *slog.Logger) error {
+	d.announce(ctx)
+	if d.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d.Timeout)
+		defer cancel()
+	}
+	err := s.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		log.Warn("requests were cut at the end of the drain", "error", err.Error())
+		return nil
+	}
+	return err
 }
 
 // announce says NOT_SERVING and waits until others have noticed.

@@ -1,4 +1,4 @@
-package fxmod
+package service
 
 import (
 	"context"
@@ -7,10 +7,12 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
 
 	"github.com/gatehouse/gatehouse/internal/auditing"
+	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/logging"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
@@ -24,9 +26,9 @@ func TestOutboxDeliversToItsRoutes(t *testing.T) {
 	var o *outbox.Outbox
 	var refusals auditing.Refusals
 	app := fx.New(
-		fx.Supply(Program{Name: name, Version: "test"}),
-		fx.Provide(Clock, func() prometheus.Registerer { return prometheus.NewRegistry() }),
-		Logging(logging.Config{Level: "error"}),
+		fx.Supply(fxmod.Program{Name: name, Version: "test"}),
+		fx.Provide(fxmod.Clock, func() prometheus.Registerer { return prometheus.NewRegistry() }),
+		fxmod.Logging(logging.Config{Level: "error"}),
 		Postgres(pgtest.Config(t, schema, files), schema, files),
 		Outbox(schema),
 		AsRoute(func() outbox.Route {
@@ -36,6 +38,9 @@ func TestOutboxDeliversToItsRoutes(t *testing.T) {
 			}}
 		}),
 		fx.Populate(&o, &refusals),
+		fx.Invoke(func(lc fx.Lifecycle, p *pgxpool.Pool, r *outbox.Relay) {
+			fxmod.InOrder(lc, fxmod.Parts{pool(p), relay(r)})
+		}),
 	)
 	if err := app.Start(t.Context()); err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package fxmod
+package service
 
 import (
 	"log/slog"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/access"
 	"github.com/gatehouse/gatehouse/internal/client"
+	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 )
@@ -28,7 +29,7 @@ type remotes struct {
 func wired(t *testing.T, name string) (got remotes, err error) {
 	t.Helper()
 	app := fx.New(
-		fx.NopLogger, fx.Supply(Program{Name: name}, mesh.Config{}), Mesh(), Clients(),
+		fx.NopLogger, fx.Supply(fxmod.Program{Name: name}, mesh.Config{}), fxmod.Mesh(), fxmod.Clients(),
 		fx.Provide(
 			func() trace.TracerProvider { return noop.NewTracerProvider() },
 			func() propagation.TextMapPropagator { return propagation.TraceContext{} },

@@ -1,4 +1,4 @@
-package fxmod
+package service
 
 import (
 	"crypto/rand"
@@ -12,6 +12,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/gatehouse/gatehouse/internal/auditing"
+	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/health"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 )
@@ -21,7 +22,7 @@ type outboxParams struct {
 	fx.In
 
 	Pool    *pgxpool.Pool
-	Program Program
+	Program fxmod.Program
 	Now     func() time.Time
 	Log     *slog.Logger
 }
@@ -30,14 +31,13 @@ type outboxParams struct {
 type relayParams struct {
 	fx.In
 
-	Lifecycle fx.Lifecycle
-	Outbox    *outbox.Outbox
-	Routes    []outbox.Route `group:"outbox"`
-	Registry  prometheus.Registerer
+	Outbox   *outbox.Outbox
+	Routes   []outbox.Route `group:"outbox"`
+	Registry prometheus.Registerer
 }
 
-// Outbox provides *outbox.Outbox over the tables of a schema, and it as auditing.Refusals, and runs the relay over the routes of the
-// group "outbox". It needs Postgres and Program. List it before Service: what the last requests append can then still be delivered.
+// Outbox provides *outbox.Outbox over the tables of a schema, and it as auditing.Refusals, and the
+// relay over the routes of the group "outbox". It needs Postgres and Program.
 func Outbox(schema string) fx.Option {
 	return fx.Options(
 		fx.Provide(
@@ -53,11 +53,9 @@ func Outbox(schema string) fx.Option {
 			if err != nil {
 				return nil, fmt.Errorf("outbox of schema %s: %w", schema, err)
 			}
-			Background(p.Lifecycle, relay.Run)
 			return relay, nil
 		}),
-		fx.Invoke(func(*outbox.Relay) {}),
-		AsCheck(func(r *outbox.Relay) health.Check { return health.Check{Name: "outbox", Func: r.Ready} }),
+		fxmod.AsCheck(func(r *outbox.Relay) health.Check { return health.Check{Name: "outbox", Func: r.Ready} }),
 	)
 }
 

@@ -1,4 +1,4 @@
-package fxmod
+package service
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/fx"
 
+	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/health"
 	"github.com/gatehouse/gatehouse/internal/pg"
 )
@@ -15,21 +16,14 @@ import (
 // and its schema is not older than the migrations.
 func Postgres(c pg.Config, schema string, migrations fs.FS) fx.Option {
 	return fx.Options(
-		fx.Provide(func(lc fx.Lifecycle) (*pgxpool.Pool, error) {
-			pool, err := pg.Open(context.Background(), c)
-			if err != nil {
-				return nil, err
-			}
-			lc.Append(fx.StopHook(pool.Close))
-			return pool, nil
-		}),
-		AsCheck(func(pool *pgxpool.Pool) health.Check {
+		fx.Provide(func() (*pgxpool.Pool, error) { return pg.Open(context.Background(), c) }),
+		fxmod.AsCheck(func(pool *pgxpool.Pool) health.Check {
 			return health.Check{Name: "database", Func: func(ctx context.Context) error { return pg.Ping(ctx, pool) }}
 		}),
-		AsCheck(func(pool *pgxpool.Pool) health.Check {
+		fxmod.AsCheck(func(pool *pgxpool.Pool) health.Check {
 			return health.Check{Name: "writes", Func: func(ctx context.Context) error { return pg.CheckWrites(ctx, pool) }}
 		}),
-		AsCheck(func(pool *pgxpool.Pool) health.Check {
+		fxmod.AsCheck(func(pool *pgxpool.Pool) health.Check {
 			return health.Check{Name: "schema", Func: func(ctx context.Context) error { return pg.CheckSchema(ctx, pool, schema, migrations) }}
 		}),
 	)
