@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
@@ -93,4 +95,17 @@ func ParseRelationships(payload []byte) (RelationshipChange, error) {
 
 func originOf(e event.Event) Origin {
 	return Origin{ActorType: e.Actor.Type, ActorID: e.Actor.ID, RequestID: e.RequestID, TraceID: e.TraceID}
+}
+
+// Cut returns what of a text may stand in the tables, so many bytes at most.
+func Cut(s string, most int) string {
+	if len(s) > most {
+		s = s[:most]
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == utf8.RuneError {
+			return -1
+		}
+		return r
+	}, s)
 }

@@ -3,7 +3,6 @@ package outbox
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
@@ -97,12 +96,4 @@ func (r *Relay) measure(ctx context.Context) error {
 		r.metrics.lag.WithLabelValues(topic).Set(s.lag)
 	}
 	return nil
-}
-
-// cut shortens a text for the database.
-func cut(s string, most int) string {
-	if len(s) > most {
-		s = s[:most]
-	}
-	return strings.Map(printable, s)
 }

@@ -45,14 +45,12 @@ type Outbox struct {
 	Params
 	sql      statements
 	wake     chan struct{}
-	refusals refusals
 	unstored unstored
 }
 
 // statements are the ones with the schema's name in them.
 type statements struct {
 	insert, insertMany string
-	refuse, flush      string
 	read, remove, park string
 	stats              string
 
@@ -71,7 +69,7 @@ func New(p Params) (*Outbox, error) {
 	return &Outbox{
 		Params: p,
 		sql: statements{
-			insert: in(insertSQL), insertMany: in(insertManySQL), refuse: in(refuseSQL), flush: in(flushSQL),
+			insert: in(insertSQL), insertMany: in(insertManySQL),
 			read: in(readSQL), remove: in(removeSQL), park: in(parkSQL), stats: in(statsSQL),
 			acquire: in(acquireSQL), renew: in(renewSQL), notify: in(notifySQL),
 		},
@@ -131,14 +129,14 @@ func (o *Outbox) Row(ctx context.Context, objectID string) (Message, error) {
 	if objectID != "" {
 		e.ObjectID = objectID
 	}
-	return o.message(e)
+	return o.Seal(e)
 }
 
 var errNoDraft = errors.New("append to outbox: the context has no event draft: the method's contract must audit it, or the work begin with event.Background")
 
 // RecordEvent appends an event to the topic Audit. Id, time and source are filled in when they are empty; another source is refused.
 func (o *Outbox) RecordEvent(ctx context.Context, tx pgx.Tx, e event.Event) error {
-	m, err := o.message(e)
+	m, err := o.Seal(e)
 	if err != nil {
 		return err
 	}
@@ -192,8 +190,9 @@ func columns(messages []Message) pgx.StrictNamedArgs {
 	return pgx.StrictNamedArgs{"ids": ids, "topics": topics, "keys": keys, "payloads": payloads}
 }
 
-// message seals the event.
-func (o *Outbox) message(e event.Event) (Message, error) {
+// Seal returns the message that carries the event, for a store whose statement inserts it beside other work (Message.Args); after the commit
+// such a store calls Wake. Id, time and source are filled in when they are empty; another source is refused.
+func (o *Outbox) Seal(e event.Event) (Message, error) {
 	if e.Source == "" {
 		e.Source = o.Source
 	}

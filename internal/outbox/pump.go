@@ -178,7 +178,7 @@ func (r *Relay) deliver(ctx context.Context, route Route, batch []row, most *int
 		i := slices.IndexFunc(poison, func(p Poison) bool { return p.ID == m.ID })
 		switch {
 		case i >= 0:
-			done.parked[m.position] = cut(poison[i].Reason, maxReason)
+			done.parked[m.position] = Cut(poison[i].Reason, maxReason)
 		case err == nil:
 			done.delivered = append(done.delivered, m.position)
 			delivered++

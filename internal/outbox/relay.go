@@ -26,6 +26,8 @@ type RelayParams struct {
 	Outbox   *Outbox
 	Routes   []Route               // one for each topic that this service sends
 	Registry prometheus.Registerer // nil measures nothing
+	// Housekeeping is done every few seconds, by every instance; nil does nothing.
+	Housekeeping func(context.Context) error
 }
 
 // Relay delivers what the outbox holds. Every instance of a service runs one; the one that has the
@@ -33,6 +35,7 @@ type RelayParams struct {
 type Relay struct {
 	*Outbox
 	routes   []Route
+	keep     func(context.Context) error
 	metrics  *metrics
 	standing standing
 	mute     bool // as a follower: the leader could not be woken
@@ -54,7 +57,10 @@ func NewRelay(p RelayParams) (*Relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Relay{Outbox: p.Outbox, routes: p.Routes, metrics: m}, nil
+	if p.Housekeeping == nil {
+		p.Housekeeping = func(context.Context) error { return nil }
+	}
+	return &Relay{Outbox: p.Outbox, routes: p.Routes, keep: p.Housekeeping, metrics: m}, nil
 }
 
 // Run works until the context ends.
@@ -238,11 +244,11 @@ func (r *Relay) hear(ctx context.Context, conn *pgx.Conn, wake func()) error {
 	}
 }
 
-// housekeeping measures, and makes the events of refusals whose minute is over.
+// housekeeping measures, and does what else is to be done again and again.
 func (r *Relay) housekeeping(ctx context.Context) {
 	failing := false
 	for {
-		err := errors.Join(r.measure(ctx), r.flush(ctx))
+		err := errors.Join(r.measure(ctx), r.keepHouse(ctx))
 		if ctx.Err() != nil {
 			return
 		}
@@ -251,10 +257,10 @@ func (r *Relay) housekeeping(ctx context.Context) {
 	}
 }
 
-func (r *Relay) flush(ctx context.Context) error {
+func (r *Relay) keepHouse(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, queryLimit)
 	defer cancel()
-	return r.FlushRefusals(ctx)
+	return r.keep(ctx)
 }
 
 // logTurn says when work begins to fail and when it succeeds again, not at each turn.

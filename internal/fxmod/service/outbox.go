@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/health"
 	"github.com/gatehouse/gatehouse/internal/outbox"
+	"github.com/gatehouse/gatehouse/internal/refusals"
 )
 
 // outboxParams are what the outbox of a service is made of.
@@ -32,12 +33,14 @@ type relayParams struct {
 	fx.In
 
 	Outbox   *outbox.Outbox
+	Refusals *refusals.Recorder
 	Routes   []outbox.Route `group:"outbox"`
 	Registry prometheus.Registerer
 }
 
-// Outbox provides *outbox.Outbox over the tables of a schema, and it as auditing.Refusals, and the
-// relay over the routes of the group "outbox". It needs Postgres and Program.
+// Outbox provides *outbox.Outbox over the tables of a schema, what records refusals in it as
+// auditing.Refusals, and the relay over the routes of the group "outbox". It needs Postgres and
+// Program.
 func Outbox(schema string) fx.Option {
 	return fx.Options(
 		fx.Provide(
@@ -46,10 +49,13 @@ func Outbox(schema string) fx.Option {
 					Pool: p.Pool, Schema: schema, Source: p.Program.Name, Now: p.Now, NewID: newEventID, Random: rand.Reader, Log: p.Log,
 				})
 			},
-			func(o *outbox.Outbox) auditing.Refusals { return o },
+			refusals.New,
+			func(r *refusals.Recorder) auditing.Refusals { return r },
 		),
 		fx.Provide(func(p relayParams) (*outbox.Relay, error) {
-			relay, err := outbox.NewRelay(outbox.RelayParams{Outbox: p.Outbox, Routes: p.Routes, Registry: p.Registry})
+			relay, err := outbox.NewRelay(outbox.RelayParams{
+				Outbox: p.Outbox, Routes: p.Routes, Registry: p.Registry, Housekeeping: p.Refusals.Flush,
+			})
 			if err != nil {
 				return nil, fmt.Errorf("outbox of schema %s: %w", schema, err)
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/logging"
 	"github.com/gatehouse/gatehouse/internal/outbox"
+	"github.com/gatehouse/gatehouse/internal/refusals"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 )
 
@@ -24,7 +25,8 @@ func TestOutboxDeliversToItsRoutes(t *testing.T) {
 	files := fstest.MapFS{"001_create_outbox.sql": {Data: []byte(outbox.DDL(schema))}}
 	arrived := make(chan outbox.Message, 1)
 	var o *outbox.Outbox
-	var refusals auditing.Refusals
+	var recorder *refusals.Recorder
+	var served auditing.Refusals
 	app := fx.New(
 		fx.Supply(fxmod.Program{Name: name, Version: "test"}),
 		fx.Provide(fxmod.Clock, func() prometheus.Registerer { return prometheus.NewRegistry() }),
@@ -37,7 +39,7 @@ func TestOutboxDeliversToItsRoutes(t *testing.T) {
 				return nil, nil
 			}}
 		}),
-		fx.Populate(&o, &refusals),
+		fx.Populate(&o, &recorder, &served),
 		fx.Invoke(func(lc fx.Lifecycle, p *pgxpool.Pool, r *outbox.Relay) {
 			fxmod.InOrder(lc, fxmod.Parts{pool(p), relay(r)})
 		}),
@@ -45,8 +47,8 @@ func TestOutboxDeliversToItsRoutes(t *testing.T) {
 	if err := app.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if refusals != auditing.Refusals(o) {
-		t.Error("the server's refusals are not the outbox")
+	if served != auditing.Refusals(recorder) {
+		t.Error("the server's refusals are not the outbox's")
 	}
 	sent := outbox.Message{ID: newEventID(), Topic: "letters", Key: "letter:1", Payload: []byte("hello")}
 	if err := o.InTx(t.Context(), func(tx pgx.Tx) error { return o.Append(t.Context(), tx, sent) }); err != nil {

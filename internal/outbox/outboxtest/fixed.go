@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/outbox"
+	"github.com/gatehouse/gatehouse/internal/refusals"
 )
 
 // Now is the time of everything that a fixed outbox writes.
@@ -55,7 +56,12 @@ type Recorder interface {
 }
 
 // Refusals returns what records refusals in the outbox.
-func Refusals(_ testing.TB, o *outbox.Outbox) Recorder { return o }
+func Refusals(_ testing.TB, o *outbox.Outbox) Recorder { return recorder{refusals.New(o)} }
+
+type recorder struct{ *refusals.Recorder }
+
+// FlushRefusals makes the events of the minutes that are over.
+func (r recorder) FlushRefusals(ctx context.Context) error { return r.Flush(ctx) }
 
 // Rows returns the rows of an outbox as text, byte for byte, in their order.
 func Rows(t testing.TB, pool *pgxpool.Pool, schema string) string {

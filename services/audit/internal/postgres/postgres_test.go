@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
 	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/refusals"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/services/audit/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/audit/internal/postgres/migrations"
@@ -45,17 +46,17 @@ func TestOutbox(t *testing.T) {
 	t.Parallel()
 	serving, _ := pools(t)
 	outboxtest.CheckSchema(t, serving, migrations.Schema)
-	o := outboxtest.New(t, serving, migrations.Schema)
+	r := refusals.New(outboxtest.New(t, serving, migrations.Schema))
 	refused := trailtest.Event(func(e *event.Event) {
 		e.Source, e.Outcome, e.Reason, e.Action = "audit", event.Denied, "PERMISSION_DENIED", "permission.denied"
 	})
 	for range 2 { // an insert, and a count
 		refused.ID = outboxtest.NewID()
-		if err := o.Refused(t.Context(), refused, "user:u", "key"); err != nil {
+		if err := r.Refused(t.Context(), refused, "user:u", "key"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := o.FlushRefusals(t.Context()); err != nil {
+	if err := r.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if events := outboxtest.Events(t, serving, migrations.Schema); len(events) == 0 {

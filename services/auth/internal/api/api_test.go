@@ -17,6 +17,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	authclient "github.com/gatehouse/gatehouse/internal/client/auth"
+	"github.com/gatehouse/gatehouse/internal/refusals"
 	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
@@ -126,7 +127,7 @@ func newAuth(t *testing.T) *auth {
 		Store: db.Sessions, Signer: a.keeper, NewID: uuid.NewString, Random: rand.Reader, Now: time.Now, Wake: a.feed.Wake, Log: log,
 	})
 	a.Server = grpctest.New(t, grpctest.Config{
-		Program: "auth", Log: &a.log, Refusals: db.Outbox,
+		Program: "auth", Log: &a.log, Refusals: refusals.New(db.Outbox),
 		Verifier: token.NewVerifier(token.Config{Issuer: "https://id.example", Audience: "gatehouse"}, a.keeper, a.list, time.Now),
 		Registrations: []grpcserver.Registration{
 			{Desc: &authv1.AuthService_ServiceDesc, Impl: api.NewAuthService(logins, sessions)},

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/refusals"
 	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
@@ -34,7 +35,7 @@ func newService(t *testing.T) service {
 	t.Helper()
 	i := postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{})
 	return service{instance: i, Server: grpctest.New(t, grpctest.Config{
-		Program: "authz", Callers: grpctest.Consenting(t), Permissions: api.NewPermissions(i.Service, i.Engine), Refusals: i.Outbox,
+		Program: "authz", Callers: grpctest.Consenting(t), Permissions: api.NewPermissions(i.Service, i.Engine), Refusals: refusals.New(i.Outbox),
 		Registrations: []grpcserver.Registration{
 			{Desc: &authzv1.AuthzService_ServiceDesc, Impl: api.NewAuthzService(i.Service, i.Engine, grpctest.Definition(t))},
 			{Desc: &authzv1.RelationshipService_ServiceDesc, Impl: api.NewRelationshipService(i.Service, i.Engine, uuid.NewString)},

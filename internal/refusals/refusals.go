@@ -1,4 +1,8 @@
-package outbox
+// Package refusals records denials and failures through a service's outbox: the first of its kind within a minute at once, the others of
+// that minute as one event with their count (R66, R90).
+//
+// It owns the table refusals of outbox.sql. Wiring imports it; the gRPC server sees it as auditing.Refusals.
+package refusals
 
 import (
 	"context"
@@ -8,11 +12,11 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/outbox"
 )
 
 const (
@@ -41,7 +45,7 @@ type refused struct {
 	count  int64
 	last   time.Time
 	common common
-	first  Message // the event of the first
+	first  outbox.Message // the event of the first
 }
 
 // group is what one transaction writes: all refusals that came while the one before was written.
@@ -51,13 +55,23 @@ type group struct {
 	err   error
 }
 
-// refusals groups concurrent refusals, so that a flood of them costs the database one transaction at a time.
-type refusals struct {
+// Recorder records refusals. Concurrent ones are grouped, so that a flood of them costs the database one transaction at a time. Safe for
+// concurrent use.
+type Recorder struct {
+	outbox        *outbox.Outbox
+	refuse, flush string // statements
+
 	mu      sync.Mutex
 	next    *group
 	writing bool
 
 	budgets budgets
+}
+
+// New returns a recorder over the tables of an outbox.
+func New(o *outbox.Outbox) *Recorder {
+	in := func(sql string) string { return strings.ReplaceAll(sql, "{schema}", o.Schema) }
+	return &Recorder{outbox: o, refuse: in(refuseSQL), flush: in(flushSQL)}
 }
 
 // Refused records a denial or a failure. The first of an action, method, reason, account and key
@@ -66,16 +80,16 @@ type refusals struct {
 // program that it is about, or that was refused; it is empty when nobody known is. What is told
 // apart is bounded (budget.go). When it returns nil the refusal will not be lost; it comes with a
 // transaction of its own, which a canceled context does not stop.
-func (o *Outbox) Refused(ctx context.Context, e event.Event, account, key string) error {
+func (r *Recorder) Refused(ctx context.Context, e event.Event, account, key string) error {
 	if e.Time.IsZero() {
-		e.Time = o.Now()
+		e.Time = r.outbox.Now()
 	}
 	e = e.Clean()
-	first, err := o.message(e)
+	first, err := r.outbox.Seal(e)
 	if err != nil {
 		return err
 	}
-	g := o.join(e, keyText(account), keyText(key), first)
+	g := r.join(e, outbox.Cut(account, maxKey), outbox.Cut(key, maxKey), first)
 	select {
 	case <-g.done:
 		return g.err
@@ -84,17 +98,8 @@ func (o *Outbox) Refused(ctx context.Context, e event.Event, account, key string
 	}
 }
 
-// keyText returns what may stand in a key.
-func keyText(s string) string {
-	if len(s) > maxKey {
-		s = s[:maxKey]
-	}
-	return strings.Map(printable, s)
-}
-
 // join adds a refusal to the next group and sees to it that somebody writes it.
-func (o *Outbox) join(e event.Event, account, key string, first Message) *group {
-	r := &o.refusals
+func (r *Recorder) join(e event.Event, account, key string, first outbox.Message) *group {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	k := kind{minute: e.Time.Truncate(time.Minute), action: e.Action, method: e.Method, reason: e.Reason}
@@ -114,14 +119,13 @@ func (o *Outbox) join(e event.Event, account, key string, first Message) *group 
 	}
 	if !r.writing {
 		r.writing = true
-		go o.writeGroups()
+		go r.writeGroups()
 	}
 	return r.next
 }
 
 // writeGroups writes until no refusal waits.
-func (o *Outbox) writeGroups() {
-	r := &o.refusals
+func (r *Recorder) writeGroups() {
 	for {
 		r.mu.Lock()
 		g := r.next
@@ -132,7 +136,7 @@ func (o *Outbox) writeGroups() {
 			return
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), refuseLimit)
-		g.err = o.writeGroup(ctx, g)
+		g.err = r.writeGroup(ctx, g)
 		cancel()
 		close(g.done)
 	}
@@ -151,7 +155,7 @@ const refuseSQL = `
 			where excluded.common -> mine.key = mine.value), '{}')
 	returning minute, action, method, reason, key, xmax = 0 as first`
 
-func (o *Outbox) writeGroup(ctx context.Context, g *group) error {
+func (r *Recorder) writeGroup(ctx context.Context, g *group) error {
 	kinds := make([]kind, 0, len(g.kinds))
 	for k := range g.kinds {
 		kinds = append(kinds, k)
@@ -161,23 +165,23 @@ func (o *Outbox) writeGroup(ctx context.Context, g *group) error {
 	minutes, lasts, counts := make([]time.Time, n), make([]time.Time, n), make([]int64, n)
 	actions, methods, reasons, keys, commons := make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	for i, k := range kinds {
-		r := g.kinds[k]
-		text, err := json.Marshal(r.common)
+		of := g.kinds[k]
+		text, err := json.Marshal(of.common)
 		if err != nil {
 			return fmt.Errorf("record refusals: %w", err)
 		}
 		minutes[i], actions[i], methods[i], reasons[i], keys[i] = k.minute, k.action, k.method, k.reason, k.key
-		counts[i], lasts[i], commons[i] = r.count, r.last, string(text)
+		counts[i], lasts[i], commons[i] = of.count, of.last, string(text)
 	}
-	err := o.InTx(ctx, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, o.sql.refuse, pgx.StrictNamedArgs{
+	err := r.outbox.InTx(ctx, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, r.refuse, pgx.StrictNamedArgs{
 			"minutes": minutes, "actions": actions, "methods": methods, "reasons": reasons, "keys": keys, "counts": counts,
 			"last_times": lasts, "commons": commons,
 		})
 		if err != nil {
 			return err
 		}
-		var firsts []Message
+		var firsts []outbox.Message
 		var k kind
 		var first bool
 		_, err = pgx.ForEachRow(rows, []any{&k.minute, &k.action, &k.method, &k.reason, &k.key, &first}, func() error {
@@ -190,7 +194,7 @@ func (o *Outbox) writeGroup(ctx context.Context, g *group) error {
 		if err != nil {
 			return err
 		}
-		return o.Append(ctx, tx, firsts...)
+		return r.outbox.Append(ctx, tx, firsts...)
 	})
 	if err != nil {
 		return fmt.Errorf("record refusals: %w", err)
@@ -203,10 +207,10 @@ const flushSQL = `
 		select ctid from {schema}.refusals where minute < @before order by minute limit @most for update skip locked)
 	returning action, method, reason, count, last_time, common::text`
 
-// FlushRefusals makes the events of the minutes that are over. The relay calls it every few seconds.
-func (o *Outbox) FlushRefusals(ctx context.Context) error {
+// Flush makes the events of the minutes that are over. The relay calls it every few seconds.
+func (r *Recorder) Flush(ctx context.Context) error {
 	for {
-		n, err := o.flushSome(ctx)
+		n, err := r.flushSome(ctx)
 		if err != nil {
 			return fmt.Errorf("make the events of repeated refusals: %w", err)
 		}
@@ -216,15 +220,15 @@ func (o *Outbox) FlushRefusals(ctx context.Context) error {
 	}
 }
 
-func (o *Outbox) flushSome(ctx context.Context) (n int, err error) {
-	err = o.InTx(ctx, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, o.sql.flush, pgx.StrictNamedArgs{
-			"before": o.Now().Add(-settled).Add(-time.Minute), "most": flushAtOnce,
+func (r *Recorder) flushSome(ctx context.Context) (n int, err error) {
+	err = r.outbox.InTx(ctx, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, r.flush, pgx.StrictNamedArgs{
+			"before": r.outbox.Now().Add(-settled).Add(-time.Minute), "most": flushAtOnce,
 		})
 		if err != nil {
 			return err
 		}
-		var messages []Message
+		var messages []outbox.Message
 		var k kind
 		var count int64
 		var last time.Time
@@ -240,21 +244,14 @@ func (o *Outbox) flushSome(ctx context.Context) (n int, err error) {
 			}
 			e := c.event()
 			e.Action, e.Method, e.Reason, e.Count, e.Time = k.action, k.method, k.reason, count, last
-			m, err := o.message(e)
+			m, err := r.outbox.Seal(e)
 			messages = append(messages, m)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		return o.Append(ctx, tx, messages...)
+		return r.outbox.Append(ctx, tx, messages...)
 	})
 	return n, err
-}
-
-func printable(r rune) rune {
-	if r < ' ' || r == utf8.RuneError {
-		return -1
-	}
-	return r
 }

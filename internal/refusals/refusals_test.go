@@ -1,6 +1,6 @@
 //go:build !gatehouse_outbox_off
 
-package outbox_test
+package refusals_test
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -18,7 +19,16 @@ import (
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
+	"github.com/gatehouse/gatehouse/internal/refusals"
+	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 )
+
+const schema = "boxes"
+
+func open(t testing.TB) *pgxpool.Pool {
+	t.Helper()
+	return pgtest.New(t, schema, fstest.MapFS{"001_create_outbox.sql": {Data: []byte(outbox.DDL(schema))}})
+}
 
 // clock is moved by the test.
 type clock struct {
@@ -40,7 +50,12 @@ func (c *clock) add(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-func at(t testing.TB, pool *pgxpool.Pool, c *clock) *outbox.Outbox {
+func at(t testing.TB, pool *pgxpool.Pool, c *clock) *refusals.Recorder {
+	t.Helper()
+	return refusals.New(box(t, pool, c))
+}
+
+func box(t testing.TB, pool *pgxpool.Pool, c *clock) *outbox.Outbox {
 	t.Helper()
 	o, err := outbox.New(outbox.Params{
 		Pool: pool, Schema: schema, Source: schema, Now: c.Now, NewID: outboxtest.NewID, Random: rand.Reader,
@@ -60,7 +75,7 @@ func failed() event.Event {
 	}
 }
 
-func refuse(t testing.TB, o *outbox.Outbox, e event.Event, key string) {
+func refuse(t testing.TB, o *refusals.Recorder, e event.Event, key string) {
 	t.Helper()
 	if err := o.Refused(t.Context(), e, "", key); err != nil {
 		t.Fatal(err)
@@ -69,7 +84,7 @@ func refuse(t testing.TB, o *outbox.Outbox, e event.Event, key string) {
 
 // R66: the first failure is an event at once; those that follow are one event with their count, after the minute and not before.
 func TestRefusalsAreCountedByTheMinute(t *testing.T) {
-	pool, _ := open(t)
+	pool := open(t)
 	c := newClock()
 	o := at(t, pool, c)
 	for i := range 5 {
@@ -83,7 +98,7 @@ func TestRefusalsAreCountedByTheMinute(t *testing.T) {
 		t.Fatalf("at once: %+v, want the first of each key, as it was", events)
 	}
 	c.add(time.Minute)
-	if err := o.FlushRefusals(t.Context()); err != nil {
+	if err := o.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(outboxtest.Events(t, pool, schema)); n != 2 {
@@ -91,7 +106,7 @@ func TestRefusalsAreCountedByTheMinute(t *testing.T) {
 	}
 	c.add(time.Minute)
 	for range 2 { // the second finds nothing
-		if err := o.FlushRefusals(t.Context()); err != nil {
+		if err := o.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -117,7 +132,7 @@ func TestRefusalsAreCountedByTheMinute(t *testing.T) {
 
 // What differs between refusals of one kind is left out of the event with their count, whichever transaction they came in.
 func TestRepeatsSayOnlyWhatAllHaveInCommon(t *testing.T) {
-	pool, _ := open(t)
+	pool := open(t)
 	c := newClock()
 	o := at(t, pool, c)
 	denied := func(user, object string) event.Event {
@@ -133,7 +148,7 @@ func TestRepeatsSayOnlyWhatAllHaveInCommon(t *testing.T) {
 		refuse(t, o, denied(user, "1"), "same object")
 	}
 	c.add(2 * time.Minute)
-	if err := o.FlushRefusals(t.Context()); err != nil {
+	if err := o.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	events := outboxtest.Events(t, pool, schema)
@@ -150,14 +165,14 @@ func TestRepeatsSayOnlyWhatAllHaveInCommon(t *testing.T) {
 
 // Counts stand in the table: another instance makes the event of what a killed one has counted.
 func TestCountsSurviveTheirProcess(t *testing.T) {
-	pool, _ := open(t)
+	pool := open(t)
 	c := newClock()
 	killed := at(t, pool, c)
 	for range 3 {
 		refuse(t, killed, failed(), "user-1")
 	}
 	c.add(2 * time.Minute)
-	if err := at(t, pool, c).FlushRefusals(t.Context()); err != nil {
+	if err := at(t, pool, c).Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if events := outboxtest.Events(t, pool, schema); len(events) != 2 || events[1].Count != 2 {
@@ -167,9 +182,9 @@ func TestCountsSurviveTheirProcess(t *testing.T) {
 
 // R66: an attacker cannot fill the log. Two instances meet 3,000 concurrent failures; none is miscounted.
 func TestAFloodIsCountedExactly(t *testing.T) {
-	pool, _ := open(t)
+	pool := open(t)
 	c := newClock()
-	instances := []*outbox.Outbox{at(t, pool, c), at(t, pool, c)}
+	instances := []*refusals.Recorder{at(t, pool, c), at(t, pool, c)}
 	var wg sync.WaitGroup
 	for i := range 300 {
 		wg.Go(func() {
@@ -182,7 +197,7 @@ func TestAFloodIsCountedExactly(t *testing.T) {
 	}
 	wg.Wait()
 	c.add(2 * time.Minute)
-	if err := instances[0].FlushRefusals(t.Context()); err != nil {
+	if err := instances[0].Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	events := outboxtest.Events(t, pool, schema)
@@ -197,7 +212,7 @@ func TestAFloodIsCountedExactly(t *testing.T) {
 
 // An attacker who makes up keys gets 1,000 of them a minute; the rest is one.
 func TestKeysOfAMinuteAreCapped(t *testing.T) {
-	pool, _ := open(t)
+	pool := open(t)
 	c := newClock()
 	o := at(t, pool, c)
 	var wg sync.WaitGroup
@@ -238,7 +253,7 @@ func TestKeysOfAMinuteAreCapped(t *testing.T) {
 // R90: what strangers are refused, however often and under however many names, hides nothing that
 // is done to an account.
 func TestAnAccountIsNotFoldedWithStrangers(t *testing.T) {
-	pool, _ := open(t)
+	pool := open(t)
 	c := newClock()
 	o := at(t, pool, c)
 	var wg sync.WaitGroup
@@ -260,7 +275,7 @@ func TestAnAccountIsNotFoldedWithStrangers(t *testing.T) {
 		}
 	}
 	c.add(2 * time.Minute)
-	if err := o.FlushRefusals(t.Context()); err != nil {
+	if err := o.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	var strangers, account int64
@@ -278,7 +293,7 @@ func TestAnAccountIsNotFoldedWithStrangers(t *testing.T) {
 
 // What cannot be recorded is said: the caller decides (R68). What nobody can record does not spoil the group it is in.
 func TestRefusedSaysWhenItFails(t *testing.T) {
-	pool, _ := open(t)
+	pool := open(t)
 	o := at(t, pool, newClock())
 	if err := o.Refused(t.Context(), event.Event{Outcome: event.Failure}, "", "key"); err == nil {
 		t.Error("an event that says nothing was recorded")
@@ -305,14 +320,54 @@ func TestRefusedSaysWhenItFails(t *testing.T) {
 
 // The relay makes the events of minutes that are over.
 func TestRelayFlushesRefusals(t *testing.T) {
-	pool, _ := open(t)
+	pool := open(t)
 	c := newClock()
-	o := at(t, pool, c)
-	refuse(t, o, failed(), "user-1")
-	refuse(t, o, failed(), "user-1")
+	o := box(t, pool, c)
+	r := refusals.New(o)
+	refuse(t, r, failed(), "user-1")
+	refuse(t, r, failed(), "user-1")
 	c.add(2 * time.Minute)
-	r := newReceiver()
-	run(t, o, nil, outbox.Route{Topic: outbox.Audit, Deliver: r.deliver})
-	r.until(t, "both events arrived", func() bool { return len(r.keys) == 2 })
+	arrived := make(chan int, 10)
+	relay, err := outbox.NewRelay(outbox.RelayParams{Outbox: o, Housekeeping: r.Flush, Routes: []outbox.Route{{
+		Topic: outbox.Audit, Deliver: func(_ context.Context, batch []outbox.Message) ([]outbox.Poison, error) {
+			arrived <- len(batch)
+			return nil, nil
+		},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	running, stop := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { relay.Run(running) })
+	defer wg.Wait()
+	defer stop()
+	for n := 0; n < 2; {
+		select {
+		case more := <-arrived:
+			n += more
+		case <-time.After(30 * time.Second):
+			t.Fatalf("%d events arrived, want 2", n)
+		}
+	}
 	eventually(t, pool, "refusals", `select count(*) from boxes.refusals`, 0)
+}
+
+// eventually polls until a statement counts so many.
+func eventually(t testing.TB, pool *pgxpool.Pool, what, sql string, want int) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var got int
+		err := pool.QueryRow(t.Context(), sql).Scan(&got)
+		if err == nil && got == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: %d (%v), want %d", what, got, err, want)
+		}
+		<-tick.C
+	}
 }
