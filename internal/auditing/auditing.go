@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 	"strings"
 	"time"
@@ -33,6 +34,11 @@ type Refusals interface {
 	// within a minute are counted instead. An account exists: refusals about it, or of it, are
 	// never counted together with those of strangers.
 	Refused(ctx context.Context, e event.Event, account, key string) error
+}
+
+// Records reports whether calls of a method may have to be recorded: it is audited, or somebody known may be refused a right to it.
+func Records(m *contract.Method) bool {
+	return m.Audit.Action != "" || m.Has(contract.SignedIn) || m.Has(contract.Self) || m.Has(contract.Permission)
 }
 
 // Call is what is known of a call before its handler runs.
@@ -91,9 +97,11 @@ func (c Call) Denied(ctx context.Context, reason string, about *access.Object) e
 	return e
 }
 
+var errNowhere = errors.New("the program has nothing to record it in")
+
 // Recorder records refusals.
 type Recorder struct {
-	Refusals Refusals // nil records nothing
+	Refusals Refusals // nil where nothing has to be recorded (Records)
 	Log      *slog.Logger
 }
 
@@ -126,12 +134,13 @@ func (r Recorder) Failed(ctx context.Context, e event.Event, reason string) {
 // record hands a refusal to the trail, also when the client has gone: leaving early would keep it out. It never changes the answer: who
 // is refused stays refused when the trail cannot be written.
 func (r Recorder) record(ctx context.Context, e event.Event, account, key string) {
-	if r.Refusals == nil {
-		return
-	}
 	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	if err := r.Refusals.Refused(detached, e, account, key); err != nil {
+	err := errNowhere
+	if r.Refusals != nil {
+		err = r.Refusals.Refused(detached, e, account, key)
+	}
+	if err != nil {
 		r.Log.ErrorContext(ctx, "a refusal is not recorded", slog.String("action", e.Action), slog.String("method", e.Method),
 			slog.String("reason", e.Reason), slog.String("error", err.Error()))
 	}

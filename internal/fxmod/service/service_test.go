@@ -25,6 +25,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/registry"
+	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
 	"github.com/gatehouse/gatehouse/internal/token"
 )
@@ -100,6 +101,22 @@ func TestModulesFitTogether(t *testing.T) {
 	}
 	if err := fx.ValidateApp(Module(name, options(0))); err == nil {
 		t.Error("a service without a verifier is valid")
+	}
+}
+
+// A program whose contract audits something and that is wired without an outbox does not start.
+func TestNoOutboxNoServer(t *testing.T) {
+	linked := AsRegistration(func() grpcserver.Registration {
+		return grpcserver.Registration{
+			Impl: struct{}{}, Desc: &grpc.ServiceDesc{
+				ServiceName: "gatehouse.identity.v1.OrganizationDirectoryService", HandlerType: (*any)(nil),
+				Methods: []grpc.MethodDesc{{MethodName: "CreateOrganization"}},
+			},
+		}
+	})
+	app := fx.New(fx.NopLogger, local(), linked, Module(name, options(0)))
+	if err := app.Err(); err == nil || !strings.Contains(err.Error(), "add service.Outbox") {
+		t.Errorf("the program is wired: %v", err)
 	}
 }
 

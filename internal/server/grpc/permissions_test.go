@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/access"
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/health"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/rpcstatus"
@@ -171,9 +173,41 @@ func TestTooFewAnswersAreNone(t *testing.T) {
 
 func TestNewNeedsPermissions(t *testing.T) {
 	d := newDemo(t)
-	p := grpcserver.Params{Program: "demo", Contract: d.contract, Mesh: grpctest.Mesh(), Callers: mesh.Derive(d.contract), Registrations: []grpcserver.Registration{d.registration()}}
+	p := grpcserver.Params{
+		Program: "demo", Contract: d.contract, Mesh: grpctest.Mesh(), Callers: mesh.Derive(d.contract), Refusals: grpctest.NewTrail(),
+		Registrations: []grpcserver.Registration{d.registration()},
+	}
 	if _, err := grpcserver.New(p); err == nil || !strings.Contains(err.Error(), "RemotePermissions") {
 		t.Errorf("a server that nobody answers permissions for: %v", err)
+	}
+}
+
+// Recording refusals does not fail open: who audits, or may refuse, does not start without a place to say so (R66, R68).
+func TestNewNeedsARecorder(t *testing.T) {
+	d := newDemo(t)
+	whole := d.registration().Desc
+	for name, recorded := range map[string]bool{
+		"Change": true, "Login": true, "ChangeByService": true, "SignedIn": true, "GetUser": true, "Platform": true,
+		"Public": false, "EveryService": false,
+	} {
+		desc := &grpc.ServiceDesc{ServiceName: whole.ServiceName, HandlerType: whole.HandlerType}
+		for _, m := range whole.Methods {
+			if m.MethodName == name {
+				desc.Methods = append(desc.Methods, m)
+			}
+		}
+		p := grpcserver.Params{
+			Program: "demo", Contract: d.contract, Mesh: grpctest.Mesh(), Callers: mesh.Derive(d.contract), Permissions: grpctest.NewGrants(),
+			Health: health.New(slog.New(slog.DiscardHandler)).Server(), Registrations: []grpcserver.Registration{{Desc: desc, Impl: d}},
+		}
+		s, err := grpcserver.New(p)
+		if refused := err != nil && strings.Contains(err.Error(), "add service.Outbox"); refused != recorded || refused == (s != nil) {
+			t.Errorf("a server of %s without a recorder: %v, want it refused: %v", name, err, recorded)
+		}
+		p.Refusals = grpctest.NewTrail()
+		if _, err := grpcserver.New(p); err != nil {
+			t.Errorf("a server of %s with a recorder: %v", name, err)
+		}
 	}
 }
 

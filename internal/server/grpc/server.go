@@ -57,7 +57,7 @@ type Callers interface {
 	Admits(method, program string) bool
 }
 
-// Params are what a server is made of. All but Refusals, Registry, Tracer and Propagator are required.
+// Params are what a server is made of. All but Registry, Tracer and Propagator are required, unless they say otherwise.
 type Params struct {
 	Config        Config
 	Program       string // mesh name of this program: it serves its own contract and no other
@@ -157,6 +157,8 @@ func (p Params) check() error {
 				return fmt.Errorf("%s belongs to the contract of %q and %q cannot serve it", name, m.Program, p.Program)
 			case m.Has(contract.Permission) && p.Permissions == nil:
 				return fmt.Errorf("%s asks for permissions and nobody answers them: add service.RemotePermissions to the program", name)
+			case auditing.Records(m) && p.Refusals == nil:
+				return fmt.Errorf("%s is audited, or may be refused to somebody, and nobody records that: add service.Outbox to the program", name)
 			}
 		}
 	}

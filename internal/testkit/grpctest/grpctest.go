@@ -39,7 +39,7 @@ type Config struct {
 	Callers       grpcserver.Callers        // nil means who may call by the built-in mesh, or by Contract; Consenting when nobody does yet
 	Verifier      access.Verifier           // nil means the verifier of Tokens
 	Permissions   access.Permissions        // nil permits nothing; NewGrants makes a table
-	Refusals      auditing.Refusals         // nil records nothing; NewTrail keeps what is refused
+	Refusals      auditing.Refusals         // nil forgets them; NewTrail keeps what is refused
 	Tokens        *Tokens                   // nil means a fresh issuer; reachable as Server.Tokens
 	Recheck       time.Duration             // of long-lived streams; 0 means as in a program
 	Log           io.Writer                 // where the JSON log goes; nil discards it
@@ -81,6 +81,9 @@ func New(t testing.TB, c Config) *Server {
 	}
 	if c.Permissions == nil {
 		c.Permissions = NewGrants()
+	}
+	if c.Refusals == nil {
+		c.Refusals = NewTrail()
 	}
 	if c.Log == nil {
 		c.Log = io.Discard
