@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/plan"
 )
 
 const loopback = "127.0.0.1"
@@ -41,12 +42,14 @@ func Registration(def *mesh.Definition, program string, offset int) (*api.AgentS
 		CheckID: "service:" + program, Interval: checkInterval, Timeout: checkTimeout,
 		Status: api.HealthCritical,
 	}
-	if p.Edge {
-		check.Name = "HTTP readiness"
-		check.HTTP = fmt.Sprintf("http://%s:%d/readyz", loopback, p.OpsPort+offset)
+	health := plan.HealthOf(p)
+	address := fmt.Sprintf("%s:%d", loopback, health.Port+offset)
+	if health.Path != "" {
+		check.Name, check.HTTP = "HTTP readiness", "http://"+address+health.Path
 	} else {
-		check.Name = "gRPC health"
-		check.GRPC = fmt.Sprintf("%s:%d", loopback, p.Port+offset)
+		check.Name, check.GRPC = "gRPC health", address
+	}
+	if !p.Edge {
 		proxy.Config["protocol"] = "grpc"
 		// Envoy would end every call after 15 s; our own deadlines bound calls, and streams have none.
 		proxy.Config["local_request_timeout_ms"] = 0

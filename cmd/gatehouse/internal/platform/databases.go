@@ -1,57 +1,50 @@
 package platform
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/internal/config"
-	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
+	"github.com/gatehouse/gatehouse/internal/plan"
 )
 
-// database is what a program's contract states beyond one role that owns one schema.
-func (p *Platform) database(program string) mesh.Database {
-	if definition, err := p.opts.Definition.Program(program); err == nil && definition.Database != nil {
-		return *definition.Database
-	}
-	return mesh.Database{}
-}
-
-// prepareDatabase makes the roles and schemas of one program, and the files with the URLs that it is given.
-func (p *Platform) prepareDatabase(ctx context.Context, admin config.Secret, name string) error {
-	extra := p.database(name)
-	owner := cmp.Or(extra.Owner, name)
-	password, err := p.databasePassword(name, owner)
+// prepareDatabase makes the roles and schemas of one program, and the files with the URLs that it is
+// given.
+func (p *Platform) prepareDatabase(ctx context.Context, admin config.Secret, program plan.Program) error {
+	d := program.Database
+	schema, owner, serving := d.Schemas[0], d.Owner(), d.Serving()
+	password, err := p.databasePassword(d, owner.Name)
 	if err != nil {
 		return err
 	}
-	if err := pgserver.EnsureRole(ctx, admin, owner, config.NewSecret(password), name); err != nil {
+	if err := pgserver.EnsureRole(ctx, admin, owner.Name, config.NewSecret(password), schema); err != nil {
 		return err
 	}
-	for _, schema := range extra.Schemas {
-		if err := pgserver.EnsureSchema(ctx, admin, schema, owner); err != nil {
+	for _, further := range d.Schemas[1:] {
+		if err := pgserver.EnsureSchema(ctx, admin, further, owner.Name); err != nil {
 			return err
 		}
 	}
-	if err := pgserver.LimitConnections(ctx, admin, owner, p.connectionLimit(name, owner)); err != nil {
+	if err := pgserver.LimitConnections(ctx, admin, owner.Name, owner.ConnectionLimit(p.opts.Environ)); err != nil {
 		return err
 	}
-	if extra.Owner == "" {
+	if serving.Owner {
 		return nil
 	}
-	password, err = p.databasePassword(name, name)
+	password, err = p.databasePassword(d, serving.Name)
 	if err != nil {
 		return err
 	}
-	if err := pgserver.EnsureServingRole(ctx, admin, name, config.NewSecret(password), name, owner); err != nil {
+	if err := pgserver.EnsureServingRole(ctx, admin, serving.Name, config.NewSecret(password), schema, owner.Name); err != nil {
 		return err
 	}
-	return pgserver.LimitConnections(ctx, admin, name, p.connectionLimit(name, name))
+	return pgserver.LimitConnections(ctx, admin, serving.Name, serving.ConnectionLimit(p.opts.Environ))
 }
 
 // platformID is the file with the platform's id, which marks what is the platform's on a server
@@ -65,19 +58,15 @@ func (p *Platform) claim(ctx context.Context, admin func(database string) config
 	if err != nil {
 		return err
 	}
-	claim := pgserver.Claim{Platform: id, Database: database, Adopt: p.opts.Adopt}
-	for _, name := range p.databaseUsers() {
-		roles := []string{name}
-		if owner := p.database(name).Owner; owner != "" {
-			roles = append(roles, owner)
-		}
-		part := pgserver.Part{Schema: name}
-		for _, role := range roles {
-			password, err := p.databasePassword(name, role)
+	claim := pgserver.Claim{Platform: id, Database: plan.DatabaseName, Adopt: p.opts.Adopt}
+	for _, program := range p.databaseUsers() {
+		part := pgserver.Part{Schema: program.Database.Schemas[0]}
+		for _, role := range program.Database.Roles {
+			password, err := p.databasePassword(program.Database, role.Name)
 			if err != nil {
 				return err
 			}
-			part.Roles = append(part.Roles, pgserver.Login{Name: role, Password: config.NewSecret(password)})
+			part.Roles = append(part.Roles, pgserver.Login{Name: role.Name, Password: config.NewSecret(password)})
 		}
 		claim.Parts = append(claim.Parts, part)
 	}
@@ -89,18 +78,15 @@ func (p *Platform) claim(ctx context.Context, admin func(database string) config
 }
 
 // databasePassword is the password of a role with which a program connects.
-func (p *Platform) databasePassword(program, role string) (string, error) {
-	password, err := p.opts.Dir.Secret("postgres-"+role+".password", state.Password)
+func (p *Platform) databasePassword(d *plan.Database, role string) (string, error) {
+	password, err := p.opts.Dir.Secret(plan.PasswordFile(role), state.Password)
 	if err != nil {
 		return "", err
 	}
-	return password, p.opts.Dir.WriteSecret(databaseURL(role), p.urlThroughMesh(program, role, password))
+	return password, p.opts.Dir.WriteSecret(plan.URLFile(role), p.urlThroughMesh(d, role, password))
 }
 
-// databaseRole is the role as which a program connects for a verb.
-func (p *Platform) databaseRole(program, verb string) string {
-	if owner := p.database(program).Owner; owner != "" && verb == "migrate" {
-		return owner
-	}
-	return program
+// databaseUsers are the programs that need the database.
+func (p *Platform) databaseUsers() []plan.Program {
+	return slices.DeleteFunc(slices.Clone(p.plan.Programs), func(program plan.Program) bool { return program.Database == nil })
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/preflight"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/plan"
 	"github.com/gatehouse/gatehouse/internal/supervise"
 )
 
@@ -52,6 +53,7 @@ type Options struct {
 // Platform is a running platform. Close stops it.
 type Platform struct {
 	opts   Options
+	plan   *plan.Plan
 	group  *supervise.Group
 	consul *api.Client // with the management token
 	tokens map[string]string
@@ -67,7 +69,7 @@ type Platform struct {
 
 // Up brings everything up and returns when all of it is healthy. On an error nothing is left running.
 func Up(ctx context.Context, opts Options) (*Platform, error) {
-	p := &Platform{opts: opts, logged: logSizes(opts.Dir.Logs())}
+	p := &Platform{opts: opts, plan: plan.Of(opts.Definition), logged: logSizes(opts.Dir.Logs())}
 	supervisor, err := supervise.Identify(selfPID())
 	if err != nil {
 		return nil, err
@@ -162,23 +164,29 @@ func (p *Platform) update(change func(*state.Record)) {
 // address is a loopback address of this platform.
 func (p *Platform) address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port+p.opts.Offset) }
 
-// services are the names of all programs and backing services.
-func (p *Platform) services() []string {
+// programs are the names of all programs.
+func (p *Platform) programs() []string {
 	var names []string
-	for _, program := range p.opts.Definition.Programs {
+	for _, program := range p.plan.Programs {
 		names = append(names, program.Name)
 	}
+	return names
+}
+
+// services are the names of all programs and backing services.
+func (p *Platform) services() []string {
+	names := p.programs()
 	for _, backing := range p.opts.Definition.Backings {
 		names = append(names, backing.Name)
 	}
 	return names
 }
 
-// each runs a step for every name at once.
-func each(ctx context.Context, names []string, step func(context.Context, string) error) error {
+// each runs a step for all at once.
+func each[T any](ctx context.Context, all []T, step func(context.Context, T) error) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, name := range names {
-		group.Go(func() error { return step(ctx, name) })
+	for _, one := range all {
+		group.Go(func() error { return step(ctx, one) })
 	}
 	return group.Wait()
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/plan"
 )
 
 func testPlatform(t *testing.T, environ ...string) *Platform {
@@ -26,9 +27,32 @@ func testPlatform(t *testing.T, environ ...string) *Platform {
 	if err := dir.Prepare(); err != nil {
 		t.Fatal(err)
 	}
-	return &Platform{opts: Options{Dir: dir, Definition: def, Offset: 3000, Environ: environ, Now: time.Now,
+	return &Platform{plan: plan.Of(def), opts: Options{Dir: dir, Definition: def, Offset: 3000, Environ: environ, Now: time.Now,
 		Programs: preflight.Programs{Envoy: preflight.Program{Path: "/bin/sh"}, Own: map[string]string{"auth": "/bin/true"}},
 		Progress: func(string, ...any) {}}}
+}
+
+// environOf is the environment of a program's task.
+func environOf(t *testing.T, p *Platform, program, verb string) []string {
+	t.Helper()
+	environ, err := p.environ(taskOf(t, p, program, verb))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return environ
+}
+
+func taskOf(t *testing.T, p *Platform, program, verb string) plan.Task {
+	t.Helper()
+	planned, err := p.plan.Program(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	task, err := planned.Task(verb)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return task
 }
 
 func names(environ []string) []string {
@@ -54,10 +78,7 @@ func TestEnvironmentIsClosed(t *testing.T) {
 		"identity": {"GATEHOUSE_POSTGRES_URL_FILE"},
 		"gateway":  {"GATEHOUSE_GATEWAY_LISTEN"},
 	} {
-		environ, err := p.environ(program, "serve")
-		if err != nil {
-			t.Fatal(err)
-		}
+		environ := environOf(t, p, program, plan.Serve)
 		want := append(slices.Clone(kept), own...)
 		slices.Sort(want)
 		if got := names(environ); !slices.Equal(got, want) {
@@ -68,7 +89,7 @@ func TestEnvironmentIsClosed(t *testing.T) {
 		}
 	}
 	for name, command := range map[string]func() (*exec.Cmd, error){
-		"program": func() (*exec.Cmd, error) { return p.program("auth", "serve") },
+		"program": func() (*exec.Cmd, error) { return p.program(taskOf(t, p, "auth", plan.Serve)) },
 		"sidecar": func() (*exec.Cmd, error) { return p.envoy("auth", []byte("{}"), false) },
 	} {
 		cmd, err := command()
@@ -85,10 +106,7 @@ func TestEnvironmentIsClosed(t *testing.T) {
 }
 
 func TestTheOperatorsKeyWins(t *testing.T) {
-	environ, err := testPlatform(t, "GATEHOUSE_AUTH_KEY_FILE=/own").environ("auth", "serve")
-	if err != nil {
-		t.Fatal(err)
-	}
+	environ := environOf(t, testPlatform(t, "GATEHOUSE_AUTH_KEY_FILE=/own"), "auth", plan.Serve)
 	keys := slices.DeleteFunc(environ, func(pair string) bool { return !strings.HasPrefix(pair, "GATEHOUSE_AUTH_KEY") })
 	if !slices.Equal(keys, []string{"GATEHOUSE_AUTH_KEY_FILE=/own"}) {
 		t.Errorf("%v", keys)
@@ -98,10 +116,7 @@ func TestTheOperatorsKeyWins(t *testing.T) {
 // The operator's bootstrap secret wins, whichever way it is given.
 func TestTheOperatorsBootstrapSecretWins(t *testing.T) {
 	for _, own := range []string{"GATEHOUSE_AUTH_BOOTSTRAP_SECRET=x", "GATEHOUSE_AUTH_BOOTSTRAP_SECRET_FILE=/own"} {
-		environ, err := testPlatform(t, own).environ("auth", "serve")
-		if err != nil {
-			t.Fatal(err)
-		}
+		environ := environOf(t, testPlatform(t, own), "auth", plan.Serve)
 		given := slices.DeleteFunc(environ, func(pair string) bool { return !strings.HasPrefix(pair, "GATEHOUSE_AUTH_BOOTSTRAP_SECRET") })
 		if !slices.Equal(given, []string{own}) {
 			t.Errorf("%v, want %s", given, own)
@@ -113,10 +128,7 @@ func TestTheOperatorsBootstrapSecretWins(t *testing.T) {
 func TestWhoServesIsNotWhoMigrates(t *testing.T) {
 	p := testPlatform(t)
 	for verb, role := range map[string]string{"serve": "audit", "migrate": "audit_owner"} {
-		environ, err := p.environ("audit", verb)
-		if err != nil {
-			t.Fatal(err)
-		}
+		environ := environOf(t, p, "audit", verb)
 		if want := "GATEHOUSE_POSTGRES_URL_FILE=" + p.opts.Dir.SecretPath("postgres-"+role+".url"); !slices.Contains(environ, want) {
 			t.Errorf("%s: %v lacks %s", verb, environ, want)
 		}
@@ -128,10 +140,7 @@ func TestReflectionIsOnUnlessTheOperatorSetsIt(t *testing.T) {
 	for want, environ := range map[string][]string{
 		"GATEHOUSE_GRPC_REFLECTION=true": nil, "GATEHOUSE_GRPC_REFLECTION=false": {"GATEHOUSE_GRPC_REFLECTION=false"},
 	} {
-		got, err := testPlatform(t, environ...).environ("auth", "serve")
-		if err != nil {
-			t.Fatal(err)
-		}
+		got := environOf(t, testPlatform(t, environ...), "auth", plan.Serve)
 		got = slices.DeleteFunc(got, func(pair string) bool { return !strings.HasPrefix(pair, reflectionVariable) })
 		if !slices.Equal(got, []string{want}) {
 			t.Errorf("%v, want %s", got, want)
@@ -211,15 +220,15 @@ func TestTheOperatorsDatabase(t *testing.T) {
 	if proxy.LocalServiceAddress != "127.0.0.9" || proxy.LocalServicePort != 6432 || r.Check.TCP != "127.0.0.9:6432" {
 		t.Errorf("%+v, check %s", proxy, r.Check.TCP)
 	}
-	def, err := p.opts.Definition.Program("identity")
+	identity, err := p.plan.Program("identity")
 	if err != nil {
 		t.Fatal(err)
 	}
-	port, err := def.Upstream(mesh.Postgres)
+	port, err := identity.Upstream(mesh.Postgres)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := p.urlThroughMesh("identity", "identity", "pw"), "postgres://identity:pw@"+p.address(port)+"/gatehouse?sslmode=require"; got != want {
+	if got, want := p.urlThroughMesh(identity.Database, "identity", "pw"), "postgres://identity:pw@"+p.address(port)+"/gatehouse?sslmode=require"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	for _, bad := range []string{"nonsense", "postgres:///x", "postgres://h:port/x", "postgres://no-such-host.invalid/x"} {

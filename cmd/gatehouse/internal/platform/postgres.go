@@ -18,11 +18,9 @@ import (
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
+	"github.com/gatehouse/gatehouse/internal/plan"
 	"github.com/gatehouse/gatehouse/internal/supervise"
 )
-
-// database is the one database; each program has a schema and a role of its own name in it.
-const database = "gatehouse"
 
 // superuserPassword is the secret file of our own server's superuser.
 const superuserPassword = "postgres-superuser.password"
@@ -41,16 +39,18 @@ func (p *Platform) startPostgres(ctx context.Context) error {
 	} else if err := pgserver.CloseServer(ctx, admin(postgresDatabase)); err != nil {
 		return err
 	}
-	if err := pgserver.EnsureDatabase(ctx, admin(postgresDatabase), database); err != nil {
+	if err := pgserver.EnsureDatabase(ctx, admin(postgresDatabase), plan.DatabaseName); err != nil {
 		return err
 	}
-	owner := admin(database)
+	owner := admin(plan.DatabaseName)
 	if p.opts.PostgresURL == "" { // what everybody may call on another server is its operator's decision
 		if err := pgserver.CloseFunctions(ctx, owner); err != nil {
 			return err
 		}
 	}
-	err = each(ctx, p.databaseUsers(), func(ctx context.Context, name string) error { return p.prepareDatabase(ctx, owner, name) })
+	err = each(ctx, p.databaseUsers(), func(ctx context.Context, program plan.Program) error {
+		return p.prepareDatabase(ctx, owner, program)
+	})
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (p *Platform) ownServer(ctx context.Context) (*pgserver.Server, string, err
 		return nil, "", err
 	}
 	server := &pgserver.Server{BinDir: binDir, DataDir: dataDir, Port: mesh.PostgresPort + p.opts.Offset, Password: config.NewSecret(password)}
-	server.Settings = map[string]string{"max_connections": strconv.Itoa(p.maxConnections())}
+	server.Settings = map[string]string{"max_connections": strconv.Itoa(p.plan.MaxConnections(p.opts.Environ))}
 	return server, version, server.Init(ctx)
 }
 
@@ -149,35 +149,17 @@ func (p *Platform) operatorsServer() (address func(string) config.Secret, what s
 	}, "the operator's PostgreSQL on " + where, nil
 }
 
-// databaseURL is the secret file with the database URL of a role.
-func databaseURL(role string) string { return "postgres-" + role + ".url" }
-
 // urlThroughMesh is the database as a program sees it: its own sidecar's upstream. The mesh encrypts; a server that insists on TLS of
 // its own gets that inside.
-func (p *Platform) urlThroughMesh(program, role, password string) string {
+func (p *Platform) urlThroughMesh(d *plan.Database, role, password string) string {
 	mode := "disable"
 	if u, err := url.Parse(p.opts.PostgresURL); err == nil {
 		if asked := u.Query().Get("sslmode"); asked == "require" || strings.HasPrefix(asked, "verify-") {
 			mode = "require"
 		}
 	}
-	port := 0
-	if definition, err := p.opts.Definition.Program(program); err == nil {
-		port, _ = definition.Upstream(mesh.Postgres) // databaseUsers lists only programs that have it
-	}
-	u := url.URL{Scheme: "postgres", User: url.UserPassword(role, password), Host: p.address(port), Path: "/" + database, RawQuery: "sslmode=" + mode}
+	u := url.URL{Scheme: "postgres", User: url.UserPassword(role, password), Host: p.address(d.Port), Path: "/" + plan.DatabaseName, RawQuery: "sslmode=" + mode}
 	return u.String()
-}
-
-// databaseUsers are the programs that need the database.
-func (p *Platform) databaseUsers() []string {
-	var names []string
-	for _, program := range p.opts.Definition.Programs {
-		if _, err := program.Upstream(mesh.Postgres); err == nil {
-			names = append(names, program.Name)
-		}
-	}
-	return names
 }
 
 // admitBackings says in Consul that the backing services, which were just seen working, may get traffic.

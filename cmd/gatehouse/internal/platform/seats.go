@@ -88,8 +88,10 @@ func (s *seats) remove() {
 // seated are the processes that get a user of their own; PostgreSQL has one with a name.
 func (p *Platform) seated() []string {
 	all := []string{state.ConsulProcess}
-	for _, program := range p.opts.Definition.Programs {
-		all = append(all, program.Name, migration(program.Name))
+	for _, program := range p.plan.Programs {
+		for _, task := range program.Tasks {
+			all = append(all, task.Process())
+		}
 	}
 	for _, service := range p.services() {
 		all = append(all, state.SidecarOf(service))

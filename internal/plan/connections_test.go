@@ -1,32 +1,37 @@
-package platform
+package plan_test
 
 import (
 	"fmt"
 	"os"
 	"reflect"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/plan"
 )
+
+const poolVariable = "GATEHOUSE_POSTGRES_MAX_CONNS"
 
 // R86: what all roles may have together fits into the server, also when an operator makes the pools
 // larger.
 func TestConnectionLimitsCoverTwoInstances(t *testing.T) {
-	t.Parallel()
+	p := plan.Of(definition(t))
 	pool, _ := reflect.TypeFor[pg.Config]().FieldByName("MaxConns")
-	if got := pool.Tag.Get("default"); got != strconv.Itoa(poolConns) {
-		t.Errorf("a pool has %s connections by default, the limits count %d", got, poolConns)
+	if got, want := pool.Tag.Get("default"), fmt.Sprint(database(t, p, "identity").Serving().Pools[0].Size); got != want {
+		t.Errorf("a pool has %s connections by default, the limits count %s", got, want)
 	}
 	pools := 0
-	for _, program := range testPlatform(t).opts.Definition.Programs {
+	for _, program := range p.Programs {
 		if program.Database == nil {
 			continue
 		}
-		for _, pool := range program.Database.Pools {
+		for _, pool := range program.Database.Serving().Pools {
+			if pool.Variable == "" || pool.Variable == poolVariable {
+				continue
+			}
 			pools++
-			options, err := os.ReadFile("../../../../services/" + program.Name + "/internal/app/config.go") // which nothing outside of the service may import
+			options, err := os.ReadFile("../../services/" + program.Name + "/internal/app/config.go") // which nothing outside of the service may import
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -46,16 +51,24 @@ func TestConnectionLimitsCoverTwoInstances(t *testing.T) {
 		{[]string{poolVariable + "=30", "GATEHOUSE_AUTHZ_ENGINE_MAX_CONNS=50"}, 74, 174, 74, 10, 74*3 + 174 + 10},
 		{[]string{poolVariable + "=many"}, 34, 74, 34, 10, 34*3 + 74 + 10},
 	} {
-		p := testPlatform(t, c.environ...)
 		got := []int{
-			p.connectionLimit("identity", "identity"), p.connectionLimit("authz", "authz"), p.connectionLimit("audit", "audit"),
-			p.connectionLimit("audit", "audit_owner"),
+			database(t, p, "identity").Serving().ConnectionLimit(c.environ), database(t, p, "authz").Serving().ConnectionLimit(c.environ),
+			database(t, p, "audit").Serving().ConnectionLimit(c.environ), database(t, p, "audit").Owner().ConnectionLimit(c.environ),
 		}
 		if want := []int{c.identity, c.authz, c.audit, c.owner}; !reflect.DeepEqual(got, want) {
 			t.Errorf("%v: got %v, want %v", c.environ, got, want)
 		}
-		if most := p.maxConnections(); most < c.atMost+superConns {
+		if most := p.MaxConnections(c.environ); most != c.atMost+20 { // 20 for the superuser
 			t.Errorf("%v: the server has %d connections", c.environ, most)
 		}
 	}
+}
+
+func database(t *testing.T, p *plan.Plan, name string) *plan.Database {
+	t.Helper()
+	program, err := p.Program(name)
+	if err != nil || program.Database == nil {
+		t.Fatalf("the database of %s: %+v, %v", name, program.Database, err)
+	}
+	return program.Database
 }

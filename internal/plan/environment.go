@@ -1,0 +1,110 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/gatehouse/gatehouse/internal/mesh"
+)
+
+// Source is where the value of a variable comes from.
+type Source string
+
+// The sources.
+const (
+	PortOffset  Source = "port offset"  // of this machine's ports
+	TrustDomain Source = "trust domain" // of the mesh's CA
+	Datacenter  Source = "datacenter"   // of the mesh
+	SecretFile  Source = "secret file"  // the path of the file named by Variable.Secret
+)
+
+// Variable is one variable of a task's environment.
+type Variable struct {
+	Name   string
+	Source Source
+	Secret string   // name of the file
+	Kind   string   // what the secret is made of, as in mesh.Secret; empty where it follows from the database
+	Yields []string // not given when the operator has set one of these
+}
+
+// secretSuffix ends the name of a variable with the path of a secret.
+const secretSuffix = "_FILE"
+
+// task is one task of a program, which connects to the database as the role.
+func task(p Program, verb, role string) Task {
+	t := Task{Program: p.Name, Verb: verb, Role: role, Env: []Variable{
+		{Name: "GATEHOUSE_MESH_PORT_OFFSET", Source: PortOffset},
+		{Name: "GATEHOUSE_MESH_TRUST_DOMAIN", Source: TrustDomain},
+		{Name: "GATEHOUSE_MESH_DATACENTER", Source: Datacenter},
+	}}
+	if role != "" {
+		t.Env = append(t.Env, Variable{Name: "GATEHOUSE_POSTGRES_URL" + secretSuffix, Source: SecretFile, Secret: URLFile(role)})
+	}
+	for _, s := range p.Secrets {
+		t.Env = append(t.Env, Variable{
+			Name: s.Variable + secretSuffix, Source: SecretFile, Secret: s.File, Kind: s.Kind,
+			Yields: []string{s.Variable, s.Variable + secretSuffix},
+		})
+	}
+	return t
+}
+
+// Environ returns the variables of a task as "NAME=value" pairs: those of the plan, with the values
+// that value finds, and the operator's own that are meant for the program.
+func (p *Plan) Environ(t Task, operators []string, value func(Variable) (string, error)) ([]string, error) {
+	var pairs []string
+	for _, v := range t.Env {
+		if slices.ContainsFunc(v.Yields, func(name string) bool { return IsSet(operators, name) }) {
+			continue
+		}
+		text, err := value(v)
+		if err != nil {
+			return nil, err
+		}
+		pairs = append(pairs, v.Name+"="+text)
+	}
+	for _, pair := range operators {
+		if name, _, _ := strings.Cut(pair, "="); p.reaches(name, t.Program) {
+			pairs = append(pairs, pair)
+		}
+	}
+	return pairs, nil
+}
+
+// reaches reports whether a variable of the operator's reaches a program: those of the kernel and of
+// the program's own area do, but none that the plan, or whoever executes it, decides.
+func (p *Plan) reaches(variable, program string) bool {
+	rest, ours := strings.CutPrefix(variable, "GATEHOUSE_")
+	if !ours || decided(rest) {
+		return false
+	}
+	owner := p.areaOwner(rest)
+	return owner == "" || owner == program
+}
+
+// decided reports whether a variable is the plan's, or the operator's command's own.
+func decided(rest string) bool {
+	for _, area := range []string{"MESH_", "CONSUL_", "CLI_"} {
+		if strings.HasPrefix(rest, area) {
+			return true
+		}
+	}
+	return slices.Contains([]string{"URL", "POSTGRES_URL", "POSTGRES_URL_FILE"}, rest)
+}
+
+// areaOwner is the program whose name is the area of a variable, "" for the kernel's.
+func (p *Plan) areaOwner(rest string) string {
+	for _, program := range p.Programs {
+		if strings.HasPrefix(rest, area(program.Program)+"_") {
+			return program.Name
+		}
+	}
+	return ""
+}
+
+func area(p mesh.Program) string { return strings.ToUpper(strings.ReplaceAll(p.Name, "-", "_")) }
+
+// IsSet reports whether an environment gives a variable a value. An empty one is as good as none.
+func IsSet(environ []string, variable string) bool {
+	return slices.ContainsFunc(environ, func(pair string) bool { return strings.HasPrefix(pair, variable+"=") && pair != variable+"=" })
+}
