@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/internal/resource"
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 	"github.com/gatehouse/gatehouse/services/audit/internal/trail"
 )
@@ -36,12 +37,12 @@ func NewIngestService(writer *trail.Writer, log *slog.Logger) *IngestService {
 type AuditService struct {
 	auditv1.UnsafeAuditServiceServer
 	trail *trail.Service
-	seal  *seal
+	seal  *resource.Seal
 }
 
 // NewAuditService returns the handlers over the domain.
-func NewAuditService(t *trail.Service, keys Keys) *AuditService {
-	return &AuditService{trail: t, seal: &seal{keys: keys}}
+func NewAuditService(t *trail.Service, keys resource.Keys) *AuditService {
+	return &AuditService{trail: t, seal: resource.NewSeal(keys)}
 }
 
 // filtered is what both requests say about the events.

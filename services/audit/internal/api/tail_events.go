@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/gatehouse/gatehouse/internal/resource"
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 	"github.com/gatehouse/gatehouse/services/audit/internal/trail"
 )
@@ -50,7 +51,7 @@ const cursorBytes = 8
 const forCursors = "cursor"
 
 func (s *AuditService) cursor(ctx context.Context, position int64) (string, error) {
-	return s.seal.close(ctx, []byte(forCursors), binary.BigEndian.AppendUint64(nil, uint64(position))) // positions are not negative
+	return s.seal.Close(ctx, []byte(forCursors), binary.BigEndian.AppendUint64(nil, uint64(position))) // positions are not negative
 }
 
 // parseCursor returns the position of a cursor, nil for an empty one. The domain knows whether the trail has it.
@@ -58,8 +59,8 @@ func (s *AuditService) parseCursor(ctx context.Context, text string) (*int64, er
 	if text == "" {
 		return nil, nil // no cursor: from now on
 	}
-	b, err := s.seal.open(ctx, []byte(forCursors), text)
-	if errors.Is(err, errNotSealed) || err == nil && len(b) != cursorBytes {
+	b, err := s.seal.Open(ctx, []byte(forCursors), text)
+	if errors.Is(err, resource.ErrNotSealed) || err == nil && len(b) != cursorBytes {
 		return nil, invalid("cursor", "cursor", "must be the cursor of a message of an earlier stream, made by this version of Audit: "+
 			"if another version made it, list the events since then and tail without a cursor")
 	}

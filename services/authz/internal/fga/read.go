@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/relation"
+	"github.com/gatehouse/gatehouse/internal/resource"
 )
 
 // Page sizes of Read.
@@ -78,7 +78,7 @@ func (e *Engine) Read(ctx context.Context, f Filter, size int, pageToken string)
 	next := ""
 	if len(found) > size {
 		found = found[:size]
-		next = pageTokenOf(found[size-1], f)
+		next = resource.RowToken(f.digest(), found[size-1])
 	}
 	return tuples(found), next, nil
 }
@@ -135,34 +135,18 @@ func (f Filter) query(store string, after *row, limit int) (string, pgx.StrictNa
 	return sql.String(), args
 }
 
-// pageToken is the last row of a page, and what it was asked by.
-type pageToken struct {
-	Filter string `json:"f"`
-	After  row    `json:"a"`
-}
-
-// digest is short, because it only tells mistakes from intent: who changes a token sees no more than who changes the filter.
+// digest stands for the filter in page tokens.
 func (f Filter) digest() string {
 	sum := sha256.Sum256([]byte(f.Object + "\n" + f.Relation + "\n" + f.Subject))
 	return base64.RawURLEncoding.EncodeToString(sum[:9])
-}
-
-func pageTokenOf(last row, f Filter) string {
-	text, _ := json.Marshal(pageToken{Filter: f.digest(), After: last}) // strings only
-	return base64.RawURLEncoding.EncodeToString(text)
 }
 
 func parsePageToken(text string, f Filter) (*row, error) {
 	if text == "" {
 		return nil, nil
 	}
-	var token pageToken
-	decoded, err := base64.RawURLEncoding.DecodeString(text)
-	if err == nil {
-		err = json.Unmarshal(decoded, &token)
-	}
-	after := token.After
-	if err != nil || token.Filter != f.digest() || !relation.Storable(after.ObjectType+after.ObjectID+after.Relation+after.Subject) {
+	after, ok := resource.ParseRowToken[row](text, f.digest())
+	if !ok || !relation.Storable(after.ObjectType+after.ObjectID+after.Relation+after.Subject) {
 		return nil, apierr.New(apierr.InvalidArgument, "INVALID_PAGE_TOKEN", "send next_page_token of the page before, with the same filter")
 	}
 	return &after, nil

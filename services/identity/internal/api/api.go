@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/internal/resource/filter"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 	"github.com/gatehouse/gatehouse/services/identity/internal/membership"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
@@ -24,12 +25,12 @@ type UserService struct {
 	identityv1.UnsafeUserServiceServer // a forgotten method does not compile
 	users                              *user.Service
 	memberships                        *membership.Service
-	filters                            *filters
+	filters                            *filter.Parser
 }
 
 // NewUserService returns the handlers over the domain.
 func NewUserService(users *user.Service, memberships *membership.Service) (*UserService, error) {
-	f, err := newFilters([]string{"email", "display_name"}, []string{"create_time"})
+	f, err := filter.New([]string{"email", "display_name"}, []string{"create_time"})
 	if err != nil {
 		return nil, err
 	}
@@ -51,12 +52,12 @@ func NewUserDirectoryService(users *user.Service) *UserDirectoryService {
 type OrganizationDirectoryService struct {
 	identityv1.UnsafeOrganizationDirectoryServiceServer
 	organizations *organization.Service
-	filters       *filters
+	filters       *filter.Parser
 }
 
 // NewOrganizationDirectoryService returns the handlers over the domain.
 func NewOrganizationDirectoryService(organizations *organization.Service) (*OrganizationDirectoryService, error) {
-	f, err := newFilters([]string{"display_name"}, []string{"create_time"})
+	f, err := filter.New([]string{"display_name"}, []string{"create_time"})
 	if err != nil {
 		return nil, err
 	}

@@ -3,8 +3,8 @@ package api
 import (
 	"context"
 
+	"github.com/gatehouse/gatehouse/internal/resource"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
-	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
 )
 
 // ListOrganizations returns one page of organizations.
@@ -12,15 +12,15 @@ func (s *OrganizationDirectoryService) ListOrganizations(
 	ctx context.Context, r *identityv1.ListOrganizationsRequest,
 ) (*identityv1.ListOrganizationsResponse, error) {
 	scope := []string{"organizations", r.GetFilter()}
-	where, err := s.filters.parse(r.GetFilter())
+	where, err := s.filters.Parse(r.GetFilter())
 	if err != nil {
 		return nil, err
 	}
-	after, err := parsePageToken(r.GetPageToken(), scope...)
+	after, err := resource.ParsePageToken(r.GetPageToken(), scope...)
 	if err != nil {
 		return nil, err
 	}
-	organizations, next, err := s.organizations.List(ctx, listing.Query{Where: where, After: after, Limit: int(r.GetPageSize())})
+	organizations, next, err := s.organizations.List(ctx, resource.Query{Where: where, After: after, Limit: int(r.GetPageSize())})
 	if err != nil {
 		return nil, err
 	}
@@ -28,6 +28,6 @@ func (s *OrganizationDirectoryService) ListOrganizations(
 	for _, o := range organizations {
 		response.Organizations = append(response.Organizations, organizationMessage(o))
 	}
-	response.NextPageToken, err = pageToken(next, scope...)
+	response.NextPageToken, err = resource.PageToken(next, scope...)
 	return response, err
 }

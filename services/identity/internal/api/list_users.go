@@ -3,8 +3,8 @@ package api
 import (
 	"context"
 
+	"github.com/gatehouse/gatehouse/internal/resource"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
-	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
@@ -16,15 +16,15 @@ func (s *UserService) ListUsers(ctx context.Context, r *identityv1.ListUsersRequ
 		reached = user.In(organizationID)
 	}
 	list := []string{"users", organizationID, r.GetFilter()}
-	where, err := s.filters.parse(r.GetFilter())
+	where, err := s.filters.Parse(r.GetFilter())
 	if err != nil {
 		return nil, err
 	}
-	after, err := parsePageToken(r.GetPageToken(), list...)
+	after, err := resource.ParsePageToken(r.GetPageToken(), list...)
 	if err != nil {
 		return nil, err
 	}
-	users, next, err := s.users.List(ctx, reached, listing.Query{Where: where, After: after, Limit: int(r.GetPageSize())})
+	users, next, err := s.users.List(ctx, reached, resource.Query{Where: where, After: after, Limit: int(r.GetPageSize())})
 	if err != nil {
 		return nil, err
 	}
@@ -32,6 +32,6 @@ func (s *UserService) ListUsers(ctx context.Context, r *identityv1.ListUsersRequ
 	for _, u := range users {
 		response.Users = append(response.Users, userMessage(u))
 	}
-	response.NextPageToken, err = pageToken(next, list...)
+	response.NextPageToken, err = resource.PageToken(next, list...)
 	return response, err
 }

@@ -1,11 +1,13 @@
 package api
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
+	"github.com/gatehouse/gatehouse/internal/apierr"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
@@ -71,4 +73,16 @@ func TestChangedRefuses(t *testing.T) {
 		_, err := changed(&fieldmaskpb.FieldMask{Paths: []string{strings.Repeat("é", 5000)}}, &identityv1.User{}, "display_name")
 		wantField(t, err, "user."+strings.Repeat("é", 32)+"…", "unknown")
 	})
+}
+
+// wantField fails unless err is INVALID_ARGUMENT with exactly this violation.
+func wantField(t *testing.T, err error, path, rule string) {
+	t.Helper()
+	var e *apierr.Error
+	if !errors.As(err, &e) || e.Kind != apierr.InvalidArgument {
+		t.Fatalf("got %v, want INVALID_ARGUMENT", err)
+	}
+	if len(e.Fields) != 1 || e.Fields[0].Path != path || e.Fields[0].Rule != rule || e.Fields[0].Description == "" {
+		t.Fatalf("got violations %+v, want one of %s by %s", e.Fields, path, rule)
+	}
 }

@@ -8,8 +8,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/services/identity/internal/etag"
-	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
+	"github.com/gatehouse/gatehouse/internal/resource"
 )
 
 // personalName is shown for a personal organization whose user has no display name: never the e-mail address, which other members
@@ -36,11 +35,11 @@ func NewPersonal(id, userDisplayName string, now time.Time) Organization {
 }
 
 // ETag returns the opaque tag of this revision.
-func (o Organization) ETag() string { return etag.Of(o.ID, o.CreateTime, o.Revision) }
+func (o Organization) ETag() string { return resource.ETag(o.ID, o.CreateTime, o.Revision) }
 
 // Cursor returns the position after this organization in a list.
-func (o Organization) Cursor() listing.Cursor {
-	return listing.Cursor{CreateTime: o.CreateTime, ID: o.ID}
+func (o Organization) Cursor() resource.Cursor {
+	return resource.Cursor{CreateTime: o.CreateTime, ID: o.ID}
 }
 
 // Changes are the new values of an update; a nil field stays as it is.

@@ -4,8 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/gatehouse/gatehouse/services/identity/internal/etag"
-	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
+	"github.com/gatehouse/gatehouse/internal/resource"
 )
 
 // Store keeps organizations. Each method is one transaction, with the event of the change and the relationships that follow from it.
@@ -17,7 +16,7 @@ type Store interface {
 	// Get returns one organization.
 	Get(ctx context.Context, id string) (Organization, error)
 	// List returns organizations, oldest first.
-	List(ctx context.Context, q listing.Query) ([]Organization, error)
+	List(ctx context.Context, q resource.Query) ([]Organization, error)
 	// Update locks the organization, calls change with it and stores the result if its revision differs. An error of change is
 	// returned as it is and nothing changes.
 	Update(ctx context.Context, id string, change func(Organization) (Organization, error)) (Organization, error)
@@ -57,13 +56,13 @@ func (s *Service) Get(ctx context.Context, id string) (Organization, error) {
 }
 
 // List returns one page, oldest first, and the cursor of the next page if there is one.
-func (s *Service) List(ctx context.Context, q listing.Query) ([]Organization, *listing.Cursor, error) {
+func (s *Service) List(ctx context.Context, q resource.Query) ([]Organization, *resource.Cursor, error) {
 	size, ahead := q.Page()
 	rows, err := s.store.List(ctx, ahead)
 	if err != nil {
 		return nil, nil, err
 	}
-	page, next := listing.Cut(rows, size, Organization.Cursor)
+	page, next := resource.Cut(rows, size, Organization.Cursor)
 	return page, next, nil
 }
 
@@ -71,7 +70,7 @@ func (s *Service) List(ctx context.Context, q listing.Query) ([]Organization, *l
 func (s *Service) Update(ctx context.Context, id, tag string, c Changes) (Organization, error) {
 	now := s.now().UTC().Truncate(time.Microsecond)
 	return s.store.Update(ctx, id, func(o Organization) (Organization, error) {
-		if err := etag.Check(tag, o.ETag()); err != nil {
+		if err := resource.CheckETag(tag, o.ETag()); err != nil {
 			return o, err
 		}
 		return c.apply(o, now), nil
@@ -81,5 +80,5 @@ func (s *Service) Update(ctx context.Context, id, tag string, c Changes) (Organi
 // Delete removes an organization without users that still has the tag; an empty tag meets any revision. The token names the removal of
 // its relationships.
 func (s *Service) Delete(ctx context.Context, id, tag string) (token string, err error) {
-	return s.store.Delete(ctx, id, func(o Organization) error { return etag.Check(tag, o.ETag()) })
+	return s.store.Delete(ctx, id, func(o Organization) error { return resource.CheckETag(tag, o.ETag()) })
 }

@@ -8,18 +8,18 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
+	"github.com/gatehouse/gatehouse/internal/resource"
 )
 
 // addConditions appends " and column op @argument" for each condition of the query and for its cursor, then order and limit, and
 // fills args. Only the columns it is given and the operators of the listing package reach the SQL text; every value is an argument.
-func addConditions(sql *strings.Builder, args pgx.StrictNamedArgs, columns []string, q listing.Query) error {
+func addConditions(sql *strings.Builder, args pgx.StrictNamedArgs, columns []string, q resource.Query) error {
 	for i, c := range q.Where {
 		if !slices.Contains(columns, c.Field) {
 			return fmt.Errorf("no condition on %q: it is not a listed column", c.Field)
 		}
 		switch c.Op {
-		case listing.Equal, listing.NotEqual, listing.Less, listing.LessEqual, listing.Greater, listing.GreaterEqual:
+		case resource.Equal, resource.NotEqual, resource.Less, resource.LessEqual, resource.Greater, resource.GreaterEqual:
 		default:
 			return fmt.Errorf("no such comparison: %q", c.Op)
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/relation"
-	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
+	"github.com/gatehouse/gatehouse/internal/resource"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 )
 
@@ -101,7 +101,7 @@ func selectOrganization(ctx context.Context, db querier, id, lock string) (organ
 }
 
 // List implements organization.Store.
-func (s *Organizations) List(ctx context.Context, q listing.Query) ([]organization.Organization, error) {
+func (s *Organizations) List(ctx context.Context, q resource.Query) ([]organization.Organization, error) {
 	sql, args, err := listOrganizations(q)
 	if err != nil {
 		return nil, err
@@ -114,7 +114,7 @@ func (s *Organizations) List(ctx context.Context, q listing.Query) ([]organizati
 	return organizations, pg.Error(err)
 }
 
-func listOrganizations(q listing.Query) (string, pgx.StrictNamedArgs, error) {
+func listOrganizations(q resource.Query) (string, pgx.StrictNamedArgs, error) {
 	var sql strings.Builder
 	sql.WriteString(`
 		select id, display_name, personal, revision, create_time, update_time

@@ -10,8 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/gatehouse/gatehouse/internal/resource"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
-	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
 	"github.com/gatehouse/gatehouse/services/identity/internal/postgres/migrations"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
@@ -24,44 +24,44 @@ func TestListsUseTheirIndex(t *testing.T) {
 	pool := pgtest.New(t, migrations.Schema, migrations.Files)
 	organizationID := fill(t, pool)
 	at := time.Date(2031, 1, 1, 0, 0, 30, 0, time.UTC)
-	after := &listing.Cursor{CreateTime: at, ID: uuid.NewString()}
-	email := []listing.Condition{{Field: "email", Op: listing.Equal, Value: "77@example.com"}}
-	name := []listing.Condition{{Field: "display_name", Op: listing.Equal, Value: "Ada"}}
-	notName := []listing.Condition{{Field: "display_name", Op: listing.NotEqual, Value: "Ada"}}
-	since := []listing.Condition{{Field: "create_time", Op: listing.GreaterEqual, Value: at}}
-	users := func(q listing.Query) (string, pgx.StrictNamedArgs, error) {
+	after := &resource.Cursor{CreateTime: at, ID: uuid.NewString()}
+	email := []resource.Condition{{Field: "email", Op: resource.Equal, Value: "77@example.com"}}
+	name := []resource.Condition{{Field: "display_name", Op: resource.Equal, Value: "Ada"}}
+	notName := []resource.Condition{{Field: "display_name", Op: resource.NotEqual, Value: "Ada"}}
+	since := []resource.Condition{{Field: "create_time", Op: resource.GreaterEqual, Value: at}}
+	users := func(q resource.Query) (string, pgx.StrictNamedArgs, error) {
 		return listUsers(user.In(organizationID), q)
 	}
-	everybody := func(q listing.Query) (string, pgx.StrictNamedArgs, error) { return listUsers(user.Everywhere(), q) }
+	everybody := func(q resource.Query) (string, pgx.StrictNamedArgs, error) { return listUsers(user.Everywhere(), q) }
 	for title, c := range map[string]struct {
-		build func(listing.Query) (string, pgx.StrictNamedArgs, error)
-		query listing.Query
+		build func(resource.Query) (string, pgx.StrictNamedArgs, error)
+		query resource.Query
 		index string
 	}{
-		"users":                     {users, listing.Query{Limit: 51}, "users_by_create_time"},
-		"users, next page":          {users, listing.Query{Limit: 51, After: after}, "users_by_create_time"},
-		"users by email":            {users, listing.Query{Limit: 51, Where: email}, oneRow},
-		"users by email, next page": {users, listing.Query{Limit: 51, Where: email, After: after}, oneRow},
-		"users by name":             {users, listing.Query{Limit: 51, Where: name}, "users_by_display_name"},
-		"users not by name":         {users, listing.Query{Limit: 51, Where: notName}, "users_by_create_time"},
-		"users since":               {users, listing.Query{Limit: 51, Where: since, After: after}, "users_by_create_time"},
-		"everybody":                 {everybody, listing.Query{Limit: 51}, "all_users_by_create_time"},
-		"everybody, next page":      {everybody, listing.Query{Limit: 51, After: after}, "all_users_by_create_time"},
-		"everybody by email":        {everybody, listing.Query{Limit: 51, Where: email}, "all_users_by_email"},
-		"everybody by email, next":  {everybody, listing.Query{Limit: 51, Where: email, After: after}, "all_users_by_email"},
-		"everybody by name":         {everybody, listing.Query{Limit: 51, Where: name}, "all_users_by_display_name"},
-		"everybody not by name":     {everybody, listing.Query{Limit: 51, Where: notName}, "all_users_by_create_time"},
-		"everybody since":           {everybody, listing.Query{Limit: 51, Where: since, After: after}, "all_users_by_create_time"},
-		"organizations":             {listOrganizations, listing.Query{Limit: 51}, "organizations_by_create_time"},
-		"organizations, next page":  {listOrganizations, listing.Query{Limit: 51, After: after}, "organizations_by_create_time"},
-		"organizations by name":     {listOrganizations, listing.Query{Limit: 51, Where: name}, "organizations_by_display_name"},
-		"organizations since":       {listOrganizations, listing.Query{Limit: 51, Where: since}, "organizations_by_create_time"},
-		"due deletions": {func(listing.Query) (string, pgx.StrictNamedArgs, error) {
+		"users":                     {users, resource.Query{Limit: 51}, "users_by_create_time"},
+		"users, next page":          {users, resource.Query{Limit: 51, After: after}, "users_by_create_time"},
+		"users by email":            {users, resource.Query{Limit: 51, Where: email}, oneRow},
+		"users by email, next page": {users, resource.Query{Limit: 51, Where: email, After: after}, oneRow},
+		"users by name":             {users, resource.Query{Limit: 51, Where: name}, "users_by_display_name"},
+		"users not by name":         {users, resource.Query{Limit: 51, Where: notName}, "users_by_create_time"},
+		"users since":               {users, resource.Query{Limit: 51, Where: since, After: after}, "users_by_create_time"},
+		"everybody":                 {everybody, resource.Query{Limit: 51}, "all_users_by_create_time"},
+		"everybody, next page":      {everybody, resource.Query{Limit: 51, After: after}, "all_users_by_create_time"},
+		"everybody by email":        {everybody, resource.Query{Limit: 51, Where: email}, "all_users_by_email"},
+		"everybody by email, next":  {everybody, resource.Query{Limit: 51, Where: email, After: after}, "all_users_by_email"},
+		"everybody by name":         {everybody, resource.Query{Limit: 51, Where: name}, "all_users_by_display_name"},
+		"everybody not by name":     {everybody, resource.Query{Limit: 51, Where: notName}, "all_users_by_create_time"},
+		"everybody since":           {everybody, resource.Query{Limit: 51, Where: since, After: after}, "all_users_by_create_time"},
+		"organizations":             {listOrganizations, resource.Query{Limit: 51}, "organizations_by_create_time"},
+		"organizations, next page":  {listOrganizations, resource.Query{Limit: 51, After: after}, "organizations_by_create_time"},
+		"organizations by name":     {listOrganizations, resource.Query{Limit: 51, Where: name}, "organizations_by_display_name"},
+		"organizations since":       {listOrganizations, resource.Query{Limit: 51, Where: since}, "organizations_by_create_time"},
+		"due deletions": {func(resource.Query) (string, pgx.StrictNamedArgs, error) {
 			return claimDeletion, pgx.StrictNamedArgs{"now": at, "until": at}, nil
-		}, listing.Query{}, "users_deletion_due"},
-		"deleted users": {func(listing.Query) (string, pgx.StrictNamedArgs, error) {
+		}, resource.Query{}, "users_deletion_due"},
+		"deleted users": {func(resource.Query) (string, pgx.StrictNamedArgs, error) {
 			return forgetDeleted, pgx.StrictNamedArgs{"before": at, "row_limit": 10}, nil
-		}, listing.Query{}, "deleted_users_delete_time"},
+		}, resource.Query{}, "deleted_users_delete_time"},
 	} {
 		t.Run(title, func(t *testing.T) {
 			sql, args, err := c.build(c.query)

@@ -14,7 +14,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/relation"
-	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
+	"github.com/gatehouse/gatehouse/internal/resource"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
@@ -176,7 +176,7 @@ func (s *Users) Get(ctx context.Context, scope user.Scope, id string) (user.User
 }
 
 // List implements user.Store.
-func (s *Users) List(ctx context.Context, scope user.Scope, q listing.Query) ([]user.User, error) {
+func (s *Users) List(ctx context.Context, scope user.Scope, q resource.Query) ([]user.User, error) {
 	sql, args, err := listUsers(scope, q)
 	if err != nil {
 		return nil, err
@@ -189,7 +189,7 @@ func (s *Users) List(ctx context.Context, scope user.Scope, q listing.Query) ([]
 	return users, pg.Error(err)
 }
 
-func listUsers(scope user.Scope, q listing.Query) (string, pgx.StrictNamedArgs, error) {
+func listUsers(scope user.Scope, q resource.Query) (string, pgx.StrictNamedArgs, error) {
 	var sql strings.Builder
 	args := pgx.StrictNamedArgs{}
 	sql.WriteString(`

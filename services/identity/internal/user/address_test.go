@@ -6,7 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
+	"github.com/gatehouse/gatehouse/internal/resource"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
@@ -24,7 +24,7 @@ func TestAddressesHaveOneRule(t *testing.T) {
 		"kim.sik@example.com": 1, "KIM.SIK@EXAMPLE.COM": 1,
 		"\u212Aim.sik@example.com": 0, "kim.\u017Fik@example.com": 0, "k\u0130m.sik@example.com": 0, "k\u0131m.sik@example.com": 0, "\uFF4Bim.sik@example.com": 0,
 	} {
-		found, _, err := w.List(t.Context(), user.In(u.OrganizationID), listing.Query{Where: []listing.Condition{{Field: "email", Op: listing.Equal, Value: address}}})
+		found, _, err := w.List(t.Context(), user.In(u.OrganizationID), resource.Query{Where: []resource.Condition{{Field: "email", Op: resource.Equal, Value: address}}})
 		if err != nil || len(found) != want {
 			t.Errorf("the filter %q finds %d users, %v; want %d", address, len(found), err, want)
 		}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/services/identity/internal/etag"
+	"github.com/gatehouse/gatehouse/internal/resource"
 )
 
 const (
@@ -59,7 +59,7 @@ func (s *Service) begin(ctx context.Context, scope Scope, id, tag string) (d Del
 		return Deletion{}, "", err
 	}
 	if u.State == Active {
-		if err := etag.Check(tag, u.ETag()); err != nil {
+		if err := resource.CheckETag(tag, u.ETag()); err != nil {
 			return Deletion{}, "", err
 		}
 		if err := s.departures.Reserve(ctx, u, reservedEnds); err != nil {
@@ -73,7 +73,7 @@ func (s *Service) begin(ctx context.Context, scope Scope, id, tag string) (d Del
 		case u.State != Active || reservedEnds && !ends: // it stays after all: somebody must be its owner
 			return errOtherwise
 		}
-		return etag.Check(tag, now.ETag())
+		return resource.CheckETag(tag, now.ETag())
 	})
 }
 

@@ -6,8 +6,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/address"
-	"github.com/gatehouse/gatehouse/services/identity/internal/etag"
-	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
+	"github.com/gatehouse/gatehouse/internal/resource"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 )
 
@@ -90,7 +89,7 @@ func (s *Service) Get(ctx context.Context, scope Scope, id string) (User, error)
 
 // List returns one page of the scope's users, oldest first, and the cursor of the next page if there is one. Email addresses are compared
 // by their one rule (internal/address).
-func (s *Service) List(ctx context.Context, scope Scope, q listing.Query) ([]User, *listing.Cursor, error) {
+func (s *Service) List(ctx context.Context, scope Scope, q resource.Query) ([]User, *resource.Cursor, error) {
 	size, ahead := q.Page()
 	ahead.Where = slices.Clone(ahead.Where)
 	for i, c := range ahead.Where {
@@ -102,7 +101,7 @@ func (s *Service) List(ctx context.Context, scope Scope, q listing.Query) ([]Use
 	if err != nil {
 		return nil, nil, err
 	}
-	page, next := listing.Cut(rows, size, User.Cursor)
+	page, next := resource.Cut(rows, size, User.Cursor)
 	return page, next, nil
 }
 
@@ -113,7 +112,7 @@ func (s *Service) Update(ctx context.Context, scope Scope, id, tag string, c Cha
 	}
 	now := s.clock()
 	return s.store.Update(ctx, scope, id, func(u User) (User, error) {
-		if err := etag.Check(tag, u.ETag()); err != nil {
+		if err := resource.CheckETag(tag, u.ETag()); err != nil {
 			return u, err
 		}
 		return c.apply(u, now), nil

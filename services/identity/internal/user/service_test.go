@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
+	"github.com/gatehouse/gatehouse/internal/resource"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 	"github.com/gatehouse/gatehouse/services/identity/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/identity/internal/postgres/postgrestest"
@@ -154,7 +154,7 @@ func TestRegisterAtTheSameTime(t *testing.T) {
 	if len(wins) != 1 || wins["0@example.com"]+wins["1@example.com"] != 4 {
 		t.Fatalf("got %v, want four answers with one email", wins)
 	}
-	page, _, err := w.organizations.List(t.Context(), listing.Query{})
+	page, _, err := w.organizations.List(t.Context(), resource.Query{})
 	if err != nil || len(page) != 1 {
 		t.Fatalf("%d organizations are left (%v), want 1", len(page), err)
 	}
@@ -218,11 +218,11 @@ func TestList(t *testing.T) {
 		})
 		noError(t, err)
 	}
-	page, next, err := w.List(t.Context(), user.In(first.OrganizationID), listing.Query{Limit: 2})
+	page, next, err := w.List(t.Context(), user.In(first.OrganizationID), resource.Query{Limit: 2})
 	if err != nil || len(page) != 2 || page[0] != first || next == nil {
 		t.Fatalf("got %v, %v, %v", page, next, err)
 	}
-	page, next, err = w.List(t.Context(), user.In(first.OrganizationID), listing.Query{Limit: 2, After: next})
+	page, next, err = w.List(t.Context(), user.In(first.OrganizationID), resource.Query{Limit: 2, After: next})
 	if err != nil || len(page) != 1 || next != nil {
 		t.Fatalf("got %v, %v, %v", page, next, err)
 	}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
+	"github.com/gatehouse/gatehouse/internal/resource"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 )
 
@@ -20,7 +20,7 @@ type Store interface {
 	// Get returns one active user.
 	Get(ctx context.Context, scope Scope, id string) (User, error)
 	// List returns active users, oldest first.
-	List(ctx context.Context, scope Scope, q listing.Query) ([]User, error)
+	List(ctx context.Context, scope Scope, q resource.Query) ([]User, error)
 	// Update locks an active user, calls change with it and stores the result if its revision differs. An error of change is returned
 	// as it is and nothing changes.
 	Update(ctx context.Context, scope Scope, id string, change func(User) (User, error)) (User, error)

@@ -7,8 +7,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/services/identity/internal/etag"
-	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
+	"github.com/gatehouse/gatehouse/internal/resource"
 )
 
 // State is where a user is in its life.
@@ -41,10 +40,10 @@ type User struct {
 }
 
 // ETag returns the opaque tag of this revision.
-func (u User) ETag() string { return etag.Of(u.ID, u.CreateTime, u.Revision) }
+func (u User) ETag() string { return resource.ETag(u.ID, u.CreateTime, u.Revision) }
 
 // Cursor returns the position after this user in the list of its organization.
-func (u User) Cursor() listing.Cursor { return listing.Cursor{CreateTime: u.CreateTime, ID: u.ID} }
+func (u User) Cursor() resource.Cursor { return resource.Cursor{CreateTime: u.CreateTime, ID: u.ID} }
 
 // NotFound is the answer for an unknown user, a user of another organization and a user that is being deleted.
 func NotFound() error {

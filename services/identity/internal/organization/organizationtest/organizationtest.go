@@ -16,7 +16,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
-	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
+	"github.com/gatehouse/gatehouse/internal/resource"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 )
 
@@ -202,9 +202,9 @@ func testListPages(t *testing.T, f Fixture) {
 	})
 	for _, size := range []int{1, 2, 5, 6} {
 		var got []organization.Organization
-		var after *listing.Cursor
+		var after *resource.Cursor
 		for {
-			page, err := f.Organizations.List(t.Context(), listing.Query{After: after, Limit: size})
+			page, err := f.Organizations.List(t.Context(), resource.Query{After: after, Limit: size})
 			noError(t, err)
 			if len(page) == 0 {
 				break
@@ -222,14 +222,14 @@ func testListPages(t *testing.T, f Fixture) {
 func testListConditions(t *testing.T, f Fixture) {
 	f.stored(t, newOrganization("a"))
 	b := f.stored(t, newOrganization("b"))
-	got, err := f.Organizations.List(t.Context(), listing.Query{Limit: 10, Where: []listing.Condition{
-		{Field: "display_name", Op: listing.NotEqual, Value: "a"}, {Field: "create_time", Op: listing.LessEqual, Value: epoch()},
+	got, err := f.Organizations.List(t.Context(), resource.Query{Limit: 10, Where: []resource.Condition{
+		{Field: "display_name", Op: resource.NotEqual, Value: "a"}, {Field: "create_time", Op: resource.LessEqual, Value: epoch()},
 	}})
 	noError(t, err)
 	if !slices.Equal(got, []organization.Organization{b}) {
 		t.Fatalf("got %v, want only %v", got, b)
 	}
-	bad := listing.Query{Limit: 10, Where: []listing.Condition{{Field: "personal", Op: listing.Equal, Value: "true"}}}
+	bad := resource.Query{Limit: 10, Where: []resource.Condition{{Field: "personal", Op: resource.Equal, Value: "true"}}}
 	if _, err := f.Organizations.List(t.Context(), bad); err == nil {
 		t.Fatal("a column that is not listed was accepted")
 	}

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
+	"github.com/gatehouse/gatehouse/internal/resource"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
@@ -27,9 +27,9 @@ func testListPages(t *testing.T, f fixture) {
 	})
 	for _, size := range []int{1, 2, 3, 4, 5, 11, 12} {
 		var got []user.User
-		var after *listing.Cursor
+		var after *resource.Cursor
 		for {
-			page, err := f.Users.List(f.ctx, user.In(o), listing.Query{After: after, Limit: size})
+			page, err := f.Users.List(f.ctx, user.In(o), resource.Query{After: after, Limit: size})
 			noError(t, err)
 			if len(page) > size {
 				t.Fatalf("got %d rows for a limit of %d", len(page), size)
@@ -51,14 +51,14 @@ func testListTenancy(t *testing.T, f fixture) {
 	mine, foreign := f.personal(t), f.personal(t)
 	deleting := f.stored(t, mine.OrganizationID)
 	f.begin(t, deleting)
-	got, err := f.Users.List(f.ctx, user.In(mine.OrganizationID), listing.Query{Limit: 10})
+	got, err := f.Users.List(f.ctx, user.In(mine.OrganizationID), resource.Query{Limit: 10})
 	noError(t, err)
 	if !slices.Equal(got, []user.User{mine}) {
 		t.Fatalf("got %v, want only %v", got, mine)
 	}
 	end := foreign.Cursor()
 	end.CreateTime = end.CreateTime.Add(-time.Hour)
-	got, err = f.Users.List(f.ctx, user.In(mine.OrganizationID), listing.Query{After: &end, Limit: 10})
+	got, err = f.Users.List(f.ctx, user.In(mine.OrganizationID), resource.Query{After: &end, Limit: 10})
 	noError(t, err)
 	if !slices.Equal(got, []user.User{mine}) {
 		t.Fatalf("after a foreign cursor: got %v, want only %v", got, mine)
@@ -70,30 +70,30 @@ func testListConditions(t *testing.T, f fixture) {
 	a := f.stored(t, o, func(u *user.User) { u.DisplayName = "a%" })
 	b := f.stored(t, o, func(u *user.User) { u.DisplayName, u.CreateTime = "ab", epoch().Add(time.Second) })
 	c := f.stored(t, o, func(u *user.User) { u.DisplayName, u.CreateTime = "AB", epoch().Add(2*time.Second) })
-	condition := func(field string, op listing.Op, value any) listing.Condition {
-		return listing.Condition{Field: field, Op: op, Value: value}
+	condition := func(field string, op resource.Op, value any) resource.Condition {
+		return resource.Condition{Field: field, Op: op, Value: value}
 	}
 	for name, test := range map[string]struct {
-		where []listing.Condition
+		where []resource.Condition
 		want  []user.User
 	}{
-		"email":              {[]listing.Condition{condition("email", listing.Equal, b.Email)}, []user.User{b}},
-		"email of nobody":    {[]listing.Condition{condition("email", listing.Equal, "%")}, nil},
-		"not email":          {[]listing.Condition{condition("email", listing.NotEqual, b.Email)}, []user.User{a, c}},
-		"display name":       {[]listing.Condition{condition("display_name", listing.Equal, "ab")}, []user.User{b}},
-		"wildcard is a text": {[]listing.Condition{condition("display_name", listing.Equal, "a%")}, []user.User{a}},
-		"at":                 {[]listing.Condition{condition("create_time", listing.Equal, b.CreateTime)}, []user.User{b}},
-		"not at":             {[]listing.Condition{condition("create_time", listing.NotEqual, b.CreateTime)}, []user.User{a, c}},
-		"before":             {[]listing.Condition{condition("create_time", listing.Less, b.CreateTime)}, []user.User{a}},
-		"until":              {[]listing.Condition{condition("create_time", listing.LessEqual, b.CreateTime)}, []user.User{a, b}},
-		"after":              {[]listing.Condition{condition("create_time", listing.Greater, b.CreateTime)}, []user.User{c}},
-		"from":               {[]listing.Condition{condition("create_time", listing.GreaterEqual, b.CreateTime)}, []user.User{b, c}},
-		"the same field twice": {[]listing.Condition{
-			condition("create_time", listing.Greater, a.CreateTime), condition("create_time", listing.Less, c.CreateTime),
+		"email":              {[]resource.Condition{condition("email", resource.Equal, b.Email)}, []user.User{b}},
+		"email of nobody":    {[]resource.Condition{condition("email", resource.Equal, "%")}, nil},
+		"not email":          {[]resource.Condition{condition("email", resource.NotEqual, b.Email)}, []user.User{a, c}},
+		"display name":       {[]resource.Condition{condition("display_name", resource.Equal, "ab")}, []user.User{b}},
+		"wildcard is a text": {[]resource.Condition{condition("display_name", resource.Equal, "a%")}, []user.User{a}},
+		"at":                 {[]resource.Condition{condition("create_time", resource.Equal, b.CreateTime)}, []user.User{b}},
+		"not at":             {[]resource.Condition{condition("create_time", resource.NotEqual, b.CreateTime)}, []user.User{a, c}},
+		"before":             {[]resource.Condition{condition("create_time", resource.Less, b.CreateTime)}, []user.User{a}},
+		"until":              {[]resource.Condition{condition("create_time", resource.LessEqual, b.CreateTime)}, []user.User{a, b}},
+		"after":              {[]resource.Condition{condition("create_time", resource.Greater, b.CreateTime)}, []user.User{c}},
+		"from":               {[]resource.Condition{condition("create_time", resource.GreaterEqual, b.CreateTime)}, []user.User{b, c}},
+		"the same field twice": {[]resource.Condition{
+			condition("create_time", resource.Greater, a.CreateTime), condition("create_time", resource.Less, c.CreateTime),
 		}, []user.User{b}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := f.Users.List(f.ctx, user.In(o), listing.Query{Where: test.where, Limit: 10})
+			got, err := f.Users.List(f.ctx, user.In(o), resource.Query{Where: test.where, Limit: 10})
 			noError(t, err)
 			if !slices.Equal(got, test.want) {
 				t.Fatalf("got %v, want %v", got, test.want)
@@ -105,12 +105,12 @@ func testListConditions(t *testing.T, f fixture) {
 // Field and operator become SQL text: only known ones may.
 func testListUnknownColumn(t *testing.T, f fixture) {
 	u := f.personal(t)
-	for _, c := range []listing.Condition{
-		{Field: "state", Op: listing.NotEqual, Value: "x"},
-		{Field: "true or email", Op: listing.Equal, Value: "x"},
+	for _, c := range []resource.Condition{
+		{Field: "state", Op: resource.NotEqual, Value: "x"},
+		{Field: "true or email", Op: resource.Equal, Value: "x"},
 		{Field: "email", Op: "= '' or email !=", Value: "x"},
 	} {
-		if rows, err := f.Users.List(f.ctx, user.In(u.OrganizationID), listing.Query{Where: []listing.Condition{c}, Limit: 10}); err == nil {
+		if rows, err := f.Users.List(f.ctx, user.In(u.OrganizationID), resource.Query{Where: []resource.Condition{c}, Limit: 10}); err == nil {
 			t.Fatalf("%+v was accepted and gave %v", c, rows)
 		}
 	}
@@ -133,7 +133,7 @@ func testEverywhere(t *testing.T, f fixture) {
 	wantError(t, err, user.NotFound())
 	want := []user.User{first, second}
 	slices.SortFunc(want, func(a, b user.User) int { return strings.Compare(a.ID, b.ID) })
-	got, err := f.Users.List(f.ctx, user.Everywhere(), listing.Query{Limit: 10})
+	got, err := f.Users.List(f.ctx, user.Everywhere(), resource.Query{Limit: 10})
 	noError(t, err)
 	if !slices.Equal(got, want) {
 		t.Fatalf("got %v, want %v", got, want)
@@ -156,7 +156,7 @@ func testNowhere(t *testing.T, f fixture) {
 	for _, scope := range []user.Scope{{}, user.In("")} {
 		_, err := f.Users.Get(f.ctx, scope, u.ID)
 		wantError(t, err, user.NotFound())
-		got, err := f.Users.List(f.ctx, scope, listing.Query{Limit: 10})
+		got, err := f.Users.List(f.ctx, scope, resource.Query{Limit: 10})
 		if err != nil || len(got) > 0 {
 			t.Fatalf("got %v, %v", got, err)
 		}

@@ -1,4 +1,4 @@
-package api
+package resource
 
 import (
 	"encoding/base64"
@@ -8,18 +8,17 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
 )
 
 const someID = "3f2b8c1e-6a53-4c36-9a0e-0f6f6f1d2a77"
 
 func TestPageTokenRoundTrip(t *testing.T) {
-	want := listing.Cursor{CreateTime: time.Date(2026, 3, 4, 5, 6, 7, 891234000, time.UTC), ID: someID}
-	token, err := pageToken(&want, "users", "org", "")
+	want := Cursor{CreateTime: time.Date(2026, 3, 4, 5, 6, 7, 891234000, time.UTC), ID: someID}
+	token, err := PageToken(&want, "users", "org", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := parsePageToken(token, "users", "org", "")
+	got, err := ParsePageToken(token, "users", "org", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,16 +28,16 @@ func TestPageTokenRoundTrip(t *testing.T) {
 }
 
 func TestPageTokenOfLastAndFirstPageIsEmpty(t *testing.T) {
-	if token, err := pageToken(nil, "users"); token != "" || err != nil {
+	if token, err := PageToken(nil, "users"); token != "" || err != nil {
 		t.Fatalf("got %q, %v", token, err)
 	}
-	if cursor, err := parsePageToken("", "users"); cursor != nil || err != nil {
+	if cursor, err := ParsePageToken("", "users"); cursor != nil || err != nil {
 		t.Fatalf("got %v, %v", cursor, err)
 	}
 }
 
 func TestPageTokenIsRefused(t *testing.T) {
-	good, err := pageToken(&listing.Cursor{CreateTime: time.Unix(1, 0), ID: someID}, "users", "org", "f")
+	good, err := PageToken(&Cursor{CreateTime: time.Unix(1, 0), ID: someID}, "users", "org", "f")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,14 +78,14 @@ func TestPageTokenIsRefused(t *testing.T) {
 			if c.token == good && c.scope == nil {
 				t.Fatal("the case does not change the token")
 			}
-			_, err := parsePageToken(c.token, scope...)
+			_, err := ParsePageToken(c.token, scope...)
 			wantField(t, err, "page_token", "page_token")
 		})
 	}
 }
 
 func FuzzPageToken(f *testing.F) {
-	good, err := pageToken(&listing.Cursor{CreateTime: time.Unix(1, 0), ID: someID}, "users")
+	good, err := PageToken(&Cursor{CreateTime: time.Unix(1, 0), ID: someID}, "users")
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -95,16 +94,31 @@ func FuzzPageToken(f *testing.F) {
 	f.Add(strings.Repeat("A", 54))
 	f.Add(strings.Repeat("A", 55))
 	f.Fuzz(func(t *testing.T, token string) {
-		cursor, err := parsePageToken(token, "users")
+		cursor, err := ParsePageToken(token, "users")
 		if err != nil {
 			wantField(t, err, "page_token", "page_token")
 			return
 		}
 		// What is accepted is exactly what would be made.
-		if again, err := pageToken(cursor, "users"); err != nil || again != token {
+		if again, err := PageToken(cursor, "users"); err != nil || again != token {
 			t.Fatalf("%q was accepted, but its position makes %q (%v)", token, again, err)
 		}
 	})
+}
+
+// What earlier versions gave out is still read, and made in the same form.
+func TestPageTokenKeepsItsForm(t *testing.T) {
+	const before = "AebLhfnEEmGdB0EEEyQo788ABkwrxxlHIj8rjB5qU0w2mg4Pb28dKnc"
+	cursor := Cursor{CreateTime: time.Date(2026, 3, 4, 5, 6, 7, 891234000, time.UTC), ID: someID}
+	if token, err := PageToken(&cursor, "users", "org", "f"); err != nil || token != before {
+		t.Errorf("the token is %s, %v, want %s", token, err, before)
+	}
+	if got, err := ParsePageToken(before, "users", "org", "f"); err != nil || *got != cursor {
+		t.Errorf("an earlier token is read as %v, %v", got, err)
+	}
+	if tag := ETag(cursor.ID, cursor.CreateTime, 3); tag != "cnFbz0pBsmmQ_34X" {
+		t.Errorf("the tag is %s", tag)
+	}
 }
 
 // wantField fails unless err is INVALID_ARGUMENT with exactly this violation.

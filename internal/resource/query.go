@@ -1,7 +1,10 @@
-// Package listing is how Identity asks its stores for one page of a list: oldest first, after a position, under conditions.
+// Package resource is what services have in common where people read and change resources: the tags
+// of their revisions, the pages of their lists, and the tokens of those pages.
 //
-// The api package parses it from requests, the postgres package turns it into SQL. It knows neither.
-package listing
+// The api packages of services parse it from requests and answer with it, domain packages pass it on,
+// stores turn it into SQL. It knows none of them, and imports nothing that a domain package may not.
+// Filters are parsed by the package filter below it, which does.
+package resource
 
 import "time"
 

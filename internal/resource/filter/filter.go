@@ -1,4 +1,9 @@
-package api
+// Package filter parses the filters of lists: comparisons of text and time fields, joined by AND (a
+// subset of AIP-160).
+//
+// The api packages of services import it. It is apart from resource because its parser works on
+// generated code, which domain packages do not depend on.
+package filter
 
 import (
 	"strings"
@@ -9,21 +14,21 @@ import (
 	expr "google.golang.org/genproto/googleapis/api/expr/v1alpha1"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
+	"github.com/gatehouse/gatehouse/internal/resource"
 )
 
 // maxConditions bounds the work of one filter.
 const maxConditions = 10
 
-// filters parses the filters of one list: comparisons of text and time fields, joined by AND (a subset of AIP-160). Text is compared
-// with = and !=, as a whole and with regard to case; times with all six comparisons and RFC 3339 values.
-type filters struct {
+// Parser parses the filters of one list. Text is compared with = and !=, as a whole and with regard to
+// case; times with all six comparisons and RFC 3339 values. Safe for concurrent use.
+type Parser struct {
 	declarations *filtering.Declarations
 	fields       string // for people
 }
 
-// newFilters declares the fields of a list.
-func newFilters(texts, times []string) (*filters, error) {
+// New declares the fields of a list, by their names in the contract.
+func New(texts, times []string) (*Parser, error) {
 	options := []filtering.DeclarationOption{filtering.DeclareStandardFunctions()}
 	for _, name := range texts {
 		options = append(options, filtering.DeclareIdent(name, filtering.TypeString))
@@ -35,11 +40,11 @@ func newFilters(texts, times []string) (*filters, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &filters{declarations: declarations, fields: strings.Join(append(append([]string(nil), texts...), times...), ", ")}, nil
+	return &Parser{declarations: declarations, fields: strings.Join(append(append([]string(nil), texts...), times...), ", ")}, nil
 }
 
-// parse returns the conditions of a filter; none for an empty one.
-func (f *filters) parse(filter string) ([]listing.Condition, error) {
+// Parse returns the conditions of a filter; none for an empty one.
+func (f *Parser) Parse(filter string) ([]resource.Condition, error) {
 	if strings.TrimSpace(filter) == "" {
 		return nil, nil
 	}
@@ -54,14 +59,14 @@ func (f *filters) parse(filter string) ([]listing.Condition, error) {
 	return conditions, nil
 }
 
-func (f *filters) bad(cause error) error {
+func (f *Parser) bad(cause error) error {
 	return apierr.New(apierr.InvalidArgument, "INVALID_ARGUMENT", "the filter cannot be read").Because(cause).WithField("filter", "filter",
 		`must be at most 10 comparisons joined by AND, such as: display_name = "Ada" AND create_time >= "2026-01-01T00:00:00Z"; `+
 			"text is compared by = and !=; fields: "+f.fields)
 }
 
 // appendConditions walks the conjunction; ok is false for anything that is not part of the subset.
-func appendConditions(conditions []listing.Condition, e *expr.Expr) ([]listing.Condition, bool) {
+func appendConditions(conditions []resource.Condition, e *expr.Expr) ([]resource.Condition, bool) {
 	call := e.GetCallExpr()
 	args := call.GetArgs()
 	if call == nil || len(args) != 2 {
@@ -84,8 +89,8 @@ func appendConditions(conditions []listing.Condition, e *expr.Expr) ([]listing.C
 }
 
 // condition reads "field op value". The checker has made sure that field and value fit each other.
-func condition(op string, left, right *expr.Expr) (listing.Condition, bool) {
-	c := listing.Condition{Field: left.GetIdentExpr().GetName(), Op: listing.Op(op)}
+func condition(op string, left, right *expr.Expr) (resource.Condition, bool) {
+	c := resource.Condition{Field: left.GetIdentExpr().GetName(), Op: resource.Op(op)}
 	if c.Field == "" {
 		return c, false
 	}
@@ -101,7 +106,7 @@ func condition(op string, left, right *expr.Expr) (listing.Condition, bool) {
 		text := constant.StringValue
 		c.Value = text
 		// PostgreSQL refuses these characters in text; an escape such as "\x00" can make them.
-		return c, (c.Op == listing.Equal || c.Op == listing.NotEqual) && utf8.ValidString(text) && !strings.Contains(text, "\x00")
+		return c, (c.Op == resource.Equal || c.Op == resource.NotEqual) && utf8.ValidString(text) && !strings.Contains(text, "\x00")
 	}
 	t, err := time.Parse(time.RFC3339Nano, constant.StringValue)
 	c.Value = t.UTC()

@@ -1,7 +1,4 @@
-// Package etag makes and checks the entity tags of Identity's resources (RFC 9110, section 8.8.3, without the quotes).
-//
-// Only the domain packages of Identity import it.
-package etag
+package resource
 
 import (
 	"crypto/sha256"
@@ -14,9 +11,10 @@ import (
 
 const tagBytes = 12 // 16 characters; 96 bits are enough to tell revisions apart
 
-// Of returns the tag of one revision of a resource. The creation time is part of it, so that a resource made again under an old id
-// does not match the tags of its predecessor.
-func Of(id string, created time.Time, revision int64) string {
+// ETag returns the entity tag of one revision of a resource (RFC 9110, section 8.8.3, without the
+// quotes). The creation time is part of it, so that a resource made again under an old id does not
+// match the tags of its predecessor.
+func ETag(id string, created time.Time, revision int64) string {
 	h := sha256.New()
 	h.Write([]byte(id))
 	var numbers [16]byte
@@ -26,8 +24,8 @@ func Of(id string, created time.Time, revision int64) string {
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:tagBytes])
 }
 
-// Check returns ABORTED (ETAG_MISMATCH) when the caller expects another tag than the current one. An empty expectation meets any.
-func Check(want, current string) error {
+// CheckETag returns ABORTED (ETAG_MISMATCH) when the caller expects another tag than the current one. An empty expectation meets any.
+func CheckETag(want, current string) error {
 	if want == "" || want == current {
 		return nil
 	}

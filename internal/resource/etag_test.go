@@ -1,4 +1,4 @@
-package etag
+package resource
 
 import (
 	"errors"
@@ -11,13 +11,13 @@ import (
 func TestOfTellsRevisionsApart(t *testing.T) {
 	at := time.Unix(1, 0)
 	seen := map[string]bool{}
-	for _, tag := range []string{Of("a", at, 1), Of("a", at, 2), Of("b", at, 1), Of("a", at.Add(time.Microsecond), 1)} {
+	for _, tag := range []string{ETag("a", at, 1), ETag("a", at, 2), ETag("b", at, 1), ETag("a", at.Add(time.Microsecond), 1)} {
 		if len(tag) != 16 || seen[tag] {
 			t.Errorf("%q is no new tag of 16 characters", tag)
 		}
 		seen[tag] = true
 	}
-	if Of("a", at, 1) != Of("a", at.UTC(), 1) {
+	if ETag("a", at, 1) != ETag("a", at.UTC(), 1) {
 		t.Error("the tag depends on the time zone")
 	}
 }
@@ -27,12 +27,12 @@ func TestCheck(t *testing.T) {
 		want, current string
 		ok            bool
 	}{{"", "x", true}, {"x", "x", true}, {"y", "x", false}, {"*", "x", false}, {"X", "x", false}} {
-		err := Check(c.want, c.current)
+		err := CheckETag(c.want, c.current)
 		if c.ok != (err == nil) {
-			t.Errorf("Check(%q, %q) = %v", c.want, c.current, err)
+			t.Errorf("CheckETag(%q, %q) = %v", c.want, c.current, err)
 		}
 		if err != nil && !errors.Is(err, apierr.New(apierr.Aborted, "ETAG_MISMATCH", "")) {
-			t.Errorf("Check(%q, %q) = %v, want ETAG_MISMATCH", c.want, c.current, err)
+			t.Errorf("CheckETag(%q, %q) = %v, want ETAG_MISMATCH", c.want, c.current, err)
 		}
 	}
 }

@@ -1,18 +1,20 @@
-package api
+package filter
 
 import (
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
 
-	"github.com/gatehouse/gatehouse/services/identity/internal/listing"
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/resource"
 )
 
-func userFilters(t testing.TB) *filters {
+func userFilters(t testing.TB) *Parser {
 	t.Helper()
-	f, err := newFilters([]string{"email", "display_name"}, []string{"create_time"})
+	f, err := New([]string{"email", "display_name"}, []string{"create_time"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,20 +23,20 @@ func userFilters(t testing.TB) *filters {
 
 func TestFilter(t *testing.T) {
 	noon := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
-	for filter, want := range map[string][]listing.Condition{
+	for filter, want := range map[string][]resource.Condition{
 		"":                           nil,
 		"  ":                         nil,
-		`email = "a@example.com"`:    {{Field: "email", Op: listing.Equal, Value: "a@example.com"}},
-		`display_name != 'O\'Brien'`: {{Field: "display_name", Op: listing.NotEqual, Value: "O'Brien"}},
-		`display_name = "100%_*"`:    {{Field: "display_name", Op: listing.Equal, Value: "100%_*"}},
-		`create_time >= "2026-01-02T13:00:00+01:00"`:      {{Field: "create_time", Op: listing.GreaterEqual, Value: noon}},
-		`create_time < timestamp("2026-01-02T12:00:00Z")`: {{Field: "create_time", Op: listing.Less, Value: noon}},
+		`email = "a@example.com"`:    {{Field: "email", Op: resource.Equal, Value: "a@example.com"}},
+		`display_name != 'O\'Brien'`: {{Field: "display_name", Op: resource.NotEqual, Value: "O'Brien"}},
+		`display_name = "100%_*"`:    {{Field: "display_name", Op: resource.Equal, Value: "100%_*"}},
+		`create_time >= "2026-01-02T13:00:00+01:00"`:      {{Field: "create_time", Op: resource.GreaterEqual, Value: noon}},
+		`create_time < timestamp("2026-01-02T12:00:00Z")`: {{Field: "create_time", Op: resource.Less, Value: noon}},
 		`(email = "a") AND create_time > "2026-01-02T12:00:00Z"`: {
-			{Field: "email", Op: listing.Equal, Value: "a"}, {Field: "create_time", Op: listing.Greater, Value: noon},
+			{Field: "email", Op: resource.Equal, Value: "a"}, {Field: "create_time", Op: resource.Greater, Value: noon},
 		},
 	} {
 		t.Run(filter, func(t *testing.T) {
-			got, err := userFilters(t).parse(filter)
+			got, err := userFilters(t).Parse(filter)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -56,7 +58,7 @@ func TestFilterIsRefused(t *testing.T) {
 		strings.Repeat(`email = "a" AND `, 10) + `email = "a"`, strings.Repeat("(", 1000),
 	} {
 		t.Run(filter, func(t *testing.T) {
-			_, err := userFilters(t).parse(filter)
+			_, err := userFilters(t).Parse(filter)
 			wantField(t, err, "filter", "filter")
 		})
 	}
@@ -71,7 +73,7 @@ func FuzzFilter(f *testing.F) {
 		if len(filter) > 1024 { // the contract's rule
 			return
 		}
-		conditions, err := parser.parse(filter)
+		conditions, err := parser.Parse(filter)
 		if err != nil {
 			wantField(t, err, "filter", "filter")
 			return
@@ -91,4 +93,16 @@ func FuzzFilter(f *testing.F) {
 			}
 		}
 	})
+}
+
+// wantField fails unless err is INVALID_ARGUMENT with exactly this violation.
+func wantField(t *testing.T, err error, path, rule string) {
+	t.Helper()
+	var e *apierr.Error
+	if !errors.As(err, &e) || e.Kind != apierr.InvalidArgument {
+		t.Fatalf("got %v, want INVALID_ARGUMENT", err)
+	}
+	if len(e.Fields) != 1 || e.Fields[0].Path != path || e.Fields[0].Rule != rule || e.Fields[0].Description == "" {
+		t.Fatalf("got violations %+v, want one of %s by %s", e.Fields, path, rule)
+	}
 }
