@@ -15,17 +15,33 @@ import (
 	"github.com/gatehouse/gatehouse/internal/registry"
 )
 
-// generate checks the contracts of the request as a whole and writes the files that follow from them.
-func generate(plugin *protogen.Plugin, root string) error {
+// options of a run.
+type options struct {
+	root string // folder of the protos, put before their paths in problems
+	code bool   // write Go code, not Consul's files
+}
+
+// generate checks the contracts of the request as a whole and writes the files that follow from
+// them.
+func generate(plugin *protogen.Plugin, o options) error {
 	plugin.SupportedFeatures = uint64(pluginpb.CodeGeneratorResponse_FEATURE_PROTO3_OPTIONAL)
 	files := request{plugin}
 	c, err := contract.Load(files)
 	if err != nil {
 		return err
 	}
-	if problems := c.Check(files, files.generated, root); len(problems) > 0 {
+	if problems := c.Check(files, files.generated, o.root); len(problems) > 0 {
 		return report(problems)
 	}
+	if o.code {
+		generateGo(plugin, c)
+		return nil
+	}
+	return generateMesh(plugin, c)
+}
+
+// generateMesh writes the mesh definition and Consul's config entries.
+func generateMesh(plugin *protogen.Plugin, c *contract.Contract) error {
 	definition := mesh.Derive(c)
 	text, err := definition.Encode()
 	if err != nil {

@@ -123,7 +123,7 @@ func committed(t *testing.T) map[string]string {
 }
 
 // run compiles sources, by path, as buf does and hands them to the generator.
-func run(t *testing.T, sources map[string]string) (map[string]string, error) {
+func run(t *testing.T, sources map[string]string, parameters ...string) (map[string]string, error) {
 	t.Helper()
 	roots := []string{"proto", "proto/third_party/googleapis", "proto/third_party/protovalidate"}
 	for i := range roots {
@@ -141,7 +141,7 @@ func run(t *testing.T, sources map[string]string) (map[string]string, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ask := &pluginpb.CodeGeneratorRequest{FileToGenerate: names, Parameter: proto.String("source_root=protos")}
+	ask := &pluginpb.CodeGeneratorRequest{FileToGenerate: names, Parameter: proto.String(strings.Join(append(parameters, "source_root=protos"), ","))}
 	seen := map[string]bool{}
 	for _, file := range compiled {
 		ask.ProtoFile = append(ask.ProtoFile, withImports(file, seen)...)
@@ -155,12 +155,14 @@ func run(t *testing.T, sources map[string]string) (map[string]string, error) {
 		t.Fatal(err)
 	}
 	var flags flag.FlagSet
-	root := flags.String("source_root", "", "")
+	var o options
+	flags.StringVar(&o.root, "source_root", "", "")
+	flags.BoolVar(&o.code, "go", false, "")
 	plugin, err := protogen.Options{ParamFunc: flags.Set}.New(ask)
 	if err != nil {
 		t.Fatal(err)
 	}
-	problem := generate(plugin, *root)
+	problem := generate(plugin, o)
 	files := map[string]string{}
 	for _, file := range plugin.Response().GetFile() {
 		files[file.GetName()] = file.GetContent()

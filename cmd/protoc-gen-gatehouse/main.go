@@ -1,5 +1,6 @@
-// Command protoc-gen-gatehouse writes what follows from the contracts of all programs together: the mesh definition (mesh.json) and
-// Consul's config entries (config-entries/*.json).
+// Command protoc-gen-gatehouse writes what follows from the contracts of all programs together: the
+// mesh definition (mesh.json) and Consul's config entries (config-entries/*.json), or, with the
+// option go=true, the lists of programs, contracts and routes in Go.
 //
 // It is a protoc plugin; buf.gen.yaml runs it with strategy "all", because a call has its caller in one package and its callee in
 // another. A contract that does not say enough fails generation with one line for each problem.
@@ -13,8 +14,10 @@ import (
 
 func main() {
 	var flags flag.FlagSet
-	root := flags.String("source_root", "", "folder of the protos, put before their paths in problems")
+	var o options
+	flags.StringVar(&o.root, "source_root", "", "folder of the protos, put before their paths in problems")
+	flags.BoolVar(&o.code, "go", false, "write Go code, not Consul's files")
 	protogen.Options{ParamFunc: flags.Set}.Run(func(plugin *protogen.Plugin) error {
-		return generate(plugin, *root)
+		return generate(plugin, o)
 	})
 }

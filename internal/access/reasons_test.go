@@ -11,10 +11,7 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	"github.com/gatehouse/gatehouse/internal/contract"
-	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
-	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
-	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
-	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
+	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/contracts"
 )
 
 // Clients program against the reasons of refusals, so neither a renamed RPC nor an edited contract

@@ -8,10 +8,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/gatehouse/gatehouse/internal/contract"
-	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1" // the contracts that are judged
-	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
-	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
-	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
+	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/contracts"
 )
 
 // Every method that changes something and is still repeated stands here, so that a new one is looked at.

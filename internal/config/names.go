@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/programs"
 )
 
 // kernelNames are the variables of option groups that several programs share. A program accepts all of them, used or not, so that one
@@ -27,16 +29,32 @@ func kernelNames() []string {
 	}
 }
 
-// programAreas are the areas whose names only one program knows; another program leaves them alone.
+// programAreas begin the names that only one program knows; another program leaves them alone.
 func programAreas() []string {
-	return []string{"AUDIT", "AUTH", "AUTHZ", "CLI", "GATEWAY", "IDENTITY", "TEST"}
+	areas := []string{"CLI", "TEST"} // of the gatehouse command and of tests
+	for _, program := range programs.Names() {
+		areas = append(areas, area(program))
+	}
+	return areas
 }
 
-// knownElsewhere reports whether another program than this one may be meant by the name.
+// area is what the variables of a program begin with, after the prefix.
+func area(program string) string { return strings.ToUpper(strings.ReplaceAll(program, "-", "_")) }
+
+// knownElsewhere reports whether another program than this one may be meant by the name. The
+// longest area counts: GATEHOUSE_AUTH_PROXY_PORT is that of auth-proxy, if there is one, and not of
+// auth.
 func knownElsewhere(program, name string) bool {
-	area, _, ok := strings.Cut(strings.TrimPrefix(name, prefix), "_")
-	own := area == strings.ToUpper(program)
-	return slices.Contains(kernelNames(), name) || (ok && !own && slices.Contains(programAreas(), area))
+	if slices.Contains(kernelNames(), name) {
+		return true
+	}
+	own, owner := area(program), ""
+	for _, a := range append(programAreas(), own) {
+		if strings.HasPrefix(name, prefix+a+"_") && len(a) > len(owner) {
+			owner = a
+		}
+	}
+	return owner != "" && owner != own
 }
 
 // try decodes a value the way kong will, to name the variable in the error.

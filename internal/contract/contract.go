@@ -129,6 +129,9 @@ func (c *Contract) Methods() []*Method {
 	return all
 }
 
+// File is the path of the proto file that declares the program.
+func (p Program) File() string { return p.file.Path() }
+
 // Program returns the program of a mesh name.
 func (c *Contract) Program(name string) (Program, bool) {
 	for _, p := range c.Programs {

@@ -14,11 +14,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/gatehouse/gatehouse/internal/contract"
-	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1" // the contracts of all programs
-	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
-	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
-	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/gateway/v1"
-	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
+	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/contracts"
 )
 
 // contracts are those of the platform's own programs.

@@ -26,10 +26,11 @@ import (
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	httpserver "github.com/gatehouse/gatehouse/internal/server/http"
 	"github.com/gatehouse/gatehouse/internal/token"
+	gatewayv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/gateway/v1"
 )
 
 // Program is the mesh name of the gateway.
-const Program = "gateway"
+const Program = gatewayv1.Program
 
 // Run is the verb serve: it serves until the process is told to stop.
 func (c *Config) Run() error { return fxmod.Run(fxmod.New(Module(*c))) }

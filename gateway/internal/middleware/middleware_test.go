@@ -23,10 +23,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/logging"
 	"github.com/gatehouse/gatehouse/internal/token"
-	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
-	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
-	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
-	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
+	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/contracts"
 )
 
 // anybody admits every token as the subject that it spells.

@@ -15,10 +15,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/gateway/internal/openapi"
 	"github.com/gatehouse/gatehouse/internal/contract"
-	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
-	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
-	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
-	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
+	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/contracts"
 )
 
 var update = flag.Bool("update", false, "write the golden file")

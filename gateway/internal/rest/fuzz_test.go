@@ -11,9 +11,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/gatehouse/gatehouse/internal/contract"
-	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
-	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
+	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/contracts"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 

@@ -1,7 +1,5 @@
-// Package upstream lists the services whose routes the gateway serves, and the connections on which it reaches them.
-//
-// It is the one place of the gateway that names generated service code: a service with a new public `service` block adds its line to
-// handlers. That every routed method of the linked contracts has its handler is checked at start.
+// Package upstream gives every routed service its REST handlers, on the connection on which the
+// gateway reaches it. The handlers of all contracts are generated.
 package upstream
 
 import (
@@ -13,33 +11,18 @@ import (
 
 	"github.com/gatehouse/gatehouse/gateway/internal/rest"
 	"github.com/gatehouse/gatehouse/internal/contract"
-	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
-	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
-	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
-	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/routes"
 )
-
-// handler registers the generated REST handlers of one gRPC service.
-type handler func(ctx context.Context, mux *runtime.ServeMux, conn *grpc.ClientConn) error
-
-// handlers are all services with routes, by full name.
-func handlers() map[string]handler {
-	return map[string]handler{
-		auditv1.AuditService_ServiceDesc.ServiceName:        auditv1.RegisterAuditServiceHandler,
-		authv1.AuthService_ServiceDesc.ServiceName:          authv1.RegisterAuthServiceHandler,
-		authzv1.RelationshipService_ServiceDesc.ServiceName: authzv1.RegisterRelationshipServiceHandler,
-		identityv1.UserService_ServiceDesc.ServiceName:      identityv1.RegisterUserServiceHandler,
-	}
-}
 
 // Connections gives the connection to a program of the mesh; *client.Conns is one.
 type Connections interface {
 	Conn(upstream string) (*grpc.ClientConn, error)
 }
 
-// Routes returns the registrations of every service that the contract gives a route. One without a handler here is an error.
+// Routes returns the registrations of every service that the contract gives a route. One without a
+// handler is an error: its generated code is older than its contract.
 func Routes(c *contract.Contract, conns Connections) ([]rest.Register, error) {
-	known, done := handlers(), map[string]bool{}
+	known, done := routes.Handlers(), map[string]bool{}
 	var registers []rest.Register
 	for _, m := range c.Methods() {
 		service := string(m.Descriptor.Parent().FullName())
@@ -49,7 +32,7 @@ func Routes(c *contract.Contract, conns Connections) ([]rest.Register, error) {
 		done[service] = true
 		register, ok := known[service]
 		if !ok {
-			return nil, fmt.Errorf("%s has a route and no REST handler: add it to gateway/internal/upstream", service)
+			return nil, fmt.Errorf("%s has a route and no REST handler: run make generate", service)
 		}
 		conn, err := conns.Conn(m.Program)
 		if err != nil {
