@@ -149,17 +149,13 @@ func (a *auth) read() {
 	if err := a.feed.Read(a.t.Context()); err != nil {
 		a.t.Fatal(err)
 	}
-	for {
-		select {
-		case u := <-a.follower.Updates:
-			var ended []token.Revocation
-			for _, r := range u {
-				ended = append(ended, token.Revocation{SessionID: r.SessionID, ExpiresAt: r.ExpireTime})
-			}
-			a.list.Apply(true, ended)
-		default:
-			return
+	updates, _ := a.follower.Take()
+	for _, u := range updates {
+		var ended []token.Revocation
+		for _, r := range u {
+			ended = append(ended, token.Revocation{SessionID: r.SessionID, ExpiresAt: r.ExpireTime})
 		}
+		a.list.Apply(true, ended)
 	}
 }
 

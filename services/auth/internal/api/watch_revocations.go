@@ -20,12 +20,15 @@ func (s *VerificationService) WatchRevocations(_ *authv1.WatchRevocationsRequest
 		select {
 		case <-stream.Context().Done():
 			return stream.Context().Err()
-		case update, ok := <-follower.Updates:
+		case _, ok := <-follower.Ready():
 			if !ok {
 				return apierr.New(apierr.Unavailable, "TOO_SLOW", "the stream fell behind; watch again for the complete set")
 			}
-			if err := sendRevocations(stream, update); err != nil {
-				return err
+			updates, _ := follower.Take()
+			for _, update := range updates {
+				if err := sendRevocations(stream, update); err != nil {
+					return err
+				}
 			}
 		}
 	}

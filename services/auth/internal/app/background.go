@@ -127,15 +127,23 @@ func follow(ctx context.Context, feed *session.Feed, list *token.RevocationList)
 		select {
 		case <-ctx.Done():
 			return
-		case update, ok := <-follower.Updates:
+		case _, ok := <-follower.Ready():
 			if !ok {
 				return
 			}
-			ended := make([]token.Revocation, len(update))
-			for i, r := range update {
-				ended[i] = token.Revocation{SessionID: r.SessionID, ExpiresAt: r.ExpireTime}
+			updates, _ := follower.Take()
+			for _, update := range updates {
+				apply(list, update)
 			}
-			list.Apply(true, ended) // an update is never split
 		}
 	}
+}
+
+// apply takes over one update, which is never split.
+func apply(list *token.RevocationList, update session.Update) {
+	ended := make([]token.Revocation, len(update))
+	for i, r := range update {
+		ended[i] = token.Revocation{SessionID: r.SessionID, ExpiresAt: r.ExpireTime}
+	}
+	list.Apply(true, ended)
 }

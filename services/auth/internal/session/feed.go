@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/feed"
 	"github.com/gatehouse/gatehouse/internal/token"
 )
 
@@ -22,31 +23,26 @@ type Update []Revocation
 // of followers. Followers hear nothing while the store cannot be read: their silence makes every program stop accepting tokens rather
 // than miss a sign-out.
 type Feed struct {
-	store Store
-	now   func() time.Time
-	wake  chan struct{}
+	updates *feed.Feed[Update]
+	store   Store
+	now     func() time.Time
 
 	reading sync.Mutex // one Read at a time
 	window  Window     // guarded by reading
 
-	mu        sync.Mutex
-	known     map[string]time.Time // session id -> expire time; nil until the first complete read
-	read      time.Time            // last good read
-	told      time.Time            // last update to everybody
-	followers map[*Follower]struct{}
+	mu      sync.Mutex
+	known   map[string]time.Time // session id -> expire time; nil until the first complete read
+	read    time.Time            // last good read
+	told    time.Time            // last update to everybody
+	waiting map[*Follower]struct{}
 }
 
-// Follower receives updates. The first is the complete set.
-type Follower struct {
-	// Updates is closed when the follower fell too far behind: it must follow anew.
-	Updates <-chan Update
-	updates chan Update
-	greeted bool
-}
+// Follower receives updates. The first is the complete set; one that was cut must follow anew.
+type Follower = feed.Follower[Update]
 
 // NewFeed returns a feed that knows nothing until the first Read.
 func NewFeed(store Store, now func() time.Time) *Feed {
-	return &Feed{store: store, now: now, wake: make(chan struct{}, 1), followers: map[*Follower]struct{}{}}
+	return &Feed{updates: feed.New[Update](backlog), store: store, now: now, waiting: map[*Follower]struct{}{}}
 }
 
 // Read asks the store once and tells the followers. After an error nothing is told, and the next read asks for the complete set, since
@@ -66,15 +62,10 @@ func (f *Feed) Read(ctx context.Context) error {
 }
 
 // Wake asks for a read soon: a session ended in this process.
-func (f *Feed) Wake() {
-	select {
-	case f.wake <- struct{}{}:
-	default: // it is asked for already
-	}
-}
+func (f *Feed) Wake() { f.updates.Wake() }
 
 // Woken receives after Wake.
-func (f *Feed) Woken() <-chan struct{} { return f.wake }
+func (f *Feed) Woken() <-chan struct{} { return f.updates.Woken() }
 
 // publish adds what is new and tells everybody who needs to hear.
 func (f *Feed) publish(ended []Revocation, asked time.Time) {
@@ -91,35 +82,30 @@ func (f *Feed) publish(ended []Revocation, asked time.Time) {
 		}
 	}
 	f.read = asked
-	due := len(news) > 0 || !asked.Before(f.told.Add(heartbeat-fresh/2))
-	if due {
+	if len(news) > 0 || !asked.Before(f.told.Add(heartbeat-fresh/2)) {
 		f.told = asked
 		f.forget(asked)
+		f.updates.Tell(0, news)
 	}
-	for w := range f.followers {
-		switch {
-		case !w.greeted:
-			f.greet(w)
-		case due:
-			f.tell(w, news)
-		}
+	for w := range f.waiting { // after the news, which the complete set has
+		f.greet(w)
 	}
 }
 
 // Follow returns a follower; stop must be called when it is done.
 func (f *Feed) Follow() (w *Follower, stop func()) {
-	updates := make(chan Update, backlog)
-	w = &Follower{Updates: updates, updates: updates}
+	w = feed.NewFollower[Update](nil)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.followers[w] = struct{}{}
+	f.waiting[w] = struct{}{}
 	if f.known != nil && f.now().Sub(f.read) < fresh {
 		f.greet(w) // else the next good read does
 	}
 	return w, func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		delete(f.followers, w)
+		delete(f.waiting, w)
+		f.updates.Leave(w)
 	}
 }
 
@@ -133,24 +119,14 @@ func (f *Feed) Current(context.Context) error {
 	return nil
 }
 
-// greet sends the complete set. Callers hold mu.
+// greet sends the complete set, to a follower that waits for it. Callers hold mu.
 func (f *Feed) greet(w *Follower) {
 	all := make(Update, 0, len(f.known))
 	for id, expires := range f.known {
 		all = append(all, Revocation{SessionID: id, ExpireTime: expires})
 	}
-	w.greeted = true
-	f.tell(w, all)
-}
-
-// tell sends an update, or cuts a follower that is too far behind. Callers hold mu.
-func (f *Feed) tell(w *Follower, u Update) {
-	select {
-	case w.updates <- u:
-	default:
-		close(w.updates)
-		delete(f.followers, w)
-	}
+	delete(f.waiting, w)
+	f.updates.Join(w, 0, all)
 }
 
 // forget drops what expired: the window may bring it again only until the store stops returning it. Callers hold mu.

@@ -12,28 +12,36 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
 
-// next returns the update that is there, or fails.
+// next returns the one update that is there, or fails.
 func next(t *testing.T, f *session.Follower) session.Update {
 	t.Helper()
-	select {
-	case u, ok := <-f.Updates:
-		if !ok {
-			t.Fatal("the follower was cut")
-		}
-		return u
-	default:
-		t.Fatal("no update is there")
-		return nil
+	updates := take(t, f)
+	if len(updates) != 1 {
+		t.Fatalf("%d updates are there, want one", len(updates))
 	}
+	return updates[0]
 }
 
 func none(t *testing.T, f *session.Follower) {
 	t.Helper()
-	select {
-	case u, ok := <-f.Updates:
-		t.Fatalf("update %v, %v; want none", u, ok)
-	default:
+	if updates := take(t, f); len(updates) > 0 {
+		t.Fatalf("updates %v; want none", updates)
 	}
+}
+
+// take returns the updates that are there.
+func take(t *testing.T, f *session.Follower) []session.Update {
+	t.Helper()
+	select {
+	case _, ok := <-f.Ready():
+		if !ok {
+			t.Fatal("the follower was cut")
+		}
+	default:
+		return nil
+	}
+	updates, _ := f.Take()
+	return updates
 }
 
 func (w *world) read(t *testing.T) {
@@ -92,11 +100,7 @@ func TestFeedBeatsEachSecondOnlyWhileTheStoreAnswers(t *testing.T) {
 		for range 4 { // one second of reads
 			w.now = w.now.Add(250 * time.Millisecond)
 			w.read(t)
-			select {
-			case <-f.Updates:
-				beats++
-			default:
-			}
+			beats += len(take(t, f))
 		}
 		if beats == 0 || beats > 2 {
 			t.Fatalf("%d heartbeats in a second", beats)
@@ -164,12 +168,12 @@ func TestFeedCutsASlowFollowerAndServesTheOthers(t *testing.T) {
 		w.read(t)
 		next(t, quick)
 	}
-	n := 0
-	for range slow.Updates {
-		n++
+	said := 0
+	for range slow.Ready() { // until it is closed
+		said++
 	}
-	if n == 0 || n > 64 {
-		t.Fatalf("the slow follower was cut after %d updates, want a bounded number", n)
+	if updates, _ := slow.Take(); said > 1 || len(updates) == 0 || len(updates) > 64 {
+		t.Fatalf("the slow follower was cut after %d updates, want a bounded number", len(updates))
 	}
 }
 
@@ -213,10 +217,7 @@ func TestFeedFollowersComeAndGo(t *testing.T) {
 		defer close(done)
 		for range 50 {
 			f, stop := w.feed.Follow()
-			select {
-			case <-f.Updates:
-			default:
-			}
+			_, _ = f.Take()
 			stop()
 		}
 	}()
