@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"go.uber.org/fx"
+
+	"github.com/gatehouse/gatehouse/internal/loop"
 )
 
 // Part is something of a program that starts or stops. Constructors return what they made and start
@@ -75,7 +77,7 @@ func Background(name string, run func(ctx context.Context)) Part {
 	}
 }
 
-// Part is the part that runs the loop from start to stop.
-func (l Loop) Part(log *slog.Logger) Part {
+// Repeat is the part that runs a loop from start to stop.
+func Repeat(l loop.Loop, log *slog.Logger) Part {
 	return Background(l.Name, func(ctx context.Context) { l.Run(ctx, log) })
 }

@@ -16,6 +16,7 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/loop"
 )
 
 // How often checks run, and how long one may take. A program that was ready is NOT_SERVING at most
@@ -119,22 +120,18 @@ func (h *Health) Results() []Result {
 // Run runs the checks, all at the same time, at once, then soon again until they pass, and from
 // then on every 2 s until ctx ends.
 func (h *Health) Run(ctx context.Context) {
-	wait := soon
-	for {
+	pause := soon
+	loop.Run(ctx, nil, func(ctx context.Context) time.Duration {
 		switch {
 		case h.round(ctx):
-			wait = every
-		case wait < again:
-			wait = min(2*wait, again)
+			pause = every
+		case pause < again:
+			pause = min(2*pause, again)
 		default:
-			wait = again
+			pause = again
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
-		}
-	}
+		return pause
+	})
 }
 
 // Drain makes the program NOT_SERVING for good: nobody new is sent to it.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/consul/api"
+
+	"github.com/gatehouse/gatehouse/internal/loop"
 )
 
 // lookEvery is how often the registrar looks whether the agent still knows the program: an agent that lost its state learns it again
@@ -31,29 +33,24 @@ func NewRegistrar(client *api.Client, registration *api.AgentServiceRegistration
 
 // Run registers at once, and again whenever the agent has forgotten, until ctx ends. An agent that is down is waited for.
 func (r *Registrar) Run(ctx context.Context) {
-	known, failing := false, false
-	for {
+	known, trouble := false, loop.Trouble{}
+	loop.Run(ctx, nil, func(ctx context.Context) time.Duration {
 		err := r.step(ctx, known)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil && !failing:
+		if ctx.Err() != nil {
+			return 0
+		}
+		switch began, over := trouble.Note(err); {
+		case began:
 			r.log.WarnContext(ctx, "registration with consul fails; trying again", "service", r.registration.ID, "error", err.Error())
-		case err == nil && (failing || !known):
+		case over, err == nil && !known:
 			r.log.InfoContext(ctx, "registered with consul", "service", r.registration.ID)
 		}
-		failing = err != nil
-		known = known || err == nil
-		wait := lookEvery
-		if failing {
-			wait = lookEvery / 4
+		if err != nil {
+			return lookEvery / 4
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
-		}
-	}
+		known = true
+		return lookEvery
+	})
 }
 
 // step registers when it is the first time or the agent has forgotten. The first registration replaces what another version of the

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/singleflight"
+
+	"github.com/gatehouse/gatehouse/internal/loop"
 )
 
 const (
@@ -130,26 +132,18 @@ func (c *KeyCache) Refresh(ctx context.Context) error {
 // within one max_age. report is told of each failure and of the first success after one (nil).
 func (c *KeyCache) Run(ctx context.Context, report func(error)) {
 	failed := false
-	for ctx.Err() == nil {
+	loop.Run(ctx, nil, func(ctx context.Context) time.Duration {
 		err := c.Refresh(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		if err != nil || failed {
+		if ctx.Err() == nil && (err != nil || failed) {
 			report(err)
 		}
-		failed = err != nil
-		wait := retryEvery
-		if !failed {
-			c.mu.RLock()
-			wait = c.age / 2
-			c.mu.RUnlock()
+		if failed = err != nil; failed {
+			return retryEvery
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait):
-		}
-	}
+		c.mu.RLock()
+		defer c.mu.RUnlock()
+		return c.age / 2
+	})
 }
 
 // Set returns the keys known now, sorted by id; empty before the first good fetch.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/gatehouse/gatehouse/internal/loop"
 	"github.com/gatehouse/gatehouse/internal/token"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 )
@@ -27,26 +28,19 @@ func NewFeed(c authv1.VerificationServiceClient, list *token.RevocationList, log
 // FollowRevocations keeps the list current from WatchRevocations until ctx ends. It reconnects whenever the stream ends or is silent;
 // while it cannot, the list goes stale and bearer tokens are refused.
 func FollowRevocations(ctx context.Context, c authv1.VerificationServiceClient, list *token.RevocationList, log *slog.Logger) {
-	pause, failing := reconnectMin, false
-	for {
+	next, trouble := reconnectMin, loop.Trouble{}
+	loop.Run(ctx, nil, func(ctx context.Context) time.Duration {
 		heard, err := follow(ctx, c, list)
-		if ctx.Err() != nil {
-			return
-		}
 		if heard {
-			pause, failing = reconnectMin, false
+			next, trouble = reconnectMin, loop.Trouble{}
 		}
-		if !failing {
+		if began, _ := trouble.Note(err); began && ctx.Err() == nil {
 			log.WarnContext(ctx, "revocation feed ended; following again", "error", err.Error())
 		}
-		failing = true
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(pause):
-		}
-		pause = min(2*pause, reconnectMax)
-	}
+		pause := next
+		next = min(2*next, reconnectMax)
+		return pause
+	})
 }
 
 // follow reads one stream to its end and reports whether anything came.

@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/fxmod/service"
 	"github.com/gatehouse/gatehouse/internal/health"
 	"github.com/gatehouse/gatehouse/internal/logging"
+	"github.com/gatehouse/gatehouse/internal/loop"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
@@ -87,12 +88,12 @@ func newOthers() others { return make(others, 1) }
 
 // newWork is what stores the events and tells of them.
 func newWork(store *postgres.Events, feed *trail.Feed, writer *trail.Writer, o others, log *slog.Logger) service.Work {
-	read := fxmod.Loop{Name: "read the trail", Every: readEvery, Wake: feed.Woken(), Timeout: readTimeout, Do: feed.Read}
-	tell := fxmod.Loop{Name: "tell other instances", Every: notifyEvery, Wake: o, Timeout: notifyTimeout, Do: store.Notify}
+	read := loop.Loop{Name: "read the trail", Every: readEvery, Wake: feed.Woken(), Timeout: readTimeout, Do: feed.Read}
+	tell := loop.Loop{Name: "tell other instances", Every: notifyEvery, Wake: o, Timeout: notifyTimeout, Do: store.Notify}
 	return service.Work{Receiving: fxmod.Parts{
 		fxmod.Background("listen to other instances", func(ctx context.Context) { store.Listen(ctx, feed.Wake) }), // wakes the next
-		read.Part(log),
-		tell.Part(log), // before the writer: the last that it stores is still told
+		fxmod.Repeat(read, log),
+		fxmod.Repeat(tell, log), // before the writer: the last that it stores is still told
 		fxmod.Background("the writer", writer.Run),
 	}}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/fxmod/service"
+	"github.com/gatehouse/gatehouse/internal/loop"
 	"github.com/gatehouse/gatehouse/internal/token"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
@@ -45,21 +46,21 @@ type workParams struct {
 
 // newWork is what runs beside the requests.
 func newWork(p workParams) service.Work {
-	refresh := fxmod.Loop{
+	refresh := loop.Loop{
 		Name: "refresh signing keys", Every: min(retryLoadEvery, p.Config.policy().Reload()), Timeout: firstLoadTimeout, Do: p.refresh,
 	}
-	read := fxmod.Loop{Name: "read ended sessions", Every: readFeedEvery, Wake: p.Feed.Woken(), Timeout: 2 * time.Second, Do: p.Feed.Read}
-	reconcile := fxmod.Loop{Name: "complete interrupted sign-ups", Every: reconcileEvery, Timeout: time.Minute, Do: p.Logins.Reconcile}
-	clean := fxmod.Loop{Name: "delete what expired", Every: cleanEvery, Timeout: time.Minute, Do: p.Sessions.Clean}
+	read := loop.Loop{Name: "read ended sessions", Every: readFeedEvery, Wake: p.Feed.Woken(), Timeout: 2 * time.Second, Do: p.Feed.Read}
+	reconcile := loop.Loop{Name: "complete interrupted sign-ups", Every: reconcileEvery, Timeout: time.Minute, Do: p.Logins.Reconcile}
+	clean := loop.Loop{Name: "delete what expired", Every: cleanEvery, Timeout: time.Minute, Do: p.Sessions.Clean}
 	return service.Work{Beside: fxmod.Parts{
 		limitMemory(p.Config),                         // before the first hash
 		{Name: "the signing keys", Start: p.loadKeys}, // before requests, if the database answers: they sign with them and verify by them
-		refresh.Part(p.Log),
+		fxmod.Repeat(refresh, p.Log),
 		fxmod.Background("the own list of ended sessions", p.follow), // before the first read, whose complete set it takes
 		{Name: "the ended sessions", Start: p.readSessions},          // before requests, if the database answers: without them no token is believed
-		read.Part(p.Log),
-		reconcile.Part(p.Log), // after the keys: it needs nothing else
-		clean.Part(p.Log),     // its place is free
+		fxmod.Repeat(read, p.Log),
+		fxmod.Repeat(reconcile, p.Log), // after the keys: it needs nothing else
+		fxmod.Repeat(clean, p.Log),     // its place is free
 	}}
 }
 

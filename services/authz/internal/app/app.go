@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/fxmod/service"
 	"github.com/gatehouse/gatehouse/internal/health"
 	"github.com/gatehouse/gatehouse/internal/logging"
+	"github.com/gatehouse/gatehouse/internal/loop"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/pg"
@@ -110,14 +111,14 @@ func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
 // newWork is what runs beside the requests, and the engine below all of it.
 func newWork(relations *relationship.Service, engine *fga.Engine, log *slog.Logger) service.Work {
-	load := fxmod.Loop{Name: "load the authorization model", Every: loadEvery, Timeout: loadTimeout, Do: engine.Load}
-	forget := fxmod.Loop{Name: "forget old changes", Every: forgetEvery, Timeout: time.Minute, Do: relations.Forget}
+	load := loop.Loop{Name: "load the authorization model", Every: loadEvery, Timeout: loadTimeout, Do: engine.Load}
+	forget := loop.Loop{Name: "forget old changes", Every: forgetEvery, Timeout: time.Minute, Do: relations.Forget}
 	return service.Work{Beside: fxmod.Parts{
-		closing(engine), // stops last: the others write through its connections
-		load.Part(log),  // before the others, which need the model
+		closing(engine),         // stops last: the others write through its connections
+		fxmod.Repeat(load, log), // before the others, which need the model
 		fxmod.Background("watch for fresh relationships", relations.Watch), // before the completer, whose changes it sees
-		completer(relations, log).Part(log),
-		forget.Part(log), // its place is free
+		fxmod.Repeat(completer(relations, log), log),
+		fxmod.Repeat(forget, log), // its place is free
 	}}
 }
 
@@ -129,8 +130,8 @@ func closing(engine *fga.Engine) fxmod.Part {
 }
 
 // completer applies changes whose instance died or was stopped. Every instance runs one; claims keep them from each other's work.
-func completer(relations *relationship.Service, log *slog.Logger) fxmod.Loop {
-	return fxmod.Loop{
+func completer(relations *relationship.Service, log *slog.Logger) loop.Loop {
+	return loop.Loop{
 		Name: "complete abandoned changes", Every: completeEvery, Timeout: completeTimeout,
 		Do: func(ctx context.Context) error {
 			completed, err := relations.CompleteAbandoned(ctx)

@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/fxmod/service"
 	"github.com/gatehouse/gatehouse/internal/logging"
+	"github.com/gatehouse/gatehouse/internal/loop"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
@@ -100,17 +101,17 @@ func newMemberships(users *user.Service, organizations *organization.Service, pe
 // newWork is what runs beside the requests. Nothing of it waits for anything else, so its order is
 // free.
 func newWork(users *user.Service, log *slog.Logger) service.Work {
-	forget := fxmod.Loop{Name: "forget deleted users", Every: forgetEvery, Timeout: time.Minute, Do: users.ForgetDeleted}
+	forget := loop.Loop{Name: "forget deleted users", Every: forgetEvery, Timeout: time.Minute, Do: users.ForgetDeleted}
 	return service.Work{Beside: fxmod.Parts{
-		reconciler(users, log).Part(log),
-		forget.Part(log),
+		fxmod.Repeat(reconciler(users, log), log),
+		fxmod.Repeat(forget, log),
 	}}
 }
 
 // reconciler completes deletions that a crash or an unreachable Auth interrupted. Every instance runs one; claims keep them from each
 // other's work.
-func reconciler(users *user.Service, log *slog.Logger) fxmod.Loop {
-	return fxmod.Loop{
+func reconciler(users *user.Service, log *slog.Logger) loop.Loop {
+	return loop.Loop{
 		Name: "complete interrupted deletions", Every: reconcileEvery, Timeout: reconcileTimeout,
 		Do: func(ctx context.Context) error {
 			completed, err := users.CompleteDeletions(ctx)

@@ -1,4 +1,4 @@
-package fxmod
+package loop
 
 import (
 	"bytes"
