@@ -9,21 +9,24 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/programs"
 )
 
 const module = "github.com/gatehouse/gatehouse/"
 
-// adapters are the packages of a service that face outwards: wiring, its own API, its database, its engine, and the clients of others,
-// which are named after them.
-var adapters = regexp.MustCompile(`^services/[^/]+/internal/(app|api|postgres|auth|identity|authz|audit|fga)(/|$)`)
+// adapters are the packages of a service that face outwards: wiring, its own API, its database, its
+// engine, and the clients of other programs, which are named after them.
+var adapters = regexp.MustCompile(`^services/[^/]+/internal/(app|api|postgres|fga|` + strings.Join(programs.Names(), "|") + `)(/|$)`)
 
 // rule says which packages may not depend on which others.
 type rule struct {
 	name    string
 	who     *regexp.Regexp // import paths below the module that the rule is about
 	except  *regexp.Regexp // of these; nil for none
-	refused []string       // prefixes of import paths
+	refused []string       // prefixes of import paths; one path alone where it ends with $
 	direct  bool           // only the package's own imports count, not those of what it imports
+	tests   bool           // those of its tests count too
 }
 
 var rules = []rule{
@@ -40,12 +43,11 @@ var rules = []rule{
 		refused: []string{module + "services/", module + "gateway/", module + "cmd/"},
 	},
 	{
-		name:   "the kernel imports generated service code only in internal/client",
-		who:    regexp.MustCompile(`^internal/`),
-		except: regexp.MustCompile(`^internal/client(/|$)`),
-		refused: []string{module + "proto/gen/go/gatehouse/auth/", module + "proto/gen/go/gatehouse/identity/", module + "proto/gen/go/gatehouse/gateway/",
-			module + "proto/gen/go/gatehouse/authz/", module + "proto/gen/go/gatehouse/audit/"},
-		direct: true,
+		name:    "the kernel imports generated service code only in internal/client",
+		who:     regexp.MustCompile(`^internal/`),
+		except:  regexp.MustCompile(`^internal/client(/|$)`),
+		refused: serviceCode(),
+		direct:  true,
 	},
 	{
 		name:    "fx is imported only in cmd, internal/app and internal/fxmod",
@@ -53,6 +55,7 @@ var rules = []rule{
 		except:  regexp.MustCompile(`(^|/)(cmd/[^/]+|internal/app|internal/fxmod(/service)?|test/probe)$`),
 		refused: []string{"go.uber.org/fx"},
 		direct:  true,
+		tests:   true,
 	},
 	{
 		name:    "a program depends on no other program",
@@ -69,12 +72,38 @@ var rules = []rule{
 		who:     regexp.MustCompile(`^gateway/(cmd|internal/(app|middleware|openapi|rest|upstream))(/|$)`),
 		refused: []string{"github.com/jackc/"},
 	},
+	{ // not through others: uuid reads itself from database/sql, and apierr's statuses have names in net/http
+		name:    "a domain package imports no transport and no driver of the standard library",
+		who:     regexp.MustCompile(`^services/[^/]+/internal/`),
+		except:  adapters,
+		refused: []string{"database/sql", "net/http"},
+		direct:  true,
+	},
+	{ // log/slog; crypto/rand or math/rand/v2; io and os; google.golang.org/protobuf
+		name:    "one library for each thing",
+		who:     regexp.MustCompile(`^`),
+		refused: []string{"log$", "math/rand$", "io/ioutil", "github.com/golang/protobuf"},
+		direct:  true,
+		tests:   true,
+	},
 }
 
-// pkg is what `go list` tells of a package; test files are not part of it.
+// serviceCode is the generated code of programs, but for the list of their names.
+func serviceCode() []string {
+	const generated = module + "proto/gen/go/gatehouse/"
+	refused := []string{generated + "contracts", generated + "routes"}
+	for _, name := range programs.Names() {
+		refused = append(refused, generated+name+"/")
+	}
+	return refused
+}
+
+// pkg is what `go list` tells of a package; test files are apart.
 type pkg struct {
 	ImportPath    string
 	Imports, Deps []string
+
+	TestImports, XTestImports []string
 }
 
 // violations are the dependencies of p that the rule refuses, one for each refused prefix.
@@ -87,10 +116,14 @@ func (r rule) violations(p pkg) []string {
 	if r.direct {
 		imported = p.Imports
 	}
+	if r.tests {
+		imported = slices.Concat(imported, p.TestImports, p.XTestImports)
+	}
 	var found []string
 	for _, refused := range r.refused {
-		refused = strings.TrimSuffix(refused, "/")
-		if i := slices.IndexFunc(imported, func(dep string) bool { return dep == refused || strings.HasPrefix(dep, refused+"/") }); i >= 0 {
+		alone, exact := strings.CutSuffix(refused, "$")
+		folder := strings.TrimSuffix(refused, "/") + "/"
+		if i := slices.IndexFunc(imported, func(dep string) bool { return dep == alone || !exact && strings.HasPrefix(dep+"/", folder) }); i >= 0 {
 			found = append(found, imported[i])
 		}
 	}
@@ -125,11 +158,20 @@ func TestRulesFindViolations(t *testing.T) {
 		{2, "internal/token", module + "proto/gen/go/gatehouse/auth/v1", 1},
 		{2, "internal/client", module + "proto/gen/go/gatehouse/auth/v1", 0},
 		{2, "internal/contract", module + "proto/gen/go/gatehouse/options/v1", 0},
+		{2, "internal/config", module + "proto/gen/go/gatehouse/programs", 0},
+		{2, "internal/config", module + "proto/gen/go/gatehouse/contracts", 1},
 		{3, "services/auth/internal/api", "go.uber.org/fx", 1},
 		{3, "services/auth/internal/app", "go.uber.org/fx", 0},
 		{3, "internal/fxmod", "go.uber.org/fx", 0},
 		{3, "internal/fxmod/service", "go.uber.org/fx", 0},
 		{4, "gateway/internal/rest", module + "services/auth/internal/app", 1},
+		{7, "services/identity/internal/user", "net/http", 1},
+		{7, "services/identity/internal/authz", "net/http", 0},
+		{8, "internal/pg", "log", 1},
+		{8, "internal/pg", "log/slog", 0},
+		{8, "internal/pg", "math/rand", 1},
+		{8, "internal/pg", "math/rand/v2", 0},
+		{8, "internal/pg", "github.com/golang/protobuf/proto", 1},
 		{5, "internal/mesh", "github.com/hashicorp/consul/api", 1},
 		{5, "internal/registry", "github.com/hashicorp/consul/api", 0},
 		{6, "gateway/cmd/gateway", "github.com/jackc/tern/v2/migrate", 1},
@@ -146,7 +188,7 @@ func TestRulesFindViolations(t *testing.T) {
 // list is every package of the module.
 func list(t *testing.T) []pkg {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-e", "-json=ImportPath,Imports,Deps", module+"...")
+	cmd := exec.Command("go", "list", "-e", "-json=ImportPath,Imports,TestImports,XTestImports,Deps", module+"...")
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
