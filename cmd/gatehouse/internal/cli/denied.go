@@ -6,7 +6,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/denied"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/logs"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/internal/visible"
 )
@@ -26,7 +26,7 @@ func (c *deniedCommand) Run(console *Console) error {
 	if err != nil {
 		return err
 	}
-	tally := denied.NewTally(console.Now().Add(-c.Since))
+	tally := logs.NewTally(console.Now().Add(-c.Since))
 	callees := names(def)
 	for _, backing := range def.Backings {
 		callees = append(callees, backing.Name)
@@ -47,7 +47,7 @@ func (c *deniedCommand) Run(console *Console) error {
 	return c.text(console, tally.Calls())
 }
 
-func (c *deniedCommand) text(console *Console, calls []denied.Call) error {
+func (c *deniedCommand) text(console *Console, calls []logs.Call) error {
 	if len(calls) == 0 {
 		console.printf("no sidecar refused a call in the last %s\n", c.Since)
 		return nil

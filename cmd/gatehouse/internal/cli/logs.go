@@ -11,7 +11,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/follow"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/logs"
 )
 
 type logsCommand struct {
@@ -41,7 +41,7 @@ func (c *logsCommand) Run(console *Console) error {
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer cancel()
-	err = follow.Files(ctx, console.Out, paths, c.Follow)
+	err = logs.Follow(ctx, console.Out, paths, c.Follow)
 	if errors.Is(err, context.Canceled) || errors.Is(err, os.ErrClosed) {
 		return nil
 	}

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/account"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/host"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 )
 
@@ -46,7 +46,7 @@ func (s *seats) assign(dir state.Dir, offset int, processes []string) error {
 		return err
 	}
 	run := dir.Run()
-	ids, err := account.Choose(offset, len(processes))
+	ids, err := host.ChooseAccounts(offset, len(processes))
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"syscall"
 
-	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/sockets"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/host"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 )
 
@@ -108,7 +108,7 @@ func holder(address string) string {
 	if err != nil {
 		return ""
 	}
-	owner, err := sockets.Owner(port)
+	owner, err := host.Owner(port)
 	if err != nil || owner.PID == 0 {
 		return ""
 	}

@@ -14,13 +14,13 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/versions"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/host"
 )
 
 // Program is an executable that was found.
 type Program struct {
 	Path    string
-	Version versions.Version // zero for our own programs
+	Version host.Version // zero for our own programs
 }
 
 // Programs are the executables a platform runs.
@@ -33,12 +33,12 @@ type Programs struct {
 type tool struct {
 	name  string
 	args  []string
-	least versions.Version
+	least host.Version
 }
 
 func tools() (consul, envoy tool) {
-	return tool{name: "consul", args: []string{"version"}, least: versions.Version{Major: 1, Minor: 22}},
-		tool{name: "envoy", args: []string{"--version"}, least: versions.Version{Major: 1, Minor: 36}}
+	return tool{name: "consul", args: []string{"version"}, least: host.Version{Major: 1, Minor: 22}},
+		tool{name: "envoy", args: []string{"--version"}, least: host.Version{Major: 1, Minor: 36}}
 }
 
 // Find looks for Consul and Envoy in the folders, then on PATH, and for our own programs in binDir only: they must be of one build.
@@ -88,16 +88,16 @@ func (t tool) find(ctx context.Context, folders []string) (Program, error) {
 	return Program{}, fmt.Errorf("%s %s or newer was not found%s: run `make tools`, or put it on PATH", t.name, t.least, refused)
 }
 
-func (t tool) version(ctx context.Context, path string) (versions.Version, error) {
+func (t tool) version(ctx context.Context, path string) (host.Version, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, t.args...)
 	cmd.Env = []string{"PATH=/usr/bin:/bin"}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return versions.Version{}, errors.New(strings.TrimSpace(err.Error() + " " + firstLine(string(out))))
+		return host.Version{}, errors.New(strings.TrimSpace(err.Error() + " " + firstLine(string(out))))
 	}
-	return versions.Parse(string(out))
+	return host.ParseVersion(string(out))
 }
 
 func executable(path string) bool {

@@ -17,8 +17,8 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/host"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/platform"
-	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/sockets"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/internal/registry"
 	"github.com/gatehouse/gatehouse/internal/request"
@@ -40,7 +40,7 @@ type door struct {
 // findDoor looks for the ports of the running agent, wherever its configuration has put them.
 func findDoor(dir state.Dir, record state.Record, own request.Mesh) (door, error) {
 	d := door{mesh: own, api: record.Consul, xds: record.XDS(), ca: x509.NewCertPool()}
-	found, err := sockets.Of(record.PID(state.ConsulProcess))
+	found, err := host.ListenersOf(record.PID(state.ConsulProcess))
 	if err != nil {
 		return d, fmt.Errorf("consul: %w: run this as the user that runs the platform", err)
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
-	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/denied"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/logs"
 	"github.com/gatehouse/gatehouse/internal/registry"
 )
 
@@ -33,7 +33,7 @@ func (m *matrix) entries(ctx context.Context) ([]string, error) {
 		}
 		held = append(held, all...)
 	}
-	return differences(append(registry.ConfigEntries(m.def), denied.Entry()), held)
+	return differences(append(registry.ConfigEntries(m.def), logs.Entry()), held)
 }
 
 // differences is one sentence for each entry that is missing, is too many or says something else.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
-	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/denied"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/logs"
 	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/registry"
@@ -30,7 +30,7 @@ func TestEntriesInConsulAreCompared(t *testing.T) {
 		for _, entry := range registry.ConfigEntries(def) {
 			set(entry)
 		}
-		set(denied.Entry())
+		set(logs.Entry())
 	}
 	m := &matrix{consul: server.Client, def: def}
 	check := func(name string, want ...string) {
@@ -63,7 +63,7 @@ func TestEntriesInConsulAreCompared(t *testing.T) {
 	set(&api.ServiceResolverConfigEntry{Kind: api.ServiceResolver, Name: mesh.Postgres})
 	set(&api.ProxyConfigEntry{Kind: api.ProxyDefaults, Name: api.ProxyConfigGlobal})
 	check("one too many, and no log", "proxy-defaults of global is not the definition's, by AccessLogs", "service-resolver of postgres")
-	set(denied.Entry())
+	set(logs.Entry())
 	for _, extra := range [][2]string{{api.ServiceResolver, mesh.Postgres}, {api.ServiceIntentions, "auth"}} {
 		if _, err := server.ConfigEntries().Delete(extra[0], extra[1], nil); err != nil {
 			t.Fatal(err)

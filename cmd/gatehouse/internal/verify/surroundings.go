@@ -12,9 +12,8 @@ import (
 	"github.com/hashicorp/consul/api"
 	"google.golang.org/grpc"
 
-	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/sockets"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/host"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
-	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/versions"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 )
 
@@ -25,7 +24,7 @@ func listening(record state.Record, def *mesh.Definition) ([]string, error) {
 		if program, err := def.Program(process.Name); err == nil && program.Edge {
 			continue
 		}
-		found, err := sockets.Of(process.PID)
+		found, err := host.ListenersOf(process.PID)
 		if errors.Is(err, os.ErrNotExist) {
 			continue // ended meanwhile
 		}
@@ -62,11 +61,11 @@ func (m *matrix) versions(ctx context.Context) ([]string, error) {
 		running["envoy"] = envoy.Version
 	}
 	for _, program := range []string{"consul", "envoy", "go", "grpc-go"} {
-		version, err := versions.Parse(running[program])
+		version, err := host.ParseVersion(running[program])
 		if err != nil {
 			return nil, fmt.Errorf("read the version of %s: %w", program, err)
 		}
-		warning, err := versions.Below(program, version)
+		warning, err := host.Below(program, version)
 		if err != nil {
 			return nil, err
 		}

@@ -1,10 +1,4 @@
-// Package account chooses the users that the processes of a platform run as when `gatehouse up` is
-// root. They are numbers without a name on this machine, from the range in which systemd finds
-// users for its services too (DynamicUser=, 61184 to 65519). Each platform has a hundred of its own
-// by its port offset, so that platforms side by side share none.
-//
-// Only the platform imports it. Linux only.
-package account
+package host
 
 import (
 	"fmt"
@@ -16,14 +10,18 @@ import (
 	"strings"
 )
 
+// The users that the processes of a platform run as when `gatehouse up` is root are numbers without a
+// name on this machine, from the range in which systemd finds users for its services too
+// (DynamicUser=, 61184 to 65519). Each platform has a hundred of its own by its port offset, so that
+// platforms side by side share none.
 const (
 	first = 61184
 	each  = 100 // of a platform; offsets are multiples of 1000 up to 40000
 )
 
-// Choose returns count numbers that are neither a user nor a group of this machine, and that no
+// ChooseAccounts returns count numbers that are neither a user nor a group of this machine, and that no
 // process has. The number of a user is also that of his group.
-func Choose(offset, count int) ([]int, error) {
+func ChooseAccounts(offset, count int) ([]int, error) {
 	running, err := inUse("/proc")
 	if err != nil {
 		return nil, err

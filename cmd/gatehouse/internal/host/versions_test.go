@@ -1,10 +1,10 @@
-package versions_test
+package host_test
 
 import (
 	"strings"
 	"testing"
 
-	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/versions"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/host"
 )
 
 func TestParse(t *testing.T) {
@@ -13,11 +13,11 @@ func TestParse(t *testing.T) {
 		"/x/envoy  version: 9e5580933739775e8bce696a57a2e1bc99368f23/1.40.0/Clean/RELEASE/BoringSSL": "1.40.0",
 		"Consul v2.1.0+ent": "2.1.0",
 	} {
-		if got, err := versions.Parse(text); err != nil || got.String() != want {
+		if got, err := host.ParseVersion(text); err != nil || got.String() != want {
 			t.Errorf("%q: %s, %v, want %s", text, got, err, want)
 		}
 	}
-	if _, err := versions.Parse("dev"); err == nil {
+	if _, err := host.ParseVersion("dev"); err == nil {
 		t.Error("a text without a version: no error")
 	}
 }
@@ -33,11 +33,11 @@ func TestBelow(t *testing.T) {
 		{"envoy", "1.39.0", true}, {"envoy", "1.39.1", false}, {"envoy", "1.40.0", false}, {"envoy", "2.0.0", false},
 		{"unheard-of", "0.0.1", false},
 	} {
-		v, err := versions.Parse(c.version)
+		v, err := host.ParseVersion(c.version)
 		if err != nil {
 			t.Fatal(err)
 		}
-		warning, err := versions.Below(c.program, v)
+		warning, err := host.Below(c.program, v)
 		if err != nil || (warning != "") != c.below {
 			t.Errorf("%s %s: %q, %v, want below: %v", c.program, c.version, warning, err, c.below)
 		}

@@ -1,4 +1,4 @@
-package sockets_test
+package host_test
 
 import (
 	"net"
@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/sockets"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/host"
 )
 
 func TestOfFindsWhatThisProcessListensOn(t *testing.T) {
@@ -25,12 +25,12 @@ func TestOfFindsWhatThisProcessListensOn(t *testing.T) {
 		defer func() { _ = everywhere.Close() }()
 		open = append(open, everywhere.Addr().String())
 	}
-	found, err := sockets.Of(os.Getpid())
+	found, err := host.ListenersOf(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, address := range open {
-		i := slices.IndexFunc(found, func(l sockets.Listener) bool { return l.Address.String() == address })
+		i := slices.IndexFunc(found, func(l host.Listener) bool { return l.Address.String() == address })
 		if i < 0 {
 			t.Errorf("%s is not among %v", address, found)
 		} else if !found[i].Address.Addr().IsLoopback() {
@@ -45,7 +45,7 @@ func TestOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = listener.Close() }()
-	owner, err := sockets.Owner(listener.Addr().(*net.TCPAddr).Port)
+	owner, err := host.Owner(listener.Addr().(*net.TCPAddr).Port)
 	if err != nil || owner.PID != os.Getpid() || owner.Command == "" {
 		t.Errorf("%+v, %v, want this process", owner, err)
 	}

@@ -1,4 +1,4 @@
-package follow_test
+package logs_test
 
 import (
 	"bufio"
@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/follow"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/logs"
 )
 
 func write(t *testing.T, path, text string, flags int) {
@@ -32,7 +32,7 @@ func TestSeveralFilesAreNamed(t *testing.T) {
 	write(t, one, "a\nb", 0)
 	write(t, two, "c\n", 0)
 	var out bytes.Buffer
-	if err := follow.Files(t.Context(), &out, []string{one, two}, false); err != nil {
+	if err := logs.Follow(t.Context(), &out, []string{one, two}, false); err != nil {
 		t.Fatal(err)
 	}
 	if want := "one | a\none | b\ntwo | c\n"; out.String() != want {
@@ -46,7 +46,7 @@ func TestFollowsWhatIsAddedAndAfterAnEmptying(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	read, pipe := io.Pipe()
 	ended := make(chan error, 1)
-	go func() { ended <- follow.Files(ctx, pipe, []string{path}, true) }()
+	go func() { ended <- logs.Follow(ctx, pipe, []string{path}, true) }()
 	lines := bufio.NewScanner(read)
 	next := func(want string) {
 		t.Helper()

@@ -1,6 +1,8 @@
-// Package versions reads version numbers of the programs that the platform runs and compares them with what is supported here and
-// with the floor for production (floor.json, the one place that says it).
-package versions
+// Package host is what the machine has that a platform runs on: versions of the programs that are
+// installed, who listens on its ports, users that nobody else has.
+//
+// Linux only.
+package host
 
 import (
 	_ "embed"
@@ -14,7 +16,8 @@ import (
 //go:embed floor.json
 var floorJSON []byte
 
-// Version is a release number.
+// Version is a release number of a program that the platform runs. It is compared with what is
+// supported here, and with the floor for production (floor.json, the one place that says it).
 type Version struct{ Major, Minor, Patch int }
 
 // String returns the usual form, such as "1.22.0".
@@ -33,8 +36,8 @@ func (v Version) AtLeast(least Version) bool {
 
 var number = regexp.MustCompile(`(\d+)\.(\d+)\.(\d+)`)
 
-// Parse finds the first release number in a text, such as the answer to --version.
-func Parse(text string) (Version, error) {
+// ParseVersion finds the first release number in a text, such as the answer to --version.
+func ParseVersion(text string) (Version, error) {
 	m := number.FindStringSubmatch(text)
 	if m == nil {
 		return Version{}, errors.New("it names no version")
@@ -89,7 +92,7 @@ func Below(program string, v Version) (string, error) {
 func (f Floor) holds(v Version) (bool, error) {
 	var newest Version
 	for _, text := range f.Branches {
-		branch, err := Parse(text)
+		branch, err := ParseVersion(text)
 		if err != nil {
 			return false, fmt.Errorf("floor of %s: %w", f.Program, err)
 		}

@@ -1,6 +1,6 @@
-// Package denied finds in the access logs of the sidecars which calls they refused. The platform writes the logs' format; `mesh denied`
-// reads them.
-package denied
+// Package logs reads what the processes of a platform write: it prints log files and what is added to
+// them, and finds in the access logs of the sidecars which calls they refused.
+package logs
 
 import (
 	"bufio"
@@ -21,7 +21,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/owned"
 )
 
-// Format is the access log format of the sidecars: one JSON object a line, with what a refusal is known by
+// Format is the access log format of the sidecars, which `mesh denied` reads: one JSON object a line, with what a refusal is known by
 // (Envoy, "Access logging", command operators).
 func Format() string {
 	return `{"time":"%START_TIME%","peer":"%DOWNSTREAM_PEER_URI_SAN%","path":"%REQ(:PATH)%",` +

@@ -1,4 +1,4 @@
-package denied
+package logs
 
 import (
 	"encoding/json"

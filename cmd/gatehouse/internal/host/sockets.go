@@ -1,5 +1,4 @@
-// Package sockets reads from /proc who listens on which TCP and UDP ports of this machine.
-package sockets
+package host
 
 import (
 	"bufio"
@@ -13,7 +12,7 @@ import (
 	"strings"
 )
 
-// Listener is one listening TCP socket or bound, unconnected UDP socket.
+// Listener is one listening TCP socket or bound, unconnected UDP socket, as /proc has it.
 type Listener struct {
 	Network string // "tcp" or "udp"
 	Address netip.AddrPort
@@ -26,8 +25,8 @@ type Process struct {
 	Command string // name of its executable
 }
 
-// Of returns the listeners that a process holds open. It needs to be the process's user or root.
-func Of(pid int) ([]Listener, error) {
+// ListenersOf returns the listeners that a process holds open. It needs to be the process's user or root.
+func ListenersOf(pid int) ([]Listener, error) {
 	open, err := inodes(pid)
 	if err != nil {
 		return nil, fmt.Errorf("list the sockets of process %d: %w", pid, err)
