@@ -47,7 +47,7 @@ bench: tools-run need-go ## speed, memory and start of the platform, each beside
 		./test/bench/ ./gateway/internal/app/ ./services/identity/internal/api/ ./services/audit/internal/postgres/
 
 .PHONY: generate
-generate: tools-buf need-go ## write all generated code anew: proto/gen, consul
+generate: tools-buf need-go ## write all that is generated anew: proto/gen, consul, OpenAPI, the README's variables
 	@tools/generate
 
 .PHONY: lint

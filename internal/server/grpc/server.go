@@ -37,7 +37,7 @@ const (
 
 // Config is the option group of the gRPC server.
 type Config struct {
-	Reflection bool `name:"grpc-reflection" env:"GATEHOUSE_GRPC_REFLECTION" help:"Serve gRPC reflection, for development: it tells every local process what the program offers."`
+	Reflection bool `name:"grpc-reflection" env:"GATEHOUSE_GRPC_REFLECTION" help:"Serve gRPC reflection, for development: it tells every local process what the program offers. gatehouse up turns it on unless you set it."`
 }
 
 // Validate reports contradictions.

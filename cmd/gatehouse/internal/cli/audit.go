@@ -30,9 +30,9 @@ type auditCommand struct {
 // auditFlags say who asks and which events are meant.
 type auditFlags struct {
 	stateFlag    `embed:""`
-	URL          string        `help:"Gateway; that of the running platform when empty." env:"GATEHOUSE_URL" placeholder:"URL"`
-	Token        config.Secret `help:"Access token. Prefer the variable: a command line is public." env:"GATEHOUSE_CLI_TOKEN" placeholder:"TOKEN"`
-	Email        string        `help:"Sign in as this user instead of giving a token; the password is asked for." env:"GATEHOUSE_CLI_EMAIL" placeholder:"ADDRESS"`
+	URL          string        `help:"Gateway that audit asks; that of the running platform when empty. gatehouse env prints it." env:"GATEHOUSE_URL" placeholder:"URL"`
+	Token        config.Secret `help:"Access token for audit, instead of signing in. Prefer the variable: a command line is public." env:"GATEHOUSE_CLI_TOKEN" placeholder:"TOKEN"`
+	Email        string        `help:"User as whom audit signs in instead of giving a token; the password is asked for." env:"GATEHOUSE_CLI_EMAIL" placeholder:"ADDRESS"`
 	Password     config.Secret `help:"Password of that user, where nobody can be asked. Prefer the variable." env:"GATEHOUSE_CLI_PASSWORD" placeholder:"PASSWORD"`
 	Actor        string        `help:"Only what this user or program did." placeholder:"ID"`
 	Object       string        `help:"Only what was done to this object." placeholder:"TYPE:ID"`

@@ -19,7 +19,7 @@ import (
 
 type upCommand struct {
 	stateFlag   `embed:""`
-	PortOffset  int           `help:"Added to every port, so that several platforms run side by side; a multiple of 1000." env:"GATEHOUSE_MESH_PORT_OFFSET" default:"0"`
+	PortOffset  int           `help:"Added to every local port, so that several copies run side by side; a multiple of 1000." env:"GATEHOUSE_MESH_PORT_OFFSET" default:"0"`
 	Detach      bool          `help:"Return when everything is healthy and leave it running in the background."`
 	BinDir      string        `help:"Folder of the programs; that of this executable when empty." env:"GATEHOUSE_CLI_BIN_DIR" placeholder:"DIR"`
 	Mesh        string        `help:"Folder of another mesh definition (mesh.json); the built-in one when empty." env:"GATEHOUSE_CLI_MESH" placeholder:"DIR"`
