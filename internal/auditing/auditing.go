@@ -78,13 +78,15 @@ func (c Call) begun(ctx context.Context) event.Event {
 	return e
 }
 
-// Object is the id of the object that a request names, "" where it names none that the event may hold. Without credentials anybody may name
-// anything: there the handler says what a request is about, once it has found it (R90).
-func (c Call) Object(m proto.Message) string {
-	if c.Method.Has(contract.Public) {
-		return ""
+// Asked completes the event by what the request says: the fields that it sets, and the object that it names. Without credentials anybody may
+// name anything: there the handler says what a request is about, once it has found it (R90).
+func (c Call) Asked(e event.Event, m proto.Message) (event.Event, error) {
+	var err error
+	e.Changes, err = Changes(c.Method.Audit, m)
+	if !c.Method.Has(contract.Public) {
+		e.ObjectID = access.ID(m, c.Method.Audit.Object)
 	}
-	return access.ID(m, c.Method.Audit.Object)
+	return e, err
 }
 
 // Denied is the event of a refused right; about is what the subject was refused, nil when the handler refused it.

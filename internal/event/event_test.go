@@ -5,8 +5,10 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -260,45 +262,43 @@ func TestLargeValuesAreReplacedByTheirSize(t *testing.T) {
 	}
 }
 
-func TestDraft(t *testing.T) {
-	if _, ok := event.FromContext(t.Context()); ok {
-		t.Error("a context has a draft by itself")
+// What a context knows of its request never changes, whatever its readers do with their copies.
+func TestTheEventOfARequest(t *testing.T) {
+	if e := event.FromContext(t.Context()); !reflect.DeepEqual(e, event.Event{}) {
+		t.Errorf("a context has the event %+v by itself", e)
 	}
-	event.SetObject(t.Context(), "nothing happens")
-	ctx := event.NewContext(t.Context(), event.Event{Action: "user.created"})
-	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() {
-			event.SetObject(ctx, "user-1")
-			event.SetOrganization(ctx, "organization-1")
-			event.SetChanges(ctx, event.Change{Field: "email"})
-			if e, ok := event.FromContext(ctx); !ok || len(e.Changes) > 1 {
-				t.Errorf("draft %+v, %v", e, ok)
-			}
-		})
-	}
-	wg.Wait()
-	e, _ := event.FromContext(ctx)
-	e.Changes[0].Field = "changed by a reader"
-	e, _ = event.FromContext(ctx)
-	want := event.Event{
-		Action: "user.created", OrganizationID: "organization-1", ObjectID: "user-1",
-		Changes: []event.Change{{Field: "email"}},
-	}
-	if diff := cmp.Diff(want, e); diff != "" {
-		t.Errorf("draft (-want +got):\n%s", diff)
+	want := event.Event{Action: "user.created", Changes: []event.Change{{Field: "email"}}}
+	ctx := event.NewContext(t.Context(), want)
+	e := event.FromContext(ctx)
+	e.ObjectID, e.OrganizationID, e.Changes[0].Field = "user-1", "organization-1", "changed by a reader"
+	if diff := cmp.Diff(event.Event{Action: "user.created", Changes: []event.Change{{Field: "email"}}}, event.FromContext(ctx)); diff != "" {
+		t.Errorf("the event (-want +got):\n%s", diff)
 	}
 }
 
 func TestBackgroundIsTheProgramItself(t *testing.T) {
 	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}})
-	ctx := event.Background(trace.ContextWithSpanContext(context.Background(), span), "auth", "", "login.reconciled", "user")
-	e, ok := event.FromContext(ctx)
+	e := event.Own(trace.ContextWithSpanContext(context.Background(), span), "auth", "login.reconciled", "user")
 	want := event.Event{
 		Source: "auth", Caller: "auth", Action: "login.reconciled", Outcome: event.Success, ObjectType: "user",
 		Actor: event.Actor{Type: event.Service, ID: "auth"}, TraceID: "01000000000000000000000000000000",
 	}
-	if diff := cmp.Diff(want, e); !ok || diff != "" {
-		t.Errorf("draft (-want +got):\n%s", diff)
+	if diff := cmp.Diff(want, e); diff != "" {
+		t.Errorf("the event (-want +got):\n%s", diff)
+	}
+}
+
+// A refusal may bring its event along, and stays the error that it is.
+func TestAttempts(t *testing.T) {
+	refusal := errors.New("wrong")
+	err := fmt.Errorf("sign in: %w", event.Attempt(refusal, event.Event{ObjectID: "user-1"}))
+	if e, ok := event.AttemptOf(err); !ok || e.ObjectID != "user-1" || !errors.Is(err, refusal) {
+		t.Errorf("%v has the event %+v, %v", err, e, ok)
+	}
+	if e, ok := event.AttemptOf(refusal); ok {
+		t.Errorf("a refusal has the event %+v by itself", e)
+	}
+	if err := event.Attempt(nil, event.Event{}); err != nil {
+		t.Errorf("no refusal becomes %v", err)
 	}
 }

@@ -19,7 +19,7 @@ func BenchmarkRecord(b *testing.B) {
 	for _, events := range []int{0, 1} {
 		b.Run(fmt.Sprintf("events=%d", events), func(b *testing.B) {
 			_, o := open(b)
-			ctx := outboxtest.Draft(b.Context(), schema, "thing.created", "thing")
+			ctx := b.Context()
 			b.SetParallelism(4)
 			b.ResetTimer()
 			b.RunParallel(func(work *testing.PB) {
@@ -32,7 +32,7 @@ func BenchmarkRecord(b *testing.B) {
 						if events == 0 {
 							return nil
 						}
-						return o.Record(ctx, tx, id)
+						return o.Record(ctx, tx, outboxtest.Event(schema, "thing.created", "thing", id))
 					})
 					if err != nil {
 						b.Error(err)
@@ -47,8 +47,8 @@ func BenchmarkRecord(b *testing.B) {
 // Rows a second that one relay reads, hands over and removes, 500 at a time.
 func BenchmarkRelay(b *testing.B) {
 	_, o := open(b)
-	ctx := outboxtest.Draft(b.Context(), schema, "thing.created", "thing")
-	row, err := o.Row(ctx, "thing-1")
+	ctx := b.Context()
+	row, err := o.Seal(outboxtest.Event(schema, "thing.created", "thing", "thing-1"))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -109,33 +109,8 @@ func (o *Outbox) Wake() {
 	}
 }
 
-// Record appends the draft of the context to the topic Audit. An objectID that is not empty names the object. Work without a draft is
-// refused: what is not audited must not happen (R68).
-func (o *Outbox) Record(ctx context.Context, tx pgx.Tx, objectID string) error {
-	m, err := o.Row(ctx, objectID)
-	if err != nil {
-		return err
-	}
-	return o.Append(ctx, tx, m)
-}
-
-// Row returns the message that Record would append, for a store whose statement inserts it beside other work (Message.Args). After the
-// commit such a store calls Wake.
-func (o *Outbox) Row(ctx context.Context, objectID string) (Message, error) {
-	e, ok := event.FromContext(ctx)
-	if !ok {
-		return Message{}, errNoDraft
-	}
-	if objectID != "" {
-		e.ObjectID = objectID
-	}
-	return o.Seal(e)
-}
-
-var errNoDraft = errors.New("append to outbox: the context has no event draft: the method's contract must audit it, or the work begin with event.Background")
-
-// RecordEvent appends an event to the topic Audit. Id, time and source are filled in when they are empty; another source is refused.
-func (o *Outbox) RecordEvent(ctx context.Context, tx pgx.Tx, e event.Event) error {
+// Record appends an event to the topic Audit.
+func (o *Outbox) Record(ctx context.Context, tx pgx.Tx, e event.Event) error {
 	m, err := o.Seal(e)
 	if err != nil {
 		return err
@@ -143,12 +118,11 @@ func (o *Outbox) RecordEvent(ctx context.Context, tx pgx.Tx, e event.Event) erro
 	return o.Append(ctx, tx, m)
 }
 
-// Relate appends a change of relationships to the topic Relationships, with the draft of the context as its origin, and returns the
+// Relate appends a change of relationships to the topic Relationships, with the event that it follows from as its origin, and returns the
 // consistency token that names it. key is the object that the fact is about.
-func (o *Outbox) Relate(ctx context.Context, tx pgx.Tx, key string, c relation.Change) (token string, err error) {
-	e, ok := event.FromContext(ctx)
-	if !ok {
-		return "", errNoDraft
+func (o *Outbox) Relate(ctx context.Context, tx pgx.Tx, e event.Event, key string, c relation.Change) (token string, err error) {
+	if e.Action == "" {
+		return "", errNoEvent
 	}
 	if err := c.Validate(); err != nil {
 		return "", fmt.Errorf("append to outbox: %w", err)
@@ -160,6 +134,8 @@ func (o *Outbox) Relate(ctx context.Context, tx pgx.Tx, key string, c relation.C
 	m := Message{ID: o.NewID(), Topic: Relationships, Key: key, Payload: payload}
 	return request.TokenOf(m.ID).String(), o.Append(ctx, tx, m)
 }
+
+var errNoEvent = errors.New("append to outbox: the change has no event: the method's contract must audit it, or the work begin with event.Own")
 
 // Append appends messages in their order.
 func (o *Outbox) Append(ctx context.Context, tx pgx.Tx, messages ...Message) error {
@@ -193,6 +169,9 @@ func columns(messages []Message) pgx.StrictNamedArgs {
 // Seal returns the message that carries the event, for a store whose statement inserts it beside other work (Message.Args); after the commit
 // such a store calls Wake. Id, time and source are filled in when they are empty; another source is refused.
 func (o *Outbox) Seal(e event.Event) (Message, error) {
+	if e.Action == "" {
+		return Message{}, errNoEvent // R68
+	}
 	if e.Source == "" {
 		e.Source = o.Source
 	}

@@ -23,10 +23,11 @@ func TestDDLHasTheShapeThatStoresAreCheckedFor(t *testing.T) {
 // R67: the event stands and falls with the change.
 func TestRecordIsPartOfTheTransaction(t *testing.T) {
 	pool, o := open(t)
-	ctx := outboxtest.Draft(t.Context(), schema, "thing.updated", "thing")
+	ctx := t.Context()
+	about := func(id string) event.Event { return outboxtest.Event(schema, "thing.updated", "thing", id) }
 	broken := errors.New("broken")
 	err := o.InTx(ctx, func(tx pgx.Tx) error {
-		if err := o.Record(ctx, tx, "rolled-back"); err != nil {
+		if err := o.Record(ctx, tx, about("rolled-back")); err != nil {
 			return err
 		}
 		return broken
@@ -34,7 +35,7 @@ func TestRecordIsPartOfTheTransaction(t *testing.T) {
 	if !errors.Is(err, broken) {
 		t.Fatalf("InTx: %v, want its function's error", err)
 	}
-	err = o.InTx(ctx, func(tx pgx.Tx) error { return o.Record(ctx, tx, "kept") })
+	err = o.InTx(ctx, func(tx pgx.Tx) error { return o.Record(ctx, tx, about("kept")) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,31 +45,31 @@ func TestRecordIsPartOfTheTransaction(t *testing.T) {
 	}
 	e := events[0]
 	if e.ObjectID != "kept" || e.Action != "thing.updated" || e.Source != schema || e.Count != 1 || e.RequestID != "request-1" || e.ID == "" {
-		t.Errorf("event %+v is not the draft with its object", e)
+		t.Errorf("event %+v is not the one of the request", e)
 	}
 }
 
-// R68: without a draft nothing is appended, so the transaction of the change fails.
-func TestWorkWithoutADraftIsRefused(t *testing.T) {
+// R68: without an event nothing is appended, so the transaction of the change fails.
+func TestWorkWithoutAnEventIsRefused(t *testing.T) {
 	_, o := open(t)
 	ctx := t.Context()
-	err := o.InTx(ctx, func(tx pgx.Tx) error { return o.Record(ctx, tx, "thing-1") })
+	err := o.InTx(ctx, func(tx pgx.Tx) error { return o.Record(ctx, tx, event.FromContext(ctx)) })
 	if err == nil {
-		t.Error("Record without a draft: no error")
+		t.Error("Record without an event: no error")
 	}
 	err = o.InTx(ctx, func(tx pgx.Tx) error {
-		_, err := o.Relate(ctx, tx, "thing:1", relation.Change{DeleteAllOf: "thing:1"})
+		_, err := o.Relate(ctx, tx, event.FromContext(ctx), "thing:1", relation.Change{DeleteAllOf: "thing:1"})
 		return err
 	})
 	if err == nil {
-		t.Error("Relate without a draft: no error")
+		t.Error("Relate without an event: no error")
 	}
 }
 
 func TestRowInAStatementOfTheStore(t *testing.T) {
 	pool, o := open(t)
-	ctx := outboxtest.Draft(t.Context(), schema, "thing.created", "thing")
-	m, err := o.Row(ctx, "thing-1")
+	ctx := t.Context()
+	m, err := o.Seal(outboxtest.Event(schema, "thing.created", "thing", "thing-1"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +89,7 @@ func TestRowInAStatementOfTheStore(t *testing.T) {
 func TestRecordEventSpeaksForItsSourceOnly(t *testing.T) {
 	_, o := open(t)
 	e := event.Event{Source: "other", Action: "thing.updated", Outcome: event.Success, Actor: event.Actor{Type: event.Anonymous}}
-	err := o.InTx(t.Context(), func(tx pgx.Tx) error { return o.RecordEvent(t.Context(), tx, e) })
+	err := o.InTx(t.Context(), func(tx pgx.Tx) error { return o.Record(t.Context(), tx, e) })
 	if err == nil {
 		t.Error("an event of another source was appended")
 	}
@@ -96,11 +97,11 @@ func TestRecordEventSpeaksForItsSourceOnly(t *testing.T) {
 
 func TestRelateKeepsTheOriginAndNamesTheMessage(t *testing.T) {
 	pool, o := open(t)
-	ctx := outboxtest.Draft(t.Context(), schema, "thing.created", "thing")
+	ctx, e := t.Context(), outboxtest.Event(schema, "thing.created", "thing", "thing-1")
 	change := relation.Change{Writes: []relation.Tuple{{Object: "organization:o", Relation: "member", Subject: "user:u"}}}
 	var token string
 	err := o.InTx(ctx, func(tx pgx.Tx) (err error) {
-		token, err = o.Relate(ctx, tx, "organization:o", change)
+		token, err = o.Relate(ctx, tx, e, "organization:o", change)
 		return err
 	})
 	if err != nil {
@@ -118,7 +119,7 @@ func TestRelateKeepsTheOriginAndNamesTheMessage(t *testing.T) {
 		t.Errorf("changes %+v", got)
 	}
 	err = o.InTx(ctx, func(tx pgx.Tx) error {
-		_, err := o.Relate(ctx, tx, "organization:o", relation.Change{Writes: []relation.Tuple{{Object: "no object"}}})
+		_, err := o.Relate(ctx, tx, e, "organization:o", relation.Change{Writes: []relation.Tuple{{Object: "no object"}}})
 		return err
 	})
 	if err == nil {

@@ -92,8 +92,15 @@ func insert(ctx context.Context, o *outbox.Outbox) error {
 func insertRecorded(ctx context.Context, o *outbox.Outbox) error {
 	return o.InTx(ctx, func(tx pgx.Tx) error {
 		id := uuid.NewString()
-		return errors.Join(insertThing(ctx, tx, id), o.Record(ctx, tx, id))
+		return errors.Join(insertThing(ctx, tx, id), o.Record(ctx, tx, thing(ctx, id)))
 	})
+}
+
+// thing is the event of the request about a thing.
+func thing(ctx context.Context, id string) event.Event {
+	e := event.FromContext(ctx)
+	e.ObjectID = id
+	return e
 }
 
 func insertThing(ctx context.Context, tx pgx.Tx, id string) error {
@@ -108,7 +115,7 @@ func gather(ctx context.Context, b *testing.B, o *outbox.Outbox, n int) {
 		messages := make([]outbox.Message, 1000)
 		for i := range messages {
 			var err error
-			messages[i], err = o.Row(ctx, uuid.NewString())
+			messages[i], err = o.Seal(thing(ctx, uuid.NewString()))
 			noError(b, err)
 		}
 		noError(b, o.InTx(ctx, func(tx pgx.Tx) error { return o.Append(ctx, tx, messages...) }))

@@ -3,7 +3,6 @@
 package outboxtest
 
 import (
-	"context"
 	"crypto/rand"
 	"log/slog"
 	"strings"
@@ -36,13 +35,13 @@ func New(t testing.TB, pool *pgxpool.Pool, schema string) *outbox.Outbox {
 // NewID returns a UUID of version 7.
 func NewID() string { return uuid.Must(uuid.NewV7()).String() }
 
-// Draft returns a context with the draft of a request by a user.
-func Draft(ctx context.Context, source, action, objectType string) context.Context {
-	return event.NewContext(ctx, event.Event{
+// Event returns the event of a request by a user.
+func Event(source, action, objectType, objectID string) event.Event {
+	return event.Event{
 		Source: source, Caller: "gateway", Action: action, Method: "gatehouse.test.v1.TestService/Change", Outcome: event.Success,
 		Actor:      event.Actor{Type: event.User, ID: "0192f0c1-2f6e-7c3a-9d55-0b8a4f3c2e11", SessionID: "session-1", ClientID: "client-1"},
-		ObjectType: objectType, RequestID: "request-1", TraceID: "4bf92f3577b34da6a3ce929d0e0e4736",
-	})
+		ObjectType: objectType, ObjectID: objectID, RequestID: "request-1", TraceID: "4bf92f3577b34da6a3ce929d0e0e4736",
+	}
 }
 
 // Events returns the events that wait in the outbox of a schema, in their order, with their personal values.

@@ -28,38 +28,35 @@ func denials(p Params) middleware {
 	}}
 }
 
-// drafts gives each audited call the draft of its event, for the store that makes the change. It also records a credential that a public
-// method did not accept: nothing changed, so no store will.
-func drafts(p Params) middleware {
+// events gives the handler of each audited call the event of its request (event.FromContext), which the handler completes. It also records a
+// credential that a public method did not accept: nothing changed, so no store will.
+func events(p Params) middleware {
 	return middleware{
 		around: func(ctx context.Context, c *call, next func(context.Context) error) error {
 			if !audited(c) {
 				return next(ctx)
 			}
-			ctx = event.NewContext(ctx, p.facts(c).Began(ctx))
-			err := next(ctx)
+			c.event = p.facts(c).Began(ctx)
+			err := next(event.NewContext(ctx, c.event))
 			if err == nil || !c.policy.Has(contract.Public) {
 				return err
 			}
 			if answer := rpcstatus.Classify(ctx, err); answer.Kind == apierr.Unauthenticated {
-				e, _ := event.FromContext(ctx)
+				e, ok := event.AttemptOf(err)
+				if !ok {
+					e = c.event
+				}
 				p.recorder().Failed(ctx, e, answer.Reason)
 			}
 			return err
 		},
-		message: func(ctx context.Context, c *call, m proto.Message) error {
+		message: func(ctx context.Context, c *call, m proto.Message) (context.Context, error) {
 			if !audited(c) || c.policy.Descriptor.IsStreamingClient() { // no single message says what happens
-				return nil
+				return ctx, nil
 			}
-			changes, err := auditing.Changes(c.policy.Audit, m)
-			if err != nil {
-				return err
-			}
-			event.SetChanges(ctx, changes...)
-			if id := p.facts(c).Object(m); id != "" {
-				event.SetObject(ctx, id)
-			}
-			return nil
+			var err error
+			c.event, err = p.facts(c).Asked(c.event, m)
+			return event.NewContext(ctx, c.event), err
 		},
 	}
 }

@@ -17,11 +17,12 @@ import (
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 )
 
-// drafted runs one call and returns the draft that its handler had.
+// drafted runs one call and returns the event that its handler had; ok is false when it had none.
 func drafted(t *testing.T, d *demo, call func() error) (e event.Event, ok bool) {
 	t.Helper()
 	d.unary = func(ctx context.Context, in *message) (*message, error) {
-		e, ok = event.FromContext(ctx)
+		e = event.FromContext(ctx)
+		ok = e.Action != ""
 		return in, nil
 	}
 	if err := call(); err != nil {
@@ -72,8 +73,7 @@ func TestTrailHasNoEvents(t *testing.T) {
 	d, trail := newDemo(t), grpctest.NewTrail()
 	drafts := make(chan bool, 1)
 	d.stream = func(s grpc.ServerStream) error {
-		_, ok := event.FromContext(s.Context())
-		drafts <- ok
+		drafts <- event.FromContext(s.Context()).Action != ""
 		return apierr.New(apierr.PermissionDenied, "NOT_YOURS", "another program's events")
 	}
 	s := start(t, d, grpctest.Config{Refusals: trail})
@@ -183,7 +183,9 @@ func TestFailures(t *testing.T) {
 		before := len(trail.Refusals())
 		d.unary = func(ctx context.Context, in *message) (*message, error) {
 			if known != "" {
-				event.SetObject(ctx, known)
+				e := event.FromContext(ctx)
+				e.ObjectID = known
+				return in, event.Attempt(answer, e)
 			}
 			return in, answer
 		}

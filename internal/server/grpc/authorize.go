@@ -54,21 +54,21 @@ func authorize(p Params) middleware {
 			}
 			return next(ctx)
 		},
-		message: func(ctx context.Context, c *call, m proto.Message) error {
+		message: func(ctx context.Context, c *call, m proto.Message) (context.Context, error) {
 			if c.infra || open(c.policy) || c.policy.Has(contract.SignedIn) {
-				return nil
+				return ctx, nil
 			}
 			asked, admitted, err := p.guard().Admit(ctx, c.policy, c.who, m)
 			switch {
 			case err != nil:
-				return err
+				return ctx, err
 			case !admitted:
 				c.deny(m)
-				return access.Refusal(c.policy, m)
+				return ctx, access.Refusal(c.policy, m)
 			case c.policy.LongLived:
 				c.standing.Set(asked, access.ObjectOf(c.policy, m))
 			}
-			return nil
+			return ctx, nil
 		},
 	}
 }

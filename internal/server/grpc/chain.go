@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/access"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/contract"
+	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/request"
 )
 
@@ -20,6 +21,7 @@ type call struct {
 	service  string           // calling program
 	who      *request.Subject // all that the token says; nil without one
 	admitted bool             // authorize let the call, or the opening of the stream, pass
+	event    event.Event      // of an audited call, as far as the request says it
 	failure  *apierr.Error    // what the client was told, with its cause
 	refused  error            // a message of the stream that was refused
 	denied   *access.Object   // what the subject was refused, for the trail
@@ -44,8 +46,9 @@ func callOf(ctx context.Context) *call {
 type middleware struct {
 	// around runs the rest of the chain by next, at most once.
 	around func(ctx context.Context, c *call, next func(context.Context) error) error
-	// message sees each request message before the handler does; nil when the concern needs none.
-	message func(ctx context.Context, c *call, m proto.Message) error
+	// message sees each request message before the handler does, and may add to what the handler's context knows; nil when the concern
+	// needs none.
+	message func(ctx context.Context, c *call, m proto.Message) (context.Context, error)
 }
 
 // link is a place in the chain: a middleware or a pair of ready-made interceptors.
@@ -79,7 +82,8 @@ func (m middleware) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo,
 	c := callOf(ctx)
 	err = m.around(ctx, c, func(ctx context.Context) error {
 		if message, ok := req.(proto.Message); ok && m.message != nil {
-			if err := m.message(ctx, c, message); err != nil {
+			var err error
+			if ctx, err = m.message(ctx, c, message); err != nil {
 				return err
 			}
 		}
@@ -108,7 +112,7 @@ type stream struct {
 	grpc.ServerStream
 	ctx   context.Context // a ServerStream is how gRPC hands over the context
 	call  *call
-	check func(ctx context.Context, c *call, m proto.Message) error
+	check func(ctx context.Context, c *call, m proto.Message) (context.Context, error)
 }
 
 // Context returns the context that the middleware made.
@@ -123,9 +127,13 @@ func (s *stream) RecvMsg(m any) error {
 	if !ok || s.check == nil {
 		return nil
 	}
-	if err := s.check(s.ctx, s.call, message); err != nil {
+	ctx, err := s.check(s.ctx, s.call, message)
+	if err != nil {
 		s.call.refused = err
 		return err
+	}
+	if ctx != s.ctx { // only for a message that comes before the handler runs: nobody else reads the context yet
+		s.ctx = ctx
 	}
 	return nil
 }

@@ -16,14 +16,14 @@ import (
 func ids() middleware {
 	return middleware{
 		around: func(ctx context.Context, _ *call, next func(context.Context) error) error { return next(ctx) },
-		message: func(_ context.Context, c *call, m proto.Message) error {
+		message: func(ctx context.Context, c *call, m proto.Message) (context.Context, error) {
 			if c.infra || c.policy == nil {
-				return nil
+				return ctx, nil
 			}
 			for _, path := range c.policy.IDs {
 				canonicalise(m.ProtoReflect(), path)
 			}
-			return nil
+			return ctx, nil
 		},
 	}
 }

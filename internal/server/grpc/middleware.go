@@ -37,7 +37,7 @@ func middlewares(p Params, draining context.Context) (chain, error) {
 		both(ids()),                 // before authorize, which compares ids and asks about them
 		both(authorize(p)),          // before validate: who may not call learns nothing about the request
 		both(validate()),            // before the handler, which sees only requests that keep the contract's rules
-		both(drafts(p)),             // after both: a draft names the subject, and holds nothing of a request that is refused
+		both(events(p)),             // after both: an event names the subject, and holds nothing of a request that is refused
 		interrupt(),                 // last: it watches the context that the handler has
 	}, nil
 }

@@ -18,15 +18,15 @@ func validate() middleware {
 	validator := sync.OnceValues(func() (protovalidate.Validator, error) { return protovalidate.New() })
 	return middleware{
 		around: func(ctx context.Context, _ *call, next func(context.Context) error) error { return next(ctx) },
-		message: func(_ context.Context, c *call, m proto.Message) error {
+		message: func(ctx context.Context, c *call, m proto.Message) (context.Context, error) {
 			if c.infra {
-				return nil
+				return ctx, nil
 			}
 			v, err := validator()
 			if err != nil {
-				return fmt.Errorf("make validator: %w", err)
+				return ctx, fmt.Errorf("make validator: %w", err)
 			}
-			return violations(v.Validate(m))
+			return ctx, violations(v.Validate(m))
 		},
 	}
 }

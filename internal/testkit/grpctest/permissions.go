@@ -116,7 +116,7 @@ func (r *Trail) Refusals() []Refusal {
 	return slices.Clone(r.refused)
 }
 
-// Draft returns a context with the draft of an event, as the chain gives it to the handler of a signed-in user's call. Tests of stores
+// Draft returns a context with the event of a request, as the chain gives it to the handler of a signed-in user's call. Tests of stores
 // use it.
 func Draft(ctx context.Context, source, action, objectType, userID string) context.Context {
 	return event.NewContext(ctx, event.Event{

@@ -8,11 +8,11 @@ import (
 
 // SignIn proves a password and starts a session.
 func (s *AuthService) SignIn(ctx context.Context, req *authv1.SignInRequest) (*authv1.SignInResponse, error) {
-	l, err := s.logins.Authenticate(ctx, req.GetEmail(), req.GetPassword())
+	l, attempt, err := s.logins.Authenticate(ctx, req.GetEmail(), req.GetPassword())
 	if err != nil {
 		return nil, err
 	}
-	t, err := s.sessions.Start(ctx, l.UserID, l.OrganizationID)
+	t, err := s.sessions.Start(ctx, l.UserID, l.OrganizationID, attempt)
 	if err != nil {
 		return nil, err
 	}

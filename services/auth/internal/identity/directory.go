@@ -10,8 +10,6 @@ import (
 
 	"google.golang.org/grpc/status"
 
-	"github.com/gatehouse/gatehouse/internal/event"
-	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
@@ -29,9 +27,6 @@ func NewDirectory(client identityv1.UserDirectoryServiceClient) *Directory {
 
 // CreateUser implements login.Directory.
 func (d *Directory) CreateUser(ctx context.Context, n login.NewUser) (login.User, error) {
-	if e, ok := event.FromContext(ctx); ok && request.ID(ctx) == "" && request.ValidID(e.RequestID) {
-		ctx = request.WithID(ctx, e.RequestID) // an interrupted sign-up that is completed later
-	}
 	resp, err := d.client.RegisterUser(ctx, &identityv1.RegisterUserRequest{Id: n.ID, Email: n.Email, DisplayName: n.DisplayName})
 	if err != nil {
 		return login.User{}, rpcstatus.ToError(status.Convert(err))

@@ -35,8 +35,9 @@ func (s *Service) Bootstrap(ctx context.Context, in Bootstrap) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
+	by := event.FromContext(ctx)
 	if recovery != "" {
-		ctx = recovered(ctx)
+		by = recovered(by)
 	}
 	email := address.Fold(in.Email)
 	local, _, _ := strings.Cut(email, "@")
@@ -49,7 +50,7 @@ func (s *Service) Bootstrap(ctx context.Context, in Bootstrap) (User, error) {
 	}
 	now := s.Now()
 	l := Login{UserID: s.NewID(), Email: email, PasswordHash: hash, State: Pending, FirstAdministrator: true, Recovery: recovery}
-	existing, reserved, err := s.Store.Reserve(ctx, l, now, now.Add(s.Config.SignUpGrace))
+	existing, reserved, err := s.Store.Reserve(ctx, l, by, now, now.Add(s.Config.SignUpGrace))
 	switch {
 	case errors.Is(err, ErrBootstrapped):
 		return User{}, errBootstrapSecret
@@ -58,11 +59,11 @@ func (s *Service) Bootstrap(ctx context.Context, in Bootstrap) (User, error) {
 	case err != nil:
 		return User{}, err
 	case reserved:
-		return s.complete(ctx, l)
+		return s.complete(ctx, l, by)
 	case !existing.FirstAdministrator:
 		return User{}, errEmailTaken
 	}
-	return s.resumeBootstrap(ctx, existing, email, in.Password)
+	return s.resumeBootstrap(ctx, existing, by, email, in.Password)
 }
 
 // admit returns the recovery that the secret is of, "" for the bootstrap's. All secrets are refused
@@ -86,18 +87,8 @@ func (s *Service) admit(ctx context.Context, secret string) (SecretHash, error) 
 	return "", errBootstrapSecret
 }
 
-// recovered is the context whose event says that a recovery made the administrator.
-func recovered(ctx context.Context) context.Context {
-	e, ok := event.FromContext(ctx)
-	if !ok {
-		return ctx
-	}
-	e.Action = "auth.recovered"
-	return event.NewContext(ctx, e)
-}
-
 // resumeBootstrap completes the pending login that holds the secret for whoever repeats its address and password.
-func (s *Service) resumeBootstrap(ctx context.Context, l Login, email, pw string) (User, error) {
+func (s *Service) resumeBootstrap(ctx context.Context, l Login, by event.Event, email, pw string) (User, error) {
 	busy := errBootstrapBusy.WithRetryAfter(s.Config.RetryInterval)
 	if l.Email != email {
 		return User{}, busy
@@ -109,7 +100,7 @@ func (s *Service) resumeBootstrap(ctx context.Context, l Login, email, pw string
 	if !match {
 		return User{}, busy
 	}
-	return s.complete(ctx, l)
+	return s.complete(ctx, l, by)
 }
 
 // matches compares in constant time; the hashes hide the length. Without a configured secret nothing matches.

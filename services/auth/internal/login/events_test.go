@@ -93,7 +93,7 @@ func TestBootstrapIsRecordedOnce(t *testing.T) { // R66
 	byRequest(t, w.only(t, 0), "auth.bootstrapped", u)
 }
 
-// The draft of a refused sign-in names the owner of the address, so that the owner sees the attempt, but nobody as its actor.
+// The event of a refused sign-in names the owner of the address, so that the owner sees the attempt, but nobody as its actor.
 func TestRefusedSignInNamesTheOwner(t *testing.T) { // R66
 	w := newWorld(t)
 	u, err := w.signUp(pass)
@@ -102,11 +102,12 @@ func TestRefusedSignInNamesTheOwner(t *testing.T) { // R66
 	}
 	for address, owner := range map[string]string{"ADA@Example.com": u.ID, "Nobody@example.com": ""} {
 		ctx := postgrestest.Request(t.Context(), "auth.signed_in")
-		if _, err := w.Authenticate(ctx, address, "wrong horse battery staple"); err == nil {
+		_, _, err := w.Authenticate(ctx, address, "wrong horse battery staple")
+		if err == nil {
 			t.Fatal("a wrong password signs in")
 		}
-		if e, _ := event.FromContext(ctx); e.ObjectID != owner || e.Actor.Type != event.Anonymous {
-			t.Errorf("%s: draft = %+v, want object %q and no actor", address, e, owner)
+		if e, ok := event.AttemptOf(err); !ok || e.ObjectID != owner || e.Actor.Type != event.Anonymous {
+			t.Errorf("%s: event = %+v, want object %q and no actor", address, e, owner)
 		} else if len(e.Changes) != 1 || string(e.Changes[0].Value) != strconv.Quote(strings.ToLower(address)) || !e.Changes[0].Personal {
 			t.Errorf("%s: changes = %+v, want the address in lower case, as personal", address, e.Changes)
 		}
@@ -120,7 +121,7 @@ func TestRehashIsRecorded(t *testing.T) { // R66
 		t.Fatal(err)
 	}
 	ctx := postgrestest.Request(t.Context(), "auth.signed_in")
-	if _, err := w.with(t, password.Parameters{Memory: 128, Time: 2, Threads: 1}).Authenticate(ctx, email, pass); err != nil {
+	if _, _, err := w.with(t, password.Parameters{Memory: 128, Time: 2, Threads: 1}).Authenticate(ctx, email, pass); err != nil {
 		t.Fatal(err)
 	}
 	e := w.only(t, 1)

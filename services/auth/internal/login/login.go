@@ -1,7 +1,7 @@
 // Package login owns login identifiers and passwords: signing up, proving a password, removing a login.
 //
-// It imports no driver, transport or generated code; the api package calls it and the postgres package stores for it. What its stores
-// change they record as the event of the context (internal/event), in the same transaction.
+// It imports no driver, transport or generated code; the api package calls it and the postgres package stores for it. It says
+// what is recorded of each change (events.go); its stores record that in the same transaction.
 package login
 
 import (
@@ -58,6 +58,19 @@ var ErrNotFound = errors.New("no such login")
 // has, or had, its first administrator, or that of a recovery, which may also have expired.
 var ErrBootstrapped = errors.New("the secret was used before")
 
+// Activation is how a pending login becomes active, and what others learn of it.
+type Activation struct {
+	UserID, OrganizationID string
+	Event                  event.Event
+	Administrator          relation.Change // that follows when the login is one of an administrator
+}
+
+// NewActivation is the activation of a login whose user Identity has created, asked for by a request. Who acts is the person who was just
+// proven.
+func NewActivation(by event.Event, userID, organizationID string) Activation {
+	return Activation{UserID: userID, OrganizationID: organizationID, Event: byUser(by, userID, organizationID), Administrator: Administrators(userID)}
+}
+
 // Administrators is the relationship that makes a user an administrator of the platform.
 func Administrators(userID string) relation.Change {
 	return relation.Change{Writes: []relation.Tuple{{Object: "platform:gatehouse", Relation: "administrator", Subject: "user:" + userID}}}
@@ -65,13 +78,13 @@ func Administrators(userID string) relation.Change {
 
 // Store keeps logins. Each method is one transaction; internal/login/logintest holds implementations to these words.
 type Store interface {
-	// Reserve stores a pending login whose next attempt by Claim is not before retry, with the
-	// event of the context. When the address already has a login, that one is returned with
+	// Reserve stores a pending login whose next attempt by Claim is not before retry, with the event
+	// of the request that makes it. When the address already has a login, that one is returned with
 	// reserved = false and nothing changes. A login of an administrator takes its secret, the
 	// bootstrap's or the recovery's, as well: while another pending login has that, that one is
 	// returned, and after the first activation it is ErrBootstrapped. ErrNotFound when the one to
 	// return was removed at the same moment.
-	Reserve(ctx context.Context, l Login, now, retry time.Time) (existing Login, reserved bool, err error)
+	Reserve(ctx context.Context, l Login, by event.Event, now, retry time.Time) (existing Login, reserved bool, err error)
 	// Bootstrapped reports whether the bootstrap was used up.
 	Bootstrapped(ctx context.Context) (bool, error)
 	// Recoverable reports whether a recovery of the secret may still be used: it is not used up,
@@ -79,22 +92,22 @@ type Store interface {
 	Recoverable(ctx context.Context, secret SecretHash) (bool, error)
 	// ByEmail returns the login of a normalized address, or ErrNotFound.
 	ByEmail(ctx context.Context, email string) (Login, error)
-	// Activate makes a pending login active, forgets its display name and records the event of the
-	// context. That of an administrator also uses the secret up and appends the relationship of
-	// Administrators; its token is returned. An active login stays as it is, nothing is recorded,
-	// and the token is the same. ErrNotFound when it is gone.
-	Activate(ctx context.Context, userID, organizationID string, now time.Time) (consistencyToken string, err error)
+	// Activate makes a pending login active, forgets its display name and records the event. That of
+	// an administrator also uses the secret up and appends the relationships; their token is
+	// returned. An active login stays as it is, nothing is recorded, and the token is the same.
+	// ErrNotFound when it is gone.
+	Activate(ctx context.Context, a Activation, now time.Time) (consistencyToken string, err error)
 	// Undo deletes a login if it is still pending, and frees the secret that it has.
 	Undo(ctx context.Context, userID string) error
 	// Claim returns at most limit pending logins whose next attempt is due and moves that attempt to retry, so that no other caller gets
 	// them before.
 	Claim(ctx context.Context, now, retry time.Time, limit int) ([]Interrupted, error)
-	// ReplaceHash changes a password hash that is still old and records the event of the context.
-	ReplaceHash(ctx context.Context, userID, old, hash string, now time.Time) error
+	// ReplaceHash changes a password hash that is still old and records the event.
+	ReplaceHash(ctx context.Context, userID, old, hash string, now time.Time, e event.Event) error
 	// Remove revokes every session of the user until revokedUntil, ends them, deletes the login,
-	// frees the secret that it has while pending, and records the event of the context, all or
-	// nothing. A user without a login is no error and records nothing.
-	Remove(ctx context.Context, userID string, revokedUntil time.Time) error
+	// frees the secret that it has while pending, and records the event, all or nothing. A user
+	// without a login is not an error and records nothing.
+	Remove(ctx context.Context, userID string, revokedUntil time.Time, e event.Event) error
 }
 
 // NewUser is what Identity is asked to create.

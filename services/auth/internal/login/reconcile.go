@@ -6,6 +6,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 // claimSize is how many pending logins one pass takes at a time.
@@ -32,7 +33,12 @@ func (s *Service) Reconcile(ctx context.Context) error {
 
 // reconcile drives one login on. What is recorded names the request that began it, not this loop.
 func (s *Service) reconcile(ctx context.Context, l Interrupted) error {
-	_, err := s.complete(event.NewContext(ctx, l.origin(ctx)), l.Login)
+	by := l.origin(ctx)
+	asked := ctx
+	if request.ValidID(by.RequestID) {
+		asked = request.WithID(ctx, by.RequestID)
+	}
+	_, err := s.complete(asked, l.Login, by)
 	switch {
 	case err == nil:
 		s.Log.InfoContext(ctx, "interrupted sign-up completed", "user_id", l.UserID)
@@ -51,6 +57,5 @@ func (l Interrupted) origin(ctx context.Context) event.Event {
 	if l.Event.Action != "" {
 		return l.Event
 	}
-	e, _ := event.FromContext(event.Background(ctx, "auth", "", "auth.signed_up", "user"))
-	return e
+	return event.Own(ctx, "auth", "auth.signed_up", "user")
 }

@@ -28,9 +28,9 @@ func (h SecretHash) Bytes() []byte { return []byte(h) }
 
 // Recoveries keeps what Recover makes.
 type Recoveries interface {
-	// Recover stores a secret that is good once and for so long, with the event of the context, and
-	// returns until when.
-	Recover(ctx context.Context, secret SecretHash, lifetime time.Duration) (until time.Time, err error)
+	// Recover stores a secret that is good once and for so long, records the event, and returns until
+	// when.
+	Recover(ctx context.Context, secret SecretHash, lifetime time.Duration, e event.Event) (until time.Time, err error)
 }
 
 const secretBytes = 32
@@ -44,6 +44,8 @@ func Recover(ctx context.Context, store Recoveries, random io.Reader) (secret st
 		return "", time.Time{}, fmt.Errorf("make the secret: %w", err)
 	}
 	secret = base64.RawURLEncoding.EncodeToString(raw)
-	until, err = store.Recover(event.Background(ctx, "auth", "", "auth.recovery_made", "platform"), HashSecret(secret), RecoverFor)
+	e := event.Own(ctx, "auth", "auth.recovery_made", "platform")
+	e.ObjectID = "gatehouse"
+	until, err = store.Recover(ctx, HashSecret(secret), RecoverFor, e)
 	return secret, until, err
 }

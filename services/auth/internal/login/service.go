@@ -2,7 +2,6 @@ package login
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"time"
@@ -47,72 +46,52 @@ func NewService(p Params) *Service { return &Service{p} }
 // errInvalidCredentials is the one answer to every refused sign-in (R10).
 var errInvalidCredentials = apierr.New(apierr.Unauthenticated, "INVALID_CREDENTIALS", "the email address or the password is wrong")
 
-// Authenticate returns the active login that email and password prove. Unknown, pending and wrong are refused alike and after the
-// same work (R10, R11). A hash made with weaker parameters than today's is replaced (R6).
-func (s *Service) Authenticate(ctx context.Context, email, password string) (Login, error) {
+// Authenticate returns the active login that email and password prove, and the event of the attempt, for whoever goes on with it. Unknown,
+// pending and wrong are refused alike and after the same work (R10, R11). A hash made with weaker parameters than today's is replaced (R6).
+func (s *Service) Authenticate(ctx context.Context, email, password string) (Login, event.Event, error) {
 	email = address.Fold(email)
-	attempted(ctx, email)
+	e := attempted(ctx, email)
 	l, err := Login{}, ErrNotFound
 	if storable(email) {
 		l, err = s.Store.ByEmail(ctx, email)
 	}
 	if errors.Is(err, ErrNotFound) {
 		if err := s.Hasher.VerifyNobody(ctx, password); err != nil {
-			return Login{}, err
+			return Login{}, event.Event{}, err
 		}
-		return Login{}, errInvalidCredentials
+		return Login{}, event.Event{}, event.Attempt(errInvalidCredentials, e)
 	}
 	if err != nil {
-		return Login{}, err
+		return Login{}, event.Event{}, err
 	}
-	event.SetObject(ctx, l.UserID) // so that the owner of the address sees the attempt
+	e = of(e, l.UserID) // so that the owner of the address sees the attempt
 	match, weak, err := s.Hasher.Verify(ctx, password, l.PasswordHash)
 	if err != nil {
-		return Login{}, err
+		return Login{}, event.Event{}, err
 	}
 	if !match || l.State != Active {
-		return Login{}, errInvalidCredentials
+		return Login{}, event.Event{}, event.Attempt(errInvalidCredentials, e)
 	}
 	if weak {
-		s.rehash(ctx, l, password)
+		s.rehash(ctx, l, password, rehashed(e, l))
 	}
-	return l, nil
-}
-
-// attempted puts the address into the event as it is compared: refusals are counted by it, and spellings of an unknown address must not
-// be told apart where those of a known one are not (R11).
-func attempted(ctx context.Context, email string) {
-	value, err := json.Marshal(email)
-	if err == nil { // a string always is JSON
-		event.SetChanges(ctx, event.Change{Field: "email", Value: value, Personal: true})
-	}
+	return l, e, nil
 }
 
 // rehash replaces a weak hash. It costs this sign-in a second hash, and nothing fails with it: the next sign-in tries again.
-func (s *Service) rehash(ctx context.Context, l Login, password string) {
+func (s *Service) rehash(ctx context.Context, l Login, password string, e event.Event) {
 	hash, err := s.Hasher.Hash(ctx, password)
 	if err == nil {
-		err = s.Store.ReplaceHash(rehashed(ctx, l), l.UserID, l.PasswordHash, hash, s.Now())
+		err = s.Store.ReplaceHash(ctx, l.UserID, l.PasswordHash, hash, s.Now(), e)
 	}
 	if err != nil {
 		s.Log.WarnContext(ctx, "weak password hash kept", "user_id", l.UserID, "error", err)
 	}
 }
 
-// rehashed is the context whose event says that a hash was replaced: a change of its own beside the sign-in.
-func rehashed(ctx context.Context, l Login) context.Context {
-	ctx = byUser(ctx, l.UserID, l.OrganizationID)
-	e, ok := event.FromContext(ctx)
-	if !ok {
-		return ctx
-	}
-	e.Action, e.Changes = "auth.password_rehashed", nil
-	return event.NewContext(ctx, e)
-}
-
-// Remove ends all sessions of a user and removes the login, pending or active. A user without a login is no error.
+// Remove ends all sessions of a user and removes the login, pending or active. A user without a login is not an error.
 func (s *Service) Remove(ctx context.Context, userID string) error {
-	if err := s.Store.Remove(ctx, userID, s.Now().Add(s.Config.RevocationPeriod)); err != nil {
+	if err := s.Store.Remove(ctx, userID, s.Now().Add(s.Config.RevocationPeriod), of(event.FromContext(ctx), userID)); err != nil {
 		return err
 	}
 	s.Wake()

@@ -41,7 +41,7 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	return s.resume(ctx, l, in.Password)
+	return s.resume(ctx, l, event.FromContext(ctx), in.Password)
 }
 
 // signUpNew reserves a free address and completes the sign-up, or resumes the one that took the address meanwhile.
@@ -50,9 +50,9 @@ func (s *Service) signUpNew(ctx context.Context, email string, in SignUp) (User,
 	if err != nil {
 		return User{}, err
 	}
-	now := s.Now()
+	by, now := event.FromContext(ctx), s.Now()
 	l := Login{UserID: s.NewID(), Email: email, PasswordHash: hash, State: Pending, DisplayName: in.DisplayName}
-	existing, reserved, err := s.Store.Reserve(ctx, l, now, now.Add(s.Config.SignUpGrace))
+	existing, reserved, err := s.Store.Reserve(ctx, l, by, now, now.Add(s.Config.SignUpGrace))
 	if errors.Is(err, ErrNotFound) {
 		return User{}, errRemoved
 	}
@@ -60,14 +60,14 @@ func (s *Service) signUpNew(ctx context.Context, email string, in SignUp) (User,
 		return User{}, err
 	}
 	if !reserved {
-		return s.resume(ctx, existing, in.Password)
+		return s.resume(ctx, existing, by, in.Password)
 	}
-	return s.complete(ctx, l)
+	return s.complete(ctx, l, by)
 }
 
 // resume completes a pending sign-up for whoever knows its password; its display name stays the first one given. A pending first
 // administrator is no sign-up.
-func (s *Service) resume(ctx context.Context, l Login, pw string) (User, error) {
+func (s *Service) resume(ctx context.Context, l Login, by event.Event, pw string) (User, error) {
 	if l.State != Pending || l.FirstAdministrator {
 		return User{}, errEmailTaken
 	}
@@ -78,19 +78,19 @@ func (s *Service) resume(ctx context.Context, l Login, pw string) (User, error) 
 	if !match {
 		return User{}, errEmailTaken
 	}
-	return s.complete(ctx, l)
+	return s.complete(ctx, l, by)
 }
 
 // complete drives a pending login to its end: active, or undone when Identity refuses the user for good. Everything else leaves it
-// pending for Reconcile.
-func (s *Service) complete(ctx context.Context, l Login) (User, error) {
+// pending for Reconcile. What is recorded names the request that made it.
+func (s *Service) complete(ctx context.Context, l Login, by event.Event) (User, error) {
 	bounded, cancel := context.WithTimeout(ctx, s.Config.CreateUserTimeout)
 	defer cancel()
 	u, err := s.Directory.CreateUser(bounded, NewUser{ID: l.UserID, Email: l.Email, DisplayName: l.DisplayName})
 	if err != nil {
 		return User{}, s.failed(ctx, l, err)
 	}
-	token, err := s.Store.Activate(byUser(ctx, l.UserID, u.OrganizationID), l.UserID, u.OrganizationID, s.Now())
+	token, err := s.Store.Activate(ctx, NewActivation(by, l.UserID, u.OrganizationID), s.Now())
 	if errors.Is(err, ErrNotFound) {
 		return User{}, errRemoved
 	}
@@ -99,18 +99,6 @@ func (s *Service) complete(ctx context.Context, l Login) (User, error) {
 	}
 	u.ConsistencyToken = cmp.Or(token, u.ConsistencyToken)
 	return u, nil
-}
-
-// byUser says in the event of the context who acts: the person who was just proven. Only what is recorded with a change says so; a
-// refusal keeps the event of the request.
-func byUser(ctx context.Context, userID, organizationID string) context.Context {
-	e, ok := event.FromContext(ctx)
-	if !ok {
-		return ctx
-	}
-	e.Actor = event.Actor{Type: event.User, ID: userID}
-	e.OrganizationID = organizationID
-	return event.NewContext(ctx, e)
 }
 
 // failed undoes a sign-up that Identity refused for good and says what the caller may know.

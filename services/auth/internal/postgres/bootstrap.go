@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 )
@@ -42,7 +43,7 @@ func rowOf(l login.Login, now time.Time) secretRow {
 
 // reserveAdministrator takes the row of the secret and the address, both or none. A second caller
 // waits for the first one's commit.
-func (s *Logins) reserveAdministrator(ctx context.Context, l login.Login, now, retry time.Time) (existing login.Login, reserved bool, err error) {
+func (s *Logins) reserveAdministrator(ctx context.Context, l login.Login, by event.Event, now, retry time.Time) (existing login.Login, reserved bool, err error) {
 	secret := rowOf(l, now)
 	err = pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, secret.take, secret.taking)
@@ -53,7 +54,7 @@ func (s *Logins) reserveAdministrator(ctx context.Context, l login.Login, now, r
 			existing, err = secret.heldBy(ctx, tx)
 			return err
 		}
-		reserved, err = insertPending(ctx, tx, l, now, retry)
+		reserved, err = insertPending(ctx, tx, l, by, now, retry)
 		if err == nil && !reserved {
 			return errEmailTaken
 		}
@@ -116,13 +117,12 @@ const spendSecret = `
 
 // useSecret uses the secret of a login up and appends the relationship that makes the user an
 // administrator.
-func (s *Logins) useSecret(ctx context.Context, tx pgx.Tx, userID string, now time.Time) (token string, err error) {
-	change := login.Administrators(userID)
-	token, err = s.outbox.Relate(ctx, tx, change.Writes[0].Object, change)
+func (s *Logins) useSecret(ctx context.Context, tx pgx.Tx, a login.Activation, now time.Time) (token string, err error) {
+	token, err = s.outbox.Relate(ctx, tx, a.Event, a.Administrator.Writes[0].Object, a.Administrator)
 	if err != nil {
 		return "", err
 	}
-	tag, err := tx.Exec(ctx, spendSecret, pgx.StrictNamedArgs{"user_id": userID, "now": now, "token": token})
+	tag, err := tx.Exec(ctx, spendSecret, pgx.StrictNamedArgs{"user_id": a.UserID, "now": now, "token": token})
 	if err == nil && tag.RowsAffected() != 1 {
 		err = errors.New("an administrator's login is pending without a secret")
 	}

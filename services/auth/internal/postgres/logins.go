@@ -46,11 +46,11 @@ func (r loginRow) login() login.Login {
 }
 
 // Reserve implements login.Store.
-func (s *Logins) Reserve(ctx context.Context, l login.Login, now, retry time.Time) (login.Login, bool, error) {
+func (s *Logins) Reserve(ctx context.Context, l login.Login, by event.Event, now, retry time.Time) (login.Login, bool, error) {
 	if l.FirstAdministrator {
-		return s.reserveAdministrator(ctx, l, now, retry)
+		return s.reserveAdministrator(ctx, l, by, now, retry)
 	}
-	reserved, err := insertPending(ctx, s.pool, l, now, retry)
+	reserved, err := insertPending(ctx, s.pool, l, by, now, retry)
 	if err != nil {
 		return login.Login{}, false, pg.Error(fmt.Errorf("reserve login: %w", err))
 	}
@@ -62,12 +62,11 @@ func (s *Logins) Reserve(ctx context.Context, l login.Login, now, retry time.Tim
 }
 
 // insertPending stores a pending login unless its address has one.
-func insertPending(ctx context.Context, db database, l login.Login, now, retry time.Time) (inserted bool, err error) {
-	origin, ok := event.FromContext(ctx)
-	if !ok {
+func insertPending(ctx context.Context, db database, l login.Login, by event.Event, now, retry time.Time) (inserted bool, err error) {
+	if by.Action == "" { // R68
 		return false, errors.New("no event to keep with the pending login")
 	}
-	kept, err := json.Marshal(origin)
+	kept, err := json.Marshal(by)
 	if err != nil {
 		return false, fmt.Errorf("write event: %w", err)
 	}
@@ -106,24 +105,24 @@ const activateLogin = `
 	returning pending.first_administrator`
 
 // Activate implements login.Store.
-func (s *Logins) Activate(ctx context.Context, userID, organizationID string, now time.Time) (token string, err error) {
+func (s *Logins) Activate(ctx context.Context, a login.Activation, now time.Time) (token string, err error) {
 	err = s.outbox.InTx(ctx, func(tx pgx.Tx) error {
 		type activated struct{ FirstAdministrator bool }
 		row, err := one[activated](ctx, tx, activateLogin,
-			pgx.StrictNamedArgs{"user_id": userID, "organization_id": organizationID, "now": now})
+			pgx.StrictNamedArgs{"user_id": a.UserID, "organization_id": a.OrganizationID, "now": now})
 		if errors.Is(err, pgx.ErrNoRows) {
-			token, err = activeToken(ctx, tx, userID)
+			token, err = activeToken(ctx, tx, a.UserID)
 			return err
 		}
 		if err != nil {
 			return err
 		}
 		if row.FirstAdministrator {
-			if token, err = s.useSecret(ctx, tx, userID, now); err != nil {
+			if token, err = s.useSecret(ctx, tx, a, now); err != nil {
 				return err
 			}
 		}
-		return s.outbox.Record(ctx, tx, userID)
+		return s.outbox.Record(ctx, tx, a.Event)
 	})
 	if err != nil && !errors.Is(err, login.ErrNotFound) {
 		return "", fmt.Errorf("activate login: %w", err)
@@ -180,7 +179,7 @@ func (s *Logins) Claim(ctx context.Context, now, retry time.Time, limit int) ([]
 }
 
 // ReplaceHash implements login.Store.
-func (s *Logins) ReplaceHash(ctx context.Context, userID, old, hash string, now time.Time) error {
+func (s *Logins) ReplaceHash(ctx context.Context, userID, old, hash string, now time.Time, e event.Event) error {
 	err := s.outbox.InTx(ctx, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `
 			update auth.logins set password_hash = @hash, update_time = @now where user_id = @user_id and password_hash = @old`,
@@ -188,7 +187,7 @@ func (s *Logins) ReplaceHash(ctx context.Context, userID, old, hash string, now 
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}
-		return s.outbox.Record(ctx, tx, userID)
+		return s.outbox.Record(ctx, tx, e)
 	})
 	if err != nil {
 		return fmt.Errorf("replace password hash: %w", err)
@@ -197,7 +196,7 @@ func (s *Logins) ReplaceHash(ctx context.Context, userID, old, hash string, now 
 }
 
 // Remove implements login.Store. Everything that ends sessions locks login, session and revocation in this order.
-func (s *Logins) Remove(ctx context.Context, userID string, revokedUntil time.Time) error {
+func (s *Logins) Remove(ctx context.Context, userID string, revokedUntil time.Time, e event.Event) error {
 	err := s.outbox.InTx(ctx, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, `select user_id::text from auth.logins where user_id = @user_id for update`,
 			pgx.StrictNamedArgs{"user_id": userID}).Scan(&userID) // the event names it as it is stored
@@ -222,7 +221,7 @@ func (s *Logins) Remove(ctx context.Context, userID string, revokedUntil time.Ti
 		if err := freeSecret(ctx, tx, userID); err != nil {
 			return err
 		}
-		return s.outbox.Record(ctx, tx, userID)
+		return s.outbox.Record(ctx, tx, e)
 	})
 	if err != nil {
 		return fmt.Errorf("remove login: %w", err)

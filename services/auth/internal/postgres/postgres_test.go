@@ -50,13 +50,13 @@ func TestSessions(t *testing.T) {
 
 func activeLogin(t *testing.T, db *postgrestest.Database) (userID, organizationID string) {
 	t.Helper()
-	ctx, now := postgrestest.Request(t.Context(), "auth.signed_up"), time.Now()
+	signedUp, now := postgrestest.Event("auth.signed_up"), time.Now()
 	l := login.Login{UserID: uuid.NewString(), Email: rand.Text() + "@example.com", PasswordHash: "$hash"}
-	if _, _, err := db.Logins.Reserve(ctx, l, now, now); err != nil {
+	if _, _, err := db.Logins.Reserve(t.Context(), l, signedUp, now, now); err != nil {
 		t.Fatal(err)
 	}
 	organizationID = uuid.NewString()
-	if _, err := db.Logins.Activate(ctx, l.UserID, organizationID, now); err != nil {
+	if _, err := db.Logins.Activate(t.Context(), login.NewActivation(signedUp, l.UserID, organizationID), now); err != nil {
 		t.Fatal(err)
 	}
 	return l.UserID, organizationID

@@ -7,13 +7,14 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 )
 
 // Recover implements login.Recoveries. The times are the database's: the operator's machine and
 // this program's need not agree on them.
-func (s *Logins) Recover(ctx context.Context, secret login.SecretHash, lifetime time.Duration) (until time.Time, err error) {
+func (s *Logins) Recover(ctx context.Context, secret login.SecretHash, lifetime time.Duration, e event.Event) (until time.Time, err error) {
 	err = s.outbox.InTx(ctx, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, `
 			insert into auth.recoveries (secret_hash, create_time, expire_time)
@@ -22,7 +23,7 @@ func (s *Logins) Recover(ctx context.Context, secret login.SecretHash, lifetime 
 		if err != nil {
 			return err
 		}
-		return s.outbox.Record(ctx, tx, "gatehouse")
+		return s.outbox.Record(ctx, tx, e)
 	})
 	if err != nil {
 		return time.Time{}, fmt.Errorf("store the recovery: %w", err)

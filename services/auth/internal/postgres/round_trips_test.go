@@ -40,12 +40,12 @@ func TestSessionsStartAndEndInOneRoundTrip(t *testing.T) { // R67
 	}
 	defer pool.Close()
 	sessions := postgres.NewSessions(pool, outboxtest.New(t, pool, migrations.Schema))
-	ctx, now := postgrestest.Request(t.Context(), "auth.signed_in"), time.Now()
+	signedIn, now := postgrestest.Event("auth.signed_in"), time.Now()
 	s := session.Session{ID: uuid.NewString(), UserID: user, CreateTime: now, RefreshTime: now, ExpireTime: now.Add(time.Hour)}
-	if err := sessions.Start(ctx, s); err != nil {
+	if err := sessions.Start(t.Context(), s, signedIn); err != nil {
 		t.Fatal(err)
 	}
-	if err := sessions.End(ctx, user, session.Revocation{SessionID: s.ID, ExpireTime: now}); err != nil {
+	if err := sessions.End(t.Context(), user, session.Revocation{SessionID: s.ID, ExpireTime: now}, signedIn); err != nil {
 		t.Fatal(err)
 	}
 	if n, events := count.n.Load(), len(db.Recorded(t)); n != 2 || events != 3 {

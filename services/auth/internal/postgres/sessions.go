@@ -68,8 +68,8 @@ const startSession = `
 	    returning user_id)` + recordChanged
 
 // Start implements session.Store. The shared lock on the login makes a removal wait for this session, or this session for the removal.
-func (s *Sessions) Start(ctx context.Context, n session.Session) error {
-	m, err := s.outbox.Row(ctx, n.UserID)
+func (s *Sessions) Start(ctx context.Context, n session.Session, e event.Event) error {
+	m, err := s.outbox.Seal(e)
 	if err != nil {
 		return fmt.Errorf("start session: %w", err)
 	}
@@ -121,7 +121,7 @@ func (s *Sessions) carryOut(ctx context.Context, tx pgx.Tx, row sessionRow, d se
 	if d.End == nil && d.Rotate == nil {
 		return nil
 	}
-	m, err := s.outbox.Row(event.NewContext(ctx, d.Event), row.UserID)
+	m, err := s.outbox.Seal(d.Event)
 	if err != nil {
 		return err
 	}
@@ -135,8 +135,8 @@ func (s *Sessions) carryOut(ctx context.Context, tx pgx.Tx, row sessionRow, d se
 }
 
 // End implements session.Store.
-func (s *Sessions) End(ctx context.Context, userID string, r session.Revocation) error {
-	m, err := s.outbox.Row(ctx, userID)
+func (s *Sessions) End(ctx context.Context, userID string, r session.Revocation, e event.Event) error {
+	m, err := s.outbox.Seal(e)
 	if err != nil {
 		return fmt.Errorf("end session: %w", err)
 	}

@@ -58,8 +58,8 @@ func listKeys(ctx context.Context, db database) ([]signingkey.Key, error) {
 }
 
 // Change implements signingkey.Store. The table lock admits readers and shuts out other changes.
-func (s *SigningKeys) Change(ctx context.Context, plan func([]signingkey.Key) ([]signingkey.Key, error)) ([]signingkey.Key, error) {
-	var planned []signingkey.Key
+func (s *SigningKeys) Change(ctx context.Context, plan func([]signingkey.Key) (signingkey.Plan, error)) ([]signingkey.Key, error) {
+	var planned signingkey.Plan
 	var refused error
 	err := s.outbox.InTx(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `lock table auth.signing_keys in share row exclusive mode`); err != nil {
@@ -69,14 +69,14 @@ func (s *SigningKeys) Change(ctx context.Context, plan func([]signingkey.Key) ([
 		if err != nil {
 			return err
 		}
-		if planned, refused = plan(slices.Clone(stored)); refused != nil {
+		if planned, refused = plan(stored); refused != nil {
 			return refused
 		}
-		if err := storeKeys(ctx, tx, stored, planned); err != nil {
+		if err := storeKeys(ctx, tx, stored, planned.Keys); err != nil {
 			return err
 		}
-		for _, e := range signingkey.Events(ctx, stored, planned) {
-			if err := s.outbox.RecordEvent(ctx, tx, e); err != nil {
+		for _, e := range planned.Events {
+			if err := s.outbox.Record(ctx, tx, e); err != nil {
 				return err
 			}
 		}
@@ -88,7 +88,7 @@ func (s *SigningKeys) Change(ctx context.Context, plan func([]signingkey.Key) ([
 	if err != nil {
 		return nil, fmt.Errorf("change signing keys: %w", err)
 	}
-	return planned, nil
+	return planned.Keys, nil
 }
 
 // storeKeys writes the difference: removals first, then the key that stops signing, then the one that starts, as at most one may be

@@ -1,22 +1,17 @@
 package session
 
 import (
-	"context"
 	"encoding/json"
 	"strconv"
 
 	"github.com/gatehouse/gatehouse/internal/event"
 )
 
-// event is the event of the context as the session's user causes it. Only what is recorded with a change says so; a refusal keeps the
-// event of the request, whose actor nobody has proven.
-func (s Session) event(ctx context.Context) event.Event {
-	e, _ := event.FromContext(ctx) // without one the store records nothing and fails
-	if e.Action == "" {
-		return e
-	}
+// event is the event of a request as the session's user causes it. Only what is recorded with a change says so; a refusal keeps the event of
+// the request, whose actor nobody has proven.
+func (s Session) event(e event.Event) event.Event {
 	e.Actor = event.Actor{Type: event.User, ID: s.UserID, SessionID: s.ID, ClientID: ClientID}
-	e.OrganizationID = s.OrganizationID
+	e.OrganizationID, e.ObjectID = s.OrganizationID, s.UserID
 	return e
 }
 
@@ -28,13 +23,12 @@ const (
 
 // ended is the event of a session that a refused refresh token ended; the refusal itself is another one. Who presented the token is not
 // known: of two holders one is a thief.
-func (s Session) ended(ctx context.Context, cause string) event.Event {
-	e, _ := event.FromContext(ctx)
-	if e.Action == "" {
+func (s Session) ended(e event.Event, cause string) event.Event {
+	if e.Action == "" { // no request, no event: the store refuses the change
 		return e
 	}
 	e.Action = "auth.session_ended"
-	e.OrganizationID = s.OrganizationID
+	e.OrganizationID, e.ObjectID = s.OrganizationID, s.UserID
 	e.Changes = []event.Change{
 		{Field: "session_id", Value: json.RawMessage(strconv.Quote(s.ID))},
 		{Field: "cause", Value: json.RawMessage(strconv.Quote(cause))},

@@ -70,8 +70,9 @@ var (
 	errInvalidCredentials  = apierr.New(apierr.Unauthenticated, "INVALID_CREDENTIALS", "the email address or the password is wrong")
 )
 
-// Start begins a session of a login that was just proven. If that login was removed meanwhile, the answer is that of a wrong password.
-func (s *Service) Start(ctx context.Context, userID, organizationID string) (Tokens, error) {
+// Start begins a session of a login that was just proven by an attempt. If that login was removed meanwhile, the answer is that of a wrong
+// password.
+func (s *Service) Start(ctx context.Context, userID, organizationID string, attempt event.Event) (Tokens, error) {
 	now := s.Now()
 	refresh, err := newRefreshToken(s.Random)
 	if err != nil {
@@ -85,9 +86,9 @@ func (s *Service) Start(ctx context.Context, userID, organizationID string) (Tok
 	if err != nil {
 		return Tokens{}, err
 	}
-	err = s.Store.Start(event.NewContext(ctx, started.event(ctx)), started)
+	err = s.Store.Start(ctx, started, started.event(attempt))
 	if errors.Is(err, ErrNotFound) {
-		return Tokens{}, errInvalidCredentials
+		return Tokens{}, event.Attempt(errInvalidCredentials, attempt)
 	}
 	if err != nil {
 		return Tokens{}, err
@@ -107,12 +108,13 @@ func (s *Service) Refresh(ctx context.Context, compact string) (Tokens, error) {
 	if err != nil {
 		return Tokens{}, err
 	}
+	e := event.FromContext(ctx)
 	var tokens Tokens
 	var refused error
 	err = s.Store.Refresh(ctx, presented.familyHash(), func(found Session) Decision {
 		var d Decision
-		event.SetObject(ctx, found.UserID) // so that the user sees a refusal too
-		tokens, d, refused = s.decide(ctx, found, presented, next)
+		e.ObjectID = found.UserID // so that the user sees a refusal too
+		tokens, d, refused = s.decide(ctx, found, presented, next, e)
 		return d
 	})
 	if errors.Is(err, ErrNotFound) {
@@ -120,32 +122,34 @@ func (s *Service) Refresh(ctx context.Context, compact string) (Tokens, error) {
 	}
 	if err = cmp.Or(err, refused); err != nil {
 		s.Wake()
-		return Tokens{}, err
+		return Tokens{}, event.Attempt(err, e)
 	}
 	return tokens, nil
 }
 
 // decide judges a presented token against its session.
-func (s *Service) decide(ctx context.Context, found Session, presented, next refreshToken) (Tokens, Decision, error) {
+func (s *Service) decide(ctx context.Context, found Session, presented, next refreshToken, e event.Event) (Tokens, Decision, error) {
 	now := s.Now()
 	switch {
 	case !found.newest(presented.secretHash()):
 		s.Log.WarnContext(ctx, "refresh token used again: session ended", "session_id", found.ID, "user_id", found.UserID)
-		return Tokens{}, Decision{End: s.revocation(found.ID, now), Event: found.ended(ctx, causeReused)}, errInvalidRefreshToken
+		return Tokens{}, Decision{End: s.revocation(found.ID, now), Event: found.ended(e, causeReused)}, errInvalidRefreshToken
 	case found.expired(now, s.Config.Idle):
-		return Tokens{}, Decision{End: s.revocation(found.ID, now), Event: found.ended(ctx, causeExpired)}, errInvalidRefreshToken
+		return Tokens{}, Decision{End: s.revocation(found.ID, now), Event: found.ended(e, causeExpired)}, errInvalidRefreshToken
 	}
 	tokens, err := s.tokens(found, next, now)
 	if err != nil {
 		return Tokens{}, Decision{}, err
 	}
-	return tokens, Decision{Rotate: &Rotation{Token: next.secretHash(), RefreshTime: now}, Event: found.event(ctx)}, nil
+	return tokens, Decision{Rotate: &Rotation{Token: next.secretHash(), RefreshTime: now}, Event: found.event(e)}, nil
 }
 
 // End ends a session of a user: its refresh token at once, its access tokens as soon as the feed reaches each program. One that is gone
-// is no error.
+// is not an error.
 func (s *Service) End(ctx context.Context, userID, sessionID string) error {
-	if err := s.Store.End(ctx, userID, *s.revocation(sessionID, s.Now())); err != nil {
+	e := event.FromContext(ctx)
+	e.ObjectID = userID
+	if err := s.Store.End(ctx, userID, *s.revocation(sessionID, s.Now()), e); err != nil {
 		return err
 	}
 	s.Wake()

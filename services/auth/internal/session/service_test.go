@@ -64,11 +64,11 @@ func newWorld(t *testing.T) *world {
 		AccessTTL: 10 * time.Minute, Lifetime: 24 * time.Hour, Idle: time.Hour,
 	}, keys)
 	l := login.Login{UserID: w.userID, Email: "ada@example.com", PasswordHash: "$hash"}
-	ctx := postgrestest.Request(t.Context(), "auth.signed_up")
-	if _, _, err := w.logins.Reserve(ctx, l, w.now, w.now); err != nil {
+	signedUp := postgrestest.Event("auth.signed_up")
+	if _, _, err := w.logins.Reserve(t.Context(), l, signedUp, w.now, w.now); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.logins.Activate(ctx, w.userID, w.org, w.now); err != nil {
+	if _, err := w.logins.Activate(t.Context(), login.NewActivation(signedUp, w.userID, w.org), w.now); err != nil {
 		t.Fatal(err)
 	}
 	return w
@@ -82,9 +82,7 @@ func (w *world) with(c session.Config, signer session.Signer) *session.Service {
 	})
 }
 
-// signIn and refresh are contexts of requests.
-func signIn(t *testing.T) context.Context { return postgrestest.Request(t.Context(), "auth.signed_in") }
-
+// refresh is the context of a request.
 func refresh(ctx context.Context) context.Context {
 	return postgrestest.Request(ctx, "auth.session_refreshed")
 }
@@ -96,7 +94,7 @@ func (never) Revoked(string) (bool, error) { return false, nil }
 
 func (w *world) start(t *testing.T) session.Tokens {
 	t.Helper()
-	tokens, err := w.Start(signIn(t), w.userID, w.org)
+	tokens, err := w.Start(t.Context(), w.userID, w.org, postgrestest.Event("auth.signed_in"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -337,10 +335,10 @@ func TestEndRevokesTokensOfALongerConfiguration(t *testing.T) {
 
 func TestStartOfARemovedLogin(t *testing.T) {
 	w := newWorld(t)
-	if err := w.logins.Remove(postgrestest.Request(t.Context(), "auth.login_removed"), w.userID, w.now.Add(time.Hour)); err != nil {
+	if err := w.logins.Remove(t.Context(), w.userID, w.now.Add(time.Hour), postgrestest.Event("auth.login_removed")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Start(signIn(t), w.userID, w.org); apierr.From(err).Reason != "INVALID_CREDENTIALS" {
+	if _, err := w.Start(t.Context(), w.userID, w.org, postgrestest.Event("auth.signed_in")); apierr.From(err).Reason != "INVALID_CREDENTIALS" {
 		t.Fatalf("Start = %v, want INVALID_CREDENTIALS", err)
 	}
 }

@@ -31,7 +31,7 @@ func Events(ctx context.Context, stored, planned []Key) []event.Event {
 }
 
 func happened(ctx context.Context, action string, k Key) event.Event {
-	e, _ := event.FromContext(event.Background(ctx, "auth", "", action, "signing_key"))
+	e := event.Own(ctx, "auth", action, "signing_key")
 	e.ObjectID = k.ID
 	e.Changes = []event.Change{
 		{Field: "algorithm", Value: json.RawMessage(strconv.Quote(k.Algorithm))},

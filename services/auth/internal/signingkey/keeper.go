@@ -44,7 +44,10 @@ func (k *Keeper) Refresh(ctx context.Context) error {
 		return err
 	}
 	if k.policy.due(keys, k.now()) {
-		keys, err = k.store.Change(ctx, k.plan)
+		keys, err = k.store.Change(ctx, func(stored []Key) (Plan, error) {
+			planned, err := k.plan(slices.Clone(stored))
+			return Plan{Keys: planned, Events: Events(ctx, stored, planned)}, err
+		})
 		if err != nil {
 			return err
 		}

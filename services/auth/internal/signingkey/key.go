@@ -16,6 +16,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/token"
 )
 
@@ -44,13 +45,19 @@ type Key struct {
 	StateTime  time.Time // when it entered its state
 }
 
+// Plan is what the stored keys should be, and what is recorded of the change.
+type Plan struct {
+	Keys   []Key
+	Events []event.Event
+}
+
 // Store keeps signing keys. Each method is one transaction; internal/signingkey/signingkeytest holds implementations to these words.
 type Store interface {
 	// List returns all keys, oldest first.
 	List(ctx context.Context) ([]Key, error)
-	// Change locks the keys against every other Change, asks plan what they should be, stores the difference, records its Events and
-	// returns the result. An error of plan changes nothing and is returned as it is.
-	Change(ctx context.Context, plan func([]Key) ([]Key, error)) ([]Key, error)
+	// Change locks the keys against every other Change, asks plan what they should be, stores the difference, records the plan's events and
+	// returns its keys. An error of plan changes nothing and is returned as it is.
+	Change(ctx context.Context, plan func([]Key) (Plan, error)) ([]Key, error)
 }
 
 // generate makes a new key pair in the given state.

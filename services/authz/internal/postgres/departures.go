@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/services/authz/internal/relationship"
 )
@@ -16,7 +16,8 @@ import (
 // Depart implements relationship.Store. The locks live as long as the transaction, so they are
 // nobody's command's.
 func (s *Commands) Depart(
-	ctx context.Context, objects []string, d relationship.Departure, decide func(context.Context, relationship.Departs) error,
+	ctx context.Context, objects []string, d relationship.Departure, e event.Event,
+	decide func(context.Context, relationship.Departs) error,
 ) (holders []string, err error) {
 	err = s.outbox.InTx(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, boundIdle, fmt.Sprint(maxIdle.Milliseconds())); err != nil {
@@ -31,7 +32,7 @@ func (s *Commands) Depart(
 		if err := decide(ctx, departsIn(tx)); err != nil {
 			return err
 		}
-		return s.storeDeparture(ctx, tx, d)
+		return s.storeDeparture(ctx, tx, d, e)
 	})
 	if errors.Is(err, errNotAccepted) {
 		return holders, nil
@@ -39,14 +40,14 @@ func (s *Commands) Depart(
 	return nil, err
 }
 
-func (s *Commands) storeDeparture(ctx context.Context, tx pgx.Tx, d relationship.Departure) error {
+func (s *Commands) storeDeparture(ctx context.Context, tx pgx.Tx, d relationship.Departure, e event.Event) error {
 	_, err := tx.Exec(ctx, `
 		insert into authz.departures (subject, reserve_time) values (@subject, clock_timestamp())
 		on conflict (subject) do update set reserve_time = excluded.reserve_time`, pgx.StrictNamedArgs{"subject": d.User})
 	if err != nil {
 		return fmt.Errorf("store the departure: %w", err)
 	}
-	if err := s.outbox.Record(ctx, tx, strings.TrimPrefix(d.User, "user:")); err != nil {
+	if err := s.outbox.Record(ctx, tx, e); err != nil {
 		return err
 	}
 	if _, err := tx.Exec(ctx, releaseLocks, pgx.StrictNamedArgs{"id": d.ID}); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/event"
@@ -26,19 +27,15 @@ type Departure struct {
 // decision, so the deletion, which is a fact once it has begun, need not be refused. Repeating it
 // is no error.
 func (s *Service) Depart(ctx context.Context, d Departure, origin *Origin) error {
-	e, ok := event.FromContext(ctx)
-	if !ok { // R68
-		return errors.New("reserve a departure: the request has no event draft, and without one nothing is changed")
-	}
-	e, err := from(e, origin)
+	e, err := from(event.FromContext(ctx), origin)
 	if err != nil {
 		return err
 	}
-	ctx = event.NewContext(ctx, e)
+	e.ObjectID = strings.TrimPrefix(d.User, "user:")
 	locked := []string{d.User}
 	for {
 		var grown moreObjects
-		holders, err := s.store.Depart(ctx, locked, d, func(ctx context.Context, departs Departs) error {
+		holders, err := s.store.Depart(ctx, locked, d, e, func(ctx context.Context, departs Departs) error {
 			g := &guard{engine: s.engine, departs: departs, leaving: d.User, ends: d.Ends}
 			return s.decided(ctx, g, locked)
 		})

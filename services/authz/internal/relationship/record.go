@@ -1,7 +1,6 @@
 package relationship
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,14 +16,13 @@ import (
 
 // command is the change as it will be stored, with its audit event. The event has its id and its bytes from here on, so that whoever
 // applies the command, and however often, appends the same one.
-func (s *Service) command(ctx context.Context, program string, c Change, origin *Origin) (Command, error) {
+func (s *Service) command(e event.Event, program string, c Change, origin *Origin) (Command, error) {
 	sum, err := fingerprint(program, c)
 	if err != nil {
 		return Command{}, err
 	}
-	e, ok := event.FromContext(ctx)
-	if !ok { // R68
-		return Command{}, errors.New("write relationships: the request has no event draft, and without one nothing is changed")
+	if e.Action == "" { // R68
+		return Command{}, errors.New("write relationships: the request has no event, and without one nothing is changed")
 	}
 	if e, err = describe(e, c, origin); err != nil {
 		return Command{}, err

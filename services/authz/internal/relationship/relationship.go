@@ -91,10 +91,10 @@ type Store interface {
 	// Claim takes over one accepted command whose lease has run out: one of ids, or any when ids is nil.
 	Claim(ctx context.Context, ids []string) (Command, bool, error)
 	// Depart takes the locks of these sorted objects, lets decide say whether the departure is
-	// possible, and stores it with the event of ctx, in one transaction at whose end the locks are
+	// possible, and stores it with its event, in one transaction at whose end the locks are
 	// free. An error of decide stores nothing and comes back as it is. When others hold some of the
 	// locks, nothing is stored and they are returned; that may be an empty list, but is not nil.
-	Depart(ctx context.Context, objects []string, d Departure, decide func(context.Context, Departs) error) (holders []string, err error)
+	Depart(ctx context.Context, objects []string, d Departure, e event.Event, decide func(context.Context, Departs) error) (holders []string, err error)
 	// Renew gives a command its lease anew. False means that it has ended, or that somebody else has claimed it.
 	Renew(ctx context.Context, c Command) (bool, error)
 	// Finish ends a command in one transaction: its state, its audit row when it is applied, and its locks. False means that another

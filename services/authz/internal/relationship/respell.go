@@ -15,7 +15,7 @@ import (
 // nobody has less in between. Those that today's model does not admit stay, because nothing asks
 // about them any more.
 func (s *Service) Respell(ctx context.Context, program string, misspelt []relation.Tuple) (respelt int, err error) {
-	ctx = event.Background(ctx, program, "", "authz.relationships_written", "")
+	e := event.Own(ctx, program, "authz.relationships_written", "")
 	var right, wrong []relation.Tuple
 	for _, t := range misspelt {
 		if s.engine.Validate(t.Canonical()) == nil {
@@ -23,12 +23,12 @@ func (s *Service) Respell(ctx context.Context, program string, misspelt []relati
 		}
 	}
 	for part := range slices.Chunk(distinct(right), MaxTuples) {
-		if _, err := s.change(ctx, program, Change{ID: s.newID(), Writes: part}, nil); err != nil {
+		if _, err := s.change(ctx, e, program, Change{ID: s.newID(), Writes: part}, nil); err != nil {
 			return 0, err
 		}
 	}
 	for part := range slices.Chunk(distinct(wrong), MaxTuples) {
-		if _, err := s.change(ctx, program, Change{ID: s.newID(), Deletes: part}, nil); err != nil {
+		if _, err := s.change(ctx, e, program, Change{ID: s.newID(), Deletes: part}, nil); err != nil {
 			return respelt, err
 		}
 		respelt += len(part)

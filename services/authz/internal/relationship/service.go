@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/request"
 )
 
@@ -51,7 +52,7 @@ func NewService(p Params) *Service {
 	}
 }
 
-// Write makes a change for a program, with the event draft of ctx, and returns the consistency token with which a read reflects it. A
+// Write makes a change for a program, with the event of its request, and returns the consistency token with which a read reflects it. A
 // change whose id is known has no further effect and is answered as the first was.
 //
 // Without an error the change is applied and its audit row is committed. With UNAVAILABLE it is unknown whether it will be: ask again.
@@ -60,12 +61,12 @@ func (s *Service) Write(ctx context.Context, program string, c Change, origin *O
 	if err != nil {
 		return "", err
 	}
-	return s.change(ctx, program, c, origin)
+	return s.change(ctx, event.FromContext(ctx), program, c, origin)
 }
 
 // change makes a change that may be made as it is.
-func (s *Service) change(ctx context.Context, program string, c Change, origin *Origin) (string, error) {
-	command, err := s.command(ctx, program, c, origin)
+func (s *Service) change(ctx context.Context, e event.Event, program string, c Change, origin *Origin) (string, error) {
+	command, err := s.command(e, program, c, origin)
 	if err != nil {
 		return "", err
 	}

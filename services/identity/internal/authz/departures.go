@@ -26,14 +26,10 @@ func NewDepartures(client authzv1.AuthzServiceClient) *Departures { return &Depa
 
 // Reserve implements user.Departures. When Authz does not answer, the error is UNAVAILABLE
 // (AUTHZ_UNAVAILABLE).
-func (d *Departures) Reserve(ctx context.Context, u user.User, ends bool) error {
-	r := &authzv1.ReserveDepartureRequest{UserId: u.ID}
+func (d *Departures) Reserve(ctx context.Context, u user.User, ends bool, by event.Event) error {
+	r := &authzv1.ReserveDepartureRequest{UserId: u.ID, Origin: origin(by.Clean())}
 	if ends {
 		r.EndingOrganizationId = u.OrganizationID
-	}
-	if e, ok := event.FromContext(ctx); ok {
-		e = e.Clean()
-		r.Origin = &authzv1.Origin{ActorType: e.Actor.Type, ActorId: e.Actor.ID, RequestId: e.RequestID, TraceId: e.TraceID}
 	}
 	call, cancel := context.WithTimeout(ctx, reserveTimeout)
 	defer cancel()
@@ -46,4 +42,12 @@ func (d *Departures) Reserve(ctx context.Context, u user.User, ends bool) error 
 		return e
 	}
 	return access.Undecided(ctx, known)
+}
+
+// origin is the request behind a change, nil when the change has none.
+func origin(e event.Event) *authzv1.Origin {
+	if e.Action == "" {
+		return nil
+	}
+	return &authzv1.Origin{ActorType: e.Actor.Type, ActorId: e.Actor.ID, RequestId: e.RequestID, TraceId: e.TraceID}
 }

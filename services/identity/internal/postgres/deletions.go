@@ -8,9 +8,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/pg"
-	"github.com/gatehouse/gatehouse/internal/relation"
+	"github.com/gatehouse/gatehouse/services/identity/internal/fact"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
@@ -31,7 +30,7 @@ func (s *Users) Leaving(ctx context.Context, scope user.Scope, id string) (u use
 
 // BeginDelete implements user.DeletionStore.
 func (s *Users) BeginDelete(
-	ctx context.Context, scope user.Scope, id string, due time.Time, check func(u user.User, ends bool) error,
+	ctx context.Context, scope user.Scope, id string, due time.Time, decide func(u user.User, ends bool) (fact.Fact, error),
 ) (d user.Deletion, token string, err error) {
 	err = s.outbox.InTx(ctx, func(tx pgx.Tx) error {
 		var current user.User
@@ -44,12 +43,13 @@ func (s *Users) BeginDelete(
 				return err
 			}
 		}
-		if err := check(current, ends); err != nil {
+		f, err := decide(current, ends)
+		if err != nil {
 			return err
 		}
 		d = user.Deletion{OrganizationID: current.OrganizationID, UserID: id}
 		if current.State == user.Active {
-			if token, err = s.recordDeletion(ctx, tx, d); err != nil {
+			if token, err = tell(ctx, tx, s.outbox, f); err != nil {
 				return err
 			}
 		}
@@ -85,15 +85,6 @@ type execer interface {
 	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
 }
 
-// recordDeletion appends the event of a deletion and takes the user's rights.
-func (s *Users) recordDeletion(ctx context.Context, tx pgx.Tx, d user.Deletion) (token string, err error) {
-	event.SetOrganization(ctx, d.OrganizationID)
-	if err := s.outbox.Record(ctx, tx, d.UserID); err != nil {
-		return "", err
-	}
-	return s.outbox.Relate(ctx, tx, userObject(d.UserID), relation.Change{DeleteAllOf: userObject(d.UserID)})
-}
-
 // claimDeletion takes the lock of one due row that nobody else is claiming.
 const claimDeletion = `
 	update identity.users set deletion_due = @until
@@ -120,7 +111,7 @@ func (s *Users) ClaimDeletion(ctx context.Context, now, until time.Time) (user.D
 
 // FinishDelete implements user.DeletionStore. The lock on a personal organization keeps a user from joining it between the look for
 // others and its removal.
-func (s *Users) FinishDelete(ctx context.Context, d user.Deletion, now time.Time) error {
+func (s *Users) FinishDelete(ctx context.Context, d user.Deletion, now time.Time, ended fact.Fact) error {
 	args := pgx.StrictNamedArgs{"organization_id": d.OrganizationID}
 	return s.outbox.InTx(ctx, func(tx pgx.Tx) error {
 		lock, err := tx.Exec(ctx, `
@@ -143,12 +134,7 @@ func (s *Users) FinishDelete(ctx context.Context, d user.Deletion, now time.Time
 		if err != nil || removed.RowsAffected() == 0 {
 			return err
 		}
-		ctx := consequence(ctx, "organization.deleted", d.OrganizationID)
-		if err := s.outbox.Record(ctx, tx, d.OrganizationID); err != nil {
-			return err
-		}
-		object := organizationObject(d.OrganizationID)
-		_, err = s.outbox.Relate(ctx, tx, object, relation.Change{DeleteAllOf: object})
+		_, err = tell(ctx, tx, s.outbox, ended)
 		return err
 	})
 }

@@ -21,10 +21,12 @@ import (
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
+	"github.com/gatehouse/gatehouse/services/identity/internal/organization/organizationtest"
 	"github.com/gatehouse/gatehouse/services/identity/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/identity/internal/postgres/migrations"
 	"github.com/gatehouse/gatehouse/services/identity/internal/postgres/postgrestest"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
+	"github.com/gatehouse/gatehouse/services/identity/internal/user/usertest"
 )
 
 func at() time.Time { return time.Date(2031, 1, 1, 0, 0, 0, 0, time.UTC) }
@@ -38,11 +40,19 @@ func as(t *testing.T, action string) context.Context {
 	return grpctest.Draft(t.Context(), "identity", action, objectType, actor)
 }
 
+func users(d postgrestest.Database) usertest.Plain {
+	return usertest.Plain{Store: d.Users, DeletionStore: d.Users}
+}
+
+func organizations(d postgrestest.Database) organizationtest.Plain {
+	return organizationtest.Plain{Store: d.Organizations}
+}
+
 // personal creates a user with an organization of its own.
 func personal(t *testing.T, d postgrestest.Database) (u user.User, token string) {
 	t.Helper()
 	o := organization.NewPersonal(uuid.NewString(), "Ada", at())
-	u, token, err := d.Users.Create(as(t, "user.created"), newUser(o.ID), &o)
+	u, token, err := users(d).Create(as(t, "user.created"), newUser(o.ID), &o)
 	noError(t, err)
 	return u, token
 }
@@ -70,30 +80,30 @@ func TestFactsOfAUser(t *testing.T) {
 	t.Parallel()
 	d := postgrestest.New(t)
 	u, created := personal(t, d)
-	_, again, err := d.Users.Create(as(t, "user.created"), u, nil)
+	_, again, err := users(d).Create(as(t, "user.created"), u, nil)
 	noError(t, err)
 	if again != created {
 		t.Errorf("a repeat has token %q, want %q", again, created)
 	}
-	_, err = d.Users.Update(as(t, "user.updated"), user.In(u.OrganizationID), u.ID, func(u user.User) (user.User, error) {
+	_, err = users(d).Update(as(t, "user.updated"), user.In(u.OrganizationID), u.ID, func(u user.User) (user.User, error) {
 		u.Revision++
 		return u, nil
 	})
 	noError(t, err)
-	_, err = d.Users.Update(as(t, "user.updated"), user.In(u.OrganizationID), u.ID, func(u user.User) (user.User, error) { return u, nil })
+	_, err = users(d).Update(as(t, "user.updated"), user.In(u.OrganizationID), u.ID, func(u user.User) (user.User, error) { return u, nil })
 	noError(t, err)
 	var deletion user.Deletion
 	var tokens []string
 	for range 2 { // the second time, nothing new happens
 		var token string
-		deletion, token, err = d.Users.BeginDelete(as(t, "user.deleted"), user.Everywhere(), u.ID, at(), func(user.User, bool) error { return nil })
+		deletion, token, err = users(d).BeginDelete(as(t, "user.deleted"), user.Everywhere(), u.ID, at(), func(user.User, bool) error { return nil })
 		noError(t, err)
 		tokens = append(tokens, token)
 	}
 	if tokens[0] == created || tokens[0] != tokens[1] {
 		t.Errorf("the deletion has tokens %q after %q", tokens, created)
 	}
-	noError(t, d.Users.FinishDelete(as(t, "user.deleted"), deletion, at()))
+	noError(t, users(d).FinishDelete(as(t, "user.deleted"), deletion, at()))
 
 	object, subject := "organization:"+u.OrganizationID, "user:"+u.ID
 	want := []fact{
@@ -146,27 +156,27 @@ func TestFactsOfAnOrganization(t *testing.T) {
 	d := postgrestest.New(t)
 	o := organization.Organization{ID: uuid.NewString(), DisplayName: "Analytical", Revision: 1, CreateTime: at(), UpdateTime: at()}
 	for range 2 {
-		_, _, err := d.Organizations.Create(as(t, "organization.created"), o)
+		_, _, err := organizations(d).Create(as(t, "organization.created"), o)
 		noError(t, err)
 	}
-	u, token, err := d.Users.Create(as(t, "user.created"), newUser(o.ID), nil)
+	u, token, err := users(d).Create(as(t, "user.created"), newUser(o.ID), nil)
 	noError(t, err)
 	if id, ok := mustParse(t, token).EventID(); !ok || id == "" {
 		t.Errorf("token %q names no message", token)
 	}
-	_, err = d.Organizations.Update(as(t, "organization.updated"), o.ID, func(o organization.Organization) (organization.Organization, error) {
+	_, err = organizations(d).Update(as(t, "organization.updated"), o.ID, func(o organization.Organization) (organization.Organization, error) {
 		o.Revision++
 		return o, nil
 	})
 	noError(t, err)
 	any := func(organization.Organization) error { return nil }
-	if _, err := d.Organizations.Delete(as(t, "organization.deleted"), o.ID, any); !errors.Is(err, organization.NotEmpty()) {
+	if _, err := organizations(d).Delete(as(t, "organization.deleted"), o.ID, any); !errors.Is(err, organization.NotEmpty()) {
 		t.Fatalf("got %v, want %v", err, organization.NotEmpty())
 	}
-	deletion, _, err := d.Users.BeginDelete(as(t, "user.deleted"), user.In(o.ID), u.ID, at(), func(user.User, bool) error { return nil })
+	deletion, _, err := users(d).BeginDelete(as(t, "user.deleted"), user.In(o.ID), u.ID, at(), func(user.User, bool) error { return nil })
 	noError(t, err)
-	noError(t, d.Users.FinishDelete(t.Context(), deletion, at()))
-	_, err = d.Organizations.Delete(as(t, "organization.deleted"), o.ID, any)
+	noError(t, users(d).FinishDelete(t.Context(), deletion, at()))
+	_, err = organizations(d).Delete(as(t, "organization.deleted"), o.ID, any)
 	noError(t, err)
 
 	object, subject := "organization:"+o.ID, "user:"+u.ID
@@ -200,9 +210,9 @@ func TestFactsOfTheReconciler(t *testing.T) {
 	t.Parallel()
 	d := postgrestest.New(t)
 	u, _ := personal(t, d)
-	deletion, _, err := d.Users.BeginDelete(as(t, "user.deleted"), user.Everywhere(), u.ID, at(), func(user.User, bool) error { return nil })
+	deletion, _, err := users(d).BeginDelete(as(t, "user.deleted"), user.Everywhere(), u.ID, at(), func(user.User, bool) error { return nil })
 	noError(t, err)
-	noError(t, d.Users.FinishDelete(t.Context(), deletion, at()))
+	noError(t, users(d).FinishDelete(t.Context(), deletion, at()))
 	events := d.Events(t)
 	last := events[len(events)-1]
 	if last.Action != "organization.deleted" || last.ObjectID != u.OrganizationID || last.Actor != (event.Actor{Type: event.Service, ID: "identity"}) {
@@ -221,27 +231,27 @@ func TestNoFactWithoutAChange(t *testing.T) {
 	taken.Email = u.Email
 	for name, change := range map[string]func(ctx context.Context) error{
 		"create in an unknown organization": func(ctx context.Context) error {
-			_, _, err := d.Users.Create(ctx, newUser(uuid.NewString()), nil)
+			_, _, err := users(d).Create(ctx, newUser(uuid.NewString()), nil)
 			return err
 		},
 		"create with a taken address": func(ctx context.Context) error {
-			_, _, err := d.Users.Create(ctx, taken, nil)
+			_, _, err := users(d).Create(ctx, taken, nil)
 			return err
 		},
 		"refused update": func(ctx context.Context) error {
-			_, err := d.Users.Update(ctx, user.Everywhere(), u.ID, func(u user.User) (user.User, error) { return u, refusal })
+			_, err := users(d).Update(ctx, user.Everywhere(), u.ID, func(u user.User) (user.User, error) { return u, refusal })
 			return err
 		},
 		"refused deletion": func(ctx context.Context) error {
-			_, _, err := d.Users.BeginDelete(ctx, user.Everywhere(), u.ID, at(), func(user.User, bool) error { return refusal })
+			_, _, err := users(d).BeginDelete(ctx, user.Everywhere(), u.ID, at(), func(user.User, bool) error { return refusal })
 			return err
 		},
 		"foreign deletion": func(ctx context.Context) error {
-			_, _, err := d.Users.BeginDelete(ctx, user.In(uuid.NewString()), u.ID, at(), func(user.User, bool) error { return nil })
+			_, _, err := users(d).BeginDelete(ctx, user.In(uuid.NewString()), u.ID, at(), func(user.User, bool) error { return nil })
 			return err
 		},
 		"removal of an organization with users": func(ctx context.Context) error {
-			_, err := d.Organizations.Delete(ctx, u.OrganizationID, func(organization.Organization) error { return nil })
+			_, err := organizations(d).Delete(ctx, u.OrganizationID, func(organization.Organization) error { return nil })
 			return err
 		},
 	} {
@@ -249,16 +259,16 @@ func TestNoFactWithoutAChange(t *testing.T) {
 			t.Errorf("%s succeeded", name)
 		}
 	}
-	if _, _, err := d.Users.Create(t.Context(), newUser(u.OrganizationID), nil); err == nil {
+	if _, _, err := users(d).Create(t.Context(), newUser(u.OrganizationID), nil); err == nil {
 		t.Error("a change without a draft was made")
 	}
-	if _, err := d.Users.Update(t.Context(), user.Everywhere(), u.ID, func(u user.User) (user.User, error) {
+	if _, err := users(d).Update(t.Context(), user.Everywhere(), u.ID, func(u user.User) (user.User, error) {
 		u.DisplayName, u.Revision = "x", u.Revision+1
 		return u, nil
 	}); err == nil {
 		t.Error("an update without a draft was made")
 	}
-	if got, err := d.Users.Get(t.Context(), user.Everywhere(), u.ID); err != nil || got != u {
+	if got, err := users(d).Get(t.Context(), user.Everywhere(), u.ID); err != nil || got != u {
 		t.Errorf("got %+v, %v; want %+v", got, err, u)
 	}
 	if e, r := len(d.Events(t)), len(d.Relationships(t)); e != events || r != relationships {

@@ -12,8 +12,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/pg"
-	"github.com/gatehouse/gatehouse/internal/relation"
 	"github.com/gatehouse/gatehouse/internal/resource"
+	"github.com/gatehouse/gatehouse/services/identity/internal/fact"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 )
 
@@ -29,7 +29,7 @@ func NewOrganizations(pool *pgxpool.Pool, out *outbox.Outbox) *Organizations {
 }
 
 // Create implements organization.Store.
-func (s *Organizations) Create(ctx context.Context, o organization.Organization) (stored organization.Organization, token string, err error) {
+func (s *Organizations) Create(ctx context.Context, o organization.Organization, f fact.Fact) (stored organization.Organization, token string, err error) {
 	err = s.outbox.InTx(ctx, func(tx pgx.Tx) error {
 		for range createAttempts {
 			won, err := insertOrganization(ctx, tx, o)
@@ -38,11 +38,7 @@ func (s *Organizations) Create(ctx context.Context, o organization.Organization)
 			}
 			if won {
 				stored = o
-				event.SetOrganization(ctx, o.ID)
-				if err := s.outbox.Record(ctx, tx, o.ID); err != nil {
-					return err
-				}
-				token, err = s.outbox.Relate(ctx, tx, organizationObject(o.ID), relation.Change{Writes: founded(o.ID)})
+				token, err = tell(ctx, tx, s.outbox, f)
 				return err
 			}
 			stored, err = selectOrganization(ctx, tx, o.ID, lockNone)
@@ -126,7 +122,7 @@ func listOrganizations(q resource.Query) (string, pgx.StrictNamedArgs, error) {
 
 // Update implements organization.Store.
 func (s *Organizations) Update(
-	ctx context.Context, id string, change func(organization.Organization) (organization.Organization, error),
+	ctx context.Context, id string, change func(organization.Organization) (organization.Organization, event.Event, error),
 ) (organization.Organization, error) {
 	var next organization.Organization
 	err := s.outbox.InTx(ctx, func(tx pgx.Tx) error {
@@ -134,7 +130,8 @@ func (s *Organizations) Update(
 		if err != nil {
 			return err
 		}
-		if next, err = change(current); err != nil || next.Revision == current.Revision {
+		var e event.Event
+		if next, e, err = change(current); err != nil || next.Revision == current.Revision {
 			return err
 		}
 		_, err = tx.Exec(ctx, `
@@ -146,8 +143,7 @@ func (s *Organizations) Update(
 		if err != nil {
 			return err
 		}
-		event.SetOrganization(ctx, id)
-		return s.outbox.Record(ctx, tx, id)
+		return s.outbox.Record(ctx, tx, e)
 	})
 	if err != nil {
 		return organization.Organization{}, err
@@ -156,23 +152,22 @@ func (s *Organizations) Update(
 }
 
 // Delete implements organization.Store.
-func (s *Organizations) Delete(ctx context.Context, id string, check func(organization.Organization) error) (token string, err error) {
+func (s *Organizations) Delete(
+	ctx context.Context, id string, decide func(organization.Organization) (fact.Fact, error),
+) (token string, err error) {
 	err = s.outbox.InTx(ctx, func(tx pgx.Tx) error {
 		current, err := selectOrganization(ctx, tx, id, lockRemoval)
 		if err != nil {
 			return err
 		}
-		if err := check(current); err != nil {
+		f, err := decide(current)
+		if err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `delete from identity.organizations where id = @id`, pgx.StrictNamedArgs{"id": id}); err != nil {
 			return err
 		}
-		event.SetOrganization(ctx, id)
-		if err := s.outbox.Record(ctx, tx, id); err != nil {
-			return err
-		}
-		token, err = s.outbox.Relate(ctx, tx, organizationObject(id), relation.Change{DeleteAllOf: organizationObject(id)})
+		token, err = tell(ctx, tx, s.outbox, f)
 		return err
 	})
 	switch {

@@ -28,7 +28,7 @@ func TestOrganizations(t *testing.T) {
 			AddUser: func(ctx context.Context, organizationID string) error {
 				now := time.Date(2031, 1, 1, 0, 0, 0, 0, time.UTC)
 				id := uuid.NewString()
-				_, _, err := d.Users.Create(ctx, user.User{
+				_, _, err := users(d).Create(ctx, user.User{
 					OrganizationID: organizationID, ID: id, Email: id + "@example.com", State: user.Active, Revision: 1,
 					CreateTime: now, UpdateTime: now,
 				}, nil)

@@ -13,7 +13,6 @@ import (
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/pg"
-	"github.com/gatehouse/gatehouse/internal/relation"
 	"github.com/gatehouse/gatehouse/internal/resource"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
@@ -33,7 +32,8 @@ const createAttempts = 3
 
 // Create implements user.Store. The user's id is claimed first: whoever wins it also creates the personal organization, whose foreign
 // key is checked at the commit.
-func (s *Users) Create(ctx context.Context, u user.User, personal *organization.Organization) (stored user.User, token string, err error) {
+func (s *Users) Create(ctx context.Context, c user.Creation) (stored user.User, token string, err error) {
+	u := c.User
 	err = s.outbox.InTx(ctx, func(tx pgx.Tx) error {
 		for range createAttempts {
 			won, err := insertUser(ctx, tx, u)
@@ -42,7 +42,7 @@ func (s *Users) Create(ctx context.Context, u user.User, personal *organization.
 			}
 			if won {
 				stored = u
-				token, err = s.settle(ctx, tx, u, personal)
+				token, err = s.settle(ctx, tx, c)
 				return err
 			}
 			stored, token, err = selectUserByID(ctx, tx, u.ID)
@@ -64,30 +64,21 @@ func (s *Users) Create(ctx context.Context, u user.User, personal *organization.
 	return stored, token, nil
 }
 
-// settle completes a creation whose user row is inserted: the personal organization, the events and the relationships.
-func (s *Users) settle(ctx context.Context, tx pgx.Tx, u user.User, personal *organization.Organization) (token string, err error) {
+// settle completes a creation whose user row is inserted: the personal organization and the facts.
+func (s *Users) settle(ctx context.Context, tx pgx.Tx, c user.Creation) (token string, err error) {
+	u := c.User
 	if err := refuseDeleted(ctx, tx, u.ID); err != nil {
 		return "", err
 	}
-	if personal == nil {
+	if c.Personal == nil {
 		if err := refuseEnding(ctx, tx, u); err != nil {
 			return "", err
 		}
 	}
-	if err := insertPersonal(ctx, tx, personal); err != nil {
+	if err := insertPersonal(ctx, tx, c.Personal); err != nil {
 		return "", err
 	}
-	if personal != nil {
-		if err := s.outbox.Record(consequence(ctx, "organization.created", personal.ID), tx, personal.ID); err != nil {
-			return "", err
-		}
-	}
-	event.SetOrganization(ctx, u.OrganizationID)
-	if err := s.outbox.Record(ctx, tx, u.ID); err != nil {
-		return "", err
-	}
-	token, err = s.outbox.Relate(ctx, tx, userObject(u.ID), relation.Change{Writes: joined(u, personal != nil)})
-	if err != nil {
+	if token, err = tell(ctx, tx, s.outbox, c.Facts...); err != nil {
 		return "", err
 	}
 	_, err = tx.Exec(ctx, `
@@ -216,7 +207,7 @@ func within(scope user.Scope, args pgx.StrictNamedArgs) string {
 
 // Update implements user.Store.
 func (s *Users) Update(
-	ctx context.Context, scope user.Scope, id string, change func(user.User) (user.User, error),
+	ctx context.Context, scope user.Scope, id string, change func(user.User) (user.User, event.Event, error),
 ) (user.User, error) {
 	var next user.User
 	err := s.outbox.InTx(ctx, func(tx pgx.Tx) error {
@@ -227,7 +218,8 @@ func (s *Users) Update(
 		if current.State != user.Active {
 			return user.NotFound()
 		}
-		if next, err = change(current); err != nil || next.Revision == current.Revision {
+		var e event.Event
+		if next, e, err = change(current); err != nil || next.Revision == current.Revision {
 			return err
 		}
 		_, err = tx.Exec(ctx, `
@@ -241,8 +233,7 @@ func (s *Users) Update(
 		if err != nil {
 			return err
 		}
-		event.SetOrganization(ctx, current.OrganizationID)
-		return s.outbox.Record(ctx, tx, id)
+		return s.outbox.Record(ctx, tx, e)
 	})
 	if err != nil {
 		return user.User{}, err

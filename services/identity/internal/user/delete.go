@@ -7,8 +7,13 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/resource"
+	"github.com/gatehouse/gatehouse/services/identity/internal/fact"
 )
+
+// source is the mesh name under which Identity speaks in the trail of what nobody asked for.
+const source = "identity"
 
 const (
 	// removeLoginTimeout bounds the call to Auth, so that a request learns of a hanging Auth before its own deadline.
@@ -34,11 +39,12 @@ const (
 // (AUTH_UNAVAILABLE) says that the login could not be removed yet. The token names the removal of
 // the user's relationships, also beside that error.
 func (s *Service) Delete(ctx context.Context, scope Scope, id, tag string) (token string, err error) {
+	by := event.FromContext(ctx)
 	for range reserveAttempts {
-		d, token, err := s.begin(ctx, scope, id, tag)
+		d, token, err := s.begin(ctx, scope, id, tag, by)
 		switch {
 		case err == nil:
-			return token, s.complete(ctx, d)
+			return token, s.complete(ctx, d, by)
 		case !errors.Is(err, errOtherwise):
 			return "", err
 		}
@@ -53,7 +59,7 @@ var errOtherwise = errors.New("the organization does not go with the user any mo
 // anything is locked and without a connection, so that a slow Authz holds up nothing else; what the
 // answer rests on is checked again under the lock. A reservation whose deletion does not begin errs
 // to the safe side.
-func (s *Service) begin(ctx context.Context, scope Scope, id, tag string) (d Deletion, token string, err error) {
+func (s *Service) begin(ctx context.Context, scope Scope, id, tag string, by event.Event) (d Deletion, token string, err error) {
 	u, reservedEnds, err := s.deletions.Leaving(ctx, scope, id)
 	if err != nil {
 		return Deletion{}, "", err
@@ -62,23 +68,23 @@ func (s *Service) begin(ctx context.Context, scope Scope, id, tag string) (d Del
 		if err := resource.CheckETag(tag, u.ETag()); err != nil {
 			return Deletion{}, "", err
 		}
-		if err := s.departures.Reserve(ctx, u, reservedEnds); err != nil {
+		if err := s.departures.Reserve(ctx, u, reservedEnds, by); err != nil {
 			return Deletion{}, "", err
 		}
 	}
-	return s.deletions.BeginDelete(ctx, scope, id, s.clock().Add(claimFor), func(now User, ends bool) error {
+	return s.deletions.BeginDelete(ctx, scope, id, s.clock().Add(claimFor), func(now User, ends bool) (fact.Fact, error) {
 		switch {
 		case now.State == Deleting: // all of this was checked when the deletion began
-			return nil
+			return fact.Fact{}, nil
 		case u.State != Active || reservedEnds && !ends: // it stays after all: somebody must be its owner
-			return errOtherwise
+			return fact.Fact{}, errOtherwise
 		}
-		return resource.CheckETag(tag, now.ETag())
+		return Deleted(by, now), resource.CheckETag(tag, now.ETag())
 	})
 }
 
 // complete carries out a deletion that was begun: sessions and login first, so that nobody is signed in as a user that is gone.
-func (s *Service) complete(ctx context.Context, d Deletion) error {
+func (s *Service) complete(ctx context.Context, d Deletion, by event.Event) error {
 	callCtx, cancel := context.WithTimeout(ctx, removeLoginTimeout)
 	defer cancel()
 	if err := s.logins.RemoveLogin(callCtx, d.UserID); err != nil {
@@ -89,7 +95,7 @@ func (s *Service) complete(ctx context.Context, d Deletion) error {
 			"the user is gone, but the login could not be removed yet: this completes by itself").
 			WithRetryAfter(claimFor).Because(err)
 	}
-	return s.deletions.FinishDelete(ctx, d, s.clock())
+	return s.deletions.FinishDelete(ctx, d, s.clock(), Ended(by, d.OrganizationID))
 }
 
 // CompleteDeletions carries out interrupted deletions, one after the other, until none is due, a bound is reached or one fails. It returns
@@ -105,7 +111,7 @@ func (s *Service) CompleteDeletions(ctx context.Context) (completed int, err err
 		if !found {
 			break
 		}
-		if err := s.complete(ctx, d); err != nil {
+		if err := s.complete(ctx, d, event.Own(ctx, source, "organization.deleted", "organization")); err != nil {
 			return completed, fmt.Errorf("complete the deletion of user %s: %w", d.UserID, err)
 		}
 		completed++

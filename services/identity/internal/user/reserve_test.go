@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/services/identity/internal/fact"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
@@ -100,7 +101,7 @@ func TestAReservationWithoutItsDeletion(t *testing.T) {
 		return nil
 	}
 	broken := user.NewService(user.Params{
-		Store: w.stores, Deletions: failing{w.stores}, Departures: w.departures, Logins: w.logins, Now: w.clock.Now, NewID: uuid.NewString,
+		Store: w.stores.Store, Deletions: failing{w.stores.DeletionStore}, Departures: w.departures, Logins: w.logins, Now: w.clock.Now, NewID: uuid.NewString,
 	})
 	if _, err := broken.Delete(drafted(t), user.In(first.OrganizationID), first.ID, ""); !errors.Is(err, errBroken) {
 		t.Fatalf("got %v", err)
@@ -119,6 +120,6 @@ var errBroken = errors.New("the database is gone")
 // failing is a store whose database goes when a deletion would begin.
 type failing struct{ user.DeletionStore }
 
-func (failing) BeginDelete(context.Context, user.Scope, string, time.Time, func(user.User, bool) error) (user.Deletion, string, error) {
+func (failing) BeginDelete(context.Context, user.Scope, string, time.Time, func(user.User, bool) (fact.Fact, error)) (user.Deletion, string, error) {
 	return user.Deletion{}, "", errBroken
 }

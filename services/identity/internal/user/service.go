@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/address"
+	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/resource"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 )
@@ -70,7 +71,7 @@ func (s *Service) create(ctx context.Context, n New) (User, string, error) {
 		o := organization.NewPersonal(s.newID(), n.DisplayName, now)
 		personal, n.OrganizationID = &o, o.ID
 	}
-	return s.store.Create(ctx, User{
+	return s.store.Create(ctx, NewCreation(event.FromContext(ctx), User{
 		OrganizationID: n.OrganizationID,
 		ID:             n.ID,
 		Email:          n.Email,
@@ -79,7 +80,7 @@ func (s *Service) create(ctx context.Context, n New) (User, string, error) {
 		Revision:       1,
 		CreateTime:     now,
 		UpdateTime:     now,
-	}, personal)
+	}, personal))
 }
 
 // Get returns one user of the scope.
@@ -111,11 +112,11 @@ func (s *Service) Update(ctx context.Context, scope Scope, id, tag string, c Cha
 		return User{}, err
 	}
 	now := s.clock()
-	return s.store.Update(ctx, scope, id, func(u User) (User, error) {
+	return s.store.Update(ctx, scope, id, func(u User) (User, event.Event, error) {
 		if err := resource.CheckETag(tag, u.ETag()); err != nil {
-			return u, err
+			return u, event.Event{}, err
 		}
-		return c.apply(u, now), nil
+		return c.apply(u, now), Updated(event.FromContext(ctx), u), nil
 	})
 }
 

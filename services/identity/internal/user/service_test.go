@@ -12,18 +12,19 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/resource"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
-	"github.com/gatehouse/gatehouse/services/identity/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/identity/internal/postgres/postgrestest"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
+	"github.com/gatehouse/gatehouse/services/identity/internal/user/usertest"
 )
 
 // world is the rules over a real database, with Auth's side and the clock in the test's hand.
 type world struct {
 	*user.Service
 	pool          *pgxpool.Pool
-	stores        *postgres.Users
+	stores        usertest.Plain
 	organizations *organization.Service
 	departures    *departures
 	logins        *logins
@@ -32,10 +33,10 @@ type world struct {
 
 func newWorld(t *testing.T) world {
 	d := postgrestest.New(t)
-	w := world{pool: d.Pool, stores: d.Users, departures: &departures{}, logins: &logins{}, clock: &clock{now: time.Date(2031, 1, 1, 0, 0, 0, 123456789, time.UTC)}}
+	w := world{pool: d.Pool, stores: usertest.Plain{Store: d.Users, DeletionStore: d.Users}, departures: &departures{}, logins: &logins{}, clock: &clock{now: time.Date(2031, 1, 1, 0, 0, 0, 123456789, time.UTC)}}
 	w.organizations = organization.NewService(d.Organizations, w.clock.Now)
 	w.Service = user.NewService(user.Params{
-		Store: w.stores, Deletions: w.stores, Departures: w.departures, Logins: w.logins, Now: w.clock.Now, NewID: uuid.NewString,
+		Store: w.stores.Store, Deletions: w.stores.DeletionStore, Departures: w.departures, Logins: w.logins, Now: w.clock.Now, NewID: uuid.NewString,
 	})
 	return w
 }
@@ -294,7 +295,7 @@ type departures struct {
 	asked  map[string]bool // by user: whether the organization goes too
 }
 
-func (d *departures) Reserve(_ context.Context, u user.User, ends bool) error {
+func (d *departures) Reserve(_ context.Context, u user.User, ends bool, _ event.Event) error {
 	if d.called != nil {
 		if err := d.called(u, ends); err != nil {
 			return err

@@ -4,26 +4,26 @@ import (
 	"context"
 	"time"
 
+	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/resource"
-	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
+	"github.com/gatehouse/gatehouse/services/identity/internal/fact"
 )
 
-// Store keeps users. Each method is one transaction, with the event of the change and the relationships that follow from it. The scope
-// comes first: a user outside of it, like one that is being deleted, is NotFound(). A token names the relationships of a change
+// Store keeps users. Each method is one transaction, with what the change tells others. The scope comes first: a user outside of it, like one that is being deleted, is NotFound(). A token names the relationships of a change
 // (internal/consistency); it is empty when nothing changed.
 type Store interface {
 	// Create stores the user unless one with its id exists in any organization, and returns the stored one, also one that is being
 	// deleted, with the token of its creation. With a personal organization it stores both or neither; otherwise an unknown organization
 	// is organization.NotFound(). The id of a user whose deletion was finished is IDTaken() until it is forgotten, an email that an
 	// active user of the organization has is EmailTaken(). Concurrent duplicates are safe: one is stored, all return it.
-	Create(ctx context.Context, u User, personal *organization.Organization) (stored User, token string, err error)
+	Create(ctx context.Context, c Creation) (stored User, token string, err error)
 	// Get returns one active user.
 	Get(ctx context.Context, scope Scope, id string) (User, error)
 	// List returns active users, oldest first.
 	List(ctx context.Context, scope Scope, q resource.Query) ([]User, error)
-	// Update locks an active user, calls change with it and stores the result if its revision differs. An error of change is returned
-	// as it is and nothing changes.
-	Update(ctx context.Context, scope Scope, id string, change func(User) (User, error)) (User, error)
+	// Update locks an active user, calls change with it and, if its revision differs, stores the result and records the event. An error of
+	// change is returned as it is and nothing changes.
+	Update(ctx context.Context, scope Scope, id string, change func(User) (User, event.Event, error)) (User, error)
 }
 
 // Deletion is a user whose deletion was begun.
@@ -32,38 +32,39 @@ type Deletion struct {
 	UserID         string
 }
 
-// DeletionStore keeps the intent to delete a user until it is carried out. Each method is one transaction, with the event of what it
-// changed.
+// DeletionStore keeps the intent to delete a user until it is carried out. Each method is one transaction, with what it
+// tells others.
 type DeletionStore interface {
 	// Leaving reads what a deletion is asked about before it begins, a user in any state and
 	// whether its organization would go too (ends of BeginDelete). It locks nothing: both may be
 	// different when the deletion begins.
 	Leaving(ctx context.Context, scope Scope, id string) (u User, ends bool, err error)
-	// BeginDelete locks the user, calls check with it and makes it Deleting: from here on there is
-	// no way back, so this is the deletion that the trail records and after which the user has no
-	// relationships; token names their removal. Nobody else claims the deletion before due. A user
-	// that already is Deleting stays so and gets the new due time. An error of check is returned as
-	// it is and nothing changes. ends says that the user's organization is personal and has no
+	// BeginDelete locks the user, calls decide with it and makes it Deleting: from here on there is
+	// no way back, so this is the deletion that the trail records, by the fact that decide returns,
+	// and after which the user has no relationships; token names their removal. Nobody else claims
+	// the deletion before due. A user that already is Deleting stays so and gets the new due time;
+	// the fact of that is of before. An error of decide is returned as it is and nothing changes.
+	// ends says that the user's organization is personal and has no
 	// other active user: it goes with this one, because from here on nobody can join it.
 	BeginDelete(
-		ctx context.Context, scope Scope, id string, due time.Time, check func(u User, ends bool) error,
+		ctx context.Context, scope Scope, id string, due time.Time, decide func(u User, ends bool) (fact.Fact, error),
 	) (d Deletion, token string, err error)
 	// ClaimDeletion returns the deletion that is due the longest and makes it due at until; found is false when none is due. No two
 	// callers get the same deletion while the claim holds.
 	ClaimDeletion(ctx context.Context, now, until time.Time) (d Deletion, found bool, err error)
-	// FinishDelete removes the row of a Deleting user, remembers at now that its id was used, and removes its organization if that was
-	// personal and has no user left. A user that is gone already is no error; an active one stays.
-	FinishDelete(ctx context.Context, d Deletion, now time.Time) error
+	// FinishDelete removes the row of a Deleting user, remembers at now that its id was used, and removes its organization, with the fact
+	// that it ended, if that was personal and has no user left. A user that is gone already is not an error; an active one stays.
+	FinishDelete(ctx context.Context, d Deletion, now time.Time, ended fact.Fact) error
 	// ForgetDeleted forgets at most limit ids of users whose deletion was finished before a time, and returns how many.
 	ForgetDeleted(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
 // Departures is what the user's deletion needs of Authz.
 type Departures interface {
-	// Reserve says whether an active user may be deleted: FAILED_PRECONDITION (LAST_ADMINISTRATOR,
+	// Reserve says, for whoever asks for the deletion, whether an active user may be deleted: FAILED_PRECONDITION (LAST_ADMINISTRATOR,
 	// LAST_OWNER) when nobody would be left in a role of the user. ends says that the user's
 	// organization goes too. After it the deletion need not be refused any more.
-	Reserve(ctx context.Context, u User, ends bool) error
+	Reserve(ctx context.Context, u User, ends bool, by event.Event) error
 }
 
 // Logins is what the user's deletion needs of Auth.

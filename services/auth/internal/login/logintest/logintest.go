@@ -29,12 +29,13 @@ type Stores struct {
 	Related func(t *testing.T) map[string]relation.Change
 }
 
-// work is a context with the event of a request, as the gRPC server drafts it.
-func work(t *testing.T) context.Context {
-	return event.NewContext(t.Context(), event.Event{
+// request is the event of a request about a user.
+func request(userID string) event.Event {
+	return event.Event{
 		Source: "auth", Caller: "gateway", Action: "auth.tested", Method: "gatehouse.auth.v1.AuthService/SignUp", Outcome: event.Success,
-		Actor: event.Actor{Type: event.Anonymous}, ObjectType: "user", RequestID: "request-1", TraceID: "0123456789abcdef0123456789abcdef",
-	})
+		Actor: event.Actor{Type: event.Anonymous}, ObjectType: "user", ObjectID: userID, RequestID: "request-1",
+		TraceID: "0123456789abcdef0123456789abcdef",
+	}
 }
 
 // recorded checks the users of everything that was recorded so far.
@@ -80,7 +81,7 @@ func pending(email string) login.Login {
 func reserve(t *testing.T, s login.Store, email string) login.Login {
 	t.Helper()
 	l := pending(email)
-	if _, reserved, err := s.Reserve(work(t), l, epoch, epoch.Add(time.Minute)); err != nil || !reserved {
+	if _, reserved, err := s.Reserve(t.Context(), l, request(""), epoch, epoch.Add(time.Minute)); err != nil || !reserved {
 		t.Fatalf("Reserve(%s) = %v, %v; want it reserved", email, reserved, err)
 	}
 	return l
@@ -88,14 +89,14 @@ func reserve(t *testing.T, s login.Store, email string) login.Login {
 
 func find(t *testing.T, s login.Store, email string, want login.Login) {
 	t.Helper()
-	if got, err := s.ByEmail(work(t), email); err != nil || got != want {
+	if got, err := s.ByEmail(t.Context(), email); err != nil || got != want {
 		t.Fatalf("ByEmail(%s) = %+v, %v\nwant %+v", email, got, err, want)
 	}
 }
 
 func missing(t *testing.T, s login.Store, email string) {
 	t.Helper()
-	if got, err := s.ByEmail(work(t), email); !errors.Is(err, login.ErrNotFound) {
+	if got, err := s.ByEmail(t.Context(), email); !errors.Is(err, login.ErrNotFound) {
 		t.Fatalf("ByEmail(%s) = %+v, %v; want ErrNotFound", email, got, err)
 	}
 }
@@ -104,7 +105,7 @@ func reserveOnce(t *testing.T, s Stores) {
 	missing(t, s.Logins, "ada@example.com")
 	first := reserve(t, s.Logins, "ada@example.com")
 	find(t, s.Logins, "ada@example.com", first)
-	existing, reserved, err := s.Logins.Reserve(work(t), pending("ada@example.com"), epoch, epoch)
+	existing, reserved, err := s.Logins.Reserve(t.Context(), pending("ada@example.com"), request(""), epoch, epoch)
 	if err != nil || reserved || existing != first {
 		t.Fatalf("second Reserve = %+v, %v, %v; want the first login", existing, reserved, err)
 	}
@@ -117,7 +118,7 @@ func reserveParallel(t *testing.T, s Stores) {
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
-			got, _, err := s.Logins.Reserve(work(t), pending("ada@example.com"), epoch, epoch)
+			got, _, err := s.Logins.Reserve(t.Context(), pending("ada@example.com"), request(""), epoch, epoch)
 			if err != nil {
 				t.Error(err)
 			}
@@ -135,7 +136,7 @@ func reserveParallel(t *testing.T, s Stores) {
 // activateLogin activates a login that is not the first administrator's.
 func activateLogin(t *testing.T, s Stores, userID, organizationID string) {
 	t.Helper()
-	if token, err := s.Logins.Activate(work(t), userID, organizationID, epoch); err != nil || token != "" {
+	if token, err := s.Logins.Activate(t.Context(), login.NewActivation(request(""), userID, organizationID), epoch); err != nil || token != "" {
 		t.Fatalf("Activate = %q, %v; want no token", token, err)
 	}
 }
@@ -152,7 +153,7 @@ func activate(t *testing.T, s Stores) {
 	}
 	activateLogin(t, s, l.UserID, uuid.NewString())
 	find(t, s.Logins, "ada@example.com", want) // an active login stays as it is
-	if _, err := s.Logins.Activate(work(t), uuid.NewString(), org, epoch); !errors.Is(err, login.ErrNotFound) {
+	if _, err := s.Logins.Activate(t.Context(), login.NewActivation(request(""), uuid.NewString(), org), epoch); !errors.Is(err, login.ErrNotFound) {
 		t.Fatalf("Activate(unknown) = %v, want ErrNotFound", err)
 	}
 	recorded(t, s, l.UserID) // once, R67
@@ -166,12 +167,12 @@ func activateParallel(t *testing.T, s Stores) {
 	} {
 		l := reserve()
 		tokens := make([]string, 8)
-		ctx := work(t)
+		ctx := t.Context()
 		var wg sync.WaitGroup
 		for i := range tokens {
 			wg.Go(func() {
 				var err error
-				if tokens[i], err = s.Logins.Activate(ctx, l.UserID, uuid.NewString(), epoch); err != nil {
+				if tokens[i], err = s.Logins.Activate(ctx, login.NewActivation(request(""), l.UserID, uuid.NewString()), epoch); err != nil {
 					t.Error(err)
 				}
 			})
@@ -190,12 +191,12 @@ func undo(t *testing.T, s Stores) {
 	gone, kept := reserve(t, s.Logins, "gone@example.com"), reserve(t, s.Logins, "kept@example.com")
 	activateLogin(t, s, kept.UserID, uuid.NewString())
 	for _, id := range []string{gone.UserID, kept.UserID, uuid.NewString()} {
-		if err := s.Logins.Undo(work(t), id); err != nil {
+		if err := s.Logins.Undo(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}
 	}
 	missing(t, s.Logins, "gone@example.com")
-	if _, err := s.Logins.ByEmail(work(t), "kept@example.com"); err != nil {
+	if _, err := s.Logins.ByEmail(t.Context(), "kept@example.com"); err != nil {
 		t.Fatalf("the active login: %v", err)
 	}
 }
@@ -207,7 +208,7 @@ func claim(t *testing.T, s Stores) {
 	}
 	active := reserve(t, s.Logins, "active@example.com")
 	activateLogin(t, s, active.UserID, uuid.NewString())
-	if early, err := s.Logins.Claim(work(t), due.Add(-time.Microsecond), due, 100); err != nil || len(early) != 0 {
+	if early, err := s.Logins.Claim(t.Context(), due.Add(-time.Microsecond), due, 100); err != nil || len(early) != 0 {
 		t.Fatalf("Claim before they are due = %d, %v; want none", len(early), err)
 	}
 	var mu sync.Mutex
@@ -216,7 +217,7 @@ func claim(t *testing.T, s Stores) {
 	for range 4 {
 		wg.Go(func() {
 			for {
-				got, err := s.Logins.Claim(work(t), due, due.Add(time.Minute), 3)
+				got, err := s.Logins.Claim(t.Context(), due, due.Add(time.Minute), 3)
 				if err != nil {
 					t.Error(err)
 				}
@@ -226,7 +227,7 @@ func claim(t *testing.T, s Stores) {
 				mu.Lock()
 				for _, l := range got {
 					claims[l.UserID]++
-					if want, _ := event.FromContext(work(t)); !reflect.DeepEqual(l.Event, want) {
+					if want := request(""); !reflect.DeepEqual(l.Event, want) {
 						t.Errorf("the claimed login's event is %+v, want %+v", l.Event, want)
 					}
 				}
@@ -243,7 +244,7 @@ func claim(t *testing.T, s Stores) {
 	if len(claims) != 20 {
 		t.Errorf("%d logins were claimed, want 20", len(claims))
 	}
-	if again, err := s.Logins.Claim(work(t), due.Add(time.Minute), due.Add(2*time.Minute), 100); err != nil || len(again) != 20 {
+	if again, err := s.Logins.Claim(t.Context(), due.Add(time.Minute), due.Add(2*time.Minute), 100); err != nil || len(again) != 20 {
 		t.Errorf("Claim when they are due again = %d, %v; want 20", len(again), err)
 	}
 }
@@ -254,7 +255,7 @@ func replaceHash(t *testing.T, s Stores) {
 		{"$hash", "$better", "$better"},
 		{"$hash", "$late", "$better"},
 	} {
-		if err := s.Logins.ReplaceHash(work(t), l.UserID, c.old, c.hash, epoch); err != nil {
+		if err := s.Logins.ReplaceHash(t.Context(), l.UserID, c.old, c.hash, epoch, request(l.UserID)); err != nil {
 			t.Fatal(err)
 		}
 		want := l
@@ -273,21 +274,21 @@ func sessionOf(userID string) session.Session {
 }
 
 func remove(t *testing.T, s Stores) {
-	ctx := work(t)
+	ctx := t.Context()
 	l, other := reserve(t, s.Logins, "ada@example.com"), reserve(t, s.Logins, "other@example.com")
 	var sessions []session.Session
 	for _, id := range []string{l.UserID, l.UserID, other.UserID} {
 		activateLogin(t, s, id, uuid.NewString())
 		n := sessionOf(id)
 		sessions = append(sessions, n)
-		if err := s.Sessions.Start(ctx, n); err != nil {
+		if err := s.Sessions.Start(ctx, n, request(n.UserID)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	recorded(t, s, l.UserID, l.UserID, l.UserID, other.UserID, other.UserID) // each activation and each session
 	until := epoch.Add(time.Hour)
 	for range 2 { // a removal may be repeated
-		if err := s.Logins.Remove(ctx, l.UserID, until); err != nil {
+		if err := s.Logins.Remove(ctx, l.UserID, until, request(l.UserID)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -307,7 +308,7 @@ func remove(t *testing.T, s Stores) {
 		t.Fatalf("a session of another login: %v", err)
 	}
 	pendingLogin := reserve(t, s.Logins, "ada@example.com") // the address is free, and pending logins can be removed
-	if err := s.Logins.Remove(ctx, pendingLogin.UserID, until); err != nil {
+	if err := s.Logins.Remove(ctx, pendingLogin.UserID, until, request(pendingLogin.UserID)); err != nil {
 		t.Fatal(err)
 	}
 	missing(t, s.Logins, "ada@example.com")
@@ -315,7 +316,7 @@ func remove(t *testing.T, s Stores) {
 
 func revoked(t *testing.T, s session.Store) map[string]bool {
 	t.Helper()
-	all, _, err := s.Revocations(work(t), 0, epoch)
+	all, _, err := s.Revocations(t.Context(), 0, epoch)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -328,7 +329,7 @@ func revoked(t *testing.T, s session.Store) map[string]bool {
 
 // removeBesideStart starts sessions while the login is removed: each either failed or is revoked.
 func removeBesideStart(t *testing.T, s Stores) {
-	ctx := context.WithoutCancel(work(t))
+	ctx := context.WithoutCancel(t.Context())
 	for round := range 10 {
 		l := reserve(t, s.Logins, fmt.Sprintf("ada%d@example.com", round))
 		activateLogin(t, s, l.UserID, uuid.NewString())
@@ -338,7 +339,7 @@ func removeBesideStart(t *testing.T, s Stores) {
 		for range 4 {
 			wg.Go(func() {
 				n := sessionOf(l.UserID)
-				switch err := s.Sessions.Start(ctx, n); {
+				switch err := s.Sessions.Start(ctx, n, request(n.UserID)); {
 				case err == nil:
 					mu.Lock()
 					started = append(started, n.ID)
@@ -349,7 +350,7 @@ func removeBesideStart(t *testing.T, s Stores) {
 			})
 		}
 		wg.Go(func() {
-			if err := s.Logins.Remove(ctx, l.UserID, epoch.Add(time.Hour)); err != nil {
+			if err := s.Logins.Remove(ctx, l.UserID, epoch.Add(time.Hour), request(l.UserID)); err != nil {
 				t.Error(err)
 			}
 		})

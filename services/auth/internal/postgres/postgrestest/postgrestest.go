@@ -39,13 +39,18 @@ func Open(t *testing.T) *Database {
 	}
 }
 
-// Request returns a context with the event of a request, as the gRPC server drafts it.
+// Request returns a context with the event of a request, as the gRPC server makes it.
 func Request(ctx context.Context, action string) context.Context {
-	return event.NewContext(ctx, event.Event{
+	return event.NewContext(ctx, Event(action))
+}
+
+// Event is the event of a request.
+func Event(action string) event.Event {
+	return event.Event{
 		Source: "auth", Caller: "gateway", Action: action, Outcome: event.Success, Actor: event.Actor{Type: event.Anonymous}, ObjectType: "user",
 		RequestID: "request-1", TraceID: "0123456789abcdef0123456789abcdef",
 		Changes: []event.Change{{Field: "email", Value: []byte(`"ada@example.com"`), Personal: true}},
-	})
+	}
 }
 
 // Recorded returns the events that wait for Audit, in order.

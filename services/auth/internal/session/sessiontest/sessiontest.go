@@ -26,7 +26,7 @@ type Database struct {
 	Recorded func(t *testing.T) []event.Event
 }
 
-// request is the event of a request, as the gRPC server drafts it.
+// request is the event of a request, as the gRPC server makes it.
 func request(action string) event.Event {
 	return event.Event{
 		Source: "auth", Caller: "gateway", Action: action, Outcome: event.Success, Actor: event.Actor{Type: event.Anonymous},
@@ -34,8 +34,12 @@ func request(action string) event.Event {
 	}
 }
 
-// work is a context with the event of a request.
-func work(t *testing.T) context.Context { return event.NewContext(t.Context(), request("auth.tested")) }
+// about is the event of a request about a user.
+func about(userID, action string) event.Event {
+	e := request(action)
+	e.ObjectID = userID
+	return e
+}
 
 // recorded checks the actions of everything that was recorded so far, and that each names the user.
 func recorded(t *testing.T, db Database, userID string, actions ...string) {
@@ -78,7 +82,7 @@ func start(t *testing.T, db Database, change func(*session.Session)) session.Ses
 	if change != nil {
 		change(&s)
 	}
-	if err := db.Store.Start(work(t), s); err != nil {
+	if err := db.Store.Start(t.Context(), s, about(s.UserID, "auth.tested")); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -88,7 +92,7 @@ func start(t *testing.T, db Database, change func(*session.Session)) session.Ses
 func stored(t *testing.T, s session.Store, family [32]byte) (session.Session, error) {
 	t.Helper()
 	var found session.Session
-	err := s.Refresh(work(t), family, func(n session.Session) session.Decision {
+	err := s.Refresh(t.Context(), family, func(n session.Session) session.Decision {
 		found = n
 		return session.Decision{}
 	})
@@ -98,7 +102,7 @@ func stored(t *testing.T, s session.Store, family [32]byte) (session.Session, er
 
 func revocations(t *testing.T, s session.Store, after session.Window, now time.Time) (map[string]time.Time, session.Window) {
 	t.Helper()
-	ended, window, err := s.Revocations(work(t), after, now)
+	ended, window, err := s.Revocations(t.Context(), after, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,12 +120,12 @@ func startNeedsLogin(t *testing.T, db Database) {
 	}
 	orphan := s
 	orphan.ID, orphan.UserID, orphan.Family = uuid.NewString(), uuid.NewString(), [32]byte{1}
-	if err := db.Store.Start(work(t), orphan); !errors.Is(err, session.ErrNotFound) {
+	if err := db.Store.Start(t.Context(), orphan, about(orphan.UserID, "auth.tested")); !errors.Is(err, session.ErrNotFound) {
 		t.Fatalf("Start without a login = %v, want ErrNotFound", err)
 	}
 	recorded(t, db, s.UserID, "auth.tested")
 	recorded(t, db, orphan.UserID) // R67: no event without its change
-	if err := db.Store.Start(t.Context(), s); err == nil || errors.Is(err, session.ErrNotFound) {
+	if err := db.Store.Start(t.Context(), s, event.Event{}); err == nil || errors.Is(err, session.ErrNotFound) {
 		t.Fatalf("Start without an event = %v, want a refusal (R68)", err)
 	}
 }
@@ -129,8 +133,8 @@ func startNeedsLogin(t *testing.T, db Database) {
 func refresh(t *testing.T, db Database) {
 	s := start(t, db, nil)
 	later := epoch.Add(time.Minute)
-	err := db.Store.Refresh(work(t), s.Family, func(session.Session) session.Decision {
-		return session.Decision{Rotate: &session.Rotation{Token: [32]byte{7}, RefreshTime: later}, Event: request("auth.rotated")}
+	err := db.Store.Refresh(t.Context(), s.Family, func(session.Session) session.Decision {
+		return session.Decision{Rotate: &session.Rotation{Token: [32]byte{7}, RefreshTime: later}, Event: about(s.UserID, "auth.rotated")}
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -141,8 +145,8 @@ func refresh(t *testing.T, db Database) {
 		t.Fatalf("after rotation = %+v, %v\nwant %+v", got, err, want)
 	}
 	until := epoch.Add(time.Hour)
-	err = db.Store.Refresh(work(t), s.Family, func(n session.Session) session.Decision {
-		return session.Decision{End: &session.Revocation{SessionID: n.ID, ExpireTime: until}, Event: request("auth.ended")}
+	err = db.Store.Refresh(t.Context(), s.Family, func(n session.Session) session.Decision {
+		return session.Decision{End: &session.Revocation{SessionID: n.ID, ExpireTime: until}, Event: about(s.UserID, "auth.ended")}
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -162,13 +166,13 @@ func refresh(t *testing.T, db Database) {
 // refreshTurns counts up in the token: no increment is lost when callers take turns.
 func refreshTurns(t *testing.T, db Database) {
 	s := start(t, db, func(s *session.Session) { s.Token = [32]byte{} })
-	ctx := context.WithoutCancel(work(t))
+	ctx := context.WithoutCancel(t.Context())
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
 			err := db.Store.Refresh(ctx, s.Family, func(n session.Session) session.Decision {
 				n.Token[0]++
-				return session.Decision{Rotate: &session.Rotation{Token: n.Token, RefreshTime: epoch}, Event: request("auth.rotated")}
+				return session.Decision{Rotate: &session.Rotation{Token: n.Token, RefreshTime: epoch}, Event: about(s.UserID, "auth.rotated")}
 			})
 			if err != nil {
 				t.Error(err)
@@ -185,19 +189,19 @@ func endOnce(t *testing.T, db Database) {
 	s := start(t, db, nil)
 	until := epoch.Add(time.Hour)
 	foreign := session.Revocation{SessionID: s.ID, ExpireTime: until}
-	if err := db.Store.End(work(t), uuid.NewString(), foreign); err != nil {
+	if err := db.Store.End(t.Context(), uuid.NewString(), foreign, about(uuid.NewString(), "auth.tested")); err != nil {
 		t.Fatalf("End(session of somebody else) = %v, want nil", err)
 	}
 	if _, err := stored(t, db.Store, s.Family); err != nil {
 		t.Fatalf("somebody else ended the session: %v", err)
 	}
 	for i := range 3 {
-		err := db.Store.End(work(t), s.UserID, session.Revocation{SessionID: s.ID, ExpireTime: until.Add(time.Duration(i) * time.Minute)})
+		err := db.Store.End(t.Context(), s.UserID, session.Revocation{SessionID: s.ID, ExpireTime: until.Add(time.Duration(i) * time.Minute)}, about(s.UserID, "auth.tested"))
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := db.Store.End(work(t), s.UserID, session.Revocation{SessionID: uuid.NewString(), ExpireTime: until}); err != nil {
+	if err := db.Store.End(t.Context(), s.UserID, session.Revocation{SessionID: uuid.NewString(), ExpireTime: until}, about(s.UserID, "auth.tested")); err != nil {
 		t.Fatalf("End(unknown) = %v, want nil", err)
 	}
 	recorded(t, db, s.UserID, "auth.tested", "auth.tested") // the start and one end
@@ -215,7 +219,7 @@ func lateCommit(t *testing.T, db Database) {
 	late := session.Revocation{SessionID: uuid.NewString(), ExpireTime: until}
 	commit := db.HoldRevocation(t, late)
 	early := start(t, db, nil)
-	if err := db.Store.End(work(t), early.UserID, session.Revocation{SessionID: early.ID, ExpireTime: until}); err != nil {
+	if err := db.Store.End(t.Context(), early.UserID, session.Revocation{SessionID: early.ID, ExpireTime: until}, about(early.UserID, "auth.tested")); err != nil {
 		t.Fatal(err)
 	}
 	first, window := revocations(t, db.Store, 0, epoch)
@@ -242,7 +246,7 @@ func lateCommit(t *testing.T, db Database) {
 func expiredRevocations(t *testing.T, db Database) {
 	s := start(t, db, nil)
 	until := epoch.Add(time.Hour)
-	if err := db.Store.End(work(t), s.UserID, session.Revocation{SessionID: s.ID, ExpireTime: until}); err != nil {
+	if err := db.Store.End(t.Context(), s.UserID, session.Revocation{SessionID: s.ID, ExpireTime: until}, about(s.UserID, "auth.tested")); err != nil {
 		t.Fatal(err)
 	}
 	if ended, _ := revocations(t, db.Store, 0, until); len(ended) != 0 {
@@ -260,12 +264,12 @@ func clean(t *testing.T, db Database) {
 	}
 	kept = append(kept, start(t, db, nil))
 	gone := start(t, db, nil)
-	if err := db.Store.End(work(t), gone.UserID, session.Revocation{SessionID: gone.ID, ExpireTime: epoch}); err != nil {
+	if err := db.Store.End(t.Context(), gone.UserID, session.Revocation{SessionID: gone.ID, ExpireTime: epoch}, about(gone.UserID, "auth.tested")); err != nil {
 		t.Fatal(err)
 	}
 	total := 0
 	for {
-		n, err := db.Store.Clean(work(t), epoch, idleSince, 4)
+		n, err := db.Store.Clean(t.Context(), epoch, idleSince, 4)
 		if err != nil {
 			t.Fatal(err)
 		}

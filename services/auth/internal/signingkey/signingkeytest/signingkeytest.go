@@ -39,8 +39,10 @@ func key(id string, state signingkey.State, at time.Time) signingkey.Key {
 	}
 }
 
-func set(keys ...signingkey.Key) func([]signingkey.Key) ([]signingkey.Key, error) {
-	return func([]signingkey.Key) ([]signingkey.Key, error) { return keys, nil }
+func set(t *testing.T, keys ...signingkey.Key) func([]signingkey.Key) (signingkey.Plan, error) {
+	return func(stored []signingkey.Key) (signingkey.Plan, error) {
+		return signingkey.Plan{Keys: keys, Events: signingkey.Events(t.Context(), stored, keys)}, nil
+	}
 }
 
 func list(t *testing.T, s signingkey.Store) []signingkey.Key {
@@ -62,7 +64,7 @@ func change(t *testing.T, s Database) {
 	aRetired.State, aRetired.StateTime = signingkey.Retired, later
 	bActive.State, bActive.StateTime = signingkey.Active, later
 	for step, want := range [][]signingkey.Key{{a, b}, {aRetired, bActive, c}, {bActive, c}} {
-		got, err := s.Change(t.Context(), set(want...))
+		got, err := s.Change(t.Context(), set(t, want...))
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Fatalf("step %d: Change = %v, %v; want %v", step, got, err, want)
 		}
@@ -87,11 +89,11 @@ func change(t *testing.T, s Database) {
 
 func refused(t *testing.T, s Database) {
 	want := []signingkey.Key{key("a", signingkey.Active, epoch)}
-	if _, err := s.Change(t.Context(), set(want...)); err != nil {
+	if _, err := s.Change(t.Context(), set(t, want...)); err != nil {
 		t.Fatal(err)
 	}
 	refusal := errors.New("no")
-	_, err := s.Change(t.Context(), func([]signingkey.Key) ([]signingkey.Key, error) { return nil, refusal })
+	_, err := s.Change(t.Context(), func([]signingkey.Key) (signingkey.Plan, error) { return signingkey.Plan{}, refusal })
 	if err != refusal { //nolint:errorlint // the very same error is promised
 		t.Fatalf("Change = %v, want the plan's own error", err)
 	}
@@ -106,8 +108,8 @@ func turns(t *testing.T, s Database) {
 	var wg sync.WaitGroup
 	for range 10 {
 		wg.Go(func() {
-			_, err := s.Change(ctx, func(keys []signingkey.Key) ([]signingkey.Key, error) {
-				return append(keys, key(fmt.Sprintf("key-%d", len(keys)), signingkey.Retired, epoch)), nil
+			_, err := s.Change(ctx, func(keys []signingkey.Key) (signingkey.Plan, error) {
+				return signingkey.Plan{Keys: append(keys, key(fmt.Sprintf("key-%d", len(keys)), signingkey.Retired, epoch))}, nil
 			})
 			if err != nil {
 				t.Error(err)
@@ -121,7 +123,7 @@ func turns(t *testing.T, s Database) {
 }
 
 func oneActive(t *testing.T, s Database) {
-	_, err := s.Change(t.Context(), set(key("a", signingkey.Active, epoch), key("b", signingkey.Active, epoch)))
+	_, err := s.Change(t.Context(), set(t, key("a", signingkey.Active, epoch), key("b", signingkey.Active, epoch)))
 	if err == nil {
 		t.Fatal("two active keys were stored")
 	}

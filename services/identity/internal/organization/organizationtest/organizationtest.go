@@ -27,9 +27,15 @@ type Fixture struct {
 	AddUser func(ctx context.Context, organizationID string) error
 }
 
+// fixture is one test's store.
+type fixture struct {
+	Organizations Plain
+	AddUser       func(ctx context.Context, organizationID string) error
+}
+
 // Run runs the suite. open is called for each test and returns a store over an empty database of its own.
 func Run(t *testing.T, open func(t *testing.T) Fixture) {
-	for name, test := range map[string]func(t *testing.T, f Fixture){
+	for name, test := range map[string]func(t *testing.T, f fixture){
 		"Create":             testCreate,
 		"CreateAgain":        testCreateAgain,
 		"CreateConcurrently": testCreateConcurrently,
@@ -47,7 +53,8 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, open(t))
+			f := open(t)
+			test(t, fixture{Organizations: Plain{f.Organizations}, AddUser: f.AddUser})
 		})
 	}
 }
@@ -55,11 +62,11 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 // drafted is the context of a request whose change is audited.
 func drafted(t *testing.T) context.Context {
 	t.Helper()
-	return event.Background(t.Context(), "identity", "gatehouse.identity.v1.TestService/Test", "organization.tested", "organization")
+	return event.NewContext(t.Context(), event.Own(t.Context(), "identity", "organization.tested", "organization"))
 }
 
 // remove is Delete without its token.
-func (f Fixture) remove(t *testing.T, id string, check func(organization.Organization) error) error {
+func (f fixture) remove(t *testing.T, id string, check func(organization.Organization) error) error {
 	_, err := f.Organizations.Delete(drafted(t), id, check)
 	return err
 }
@@ -70,7 +77,7 @@ func newOrganization(name string) organization.Organization {
 	return organization.Organization{ID: uuid.NewString(), DisplayName: name, Revision: 1, CreateTime: epoch(), UpdateTime: epoch()}
 }
 
-func (f Fixture) stored(t *testing.T, o organization.Organization) organization.Organization {
+func (f fixture) stored(t *testing.T, o organization.Organization) organization.Organization {
 	t.Helper()
 	stored, _, err := f.Organizations.Create(drafted(t), o)
 	noError(t, err)
@@ -80,7 +87,7 @@ func (f Fixture) stored(t *testing.T, o organization.Organization) organization.
 	return stored
 }
 
-func (f Fixture) wantStored(t *testing.T, want organization.Organization) {
+func (f fixture) wantStored(t *testing.T, want organization.Organization) {
 	t.Helper()
 	got, err := f.Organizations.Get(t.Context(), want.ID)
 	noError(t, err)
@@ -89,14 +96,14 @@ func (f Fixture) wantStored(t *testing.T, want organization.Organization) {
 	}
 }
 
-func testCreate(t *testing.T, f Fixture) {
+func testCreate(t *testing.T, f fixture) {
 	f.wantStored(t, f.stored(t, newOrganization(`Åsa 😀 "q" 'q' \ %_ @name $1`)))
 	personal := newOrganization("personal")
 	personal.Personal = true
 	f.wantStored(t, f.stored(t, personal))
 }
 
-func testCreateAgain(t *testing.T, f Fixture) {
+func testCreateAgain(t *testing.T, f fixture) {
 	first := f.stored(t, newOrganization("a"))
 	again := first
 	again.DisplayName = "b"
@@ -107,7 +114,7 @@ func testCreateAgain(t *testing.T, f Fixture) {
 	}
 }
 
-func testCreateConcurrently(t *testing.T, f Fixture) {
+func testCreateConcurrently(t *testing.T, f fixture) {
 	const callers = 8
 	o := newOrganization("")
 	stored, errs := make([]organization.Organization, callers), make([]error, callers)
@@ -128,7 +135,7 @@ func testCreateConcurrently(t *testing.T, f Fixture) {
 	}
 }
 
-func testUnknown(t *testing.T, f Fixture) {
+func testUnknown(t *testing.T, f fixture) {
 	id := uuid.NewString()
 	_, err := f.Organizations.Get(t.Context(), id)
 	wantError(t, err, organization.NotFound())
@@ -137,7 +144,7 @@ func testUnknown(t *testing.T, f Fixture) {
 	wantError(t, f.remove(t, id, anyOrganization), organization.NotFound())
 }
 
-func testUpdate(t *testing.T, f Fixture) {
+func testUpdate(t *testing.T, f fixture) {
 	o, bystander := f.stored(t, newOrganization("a")), f.stored(t, newOrganization("b"))
 	want := o
 	want.DisplayName, want.Revision, want.UpdateTime = "c", 2, epoch().Add(time.Hour)
@@ -152,7 +159,7 @@ func testUpdate(t *testing.T, f Fixture) {
 	f.wantStored(t, bystander)
 }
 
-func testUpdateRefused(t *testing.T, f Fixture) {
+func testUpdateRefused(t *testing.T, f fixture) {
 	o := f.stored(t, newOrganization("a"))
 	refusal := apierr.New(apierr.Aborted, "REFUSED", "no")
 	_, err := f.Organizations.Update(drafted(t), o.ID, func(o organization.Organization) (organization.Organization, error) {
@@ -163,7 +170,7 @@ func testUpdateRefused(t *testing.T, f Fixture) {
 	f.wantStored(t, o)
 }
 
-func testUpdateConcurrently(t *testing.T, f Fixture) {
+func testUpdateConcurrently(t *testing.T, f fixture) {
 	const callers = 8
 	o := f.stored(t, newOrganization("a"))
 	var wait sync.WaitGroup
@@ -184,7 +191,7 @@ func testUpdateConcurrently(t *testing.T, f Fixture) {
 	f.wantStored(t, o)
 }
 
-func testListPages(t *testing.T, f Fixture) {
+func testListPages(t *testing.T, f fixture) {
 	var want []organization.Organization
 	for i := range 5 {
 		o := newOrganization("a")
@@ -219,7 +226,7 @@ func testListPages(t *testing.T, f Fixture) {
 	}
 }
 
-func testListConditions(t *testing.T, f Fixture) {
+func testListConditions(t *testing.T, f fixture) {
 	f.stored(t, newOrganization("a"))
 	b := f.stored(t, newOrganization("b"))
 	got, err := f.Organizations.List(t.Context(), resource.Query{Limit: 10, Where: []resource.Condition{
@@ -237,7 +244,7 @@ func testListConditions(t *testing.T, f Fixture) {
 
 func anyOrganization(organization.Organization) error { return nil }
 
-func testDelete(t *testing.T, f Fixture) {
+func testDelete(t *testing.T, f fixture) {
 	o, bystander := f.stored(t, newOrganization("a")), f.stored(t, newOrganization("b"))
 	noError(t, f.remove(t, o.ID, anyOrganization))
 	_, err := f.Organizations.Get(t.Context(), o.ID)
@@ -245,7 +252,7 @@ func testDelete(t *testing.T, f Fixture) {
 	f.wantStored(t, bystander)
 }
 
-func testDeleteRefused(t *testing.T, f Fixture) {
+func testDeleteRefused(t *testing.T, f fixture) {
 	o := f.stored(t, newOrganization("a"))
 	refusal := apierr.New(apierr.Aborted, "REFUSED", "no")
 	wantError(t, f.remove(t, o.ID, func(shown organization.Organization) error {
@@ -257,7 +264,7 @@ func testDeleteRefused(t *testing.T, f Fixture) {
 	f.wantStored(t, o)
 }
 
-func testDeleteWithUsers(t *testing.T, f Fixture) {
+func testDeleteWithUsers(t *testing.T, f fixture) {
 	o := f.stored(t, newOrganization("a"))
 	noError(t, f.AddUser(drafted(t), o.ID))
 	wantError(t, f.remove(t, o.ID, anyOrganization), organization.NotEmpty())
@@ -265,7 +272,7 @@ func testDeleteWithUsers(t *testing.T, f Fixture) {
 }
 
 // A user joins while the organization is removed: exactly one of the two wins.
-func testDeleteConcurrently(t *testing.T, f Fixture) {
+func testDeleteConcurrently(t *testing.T, f fixture) {
 	for range 10 {
 		o := f.stored(t, newOrganization("a"))
 		var deleteError, joinError error
@@ -284,7 +291,7 @@ func testDeleteConcurrently(t *testing.T, f Fixture) {
 }
 
 // Of several who delete at once one did it, and only that one leaves an event.
-func testDeleteByRivals(t *testing.T, f Fixture) {
+func testDeleteByRivals(t *testing.T, f fixture) {
 	for range 5 {
 		o := f.stored(t, newOrganization("a"))
 		errs := make([]error, 4)

@@ -33,9 +33,11 @@ func New(t testing.TB) Database {
 	return Database{Pool: pool, Outbox: out, Users: postgres.NewUsers(pool, out), Organizations: postgres.NewOrganizations(pool, out)}
 }
 
-// Drafted returns a context with the draft of the event of a request.
+// Drafted returns a context with the event of a request.
 func Drafted(ctx context.Context, action, objectType string) context.Context {
-	return event.Background(ctx, "identity", "gatehouse.identity.v1.TestService/Test", action, objectType)
+	e := event.Own(ctx, "identity", action, objectType)
+	e.Method = "gatehouse.identity.v1.TestService/Test"
+	return event.NewContext(ctx, e)
 }
 
 // Events returns the events that are on their way to Audit, in their order.

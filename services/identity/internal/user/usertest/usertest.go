@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
+	"github.com/gatehouse/gatehouse/services/identity/internal/organization/organizationtest"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
@@ -68,15 +69,21 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, fixture{Stores: open(t), ctx: event.Background(t.Context(), "identity", "gatehouse.identity.v1.TestService/Test", "user.tested", "user")})
+			s := open(t)
+			plain := Plain{s.Users, s.Deletions}
+			test(t, fixture{
+				Users: plain, Deletions: plain, Organizations: organizationtest.Plain{Store: s.Organizations},
+				ctx: event.NewContext(t.Context(), event.Own(t.Context(), "identity", "user.tested", "user")),
+			})
 		})
 	}
 }
 
 // fixture is one test's stores with short ways to fill and read them.
 type fixture struct {
-	Stores
-	ctx context.Context // one test's context, with the draft of an event
+	Users, Deletions Plain
+	Organizations    organizationtest.Plain
+	ctx              context.Context // one test's context, with the event of a request
 }
 
 // epoch is when the suite's rows are created: with microseconds, in another year than any clock says.
