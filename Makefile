@@ -22,7 +22,7 @@ export GOFLAGS := $(filter-out -mod=% --mod=% -modfile=% --modfile=%,$(GOFLAGS))
 .PHONY: help
 help: ## this list
 	@echo "Gatehouse. Start with: make up"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: up
 up: tools-run build ## start everything on this machine and stay; Ctrl-C ends it (ARGS='--detach')
@@ -40,6 +40,10 @@ build: need-go ## build the services, the gateway and the gatehouse command into
 .PHONY: test
 test: tools-run need-go ## unit, database and mesh tests, all with the race detector (PKG=./internal/..., TEST_FLAGS=-v)
 	@tools/test $(TEST_FLAGS) $(PKG)
+
+.PHONY: test-new-service
+test-new-service: tools need-go ## a new service, written into a clean clone of the last commit, builds, passes and runs with the others
+	@tools/try-new-service
 
 .PHONY: bench
 bench: tools-run need-go ## speed, memory and start of the platform, each beside its bound or peer, in a quarter of an hour (BENCH=Permission)

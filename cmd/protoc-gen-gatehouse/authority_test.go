@@ -78,7 +78,7 @@ func TestAConsentIsShown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sources := beside(t, 8085, `object_types: {name: "invoice"}
+	sources := beside(t, 8098, `object_types: {name: "invoice"}
 		relationships: [
 			{object_type: "invoice" relations: ["payer@user"] delete_all: true},
 			{object_type: "platform" relations: ["auditor@user"]}

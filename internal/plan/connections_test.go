@@ -58,7 +58,7 @@ func TestConnectionLimitsCoverTwoInstances(t *testing.T) {
 		if want := []int{c.identity, c.authz, c.audit, c.owner}; !reflect.DeepEqual(got, want) {
 			t.Errorf("%v: got %v, want %v", c.environ, got, want)
 		}
-		if most := p.MaxConnections(c.environ); most != c.atMost+20 { // 20 for the superuser
+		if most := p.MaxConnections(c.environ); most < c.atMost+20 { // 20 for the superuser
 			t.Errorf("%v: the server has %d connections", c.environ, most)
 		}
 	}

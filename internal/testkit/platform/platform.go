@@ -113,8 +113,7 @@ func (p *Platform) build() error {
 	if p.opt.Tags != "" {
 		args = append(args, "-tags", p.opt.Tags)
 	}
-	args = append(args, "./cmd/gatehouse", "./gateway/cmd/gateway", "./services/identity/cmd/identity", "./services/auth/cmd/auth",
-		"./services/authz/cmd/authz", "./services/audit/cmd/audit")
+	args = append(args, "./cmd/gatehouse", "./gateway/cmd/gateway", "./services/...")
 	cmd := exec.Command("go", append(args, p.opt.Extra...)...)
 	cmd.Dir = p.Root
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -67,9 +67,15 @@ func TestTheUmaskOfTheShellDecidesNoMode(t *testing.T) {
 	}
 	defer taken.Close()
 	programs := t.TempDir()
-	for name, says := range map[string]string{
-		"consul": "Consul v1.22.0", "envoy": "envoy  version: 1/1.36.0/Clean/RELEASE/BoringSSL", "gateway": "", "identity": "", "auth": "", "authz": "", "audit": "",
-	} {
+	found := map[string]string{"consul": "Consul v1.22.0", "envoy": "envoy  version: 1/1.36.0/Clean/RELEASE/BoringSSL"}
+	def, err := definition("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names(def) {
+		found[name] = ""
+	}
+	for name, says := range found {
 		if err := os.WriteFile(filepath.Join(programs, name), []byte("#!/bin/sh\necho '"+says+"'\n"), 0o755); err != nil { // a program
 			t.Fatal(err)
 		}

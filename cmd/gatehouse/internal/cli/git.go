@@ -36,6 +36,22 @@ func meshAt(ctx context.Context, dir, ref string) (*mesh.Definition, error) {
 	return definition, nil
 }
 
+// unchanged refuses a checkout with changes that are not committed: what a command adds could not be
+// told from them. A folder without git has none.
+func unchanged(ctx context.Context, dir string) error {
+	if _, err := git(ctx, dir, "rev-parse", "--git-dir"); err != nil {
+		return nil //nolint:nilerr // the error answers whether there is a repository
+	}
+	changes, err := git(ctx, dir, "status", "--porcelain")
+	if err != nil {
+		return fmt.Errorf("look for changes in %s: %w", dir, err)
+	}
+	if line, _, _ := strings.Cut(string(changes), "\n"); line != "" {
+		return fmt.Errorf("%s has changes that are not committed (%s): commit or stash them first", dir, strings.TrimSpace(line))
+	}
+	return nil
+}
+
 func git(ctx context.Context, dir string, args ...string) ([]byte, error) {
 	command := exec.CommandContext(ctx, "git", args...)
 	command.Dir = dir

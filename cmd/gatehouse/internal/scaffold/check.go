@@ -1,0 +1,88 @@
+package scaffold
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+
+	"github.com/gatehouse/gatehouse/internal/mesh"
+)
+
+// migration is a line of the test that holds the hashes of released migrations.
+type migration struct{ File, Hash string }
+
+func migrationOf(name string, text []byte) migration {
+	sum := sha256.Sum256(text)
+	return migration{File: name, Hash: hex.EncodeToString(sum[:])}
+}
+
+// nameForm is that of a mesh name which is also a Go package, a proto package, a schema and a role
+// without quotes.
+var nameForm = regexp.MustCompile(`^[a-z][a-z0-9]{1,19}$`)
+
+// taken are names that mean something else: areas of configuration variables, the platform's own
+// services, schemas of PostgreSQL, and folders of generated code.
+func taken() []string {
+	return []string{
+		"cli", "drain", "grpc", "log", "mesh", "telemetry", "test", "token", "url",
+		"consul", "envoy", "gatehouse", "nomad", "postgres",
+		"public", "user", "table", "select", "order", "group", "check", "default", "grant", "references", "primary", "unique", "analyze",
+		"gen", "v1",
+	}
+}
+
+// check refuses a name that cannot be, and a checkout in which what is new could not be told from what
+// is there.
+func check(root, name string) error {
+	switch {
+	case !nameForm.MatchString(name):
+		return fmt.Errorf("%q cannot be the name of a service: use 2 to 20 lower-case letters and digits, a letter first", name)
+	case token.IsKeyword(name) || slices.Contains(taken(), name):
+		return fmt.Errorf("the name %q means something else in Go, SQL or Gatehouse: choose another one", name)
+	}
+	for _, folder := range []string{"services", "proto/gatehouse", "proto/gen/go/gatehouse"} {
+		path := filepath.Join(folder, name)
+		if _, err := os.Lstat(filepath.Join(root, path)); err == nil {
+			return fmt.Errorf("%s exists already: choose another name, or remove it", path)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("look for %s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+var portOption = regexp.MustCompile(`(?m)^\s*port:\s*(\d+)`)
+
+// freePort is the lowest port that no contract in the checkout has.
+func freePort(root string) (int, error) {
+	protos, err := filepath.Glob(filepath.Join(root, "proto", "gatehouse", "*", "*", "*.proto"))
+	if err != nil || len(protos) == 0 {
+		return 0, fmt.Errorf("%s holds no contracts: run this inside a checkout of Gatehouse", filepath.Join(root, "proto", "gatehouse"))
+	}
+	used := map[int]bool{}
+	for _, path := range protos {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return 0, fmt.Errorf("read the contracts: %w", err)
+		}
+		for _, match := range portOption.FindAllSubmatch(text, -1) {
+			port, _ := strconv.Atoi(string(match[1])) // digits
+			used[port] = true
+		}
+	}
+	last := mesh.FirstPort + mesh.BackingSlot - 1
+	for port := mesh.FirstPort; port <= last; port++ {
+		if !used[port] {
+			return port, nil
+		}
+	}
+	return 0, fmt.Errorf("every port from %d to %d belongs to a program: the layout of one machine has no room for another", mesh.FirstPort, last)
+}
