@@ -19,6 +19,26 @@ func beside(t *testing.T, port int, option string) map[string]string {
 	return sources
 }
 
+// free are the first and the last port of the layout that no program has.
+func free(t *testing.T) []int {
+	t.Helper()
+	files, err := run(t, committed(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken := map[int]bool{}
+	for _, p := range decode(t, files["mesh.json"]).Programs {
+		taken[p.Port] = true
+	}
+	var ports []int
+	for port := mesh.FirstPort; port < mesh.FirstPort+mesh.BackingSlot; port++ {
+		if !taken[port] {
+			ports = append(ports, port)
+		}
+	}
+	return []int{ports[0], ports[len(ports)-1]}
+}
+
 // replace changes what Authz's owner says.
 func replace(t *testing.T, sources map[string]string, before, after string) {
 	t.Helper()
@@ -45,6 +65,9 @@ option (gatehouse.options.v1.program) = {
 // What stands in a new contract alone gives its program no right over what is others', on whatever
 // port it says so: that takes a line in the proto of the owner.
 func TestANewContractTakesNothingOfOthers(t *testing.T) {
+	if _, err := run(t, beside(t, free(t)[0], "")); err != nil {
+		t.Fatalf("a contract that takes nothing: %v", err)
+	}
 	for name, option := range map[string]string{
 		"the administrators":            `relationships: {object_type: "platform" relations: ["administrator@user"]}`,
 		"the administrators, as groups": `relationships: {object_type: "platform" relations: ["administrator@group"]}`,
@@ -64,7 +87,7 @@ func TestANewContractTakesNothingOfOthers(t *testing.T) {
 		"the password of a role":     `secrets: {file: "postgres-audit.url" variable: "GATEHOUSE_NEWCOMER_KEY" kind: KIND_KEY}`,
 		"Auth's variable":            `secrets: {file: "newcomer.key" variable: "GATEHOUSE_AUTH_KEY" kind: KIND_KEY}`,
 	} {
-		for _, port := range []int{8085, 8098} {
+		for _, port := range free(t) {
 			if _, err := run(t, beside(t, port, option)); err == nil || !strings.Contains(err.Error(), "newcomer.proto") {
 				t.Errorf("%s: got %v, want a problem in newcomer.proto", name, err)
 			}
@@ -78,7 +101,7 @@ func TestAConsentIsShown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sources := beside(t, 8098, `object_types: {name: "invoice"}
+	sources := beside(t, free(t)[0], `object_types: {name: "invoice"}
 		relationships: [
 			{object_type: "invoice" relations: ["payer@user"] delete_all: true},
 			{object_type: "platform" relations: ["auditor@user"]}

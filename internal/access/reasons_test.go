@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -54,8 +53,10 @@ func TestReasonsOfRefusals(t *testing.T) {
 		"identity.v1.UserService/UpdateUser":               {user, user},
 	}
 	maps.DeleteFunc(got, func(method string, _ [2]string) bool { _, ours := want[method]; return !ours }) // of services to come
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("reasons of refusals differ (-want +got):\n%s", diff)
+	for method, reasons := range want {                                                                   // a new method adds its own
+		if got[method] != reasons {
+			t.Errorf("%s refuses with %q, want %q", method, got[method], reasons)
+		}
 	}
 }
 

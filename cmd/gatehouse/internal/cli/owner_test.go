@@ -16,6 +16,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/cli"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
+	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/supervise"
 )
 
@@ -205,8 +206,12 @@ func TestNoProgramOfTheWorkingFolder(t *testing.T) {
 	for _, path := range []string{".bin/consul", ".bin/envoy", "consul", "envoy"} {
 		writeProgram(t, filepath.Join(here, path), "touch '"+here+"/ran'; echo 'Consul v1.22.0'")
 	}
-	for _, name := range []string{"gateway", "identity", "auth", "authz", "audit"} {
-		writeProgram(t, filepath.Join(programs, name), "")
+	def, err := consul.Definition()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, program := range def.Programs {
+		writeProgram(t, filepath.Join(programs, program.Name), "")
 	}
 	t.Chdir(here)
 	for _, path := range []string{"/nowhere", ".:.bin:"} {
