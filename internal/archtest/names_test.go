@@ -27,7 +27,6 @@ var (
 func homonyms() map[string]string {
 	return map[string]string{
 		"gateway/internal/rest/body.go": "identity", // HTTP's word for no content coding (RFC 9110, section 12.5.3)
-		"internal/outbox/message.go":    "audit",    // the topic that stored rows have, however the program is called
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/gatehouse/gatehouse/internal/client/audit"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
 )
@@ -32,7 +33,7 @@ func BenchmarkRecord(b *testing.B) {
 						if events == 0 {
 							return nil
 						}
-						return o.Record(ctx, tx, outboxtest.Event(schema, "thing.created", "thing", id))
+						return audit.Record(ctx, o, tx, outboxtest.Event(schema, "thing.created", "thing", id))
 					})
 					if err != nil {
 						b.Error(err)
@@ -48,7 +49,7 @@ func BenchmarkRecord(b *testing.B) {
 func BenchmarkRelay(b *testing.B) {
 	_, o := open(b)
 	ctx := b.Context()
-	row, err := o.Seal(outboxtest.Event(schema, "thing.created", "thing", "thing-1"))
+	row, err := audit.Seal(o, outboxtest.Event(schema, "thing.created", "thing", "thing-1"))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -64,7 +65,7 @@ func BenchmarkRelay(b *testing.B) {
 	var delivered atomic.Int64
 	all := make(chan struct{})
 	b.ResetTimer()
-	run(b, o, nil, outbox.Route{Topic: outbox.Audit, Deliver: func(_ context.Context, batch []outbox.Message) ([]outbox.Poison, error) {
+	run(b, o, nil, outbox.Route{Topic: audit.Topic, Deliver: func(_ context.Context, batch []outbox.Message) ([]outbox.Poison, error) {
 		if delivered.Add(int64(len(batch))) == int64(b.N) {
 			close(all)
 		}

@@ -1,6 +1,7 @@
-// Package outbox carries what a service has committed to other programs: events to Audit, relationships to Authz.
+// Package outbox carries what a service has committed to other programs. What is carried is theirs: a
+// topic, its payloads and who delivers them are in the package of the callee's clients.
 //
-// A store appends a row in the transaction of the change (Record, Relate, or Seal in a statement of
+// A store appends a row in the transaction of the change (Append, or Message.Args in a statement of
 // its own), always after it has locked or written the row of the object, or the order per object is
 // lost. One relay per service, whichever instance has the lease of the table relay, delivers the
 // rows of each topic in order and removes them afterwards: at least once, so receivers drop ids

@@ -1,25 +1,13 @@
 package outbox
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
-
-	"github.com/gatehouse/gatehouse/internal/event"
-	"github.com/gatehouse/gatehouse/internal/relation"
-)
-
-// Topics.
-const (
-	Audit         = "audit"         // payloads are sealed events (event.MarshalSealed)
-	Relationships = "relationships" // payloads are RelationshipChanges as JSON
 )
 
 // Message is one row on its way.
@@ -63,38 +51,6 @@ type Route struct {
 // GatherFor waits so long: as much later does a message arrive that follows another one closely.
 func GatherFor(d time.Duration) func(context.Context) {
 	return func(ctx context.Context) { pause(ctx, d, nil) }
-}
-
-// RelationshipChange is the payload of the topic Relationships.
-type RelationshipChange struct {
-	Change relation.Change `json:"change"`
-	Origin Origin          `json:"origin"`
-}
-
-// Origin is the request behind a change that is delivered later.
-type Origin struct {
-	ActorType string `json:"actor_type"`
-	ActorID   string `json:"actor_id,omitempty"`
-	RequestID string `json:"request_id,omitempty"`
-	TraceID   string `json:"trace_id,omitempty"`
-}
-
-// ParseRelationships reads the payload of the topic Relationships, strictly.
-func ParseRelationships(payload []byte) (RelationshipChange, error) {
-	var c RelationshipChange
-	dec := json.NewDecoder(bytes.NewReader(payload))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&c); err != nil {
-		return RelationshipChange{}, fmt.Errorf("read relationship change: %w", err)
-	}
-	if dec.More() {
-		return RelationshipChange{}, errors.New("read relationship change: something follows it")
-	}
-	return c, c.Change.Validate()
-}
-
-func originOf(e event.Event) Origin {
-	return Origin{ActorType: e.Actor.Type, ActorID: e.Actor.ID, RequestID: e.RequestID, TraceID: e.TraceID}
 }
 
 // Cut returns what of a text may stand in the tables, so many bytes at most.

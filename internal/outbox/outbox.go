@@ -3,7 +3,6 @@ package outbox
 import (
 	"context"
 	_ "embed" // the tables
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,10 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/pg"
-	"github.com/gatehouse/gatehouse/internal/relation"
-	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 //go:embed outbox.sql
@@ -109,34 +105,6 @@ func (o *Outbox) Wake() {
 	}
 }
 
-// Record appends an event to the topic Audit.
-func (o *Outbox) Record(ctx context.Context, tx pgx.Tx, e event.Event) error {
-	m, err := o.Seal(e)
-	if err != nil {
-		return err
-	}
-	return o.Append(ctx, tx, m)
-}
-
-// Relate appends a change of relationships to the topic Relationships, with the event that it follows from as its origin, and returns the
-// consistency token that names it. key is the object that the fact is about.
-func (o *Outbox) Relate(ctx context.Context, tx pgx.Tx, e event.Event, key string, c relation.Change) (token string, err error) {
-	if e.Action == "" {
-		return "", errNoEvent
-	}
-	if err := c.Validate(); err != nil {
-		return "", fmt.Errorf("append to outbox: %w", err)
-	}
-	payload, err := json.Marshal(RelationshipChange{Change: c, Origin: originOf(e.Clean())})
-	if err != nil {
-		return "", fmt.Errorf("append to outbox: %w", err)
-	}
-	m := Message{ID: o.NewID(), Topic: Relationships, Key: key, Payload: payload}
-	return request.TokenOf(m.ID).String(), o.Append(ctx, tx, m)
-}
-
-var errNoEvent = errors.New("append to outbox: the change has no event: the method's contract must audit it, or the work begin with event.Own")
-
 // Append appends messages in their order.
 func (o *Outbox) Append(ctx context.Context, tx pgx.Tx, messages ...Message) error {
 	if o.unstored.keep(tx, messages) {
@@ -164,29 +132,4 @@ func columns(messages []Message) pgx.StrictNamedArgs {
 		ids[i], topics[i], keys[i], payloads[i] = m.ID, m.Topic, m.Key, m.Payload
 	}
 	return pgx.StrictNamedArgs{"ids": ids, "topics": topics, "keys": keys, "payloads": payloads}
-}
-
-// Seal returns the message that carries the event, for a store whose statement inserts it beside other work (Message.Args); after the commit
-// such a store calls Wake. Id, time and source are filled in when they are empty; another source is refused.
-func (o *Outbox) Seal(e event.Event) (Message, error) {
-	if e.Action == "" {
-		return Message{}, errNoEvent // R68
-	}
-	if e.Source == "" {
-		e.Source = o.Source
-	}
-	if e.Source != o.Source {
-		return Message{}, fmt.Errorf("append to outbox: %s may not speak for %q", o.Source, e.Source)
-	}
-	if e.ID == "" {
-		e.ID = o.NewID()
-	}
-	if e.Time.IsZero() {
-		e.Time = o.Now()
-	}
-	sealed, err := e.Seal(o.Random)
-	if err != nil {
-		return Message{}, fmt.Errorf("append to outbox: %w", err)
-	}
-	return Message{ID: e.ID, Topic: Audit, Key: e.ObjectType + ":" + e.Clean().ObjectID, Payload: event.MarshalSealed(sealed)}, nil
 }

@@ -14,7 +14,6 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
-	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 var errDown = errors.New("the receiver is down")
@@ -158,5 +157,3 @@ func emptied(t testing.TB, pool *pgxpool.Pool) {
 	t.Helper()
 	eventually(t, pool, "rows that wait", `select count(*) from boxes.outbox where park_time is null`, 0)
 }
-
-func tokenOf(id string) string { return request.TokenOf(id).String() }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/gatehouse/gatehouse/internal/client/audit"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 )
@@ -85,7 +86,7 @@ func (r *Recorder) Refused(ctx context.Context, e event.Event, account, key stri
 		e.Time = r.outbox.Now()
 	}
 	e = e.Clean()
-	first, err := r.outbox.Seal(e)
+	first, err := audit.Seal(r.outbox, e)
 	if err != nil {
 		return err
 	}
@@ -244,7 +245,7 @@ func (r *Recorder) flushSome(ctx context.Context) (n int, err error) {
 			}
 			e := c.event()
 			e.Action, e.Method, e.Reason, e.Count, e.Time = k.action, k.method, k.reason, count, last
-			m, err := r.outbox.Seal(e)
+			m, err := audit.Seal(r.outbox, e)
 			messages = append(messages, m)
 			return err
 		})

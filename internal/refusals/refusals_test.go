@@ -16,6 +16,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/gatehouse/gatehouse/internal/client/audit"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
@@ -329,7 +330,7 @@ func TestRelayFlushesRefusals(t *testing.T) {
 	c.add(2 * time.Minute)
 	arrived := make(chan int, 10)
 	relay, err := outbox.NewRelay(outbox.RelayParams{Outbox: o, Housekeeping: r.Flush, Routes: []outbox.Route{{
-		Topic: outbox.Audit, Deliver: func(_ context.Context, batch []outbox.Message) ([]outbox.Poison, error) {
+		Topic: audit.Topic, Deliver: func(_ context.Context, batch []outbox.Message) ([]outbox.Poison, error) {
 			arrived <- len(batch)
 			return nil, nil
 		},

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/gatehouse/gatehouse/internal/client/audit"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/pg"
@@ -92,7 +93,7 @@ func insert(ctx context.Context, o *outbox.Outbox) error {
 func insertRecorded(ctx context.Context, o *outbox.Outbox) error {
 	return o.InTx(ctx, func(tx pgx.Tx) error {
 		id := uuid.NewString()
-		return errors.Join(insertThing(ctx, tx, id), o.Record(ctx, tx, thing(ctx, id)))
+		return errors.Join(insertThing(ctx, tx, id), audit.Record(ctx, o, tx, thing(ctx, id)))
 	})
 }
 
@@ -115,7 +116,7 @@ func gather(ctx context.Context, b *testing.B, o *outbox.Outbox, n int) {
 		messages := make([]outbox.Message, 1000)
 		for i := range messages {
 			var err error
-			messages[i], err = o.Seal(thing(ctx, uuid.NewString()))
+			messages[i], err = audit.Seal(o, thing(ctx, uuid.NewString()))
 			noError(b, err)
 		}
 		noError(b, o.InTx(ctx, func(tx pgx.Tx) error { return o.Append(ctx, tx, messages...) }))
@@ -133,7 +134,7 @@ func startRelay(b *testing.B, o *outbox.Outbox) *relay {
 	b.Helper()
 	r := &relay{outbox: o}
 	running, err := outbox.NewRelay(outbox.RelayParams{Outbox: o, Routes: []outbox.Route{{
-		Topic: outbox.Audit, Deliver: func(_ context.Context, batch []outbox.Message) ([]outbox.Poison, error) {
+		Topic: audit.Topic, Deliver: func(_ context.Context, batch []outbox.Message) ([]outbox.Poison, error) {
 			r.delivered.Add(int64(len(batch)))
 			return nil, nil
 		},

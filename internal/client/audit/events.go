@@ -26,7 +26,7 @@ const (
 	batchMargin = 64               // bytes around an event
 )
 
-// Events delivers the topic outbox.Audit. It keeps one Ingest stream open from one delivery to the next; after an error the stream is
+// Events delivers the Topic. It keeps one Ingest stream open from one delivery to the next; after an error the stream is
 // given up and the next delivery opens another. Events that arrive twice are stored once, so a lost acknowledgement costs nothing.
 func Events(c auditv1.IngestServiceClient) outbox.Deliver {
 	return (&feeder{audit: c, patience: ackTimeout}).deliver

@@ -89,7 +89,7 @@ func messages(t *testing.T, n int, value string) []outbox.Message {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all[i] = outbox.Message{ID: id, Topic: outbox.Audit, Payload: event.MarshalSealed(sealed)}
+		all[i] = outbox.Message{ID: id, Topic: Topic, Payload: event.MarshalSealed(sealed)}
 	}
 	return all
 }

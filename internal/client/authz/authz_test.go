@@ -138,7 +138,7 @@ const (
 )
 
 func payload(id, text string) outbox.Message {
-	return outbox.Message{ID: id, Topic: outbox.Relationships, Key: "user:u", Payload: []byte(text)}
+	return outbox.Message{ID: id, Topic: Topic, Key: "user:u", Payload: []byte(text)}
 }
 
 func TestRelationships(t *testing.T) {
@@ -204,7 +204,7 @@ func TestRelationshipsThatFail(t *testing.T) {
 func TestLargestChangeFits(t *testing.T) {
 	change := relation.Change{Writes: slices.Repeat([]relation.Tuple{{Object: "organization:o", Relation: "member", Subject: "user:u"}}, relation.MaxTuples)}
 	a := &authz{}
-	if _, err := asClient(t, a).WriteRelationships(t.Context(), requestOf(changeA, outbox.RelationshipChange{Change: change})); err != nil {
+	if _, err := asClient(t, a).WriteRelationships(t.Context(), requestOf(changeA, Change{Change: change})); err != nil {
 		t.Error(err)
 	}
 }

@@ -13,14 +13,14 @@ import (
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
 )
 
-// Relationships delivers the topic outbox.Relationships to Authz, one change after the other: a removal of everything about an object must
+// Relationships delivers the Topic to Authz, one change after the other: a removal of everything about an object must
 // find what was written before it under other keys. The id of a message is the id of its change, so that one that comes again has no
 // further effect.
 func Relationships(c authzv1.AuthzServiceClient) outbox.Deliver {
 	return func(ctx context.Context, batch []outbox.Message) ([]outbox.Poison, error) {
 		var poison []outbox.Poison
 		for _, m := range batch {
-			change, err := outbox.ParseRelationships(m.Payload)
+			change, err := ParseChange(m.Payload)
 			if err != nil {
 				poison = append(poison, outbox.Poison{ID: m.ID, Reason: err.Error()})
 				continue
@@ -51,7 +51,7 @@ func hopeless(e *apierr.Error) bool {
 	}
 }
 
-func requestOf(id string, c outbox.RelationshipChange) *authzv1.WriteRelationshipsRequest {
+func requestOf(id string, c Change) *authzv1.WriteRelationshipsRequest {
 	r := &authzv1.WriteRelationshipsRequest{
 		Id: id, Writes: relationships(c.Change.Writes), Deletes: relationships(c.Change.Deletes), DeleteAllOf: c.Change.DeleteAllOf,
 	}

@@ -26,7 +26,7 @@ func RemoteAudit() fx.Option {
 			return outbox.Route{}, fmt.Errorf("deliver events: %w", err)
 		}
 		return outbox.Route{
-			Topic: outbox.Audit, Deliver: audit.Events(audit.Ingest(conn)), Gather: outbox.GatherFor(gatherEvents),
+			Topic: audit.Topic, Deliver: audit.Events(audit.Ingest(conn)), Gather: outbox.GatherFor(gatherEvents),
 		}, nil
 	})
 }
@@ -39,7 +39,7 @@ func RemoteRelationships() fx.Option {
 		if err != nil {
 			return outbox.Route{}, fmt.Errorf("deliver relationships: %w", err)
 		}
-		return outbox.Route{Topic: outbox.Relationships, Deliver: authz.Relationships(authz.Client(conn))}, nil
+		return outbox.Route{Topic: authz.Topic, Deliver: authz.Relationships(authz.Client(conn))}, nil
 	})
 }
 

@@ -12,6 +12,8 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/access"
 	"github.com/gatehouse/gatehouse/internal/client"
+	"github.com/gatehouse/gatehouse/internal/client/audit"
+	"github.com/gatehouse/gatehouse/internal/client/authz"
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/outbox"
@@ -56,7 +58,7 @@ func TestRemotes(t *testing.T) {
 		}
 	}
 	slices.Sort(topics)
-	if want := []string{outbox.Audit, outbox.Relationships}; got.Permissions == nil || !slices.Equal(topics, want) {
+	if want := []string{audit.Topic, authz.Topic}; got.Permissions == nil || !slices.Equal(topics, want) {
 		t.Errorf("permissions %v, topics %v, want %v", got.Permissions, topics, want)
 	}
 	if _, err := wired(t, "audit"); err == nil {

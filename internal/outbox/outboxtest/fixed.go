@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
+	"github.com/gatehouse/gatehouse/internal/client/audit"
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/outbox"
@@ -84,7 +85,7 @@ func Rows(t testing.TB, pool *pgxpool.Pool, schema string) string {
 // Payload returns the payload of a topic as text.
 func Payload(t testing.TB, topic string, payload []byte) string {
 	t.Helper()
-	if topic != outbox.Audit {
+	if topic != audit.Topic {
 		return fmt.Sprintf("  %s\n", payload)
 	}
 	sealed, err := event.UnmarshalSealed(payload)

@@ -14,6 +14,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/gatehouse/gatehouse/internal/client/audit"
+	"github.com/gatehouse/gatehouse/internal/client/authz"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 )
@@ -48,7 +50,7 @@ func Event(source, action, objectType, objectID string) event.Event {
 func Events(t testing.TB, pool *pgxpool.Pool, schema string) []event.Event {
 	t.Helper()
 	var events []event.Event
-	for _, payload := range payloads(t, pool, schema, outbox.Audit) {
+	for _, payload := range payloads(t, pool, schema, audit.Topic) {
 		sealed, err := event.UnmarshalSealed(payload)
 		if err != nil {
 			t.Fatal(err)
@@ -66,11 +68,11 @@ func Events(t testing.TB, pool *pgxpool.Pool, schema string) []event.Event {
 }
 
 // Relationships returns the changes of relationships that wait in the outbox of a schema, in their order.
-func Relationships(t testing.TB, pool *pgxpool.Pool, schema string) []outbox.RelationshipChange {
+func Relationships(t testing.TB, pool *pgxpool.Pool, schema string) []authz.Change {
 	t.Helper()
-	var changes []outbox.RelationshipChange
-	for _, payload := range payloads(t, pool, schema, outbox.Relationships) {
-		c, err := outbox.ParseRelationships(payload)
+	var changes []authz.Change
+	for _, payload := range payloads(t, pool, schema, authz.Topic) {
+		c, err := authz.ParseChange(payload)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
 
+	"github.com/gatehouse/gatehouse/internal/client/audit"
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/fxmod/service"
 	"github.com/gatehouse/gatehouse/internal/health"
@@ -70,7 +71,7 @@ func options(c Config) fx.Option {
 		service.AsRegistration(func(s *api.AuditService) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &auditv1.AuditService_ServiceDesc, Impl: s}
 		}),
-		service.AsRoute(func(w *trail.Writer) outbox.Route { return outbox.Route{Topic: outbox.Audit, Deliver: own(w)} }),
+		service.AsRoute(func(w *trail.Writer) outbox.Route { return outbox.Route{Topic: audit.Topic, Deliver: own(w)} }),
 		service.Outbox(migrations.Schema),
 		service.RemotePermissions(),
 		fxmod.RemoteTokens(),

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/gatehouse/gatehouse/internal/client/authz"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
@@ -118,7 +119,7 @@ const spendSecret = `
 // useSecret uses the secret of a login up and appends the relationship that makes the user an
 // administrator.
 func (s *Logins) useSecret(ctx context.Context, tx pgx.Tx, a login.Activation, now time.Time) (token string, err error) {
-	token, err = s.outbox.Relate(ctx, tx, a.Event, a.Administrator.Writes[0].Object, a.Administrator)
+	token, err = authz.Relate(ctx, s.outbox, tx, a.Event, a.Administrator.Writes[0].Object, a.Administrator)
 	if err != nil {
 		return "", err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/gatehouse/gatehouse/internal/client/audit"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/pg"
@@ -122,7 +123,7 @@ func (s *Logins) Activate(ctx context.Context, a login.Activation, now time.Time
 				return err
 			}
 		}
-		return s.outbox.Record(ctx, tx, a.Event)
+		return audit.Record(ctx, s.outbox, tx, a.Event)
 	})
 	if err != nil && !errors.Is(err, login.ErrNotFound) {
 		return "", fmt.Errorf("activate login: %w", err)
@@ -187,7 +188,7 @@ func (s *Logins) ReplaceHash(ctx context.Context, userID, old, hash string, now 
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}
-		return s.outbox.Record(ctx, tx, e)
+		return audit.Record(ctx, s.outbox, tx, e)
 	})
 	if err != nil {
 		return fmt.Errorf("replace password hash: %w", err)
@@ -221,7 +222,7 @@ func (s *Logins) Remove(ctx context.Context, userID string, revokedUntil time.Ti
 		if err := freeSecret(ctx, tx, userID); err != nil {
 			return err
 		}
-		return s.outbox.Record(ctx, tx, e)
+		return audit.Record(ctx, s.outbox, tx, e)
 	})
 	if err != nil {
 		return fmt.Errorf("remove login: %w", err)

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/gatehouse/gatehouse/internal/client/audit"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
@@ -50,7 +51,7 @@ func TestHotQueriesUseTheirIndex(t *testing.T) {
 
 // record adds the arguments of an event's row.
 func record(args pgx.StrictNamedArgs) pgx.StrictNamedArgs {
-	maps.Copy(args, outbox.Message{ID: "0b7c1c3e-5a52-4a52-9f52-2d6f6c1d7a10", Topic: outbox.Audit}.Args())
+	maps.Copy(args, outbox.Message{ID: "0b7c1c3e-5a52-4a52-9f52-2d6f6c1d7a10", Topic: audit.Topic}.Args())
 	return args
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/gatehouse/gatehouse/internal/client/audit"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
@@ -23,7 +24,7 @@ func (s *Logins) Recover(ctx context.Context, secret login.SecretHash, lifetime 
 		if err != nil {
 			return err
 		}
-		return s.outbox.Record(ctx, tx, e)
+		return audit.Record(ctx, s.outbox, tx, e)
 	})
 	if err != nil {
 		return time.Time{}, fmt.Errorf("store the recovery: %w", err)

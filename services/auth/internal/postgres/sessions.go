@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/gatehouse/gatehouse/internal/client/audit"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/pg"
@@ -69,7 +70,7 @@ const startSession = `
 
 // Start implements session.Store. The shared lock on the login makes a removal wait for this session, or this session for the removal.
 func (s *Sessions) Start(ctx context.Context, n session.Session, e event.Event) error {
-	m, err := s.outbox.Seal(e)
+	m, err := audit.Seal(s.outbox, e)
 	if err != nil {
 		return fmt.Errorf("start session: %w", err)
 	}
@@ -121,7 +122,7 @@ func (s *Sessions) carryOut(ctx context.Context, tx pgx.Tx, row sessionRow, d se
 	if d.End == nil && d.Rotate == nil {
 		return nil
 	}
-	m, err := s.outbox.Seal(d.Event)
+	m, err := audit.Seal(s.outbox, d.Event)
 	if err != nil {
 		return err
 	}
@@ -136,7 +137,7 @@ func (s *Sessions) carryOut(ctx context.Context, tx pgx.Tx, row sessionRow, d se
 
 // End implements session.Store.
 func (s *Sessions) End(ctx context.Context, userID string, r session.Revocation, e event.Event) error {
-	m, err := s.outbox.Seal(e)
+	m, err := audit.Seal(s.outbox, e)
 	if err != nil {
 		return fmt.Errorf("end session: %w", err)
 	}

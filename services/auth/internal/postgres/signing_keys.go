@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/gatehouse/gatehouse/internal/client/audit"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
@@ -76,7 +77,7 @@ func (s *SigningKeys) Change(ctx context.Context, plan func([]signingkey.Key) (s
 			return err
 		}
 		for _, e := range planned.Events {
-			if err := s.outbox.Record(ctx, tx, e); err != nil {
+			if err := audit.Record(ctx, s.outbox, tx, e); err != nil {
 				return err
 			}
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/grpc"
 
-	"github.com/gatehouse/gatehouse/internal/outbox"
+	"github.com/gatehouse/gatehouse/internal/client/audit"
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
 	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
@@ -184,7 +184,7 @@ func TestCommandsOfBefore(t *testing.T) {
 		c := s.store(t, "accepted_command.json")
 		_, err := authzv1.NewAuthzServiceClient(s.through("identity", "again")).WriteRelationships(t.Context(), delivered())
 		noError(t, err)
-		if got, want := outboxtest.Rows(t, s.instance.Pool, "authz"), fmt.Sprintf("audit %s %s\n%s", c.EventID, c.EventKey, outboxtest.Payload(t, outbox.Audit, c.Event)); got != want {
+		if got, want := outboxtest.Rows(t, s.instance.Pool, "authz"), fmt.Sprintf("audit %s %s\n%s", c.EventID, c.EventKey, outboxtest.Payload(t, audit.Topic, c.Event)); got != want {
 			t.Errorf("recorded\n%s\nwant\n%s", got, want)
 		}
 		for _, text := range c.Writes {

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/gatehouse/gatehouse/internal/client/audit"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/relation"
@@ -229,7 +230,7 @@ func (s *Commands) Finish(ctx context.Context, c relationship.Command, state rel
 		}
 		ended = true
 		if state == relationship.Applied {
-			err := s.outbox.Append(ctx, tx, outbox.Message{ID: c.EventID, Topic: outbox.Audit, Key: c.EventKey, Payload: c.Event})
+			err := s.outbox.Append(ctx, tx, outbox.Message{ID: c.EventID, Topic: audit.Topic, Key: c.EventKey, Payload: c.Event})
 			if err != nil {
 				return fmt.Errorf("append the audit row: %w", err)
 			}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/gatehouse/gatehouse/internal/client/audit"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/services/authz/internal/relationship"
@@ -47,7 +48,7 @@ func (s *Commands) storeDeparture(ctx context.Context, tx pgx.Tx, d relationship
 	if err != nil {
 		return fmt.Errorf("store the departure: %w", err)
 	}
-	if err := s.outbox.Record(ctx, tx, e); err != nil {
+	if err := audit.Record(ctx, s.outbox, tx, e); err != nil {
 		return err
 	}
 	if _, err := tx.Exec(ctx, releaseLocks, pgx.StrictNamedArgs{"id": d.ID}); err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/client/authz"
 	"github.com/gatehouse/gatehouse/internal/event"
-	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/request"
@@ -142,7 +142,7 @@ func wantRelationships(t *testing.T, d postgrestest.Database, want []string) {
 			parts = append(parts, "-"+c.Change.DeleteAllOf)
 		}
 		got = append(got, strings.Join(parts, " "))
-		if want := (outbox.Origin{ActorType: event.User, ActorID: actor, RequestID: "test-request"}); c.Origin != want {
+		if want := (authz.Origin{ActorType: event.User, ActorID: actor, RequestID: "test-request"}); c.Origin != want {
 			t.Errorf("origin %+v, want %+v", c.Origin, want)
 		}
 	}
@@ -319,7 +319,7 @@ func TestMigrationRelatesUsers(t *testing.T) {
 		for _, w := range r.Change.Writes {
 			got = append(got, w.String())
 		}
-		if r.Origin != (outbox.Origin{ActorType: event.Service, ActorID: "identity"}) {
+		if r.Origin != (authz.Origin{ActorType: event.Service, ActorID: "identity"}) {
 			t.Errorf("origin %+v", r.Origin)
 		}
 	}

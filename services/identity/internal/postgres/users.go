@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/client/audit"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/pg"
@@ -233,7 +234,7 @@ func (s *Users) Update(
 		if err != nil {
 			return err
 		}
-		return s.outbox.Record(ctx, tx, e)
+		return audit.Record(ctx, s.outbox, tx, e)
 	})
 	if err != nil {
 		return user.User{}, err

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/gatehouse/gatehouse/internal/client/authz"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
@@ -63,7 +64,7 @@ func (d *Database) Recorded(t *testing.T) []event.Event {
 func (d *Database) Related(t *testing.T) map[string]relation.Change {
 	t.Helper()
 	rows, err := d.Pool.Query(t.Context(), `select id::text, topic, key, payload from auth.outbox where topic = @topic`,
-		pgx.StrictNamedArgs{"topic": outbox.Relationships})
+		pgx.StrictNamedArgs{"topic": authz.Topic})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +74,7 @@ func (d *Database) Related(t *testing.T) map[string]relation.Change {
 	}
 	changes := map[string]relation.Change{}
 	for _, m := range found {
-		c, err := outbox.ParseRelationships(m.Payload)
+		c, err := authz.ParseChange(m.Payload)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/gatehouse/gatehouse/internal/client/authz"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
@@ -47,7 +48,7 @@ func (d Database) Events(t testing.TB) []event.Event {
 }
 
 // Relationships returns the changes that are on their way to Authz, in their order.
-func (d Database) Relationships(t testing.TB) []outbox.RelationshipChange {
+func (d Database) Relationships(t testing.TB) []authz.Change {
 	t.Helper()
 	return outboxtest.Relationships(t, d.Pool, migrations.Schema)
 }
