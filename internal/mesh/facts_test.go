@@ -6,7 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/relation"
 )
 
 // Who writes relationships is part of the difference, in both renderings.
@@ -45,5 +47,32 @@ func TestCompareRelationships(t *testing.T) {
 	}
 	if same := mesh.Compare(head, head); !same.Empty() {
 		t.Errorf("the same mesh: %+v", same)
+	}
+}
+
+// A relation with a type admits subjects that are one of that type; every_relation admits all of
+// the type and nothing of another.
+func TestWrites(t *testing.T) {
+	d := &mesh.Definition{ObjectTypes: []mesh.ObjectType{
+		{Name: "order", Owner: "shop", Writers: []mesh.Writer{{Program: "shop", Relations: []string{contract.EveryRelation}, DeleteAll: true}}},
+		{Name: "shelf", Owner: "stock", Writers: []mesh.Writer{{Program: "shop", Relations: []string{"keeper@user", "reader"}}}},
+	}}
+	for text, want := range map[string]bool{
+		"shop order:1#buyer@user:u": true, "shop order:1#seller@group:g#member": true, "shop shelf:1#reader@group:g#member": true,
+		"shop shelf:1#keeper@user:u": true, "shop shelf:1#keeper@user:u#friend": false, "shop shelf:1#keeper@group:g": false,
+		"shop shelf:1#owner@user:u": false, "shop shelf:1#every_relation@user:u": false, "stock shelf:1#reader@user:u": false,
+		"stock order:1#buyer@user:u": false, " order:1#buyer@user:u": false, "shop other:1#reader@user:u": false,
+	} {
+		program, rest, _ := strings.Cut(text, " ")
+		tuple, err := relation.Parse(rest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := d.Writes(program, tuple); got != want {
+			t.Errorf("%s: %t, want %t", text, got, want)
+		}
+	}
+	if !d.DeletesAll("shop", "order") || d.DeletesAll("shop", "shelf") || d.DeletesAll("stock", "order") || d.DeletesAll("shop", "other") {
+		t.Error("who deletes all is wrong")
 	}
 }

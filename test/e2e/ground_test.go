@@ -77,7 +77,7 @@ func TestAnOperatorsServer(t *testing.T) {
 			t.Fatalf("%s: %v", sql, err)
 		}
 	}
-	const ours = "^(gatehouse|identity|auth|authz|audit|audit_owner)$"
+	ours := "^(gatehouse|" + strings.Join(roles(t), "|") + ")$"
 	before := pgtest.Others(t, server, ours, "template1", "shop")
 	dir := t.TempDir()
 	openToAll(t, dir)

@@ -38,8 +38,8 @@ func serving(address string) error {
 func healthy(t testing.TB) error {
 	t.Helper()
 	client := consul(t)
-	for _, name := range []string{"identity", "auth", "authz", "audit", "gateway"} {
-		if err := wantCheck(client, name, "passing"); err != nil {
+	for _, p := range programs(t) {
+		if err := wantCheck(client, p.Name, "passing"); err != nil {
 			return err
 		}
 	}
@@ -82,7 +82,11 @@ func TestHealthFollowsTheDatabase(t *testing.T) {
 	defer kill(syscall.SIGCONT)
 	all := func(want string) func() error {
 		return func() error {
-			return errors.Join(wantCheck(client, "identity", want), wantCheck(client, "auth", want), wantCheck(client, "authz", want), wantCheck(client, "audit", want))
+			var problems []error
+			for _, name := range stores(t) {
+				problems = append(problems, wantCheck(client, name, want))
+			}
+			return errors.Join(problems...)
 		}
 	}
 	eventually(t, 15*time.Second, "all are critical without their database", all("critical"))
