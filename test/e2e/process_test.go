@@ -139,11 +139,16 @@ func processesNaming(t testing.TB, text string) map[int]string {
 func gone(t testing.TB, before map[int]string) {
 	t.Helper()
 	for pid, name := range before {
-		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err == nil && !strings.Contains(string(raw), ") Z ") {
+		if runs(pid) {
 			t.Errorf("%s (%d) still runs", name, pid)
 		}
 	}
+}
+
+// runs reports whether a process has not ended; one that nobody has waited for yet has.
+func runs(pid int) bool {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && !strings.Contains(string(raw), ") Z ")
 }
 
 // processesOf are all processes of a platform: its supervisor and everything below it.

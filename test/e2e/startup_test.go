@@ -118,6 +118,12 @@ func TestUpAfterAKilledUp(t *testing.T) {
 	before := processesOf(t, plat)
 	for _, pid := range supervisors(t) {
 		killHard(t, pid)
+		eventually(t, 10*time.Second, "the end of `up`", func() error { // a large process holds its lock until its memory is freed
+			if runs(pid) {
+				return fmt.Errorf("process %d still runs", pid)
+			}
+			return nil
+		})
 	}
 	if err := plat.Up(); err != nil {
 		t.Fatal(err)
