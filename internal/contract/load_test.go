@@ -2,6 +2,7 @@ package contract_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,4 +103,51 @@ func method(t *testing.T, c *contract.Contract, name string) *contract.Method {
 		t.Fatalf("no method %s", name)
 	}
 	return m
+}
+
+// What a program needs of who runs it, and what it writes of which types.
+func TestLoadReadsFacts(t *testing.T) {
+	c, err := contract.Load(protoregistry.GlobalFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authz, auth, audit := program(t, c, "authz"), program(t, c, "auth"), program(t, c, "audit")
+	if d := authz.Database; !slices.Equal(d.Schemas, []string{"authz_fga"}) || d.Owner != "" || len(d.Pools) != 1 || d.Pools[0].Size != 20 {
+		t.Errorf("authz has the database %+v", d)
+	}
+	if d := audit.Database; d.Owner != "audit_owner" || len(d.Schemas)+len(d.Pools) != 0 {
+		t.Errorf("audit has the database %+v", d)
+	}
+	if len(auth.Secrets) != 2 || auth.Secrets[0] != (contract.Secret{File: "auth-encryption.key", Variable: "GATEHOUSE_AUTH_KEY", Kind: contract.KeySecret}) ||
+		auth.Secrets[1].Kind != contract.PasswordSecret || auth.Secrets[1].Use == "" {
+		t.Errorf("auth has the secrets %+v", auth.Secrets)
+	}
+	for _, kind := range authz.ObjectTypes {
+		writers := c.Writers(authz, kind)
+		if kind.Name == "platform" != (len(writers) == 1) || len(writers) == 1 && writers[0].Program != "auth" {
+			t.Errorf("%s is written by %+v", kind.Name, writers)
+		}
+		kind.Allow = nil // what is declared alone is no right
+		if writers := c.Writers(authz, kind); len(writers) != 0 {
+			t.Errorf("without consent %s is written by %+v", kind.Name, writers)
+		}
+	}
+	if m := method(t, c, "/gatehouse.authz.v1.AuthzService/BatchCheck"); m.Duty != contract.Decision {
+		t.Errorf("BatchCheck has the duty %d", m.Duty)
+	}
+	if m := method(t, c, "/gatehouse.identity.v1.UserService/GetUser"); m.Noun != "user" {
+		t.Errorf("GetUser has the noun %q", m.Noun)
+	}
+}
+
+// The contracts as programs link them are as good as the compiler's, which have positions.
+func TestTheLinkedContractsHaveNoProblems(t *testing.T) {
+	c, err := contract.Load(protoregistry.GlobalFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := func(path string) bool { return strings.HasPrefix(path, "gatehouse/") }
+	for _, problem := range c.Check(protoregistry.GlobalFiles, ours, "proto") {
+		t.Error(problem)
+	}
 }

@@ -116,3 +116,31 @@ func TestAuthority(t *testing.T) {
 		}
 	}
 }
+
+// One id comes again with the same change, and only with that: from the same program, in the same
+// words.
+func TestFingerprintsTellChangesApart(t *testing.T) {
+	t.Parallel()
+	c := Change{ID: "1", Writes: []relation.Tuple{tuple(t, "organization:o#member@user:u")}}
+	fingerprintOf := func(program string, c Change) string {
+		sum, err := fingerprint(program, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(sum)
+	}
+	again := c
+	again.ID = "2"
+	if fingerprintOf("identity", c) != fingerprintOf("identity", again) {
+		t.Error("the id is part of it")
+	}
+	for name, other := range map[string]string{
+		"of another program": fingerprintOf("auth", c), "that deletes": fingerprintOf("identity", Change{Deletes: c.Writes}),
+		"with a condition": fingerprintOf("identity", Change{Writes: c.Writes, Preconditions: []Precondition{{Tuple: c.Writes[0]}}}),
+		"of all":           fingerprintOf("identity", Change{Writes: c.Writes, DeleteAllOf: "user:u"}),
+	} {
+		if other == fingerprintOf("identity", c) {
+			t.Errorf("a change %s is taken for the same", name)
+		}
+	}
+}
