@@ -65,6 +65,8 @@ func (c Call) begun(ctx context.Context) event.Event {
 		Source: c.Program, Caller: c.Caller, Method: strings.TrimPrefix(c.Method.FullName, "/"),
 		Actor: event.Actor{Type: event.Anonymous}, RequestID: request.ID(ctx),
 	}
+	client := request.ClientOf(ctx)
+	e.ClientAddress, e.ClientAgent = client.Address, client.Agent
 	switch {
 	case c.Who != nil:
 		e.Actor = event.Actor{Type: event.User, ID: c.Who.UserID, SessionID: c.Who.SessionID, ClientID: c.Who.ClientID}

@@ -63,8 +63,8 @@ func Dial(def *mesh.Definition, offset int, program, upstream string, o Options)
 		grpc.WithDisableServiceConfig(),
 		grpc.WithDefaultServiceConfig(config),
 		grpc.WithStatsHandler(otelgrpc.NewClientHandler(o.telemetry()...)),
-		grpc.WithChainUnaryInterceptor(unaryRequestID, answered),
-		grpc.WithChainStreamInterceptor(streamRequestID),
+		grpc.WithChainUnaryInterceptor(unaryHandOn, answered),
+		grpc.WithChainStreamInterceptor(streamHandOn),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			// gRPC's default grows to two minutes, long after the peer is back.
 			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
@@ -90,16 +90,25 @@ func (o Options) telemetry() []otelgrpc.Option {
 	return options
 }
 
-// withRequestID hands the id of the request on.
-func withRequestID(ctx context.Context) context.Context {
-	if id := request.ID(ctx); id != "" {
-		return metadata.AppendToOutgoingContext(ctx, request.IDHeader, id)
+// handOn tells the callee which request this is, and where it came from.
+func handOn(ctx context.Context) context.Context {
+	var pairs []string
+	client := request.ClientOf(ctx)
+	for _, p := range [][2]string{
+		{request.IDHeader, request.ID(ctx)}, {request.ClientAddressHeader, client.Address}, {request.ClientAgentHeader, client.Agent},
+	} {
+		if p[1] != "" {
+			pairs = append(pairs, p[0], p[1])
+		}
 	}
-	return ctx
+	if len(pairs) == 0 {
+		return ctx
+	}
+	return metadata.AppendToOutgoingContext(ctx, pairs...)
 }
 
-func unaryRequestID(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	return invoker(withRequestID(ctx), method, req, reply, cc, opts...)
+func unaryHandOn(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	return invoker(handOn(ctx), method, req, reply, cc, opts...)
 }
 
 // answered takes off what gRPC puts around the last answer of a call that it tried again ("max
@@ -118,6 +127,6 @@ func answered(ctx context.Context, method string, req, reply any, cc *grpc.Clien
 	return err
 }
 
-func streamRequestID(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	return streamer(withRequestID(ctx), desc, cc, method, opts...)
+func streamHandOn(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	return streamer(handOn(ctx), desc, cc, method, opts...)
 }

@@ -107,6 +107,7 @@ func TestRetries(t *testing.T) {
 
 // Every call has the deadline of its contract, without a word of its caller.
 func TestDeadlineAndRequestID(t *testing.T) {
+	client := request.Client{Address: "203.0.113.7", Agent: "curl/8.5.0"}
 	a := &auth{keys: func(ctx context.Context) (*authv1.GetKeySetResponse, error) {
 		if until, ok := ctx.Deadline(); !ok || time.Until(until) > contract.DefaultTimeout {
 			t.Errorf("deadline is %v, %v", until, ok)
@@ -114,12 +115,15 @@ func TestDeadlineAndRequestID(t *testing.T) {
 		if id := request.ID(ctx); id != "req-7" {
 			t.Errorf("request id is %q", id)
 		}
+		if got := request.ClientOf(ctx); got != client { // handed on, as of any program that calls for itself
+			t.Errorf("the request came from %+v", got)
+		}
 		if sent := metadata.ValueFromIncomingContext(ctx, "grpc-timeout"); len(sent) != 0 {
 			t.Errorf("grpc-timeout is metadata: %v", sent)
 		}
 		return &authv1.GetKeySetResponse{}, nil
 	}}
-	ctx := request.WithID(t.Context(), "req-7")
+	ctx := request.WithClient(request.WithID(t.Context(), "req-7"), client)
 	if _, err := authv1.NewVerificationServiceClient(connect(t, a, "identity")).GetKeySet(ctx, &authv1.GetKeySetRequest{}); err != nil {
 		t.Fatal(err)
 	}

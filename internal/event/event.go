@@ -59,6 +59,8 @@ type Event struct {
 	ObjectID       string
 	RequestID      string
 	TraceID        string
+	ClientAddress  string `json:",omitempty"` // where the request came from, as the edge saw it; personal
+	ClientAgent    string `json:",omitempty"` // what the client calls itself; personal
 	Changes        []Change
 	Count          int64 // how often it happened; 0 is read as 1
 }
@@ -152,12 +154,13 @@ type text struct {
 	most  int // bytes
 }
 
-func (e *Event) texts() [12]text {
+func (e *Event) texts() [14]text {
 	return [...]text{
 		{"source", &e.Source, maxName}, {"caller", &e.Caller, maxName}, {"action", &e.Action, maxName}, {"method", &e.Method, maxID},
 		{"reason", &e.Reason, maxName}, {"actor.id", &e.Actor.ID, maxName}, {"actor.session_id", &e.Actor.SessionID, maxName},
 		{"actor.client_id", &e.Actor.ClientID, maxName}, {"object_type", &e.ObjectType, maxName}, {"object_id", &e.ObjectID, maxID},
-		{"request_id", &e.RequestID, maxName}, {"trace_id", &e.TraceID, maxName},
+		{"request_id", &e.RequestID, maxName}, {"trace_id", &e.TraceID, maxName}, {"client address", &e.ClientAddress, maxName},
+		{"client agent", &e.ClientAgent, maxID},
 	}
 }
 

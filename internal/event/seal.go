@@ -78,6 +78,11 @@ type changeDocument struct {
 // random gives the salts. An error means that the event says too little, or that a value is no JSON.
 func (e Event) Seal(random io.Reader) (Sealed, error) {
 	e = e.Clean()
+	client, err := e.client()
+	if err != nil {
+		return Sealed{}, fmt.Errorf("seal event %s: %w", e.Action, err)
+	}
+	e.Changes = append(e.Changes, client...)
 	var s Sealed
 	for i := range e.Changes {
 		c := &e.Changes[i]
@@ -102,7 +107,6 @@ func (e Event) Seal(random io.Reader) (Sealed, error) {
 	if err := e.check(); err != nil {
 		return Sealed{}, fmt.Errorf("seal event %s: %w", e.Action, err)
 	}
-	var err error
 	if s.Canonical, err = e.fitting(); err != nil {
 		return Sealed{}, fmt.Errorf("seal event %s: %w", e.Action, err)
 	}
@@ -180,21 +184,35 @@ func Parse(canonical []byte) (Event, error) {
 
 // Verify reports whether the canonical bytes can be read and the personal values are exactly those that they hold hashes of.
 func Verify(s Sealed) error {
-	e, err := s.Open()
+	_, err := s.OpenWhole()
+	return err
+}
+
+// OpenWhole is Open of an event whose personal values are all there.
+func (s Sealed) OpenWhole() (Event, error) {
+	e, err := s.open()
 	if err != nil {
-		return err
+		return Event{}, err
 	}
 	for _, c := range e.Changes {
 		if c.Personal && c.Value == nil {
-			return fmt.Errorf("verify event %s: the personal value of %s is missing", e.ID, c.Field)
+			return Event{}, fmt.Errorf("open event %s: the personal value of %s is missing", e.ID, c.Field)
 		}
 	}
-	return nil
+	return e.withClient(), nil
 }
 
 // Open returns the event with those personal values that are there; the value of one that was erased is nil. A value that the event
 // holds no hash of, or another one, is an error.
 func (s Sealed) Open() (Event, error) {
+	e, err := s.open()
+	if err != nil {
+		return Event{}, err
+	}
+	return e.withClient(), nil
+}
+
+func (s Sealed) open() (Event, error) {
 	e, err := Parse(s.Canonical)
 	if err != nil {
 		return Event{}, err

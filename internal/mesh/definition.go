@@ -85,6 +85,12 @@ func (d *Definition) Admits(method, program string) bool {
 	return slices.ContainsFunc(d.Methods, func(m Method) bool { return m.Path == method && slices.Contains(m.Callers, program) })
 }
 
+// IsEdge reports whether a program serves HTTP to the outside.
+func (d *Definition) IsEdge(program string) bool {
+	edge, err := d.Edge()
+	return err == nil && edge.Name == program
+}
+
 // Edge returns the program that serves HTTP to the outside.
 func (d *Definition) Edge() (Program, error) {
 	for _, p := range d.Programs {

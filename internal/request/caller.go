@@ -1,5 +1,5 @@
-// Package request is what a context knows of its request: its id, who is calling, and the
-// consistency token that it came with.
+// Package request is what a context knows of its request: its id, who is calling, where it came
+// from, and the consistency token that it came with.
 //
 // The gateway and the gRPC server's interceptors put it there, after they have verified it; handlers
 // and domain packages read it, and connections to other programs hand it on. Everybody may import it.

@@ -27,6 +27,8 @@ type event struct {
 	ObjectID       string `json:"object_id"`
 	RequestID      string `json:"request_id"`
 	TraceID        string `json:"trace_id"`
+	ClientAddress  string `json:"client_address"`
+	ClientAgent    string `json:"client_agent"`
 	Time           time.Time
 	Changes        []struct {
 		Field, Value string
@@ -115,6 +117,9 @@ func TestTrailSaysWhatHappened(t *testing.T) {
 			anonymous := r.bearer == ""
 			if anonymous != (e.Actor.Type == "anonymous") && c.outcome != "success" || !anonymous && (e.Actor.Type != "user" || e.Actor.ID == "" || e.Actor.SessionID == "") {
 				t.Errorf("the actor is %+v", e.Actor)
+			}
+			if e.ClientAddress != "127.0.0.1" || !strings.HasPrefix(e.ClientAgent, "Go-http-client/") { // R90
+				t.Errorf("the request came from %q, which calls itself %q", e.ClientAddress, e.ClientAgent)
 			}
 			var fields []string
 			for _, change := range e.Changes {

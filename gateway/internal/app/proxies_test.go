@@ -6,10 +6,13 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
 	"google.golang.org/grpc/metadata"
+
+	requests "github.com/gatehouse/gatehouse/internal/request"
 )
 
 // catalogue is what common proxies, CDNs, platforms and browsers add to honest requests, by
@@ -124,6 +127,36 @@ func TestHeadersOfOrdinaryProxies(t *testing.T) {
 	}
 	if len(names) < 60 {
 		t.Errorf("the catalogue has only %d names", len(names))
+	}
+}
+
+// R90: a service is told where the client is as the gateway sees it, and nothing that the client says of itself but its bounded name.
+func TestServicesAreToldTheClient(t *testing.T) {
+	r := start(t, map[string]string{"GATEHOUSE_GATEWAY_TRUSTED_PROXIES": "127.0.0.1"})
+	id := r.Users.Add("a@example.com", "A")
+	told := make(chan requests.Client, 1)
+	r.Users.Hook(func(ctx context.Context) error {
+		told <- requests.ClientOf(ctx)
+		return nil
+	})
+	for name, c := range map[string]struct {
+		header map[string]string
+		want   requests.Client
+	}{
+		"through a proxy": {map[string]string{"X-Forwarded-For": "192.0.2.99, 203.0.113.7", "User-Agent": "curl/8.5.0"}, requests.Client{Address: "203.0.113.7", Agent: "curl/8.5.0"}},
+		"directly":        {map[string]string{"User-Agent": strings.Repeat("a", 1000)}, requests.Client{Address: "127.0.0.1", Agent: strings.Repeat("a", 256)}},
+		"an unusual name": {map[string]string{"User-Agent": "Zo\u00eb/1 (\u202e)"}, requests.Client{Address: "127.0.0.1", Agent: "Zo/1 ()"}},
+	} {
+		if a := r.do(request{path: "/api/v1/users/" + id, bearer: r.bearer(id), header: c.header}); a.status != http.StatusOK {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		} else if got := <-told; got != c.want {
+			t.Errorf("%s: the service is told %+v, want %+v", name, got, c.want)
+		}
+	}
+	for _, header := range []string{requests.ClientAddressHeader, requests.ClientAgentHeader, "Grpc-Metadata-" + requests.ClientAddressHeader} {
+		if a := r.do(request{path: "/api/v1/users/" + id, bearer: r.bearer(id), header: map[string]string{header: "203.0.113.7"}}); a.status != http.StatusBadRequest {
+			t.Errorf("a client sets %s: %d %s", header, a.status, a.body)
+		}
 	}
 }
 

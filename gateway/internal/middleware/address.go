@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 const forwardedFor = "X-Forwarded-For"
@@ -20,7 +22,8 @@ func clientAddress(trusted []netip.Prefix) step {
 			if within(trusted, v.client) {
 				v.client = forwarded(r.Header.Values(forwardedFor), trusted, v.client)
 			}
-			next.ServeHTTP(w, r)
+			ctx := request.WithClient(r.Context(), request.NewClient(v.client, r.UserAgent())) // for the trail (R90)
+			next.ServeHTTP(w, r.WithContext(ctx))
 		})
 	}
 }

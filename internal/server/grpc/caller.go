@@ -7,6 +7,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/request"
 )
 
@@ -23,8 +24,22 @@ func callingService(p Params) middleware {
 			return apierr.New(apierr.PermissionDenied, "CALLER_UNKNOWN", "the calling program is not known").Because(err)
 		}
 		c.service = who.Service
-		return next(request.WithCaller(ctx, who))
+		return next(request.WithCaller(withClient(ctx, p, c), who))
 	}}
+}
+
+// withClient reads where the request came from. The edge is believed, which saw it. A program that calls for itself hands on what it was
+// told. Any other program cannot say where a person is: what it says is dropped.
+func withClient(ctx context.Context, p Params, c *call) context.Context {
+	if !p.Callers.IsEdge(c.service) && (c.policy == nil || !c.policy.Has(contract.Service)) {
+		return ctx
+	}
+	client := request.ParseClient(metadata.ValueFromIncomingContext(ctx, request.ClientAddressHeader),
+		metadata.ValueFromIncomingContext(ctx, request.ClientAgentHeader))
+	if client == (request.Client{}) {
+		return ctx
+	}
+	return request.WithClient(ctx, client)
 }
 
 func peerOf(mesh request.Mesh, values []string) (request.Caller, error) {

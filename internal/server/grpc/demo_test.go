@@ -76,6 +76,9 @@ func newDemo(t testing.TB) *demo {
 		{name: "Change", policy: &optionsv1.Method{Access: alternatives(self("id"), permission()), Allow: edge, Audit: eventOf(&optionsv1.AuditEvent{
 			Action: "demo.changed", ObjectType: "demo", Object: "id", Personal: []string{"text"},
 		})}},
+		{name: "ChangeFromAnywhere", policy: &optionsv1.Method{Access: alternatives(self("id")), Allow: []string{"gateway", "worker"}, Audit: eventOf(&optionsv1.AuditEvent{
+			Action: "demo.changed", ObjectType: "demo", Object: "id",
+		})}},
 		{name: "Login", policy: &optionsv1.Method{Access: alternatives(public), Allow: edge, Audit: eventOf(&optionsv1.AuditEvent{
 			Action: "demo.logged_in", ObjectType: "user", Secret: []string{"user.id"}, Personal: []string{"text"},
 		})}},
@@ -162,7 +165,7 @@ func callerFile(t testing.TB, name string, port uint32, callee protoreflect.File
 	if err != nil {
 		t.Fatal(err)
 	}
-	program := &optionsv1.Program{Name: name, Port: port}
+	program := &optionsv1.Program{Name: name, Port: port, Edge: name == "gateway"}
 	for _, m := range linked.Methods() {
 		if m.Consents(contract.Program{Name: name}) && m.FullName != demoPath+"Undeclared" {
 			program.Calls = append(program.Calls, strings.TrimPrefix(m.FullName, "/"))

@@ -55,6 +55,8 @@ type Callers interface {
 	// Admits reports whether a program, by its mesh name, may call a method,
 	// "/package.Service/Method".
 	Admits(method, program string) bool
+	// IsEdge reports whether a program is the one that clients reach.
+	IsEdge(program string) bool
 }
 
 // Params are what a server is made of. All but Registry, Tracer and Propagator are required, unless they say otherwise.

@@ -195,6 +195,9 @@ type consenting struct {
 	edge     string
 }
 
+// IsEdge asks the mesh.
+func (c consenting) IsEdge(program string) bool { return program == c.edge }
+
 // Admits asks for the consent alone.
 func (c consenting) Admits(method, program string) bool {
 	m, ok := c.contract.Method(method)

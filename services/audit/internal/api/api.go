@@ -124,18 +124,19 @@ func (r reader) admittedBy(f trail.Filter) trail.Field {
 	}
 }
 
-// event returns the message about an event. The session of somebody else is told only to a request
-// that was admitted by the right to the whole trail: an administrator's is no business of those
-// whom the administrator touched (R93).
+// event returns the message about an event. The session of somebody else, and where somebody else
+// was, is told only to a request that was admitted by the right to the whole trail: an
+// administrator's is no business of those whom the administrator touched (R90, R93), and they are
+// auditors of their own personal organization.
 func (r reader) event(e event.Event) *auditv1.Event {
 	m := &auditv1.Event{
 		Id: e.ID, Time: timestamppb.New(e.Time), Action: e.Action, Method: e.Method, Outcome: string(e.Outcome), Reason: e.Reason,
-		Actor:  &auditv1.Actor{Type: e.Actor.Type, Id: e.Actor.ID, SessionId: e.Actor.SessionID, ClientId: e.Actor.ClientID},
+		Actor:  &auditv1.Actor{Type: e.Actor.Type, Id: e.Actor.ID, ClientId: e.Actor.ClientID},
 		Source: e.Source, Caller: e.Caller, OrganizationId: e.OrganizationID, ObjectType: e.ObjectType, ObjectId: e.ObjectID,
 		RequestId: e.RequestID, TraceId: e.TraceID, Count: e.Count,
 	}
-	if !r.all && e.Actor.ID != r.userID {
-		m.Actor.SessionId = ""
+	if r.all || r.userID != "" && e.Actor.ID == r.userID {
+		m.Actor.SessionId, m.ClientAddress, m.ClientAgent = e.Actor.SessionID, e.ClientAddress, e.ClientAgent
 	}
 	for _, c := range e.Changes {
 		m.Changes = append(m.Changes, &auditv1.Change{Field: c.Field, Value: string(c.Value), Personal: c.Personal})

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/base64"
+	"maps"
 	"strings"
 	"testing"
 
@@ -55,6 +56,66 @@ func TestSessionsAreTheirOwners(t *testing.T) {
 				t.Errorf("a tail tells %v", e.GetActor())
 			}
 			return
+		}
+	}
+}
+
+// R90: where a request came from is for who made it, and for a request that was admitted by the right to the whole trail; never for whom it
+// was done to, also as the auditor of the own organization.
+func TestWhereSomebodyWasIsTheirs(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	root, ada, organization := uuid.NewString(), uuid.NewString(), uuid.NewString()
+	s.grants.Allow(ada, "can_read_audit", "organization:"+organization) // it is her personal one
+	stream := begin(t, s.as(ada), &auditv1.TailEventsRequest{ObjectId: ada})
+	s.ingest(t, "identity", message(t, func(e *event.Event) {
+		e.Actor.ID, e.ObjectID, e.OrganizationID, e.ClientAddress, e.ClientAgent = root, ada, organization, "203.0.113.7", "curl/8.5.0"
+	}))
+	s.ingest(t, "auth", message(t, func(e *event.Event) { // somebody tries her address
+		e.Source, e.Actor, e.ObjectID, e.ClientAddress = "auth", event.Actor{Type: event.Anonymous}, ada, "203.0.113.9"
+		e.Outcome, e.Reason = event.Failure, "INVALID_CREDENTIALS"
+	}))
+	for name, c := range map[string]struct {
+		reader auditv1.AuditServiceClient
+		filter *auditv1.ListEventsRequest
+		want   []string // addresses
+	}{
+		"whom it was done to":          {s.as(ada), &auditv1.ListEventsRequest{ObjectId: ada}, []string{"", ""}},
+		"her own organization":         {s.as(ada), &auditv1.ListEventsRequest{OrganizationId: organization}, []string{""}},
+		"who did it":                   {s.as(root), &auditv1.ListEventsRequest{ActorId: root}, []string{"203.0.113.7"}},
+		"the auditor of the platform":  {s.auditor(), &auditv1.ListEventsRequest{ObjectId: ada}, []string{"203.0.113.9", "203.0.113.7"}},
+		"the auditor, about the actor": {s.auditor(), &auditv1.ListEventsRequest{ActorId: root}, []string{"203.0.113.7"}},
+	} {
+		page, err := c.reader.ListEvents(t.Context(), c.filter)
+		noError(t, err)
+		got := map[string]int{}
+		for _, e := range page.GetEvents() {
+			got[e.GetClientAddress()]++
+			if (e.GetClientAgent() != "") != (e.GetClientAddress() == "203.0.113.7") {
+				t.Errorf("%s: %q calls itself %q", name, e.GetClientAddress(), e.GetClientAgent())
+			}
+			for _, change := range e.GetChanges() {
+				if strings.Contains(change.GetField()+change.GetValue(), "client") || strings.Contains(change.GetValue(), "203.0.113") {
+					t.Errorf("%s: a change tells %v", name, change)
+				}
+			}
+		}
+		want := map[string]int{}
+		for _, address := range c.want {
+			want[address]++
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("%s: addresses %v, want %v", name, got, want)
+		}
+	}
+	for seen := 0; seen < 2; {
+		m, err := stream.Recv()
+		noError(t, err)
+		if e := m.GetEvent(); e != nil {
+			seen++
+			if e.GetClientAddress() != "" || e.GetClientAgent() != "" {
+				t.Errorf("a tail tells %v", e)
+			}
 		}
 	}
 }

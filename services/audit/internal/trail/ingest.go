@@ -32,7 +32,7 @@ type Inbound struct {
 func Accept(source string, batch []event.Sealed) Inbound {
 	in := Inbound{Entries: make([]Entry, 0, len(batch)), index: make([]int, 0, len(batch))}
 	for i, sealed := range batch {
-		e, err := open(sealed)
+		e, err := sealed.OpenWhole()
 		switch {
 		case err != nil:
 			in.Rejected = append(in.Rejected, Rejection{Index: i, Reason: ReasonInvalid, Message: err.Error()})
@@ -46,20 +46,6 @@ func Accept(source string, batch []event.Sealed) Inbound {
 		}
 	}
 	return in
-}
-
-// open reads an event whose personal values are all there.
-func open(sealed event.Sealed) (event.Event, error) {
-	e, err := sealed.Open()
-	if err != nil {
-		return event.Event{}, err
-	}
-	for _, c := range e.Changes {
-		if c.Personal && c.Value == nil {
-			return event.Event{}, fmt.Errorf("open event %s: the personal value of %s is missing", e.ID, c.Field)
-		}
-	}
-	return e, nil
 }
 
 // Settle returns everything that is rejected, once the verdicts of the entries are known.

@@ -5,9 +5,13 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"google.golang.org/grpc/codes"
 
+	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
+	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/testkit/golden"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 )
 
 // A pending login that was stored before is completed, and what is recorded names the request that made it; one from before events were kept
@@ -29,5 +33,23 @@ func TestPendingLoginsOfBefore(t *testing.T) {
 			}
 			golden.Check(t, name+".golden", outboxtest.Rows(t, f.Pool, "auth"))
 		})
+	}
+}
+
+// A sign-up that is completed later names the client that asked for it (R90).
+func TestPendingLoginsKeepTheirClient(t *testing.T) {
+	f := newFixed(t)
+	f.identity.fail = apierr.New(apierr.Unavailable, "UPSTREAM_UNAVAILABLE", "down")
+	people := authv1.NewAuthServiceClient(f.through("gateway", "sign-up", request.ClientAddressHeader, "203.0.113.7", request.ClientAgentHeader, "curl/8.5.0"))
+	_, err := people.SignUp(t.Context(), &authv1.SignUpRequest{Email: email, Password: pass})
+	refused(t, err, codes.Unavailable, "IDENTITY_UNAVAILABLE")
+	f.identity.fail = nil
+	f.now = f.now.Add(time.Hour)
+	if err := f.logins.Reconcile(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	events := f.Recorded(t)
+	if len(events) != 1 || events[0].ClientAddress != "203.0.113.7" || events[0].ClientAgent != "curl/8.5.0" {
+		t.Errorf("recorded %+v", events)
 	}
 }

@@ -34,9 +34,9 @@ func (s *Service) Reconcile(ctx context.Context) error {
 // reconcile drives one login on. What is recorded names the request that began it, not this loop.
 func (s *Service) reconcile(ctx context.Context, l Interrupted) error {
 	by := l.origin(ctx)
-	asked := ctx
+	asked := request.WithClient(ctx, request.Client{Address: by.ClientAddress, Agent: by.ClientAgent})
 	if request.ValidID(by.RequestID) {
-		asked = request.WithID(ctx, by.RequestID)
+		asked = request.WithID(asked, by.RequestID)
 	}
 	_, err := s.complete(asked, l.Login, by)
 	switch {

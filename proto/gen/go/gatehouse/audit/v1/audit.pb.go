@@ -354,7 +354,12 @@ type Event struct {
 	// changes are the fields that the request set.
 	Changes []*Change `protobuf:"bytes,15,rep,name=changes,proto3" json:"changes,omitempty"`
 	// count is how often it happened: more than 1 for repeated failures of one kind and key within a minute.
-	Count         int64 `protobuf:"varint,16,opt,name=count,proto3" json:"count,omitempty"`
+	Count int64 `protobuf:"varint,16,opt,name=count,proto3" json:"count,omitempty"`
+	// client_address that the request came from, as the gateway saw it: for the actor, and for a request that was admitted by the right to the
+	// whole trail; else empty, also for whom it was done to. Empty when it is erased.
+	ClientAddress string `protobuf:"bytes,17,opt,name=client_address,json=clientAddress,proto3" json:"client_address,omitempty"`
+	// client_agent is what the client called itself (User-Agent), for the same readers.
+	ClientAgent   string `protobuf:"bytes,18,opt,name=client_agent,json=clientAgent,proto3" json:"client_agent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -499,6 +504,20 @@ func (x *Event) GetCount() int64 {
 		return x.Count
 	}
 	return 0
+}
+
+func (x *Event) GetClientAddress() string {
+	if x != nil {
+		return x.ClientAddress
+	}
+	return ""
+}
+
+func (x *Event) GetClientAgent() string {
+	if x != nil {
+		return x.ClientAgent
+	}
+	return ""
 }
 
 // Actor is who did something.
@@ -1006,7 +1025,7 @@ const file_gatehouse_audit_v1_audit_proto_rawDesc = "" +
 	"\tRejection\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x05R\x05index\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
-	"\amessage\x18\x03 \x01(\tR\amessage\"\xf7\x03\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\"\xc1\x04\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x16\n" +
@@ -1026,7 +1045,9 @@ const file_gatehouse_audit_v1_audit_proto_rawDesc = "" +
 	"request_id\x18\r \x01(\tR\trequestId\x12\x19\n" +
 	"\btrace_id\x18\x0e \x01(\tR\atraceId\x124\n" +
 	"\achanges\x18\x0f \x03(\v2\x1a.gatehouse.audit.v1.ChangeR\achanges\x12\x14\n" +
-	"\x05count\x18\x10 \x01(\x03R\x05count\"g\n" +
+	"\x05count\x18\x10 \x01(\x03R\x05count\x12%\n" +
+	"\x0eclient_address\x18\x11 \x01(\tR\rclientAddress\x12!\n" +
+	"\fclient_agent\x18\x12 \x01(\tR\vclientAgent\"g\n" +
 	"\x05Actor\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1d\n" +
