@@ -19,7 +19,7 @@ import (
 	diff "github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write the README's table anew")
+var update = flag.Bool("update", false, "write anew what is generated from the options of programs")
 
 // Where the table of variables stands in the README.
 const (

@@ -26,7 +26,7 @@ func TestAProgramAcceptsTheVariablesOfAllKernelGroups(t *testing.T) {
 	for _, name := range names {
 		var none struct{}
 		if _, err := config.Parse("other", &none, nil, []string{name + "=x"}, io.Discard); err != nil {
-			t.Errorf("%v: add it to kernelNames", err)
+			t.Errorf("%v: run make generate", err)
 		}
 	}
 }

@@ -11,24 +11,6 @@ import (
 	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/programs"
 )
 
-// kernelNames are the variables of option groups that several programs share. A program accepts all of them, used or not, so that one
-// environment can serve every program of a machine.
-func kernelNames() []string {
-	return []string{
-		"GATEHOUSE_LOG_LEVEL",
-		"GATEHOUSE_TELEMETRY_OTLP_ENDPOINT", "GATEHOUSE_TELEMETRY_SAMPLE_RATIO",
-		"GATEHOUSE_POSTGRES_URL", "GATEHOUSE_POSTGRES_URL_FILE", "GATEHOUSE_POSTGRES_MAX_CONNS",
-		"GATEHOUSE_POSTGRES_MAX_CONN_LIFETIME", "GATEHOUSE_POSTGRES_CONNECT_TIMEOUT", "GATEHOUSE_POSTGRES_WAIT",
-		"GATEHOUSE_MESH_PORT_OFFSET", "GATEHOUSE_MESH_TRUST_DOMAIN", "GATEHOUSE_MESH_DATACENTER",
-		"GATEHOUSE_CONSUL_ADDRESS", "GATEHOUSE_CONSUL_TOKEN", "GATEHOUSE_CONSUL_TOKEN_FILE", "GATEHOUSE_CONSUL_REGISTER",
-		"GATEHOUSE_CONSUL_CA_FILE", "GATEHOUSE_CONSUL_CERT_FILE", "GATEHOUSE_CONSUL_KEY_FILE",
-		"GATEHOUSE_TOKEN_ISSUER", "GATEHOUSE_TOKEN_AUDIENCE",
-		"GATEHOUSE_DRAIN_DELAY", "GATEHOUSE_DRAIN_TIMEOUT",
-		"GATEHOUSE_GRPC_REFLECTION",
-		"GATEHOUSE_URL", // set by `gatehouse env` for people and scripts
-	}
-}
-
 // programAreas begin the names that only one program knows; another program leaves them alone.
 func programAreas() []string {
 	areas := []string{"CLI", "TEST"} // of the gatehouse command and of tests
