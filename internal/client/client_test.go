@@ -2,12 +2,16 @@ package client_test
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace/noop"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -34,12 +38,18 @@ type auth struct {
 	authv1.UnimplementedAuthServiceServer
 
 	keys  func(ctx context.Context) (*authv1.GetKeySetResponse, error)
+	watch func(ctx context.Context)
 	calls atomic.Int32
 }
 
 func (a *auth) GetKeySet(ctx context.Context, _ *authv1.GetKeySetRequest) (*authv1.GetKeySetResponse, error) {
 	a.calls.Add(1)
 	return a.keys(ctx)
+}
+
+func (a *auth) WatchRevocations(_ *authv1.WatchRevocationsRequest, s grpc.ServerStreamingServer[authv1.WatchRevocationsResponse]) error {
+	a.watch(s.Context())
+	return nil
 }
 
 func (a *auth) SignIn(context.Context, *authv1.SignInRequest) (*authv1.SignInResponse, error) {
@@ -129,6 +139,23 @@ func TestDeadlineAndRequestID(t *testing.T) {
 	}
 }
 
+// A stream carries the id of the request too.
+func TestStreamsCarryTheRequestID(t *testing.T) {
+	ids := make(chan string, 1)
+	a := &auth{watch: func(ctx context.Context) { ids <- request.ID(ctx) }}
+	c := authv1.NewVerificationServiceClient(connect(t, a, "identity"))
+	stream, err := c.WatchRevocations(request.WithID(t.Context(), "req-8"), &authv1.WatchRevocationsRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
+		t.Errorf("the stream ends with %v", err)
+	}
+	if id := <-ids; id != "req-8" {
+		t.Errorf("the request id is %q", id)
+	}
+}
+
 func TestPeerDownIsUnavailable(t *testing.T) {
 	contracts, err := contract.Load(protoregistry.GlobalFiles)
 	if err != nil {
@@ -138,7 +165,7 @@ func TestPeerDownIsUnavailable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := client.Dial(def, 0, "identity", "auth", client.Options{Contract: contracts, Dial: []grpc.DialOption{
+	conn, err := client.Dial(def, 0, "identity", "auth", client.Options{Contract: contracts, Tracer: noop.NewTracerProvider(), Propagator: propagation.TraceContext{}, Dial: []grpc.DialOption{
 		grpc.WithContextDialer(refuse),
 	}})
 	if err != nil {

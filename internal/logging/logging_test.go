@@ -106,3 +106,17 @@ func TestLevels(t *testing.T) {
 		}
 	}
 }
+
+// A logger that others derive from still adds what the context knows.
+func TestDerivedLoggersCarryTheContext(t *testing.T) {
+	var out bytes.Buffer
+	if err := (logging.Config{}).Validate(); err != nil {
+		t.Fatal(err)
+	}
+	log := logging.New(logging.Config{}, &out).With("program", "identity").WithGroup("work")
+	log.InfoContext(request.WithID(t.Context(), "req-2"), "x", "n", 1)
+	work, _ := line(t, &out)["work"].(map[string]any)
+	if work["request_id"] != "req-2" || work["n"] != 1.0 {
+		t.Errorf("the group has %v", work)
+	}
+}

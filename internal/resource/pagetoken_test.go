@@ -106,6 +106,12 @@ func FuzzPageToken(f *testing.F) {
 	})
 }
 
+func TestPageTokenOfAnotherIDIsRefused(t *testing.T) {
+	if token, err := PageToken(&Cursor{ID: "no-uuid"}, "users"); err == nil {
+		t.Errorf("an id that is no UUID has the token %s", token)
+	}
+}
+
 // What earlier versions gave out is still read, and made in the same form.
 func TestPageTokenKeepsItsForm(t *testing.T) {
 	const before = "AebLhfnEEmGdB0EEEyQo788ABkwrxxlHIj8rjB5qU0w2mg4Pb28dKnc"

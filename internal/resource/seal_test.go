@@ -46,3 +46,36 @@ func TestSealedPageTokenRoundTrip(t *testing.T) {
 		t.Errorf("read as %s, %d, %v", at, position, err)
 	}
 }
+
+// broken hands out a key that is none, or an error.
+type broken struct {
+	key []byte
+	err error
+}
+
+func (b broken) CursorKey(context.Context) ([]byte, error) { return b.key, b.err }
+
+// Without a key nothing is sealed and nothing is opened, and that is no fault of the text.
+func TestSealWithoutAKey(t *testing.T) {
+	gone := errors.New("the database is down")
+	for name, keys := range map[string]broken{"no key": {err: gone}, "half a key": {key: []byte("short")}} {
+		s := NewSeal(keys)
+		_, sealing := s.PageToken(t.Context(), time.Time{}, 1, "list")
+		_, _, opening := s.ParsePageToken(t.Context(), "AAAA", "list")
+		if sealing == nil || opening == nil || errors.Is(opening, ErrNotSealed) {
+			t.Errorf("%s: %v, %v", name, sealing, opening)
+		}
+	}
+}
+
+// A seal of something else than a place is not taken for one.
+func TestSealOfAnotherLength(t *testing.T) {
+	s := NewSeal(fixed{})
+	text, err := s.Close(t.Context(), binding(sealedPages, []string{"list"}), []byte("short"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.ParsePageToken(t.Context(), text, "list"); !errors.Is(err, ErrNotSealed) {
+		t.Errorf("%v", err)
+	}
+}

@@ -226,3 +226,16 @@ func TestFeedFollowersComeAndGo(t *testing.T) {
 	}
 	<-done
 }
+
+// A session that ends in this process is read at once.
+func TestFeedIsWoken(t *testing.T) {
+	w := newWorld(t)
+	w.feed.Wake()
+	w.feed.Wake()
+	<-w.feed.Woken()
+	select {
+	case <-w.feed.Woken():
+		t.Error("two wakes before one read are two reads")
+	default:
+	}
+}
