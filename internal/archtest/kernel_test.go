@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	diff "github.com/google/go-cmp/cmp"
+
+	"github.com/gatehouse/gatehouse/internal/contract"
 )
 
 // Every program accepts the variables of all option groups of the kernel, and those of the command
@@ -28,6 +30,24 @@ func TestKernelVariablesAreGenerated(t *testing.T) {
 	}
 	if d := diff.Diff(want, string(got)); d != "" {
 		t.Errorf("internal/config does not know what the kernel reads: run make generate (-want +got):\n%s", d)
+	}
+}
+
+// A program of such a name would take the variables of all others for its own.
+func TestNoProgramHasTheNameOfAKernelArea(t *testing.T) {
+	areas := 0
+	for _, o := range read(t) {
+		if !strings.HasPrefix(o.file, "internal/") && !strings.HasPrefix(o.file, "cmd/") {
+			continue
+		}
+		areas++
+		area, _, _ := strings.Cut(strings.TrimPrefix(o.name, "GATEHOUSE_"), "_")
+		if !contract.Reserved(strings.ToLower(area)) {
+			t.Errorf("%s of %s: reserve its area in internal/contract", o.name, o.file)
+		}
+	}
+	if areas < 20 {
+		t.Fatalf("only %d options found", areas)
 	}
 }
 

@@ -77,7 +77,7 @@ func (k *checker) programs() {
 			k.report(where, "the program of package %s has no name: add name", p.Package)
 		case !nameForm.MatchString(p.Name):
 			k.report(where, "%q cannot be a mesh name: use lower-case letters, digits and hyphens, starting with a letter, at most 40", p.Name)
-		case reserved(p.Name):
+		case Reserved(p.Name):
 			k.report(where, "the mesh name %q belongs to the platform below: choose another name", p.Name)
 		case twice:
 			k.report(where, "the name %q is taken by the program at %s: choose another name", p.Name, inFile(other.file, programName))
@@ -95,14 +95,15 @@ func (k *checker) programs() {
 	}
 }
 
-// reserved says whether Consul or a backing service has the name already.
-func reserved(name string) bool {
+// Reserved reports whether a program may not have the name: Consul, Nomad or a backing service has
+// it, or configuration variables that concern more than one program begin with it.
+func Reserved(name string) bool {
 	for value := range optionsv1.Backing_name {
 		if name == backingName(optionsv1.Backing(value)) {
 			return true
 		}
 	}
-	return name == "consul" || name == "nomad"
+	return slices.Contains([]string{"consul", "nomad", "cli", "drain", "grpc", "log", "mesh", "telemetry", "test", "token", "url"}, name)
 }
 
 func (k *checker) needs(p Program) {

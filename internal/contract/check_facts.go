@@ -56,7 +56,7 @@ func (k *checker) role(p Program, name string, where Position, taken map[string]
 	switch {
 	case !roleForm.MatchString(name):
 		k.report(where, "%q cannot be a schema or role: use lower-case letters, digits and underscores, starting with a letter", name)
-	case strings.HasPrefix(name, "pg_") || name == "public" || name == "information_schema" || reserved(name):
+	case strings.HasPrefix(name, "pg_") || name == "public" || name == "information_schema" || name == backingName(optionsv1.Backing_BACKING_POSTGRES):
 		k.report(where, "%q belongs to PostgreSQL: choose another name", name)
 	case twice:
 		k.report(where, "%q is taken at %s: choose another name", name, other)

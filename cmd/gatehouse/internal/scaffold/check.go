@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 )
 
@@ -28,12 +29,11 @@ func migrationOf(name string, text []byte) migration {
 // without quotes.
 var nameForm = regexp.MustCompile(`^[a-z][a-z0-9]{1,19}$`)
 
-// taken are names that mean something else: areas of configuration variables, the platform's own
-// services, schemas of PostgreSQL, and folders of generated code.
+// taken are names that mean something else: the platform's own programs, schemas of PostgreSQL, and
+// folders of generated code.
 func taken() []string {
 	return []string{
-		"cli", "drain", "grpc", "log", "mesh", "telemetry", "test", "token", "url",
-		"consul", "envoy", "gatehouse", "nomad", "postgres",
+		"envoy", "gatehouse",
 		"public", "user", "table", "select", "order", "group", "check", "default", "grant", "references", "primary", "unique", "analyze",
 		"gen", "v1",
 	}
@@ -45,7 +45,7 @@ func check(root, name string) error {
 	switch {
 	case !nameForm.MatchString(name):
 		return fmt.Errorf("%q cannot be the name of a service: use 2 to 20 lower-case letters and digits, a letter first", name)
-	case token.IsKeyword(name) || slices.Contains(taken(), name):
+	case token.IsKeyword(name) || slices.Contains(taken(), name) || contract.Reserved(name):
 		return fmt.Errorf("the name %q means something else in Go, SQL or Gatehouse: choose another one", name)
 	}
 	for _, folder := range []string{"services", "proto/gatehouse", "proto/gen/go/gatehouse"} {

@@ -194,7 +194,7 @@ type Program struct {
 	// port is the loopback port the program serves on one machine, 8080 to 8098, unique among all programs. Every other local port of
 	// the program and of its sidecar follows from it (docs/architecture/discovery.md).
 	Port uint32 `protobuf:"varint,2,opt,name=port,proto3" json:"port,omitempty"`
-	// calls are the RPCs of other programs that this program calls, as "package.Service/Method". The gateway's calls to routed
+	// calls are the RPCs of other programs that this program calls, as "package.Service/Method". The edge's calls to routed
 	// methods are derived from their routes and are not repeated here.
 	Calls []string `protobuf:"bytes,3,rep,name=calls,proto3" json:"calls,omitempty"`
 	// needs are the backing services outside the protos that this program connects to.
@@ -698,7 +698,7 @@ type Method struct {
 	// service stand alone.
 	Access []*Access `protobuf:"bytes,1,rep,name=access,proto3" json:"access,omitempty"`
 	// allow is the callee's consent: the mesh names of the programs that may call this method, or the single word "every_service".
-	// A method with an HTTP route consents to the gateway by that route and names only further callers. Required where access is
+	// A method with an HTTP route consents to the edge by that route and names only further callers. Required where access is
 	// service. Consent admits nobody by itself: sidecars and services let programs pass that declare the call too.
 	Allow []string `protobuf:"bytes,2,rep,name=allow,proto3" json:"allow,omitempty"`
 	// audit says what the trail records about a call. Required for every method whose idempotency_level is not NO_SIDE_EFFECTS.
