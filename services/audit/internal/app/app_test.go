@@ -59,7 +59,7 @@ func TestStartServeStop(t *testing.T) {
 	eventually(t, "/readyz says the mend", func() bool {
 		return strings.Contains(get(t, ports.ops, "/readyz", http.StatusServiceUnavailable), "run `audit migrate`")
 	})
-	noError(t, Migrate(t.Context(), MigrateConfig{Postgres: owner}))
+	noError(t, (&MigrateConfig{Postgres: owner}).Run())
 	waitHealth(t, conn, healthpb.HealthCheckResponse_SERVING)
 	get(t, ports.ops, "/readyz", http.StatusOK)
 
@@ -194,10 +194,8 @@ func TestTakenPortStopsTheStart(t *testing.T) {
 	l, err := net.Listen("tcp", portsOf(offset).self)
 	noError(t, err)
 	defer func() { _ = l.Close() }()
-	app := New(parsed(t, pg.Config{URL: config.NewSecret("postgres://audit@127.0.0.1:1/gatehouse")}, offset))
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	err = app.Start(ctx)
+	c := parsed(t, pg.Config{URL: config.NewSecret("postgres://audit@127.0.0.1:1/gatehouse")}, offset)
+	err = c.Run()
 	if err == nil || !strings.Contains(err.Error(), "another program listens on "+l.Addr().String()) {
 		t.Fatalf("got %v, want a sentence about the taken port", err)
 	}

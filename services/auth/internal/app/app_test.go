@@ -20,9 +20,11 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/program"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
@@ -150,7 +152,11 @@ func TestStartServesAndStopLeavesNothing(t *testing.T) {
 func TestStartRefusesTheWrongSealingKey(t *testing.T) {
 	db := database(t)
 	start(t, configured(t, db, keyFile(t, 1)))()
-	err := New(configured(t, db, keyFile(t, 2))).Start(t.Context())
+	c := configured(t, db, keyFile(t, 2))
+	if err := c.Run(); err == nil || err.Error() != signingkey.ErrWrongSealingKey.Error() {
+		t.Errorf("Run = %v, want the sentence alone", err)
+	}
+	err := New(c).Start(t.Context())
 	if !errors.Is(err, signingkey.ErrWrongSealingKey) || fxmod.Sentence(err) != signingkey.ErrWrongSealingKey.Error() {
 		t.Fatalf("Start = %v, want %v", err, signingkey.ErrWrongSealingKey)
 	}
@@ -180,10 +186,20 @@ func TestStartOnAnOldSchemaSaysMigrate(t *testing.T) {
 			t.Fatalf("/readyz = %d %s, want it to name `auth migrate`", code, body)
 		}
 	}
-	if err := Migrate(t.Context(), MigrateConfig{Postgres: db}); err != nil {
+	if err := (&MigrateConfig{Postgres: db}).Run(); err != nil {
 		t.Fatal(err)
 	}
 	serving(t) // without a restart
+}
+
+// What recovers access needs the database, and prints nothing without it.
+func TestRecoverWithoutADatabase(t *testing.T) {
+	var out, hint strings.Builder
+	c := RecoverConfig{Postgres: pg.Config{URL: config.NewSecret("postgres://auth:x@127.0.0.1:1/gatehouse")}}
+	err := c.Run(program.Process{Name: Name, Stdout: &out, Stderr: &hint})
+	if !errors.Is(err, apierr.New(apierr.Unavailable, "DATABASE_UNAVAILABLE", "")) || out.String()+hint.String() != "" {
+		t.Errorf("got %v, printed %q %q", err, out.String(), hint.String())
+	}
 }
 
 func TestConfigRefuses(t *testing.T) {

@@ -73,7 +73,7 @@ func TestStartServeStop(t *testing.T) {
 	_, err := ask("member")
 	wantCode(t, err, codes.Unavailable)
 	for range 2 { // as often as one likes
-		if err := Migrate(t.Context(), MigrateConfig{Postgres: database}); err != nil {
+		if err := (&MigrateConfig{Postgres: database}).Run(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -142,10 +142,8 @@ func TestTakenPortStopsTheStart(t *testing.T) {
 	l, err := net.Listen("tcp", portsOf(offset).self)
 	noError(t, err)
 	defer func() { _ = l.Close() }()
-	app := New(parsed(t, pg.Config{URL: config.NewSecret("postgres://authz@127.0.0.1:1/gatehouse")}, offset))
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	err = app.Start(ctx)
+	c := parsed(t, pg.Config{URL: config.NewSecret("postgres://authz@127.0.0.1:1/gatehouse")}, offset)
+	err = c.Run()
 	if err == nil || !strings.Contains(err.Error(), "another program listens on "+l.Addr().String()) {
 		t.Fatalf("got %v, want a sentence about the taken port", err)
 	}
