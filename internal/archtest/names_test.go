@@ -23,7 +23,7 @@ var (
 	named = regexp.MustCompile(`^internal/client/(` + strings.Join(programs.Names(), "|") + `)/|_test\.go$|^internal/testkit/|/[a-z]+test/`)
 )
 
-// homonyms are words that are no program's name where they stand, by file.
+// homonyms are words that are not a program's name where they stand, by file.
 func homonyms() map[string]string {
 	return map[string]string{
 		"gateway/internal/rest/body.go": "identity", // HTTP's word for no content coding (RFC 9110, section 12.5.3)

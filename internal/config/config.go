@@ -21,7 +21,7 @@ const prefix = "GATEHOUSE_"
 // Parse fills cli, a pointer to a kong struct, from args (without the program's name) and environ ("NAME=value" pairs, as os.Environ
 // gives them), flags first, and validates every option group of the chosen command. Help goes to w and ends the process.
 //
-// The error is one sentence that names the flag or variable at fault and says how to mend it.
+// The error is one sentence that names the flag or variable at fault and says how to fix it.
 func Parse(program string, cli any, args, environ []string, w io.Writer) (*kong.Context, error) {
 	return parse(program, cli, args, environ, w, os.Exit)
 }

@@ -203,7 +203,7 @@ func (k *checker) consent(m *Method) {
 			k.report(where, "every_service stands alone: remove the other names from allow of %s", m.display())
 		case name == EveryService:
 		case !known:
-			k.report(where, "%s allows %q, which is no program: correct the name, or write every_service", m.display(), name)
+			k.report(where, "%s allows %q, which is not a program: correct the name, or write every_service", m.display(), name)
 		case name == m.Program:
 			k.report(where, "%s allows itself: remove %q", m.display(), name)
 		case caller.Edge && m.Route != nil:

@@ -55,7 +55,7 @@ func (k *checker) mustCall(p Program, callee *Method, kind func(*Method) bool, d
 		if m.Program == p.Name && kind(m) {
 			k.report(inFile(p.file, programCalls), "%s at %s %s, but %s does not call %s: add it to calls",
 				m.display(), at(m.Descriptor), does, p.Name, callee.display())
-			return // one call mends all
+			return // one call is enough for all
 		}
 	}
 }

@@ -115,7 +115,7 @@ func (k *checker) consented(t ownedType, i int32) {
 	p, known := k.contract.Program(consent.Program)
 	switch {
 	case !known:
-		k.report(t.position(objectTypeAllow, i, consentProgram), "the type %q allows %q, which is no program: correct the name", t.Name, consent.Program)
+		k.report(t.position(objectTypeAllow, i, consentProgram), "the type %q allows %q, which is not a program: correct the name", t.Name, consent.Program)
 		return
 	case p.Name == t.owner.Name:
 		k.report(t.position(objectTypeAllow, i, consentProgram), "%s needs no consent for its own type %q: remove it", p.Name, t.Name)

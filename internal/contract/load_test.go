@@ -127,7 +127,7 @@ func TestLoadReadsFacts(t *testing.T) {
 		if kind.Name == "platform" != (len(writers) == 1) || len(writers) == 1 && writers[0].Program != "auth" {
 			t.Errorf("%s is written by %+v", kind.Name, writers)
 		}
-		kind.Allow = nil // what is declared alone is no right
+		kind.Allow = nil // a declaration alone is not a right
 		if writers := c.Writers(authz, kind); len(writers) != 0 {
 			t.Errorf("without consent %s is written by %+v", kind.Name, writers)
 		}

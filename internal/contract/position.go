@@ -10,10 +10,10 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// Problem is one thing a contract must mend before anything may be generated from it.
+// Problem is one thing to fix in a contract before anything may be generated from it.
 type Problem struct {
 	Position
-	Message string // a sentence that names the thing and the mend
+	Message string // a sentence that names the thing and says how to fix it
 }
 
 // Position is a place in a proto file. Line and Column count from 1; 0 when the descriptors carry no source information.
