@@ -37,7 +37,10 @@ func events(p Params) middleware {
 				return next(ctx)
 			}
 			c.event = p.facts(c).Began(ctx)
-			err := next(event.NewContext(ctx, c.event))
+			if many(c) {
+				ctx = event.NewContext(ctx, c.event)
+			}
+			err := next(ctx)
 			if err == nil || !c.policy.Has(contract.Public) {
 				return err
 			}
@@ -51,7 +54,7 @@ func events(p Params) middleware {
 			return err
 		},
 		message: func(ctx context.Context, c *call, m proto.Message) (context.Context, error) {
-			if !audited(c) || c.policy.Descriptor.IsStreamingClient() { // no single message says what happens
+			if !audited(c) || many(c) {
 				return ctx, nil
 			}
 			var err error
@@ -62,6 +65,9 @@ func events(p Params) middleware {
 }
 
 func audited(c *call) bool { return !c.infra && c.policy != nil && c.policy.Audit.Action != "" }
+
+// many reports whether no single message says what happens.
+func many(c *call) bool { return c.policy.Descriptor.IsStreamingClient() }
 
 func (p Params) facts(c *call) auditing.Call {
 	return auditing.Call{Program: p.Program, Caller: c.service, Method: c.policy, Who: c.who}

@@ -2,6 +2,7 @@ package grpcserver
 
 import (
 	"context"
+
 	"google.golang.org/protobuf/proto"
 
 	"github.com/gatehouse/gatehouse/internal/access"
