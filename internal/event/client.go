@@ -13,19 +13,16 @@ const (
 )
 
 // client is the changes that say where the request came from, as many as there is room for beside those of the request.
-func (e Event) client() ([]Change, error) {
+func (e Event) client() []Change {
 	var changes []Change
 	for _, f := range []struct{ name, text string }{{addressField, e.ClientAddress}, {agentField, e.ClientAgent}} {
 		if f.text == "" || len(e.Changes)+len(changes) >= MaxChanges {
 			continue
 		}
-		value, err := json.Marshal(f.text)
-		if err != nil {
-			return nil, err
-		}
+		value, _ := json.Marshal(f.text) // a text always is JSON
 		changes = append(changes, Change{Field: f.name, Value: value, Personal: true})
 	}
-	return changes, nil
+	return changes
 }
 
 // withClient returns the event as it was before it was sealed: where the request came from is not among its changes.

@@ -78,11 +78,7 @@ type changeDocument struct {
 // random gives the salts. An error means that the event says too little, or that a value is no JSON.
 func (e Event) Seal(random io.Reader) (Sealed, error) {
 	e = e.Clean()
-	client, err := e.client()
-	if err != nil {
-		return Sealed{}, fmt.Errorf("seal event %s: %w", e.Action, err)
-	}
-	e.Changes = append(e.Changes, client...)
+	e.Changes = append(e.Changes, e.client()...)
 	var s Sealed
 	for i := range e.Changes {
 		c := &e.Changes[i]
@@ -107,6 +103,7 @@ func (e Event) Seal(random io.Reader) (Sealed, error) {
 	if err := e.check(); err != nil {
 		return Sealed{}, fmt.Errorf("seal event %s: %w", e.Action, err)
 	}
+	var err error
 	if s.Canonical, err = e.fitting(); err != nil {
 		return Sealed{}, fmt.Errorf("seal event %s: %w", e.Action, err)
 	}

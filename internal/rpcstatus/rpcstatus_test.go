@@ -1,7 +1,9 @@
 package rpcstatus
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"testing"
 	"time"
@@ -68,5 +70,32 @@ func TestForeignStatus(t *testing.T) {
 	}
 	if ToError(nil) != nil || ToError(status.New(codes.OK, "")) != nil || FromError(nil) != nil {
 		t.Error("no error becomes one")
+	}
+}
+
+// What a handler returned becomes a member of the closed set; only what another program's absence caused is passed on.
+func TestClassify(t *testing.T) {
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, c := range map[string]struct {
+		ctx    context.Context
+		err    error
+		reason string
+	}{
+		"its own":               {t.Context(), fmt.Errorf("x: %w", apierr.New(apierr.NotFound, "USER_NOT_FOUND", "no")), "USER_NOT_FOUND"},
+		"not reached":           {t.Context(), status.Error(codes.Unavailable, "x"), "UPSTREAM_UNAVAILABLE"},
+		"not in time":           {t.Context(), status.Error(codes.DeadlineExceeded, "x"), "DEADLINE_EXCEEDED"},
+		"canceled by us":        {t.Context(), status.Error(codes.Canceled, "x"), "INTERNAL"},
+		"canceled by who left":  {gone, status.Error(codes.Canceled, "x"), "CANCELED"},
+		"another's answer":      {t.Context(), status.Error(codes.NotFound, "x"), "INTERNAL"},
+		"an unknown":            {t.Context(), errors.New("x"), "INTERNAL"},
+		"the end of a deadline": {t.Context(), context.DeadlineExceeded, "DEADLINE_EXCEEDED"},
+	} {
+		if got := Classify(c.ctx, c.err); got.Reason != c.reason {
+			t.Errorf("%s: %s, want %s", name, got.Reason, c.reason)
+		}
+	}
+	if got := ToError(status.New(codes.OutOfRange, "x")); got.Kind != apierr.Internal {
+		t.Errorf("a code that we never send becomes %+v", got)
 	}
 }
