@@ -18,6 +18,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/contract"
+	"github.com/gatehouse/gatehouse/internal/relation"
 	"github.com/gatehouse/gatehouse/internal/request"
 )
 
@@ -107,7 +108,7 @@ func ask(ctx context.Context, permissions Permissions, subject string, asked []Q
 	if len(asked) == 0 {
 		return nil, nil
 	}
-	answers, err := permissions.Allowed(ctx, "user:"+subject, asked, request.Consistency(ctx))
+	answers, err := permissions.Allowed(ctx, relation.User(subject), asked, request.Consistency(ctx))
 	if err != nil {
 		return nil, Undecided(ctx, err)
 	}

@@ -73,7 +73,7 @@ func NewActivation(by event.Event, userID, organizationID string) Activation {
 
 // Administrators is the relationship that makes a user an administrator of the platform.
 func Administrators(userID string) relation.Change {
-	return relation.Change{Writes: []relation.Tuple{{Object: "platform:gatehouse", Relation: "administrator", Subject: "user:" + userID}}}
+	return relation.Change{Writes: []relation.Tuple{{Object: relation.Platform, Relation: "administrator", Subject: relation.User(userID)}}}
 }
 
 // Store keeps logins. Each method is one transaction; internal/login/logintest holds implementations to these words.

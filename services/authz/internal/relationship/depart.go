@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/relation"
 )
 
 // KeepDepartures is how long a user whose deletion Identity was about to begin does not count, if
@@ -31,7 +31,7 @@ func (s *Service) Depart(ctx context.Context, d Departure, origin *Origin) error
 	if err != nil {
 		return err
 	}
-	e.ObjectID = strings.TrimPrefix(d.User, "user:")
+	e.ObjectID, _ = relation.UserID(d.User)
 	locked := []string{d.User}
 	for {
 		var grown moreObjects

@@ -98,7 +98,7 @@ func onlyOrganization(c Change, objects []string) (id string) {
 		objects = append(objects, t.Subject) // a user's organization
 	}
 	for _, o := range objects {
-		name, found := strings.CutPrefix(o, "organization:")
+		name, found := relation.OrganizationID(o)
 		if !found || name == id {
 			continue
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/access"
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/relation"
 	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
@@ -27,8 +28,6 @@ const (
 	modelTimeout = 2 * time.Second
 	// permissionPrefix begins the relations that are permissions.
 	permissionPrefix = "can_"
-	// The two types of objects whose permissions are told, and the id of the one platform.
-	platformType, organizationType, platformID = "platform", "organization", "gatehouse"
 )
 
 // Permissions tells what a user may do; it is membership.Permissions. Safe for concurrent use.
@@ -72,16 +71,17 @@ func (p *Permissions) ask(ctx context.Context, userID, organizationID string) (p
 		return nil, nil, err
 	}
 	var asked []access.Question
-	for _, relation := range names[platformType] {
-		asked = append(asked, access.Question{Relation: relation, Object: platformType + ":" + platformID})
+	for _, name := range names[relation.Type(relation.Platform)] {
+		asked = append(asked, access.Question{Relation: name, Object: relation.Platform})
 	}
-	for _, relation := range names[organizationType] {
-		asked = append(asked, access.Question{Relation: relation, Object: organizationType + ":" + organizationID})
+	object := relation.Organization(organizationID)
+	for _, name := range names[relation.Type(object)] {
+		asked = append(asked, access.Question{Relation: name, Object: object})
 	}
 	if len(asked) == 0 {
 		return nil, nil, nil
 	}
-	allowed, err := p.checks.Allowed(ctx, "user:"+userID, asked, request.Consistency(ctx))
+	allowed, err := p.checks.Allowed(ctx, relation.User(userID), asked, request.Consistency(ctx))
 	if err != nil {
 		return nil, nil, fmt.Errorf("ask for permissions: %w", err)
 	}
@@ -91,7 +91,7 @@ func (p *Permissions) ask(ctx context.Context, userID, organizationID string) (p
 	for i, question := range asked {
 		switch {
 		case !allowed[i]:
-		case i < len(names[platformType]):
+		case question.Object == relation.Platform:
 			platform = append(platform, question.Relation)
 		default:
 			organization = append(organization, question.Relation)
@@ -116,9 +116,9 @@ func (p *Permissions) names(ctx context.Context) (map[string][]string, error) {
 	}
 	fresh := model{permissions: map[string][]string{}, until: p.now().Add(keepModel)}
 	for _, t := range r.GetTypes() {
-		for _, relation := range t.GetRelations() {
-			if strings.HasPrefix(relation, permissionPrefix) {
-				fresh.permissions[t.GetName()] = append(fresh.permissions[t.GetName()], relation)
+		for _, name := range t.GetRelations() {
+			if strings.HasPrefix(name, permissionPrefix) {
+				fresh.permissions[t.GetName()] = append(fresh.permissions[t.GetName()], name)
 			}
 		}
 	}

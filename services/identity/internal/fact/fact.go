@@ -17,12 +17,3 @@ type Fact struct {
 
 // Object is the object that the fact is about, "type:id".
 func (f Fact) Object() string { return f.Event.ObjectType + ":" + f.Event.ObjectID }
-
-// Platform is the platform as the authorization model knows it.
-const Platform = "platform:gatehouse"
-
-// User is a user as the authorization model knows it.
-func User(id string) string { return "user:" + id }
-
-// Organization is an organization as the authorization model knows it.
-func Organization(id string) string { return "organization:" + id }

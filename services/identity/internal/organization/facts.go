@@ -13,7 +13,7 @@ func Created(e event.Event, id string) fact.Fact {
 
 // Founded is the relationship of every organization.
 func Founded(id string) relation.Tuple {
-	return relation.Tuple{Object: fact.Organization(id), Relation: "platform", Subject: fact.Platform}
+	return relation.Tuple{Object: relation.Organization(id), Relation: "platform", Subject: relation.Platform}
 }
 
 // Updated is what a change tells others.
@@ -21,7 +21,7 @@ func Updated(e event.Event, id string) event.Event { return in(e, id) }
 
 // Deleted is what a removal tells others.
 func Deleted(e event.Event, id string) fact.Fact {
-	return fact.Fact{Event: in(e, id), Relationships: relation.Change{DeleteAllOf: fact.Organization(id)}}
+	return fact.Fact{Event: in(e, id), Relationships: relation.Change{DeleteAllOf: relation.Organization(id)}}
 }
 
 // Consequence is the event of what happens to an organization because of something else: whoever did that did this too.

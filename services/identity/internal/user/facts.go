@@ -17,7 +17,7 @@ type Creation struct {
 // NewCreation is the creation of a user as a request asks for it. The user owns a personal organization.
 func NewCreation(e event.Event, u User, personal *organization.Organization) Creation {
 	c := Creation{User: u, Personal: personal}
-	object, subject := fact.Organization(u.OrganizationID), fact.User(u.ID)
+	object, subject := relation.Organization(u.OrganizationID), relation.User(u.ID)
 	joined := []relation.Tuple{
 		{Object: subject, Relation: "organization", Subject: object},
 		{Object: object, Relation: "member", Subject: subject},
@@ -35,7 +35,7 @@ func Updated(e event.Event, u User) event.Event { return of(e, u) }
 
 // Deleted is what the deletion of a user tells others: from here on it has no rights.
 func Deleted(e event.Event, u User) fact.Fact {
-	return fact.Fact{Event: of(e, u), Relationships: relation.Change{DeleteAllOf: fact.User(u.ID)}}
+	return fact.Fact{Event: of(e, u), Relationships: relation.Change{DeleteAllOf: relation.User(u.ID)}}
 }
 
 // Ended is what the end of a personal organization tells others, which went with its last user.
