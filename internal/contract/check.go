@@ -95,15 +95,18 @@ func (k *checker) programs() {
 	}
 }
 
-// Reserved reports whether a program may not have the name: Consul, Nomad or a backing service has
-// it, or configuration variables that concern more than one program begin with it.
+// Reserved reports whether a program may not have the name: Consul, Nomad, PostgreSQL or a process
+// beside the programs has it, or variables that concern several programs begin with its first word.
 func Reserved(name string) bool {
+	first, _, _ := strings.Cut(name, "-")
 	for value := range optionsv1.Backing_name {
-		if name == backingName(optionsv1.Backing(value)) {
+		if first == backingName(optionsv1.Backing(value)) {
 			return true
 		}
 	}
-	return slices.Contains([]string{"consul", "nomad", "cli", "drain", "grpc", "log", "mesh", "telemetry", "test", "token", "url"}, name)
+	return slices.Contains([]string{"consul", "nomad", "cli", "drain", "grpc", "log", "mesh", "telemetry", "test", "token", "url"}, first) ||
+		slices.Contains([]string{"none", "public", "up"}, name) ||
+		strings.HasSuffix(name, "-migrate") || strings.HasSuffix(name, "-sidecar")
 }
 
 func (k *checker) needs(p Program) {

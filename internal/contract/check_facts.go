@@ -15,6 +15,9 @@ var (
 	platformFile = regexp.MustCompile(`^(consul-|postgres-|platform\.)`)
 )
 
+// mostConns is the largest pool that limits of roles count (internal/plan).
+const mostConns = 1000
+
 // facts checks what each program needs of who runs it. A name that two programs have, or a program
 // and the platform, would hand one the other's data.
 func (k *checker) facts() {
@@ -24,14 +27,15 @@ func (k *checker) facts() {
 	}
 	for _, p := range k.contract.Programs {
 		options, _ := extension[*optionsv1.Program](p.file.Options(), optionsv1.E_Program)
-		k.database(p, options.GetDatabase(), roles)
+		variables := map[string]bool{}
+		k.database(p, options.GetDatabase(), roles, variables)
 		for i, secret := range options.GetSecrets() {
-			k.secret(p, secret, int32(i), files)
+			k.secret(p, secret, int32(i), files, variables)
 		}
 	}
 }
 
-func (k *checker) database(p Program, d *optionsv1.Database, taken map[string]Position) {
+func (k *checker) database(p Program, d *optionsv1.Database, taken map[string]Position, variables map[string]bool) {
 	if d != nil && !slices.Contains(p.Needs, backingName(optionsv1.Backing_BACKING_POSTGRES)) {
 		k.report(inFile(p.file, programDatabase), "%s has a database but does not need one: add BACKING_POSTGRES to needs", p.Name)
 	}
@@ -43,9 +47,9 @@ func (k *checker) database(p Program, d *optionsv1.Database, taken map[string]Po
 	}
 	for i, pool := range d.GetPools() {
 		where := inFile(p.file, programDatabase, databasePools, int32(i))
-		k.variable(p, pool.GetVariable(), where)
-		if pool.GetSize() == 0 {
-			k.report(where, "a pool of %s has no size: say how many connections it opens at most", p.Name)
+		k.variable(p, pool.GetVariable(), where, variables)
+		if size := pool.GetSize(); size == 0 || size > mostConns {
+			k.report(where, "a pool of %s has the size %d: say how many connections it opens at most, from 1 to %d", p.Name, size, mostConns)
 		}
 	}
 }
@@ -56,7 +60,7 @@ func (k *checker) role(p Program, name string, where Position, taken map[string]
 	switch {
 	case !roleForm.MatchString(name):
 		k.report(where, "%q cannot be a schema or role: use lower-case letters, digits and underscores, starting with a letter", name)
-	case strings.HasPrefix(name, "pg_") || name == "public" || name == "information_schema" || name == backingName(optionsv1.Backing_BACKING_POSTGRES):
+	case strings.HasPrefix(name, "pg_") || name == "public" || name == "none" || name == "information_schema" || name == backingName(optionsv1.Backing_BACKING_POSTGRES):
 		k.report(where, "%q belongs to PostgreSQL: choose another name", name)
 	case twice:
 		k.report(where, "%q is taken at %s: choose another name", name, other)
@@ -64,7 +68,7 @@ func (k *checker) role(p Program, name string, where Position, taken map[string]
 	taken[name] = where
 }
 
-func (k *checker) secret(p Program, s *optionsv1.Secret, i int32, taken map[string]Position) {
+func (k *checker) secret(p Program, s *optionsv1.Secret, i int32, taken map[string]Position, variables map[string]bool) {
 	where := inFile(p.file, programSecrets, i, secretFile)
 	switch other, twice := taken[s.GetFile()]; {
 	case !fileForm.MatchString(s.GetFile()):
@@ -75,7 +79,7 @@ func (k *checker) secret(p Program, s *optionsv1.Secret, i int32, taken map[stri
 		k.report(where, "the file %q is taken at %s: choose another name", s.GetFile(), other)
 	}
 	taken[s.GetFile()] = where
-	k.variable(p, s.GetVariable(), inFile(p.file, programSecrets, i, secretVariable))
+	k.variable(p, s.GetVariable(), inFile(p.file, programSecrets, i, secretVariable), variables)
 	if strings.HasSuffix(s.GetVariable(), "_FILE") {
 		k.report(inFile(p.file, programSecrets, i, secretVariable), "%s names the file, not the secret: leave _FILE out", s.GetVariable())
 	}
@@ -84,10 +88,24 @@ func (k *checker) secret(p Program, s *optionsv1.Secret, i int32, taken map[stri
 	}
 }
 
-// variable checks that a program sets no other program's variables.
-func (k *checker) variable(p Program, name string, where Position) {
-	area := "GATEHOUSE_" + strings.ToUpper(strings.ReplaceAll(p.Name, "-", "_")) + "_"
-	if !variableForm.MatchString(name) || !strings.HasPrefix(name, area) {
-		k.report(where, "%q is not a variable of %s: begin it with %s", name, p.Name, area)
+// variable checks that a program sets each of its variables once, and none of another program's.
+func (k *checker) variable(p Program, name string, where Position, seen map[string]bool) {
+	own := area(p)
+	if !variableForm.MatchString(name) || !strings.HasPrefix(name, own) {
+		k.report(where, "%q is not a variable of %s: begin it with %s", name, p.Name, own)
 	}
+	for _, other := range k.contract.Programs {
+		if theirs := area(other); len(theirs) > len(own) && strings.HasPrefix(name, theirs) {
+			k.report(where, "%q is a variable of %s: choose another name", name, other.Name)
+		}
+	}
+	if seen[name] {
+		k.report(where, "%s sets %s twice: keep one", p.Name, name)
+	}
+	seen[name] = true
+}
+
+// area is what the variables of a program begin with.
+func area(p Program) string {
+	return "GATEHOUSE_" + strings.ToUpper(strings.ReplaceAll(p.Name, "-", "_")) + "_"
 }

@@ -3,6 +3,7 @@ package contract
 import (
 	"regexp"
 	"slices"
+	"strings"
 
 	optionsv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/options/v1"
 )
@@ -83,6 +84,8 @@ func (k *checker) relations(names []string, where func(int32) Position) {
 			k.report(where(int32(i)), "%q is not a relation: write member, or administrator@user for subjects that are one user", name)
 		case slices.Contains(names[:i], name):
 			k.report(where(int32(i)), "the relation %q is named twice: remove one", name)
+		case strings.HasPrefix(name, EveryRelation+"@"):
+			k.report(where(int32(i)), "every_relation admits subjects of all types: remove the type, or name the relations")
 		case name == EveryRelation && len(names) > 1:
 			k.report(where(int32(i)), "every_relation stands alone: remove the other relations")
 		}

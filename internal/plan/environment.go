@@ -92,14 +92,16 @@ func decided(rest string) bool {
 	return slices.Contains([]string{"URL", "POSTGRES_URL", "POSTGRES_URL_FILE"}, rest)
 }
 
-// areaOwner is the program whose name is the area of a variable, "" for the kernel's.
+// areaOwner is the program whose name is the longest area that a variable begins with, "" for the
+// kernel's: GATEHOUSE_AUTH_PROXY_PORT is that of auth-proxy, if there is one, and not of auth.
 func (p *Plan) areaOwner(rest string) string {
+	owner := ""
 	for _, program := range p.Programs {
-		if strings.HasPrefix(rest, area(program.Program)+"_") {
-			return program.Name
+		if len(program.Name) > len(owner) && strings.HasPrefix(rest, area(program.Program)+"_") {
+			owner = program.Name
 		}
 	}
-	return ""
+	return owner
 }
 
 func area(p mesh.Program) string { return strings.ToUpper(strings.ReplaceAll(p.Name, "-", "_")) }

@@ -158,7 +158,7 @@ func TestStages(t *testing.T) {
 // The operator's own settings: which reach a program, and which win over the plan's.
 func TestOperatorsSettings(t *testing.T) {
 	def := definition(t)
-	def.Programs = append(def.Programs, shop())
+	def.Programs = append(def.Programs, mesh.Program{Name: "corner"}, shop())
 	p := plan.Of(def)
 	const everybody = "*"
 	given := map[string][]string{ // variable of the operator to the programs that get it
@@ -168,6 +168,7 @@ func TestOperatorsSettings(t *testing.T) {
 		"GATEHOUSE_AUTH_KEY_MAX_AGE=1m":             {"auth"},
 		"GATEHOUSE_AUTHZ_ENGINE_MAX_CONNS=1":        {"authz"},
 		"GATEHOUSE_CORNER_SHOP_SEARCH_CONNS=1":      {"corner-shop"},
+		"GATEHOUSE_CORNER_SIZE=1":                   {"corner"},
 		"GATEHOUSE_MESH_PORT_OFFSET=9000":           {},
 		"GATEHOUSE_CONSUL_TOKEN=x":                  {},
 		"GATEHOUSE_CLI_STATE=/x":                    {},
