@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/mesh"
@@ -29,14 +30,21 @@ func migrationOf(name string, text []byte) migration {
 // without quotes.
 var nameForm = regexp.MustCompile(`^[a-z][a-z0-9]{1,19}$`)
 
-// taken are names that mean something else: the platform's own programs, schemas of PostgreSQL, and
-// folders of generated code.
+// taken are names that mean something else: folders that Go, or this tree, keeps for another use,
+// programs in the folder of the built ones, and the package of the template.
 func taken() []string {
-	return []string{
-		"envoy", "gatehouse",
-		"public", "user", "table", "select", "order", "group", "check", "default", "grant", "references", "primary", "unique", "analyze",
-		"gen", "v1",
-	}
+	return []string{"internal", "vendor", "testdata", "gen", "v1", "envoy", "buf", "gatehouse", "item"}
+}
+
+// keywords are the words that PostgreSQL takes for a schema in quotes only.
+func keywords() []string {
+	return strings.Fields(`
+		all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation
+		column concurrently constraint create cross default deferrable desc distinct do else end except false fetch for
+		foreign freeze from full grant group having ilike in initially inner intersect into is isnull join lateral leading
+		left like limit localtime localtimestamp natural not notnull null offset on only or order outer overlaps placing
+		primary references returning right select similar some symmetric table tablesample then to trailing true union
+		unique user using variadic verbose when where window with`)
 }
 
 // check refuses a name that cannot be, and a checkout in which what is new could not be told from what
@@ -45,7 +53,7 @@ func check(root, name string) error {
 	switch {
 	case !nameForm.MatchString(name):
 		return fmt.Errorf("%q cannot be the name of a service: use 2 to 20 lower-case letters and digits, a letter first", name)
-	case token.IsKeyword(name) || slices.Contains(taken(), name) || contract.Reserved(name):
+	case token.IsKeyword(name) || slices.Contains(keywords(), name) || slices.Contains(taken(), name) || contract.Reserved(name):
 		return fmt.Errorf("the name %q means something else in Go, SQL or Gatehouse: choose another one", name)
 	}
 	for _, folder := range []string{"services", "proto/gatehouse", "proto/gen/go/gatehouse"} {
@@ -55,6 +63,11 @@ func check(root, name string) error {
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("look for %s: %w", path, err)
 		}
+	}
+	// A package that is named like a program is what its service makes of that program, and may import
+	// its clients (internal/archtest).
+	if packages, err := filepath.Glob(filepath.Join(root, "services", "*", "internal", name)); err == nil && len(packages) > 0 {
+		return fmt.Errorf("the name %q is that of a package (%s): choose another one", name, packages[0])
 	}
 	return nil
 }

@@ -13,7 +13,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/scaffold"
+	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 )
 
 // checkout is a folder with the contracts of programs on these ports.
@@ -134,6 +137,10 @@ func TestServiceRefuses(t *testing.T) {
 		"a keyword of Go":       {"func", plain, "means something else"},
 		"a word of SQL":         {"table", plain, "means something else"},
 		"an area of variables":  {"mesh", plain, "means something else"},
+		"a folder of Go":        {"internal", plain, "means something else"},
+		"a tool":                {"buf", plain, "means something else"},
+		"its own package":       {"item", plain, "means something else"},
+		"a domain of another":   {"login", existing("services/auth/internal/login/login.go"), "that of a package"},
 		"another service":       {"billing", existing("services/billing/README.md"), "services/billing exists already"},
 		"another contract":      {"billing", existing("proto/gatehouse/billing/v1/x.proto"), "proto/gatehouse/billing exists already"},
 		"another generated one": {"billing", existing("proto/gen/go/gatehouse/billing/x.go"), "proto/gen/go/gatehouse/billing exists already"},
@@ -151,5 +158,23 @@ func TestServiceRefuses(t *testing.T) {
 				t.Errorf("it wrote %v", after)
 			}
 		})
+	}
+}
+
+// What PostgreSQL would not take for a schema without quotes is refused before anything is written.
+func TestServiceRefusesTheWordsOfSQL(t *testing.T) {
+	rows, err := pgtest.New(t, "words", nil).Query(t.Context(), "select word from pg_get_keywords() where catcode in ('R', 'T')")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(words) < 90 {
+		t.Fatalf("only %q, %v", words, err)
+	}
+	root := checkout(t, 8080)
+	for _, word := range words {
+		if _, err := scaffold.Service(root, word); err == nil {
+			t.Errorf("%s is the name of a service", word)
+		}
 	}
 }
