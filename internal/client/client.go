@@ -38,12 +38,14 @@ type Options struct {
 	Dial       []grpc.DialOption // for tests: the last word on how to connect
 }
 
-// Dial returns a connection of program to the local port of its upstream. It does not wait for the peer: a call fails with UNAVAILABLE
-// while nobody answers, and works again within a second of the peer's return. The loopback hop is in clear text; the sidecar adds mTLS.
+// Dial returns a connection of program to the local port of its upstream. It does not wait for the
+// peer: a call fails with UNAVAILABLE while nobody answers, and works again within a second of the
+// peer's return. The loopback hop is in clear text; the sidecar adds mTLS.
 //
-// A call has the deadline of its contract, or the caller's if that is earlier. Only calls that are repeatable by their contract are tried
-// again, at most twice, and only on UNAVAILABLE: this is the one retry layer of the mesh. What a program says after it has asked or waited
-// itself is not tried again (grpcserver).
+// A call has the deadline of its contract, or the caller's if that is earlier. Only calls that are
+// repeatable by their contract are tried again, at most twice, and only on UNAVAILABLE: this is the
+// one retry layer of the mesh. What a program says after it has asked or waited itself is not tried
+// again (grpcserver).
 func Dial(def *mesh.Definition, offset int, program, upstream string, o Options) (*grpc.ClientConn, error) {
 	p, err := def.Program(program)
 	if err != nil {

@@ -11,7 +11,8 @@ import (
 	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/contracts"
 )
 
-// Every method that changes something and is still repeated stands here, so that a new one is looked at.
+// Every method that changes something and is still repeated stands here, so that a new one is
+// looked at.
 func TestRepeatableChanges(t *testing.T) {
 	contracts, err := contract.Load(protoregistry.GlobalFiles)
 	if err != nil {

@@ -59,11 +59,13 @@ func serviceConfig(def *mesh.Definition, c *contract.Contract, upstream string) 
 	return string(data), nil
 }
 
-// repeatable reports whether a call may be made again behind its caller's back. UNAVAILABLE leaves open whether the first attempt was
-// carried out and only its answer lost, so the repeat must answer what the first would have. That holds where nothing changes
-// (NO_SIDE_EFFECTS). IDEMPOTENT alone promises the same state, not the same answer: after a change that took an etag the repeat is
-// refused as stale, after a deletion as unknown, after a sign-out as signed out. So of those only programs' own methods (access service)
-// without an etag are repeated: their comments define that a repeat answers as the first call did.
+// repeatable reports whether a call may be made again behind its caller's back. UNAVAILABLE leaves
+// open whether the first attempt was carried out and only its answer lost, so the repeat must
+// answer what the first would have. That holds where nothing changes (NO_SIDE_EFFECTS). IDEMPOTENT
+// alone promises the same state, not the same answer: after a change that took an etag the repeat
+// is refused as stale, after a deletion as unknown, after a sign-out as signed out. So of those
+// only programs' own methods (access service) without an etag are repeated: their comments define
+// that a repeat answers as the first call did.
 func repeatable(m *contract.Method) bool {
 	conditional := m.Descriptor.Input().Fields().ByName("etag") != nil
 	return m.ReadOnly || m.Idempotent && m.Has(contract.Service) && !conditional

@@ -21,7 +21,8 @@ import (
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
-// identity carries out the first attempt of every call and loses its answer; a repeat meets what the first one left.
+// identity carries out the first attempt of every call and loses its answer; a repeat meets what
+// the first one left.
 type identity struct {
 	identityv1.UnimplementedUserServiceServer
 	identityv1.UnimplementedUserDirectoryServiceServer
@@ -104,8 +105,8 @@ func TestLostAnswersOfChanges(t *testing.T) {
 	}
 }
 
-// A question that Authz did not answer was tried again by who asked it. Whoever called that program does not ask it all again: three attempts
-// on each of two ways would be nine.
+// A question that Authz did not answer was tried again by who asked it. Whoever called that program
+// does not ask it all again: three attempts on each of two ways would be nine.
 func TestRetriesDoNotMultiply(t *testing.T) {
 	const id = "0b7c1c3e-5a52-4a52-9f52-2d6f6c1d7a10"
 	contracts, err := contract.Load(protoregistry.GlobalFiles)

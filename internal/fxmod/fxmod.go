@@ -1,6 +1,6 @@
-// Package fxmod wires the kernel's plain constructors into fx: one small module for each concern, and
-// Base, the set that every program starts from. What only services need, a database before all, is in
-// the package service below it, so that the gateway links none of it.
+// Package fxmod wires the kernel's plain constructors into fx: one small module for each concern,
+// and Base, the set that every program starts from. What only services need, a database before all,
+// is in the package service below it, so that the gateway links none of it.
 //
 // Only wiring (cmd, internal/app) imports it, and nothing but wiring belongs into it. A module is a
 // function; what it provides and needs is said at each. Value groups hold what has no order: gRPC

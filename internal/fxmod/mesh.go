@@ -17,7 +17,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/registry"
 )
 
-// Mesh provides *contract.Contract, from the protos that are linked, and *mesh.Definition, as generated.
+// Mesh provides *contract.Contract, from the protos that are linked, and *mesh.Definition, as
+// generated.
 func Mesh() fx.Option {
 	return fx.Provide(
 		func() (*contract.Contract, error) { return contract.Load(protoregistry.GlobalFiles) },
@@ -65,8 +66,8 @@ func Clients() fx.Option {
 	})
 }
 
-// Client provides the typed client of an upstream, such as Client("auth", authv1.NewLoginServiceClient). The program's proto must
-// declare the calls.
+// Client provides the typed client of an upstream, such as Client("auth",
+// authv1.NewLoginServiceClient). The program's proto must declare the calls.
 func Client[T any](upstream string, typed func(grpc.ClientConnInterface) T) fx.Option {
 	return fx.Provide(func(conns *client.Conns) (T, error) {
 		conn, err := conns.Conn(upstream)

@@ -28,8 +28,8 @@ func Logging(c logging.Config) fx.Option {
 	)
 }
 
-// Telemetry provides *telemetry.Telemetry, and what of it others take: trace.TracerProvider, propagation.TextMapPropagator,
-// prometheus.Registerer and prometheus.Gatherer. It needs Program.
+// Telemetry provides *telemetry.Telemetry, and what of it others take: trace.TracerProvider,
+// propagation.TextMapPropagator, prometheus.Registerer and prometheus.Gatherer. It needs Program.
 func Telemetry(c telemetry.Config) fx.Option {
 	return fx.Provide(
 		func(p Program) (*telemetry.Telemetry, error) {

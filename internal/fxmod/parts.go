@@ -22,8 +22,8 @@ type Part struct {
 // Parts start in their order and stop in the reverse order.
 type Parts []Part
 
-// InOrder starts the parts of all lists with the program, one after the other, and stops them in the
-// reverse order. A program calls it once. What did not start is not stopped.
+// InOrder starts the parts of all lists with the program, one after the other, and stops them in
+// the reverse order. A program calls it once. What did not start is not stopped.
 func InOrder(lc fx.Lifecycle, lists ...Parts) {
 	for _, list := range lists {
 		for _, p := range list {
@@ -45,8 +45,8 @@ func (p Part) stop() func(context.Context) error {
 	}
 }
 
-// Background is the part that runs from start to stop. It ends when its context does; stopping waits
-// for it.
+// Background is the part that runs from start to stop. It ends when its context does; stopping
+// waits for it.
 func Background(name string, run func(ctx context.Context)) Part {
 	var (
 		end context.CancelFunc

@@ -35,5 +35,6 @@ func Run(app *fx.App) error {
 	return nil
 }
 
-// Sentence is what people need of a start's error: its cause, without fx's account of the constructors on the way.
+// Sentence is what people need of a start's error: its cause, without fx's account of the
+// constructors on the way.
 func Sentence(err error) string { return dig.RootCause(err).Error() }

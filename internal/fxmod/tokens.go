@@ -14,8 +14,9 @@ import (
 // Tokens are the parts that keep current what bearer tokens are verified by.
 type Tokens Parts
 
-// RemoteTokens provides *token.Verifier, *token.KeyCache and *token.RevocationList for programs that are not the issuer. Keys and
-// ended sessions come from Auth through the mesh; neither is a health check, for Auth being down is those requests' 503.
+// RemoteTokens provides *token.Verifier, *token.KeyCache and *token.RevocationList for programs
+// that are not the issuer. Keys and ended sessions come from Auth through the mesh; neither is a
+// health check, for Auth being down is those requests' 503.
 func RemoteTokens() fx.Option {
 	return fx.Options(
 		Client(auth.Name, auth.Verification),

@@ -16,8 +16,8 @@ type Loop struct {
 	Do      func(ctx context.Context) error
 }
 
-// Run takes the first turn after Every, or when it is woken, and goes on until ctx ends. A failure is
-// logged when it begins and when it is over, not at each turn.
+// Run takes the first turn after Every, or when it is woken, and goes on until ctx ends. A failure
+// is logged when it begins and when it is over, not at each turn.
 func (l Loop) Run(ctx context.Context, log *slog.Logger) {
 	select {
 	case <-ctx.Done():

@@ -1,7 +1,7 @@
 // Package program is the main function that all programs share, and their version.
 //
-// A program is a kong struct with one field for each verb; what a verb does is the Run method of its
-// struct (internal/app). Only main functions and wiring import this package.
+// A program is a kong struct with one field for each verb; what a verb does is the Run method of
+// its struct (internal/app). Only main functions and wiring import this package.
 package program
 
 import (

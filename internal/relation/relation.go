@@ -1,6 +1,8 @@
-// Package relation is what a relationship looks like between programs: that a subject has a relation to an object.
+// Package relation is what a relationship looks like between programs: that a subject has a
+// relation to an object.
 //
-// Authz decides which relationships may exist; this package only knows their form. Everybody may import it.
+// Authz decides which relationships may exist; this package only knows their form. Everybody may
+// import it.
 package relation
 
 import (
@@ -13,7 +15,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 )
 
-// MaxTuples is the most relationships that one change may add and remove together: Authz takes no more at once.
+// MaxTuples is the most relationships that one change may add and remove together: Authz takes no
+// more at once.
 const MaxTuples = 100
 
 // Longest parts, in bytes.
@@ -66,8 +69,8 @@ func (t Tuple) Validate() error {
 	return nil
 }
 
-// Validate checks the form and the size of the change, and that it changes something. Errors are InvalidArgument
-// INVALID_RELATIONSHIP.
+// Validate checks the form and the size of the change, and that it changes something. Errors are
+// InvalidArgument INVALID_RELATIONSHIP.
 func (c Change) Validate() error {
 	if len(c.Writes)+len(c.Deletes) > MaxTuples {
 		return invalid("a change adds and removes at most %d relationships", MaxTuples)

@@ -1,8 +1,9 @@
 // Package request is what a context knows of its request: its id, who is calling, where it came
 // from, and the consistency token that it came with.
 //
-// The gateway and the gRPC server's interceptors put it there, after they have verified it; handlers
-// and domain packages read it, and connections to other programs hand it on. Everybody may import it.
+// The gateway and the gRPC server's interceptors put it there, after they have verified it;
+// handlers and domain packages read it, and connections to other programs hand it on. Everybody may
+// import it.
 package request
 
 import (
@@ -10,8 +11,9 @@ import (
 	"time"
 )
 
-// CallerHeader is the metadata key under which the receiving sidecar hands over the SPIFFE id of the peer's mesh certificate. The sidecar
-// replaces or removes it on every request (docs/architecture/security.md).
+// CallerHeader is the metadata key under which the receiving sidecar hands over the SPIFFE id of
+// the peer's mesh certificate. The sidecar replaces or removes it on every request
+// (docs/architecture/security.md).
 const CallerHeader = "x-gatehouse-caller"
 
 // Caller is who is calling.

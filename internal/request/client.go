@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// The metadata keys under which the edge says where a request came from. Programs hand both on; who is believed is the server's business.
+// The metadata keys under which the edge says where a request came from. Programs hand both on; who
+// is believed is the server's business.
 const (
 	ClientAddressHeader = "x-gatehouse-client-address"
 	ClientAgentHeader   = "x-gatehouse-client-agent"
@@ -30,7 +31,8 @@ func NewClient(address netip.Addr, agent string) Client {
 	return c
 }
 
-// ParseClient reads the values of both metadata keys. What is not exactly one address, or one agent, is left out.
+// ParseClient reads the values of both metadata keys. What is not exactly one address, or one
+// agent, is left out.
 func ParseClient(addresses, agents []string) Client {
 	var address netip.Addr
 	if len(addresses) == 1 {

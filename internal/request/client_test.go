@@ -8,7 +8,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/request"
 )
 
-// What a client says of itself is bounded and cleaned before anybody keeps it, and again where it is read.
+// What a client says of itself is bounded and cleaned before anybody keeps it, and again where it
+// is read.
 func TestClients(t *testing.T) {
 	long := strings.Repeat("a", 10_000)
 	for name, c := range map[string]struct {

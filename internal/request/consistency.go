@@ -70,7 +70,8 @@ func (t ConsistencyToken) String() string {
 
 var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
-// ParseToken reads what String writes. Everything else is InvalidArgument INVALID_CONSISTENCY_TOKEN.
+// ParseToken reads what String writes. Everything else is InvalidArgument
+// INVALID_CONSISTENCY_TOKEN.
 func ParseToken(s string) (ConsistencyToken, error) {
 	b, err := encoding().DecodeString(s)
 	if err != nil || len(b) == 0 || len(s) != encoding().EncodedLen(len(b)) { // the decoder skips line ends

@@ -19,8 +19,8 @@ func ID(ctx context.Context) string {
 }
 
 // ValidID admits the ids that a service takes over from the program that calls it, and that the
-// gateway logs of its clients: 1 to 64 letters, digits, '-' and '_', which forge nothing in a log, a
-// header or a URN.
+// gateway logs of its clients: 1 to 64 letters, digits, '-' and '_', which forge nothing in a log,
+// a header or a URN.
 func ValidID(id string) bool {
 	if id == "" || len(id) > 64 {
 		return false

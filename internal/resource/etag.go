@@ -24,7 +24,8 @@ func ETag(id string, created time.Time, revision int64) string {
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:tagBytes])
 }
 
-// CheckETag returns ABORTED (ETAG_MISMATCH) when the caller expects another tag than the current one. An empty expectation meets any.
+// CheckETag returns ABORTED (ETAG_MISMATCH) when the caller expects another tag than the current
+// one. An empty expectation meets any.
 func CheckETag(want, current string) error {
 	if want == "" || want == current {
 		return nil

@@ -11,19 +11,21 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 )
 
-// Page tokens are base64url of: version (1 byte), binding (16), microseconds since 1970 (8, big endian), id (16).
+// Page tokens are base64url of: version (1 byte), binding (16), microseconds since 1970 (8, big
+// endian), id (16).
 //
-// The binding is a hash of the list and its filter, so a token serves only the list that gave it. It is not a secret: whoever makes up a
-// position only starts elsewhere in a list that the request may read anyway, because the list itself comes from the request. Where that
-// is not so, tokens are sealed (Seal).
+// The binding is a hash of the list and its filter, so a token serves only the list that gave it.
+// It is not a secret: whoever makes up a position only starts elsewhere in a list that the request
+// may read anyway, because the list itself comes from the request. Where that is not so, tokens are
+// sealed (Seal).
 const (
 	tokenVersion = 1
 	bindingBytes = 16
 	tokenBytes   = 1 + bindingBytes + 8 + 16
 )
 
-// PageToken returns the token for the page after next, or an empty one when there is no next page. scope names the list and everything
-// that selects its rows.
+// PageToken returns the token for the page after next, or an empty one when there is no next page.
+// scope names the list and everything that selects its rows.
 func PageToken(next *Cursor, scope ...string) (string, error) {
 	if next == nil {
 		return "", nil
@@ -40,7 +42,8 @@ func PageToken(next *Cursor, scope ...string) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(b), nil
 }
 
-// ParsePageToken returns the position of a token that PageToken made for the same scope, or nil for an empty token.
+// ParsePageToken returns the position of a token that PageToken made for the same scope, or nil for
+// an empty token.
 func ParsePageToken(token string, scope ...string) (*Cursor, error) {
 	if token == "" {
 		return nil, nil // no token means no cursor: the first page

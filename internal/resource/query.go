@@ -1,9 +1,9 @@
 // Package resource is what services have in common where people read and change resources: the tags
 // of their revisions, the pages of their lists, and the tokens of those pages.
 //
-// The api packages of services parse it from requests and answer with it, domain packages pass it on,
-// stores turn it into SQL. It knows none of them, and imports nothing that a domain package may not.
-// Filters are parsed by the package filter below it, which does.
+// The api packages of services parse it from requests and answer with it, domain packages pass it
+// on, stores turn it into SQL. It knows none of them, and imports nothing that a domain package may
+// not. Filters are parsed by the package filter below it, which does.
 package resource
 
 import "time"
@@ -40,14 +40,16 @@ type Cursor struct {
 	ID         string
 }
 
-// Query asks for at most Limit rows that meet all conditions, after the cursor or, without one, from the start.
+// Query asks for at most Limit rows that meet all conditions, after the cursor or, without one,
+// from the start.
 type Query struct {
 	Where []Condition
 	After *Cursor
 	Limit int
 }
 
-// Page clamps the limit and returns the query that reads one row more than a page, by which the reader sees whether there is a next.
+// Page clamps the limit and returns the query that reads one row more than a page, by which the
+// reader sees whether there is a next.
 func (q Query) Page() (pageSize int, ahead Query) {
 	switch {
 	case q.Limit <= 0:
@@ -60,7 +62,8 @@ func (q Query) Page() (pageSize int, ahead Query) {
 	return pageSize, q
 }
 
-// Cut splits the rows read ahead into the page and the cursor of its end; the cursor is nil on the last page.
+// Cut splits the rows read ahead into the page and the cursor of its end; the cursor is nil on the
+// last page.
 func Cut[T any](rows []T, pageSize int, position func(T) Cursor) ([]T, *Cursor) {
 	if len(rows) <= pageSize {
 		return rows, nil

@@ -17,9 +17,9 @@ type Keys interface {
 	CursorKey(ctx context.Context) ([]byte, error)
 }
 
-// Seal makes cursors and page tokens that only their maker reads: they hold positions of a list that
-// is everybody's, which would tell what others do, and nobody makes one up (R91, R93). Two seals of
-// one position look different. Safe for concurrent use.
+// Seal makes cursors and page tokens that only their maker reads: they hold positions of a list
+// that is everybody's, which would tell what others do, and nobody makes one up (R91, R93). Two
+// seals of one position look different. Safe for concurrent use.
 //
 // The form is base64url of: version (1 byte), nonce (12), AES-256-GCM of the value, tag (16); what
 // the value is for is authenticated.
@@ -85,18 +85,20 @@ func (s *Seal) Open(ctx context.Context, purpose []byte, text string) ([]byte, e
 	return value, nil
 }
 
-// A page token seals: microseconds since 1970 (8 bytes, big endian), position (8). It is bound to the
-// scope, so that it serves only the list that gave it.
+// A page token seals: microseconds since 1970 (8 bytes, big endian), position (8). It is bound to
+// the scope, so that it serves only the list that gave it.
 const sealedBytes = 8 + 8
 
-// PageToken seals the place after which the next page of the scope begins. Positions are not negative.
+// PageToken seals the place after which the next page of the scope begins. Positions are not
+// negative.
 func (s *Seal) PageToken(ctx context.Context, at time.Time, position int64, scope ...string) (string, error) {
 	b := appendMoment(make([]byte, 0, sealedBytes), at)
 	b = binary.BigEndian.AppendUint64(b, uint64(position)) // positions are not negative
 	return s.Close(ctx, binding(sealedPages, scope), b)
 }
 
-// ParsePageToken returns the place of a token that PageToken made for the same scope, or ErrNotSealed.
+// ParsePageToken returns the place of a token that PageToken made for the same scope, or
+// ErrNotSealed.
 func (s *Seal) ParsePageToken(ctx context.Context, token string, scope ...string) (at time.Time, position int64, err error) {
 	b, err := s.Open(ctx, binding(sealedPages, scope), token)
 	if err == nil && len(b) != sealedBytes {

@@ -1,4 +1,5 @@
-// Package app wires the gateway: its configuration, and which constructors make the program. cmd/gateway runs it.
+// Package app wires the gateway: its configuration, and which constructors make the program.
+// cmd/gateway runs it.
 package app
 
 import (
@@ -47,8 +48,8 @@ func Module(c Config) fx.Option {
 	)
 }
 
-// keysLoaded holds traffic back until the gateway can verify a token. Keys that were loaded once stay: that Auth is down later is the
-// requests' 503.
+// keysLoaded holds traffic back until the gateway can verify a token. Keys that were loaded once
+// stay: that Auth is down later is the requests' 503.
 func keysLoaded(keys *token.KeyCache) health.Check {
 	return health.Check{Name: "keys", Func: func(context.Context) error {
 		if len(keys.Set()) == 0 {
@@ -140,7 +141,8 @@ type PublicServer struct {
 	handler *rest.Handler
 }
 
-// Shutdown ends the streams, which would otherwise hold up the stop, and waits for the requests in flight.
+// Shutdown ends the streams, which would otherwise hold up the stop, and waits for the requests in
+// flight.
 func (s *PublicServer) Shutdown(ctx context.Context) error {
 	s.handler.Drain()
 	return s.Server.Shutdown(ctx)

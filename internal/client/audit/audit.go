@@ -1,4 +1,5 @@
-// Package audit is Audit as every other program calls it: what happened is handed over to the trail.
+// Package audit is Audit as every other program calls it: what happened is handed over to the
+// trail.
 //
 // Only wiring imports it.
 package audit

@@ -26,8 +26,9 @@ const (
 	batchMargin = 64               // bytes around an event
 )
 
-// Events delivers the Topic. It keeps one Ingest stream open from one delivery to the next; after an error the stream is
-// given up and the next delivery opens another. Events that arrive twice are stored once, so a lost acknowledgement costs nothing.
+// Events delivers the Topic. It keeps one Ingest stream open from one delivery to the next; after
+// an error the stream is given up and the next delivery opens another. Events that arrive twice are
+// stored once, so a lost acknowledgement costs nothing.
 func Events(c auditv1.IngestServiceClient) outbox.Deliver {
 	return (&feeder{audit: c, patience: ackTimeout}).deliver
 }
@@ -131,8 +132,8 @@ func (f *feeder) open(ctx context.Context) (*ingestStream, error) {
 	return f.stream, nil
 }
 
-// ended says why the stream ended. Send only knows that it did (io.EOF); Recv knows the status, behind the acknowledgements that came
-// before it.
+// ended says why the stream ended. Send only knows that it did (io.EOF); Recv knows the status,
+// behind the acknowledgements that came before it.
 func (s *ingestStream) ended(ctx context.Context, err error) error {
 	for errors.Is(err, io.EOF) {
 		if _, err = s.Recv(); err == nil {

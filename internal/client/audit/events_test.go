@@ -94,7 +94,8 @@ func messages(t *testing.T, n int, value string) []outbox.Message {
 	return all
 }
 
-// One stream carries all deliveries, in order, in batches that fit a message; what was sealed arrives unchanged.
+// One stream carries all deliveries, in order, in batches that fit a message; what was sealed
+// arrives unchanged.
 func TestEvents(t *testing.T) {
 	a := &audit{}
 	deliver := feed(t, a)
@@ -183,7 +184,8 @@ func TestWrongAcknowledgements(t *testing.T) {
 	}
 }
 
-// A stream that ended while nobody looked is replaced within the same delivery; one that ends at once is an error.
+// A stream that ended while nobody looked is replaced within the same delivery; one that ends at
+// once is an error.
 func TestEndedStreams(t *testing.T) {
 	ends := 0
 	a := &audit{}
@@ -208,7 +210,8 @@ func TestEndedStreams(t *testing.T) {
 	}
 }
 
-// What Audit refuses as a whole is marked, so that the relay looks for the message that it is about.
+// What Audit refuses as a whole is marked, so that the relay looks for the message that it is
+// about.
 func TestRefusedBatch(t *testing.T) {
 	a := &audit{answer: func(context.Context, *auditv1.IngestRequest) (*auditv1.IngestResponse, error) {
 		return nil, apierr.New(apierr.InvalidArgument, "INVALID_ARGUMENT", "too long")

@@ -26,8 +26,9 @@ func Record(ctx context.Context, o *outbox.Outbox, tx pgx.Tx, e event.Event) err
 	return o.Append(ctx, tx, m)
 }
 
-// Seal returns the message that carries the event, for a store whose statement inserts it beside other work (Message.Args); after the commit
-// such a store calls Wake. Id, time and source are filled in when they are empty; another source is refused.
+// Seal returns the message that carries the event, for a store whose statement inserts it beside
+// other work (Message.Args); after the commit such a store calls Wake. Id, time and source are
+// filled in when they are empty; another source is refused.
 func Seal(o *outbox.Outbox, e event.Event) (outbox.Message, error) {
 	if e.Action == "" {
 		return outbox.Message{}, errNoEvent

@@ -58,8 +58,8 @@ func TestKeySet(t *testing.T) {
 	}
 }
 
-// A set comes in several messages: until it is complete the list says of no session that it has not ended, and what it knew before the
-// stream was cut stays known while the set is sent anew.
+// A set comes in several messages: until it is complete the list says of no session that it has not
+// ended, and what it knew before the stream was cut stays known while the set is sent anew.
 func TestFollowRevocations(t *testing.T) {
 	step := make(chan *authv1.WatchRevocationsResponse)
 	v := &verification{watch: func(s grpc.ServerStreamingServer[authv1.WatchRevocationsResponse]) error {

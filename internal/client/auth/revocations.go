@@ -11,7 +11,8 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 )
 
-// reconnect bounds the pause between two attempts to follow the feed: longer ones would leave the list stale after a short fault.
+// reconnect bounds the pause between two attempts to follow the feed: longer ones would leave the
+// list stale after a short fault.
 const (
 	reconnectMin = 50 * time.Millisecond
 	reconnectMax = time.Second
@@ -25,8 +26,9 @@ func NewFeed(c authv1.VerificationServiceClient, list *token.RevocationList, log
 	return func(ctx context.Context) { FollowRevocations(ctx, c, list, log) }
 }
 
-// FollowRevocations keeps the list current from WatchRevocations until ctx ends. It reconnects whenever the stream ends or is silent;
-// while it cannot, the list goes stale and bearer tokens are refused.
+// FollowRevocations keeps the list current from WatchRevocations until ctx ends. It reconnects
+// whenever the stream ends or is silent; while it cannot, the list goes stale and bearer tokens are
+// refused.
 func FollowRevocations(ctx context.Context, c authv1.VerificationServiceClient, list *token.RevocationList, log *slog.Logger) {
 	next, trouble := reconnectMin, loop.Trouble{}
 	loop.Run(ctx, nil, func(ctx context.Context) time.Duration {

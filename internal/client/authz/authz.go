@@ -20,8 +20,9 @@ import (
 // Name is the mesh name of the program.
 const Name = "authz"
 
-// askTimeout bounds one question to Authz, the wait for a consistency token included: Authz answers NOT_FRESH_ENOUGH while a tenth of it is
-// left. It is shorter than any call of ours that asks, so that the call still answers.
+// askTimeout bounds one question to Authz, the wait for a consistency token included: Authz answers
+// NOT_FRESH_ENOUGH while a tenth of it is left. It is shorter than any call of ours that asks, so
+// that the call still answers.
 const askTimeout = 2 * time.Second
 
 // Client is the client of Authz's AuthzService on a connection.
@@ -34,7 +35,8 @@ func Permissions(c authzv1.AuthzServiceClient) access.Permissions { return permi
 
 type permissions struct{ authz authzv1.AuthzServiceClient }
 
-// Allowed answers in the order of the questions. Errors are what Authz says, as apierr; the server that asks decides what of it is told.
+// Allowed answers in the order of the questions. Errors are what Authz says, as apierr; the server
+// that asks decides what of it is told.
 func (p permissions) Allowed(ctx context.Context, subject string, asked []access.Question, token string) ([]bool, error) {
 	request := &authzv1.BatchCheckRequest{Subject: subject, ConsistencyToken: token}
 	for _, q := range asked {

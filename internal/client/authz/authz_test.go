@@ -72,7 +72,8 @@ func TestPermissions(t *testing.T) {
 	}
 }
 
-// R62: every failure is an error. What of it is told is the server's part (TestUndecidedPermissions).
+// R62: every failure is an error. What of it is told is the server's part
+// (TestUndecidedPermissions).
 func TestPermissionsThatCannotBeAsked(t *testing.T) {
 	waits := func(ctx context.Context, _ *authzv1.BatchCheckRequest) (*authzv1.BatchCheckResponse, error) {
 		<-ctx.Done()
@@ -164,7 +165,8 @@ func TestRelationships(t *testing.T) {
 	}
 }
 
-// What Authz will never accept is poison; everything else comes again, and nothing after it overtakes it.
+// What Authz will never accept is poison; everything else comes again, and nothing after it
+// overtakes it.
 func TestRelationshipsThatFail(t *testing.T) {
 	good := `{"change":{"writes":[{"object":"organization:o","relation":"member","subject":"user:u"}]},"origin":{}}`
 	for name, c := range map[string]struct {

@@ -34,8 +34,9 @@ type Origin struct {
 
 var errNoEvent = errors.New("append to outbox: relationships follow from an event: the method's contract must audit it, or the work begin with event.Own")
 
-// Relate appends a change of relationships in the transaction of the fact that it follows from, with the event of that fact as its origin,
-// and returns the consistency token that names it. key is the object that the fact is about.
+// Relate appends a change of relationships in the transaction of the fact that it follows from,
+// with the event of that fact as its origin, and returns the consistency token that names it. key
+// is the object that the fact is about.
 func Relate(ctx context.Context, o *outbox.Outbox, tx pgx.Tx, e event.Event, key string, c relation.Change) (token string, err error) {
 	if e.Action == "" {
 		return "", errNoEvent

@@ -13,9 +13,9 @@ import (
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
 )
 
-// Relationships delivers the Topic to Authz, one change after the other: a removal of everything about an object must
-// find what was written before it under other keys. The id of a message is the id of its change, so that one that comes again has no
-// further effect.
+// Relationships delivers the Topic to Authz, one change after the other: a removal of everything
+// about an object must find what was written before it under other keys. The id of a message is the
+// id of its change, so that one that comes again has no further effect.
 func Relationships(c authzv1.AuthzServiceClient) outbox.Deliver {
 	return func(ctx context.Context, batch []outbox.Message) ([]outbox.Poison, error) {
 		var poison []outbox.Poison
@@ -38,8 +38,8 @@ func Relationships(c authzv1.AuthzServiceClient) outbox.Deliver {
 	}
 }
 
-// hopeless reports whether Authz will never accept the change. That the mesh or a contract does not admit the call is none of these: that
-// is mended without the message.
+// hopeless reports whether Authz will never accept the change. That the mesh or a contract does not
+// admit the call is none of these: that is mended without the message.
 func hopeless(e *apierr.Error) bool {
 	switch e.Kind {
 	case apierr.InvalidArgument, apierr.FailedPrecondition, apierr.AlreadyExists, apierr.NotFound:

@@ -1,5 +1,5 @@
-// Package clienttest connects tests of what calls another program to a server that stands in for it,
-// through what stands for a pair of sidecars. Only tests import it.
+// Package clienttest connects tests of what calls another program to a server that stands in for
+// it, through what stands for a pair of sidecars. Only tests import it.
 package clienttest
 
 import (
@@ -17,8 +17,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 )
 
-// Dial serves gRPC services as the callee and returns the caller's connection to it, which ends with
-// the test.
+// Dial serves gRPC services as the callee and returns the caller's connection to it, which ends
+// with the test.
 func Dial(t testing.TB, caller, callee string, services ...grpcserver.Registration) *grpc.ClientConn {
 	t.Helper()
 	s := grpctest.New(t, grpctest.Config{Program: callee, Registrations: services})

@@ -45,8 +45,8 @@ type grpcParams struct {
 	Propagator    propagation.TextMapPropagator
 }
 
-// newListener makes the gRPC server of the registrations of the group "grpc", for the program's port
-// of loopback.
+// newListener makes the gRPC server of the registrations of the group "grpc", for the program's
+// port of loopback.
 func newListener(p grpcParams) (*Listener, error) {
 	self, err := p.Definition.Program(p.Program.Name)
 	if err != nil {

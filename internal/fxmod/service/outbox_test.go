@@ -19,7 +19,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 )
 
-// The module gives stores an outbox and the gRPC server its refusals, and what is committed reaches the route of its topic.
+// The module gives stores an outbox and the gRPC server its refusals, and what is committed reaches
+// the route of its topic.
 func TestOutboxDeliversToItsRoutes(t *testing.T) {
 	const schema = "carrier"
 	files := fstest.MapFS{"001_create_outbox.sql": {Data: []byte(outbox.DDL(schema))}}

@@ -18,7 +18,8 @@ import (
 // sees an event as much later.
 const gatherEvents = 50 * time.Millisecond
 
-// RemoteAudit delivers the events of the outbox to Audit through the mesh. The program's proto must declare the call of Ingest.
+// RemoteAudit delivers the events of the outbox to Audit through the mesh. The program's proto must
+// declare the call of Ingest.
 func RemoteAudit() fx.Option {
 	return AsRoute(func(conns *client.Conns) (outbox.Route, error) {
 		conn, err := conns.Conn(audit.Name)
@@ -31,8 +32,8 @@ func RemoteAudit() fx.Option {
 	})
 }
 
-// RemoteRelationships delivers the relationships of the outbox to Authz through the mesh. The program's proto must declare the call of
-// WriteRelationships.
+// RemoteRelationships delivers the relationships of the outbox to Authz through the mesh. The
+// program's proto must declare the call of WriteRelationships.
 func RemoteRelationships() fx.Option {
 	return AsRoute(func(conns *client.Conns) (outbox.Route, error) {
 		conn, err := conns.Conn(authz.Name)
@@ -43,8 +44,8 @@ func RemoteRelationships() fx.Option {
 	})
 }
 
-// RemotePermissions provides access.Permissions by asking Authz through the mesh. Its proto must declare the call of BatchCheck.
-// Authz being down is those requests' 503 and no health check.
+// RemotePermissions provides access.Permissions by asking Authz through the mesh. Its proto must
+// declare the call of BatchCheck. Authz being down is those requests' 503 and no health check.
 func RemotePermissions() fx.Option {
 	return fx.Provide(func(conns *client.Conns) (access.Permissions, error) {
 		conn, err := conns.Conn(authz.Name)

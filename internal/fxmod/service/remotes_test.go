@@ -44,7 +44,8 @@ func wired(t *testing.T, name string) (got remotes, err error) {
 	return got, app.Err()
 }
 
-// The contract of a program says whom it may ask and whom it feeds; what it does not declare stops the start.
+// The contract of a program says whom it may ask and whom it feeds; what it does not declare stops
+// the start.
 func TestRemotes(t *testing.T) {
 	got, err := wired(t, "identity")
 	if err != nil {

@@ -1,7 +1,8 @@
 // Package service is what the gRPC services have in common beyond fxmod.Base: the server, the
 // database, the outbox, and what they ask of other programs or hand over to them.
 //
-// Only the wiring of services imports it. The gateway does not: it would link the database's driver.
+// Only the wiring of services imports it. The gateway does not: it would link the database's
+// driver.
 package service
 
 import (
@@ -23,9 +24,10 @@ type Work struct {
 	Beside    fxmod.Parts // what may append to the outbox: it ends before the relay
 }
 
-// Module is everything a gRPC service needs but its database, its tokens and its own code. It needs a
-// *token.Verifier: fxmod.RemoteTokens, or fxmod.LocalTokens for the issuer itself; RemotePermissions
-// where a method asks for permissions; and Outbox for the record of what is refused.
+// Module is everything a gRPC service needs but its database, its tokens and its own code. It needs
+// a *token.Verifier: fxmod.RemoteTokens, or fxmod.LocalTokens for the issuer itself;
+// RemotePermissions where a method asks for permissions; and Outbox for the record of what is
+// refused.
 func Module(name string, c fxmod.Config) fx.Option {
 	return fx.Options(fxmod.Base(name, c), fx.Provide(newListener), fx.Invoke(inOrder))
 }

@@ -20,8 +20,8 @@ import (
 // maxConditions bounds the work of one filter.
 const maxConditions = 10
 
-// Parser parses the filters of one list. Text is compared with = and !=, as a whole and with regard to
-// case; times with all six comparisons and RFC 3339 values. Safe for concurrent use.
+// Parser parses the filters of one list. Text is compared with = and !=, as a whole and with regard
+// to case; times with all six comparisons and RFC 3339 values. Safe for concurrent use.
 type Parser struct {
 	declarations *filtering.Declarations
 	fields       string // for people

@@ -10,17 +10,17 @@ import (
 	"strings"
 )
 
-// The users that the processes of a platform run as when `gatehouse up` is root are numbers without a
-// name on this machine, from the range in which systemd finds users for its services too
-// (DynamicUser=, 61184 to 65519). Each platform has a hundred of its own by its port offset, so that
-// platforms side by side share none.
+// The users that the processes of a platform run as when `gatehouse up` is root are numbers without
+// a name on this machine, from the range in which systemd finds users for its services too
+// (DynamicUser=, 61184 to 65519). Each platform has a hundred of its own by its port offset, so
+// that platforms side by side share none.
 const (
 	first = 61184
 	each  = 100 // of a platform; offsets are multiples of 1000 up to 40000
 )
 
-// ChooseAccounts returns count numbers that are neither a user nor a group of this machine, and that no
-// process has. The number of a user is also that of his group.
+// ChooseAccounts returns count numbers that are neither a user nor a group of this machine, and
+// that no process has. The number of a user is also that of his group.
 func ChooseAccounts(offset, count int) ([]int, error) {
 	running, err := inUse("/proc")
 	if err != nil {

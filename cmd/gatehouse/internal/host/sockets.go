@@ -25,7 +25,8 @@ type Process struct {
 	Command string // name of its executable
 }
 
-// ListenersOf returns the listeners that a process holds open. It needs to be the process's user or root.
+// ListenersOf returns the listeners that a process holds open. It needs to be the process's user or
+// root.
 func ListenersOf(pid int) ([]Listener, error) {
 	open, err := inodes(pid)
 	if err != nil {
@@ -133,8 +134,8 @@ func read(path, network, state string) ([]Listener, error) {
 	return rows, scan.Err()
 }
 
-// parseAddress reads "0100007F:1F90": the address in 32-bit words of host byte order (little-endian on every machine we run on), the
-// port in hexadecimal.
+// parseAddress reads "0100007F:1F90": the address in 32-bit words of host byte order (little-endian
+// on every machine we run on), the port in hexadecimal.
 func parseAddress(text string) (netip.AddrPort, error) {
 	host, port, ok := strings.Cut(text, ":")
 	raw, err := hex.DecodeString(host)

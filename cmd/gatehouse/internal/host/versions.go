@@ -53,8 +53,9 @@ func ParseVersion(text string) (Version, error) {
 	return v, nil
 }
 
-// Floor is the lowest version of one program for production. Branches lists patched releases of older lines: a version of the same
-// major and minor number from that patch on is fine too, and so is every line newer than the newest branch.
+// Floor is the lowest version of one program for production. Branches lists patched releases of
+// older lines: a version of the same major and minor number from that patch on is fine too, and so
+// is every line newer than the newest branch.
 type Floor struct {
 	Program  string   `json:"program"`
 	Branches []string `json:"branches"`
@@ -70,7 +71,8 @@ func Floors() ([]Floor, error) {
 	return all, nil
 }
 
-// Below returns one sentence when the version of the program is below the production floor, else nothing.
+// Below returns one sentence when the version of the program is below the production floor, else
+// nothing.
 func Below(program string, v Version) (string, error) {
 	floors, err := Floors()
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package logs reads what the processes of a platform write: it prints log files and what is added to
-// them, and finds in the access logs of the sidecars which calls they refused.
+// Package logs reads what the processes of a platform write: it prints log files and what is added
+// to them, and finds in the access logs of the sidecars which calls they refused.
 package logs
 
 import (
@@ -21,14 +21,15 @@ import (
 	"github.com/gatehouse/gatehouse/internal/owned"
 )
 
-// Format is the access log format of the sidecars, which `mesh denied` reads: one JSON object a line, with what a refusal is known by
-// (Envoy, "Access logging", command operators).
+// Format is the access log format of the sidecars, which `mesh denied` reads: one JSON object a
+// line, with what a refusal is known by (Envoy, "Access logging", command operators).
 func Format() string {
 	return `{"time":"%START_TIME%","peer":"%DOWNSTREAM_PEER_URI_SAN%","path":"%REQ(:PATH)%",` +
 		`"details":"%RESPONSE_CODE_DETAILS%","connection":"%CONNECTION_TERMINATION_DETAILS%"}`
 }
 
-// Entry is the config entry that makes every sidecar of a cluster write such a line for each call to its standard output.
+// Entry is the config entry that makes every sidecar of a cluster write such a line for each call
+// to its standard output.
 func Entry() *api.ProxyConfigEntry {
 	return &api.ProxyConfigEntry{
 		Kind: api.ProxyDefaults, Name: api.ProxyConfigGlobal,
@@ -66,7 +67,8 @@ func NewTally(since time.Time) *Tally {
 	return &Tally{since: since, calls: map[Call]Call{}}
 }
 
-// AddFile reads the log of one callee's sidecar, and what was set aside of it when it grew too large. A missing file holds nothing.
+// AddFile reads the log of one callee's sidecar, and what was set aside of it when it grew too
+// large. A missing file holds nothing.
 func (t *Tally) AddFile(callee, path string) error {
 	for _, part := range []string{path + ".1", path} {
 		f, err := owned.Open(part, os.O_RDONLY, 0)
@@ -123,7 +125,8 @@ func (t *Tally) Calls() []Call {
 	return all
 }
 
-// refusal is how Envoy's RBAC filters, for calls and for connections, begin what they say of a refusal.
+// refusal is how Envoy's RBAC filters, for calls and for connections, begin what they say of a
+// refusal.
 const refusal = "rbac_access_denied"
 
 // refused reads one line of a sidecar's log; ok is false for everything but a refused call.

@@ -13,7 +13,8 @@ import (
 
 const peer = "spiffe://11111111-2222-3333-4444-555555555555.consul/ns/default/dc/dc1/svc/"
 
-// What Envoy 1.40 writes: the members in another order, absent values as null, and its own messages between the lines.
+// What Envoy 1.40 writes: the members in another order, absent values as null, and its own messages
+// between the lines.
 const sample = `[2026-11-22 10:00:00.000][7][warning][main] [source/server/server.cc:1] there is no configured limit
 {"connection":null,"details":"via_upstream","path":"/a.B/C","peer":"` + peer + `gateway","time":"2026-11-22T10:00:01.000Z"}
 {"connection":null,"details":"rbac_access_denied_matched_policy[none]","path":"/a.B/C","peer":"` + peer + `auth","time":"2026-11-22T10:00:02.000Z"}

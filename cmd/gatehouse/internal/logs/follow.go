@@ -23,8 +23,9 @@ type file struct {
 	offset int64
 }
 
-// Follow prints the files to w, as tail -f does, each line after the name of its file when there are several, and goes on with what is added to them until
-// the context ends when it is to follow. A file that was emptied is read from its beginning.
+// Follow prints the files to w, as tail -f does, each line after the name of its file when there
+// are several, and goes on with what is added to them until the context ends when it is to follow.
+// A file that was emptied is read from its beginning.
 func Follow(ctx context.Context, w io.Writer, paths []string, more bool) error {
 	files := make([]*file, len(paths))
 	for i, path := range paths {

@@ -1,4 +1,5 @@
-// Package app wires Audit: its configuration, and which constructors make the program. cmd/audit runs it.
+// Package app wires Audit: its configuration, and which constructors make the program. cmd/audit
+// runs it.
 package app
 
 import (
@@ -99,7 +100,8 @@ func newWork(store *postgres.Events, feed *trail.Feed, writer *trail.Writer, o o
 	}}
 }
 
-// newWriter stores what is handed over, and wakes whoever tells the feeds of this instance and of others.
+// newWriter stores what is handed over, and wakes whoever tells the feeds of this instance and of
+// others.
 func newWriter(store *postgres.Events, feed *trail.Feed, o others, registry prometheus.Registerer) (*trail.Writer, error) {
 	events := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "gatehouse_audit_events_total", Help: "Events that were handed over, by what became of them.",
@@ -123,8 +125,8 @@ func newTrail(store *postgres.Events, feed *trail.Feed) *trail.Service {
 	return trail.NewService(trail.Params{Lister: store, Reader: store, Feed: feed})
 }
 
-// Migrate is `audit migrate`: it brings the schema to this program's version. It signs in as the schema's owner, because the role that
-// serves cannot change a table.
+// Migrate is `audit migrate`: it brings the schema to this program's version. It signs in as the
+// schema's owner, because the role that serves cannot change a table.
 func Migrate(ctx context.Context, c MigrateConfig) error {
 	log := logging.New(c.Kernel.Log, os.Stderr).With("program", Name)
 	return pg.Migrate(ctx, c.Postgres, migrations.Schema, migrations.Files, log)

@@ -44,9 +44,9 @@ func TestAppIsComplete(t *testing.T) {
 	}
 }
 
-// Two whole programs as they run on one machine, without their sidecars: they start before their schema and their upstreams are there,
-// get ready by themselves, keep what is handed over, show it to each other's readers, record their own refusals, and stop without
-// leaving anything behind.
+// Two whole programs as they run on one machine, without their sidecars: they start before their
+// schema and their upstreams are there, get ready by themselves, keep what is handed over, show it
+// to each other's readers, record their own refusals, and stop without leaving anything behind.
 func TestStartServeStop(t *testing.T) {
 	serving, owner := pgtest.Split(t, migrations.Schema, nil)
 	ignore := goleak.IgnoreCurrent()
@@ -66,7 +66,8 @@ func TestStartServeStop(t *testing.T) {
 	ada, organization := uuid.NewString(), uuid.NewString()
 	ingest(t, conn, func(e *event.Event) { e.Actor.ID, e.OrganizationID = ada, organization })
 
-	// R62: without Auth nobody is believed, without Authz nobody is permitted anything, and nobody is told that they may not.
+	// R62: without Auth nobody is believed, without Authz nobody is permitted anything, and nobody
+	// is told that they may not.
 	person := metadata.AppendToOutgoingContext(as(t.Context(), "gateway"), "authorization", "Bearer "+tokens.Sign(tokens.Claims(ada)))
 	audit := auditv1.NewAuditServiceClient(conn)
 	_, err := audit.ListEvents(person, &auditv1.ListEventsRequest{ActorId: ada})

@@ -11,8 +11,8 @@ type Config struct {
 	Postgres pg.Config    `embed:""`
 }
 
-// MigrateConfig is everything that `audit migrate` can be told. Its database URL is that of the schema's owner, not of the role that
-// serves.
+// MigrateConfig is everything that `audit migrate` can be told. Its database URL is that of the
+// schema's owner, not of the role that serves.
 type MigrateConfig struct {
 	Kernel   fxmod.Config `embed:""`
 	Postgres pg.Config    `embed:""`

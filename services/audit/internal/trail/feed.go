@@ -13,8 +13,8 @@ const (
 	backlog = 2000 // events that a follower may be behind before it is cut
 )
 
-// Feed tells followers what is stored. One reader per process (Read, called again and again) asks the store and serves any number of
-// followers, each with a bounded backlog.
+// Feed tells followers what is stored. One reader per process (Read, called again and again) asks
+// the store and serves any number of followers, each with a bounded backlog.
 type Feed struct {
 	*feed.Feed[Stored]
 	store Reader
@@ -79,7 +79,8 @@ func (f *Feed) publish(events []Stored, upTo int64) {
 	f.Tell(upTo, events...)
 }
 
-// Follow returns a follower of matching events and the position after which they begin; stop must be called when it is done.
+// Follow returns a follower of matching events and the position after which they begin; stop must
+// be called when it is done.
 func (f *Feed) Follow(ctx context.Context, filter Filter) (w *feed.Follower[Stored], from int64, stop func(), err error) {
 	if err := f.read(ctx); err != nil {
 		return nil, 0, nil, err

@@ -1,4 +1,5 @@
-// Package app wires Auth: configuration, stores, domain services, RPCs and background work. Only cmd/auth imports it.
+// Package app wires Auth: configuration, stores, domain services, RPCs and background work. Only
+// cmd/auth imports it.
 package app
 
 import (

@@ -18,7 +18,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
 )
 
-// Times of the background work. A request may take 10 s by its contract, so a sign-up belongs to its request for longer than that.
+// Times of the background work. A request may take 10 s by its contract, so a sign-up belongs to
+// its request for longer than that.
 const (
 	createUserTimeout = 5 * time.Second
 	signUpGrace       = 15 * time.Second

@@ -12,8 +12,8 @@ import (
 // holds 18 MiB.
 const besides = 48 << 20
 
-// limitMemory is the part that sets the soft memory limit of the Go runtime: what all hashes that are
-// made at a time need, and half as much again for memory that waits on another core to be used
+// limitMemory is the part that sets the soft memory limit of the Go runtime: what all hashes that
+// are made at a time need, and half as much again for memory that waits on another core to be used
 // again. An operator's GOMEMLIMIT stands.
 func limitMemory(c Config) fxmod.Part {
 	return fxmod.Part{Name: "the memory limit", Start: func(context.Context) error {

@@ -16,12 +16,13 @@ const (
 	backlog   = 32                     // updates that a slow follower may be behind before it is cut
 )
 
-// Update is one message to a follower: ended sessions since the last one, all of them in the first one, none in a heartbeat.
+// Update is one message to a follower: ended sessions since the last one, all of them in the first
+// one, none in a heartbeat.
 type Update []Revocation
 
-// Feed tells followers which sessions ended. One reader per process (Read, called again and again) asks the store and serves any number
-// of followers. Followers hear nothing while the store cannot be read: their silence makes every program stop accepting tokens rather
-// than miss a sign-out.
+// Feed tells followers which sessions ended. One reader per process (Read, called again and again)
+// asks the store and serves any number of followers. Followers hear nothing while the store cannot
+// be read: their silence makes every program stop accepting tokens rather than miss a sign-out.
 type Feed struct {
 	updates *feed.Feed[Update]
 	store   Store
@@ -45,8 +46,9 @@ func NewFeed(store Store, now func() time.Time) *Feed {
 	return &Feed{updates: feed.New[Update](backlog), store: store, now: now, waiting: map[*Follower]struct{}{}}
 }
 
-// Read asks the store once and tells the followers. After an error nothing is told, and the next read asks for the complete set, since
-// the order of commits may not hold across a change of the server.
+// Read asks the store once and tells the followers. After an error nothing is told, and the next
+// read asks for the complete set, since the order of commits may not hold across a change of the
+// server.
 func (f *Feed) Read(ctx context.Context) error {
 	f.reading.Lock()
 	defer f.reading.Unlock()
@@ -109,7 +111,8 @@ func (f *Feed) Follow() (w *Follower, stop func()) {
 	}
 }
 
-// Current is a readiness check: an error while the feed has not read the store for so long that nobody believes it any more.
+// Current is a readiness check: an error while the feed has not read the store for so long that
+// nobody believes it any more.
 func (f *Feed) Current(context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -129,7 +132,8 @@ func (f *Feed) greet(w *Follower) {
 	f.updates.Join(w, 0, all)
 }
 
-// forget drops what expired: the window may bring it again only until the store stops returning it. Callers hold mu.
+// forget drops what expired: the window may bring it again only until the store stops returning it.
+// Callers hold mu.
 func (f *Feed) forget(now time.Time) {
 	for id, expires := range f.known {
 		if expires.Before(now) {

@@ -1,4 +1,5 @@
-// Package app wires Authz: its configuration, and which constructors make the program. cmd/authz runs it.
+// Package app wires Authz: its configuration, and which constructors make the program. cmd/authz
+// runs it.
 package app
 
 import (
@@ -79,7 +80,8 @@ func options(c Config) fx.Option {
 	)
 }
 
-// newEngine opens the engine, whose connections are fenced: a write cannot land after its command has ended.
+// newEngine opens the engine, whose connections are fenced: a write cannot land after its command
+// has ended.
 func newEngine(c pg.Config, e EngineConfig, log *slog.Logger) (*fga.Engine, error) {
 	return fga.Open(context.Background(), fga.Params{
 		URL: c.URL, MaxConns: e.MaxConns, MaxConnLifetime: c.MaxConnLifetime, ConnectTimeout: c.ConnectTimeout, Log: log,
@@ -129,7 +131,8 @@ func closing(engine *fga.Engine) fxmod.Part {
 	}}
 }
 
-// completer applies changes whose instance died or was stopped. Every instance runs one; claims keep them from each other's work.
+// completer applies changes whose instance died or was stopped. Every instance runs one; claims
+// keep them from each other's work.
 func completer(relations *relationship.Service, log *slog.Logger) loop.Loop {
 	return loop.Loop{
 		Name: "complete abandoned changes", Every: completeEvery, Timeout: completeTimeout,

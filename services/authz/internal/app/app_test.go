@@ -45,9 +45,10 @@ func TestAppIsComplete(t *testing.T) {
 	}
 }
 
-// The whole program as it runs on one machine, without its sidecar: it starts before Auth, Audit and its schemas are there, gets ready by
-// itself, completes a change that a dead instance left behind, hands over what happened as soon as Audit is there, and stops without
-// leaving anything behind.
+// The whole program as it runs on one machine, without its sidecar: it starts before Auth, Audit
+// and its schemas are there, gets ready by itself, completes a change that a dead instance left
+// behind, hands over what happened as soon as Audit is there, and stops without leaving anything
+// behind.
 func TestStartServeStop(t *testing.T) {
 	database := pgtest.Config(t, migrations.Schema, nil)
 	ignore := goleak.IgnoreCurrent()

@@ -1,4 +1,5 @@
-// Package app wires Identity: its configuration, and which constructors make the program. cmd/identity runs it.
+// Package app wires Identity: its configuration, and which constructors make the program.
+// cmd/identity runs it.
 package app
 
 import (
@@ -108,8 +109,8 @@ func newWork(users *user.Service, log *slog.Logger) service.Work {
 	}}
 }
 
-// reconciler completes deletions that a crash or an unreachable Auth interrupted. Every instance runs one; claims keep them from each
-// other's work.
+// reconciler completes deletions that a crash or an unreachable Auth interrupted. Every instance
+// runs one; claims keep them from each other's work.
 func reconciler(users *user.Service, log *slog.Logger) loop.Loop {
 	return loop.Loop{
 		Name: "complete interrupted deletions", Every: reconcileEvery, Timeout: reconcileTimeout,

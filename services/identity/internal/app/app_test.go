@@ -41,9 +41,10 @@ func TestAppIsComplete(t *testing.T) {
 	}
 }
 
-// The whole program as it runs on one machine, without its sidecar: it starts before Auth and its schema are there, gets ready by
-// itself, deletes a user although Auth comes and goes and the program restarts, hands over what happened as soon as Audit and Authz are
-// there, and stops without leaving anything behind.
+// The whole program as it runs on one machine, without its sidecar: it starts before Auth and its
+// schema are there, gets ready by itself, deletes a user although Auth comes and goes and the
+// program restarts, hands over what happened as soon as Audit and Authz are there, and stops
+// without leaving anything behind.
 func TestStartServeStop(t *testing.T) {
 	database := pgtest.Config(t, migrations.Schema, nil)
 	ignore := goleak.IgnoreCurrent()

@@ -16,7 +16,8 @@ import (
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
 )
 
-// authzStandIn is what Identity calls of Authz: it keeps what is written and lets everybody do everything.
+// authzStandIn is what Identity calls of Authz: it keeps what is written and lets everybody do
+// everything.
 type authzStandIn struct {
 	authzv1.UnimplementedAuthzServiceServer
 	mu      sync.Mutex
