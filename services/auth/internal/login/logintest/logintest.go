@@ -69,6 +69,7 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 	t.Run("the bootstrap is used once for ever", func(t *testing.T) { bootstrapOnce(t, open(t)) })
 	t.Run("an interrupted bootstrap frees the secret", func(t *testing.T) { bootstrapFreed(t, open(t)) })
 	t.Run("parallel bootstraps have one winner", func(t *testing.T) { bootstrapParallel(t, open(t)) })
+	t.Run("nothing changes without an event", func(t *testing.T) { unrecorded(t, open(t)) })
 	t.Run("no session outlives a removal beside it", func(t *testing.T) { removeBesideStart(t, open(t)) })
 }
 
