@@ -104,58 +104,63 @@ func TestAuditOnATerminal(t *testing.T) {
 	})
 	t.Run("tail", func(t *testing.T) {
 		t.Parallel()
-		q := signUp(t)
-		secret := filepath.Join(t.TempDir(), "password")
-		if err := os.WriteFile(secret, []byte(password), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		ctx, interrupt := context.WithTimeout(t.Context(), time.Minute)
-		defer interrupt()
-		cmd := gatehouse(ctx, []string{"GATEHOUSE_CLI_PASSWORD_FILE=" + secret}, "audit", "tail", "--email", q.email, "--actor", q.id, "-o", "json")
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var complaints bytes.Buffer
-		cmd.Stderr = &complaints
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		seen := make(chan event)
-		go func() {
-			defer close(seen)
-			for lines := bufio.NewScanner(out); lines.Scan(); {
-				var e event
-				if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-					t.Errorf("%v: %s", err, lines.Text())
-				}
-				if e.Action == "user.updated" {
-					seen <- e
-				}
-			}
-		}()
-		// The first event that it shows proves that it follows; which one that is depends on when it began.
-		made := map[string]bool{}
-		tick := time.NewTicker(500 * time.Millisecond)
-		defer tick.Stop()
-		for shown := false; !shown; {
-			select {
-			case e, ok := <-seen:
-				if !ok || !made[e.RequestID] {
-					t.Fatalf("the tail shows %+v, made were %v\n%s", e, made, complaints.String())
-				}
-				shown = true
-			case <-tick.C:
-				made[q.rename(t, fmt.Sprint("Eve ", len(made)))] = true
-			}
-		}
-		interrupt()
-		for range seen {
-		}
-		if err := cmd.Wait(); err != nil && cmd.ProcessState.ExitCode() != 0 {
-			t.Errorf("after the interrupt: %v\n%s", err, complaints.String())
-		}
-		// It has signed out again: the session that it made is ended.
-		arrives(t, q, url.Values{"actor_id": {q.id}, "action": {"auth.signed_out"}})
+		tailOnATerminal(t)
 	})
+}
+
+func tailOnATerminal(t *testing.T) {
+	t.Helper()
+	q := signUp(t)
+	secret := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(secret, []byte(password), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, interrupt := context.WithTimeout(t.Context(), time.Minute)
+	defer interrupt()
+	cmd := gatehouse(ctx, []string{"GATEHOUSE_CLI_PASSWORD_FILE=" + secret}, "audit", "tail", "--email", q.email, "--actor", q.id, "-o", "json")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var complaints bytes.Buffer
+	cmd.Stderr = &complaints
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	seen := make(chan event)
+	go func() {
+		defer close(seen)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			var e event
+			if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+				t.Errorf("%v: %s", err, lines.Text())
+			}
+			if e.Action == "user.updated" {
+				seen <- e
+			}
+		}
+	}()
+	// The first event that it shows proves that it follows; which one that is depends on when it began.
+	made := map[string]bool{}
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for shown := false; !shown; {
+		select {
+		case e, ok := <-seen:
+			if !ok || !made[e.RequestID] {
+				t.Fatalf("the tail shows %+v, made were %v\n%s", e, made, complaints.String())
+			}
+			shown = true
+		case <-tick.C:
+			made[q.rename(t, fmt.Sprint("Eve ", len(made)))] = true
+		}
+	}
+	interrupt()
+	for range seen {
+	}
+	if err := cmd.Wait(); err != nil && cmd.ProcessState.ExitCode() != 0 {
+		t.Errorf("after the interrupt: %v\n%s", err, complaints.String())
+	}
+	// It has signed out again: the session that it made is ended.
+	arrives(t, q, url.Values{"actor_id": {q.id}, "action": {"auth.signed_out"}})
 }

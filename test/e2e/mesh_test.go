@@ -90,25 +90,7 @@ func TestServicesAdmitWhoMayCallByTheMesh(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { conn.Close() })
-		ask := func(method, caller string) (codes.Code, string) {
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-			defer cancel()
-			ctx = metadata.AppendToOutgoingContext(ctx, "x-gatehouse-caller", caller)
-			stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method)
-			if err == nil {
-				err = stream.SendMsg(&emptypb.Empty{})
-			}
-			if err == nil || errors.Is(err, io.EOF) {
-				_ = stream.CloseSend()
-				err = stream.RecvMsg(&emptypb.Empty{})
-			}
-			for _, detail := range status.Convert(err).Details() {
-				if info, ok := detail.(*errdetails.ErrorInfo); ok {
-					return status.Code(err), info.GetReason()
-				}
-			}
-			return status.Code(err), ""
-		}
+		ask := func(method, caller string) (codes.Code, string) { return askAs(t, conn, method, caller) }
 		for _, m := range definition.Methods {
 			if m.Callee != callee.Name {
 				continue
@@ -138,6 +120,29 @@ func TestServicesAdmitWhoMayCallByTheMesh(t *testing.T) {
 			t.Errorf("%s is declared by somebody: name another one here", path)
 		}
 	}
+}
+
+// askAs sends an empty request as a caller, past the mesh, and returns the code and the reason of the
+// answer.
+func askAs(t *testing.T, conn *grpc.ClientConn, method, caller string) (codes.Code, string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	ctx = metadata.AppendToOutgoingContext(ctx, "x-gatehouse-caller", caller)
+	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method)
+	if err == nil {
+		err = stream.SendMsg(&emptypb.Empty{})
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		_ = stream.CloseSend()
+		err = stream.RecvMsg(&emptypb.Empty{})
+	}
+	for _, detail := range status.Convert(err).Details() {
+		if info, ok := detail.(*errdetails.ErrorInfo); ok {
+			return status.Code(err), info.GetReason()
+		}
+	}
+	return status.Code(err), ""
 }
 
 // prober opens a connection through the prober's own sidecar, as that program would.
@@ -218,21 +223,61 @@ func TestLongCallsSurviveBothSidecars(t *testing.T) {
 // A denied call is refused although the load goes on, and no allowed call fails while Consul changes the sidecar's rules.
 func TestIntentionChangeUnderLoad(t *testing.T) {
 	client, _ := prober(t)
-	probeAllowed := func(path string) func(*api.ServiceIntentionsConfigEntry) {
-		return func(e *api.ServiceIntentionsConfigEntry) {
-			for _, source := range e.Sources {
-				if source.Name == "prober" {
-					kept := source.Permissions[:0:0]
-					for _, p := range source.Permissions {
-						if p.HTTP.PathExact != path {
-							kept = append(kept, p)
-						}
+	end := load(client)
+	echo := func() codes.Code {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_, err := client.Echo(ctx, &probev1.EchoRequest{})
+		return status.Code(err)
+	}
+	within := func(want codes.Code) {
+		t.Helper()
+		start := time.Now()
+		eventually(t, 2*time.Second, "the changed intention takes effect", func() error {
+			if got := echo(); got != want {
+				return fmt.Errorf("the call answers %s, want %s", got, want)
+			}
+			return nil
+		})
+		t.Logf("effective after %s", time.Since(start).Round(time.Millisecond))
+	}
+	within(codes.OK)
+	for range 3 {
+		restore := withIntentions(t, consul(t), "probe", forbidProber("/gatehouse.probe.v1.ProbeService/Echo"))
+		within(codes.PermissionDenied)
+		restore()
+		within(codes.OK)
+	}
+	total, failures := end()
+	for _, err := range failures {
+		t.Errorf("an allowed call failed: %v", err)
+	}
+	t.Logf("%d allowed calls meanwhile", total)
+	if total == 0 {
+		t.Error("no load ran")
+	}
+}
+
+// forbidProber takes a path away from what the prober may call.
+func forbidProber(path string) func(*api.ServiceIntentionsConfigEntry) {
+	return func(e *api.ServiceIntentionsConfigEntry) {
+		for _, source := range e.Sources {
+			if source.Name == "prober" {
+				kept := source.Permissions[:0:0]
+				for _, p := range source.Permissions {
+					if p.HTTP.PathExact != path {
+						kept = append(kept, p)
 					}
-					source.Permissions = kept
 				}
+				source.Permissions = kept
 			}
 		}
 	}
+}
+
+// load calls the probe from four goroutines until end, which says how many calls there were and
+// which failed.
+func load(client probev1.ProbeServiceClient) (end func() (int, []error)) {
 	stop := make(chan struct{})
 	failures := make(chan error, 1000)
 	done := make(chan int)
@@ -261,41 +306,17 @@ func TestIntentionChangeUnderLoad(t *testing.T) {
 			}
 		}()
 	}
-	echo := func() codes.Code {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		_, err := client.Echo(ctx, &probev1.EchoRequest{})
-		return status.Code(err)
-	}
-	within := func(want codes.Code) {
-		t.Helper()
-		start := time.Now()
-		eventually(t, 2*time.Second, "the changed intention takes effect", func() error {
-			if got := echo(); got != want {
-				return fmt.Errorf("the call answers %s, want %s", got, want)
-			}
-			return nil
-		})
-		t.Logf("effective after %s", time.Since(start).Round(time.Millisecond))
-	}
-	within(codes.OK)
-	for range 3 {
-		restore := withIntentions(t, consul(t), "probe", probeAllowed("/gatehouse.probe.v1.ProbeService/Echo"))
-		within(codes.PermissionDenied)
-		restore()
-		within(codes.OK)
-	}
-	close(stop)
-	total := 0
-	for range 4 {
-		total += <-done
-	}
-	close(failures)
-	for err := range failures {
-		t.Errorf("an allowed call failed: %v", err)
-	}
-	t.Logf("%d allowed calls meanwhile", total)
-	if total == 0 {
-		t.Error("no load ran")
+	return func() (int, []error) {
+		close(stop)
+		total := 0
+		for range 4 {
+			total += <-done
+		}
+		close(failures)
+		var failed []error
+		for err := range failures {
+			failed = append(failed, err)
+		}
+		return total, failed
 	}
 }

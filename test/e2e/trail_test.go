@@ -121,15 +121,19 @@ func TestTrailSaysWhatHappened(t *testing.T) {
 			if e.ClientAddress != "127.0.0.1" || !strings.HasPrefix(e.ClientAgent, "Go-http-client/") { // R90
 				t.Errorf("the request came from %q, which calls itself %q", e.ClientAddress, e.ClientAgent)
 			}
-			var fields []string
-			for _, change := range e.Changes {
-				fields = append(fields, change.Field)
-			}
-			if strings.Join(fields, " ") != strings.Join(c.fields, " ") {
+			if fields := e.fields(); strings.Join(fields, " ") != strings.Join(c.fields, " ") {
 				t.Errorf("the fields are %v, want %v", fields, c.fields)
 			}
 		})
 	}
+}
+
+func (e event) fields() []string {
+	var fields []string
+	for _, change := range e.Changes {
+		fields = append(fields, change.Field)
+	}
+	return fields
 }
 
 // An attacker who tries one password after the other is in the trail at once, and fills it with one event a minute (R66).

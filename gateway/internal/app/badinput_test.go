@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -18,42 +19,7 @@ func badInputs(id, bearer string) map[string]badInput {
 	user := "/api/v1/users/" + id
 	patch := func(body string) request { return request{method: "PATCH", path: user, bearer: bearer, body: body} }
 	signUp := func(body string) request { return request{method: "POST", path: "/api/v1/auth/sign-up", body: body} }
-	typed := func(q request, name, value string) request {
-		q.header = map[string]string{name: value}
-		return q
-	}
-	return map[string]badInput{
-		"malformed":                {patch(`{"display_name": `), 400, "MALFORMED_JSON", "", "json.syntax"},
-		"trailing garbage":         {patch(`{} x`), 400, "MALFORMED_JSON", "", "json.syntax"},
-		"second value":             {patch(`{}{}`), 400, "MALFORMED_JSON", "", "json.syntax"},
-		"comment":                  {patch(`{/**/}`), 400, "MALFORMED_JSON", "", "json.syntax"},
-		"invalid UTF-8":            {patch("{\"display_name\":\"\xff\"}"), 400, "MALFORMED_JSON", "", "json.utf8"},
-		"lone surrogate":           {patch(`{"display_name":"\ud800"}`), 400, "INVALID_FIELD", "display_name", "type"},
-		"null":                     {patch(`null`), 400, "INVALID_FIELD", "", "type"},
-		"array":                    {patch(`[]`), 400, "INVALID_FIELD", "", "type"},
-		"string":                   {patch(`"x"`), 400, "INVALID_FIELD", "", "type"},
-		"empty":                    {typed(request{method: "PATCH", path: user, bearer: bearer, body: " "}, "Content-Type", "application/json"), 400, "MALFORMED_JSON", "", "json.syntax"},
-		"none":                     {typed(request{method: "PATCH", path: user, bearer: bearer}, "Content-Type", "application/json"), 400, "BODY_REQUIRED", "", "body.required"},
-		"unknown field":            {patch(`{"display_nam":"x"}`), 400, "UNKNOWN_FIELD", "display_nam", "known"},
-		"camel case":               {patch(`{"displayName":"x"}`), 400, "UNKNOWN_FIELD", "displayName", "known"},
-		"case":                     {patch(`{"Display_Name":"x"}`), 400, "UNKNOWN_FIELD", "Display_Name", "known"},
-		"duplicate field":          {patch(`{"locale":"de","locale":"en"}`), 400, "DUPLICATE_FIELD", "locale", "unique"},
-		"escaped duplicate":        {patch(`{"locale":"de","local\u0065":"en"}`), 400, "DUPLICATE_FIELD", "locale", "unique"},
-		"prototype pollution":      {patch(`{"__proto__":{}}`), 400, "UNKNOWN_FIELD", "__proto__", "known"},
-		"number for string":        {patch(`{"display_name":7}`), 400, "INVALID_FIELD", "display_name", "type"},
-		"object for string":        {patch(`{"display_name":{}}`), 400, "INVALID_FIELD", "display_name", "type"},
-		"array for string":         {patch(`{"display_name":["x"]}`), 400, "INVALID_FIELD", "display_name", "type"},
-		"bad timestamp":            {patch(`{"create_time":"yesterday"}`), 400, "INVALID_FIELD", "create_time", "type"},
-		"deep":                     {patch(`{"create_time":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`), 400, "MALFORMED_JSON", "create_time", "json.depth"},
-		"unknown field, sign-up":   {signUp(`{"email":"b@example.com","password":"` + password + `","admin":true}`), 400, "UNKNOWN_FIELD", "admin", "known"},
-		"wrong type, sign-up":      {signUp(`{"email":["b@example.com"],"password":"` + password + `"}`), 400, "INVALID_FIELD", "email", "type"},
-		"text":                     {typed(signUp(`{}`), "Content-Type", "text/plain"), 415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type", "media_type"},
-		"form":                     {typed(signUp(`email=a`), "Content-Type", "application/x-www-form-urlencoded"), 415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type", "media_type"},
-		"multipart":                {typed(signUp(`x`), "Content-Type", "multipart/form-data; boundary=x"), 415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type", "media_type"},
-		"no type":                  {typed(signUp(`{}`), "Content-Type", ""), 415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type", "media_type"},
-		"JSON in Latin-1":          {typed(signUp(`{}`), "Content-Type", "application/json; charset=latin1"), 415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type", "media_type"},
-		"JSON patch":               {typed(patch(`[]`), "Content-Type", "application/json-patch+json"), 415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type", "media_type"},
-		"compressed":               {typed(signUp(`{}`), "Content-Encoding", "gzip"), 415, "UNSUPPORTED_MEDIA_TYPE", "Content-Encoding", "media_type"},
+	inputs := map[string]badInput{
 		"GET with a body":          {request{path: user, bearer: bearer, body: "{}"}, 400, "BODY_NOT_ALLOWED", "", "body.empty"},
 		"DELETE with a body":       {request{method: "DELETE", path: user, bearer: bearer, body: "{}"}, 400, "BODY_NOT_ALLOWED", "", "body.empty"},
 		"unknown parameter":        {request{path: user + "?colour=red", bearer: bearer}, 400, "UNKNOWN_PARAMETER", "colour", "known"},
@@ -89,6 +55,50 @@ func badInputs(id, bearer string) map[string]badInput {
 		"too large, announced":     {signUp(`{"email":"` + strings.Repeat("x", 1<<20) + `"}`), 413, "BODY_TOO_LARGE", "", "body.max_bytes"},
 		"too large, authenticated": {patch(`{"email":"` + strings.Repeat("x", 1<<20) + `"}`), 413, "BODY_TOO_LARGE", "", "body.max_bytes"},
 	}
+	maps.Copy(inputs, badBodies(request{method: "PATCH", path: user, bearer: bearer}, patch, signUp))
+	return inputs
+}
+
+func badBodies(none request, patch, signUp func(body string) request) map[string]badInput {
+	return map[string]badInput{
+		"malformed":              {patch(`{"display_name": `), 400, "MALFORMED_JSON", "", "json.syntax"},
+		"trailing garbage":       {patch(`{} x`), 400, "MALFORMED_JSON", "", "json.syntax"},
+		"second value":           {patch(`{}{}`), 400, "MALFORMED_JSON", "", "json.syntax"},
+		"comment":                {patch(`{/**/}`), 400, "MALFORMED_JSON", "", "json.syntax"},
+		"invalid UTF-8":          {patch("{\"display_name\":\"\xff\"}"), 400, "MALFORMED_JSON", "", "json.utf8"},
+		"lone surrogate":         {patch(`{"display_name":"\ud800"}`), 400, "INVALID_FIELD", "display_name", "type"},
+		"null":                   {patch(`null`), 400, "INVALID_FIELD", "", "type"},
+		"array":                  {patch(`[]`), 400, "INVALID_FIELD", "", "type"},
+		"string":                 {patch(`"x"`), 400, "INVALID_FIELD", "", "type"},
+		"empty":                  {typed(patch(" "), "Content-Type", "application/json"), 400, "MALFORMED_JSON", "", "json.syntax"},
+		"none":                   {typed(none, "Content-Type", "application/json"), 400, "BODY_REQUIRED", "", "body.required"},
+		"unknown field":          {patch(`{"display_nam":"x"}`), 400, "UNKNOWN_FIELD", "display_nam", "known"},
+		"camel case":             {patch(`{"displayName":"x"}`), 400, "UNKNOWN_FIELD", "displayName", "known"},
+		"case":                   {patch(`{"Display_Name":"x"}`), 400, "UNKNOWN_FIELD", "Display_Name", "known"},
+		"duplicate field":        {patch(`{"locale":"de","locale":"en"}`), 400, "DUPLICATE_FIELD", "locale", "unique"},
+		"escaped duplicate":      {patch(`{"locale":"de","local\u0065":"en"}`), 400, "DUPLICATE_FIELD", "locale", "unique"},
+		"prototype pollution":    {patch(`{"__proto__":{}}`), 400, "UNKNOWN_FIELD", "__proto__", "known"},
+		"number for string":      {patch(`{"display_name":7}`), 400, "INVALID_FIELD", "display_name", "type"},
+		"object for string":      {patch(`{"display_name":{}}`), 400, "INVALID_FIELD", "display_name", "type"},
+		"array for string":       {patch(`{"display_name":["x"]}`), 400, "INVALID_FIELD", "display_name", "type"},
+		"bad timestamp":          {patch(`{"create_time":"yesterday"}`), 400, "INVALID_FIELD", "create_time", "type"},
+		"deep":                   {patch(`{"create_time":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`), 400, "MALFORMED_JSON", "create_time", "json.depth"},
+		"unknown field, sign-up": {signUp(`{"email":"b@example.com","password":"` + password + `","admin":true}`), 400, "UNKNOWN_FIELD", "admin", "known"},
+		"wrong type, sign-up":    {signUp(`{"email":["b@example.com"],"password":"` + password + `"}`), 400, "INVALID_FIELD", "email", "type"},
+		"text":                   {typed(signUp(`{}`), "Content-Type", "text/plain"), 415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type", "media_type"},
+		"form":                   {typed(signUp(`email=a`), "Content-Type", "application/x-www-form-urlencoded"), 415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type", "media_type"},
+		"multipart":              {typed(signUp(`x`), "Content-Type", "multipart/form-data; boundary=x"), 415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type", "media_type"},
+		"no type":                {typed(signUp(`{}`), "Content-Type", ""), 415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type", "media_type"},
+		"JSON in Latin-1":        {typed(signUp(`{}`), "Content-Type", "application/json; charset=latin1"), 415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type", "media_type"},
+		"JSON patch":             {typed(patch(`[]`), "Content-Type", "application/json-patch+json"), 415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type", "media_type"},
+		"compressed":             {typed(signUp(`{}`), "Content-Encoding", "gzip"), 415, "UNSUPPORTED_MEDIA_TYPE", "Content-Encoding", "media_type"},
+	}
+}
+
+// typed is a request with a header.
+func typed(q request, name, value string) request {
+	q.header = map[string]string{name: value}
+	return q
 }
 
 // Bad input is refused with a problem document that names the field and the rule, before any service is called.

@@ -13,15 +13,7 @@ import (
 // /openapi.json describes what really goes over the wire: each request and its answer are checked against the served document.
 func TestAnswersMatchTheDocument(t *testing.T) {
 	r := start(t, nil)
-	document, err := libopenapi.NewDocument([]byte(r.do(request{path: "/openapi.json"}).body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, errs := validator.NewValidator(document)
-	for _, err := range errs {
-		t.Fatal(err)
-	}
-	defer v.Release()
+	v := r.validator(t)
 	r.Audit.Add(event("1"))
 	id := r.Users.Add("a@example.com", "A")
 	user, bearer := "/api/v1/users/"+id, r.bearer(id)
@@ -76,6 +68,20 @@ func TestAnswersMatchTheDocument(t *testing.T) {
 			t.Errorf("%s %s %s: the document admits it", q.method, q.path, q.body)
 		}
 	}
+}
+
+func (r *running) validator(t *testing.T) validator.Validator {
+	t.Helper()
+	document, err := libopenapi.NewDocument([]byte(r.do(request{path: "/openapi.json"}).body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, errs := validator.NewValidator(document)
+	for _, err := range errs {
+		t.Fatal(err)
+	}
+	t.Cleanup(v.Release)
+	return v
 }
 
 // exchanged performs the request and returns it and its answer, both to be read again.

@@ -178,15 +178,7 @@ func TestStartServeDrainStop(t *testing.T) {
 	c := options(offset)
 	c.Drain.Timeout = time.Minute // the test ends the drain, with its watch
 	app := fxmod.New(
-		fx.Provide(func() Work {
-			own := func(what string) fxmod.Part {
-				return fxmod.Part{
-					Name: what, Start: func(context.Context) error { note(what + " starts"); return nil },
-					Stop: func(context.Context) error { note(what + " stops"); return nil },
-				}
-			}
-			return Work{Beside: fxmod.Parts{own("first"), own("second")}, Receiving: fxmod.Parts{own("receiver")}}
-		}),
+		fx.Provide(func() Work { return noted(note) }),
 		local(),
 		fxmod.AsCheck(func() health.Check {
 			return health.Check{Name: "own", Func: func(context.Context) error { return nil }}
@@ -201,14 +193,7 @@ func TestStartServeDrainStop(t *testing.T) {
 		status, err := ask(t.Context(), conn)
 		return err == nil && status == healthpb.HealthCheckResponse_SERVING
 	})
-	for path, want := range map[string]int{"/livez": 200, "/readyz": 200, "/metrics": 200, "/version": 200, "/debug/pprof/": 404} {
-		if status, body := get(t, offset, path); status != want {
-			t.Errorf("%s answers %d %s", path, status, body)
-		}
-	}
-	if _, body := get(t, offset, "/metrics"); !strings.Contains(body, "grpc_server_handled_total") || !strings.Contains(body, "gatehouse_build_info") {
-		t.Error("the metrics lack the gRPC server or the build")
-	}
+	checkPages(t, offset)
 	held, release := context.WithCancel(t.Context())
 	defer release()
 	watch, err := healthpb.NewHealthClient(conn).Watch(held, &healthpb.HealthCheckRequest{})
@@ -237,6 +222,29 @@ func TestStartServeDrainStop(t *testing.T) {
 	}
 	if !free(grpcPort+offset) || !free(opsPort+offset) {
 		t.Error("a port is still taken")
+	}
+}
+
+// noted is work that notes when it starts and stops.
+func noted(note func(what string)) Work {
+	own := func(what string) fxmod.Part {
+		return fxmod.Part{
+			Name: what, Start: func(context.Context) error { note(what + " starts"); return nil },
+			Stop: func(context.Context) error { note(what + " stops"); return nil },
+		}
+	}
+	return Work{Beside: fxmod.Parts{own("first"), own("second")}, Receiving: fxmod.Parts{own("receiver")}}
+}
+
+func checkPages(t *testing.T, offset int) {
+	t.Helper()
+	for path, want := range map[string]int{"/livez": 200, "/readyz": 200, "/metrics": 200, "/version": 200, "/debug/pprof/": 404} {
+		if status, body := get(t, offset, path); status != want {
+			t.Errorf("%s answers %d %s", path, status, body)
+		}
+	}
+	if _, body := get(t, offset, "/metrics"); !strings.Contains(body, "grpc_server_handled_total") || !strings.Contains(body, "gatehouse_build_info") {
+		t.Error("the metrics lack the gRPC server or the build")
 	}
 }
 

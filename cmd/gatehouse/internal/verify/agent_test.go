@@ -65,24 +65,31 @@ func TestAnOpenAgentIsFoundOut(t *testing.T) {
 			if c.tooMuch {
 				foreign = o.Token
 			}
-			probes := d.probes("auth", foreign)
-			results, err := askAll(t.Context(), probes)
-			if err != nil {
-				t.Fatal(err)
-			}
-			report := &Report{Results: results}
-			report.conclude(&mesh.Definition{})
+			report, asked := reported(t, d, foreign)
 			said := strings.ReplaceAll(strings.Join(report.Wrong, "\n"), o.HTTPS, "API")
 			for _, want := range c.want {
 				if !strings.Contains(said, want+" by the Consul agent must be refused and was passed") {
 					t.Errorf("it is not said that %s passes", want)
 				}
 			}
-			if len(c.want) == 0 && said != "" || strings.Contains(said, "PRIVATE") || strings.Contains(said, "broken") || report.Agent != len(probes) {
-				t.Errorf("%d of %d, and this is said:\n%s", report.Agent, len(probes), said)
+			if len(c.want) == 0 && said != "" || strings.Contains(said, "PRIVATE") || strings.Contains(said, "broken") || report.Agent != asked {
+				t.Errorf("%d of %d, and this is said:\n%s", report.Agent, asked, said)
 			}
 		})
 	}
+}
+
+// reported asks an agent everything and returns the report and how many questions there were.
+func reported(t *testing.T, d door, foreign string) (*Report, int) {
+	t.Helper()
+	probes := d.probes("auth", foreign)
+	results, err := askAll(t.Context(), probes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report := &Report{Results: results}
+	report.conclude(&mesh.Definition{})
+	return report, len(probes)
 }
 
 // doorOf runs auth with a sidecar, whose private key the agent then has, and a service that may

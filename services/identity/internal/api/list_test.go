@@ -35,18 +35,7 @@ func TestListUsers(t *testing.T) {
 		noError(t, err)
 		return page
 	}
-	var got []string
-	var tokens []string
-	for token := ""; ; {
-		page := list(&identityv1.ListUsersRequest{PageSize: 2, PageToken: token})
-		for _, u := range page.GetUsers() {
-			got = append(got, u.GetId())
-		}
-		if token = page.GetNextPageToken(); token == "" {
-			break
-		}
-		tokens = append(tokens, token)
-	}
+	got, tokens := walk(list)
 	if !slices.Equal(got, want) || len(tokens) != 2 {
 		t.Fatalf("got %v in %d pages, want %v in 3", got, len(tokens)+1, want)
 	}
@@ -83,6 +72,20 @@ func TestListUsers(t *testing.T) {
 			_, err := administrator.ListUsers(t.Context(), c.r)
 			wantViolation(t, err, c.field, "")
 		})
+	}
+}
+
+// walk reads a list in pages of two: the ids of its users, and the tokens between the pages.
+func walk(list func(*identityv1.ListUsersRequest) *identityv1.ListUsersResponse) (got, tokens []string) {
+	for token := ""; ; {
+		page := list(&identityv1.ListUsersRequest{PageSize: 2, PageToken: token})
+		for _, u := range page.GetUsers() {
+			got = append(got, u.GetId())
+		}
+		if token = page.GetNextPageToken(); token == "" {
+			return got, tokens
+		}
+		tokens = append(tokens, token)
 	}
 }
 

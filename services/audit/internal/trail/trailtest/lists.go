@@ -15,25 +15,7 @@ const spelled = "AAAAAAAA-2222-4333-8444-555555555555"
 
 // filters compares what the store selects with what Filter.Matches says, for lists and ranges.
 func filters(t *testing.T, s Store) {
-	changes := []func(*event.Event){
-		func(*event.Event) {},
-		func(e *event.Event) { e.Actor.ID = "other" },
-		func(e *event.Event) { e.Actor = event.Actor{Type: event.Anonymous} },
-		func(e *event.Event) { e.ObjectID = "other" },
-		func(e *event.Event) { e.Actor.ID, e.ObjectID = spelled, spelled },
-		func(e *event.Event) { e.ObjectID, e.ObjectType = "", "" },
-		func(e *event.Event) { e.ObjectType = "organization" },
-		func(e *event.Event) { e.OrganizationID = "99999999-2222-4333-8444-555555555555" },
-		func(e *event.Event) { e.OrganizationID = "" },
-		func(e *event.Event) { e.Action = "user.deleted" },
-		func(e *event.Event) { e.Outcome, e.Reason = event.Denied, "PERMISSION_DENIED" },
-		func(e *event.Event) { e.Outcome, e.Reason = event.Failure, "WRONG_PASSWORD" },
-		func(e *event.Event) { e.RequestID = "other" },
-		func(e *event.Event) { e.RequestID = "" },
-		func(e *event.Event) { e.Time = Start().Add(time.Hour) },
-		func(e *event.Event) { e.Time = Start().Add(time.Hour + time.Microsecond) },
-	}
-	for _, change := range changes {
+	for _, change := range variety() {
 		Fill(t, s, 2, change)
 	}
 	stored := all(t, s)
@@ -82,6 +64,28 @@ func filters(t *testing.T, s Store) {
 				t.Errorf("list: got %v, %v; want %v", positions(got), err, positions(expected))
 			}
 		})
+	}
+}
+
+// variety are changes to an event, of which each filter finds some.
+func variety() []func(*event.Event) {
+	return []func(*event.Event){
+		func(*event.Event) {},
+		func(e *event.Event) { e.Actor.ID = "other" },
+		func(e *event.Event) { e.Actor = event.Actor{Type: event.Anonymous} },
+		func(e *event.Event) { e.ObjectID = "other" },
+		func(e *event.Event) { e.Actor.ID, e.ObjectID = spelled, spelled },
+		func(e *event.Event) { e.ObjectID, e.ObjectType = "", "" },
+		func(e *event.Event) { e.ObjectType = "organization" },
+		func(e *event.Event) { e.OrganizationID = "99999999-2222-4333-8444-555555555555" },
+		func(e *event.Event) { e.OrganizationID = "" },
+		func(e *event.Event) { e.Action = "user.deleted" },
+		func(e *event.Event) { e.Outcome, e.Reason = event.Denied, "PERMISSION_DENIED" },
+		func(e *event.Event) { e.Outcome, e.Reason = event.Failure, "WRONG_PASSWORD" },
+		func(e *event.Event) { e.RequestID = "other" },
+		func(e *event.Event) { e.RequestID = "" },
+		func(e *event.Event) { e.Time = Start().Add(time.Hour) },
+		func(e *event.Event) { e.Time = Start().Add(time.Hour + time.Microsecond) },
 	}
 }
 
