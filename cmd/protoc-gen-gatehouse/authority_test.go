@@ -114,7 +114,7 @@ func TestAConsentIsShown(t *testing.T) {
 	diff := mesh.Compare(decode(t, before["mesh.json"]), decode(t, after["mesh.json"]))
 	want := []string{
 		"newcomer deletes all relationships of objects of the type invoice", "newcomer owns the type invoice",
-		"newcomer writes invoice#payer@user", "newcomer writes platform#auditor@user",
+		"newcomer writes invoice#payer@user", "newcomer writes platform#auditor@user", "the role newcomer owns the schema newcomer",
 	}
 	if !slices.Equal(diff.Granted, want) || len(diff.Revoked) != 0 {
 		t.Errorf("granted %q, revoked %q, want %q and nothing", diff.Granted, diff.Revoked, want)

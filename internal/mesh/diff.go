@@ -16,8 +16,8 @@ type Diff struct {
 	Denied  int    // cells that stay denied
 	New     int    // denied cells of callers, callees or methods that the base did not have
 
-	Granted []string // newly true of relationships, sorted: "auth writes platform#administrator@user"
-	Revoked []string // no longer true of them
+	Granted []string // newly given beside calls, sorted: "auth writes platform#administrator@user"
+	Revoked []string // no longer given
 }
 
 // Compare tells what changes from base to head.
@@ -49,7 +49,7 @@ func Compare(base, head *Definition) Diff {
 		}
 	}
 	slices.SortFunc(diff.Taken, compareCells)
-	was, is := base.authorities(), head.authorities()
+	was, is := base.rights(), head.rights()
 	diff.Granted, diff.Revoked = without(is, was), without(was, is)
 	return diff
 }
@@ -94,12 +94,12 @@ func (d Diff) Markdown(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("### Who may call what\n\n")
 	if d.Empty() {
-		b.WriteString("No call or relationship is newly allowed or taken away.\n\n")
+		b.WriteString("Nothing is newly allowed or taken away.\n\n")
 	}
 	table(&b, "Newly allowed", d.Allowed)
 	table(&b, "Taken away", d.Taken)
-	list(&b, "Relationships newly allowed", d.Granted)
-	list(&b, "Relationships taken away", d.Revoked)
+	list(&b, "Beside calls, newly given", d.Granted)
+	list(&b, "Beside calls, taken away", d.Revoked)
 	fmt.Fprintln(&b, d.summary())
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -128,6 +128,10 @@ func list(b *strings.Builder, title string, lines []string) {
 }
 
 func (d Diff) summary() string {
-	return fmt.Sprintf("%d newly allowed, %d taken away; %d stay allowed, %d stay denied, %d new and denied.",
+	summary := fmt.Sprintf("%d newly allowed, %d taken away; %d stay allowed, %d stay denied, %d new and denied.",
 		len(d.Allowed), len(d.Taken), d.Still, d.Denied, d.New)
+	if len(d.Granted)+len(d.Revoked) > 0 {
+		summary += fmt.Sprintf("\nBeside calls: %d newly given, %d taken away.", len(d.Granted), len(d.Revoked))
+	}
+	return summary
 }

@@ -109,7 +109,7 @@ func TestRenderings(t *testing.T) {
 	if err := mesh.Compare(head, head).Markdown(&markdown); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(markdown.String(), "No call or relationship is newly allowed or taken away.") {
+	if !strings.Contains(markdown.String(), "Nothing is newly allowed or taken away.") {
 		t.Errorf("markdown of no change:\n%s", &markdown)
 	}
 }

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -78,9 +79,13 @@ func (d *Definition) writer(program, objectType string) Writer {
 	return Writer{}
 }
 
-// authorities are sentences about who answers for types and writes relationships, sorted.
-func (d *Definition) authorities() []string {
+// rights are sentences about what programs have beside calls, sorted: schemas and secrets, object
+// types and relationships.
+func (d *Definition) rights() []string {
 	var all []string
+	for _, p := range d.Programs {
+		all = append(all, p.rights()...)
+	}
 	for _, t := range d.ObjectTypes {
 		all = append(all, fmt.Sprintf("%s owns the type %s", t.Owner, t.Name))
 		for _, w := range t.Writers {
@@ -93,6 +98,24 @@ func (d *Definition) authorities() []string {
 		}
 	}
 	slices.Sort(all)
+	return all
+}
+
+// rights of one program to its database and secrets.
+func (p Program) rights() []string {
+	var all []string
+	if _, err := p.Upstream(Postgres); err == nil {
+		owner, schemas := p.Name, []string{p.Name}
+		if p.Database != nil {
+			owner, schemas = cmp.Or(p.Database.Owner, p.Name), append(schemas, p.Database.Schemas...)
+		}
+		for _, schema := range schemas {
+			all = append(all, fmt.Sprintf("the role %s owns the schema %s", owner, schema))
+		}
+	}
+	for _, s := range p.Secrets {
+		all = append(all, fmt.Sprintf("%s is given the secret %s", p.Name, s.File))
+	}
 	return all
 }
 

@@ -35,18 +35,36 @@ func TestCompareRelationships(t *testing.T) {
 	if err := diff.Markdown(&markdown); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"+ stock writes order#payer@user\n", "- shop writes order#payer\n"} {
+	for _, want := range []string{"+ stock writes order#payer@user\n", "- shop writes order#payer\n", "\nBeside calls: 2 newly given, 1 taken away.\n"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("no line %q in:\n%s", want, &text)
 		}
 	}
-	for _, want := range []string{"**Relationships newly allowed**\n\n- stock owns", "**Relationships taken away**\n\n- shop writes order#payer\n"} {
+	for _, want := range []string{"**Beside calls, newly given**\n\n- stock owns", "**Beside calls, taken away**\n\n- shop writes order#payer\n"} {
 		if !strings.Contains(markdown.String(), want) {
 			t.Errorf("no %q in:\n%s", want, &markdown)
 		}
 	}
 	if same := mesh.Compare(head, head); !same.Empty() {
 		t.Errorf("the same mesh: %+v", same)
+	}
+}
+
+// So is who owns which schema, and who is given which secret: without its owner's role the program
+// that only adds to a table could empty it.
+func TestCompareDatabasesAndSecrets(t *testing.T) {
+	base, head := world(), world()
+	for _, d := range []*mesh.Definition{base, head} {
+		d.Programs[1].Upstreams = []mesh.Upstream{{Name: mesh.Postgres, Protocol: "tcp"}}
+	}
+	base.Programs[1].Database = &mesh.Database{Owner: "shop_owner"}
+	head.Programs[1].Database = &mesh.Database{Schemas: []string{"shop_search"}, Pools: []mesh.Pool{{Variable: "GATEHOUSE_SHOP_CONNS", Size: 5}}}
+	head.Programs[2].Secrets = []mesh.Secret{{File: "stock.key", Variable: "GATEHOUSE_STOCK_KEY", Kind: contract.KeySecret}}
+	diff := mesh.Compare(base, head)
+	granted := []string{"stock is given the secret stock.key", "the role shop owns the schema shop", "the role shop owns the schema shop_search"}
+	revoked := []string{"the role shop_owner owns the schema shop"}
+	if !slices.Equal(diff.Granted, granted) || !slices.Equal(diff.Revoked, revoked) {
+		t.Errorf("granted %q, revoked %q, want %q and %q", diff.Granted, diff.Revoked, granted, revoked)
 	}
 }
 
