@@ -199,12 +199,9 @@ func (s *Logins) ReplaceHash(ctx context.Context, userID, old, hash string, now 
 // Remove implements login.Store. Everything that ends sessions locks login, session and revocation in this order.
 func (s *Logins) Remove(ctx context.Context, userID string, revokedUntil time.Time, e event.Event) error {
 	err := s.outbox.InTx(ctx, func(tx pgx.Tx) error {
-		err := tx.QueryRow(ctx, `select user_id::text from auth.logins where user_id = @user_id for update`,
-			pgx.StrictNamedArgs{"user_id": userID}).Scan(&userID) // the event names it as it is stored
-		if errors.Is(err, pgx.ErrNoRows) {
-			return nil
-		}
-		if err != nil {
+		locked, err := tx.Exec(ctx, `select from auth.logins where user_id = @user_id for update`,
+			pgx.StrictNamedArgs{"user_id": userID})
+		if err != nil || locked.RowsAffected() == 0 {
 			return err
 		}
 		_, err = tx.Exec(ctx, `

@@ -10,8 +10,8 @@ import (
 )
 
 // Store keeps organizations. Each method is one transaction, with what the change tells others.
-// Methods that name an unknown organization return NotFound(). A token names the relationships of a change (internal/consistency); it is
-// empty when nothing changed.
+// Methods that name an unknown organization return NotFound(). A token names the relationships of a
+// change (request.ConsistencyToken); it is empty when nothing changed.
 type Store interface {
 	// Create stores the organization unless one with its id exists, and returns the stored one. Concurrent duplicates are safe.
 	Create(ctx context.Context, o Organization, f fact.Fact) (stored Organization, token string, err error)

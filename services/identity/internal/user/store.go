@@ -9,8 +9,9 @@ import (
 	"github.com/gatehouse/gatehouse/services/identity/internal/fact"
 )
 
-// Store keeps users. Each method is one transaction, with what the change tells others. The scope comes first: a user outside of it, like one that is being deleted, is NotFound(). A token names the relationships of a change
-// (internal/consistency); it is empty when nothing changed.
+// Store keeps users. Each method is one transaction, with what the change tells others. The scope
+// comes first: a user outside of it, like one that is being deleted, is NotFound(). A token names the
+// relationships of a change (request.ConsistencyToken); it is empty when nothing changed.
 type Store interface {
 	// Create stores the user unless one with its id exists in any organization, and returns the stored one, also one that is being
 	// deleted, with the token of its creation. With a personal organization it stores both or neither; otherwise an unknown organization
