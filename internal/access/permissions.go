@@ -145,8 +145,9 @@ func askable(value string) string {
 	return value
 }
 
-// Refusal is the answer where nothing admits the subject. An object that the request names is answered like an unknown one, so that
-// nobody learns which exist (R52); what the contract names for every request is no secret.
+// Refusal is the answer where nothing admits the subject. An object that the request names is
+// answered like an unknown one, so that nobody learns which exist (R52); what the contract names
+// for every request is not a secret.
 func Refusal(policy *contract.Method, m proto.Message) error {
 	fixed := false
 	for _, a := range policy.Access {

@@ -17,9 +17,10 @@ import (
 	"github.com/gatehouse/gatehouse/internal/event"
 )
 
-// Changes lists the fields that a request sets, by path and in the order of the contract: those that update_mask names, if it names
-// any, else those that have a value. The object's own id, etags, the mask itself and what only the platform may set are no changes;
-// secrets never leave the request.
+// Changes lists the fields that a request sets, by path and in the order of the contract: those
+// that update_mask names, if it names any, else those that have a value. The object's own id,
+// etags, the mask itself and what only the platform may set are not changes; secrets never leave
+// the request.
 func Changes(audit contract.Audit, m proto.Message) ([]event.Change, error) {
 	if len(audit.Secret) > 0 {
 		m = proto.Clone(m)

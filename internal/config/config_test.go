@@ -85,7 +85,7 @@ func TestParseStopsWithASentence(t *testing.T) {
 		"secret and its file":                {env: []string{"GATEHOUSE_POSTGRES_URL=x", "GATEHOUSE_POSTGRES_URL_FILE=" + secret}, want: []string{"GATEHOUSE_POSTGRES_URL and GATEHOUSE_POSTGRES_URL_FILE are both set"}},
 		"secret file missing":                {env: []string{"GATEHOUSE_POSTGRES_URL_FILE=" + secret + "x"}, want: []string{"GATEHOUSE_POSTGRES_URL_FILE", "correct the path"}},
 		"secret file empty":                  {env: []string{"GATEHOUSE_POSTGRES_URL_FILE=" + empty}, want: []string{"is empty"}},
-		"_FILE of what is no secret":         {env: []string{"GATEHOUSE_STORE_LIFE_FILE=" + secret}, want: []string{"unknown variable GATEHOUSE_STORE_LIFE_FILE"}},
+		"_FILE of what is not a secret":      {env: []string{"GATEHOUSE_STORE_LIFE_FILE=" + secret}, want: []string{"unknown variable GATEHOUSE_STORE_LIFE_FILE"}},
 		"unknown flag":                       {args: []string{"serve", "--frob"}, want: []string{"--frob"}},
 	}
 	for name, c := range cases {

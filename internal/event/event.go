@@ -97,13 +97,13 @@ var (
 func (e Event) check() error {
 	switch {
 	case !uuidForm.MatchString(e.ID):
-		return fmt.Errorf("id %q is no UUID in lower case", e.ID)
+		return fmt.Errorf("id %q is not a UUID in lower case", e.ID)
 	case e.Time.IsZero() || e.Time.Year() < 1970 || e.Time.Year() > 9999:
 		return errors.New("the time is missing or out of range")
 	case e.Source == "":
 		return errors.New("the source is missing")
 	case !actionForm.MatchString(e.Action):
-		return fmt.Errorf("action %q is no dotted name in lower case", e.Action)
+		return fmt.Errorf("action %q is not a dotted name in lower case", e.Action)
 	case !slices.Contains([]Outcome{Success, Failure, Denied}, e.Outcome):
 		return fmt.Errorf("outcome %q is none of success, failure and denied", e.Outcome)
 	case e.Reason != "" && !reasonForm.MatchString(e.Reason):
@@ -117,7 +117,7 @@ func (e Event) check() error {
 	case e.Count < 1 || e.Count > 1<<53-1:
 		return fmt.Errorf("the count %d is out of range", e.Count)
 	case e.OrganizationID != "" && !uuidForm.MatchString(e.OrganizationID):
-		return fmt.Errorf("organization_id %q is no UUID in lower case", e.OrganizationID)
+		return fmt.Errorf("organization_id %q is not a UUID in lower case", e.OrganizationID)
 	case len(e.Changes) > MaxChanges:
 		return fmt.Errorf("%d changes are more than %d", len(e.Changes), MaxChanges)
 	}

@@ -30,7 +30,7 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%q was accepted, canonical is %q (%v)", text, canonical, err)
 		}
 		if !json.Valid(text) {
-			t.Fatalf("%q was accepted and is no JSON", text)
+			t.Fatalf("%q was accepted and is not JSON", text)
 		}
 		for _, c := range e.Changes {
 			if c.Personal {

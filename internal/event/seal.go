@@ -74,8 +74,9 @@ type changeDocument struct {
 	Hash     string          `json:"hash,omitempty"`
 }
 
-// Seal returns the durable form of the event. Texts lose what no text may hold, values that are too large are replaced by their size;
-// random gives the salts. An error means that the event says too little, or that a value is no JSON.
+// Seal returns the durable form of the event. Texts lose what no text may hold, values that are too
+// large are replaced by their size; random gives the salts. An error means that the event says too
+// little, or that a value is not JSON.
 func (e Event) Seal(random io.Reader) (Sealed, error) {
 	e = e.Clean()
 	e.Changes = append(e.Changes, e.client()...)
@@ -84,7 +85,7 @@ func (e Event) Seal(random io.Reader) (Sealed, error) {
 		c := &e.Changes[i]
 		value, err := jcs.Transform(c.Value)
 		if err != nil || !utf8.Valid(value) {
-			return Sealed{}, fmt.Errorf("seal event %s: the value of %s is no JSON", e.Action, c.Field)
+			return Sealed{}, fmt.Errorf("seal event %s: the value of %s is not JSON", e.Action, c.Field)
 		}
 		c.Value, c.Hash = value, ""
 		if !c.Personal {

@@ -71,6 +71,6 @@ func TestConfigDefaults(t *testing.T) {
 		t.Errorf("defaults are %+v", cli.Kernel)
 	}
 	if _, err := config.Parse("demo", &cli, nil, []string{"GATEHOUSE_TOKEN_ISSUER=id.example.com"}, io.Discard); err == nil {
-		t.Error("an issuer that is no URL is accepted")
+		t.Error("an issuer that is not a URL is accepted")
 	}
 }

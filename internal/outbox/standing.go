@@ -32,7 +32,7 @@ func (s *standing) note(what string, err error) {
 	s.failed[what] = err
 }
 
-// forget clears all but the lease: what the pumps of a leader met is no concern of a follower.
+// forget clears all but the lease: what the pumps of a leader met does not concern a follower.
 func (s *standing) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

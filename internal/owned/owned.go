@@ -47,7 +47,7 @@ func Folder(path string) (string, error) {
 	}
 }
 
-// Part refuses what is no folder of this user, is a link, or can be written by others. What does
+// Part refuses what is not a folder of this user, is a link, or can be written by others. What does
 // not exist is fine.
 func Part(path string) error {
 	info, err := os.Lstat(path)
@@ -58,7 +58,7 @@ func Part(path string) error {
 		return fmt.Errorf("look at %s: %w", path, err)
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("%s is no folder: move it away", path)
+		return fmt.Errorf("%s is not a folder: move it away", path)
 	}
 	return ours(path, info)
 }
@@ -66,7 +66,7 @@ func Part(path string) error {
 // Open opens a regular file of this user that nobody else can write, as os.OpenFile does, or makes
 // it. It follows no link.
 func Open(path string, flag int, perm fs.FileMode) (*os.File, error) {
-	// O_NONBLOCK: what is no regular file must not make us wait. O_TRUNC comes after the look.
+	// O_NONBLOCK: what is not a regular file must not make us wait. O_TRUNC comes after the look.
 	f, err := os.OpenFile(path, flag&^os.O_TRUNC|unix.O_NOFOLLOW|unix.O_NONBLOCK, perm)
 	if errors.Is(err, unix.ELOOP) {
 		return nil, fmt.Errorf("%s is a link, which is not followed: remove it", path)
@@ -78,7 +78,7 @@ func Open(path string, flag int, perm fs.FileMode) (*os.File, error) {
 	switch {
 	case err != nil:
 	case !info.Mode().IsRegular():
-		err = fmt.Errorf("%s is no regular file: remove it", path)
+		err = fmt.Errorf("%s is not a regular file: remove it", path)
 	default:
 		err = ours(path, info)
 	}

@@ -86,7 +86,7 @@ func TestFolderOfOthers(t *testing.T) {
 		"below what others can write":  {made(t, open, "below", 0o700), "it lies in " + open},
 		"made later there":             {filepath.Join(open, "later", "and"), "it lies in " + open},
 		"sticky, but the folder":       {made(t, dir, "sticky", 0o777|fs.ModeSticky), "can be written by others"},
-		"a file":                       {written(t, filepath.Join(dir, "file"), "", 0o600), "is no folder"},
+		"a file":                       {written(t, filepath.Join(dir, "file"), "", 0o600), "is not a folder"},
 		"a link to nothing":            {linked(t, filepath.Join(dir, "gone"), filepath.Join(dir, "dangling")), "link to something that does not exist"},
 		"a link to a link to the same": {linked(t, "loop", filepath.Join(dir, "loop")), "loop"},
 	} {

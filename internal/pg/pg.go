@@ -55,7 +55,7 @@ func (c Config) parse() (*pgxpool.Config, error) {
 	if c.URL.IsZero() {
 		return nil, errors.New("no database is configured: set GATEHOUSE_POSTGRES_URL_FILE (or GATEHOUSE_POSTGRES_URL) to postgres://role:password@127.0.0.1:port/gatehouse")
 	}
-	bad := errors.New("GATEHOUSE_POSTGRES_URL is no PostgreSQL URL: write postgres://role:password@127.0.0.1:port/gatehouse, with the password percent-encoded")
+	bad := errors.New("GATEHOUSE_POSTGRES_URL is not a PostgreSQL URL: write postgres://role:password@127.0.0.1:port/gatehouse, with the password percent-encoded")
 	u, err := url.Parse(c.URL.Reveal())
 	if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") || u.Hostname() == "" || u.User.Username() == "" || len(u.Path) < 2 {
 		return nil, bad

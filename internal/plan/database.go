@@ -93,8 +93,8 @@ func (r Role) ConnectionLimit(operators []string) int {
 	return instances*each + besidesConns // who owns and does not serve only migrates
 }
 
-// size is what the operator's variable says. A program whose variable is no number says so when it
-// starts.
+// size is what the operator's variable says. A program whose variable is not a number says so when
+// it starts.
 func (p Pool) size(operators []string) int {
 	for _, pair := range operators {
 		if value, ok := strings.CutPrefix(pair, p.Variable+"="); ok && p.Variable != "" {

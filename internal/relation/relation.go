@@ -46,11 +46,11 @@ func (t Tuple) String() string { return t.Object + "#" + t.Relation + "@" + t.Su
 func Parse(s string) (Tuple, error) {
 	left, subject, ok := strings.Cut(s, "@")
 	if !ok {
-		return Tuple{}, invalid("%q is no relationship: write object#relation@subject", clip(s))
+		return Tuple{}, invalid("%q is not a relationship: write object#relation@subject", clip(s))
 	}
 	object, rel, ok := strings.Cut(left, "#")
 	if !ok {
-		return Tuple{}, invalid("%q is no relationship: write object#relation@subject", clip(s))
+		return Tuple{}, invalid("%q is not a relationship: write object#relation@subject", clip(s))
 	}
 	t := Tuple{Object: object, Relation: rel, Subject: subject}
 	return t, t.Validate()
@@ -60,11 +60,11 @@ func Parse(s string) (Tuple, error) {
 func (t Tuple) Validate() error {
 	switch {
 	case !IsObject(t.Object):
-		return invalid("%q is no object: write type:id", clip(t.Object))
+		return invalid("%q is not an object: write type:id", clip(t.Object))
 	case !IsRelation(t.Relation):
-		return invalid("%q is no relation: write lower-case letters, digits and underscores", clip(t.Relation))
+		return invalid("%q is not a relation: write lower-case letters, digits and underscores", clip(t.Relation))
 	case !IsSubject(t.Subject):
-		return invalid("%q is no subject: write type:id or type:id#relation", clip(t.Subject))
+		return invalid("%q is not a subject: write type:id or type:id#relation", clip(t.Subject))
 	}
 	return nil
 }
@@ -79,7 +79,7 @@ func (c Change) Validate() error {
 		return invalid("the change neither adds nor removes a relationship")
 	}
 	if c.DeleteAllOf != "" && !IsObject(c.DeleteAllOf) {
-		return invalid("%q is no object: write type:id", clip(c.DeleteAllOf))
+		return invalid("%q is not an object: write type:id", clip(c.DeleteAllOf))
 	}
 	for _, list := range [][]Tuple{c.Writes, c.Deletes} {
 		for _, t := range list {

@@ -96,7 +96,7 @@ func encoding() *base64.Encoding { return base64.RawURLEncoding.Strict() }
 
 func invalid() error {
 	return apierr.New(apierr.InvalidArgument, "INVALID_CONSISTENCY_TOKEN",
-		"this is no consistency token: send one that a write answered with, unchanged, or none")
+		"this is not a consistency token: send one that a write answered with, unchanged, or none")
 }
 
 type consistencyKey struct{}

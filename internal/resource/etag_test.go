@@ -13,7 +13,7 @@ func TestOfTellsRevisionsApart(t *testing.T) {
 	seen := map[string]bool{}
 	for _, tag := range []string{ETag("a", at, 1), ETag("a", at, 2), ETag("b", at, 1), ETag("a", at.Add(time.Microsecond), 1)} {
 		if len(tag) != 16 || seen[tag] {
-			t.Errorf("%q is no new tag of 16 characters", tag)
+			t.Errorf("%q is not a new tag of 16 characters", tag)
 		}
 		seen[tag] = true
 	}

@@ -108,7 +108,7 @@ func FuzzPageToken(f *testing.F) {
 
 func TestPageTokenOfAnotherIDIsRefused(t *testing.T) {
 	if token, err := PageToken(&Cursor{ID: "no-uuid"}, "users"); err == nil {
-		t.Errorf("an id that is no UUID has the token %s", token)
+		t.Errorf("an id that is not a UUID has the token %s", token)
 	}
 }
 

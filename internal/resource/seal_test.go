@@ -55,7 +55,7 @@ type broken struct {
 
 func (b broken) CursorKey(context.Context) ([]byte, error) { return b.key, b.err }
 
-// Without a key nothing is sealed and nothing is opened, and that is no fault of the text.
+// Without a key nothing is sealed and nothing is opened, and that is not a fault of the text.
 func TestSealWithoutAKey(t *testing.T) {
 	gone := errors.New("the database is down")
 	for name, keys := range map[string]broken{"no key": {err: gone}, "half a key": {key: []byte("short")}} {

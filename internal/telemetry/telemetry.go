@@ -36,7 +36,7 @@ func (c Config) Validate() error {
 	}
 	u, err := url.Parse(c.Endpoint)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil {
-		return errors.New("GATEHOUSE_TELEMETRY_OTLP_ENDPOINT is no collector's URL: write http://host:port, or https://host:port for TLS")
+		return errors.New("GATEHOUSE_TELEMETRY_OTLP_ENDPOINT is not a collector's URL: write http://host:port, or https://host:port for TLS")
 	}
 	return nil
 }

@@ -76,7 +76,7 @@ func p256Key(x, y string) (*ecdsa.PublicKey, error) {
 	}
 	p, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, bx, by))
 	if err != nil {
-		return nil, errors.New("x and y are no point of P-256")
+		return nil, errors.New("x and y are not a point on P-256")
 	}
 	return p, nil
 }

@@ -103,7 +103,7 @@ func (c *KeyCache) refetch(ctx context.Context) error {
 	}
 }
 
-// Refresh fetches the set now. When that fails, or what came is no good set, the old keys stay.
+// Refresh fetches the set now. When that fails, or what came is not a good set, the old keys stay.
 func (c *KeyCache) Refresh(ctx context.Context) error {
 	c.mu.Lock()
 	c.tried = c.now()

@@ -84,7 +84,7 @@ func parseHeader(data []byte) (header, error) {
 		return header{}, fmt.Errorf("header: %w", err)
 	}
 	if !validKeyID(h.kid) {
-		return header{}, errors.New("header: kid is no key id")
+		return header{}, errors.New("header: kid is not a key id")
 	}
 	typ, err := text(members, "typ")
 	if err != nil {

@@ -1,6 +1,6 @@
 // Package visible makes visible what a terminal would obey or not show at all: controls of ASCII
 // and C1, marks that turn the direction of text, characters without a width, line ends that are not
-// a line feed, and bytes that are no UTF-8 (R92).
+// a line feed, and bytes that are not UTF-8 (R92).
 //
 // Each becomes \uXXXX, in UTF-16, so that a line of JSON stays one and means the same. Whatever
 // prints what people typed or sent does it through this package; everybody may import it.

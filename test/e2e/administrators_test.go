@@ -64,7 +64,7 @@ func TestTheLastAdministratorStays(t *testing.T) {
 			t.Fatalf("round %d: %s and %s, want one of them refused", round, answers[0].raw, answers[1].raw)
 		}
 		if _, err := relate(stays, "writes", back); err != nil {
-			t.Fatalf("round %d: who stays is no administrator: %v", round, err)
+			t.Fatalf("round %d: who stays is not an administrator: %v", round, err)
 		}
 	}
 	if _, err := relate(admin, "deletes", relationship{"platform:gatehouse", "administrator", group + "#member"}); err != nil {

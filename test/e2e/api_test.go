@@ -72,7 +72,7 @@ func send(base string, r request) (answer, error) {
 	a := answer{status: resp.StatusCode, header: resp.Header, raw: raw}
 	if len(raw) > 0 && strings.Contains(resp.Header.Get("Content-Type"), "json") {
 		if err := json.Unmarshal(raw, &a.body); err != nil {
-			return a, fmt.Errorf("answer is no JSON object: %w: %s", err, raw)
+			return a, fmt.Errorf("answer is not a JSON object: %w: %s", err, raw)
 		}
 	}
 	return a, nil

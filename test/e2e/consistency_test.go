@@ -132,8 +132,8 @@ func TestTokenOfASignUp(t *testing.T) {
 	}
 }
 
-// A token of what never arrives is waited for until shortly before the deadline, then the answer is "not fresh enough": never an
-// older one. What is no token is refused.
+// A token of what never arrives is waited for until shortly before the deadline, then the answer is
+// "not fresh enough": never an older one. What is not a token is refused.
 func TestTokensOfNothing(t *testing.T) {
 	t.Parallel()
 	admin := administrator(t)

@@ -42,7 +42,7 @@ func TestAnIDHasOneForm(t *testing.T) {
 	t.Run("relationships", func(t *testing.T) {
 		relateByBothForms(t, admin, p, other)
 	})
-	t.Run("other spellings are no ids of users", func(t *testing.T) {
+	t.Run("other spellings are not ids of users", func(t *testing.T) {
 		bare := strings.ReplaceAll(p.id, "-", "")
 		for _, id := range []string{bare, "{" + p.id + "}", "urn:uuid:" + p.id} {
 			if !strings.Contains(id, ":") { // which means another route

@@ -9,8 +9,9 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// A restart of Consul is no reason to refuse anything: sidecars go on with what they know meanwhile, and what the new agent tells them
-// is that everything is as healthy as it is. Envoy comes back to it some seconds later.
+// A restart of Consul is not a reason to refuse anything: sidecars go on with what they know
+// meanwhile, and what the new agent tells them is that everything is as healthy as it is. Envoy
+// comes back to it some seconds later.
 func TestConsulsRestartGoesUnnoticed(t *testing.T) {
 	client := consul(t)
 	pid := victimPID(t, "consul")

@@ -76,7 +76,7 @@ func (s *tail) next() message {
 	return m
 }
 
-// event is the next message that is no sign of life.
+// event is the next message that is not a sign of life.
 func (s *tail) event() message {
 	for {
 		if m := s.next(); m.Event != nil {

@@ -126,7 +126,8 @@ func walk(t *testing.T, m *contract.Method, v visit) {
 		return
 	}
 	stranger := visitAs(t, v.request(ada), signUp(t).access)
-	// Of an object that the request names nobody learns whether it exists; that the platform itself does is no secret.
+	// Of an object that the request names nobody learns whether it exists; that the platform itself
+	// does is not a secret.
 	want := http.StatusForbidden
 	if slices.ContainsFunc(m.Access, func(a contract.Access) bool { return a.Kind == contract.Permission && a.Field != "" }) {
 		want = http.StatusNotFound

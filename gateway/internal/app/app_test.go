@@ -162,7 +162,7 @@ func document(t testing.TB, a answer) problem {
 	var p problem
 	decoder := json.NewDecoder(bytes.NewReader([]byte(a.body)))
 	if err := decoder.Decode(&p); err != nil {
-		t.Fatalf("status %d with a body that is no problem document: %v: %q", a.status, err, a.body)
+		t.Fatalf("status %d with a body that is not a problem document: %v: %q", a.status, err, a.body)
 	}
 	switch {
 	case a.header.Get("Content-Type") != "application/problem+json":

@@ -82,8 +82,8 @@ var catalogue = map[string]map[string]string{
 	"names with underscores": {"X_Forwarded_For": "198.51.100.7", "X_Real_Ip": "198.51.100.7", "If_Match": `"old"`, "Authorization_": "Bearer x", "Http_Host": "x"},
 }
 
-// R51: what ordinary proxies and browsers add is no reason to refuse a request, changes nothing and
-// reaches no service.
+// R51: what ordinary proxies and browsers add is not a reason to refuse a request, changes nothing
+// and reaches no service.
 func TestHeadersOfOrdinaryProxies(t *testing.T) {
 	r := start(t, nil)
 	id := r.Users.Add("a@example.com", "A")

@@ -10,8 +10,9 @@ import (
 
 const forwardedFor = "X-Forwarded-For"
 
-// clientAddress finds out who the client is: the peer, or what a trusted proxy says in X-Forwarded-For (R55). From the right, the
-// first address that is no trusted proxy is the client; what stands left of it, it could have written itself.
+// clientAddress finds out who the client is: the peer, or what a trusted proxy says in
+// X-Forwarded-For (R55). From the right, the first address that is not a trusted proxy is the
+// client; what stands left of it, it could have written itself.
 func clientAddress(trusted []netip.Prefix) step {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -28,7 +29,8 @@ func clientAddress(trusted []netip.Prefix) step {
 	}
 }
 
-// forwarded walks the list from the right. What is no address ends the walk: the proxy that passed it on is then the client.
+// forwarded walks the list from the right. What is not an address ends the walk: the proxy that
+// passed it on is then the client.
 func forwarded(values []string, trusted []netip.Prefix, peer netip.Addr) netip.Addr {
 	hops := strings.Split(strings.Join(values, ","), ",")
 	client := peer

@@ -52,7 +52,7 @@ func correctParameters(generated any, request protoreflect.MessageDescriptor) ([
 		name, _ := parameter["name"].(string)
 		field, path := fieldByJSONPath(request, name)
 		if field == nil {
-			return nil, fmt.Errorf("parameter %q is no field of %s", name, request.FullName())
+			return nil, fmt.Errorf("parameter %q is not a field of %s", name, request.FullName())
 		}
 		switch {
 		case parameter["in"] == "path":

@@ -68,7 +68,7 @@ func jsonContent(h http.Header) error {
 	}
 	kind, params, err := mime.ParseMediaType(values[0])
 	charset, hasCharset := params["charset"]
-	utf8 := !hasCharset || strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "utf8") // the second is no registered name, but common
+	utf8 := !hasCharset || strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "utf8") // the second is not a registered name, but common
 	if err != nil || kind != "application/json" || !utf8 {
 		return unsupported("Content-Type", "must be application/json in UTF-8")
 	}

@@ -44,7 +44,7 @@ func decode(body []byte, d protoreflect.MessageDescriptor) error {
 func explain(body []byte, d protoreflect.MessageDescriptor, path string) *apierr.Error {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(body, &members); err != nil {
-		return nil //nolint:nilerr // what is no object has no field to blame
+		return nil //nolint:nilerr // what is not an object has no field to blame
 	}
 	names := make([]string, 0, len(members))
 	for name := range members {

@@ -177,7 +177,8 @@ func TestStreamToWhoDoesNotRead(t *testing.T) {
 	}
 }
 
-// A client that leaves before the first message is no failure of the program: the log and the metrics say 499, as of any other request.
+// A client that leaves before the first message is not a failure of the program: the log and the
+// metrics say 499, as of any other request.
 func TestStreamToWhoLeftAtOnce(t *testing.T) {
 	c, err := contract.Load(protoregistry.GlobalFiles)
 	if err != nil {

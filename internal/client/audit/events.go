@@ -153,7 +153,7 @@ func (s *ingestStream) ended(ctx context.Context, err error) error {
 	return fmt.Errorf("ingest events: %w", err)
 }
 
-// split makes batches of the messages; what is no event is poison.
+// split makes batches of the messages; what is not an event is poison.
 func split(batch []outbox.Message) (parts []part, poison []outbox.Poison) {
 	size := 0
 	for _, m := range batch {

@@ -152,7 +152,7 @@ func TestLargeEvents(t *testing.T) {
 	}
 }
 
-// What Audit rejects, and what is no event, is poison; the others have arrived.
+// What Audit rejects, and what is not an event, is poison; the others have arrived.
 func TestRejectedEvents(t *testing.T) {
 	a := &audit{answer: func(_ context.Context, r *auditv1.IngestRequest) (*auditv1.IngestResponse, error) {
 		return &auditv1.IngestResponse{Batch: r.GetBatch(), Rejected: []*auditv1.Rejection{{Index: 1, Reason: "FOREIGN_SOURCE", Message: "not yours"}}}, nil

@@ -84,7 +84,7 @@ func usable(ctx context.Context, db database) error {
 	case standby:
 		return errors.New("it is a standby, which changes nothing: name the primary server")
 	case !super:
-		return fmt.Errorf("role %s is no superuser: name one that is, or let the operator run `alter role %s superuser`", user, user)
+		return fmt.Errorf("role %s is not a superuser: name one that is, or let the operator run `alter role %s superuser`", user, user)
 	default:
 		return nil
 	}

@@ -221,7 +221,7 @@ func killed(t *testing.T, server *pgserver.Server) {
 func unprivileged(t *testing.T, server *pgserver.Server) {
 	execute(t, server, "postgres", "create role almost login createdb createrole password 'x'")
 	err := claim("none", 1).Take(t.Context(), func(database string) config.Secret { return server.URL("almost", config.NewSecret("x"), database) })
-	if err == nil || !strings.Contains(err.Error(), "role almost is no superuser") {
+	if err == nil || !strings.Contains(err.Error(), "role almost is not a superuser") {
 		t.Errorf("%v", err)
 	}
 }

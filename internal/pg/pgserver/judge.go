@@ -53,7 +53,7 @@ func (c Claim) judge(ctx context.Context, found situation, superURL func(string)
 	return nil
 }
 
-// strangers names what bears no mark and is no part of a platform of before: there, each program's
+// strangers names what bears no mark and is not part of a platform of before: there, each program's
 // schema is owned by a role of the program.
 func (c Claim) strangers(ctx context.Context, found situation, superURL func(string) config.Secret) ([]string, error) {
 	owners := map[string]string{}

@@ -52,7 +52,7 @@ func readFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no ordinary file: remove it", path)
+		return nil, fmt.Errorf("%s is not an ordinary file: remove it", path)
 	}
 	return io.ReadAll(io.LimitReader(file, 1<<16))
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // errURL says nothing of the URL, which may hold a password.
-var errURL = errors.New("this is no PostgreSQL URL: write postgres://role:password@host:port/database, with the password percent-encoded")
+var errURL = errors.New("this is not a PostgreSQL URL: write postgres://role:password@host:port/database, with the password percent-encoded")
 
 // Parse reads the URL of one connection. Its error repeats no part of it.
 func Parse(address config.Secret) (*pgx.ConnConfig, error) {

@@ -238,7 +238,7 @@ func TestMessageLimit(t *testing.T) {
 	expect(t, err, codes.ResourceExhausted, "RESOURCE_EXHAUSTED")
 }
 
-// R57: a path without its leading slash is no method.
+// R57: a path without its leading slash is not a method.
 func TestPathWithoutSlash(t *testing.T) {
 	d := newDemo(t)
 	s := start(t, d, grpctest.Config{})

@@ -116,7 +116,7 @@ func (c *auditFlags) client(console *Console) (*trail.Client, error) {
 func inClear(address string) bool {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "http" {
-		return false // the client refuses what is no address
+		return false // the client refuses what is not an address
 	}
 	ip := net.ParseIP(u.Hostname())
 	return u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback())

@@ -117,7 +117,7 @@ func (h *handedOver) renew() error {
 		return unreadableError{err}
 	}
 	if !info.Mode().IsRegular() || info.Size() > mostBytes {
-		return errors.New("it is no regular file, or too large")
+		return errors.New("it is not a regular file, or too large")
 	}
 	in, err := os.Open(h.source)
 	if err != nil {

@@ -138,7 +138,7 @@ func (p *Platform) operatorsServer() (address func(string) config.Secret, what s
 	}
 	u, err := url.Parse(p.opts.PostgresURL)
 	if err != nil {
-		return nil, "", errors.New("GATEHOUSE_POSTGRES_URL is no URL: write postgres://superuser:password@host:5432/postgres")
+		return nil, "", errors.New("GATEHOUSE_POSTGRES_URL is not a URL: write postgres://superuser:password@host:5432/postgres")
 	}
 	where := net.JoinHostPort(host, strconv.Itoa(port))
 	p.update(func(r *state.Record) { r.Postgres = where })

@@ -183,8 +183,8 @@ func TestAFileOfTheOperators(t *testing.T) {
 	}
 }
 
-// R88: a file that is not handed over is no reason to start without it, unless it is the operator's
-// and not there.
+// R88: a file that is not handed over is not a reason to start without it, unless it is the
+// operator's and not there.
 func TestAFileThatIsNotHandedOver(t *testing.T) {
 	key := filepath.Join(t.TempDir(), "key")
 	for name, spoil := range map[string]func(*Platform) error{

@@ -118,7 +118,7 @@ func toOperatorsDatabase(r *api.AgentServiceRegistration, rawURL string) error {
 func databaseAddress(rawURL string) (host string, port int, err error) {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Hostname() == "" {
-		return "", 0, fmt.Errorf("GATEHOUSE_POSTGRES_URL is no URL with a host: write postgres://superuser:password@host:5432/postgres")
+		return "", 0, fmt.Errorf("GATEHOUSE_POSTGRES_URL is not a URL with a host: write postgres://superuser:password@host:5432/postgres")
 	}
 	port = 5432
 	if text := u.Port(); text != "" {

@@ -40,7 +40,7 @@ type Process struct {
 // SidecarOf is the process name of a service's sidecar.
 func SidecarOf(service string) string { return service + "-sidecar" }
 
-// Names of the processes that are no program of the mesh definition.
+// Names of the processes that are not programs of the mesh definition.
 const (
 	ConsulProcess   = "consul"
 	PostgresProcess = "postgres"

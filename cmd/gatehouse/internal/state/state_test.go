@@ -60,7 +60,7 @@ func TestFoldersAreClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(root); err != nil || info.Mode().Perm() != 0o755 {
-		t.Errorf("a folder that was no state folder: %v, %v, want the mode that it had", info.Mode(), err)
+		t.Errorf("a folder that was not a state folder: %v, %v, want the mode that it had", info.Mode(), err)
 	}
 	unlock, err := dir.Lock()
 	if err != nil {

@@ -197,7 +197,7 @@ func (c *Client) Follow(ctx context.Context, query url.Values, cursor string, ea
 		}
 		switch answered := status(err); {
 		case ctx.Err() != nil:
-			return nil //nolint:nilerr // that it was told to end is no failure
+			return nil //nolint:nilerr // that it was told to end is not a failure
 		case answered != 0 && answered < 500 && answered != http.StatusTooManyRequests:
 			return err
 		case err != nil:

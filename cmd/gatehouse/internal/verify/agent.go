@@ -56,7 +56,7 @@ func findDoor(dir state.Dir, record state.Record, own request.Mesh) (door, error
 		}
 	}
 	if !d.ca.AppendCertsFromPEM([]byte(texts[0])) {
-		return d, errors.New("read the CA of Consul's certificate: it is no certificate")
+		return d, errors.New("read the CA of Consul's certificate: it is not a certificate")
 	}
 	d.client, err = tls.X509KeyPair([]byte(texts[1]), []byte(texts[2]))
 	if err != nil {
@@ -160,8 +160,8 @@ func nothing(body string) bool {
 	return false
 }
 
-// turnedAway judges a request that got no answer. That nobody listens or nobody speaks is no
-// refusal.
+// turnedAway judges a request that got no answer. That nobody listens or nobody speaks is
+// not a refusal.
 func turnedAway(err error) (Verdict, string) {
 	var dial *net.OpError
 	if errors.As(err, &dial) && dial.Op == "dial" {

@@ -86,7 +86,7 @@ const tlsAlert = 0x15
 func speak(ctx context.Context, address string, config *tls.Config, hello []byte) (Verdict, string) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
-		return Broken, err.Error() // nobody listens: that is no refusal
+		return Broken, err.Error() // nobody listens: that is not a refusal
 	}
 	defer func() { _ = conn.Close() }()
 	if deadline, ok := ctx.Deadline(); ok {
@@ -114,7 +114,7 @@ func speak(ctx context.Context, address string, config *tls.Config, hello []byte
 	return Passed, fmt.Sprintf("it answers %q", first)
 }
 
-// closed is a connection that the other side ended. Silence until the deadline is no refusal.
+// closed is a connection that the other side ended. Silence until the deadline is not a refusal.
 func closed(err error) (Verdict, string) {
 	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return Broken, "no answer in time"

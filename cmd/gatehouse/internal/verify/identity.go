@@ -80,7 +80,7 @@ func (m *matrix) readRoots(ctx context.Context) error {
 	m.roots = roots{pool: x509.NewCertPool(), mesh: request.Mesh{TrustDomain: list.TrustDomain, Datacenter: agent.Datacenter}}
 	for _, root := range list.Roots {
 		if !m.roots.pool.AppendCertsFromPEM([]byte(root.RootCertPEM)) {
-			return errors.New("read the mesh's CA: it is no certificate")
+			return errors.New("read the mesh's CA: it is not a certificate")
 		}
 	}
 	return nil

@@ -126,8 +126,8 @@ func (r reader) admittedBy(f trail.Filter) trail.Field {
 
 // event returns the message about an event. The session of somebody else, and where somebody else
 // was, is told only to a request that was admitted by the right to the whole trail: an
-// administrator's is no business of those whom the administrator touched (R90, R93), and they are
-// auditors of their own personal organization.
+// administrator's is not the business of those whom the administrator touched (R90, R93), and they
+// are auditors of their own personal organization.
 func (r reader) event(e event.Event) *auditv1.Event {
 	m := &auditv1.Event{
 		Id: e.ID, Time: timestamppb.New(e.Time), Action: e.Action, Method: e.Method, Outcome: string(e.Outcome), Reason: e.Reason,

@@ -10,7 +10,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/audit/internal/trail/trailtest"
 )
 
-// What is no event, or speaks for another program, is poison in Audit's own outbox too.
+// What is not an event, or speaks for another program, is poison in Audit's own outbox too.
 func TestOwnPoison(t *testing.T) {
 	foreign := trailtest.Entry(t, trailtest.Event()).Sealed // Identity's
 	poison, err := own(trail.NewWriter(nil, nil))(t.Context(), []outbox.Message{

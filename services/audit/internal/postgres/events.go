@@ -134,11 +134,11 @@ func eventColumns() []string {
 func row(position int64, e trail.Entry) ([]any, error) {
 	var id, organization pgtype.UUID
 	if err := id.Scan(e.Event.ID); err != nil {
-		return nil, errors.New("the id of an event is no UUID")
+		return nil, errors.New("the id of an event is not a UUID")
 	}
 	if e.Event.OrganizationID != "" {
 		if err := organization.Scan(e.Event.OrganizationID); err != nil {
-			return nil, errors.New("the organization of an event is no UUID")
+			return nil, errors.New("the organization of an event is not a UUID")
 		}
 	}
 	return []any{

@@ -8,7 +8,7 @@ import (
 
 // Reasons why an event will never be accepted.
 const (
-	ReasonInvalid  = "INVALID_EVENT"   // the bytes are no event, or its personal values are others
+	ReasonInvalid  = "INVALID_EVENT"   // the bytes are not an event, or its personal values are others
 	ReasonSource   = "SOURCE_MISMATCH" // a program speaks for another one
 	ReasonConflict = "EVENT_ID_TAKEN"  // another event is stored under the id
 )

@@ -30,7 +30,7 @@ func TestAddressesAreASCII(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		for r := rune(utf8.RuneSelf); r <= unicode.MaxRune; r++ {
-			if r > 0x1FFFF { // beyond are no letters that fold, and no others
+			if r > 0x1FFFF { // nothing beyond folds
 				r += 0x3FF
 			}
 			if !utf8.ValidRune(r) {

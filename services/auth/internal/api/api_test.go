@@ -358,7 +358,7 @@ func (a *auth) turn() {
 	})
 }
 
-// news is the next message that is no heartbeat.
+// news is the next message that is not a heartbeat.
 func news(t *testing.T, stream grpc.ServerStreamingClient[authv1.WatchRevocationsResponse]) []*authv1.Revocation {
 	t.Helper()
 	for {

@@ -28,7 +28,7 @@ func value(e event.Event, field string) string {
 		return ""
 	}
 	var text string
-	_ = json.Unmarshal(e.Changes[i].Value, &text) // what is no string is ""
+	_ = json.Unmarshal(e.Changes[i].Value, &text) // what is not a string is ""
 	return text
 }
 

@@ -65,8 +65,8 @@ func (s *Service) signUpNew(ctx context.Context, email string, in SignUp) (User,
 	return s.complete(ctx, l, by)
 }
 
-// resume completes a pending sign-up for whoever knows its password; its display name stays the first one given. A pending first
-// administrator is no sign-up.
+// resume completes a pending sign-up for whoever knows its password; its display name stays the
+// first one given. A pending first administrator is not a sign-up.
 func (s *Service) resume(ctx context.Context, l Login, by event.Event, pw string) (User, error) {
 	if l.State != Pending || l.FirstAdministrator {
 		return User{}, errEmailTaken

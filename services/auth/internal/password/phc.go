@@ -18,7 +18,7 @@ const (
 	maxBytes   = 64 // of salt and of key
 )
 
-// errMalformed is a stored hash that is no argon2id PHC string.
+// errMalformed is a stored hash that is not an argon2id PHC string.
 var errMalformed = errors.New("malformed argon2id PHC string")
 
 // encoded is a parsed PHC string.

@@ -117,7 +117,7 @@ func TestFeedBeatsEachSecondOnlyWhileTheStoreAnswers(t *testing.T) {
 	none(t, f)
 	lateFollower, stop := w.feed.Follow()
 	defer stop()
-	none(t, lateFollower) // an old set is no complete set
+	none(t, lateFollower) // an old set is not a complete set
 	missed := w.endOne(t)
 	w.read(t)
 	if u := next(t, f); len(u) != 1 || u[0].SessionID != missed {

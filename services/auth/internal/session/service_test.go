@@ -87,7 +87,7 @@ func refresh(ctx context.Context) context.Context {
 	return postgrestest.Request(ctx, "auth.session_refreshed")
 }
 
-// never is no revocation.
+// never is not a revocation.
 type never struct{}
 
 func (never) Revoked(string) (bool, error) { return false, nil }

@@ -53,7 +53,7 @@ func OpenSealer(path string) (*Sealer, error) {
 		return nil, fmt.Errorf("read the sealing key (GATEHOUSE_AUTH_KEY_FILE): %w", err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("the sealing key %s (GATEHOUSE_AUTH_KEY_FILE) is no regular file", path)
+		return nil, fmt.Errorf("the sealing key %s (GATEHOUSE_AUTH_KEY_FILE) is not a regular file", path)
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
 		return nil, fmt.Errorf("the sealing key %s (GATEHOUSE_AUTH_KEY_FILE) is open to others (mode %04o): chmod 600 it", path, mode)

@@ -80,7 +80,7 @@ func Open(ctx context.Context, p Params) (*Engine, error) {
 func boundedURL(secret config.Secret) (config.Secret, error) {
 	u, err := url.Parse(secret.Reveal())
 	if err != nil || u.Host == "" {
-		return config.Secret{}, fmt.Errorf("GATEHOUSE_POSTGRES_URL is no PostgreSQL URL: write postgres://role:password@127.0.0.1:port/gatehouse")
+		return config.Secret{}, fmt.Errorf("GATEHOUSE_POSTGRES_URL is not a PostgreSQL URL: write postgres://role:password@127.0.0.1:port/gatehouse")
 	}
 	query := u.Query()
 	query.Set("search_path", Schema)

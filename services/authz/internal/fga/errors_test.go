@@ -15,7 +15,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/authz/internal/fga"
 )
 
-// OpenFGA's codes, which are no gRPC codes, and the driver's errors inside of them become errors of the closed set.
+// OpenFGA's codes, which are not gRPC codes, and the driver's errors inside of them become errors
+// of the closed set.
 func TestErrorsOfOpenFGAHaveAMeaning(t *testing.T) {
 	t.Parallel()
 	database := func(state string) error {

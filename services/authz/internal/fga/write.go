@@ -19,8 +19,9 @@ const (
 	mostPause  = 100 * time.Millisecond
 )
 
-// Write adds and removes relationships in one transaction: all or none. What exists already and what is missing already is no error,
-// so that a write may be repeated. At most 100 of each; a relationship in both lists is InvalidArgument.
+// Write adds and removes relationships in one transaction: all or none. What exists already and
+// what is missing already is not an error, so that a write may be repeated. At most 100 of each; a
+// relationship in both lists is InvalidArgument.
 //
 // A write may have landed although an error came back. After Settled it has landed or never will.
 func (e *Engine) Write(ctx context.Context, writes, deletes []relation.Tuple) error {

@@ -291,7 +291,7 @@ func TestDeleteAllOf(t *testing.T) {
 	if !slices.ContainsFunc(last, func(e event.Event) bool { return e.ObjectType == "user" && e.ObjectID == "u" }) {
 		t.Error("no audit row names the object of the deletion")
 	}
-	noError(t, write(t, both[0], relationship.Change{ID: uuid.NewString(), DeleteAllOf: "user:unknown"})) // nothing to delete is no error
+	noError(t, write(t, both[0], relationship.Change{ID: uuid.NewString(), DeleteAllOf: "user:unknown"})) // nothing to delete is not an error
 	wantNoLocks(t, both[0])
 }
 

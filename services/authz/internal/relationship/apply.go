@@ -155,7 +155,7 @@ func (s *Service) help(ctx context.Context, ids []string) (map[string]State, err
 		case <-tick.C:
 		}
 	}
-	return nil, nil // nothing to wait for is no error
+	return nil, nil // nothing to wait for is not an error
 }
 
 // complete waits until a command that was accepted before has ended, and says so when it was refused.

@@ -25,7 +25,7 @@ type Departure struct {
 // Depart reserves the departure of a user: FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER)
 // when nobody would be left in a role of the user. From here on the user counts in no such
 // decision, so the deletion, which is a fact once it has begun, need not be refused. Repeating it
-// is no error.
+// is not an error.
 func (s *Service) Depart(ctx context.Context, d Departure, origin *Origin) error {
 	e, err := from(event.FromContext(ctx), origin)
 	if err != nil {

@@ -70,6 +70,7 @@ type Departures interface {
 
 // Logins is what the user's deletion needs of Auth.
 type Logins interface {
-	// RemoveLogin ends all sessions of the user and removes the login; a user without one is no error.
+	// RemoveLogin ends all sessions of the user and removes the login; a user without one is not an
+	// error.
 	RemoveLogin(ctx context.Context, userID string) error
 }

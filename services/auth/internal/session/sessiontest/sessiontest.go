@@ -295,6 +295,6 @@ func clean(t *testing.T, db Database) {
 		}
 	}
 	if ended, _ := revocations(t, db.Store, 0, epoch.Add(-time.Hour)); len(ended) != 0 {
-		t.Errorf("revocations = %v, want none: expired is no news", ended)
+		t.Errorf("revocations = %v, want none: expired is not news", ended)
 	}
 }

@@ -306,7 +306,7 @@ const (
 //
 // LoginService is what other programs may do with logins.
 type LoginServiceClient interface {
-	// RemoveLogin ends all sessions of a user and removes the login. A user without a login is no error.
+	// RemoveLogin ends all sessions of a user and removes the login. A user without a login is not an error.
 	RemoveLogin(ctx context.Context, in *RemoveLoginRequest, opts ...grpc.CallOption) (*RemoveLoginResponse, error)
 }
 
@@ -334,7 +334,7 @@ func (c *loginServiceClient) RemoveLogin(ctx context.Context, in *RemoveLoginReq
 //
 // LoginService is what other programs may do with logins.
 type LoginServiceServer interface {
-	// RemoveLogin ends all sessions of a user and removes the login. A user without a login is no error.
+	// RemoveLogin ends all sessions of a user and removes the login. A user without a login is not an error.
 	RemoveLogin(context.Context, *RemoveLoginRequest) (*RemoveLoginResponse, error)
 	mustEmbedUnimplementedLoginServiceServer()
 }
