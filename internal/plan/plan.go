@@ -4,7 +4,7 @@
 //
 // It follows from the definition alone and knows no machine: addresses are ports, secrets are names,
 // what only the machine knows is named by its source. `gatehouse up` executes it, and a scheduler's
-// files are checked against it.
+// files will be checked against it.
 package plan
 
 import (
