@@ -94,9 +94,9 @@ func newWork(store *postgres.Events, feed *trail.Feed, writer *trail.Writer, o o
 	tell := loop.Loop{Name: "tell other instances", Every: notifyEvery, Wake: o, Timeout: notifyTimeout, Do: store.Notify}
 	return service.Work{Receiving: fxmod.Parts{
 		fxmod.Background("listen to other instances", func(ctx context.Context) { store.Listen(ctx, feed.Wake) }), // wakes the next
-		fxmod.Repeat(read, log),
-		fxmod.Repeat(tell, log), // before the writer: the last that it stores is still told
-		fxmod.Background("the writer", writer.Run),
+		fxmod.Repeat(read, log),                    // before the writer: what it stores is read at once
+		fxmod.Repeat(tell, log),                    // before the writer: the last that it stores is still told
+		fxmod.Background("the writer", writer.Run), // last: it wakes the others
 	}}
 }
 

@@ -54,14 +54,14 @@ func newWork(p workParams) service.Work {
 	reconcile := loop.Loop{Name: "complete interrupted sign-ups", Every: reconcileEvery, Timeout: time.Minute, Do: p.Logins.Reconcile}
 	clean := loop.Loop{Name: "delete what expired", Every: cleanEvery, Timeout: time.Minute, Do: p.Sessions.Clean}
 	return service.Work{Beside: fxmod.Parts{
-		limitMemory(p.Config),                         // before the first hash
-		{Name: "the signing keys", Start: p.loadKeys}, // before requests, if the database answers: they sign with them and verify by them
-		fxmod.Repeat(refresh, p.Log),
+		limitMemory(p.Config),                                        // before the first hash
+		{Name: "the signing keys", Start: p.loadKeys},                // before requests, if the database answers: they sign with them and verify by them
+		fxmod.Repeat(refresh, p.Log),                                 // after the first load, which says at once when the sealing key is wrong
 		fxmod.Background("the own list of ended sessions", p.follow), // before the first read, whose complete set it takes
 		{Name: "the ended sessions", Start: p.readSessions},          // before requests, if the database answers: without them no token is believed
-		fxmod.Repeat(read, p.Log),
-		fxmod.Repeat(reconcile, p.Log), // after the keys: it needs nothing else
-		fxmod.Repeat(clean, p.Log),     // its place is free
+		fxmod.Repeat(read, p.Log),                                    // after the first read
+		fxmod.Repeat(reconcile, p.Log),                               // after the keys: it needs nothing else
+		fxmod.Repeat(clean, p.Log),                                   // its place is free
 	}}
 }
 

@@ -119,8 +119,8 @@ func newWork(relations *relationship.Service, engine *fga.Engine, log *slog.Logg
 		closing(engine),         // stops last: the others write through its connections
 		fxmod.Repeat(load, log), // before the others, which need the model
 		fxmod.Background("watch for fresh relationships", relations.Watch), // before the completer, whose changes it sees
-		fxmod.Repeat(completer(relations, log), log),
-		fxmod.Repeat(forget, log), // its place is free
+		fxmod.Repeat(completer(relations, log), log),                       // before the engine stops: it completes a change whole
+		fxmod.Repeat(forget, log),                                          // its place is free
 	}}
 }
 
