@@ -43,13 +43,16 @@ func (p *Platform) value(v plan.Variable) (string, error) {
 }
 
 // secretFile is the path of a secret, which is made when it does not exist yet. The URL of a
-// database is made with its role.
+// database, which has no kind, is made with its role.
 func (p *Platform) secretFile(v plan.Variable) (string, error) {
-	generate := map[string]func() (string, error){contract.KeySecret: state.Key, contract.PasswordSecret: state.Password}[v.Kind]
-	if generate != nil {
+	generate, known := map[string]func() (string, error){contract.KeySecret: state.Key, contract.PasswordSecret: state.Password}[v.Kind]
+	switch {
+	case known:
 		if _, err := p.opts.Dir.Secret(v.Secret, generate); err != nil {
 			return "", err
 		}
+	case v.Kind != "":
+		return "", fmt.Errorf("%s: the secret %s is a %s, which this command cannot make: take the command of the same version", v.Name, v.Secret, v.Kind)
 	}
 	return p.opts.Dir.SecretPath(v.Secret), nil
 }

@@ -124,6 +124,15 @@ func TestTheOperatorsBootstrapSecretWins(t *testing.T) {
 	}
 }
 
+// A secret of a kind that this command cannot make is not promised to a program.
+func TestAnUnknownKindOfSecretStopsTheStart(t *testing.T) {
+	p := testPlatform(t)
+	path, err := p.value(plan.Variable{Name: "GATEHOUSE_AUTH_KEY_FILE", Source: plan.SecretFile, Secret: "auth-ed25519.pem", Kind: "certificate"})
+	if err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("%q, %v", path, err)
+	}
+}
+
 // The trail's program serves as a role that owns nothing and migrates as the owner.
 func TestWhoServesIsNotWhoMigrates(t *testing.T) {
 	p := testPlatform(t)
