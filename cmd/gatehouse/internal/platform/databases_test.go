@@ -1,0 +1,90 @@
+package platform
+
+import (
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
+	"github.com/gatehouse/gatehouse/internal/pg/pgurl"
+	"github.com/gatehouse/gatehouse/internal/plan"
+	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
+)
+
+// The roles and schemas of a server become those of the plan, and stay so; each role's URL, which leads
+// through the program's own sidecar, is a secret.
+func TestThePlansRolesAndSchemasAreMade(t *testing.T) {
+	server, _ := pgtest.Server(t)
+	p := testPlatform(t, "GATEHOUSE_POSTGRES_MAX_CONNS=11")
+	if err := pgserver.EnsureDatabase(t.Context(), server.SuperURL(postgresDatabase), plan.DatabaseName); err != nil {
+		t.Fatal(err)
+	}
+	limits, owners := map[string]int{}, map[string]string{}
+	for _, program := range p.databaseUsers() {
+		for range 2 {
+			if err := p.prepareDatabase(t.Context(), server.SuperURL(plan.DatabaseName), program); err != nil {
+				t.Fatalf("%s: %v", program.Name, err)
+			}
+		}
+		for _, schema := range program.Database.Schemas {
+			owners[schema] = program.Database.Owner().Name
+		}
+		for _, role := range program.Database.Roles {
+			limits[role.Name] = role.ConnectionLimit(p.opts.Environ)
+			url, err := p.opts.Dir.ReadSecret(plan.URLFile(role.Name))
+			if want := "@" + p.address(program.Database.Port) + "/" + plan.DatabaseName + "?"; err != nil || !strings.HasPrefix(url, "postgres://"+role.Name+":") || !strings.Contains(url, want) {
+				t.Errorf("the URL of %s leads elsewhere than %s: %v", role.Name, want, err)
+			}
+		}
+	}
+	if len(owners) < len(p.databaseUsers())+1 {
+		t.Errorf("no program has two schemas: %v", owners)
+	}
+	settings, err := pgurl.Parse(server.SuperURL(plan.DatabaseName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.ConnectConfig(t.Context(), settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	got := map[string]int{}
+	pairs(t, conn, "select rolname::text, rolconnlimit from pg_roles where rolcanlogin and not rolsuper", got)
+	if diff := cmp.Diff(limits, got); diff != "" {
+		t.Errorf("roles with their limits (-want +got):\n%s", diff)
+	}
+	gotOwners := map[string]string{}
+	pairs(t, conn, "select nspname::text, nspowner::regrole::text from pg_namespace where nspname !~ '^pg_' and nspname not in ('public', 'information_schema')", gotOwners)
+	if !maps.Equal(owners, gotOwners) {
+		t.Errorf("schemas with their owners: %v, want %v", gotOwners, owners)
+	}
+}
+
+// pairs reads rows of two columns into a map.
+func pairs[V any](t *testing.T, conn *pgx.Conn, sql string, into map[string]V) {
+	t.Helper()
+	rows, err := conn.Query(t.Context(), sql)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var name string
+	var value V
+	if _, err := pgx.ForEachRow(rows, []any{&name, &value}, func() error {
+		into[name] = value
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A value that this machine does not know stops the start instead of being empty.
+func TestAnUnknownSourceIsAnError(t *testing.T) {
+	_, err := testPlatform(t).value(plan.Variable{Name: "GATEHOUSE_MESH_REGION", Source: "region"})
+	if err == nil || !strings.Contains(err.Error(), "GATEHOUSE_MESH_REGION") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,63 @@
+package platform
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/plan"
+)
+
+// A program is healthy when it says so itself, where and how the plan says; anything else is waited for.
+func TestHealthIsAskedAsThePlanSays(t *testing.T) {
+	p := testPlatform(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := health.NewServer()
+	server := grpc.NewServer()
+	healthpb.RegisterHealthServer(server, state)
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(server.Stop)
+	var code atomic.Int32
+	ops := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/readyz" {
+			t.Errorf("asked for %s", r.URL.Path)
+		}
+		w.WriteHeader(int(code.Load()))
+	}))
+	t.Cleanup(ops.Close)
+	port := func(a net.Addr) int { return a.(*net.TCPAddr).Port - p.opts.Offset }
+	p.plan = &plan.Plan{Programs: []plan.Program{
+		{Program: mesh.Program{Name: "shop"}, Health: plan.Health{Port: port(listener.Addr())}},
+		{Program: mesh.Program{Name: "door"}, Health: plan.Health{Port: port(ops.Listener.Addr()), Path: "/readyz"}},
+	}}
+	for _, serving := range []bool{true, false} {
+		code.Store(http.StatusOK)
+		state.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
+		if !serving {
+			code.Store(http.StatusServiceUnavailable)
+			state.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
+		}
+		for _, name := range []string{"shop", "door"} {
+			if err := p.healthy(t.Context(), name); (err == nil) != serving {
+				t.Errorf("%s, serving %v: %v", name, serving, err)
+			}
+		}
+	}
+	server.Stop()
+	ops.Close()
+	for _, name := range []string{"shop", "door", "nobody"} {
+		if err := p.healthy(t.Context(), name); err == nil {
+			t.Errorf("%s is gone and healthy", name)
+		}
+	}
+}
