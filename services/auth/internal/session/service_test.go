@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"log/slog"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/token"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
@@ -338,7 +340,13 @@ func TestStartOfARemovedLogin(t *testing.T) {
 	if err := w.logins.Remove(t.Context(), w.userID, w.now.Add(time.Hour), postgrestest.Event("auth.login_removed")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Start(t.Context(), w.userID, w.org, postgrestest.Event("auth.signed_in")); apierr.From(err).Reason != "INVALID_CREDENTIALS" {
+	attempt := postgrestest.Event("auth.signed_in")
+	attempt.ObjectID = w.userID
+	_, err := w.Start(t.Context(), w.userID, w.org, attempt)
+	if apierr.From(err).Reason != "INVALID_CREDENTIALS" {
 		t.Fatalf("Start = %v, want INVALID_CREDENTIALS", err)
+	}
+	if e, ok := event.AttemptOf(err); !ok || !reflect.DeepEqual(e, attempt) { // R66: the refusal is of that attempt
+		t.Errorf("what is recorded of the refusal: %+v, want %+v", e, attempt)
 	}
 }
