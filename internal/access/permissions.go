@@ -22,7 +22,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/request"
 )
 
-// Permissions answers whether subjects have relations to objects. Authz is one, for itself; client.Permissions asks it through the mesh.
+// Permissions answers whether subjects have relations to objects. Authz is one, for itself; internal/client/authz asks it through the mesh.
 type Permissions interface {
 	// Allowed answers all questions about one subject ("user:…"), in their order, or none. token names a write that the answers must
 	// reflect; empty for none. An error never means "no": the request is answered with 503.

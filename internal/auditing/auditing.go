@@ -28,7 +28,7 @@ const actionDenied = "permission.denied"
 // recordTimeout bounds how long an answer waits for the record of its refusal.
 const recordTimeout = 2 * time.Second
 
-// Refusals records what was refused: *outbox.Outbox is one.
+// Refusals records what was refused: *refusals.Recorder is one.
 type Refusals interface {
 	// Refused records the event; repeated ones of one action, method, reason, account and key
 	// within a minute are counted instead. An account exists: refusals about it, or of it, are
