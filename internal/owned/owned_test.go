@@ -128,8 +128,8 @@ func TestOpen(t *testing.T) {
 		"a link":            {linked(t, own, filepath.Join(dir, "link")), "is a link"},
 		"a link to nothing": {linked(t, filepath.Join(dir, "new"), filepath.Join(dir, "dangling")), "is a link"},
 		"others can write":  {written(t, filepath.Join(dir, "open"), "", 0o666), "can be written by others"},
-		"a pipe":            {pipe, "no regular file"},
-		"a folder":          {dir, "no regular file"},
+		"a pipe":            {pipe, "not a regular file"},
+		"a folder":          {dir, "not a regular file"},
 	} {
 		f, err := owned.Open(c.path, os.O_RDONLY, 0)
 		if err == nil || !strings.Contains(err.Error(), c.want) {

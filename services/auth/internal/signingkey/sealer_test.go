@@ -60,7 +60,7 @@ func TestOpenSealerRefuses(t *testing.T) {
 		path, want string
 	}{
 		"missing":        {filepath.Join(t.TempDir(), "none"), "does not exist"},
-		"a folder":       {t.TempDir(), "no regular file"},
+		"a folder":       {t.TempDir(), "not a regular file"},
 		"group readable": {writeKey(t, sealingKey, 0o640), "chmod 600"},
 		"world readable": {writeKey(t, sealingKey, 0o604), "chmod 600"},
 		"short":          {writeKey(t, sealingKey[:31], 0o600), "32 random bytes"},
