@@ -1,7 +1,7 @@
 // Package audit is Audit as every other program calls it: what happened is handed over to the
 // trail.
 //
-// Only wiring imports it.
+// Wiring imports it, and the stores that record events.
 package audit
 
 import (

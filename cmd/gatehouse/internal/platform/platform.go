@@ -3,7 +3,7 @@
 //	PostgreSQL ─► roles ──────────────────────────────┐
 //	Consul ─► tokens ─► config entries ─► services ─► sidecars ─► migrations ─► programs ─► healthy
 //
-// Only the `up` command imports it.
+// Only commands of the CLI import it: `up`, and those that look at what it started.
 package platform
 
 import (

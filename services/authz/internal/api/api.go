@@ -93,9 +93,9 @@ type AuthzService struct {
 	authority relationship.Authority
 }
 
-// NewAuthzService returns the handlers; division says which relationships are whose.
-func NewAuthzService(relations *relationship.Service, engine Engine, division relationship.Division) *AuthzService {
-	return &AuthzService{reader: reader{engine: engine, relations: relations}, authority: relationship.NewAuthority(division)}
+// NewAuthzService returns the handlers; policy says which program may write which relationships.
+func NewAuthzService(relations *relationship.Service, engine Engine, policy relationship.Policy) *AuthzService {
+	return &AuthzService{reader: reader{engine: engine, relations: relations}, authority: relationship.NewAuthority(policy)}
 }
 
 // RelationshipService serves gatehouse.authz.v1.RelationshipService: what administrators do.

@@ -8,28 +8,28 @@ import (
 	"github.com/gatehouse/gatehouse/internal/relation"
 )
 
-// Division says which relationships programs may change because they follow from their own facts.
+// Policy says which relationships programs may change because they follow from their own facts.
 // The mesh definition is one: what programs declare and the owners of object types consent to.
-type Division interface {
+type Policy interface {
 	Writes(program string, t relation.Tuple) bool      // and deletes
 	DeletesAll(program string, objectType string) bool // of an object of the type
 }
 
 // Authority refuses changes by programs that are not theirs. Administrators change the others.
-type Authority struct{ division Division }
+type Authority struct{ policy Policy }
 
-// NewAuthority returns the authority that follows a division.
-func NewAuthority(d Division) Authority { return Authority{division: d} }
+// NewAuthority returns the authority that follows a policy.
+func NewAuthority(p Policy) Authority { return Authority{policy: p} }
 
 // Check returns PERMISSION_DENIED unless the program may make the whole change. Preconditions only
 // read.
 func (a Authority) Check(program string, c Change) error {
 	for _, t := range slices.Concat(c.Writes, c.Deletes) {
-		if !a.division.Writes(program, t) {
+		if !a.policy.Writes(program, t) {
 			return denied(program, fmt.Sprintf("relation %q of type %q", t.Relation, relation.Type(t.Object)))
 		}
 	}
-	if c.DeleteAllOf != "" && !a.division.DeletesAll(program, relation.Type(c.DeleteAllOf)) {
+	if c.DeleteAllOf != "" && !a.policy.DeletesAll(program, relation.Type(c.DeleteAllOf)) {
 		return denied(program, fmt.Sprintf("all relationships of type %q", relation.Type(c.DeleteAllOf)))
 	}
 	return nil
