@@ -49,9 +49,6 @@ type Call struct {
 	Who     *request.Subject // nil without a token
 }
 
-// Audited reports whether the contract records an event of the call.
-func (c Call) Audited() bool { return c.Method.Audit.Action != "" }
-
 // Began is the event of the call as far as the contract tells it without the request: a success.
 func (c Call) Began(ctx context.Context) event.Event {
 	e := c.begun(ctx)

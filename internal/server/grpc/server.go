@@ -68,7 +68,7 @@ type Params struct {
 	Callers       Callers
 	Verifier      access.Verifier
 	Permissions   access.Permissions // required where a registered method asks for permissions
-	Refusals      auditing.Refusals  // nil records nothing
+	Refusals      auditing.Refusals  // required where a registered method is audited or may be refused to somebody
 	Health        healthpb.HealthServer
 	Registrations []Registration
 	Recheck       time.Duration // how often a long-lived stream of a person proves again that it may go on; 0 means 3 s
