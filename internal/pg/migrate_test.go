@@ -139,7 +139,7 @@ func TestAFailedMigrationChangesNothing(t *testing.T) {
 		t.Errorf("rows %d, %v", rows, err)
 	}
 	if err := pg.Migrate(t.Context(), c, "thing", files(createThings, fillThings), silent); err != nil {
-		t.Errorf("the mended migration: %v", err)
+		t.Errorf("the fixed migration: %v", err)
 	}
 }
 

@@ -66,8 +66,8 @@ func TestHealth(t *testing.T) {
 	eventually(t, 15*time.Second, "every program is healthy", func() error { return healthy(t) })
 }
 
-// A service without its database turns critical in Consul and comes back by itself. The server is frozen, not killed, so that the
-// supervisor does not mend it first.
+// A service without its database turns critical in Consul and comes back by itself. The server is
+// frozen, not killed, so that the supervisor does not fix it first.
 func TestHealthFollowsTheDatabase(t *testing.T) {
 	client := consul(t)
 	pid := serviceOf(t, "postgres").PID

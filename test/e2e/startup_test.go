@@ -39,7 +39,7 @@ func refusesToStart(t *testing.T, env []string, wants []string, program string, 
 	}
 }
 
-// Operators' mistakes stop a program with one sentence that says the mend.
+// Operators' mistakes stop a program with one sentence that says how to fix it.
 func TestProgramsRefuseBadConfiguration(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A contradiction stops the start with one sentence that names the variable and says the mend.
+// A contradiction stops the start with one sentence that names the variable and says how to fix it.
 func TestContradictionsStopTheStart(t *testing.T) {
 	for name, c := range map[string]struct {
 		env  map[string]string

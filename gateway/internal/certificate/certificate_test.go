@@ -141,7 +141,7 @@ func TestABrokenRenewalKeepsTheOldOne(t *testing.T) {
 			s.replace(s.certFile, second.cert)
 			s.replace(s.keyFile, second.key)
 			if got := s.serial(time.Minute); got != 2 {
-				t.Errorf("after the mend: serial %d: %s", got, &s.log)
+				t.Errorf("after the repair: serial %d: %s", got, &s.log)
 			}
 		})
 	}

@@ -39,7 +39,7 @@ func Relationships(c authzv1.AuthzServiceClient) outbox.Deliver {
 }
 
 // hopeless reports whether Authz will never accept the change. That the mesh or a contract does not
-// admit the call is none of these: that is mended without the message.
+// admit the call is none of these: that is fixed without the message.
 func hopeless(e *apierr.Error) bool {
 	switch e.Kind {
 	case apierr.InvalidArgument, apierr.FailedPrecondition, apierr.AlreadyExists, apierr.NotFound:

@@ -262,7 +262,7 @@ func TestConstructorsStartNothing(t *testing.T) {
 	goleak.VerifyNone(t, before)
 }
 
-// A taken port stops the start with one sentence that names the port and the mend.
+// A taken port stops the start with one sentence that names the port and says how to fix it.
 func TestTakenPort(t *testing.T) {
 	for _, port := range []int{grpcPort, opsPort} {
 		offset := freeOffset(t)

@@ -30,8 +30,9 @@ func requestID(Params) middleware {
 	}}
 }
 
-// accessLog writes one line for each call: what, by whom, how it ended, how long it took. Request id and trace id come from the context.
-// A failure that is ours to mend is logged here, once, with its cause.
+// accessLog writes one line for each call: what, by whom, how it ended, how long it took. Request
+// id and trace id come from the context. A failure that is ours to fix is logged here, once, with
+// its cause.
 func accessLog(p Params) middleware {
 	return middleware{around: func(ctx context.Context, c *call, next func(context.Context) error) error {
 		began := p.Now()

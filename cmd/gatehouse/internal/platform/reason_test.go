@@ -82,7 +82,7 @@ func TestTheReasonIsTold(t *testing.T) {
 	}
 }
 
-// What waiting does not mend is told at once; the rest is tried again.
+// What waiting does not fix is told at once; the rest is tried again.
 func TestAwaitGivesUpWhereWaitingIsInVain(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

@@ -16,7 +16,7 @@ const (
 	mostDeaths = 3                // of a part before it ever was useful
 )
 
-// permanent is an error that waiting does not mend.
+// permanent is an error that waiting does not fix.
 type permanent struct{ error }
 
 func (p permanent) Unwrap() error { return p.error }

@@ -1,5 +1,5 @@
-// Package preflight finds out whether the platform can start before anything is started: programs and their versions, ports. Each
-// refusal is one sentence that says the mend.
+// Package preflight finds out whether the platform can start before anything is started: programs
+// and their versions, ports. Each refusal is one sentence that says how to fix it.
 package preflight
 
 import (

@@ -56,7 +56,7 @@ func TestStartServeStop(t *testing.T) {
 	app := start(t, parsed(t, serving, offset))
 	conn := dial(t, ports.self)
 	waitHealth(t, conn, healthpb.HealthCheckResponse_NOT_SERVING)
-	eventually(t, "/readyz says the mend", func() bool {
+	eventually(t, "/readyz says how to fix it", func() bool {
 		return strings.Contains(get(t, ports.ops, "/readyz", http.StatusServiceUnavailable), "run `audit migrate`")
 	})
 	noError(t, (&MigrateConfig{Postgres: owner}).Run())
@@ -149,7 +149,7 @@ func TestServingAsTheOwnerIsNotReady(t *testing.T) {
 	_, owner := pgtest.Split(t, migrations.Schema, migrations.Files)
 	offset := freeOffset(t)
 	app := start(t, parsed(t, owner, offset))
-	eventually(t, "/readyz says the mend", func() bool {
+	eventually(t, "/readyz says how to fix it", func() bool {
 		return strings.Contains(get(t, portsOf(offset).ops, "/readyz", http.StatusServiceUnavailable), "serve as the role audit")
 	})
 	stop(t, app)

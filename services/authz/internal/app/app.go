@@ -147,7 +147,7 @@ func completer(relations *relationship.Service, log *slog.Logger) loop.Loop {
 }
 
 // Migrate is `authz migrate`: it brings both schemas to this program's version, writes the
-// authorization model, fences what writes relationships and mends those that an older version
+// authorization model, fences what writes relationships and fixes those that an older version
 // wrote.
 func Migrate(ctx context.Context, c MigrateConfig) error {
 	log := logging.New(c.Kernel.Log, os.Stderr).With("program", Name)

@@ -61,7 +61,7 @@ func TestStartServeStop(t *testing.T) {
 	conn := dial(t, ports.self)
 	authz, relationships := authzv1.NewAuthzServiceClient(conn), authzv1.NewRelationshipServiceClient(conn)
 	waitHealth(t, conn, healthpb.HealthCheckResponse_NOT_SERVING)
-	eventually(t, "/readyz says the mend", func() bool {
+	eventually(t, "/readyz says how to fix it", func() bool {
 		return strings.Contains(get(t, ports.ops, "/readyz", http.StatusServiceUnavailable), "run `authz migrate`")
 	})
 	// R62: what cannot be known is not allowed.

@@ -15,7 +15,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/authz/internal/postgres/migrations"
 )
 
-// respell mends the relationships that were written before ids had one form. It is a change of
+// respell fixes the relationships that were written before ids had one form. It is a change of
 // relationships, so it takes the way of all changes; the events are delivered by whoever serves.
 func respell(ctx context.Context, c pg.Config, log *slog.Logger) error {
 	pool, err := pg.Open(ctx, c)

@@ -14,7 +14,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/authz/internal/postgres/postgrestest"
 )
 
-// `authz migrate` mends what an older version wrote, whenever there is some, and leaves the events
+// `authz migrate` fixes what an older version wrote, whenever there is some, and leaves the events
 // for who serves. It takes the time that it needs: the limit of the engine's statements, 3 s, is
 // not its own.
 func TestMigrateMendsMisspeltIDs(t *testing.T) {
@@ -28,7 +28,7 @@ func TestMigrateMendsMisspeltIDs(t *testing.T) {
 	migrateSlowly(t, i, database)
 	noError(t, Migrate(t.Context(), MigrateConfig{Postgres: database}))
 	if !i.Has(t, "platform:gatehouse#auditor@user:"+id) || i.Has(t, "platform:gatehouse#auditor@user:"+strings.ToUpper(id)) {
-		t.Error("the relationship is not mended")
+		t.Error("the relationship is not fixed")
 	}
 	if events := i.Events(t); len(events) != 2 || events[0].Action != "authz.relationships_written" {
 		t.Errorf("events %+v", events)

@@ -82,13 +82,13 @@ func mendIndexes(ctx context.Context, conn *pgx.Conn, log *slog.Logger) error {
 		return fmt.Errorf("look for invalid indexes: %w", err)
 	}
 	for _, name := range names {
-		mend := "reindex index concurrently "
+		repair := "reindex index concurrently "
 		if strings.Contains(name, "_ccnew") || strings.Contains(name, "_ccold") { // what a killed reindex leaves
-			mend = "drop index concurrently if exists "
+			repair = "drop index concurrently if exists "
 		}
-		log.WarnContext(ctx, "mending an index that an interrupted migration left invalid", "schema", Schema, "index", name)
-		if _, err := conn.Exec(ctx, mend+pgx.Identifier{Schema, name}.Sanitize()); err != nil {
-			return fmt.Errorf("mend index %s: %w", name, err)
+		log.WarnContext(ctx, "repairing an index that an interrupted migration left invalid", "schema", Schema, "index", name)
+		if _, err := conn.Exec(ctx, repair+pgx.Identifier{Schema, name}.Sanitize()); err != nil {
+			return fmt.Errorf("repair index %s: %w", name, err)
 		}
 	}
 	return nil

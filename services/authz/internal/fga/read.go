@@ -44,8 +44,8 @@ func (f Filter) validate() error {
 	return nil
 }
 
-func badFilter(field, mend string) error {
-	return apierr.New(apierr.InvalidArgument, "INVALID_FILTER", "this filter cannot be answered").WithField(field, "filter", mend)
+func badFilter(field, fix string) error {
+	return apierr.New(apierr.InvalidArgument, "INVALID_FILTER", "this filter cannot be answered").WithField(field, "filter", fix)
 }
 
 // Read returns one page of the relationships as they were written, and the token of the next page, "" on the last. The size is 50 when

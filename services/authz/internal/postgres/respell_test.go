@@ -14,7 +14,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/authz/internal/relationship"
 )
 
-// Relationships that were written before ids had one form are found, and mended as changes like any
+// Relationships that were written before ids had one form are found, and fixed as changes like any
 // other (issue 8, line 11).
 func TestMisspeltIDsAreMended(t *testing.T) {
 	t.Parallel()
@@ -34,7 +34,7 @@ func TestMisspeltIDsAreMended(t *testing.T) {
 		t.Fatalf("found %v; want 4", misspelt)
 	}
 	if n, err := i.Respell(t.Context(), "authz", misspelt); n != 4 || err != nil {
-		t.Fatalf("mended %d, %v; want 4", n, err)
+		t.Fatalf("fixed %d, %v; want 4", n, err)
 	}
 	for _, text := range []string{right, "group:" + id + "#member@user:" + other, "platform:gatehouse#auditor@group:" + id + "#member", "group:Staff#member@user:" + other} {
 		if !i.Has(t, text) {
@@ -89,7 +89,7 @@ func TestManyMisspeltIDsAreMended(t *testing.T) {
 	fgatest.Write(t, i.Engine, there...)
 	misspelt := findMisspelt(t, i)
 	if n, err := i.Respell(t.Context(), "authz", misspelt); n != len(there)-1 || err != nil {
-		t.Fatalf("mended %d of %d: %v", n, len(misspelt), err)
+		t.Fatalf("fixed %d of %d: %v", n, len(misspelt), err)
 	}
 	if left := findMisspelt(t, i); len(left) != 0 {
 		t.Errorf("left are %v", left)

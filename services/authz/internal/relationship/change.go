@@ -63,8 +63,8 @@ func canonical(c Change) Change {
 	return c
 }
 
-func invalid(path, message, mend string) error {
-	return apierr.New(apierr.InvalidArgument, "INVALID_ARGUMENT", message).WithField(path, "change", mend)
+func invalid(path, message, fix string) error {
+	return apierr.New(apierr.InvalidArgument, "INVALID_ARGUMENT", message).WithField(path, "change", fix)
 }
 
 // fingerprint tells changes apart that come under one id.

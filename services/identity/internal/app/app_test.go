@@ -57,7 +57,7 @@ func TestStartServeStop(t *testing.T) {
 	conn := dial(t, ports.self)
 	users, directory := identityv1.NewUserServiceClient(conn), identityv1.NewUserDirectoryServiceClient(conn)
 	waitHealth(t, conn, healthpb.HealthCheckResponse_NOT_SERVING)
-	eventually(t, "/readyz says the mend", func() bool {
+	eventually(t, "/readyz says how to fix it", func() bool {
 		return strings.Contains(get(t, ports.ops, "/readyz", http.StatusServiceUnavailable), "run `identity migrate`")
 	})
 	if err := (&MigrateConfig{Postgres: database}).Run(); err != nil {

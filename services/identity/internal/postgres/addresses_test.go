@@ -13,7 +13,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/identity/internal/postgres/migrations"
 )
 
-// What lower() of a Turkish locale made of addresses is mended, and where two users would have one
+// What lower() of a Turkish locale made of addresses is fixed, and where two users would have one
 // address, both keep what they have (issue 8, line 16).
 func TestMigrationMendsFoldedAddresses(t *testing.T) {
 	t.Parallel()
