@@ -17,7 +17,7 @@ import (
 
 // requestID takes over the id that the calling program gave the request, or makes one, and tells the caller.
 func requestID(Params) middleware {
-	return middleware{around: func(ctx context.Context, _ *call, next func(context.Context) error) error {
+	return middleware{around: func(ctx context.Context, _ *rpc, next func(context.Context) error) error {
 		var id string
 		if values := metadata.ValueFromIncomingContext(ctx, request.IDHeader); len(values) == 1 && request.ValidID(values[0]) {
 			id = values[0]
@@ -34,7 +34,7 @@ func requestID(Params) middleware {
 // id and trace id come from the context. A failure that is ours to fix is logged here, once, with
 // its cause.
 func accessLog(p Params) middleware {
-	return middleware{around: func(ctx context.Context, c *call, next func(context.Context) error) error {
+	return middleware{around: func(ctx context.Context, c *rpc, next func(context.Context) error) error {
 		began := p.Now()
 		err := next(ctx)
 		code := status.Code(err)
@@ -60,7 +60,7 @@ func accessLog(p Params) middleware {
 	}}
 }
 
-func level(c *call, code codes.Code) slog.Level {
+func level(c *rpc, code codes.Code) slog.Level {
 	switch {
 	case c.infra:
 		return slog.LevelDebug

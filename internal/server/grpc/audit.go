@@ -15,7 +15,7 @@ import (
 // denials records that somebody known was refused a right: what authorize refused, and what a handler answers with PERMISSION_DENIED.
 // Calls that store events of others are left out, or recording them would never end.
 func denials(p Params) middleware {
-	return middleware{around: func(ctx context.Context, c *call, next func(context.Context) error) error {
+	return middleware{around: func(ctx context.Context, c *rpc, next func(context.Context) error) error {
 		err := next(ctx)
 		if err == nil || c.infra || c.policy == nil || c.policy.Audit.Trail {
 			return err
@@ -32,7 +32,7 @@ func denials(p Params) middleware {
 // credential that a public method did not accept: nothing changed, so no store will.
 func events(p Params) middleware {
 	return middleware{
-		around: func(ctx context.Context, c *call, next func(context.Context) error) error {
+		around: func(ctx context.Context, c *rpc, next func(context.Context) error) error {
 			if !audited(c) {
 				return next(ctx)
 			}
@@ -53,7 +53,7 @@ func events(p Params) middleware {
 			}
 			return err
 		},
-		message: func(ctx context.Context, c *call, m proto.Message) (context.Context, error) {
+		message: func(ctx context.Context, c *rpc, m proto.Message) (context.Context, error) {
 			if !audited(c) || many(c) {
 				return ctx, nil
 			}
@@ -64,12 +64,12 @@ func events(p Params) middleware {
 	}
 }
 
-func audited(c *call) bool { return !c.infra && c.policy != nil && c.policy.Audit.Action != "" }
+func audited(c *rpc) bool { return !c.infra && c.policy != nil && c.policy.Audit.Action != "" }
 
 // many reports whether no single message says what happens.
-func many(c *call) bool { return c.policy.Descriptor.IsStreamingClient() }
+func many(c *rpc) bool { return c.policy.Descriptor.IsStreamingClient() }
 
-func (p Params) facts(c *call) auditing.Call {
+func (p Params) facts(c *rpc) auditing.Call {
 	return auditing.Call{Program: p.Program, Caller: c.service, Method: c.policy, Who: c.who}
 }
 

@@ -26,7 +26,7 @@ import (
 //	Authz not reached, not in time ► 503: what cannot be asked is not granted (R62)
 func authorize(p Params) middleware {
 	return middleware{
-		around: func(ctx context.Context, c *call, next func(context.Context) error) error {
+		around: func(ctx context.Context, c *rpc, next func(context.Context) error) error {
 			if c.infra {
 				return next(ctx)
 			}
@@ -55,7 +55,7 @@ func authorize(p Params) middleware {
 			}
 			return next(ctx)
 		},
-		message: func(ctx context.Context, c *call, m proto.Message) (context.Context, error) {
+		message: func(ctx context.Context, c *rpc, m proto.Message) (context.Context, error) {
 			if c.infra || open(c.policy) || c.policy.Has(contract.SignedIn) {
 				return ctx, nil
 			}

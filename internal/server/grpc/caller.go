@@ -15,7 +15,7 @@ import (
 // several values are refused: the call did not come through the mesh, or somebody tried to add to
 // what the sidecar said. So is an id of another mesh.
 func callingService(p Params) middleware {
-	return middleware{around: func(ctx context.Context, c *call, next func(context.Context) error) error {
+	return middleware{around: func(ctx context.Context, c *rpc, next func(context.Context) error) error {
 		if c.infra {
 			return next(ctx)
 		}
@@ -30,7 +30,7 @@ func callingService(p Params) middleware {
 
 // withClient reads where the request came from. The edge is believed, which saw it. A program that calls for itself hands on what it was
 // told. Any other program cannot say where a person is: what it says is dropped.
-func withClient(ctx context.Context, p Params, c *call) context.Context {
+func withClient(ctx context.Context, p Params, c *rpc) context.Context {
 	if !p.Callers.IsEdge(c.service) && (c.policy == nil || !c.policy.Has(contract.Service)) {
 		return ctx
 	}

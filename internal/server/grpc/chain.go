@@ -13,8 +13,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/request"
 )
 
-// call is what the interceptors of one call know of it; each fills its part and the access log reads it.
-type call struct {
+// rpc is the state of one RPC. Each interceptor fills its part; the access log reads it.
+type rpc struct {
 	method   string
 	policy   *contract.Method // nil for infrastructure and for methods without a contract
 	infra    bool             // health and reflection: no caller, no policy
@@ -30,25 +30,25 @@ type call struct {
 }
 
 // deny notes what the subject was refused.
-func (c *call) deny(m proto.Message) {
+func (c *rpc) deny(m proto.Message) {
 	about := access.ObjectOf(c.policy, m)
 	c.denied = &about
 }
 
-type callKey struct{}
+type rpcKey struct{}
 
-func callOf(ctx context.Context) *call {
-	c, _ := ctx.Value(callKey{}).(*call)
+func rpcOf(ctx context.Context) *rpc {
+	c, _ := ctx.Value(rpcKey{}).(*rpc)
 	return c
 }
 
 // middleware is one concern of the chain, written once for unary calls and streams.
 type middleware struct {
 	// around runs the rest of the chain by next, at most once.
-	around func(ctx context.Context, c *call, next func(context.Context) error) error
+	around func(ctx context.Context, c *rpc, next func(context.Context) error) error
 	// message sees each request message before the handler does, and may add to what the handler's context knows; nil when the concern
 	// needs none.
-	message func(ctx context.Context, c *call, m proto.Message) (context.Context, error)
+	message func(ctx context.Context, c *rpc, m proto.Message) (context.Context, error)
 }
 
 // link is a place in the chain: a middleware or a pair of ready-made interceptors.
@@ -79,7 +79,7 @@ func (c chain) stream() []grpc.StreamServerInterceptor {
 func both(m middleware) link { return link{unary: m.unary, stream: m.stream} }
 
 func (m middleware) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
-	c := callOf(ctx)
+	c := rpcOf(ctx)
 	err = m.around(ctx, c, func(ctx context.Context) error {
 		if message, ok := req.(proto.Message); ok && m.message != nil {
 			var err error
@@ -97,9 +97,9 @@ func (m middleware) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo,
 }
 
 func (m middleware) stream(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	c := callOf(ss.Context())
+	c := rpcOf(ss.Context())
 	err := m.around(ss.Context(), c, func(ctx context.Context) error {
-		return handler(srv, &stream{ServerStream: ss, ctx: ctx, call: c, check: m.message})
+		return handler(srv, &stream{ServerStream: ss, ctx: ctx, rpc: c, check: m.message})
 	})
 	if err == nil && c != nil {
 		return c.refused // the handler took the refusal of a message for the end of the stream
@@ -111,8 +111,8 @@ func (m middleware) stream(srv any, ss grpc.ServerStream, _ *grpc.StreamServerIn
 type stream struct {
 	grpc.ServerStream
 	ctx   context.Context // a ServerStream is how gRPC hands over the context
-	call  *call
-	check func(ctx context.Context, c *call, m proto.Message) (context.Context, error)
+	rpc   *rpc
+	check func(ctx context.Context, c *rpc, m proto.Message) (context.Context, error)
 }
 
 // Context returns the context that the middleware made.
@@ -127,9 +127,9 @@ func (s *stream) RecvMsg(m any) error {
 	if !ok || s.check == nil {
 		return nil
 	}
-	ctx, err := s.check(s.ctx, s.call, message)
+	ctx, err := s.check(s.ctx, s.rpc, message)
 	if err != nil {
-		s.call.refused = err
+		s.rpc.refused = err
 		return err
 	}
 	if ctx != s.ctx { // only for a message that comes before the handler runs: nobody else reads the context yet
@@ -138,14 +138,14 @@ func (s *stream) RecvMsg(m any) error {
 	return nil
 }
 
-// begin opens the call record; it is the first link, so every other finds one.
+// begin makes the state of the RPC. It is the first link, so every other finds one.
 func begin(p Params) link {
 	open := func(ctx context.Context, method string) context.Context {
-		c := &call{method: method, infra: infrastructure(method)}
+		c := &rpc{method: method, infra: infrastructure(method)}
 		if policy, ok := p.Contract.Method(method); ok {
 			c.policy = policy
 		}
-		return context.WithValue(ctx, callKey{}, c)
+		return context.WithValue(ctx, rpcKey{}, c)
 	}
 	return link{
 		unary: func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
@@ -153,7 +153,7 @@ func begin(p Params) link {
 		},
 		stream: func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 			ctx := open(ss.Context(), info.FullMethod)
-			return handler(srv, &wire{ServerStream: ss, ctx: ctx, call: callOf(ctx)})
+			return handler(srv, &wire{ServerStream: ss, ctx: ctx, rpc: rpcOf(ctx)})
 		},
 	}
 }
@@ -161,17 +161,17 @@ func begin(p Params) link {
 // wire is the stream below all middlewares.
 type wire struct {
 	grpc.ServerStream
-	ctx  context.Context // a ServerStream is how gRPC hands over the context
-	call *call
+	ctx context.Context // a ServerStream is how gRPC hands over the context
+	rpc *rpc
 }
 
-// Context returns the context with the call record.
+// Context returns the context with the state of the RPC.
 func (w *wire) Context() context.Context { return w.ctx }
 
 // RecvMsg receives the next message. gRPC's own only ends with the connection or the client; a handler that waits for the next message of
 // a long-lived stream must also notice that its token has expired or that the program stops.
 func (w *wire) RecvMsg(m any) error {
-	if w.call.ended == nil {
+	if w.rpc.ended == nil {
 		return w.ServerStream.RecvMsg(m)
 	}
 	received := make(chan error, 1)
@@ -179,7 +179,7 @@ func (w *wire) RecvMsg(m any) error {
 	select {
 	case err := <-received:
 		return err
-	case <-w.call.ended:
+	case <-w.rpc.ended:
 		return context.Canceled
 	}
 }
@@ -191,7 +191,7 @@ func interrupt() link {
 			return handler(ctx, req)
 		},
 		stream: func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-			if c := callOf(ss.Context()); info.IsClientStream && c.policy != nil && c.policy.LongLived {
+			if c := rpcOf(ss.Context()); info.IsClientStream && c.policy != nil && c.policy.LongLived {
 				ended := make(chan struct{})
 				c.ended = ended
 				defer context.AfterFunc(ss.Context(), func() { close(ended) })()

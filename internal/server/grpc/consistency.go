@@ -12,7 +12,7 @@ import (
 // consistencyToken hands the request's token on to whatever reads, and the token of what the request wrote back in the trailer. A
 // request has at most one.
 func consistencyToken() middleware {
-	return middleware{around: func(ctx context.Context, c *call, next func(context.Context) error) error {
+	return middleware{around: func(ctx context.Context, c *rpc, next func(context.Context) error) error {
 		if c.infra {
 			return next(ctx)
 		}

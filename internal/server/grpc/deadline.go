@@ -13,7 +13,7 @@ import (
 // the server drains instead.
 func deadline(_ Params, draining context.Context) middleware {
 	stopping := apierr.New(apierr.Unavailable, "SHUTTING_DOWN", "the program is stopping: call again").WithRetryAfter(time.Second)
-	return middleware{around: func(ctx context.Context, c *call, next func(context.Context) error) error {
+	return middleware{around: func(ctx context.Context, c *rpc, next func(context.Context) error) error {
 		switch {
 		case c.infra:
 			return next(ctx)

@@ -15,8 +15,8 @@ import (
 // which hold ids beside their types, get it in Authz.
 func ids() middleware {
 	return middleware{
-		around: func(ctx context.Context, _ *call, next func(context.Context) error) error { return next(ctx) },
-		message: func(ctx context.Context, c *call, m proto.Message) (context.Context, error) {
+		around: func(ctx context.Context, _ *rpc, next func(context.Context) error) error { return next(ctx) },
+		message: func(ctx context.Context, c *rpc, m proto.Message) (context.Context, error) {
 			if c.infra || c.policy == nil {
 				return ctx, nil
 			}

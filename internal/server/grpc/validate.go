@@ -17,8 +17,8 @@ import (
 func validate() middleware {
 	validator := sync.OnceValues(func() (protovalidate.Validator, error) { return protovalidate.New() })
 	return middleware{
-		around: func(ctx context.Context, _ *call, next func(context.Context) error) error { return next(ctx) },
-		message: func(ctx context.Context, c *call, m proto.Message) (context.Context, error) {
+		around: func(ctx context.Context, _ *rpc, next func(context.Context) error) error { return next(ctx) },
+		message: func(ctx context.Context, c *rpc, m proto.Message) (context.Context, error) {
 			if c.infra {
 				return ctx, nil
 			}
