@@ -57,7 +57,7 @@ func (r *Relay) pump(ctx context.Context, route Route, wake <-chan struct{}) {
 	var done result
 	wait, most := firstPause, maxBatch
 	for ctx.Err() == nil {
-		batch, err := r.turn(ctx, route.Topic, done, most)
+		batch, err := r.settleAndFetch(ctx, route.Topic, done, most)
 		done = result{} // when that failed the rows come again
 		if ctx.Err() == nil {
 			r.standing.note("topic "+route.Topic+" cannot be read", err)
@@ -99,8 +99,9 @@ func (r *Relay) settleLast(ctx context.Context, topic string, done result) {
 	}
 }
 
-// turn removes and parks what the turn before delivered, and reads the next batch, in one round trip and transaction.
-func (r *Relay) turn(ctx context.Context, topic string, done result, most int) ([]row, error) {
+// settleAndFetch removes and parks what the batch before it came to, and reads the next batch, in
+// one round trip and transaction.
+func (r *Relay) settleAndFetch(ctx context.Context, topic string, done result, most int) ([]row, error) {
 	ctx, cancel := context.WithTimeout(ctx, queryLimit)
 	defer cancel()
 	if waiting := r.unstored.take(topic, most); len(waiting) > 0 {

@@ -25,8 +25,8 @@ func (s *Service) apply(ctx context.Context, c Command) error {
 				return s.refuse(ctx, c, err)
 			}
 		}
-		goesOn, err := s.part(ctx, &c)
-		if err != nil || !goesOn {
+		stillOurs, err := s.part(ctx, &c)
+		if err != nil || !stillOurs {
 			return err
 		}
 	}
@@ -53,7 +53,7 @@ func (s *Service) apply(ctx context.Context, c Command) error {
 // part takes one transaction's worth of deletions from a command that is larger than one, and gives the command its lease anew: however
 // much a deletion of all met, it comes to its end. Deletions go first, so that nobody ever has more than before and after. False means
 // that somebody else took the command over and has ended it.
-func (s *Service) part(ctx context.Context, c *Command) (goesOn bool, err error) {
+func (s *Service) part(ctx context.Context, c *Command) (stillOurs bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, ApplyTimeout)
 	defer cancel()
 	n := min(len(c.Deletes), MaxTuples)
@@ -108,7 +108,7 @@ func (s *Service) finish(ctx context.Context, c Command, state State) (bool, err
 		return false, fmt.Errorf("end the command: %w", err)
 	}
 	if ended {
-		s.board.settle(c.ID, state)
+		s.waiters.settle(c.ID, state)
 	}
 	return ended, nil
 }
@@ -129,7 +129,7 @@ func (s *Service) help(ctx context.Context, ids []string) (map[string]State, err
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
 	for len(ids) > 0 {
-		changed := s.board.changes()
+		changed := s.waiters.changes()
 		states, err := s.store.States(ctx, ids)
 		if err != nil {
 			return nil, fmt.Errorf("wait for another change: %w", err)

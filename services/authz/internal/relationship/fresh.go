@@ -33,19 +33,20 @@ func (s *Service) Fresh(ctx context.Context, token string) error {
 		return s.engine.Reached(ctx, p)
 	}
 	id, _ := t.EventID()
-	return s.board.wait(ctx, id)
+	return s.waiters.wait(ctx, id)
 }
 
 // Watch looks for the events that requests wait for, until ctx ends.
-func (s *Service) Watch(ctx context.Context) { s.board.run(ctx) }
+func (s *Service) Watch(ctx context.Context) { s.waiters.run(ctx) }
 
 func notFresh() error {
 	return apierr.New(apierr.Unavailable, "NOT_FRESH_ENOUGH", "the write that the consistency token names is not visible yet").
 		WithRetryAfter(time.Second)
 }
 
-// board is where waits meet the ends of commands. All waits of an instance are served by one query at a time.
-type board struct {
+// waiters are those who wait for commands to end. All waits of an instance are served by one query
+// at a time.
+type waiters struct {
 	store Store
 	now   func() time.Time
 	work  chan struct{} // there is somebody who waits
@@ -54,7 +55,7 @@ type board struct {
 	mu      sync.Mutex
 	changed chan struct{}           // closed and replaced when a command of this instance ends
 	waiting map[string]*expectation // by command
-	waiters int
+	total   int
 }
 
 type expectation struct {
@@ -63,46 +64,46 @@ type expectation struct {
 	waiters int
 }
 
-func newBoard(store Store, now func() time.Time) *board {
-	return &board{
+func newWaiters(store Store, now func() time.Time) *waiters {
+	return &waiters{
 		store: store, now: now, work: make(chan struct{}, 1), most: maxWaiters,
 		changed: make(chan struct{}), waiting: map[string]*expectation{},
 	}
 }
 
 // changes returns a channel that is closed when the next command of this instance ends.
-func (b *board) changes() <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.changed
+func (w *waiters) changes() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.changed
 }
 
 // settle says that a command has ended.
-func (b *board) settle(id string, state State) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	close(b.changed)
-	b.changed = make(chan struct{})
-	b.resolve(id, state)
+func (w *waiters) settle(id string, state State) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	close(w.changed)
+	w.changed = make(chan struct{})
+	w.resolve(id, state)
 }
 
-func (b *board) resolve(id string, state State) {
-	if e, ok := b.waiting[id]; ok {
+func (w *waiters) resolve(id string, state State) {
+	if e, ok := w.waiting[id]; ok {
 		e.state = state
 		close(e.done)
-		delete(b.waiting, id)
+		delete(w.waiting, id)
 	}
 }
 
-func (b *board) wait(ctx context.Context, id string) error {
-	ctx, cancel := context.WithTimeout(ctx, b.patience(ctx))
+func (w *waiters) wait(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, w.patience(ctx))
 	defer cancel()
-	e := b.expect(id)
+	e := w.expect(id)
 	if e != nil {
-		defer b.leave(id, e)
+		defer w.leave(id, e)
 	}
 	// Asked after joining, so that an end in between is not missed.
-	states, err := b.store.States(ctx, []string{id})
+	states, err := w.store.States(ctx, []string{id})
 	switch {
 	case ctx.Err() != nil:
 		return notFresh()
@@ -116,7 +117,7 @@ func (b *board) wait(ctx context.Context, id string) error {
 		return notFresh()
 	}
 	select {
-	case b.work <- struct{}{}:
+	case w.work <- struct{}{}:
 	default:
 	}
 	select {
@@ -131,67 +132,67 @@ func (b *board) wait(ctx context.Context, id string) error {
 }
 
 // patience is how long a request may wait and still be answered.
-func (b *board) patience(ctx context.Context) time.Duration {
+func (w *waiters) patience(ctx context.Context) time.Duration {
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		return maxWait
 	}
-	left := deadline.Sub(b.now())
+	left := deadline.Sub(w.now())
 	return left - min(max(left/10, minMargin), maxMargin)
 }
 
 // expect joins those who wait for a command; nil when too many wait already.
-func (b *board) expect(id string) *expectation {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.waiters >= b.most {
+func (w *waiters) expect(id string) *expectation {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.total >= w.most {
 		return nil
 	}
-	b.waiters++
-	e, ok := b.waiting[id]
+	w.total++
+	e, ok := w.waiting[id]
 	if !ok {
 		e = &expectation{done: make(chan struct{})}
-		b.waiting[id] = e
+		w.waiting[id] = e
 	}
 	e.waiters++
 	return e
 }
 
-func (b *board) leave(id string, e *expectation) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.waiters--
-	if e.waiters--; e.waiters == 0 && b.waiting[id] == e {
-		delete(b.waiting, id)
+func (w *waiters) leave(id string, e *expectation) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.total--
+	if e.waiters--; e.waiters == 0 && w.waiting[id] == e {
+		delete(w.waiting, id)
 	}
 }
 
-func (b *board) run(ctx context.Context) {
+func (w *waiters) run(ctx context.Context) {
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-b.work:
+		case <-w.work:
 		}
-		for ids := b.expected(); len(ids) > 0; ids = b.expected() {
+		for ids := w.expected(); len(ids) > 0; ids = w.expected() {
 			select {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
 			}
-			b.look(ctx, ids)
+			w.look(ctx, ids)
 		}
 	}
 }
 
 // expected returns some of what is waited for; which ones is random, so that all have their turn.
-func (b *board) expected() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+func (w *waiters) expected() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	var ids []string
-	for id := range b.waiting {
+	for id := range w.waiting {
 		if ids = append(ids, id); len(ids) == watchBatch {
 			break
 		}
@@ -200,18 +201,18 @@ func (b *board) expected() []string {
 }
 
 // look resolves what has ended. A database that does not answer leaves the waits to their deadlines.
-func (b *board) look(ctx context.Context, ids []string) {
+func (w *waiters) look(ctx context.Context, ids []string) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	states, err := b.store.States(ctx, ids)
+	states, err := w.store.States(ctx, ids)
 	if err != nil {
 		return
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for id, state := range states {
 		if state != Accepted {
-			b.resolve(id, state)
+			w.resolve(id, state)
 		}
 	}
 }

@@ -28,7 +28,7 @@ func TestWaitsAreBounded(t *testing.T) {
 	const there, unknown = "0192f0c1-2f6e-7c3a-9d55-0b8a4f3c2e11", "0192f0c1-2f6e-7c3a-9d55-0b8a4f3c2e12"
 	log := few{known: map[string]State{there: Applied}, asked: make(chan struct{}, 8)}
 	s := NewService(Params{Store: log, Now: time.Now})
-	s.board.most = 2
+	s.waiters.most = 2
 	waiting, stop := context.WithCancel(t.Context())
 	defer stop()
 	left := make(chan error, 2)
@@ -49,7 +49,7 @@ func TestWaitsAreBounded(t *testing.T) {
 			t.Errorf("got %v, want NOT_FRESH_ENOUGH", err)
 		}
 	}
-	if s.board.waiters != 0 || len(s.board.waiting) != 0 {
-		t.Errorf("%d waiters of %d facts are left", s.board.waiters, len(s.board.waiting))
+	if s.waiters.total != 0 || len(s.waiters.waiting) != 0 {
+		t.Errorf("%d waiters of %d facts are left", s.waiters.total, len(s.waiters.waiting))
 	}
 }

@@ -33,13 +33,13 @@ type Params struct {
 
 // Service changes relationships and waits until the engine is fresh enough.
 type Service struct {
-	store  Store
-	engine Engine
-	now    func() time.Time
-	newID  func() string
-	random io.Reader
-	step   func(Step)
-	board  *board
+	store   Store
+	engine  Engine
+	now     func() time.Time
+	newID   func() string
+	random  io.Reader
+	step    func(Step)
+	waiters *waiters
 }
 
 // NewService returns the domain. Watch must run for tokens of events to be seen.
@@ -48,7 +48,7 @@ func NewService(p Params) *Service {
 		p.Step = func(Step) {}
 	}
 	return &Service{
-		store: p.Store, engine: p.Engine, now: p.Now, newID: p.NewID, random: p.Random, step: p.Step, board: newBoard(p.Store, p.Now),
+		store: p.Store, engine: p.Engine, now: p.Now, newID: p.NewID, random: p.Random, step: p.Step, waiters: newWaiters(p.Store, p.Now),
 	}
 }
 
