@@ -66,10 +66,33 @@ func check(root, name string) error {
 	}
 	// A package that is named like a program is what its service makes of that program, and may import
 	// its clients (internal/archtest).
-	if packages, err := filepath.Glob(filepath.Join(root, "services", "*", "internal", name)); err == nil && len(packages) > 0 {
+	if packages, err := fs.Glob(os.DirFS(root), "services/*/internal/"+name); err == nil && len(packages) > 0 {
 		return fmt.Errorf("the name %q is that of a package (%s): choose another one", name, packages[0])
 	}
-	return nil
+	return checkLiterals(root, name)
+}
+
+// checkLiterals refuses a name that is a literal of what serves all programs: internal/archtest would
+// take it for knowledge of the new one.
+func checkLiterals(root, name string) error {
+	literal := regexp.MustCompile(`[^:]"` + name + `"`) // not in the tag of a field
+	elsewhere := []string{"services", "proto", "test", "testdata", "testkit"}
+	tree := os.DirFS(root)
+	return fs.WalkDir(tree, ".", func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return fmt.Errorf("look for the name in the code: %w", err)
+		case entry.IsDir() && (slices.Contains(elsewhere, entry.Name()) || len(path) > 1 && path[0] == '.'):
+			return fs.SkipDir
+		case entry.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		text, err := fs.ReadFile(tree, path)
+		if err == nil && literal.Match(text) {
+			err = fmt.Errorf("the name %q is a literal in %s, which would seem to know the service: choose another one", name, path)
+		}
+		return err
+	})
 }
 
 var portOption = regexp.MustCompile(`(?m)^\s*port:\s*(\d+)`)

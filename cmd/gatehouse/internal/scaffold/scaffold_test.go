@@ -144,8 +144,13 @@ func TestServiceRefuses(t *testing.T) {
 		"another service":       {"billing", existing("services/billing/README.md"), "services/billing exists already"},
 		"another contract":      {"billing", existing("proto/gatehouse/billing/v1/x.proto"), "proto/gatehouse/billing exists already"},
 		"another generated one": {"billing", existing("proto/gen/go/gatehouse/billing/x.go"), "proto/gen/go/gatehouse/billing exists already"},
-		"no port left":          {"billing", func(t *testing.T) string { return checkout(t, all...) }, "every port from 8080 to 8098 belongs to a program"},
-		"no checkout":           {"billing", func(t *testing.T) string { return t.TempDir() }, "run this inside a checkout of Gatehouse"},
+		"a word of the kernel": {"report", func(t *testing.T) string {
+			root := checkout(t, 8080)
+			put(t, root, "internal/x/x.go", "package x\n\nconst a = \"report\"\n")
+			return root
+		}, "is a literal in internal/x/x.go"},
+		"no port left": {"billing", func(t *testing.T) string { return checkout(t, all...) }, "every port from 8080 to 8098 belongs to a program"},
+		"no checkout":  {"billing", func(t *testing.T) string { return t.TempDir() }, "run this inside a checkout of Gatehouse"},
 	} {
 		t.Run(title, func(t *testing.T) {
 			root := c.root(t)
@@ -158,6 +163,17 @@ func TestServiceRefuses(t *testing.T) {
 				t.Errorf("it wrote %v", after)
 			}
 		})
+	}
+}
+
+// A field's tag, a part of a word and a test are not in the way.
+func TestServiceTakesWordsThatOnlyLookLikeLiterals(t *testing.T) {
+	root := checkout(t, 8080)
+	put(t, root, "internal/x/x.go", "package x\n\ntype a struct { B int `json:\"report\"` }\n\nconst c = \"reports\"\n")
+	put(t, root, "internal/x/x_test.go", "package x\n\nconst d = \"report\"\n")
+	put(t, root, "cmd/x/testdata/x.go", "package x\n\nconst d = \"report\"\n")
+	if _, err := scaffold.Service(root, "report"); err != nil {
+		t.Error(err)
 	}
 }
 
