@@ -27,17 +27,18 @@ func contracts(t testing.TB) *contract.Contract {
 	return c
 }
 
-// visit is how the walk calls one routed method, about things of a certain person.
-type visit struct {
+// routeCall is how the walk calls one routed method, about things of a certain person.
+type routeCall struct {
 	request func(of person) request
 	public  int // what an anonymous request is answered, for methods without a token
 	anybody bool
 }
 
-// visits has one entry for each routed method. The walk fails for a method that is missing here, so none is forgotten.
-func visits() map[string]visit {
+// routeCalls has one entry for each routed method. The walk fails for a method that is missing
+// here, so none is forgotten.
+func routeCalls() map[string]routeCall {
 	credentials := func(of person) map[string]string { return map[string]string{"email": of.email, "password": password} }
-	return map[string]visit{
+	return map[string]routeCall{
 		"/gatehouse.auth.v1.AuthService/SignUp": {public: http.StatusConflict, request: func(of person) request {
 			return request{method: "POST", path: "/api/v1/auth/sign-up", body: map[string]string{"email": of.email, "password": password + "!", "display_name": "Eve"}}
 		}},
@@ -89,43 +90,43 @@ func visits() map[string]visit {
 // Every route is walked as anonymous, as somebody without a grant who belongs to another organization, and as administrator (R50, R52).
 func TestWalkRoutes(t *testing.T) {
 	routes := 0
-	known := visits()
+	known := routeCalls()
 	for _, m := range contracts(t).Methods() {
 		if m.Route == nil {
 			continue
 		}
 		routes++
-		v, ok := known[m.FullName]
+		c, ok := known[m.FullName]
 		if !ok {
-			t.Errorf("%s (%s %s) is not walked: add it to visits", m.FullName, m.Route.Verb, m.Route.Path)
+			t.Errorf("%s (%s %s) is not walked: add it to routeCalls", m.FullName, m.Route.Verb, m.Route.Path)
 			continue
 		}
-		t.Run(strings.TrimPrefix(m.FullName, "/"), func(t *testing.T) { walk(t, m, v) })
+		t.Run(strings.TrimPrefix(m.FullName, "/"), func(t *testing.T) { walk(t, m, c) })
 	}
 	if routes != len(known) {
-		t.Errorf("%d routes and %d visits: remove those of methods that are gone", routes, len(known))
+		t.Errorf("%d routes and %d calls: remove those of methods that are gone", routes, len(known))
 	}
 }
 
-func walk(t *testing.T, m *contract.Method, v visit) {
+func walk(t *testing.T, m *contract.Method, c routeCall) {
 	ada := signUp(t)
-	anonymous := visitAs(t, v.request(ada), "")
+	anonymous := callAs(t, c.request(ada), "")
 	switch {
-	case v.public != 0:
-		if anonymous.status != v.public || anonymous.body["reason"] == "TOKEN_REQUIRED" {
-			t.Errorf("anonymous: %d %s, want %d", anonymous.status, anonymous.raw, v.public)
+	case c.public != 0:
+		if anonymous.status != c.public || anonymous.body["reason"] == "TOKEN_REQUIRED" {
+			t.Errorf("anonymous: %d %s, want %d", anonymous.status, anonymous.raw, c.public)
 		}
 		return
 	case anonymous.status != http.StatusUnauthorized || anonymous.body["reason"] != "TOKEN_REQUIRED":
 		t.Errorf("anonymous: %d %s, want 401", anonymous.status, anonymous.raw)
 	}
-	if v.anybody {
-		if got := visitAs(t, v.request(ada), ada.access); got.status != m.HTTPStatus {
+	if c.anybody {
+		if got := callAs(t, c.request(ada), ada.access); got.status != m.HTTPStatus {
 			t.Errorf("signed in: %d %s, want %d", got.status, got.raw, m.HTTPStatus)
 		}
 		return
 	}
-	stranger := visitAs(t, v.request(ada), signUp(t).access)
+	stranger := callAs(t, c.request(ada), signUp(t).access)
 	// Of an object that the request names nobody learns whether it exists; that the platform itself
 	// does is not a secret.
 	want := http.StatusForbidden
@@ -137,16 +138,16 @@ func walk(t *testing.T, m *contract.Method, v visit) {
 	}
 	unknown := ada
 	unknown.id, unknown.organization = "0b5c9e8e-6f5d-4c3b-8a29-1d7e6f5c4b3a", "5f0c7a52-3c1e-4d8f-9b6a-2e4d6c8b0a1f"
-	if nobody := visitAs(t, v.request(unknown), signUp(t).access); nobody.status != stranger.status || nobody.body["reason"] != stranger.body["reason"] || nobody.body["detail"] != stranger.body["detail"] {
+	if nobody := callAs(t, c.request(unknown), signUp(t).access); nobody.status != stranger.status || nobody.body["reason"] != stranger.body["reason"] || nobody.body["detail"] != stranger.body["detail"] {
 		t.Errorf("an unknown id answers %d %s, a foreign one %d %s", nobody.status, nobody.raw, stranger.status, stranger.raw)
 	}
-	if got := visitAs(t, v.request(ada), administrator(t).access); got.status != m.HTTPStatus {
+	if got := callAs(t, c.request(ada), administrator(t).access); got.status != m.HTTPStatus {
 		t.Errorf("administrator: %d %s, want %d", got.status, got.raw, m.HTTPStatus)
 	}
 }
 
-// visitAs sends a request; of an answer that does not end, only the head is read.
-func visitAs(t *testing.T, r request, bearer string) answer {
+// callAs sends a request; of an answer that does not end, only the head is read.
+func callAs(t *testing.T, r request, bearer string) answer {
 	t.Helper()
 	r.bearer = bearer
 	if !strings.HasSuffix(strings.SplitN(r.path, "?", 2)[0], ":tail") || bearer == "" {

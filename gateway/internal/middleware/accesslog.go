@@ -17,30 +17,30 @@ const longest = 200
 func accessLog(log *slog.Logger, now func() time.Time) step {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			v, began, agent := visitOf(r.Context()), now(), r.UserAgent()
+			x, began, agent := exchangeOf(r.Context()), now(), r.UserAgent()
 			panicked := true
 			defer func() {
-				status := v.status
+				status := x.status
 				if panicked && status == 0 {
 					status = http.StatusInternalServerError // recoverPanic answers it
 				}
 				attrs := []slog.Attr{
-					slog.String("method", cut(r.Method)), slog.String("path", cut(r.URL.Path)), slog.String("route", v.pattern()),
-					slog.Int("status", status), slog.Int64("bytes", v.bytes),
+					slog.String("method", cut(r.Method)), slog.String("path", cut(r.URL.Path)), slog.String("route", x.pattern()),
+					slog.Int("status", status), slog.Int64("bytes", x.bytes),
 					slog.Float64("duration_ms", float64(now().Sub(began).Microseconds())/1000),
-					slog.String("client", v.client.String()), slog.String("user_agent", cut(agent)), slog.String("subject", v.subject),
+					slog.String("client", x.client.String()), slog.String("user_agent", cut(agent)), slog.String("subject", x.subject),
 				}
-				if v.clientID != "" {
-					attrs = append(attrs, slog.String("client_request_id", v.clientID))
+				if x.clientID != "" {
+					attrs = append(attrs, slog.String("client_request_id", x.clientID))
 				}
 				level := slog.LevelInfo
-				if v.failure != nil {
-					attrs = append(attrs, slog.String("error", v.failure.Error())) // with the cause, which the client was not told
+				if x.failure != nil {
+					attrs = append(attrs, slog.String("error", x.failure.Error())) // with the cause, which the client was not told
 				}
 				if status >= http.StatusInternalServerError {
 					level = slog.LevelWarn
 				}
-				ctx := trace.ContextWithSpanContext(r.Context(), v.span)
+				ctx := trace.ContextWithSpanContext(r.Context(), x.span)
 				log.LogAttrs(ctx, level, "request", attrs...)
 			}()
 			next.ServeHTTP(w, r)

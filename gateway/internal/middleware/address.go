@@ -16,14 +16,14 @@ const forwardedFor = "X-Forwarded-For"
 func clientAddress(trusted []netip.Prefix) step {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			v := visitOf(r.Context())
+			x := exchangeOf(r.Context())
 			if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-				v.client = canonical(peer.Addr())
+				x.client = canonical(peer.Addr())
 			}
-			if within(trusted, v.client) {
-				v.client = forwarded(r.Header.Values(forwardedFor), trusted, v.client)
+			if within(trusted, x.client) {
+				x.client = forwarded(r.Header.Values(forwardedFor), trusted, x.client)
 			}
-			ctx := request.WithClient(r.Context(), request.NewClient(v.client, r.UserAgent())) // for the trail (R90)
+			ctx := request.WithClient(r.Context(), request.NewClient(x.client, r.UserAgent())) // for the trail (R90)
 			next.ServeHTTP(w, r.WithContext(ctx))
 		})
 	}

@@ -20,8 +20,8 @@ type Verifier interface {
 func authenticate(verifier Verifier) step {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			v := visitOf(r.Context())
-			if v.route.Public() {
+			x := exchangeOf(r.Context())
+			if x.route.Public() {
 				r.Header.Del("Authorization")
 				next.ServeHTTP(w, r)
 				return
@@ -36,7 +36,7 @@ func authenticate(verifier Verifier) step {
 				rest.Fail(w, r, err)
 				return
 			}
-			v.subject, v.expires = claims.Subject, claims.ExpiresAt
+			x.subject, x.expires = claims.Subject, claims.ExpiresAt
 			next.ServeHTTP(w, r)
 		})
 	}

@@ -1,7 +1,7 @@
 // Package middleware is what happens to a request between the socket and its route: one ordered list (Chain), one file a step.
 //
-// A step refuses with a problem document or hands on; none knows a service. What later steps and the log need is kept in one visit
-// per request. Wiring (gateway/internal/app) imports it.
+// A step refuses with a problem document or hands on; none knows a service. What later steps and
+// the log need is kept in one exchange per request. Wiring (gateway/internal/app) imports it.
 package middleware
 
 import (

@@ -15,14 +15,14 @@ func deadline() step {
 	expired := apierr.New(apierr.Unauthenticated, token.ReasonExpired, "the access token has expired")
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			v := visitOf(r.Context())
-			method := v.route.Method
-			if method == nil || method.LongLived && v.expires.IsZero() {
+			x := exchangeOf(r.Context())
+			method := x.route.Method
+			if method == nil || method.LongLived && x.expires.IsZero() {
 				next.ServeHTTP(w, r)
 				return
 			}
 			if method.LongLived {
-				ctx, cancel := context.WithDeadlineCause(r.Context(), v.expires, expired)
+				ctx, cancel := context.WithDeadlineCause(r.Context(), x.expires, expired)
 				defer cancel()
 				next.ServeHTTP(w, r.WithContext(ctx))
 				return

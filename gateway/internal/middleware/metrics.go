@@ -21,13 +21,13 @@ func observe(registry prometheus.Registerer, now func() time.Time) (step, error)
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			v, began := visitOf(r.Context()), now()
+			x, began := exchangeOf(r.Context()), now()
 			defer func() {
-				status := v.status
+				status := x.status
 				if status == 0 {
 					status = http.StatusInternalServerError
 				}
-				durations.WithLabelValues(v.pattern(), verb(r.Method), strconv.Itoa(status)).Observe(now().Sub(began).Seconds())
+				durations.WithLabelValues(x.pattern(), verb(r.Method), strconv.Itoa(status)).Observe(now().Sub(began).Seconds())
 			}()
 			next.ServeHTTP(w, r)
 		})

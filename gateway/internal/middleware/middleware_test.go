@@ -168,13 +168,13 @@ func TestClientAddress(t *testing.T) {
 		"IPv6 behind the proxy": {"192.0.2.1:5", []string{"2001:db8::1"}, "2001:db8::1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v := &visit{}
-			r := httptest.NewRequest("GET", "/", nil).WithContext(context.WithValue(t.Context(), visitKey{}, v))
+			x := &exchange{}
+			r := httptest.NewRequest("GET", "/", nil).WithContext(context.WithValue(t.Context(), exchangeKey{}, x))
 			r.RemoteAddr = c.peer
 			r.Header[forwardedFor] = c.forwarded
 			clientAddress(proxies)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(nil, r)
-			if v.client.String() != c.want {
-				t.Errorf("client %s, want %s", v.client, c.want)
+			if x.client.String() != c.want {
+				t.Errorf("client %s, want %s", x.client, c.want)
 			}
 		})
 	}

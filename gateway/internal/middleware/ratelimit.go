@@ -30,7 +30,7 @@ func newLimits(now func() time.Time) limits { return limits{now: now} }
 // byAddress limits every request, by client address. It stands before CORS, which answers
 // preflights, and refuses through it, so that a page can read how long to wait.
 func (l limits) byAddress(r Rate, cors step) step {
-	return l.limit(r, func(v *visit) string { return network(v.client) }, func(w http.ResponseWriter, r *http.Request, wait time.Duration) {
+	return l.limit(r, func(x *exchange) string { return network(x.client) }, func(w http.ResponseWriter, r *http.Request, wait time.Duration) {
 		r.Header.Del("Access-Control-Request-Method") // CORS would answer a preflight instead of handing it on
 		cors(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { tooMany(w, r, wait) })).ServeHTTP(w, r)
 	})
@@ -39,17 +39,17 @@ func (l limits) byAddress(r Rate, cors step) step {
 // byCredential limits requests that take credentials without a token, by route and client address: a burst of one kind does not lock
 // the client out of the others.
 func (l limits) byCredential(r Rate) step {
-	return l.limit(r, func(v *visit) string {
-		if !v.route.Credentials() {
+	return l.limit(r, func(x *exchange) string {
+		if !x.route.Credentials() {
 			return ""
 		}
-		return v.route.Verb + " " + v.route.Pattern + " " + network(v.client)
+		return x.route.Verb + " " + x.route.Pattern + " " + network(x.client)
 	}, tooMany)
 }
 
 // bySubject limits authenticated requests, by the token's subject.
 func (l limits) bySubject(r Rate) step {
-	return l.limit(r, func(v *visit) string { return v.subject }, tooMany)
+	return l.limit(r, func(x *exchange) string { return x.subject }, tooMany)
 }
 
 // tooMany answers 429 with Retry-After.
@@ -58,11 +58,11 @@ func tooMany(w http.ResponseWriter, r *http.Request, wait time.Duration) {
 }
 
 // limit refuses when the key's bucket is empty; an empty key is not limited.
-func (l limits) limit(r Rate, key func(*visit) string, refuse func(http.ResponseWriter, *http.Request, time.Duration)) step {
+func (l limits) limit(r Rate, key func(*exchange) string, refuse func(http.ResponseWriter, *http.Request, time.Duration)) step {
 	buckets := newBuckets(r, remembered, l.now())
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if k := key(visitOf(r.Context())); k != "" {
+			if k := key(exchangeOf(r.Context())); k != "" {
 				if wait := buckets.take(k, l.now()); wait > 0 {
 					refuse(w, r, wait)
 					return

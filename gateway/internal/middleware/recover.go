@@ -23,7 +23,7 @@ func recoverPanic(log *slog.Logger) step {
 					panic(p) // net/http's own way of cutting a connection
 				}
 				log.ErrorContext(r.Context(), "panic", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-				if visitOf(r.Context()).status != 0 {
+				if exchangeOf(r.Context()).status != 0 {
 					panic(http.ErrAbortHandler)
 				}
 				w.Header().Set("Connection", "close")

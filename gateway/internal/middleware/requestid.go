@@ -12,7 +12,7 @@ import (
 // for the log only.
 const requestIDHeader = "X-Request-Id"
 
-// requestID begins the visit and names the request with a fresh id, which the answer tells. A
+// requestID begins the exchange and names the request with a fresh id, which the answer tells. A
 // client's own X-Request-Id goes into the gateway's log beside it and no further: nobody chooses
 // what stands in the trail, or makes one's request look like another's (R93).
 func requestID(newID func() string) step {
@@ -20,13 +20,13 @@ func requestID(newID func() string) step {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			id := newID()
 			w.Header().Set(requestIDHeader, id)
-			v := &visit{ResponseWriter: w}
+			x := &exchange{ResponseWriter: w}
 			if sent := r.Header[requestIDHeader]; len(sent) == 1 && request.ValidID(sent[0]) {
-				v.clientID = sent[0]
+				x.clientID = sent[0]
 			}
-			ctx := context.WithValue(request.WithID(r.Context(), id), visitKey{}, v)
-			ctx = rest.WithNote(ctx, &v.failure)
-			next.ServeHTTP(v, r.WithContext(ctx))
+			ctx := context.WithValue(request.WithID(r.Context(), id), exchangeKey{}, x)
+			ctx = rest.WithNote(ctx, &x.failure)
+			next.ServeHTTP(x, r.WithContext(ctx))
 		})
 	}
 }

@@ -24,7 +24,7 @@ func route(table *rest.Table) step {
 				rest.Fail(w, r, apierr.New(apierr.NotFound, "NO_SUCH_PATH", "there is nothing at this path"))
 				return
 			}
-			visitOf(r.Context()).route = found
+			exchangeOf(r.Context()).route = found
 			next.ServeHTTP(w, r.WithContext(rest.WithRoute(r.Context(), found)))
 		})
 	}

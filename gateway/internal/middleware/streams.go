@@ -34,16 +34,16 @@ func limitStreams(registry prometheus.Registerer, all, each int) (step, error) {
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			v := visitOf(r.Context())
-			if v.route.Method == nil || !v.route.Method.LongLived {
+			x := exchangeOf(r.Context())
+			if x.route.Method == nil || !x.route.Method.LongLived {
 				next.ServeHTTP(w, r)
 				return
 			}
-			if err := open.enter(v.subject); err != nil {
+			if err := open.enter(x.subject); err != nil {
 				rest.Fail(w, r, err)
 				return
 			}
-			defer open.leave(v.subject)
+			defer open.leave(x.subject)
 			next.ServeHTTP(w, r)
 		})
 	}, nil

@@ -15,11 +15,11 @@ func traced(provider trace.TracerProvider, propagator propagation.TextMapPropaga
 	return func(next http.Handler) http.Handler {
 		inner := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			span := trace.SpanFromContext(r.Context())
-			v := visitOf(r.Context())
-			v.span = span.SpanContext()
+			x := exchangeOf(r.Context())
+			x.span = span.SpanContext()
 			next.ServeHTTP(w, r)
 			if span.IsRecording() {
-				span.SetName(verb(r.Method) + " " + v.pattern())
+				span.SetName(verb(r.Method) + " " + x.pattern())
 			}
 		})
 		return otelhttp.NewHandler(inner, "request",

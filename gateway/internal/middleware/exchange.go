@@ -11,8 +11,9 @@ import (
 	"github.com/gatehouse/gatehouse/gateway/internal/rest"
 )
 
-// visit is what the chain learns about one request, and the writer that sees its answer. Only the request's goroutine touches it.
-type visit struct {
+// exchange is the state of one request in the chain, and the writer that sees its response. Only
+// the goroutine of the request touches it.
+type exchange struct {
 	http.ResponseWriter
 	status int   // 0 until the header is written
 	bytes  int64 // of the body
@@ -28,38 +29,38 @@ type visit struct {
 }
 
 // WriteHeader notes the status. Informational ones come before the answer.
-func (v *visit) WriteHeader(status int) {
-	if v.status == 0 && status >= http.StatusOK {
-		v.status = status
+func (x *exchange) WriteHeader(status int) {
+	if x.status == 0 && status >= http.StatusOK {
+		x.status = status
 	}
-	v.ResponseWriter.WriteHeader(status)
+	x.ResponseWriter.WriteHeader(status)
 }
 
 // Write notes the length.
-func (v *visit) Write(b []byte) (int, error) {
-	if v.status == 0 {
-		v.status = http.StatusOK
+func (x *exchange) Write(b []byte) (int, error) {
+	if x.status == 0 {
+		x.status = http.StatusOK
 	}
-	n, err := v.ResponseWriter.Write(b)
-	v.bytes += int64(n)
+	n, err := x.ResponseWriter.Write(b)
+	x.bytes += int64(n)
 	return n, err
 }
 
 // Unwrap lets http.ResponseController reach the connection.
-func (v *visit) Unwrap() http.ResponseWriter { return v.ResponseWriter }
+func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
 // pattern is the route for metrics and spans: bounded, whatever clients ask for.
-func (v *visit) pattern() string {
-	if v.route == nil {
+func (x *exchange) pattern() string {
+	if x.route == nil {
 		return "none"
 	}
-	return v.route.Pattern
+	return x.route.Pattern
 }
 
-type visitKey struct{}
+type exchangeKey struct{}
 
-// visitOf returns the visit of the request, which requestID has made.
-func visitOf(ctx context.Context) *visit {
-	v, _ := ctx.Value(visitKey{}).(*visit)
-	return v
+// exchangeOf returns the exchange of the request, which requestID has made.
+func exchangeOf(ctx context.Context) *exchange {
+	x, _ := ctx.Value(exchangeKey{}).(*exchange)
+	return x
 }
