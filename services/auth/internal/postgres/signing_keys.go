@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -73,6 +74,9 @@ func (s *SigningKeys) Change(ctx context.Context, plan func([]signingkey.Key) (s
 		if planned, refused = plan(stored); refused != nil {
 			return refused
 		}
+		if len(planned.Events) == 0 && !slices.EqualFunc(stored, planned.Keys, alike) { // R68
+			return errors.New("the plan changes keys and has no event of that")
+		}
 		if err := storeKeys(ctx, tx, stored, planned.Keys); err != nil {
 			return err
 		}
@@ -91,6 +95,9 @@ func (s *SigningKeys) Change(ctx context.Context, plan func([]signingkey.Key) (s
 	}
 	return planned.Keys, nil
 }
+
+// alike reports whether two are one key in one state, which is what is recorded of keys.
+func alike(a, b signingkey.Key) bool { return a.ID == b.ID && a.State == b.State }
 
 // storeKeys writes the difference: removals first, then the key that stops signing, then the one that starts, as at most one may be
 // active at any moment.

@@ -11,18 +11,10 @@ import (
 	"github.com/gatehouse/gatehouse/services/identity/internal/fact"
 )
 
-// tell appends facts in their order, and returns the token of the relationships of the last one that has some.
-func tell(ctx context.Context, tx pgx.Tx, out *outbox.Outbox, facts ...fact.Fact) (token string, err error) {
-	for _, f := range facts {
-		if err := audit.Record(ctx, out, tx, f.Event); err != nil {
-			return "", err
-		}
-		if f.Relationships.IsZero() {
-			continue
-		}
-		if token, err = authz.Relate(ctx, out, tx, f.Event, f.Object(), f.Relationships); err != nil {
-			return "", err
-		}
+// tell appends a fact, and returns the token of its relationships.
+func tell(ctx context.Context, tx pgx.Tx, out *outbox.Outbox, f fact.Fact) (token string, err error) {
+	if err := audit.Record(ctx, out, tx, f.Event); err != nil || f.Relationships.IsZero() {
+		return "", err
 	}
-	return token, nil
+	return authz.Relate(ctx, out, tx, f.Event, f.Object(), f.Relationships)
 }

@@ -268,6 +268,11 @@ func TestNoFactWithoutAChange(t *testing.T) {
 	}); err == nil {
 		t.Error("an update without a draft was made")
 	}
+	unsaid, o := newUser(uuid.NewString()), organization.Organization{DisplayName: "unsaid", Personal: true, Revision: 1, CreateTime: at(), UpdateTime: at()}
+	o.ID = unsaid.OrganizationID
+	if _, _, err := d.Users.Create(as(t, "user.tested"), user.Creation{User: unsaid, Personal: &o}); err == nil {
+		t.Error("a creation that says nothing of itself was made")
+	}
 	if got, err := users(d).Get(t.Context(), user.Everywhere(), u.ID); err != nil || got != u {
 		t.Errorf("got %+v, %v; want %+v", got, err, u)
 	}

@@ -79,7 +79,12 @@ func (s *Users) settle(ctx context.Context, tx pgx.Tx, c user.Creation) (token s
 	if err := insertPersonal(ctx, tx, c.Personal); err != nil {
 		return "", err
 	}
-	if token, err = tell(ctx, tx, s.outbox, c.Facts...); err != nil {
+	if c.Personal != nil {
+		if err := audit.Record(ctx, s.outbox, tx, c.Founded); err != nil {
+			return "", err
+		}
+	}
+	if token, err = tell(ctx, tx, s.outbox, c.Joined); err != nil {
 		return "", err
 	}
 	_, err = tx.Exec(ctx, `

@@ -7,11 +7,13 @@ import (
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 )
 
-// Creation is a user to store, with the organization that is made for it, if one is, and what others learn of both.
+// Creation is a user to store, with the organization that is made for it, if one is, and what others
+// learn of both.
 type Creation struct {
 	User     User
 	Personal *organization.Organization
-	Facts    []fact.Fact // in their order; the last one has the relationships of the user
+	Founded  event.Event // of the personal organization, before the user
+	Joined   fact.Fact   // with the relationships of both
 }
 
 // NewCreation is the creation of a user as a request asks for it. The user owns a personal organization.
@@ -23,10 +25,10 @@ func NewCreation(e event.Event, u User, personal *organization.Organization) Cre
 		{Object: object, Relation: "member", Subject: subject},
 	}
 	if personal != nil {
-		c.Facts = append(c.Facts, fact.Fact{Event: organization.Consequence(e, "organization.created", personal.ID)})
+		c.Founded = organization.Consequence(e, "organization.created", personal.ID)
 		joined = append(joined, relation.Tuple{Object: object, Relation: "owner", Subject: subject}, organization.Founded(u.OrganizationID))
 	}
-	c.Facts = append(c.Facts, fact.Fact{Event: of(e, u), Relationships: relation.Change{Writes: joined}})
+	c.Joined = fact.Fact{Event: of(e, u), Relationships: relation.Change{Writes: joined}}
 	return c
 }
 

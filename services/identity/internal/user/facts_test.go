@@ -7,6 +7,7 @@ import (
 	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/relation"
+	"github.com/gatehouse/gatehouse/services/identity/internal/fact"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
@@ -19,8 +20,10 @@ func TestFactsAreDeclared(t *testing.T) {
 		t.Fatal(err)
 	}
 	e, u := event.Event{Action: "user.created"}, user.User{ID: "u", OrganizationID: "o"}
-	facts := slices.Concat(user.NewCreation(e, u, &organization.Organization{ID: "o"}).Facts, user.NewCreation(e, u, nil).Facts)
-	facts = append(facts, user.Deleted(e, u), user.Ended(e, "o"), organization.Created(e, "o"), organization.Deleted(e, "o"))
+	facts := []fact.Fact{
+		user.NewCreation(e, u, &organization.Organization{ID: "o"}).Joined, user.NewCreation(e, u, nil).Joined,
+		user.Deleted(e, u), user.Ended(e, "o"), organization.Created(e, "o"), organization.Deleted(e, "o"),
+	}
 	written := map[string]bool{}
 	for _, f := range facts {
 		change := f.Relationships

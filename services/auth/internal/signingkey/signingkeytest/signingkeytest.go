@@ -31,6 +31,7 @@ func Run(t *testing.T, open func(t *testing.T) Database) {
 	t.Run("a refused change changes nothing", func(t *testing.T) { refused(t, open(t)) })
 	t.Run("changes take turns", func(t *testing.T) { turns(t, open(t)) })
 	t.Run("two active keys are refused", func(t *testing.T) { oneActive(t, open(t)) })
+	t.Run("nothing changes without an event", func(t *testing.T) { unrecorded(t, open(t)) })
 }
 
 func key(id string, state signingkey.State, at time.Time) signingkey.Key {
@@ -109,7 +110,8 @@ func turns(t *testing.T, s Database) {
 	for range 10 {
 		wg.Go(func() {
 			_, err := s.Change(ctx, func(keys []signingkey.Key) (signingkey.Plan, error) {
-				return signingkey.Plan{Keys: append(keys, key(fmt.Sprintf("key-%d", len(keys)), signingkey.Retired, epoch))}, nil
+				more := append(slices.Clone(keys), key(fmt.Sprintf("key-%d", len(keys)), signingkey.Retired, epoch))
+				return signingkey.Plan{Keys: more, Events: signingkey.Events(ctx, keys, more)}, nil
 			})
 			if err != nil {
 				t.Error(err)
@@ -129,5 +131,27 @@ func oneActive(t *testing.T, s Database) {
 	}
 	if got := list(t, s); len(got) != 0 || len(s.Recorded(t)) != 0 { // R67
 		t.Fatalf("List = %v with %d events, want nothing", got, len(s.Recorded(t)))
+	}
+}
+
+// unrecorded makes plans that say nothing of what they change (R68).
+func unrecorded(t *testing.T, s Database) {
+	want := []signingkey.Key{key("a", signingkey.Active, epoch)}
+	if _, err := s.Change(t.Context(), set(t, want...)); err != nil {
+		t.Fatal(err)
+	}
+	retired := want[0]
+	retired.State = signingkey.Retired
+	for name, keys := range map[string][]signingkey.Key{
+		"a new key": {want[0], key("b", signingkey.Next, epoch)}, "a retired key": {retired}, "a key that goes": nil,
+	} {
+		_, err := s.Change(t.Context(), func([]signingkey.Key) (signingkey.Plan, error) { return signingkey.Plan{Keys: keys}, nil })
+		if got := list(t, s); err == nil || !reflect.DeepEqual(got, want) || len(s.Recorded(t)) != 1 {
+			t.Errorf("%s: %v, and the keys are %v", name, err, got)
+		}
+	}
+	same := func([]signingkey.Key) (signingkey.Plan, error) { return signingkey.Plan{Keys: want}, nil }
+	if _, err := s.Change(t.Context(), same); err != nil {
+		t.Errorf("a plan that changes nothing: %v", err)
 	}
 }
