@@ -1,9 +1,6 @@
 package event
 
-import (
-	"encoding/json"
-	"slices"
-)
+import "encoding/json"
 
 // Where a request came from is kept like the personal fields of the request: in the form of version 1 that is a change, whose value can be
 // erased. Their names are none that a field of a message can have.
@@ -25,23 +22,31 @@ func (e Event) client() []Change {
 	return changes
 }
 
-// withClient returns the event as it was before it was sealed: where the request came from is not among its changes.
+// withClient returns the event as it was before it was sealed: where the request came from is not
+// among its changes. What is erased, or not a text, is empty.
 func (e Event) withClient() Event {
-	e.Changes = slices.DeleteFunc(e.Changes, func(c Change) bool {
-		var into *string
+	kept := e.Changes[:0]
+	for _, c := range e.Changes {
 		switch {
 		case c.Personal && c.Field == addressField:
-			into = &e.ClientAddress
+			e.ClientAddress = textOf(c.Value)
 		case c.Personal && c.Field == agentField:
-			into = &e.ClientAgent
+			e.ClientAgent = textOf(c.Value)
 		default:
-			return false
+			kept = append(kept, c)
 		}
-		_ = json.Unmarshal(c.Value, into) // what is erased, or not a text, stays empty
-		return true
-	})
-	if len(e.Changes) == 0 {
+	}
+	if e.Changes = kept; len(kept) == 0 {
 		e.Changes = nil
 	}
 	return e
+}
+
+func textOf(value json.RawMessage) string {
+	if value == nil {
+		return ""
+	}
+	var text string
+	_ = json.Unmarshal(value, &text)
+	return text
 }
