@@ -22,10 +22,10 @@ import (
 	"github.com/gatehouse/gatehouse/internal/request"
 )
 
-// actionDenied is the action of every refusal of a right.
+// actionDenied is the action of every denial.
 const actionDenied = "permission.denied"
 
-// recordTimeout bounds how long an answer waits for the record of its refusal.
+// recordTimeout bounds how long a response waits for the record of its refusal.
 const recordTimeout = 2 * time.Second
 
 // Refusals records what was refused: *refusals.Recorder is one.
@@ -106,7 +106,8 @@ type Recorder struct {
 	Log      *slog.Logger
 }
 
-// Denied records a refused right. It counts against who was denied, since nobody may tell from a refusal whether the object exists.
+// Denied records a denial. It counts against who was denied, since nobody may tell from a refusal
+// whether the object exists.
 func (r Recorder) Denied(ctx context.Context, e event.Event) {
 	account := ""
 	if e.Actor.ID != "" {
@@ -132,8 +133,9 @@ func (r Recorder) Failed(ctx context.Context, e event.Event, reason string) {
 	r.record(ctx, e, "", hex.EncodeToString(h.Sum(nil)))
 }
 
-// record hands a refusal to the trail, also when the client has gone: leaving early would keep it out. It never changes the answer: who
-// is refused stays refused when the trail cannot be written.
+// record hands a refusal to the trail, also when the client has gone: leaving early would keep it
+// out. It never changes the response: who is refused stays refused when the trail cannot be
+// written.
 func (r Recorder) record(ctx context.Context, e event.Event, account, key string) {
 	detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// What gRPC makes of the last answer of a call that it tried again is told as that answer.
+// What gRPC makes of the last response of a call that it tried again is told as that response.
 func TestAnswersBehindRetries(t *testing.T) {
 	const around = "max retries exhausted: failed after 3 attempts: %w"
 	for name, c := range map[string]struct {

@@ -113,10 +113,10 @@ func unaryHandOn(ctx context.Context, method string, req, reply any, cc *grpc.Cl
 	return invoker(handOn(ctx), method, req, reply, cc, opts...)
 }
 
-// answered takes off what gRPC puts around the last answer of a call that it tried again ("max
-// retries exhausted: …"): a status is the other program's words, and clients read them. The answer
-// may be lost: an upstream that ends the call before the request is written is an end of file to
-// gRPC's retries. Only UNAVAILABLE is tried again (serviceConfig), so that is what it was.
+// answered takes off what gRPC puts around the last response of a call that it tried again ("max
+// retries exhausted: …"): a status is the other program's words, and clients read them. The
+// response may be lost: an upstream that ends the call before the request is written is an end of
+// file to gRPC's retries. Only UNAVAILABLE is tried again (serviceConfig), so that is what it was.
 func answered(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	err := invoker(ctx, method, req, reply, cc, opts...)
 	var answer interface{ GRPCStatus() *status.Status }

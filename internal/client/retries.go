@@ -60,7 +60,7 @@ func serviceConfig(def *mesh.Definition, c *contract.Contract, upstream string) 
 }
 
 // repeatable reports whether a call may be made again behind its caller's back. UNAVAILABLE leaves
-// open whether the first attempt was carried out and only its answer lost, so the repeat must
+// open whether the first attempt was carried out and only its response lost, so the repeat must
 // answer what the first would have. That holds where nothing changes (NO_SIDE_EFFECTS). IDEMPOTENT
 // alone promises the same state, not the same answer: after a change that took an etag the repeat
 // is refused as stale, after a deletion as unknown, after a sign-out as signed out. So of those

@@ -21,7 +21,7 @@ import (
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
-// identity carries out the first attempt of every call and loses its answer; a repeat meets what
+// identity carries out the first attempt of every call and loses its response; a repeat meets what
 // the first one left.
 type identity struct {
 	identityv1.UnimplementedUserServiceServer

@@ -1,7 +1,11 @@
-// Package refusals records denials and failures through a service's outbox: the first of its kind within a minute at once, the others of
-// that minute as one event with their count (R66, R90).
+// Package refusals records refusals through a service's outbox: the first of its kind within a
+// minute at once, the others of that minute as one event with their count (R66, R90).
 //
-// It owns the table refusals of outbox.sql. Wiring imports it; the gRPC server sees it as auditing.Refusals.
+// A refusal is a denial (the outcome "denied": somebody known lacks the right) or a failure (the
+// outcome "failure": a sign-in that does not succeed, for one).
+//
+// It owns the table refusals of outbox.sql. Wiring imports it; the gRPC server sees it as
+// auditing.Refusals.
 package refusals
 
 import (

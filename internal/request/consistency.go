@@ -11,7 +11,7 @@ import (
 )
 
 // ConsistencyHeader is the metadata key of a request's consistency token, and of the token in the
-// trailer of an answer. One request has one token.
+// trailer of a response. One request has one token.
 const ConsistencyHeader = "x-gatehouse-consistency"
 
 // Position is a place in the write-ahead log of one PostgreSQL cluster.

@@ -10,7 +10,8 @@ import (
 	validator "github.com/pb33f/libopenapi-validator"
 )
 
-// /openapi.json describes what really goes over the wire: each request and its answer are checked against the served document.
+// /openapi.json describes what really goes over the wire: each request and its response are checked
+// against the served document.
 func TestAnswersMatchTheDocument(t *testing.T) {
 	r := start(t, nil)
 	v := r.validator(t)
@@ -84,7 +85,7 @@ func (r *running) validator(t *testing.T) validator.Validator {
 	return v
 }
 
-// exchanged performs the request and returns it and its answer, both to be read again.
+// exchanged performs the request and returns it and its response, both to be read again.
 func (r *running) exchanged(q request) (*http.Request, *http.Response) {
 	r.t.Helper()
 	a := r.do(q)

@@ -28,9 +28,9 @@ func (r *running) expecting(t *testing.T, head string) (net.Conn, *bufio.Reader)
 	return conn, bufio.NewReader(conn)
 }
 
-// refusedAtOnce checks that the answer to a head comes without 100 Continue and whole, long before
-// the limit of 10 s for a body, and that the connection then ends cleanly or takes another request.
-// It returns how long the answer took.
+// refusedAtOnce checks that the response to a head comes without 100 Continue and whole, long
+// before the limit of 10 s for a body, and that the connection then ends cleanly or takes another
+// request. It returns how long the response took.
 func (r *running) refusedAtOnce(t *testing.T, head, sent string, status int) time.Duration {
 	t.Helper()
 	began := time.Now()

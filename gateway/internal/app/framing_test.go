@@ -15,13 +15,14 @@ import (
 
 // rawAnswer is what a raw connection answered to one request.
 type rawAnswer struct {
-	status int // 0: the connection was closed without an answer
+	status int // 0: the connection was closed without a response
 	body   string
 	closed bool // the server closed the connection afterwards
 	err    error
 }
 
-// exchange sends bytes over TCP and reads the first answer, and whether the connection ends after it.
+// exchange sends bytes over TCP and reads the first response, and whether the connection ends after
+// it.
 func exchange(t *testing.T, r *running, text string) rawAnswer {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
@@ -144,7 +145,7 @@ func TestHugeHeaders(t *testing.T) {
 	r := start(t, nil)
 	for size, want := range map[int]int{24 << 10: 200, 40 << 10: 431, 1 << 20: 431} {
 		a := exchange(t, r, "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX: "+strings.Repeat("a", size)+"\r\n\r\n")
-		if a.status != want && !(want == 431 && a.status == 0) { // a reset may overtake the answer
+		if a.status != want && !(want == 431 && a.status == 0) { // a reset may overtake the response
 			t.Errorf("%d bytes: status %d, want %d", size, a.status, want)
 		}
 	}

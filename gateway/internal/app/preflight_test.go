@@ -60,7 +60,7 @@ func TestPreflightsAreLimited(t *testing.T) {
 	}
 }
 
-// Every answer has the security headers, the one to the server as a whole too.
+// Every response has the security headers, the one to the server as a whole too.
 func TestOptionsOfTheServer(t *testing.T) {
 	for name, env := range map[string]map[string]string{"no CORS": nil, "CORS": {"GATEHOUSE_GATEWAY_CORS_ORIGINS": page}} {
 		t.Run(name, func(t *testing.T) {

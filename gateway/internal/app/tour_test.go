@@ -118,7 +118,7 @@ func TestOwnDocuments(t *testing.T) {
 	}
 }
 
-// R26: every answer carries the headers, whatever it is.
+// R26: every response carries the headers, whatever it is.
 func TestSecurityHeaders(t *testing.T) {
 	r := start(t, nil)
 	for _, q := range []request{

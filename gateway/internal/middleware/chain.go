@@ -61,15 +61,15 @@ func Chain(p Params) (http.Handler, error) {
 	}
 	limits := newLimits(p.Now)
 	steps := []step{
-		requestID(p.NewID),                     // first: every answer, log line and span of the request can then name it
+		requestID(p.NewID),                     // first: every response, log line and span of the request can then name it
 		recoverPanic(p.Log),                    // outside of everything that can panic, so that a defect is a 500 and not a lost connection
-		oneChunked(),                           // before anything may answer: every answer to such a request ends the connection
+		oneChunked(),                           // before anything may answer: every response to such a request ends the connection
 		clientAddress(p.TrustedProxies),        // before the log and the limits, which need it, and before forwarding headers are dropped
 		accessLog(p.Log, p.Now),                // outside of every refusal, so that refused requests are logged too
 		observe,                                // beside the log, for the same reason
 		traced(p.TracerProvider, p.Propagator), // inside the log, which reads the trace id afterwards; outside of all work
 		securityHeaders(),                      // before anything may answer: refusals carry them too
-		limits.byAddress(p.PerAddress, cors),   // before any answer: preflights count, and what is refused below
+		limits.byAddress(p.PerAddress, cors),   // before any response: preflights count, and what is refused below
 		cors,                                   // before refusals, so that a page may read them, and before routing: a preflight has no route
 		serverOptions(),                        // before the path is looked at: this request has none
 		httpserver.LimitURI,                    // likewise

@@ -28,7 +28,7 @@ type exchange struct {
 	failure error             // what a refused or failed request was answered with, for the log
 }
 
-// WriteHeader notes the status. Informational ones come before the answer.
+// WriteHeader notes the status. Informational ones come before the response.
 func (x *exchange) WriteHeader(status int) {
 	if x.status == 0 && status >= http.StatusOK {
 		x.status = status

@@ -203,7 +203,7 @@ func TestClosedHeaders(t *testing.T) {
 	}
 }
 
-// A trace that a client begins is not continued, and no answer is shared between requests.
+// A trace that a client begins is not continued, and no response is shared between requests.
 func TestTraceIsOurs(t *testing.T) {
 	var inner string
 	h, log := chain(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Add("X-Content-Type-Options", "changed") }, nil)

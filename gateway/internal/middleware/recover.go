@@ -10,7 +10,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 )
 
-// recoverPanic turns a panic into a 500 without a word about it (R62). An answer that has begun is cut off instead.
+// recoverPanic turns a panic into a 500 without a word about it (R62). A response that has begun is
+// cut off instead.
 func recoverPanic(log *slog.Logger) step {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -12,7 +12,7 @@ import (
 // for the log only.
 const requestIDHeader = "X-Request-Id"
 
-// requestID begins the exchange and names the request with a fresh id, which the answer tells. A
+// requestID begins the exchange and names the request with a fresh id, which the response tells. A
 // client's own X-Request-Id goes into the gateway's log beside it and no further: nobody chooses
 // what stands in the trail, or makes one's request look like another's (R93).
 func requestID(newID func() string) step {

@@ -18,7 +18,7 @@ func securityHeaders() step {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			header := w.Header()
 			for name, value := range fixed {
-				header[name] = value[:1:1] // an Add must not reach into the next answer
+				header[name] = value[:1:1] // an Add must not reach into the next response
 			}
 			next.ServeHTTP(w, r)
 		})

@@ -17,7 +17,7 @@ import (
 func (s *shape) readBody(r *http.Request) ([]byte, error) {
 	// What the header gives away is refused before the body is read, and asked for with 100
 	// Continue. Chunks alone do not say whether there is a body: proxies put them around none. Who
-	// expects an answer to the header has one (RFC 9110, section 10.1.1).
+	// expects a response to the header has one (RFC 9110, section 10.1.1).
 	if r.ContentLength > 0 || r.ContentLength < 0 && r.Header.Get("Expect") != "" {
 		if err := checkContent(r); err != nil {
 			return nil, err

@@ -1,4 +1,5 @@
-// Package rest turns a public HTTP request into the gRPC call that its contract names, and the answer back.
+// Package rest turns a public HTTP request into the gRPC call that its contract names, and the
+// response back.
 //
 // The mapping itself is grpc-gateway's generated code. What this package adds is strictness: a request that carries anything the
 // contract does not know (a field, a parameter, a precondition, a second value) is refused with a problem document that names it,

@@ -70,7 +70,7 @@ func lines() *runtime.JSONPb {
 	return &runtime.JSONPb{MarshalOptions: protojson.MarshalOptions{UseProtoNames: true, EmitDefaultValues: true}}
 }
 
-// StreamContentType is the media type of the answer.
+// StreamContentType is the media type of the response.
 func (m *streamMarshaler) StreamContentType(any) string { return string(m.format) }
 
 // Delimiter ends a message.

@@ -120,9 +120,9 @@ func (route *Route) mapped(r *http.Request) (*http.Request, error) {
 	return mapped, nil
 }
 
-// head writes the status, the ETag and the consistency token of a successful answer.
+// head writes the status, the ETag and the consistency token of a successful response.
 func (h *Handler) head(ctx context.Context, w http.ResponseWriter, m proto.Message) error {
-	if streamOf(ctx) != nil { // called for each message; the answer is always 200 and no resource
+	if streamOf(ctx) != nil { // called for each message; the response is always 200 and no resource
 		return nil
 	}
 	setETag(w.Header(), m)

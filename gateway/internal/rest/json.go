@@ -22,7 +22,8 @@ func badRequest(reason, message string) *apierr.Error {
 	return apierr.New(apierr.InvalidArgument, reason, message)
 }
 
-// mistyped names a field of the contract and what it takes, in the answer and in the log; the value that was sent is in neither.
+// mistyped names a field of the contract and what it takes, in the response and in the log; the
+// value that was sent is in neither.
 func mistyped(reason, message, path, description string) *apierr.Error {
 	return badRequest(reason, message).WithField(path, "type", description).Because(errors.New(strings.TrimSpace(path + " " + description)))
 }

@@ -23,10 +23,11 @@ func (r *Refusal) Error() string { return r.Err.Error() }
 // Unwrap returns the error with its reason and fields.
 func (r *Refusal) Unwrap() error { return r.Err }
 
-// longestName is how many characters of a name that the client chose an answer repeats.
+// longestName is how many characters of a name that the client chose a response repeats.
 const longestName = 64
 
-// Echo is how an answer repeats such a name: enough to find it, too little to make a large answer of.
+// Echo is how a response repeats such a name: enough to find it, too little to make a large
+// response of.
 func Echo(name string) string { return httpserver.Shorten(name, longestName) }
 
 // TooLarge refuses a body over the limit (413).
@@ -37,7 +38,8 @@ func TooLarge(limit int64) *Refusal {
 
 type noteKey struct{}
 
-// WithNote returns a context under which Fail leaves its error in note, for the log: the answer itself does not tell the cause.
+// WithNote returns a context under which Fail leaves its error in note, for the log: the response
+// itself does not tell the cause.
 func WithNote(ctx context.Context, note *error) context.Context {
 	return context.WithValue(ctx, noteKey{}, note)
 }

@@ -22,8 +22,9 @@ const slowest = 10 * time.Second
 // errStreamOver ends a stream that nobody reads further.
 var errStreamOver = errors.New("the client takes no more of the stream")
 
-// stream is one long-lived answer: the writer that grpc-gateway writes messages to, and what ended it. It exists because
-// grpc-gateway would write the error that ends a stream in a form of its own; end writes ours.
+// stream is one long-lived response: the writer that grpc-gateway writes messages to, and what
+// ended it. It exists because grpc-gateway would write the error that ends a stream in a form of
+// its own; end writes ours.
 //
 //	nothing written, error ──► problem document with its status
 //	messages, error ─────────► a last record with the problem document
@@ -34,7 +35,7 @@ type stream struct {
 	now     func() time.Time
 	format  format
 	cancel  context.CancelCauseFunc
-	single  bool // HEAD: the header is the answer
+	single  bool // HEAD: the header is the response
 	begun   bool
 	failure error
 }

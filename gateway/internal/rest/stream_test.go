@@ -135,7 +135,7 @@ func serveTail(t *testing.T, tail trickle, now func() time.Time, http2 bool) (se
 	return server, done
 }
 
-// A stream outlives the time that the server gives to ordinary answers.
+// A stream outlives the time that the server gives to ordinary responses.
 func TestStreamHasNoWriteTimeout(t *testing.T) {
 	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2.0": true} {
 		t.Run(name, func(t *testing.T) {

@@ -98,15 +98,15 @@ func (f *feeder) send(ctx context.Context, parts []part) (rejected []outbox.Pois
 			}
 			continue
 		}
-		answer, err := s.Recv()
+		response, err := s.Recv()
 		if err != nil {
 			return nil, s.ended(ctx, err)
 		}
-		if want := first + uint64(acked); answer.GetBatch() != want {
-			return nil, fmt.Errorf("ingest events: batch %d is acknowledged instead of %d", answer.GetBatch(), want)
+		if want := first + uint64(acked); response.GetBatch() != want {
+			return nil, fmt.Errorf("ingest events: batch %d is acknowledged instead of %d", response.GetBatch(), want)
 		}
 		watchdog.Reset(f.patience)
-		for _, r := range answer.GetRejected() {
+		for _, r := range response.GetRejected() {
 			if r.GetIndex() < 0 || int(r.GetIndex()) >= len(parts[acked].ids) {
 				return nil, fmt.Errorf("ingest events: event %d of a batch of %d is rejected", r.GetIndex(), len(parts[acked].ids))
 			}

@@ -30,12 +30,12 @@ func Logins(conn grpc.ClientConnInterface) authv1.LoginServiceClient {
 // KeySet fetches the issuer's keys by GetKeySet.
 func KeySet(c authv1.VerificationServiceClient) token.Fetch {
 	return func(ctx context.Context) (token.KeySet, error) {
-		answer, err := c.GetKeySet(ctx, &authv1.GetKeySetRequest{})
+		response, err := c.GetKeySet(ctx, &authv1.GetKeySetRequest{})
 		if err != nil {
 			return token.KeySet{}, fmt.Errorf("get key set: %w", err)
 		}
-		set := token.KeySet{MaxAge: answer.GetMaxAge().AsDuration()}
-		for _, k := range answer.GetKeys() {
+		set := token.KeySet{MaxAge: response.GetMaxAge().AsDuration()}
+		for _, k := range response.GetKeys() {
 			set.Keys = append(set.Keys, token.JWK{
 				KTY: k.GetKty(), Use: k.GetUse(), Alg: k.GetAlg(), KID: k.GetKid(), CRV: k.GetCrv(), X: k.GetX(), Y: k.GetY(),
 			})

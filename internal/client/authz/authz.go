@@ -44,9 +44,9 @@ func (p permissions) Allowed(ctx context.Context, subject string, asked []access
 	}
 	until, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	answer, err := p.authz.BatchCheck(until, request)
+	response, err := p.authz.BatchCheck(until, request)
 	if err != nil {
 		return nil, fmt.Errorf("ask Authz: %w", rpcstatus.ToError(status.Convert(err)))
 	}
-	return answer.GetAllowed(), nil
+	return response.GetAllowed(), nil
 }

@@ -32,7 +32,7 @@ func start(t *testing.T, d *demo, c grpctest.Config) *grpctest.Server {
 	return grpctest.New(t, c)
 }
 
-// outcome is what a client sees of an answer.
+// outcome is what a client sees of a response.
 func outcome(err error) (codes.Code, string) {
 	e := rpcstatus.ToError(status.Convert(err))
 	if e == nil {
@@ -98,7 +98,8 @@ func TestAccess(t *testing.T) {
 	}
 }
 
-// R52: the answer for a foreign object is the handler's answer for an unknown one, byte by byte.
+// R52: the response for a foreign object is the handler's response for an unknown one, byte by
+// byte.
 func TestForeignLooksUnknown(t *testing.T) {
 	d := newDemo(t)
 	d.unary = func(context.Context, *message) (*message, error) {

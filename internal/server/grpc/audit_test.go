@@ -259,7 +259,7 @@ func TestRefusalsOutliveTheRequest(t *testing.T) {
 	}
 }
 
-// A trail that cannot be written changes no answer, and is logged.
+// A trail that cannot be written changes no response, and is logged.
 func TestRefusalsThatFail(t *testing.T) {
 	d, trail, log := newDemo(t), grpctest.NewTrail(), &logLines{}
 	trail.Fail(errors.New("disk full"))

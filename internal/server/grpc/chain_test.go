@@ -43,7 +43,8 @@ func (l *logLines) String() string {
 	return l.text.String()
 }
 
-// requests returns the access lines of a method. The line of a call is written before its answer leaves.
+// requests returns the access lines of a method. The line of a call is written before its response
+// leaves.
 func (l *logLines) requests(t *testing.T, method string) []map[string]any {
 	t.Helper()
 	var found []map[string]any

@@ -50,7 +50,7 @@ func limitBodyTime(limit time.Duration, now func() time.Time, next http.Handler)
 }
 
 // farewell is how long a client that was refused before it sent its body may go on sending it: some
-// do not wait for 100 Continue, and would lose the answer if the connection were cut at once.
+// do not wait for 100 Continue, and would lose the response if the connection were cut at once.
 const farewell = 500 * time.Millisecond
 
 // timedBody lifts the read deadline when the body has come to its end.

@@ -18,7 +18,8 @@ const (
 	statusClientClosed = 499                               // nobody reads it; access logs show it
 )
 
-// Bounds of a problem document: an error may repeat what a client sent, and must not make a large answer of it.
+// Bounds of a problem document: an error may repeat what a client sent, and must not make a large
+// response of it.
 const (
 	MaxProblemBytes  = 16 << 10
 	maxProblemText   = 256 // characters of one text
@@ -75,13 +76,14 @@ func Status(kind apierr.Kind) int {
 	}
 }
 
-// WriteProblem answers the request with the error's problem document. Headers that the answer must have follow from the kind; the
-// cause of the error is not sent.
+// WriteProblem answers the request with the error's problem document. Headers that the response
+// must have follow from the kind; the cause of the error is not sent.
 func WriteProblem(w http.ResponseWriter, r *http.Request, e *apierr.Error) {
 	WriteProblemStatus(w, r, Status(e.Kind), e)
 }
 
-// ProblemDocument returns the document of an error without an answer around it, for an answer that has begun.
+// ProblemDocument returns the document of an error without a response around it, for a response
+// that has begun.
 func ProblemDocument(r *http.Request, e *apierr.Error) []byte {
 	return encode(problem(r, Status(e.Kind), e))
 }
@@ -90,7 +92,7 @@ func ProblemDocument(r *http.Request, e *apierr.Error) []byte {
 func WriteProblemStatus(w http.ResponseWriter, r *http.Request, status int, e *apierr.Error) {
 	header := w.Header()
 	for _, name := range []string{"Content-Encoding", "Content-Length", "Etag", "Last-Modified"} {
-		header.Del(name) // they described the answer that is not given
+		header.Del(name) // they described the response that is not given
 	}
 	header.Set("Content-Type", problemContentType)
 	header.Set("Cache-Control", "no-store")

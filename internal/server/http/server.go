@@ -21,7 +21,7 @@ const (
 	MaxHeaderBytes    = 32 << 10         // request line and header fields
 	MaxURILength      = 8000             // octets of the request target (RFC 9110 section 4.1 asks for 8,000 at least)
 	ReadTimeout       = 10 * time.Second // for the header block, and again for the body
-	WriteTimeout      = 60 * time.Second // for a whole answer; above every deadline, streams lift it for themselves
+	WriteTimeout      = 60 * time.Second // for a whole response; above every deadline, streams lift it for themselves
 	IdleTimeout       = 90 * time.Second // between two requests on one connection
 	ShutdownTimeout   = 20 * time.Second // for requests in flight when the program stops, unless the context ends earlier
 	netHTTPHeaderSlop = 4096             // net/http reads so much more than its MaxHeaderBytes

@@ -38,7 +38,8 @@ func serve(t *testing.T, c httpserver.Config, handler http.Handler) *httpserver.
 	return s
 }
 
-// raw sends text and returns the first line of the answer, "" when the connection ends without one.
+// raw sends text and returns the first line of the response, "" when the connection ends without
+// one.
 func raw(t *testing.T, s *httpserver.Server, text string) string {
 	t.Helper()
 	conn, err := net.Dial("tcp", s.Addr())
