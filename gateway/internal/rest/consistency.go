@@ -28,7 +28,7 @@ func checkConsistency(h http.Header) *apierr.Error {
 		return invalidToken("must be sent once")
 	}
 	if _, err := request.ParseToken(values[0]); err != nil {
-		return invalidToken("must be the header of an answer, unchanged")
+		return invalidToken("must be the header of a response, unchanged")
 	}
 	return nil
 }

@@ -24,8 +24,8 @@ const Nobody = "/grpc.health.v1.Health/Check"
 // and cannot read the message of a unary call before.
 const Forged = "spiffe://forged.invalid/ns/default/dc/dc1/svc/forged"
 
-// Plain calls a method through a local listener without TLS, such as a sidecar's upstream. The error is the answer; the header is that
-// of the answer, as far as one came.
+// Plain calls a method through a local listener without TLS, such as a sidecar's upstream. The
+// error is the response; the header is that of the response, as far as one came.
 func Plain(ctx context.Context, address, method string) (metadata.MD, error) {
 	return call(ctx, address, method, insecure.NewCredentials())
 }
@@ -46,14 +46,14 @@ func call(ctx context.Context, address, method string, transport credentials.Tra
 	if err != nil {
 		return nil, err
 	}
-	if err := stream.SendMsg(unreadable{}); err != nil && !errors.Is(err, io.EOF) { // EOF: the answer is there already
+	if err := stream.SendMsg(unreadable{}); err != nil && !errors.Is(err, io.EOF) { // EOF: the response is there already
 		return nil, err
 	}
 	if err := stream.CloseSend(); err != nil {
 		return nil, err
 	}
 	err = stream.RecvMsg(unreadable{})
-	header, _ := stream.Header() // absent when the answer is an error of the transport
+	header, _ := stream.Header() // absent when the response is an error of the transport
 	return header, err
 }
 
@@ -66,7 +66,7 @@ type garbage struct{}
 // Marshal returns an unfinished varint.
 func (garbage) Marshal(any) ([]byte, error) { return []byte{0xff}, nil }
 
-// Unmarshal ignores the answer.
+// Unmarshal ignores the response.
 func (garbage) Unmarshal([]byte, any) error { return nil }
 
 // Name is that of the ordinary codec, so that the service tries to read the message.

@@ -49,7 +49,7 @@ type Client struct {
 	refresh string // what Token is renewed with, after SignIn
 }
 
-// Problem is an answer that is an error (RFC 9457).
+// Problem is a response that is an error (RFC 9457).
 type Problem struct {
 	Status int    `json:"status"`
 	Reason string `json:"reason"`
@@ -229,7 +229,7 @@ func decode(raw json.RawMessage) (Event, error) {
 	return event, nil
 }
 
-// do makes a request; an answer that is not a success is a *Problem.
+// do makes a request; a response that is not a success is a *Problem.
 func (c *Client) do(ctx context.Context, verb, path string, query url.Values, body []byte, accept string) (*http.Response, error) {
 	address := strings.TrimSuffix(c.URL, "/") + path
 	if len(query) > 0 {

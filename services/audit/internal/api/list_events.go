@@ -9,7 +9,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/audit/internal/trail"
 )
 
-// maxPageBytes ends a page early: an answer has room for 4 MiB, and one event may be hundreds of KiB large.
+// maxPageBytes ends a page early: a response has room for 4 MiB, and one event may be hundreds of
+// KiB large.
 const maxPageBytes = 2 << 20
 
 // ListEvents returns one page of events, newest first.

@@ -43,7 +43,7 @@ type Service struct{ Params }
 // NewService returns a service over its collaborators.
 func NewService(p Params) *Service { return &Service{p} }
 
-// errInvalidCredentials is the one answer to every refused sign-in (R10).
+// errInvalidCredentials is the one response to every refused sign-in (R10).
 var errInvalidCredentials = apierr.New(apierr.Unauthenticated, "INVALID_CREDENTIALS", "the email address or the password is wrong")
 
 // Authenticate returns the active login that email and password prove, and the event of the attempt, for whoever goes on with it. Unknown,

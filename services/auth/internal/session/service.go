@@ -70,8 +70,8 @@ var (
 	errInvalidCredentials  = apierr.New(apierr.Unauthenticated, "INVALID_CREDENTIALS", "the email address or the password is wrong")
 )
 
-// Start begins a session of a login that was just proven by an attempt. If that login was removed meanwhile, the answer is that of a wrong
-// password.
+// Start begins a session of a login that was just proven by an attempt. If that login was removed
+// meanwhile, the response is that of a wrong password.
 func (s *Service) Start(ctx context.Context, userID, organizationID string, attempt event.Event) (Tokens, error) {
 	now := s.Now()
 	refresh, err := newRefreshToken(s.Random)
@@ -96,9 +96,9 @@ func (s *Service) Start(ctx context.Context, userID, organizationID string, atte
 	return tokens, nil
 }
 
-// Refresh exchanges a refresh token for the next pair. Any token of a session but the newest ends the session (R33; RFC 9700, section
-// 4.14.2): one of its two holders is not the user. There is no grace: of parallel calls with one token at most one gets an answer, and
-// what it got is dead.
+// Refresh exchanges a refresh token for the next pair. Any token of a session but the newest ends
+// the session (R33; RFC 9700, section 4.14.2): one of its two holders is not the user. There is no
+// grace: of parallel calls with one token at most one gets a response, and what it got is dead.
 func (s *Service) Refresh(ctx context.Context, compact string) (Tokens, error) {
 	presented, ok := parseRefreshToken(compact)
 	if !ok {

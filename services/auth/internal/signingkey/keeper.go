@@ -110,7 +110,7 @@ func (k *Keeper) open(keys []Key) (*ring, error) {
 	return r, nil
 }
 
-// errNoKeys is the answer before the first good Refresh.
+// errNoKeys is the error before the first good Refresh.
 var errNoKeys = apierr.New(apierr.Unavailable, "KEYS_UNAVAILABLE", "the signing keys are not loaded yet").WithRetryAfter(time.Second)
 
 // errOldKeys is Check's answer when the keys could not be read for too long.

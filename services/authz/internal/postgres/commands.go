@@ -102,8 +102,9 @@ func known(ctx context.Context, tx pgx.Tx, c relationship.Command) (o relationsh
 	return o, nil
 }
 
-// takeLocks waits, row by row in the given order, for other transactions that are taking or releasing the same objects, so that two of
-// them cannot wait for each other. What a command holds for longer is left out of the answer.
+// takeLocks waits, row by row in the given order, for other transactions that are taking or
+// releasing the same objects, so that two of them cannot wait for each other. What a command holds
+// for longer is left out of the response.
 const takeLocks = `
 	with taken as (
 		insert into authz.object_locks (object, command_id)

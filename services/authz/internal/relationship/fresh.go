@@ -12,15 +12,16 @@ import (
 // Bounds of waiting for an event.
 const (
 	maxWait    = 10 * time.Second       // without a deadline of the request
-	minMargin  = 50 * time.Millisecond  // kept of the deadline, so that the answer still arrives
+	minMargin  = 50 * time.Millisecond  // kept of the deadline, so that the response still arrives
 	maxMargin  = 500 * time.Millisecond // at most, a tenth of what is left otherwise
 	watchBatch = 1000                   // events looked up at a time
 	maxWaiters = 10_000                 // of an instance: tokens that name nothing must not fill it
 )
 
-// Fresh returns nil when reads reflect the write that the token names; an empty token names none. The write that a token of an event
-// names is on its way: Fresh waits for it until shortly before the deadline of ctx. Then, and for a token of another database, the
-// answer is UNAVAILABLE "NOT_FRESH_ENOUGH": there is no older answer.
+// Fresh returns nil when reads reflect the write that the token names; an empty token names none.
+// The write that a token of an event names is on its way: Fresh waits for it until shortly before
+// the deadline of ctx. Then, and for a token of another database, the error is UNAVAILABLE
+// "NOT_FRESH_ENOUGH": no older response is given.
 func (s *Service) Fresh(ctx context.Context, token string) error {
 	if token == "" {
 		return nil

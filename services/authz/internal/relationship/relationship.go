@@ -1,5 +1,5 @@
-// Package relationship holds Authz's rules about relationships: who may write which, the command log that makes a write happen once
-// whatever dies, and how fresh an answer must be.
+// Package relationship holds Authz's rules about relationships: who may write which, the command
+// log that makes a write happen once whatever dies, and how fresh a response must be.
 //
 // OpenFGA commits a transaction of its own, so a write cannot share one with its audit row. Every write goes through these steps, and
 // nothing else writes relationships:

@@ -48,7 +48,7 @@ func changed(mask *fieldmaskpb.FieldMask, resource proto.Message, mutable ...str
 	return func(field string) bool { return slices.Contains(named, field) }, nil
 }
 
-// shorten keeps an answer about a made-up path small.
+// shorten keeps a response about a made-up path small.
 func shorten(path string) string {
 	const longest = 64
 	if len(path) <= longest {

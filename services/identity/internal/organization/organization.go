@@ -61,12 +61,12 @@ func (c Changes) apply(o Organization, now time.Time) Organization {
 	return o
 }
 
-// NotFound is the answer for an unknown organization.
+// NotFound is the response for an unknown organization.
 func NotFound() error {
 	return apierr.New(apierr.NotFound, "ORGANIZATION_NOT_FOUND", "no such organization")
 }
 
-// NotEmpty is the answer for removing an organization that still has users.
+// NotEmpty is the response for removing an organization that still has users.
 func NotEmpty() error {
 	return apierr.New(apierr.FailedPrecondition, "ORGANIZATION_NOT_EMPTY", "the organization still has users: delete them first")
 }

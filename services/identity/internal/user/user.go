@@ -45,17 +45,20 @@ func (u User) ETag() string { return resource.ETag(u.ID, u.CreateTime, u.Revisio
 // Cursor returns the position after this user in the list of its organization.
 func (u User) Cursor() resource.Cursor { return resource.Cursor{CreateTime: u.CreateTime, ID: u.ID} }
 
-// NotFound is the answer for an unknown user, a user of another organization and a user that is being deleted.
+// NotFound is the response for an unknown user, a user of another organization and a user that is
+// being deleted.
 func NotFound() error {
 	return apierr.New(apierr.NotFound, "USER_NOT_FOUND", "no such user")
 }
 
-// IDTaken is the answer to a creation under the id of another user, of one that is being deleted, or of one that was deleted lately.
+// IDTaken is the response to a creation under the id of another user, of one that is being deleted,
+// or of one that was deleted lately.
 func IDTaken() error {
 	return apierr.New(apierr.AlreadyExists, "USER_ID_TAKEN", "another user has or had this id: choose a new random id")
 }
 
-// EmailTaken is the answer to a creation with the email of another active user of the organization.
+// EmailTaken is the response to a creation with the email of another active user of the
+// organization.
 func EmailTaken() error {
 	return apierr.New(apierr.AlreadyExists, "EMAIL_TAKEN", "a user of this organization has this email address already")
 }
