@@ -75,6 +75,7 @@ func missingScalarBound(kind protoreflect.Kind, rules *validate.FieldRules) stri
 		if b == nil || (b.MaxLen == nil && b.Len == nil && b.Const == nil && len(b.GetIn()) == 0) {
 			return "bytes.max_len"
 		}
+	default: // of a fixed size
 	}
 	return ""
 }

@@ -45,7 +45,7 @@ func (k *checker) relationships() {
 			}
 			seen[r.GetObjectType()] = true
 			k.relations(r.GetRelations(), func(j int32) Position {
-				return inFile(p.file, programRelationships, int32(i), relationshipsRelations, j)
+				return inFile(p.file, programRelationships, int32(i), relationshipsRelations, j) //nolint:gosec // an index into a file of protobuf
 			})
 			k.wanted(p, r, int32(i), owned)
 		}

@@ -105,7 +105,7 @@ func loadMethod(d protoreflect.MethodDescriptor, program string) *Method {
 		Timeout:    timeout(options),
 		HTTPStatus: int(cmp.Or(options.GetHttpStatus(), 200)),
 		Audit:      loadAudit(d, options.GetAudit()),
-		Duty:       Duty(options.GetDuty()),
+		Duty:       Duty(options.GetDuty()), //nolint:gosec // an enumeration of few
 		Noun:       options.GetNoun(),
 		Descriptor: d,
 		stated:     stated,

@@ -30,7 +30,7 @@ func TestSentenceIsTheCause(t *testing.T) {
 // crash is a server that ends by itself.
 type crash struct{ end chan struct{} }
 
-func (c crash) Listen() error                  { return nil }
+func (c crash) Listen(context.Context) error   { return nil }
 func (c crash) Serve() error                   { <-c.end; return errors.New("accept: too many open files") }
 func (c crash) Shutdown(context.Context) error { return nil }
 

@@ -55,7 +55,7 @@ func Background(name string, run func(ctx context.Context)) Part {
 	return Part{
 		Name: name,
 		Start: func(context.Context) error {
-			ctx, cancel := context.WithCancel(context.Background())
+			ctx, cancel := context.WithCancel(context.Background()) //nolint:gosec // Stop calls it
 			end = cancel
 			wg.Go(func() { run(ctx) })
 			return nil

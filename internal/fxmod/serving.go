@@ -37,7 +37,7 @@ const (
 
 // Server is something that listens and serves: *httpserver.Server is one.
 type Server interface {
-	Listen() error
+	Listen(ctx context.Context) error
 	Serve() error
 	Shutdown(ctx context.Context) error
 }
@@ -54,8 +54,8 @@ type Drain struct {
 func Serving(name string, s Server, d Drain, stop fx.Shutdowner, log *slog.Logger) Part {
 	return Part{
 		Name: name,
-		Start: func(context.Context) error {
-			if err := s.Listen(); err != nil {
+		Start: func(ctx context.Context) error {
+			if err := s.Listen(ctx); err != nil {
 				return err
 			}
 			go func() {

@@ -19,7 +19,7 @@ func ETag(id string, created time.Time, revision int64) string {
 	h.Write([]byte(id))
 	var numbers [16]byte
 	binary.BigEndian.PutUint64(numbers[:8], uint64(created.UnixMicro())) // only mixed into the hash
-	binary.BigEndian.PutUint64(numbers[8:], uint64(revision))            // only mixed into the hash
+	binary.BigEndian.PutUint64(numbers[8:], uint64(revision))            //nolint:gosec // only mixed into the hash
 	h.Write(numbers[:])
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:tagBytes])
 }

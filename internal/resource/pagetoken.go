@@ -73,7 +73,7 @@ func appendMoment(b []byte, t time.Time) []byte {
 }
 
 func moment(b []byte) time.Time {
-	return time.UnixMicro(int64(binary.BigEndian.Uint64(b))).UTC() // made by the opposite conversion
+	return time.UnixMicro(int64(binary.BigEndian.Uint64(b))).UTC() //nolint:gosec // made by the opposite conversion
 }
 
 // binding hashes the scope with the lengths of its parts, so that no two scopes read the same.

@@ -65,7 +65,7 @@ func (s *Seal) Close(ctx context.Context, purpose, value []byte) (string, error)
 	if err != nil {
 		return "", err
 	}
-	return base64.RawURLEncoding.EncodeToString(aead.Seal([]byte{sealVersion}, nil, value, purpose)), nil
+	return base64.RawURLEncoding.EncodeToString(aead.Seal([]byte{sealVersion}, nil, value, purpose)), nil //nolint:gosec // this AEAD makes its nonce itself
 }
 
 // Open returns the value that was sealed for the purpose, or ErrNotSealed.
@@ -93,7 +93,7 @@ const sealedBytes = 8 + 8
 // negative.
 func (s *Seal) PageToken(ctx context.Context, at time.Time, position int64, scope ...string) (string, error) {
 	b := appendMoment(make([]byte, 0, sealedBytes), at)
-	b = binary.BigEndian.AppendUint64(b, uint64(position)) // positions are not negative
+	b = binary.BigEndian.AppendUint64(b, uint64(position)) //nolint:gosec // positions are not negative
 	return s.Close(ctx, binding(sealedPages, scope), b)
 }
 
@@ -107,7 +107,7 @@ func (s *Seal) ParsePageToken(ctx context.Context, token string, scope ...string
 	if err != nil {
 		return time.Time{}, 0, err
 	}
-	return moment(b), int64(binary.BigEndian.Uint64(b[8:])), nil // made by the opposite conversion
+	return moment(b), int64(binary.BigEndian.Uint64(b[8:])), nil //nolint:gosec // made by the opposite conversion
 }
 
 const sealedPages = "page token"

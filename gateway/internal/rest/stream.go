@@ -141,7 +141,7 @@ func (s *stream) end(ctx context.Context, r *http.Request) {
 	}
 	note(r, why)
 	_ = s.control.SetWriteDeadline(s.now().Add(slowest))
-	_, _ = s.ResponseWriter.Write(s.format.failure(httpserver.ProblemDocument(r, why))) // the client is gone when this is refused
+	_, _ = s.ResponseWriter.Write(s.format.failure(httpserver.ProblemDocument(r, why))) //nolint:gosec // JSON, not HTML; the client is gone when this is refused
 	_ = s.control.Flush()
 }
 

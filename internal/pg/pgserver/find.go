@@ -1,6 +1,7 @@
 package pgserver
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -27,27 +28,27 @@ type installed struct {
 
 // Find returns the folder of an installed server's programs and their version: the one on PATH when it is new enough, otherwise the
 // newest in the places where distributions put them.
-func Find() (binDir, version string, err error) { return find(0) }
+func Find(ctx context.Context) (binDir, version string, err error) { return find(ctx, 0) }
 
 // FindFor is Find for an existing data folder: only a server of the same major version can open it. A folder without data takes any.
-func FindFor(dataDir string) (binDir, version string, err error) {
+func FindFor(ctx context.Context, dataDir string) (binDir, version string, err error) {
 	major, err := dataMajor(dataDir)
 	if err != nil {
 		return "", "", err
 	}
-	return find(major)
+	return find(ctx, major)
 }
 
-func find(major int) (binDir, version string, err error) {
+func find(ctx context.Context, major int) (binDir, version string, err error) {
 	var all []installed
 	if path, err := exec.LookPath("postgres"); err == nil {
-		all = appendInstalled(all, filepath.Dir(path))
+		all = appendInstalled(ctx, all, filepath.Dir(path))
 	}
 	var packaged []installed
 	for _, pattern := range []string{"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/libexec/postgresql*"} {
 		dirs, _ := filepath.Glob(pattern) // the patterns are well formed
 		for _, dir := range dirs {
-			packaged = appendInstalled(packaged, dir)
+			packaged = appendInstalled(ctx, packaged, dir)
 		}
 	}
 	slices.SortStableFunc(packaged, func(a, b installed) int { return b.major - a.major })
@@ -63,14 +64,14 @@ func find(major int) (binDir, version string, err error) {
 }
 
 // appendInstalled adds the folder when it holds a server that is new enough.
-func appendInstalled(all []installed, dir string) []installed {
+func appendInstalled(ctx context.Context, all []installed, dir string) []installed {
 	if real, err := filepath.EvalSymlinks(filepath.Join(dir, "postgres")); err == nil {
 		dir = filepath.Dir(real)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "initdb")); err != nil {
 		return all
 	}
-	version, major, err := versionOf(dir)
+	version, major, err := versionOf(ctx, dir)
 	if err != nil || major < MinMajor {
 		return all
 	}
@@ -79,8 +80,8 @@ func appendInstalled(all []installed, dir string) []installed {
 
 var versionText = regexp.MustCompile(`\(PostgreSQL\) ((\d+)[0-9.a-z]*)`)
 
-func versionOf(binDir string) (version string, major int, err error) {
-	cmd := exec.Command(filepath.Join(binDir, "postgres"), "--version") // found by us
+func versionOf(ctx context.Context, binDir string) (version string, major int, err error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(binDir, "postgres"), "--version") // found by us
 	cmd.Env = environment()
 	out, err := cmd.Output()
 	if err != nil {

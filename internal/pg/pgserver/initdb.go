@@ -17,7 +17,7 @@ func (s *Server) initialize(ctx context.Context, account *Account, dir string) e
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("remove an unfinished data folder: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil { // the server's user passes through it
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil { //nolint:gosec // the server's user passes through it
 		return fmt.Errorf("make the folder of the data folder: %w", err)
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil {

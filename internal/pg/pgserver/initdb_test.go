@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	if os.Getenv(locateVariable) != "" {
-		if _, _, err := pgserver.Locate("/nonexistent", io.Discard); err != nil {
+		if _, _, err := pgserver.Locate(context.Background(), "/nonexistent", io.Discard); err != nil {
 			fmt.Println(err)
 			os.Exit(1)
 		}

@@ -37,7 +37,7 @@ type Server struct {
 
 // defaults are the settings that differ from PostgreSQL's own. fsync, full_page_writes and synchronous_commit stay on.
 func defaults() map[string]string {
-	return map[string]string{
+	return map[string]string{ //nolint:gosec // the name of a method
 		"listen_addresses":        "127.0.0.1",
 		"unix_socket_directories": "",
 		"password_encryption":     "scram-sha-256",
@@ -56,7 +56,7 @@ func (s *Server) Init(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, have, err := versionOf(s.BinDir)
+	_, have, err := versionOf(ctx, s.BinDir)
 	switch {
 	case err != nil:
 		return err
@@ -103,7 +103,7 @@ func (s *Server) Command() (*exec.Cmd, error) {
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		args = append(args, "-c", name+"="+settings[name])
 	}
-	cmd := exec.Command(filepath.Join(s.BinDir, "postgres"), args...) // found by us
+	cmd := exec.Command(filepath.Join(s.BinDir, "postgres"), args...) //nolint:noctx // its owner ends it, in order
 	cmd.Dir, cmd.Env, cmd.SysProcAttr = s.DataDir, environment(), account.attributes()
 	cmd.Stdout, cmd.Stderr = s.Log, s.Log
 	return cmd, nil
@@ -131,8 +131,9 @@ func lastLine(text string) string {
 	return strings.TrimSpace(lines[len(lines)-1])
 }
 
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+func freePort(ctx context.Context) (int, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, fmt.Errorf("find a free port: %w", err)
 	}

@@ -150,7 +150,7 @@ func TestInitRefusesForeignData(t *testing.T) {
 	if err := server.Init(t.Context()); err == nil || !strings.Contains(err.Error(), "was made by PostgreSQL 9") {
 		t.Errorf("data of another version: %v", err)
 	}
-	if _, _, err := pgserver.FindFor(server.DataDir); err == nil || !strings.Contains(err.Error(), "install it") {
+	if _, _, err := pgserver.FindFor(t.Context(), server.DataDir); err == nil || !strings.Contains(err.Error(), "install it") {
 		t.Errorf("a server for data of another version: %v", err)
 	}
 	other := pgtest.Stopped(t)

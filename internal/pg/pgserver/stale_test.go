@@ -127,7 +127,7 @@ func TestTwoServersOnOneFolder(t *testing.T) {
 // user.
 func TestAnInstalledServerIsFoundWithoutHome(t *testing.T) {
 	t.Parallel()
-	if _, _, err := pgserver.Find(); err != nil {
+	if _, _, err := pgserver.Find(t.Context()); err != nil {
 		return // then it is fetched, into the cache below HOME
 	}
 	self, err := os.Executable()

@@ -107,7 +107,7 @@ func WriteProblemStatus(w http.ResponseWriter, r *http.Request, status int, e *a
 	header.Set("Content-Length", strconv.Itoa(len(body))) // the client has all of it, whatever is done with the connection afterwards
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // the client is gone when this is refused
+		_, _ = w.Write(body) //nolint:gosec // JSON, not HTML; the client is gone when this is refused
 	}
 }
 

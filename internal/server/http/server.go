@@ -70,8 +70,8 @@ func New(c Config, handler http.Handler) *Server {
 }
 
 // Listen takes the port. A taken one is an error that says so.
-func (s *Server) Listen() error {
-	listener, err := listenConfig().Listen(context.Background(), "tcp", s.config.Address)
+func (s *Server) Listen(ctx context.Context) error {
+	listener, err := listenConfig().Listen(ctx, "tcp", s.config.Address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("%s: another program listens on %s already: stop it or configure another port: %w", s.config.Name, s.config.Address, err)
 	}

@@ -22,7 +22,7 @@ func serve(t *testing.T, c httpserver.Config, handler http.Handler) *httpserver.
 	t.Helper()
 	c.Name, c.Address, c.Now = "test listener", "127.0.0.1:0", time.Now
 	s := httpserver.New(c, handler)
-	if err := s.Listen(); err != nil {
+	if err := s.Listen(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
@@ -210,7 +210,7 @@ func TestSlowBodiesAreCutOnHTTP2(t *testing.T) {
 func TestATakenPortIsASentence(t *testing.T) {
 	first := serve(t, httpserver.Config{}, ok)
 	second := httpserver.New(httpserver.Config{Name: "ops listener", Address: first.Addr(), Now: time.Now}, ok)
-	err := second.Listen()
+	err := second.Listen(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "another program listens on "+first.Addr()) {
 		t.Errorf("error %v", err)
 	}
@@ -224,7 +224,7 @@ func TestShutdownLetsRequestsFinishAndTakesNoMore(t *testing.T) {
 		<-release
 		w.WriteHeader(http.StatusNoContent)
 	}))
-	if err := s.Listen(); err != nil {
+	if err := s.Listen(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	served := make(chan error, 1)
@@ -260,7 +260,7 @@ func TestShutdownLetsRequestsFinishAndTakesNoMore(t *testing.T) {
 
 func TestShutdownWithoutServeFreesThePort(t *testing.T) {
 	s := httpserver.New(httpserver.Config{Name: "x", Address: "127.0.0.1:0", Now: time.Now}, ok)
-	if err := s.Listen(); err != nil {
+	if err := s.Listen(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Shutdown(t.Context()); err != nil {

@@ -59,7 +59,7 @@ func Stopped(t testing.TB) *pgserver.Server {
 			t.Fatalf("make a folder for the test's server: %v", err)
 		}
 	}
-	binDir, _, err := pgserver.Locate("", t.Output())
+	binDir, _, err := pgserver.Locate(t.Context(), "", t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}

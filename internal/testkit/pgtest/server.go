@@ -188,7 +188,7 @@ func answers(ctx context.Context, server *pgserver.Server, keeperPID int) error 
 
 // prepare makes a server that trades durability for speed.
 func prepare(ctx context.Context, t testing.TB, data string) (*pgserver.Server, error) {
-	binDir, version, err := pgserver.Locate("", t.Output())
+	binDir, version, err := pgserver.Locate(t.Context(), "", t.Output())
 	if err != nil {
 		return nil, err
 	}

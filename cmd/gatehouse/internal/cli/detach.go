@@ -128,7 +128,7 @@ func (c *upCommand) background(environ []string) (*exec.Cmd, error) {
 	if c.Adopt != "" {
 		args = append(args, "--adopt", c.Adopt)
 	}
-	cmd := exec.Command(self, args...)
+	cmd := exec.Command(self, args...) //nolint:noctx // it goes on when this one has ended
 	for _, pair := range environ {
 		if name, _, _ := strings.Cut(pair, "="); name != "GATEHOUSE_POSTGRES_URL" && name != "GATEHOUSE_POSTGRES_URL_FILE" {
 			cmd.Env = append(cmd.Env, pair)

@@ -145,7 +145,7 @@ func clean(ctx context.Context, dir state.Dir, def *mesh.Definition, offset int,
 	if len(ended) > 0 {
 		out.progress("ended what a killed `up` had left: %s", strings.Join(ended, ", "))
 	}
-	return preflight.CheckPorts(preflight.Ports(def, offset, gateway.Address, ownPostgres))
+	return preflight.CheckPorts(ctx, preflight.Ports(def, offset, gateway.Address, ownPostgres))
 }
 
 func names(def *mesh.Definition) []string {

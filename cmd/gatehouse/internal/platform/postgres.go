@@ -23,7 +23,7 @@ import (
 )
 
 // superuserPassword is the secret file of our own server's superuser.
-const superuserPassword = "postgres-superuser.password"
+const superuserPassword = "postgres-superuser.password" //nolint:gosec // the name of a file
 
 // startPostgres starts our own server, unless the operator has one, and makes the database and the role of each program.
 func (p *Platform) startPostgres(ctx context.Context) error {
@@ -98,7 +98,7 @@ func (p *Platform) ownServer(ctx context.Context) (*pgserver.Server, string, err
 	if err := p.setAsideOrphan(dataDir); err != nil {
 		return nil, "", err
 	}
-	binDir, version, err := pgserver.Locate(dataDir, progressWriter{p.opts.Progress})
+	binDir, version, err := pgserver.Locate(ctx, dataDir, progressWriter{p.opts.Progress})
 	if err != nil {
 		return nil, "", err
 	}

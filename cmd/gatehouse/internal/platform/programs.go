@@ -93,7 +93,7 @@ func (p *Platform) program(task plan.Task) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(p.opts.Programs.Own[task.Program], task.Verb)
+	cmd := exec.Command(p.opts.Programs.Own[task.Program], task.Verb) //nolint:noctx // supervise ends it, in order
 	cmd.Env = environ
 	cmd.Dir = p.opts.Dir.Root()
 	if err := p.seats.take(cmd, task.Process()); err != nil {
@@ -123,6 +123,6 @@ func (p *Platform) listensLow(name string) bool {
 	if err != nil {
 		return false
 	}
-	port, err := net.LookupPort("tcp", text) // it may be a name, as in :https
+	port, err := net.LookupPort("tcp", text) //nolint:noctx // asks no server: it may be a name, as in :https
 	return err == nil && port > 0 && port < unprivilegedPorts
 }

@@ -110,8 +110,8 @@ func (s *seats) take(cmd *exec.Cmd, process string) error {
 	if err != nil {
 		return err
 	}
-	inherit(cmd, folder) // as ownFolder
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(id), Gid: uint32(id)}}
+	inherit(cmd, folder)                                                                                      // as ownFolder
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(id), Gid: uint32(id)}} //nolint:gosec // an id of the user database
 	cmd.Dir = "/"
 	for i, pair := range cmd.Env {
 		switch name, _, _ := strings.Cut(pair, "="); name {
@@ -176,7 +176,7 @@ func copyProgram(from, to string, source fs.FileInfo) error {
 		return err
 	}
 	defer func() { _ = in.Close() }()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755) // a program
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755) //nolint:gosec // a program
 	if err != nil {
 		return err
 	}

@@ -87,7 +87,7 @@ func (p *Platform) envoy(service string, bootstrap []byte, backing bool) (*exec.
 	if backing {
 		drain = drainDatabase
 	}
-	cmd := exec.Command(p.opts.Programs.Envoy.Path, "--disable-hot-restart", "--concurrency", "1",
+	cmd := exec.Command(p.opts.Programs.Envoy.Path, "--disable-hot-restart", "--concurrency", "1", //nolint:noctx // supervise ends it, in order
 		"--drain-time-s", strconv.Itoa(drain), "--drain-strategy", "immediate", "--log-level", "warn")
 	cmd.Env = p.baseEnviron()
 	cmd.Dir = "/"

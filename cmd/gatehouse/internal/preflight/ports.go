@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -65,9 +66,9 @@ func Ports(def *mesh.Definition, offset int, gateway string, withPostgres bool) 
 }
 
 // CheckPorts refuses the first port that cannot be listened on.
-func CheckPorts(ports []Port) error {
+func CheckPorts(ctx context.Context, ports []Port) error {
 	for _, p := range ports {
-		err := try(p)
+		err := try(ctx, p)
 		if err == nil {
 			continue
 		}
@@ -80,8 +81,9 @@ func CheckPorts(ports []Port) error {
 }
 
 // try listens for a moment.
-func try(p Port) error {
-	listener, err := net.Listen("tcp", p.Address)
+func try(ctx context.Context, p Port) error {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", p.Address)
 	if err != nil {
 		return err
 	}
@@ -91,7 +93,7 @@ func try(p Port) error {
 	if !p.UDP {
 		return nil
 	}
-	packets, err := net.ListenPacket("udp", p.Address)
+	packets, err := config.ListenPacket(ctx, "udp", p.Address)
 	if err != nil {
 		return err
 	}

@@ -67,7 +67,7 @@ func TestATakenPortIsNamedWithItsHolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = taken.Close() }()
-	err = preflight.CheckPorts([]preflight.Port{{Address: "127.0.0.1:0", Use: "a free one"}, {Address: taken.Addr().String(), Use: "identity"}})
+	err = preflight.CheckPorts(t.Context(), []preflight.Port{{Address: "127.0.0.1:0", Use: "a free one"}, {Address: taken.Addr().String(), Use: "identity"}})
 	if err == nil {
 		t.Fatal("a taken port: no error")
 	}
@@ -86,11 +86,11 @@ func TestAPortTakenByUDP(t *testing.T) {
 	}
 	defer func() { _ = taken.Close() }()
 	port := preflight.Port{Address: taken.LocalAddr().String(), Use: "gossip", UDP: true}
-	if err := preflight.CheckPorts([]preflight.Port{port}); err == nil || !strings.Contains(err.Error(), port.Address) {
+	if err := preflight.CheckPorts(t.Context(), []preflight.Port{port}); err == nil || !strings.Contains(err.Error(), port.Address) {
 		t.Errorf("with UDP: %v", err)
 	}
 	port.UDP = false
-	if err := preflight.CheckPorts([]preflight.Port{port}); err != nil {
+	if err := preflight.CheckPorts(t.Context(), []preflight.Port{port}); err != nil {
 		t.Errorf("without: %v", err)
 	}
 	def, err := consul.Definition()

@@ -113,10 +113,10 @@ func write(root string, files []file) ([]string, error) {
 	var paths []string
 	for _, f := range files {
 		target := filepath.Join(root, filepath.FromSlash(f.path))
-		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil { //nolint:gosec // source code, for everybody
 			return nil, fmt.Errorf("make the folder of %s: %w", f.path, err)
 		}
-		created, err := os.OpenFile(target, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+		created, err := os.OpenFile(target, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644) //nolint:gosec // source code, for everybody
 		if err != nil {
 			return nil, fmt.Errorf("write %s: %w", f.path, err)
 		}

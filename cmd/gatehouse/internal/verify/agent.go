@@ -117,7 +117,7 @@ func fetch(ctx context.Context, page string, certificates []tls.Certificate) (Ve
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		TLSClientConfig: &tls.Config{
-			MinVersion: tls.VersionTLS12, InsecureSkipVerify: true, // whoever answers: nothing may be given
+			MinVersion: tls.VersionTLS12, InsecureSkipVerify: true, //nolint:gosec // whoever answers: nothing may be given
 			// Also to a server that names another CA: what it says to that is the question.
 			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 				if len(certificates) == 0 {

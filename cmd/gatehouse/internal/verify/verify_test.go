@@ -132,6 +132,7 @@ func TestProbesCoverTheMatrix(t *testing.T) {
 			ways[p.Caller+" "+p.Callee+" "+p.Path] = true
 		case Stranger:
 			strangers++
+		case Agent: // is in no cell
 		}
 	}
 	for _, cell := range def.Cells() {

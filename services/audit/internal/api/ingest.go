@@ -58,7 +58,7 @@ func (s *IngestService) acknowledge(
 	response := &auditv1.IngestResponse{Batch: b.number}
 	for _, r := range b.inbound.Settle(verdicts) {
 		s.log.WarnContext(ctx, "an event is rejected", slog.String("source", source), slog.String("reason", r.Reason), slog.String("why", r.Message))
-		response.Rejected = append(response.Rejected, &auditv1.Rejection{Index: int32(r.Index), Reason: r.Reason, Message: r.Message}) // at most 500
+		response.Rejected = append(response.Rejected, &auditv1.Rejection{Index: int32(r.Index), Reason: r.Reason, Message: r.Message}) //nolint:gosec // at most 500
 	}
 	return stream.Send(response)
 }

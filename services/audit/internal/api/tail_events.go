@@ -51,7 +51,7 @@ const cursorBytes = 8
 const forCursors = "cursor"
 
 func (s *AuditService) cursor(ctx context.Context, position int64) (string, error) {
-	return s.seal.Close(ctx, []byte(forCursors), binary.BigEndian.AppendUint64(nil, uint64(position))) // positions are not negative
+	return s.seal.Close(ctx, []byte(forCursors), binary.BigEndian.AppendUint64(nil, uint64(position))) //nolint:gosec // positions are not negative
 }
 
 // parseCursor returns the position of a cursor, nil for an empty one. The domain knows whether the trail has it.
@@ -67,6 +67,6 @@ func (s *AuditService) parseCursor(ctx context.Context, text string) (*int64, er
 	if err != nil {
 		return nil, err
 	}
-	position := int64(binary.BigEndian.Uint64(b)) // made by the opposite conversion
+	position := int64(binary.BigEndian.Uint64(b)) //nolint:gosec // made by the opposite conversion
 	return &position, nil
 }

@@ -52,7 +52,7 @@ func parse(s string) (encoded, error) {
 	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return encoded{}, errMalformed
 	}
-	return encoded{Parameters: Parameters{Memory: memory, Time: time, Threads: uint8(threads)}, salt: salt, key: key}, nil
+	return encoded{Parameters: Parameters{Memory: memory, Time: time, Threads: uint8(threads)}, salt: salt, key: key}, nil //nolint:gosec // number bounds it
 }
 
 // number reads a canonical decimal from 1 to most after its name.

@@ -32,7 +32,7 @@ func (e *Engine) Position(ctx context.Context) (request.Position, error) {
 	if err != nil {
 		return request.Position{}, err
 	}
-	return request.Position{System: uint64(system), Timeline: uint32(timeline), LSN: uint64(lsn)}, nil // bit patterns
+	return request.Position{System: uint64(system), Timeline: uint32(timeline), LSN: uint64(lsn)}, nil //nolint:gosec // bit patterns
 }
 
 // Reached returns nil when what is read from now on reflects everything before p: the database is the same cluster on the same timeline

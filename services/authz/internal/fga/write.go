@@ -40,7 +40,7 @@ func (e *Engine) Write(ctx context.Context, writes, deletes []relation.Tuple) er
 		if status.Code(err) != codes.Aborted {
 			return e.written(ctx, err)
 		}
-		if !pause(bounded, wait/2+rand.N(wait)) { // jitter
+		if !pause(bounded, wait/2+rand.N(wait)) { //nolint:gosec // jitter needs no secrecy
 			return e.written(ctx, err)
 		}
 	}

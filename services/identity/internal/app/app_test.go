@@ -56,15 +56,7 @@ func TestStartServeStop(t *testing.T) {
 	app := start(t, c)
 	conn := dial(t, ports.self)
 	users, directory := identityv1.NewUserServiceClient(conn), identityv1.NewUserDirectoryServiceClient(conn)
-	waitHealth(t, conn, healthpb.HealthCheckResponse_NOT_SERVING)
-	eventually(t, "/readyz says how to fix it", func() bool {
-		return strings.Contains(get(t, ports.ops, "/readyz", http.StatusServiceUnavailable), "run `identity migrate`")
-	})
-	if err := (&MigrateConfig{Postgres: database}).Run(); err != nil {
-		t.Fatal(err)
-	}
-	waitHealth(t, conn, healthpb.HealthCheckResponse_SERVING)
-	get(t, ports.ops, "/readyz", http.StatusOK)
+	migrate(t, conn, ports.ops, database)
 
 	created, err := directory.RegisterUser(as(t.Context(), "auth"), &identityv1.RegisterUserRequest{Id: uuid.NewString(), Email: "ada@example.com"})
 	noError(t, err)
@@ -113,6 +105,20 @@ func TestStartServeStop(t *testing.T) {
 	stopAudit()
 	noError(t, conn.Close())
 	goleak.VerifyNone(t, ignore)
+}
+
+// migrate sees that a program waits for its schema, and makes it.
+func migrate(t *testing.T, conn *grpc.ClientConn, ops string, database pg.Config) {
+	t.Helper()
+	waitHealth(t, conn, healthpb.HealthCheckResponse_NOT_SERVING)
+	eventually(t, "/readyz says how to fix it", func() bool {
+		return strings.Contains(get(t, ops, "/readyz", http.StatusServiceUnavailable), "run `identity migrate`")
+	})
+	if err := (&MigrateConfig{Postgres: database}).Run(); err != nil {
+		t.Fatal(err)
+	}
+	waitHealth(t, conn, healthpb.HealthCheckResponse_SERVING)
+	get(t, ops, "/readyz", http.StatusOK)
 }
 
 func TestTakenPortStopsTheStart(t *testing.T) {
