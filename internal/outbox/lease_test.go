@@ -66,11 +66,11 @@ func TestAStoppedLeaderIsDeposed(t *testing.T) {
 	run(t, o, nil, outbox.Route{Topic: "letters", Deliver: r.deliver})
 	add(t, o, "letters", "a")
 	r.has(t, "a")
-	eventually(t, pool, "leaders", holder, 1)
+	pgtest.EventuallyCounts(t, pool, "leaders", holder, 1)
 
 	session(t, pool, `update boxes.relay set pid = a.pid, session_start = a.backend_start, lease_until = clock_timestamp() + interval '1 hour'
 		from pg_stat_activity as a where a.pid = pg_backend_pid()`) // somebody else has taken it over
-	eventually(t, pool, "followers", `select count(*) from pg_stat_activity
+	pgtest.EventuallyCounts(t, pool, "followers", `select count(*) from pg_stat_activity
 		where datname = current_database() and query like '%lease_until%returning r.channel%' and pid <> pg_backend_pid()`, 1)
 	add(t, o, "letters", "b")
 	if _, err := pool.Exec(t.Context(), depose); err != nil {
@@ -95,7 +95,7 @@ func TestReadinessSaysThatTheOutboxStandsStill(t *testing.T) {
 		cancel()
 		<-done
 	}()
-	eventually(t, pool, "leaders", holder, 1)
+	pgtest.EventuallyCounts(t, pool, "leaders", holder, 1)
 	blocker := session(t, pool, "begin", "select from boxes.relay for update")
 	still := apierr.New(apierr.Unavailable, "OUTBOX_STANDS_STILL", "")
 	ready := func(want bool, within time.Duration) {

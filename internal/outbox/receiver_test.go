@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
+	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 )
 
 var errDown = errors.New("the receiver is down")
@@ -134,26 +135,7 @@ func messages(topic string, keys ...string) []outbox.Message {
 	return all
 }
 
-// eventually polls the database, which tells nobody when it changes.
-func eventually(t testing.TB, pool *pgxpool.Pool, what, sql string, want int) {
-	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		var got int
-		err := pool.QueryRow(t.Context(), sql).Scan(&got)
-		if err == nil && got == want {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: %d (%v), want %d", what, got, err, want)
-		}
-		<-tick.C
-	}
-}
-
 func emptied(t testing.TB, pool *pgxpool.Pool) {
 	t.Helper()
-	eventually(t, pool, "rows that wait", `select count(*) from boxes.outbox where park_time is null`, 0)
+	pgtest.EventuallyCounts(t, pool, "rows that wait", `select count(*) from boxes.outbox where park_time is null`, 0)
 }

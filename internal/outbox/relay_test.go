@@ -138,7 +138,7 @@ func TestTakeover(t *testing.T) {
 	r := newReceiver()
 	route := outbox.Route{Topic: "letters", Deliver: r.deliver}
 	stopFirst := run(t, first, nil, route)
-	eventually(t, pool, "leaders", holder, 1)
+	pgtest.EventuallyCounts(t, pool, "leaders", holder, 1)
 	stopSecond := run(t, second, nil, route)
 	add(t, second, "letters", "before")
 	r.has(t, "before")
@@ -148,13 +148,13 @@ func TestTakeover(t *testing.T) {
 	}
 	add(t, first, "letters", "after the kill")
 	r.has(t, "after the kill")
-	eventually(t, pool, "leaders", holder, 1)
+	pgtest.EventuallyCounts(t, pool, "leaders", holder, 1)
 
 	stopFirst()
 	add(t, first, "letters", "after the first stopped")
 	r.has(t, "after the first stopped")
 	stopSecond()
-	eventually(t, pool, "leaders", holder, 0)
+	pgtest.EventuallyCounts(t, pool, "leaders", holder, 0)
 }
 
 // A commit in an instance that does not lead wakes the one that does, well before the poll.
@@ -173,7 +173,7 @@ func TestFollowerWakesTheLeader(t *testing.T) {
 	r := newReceiver()
 	route := outbox.Route{Topic: "letters", Deliver: r.deliver}
 	run(t, outboxes[0], nil, route)
-	eventually(t, pools[0], "leaders", holder, 1)
+	pgtest.EventuallyCounts(t, pools[0], "leaders", holder, 1)
 	run(t, outboxes[1], nil, outbox.Route{Topic: "letters", Deliver: func(context.Context, []outbox.Message) ([]outbox.Poison, error) {
 		t.Error("the follower delivers")
 		return nil, errDown
@@ -253,8 +253,8 @@ func TestPoisonIsParked(t *testing.T) {
 	stop := run(t, o, registry, outbox.Route{Topic: "letters", Deliver: r.deliver})
 	add(t, o, "letters", "one", "bad", "two")
 	r.has(t, "one", "two")
-	eventually(t, pool, "rows", `select count(*) from boxes.outbox`, 1)
-	eventually(t, pool, "parked rows", `select count(*) from boxes.outbox
+	pgtest.EventuallyCounts(t, pool, "rows", `select count(*) from boxes.outbox`, 1)
+	pgtest.EventuallyCounts(t, pool, "parked rows", `select count(*) from boxes.outbox
 		where key = 'bad' and park_time is not null and park_reason = 'SIZE: much too large'`, 1)
 	add(t, o, "letters", "three")
 	r.has(t, "three")
@@ -291,7 +291,7 @@ func TestRefusedBatchIsHalved(t *testing.T) {
 	add(t, o, "letters", keys...)
 	run(t, o, nil, outbox.Route{Topic: "letters", Deliver: deliver})
 	r.has(t, slices.DeleteFunc(slices.Clone(keys), func(k string) bool { return k == "17" })...)
-	eventually(t, pool, "parked rows", `select count(*) from boxes.outbox where key = '17' and park_time is not null`, 1)
+	pgtest.EventuallyCounts(t, pool, "parked rows", `select count(*) from boxes.outbox where key = '17' and park_time is not null`, 1)
 	emptied(t, pool)
 }
 
@@ -376,7 +376,7 @@ func TestDeposedLeaderRemovesOnlyWhatItDelivered(t *testing.T) {
 	}
 	openFirst()
 	r.has(t, "a1", "a2")
-	eventually(t, pool, "rows after the first has settled", `select count(*) from boxes.outbox`, 2)
+	pgtest.EventuallyCounts(t, pool, "rows after the first has settled", `select count(*) from boxes.outbox`, 2)
 	openSecond()
 	r.has(t, "a3", "late")
 	emptied(t, pool)

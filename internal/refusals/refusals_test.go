@@ -310,7 +310,7 @@ func TestRefusedSaysWhenItFails(t *testing.T) {
 	if err := o.Refused(gone, failed(), "", "left"); err != nil && !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	eventually(t, pool, "refusals of a client that left", `select count(*) from boxes.refusals where key = 'stranger left'`, 1)
+	pgtest.EventuallyCounts(t, pool, "refusals of a client that left", `select count(*) from boxes.refusals where key = 'stranger left'`, 1)
 	if _, err := pool.Exec(t.Context(), `drop table boxes.refusals`); err != nil {
 		t.Fatal(err)
 	}
@@ -351,24 +351,5 @@ func TestRelayFlushesRefusals(t *testing.T) {
 			t.Fatalf("%d events arrived, want 2", n)
 		}
 	}
-	eventually(t, pool, "refusals", `select count(*) from boxes.refusals`, 0)
-}
-
-// eventually polls until a statement counts so many.
-func eventually(t testing.TB, pool *pgxpool.Pool, what, sql string, want int) {
-	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		var got int
-		err := pool.QueryRow(t.Context(), sql).Scan(&got)
-		if err == nil && got == want {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: %d (%v), want %d", what, got, err, want)
-		}
-		<-tick.C
-	}
+	pgtest.EventuallyCounts(t, pool, "refusals", `select count(*) from boxes.refusals`, 0)
 }

@@ -24,6 +24,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/registry"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
 )
 
@@ -74,24 +75,6 @@ func keep(t *testing.T, consul *consultest.Server, def *mesh.Definition, program
 	})
 }
 
-func within(t *testing.T, limit time.Duration, what string, condition func() error) {
-	t.Helper()
-	deadline := time.After(limit)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := condition()
-		if err == nil {
-			return
-		}
-		select {
-		case <-deadline:
-			t.Fatalf("%s: not within %s: %v", what, limit, err)
-		case <-tick.C:
-		}
-	}
-}
-
 // status returns an error unless the agent has the check in the state.
 func status(consul *consultest.Server, check, want string) error {
 	checks, err := consul.Agent().Checks()
@@ -109,14 +92,14 @@ func TestRegistrarKeepsTheRegistration(t *testing.T) {
 	consul := consultest.New(t)
 	def, callee, _ := pair(t)
 	keep(t, consul, def, "callee")
-	within(t, 5*time.Second, "registration", func() error { return status(consul, "service:callee", api.HealthCritical) })
+	check.Within(t, 5*time.Second, "registration", func() error { return status(consul, "service:callee", api.HealthCritical) })
 	serve(t, callee.Port)
-	within(t, 10*time.Second, "healthy program", func() error { return status(consul, "service:callee", api.HealthPassing) })
+	check.Within(t, 10*time.Second, "healthy program", func() error { return status(consul, "service:callee", api.HealthPassing) })
 	for _, id := range []string{"callee", registry.SidecarID("callee")} { // each of both alone, as after a lost state
 		if err := consul.Agent().ServiceDeregister(id); err != nil {
 			t.Fatal(err)
 		}
-		within(t, 10*time.Second, "registration after "+id+" was lost", func() error {
+		check.Within(t, 10*time.Second, "registration after "+id+" was lost", func() error {
 			for _, id := range []string{"callee", registry.SidecarID("callee")} {
 				if _, _, err := consul.Agent().Service(id, nil); err != nil {
 					return err
@@ -144,7 +127,7 @@ func TestSidecarsFromTheRegistration(t *testing.T) {
 	serve(t, callee.Port)
 	for _, p := range []mesh.Program{callee, caller} {
 		keep(t, consul, def, p.Name)
-		within(t, 5*time.Second, "registration", func() error {
+		check.Within(t, 5*time.Second, "registration", func() error {
 			_, _, err := consul.Agent().Service(registry.SidecarID(p.Name), nil)
 			return err
 		})
@@ -152,11 +135,11 @@ func TestSidecarsFromTheRegistration(t *testing.T) {
 	}
 	// Envoy admits 1,024 streams to one connection, so that a client needs two for more.
 	conns := []*grpc.ClientConn{dial(t, caller.Upstreams[0].Port), dial(t, caller.Upstreams[0].Port)}
-	within(t, 30*time.Second, "call through both sidecars", func() error {
+	check.Within(t, 30*time.Second, "call through both sidecars", func() error {
 		_, err := healthpb.NewHealthClient(conns[0]).Check(t.Context(), &healthpb.HealthCheckRequest{})
 		return err
 	})
-	within(t, 10*time.Second, "sidecar's check", func() error { return status(consul, "sidecar:callee", api.HealthPassing) })
+	check.Within(t, 10*time.Second, "sidecar's check", func() error { return status(consul, "sidecar:callee", api.HealthPassing) })
 	const streams = 1500
 	var opening sync.WaitGroup
 	for i := range streams {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/supervise"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 )
 
 func started(t *testing.T, name string, args ...string) (*exec.Cmd, supervise.Identity) {
@@ -56,7 +57,7 @@ func TestAZombieIsDead(t *testing.T) {
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the killed process counts as dead before it is waited for", func() bool { return !id.Alive() })
+	check.Eventually(t, "the killed process counts as dead before it is waited for", func() bool { return !id.Alive() })
 }
 
 // A program of many threads that is killed holds its ports until the last of them has ended, which may be after the first.
@@ -73,14 +74,14 @@ ctypes.CDLL(None).syscall(int(sys.argv[1]), 0)`
 		}
 		return string(raw)
 	}
-	eventually(t, "the first thread has ended", func() bool { return strings.Contains(stat(), ") Z ") })
+	check.Eventually(t, "the first thread has ended", func() bool { return strings.Contains(stat(), ") Z ") })
 	if !id.Alive() {
 		t.Errorf("it counts as dead: %s", stat())
 	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it counts as dead once the others have ended", func() bool { return !id.Alive() })
+	check.Eventually(t, "it counts as dead once the others have ended", func() bool { return !id.Alive() })
 }
 
 func TestTerminate(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gatehouse/gatehouse/internal/supervise"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 )
 
 // childVariable turns this test program into a supervisor that the test can kill.
@@ -51,21 +52,6 @@ func shell(script string) func() (*exec.Cmd, error) {
 	return func() (*exec.Cmd, error) { return exec.Command("/bin/sh", "-c", script), nil }
 }
 
-// eventually polls cond until it holds.
-func eventually(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	deadline := time.After(15 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !cond() {
-		select {
-		case <-deadline:
-			t.Fatalf("not in time: %s", what)
-		case <-tick.C:
-		}
-	}
-}
-
 func newGroup(t *testing.T, opts supervise.Options) *supervise.Group {
 	t.Helper()
 	opts.Now = time.Now
@@ -83,12 +69,12 @@ func TestADeadProcessIsStartedAgain(t *testing.T) {
 	deaths := make(chan supervise.Death, 10)
 	group := newGroup(t, supervise.Options{MinBackoff: 10 * time.Millisecond, Died: func(d supervise.Death) { deaths <- d }})
 	p := group.Start(supervise.Spec{Name: "sleeper", Log: filepath.Join(t.TempDir(), "log"), Command: shell("exec sleep 1000")})
-	eventually(t, "it runs", func() bool { return pid(p) != 0 })
+	check.Eventually(t, "it runs", func() bool { return pid(p) != 0 })
 	first := pid(p)
 	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it runs again", func() bool { return pid(p) != 0 && pid(p) != first })
+	check.Eventually(t, "it runs again", func() bool { return pid(p) != 0 && pid(p) != first })
 	if d := <-deaths; d.Name != "sleeper" || d.Reason != "signal: killed" {
 		t.Errorf("death %+v", d)
 	}
@@ -116,7 +102,7 @@ func TestCloseStopsTheHighestStageFirst(t *testing.T) {
 		ready := filepath.Join(dir, strconv.Itoa(stage))
 		script := fmt.Sprintf("trap 'echo %d >> %s; exit' TERM; touch %s; while :; do sleep 0.01; done", stage, order, ready)
 		group.Start(supervise.Spec{Name: strconv.Itoa(stage), Stage: stage, Log: filepath.Join(dir, "log"), Command: shell(script)})
-		eventually(t, "it runs", func() bool { _, err := os.Stat(ready); return err == nil })
+		check.Eventually(t, "it runs", func() bool { _, err := os.Stat(ready); return err == nil })
 	}
 	group.Close(context.Background())
 	if raw, err := os.ReadFile(order); err != nil || string(raw) != "3\n2\n1\n" {
@@ -133,7 +119,7 @@ func TestStopKillsWhatDoesNotListenWithItsChildren(t *testing.T) {
 	child := filepath.Join(dir, "child")
 	p := group.Start(supervise.Spec{Name: "deaf", Log: filepath.Join(dir, "log"), StopTimeout: 50 * time.Millisecond,
 		Command: shell(fmt.Sprintf("trap '' TERM; sleep 1000 & echo $! > %s.new; mv %s.new %s; wait; wait", child, child, child))})
-	eventually(t, "its child runs", func() bool { _, err := os.Stat(child); return err == nil })
+	check.Eventually(t, "its child runs", func() bool { _, err := os.Stat(child); return err == nil })
 	raw, err := os.ReadFile(child)
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +133,7 @@ func TestStopKillsWhatDoesNotListenWithItsChildren(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Stop(context.Background())
-	eventually(t, "its child is gone too", func() bool { return !id.Alive() })
+	check.Eventually(t, "its child is gone too", func() bool { return !id.Alive() })
 }
 
 // No child may outlive a killed supervisor.
@@ -181,15 +167,15 @@ func TestChildrenDieWithAKilledSupervisor(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = supervisor.Wait() // killed
-	eventually(t, "the child is gone", func() bool { return !id.Alive() })
+	check.Eventually(t, "the child is gone", func() bool { return !id.Alive() })
 }
 
 func TestLogsAreBound(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log")
 	group := newGroup(t, supervise.Options{MaxLog: 1000})
 	group.Start(supervise.Spec{Name: "talker", Log: log, Command: shell("i=0; while [ $i -lt 500 ]; do echo line $i; i=$((i+1)); done; exec sleep 1000")})
-	eventually(t, "the log is moved away", func() bool { _, err := os.Stat(log + ".1"); return err == nil })
-	eventually(t, "the log is emptied", func() bool { info, err := os.Stat(log); return err == nil && info.Size() <= 1000 })
+	check.Eventually(t, "the log is moved away", func() bool { _, err := os.Stat(log + ".1"); return err == nil })
+	check.Eventually(t, "the log is emptied", func() bool { info, err := os.Stat(log); return err == nil && info.Size() <= 1000 })
 	raw, err := os.ReadFile(log + ".1")
 	if err != nil || len(raw) > 1000 || !strings.HasSuffix(string(raw), "line 499\n") {
 		t.Errorf("%d bytes of old log, %v, want the last 1000", len(raw), err)
@@ -249,7 +235,7 @@ func TestNothingStaysOpenWithoutALog(t *testing.T) {
 		cmd.ExtraFiles = []*os.File{file}
 		return cmd, nil
 	}})
-	eventually(t, "the first try's file is closed", func() bool {
+	check.Eventually(t, "the first try's file is closed", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
 		if len(opened) < 2 {

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/platform"
 )
 
@@ -57,7 +58,7 @@ func built(b *testing.B) *platform.Platform {
 			"GATEHOUSE_GATEWAY_RATE_PER_SUBJECT=100000", "GATEHOUSE_GATEWAY_BURST_PER_SUBJECT=100000",
 			"GATEHOUSE_GATEWAY_RATE_CREDENTIALS=100000", "GATEHOUSE_GATEWAY_BURST_CREDENTIALS=100000"}})
 	})
-	noError(b, running.err)
+	check.NoError(b, running.err)
 	return running.p
 }
 
@@ -66,7 +67,7 @@ func started(b *testing.B) *platform.Platform {
 	b.Helper()
 	p := built(b)
 	if !running.up {
-		noError(b, p.Up())
+		check.NoError(b, p.Up())
 		running.up = true
 	}
 	return p
@@ -77,17 +78,10 @@ func stopped(b *testing.B) *platform.Platform {
 	b.Helper()
 	p := built(b)
 	if running.up {
-		noError(b, p.Down())
+		check.NoError(b, p.Down())
 		running.up = false
 	}
 	return p
-}
-
-func noError(b *testing.B, err error) {
-	b.Helper()
-	if err != nil {
-		b.Fatal(err)
-	}
 }
 
 var client = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
@@ -151,7 +145,7 @@ func administrator(b *testing.B, p *platform.Platform) person {
 		return person{email: email, access: access}
 	}
 	secret, err := p.BootstrapSecret()
-	noError(b, err)
+	check.NoError(b, err)
 	return arrive(b, p, "/api/v1/auth/bootstrap", map[string]string{"email": email, "secret": secret})
 }
 
@@ -159,11 +153,11 @@ func arrive(b *testing.B, p *platform.Platform, path string, body map[string]str
 	b.Helper()
 	body["password"] = password
 	a, err := post(p, path, body, http.StatusCreated)
-	noError(b, err)
+	check.NoError(b, err)
 	who := person{email: body["email"]}
 	who.id, _ = a["user"].(map[string]any)["id"].(string)
 	who.access, err = signIn(p, who.email)
-	noError(b, err)
+	check.NoError(b, err)
 	return who
 }
 

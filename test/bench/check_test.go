@@ -12,6 +12,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
 	"github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
@@ -39,12 +40,12 @@ func BenchmarkCheck(b *testing.B) {
 	program := buildOpenFGA(b, p)
 	server, _ := pgtest.Server(b)
 	url := database(b, server, "authz", "authz", "authz")
-	noError(b, pgserver.EnsureSchema(b.Context(), server.SuperURL("authz"), "authz_fga", "authz"))
+	check.NoError(b, pgserver.EnsureSchema(b.Context(), server.SuperURL("authz"), "authz_fga", "authz"))
 	migrate(b, p, "authz", url)
 	theirs := startOpenFGA(b, program, url, conns)
 	questions := world(b, theirs)
 	_, err := connect(b, server.SuperURL("authz")).Exec(b.Context(), "vacuum analyze authz_fga.tuple")
-	noError(b, err)
+	check.NoError(b, err)
 	sides := [2]checker{ours(b, authzv1.NewAuthzServiceClient(serve(b, p, "authz", 8083, url))), theirs.check}
 
 	measure := func(ask checker, q question) float64 {
@@ -56,7 +57,7 @@ func BenchmarkCheck(b *testing.B) {
 			}
 			return err
 		})
-		noError(b, err)
+		check.NoError(b, err)
 		if wrong.Load() > 0 {
 			b.Fatalf("%d wrong answers", wrong.Load())
 		}

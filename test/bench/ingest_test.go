@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
 	"github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/internal/testkit/platform"
@@ -77,7 +78,7 @@ type trailDatabase struct {
 func trail(b *testing.B, p *platform.Platform, server *pgserver.Server, name string) *trailDatabase {
 	b.Helper()
 	owner, secret := database(b, server, name, "audit_owner", "audit"), config.NewSecret("bench")
-	noError(b, pgserver.EnsureServingRole(b.Context(), server.SuperURL(name), "audit", secret, "audit", "audit_owner"))
+	check.NoError(b, pgserver.EnsureServingRole(b.Context(), server.SuperURL(name), "audit", secret, "audit", "audit_owner"))
 	migrate(b, p, "audit", owner)
 	return &trailDatabase{serving: server.URL("audit", secret, name), conn: connect(b, server.SuperURL(name))}
 }
@@ -89,10 +90,10 @@ func (t *trailDatabase) fresh(b *testing.B) (events, personal []byte) {
 		var out bytes.Buffer
 		_, err := t.conn.PgConn().CopyTo(b.Context(), &out,
 			fmt.Sprintf("copy (select * from audit.%s where position > %d order by position) to stdout (format binary)", table, t.last))
-		noError(b, err)
+		check.NoError(b, err)
 		*into = out.Bytes()
 	}
-	noError(b, t.conn.QueryRow(b.Context(), "select max(position) from audit.events").Scan(&t.last))
+	check.NoError(b, t.conn.QueryRow(b.Context(), "select max(position) from audit.events").Scan(&t.last))
 	return events, personal
 }
 
@@ -100,7 +101,7 @@ func (t *trailDatabase) fresh(b *testing.B) (events, personal []byte) {
 func (t *trailDatabase) settle(b *testing.B) {
 	b.Helper()
 	_, err := t.conn.Exec(b.Context(), "checkpoint")
-	noError(b, err)
+	check.NoError(b, err)
 }
 
 // copyIn is the other side: one transaction, as durable as Audit's.
@@ -116,7 +117,7 @@ func (t *trailDatabase) copyIn(ctx context.Context, events, personal []byte) err
 
 func (t *trailDatabase) count(b *testing.B) (n int) {
 	b.Helper()
-	noError(b, t.conn.QueryRow(b.Context(), "select count(*) from audit.events").Scan(&n))
+	check.NoError(b, t.conn.QueryRow(b.Context(), "select count(*) from audit.events").Scan(&n))
 	return n
 }
 
@@ -135,7 +136,7 @@ func handedOver(b *testing.B, source string, n int) (requests []*auditv1.IngestR
 			e.Changes = append(e.Changes, event.Change{Field: "user.display_name", Value: json.RawMessage(`"Ada"`), Personal: true})
 		}
 		sealed, err := e.Seal(rand.Reader)
-		noError(b, err)
+		check.NoError(b, err)
 		if i%250 == 0 {
 			requests = append(requests, &auditv1.IngestRequest{Batch: uint64(i/250) + 1})
 		}
@@ -182,6 +183,6 @@ func handOver(ctx context.Context, client auditv1.IngestServiceClient, source st
 func timed(b *testing.B, do func() error) float64 {
 	b.Helper()
 	began := time.Now()
-	noError(b, do())
+	check.NoError(b, do())
 	return time.Since(began).Seconds()
 }

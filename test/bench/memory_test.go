@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/testkit/platform"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
@@ -95,6 +96,6 @@ func (a auth) load(b *testing.B, who person, d time.Duration) (signIns, peak flo
 	})
 	done.Store(true)
 	peak = <-looked
-	noError(b, err)
+	check.NoError(b, err)
 	return signIns, peak
 }

@@ -15,6 +15,7 @@ import (
 	openfgav1 "github.com/openfga/api/proto/openfga/v1"
 
 	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/platform"
 )
 
@@ -34,8 +35,8 @@ func buildOpenFGA(b *testing.B, p *platform.Platform) string {
 	}
 	for _, name := range []string{"go.mod", "go.sum"} {
 		content, err := os.ReadFile(filepath.Join(p.Root, name))
-		noError(b, err)
-		noError(b, os.WriteFile(filepath.Join(p.Dir, name), content, 0o600))
+		check.NoError(b, err)
+		check.NoError(b, os.WriteFile(filepath.Join(p.Dir, name), content, 0o600))
 	}
 	cmd := exec.CommandContext(b.Context(), "go", "build", "-modfile", filepath.Join(p.Dir, "go.mod"), "-mod=mod", "-trimpath",
 		"-o", program, "github.com/openfga/openfga/cmd/openfga")
@@ -55,7 +56,7 @@ func buildOpenFGA(b *testing.B, p *platform.Platform) string {
 func moduleOf(b *testing.B, program, module string) string {
 	b.Helper()
 	info, err := buildinfo.ReadFile(program)
-	noError(b, err)
+	check.NoError(b, err)
 	for _, dep := range info.Deps {
 		if dep.Path == module {
 			return dep.Version
@@ -73,7 +74,7 @@ func moduleOf(b *testing.B, program, module string) string {
 func startOpenFGA(b *testing.B, program string, database config.Secret, conns int) openFGA {
 	b.Helper()
 	u, err := url.Parse(database.Reveal())
-	noError(b, err)
+	check.NoError(b, err)
 	query := u.Query()
 	query.Set("search_path", "authz_fga")
 	u.RawQuery = query.Encode()
@@ -87,13 +88,13 @@ func startOpenFGA(b *testing.B, program string, database config.Secret, conns in
 	serving(b, conn, 30*time.Second)
 	server := openFGA{OpenFGAServiceClient: openfgav1.NewOpenFGAServiceClient(conn)}
 	stores, err := server.ListStores(b.Context(), &openfgav1.ListStoresRequest{})
-	noError(b, err)
+	check.NoError(b, err)
 	if len(stores.GetStores()) != 1 {
 		b.Fatalf("the datastore has %d stores", len(stores.GetStores()))
 	}
 	server.store = stores.GetStores()[0].GetId()
 	models, err := server.ReadAuthorizationModels(b.Context(), &openfgav1.ReadAuthorizationModelsRequest{StoreId: server.store})
-	noError(b, err)
+	check.NoError(b, err)
 	server.model = models.GetAuthorizationModels()[0].GetId()
 	return server
 }
@@ -112,7 +113,7 @@ func (s openFGA) write(b *testing.B, relationships []string) {
 		_, err := s.Write(b.Context(), &openfgav1.WriteRequest{
 			StoreId: s.store, AuthorizationModelId: s.model, Writes: &openfgav1.WriteRequestWrites{TupleKeys: keys},
 		})
-		noError(b, err)
+		check.NoError(b, err)
 		relationships = relationships[n:]
 	}
 }
@@ -120,7 +121,7 @@ func (s openFGA) write(b *testing.B, relationships []string) {
 func freePort(b *testing.B) int {
 	b.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	noError(b, err)
+	check.NoError(b, err)
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 )
 
@@ -38,7 +39,7 @@ func BenchmarkOutbox(b *testing.B) {
 	})
 	transactions := func(create func(context.Context, *outbox.Outbox) error) float64 {
 		n, err := rate(ctx, writers, slice, func() error { return create(ctx, o) })
-		noError(b, err)
+		check.NoError(b, err)
 		return n
 	}
 	var alone, recorded, ratios, relayed []float64
@@ -74,15 +75,15 @@ func newOutbox(b *testing.B) *outbox.Outbox {
 	server, _ := pgtest.Server(b)
 	url := database(b, server, "things", "things", "things")
 	_, err := connect(b, url).Exec(b.Context(), "set search_path to things; create table things.things (id uuid primary key, size int not null);"+outbox.DDL("things"))
-	noError(b, err)
+	check.NoError(b, err)
 	pool, err := pg.Open(b.Context(), pg.Config{URL: url, MaxConns: 10})
-	noError(b, err)
+	check.NoError(b, err)
 	b.Cleanup(pool.Close)
 	o, err := outbox.New(outbox.Params{
 		Pool: pool, Schema: "things", Source: "things", Now: time.Now, NewID: func() string { return uuid.Must(uuid.NewV7()).String() },
 		Random: rand.Reader, Log: slog.New(slog.DiscardHandler),
 	})
-	noError(b, err)
+	check.NoError(b, err)
 	return o
 }
 
@@ -117,9 +118,9 @@ func gather(ctx context.Context, b *testing.B, o *outbox.Outbox, n int) {
 		for i := range messages {
 			var err error
 			messages[i], err = audit.Seal(o, thing(ctx, uuid.NewString()))
-			noError(b, err)
+			check.NoError(b, err)
 		}
-		noError(b, o.InTx(ctx, func(tx pgx.Tx) error { return o.Append(ctx, tx, messages...) }))
+		check.NoError(b, o.InTx(ctx, func(tx pgx.Tx) error { return o.Append(ctx, tx, messages...) }))
 	}
 }
 
@@ -139,7 +140,7 @@ func startRelay(b *testing.B, o *outbox.Outbox) *relay {
 			return nil, nil
 		},
 	}}})
-	noError(b, err)
+	check.NoError(b, err)
 	ctx, cancel := context.WithCancel(b.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { running.Run(ctx) })

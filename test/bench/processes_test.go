@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/platform"
 )
 
@@ -20,7 +21,7 @@ const tick = 10.0 // ms
 func processes(b *testing.B, p *platform.Platform) map[string]int {
 	b.Helper()
 	s, err := p.Status()
-	noError(b, err)
+	check.NoError(b, err)
 	pids := map[string]int{"consul": s.Consul.PID}
 	for _, row := range s.Services {
 		pids[row.Name] = row.PID
@@ -40,7 +41,7 @@ func used(b *testing.B, pids map[string]int) map[string]float64 {
 	}
 	ms := map[string]float64{}
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	noError(b, err)
+	check.NoError(b, err)
 	for _, path := range stats {
 		pid, parent, own, ended, err := cpu(path)
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/testkit/platform"
 )
@@ -27,15 +28,15 @@ const aloneOffset = 9000
 func database(b *testing.B, server *pgserver.Server, name, role, schema string) config.Secret {
 	b.Helper()
 	secret := config.NewSecret("bench")
-	noError(b, pgserver.EnsureDatabase(b.Context(), server.SuperURL("postgres"), name))
-	noError(b, pgserver.EnsureRole(b.Context(), server.SuperURL(name), role, secret, schema))
+	check.NoError(b, pgserver.EnsureDatabase(b.Context(), server.SuperURL("postgres"), name))
+	check.NoError(b, pgserver.EnsureRole(b.Context(), server.SuperURL(name), role, secret, schema))
 	return server.URL(role, secret, name)
 }
 
 func connect(b *testing.B, url config.Secret) *pgx.Conn {
 	b.Helper()
 	conn, err := pgx.Connect(b.Context(), url.Reveal())
-	noError(b, err)
+	check.NoError(b, err)
 	b.Cleanup(func() { _ = conn.Close(context.Background()) })
 	return conn
 }
@@ -75,9 +76,9 @@ func alone(further int) []string {
 func run(b *testing.B, cmd *exec.Cmd) {
 	b.Helper()
 	log, err := os.Create(filepath.Join(b.TempDir(), filepath.Base(cmd.Path)+".log"))
-	noError(b, err)
+	check.NoError(b, err)
 	cmd.Stdout, cmd.Stderr = log, log
-	noError(b, cmd.Start())
+	check.NoError(b, cmd.Start())
 	b.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait() // it was killed
@@ -92,7 +93,7 @@ func dial(b *testing.B, port int) *grpc.ClientConn {
 	b.Helper()
 	conn, err := grpc.NewClient(fmt.Sprintf("passthrough:///127.0.0.1:%d", port), grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: 10 * time.Millisecond}))
-	noError(b, err)
+	check.NoError(b, err)
 	b.Cleanup(func() { _ = conn.Close() })
 	return conn
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/argon2"
+
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 )
 
 // BenchmarkSignIn is sign-ins a second over REST, through every sidecar, beside the bound: argon2id
@@ -42,14 +44,14 @@ func BenchmarkSignIn(b *testing.B) {
 		for range 2 {
 			before := used(b, pids)
 			s, err := platformSide()
-			noError(b, err)
+			check.NoError(b, err)
 			<-time.After(100 * time.Millisecond) // the last events arrive in the trail
 			for name, ms := range used(b, pids) {
 				cpu[name] = append(cpu[name], (ms-before[name])/(s*slice.Seconds()))
 			}
 			began := ownCPU(b)
 			h, err := boundSide()
-			noError(b, err)
+			check.NoError(b, err)
 			hashCPU = append(hashCPU, (ownCPU(b)-began)/(h*slice.Seconds()))
 			signIns, hashes, ratios = append(signIns, s), append(hashes, h), append(ratios, s/h)
 		}
@@ -75,6 +77,6 @@ func BenchmarkSignIn(b *testing.B) {
 func ownCPU(b *testing.B) float64 {
 	b.Helper()
 	var usage syscall.Rusage
-	noError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
+	check.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
 	return float64(usage.Utime.Nano()+usage.Stime.Nano()) / 1e6
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/platform"
 )
 
@@ -20,7 +21,7 @@ func BenchmarkWarmUp(b *testing.B) {
 	var seconds, ups []float64
 	for b.Loop() {
 		access, err := signIn(p, root.email) // access tokens live for minutes
-		noError(b, err)
+		check.NoError(b, err)
 		stopped(b)
 		start := time.Now()
 		started(b)
@@ -67,7 +68,7 @@ func BenchmarkIdle(b *testing.B) {
 func programs(b *testing.B, p *platform.Platform) map[string]int {
 	b.Helper()
 	s, err := p.Status()
-	noError(b, err)
+	check.NoError(b, err)
 	pids := map[string]int{}
 	for _, row := range s.Services {
 		if _, err := os.Stat(filepath.Join(p.Bin, row.Name)); err == nil {
@@ -86,10 +87,10 @@ func resident(b *testing.B, pids map[string]int) map[string]float64 {
 	each := map[string]float64{}
 	for name, pid := range pids {
 		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-		noError(b, err)
+		check.NoError(b, err)
 		_, rest, _ := strings.Cut(string(status), "VmRSS:")
 		kib, err := strconv.Atoi(strings.Fields(rest)[0])
-		noError(b, err)
+		check.NoError(b, err)
 		each[name] = float64(kib) / 1024
 	}
 	return each
@@ -120,7 +121,7 @@ func BenchmarkServiceStart(b *testing.B) {
 func environmentOf(b *testing.B, p *platform.Platform, name string) (environment []string) {
 	b.Helper()
 	environ, err := p.Environ(name)
-	noError(b, err)
+	check.NoError(b, err)
 	for _, pair := range environ {
 		if !strings.HasPrefix(pair, "GATEHOUSE_CONSUL_") && !strings.HasPrefix(pair, "GATEHOUSE_MESH_") {
 			environment = append(environment, pair)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/platform"
 )
 
@@ -62,7 +63,7 @@ func kill(t *testing.T, plat *platform.Platform, names ...string) {
 			t.Fatalf("kill %s (%d): %v", name, pids[name], err)
 		}
 	}
-	within(t, 30*time.Second, fmt.Sprintf("%v runs again", names), func() error {
+	check.Within(t, 30*time.Second, fmt.Sprintf("%v runs again", names), func() error {
 		now, err := plat.Status()
 		if len(now.Services) == 0 {
 			return err
@@ -83,25 +84,6 @@ func contains(names []string, name string) bool {
 		}
 	}
 	return false
-}
-
-// within polls until try succeeds.
-func within(t *testing.T, limit time.Duration, what string, try func() error) {
-	t.Helper()
-	deadline := time.After(limit)
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := try()
-		if err == nil {
-			return
-		}
-		select {
-		case <-deadline:
-			t.Fatalf("%s: not within %s: %v", what, limit, err)
-		case <-tick.C:
-		}
-	}
 }
 
 // harness loads a platform for a while, kills meanwhile, lets it drain, and returns everything that does not add up.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/platform"
 )
 
@@ -59,7 +60,7 @@ func newWorld(t *testing.T, plat *platform.Platform) *world {
 	}
 	must(201, "POST", "/api/v1/auth/bootstrap", "", map[string]string{"secret": secret, "email": "root@example.com", "password": password})
 	w.admin, _ = must(200, "POST", "/api/v1/auth/sign-in", "", map[string]string{"email": "root@example.com", "password": password})["access_token"].(string)
-	within(t, 10*time.Second, "the administrator's right", func() error {
+	check.Within(t, 10*time.Second, "the administrator's right", func() error {
 		status, answer, _, err := w.call(t.Context(), "GET", "/api/v1/users?page_size=1", w.admin, nil)
 		if status != 200 {
 			return fmt.Errorf("%d %v %w", status, answer, err)
@@ -188,7 +189,7 @@ func (w *world) summary() string {
 // drained waits until every outbox is empty and every command is ended (G6).
 func (w *world) drained(t *testing.T) {
 	t.Helper()
-	within(t, time.Minute, "empty outboxes", func() error {
+	check.Within(t, time.Minute, "empty outboxes", func() error {
 		var left, parked, commands int
 		err := w.query(t, `
 			with rows as (

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 )
 
 // administrates is the relationship of an administrator.
@@ -77,7 +79,7 @@ func TestTheLastOwnerStays(t *testing.T) {
 	t.Parallel()
 	admin, p := administrator(t), signUp(t)
 	owner := relationship{"organization:" + p.organization, "owner", "user:" + p.id}
-	eventually(t, 10*time.Second, "the owner is known", func() error {
+	check.Within(t, 10*time.Second, "the owner is known", func() error {
 		a, err := send(plat.URL(), request{method: "POST", path: "/api/v1/authz/check", bearer: admin.access, body: owner})
 		if err != nil || a.body["allowed"] != true {
 			return fmt.Errorf("%d %w %s", a.status, errOr(err), a.raw)

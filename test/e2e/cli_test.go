@@ -18,6 +18,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 )
 
 // gatehouse is the operator's command against the shared platform, with more environment.
@@ -44,7 +46,7 @@ func TestMeshDenied(t *testing.T) {
 		}
 	}
 	// Envoy writes its access log every 10 s.
-	eventually(t, 25*time.Second, "the refused calls are listed", func() error {
+	check.Within(t, 25*time.Second, "the refused calls are listed", func() error {
 		out, err := gatehouse(t.Context(), nil, "mesh", "denied", "--since", "5m", "-o", "json").CombinedOutput()
 		if err != nil {
 			t.Fatalf("gatehouse mesh denied: %v\n%s", err, out)

@@ -31,8 +31,8 @@ func relate(admin person, change string, all ...relationship) (token string, err
 	return a.header.Get(tokenHeader), nil
 }
 
-// check asks with a token; what is answered must be want.
-func check(admin person, token string, r relationship, want bool) error {
+// wantAllowed asks with a token; what is answered must be want.
+func wantAllowed(admin person, token string, r relationship, want bool) error {
 	a, err := send(plat.URL(), request{method: "POST", path: "/api/v1/authz/check", bearer: admin.access, header: map[string]string{tokenHeader: token}, body: r})
 	if err != nil || a.status != http.StatusOK || a.body["allowed"] != want {
 		return fmt.Errorf("check of %v: %d %w %s, want %t", r, a.status, errOr(err), a.raw, want)
@@ -47,7 +47,7 @@ type grant struct{ given, right relationship }
 func (g grant) round(admin person) error {
 	token, err := relate(admin, "writes", g.given)
 	if err == nil {
-		err = check(admin, token, g.right, true)
+		err = wantAllowed(admin, token, g.right, true)
 	}
 	if err != nil {
 		return err
@@ -55,7 +55,7 @@ func (g grant) round(admin person) error {
 	if token, err = relate(admin, "deletes", g.given); err != nil {
 		return err
 	}
-	return check(admin, token, g.right, false)
+	return wantAllowed(admin, token, g.right, false)
 }
 
 // After an acknowledged revocation no check with its token says yes: 500 rounds, half of them of a right of one's own and half of one
@@ -125,7 +125,7 @@ func TestTokenOfASignUp(t *testing.T) {
 		}
 		for _, relation := range []string{"member", "owner"} {
 			r := relationship{fmt.Sprint("organization:", user["organization_id"]), relation, fmt.Sprint("user:", user["id"])}
-			if err := check(admin, token, r, true); err != nil {
+			if err := wantAllowed(admin, token, r, true); err != nil {
 				t.Error(err)
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
@@ -49,7 +50,7 @@ func TestHalfFinishedSignUpIsNotStuck(t *testing.T) {
 	defer thaw()
 	unanswered(t, request{method: "POST", path: "/api/v1/auth/sign-up", body: map[string]string{"email": email, "password": password}})
 	thaw()
-	eventually(t, 60*time.Second, "the address can be used", func() error {
+	check.Within(t, 60*time.Second, "the address can be used", func() error {
 		a, err := send(plat.URL(), request{method: "POST", path: "/api/v1/auth/sign-in", body: map[string]string{"email": email, "password": password}})
 		if err == nil && a.status == 200 {
 			return nil
@@ -73,7 +74,7 @@ func TestSignUpSurvivesTheDeathOfAuth(t *testing.T) {
 		_, _ = send(plat.URL(), request{method: "POST", path: "/api/v1/auth/sign-up", body: map[string]string{"email": email, "password": password}})
 	}()
 	logins := database(t, "auth")
-	eventually(t, 5*time.Second, "the login waits for its user", func() error {
+	check.Within(t, 5*time.Second, "the login waits for its user", func() error {
 		var state string
 		return logins.QueryRow(t.Context(), "select state from auth.logins where email = $1 and state = 'pending'", email).Scan(&state)
 	})
@@ -82,8 +83,8 @@ func TestSignUpSurvivesTheDeathOfAuth(t *testing.T) {
 	}
 	<-gone
 	thaw()
-	eventually(t, 60*time.Second, "healed", func() error { return roundTrip(t) })
-	eventually(t, 60*time.Second, "the address can be used", func() error {
+	check.Within(t, 60*time.Second, "healed", func() error { return roundTrip(t) })
+	check.Within(t, 60*time.Second, "the address can be used", func() error {
 		a, err := send(plat.URL(), request{method: "POST", path: "/api/v1/auth/sign-in", body: map[string]string{"email": email, "password": password}})
 		if err == nil && a.status == 200 {
 			return nil
@@ -106,7 +107,7 @@ func TestDeletionSurvivesACrashInBetween(t *testing.T) {
 		t.Fatal(err)
 	}
 	thaw()
-	eventually(t, 60*time.Second, "the deleted user's address is free", func() error {
+	check.Within(t, 60*time.Second, "the deleted user's address is free", func() error {
 		a, err := send(plat.URL(), request{method: "POST", path: "/api/v1/auth/sign-up", body: map[string]string{"email": p.email, "password": password}})
 		if err != nil || a.status != 201 {
 			return fmt.Errorf("%d %w %s", a.status, errOr(err), a.raw)
@@ -147,7 +148,7 @@ func TestServicesRefuseSignedOutTokens(t *testing.T) {
 			return nil
 		}
 	}
-	eventually(t, 5*time.Second, "identity refuses the token", is(codes.Unauthenticated))
+	check.Within(t, 5*time.Second, "identity refuses the token", is(codes.Unauthenticated))
 
 	before := serviceOf(t, "identity").PID
 	for _, name := range []string{"identity", "gateway"} {
@@ -155,7 +156,7 @@ func TestServicesRefuseSignedOutTokens(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, 30*time.Second, "both are back, and no answer was ever an acceptance", func() error {
+	check.Within(t, 30*time.Second, "both are back, and no answer was ever an acceptance", func() error {
 		if got := ask(); got == codes.OK {
 			t.Fatal("identity accepted a signed-out token after its restart")
 		} else if got != codes.Unauthenticated || serviceOf(t, "identity").PID == before {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 )
 
 // databaseURL is what the running program was given: its own role, through its own sidecar.
@@ -136,7 +137,7 @@ func TestDatabaseTrafficSurvivesTheMesh(t *testing.T) {
 	progress := func(n int64) {
 		t.Helper()
 		from := queries.Load()
-		eventually(t, 30*time.Second, "queries go on", func() error {
+		check.Within(t, 30*time.Second, "queries go on", func() error {
 			if done := queries.Load() - from; done < n {
 				return fmt.Errorf("%d of %d", done, n)
 			}
@@ -185,7 +186,7 @@ func rotateRoot(t testing.TB, client *api.Client) {
 	if _, err := client.Connect().CASetConfig(conf, nil); err != nil {
 		t.Fatalf("rotate the CA: %v", err)
 	}
-	eventually(t, 30*time.Second, "a new root is active", func() error {
+	check.Within(t, 30*time.Second, "a new root is active", func() error {
 		if activeRoot() == before {
 			return errors.New("the old one still is")
 		}

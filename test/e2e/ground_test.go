@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 )
 
@@ -120,7 +121,7 @@ func TestUpInAnyShell(t *testing.T) {
 }
 
 // inAShell starts `up` by a script that ends where the command's words go.
-func inAShell(t *testing.T, name string, account *pgserver.Account, script string, check func(*testing.T, *exec.Cmd, string)) {
+func inAShell(t *testing.T, name string, account *pgserver.Account, script string, then func(*testing.T, *exec.Cmd, string)) {
 	t.Run(name, func(t *testing.T) {
 		dir := t.TempDir()
 		openToAll(t, dir)
@@ -158,7 +159,7 @@ func inAShell(t *testing.T, name string, account *pgserver.Account, script strin
 		ended := make(chan error, 1)
 		go func() { ended <- up.Wait() }()
 		url := "http://127.0.0.1:18080"
-		eventually(t, time.Minute, "up", func() error {
+		check.Within(t, time.Minute, "up", func() error {
 			select {
 			case err := <-ended:
 				t.Fatalf("it ended: %v\n%s", err, out())
@@ -170,8 +171,8 @@ func inAShell(t *testing.T, name string, account *pgserver.Account, script strin
 			return nil
 		})
 		serves(t, url)
-		if check != nil {
-			check(t, up, state)
+		if then != nil {
+			then(t, up, state)
 		} else if err := up.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
@@ -217,7 +218,7 @@ func inContainer(t *testing.T, up *exec.Cmd, state string) {
 		t.Errorf("env: %s", out)
 	}
 	inside(`sh -c 'sh -c "sleep 0.1 &"' sh`, "an orphan")
-	eventually(t, 10*time.Second, "no zombie", func() error {
+	check.Within(t, 10*time.Second, "no zombie", func() error {
 		if out := inside(`sh -c 'cat /proc/[0-9]*/stat' sh`, "all"); strings.Contains(out, ") Z ") {
 			return errors.New(out)
 		}

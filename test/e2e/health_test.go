@@ -14,6 +14,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 )
 
 // serving asks a program's own port for its health, as grpcurl would.
@@ -63,7 +65,7 @@ func healthy(t testing.TB) error {
 }
 
 func TestHealth(t *testing.T) {
-	eventually(t, 15*time.Second, "every program is healthy", func() error { return healthy(t) })
+	check.Within(t, 15*time.Second, "every program is healthy", func() error { return healthy(t) })
 }
 
 // A service without its database turns critical in Consul and comes back by itself. The server is
@@ -89,10 +91,10 @@ func TestHealthFollowsTheDatabase(t *testing.T) {
 			return errors.Join(problems...)
 		}
 	}
-	eventually(t, 15*time.Second, "all are critical without their database", all("critical"))
+	check.Within(t, 15*time.Second, "all are critical without their database", all("critical"))
 	kill(syscall.SIGCONT)
-	eventually(t, 30*time.Second, "all are passing again", all("passing"))
-	eventually(t, 30*time.Second, "sign-up works again", func() error { return roundTrip(t) })
+	check.Within(t, 30*time.Second, "all are passing again", all("passing"))
+	check.Within(t, 30*time.Second, "sign-up works again", func() error { return roundTrip(t) })
 }
 
 // roundTrip is one whole request through every part of the platform: the last answer needs the relationships of the sign-up in Authz, and

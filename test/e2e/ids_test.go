@@ -69,7 +69,7 @@ func relateByBothForms(t *testing.T, admin, p, other person) {
 		t.Fatal(err)
 	}
 	for _, r := range []relationship{quiet, spelled} {
-		if err := check(admin, token, r, true); err != nil {
+		if err := wantAllowed(admin, token, r, true); err != nil {
 			t.Error(err)
 		}
 		a := call(t, http.StatusOK, request{method: "GET", bearer: admin.access, header: map[string]string{tokenHeader: token},
@@ -85,7 +85,7 @@ func relateByBothForms(t *testing.T, admin, p, other person) {
 	if token, err = relate(admin, "deletes", spelled); err != nil {
 		t.Fatal(err)
 	}
-	if err := check(admin, token, quiet, false); err != nil {
+	if err := wantAllowed(admin, token, quiet, false); err != nil {
 		t.Error(err)
 	}
 }

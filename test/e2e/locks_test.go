@@ -15,6 +15,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 )
 
 // roleURL is the database as a role reaches it; audit_owner is the one that owns what audit serves.
@@ -69,7 +71,7 @@ func TestNoRoleHoldsUpAnother(t *testing.T) {
 			stop := flood(t, url)
 			held := exhaust(t, url)
 			t.Logf("%d connections", len(held))
-			eventually(t, 20*time.Second, "a whole round trip", func() error { return roundTrip(t) })
+			check.Within(t, 20*time.Second, "a whole round trip", func() error { return roundTrip(t) })
 			var all sync.WaitGroup
 			for _, program := range stores(t) {
 				if role == program || role == "audit_owner" && program == "audit" {
@@ -94,7 +96,7 @@ func TestNoRoleHoldsUpAnother(t *testing.T) {
 			for _, c := range held {
 				_ = c.Close(context.WithoutCancel(t.Context()))
 			}
-			eventually(t, 30*time.Second, "every program is healthy", func() error { return healthy(t) })
+			check.Within(t, 30*time.Second, "every program is healthy", func() error { return healthy(t) })
 		})
 	}
 }

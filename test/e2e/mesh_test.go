@@ -22,6 +22,7 @@ import (
 
 	consuldefinition "github.com/gatehouse/gatehouse/consul"
 	incoming "github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	probev1 "github.com/gatehouse/gatehouse/test/probe/gen/gatehouse/probe/v1"
 )
 
@@ -47,14 +48,14 @@ func TestMeshVerifyNoticesAHole(t *testing.T) {
 		}
 		return string(out)
 	}
-	eventually(t, 30*time.Second, "mesh verify reports the hole", func() error {
+	check.Within(t, 30*time.Second, "mesh verify reports the hole", func() error {
 		if out := verify(); !strings.Contains(out, "AuthService/SignIn") {
 			return fmt.Errorf("it says %q", out)
 		}
 		return nil
 	})
 	restore()
-	eventually(t, 30*time.Second, "mesh verify passes again", func() error {
+	check.Within(t, 30*time.Second, "mesh verify passes again", func() error {
 		if out := verify(); out != "" {
 			return fmt.Errorf("it says %s", out)
 		}
@@ -233,7 +234,7 @@ func TestIntentionChangeUnderLoad(t *testing.T) {
 	within := func(want codes.Code) {
 		t.Helper()
 		start := time.Now()
-		eventually(t, 2*time.Second, "the changed intention takes effect", func() error {
+		check.Within(t, 2*time.Second, "the changed intention takes effect", func() error {
 			if got := echo(); got != want {
 				return fmt.Errorf("the call answers %s, want %s", got, want)
 			}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 )
 
 // permitted are requests that an administrator is admitted to by Authz alone.
@@ -55,7 +57,7 @@ func TestNothingIsPermittedWhileAuthzHangs(t *testing.T) {
 		}
 	}
 	thaw()
-	eventually(t, 30*time.Second, "the administrator is permitted again", func() error {
+	check.Within(t, 30*time.Second, "the administrator is permitted again", func() error {
 		a, err := send(plat.URL(), request{method: "GET", path: "/api/v1/users?page_size=1", bearer: admin.access})
 		if err != nil || a.status != http.StatusOK {
 			return fmt.Errorf("%d %w %s", a.status, errOr(err), a.raw)
@@ -70,7 +72,7 @@ func TestNothingIsPermittedWhileAuthzIsDead(t *testing.T) {
 	pid := serviceOf(t, "authz").PID
 	killHard(t, pid)
 	seen := map[int]int{}
-	eventually(t, 30*time.Second, "the administrator is permitted again", func() error {
+	check.Within(t, 30*time.Second, "the administrator is permitted again", func() error {
 		list := request{method: "GET", path: "/api/v1/users?page_size=1", bearer: p.access}
 		a, err := send(plat.URL(), list)
 		if err != nil {
@@ -113,7 +115,7 @@ func TestChangesGoOnWithoutAudit(t *testing.T) {
 	}
 	killHard(t, serviceOf(t, "audit").PID)
 	change(5)
-	eventually(t, 60*time.Second, "the events arrive", func() error {
+	check.Within(t, 60*time.Second, "the events arrive", func() error {
 		found, err := events(p, url.Values{"object_id": {p.id}, "action": {"user.updated"}})
 		if err != nil {
 			return err
@@ -129,5 +131,5 @@ func TestChangesGoOnWithoutAudit(t *testing.T) {
 		}
 		return nil
 	})
-	eventually(t, 30*time.Second, "every program is healthy", func() error { return healthy(t) })
+	check.Within(t, 30*time.Second, "every program is healthy", func() error { return healthy(t) })
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"testing"
-	"time"
 
 	"github.com/gatehouse/gatehouse/internal/testkit/platform"
 )
@@ -70,23 +69,4 @@ func serviceOf(t testing.TB, name string) platform.Service {
 		t.Fatal(err)
 	}
 	return s
-}
-
-// eventually polls cond until it holds or the time is over.
-func eventually(t testing.TB, limit time.Duration, what string, cond func() error) {
-	t.Helper()
-	deadline := time.After(limit)
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := cond()
-		if err == nil {
-			return
-		}
-		select {
-		case <-deadline:
-			t.Fatalf("%s: not within %s: %v", what, limit, err)
-		case <-tick.C:
-		}
-	}
 }

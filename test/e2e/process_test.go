@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/platform"
 )
 
@@ -69,7 +70,7 @@ func TestHealing(t *testing.T) {
 					t.Fatalf("kill %s (%d): %v", victim, pids[victim], err)
 				}
 			}
-			eventually(t, 30*time.Second, "healed", func() error {
+			check.Within(t, 30*time.Second, "healed", func() error {
 				for victim, pid := range pids {
 					// Until the supervisor has a new process, an old answer proves nothing.
 					if now := victimPID(t, victim); now == pid || now == 0 {

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 )
 
 // What the REST client of the first release does, one step after the other.
@@ -134,7 +136,7 @@ func TestParallelRefreshLeavesAtMostOneFamily(t *testing.T) { // R33
 // refused waits until the call answers 401: revocations reach every program within 5 s.
 func refused(t testing.TB, what string, do func() (answer, error)) {
 	t.Helper()
-	eventually(t, 5*time.Second, what+" is refused", func() error {
+	check.Within(t, 5*time.Second, what+" is refused", func() error {
 		a, err := do()
 		if err != nil {
 			return err

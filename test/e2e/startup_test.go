@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 )
 
 // refusesToStart runs a program that must stop by itself with one sentence that holds every wanted word.
@@ -118,7 +119,7 @@ func TestUpAfterAKilledUp(t *testing.T) {
 	before := processesOf(t, plat)
 	for _, pid := range supervisors(t) {
 		killHard(t, pid)
-		eventually(t, 10*time.Second, "the end of `up`", func() error { // a large process holds its lock until its memory is freed
+		check.Within(t, 10*time.Second, "the end of `up`", func() error { // a large process holds its lock until its memory is freed
 			if runs(pid) {
 				return fmt.Errorf("process %d still runs", pid)
 			}
@@ -129,7 +130,7 @@ func TestUpAfterAKilledUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	gone(t, before)
-	eventually(t, 30*time.Second, "healthy after the supervisor's death", func() error { return healthy(t) })
+	check.Within(t, 30*time.Second, "healthy after the supervisor's death", func() error { return healthy(t) })
 	if err := roundTrip(t); err != nil {
 		t.Error(err)
 	}

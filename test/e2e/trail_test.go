@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 )
 
 // event is one of the trail, as the REST interface has it.
@@ -50,7 +52,7 @@ func events(reader person, query url.Values) ([]event, error) {
 func arrives(t testing.TB, reader person, query url.Values) event {
 	t.Helper()
 	var found []event
-	eventually(t, 20*time.Second, fmt.Sprintf("an event of %v", query), func() (err error) {
+	check.Within(t, 20*time.Second, fmt.Sprintf("an event of %v", query), func() (err error) {
 		if found, err = events(reader, query); err == nil && len(found) == 0 {
 			err = errors.New("there is none")
 		}
@@ -171,7 +173,7 @@ func failuresInTheTrail(t *testing.T, p person, tries int) (found []event) {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close(context.WithoutCancel(t.Context())) }()
-	eventually(t, 30*time.Second, "all failures are in the trail", func() error {
+	check.Within(t, 30*time.Second, "all failures are in the trail", func() error {
 		// The minute is over sooner for who moves its rows back.
 		if _, err := db.Exec(t.Context(), `
 			update auth.refusals set minute = minute - interval '1 hour' where key = $1 and minute > now() - interval '5 minutes'`, "user:"+p.id); err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse/gatehouse/gateway/internal/gatewaytest"
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/fxmod"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 )
 
@@ -84,8 +85,8 @@ func startOn(t testing.TB, s *gatewaytest.Services, more map[string]string) *run
 func start(t testing.TB, more map[string]string) *running {
 	t.Helper()
 	r := startOn(t, gatewaytest.Start(t, nil), more)
-	gatewaytest.Eventually(t, "the gateway to be ready", func() bool { return r.do(request{path: "/readyz"}).status == http.StatusOK })
-	gatewaytest.Eventually(t, "the revocation feed", func() bool {
+	check.Eventually(t, "the gateway to be ready", func() bool { return r.do(request{path: "/readyz"}).status == http.StatusOK })
+	check.Eventually(t, "the revocation feed", func() bool {
 		return r.do(request{path: "/api/v1/users/x", bearer: r.bearer("nobody")}).status != http.StatusServiceUnavailable
 	})
 	return r

@@ -31,6 +31,7 @@ import (
 	"github.com/gatehouse/gatehouse/gateway/internal/app"
 	"github.com/gatehouse/gatehouse/gateway/internal/gatewaytest"
 	"github.com/gatehouse/gatehouse/internal/fxmod"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
@@ -287,7 +288,7 @@ func chainRole(t *testing.T, s setup) string {
 	})
 	url := fmt.Sprintf("http://127.0.0.1:%d", 8080+s.Offset)
 	r := &role{line: url}
-	gatewaytest.Eventually(t, "the gateway to serve", func() bool { return r.get(s, s.Bearer) == nil })
+	check.Eventually(t, "the gateway to serve", func() bool { return r.get(s, s.Bearer) == nil })
 	return url
 }
 

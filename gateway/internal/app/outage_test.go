@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/gateway/internal/gatewaytest"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 )
 
 // R62: without keys nothing is admitted, and the gateway says that it is not ready; it heals by itself.
@@ -16,7 +17,7 @@ func TestKeysNeverLoaded(t *testing.T) {
 	s.StopAuth()
 	r := startOn(t, s, nil)
 	id := r.Users.Add("a@example.com", "A")
-	gatewaytest.Eventually(t, "the listener", func() bool { return r.do(request{path: "/livez"}).status == http.StatusOK })
+	check.Eventually(t, "the listener", func() bool { return r.do(request{path: "/livez"}).status == http.StatusOK })
 	for path, reason := range map[string]string{
 		"/readyz": "NOT_READY", "/.well-known/jwks.json": "KEYS_UNAVAILABLE", "/api/v1/users/" + id: "KEYS_UNAVAILABLE",
 	} {
@@ -29,8 +30,8 @@ func TestKeysNeverLoaded(t *testing.T) {
 		t.Error("a request got through without keys")
 	}
 	s.StartAuth()
-	gatewaytest.Eventually(t, "the gateway to be ready", func() bool { return r.do(request{path: "/readyz"}).status == http.StatusOK })
-	gatewaytest.Eventually(t, "requests to be admitted", func() bool {
+	check.Eventually(t, "the gateway to be ready", func() bool { return r.do(request{path: "/readyz"}).status == http.StatusOK })
+	check.Eventually(t, "requests to be admitted", func() bool {
 		return r.do(request{path: "/api/v1/users/" + id, bearer: r.bearer(id)}).status == http.StatusOK
 	})
 }
@@ -50,7 +51,7 @@ func TestServiceDown(t *testing.T) {
 		t.Errorf("readyz: %d", a.status)
 	}
 	r.StartIdentity()
-	gatewaytest.Eventually(t, "Identity to be back", func() bool { return r.do(q).status == http.StatusOK })
+	check.Eventually(t, "Identity to be back", func() bool { return r.do(q).status == http.StatusOK })
 }
 
 // R54: the contract's deadline holds whatever the client says, and is a 504.
@@ -86,9 +87,9 @@ func TestDrain(t *testing.T) {
 	t.Run("life", func(t *testing.T) {
 		t.Cleanup(func() { <-done }) // after the stop, which is cleaned up first
 		r := startOn(t, s, nil)
-		gatewaytest.Eventually(t, "the gateway to be ready", func() bool { return r.do(request{path: "/readyz"}).status == http.StatusOK })
+		check.Eventually(t, "the gateway to be ready", func() bool { return r.do(request{path: "/readyz"}).status == http.StatusOK })
 		id := r.Users.Add("a@example.com", "A")
-		gatewaytest.Eventually(t, "the feed", func() bool {
+		check.Eventually(t, "the feed", func() bool {
 			return r.do(request{path: "/api/v1/users/" + id, bearer: r.bearer(id)}).status == http.StatusOK
 		})
 		r.Users.Hook(func(context.Context) error { close(entered); <-leave; return nil })

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/gateway/internal/gatewaytest"
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 )
 
@@ -254,7 +255,7 @@ func TestTailEndsWithTheToken(t *testing.T) {
 	if left := time.Until(claims.ExpiresAt); left > 0 {
 		t.Errorf("the stream ended %s before its token", left)
 	}
-	gatewaytest.Eventually(t, "the service to end", func() bool { return r.Audit.Open() == 0 })
+	check.Eventually(t, "the service to end", func() bool { return r.Audit.Open() == 0 })
 }
 
 // R22, R63: a session or a right that ends takes the stream with it, and the client learns why.
@@ -287,12 +288,12 @@ func TestTailEndsWithTheClient(t *testing.T) {
 		t.Fatalf("%d streams", n)
 	}
 	s.close()
-	gatewaytest.Eventually(t, "the service to end", func() bool { return r.Audit.Open() == 0 })
+	check.Eventually(t, "the service to end", func() bool { return r.Audit.Open() == 0 })
 	head := r.do(request{method: "HEAD", path: tailPath, bearer: r.auditor()})
 	if head.status != http.StatusOK || head.body != "" || head.header.Get("Content-Type") != "application/x-ndjson" {
 		t.Errorf("HEAD: %d %v %q", head.status, head.header, head.body)
 	}
-	gatewaytest.Eventually(t, "the service to end after HEAD", func() bool { return r.Audit.Open() == 0 })
+	check.Eventually(t, "the service to end after HEAD", func() bool { return r.Audit.Open() == 0 })
 }
 
 // A program that stops tells its streams, and does not wait for them.
@@ -305,8 +306,8 @@ func TestTailEndsWithTheProgram(t *testing.T) {
 	began := time.Now()
 	t.Run("life", func(t *testing.T) {
 		r := startOn(t, services, nil)
-		gatewaytest.Eventually(t, "the gateway to be ready", func() bool { return r.do(request{path: "/readyz"}).status == http.StatusOK })
-		gatewaytest.Eventually(t, "the feed", func() bool {
+		check.Eventually(t, "the gateway to be ready", func() bool { return r.do(request{path: "/readyz"}).status == http.StatusOK })
+		check.Eventually(t, "the feed", func() bool {
 			return r.do(request{path: "/api/v1/audit/events", bearer: r.auditor()}).status == http.StatusOK
 		})
 		hr, err := http.NewRequest(http.MethodGet, r.url+tailPath, nil)
@@ -351,7 +352,7 @@ func TestStreamsAreBounded(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	first.close()
-	gatewaytest.Eventually(t, "the place to be free", func() bool {
+	check.Eventually(t, "the place to be free", func() bool {
 		return r.do(request{method: "HEAD", path: tailPath, bearer: r.auditor()}).status == http.StatusOK
 	})
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse/gatehouse/gateway/internal/app"
 	"github.com/gatehouse/gatehouse/gateway/internal/gatewaytest"
 	"github.com/gatehouse/gatehouse/internal/fxmod"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 )
 
 // certificate writes a self-signed certificate of 127.0.0.1 and its key.
@@ -103,7 +104,7 @@ func TestRenewedCertificate(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	gatewaytest.Eventually(t, "the renewed certificate", func() bool { return trusts(second) })
+	check.Eventually(t, "the renewed certificate", func() bool { return trusts(second) })
 	if trusts(first) {
 		t.Error("the old certificate is served on")
 	}

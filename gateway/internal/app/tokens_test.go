@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatehouse/gatehouse/gateway/internal/gatewaytest"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/token"
 )
@@ -215,7 +215,7 @@ func TestRevocationFeed(t *testing.T) {
 	if a := r.do(request{method: "POST", path: "/api/v1/auth/sign-out", bearer: bearer}); a.status != http.StatusNoContent {
 		t.Fatalf("sign-out: %d %s", a.status, a.body)
 	}
-	gatewaytest.Eventually(t, "the ended session to be refused", func() bool {
+	check.Eventually(t, "the ended session to be refused", func() bool {
 		return r.do(request{path: path, bearer: bearer}).status == http.StatusUnauthorized
 	})
 	if took := time.Since(began); took > 5*time.Second {
@@ -228,7 +228,7 @@ func TestRevocationFeed(t *testing.T) {
 		t.Errorf("another session of the user: %d", a.status)
 	}
 	r.Auth.Silence(true)
-	gatewaytest.Eventually(t, "the silent feed to refuse", func() bool {
+	check.Eventually(t, "the silent feed to refuse", func() bool {
 		return r.do(request{path: path, bearer: other}).status == http.StatusServiceUnavailable
 	})
 	if p := r.refused(http.StatusServiceUnavailable, request{path: path, bearer: other}); p.Reason != "REVOCATIONS_STALE" {
@@ -238,7 +238,7 @@ func TestRevocationFeed(t *testing.T) {
 		t.Errorf("a silent feed is the request's 503, not the gateway's health: %d", a.status)
 	}
 	r.Auth.Silence(false)
-	gatewaytest.Eventually(t, "the feed to be believed again", func() bool {
+	check.Eventually(t, "the feed to be believed again", func() bool {
 		return r.do(request{path: path, bearer: other}).status == http.StatusOK
 	})
 }

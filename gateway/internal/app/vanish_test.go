@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -11,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/gatehouse/gatehouse/gateway/internal/gatewaytest"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 )
 
 // vanish makes the client's machine as good as gone: from now on its socket neither takes,
@@ -53,7 +54,12 @@ func TestTailsOfVanishedClients(t *testing.T) {
 			if busy {
 				r.Audit.Add(event("1"))
 			}
-			gatewaytest.EventuallyWithin(t, 40*time.Second, "the place to be free", free)
+			check.Within(t, 40*time.Second, "the place is free", func() error {
+				if !free() {
+					return errors.New("it is taken")
+				}
+				return nil
+			})
 			if took := time.Since(began); took > 30*time.Second {
 				t.Errorf("the place was free after %s", took)
 			}

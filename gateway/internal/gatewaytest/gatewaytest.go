@@ -3,7 +3,6 @@
 package gatewaytest
 
 import (
-	"context"
 	"io"
 	"testing"
 	"time"
@@ -96,25 +95,3 @@ func (s *Services) StopIdentity() { s.identity.deny(true) }
 
 // StartIdentity brings Identity back.
 func (s *Services) StartIdentity() { s.identity.deny(false) }
-
-// Eventually polls until the condition holds, for 15 s at most.
-func Eventually(t testing.TB, what string, condition func() bool) {
-	t.Helper()
-	EventuallyWithin(t, 15*time.Second, what, condition)
-}
-
-// EventuallyWithin polls until the condition holds, for so long at most.
-func EventuallyWithin(t testing.TB, limit time.Duration, what string, condition func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("waited %s for: %s", limit, what)
-		case <-tick.C:
-		}
-	}
-}

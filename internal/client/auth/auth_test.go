@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/client/auth"
 	"github.com/gatehouse/gatehouse/internal/client/clienttest"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/token"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 )
@@ -90,7 +91,7 @@ func TestFollowRevocations(t *testing.T) {
 		t.Helper()
 		expire := timestamppb.New(time.Now().Add(time.Hour))
 		step <- &authv1.WatchRevocationsResponse{Complete: complete, Revocations: []*authv1.Revocation{{SessionId: session, ExpireTime: expire}}}
-		eventually(t, func() bool { ended, err := list.Revoked(session); return err == nil && ended })
+		check.Eventually(t, "session "+session+" has ended", func() bool { ended, err := list.Revoked(session); return err == nil && ended })
 	}
 	unknown := func(when, session string) {
 		t.Helper()
@@ -149,18 +150,4 @@ func TestFollowGivesUpSilentStreams(t *testing.T) {
 	}
 	cancel()
 	<-done
-}
-
-func eventually(t *testing.T, condition func() bool) {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-deadline:
-			t.Fatal("not within 5 s")
-		case <-tick.C:
-		}
-	}
 }

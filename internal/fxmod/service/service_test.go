@@ -26,6 +26,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/registry"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
 	"github.com/gatehouse/gatehouse/internal/token"
 )
@@ -136,20 +137,6 @@ func dial(t *testing.T, offset int) *grpc.ClientConn {
 	return conn
 }
 
-func within(t *testing.T, limit time.Duration, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.After(limit)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-deadline:
-			t.Fatalf("%s: not within %s", what, limit)
-		case <-tick.C:
-		}
-	}
-}
-
 func get(t *testing.T, offset int, path string) (int, string) {
 	t.Helper()
 	answer, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get("http://" + fxmod.Loopback(opsPort+offset) + path)
@@ -189,7 +176,7 @@ func TestStartServeDrainStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn := dial(t, offset)
-	within(t, 15*time.Second, "serving", func() bool {
+	check.Eventually(t, "serving", func() bool {
 		status, err := ask(t.Context(), conn)
 		return err == nil && status == healthpb.HealthCheckResponse_SERVING
 	})
@@ -316,15 +303,15 @@ func TestProgramRegistersItself(t *testing.T) {
 		endpoints, _, err := consul.Health().Service(name, "", true, nil)
 		return err == nil && len(endpoints) == 1
 	}
-	within(t, 15*time.Second, "passing check", usable)
-	within(t, 15*time.Second, "its sidecar", func() bool { // which the agent adds after the program
+	check.Eventually(t, "passing check", usable)
+	check.Eventually(t, "its sidecar", func() bool { // which the agent adds after the program
 		_, _, err := consul.Agent().Service(registry.SidecarID(name), nil)
 		return err == nil
 	})
 	if err := app.Stop(context.Background()); err != nil {
 		t.Errorf("stop: %v", err)
 	}
-	within(t, 15*time.Second, "critical check", func() bool { return !usable() })
+	check.Eventually(t, "critical check", func() bool { return !usable() })
 	for _, id := range []string{name, registry.SidecarID(name)} {
 		if _, _, err := consul.Agent().Service(id, nil); err != nil {
 			t.Errorf("%s after the stop: %v", id, err)

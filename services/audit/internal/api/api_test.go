@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/logging"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
@@ -45,10 +46,10 @@ func newService(t *testing.T) service {
 	t.Helper()
 	serving, owner := pgtest.Split(t, migrations.Schema, migrations.Files)
 	pool, err := pg.Open(context.Background(), serving)
-	noError(t, err)
+	check.NoError(t, err)
 	t.Cleanup(pool.Close)
 	owned, err := pg.Open(context.Background(), owner)
-	noError(t, err)
+	check.NoError(t, err)
 	t.Cleanup(owned.Close)
 	s := service{grants: grpctest.NewGrants(), pool: pool, owner: owned, store: postgres.NewEvents(pool)}
 	s.feed = trail.NewFeed(s.store)
@@ -99,7 +100,7 @@ func (s service) auditor() auditv1.AuditServiceClient {
 func message(t *testing.T, change ...func(*event.Event)) *auditv1.SealedEvent {
 	t.Helper()
 	sealed, err := trailtest.Event(change...).Seal(rand.Reader)
-	noError(t, err)
+	check.NoError(t, err)
 	m := &auditv1.SealedEvent{Canonical: sealed.Canonical}
 	for _, p := range sealed.Personal {
 		m.Personal = append(m.Personal, &auditv1.PersonalValue{Field: p.Field, Salt: p.Salt, Value: p.Value})
@@ -111,11 +112,11 @@ func message(t *testing.T, change ...func(*event.Event)) *auditv1.SealedEvent {
 func (s service) ingest(t *testing.T, program string, events ...*auditv1.SealedEvent) []*auditv1.Rejection {
 	t.Helper()
 	stream, err := auditv1.NewIngestServiceClient(s.As(program)).Ingest(t.Context())
-	noError(t, err)
-	noError(t, stream.Send(&auditv1.IngestRequest{Batch: 1, Events: events}))
-	noError(t, stream.CloseSend())
+	check.NoError(t, err)
+	check.NoError(t, stream.Send(&auditv1.IngestRequest{Batch: 1, Events: events}))
+	check.NoError(t, stream.CloseSend())
 	r, err := stream.Recv()
-	noError(t, err)
+	check.NoError(t, err)
 	if r.GetBatch() != 1 {
 		t.Fatalf("batch %d is acknowledged", r.GetBatch())
 	}
@@ -126,9 +127,9 @@ func (s service) ingest(t *testing.T, program string, events ...*auditv1.SealedE
 func (s service) stored(t *testing.T) (ids []string) {
 	t.Helper()
 	head, err := s.store.Head(t.Context())
-	noError(t, err)
+	check.NoError(t, err)
 	events, _, err := s.store.Range(t.Context(), trail.Filter{}, 0, head, 1000)
-	noError(t, err)
+	check.NoError(t, err)
 	for _, e := range events {
 		ids = append(ids, e.Event.ID)
 	}
@@ -138,15 +139,8 @@ func (s service) stored(t *testing.T) (ids []string) {
 func idOf(t *testing.T, m *auditv1.SealedEvent) string {
 	t.Helper()
 	e, err := event.Parse(m.GetCanonical())
-	noError(t, err)
+	check.NoError(t, err)
 	return e.ID
-}
-
-func noError(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 func wantCode(t *testing.T, err error, want codes.Code) {
@@ -161,7 +155,7 @@ func TestIngestStoresOnceAndAcknowledges(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	stream, err := auditv1.NewIngestServiceClient(s.As("identity")).Ingest(t.Context())
-	noError(t, err)
+	check.NoError(t, err)
 	var ids []string
 	var all []*auditv1.SealedEvent
 	for batch := uint64(1); batch <= 20; batch++ {
@@ -171,11 +165,11 @@ func TestIngestStoresOnceAndAcknowledges(t *testing.T) {
 			events, ids = append(events, m), append(ids, idOf(t, m))
 		}
 		all = append(all, events...)
-		noError(t, stream.Send(&auditv1.IngestRequest{Batch: batch, Events: events}))
+		check.NoError(t, stream.Send(&auditv1.IngestRequest{Batch: batch, Events: events}))
 	}
 	for batch := uint64(1); batch <= 20; batch++ {
 		r, err := stream.Recv()
-		noError(t, err)
+		check.NoError(t, err)
 		if r.GetBatch() != batch || len(r.GetRejected()) != 0 {
 			t.Fatalf("got %v, want batch %d", r, batch)
 		}
@@ -230,21 +224,21 @@ func TestIngestIsForProgramsAndInOrder(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
 	stream, err := auditv1.NewIngestServiceClient(s.AsUser(s.Tokens.Claims(uuid.NewString()))).Ingest(t.Context())
-	noError(t, err)
+	check.NoError(t, err)
 	if err := stream.Send(&auditv1.IngestRequest{Batch: 1, Events: []*auditv1.SealedEvent{
 		message(t, func(e *event.Event) { e.Source = "gateway" }),
 	}}); err == nil {
 		_, _ = stream.Recv() // the gateway is a program too: it may speak for itself, and nothing else
 	}
 	stream, err = auditv1.NewIngestServiceClient(s.Dial()).Ingest(t.Context())
-	noError(t, err)
+	check.NoError(t, err)
 	_, err = stream.Recv()
 	if code := status.Code(err); code != codes.Unauthenticated && code != codes.PermissionDenied {
 		t.Errorf("without a calling program: %v", err)
 	}
 	stream, err = auditv1.NewIngestServiceClient(s.As("identity")).Ingest(t.Context())
-	noError(t, err)
-	noError(t, stream.Send(&auditv1.IngestRequest{Batch: 2, Events: []*auditv1.SealedEvent{message(t)}}))
+	check.NoError(t, err)
+	check.NoError(t, stream.Send(&auditv1.IngestRequest{Batch: 2, Events: []*auditv1.SealedEvent{message(t)}}))
 	_, err = stream.Recv()
 	wantCode(t, err, codes.InvalidArgument)
 	if n := len(s.stored(t)); n > 1 {
@@ -259,7 +253,7 @@ func TestIngestWithoutADatabase(t *testing.T) {
 	s.ingest(t, "identity", message(t))
 	s.pool.Close()
 	stream, err := auditv1.NewIngestServiceClient(s.As("identity")).Ingest(t.Context())
-	noError(t, err)
+	check.NoError(t, err)
 	for batch := uint64(1); batch <= 3; batch++ {
 		if err := stream.Send(&auditv1.IngestRequest{Batch: batch, Events: []*auditv1.SealedEvent{message(t)}}); err != nil {
 			break // ended already

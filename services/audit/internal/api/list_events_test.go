@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 	"github.com/gatehouse/gatehouse/services/audit/internal/trail/trailtest"
 )
@@ -66,7 +67,7 @@ func TestListedEventsAreWhole(t *testing.T) {
 	})
 	s.ingest(t, "identity", m)
 	list, err := s.auditor().ListEvents(t.Context(), &auditv1.ListEventsRequest{Outcome: "failure", RequestId: "request"})
-	noError(t, err)
+	check.NoError(t, err)
 	if len(list.GetEvents()) != 1 {
 		t.Fatalf("got %v", list)
 	}
@@ -101,7 +102,7 @@ func TestPagesOfEvents(t *testing.T) {
 	r := &auditv1.ListEventsRequest{ActorId: "actor", PageSize: 3}
 	for {
 		page, err := auditor.ListEvents(t.Context(), r)
-		noError(t, err)
+		check.NoError(t, err)
 		got = append(got, ids(page.GetEvents())...)
 		if r.PageToken = page.GetNextPageToken(); r.GetPageToken() == "" {
 			break
@@ -141,7 +142,7 @@ func TestPagesOfLargeEvents(t *testing.T) {
 	auditor := s.auditor()
 	for {
 		page, err := auditor.ListEvents(t.Context(), r)
-		noError(t, err)
+		check.NoError(t, err)
 		got = append(got, ids(page.GetEvents())...)
 		if r.PageToken = page.GetNextPageToken(); r.GetPageToken() == "" {
 			break
@@ -163,14 +164,14 @@ func TestErasedValues(t *testing.T) {
 	})
 	auditor := s.auditor()
 	early, err := auditor.TailEvents(t.Context(), &auditv1.TailEventsRequest{})
-	noError(t, err)
+	check.NoError(t, err)
 	beginning, err := early.Recv()
-	noError(t, err)
+	check.NoError(t, err)
 	s.ingest(t, "identity", m)
 	_, err = s.owner.Exec(t.Context(), "delete from audit.personal_values where field = 'email'")
-	noError(t, err)
+	check.NoError(t, err)
 	list, err := auditor.ListEvents(t.Context(), &auditv1.ListEventsRequest{})
-	noError(t, err)
+	check.NoError(t, err)
 	listed := list.GetEvents()[0]
 	if c := listed.GetChanges()[1]; c.GetField() != "email" || c.GetValue() != "" || !c.GetPersonal() {
 		t.Errorf("the erased value is %v", c)

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 )
 
@@ -37,20 +38,20 @@ func TestSessionsAreTheirOwners(t *testing.T) {
 		"auditor of the platform": {s.auditor(), &auditv1.ListEventsRequest{ObjectId: ada}, "roots-session"},
 	} {
 		page, err := c.reader.ListEvents(t.Context(), c.filter)
-		noError(t, err)
+		check.NoError(t, err)
 		if len(page.GetEvents()) != 1 || page.GetEvents()[0].GetActor().GetId() != root || page.GetEvents()[0].GetActor().GetSessionId() != c.want {
 			t.Errorf("%s: %v, want the session %q", name, page.GetEvents(), c.want)
 		}
 	}
 	s.grants.Allow(ada, "can_read_audit", "platform:gatehouse") // which is not what admits her to what has her id
 	page, err := s.as(ada).ListEvents(t.Context(), &auditv1.ListEventsRequest{ObjectId: ada})
-	noError(t, err)
+	check.NoError(t, err)
 	if got := page.GetEvents()[0].GetActor().GetSessionId(); got != "" {
 		t.Errorf("an auditor who was admitted by the own id is told the session %q", got)
 	}
 	for {
 		m, err := stream.Recv()
-		noError(t, err)
+		check.NoError(t, err)
 		if e := m.GetEvent(); e != nil {
 			if e.GetActor().GetId() != root || e.GetActor().GetSessionId() != "" {
 				t.Errorf("a tail tells %v", e.GetActor())
@@ -87,7 +88,7 @@ func TestWhereSomebodyWasIsTheirs(t *testing.T) {
 		"the auditor, about the actor": {s.auditor(), &auditv1.ListEventsRequest{ActorId: root}, []string{"203.0.113.7"}},
 	} {
 		page, err := c.reader.ListEvents(t.Context(), c.filter)
-		noError(t, err)
+		check.NoError(t, err)
 		got := map[string]int{}
 		for _, e := range page.GetEvents() {
 			got[e.GetClientAddress()]++
@@ -110,7 +111,7 @@ func TestWhereSomebodyWasIsTheirs(t *testing.T) {
 	}
 	for seen := 0; seen < 2; {
 		m, err := stream.Recv()
-		noError(t, err)
+		check.NoError(t, err)
 		if e := m.GetEvent(); e != nil {
 			seen++
 			if e.GetClientAddress() != "" || e.GetClientAgent() != "" {
@@ -130,23 +131,23 @@ func TestPositionsAreSealed(t *testing.T) {
 	var cursors []string
 	for _, stream := range []tail{first, second, first} { // signs of life: nothing happens
 		m, err := stream.Recv()
-		noError(t, err)
+		check.NoError(t, err)
 		cursors = append(cursors, m.GetCursor())
 	}
 	if cursors[0] == cursors[1] || cursors[0] == cursors[2] || len(cursors[0]) != len(cursors[1]) || len(cursors[0]) > 64 {
 		t.Errorf("one position has the cursors %q", cursors)
 	}
 	page, err := auditor.ListEvents(t.Context(), &auditv1.ListEventsRequest{PageSize: 1})
-	noError(t, err)
+	check.NoError(t, err)
 	sealed, err := base64.RawURLEncoding.DecodeString(cursors[0])
-	noError(t, err)
+	check.NoError(t, err)
 	sealed[len(sealed)-1] ^= 1
 	for name, cursor := range map[string]string{
 		"changed": base64.RawURLEncoding.EncodeToString(sealed), "not sealed": "AQAAAAAAAAAB", "a page token": page.GetNextPageToken(),
 		"short": "Ag", "another version": "AA" + cursors[0][2:], "longer": cursors[0] + "AAAA",
 	} {
 		stream, err := auditor.TailEvents(t.Context(), &auditv1.TailEventsRequest{Cursor: cursor})
-		noError(t, err)
+		check.NoError(t, err)
 		if _, err = stream.Recv(); err == nil {
 			t.Errorf("%s: accepted", name)
 			continue

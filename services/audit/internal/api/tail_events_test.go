@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 	"github.com/gatehouse/gatehouse/services/audit/internal/trail/trailtest"
 )
@@ -24,9 +25,9 @@ func upper(s string) string { return strings.ToUpper(s) }
 func begin(t *testing.T, c auditv1.AuditServiceClient, r *auditv1.TailEventsRequest) tail {
 	t.Helper()
 	stream, err := c.TailEvents(t.Context(), r)
-	noError(t, err)
+	check.NoError(t, err)
 	first, err := stream.Recv()
-	noError(t, err)
+	check.NoError(t, err)
 	if first.GetEvent() != nil || first.GetCursor() == "" {
 		t.Fatalf("got %v, want the cursor where the tail begins", first)
 	}
@@ -38,7 +39,7 @@ func next(t *testing.T, stream tail) (id, cursor string) {
 	t.Helper()
 	for {
 		m, err := stream.Recv()
-		noError(t, err)
+		check.NoError(t, err)
 		if m.GetEvent() != nil {
 			return m.GetEvent().GetId(), m.GetCursor()
 		}
@@ -99,11 +100,11 @@ func TestTailCatchesUpWhileOthersWrite(t *testing.T) {
 	}
 	<-stored
 	all, err := s.pool.Query(t.Context(), "select id::text from audit.events where actor_id = 'actor' order by position")
-	noError(t, err)
+	check.NoError(t, err)
 	var want []string
 	for all.Next() {
 		var id string
-		noError(t, all.Scan(&id))
+		check.NoError(t, all.Scan(&id))
 		want = append(want, id)
 	}
 	if !slices.Equal(got, want) {
@@ -122,7 +123,7 @@ func TestTailFiltersAndShowsSignsOfLife(t *testing.T) {
 		t.Errorf("got %s", id)
 	}
 	m, err := stream.Recv() // the cursor of a sign of life is behind what did not match
-	noError(t, err)
+	check.NoError(t, err)
 	if m.GetEvent() != nil {
 		t.Fatalf("got %v", m)
 	}
@@ -153,7 +154,7 @@ func TestBadTails(t *testing.T) {
 	s := newService(t)
 	for name, cursor := range map[string]string{"no cursor": "x", "ahead": "AQAAAAAAAAPo", "negative": "Af__________", "padded": "AQAAAAAAAAAA="} {
 		stream, err := s.auditor().TailEvents(t.Context(), &auditv1.TailEventsRequest{Cursor: cursor})
-		noError(t, err)
+		check.NoError(t, err)
 		if _, err = stream.Recv(); err == nil {
 			t.Errorf("%s: accepted", name)
 		} else {
@@ -161,7 +162,7 @@ func TestBadTails(t *testing.T) {
 		}
 	}
 	stream, err := s.as(uuid.NewString()).TailEvents(t.Context(), &auditv1.TailEventsRequest{})
-	noError(t, err)
+	check.NoError(t, err)
 	if m, err := stream.Recv(); err == nil {
 		t.Errorf("a stranger tails everything: %v", m)
 	}
@@ -173,9 +174,9 @@ func TestTailEndsWithItsClient(t *testing.T) {
 	s := newService(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	stream, err := s.auditor().TailEvents(ctx, &auditv1.TailEventsRequest{})
-	noError(t, err)
+	check.NoError(t, err)
 	_, err = stream.Recv()
-	noError(t, err)
+	check.NoError(t, err)
 	cancel()
-	noError(t, s.Drain(t.Context()))
+	check.NoError(t, s.Drain(t.Context()))
 }

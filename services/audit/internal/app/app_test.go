@@ -28,6 +28,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
@@ -56,10 +57,10 @@ func TestStartServeStop(t *testing.T) {
 	app := start(t, parsed(t, serving, offset))
 	conn := dial(t, ports.self)
 	waitHealth(t, conn, healthpb.HealthCheckResponse_NOT_SERVING)
-	eventually(t, "/readyz says how to fix it", func() bool {
+	check.Eventually(t, "/readyz says how to fix it", func() bool {
 		return strings.Contains(get(t, ports.ops, "/readyz", http.StatusServiceUnavailable), "run `audit migrate`")
 	})
-	noError(t, (&MigrateConfig{Postgres: owner}).Run())
+	check.NoError(t, (&MigrateConfig{Postgres: owner}).Run())
 	waitHealth(t, conn, healthpb.HealthCheckResponse_SERVING)
 	get(t, ports.ops, "/readyz", http.StatusOK)
 
@@ -73,20 +74,20 @@ func TestStartServeStop(t *testing.T) {
 	_, err := audit.ListEvents(person, &auditv1.ListEventsRequest{ActorId: ada})
 	wantCode(t, err, codes.Unavailable)
 	stopAuth := startAuth(t, ports.auth, tokens)
-	eventually(t, "one's own events are listed", func() bool {
+	check.Eventually(t, "one's own events are listed", func() bool {
 		list, err := audit.ListEvents(person, &auditv1.ListEventsRequest{ActorId: ada})
 		return err == nil && len(list.GetEvents()) == 1
 	})
 	_, err = audit.ListEvents(person, &auditv1.ListEventsRequest{OrganizationId: organization})
 	wantCode(t, err, codes.Unavailable)
 	authz, stopAuthz := startAuthz(t, ports.authz)
-	eventually(t, "Authz is asked", func() bool {
+	check.Eventually(t, "Authz is asked", func() bool {
 		_, err := audit.ListEvents(person, &auditv1.ListEventsRequest{OrganizationId: organization})
 		return err != nil && status.Code(err) != codes.Unavailable
 	})
 
 	// R66: that refusal is an event of Audit's own.
-	eventually(t, "the refusal is in the trail", func() bool {
+	check.Eventually(t, "the refusal is in the trail", func() bool {
 		list, err := audit.ListEvents(person, &auditv1.ListEventsRequest{ActorId: ada, Outcome: "denied"})
 		if err != nil || len(list.GetEvents()) == 0 {
 			return false
@@ -107,7 +108,7 @@ func TestStartServeStop(t *testing.T) {
 	stop(t, app)
 	stopAuth()
 	stopAuthz()
-	noError(t, conn.Close())
+	check.NoError(t, conn.Close())
 	goleak.VerifyNone(t, ignore)
 }
 
@@ -120,13 +121,13 @@ func tailElsewhere(t *testing.T, database pg.Config, tokens *grpctest.Tokens, ad
 	defer stopAuth()
 	app := start(t, parsed(t, database, offset))
 	conn := dial(t, ports.self)
-	defer func() { noError(t, conn.Close()) }()
+	defer func() { check.NoError(t, conn.Close()) }()
 	waitHealth(t, conn, healthpb.HealthCheckResponse_SERVING)
 	person := metadata.AppendToOutgoingContext(as(t.Context(), "gateway"), "authorization", "Bearer "+tokens.Sign(tokens.Claims(ada)))
 	var stream grpc.ServerStreamingClient[auditv1.TailEventsResponse]
-	eventually(t, "the tail begins", func() bool {
+	check.Eventually(t, "the tail begins", func() bool {
 		s, err := auditv1.NewAuditServiceClient(conn).TailEvents(person, &auditv1.TailEventsRequest{ActorId: ada})
-		noError(t, err)
+		check.NoError(t, err)
 		_, err = s.Recv()
 		stream = s
 		return err == nil
@@ -134,7 +135,7 @@ func tailElsewhere(t *testing.T, database pg.Config, tokens *grpctest.Tokens, ad
 	act()
 	for {
 		m, err := stream.Recv()
-		noError(t, err)
+		check.NoError(t, err)
 		if m.GetEvent() != nil {
 			if m.GetEvent().GetAction() != "user.updated" {
 				t.Errorf("got %v", m)
@@ -149,7 +150,7 @@ func TestServingAsTheOwnerIsNotReady(t *testing.T) {
 	_, owner := pgtest.Split(t, migrations.Schema, migrations.Files)
 	offset := freeOffset(t)
 	app := start(t, parsed(t, owner, offset))
-	eventually(t, "/readyz says how to fix it", func() bool {
+	check.Eventually(t, "/readyz says how to fix it", func() bool {
 		return strings.Contains(get(t, portsOf(offset).ops, "/readyz", http.StatusServiceUnavailable), "serve as the role audit")
 	})
 	stop(t, app)
@@ -162,14 +163,14 @@ func TestALockedTrailIsNotReady(t *testing.T) {
 	offset := freeOffset(t)
 	app := start(t, parsed(t, serving, offset))
 	ops := portsOf(offset).ops
-	eventually(t, "the program is ready", func() bool { return status200(t, ops) })
+	check.Eventually(t, "the program is ready", func() bool { return status200(t, ops) })
 	holder, err := pgx.Connect(t.Context(), owner.URL.Reveal())
-	noError(t, err)
+	check.NoError(t, err)
 	defer func() { _ = holder.Close(t.Context()) }()
 	_, err = holder.Exec(t.Context(), "begin; lock table audit.coordination in exclusive mode")
-	noError(t, err)
+	check.NoError(t, err)
 	began := time.Now()
-	eventually(t, "the program is not ready", func() bool { return !status200(t, ops) })
+	check.Eventually(t, "the program is not ready", func() bool { return !status200(t, ops) })
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("after %s", took)
 	}
@@ -177,23 +178,23 @@ func TestALockedTrailIsNotReady(t *testing.T) {
 		t.Errorf("/readyz says %s", text)
 	}
 	_, err = holder.Exec(t.Context(), "rollback")
-	noError(t, err)
-	eventually(t, "the program is ready again", func() bool { return status200(t, ops) })
+	check.NoError(t, err)
+	check.Eventually(t, "the program is ready again", func() bool { return status200(t, ops) })
 	stop(t, app)
 }
 
 func status200(t *testing.T, ops string) bool {
 	t.Helper()
 	r, err := http.Get("http://" + ops + "/readyz")
-	noError(t, err)
-	noError(t, r.Body.Close())
+	check.NoError(t, err)
+	check.NoError(t, r.Body.Close())
 	return r.StatusCode == http.StatusOK
 }
 
 func TestTakenPortStopsTheStart(t *testing.T) {
 	offset := freeOffset(t)
 	l, err := net.Listen("tcp", portsOf(offset).self)
-	noError(t, err)
+	check.NoError(t, err)
 	defer func() { _ = l.Close() }()
 	c := parsed(t, pg.Config{URL: config.NewSecret("postgres://audit@127.0.0.1:1/gatehouse")}, offset)
 	err = c.Run()
@@ -206,18 +207,18 @@ func TestTakenPortStopsTheStart(t *testing.T) {
 func ingest(t *testing.T, conn *grpc.ClientConn, change func(*event.Event)) {
 	t.Helper()
 	sealed, err := trailtest.Event(change).Seal(rand.Reader)
-	noError(t, err)
+	check.NoError(t, err)
 	ctx, cancel := context.WithCancel(as(t.Context(), "identity"))
 	defer cancel()
 	stream, err := auditv1.NewIngestServiceClient(conn).Ingest(ctx)
-	noError(t, err)
-	noError(t, stream.Send(&auditv1.IngestRequest{Batch: 1, Events: []*auditv1.SealedEvent{{Canonical: sealed.Canonical}}}))
+	check.NoError(t, err)
+	check.NoError(t, stream.Send(&auditv1.IngestRequest{Batch: 1, Events: []*auditv1.SealedEvent{{Canonical: sealed.Canonical}}}))
 	r, err := stream.Recv()
-	noError(t, err)
+	check.NoError(t, err)
 	if r.GetBatch() != 1 || len(r.GetRejected()) != 0 {
 		t.Fatalf("got %v", r)
 	}
-	noError(t, stream.CloseSend())
+	check.NoError(t, stream.CloseSend())
 	if _, err := stream.Recv(); err != io.EOF {
 		t.Fatal(err)
 	}
@@ -238,7 +239,7 @@ func parsed(t *testing.T, database pg.Config, offset int) Config {
 		"GATEHOUSE_DRAIN_DELAY=10ms",
 		"GATEHOUSE_LOG_LEVEL=error",
 	}, os.Stdout)
-	noError(t, err)
+	check.NoError(t, err)
 	return cli.Serve
 }
 
@@ -260,14 +261,14 @@ func as(ctx context.Context, program string) context.Context {
 func dial(t *testing.T, address string) *grpc.ClientConn {
 	t.Helper()
 	conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	noError(t, err)
+	check.NoError(t, err)
 	return conn
 }
 
 func waitHealth(t *testing.T, conn *grpc.ClientConn, want healthpb.HealthCheckResponse_ServingStatus) {
 	t.Helper()
 	for _, name := range []string{"", auditv1.IngestService_ServiceDesc.ServiceName} {
-		eventually(t, "health is "+want.String(), func() bool {
+		check.Eventually(t, "health is "+want.String(), func() bool {
 			r, err := healthpb.NewHealthClient(conn).Check(t.Context(), &healthpb.HealthCheckRequest{Service: name})
 			return err == nil && r.GetStatus() == want
 		})
@@ -277,40 +278,17 @@ func waitHealth(t *testing.T, conn *grpc.ClientConn, want healthpb.HealthCheckRe
 func get(t *testing.T, address, path string, want int) string {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, nil)
-	noError(t, err)
+	check.NoError(t, err)
 	transport := &http.Transport{DisableKeepAlives: true}
 	response, err := transport.RoundTrip(r)
-	noError(t, err)
+	check.NoError(t, err)
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(response.Body)
-	noError(t, err)
+	check.NoError(t, err)
 	if response.StatusCode != want {
 		t.Errorf("%s answers %d: %s; want %d", path, response.StatusCode, body, want)
 	}
 	return string(body)
-}
-
-// eventually polls until the condition holds.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	deadline, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-deadline.Done():
-			t.Fatalf("not within %s: %s", patience, what)
-		case <-tick.C:
-		}
-	}
-}
-
-func noError(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 func wantCode(t *testing.T, err error, want codes.Code) {

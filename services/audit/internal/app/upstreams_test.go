@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/token"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
@@ -70,7 +71,7 @@ func (s *authStandIn) WatchRevocations(
 func startAuth(t *testing.T, address string, tokens *grpctest.Tokens) (stop func()) {
 	t.Helper()
 	key, err := token.NewJWK(tokens.Key.Public())
-	noError(t, err)
+	check.NoError(t, err)
 	return standIn(t, address, func(s *grpc.Server) { authv1.RegisterVerificationServiceServer(s, &authStandIn{key: key}) })
 }
 
@@ -86,7 +87,7 @@ func standIn(t *testing.T, address string, register func(*grpc.Server)) (stop fu
 	server := grpc.NewServer()
 	register(server)
 	l, err := net.Listen("tcp", address)
-	noError(t, err)
+	check.NoError(t, err)
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		if err := server.Serve(l); err != nil {

@@ -1,9 +1,6 @@
 package postgres
 
 import (
-	"encoding/json"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -113,19 +110,7 @@ type plannedList struct {
 
 func wantIndex(t *testing.T, pool *pgxpool.Pool, index, sql string, args pgx.StrictNamedArgs) {
 	t.Helper()
-	plan := explain(t, pool, sql, args)
-	if !plan.has(func(n node) bool { return n.Index == index }) {
-		t.Errorf("%s is not used", index)
-	}
-	if plan.has(func(n node) bool {
-		return slices.Contains([]string{"Seq Scan", "Sort", "Incremental Sort", "Bitmap Heap Scan"}, n.Type)
-	}) {
-		t.Error("the plan sorts or reads a whole table")
-	}
-	if t.Failed() {
-		text, _ := json.MarshalIndent(plan, "", "  ") // printed for people
-		t.Logf("plan of %s:\n%s", strings.TrimSpace(sql), text)
-	}
+	pgtest.WantIndex(t, pool, index, sql, args, "Seq Scan", "Sort", "Incremental Sort", "Bitmap Heap Scan")
 }
 
 // filledPool is a trail of enough rows that the planner has a choice, as skewed as real ones: nearly all succeed, most are of one type.
@@ -161,31 +146,4 @@ func filledPool(t *testing.T) *pgxpool.Pool {
 		t.Fatal(err)
 	}
 	return pool
-}
-
-type node struct {
-	Type  string `json:"Node Type"`
-	Index string `json:"Index Name"`
-	Plans []node `json:"Plans"`
-}
-
-func (n node) has(match func(node) bool) bool {
-	if match(n) {
-		return true
-	}
-	return slices.ContainsFunc(n.Plans, func(child node) bool { return child.has(match) })
-}
-
-// explain returns the plan that the statement gets with these values.
-func explain(t *testing.T, pool *pgxpool.Pool, sql string, args pgx.StrictNamedArgs) node {
-	t.Helper()
-	var text string
-	if err := pool.QueryRow(t.Context(), "explain (format json) "+sql, args).Scan(&text); err != nil {
-		t.Fatal(err)
-	}
-	var plans []struct{ Plan node }
-	if err := json.Unmarshal([]byte(text), &plans); err != nil {
-		t.Fatal(err)
-	}
-	return plans[0].Plan
 }

@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"encoding/json"
 	"maps"
 	"testing"
 
@@ -34,17 +33,7 @@ func TestHotQueriesUseTheirIndex(t *testing.T) {
 		"reconciler":      {claimLogins, pgx.StrictNamedArgs{"now": now, "retry": now, "limit": 10}, "logins_attempt_time"},
 	} {
 		t.Run(title, func(t *testing.T) {
-			plan := explain(t, pool, c.sql, c.args)
-			if !plan.has(func(n node) bool { return n.Index == c.index }) {
-				t.Errorf("%s is not used", c.index)
-			}
-			if plan.has(func(n node) bool { return n.Type == "Seq Scan" }) {
-				t.Error("the plan reads a whole table")
-			}
-			if t.Failed() {
-				text, _ := json.MarshalIndent(plan, "", "  ") // printed for people
-				t.Logf("plan:\n%s", text)
-			}
+			pgtest.WantIndex(t, pool, c.index, c.sql, c.args, "Seq Scan")
 		})
 	}
 }
@@ -74,35 +63,4 @@ func fill(t *testing.T, pool *pgxpool.Pool) {
 			t.Fatal(err)
 		}
 	}
-}
-
-type node struct {
-	Type  string `json:"Node Type"`
-	Index string `json:"Index Name"`
-	Plans []node `json:"Plans"`
-}
-
-func (n node) has(match func(node) bool) bool {
-	if match(n) {
-		return true
-	}
-	for _, child := range n.Plans {
-		if child.has(match) {
-			return true
-		}
-	}
-	return false
-}
-
-func explain(t *testing.T, pool *pgxpool.Pool, sql string, args pgx.StrictNamedArgs) node {
-	t.Helper()
-	var text string
-	if err := pool.QueryRow(t.Context(), "explain (format json) "+sql, args).Scan(&text); err != nil {
-		t.Fatal(err)
-	}
-	var plans []struct{ Plan node }
-	if err := json.Unmarshal([]byte(text), &plans); err != nil {
-		t.Fatal(err)
-	}
-	return plans[0].Plan
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
 	"github.com/gatehouse/gatehouse/services/authz/internal/api"
@@ -56,7 +57,7 @@ func (s service) administrator(t *testing.T) string {
 	t.Helper()
 	id := uuid.NewString()
 	_, err := s.program("auth").WriteRelationships(t.Context(), change("platform:gatehouse#administrator@user:"+id))
-	noError(t, err)
+	check.NoError(t, err)
 	return id
 }
 
@@ -82,28 +83,28 @@ func TestProgramsWriteAndAsk(t *testing.T) {
 	request := change("organization:o#platform@platform:gatehouse", "organization:o#owner@user:u", "organization:o#member@user:v", "user:v#organization@organization:o")
 	request.Id = strings.ToUpper(request.GetId())
 	written, err := identity.WriteRelationships(t.Context(), request)
-	noError(t, err)
+	check.NoError(t, err)
 	request.Id = strings.ToLower(request.GetId())
 	_, err = identity.WriteRelationships(t.Context(), request) // ids are one, however they are spelled
-	noError(t, err)
+	check.NoError(t, err)
 	if got := len(s.instance.Events(t)); got != 1 {
 		t.Errorf("%d audit rows of one change, want 1", got)
 	}
 	token := written.GetConsistencyToken()
 
-	check, err := other.Check(t.Context(), &authzv1.CheckRequest{Subject: "user:u", Relation: "can_update", Object: "organization:o", ConsistencyToken: token})
-	noError(t, err)
+	single, err := other.Check(t.Context(), &authzv1.CheckRequest{Subject: "user:u", Relation: "can_update", Object: "organization:o", ConsistencyToken: token})
+	check.NoError(t, err)
 	batch, err := other.BatchCheck(t.Context(), &authzv1.BatchCheckRequest{Subject: "user:v", ConsistencyToken: token, Questions: []*authzv1.Question{
 		{Relation: "can_update", Object: "organization:o"}, {Relation: "can_read", Object: "organization:o"},
 	}})
-	noError(t, err)
-	if !check.GetAllowed() || !slices.Equal(batch.GetAllowed(), []bool{false, true}) {
-		t.Errorf("got %v and %v", check, batch)
+	check.NoError(t, err)
+	if !single.GetAllowed() || !slices.Equal(batch.GetAllowed(), []bool{false, true}) {
+		t.Errorf("got %v and %v", single, batch)
 	}
 	objects, err := other.ListObjects(t.Context(), &authzv1.ListObjectsRequest{Subject: "user:u", Relation: "can_read", ObjectType: "organization", ConsistencyToken: token})
-	noError(t, err)
+	check.NoError(t, err)
 	subjects, err := other.ListSubjects(t.Context(), &authzv1.ListSubjectsRequest{Object: "organization:o", Relation: "member", SubjectType: "user", ConsistencyToken: token})
-	noError(t, err)
+	check.NoError(t, err)
 	if !slices.Equal(objects.GetObjects(), []string{"organization:o"}) || !slices.Equal(slices.Sorted(slices.Values(subjects.GetSubjects())), []string{"user:u", "user:v"}) {
 		t.Errorf("got %v and %v", objects, subjects)
 	}
@@ -111,7 +112,7 @@ func TestProgramsWriteAndAsk(t *testing.T) {
 		t.Errorf("read %v", got)
 	}
 	model, err := other.GetModel(t.Context(), &authzv1.GetModelRequest{})
-	noError(t, err)
+	check.NoError(t, err)
 	if model.GetId() == "" || !strings.Contains(model.GetSource(), "schema 1.1") || len(model.GetTypes()) < 5 {
 		t.Errorf("got %v", model)
 	}
@@ -122,7 +123,7 @@ func readAll(t *testing.T, c authzv1.AuthzServiceClient, r *authzv1.ReadRelation
 	var all []*authzv1.Relationship
 	for {
 		page, err := c.ReadRelationships(t.Context(), r)
-		noError(t, err)
+		check.NoError(t, err)
 		all = append(all, page.GetRelationships()...)
 		if r.PageToken = page.GetNextPageToken(); r.GetPageToken() == "" {
 			return all
@@ -174,7 +175,7 @@ func TestAdministratorsGrantAndRevoke(t *testing.T) {
 	}
 	var trailer metadata.MD
 	granted, err := s.person(root).UpdateRelationships(t.Context(), &authzv1.UpdateRelationshipsRequest{Writes: grant}, grpc.Trailer(&trailer))
-	noError(t, err)
+	check.NoError(t, err)
 	if got := trailer.Get(request.ConsistencyHeader); len(got) != 1 || got[0] != granted.GetConsistencyToken() {
 		t.Errorf("the trailer has the token %v, the answer %q", got, granted.GetConsistencyToken())
 	}
@@ -183,7 +184,7 @@ func TestAdministratorsGrantAndRevoke(t *testing.T) {
 		t.Errorf("got %v, %v", answer, err)
 	}
 	_, err = s.person(root).UpdateRelationships(t.Context(), &authzv1.UpdateRelationshipsRequest{Deletes: grant})
-	noError(t, err)
+	check.NoError(t, err)
 	wantError(t, second(s.person(user).CheckRelationship(t.Context(), ask)), apierr.PermissionDenied, "PERMISSION_DENIED")
 	_, err = s.person(root).UpdateRelationships(t.Context(), &authzv1.UpdateRelationshipsRequest{
 		Writes: grant, Preconditions: []*authzv1.Precondition{{Relationship: grant[0], Exists: true}},
@@ -267,13 +268,6 @@ func shortly(t *testing.T) (context.Context, context.CancelFunc) {
 
 // second drops an answer that is not wanted.
 func second[T any](_ T, err error) error { return err }
-
-func noError(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
 
 // failure reads the status as another program would.
 func failure(t *testing.T, err error) *apierr.Error {

@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
 	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/golden"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
@@ -82,14 +83,14 @@ func TestCanonicalEvents(t *testing.T) {
 	_, err = programs("auth", "first-administrator").WriteRelationships(ctx, &authzv1.WriteRelationshipsRequest{
 		Id: "88888888-8888-4888-8888-888888888888", Writes: relationships("platform:gatehouse#administrator@user:" + root),
 	})
-	noError(t, err)
+	check.NoError(t, err)
 	_, err = programs("identity", "root-exists").WriteRelationships(ctx, &authzv1.WriteRelationshipsRequest{
 		Id: "55555555-5555-4555-8555-555555555555", Writes: relationships("user:" + root + "#organization@organization:" + organization),
 	})
-	noError(t, err)
+	check.NoError(t, err)
 	for range 2 { // the outbox delivers at least once
 		_, err = programs("identity", "delivered").WriteRelationships(ctx, delivered())
-		noError(t, err)
+		check.NoError(t, err)
 	}
 	_, err = programs("auth", "not-owned").WriteRelationships(ctx, &authzv1.WriteRelationshipsRequest{
 		Id: "77777777-7777-4777-8777-777777777777", Writes: relationships("organization:" + organization + "#owner@user:" + ada),
@@ -100,17 +101,17 @@ func TestCanonicalEvents(t *testing.T) {
 	_, err = people("granted").UpdateRelationships(ctx, &authzv1.UpdateRelationshipsRequest{
 		Writes: append(grant, relationships("group:g#member@user:"+ada)...), Preconditions: []*authzv1.Precondition{{Relationship: grant[0]}},
 	})
-	noError(t, err)
+	check.NoError(t, err)
 	_, err = people("revoked").UpdateRelationships(ctx, &authzv1.UpdateRelationshipsRequest{Deletes: grant})
-	noError(t, err)
+	check.NoError(t, err)
 	_, err = programs("identity", "departs").ReserveDeparture(ctx, &authzv1.ReserveDepartureRequest{UserId: ada})
-	noError(t, err)
+	check.NoError(t, err)
 	_, err = programs("identity", "departs-by").ReserveDeparture(ctx, &authzv1.ReserveDepartureRequest{UserId: ada, Origin: delivered().GetOrigin()})
-	noError(t, err)
+	check.NoError(t, err)
 	_, err = programs("identity", "gone").WriteRelationships(ctx, &authzv1.WriteRelationshipsRequest{
 		Id: "66666666-6666-4666-8666-666666666666", DeleteAllOf: "user:" + ada, Origin: delivered().GetOrigin(),
 	})
-	noError(t, err)
+	check.NoError(t, err)
 	if n, err := relations.Respell(ctx, "authz", postgrestest.Tuples(t, "group:g#member@user:AAAAAAAA-1111-4111-8111-111111111111")); n != 1 || err != nil {
 		t.Errorf("respelt %d, %v", n, err)
 	}
@@ -135,9 +136,9 @@ func (s service) commands(t *testing.T) string {
 	t.Helper()
 	rows, err := s.instance.Pool.Query(t.Context(), `
 		select id::text, state, fingerprint, writes, deletes, event_id::text, event_key, event from authz.commands order by event_id`)
-	noError(t, err)
+	check.NoError(t, err)
 	all, err := pgx.CollectRows(rows, pgx.RowToStructByName[command])
-	noError(t, err)
+	check.NoError(t, err)
 	var b strings.Builder
 	for _, c := range all {
 		fmt.Fprintf(&b, "%s %s %s\n  %s\n  +%v -%v\n  %s %s\n", c.ID, c.State, hex.EncodeToString(c.Fingerprint), hex.EncodeToString(c.Event), c.Writes, c.Deletes, c.EventID, c.EventKey)
@@ -148,7 +149,7 @@ func (s service) commands(t *testing.T) string {
 // store inserts a row as it was written before.
 func (s service) store(t *testing.T, name string) (c command) {
 	t.Helper()
-	noError(t, json.Unmarshal([]byte(golden.Read(t, name)), &c))
+	check.NoError(t, json.Unmarshal([]byte(golden.Read(t, name)), &c))
 	_, err := s.instance.Pool.Exec(t.Context(), `
 		insert into authz.commands (id, state, fingerprint, writes, deletes, event_id, event_key, event, claim, claim_until, accept_time, end_time)
 		values (@id, @state, @fingerprint, @writes, @deletes, @event_id, @event_key, @event, 1, now() - interval '1 minute', now() - interval '2 minutes',
@@ -157,7 +158,7 @@ func (s service) store(t *testing.T, name string) (c command) {
 			"id": c.ID, "state": c.State, "fingerprint": c.Fingerprint, "writes": c.Writes, "deletes": c.Deletes, "event_id": c.EventID,
 			"event_key": c.EventKey, "event": c.Event,
 		})
-	noError(t, err)
+	check.NoError(t, err)
 	return c
 }
 
@@ -168,7 +169,7 @@ func TestCommandsOfBefore(t *testing.T) {
 		s, _ := newFixed(t)
 		s.store(t, "applied_command.json")
 		_, err := authzv1.NewAuthzServiceClient(s.through("identity", "again")).WriteRelationships(t.Context(), delivered())
-		noError(t, err)
+		check.NoError(t, err)
 		if rows := outboxtest.Rows(t, s.instance.Pool, "authz"); rows != "" {
 			t.Errorf("a known command wrote\n%s", rows)
 		}
@@ -183,7 +184,7 @@ func TestCommandsOfBefore(t *testing.T) {
 		s, _ := newFixed(t)
 		c := s.store(t, "accepted_command.json")
 		_, err := authzv1.NewAuthzServiceClient(s.through("identity", "again")).WriteRelationships(t.Context(), delivered())
-		noError(t, err)
+		check.NoError(t, err)
 		if got, want := outboxtest.Rows(t, s.instance.Pool, "authz"), fmt.Sprintf("audit %s %s\n%s", c.EventID, c.EventKey, outboxtest.Payload(t, audit.Topic, c.Event)); got != want {
 			t.Errorf("recorded\n%s\nwant\n%s", got, want)
 		}

@@ -27,6 +27,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/relation"
 	"github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
@@ -61,7 +62,7 @@ func TestStartServeStop(t *testing.T) {
 	conn := dial(t, ports.self)
 	authz, relationships := authzv1.NewAuthzServiceClient(conn), authzv1.NewRelationshipServiceClient(conn)
 	waitHealth(t, conn, healthpb.HealthCheckResponse_NOT_SERVING)
-	eventually(t, "/readyz says how to fix it", func() bool {
+	check.Eventually(t, "/readyz says how to fix it", func() bool {
 		return strings.Contains(get(t, ports.ops, "/readyz", http.StatusServiceUnavailable), "run `authz migrate`")
 	})
 	// R62: what cannot be known is not allowed.
@@ -85,12 +86,12 @@ func TestStartServeStop(t *testing.T) {
 	_, err = authz.WriteRelationships(as(t.Context(), "auth"), &authzv1.WriteRelationshipsRequest{Id: uuid.NewString(), Writes: []*authzv1.Relationship{
 		{Object: "platform:gatehouse", Relation: "administrator", Subject: "user:" + root},
 	}})
-	noError(t, err)
+	check.NoError(t, err)
 	person := metadata.AppendToOutgoingContext(as(t.Context(), "gateway"), "authorization", "Bearer "+tokens.Sign(tokens.Claims(root)))
 	_, err = relationships.ListRelationships(person, &authzv1.ListRelationshipsRequest{})
 	wantCode(t, err, codes.Unavailable) // R62: without Auth's keys nobody is believed
 	stopAuth := startAuth(t, ports.auth, tokens)
-	eventually(t, "the token is accepted", func() bool {
+	check.Eventually(t, "the token is accepted", func() bool {
 		_, err := relationships.ListRelationships(person, &authzv1.ListRelationshipsRequest{})
 		return err == nil
 	})
@@ -102,18 +103,18 @@ func TestStartServeStop(t *testing.T) {
 	abandon(t, database, "organization:o#owner@user:u")
 	audit, stopAudit := startAudit(t, ports.audit)
 	app = start(t, c)
-	eventually(t, "the abandoned change is completed", func() bool {
+	check.Eventually(t, "the abandoned change is completed", func() bool {
 		allowed, err := ask("can_read")
 		return err == nil && allowed
 	})
-	eventually(t, "everything is handed over", func() bool { // G2
+	check.Eventually(t, "everything is handed over", func() bool { // G2
 		return audit.count("authz.relationships_written") == 2 && audit.count("permission.denied") == 1
 	})
-	eventually(t, "the outbox is empty", func() bool { return count(t, database, "authz.outbox") == 0 })
+	check.Eventually(t, "the outbox is empty", func() bool { return count(t, database, "authz.outbox") == 0 })
 	stop(t, app)
 	stopAuth()
 	stopAudit()
-	noError(t, conn.Close())
+	check.NoError(t, conn.Close())
 	goleak.VerifyNone(t, ignore)
 }
 
@@ -141,7 +142,7 @@ func (dead) Write(context.Context, []relation.Tuple, []relation.Tuple) error { r
 func TestTakenPortStopsTheStart(t *testing.T) {
 	offset := freeOffset(t)
 	l, err := net.Listen("tcp", portsOf(offset).self)
-	noError(t, err)
+	check.NoError(t, err)
 	defer func() { _ = l.Close() }()
 	c := parsed(t, pg.Config{URL: config.NewSecret("postgres://authz@127.0.0.1:1/gatehouse")}, offset)
 	err = c.Run()
@@ -165,7 +166,7 @@ func parsed(t *testing.T, database pg.Config, offset int) Config {
 		"GATEHOUSE_DRAIN_DELAY=10ms",
 		"GATEHOUSE_LOG_LEVEL=error",
 	}, os.Stdout)
-	noError(t, err)
+	check.NoError(t, err)
 	return cli.Serve
 }
 
@@ -187,14 +188,14 @@ func as(ctx context.Context, program string) context.Context {
 func dial(t *testing.T, address string) *grpc.ClientConn {
 	t.Helper()
 	conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	noError(t, err)
+	check.NoError(t, err)
 	return conn
 }
 
 func waitHealth(t *testing.T, conn *grpc.ClientConn, want healthpb.HealthCheckResponse_ServingStatus) {
 	t.Helper()
 	for _, name := range []string{"", authzv1.AuthzService_ServiceDesc.ServiceName} {
-		eventually(t, "health is "+want.String(), func() bool {
+		check.Eventually(t, "health is "+want.String(), func() bool {
 			r, err := healthpb.NewHealthClient(conn).Check(t.Context(), &healthpb.HealthCheckRequest{Service: name})
 			return err == nil && r.GetStatus() == want
 		})
@@ -204,13 +205,13 @@ func waitHealth(t *testing.T, conn *grpc.ClientConn, want healthpb.HealthCheckRe
 func get(t *testing.T, address, path string, want int) string {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, nil)
-	noError(t, err)
+	check.NoError(t, err)
 	transport := &http.Transport{DisableKeepAlives: true}
 	response, err := transport.RoundTrip(r)
-	noError(t, err)
+	check.NoError(t, err)
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(response.Body)
-	noError(t, err)
+	check.NoError(t, err)
 	if response.StatusCode != want {
 		t.Errorf("%s answers %d: %s; want %d", path, response.StatusCode, body, want)
 	}
@@ -220,33 +221,10 @@ func get(t *testing.T, address, path string, want int) string {
 func count(t *testing.T, c pg.Config, table string) (n int) {
 	t.Helper()
 	pool, err := pg.Open(t.Context(), c)
-	noError(t, err)
+	check.NoError(t, err)
 	defer pool.Close()
-	noError(t, pool.QueryRow(t.Context(), "select count(*) from "+table).Scan(&n))
+	check.NoError(t, pool.QueryRow(t.Context(), "select count(*) from "+table).Scan(&n))
 	return n
-}
-
-// eventually polls until the condition holds.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	deadline, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-deadline.Done():
-			t.Fatalf("not within %s: %s", patience, what)
-		case <-tick.C:
-		}
-	}
-}
-
-func noError(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 func wantCode(t *testing.T, err error, want codes.Code) {

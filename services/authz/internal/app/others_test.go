@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/token"
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
@@ -32,7 +33,7 @@ type authStandIn struct {
 func startAuth(t *testing.T, address string, tokens *grpctest.Tokens) (stop func()) {
 	t.Helper()
 	key, err := token.NewJWK(tokens.Key.Public())
-	noError(t, err)
+	check.NoError(t, err)
 	return serve(t, address, func(server *grpc.Server) { authv1.RegisterVerificationServiceServer(server, &authStandIn{key: key}) })
 }
 
@@ -117,7 +118,7 @@ func serve(t *testing.T, address string, register func(*grpc.Server)) (stop func
 	server := grpc.NewServer()
 	register(server)
 	l, err := net.Listen("tcp", address)
-	noError(t, err)
+	check.NoError(t, err)
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		if err := server.Serve(l); err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/services/authz/internal/fga/fgatest"
 	"github.com/gatehouse/gatehouse/services/authz/internal/postgres/migrations"
@@ -20,13 +21,13 @@ import (
 func TestMigrateMendsMisspeltIDs(t *testing.T) {
 	database := pgtest.Config(t, migrations.Schema, nil)
 	for range 2 {
-		noError(t, Migrate(t.Context(), MigrateConfig{Postgres: database}))
+		check.NoError(t, Migrate(t.Context(), MigrateConfig{Postgres: database}))
 	}
 	id := uuid.NewString()
 	i := postgrestest.Open(t, database, postgrestest.Options{})
 	fgatest.Write(t, i.Engine, "platform:gatehouse#auditor@user:"+strings.ToUpper(id))
 	migrateSlowly(t, i, database)
-	noError(t, Migrate(t.Context(), MigrateConfig{Postgres: database}))
+	check.NoError(t, Migrate(t.Context(), MigrateConfig{Postgres: database}))
 	if !i.Has(t, "platform:gatehouse#auditor@user:"+id) || i.Has(t, "platform:gatehouse#auditor@user:"+strings.ToUpper(id)) {
 		t.Error("the relationship is not fixed")
 	}
@@ -40,10 +41,10 @@ func TestMigrateMendsMisspeltIDs(t *testing.T) {
 func migrateSlowly(t *testing.T, i *postgrestest.Instance, database pg.Config) {
 	t.Helper()
 	tx, err := i.Pool.Begin(t.Context())
-	noError(t, err)
+	check.NoError(t, err)
 	defer func() { _ = tx.Rollback(context.Background()) }()
 	_, err = tx.Exec(t.Context(), "lock table authz_fga.tuple in access exclusive mode")
-	noError(t, err)
+	check.NoError(t, err)
 	done := make(chan error, 1)
 	go func() { done <- Migrate(t.Context(), MigrateConfig{Postgres: database}) }()
 	for waited := false; !waited; {
@@ -52,11 +53,11 @@ func migrateSlowly(t *testing.T, i *postgrestest.Instance, database pg.Config) {
 			t.Fatalf("migrate ended before it could read: %v", err)
 		default:
 		}
-		noError(t, i.Pool.QueryRow(t.Context(), `
+		check.NoError(t, i.Pool.QueryRow(t.Context(), `
 			select exists (select from pg_stat_activity
 				where datname = current_database() and wait_event_type = 'Lock' and query_start < clock_timestamp() - interval '3500 ms'),
 				pg_sleep(0.05) is null`).Scan(&waited, nil))
 	}
-	noError(t, tx.Rollback(t.Context()))
-	noError(t, <-done)
+	check.NoError(t, tx.Rollback(t.Context()))
+	check.NoError(t, <-done)
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/services/authz/internal/postgres/postgrestest"
 	"github.com/gatehouse/gatehouse/services/authz/internal/relationship"
 )
@@ -117,7 +118,7 @@ func play(t *testing.T, e event.Event, there map[string]bool) {
 	t.Helper()
 	for _, c := range e.Changes {
 		var texts []string
-		noError(t, json.Unmarshal(c.Value, &texts))
+		check.NoError(t, json.Unmarshal(c.Value, &texts))
 		for _, text := range texts {
 			there[text] = c.Field == "writes"
 		}
@@ -170,12 +171,12 @@ func TestStoppedInstanceWritesNothingLate(t *testing.T) {
 		answered <- err
 	}()
 	<-at
-	noError(t, write(t, other, relationship.Change{ID: uuid.NewString(), Deletes: tuple})) // helps first
+	check.NoError(t, write(t, other, relationship.Change{ID: uuid.NewString(), Deletes: tuple})) // helps first
 	if events := other.Events(t); len(events) != 2 || events[0].Changes[0].Field != "writes" {
 		t.Fatalf("the audit rows are %+v, want the write and then the deletion", events)
 	}
 	close(resume)
-	noError(t, <-answered)
+	check.NoError(t, <-answered)
 	wantTuples(t, other, nil, []string{tuple[0].String()})
 	if got := len(other.Events(t)); got != 2 {
 		t.Errorf("%d audit rows, want 2", got)
@@ -189,15 +190,15 @@ func TestStoppedWriterLosesItsSession(t *testing.T) {
 	t.Parallel()
 	i, id := withAccepted(t)
 	writer, err := i.FencedConn(t, id)
-	noError(t, err)
+	check.NoError(t, err)
 	_, err = writer.Exec(t.Context(), "begin")
-	noError(t, err)
+	check.NoError(t, err)
 	began := time.Now()
 	_, err = writer.Exec(t.Context(), lateWrite)
-	noError(t, err)
-	eventually(t, "the command is completed", func() bool {
+	check.NoError(t, err)
+	check.Eventually(t, "the command is completed", func() bool {
 		completed, err := i.CompleteAbandoned(t.Context())
-		noError(t, err)
+		check.NoError(t, err)
 		return completed == 1
 	})
 	if waited := time.Since(began); waited < time.Second {
@@ -208,7 +209,7 @@ func TestStoppedWriterLosesItsSession(t *testing.T) {
 	}
 	wantTuples(t, i, nil, []string{"organization:o#owner@user:late"})
 	late, err := i.FencedConn(t, id)
-	noError(t, err)
+	check.NoError(t, err)
 	if _, err := late.Exec(t.Context(), lateWrite); err == nil || !strings.Contains(err.Error(), "the command has ended") {
 		t.Errorf("a writer after the command ended: %v", err)
 	}
@@ -220,14 +221,14 @@ func TestNobodyElsesLockHoldsACommandUp(t *testing.T) {
 	t.Parallel()
 	i, id := withAccepted(t)
 	stranger, err := i.Pool.Acquire(t.Context())
-	noError(t, err)
+	check.NoError(t, err)
 	conn := stranger.Hijack()
 	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
 	_, err = conn.Exec(t.Context(), "select pg_advisory_lock(hashtextextended('authz command ' || $1::text, 0))", id)
-	noError(t, err)
-	eventually(t, "the command is completed", func() bool {
+	check.NoError(t, err)
+	check.Eventually(t, "the command is completed", func() bool {
 		completed, err := i.CompleteAbandoned(t.Context())
-		noError(t, err)
+		check.NoError(t, err)
 		return completed == 1
 	})
 }
@@ -251,27 +252,12 @@ const lateWrite = `
 	insert into authz_fga.tuple (store, object_type, object_id, relation, _user, user_type, ulid, inserted_at)
 	select id, 'organization', 'o', 'owner', 'user:late', 'user', '01HVMMBCMGZNT3SED4Z17ECXCA', now() from authz_fga.store`
 
-// eventually polls until the condition holds.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-deadline:
-			t.Fatalf("not within 30 s: %s", what)
-		case <-tick.C:
-		}
-	}
-}
-
 // A deletion of everything about an object meets what other instances write at the same time: when the last answer is given, nothing is
 // left of what was acknowledged before it began.
 func TestDeleteAllOf(t *testing.T) {
 	t.Parallel()
 	both := instances(t, postgrestest.Options{})
-	noError(t, write(t, both[0], relationship.Change{ID: uuid.NewString(), Writes: postgrestest.Tuples(t,
+	check.NoError(t, write(t, both[0], relationship.Change{ID: uuid.NewString(), Writes: postgrestest.Tuples(t,
 		"organization:a#member@user:u", "organization:b#owner@user:u", "group:g#member@user:u", "user:u#organization@organization:a",
 		"organization:a#member@user:v")}))
 	var wg sync.WaitGroup
@@ -291,7 +277,7 @@ func TestDeleteAllOf(t *testing.T) {
 	if !slices.ContainsFunc(last, func(e event.Event) bool { return e.ObjectType == "user" && e.ObjectID == "u" }) {
 		t.Error("no audit row names the object of the deletion")
 	}
-	noError(t, write(t, both[0], relationship.Change{ID: uuid.NewString(), DeleteAllOf: "user:unknown"})) // nothing to delete is not an error
+	check.NoError(t, write(t, both[0], relationship.Change{ID: uuid.NewString(), DeleteAllOf: "user:unknown"})) // nothing to delete is not an error
 	wantNoLocks(t, both[0])
 }
 
@@ -325,7 +311,7 @@ func TestStoppedInTheFirstTransaction(t *testing.T) {
 	defer cancel()
 	_, err := other.Write(postgrestest.Draft(ctx, "identity"), "identity",
 		relationship.Change{ID: uuid.NewString(), Writes: postgrestest.Tuples(t, "organization:o#owner@user:v")}, nil)
-	noError(t, err)
+	check.NoError(t, err)
 	close(resume)
 	if err := <-answered; !errors.Is(err, apierr.New(apierr.Unavailable, "DATABASE_UNAVAILABLE", "")) {
 		t.Errorf("the stopped one got %v, want DATABASE_UNAVAILABLE", err)

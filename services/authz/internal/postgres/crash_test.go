@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/services/authz/internal/postgres/postgrestest"
 	"github.com/gatehouse/gatehouse/services/authz/internal/relationship"
 )
@@ -64,7 +65,7 @@ func TestKilledBetweenTheSteps(t *testing.T) {
 
 			restarted := postgrestest.Open(t, database, postgrestest.Options{})
 			completed, err := restarted.CompleteAbandoned(t.Context())
-			noError(t, err)
+			check.NoError(t, err)
 			if want := count(c.accepted && !c.applied); completed != want {
 				t.Errorf("%d changes were completed, want %d", completed, want)
 			}
@@ -79,8 +80,8 @@ func TestKilledBetweenTheSteps(t *testing.T) {
 			wantNoLocks(t, restarted)
 
 			token, err := restarted.Write(postgrestest.Draft(t.Context(), "identity"), "identity", change, nil)
-			noError(t, err)
-			noError(t, restarted.Fresh(t.Context(), token))
+			check.NoError(t, err)
+			check.NoError(t, restarted.Fresh(t.Context(), token))
 			wantTuples(t, restarted, after, before)
 			events := restarted.Events(t)[known:]
 			if len(events) != 1 || events[0].Outcome != event.Success {
@@ -105,7 +106,7 @@ func TestNextChangeHelpsTheKilledOne(t *testing.T) {
 		Preconditions: []relationship.Precondition{{Tuple: change.Writes[0], Exists: true}}, // it sees what it helped with
 	}
 	_, err := parent.Write(postgrestest.Draft(t.Context(), "identity"), "identity", next, nil)
-	noError(t, err)
+	check.NoError(t, err)
 	wantTuples(t, parent, append(after, object+"#member@user:next"), before)
 	if got := len(parent.Events(t)); got != 3 { // what was there before the kill, the killed change and the next one
 		t.Errorf("%d audit rows, want 3", got)
@@ -128,7 +129,7 @@ func prepareCrash(t *testing.T, i *postgrestest.Instance, step relationship.Step
 	for some := range slices.Chunk(before, relationship.MaxTuples) {
 		_, err := i.Write(postgrestest.Draft(t.Context(), "identity"), "identity",
 			relationship.Change{ID: uuid.NewString(), Writes: postgrestest.Tuples(t, some...)}, nil)
-		noError(t, err)
+		check.NoError(t, err)
 	}
 	return c, before, after
 }
@@ -137,7 +138,7 @@ func prepareCrash(t *testing.T, i *postgrestest.Instance, step relationship.Step
 func killAt(t *testing.T, database pg.Config, step relationship.Step, c relationship.Change) {
 	t.Helper()
 	text, err := json.Marshal(c)
-	noError(t, err)
+	check.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	child := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestToBeKilled$", "-test.count=1")
@@ -156,7 +157,7 @@ func TestToBeKilled(t *testing.T) {
 		return
 	}
 	var c relationship.Change
-	noError(t, json.NewDecoder(strings.NewReader(os.Getenv(crashChange))).Decode(&c))
+	check.NoError(t, json.NewDecoder(strings.NewReader(os.Getenv(crashChange))).Decode(&c))
 	i := postgrestest.Open(t, pg.Config{URL: config.NewSecret(os.Getenv(crashURL)), MaxConns: 4}, postgrestest.Options{
 		Lease: postgrestest.Over,
 		Step: func(at relationship.Step) {
@@ -195,12 +196,5 @@ func wantNoLocks(t *testing.T, i *postgrestest.Instance) {
 	t.Helper()
 	if locks := i.Locks(t); len(locks) > 0 {
 		t.Errorf("locks are left: %v", locks)
-	}
-}
-
-func noError(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/services/authz/internal/fga"
 	"github.com/gatehouse/gatehouse/services/authz/internal/postgres/postgrestest"
 	"github.com/gatehouse/gatehouse/services/authz/internal/relationship"
@@ -33,9 +34,9 @@ func TestTokenOfAFactWaits(t *testing.T) {
 			}
 		})
 	}
-	noError(t, write(t, both[1], relationship.Change{ID: id, Writes: postgrestest.Tuples(t, "organization:o#member@user:u")}))
+	check.NoError(t, write(t, both[1], relationship.Change{ID: id, Writes: postgrestest.Tuples(t, "organization:o#member@user:u")}))
 	wg.Wait()
-	noError(t, both[1].Fresh(t.Context(), token)) // and nobody waits for what is there
+	check.NoError(t, both[1].Fresh(t.Context(), token)) // and nobody waits for what is there
 }
 
 // A fact that does not arrive in time is never an older answer, and the answer comes before the deadline.
@@ -81,17 +82,17 @@ func TestAcceptedIsNotApplied(t *testing.T) {
 		t.Errorf("got %v, want NOT_FRESH_ENOUGH", err)
 	}
 	close(resume)
-	noError(t, i.Fresh(t.Context(), request.TokenOf(id).String()))
-	noError(t, <-written)
+	check.NoError(t, i.Fresh(t.Context(), request.TokenOf(id).String()))
+	check.NoError(t, <-written)
 }
 
 func TestTokensOfOtherDatabasesAndNoTokens(t *testing.T) {
 	t.Parallel()
 	i := postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{})
-	noError(t, i.Fresh(t.Context(), ""))
+	check.NoError(t, i.Fresh(t.Context(), ""))
 	p, err := i.Engine.Position(t.Context())
-	noError(t, err)
-	noError(t, i.Fresh(t.Context(), request.TokenAt(p).String()))
+	check.NoError(t, err)
+	check.NoError(t, i.Fresh(t.Context(), request.TokenAt(p).String()))
 	ahead, elsewhere := p, p
 	ahead.LSN += 1 << 40
 	elsewhere.System++
@@ -118,10 +119,10 @@ func TestNewEnemy(t *testing.T) {
 				c.Writes, c.Deletes = nil, tuple
 			}
 			token, err := both[0].Write(postgrestest.Draft(t.Context(), "auth"), "auth", c, nil)
-			noError(t, err)
-			noError(t, both[1].Fresh(t.Context(), token))
+			check.NoError(t, err)
+			check.NoError(t, both[1].Fresh(t.Context(), token))
 			got, err := both[1].Engine.Check(t.Context(), "user:u", question)
-			noError(t, err)
+			check.NoError(t, err)
 			if got[0] != allowed {
 				t.Fatalf("round %d: allowed %t, want %t", n, got[0], allowed)
 			}

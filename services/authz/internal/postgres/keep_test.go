@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/services/authz/internal/fga/fgatest"
 	"github.com/gatehouse/gatehouse/services/authz/internal/postgres/postgrestest"
 	"github.com/gatehouse/gatehouse/services/authz/internal/relationship"
@@ -193,8 +194,8 @@ func TestWhatADecisionLocks(t *testing.T) {
 		}
 	}})
 	fgatest.Write(t, i.Engine, append(exist("user:a", "user:b"), administrators+"user:a", administrators+"group:g#member", "group:g#member@user:b", "group:h#member@user:b")...)
-	noError(t, changed(t, i, "-group:h#member@user:b"))
-	noError(t, changed(t, i, "-group:g#member@user:b"))
+	check.NoError(t, changed(t, i, "-group:h#member@user:b"))
+	check.NoError(t, changed(t, i, "-group:g#member@user:b"))
 	for n, want := range []string{"group:h", "group:g platform:gatehouse user:a"} {
 		if got := strings.Join(locked[n], " "); got != want {
 			t.Errorf("change %d locks %q, want %q", n, got, want)

@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/relation"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/services/authz/internal/fga"
 	"github.com/gatehouse/gatehouse/services/authz/internal/postgres/postgrestest"
 	"github.com/gatehouse/gatehouse/services/authz/internal/relationship"
@@ -85,7 +86,7 @@ func TestRefusedChangeFreesItsObjects(t *testing.T) {
 		t.Errorf("%d audit rows of a change that did not happen", got)
 	}
 	c.ID = uuid.NewString()
-	noError(t, write(t, i, c))
+	check.NoError(t, write(t, i, c))
 }
 
 // R68: without a draft there is no audit row, and so no change.
@@ -105,14 +106,14 @@ func TestAuditRowThatCannotBeAppended(t *testing.T) {
 	t.Parallel()
 	i := postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{Lease: postgrestest.Over})
 	_, err := i.Pool.Exec(t.Context(), "alter table authz.outbox add constraint no_more check (false) not valid")
-	noError(t, err)
+	check.NoError(t, err)
 	c := relationship.Change{ID: uuid.NewString(), Writes: postgrestest.Tuples(t, "organization:o#member@user:u")}
 	if err := write(t, i, c); err == nil {
 		t.Fatal("a change without an audit row is acknowledged")
 	}
 	_, err = i.Pool.Exec(t.Context(), "alter table authz.outbox drop constraint no_more")
-	noError(t, err)
-	noError(t, write(t, i, c))
+	check.NoError(t, err)
+	check.NoError(t, write(t, i, c))
 	if got := len(i.Events(t)); got != 1 {
 		t.Errorf("%d audit rows, want 1", got)
 	}
@@ -127,7 +128,7 @@ func TestAuditRow(t *testing.T) {
 	_, err := i.Write(postgrestest.Draft(t.Context(), "identity"), "identity", relationship.Change{
 		ID: uuid.NewString(), Writes: postgrestest.Tuples(t, object+"#member@user:"+user, object+"#owner@user:"+user),
 	}, &relationship.Origin{Actor: event.Actor{Type: event.User, ID: user}, RequestID: "r-1", TraceID: "4bf92f3577b34da6a3ce929d0e0e4736"})
-	noError(t, err)
+	check.NoError(t, err)
 	e := i.Events(t)[0]
 	if e.Actor.ID != user || e.RequestID != "r-1" || e.TraceID != "4bf92f3577b34da6a3ce929d0e0e4736" || e.Caller != "identity" ||
 		e.Source != "authz" || e.OrganizationID != organization || e.ObjectType != "organization" || e.ObjectID != organization {
@@ -164,7 +165,7 @@ func TestOrganizationOfAnAuditRow(t *testing.T) {
 			Actor: event.Actor{Type: event.User, ID: uuid.NewString()}, OrganizationID: home,
 		})
 		_, err := i.Write(ctx, "gateway", relationship.Change{ID: uuid.NewString(), Writes: postgrestest.Tuples(t, text)}, nil)
-		noError(t, err)
+		check.NoError(t, err)
 		if got := i.Events(t)[known].OrganizationID; got != want {
 			t.Errorf("%s is in organization %q, want %q", text, got, want)
 		}
@@ -176,11 +177,11 @@ func TestForget(t *testing.T) {
 	i := postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{})
 	ids := []string{uuid.NewString(), uuid.NewString()}
 	for _, id := range ids {
-		noError(t, write(t, i, relationship.Change{ID: id, Writes: postgrestest.Tuples(t, "organization:o#member@user:u")}))
+		check.NoError(t, write(t, i, relationship.Change{ID: id, Writes: postgrestest.Tuples(t, "organization:o#member@user:u")}))
 	}
 	_, err := i.Pool.Exec(t.Context(), "update authz.commands set end_time = end_time - interval '31 days' where id = $1", ids[0])
-	noError(t, err)
-	noError(t, i.Forget(t.Context()))
+	check.NoError(t, err)
+	check.NoError(t, i.Forget(t.Context()))
 	states, err := i.Store.States(t.Context(), ids)
 	if err != nil || len(states) != 1 || states[ids[1]] != relationship.Applied {
 		t.Errorf("kept are %v, %v", states, err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/relation"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/services/authz/internal/fga"
 	"github.com/gatehouse/gatehouse/services/authz/internal/postgres/postgrestest"
 	"github.com/gatehouse/gatehouse/services/authz/internal/relationship"
@@ -26,7 +27,7 @@ func manyMembers(t *testing.T, i *postgrestest.Instance) (object string) {
 		texts = append(texts, fmt.Sprintf("%s#member@user:%d", object, n))
 	}
 	for part := range slices.Chunk(texts, relationship.MaxTuples) {
-		noError(t, write(t, i, relationship.Change{ID: uuid.NewString(), Writes: postgrestest.Tuples(t, part...)}))
+		check.NoError(t, write(t, i, relationship.Change{ID: uuid.NewString(), Writes: postgrestest.Tuples(t, part...)}))
 	}
 	return object
 }
@@ -67,7 +68,7 @@ func TestEachPartHasItsTime(t *testing.T) {
 	})
 	object := manyMembers(t, i)
 	engine.until, id = nil, uuid.NewString()
-	noError(t, write(t, i, relationship.Change{ID: id, DeleteAllOf: object}))
+	check.NoError(t, write(t, i, relationship.Change{ID: id, DeleteAllOf: object}))
 	for name, times := range map[string][]time.Time{"leases": leases, "times of writes": engine.until} {
 		if len(times) < 2 {
 			t.Errorf("%d %s", len(times), name)
@@ -100,7 +101,7 @@ func TestTakenOverBetweenTwoParts(t *testing.T) {
 			t.Errorf("completed %d, %v", n, err)
 		}
 	}})
-	noError(t, write(t, slow, relationship.Change{ID: id, DeleteAllOf: object}))
+	check.NoError(t, write(t, slow, relationship.Change{ID: id, DeleteAllOf: object}))
 	if parts != 1 {
 		t.Errorf("it went on for %d parts", parts)
 	}

@@ -1,9 +1,6 @@
 package postgres
 
 import (
-	"encoding/json"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -34,17 +31,7 @@ func TestPlansOfTheCommandLog(t *testing.T) {
 		"release":           {releaseLocks, pgx.StrictNamedArgs{"id": id}, "object_locks_by_command"},
 	} {
 		t.Run(title, func(t *testing.T) {
-			plan := explain(t, pool, c.sql, c.args)
-			if c.index != "" && !plan.has(func(n node) bool { return n.Index == c.index }) {
-				t.Errorf("%s is not used", c.index)
-			}
-			if plan.has(func(n node) bool { return n.Type == "Seq Scan" }) {
-				t.Error("the plan reads a whole table")
-			}
-			if t.Failed() {
-				text, _ := json.MarshalIndent(plan, "", "  ") // printed for people
-				t.Logf("plan of %s:\n%s", strings.TrimSpace(c.sql), text)
-			}
+			pgtest.WantIndex(t, pool, c.index, c.sql, c.args, "Seq Scan")
 		})
 	}
 }
@@ -69,31 +56,4 @@ func filledPool(t *testing.T) *pgxpool.Pool {
 		}
 	}
 	return pool
-}
-
-type node struct {
-	Type  string `json:"Node Type"`
-	Index string `json:"Index Name"`
-	Plans []node `json:"Plans"`
-}
-
-func (n node) has(match func(node) bool) bool {
-	if match(n) {
-		return true
-	}
-	return slices.ContainsFunc(n.Plans, func(child node) bool { return child.has(match) })
-}
-
-// explain returns the plan that the statement gets with these values.
-func explain(t *testing.T, pool *pgxpool.Pool, sql string, args pgx.StrictNamedArgs) node {
-	t.Helper()
-	var text string
-	if err := pool.QueryRow(t.Context(), "explain (format json) "+sql, args).Scan(&text); err != nil {
-		t.Fatal(err)
-	}
-	var plans []struct{ Plan node }
-	if err := json.Unmarshal([]byte(text), &plans); err != nil {
-		t.Fatal(err)
-	}
-	return plans[0].Plan
 }

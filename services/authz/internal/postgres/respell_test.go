@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gatehouse/gatehouse/internal/relation"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/services/authz/internal/fga"
 	"github.com/gatehouse/gatehouse/services/authz/internal/fga/fgatest"
 	"github.com/gatehouse/gatehouse/services/authz/internal/postgres/postgrestest"
@@ -59,10 +60,10 @@ func TestMisspeltIDsAreMended(t *testing.T) {
 func findMisspelt(t *testing.T, i *postgrestest.Instance) []relation.Tuple {
 	t.Helper()
 	conn, err := i.Pool.Acquire(t.Context())
-	noError(t, err)
+	check.NoError(t, err)
 	defer conn.Release()
 	misspelt, err := i.Engine.Misspelt(t.Context(), conn.Conn())
-	noError(t, err)
+	check.NoError(t, err)
 	return misspelt
 }
 
@@ -106,7 +107,7 @@ func TestMisspeltIDsAmongMany(t *testing.T) {
 		insert into authz_fga.tuple (store, object_type, object_id, relation, _user, user_type, ulid, inserted_at)
 		select store, object_type, object_id || n, relation, _user, user_type, ulid || n || _user, inserted_at
 		from authz_fga.tuple, generate_series(1, $1) n`, copies)
-	noError(t, err)
+	check.NoError(t, err)
 	found := map[string]int{}
 	for _, tuple := range findMisspelt(t, i) {
 		found[tuple.Object]++
@@ -126,11 +127,11 @@ func TestIDsOfAChangeHaveOneForm(t *testing.T) {
 	i := postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{})
 	id := uuid.NewString()
 	quiet, loud := "organization:"+id+"#member@user:"+id, "organization:"+strings.ToUpper(id)+"#member@user:"+strings.ToUpper(id)
-	noError(t, write(t, i, relationship.Change{ID: uuid.NewString(), Writes: postgrestest.Tuples(t, loud)}))
+	check.NoError(t, write(t, i, relationship.Change{ID: uuid.NewString(), Writes: postgrestest.Tuples(t, loud)}))
 	if !i.Has(t, quiet) || i.Has(t, loud) {
 		t.Errorf("written: %t as stored, %t as spelled", i.Has(t, quiet), i.Has(t, loud))
 	}
-	noError(t, write(t, i, relationship.Change{ID: uuid.NewString(), Deletes: postgrestest.Tuples(t, loud)}))
+	check.NoError(t, write(t, i, relationship.Change{ID: uuid.NewString(), Deletes: postgrestest.Tuples(t, loud)}))
 	if i.Has(t, quiet) {
 		t.Error("not deleted")
 	}

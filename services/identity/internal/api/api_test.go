@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
@@ -61,9 +62,9 @@ func newService(t testing.TB) service {
 	organizations := organization.NewService(s.Organizations, now)
 	permissions := authz.NewPermissions(authzv1.NewAuthzServiceClient(authzServer.As("identity")), s.grants, time.Now)
 	userService, err := api.NewUserService(users, membership.NewService(users, organizations, permissions))
-	noError(t, err)
+	check.NoError(t, err)
 	organizationDirectory, err := api.NewOrganizationDirectoryService(organizations)
-	noError(t, err)
+	check.NoError(t, err)
 	s.Server = grpctest.New(t, grpctest.Config{Program: "identity", Permissions: s.grants, Callers: grpctest.Consenting(t), Registrations: []grpcserver.Registration{
 		{Desc: &identityv1.UserService_ServiceDesc, Impl: userService},
 		{Desc: &identityv1.UserDirectoryService_ServiceDesc, Impl: api.NewUserDirectoryService(users)},
@@ -123,7 +124,7 @@ func (s service) signedUp(t *testing.T) *identityv1.User {
 	r, err := identityv1.NewUserDirectoryServiceClient(s.As("auth")).RegisterUser(t.Context(), &identityv1.RegisterUserRequest{
 		Id: uuid.NewString(), Email: "ada@example.com", DisplayName: "Ada",
 	})
-	noError(t, err)
+	check.NoError(t, err)
 	return r.GetUser()
 }
 
@@ -137,7 +138,7 @@ func (s service) as(u *identityv1.User) identityv1.UserServiceClient {
 func (s service) wantStored(t *testing.T, want *identityv1.User) {
 	t.Helper()
 	got, err := s.as(want).GetUser(t.Context(), &identityv1.GetUserRequest{Id: want.GetId()})
-	noError(t, err)
+	check.NoError(t, err)
 	if !proto.Equal(got.GetUser(), want) {
 		t.Fatalf("got %v, want %v", got.GetUser(), want)
 	}
@@ -155,7 +156,7 @@ func TestRegisterAndGetUser(t *testing.T) {
 	s.wantStored(t, u)
 
 	again, err := directory.RegisterUser(t.Context(), &identityv1.RegisterUserRequest{Id: u.GetId(), Email: u.GetEmail()})
-	noError(t, err)
+	check.NoError(t, err)
 	if !proto.Equal(again.GetUser(), u) {
 		t.Fatalf("got %v, want %v", again.GetUser(), u)
 	}
@@ -239,14 +240,14 @@ func TestOwnIDInUpperCase(t *testing.T) {
 	u := s.signedUp(t)
 	own, upper := s.as(u), strings.ToUpper(u.GetId())
 	got, err := own.GetUser(t.Context(), &identityv1.GetUserRequest{Id: upper})
-	noError(t, err)
+	check.NoError(t, err)
 	if got.GetUser().GetId() != u.GetId() {
 		t.Errorf("got user %s, want %s", got.GetUser().GetId(), u.GetId())
 	}
 	_, err = own.UpdateUser(t.Context(), &identityv1.UpdateUserRequest{User: &identityv1.User{Id: upper, DisplayName: "x"}})
-	noError(t, err)
+	check.NoError(t, err)
 	_, err = own.DeleteUser(t.Context(), &identityv1.DeleteUserRequest{Id: upper})
-	noError(t, err)
+	check.NoError(t, err)
 	if asked := s.grants.Asked(); len(asked) != 0 {
 		t.Errorf("asked for permissions: %v", asked)
 	}
@@ -271,20 +272,13 @@ func TestDeleteUser(t *testing.T) {
 
 	s.logins.down.Store(false)
 	_, err = s.as(u).DeleteUser(t.Context(), &identityv1.DeleteUserRequest{Id: u.GetId()})
-	noError(t, err)
+	check.NoError(t, err)
 	if s.logins.removed.Load() != u.GetId() {
 		t.Errorf("the login of %v was removed, want %s", s.logins.removed.Load(), u.GetId())
 	}
 	_, err = identityv1.NewOrganizationDirectoryServiceClient(s.As("auth")).
 		GetOrganization(t.Context(), &identityv1.GetOrganizationRequest{Id: u.GetOrganizationId()})
 	wantError(t, err, apierr.NotFound, "ORGANIZATION_NOT_FOUND")
-}
-
-func noError(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // failure reads the status as another program would.
@@ -332,7 +326,7 @@ func TestDeleteUserAsksAuthz(t *testing.T) {
 	}
 	s.model.keep.Store(false)
 	s.model.down.Store(false)
-	noError(t, remove())
+	check.NoError(t, remove())
 	r := s.model.reserved.Load()
 	if r.GetUserId() != u.GetId() || r.GetEndingOrganizationId() != u.GetOrganizationId() || r.GetOrigin().GetActorId() != u.GetId() || r.GetOrigin().GetRequestId() == "" {
 		t.Errorf("asked %v for user %v", r, u)

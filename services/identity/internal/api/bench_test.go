@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
@@ -64,10 +65,10 @@ func filled(b *testing.B, users int) stock {
 			lateral (select @at::timestamptz + n * interval '1 ms' as t) times`,
 	} {
 		_, err := service.Pool.Exec(b.Context(), sql, pgx.StrictNamedArgs{"id": s.organizationID, "users": users, "at": epoch()})
-		noError(b, err)
+		check.NoError(b, err)
 	}
 	_, err := service.Pool.Exec(b.Context(), `vacuum (analyze) identity.users`)
-	noError(b, err)
+	check.NoError(b, err)
 	return s
 }
 
@@ -96,7 +97,7 @@ func compare(b *testing.B, small, large stock, ask func(s stock) *identityv1.Lis
 			began := time.Now()
 			page, err := s.client.ListUsers(b.Context(), r)
 			took[i] = append(took[i], time.Since(began))
-			noError(b, err)
+			check.NoError(b, err)
 			if n := len(page.GetUsers()); n != 50 && n != 1 {
 				b.Fatalf("got %d users for %v", n, r)
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
 	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/golden"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
@@ -55,9 +56,9 @@ func newFixed(t *testing.T) *fixed {
 	})
 	organizations := organization.NewService(postgres.NewOrganizations(f.Pool, box), clock)
 	userService, err := api.NewUserService(f.users, membership.NewService(f.users, organizations, authz.NewPermissions(authzClient, f.grants, clock)))
-	noError(t, err)
+	check.NoError(t, err)
 	organizationDirectory, err := api.NewOrganizationDirectoryService(organizations)
-	noError(t, err)
+	check.NoError(t, err)
 	f.Server = grpctest.New(t, grpctest.Config{
 		Program: "identity", Permissions: f.grants, Callers: grpctest.Consenting(t), Refusals: outboxtest.Refusals(t, box),
 		Registrations: []grpcserver.Registration{
@@ -95,27 +96,27 @@ func TestCanonicalEvents(t *testing.T) {
 		return identityv1.NewOrganizationDirectoryServiceClient(f.through("billing", requestID))
 	}
 	_, err := organizations("organization-created").CreateOrganization(ctx, &identityv1.CreateOrganizationRequest{Id: company, DisplayName: "Bridges & Söhne"})
-	noError(t, err)
+	check.NoError(t, err)
 	registered, err := users("registered").RegisterUser(ctx, &identityv1.RegisterUserRequest{Id: ada, Email: "Ada@Example.com", DisplayName: "Ada"})
-	noError(t, err)
+	check.NoError(t, err)
 	_, err = users("registered-again").RegisterUser(ctx, &identityv1.RegisterUserRequest{Id: ada, Email: "ada@example.com", DisplayName: "Ada"})
-	noError(t, err)
+	check.NoError(t, err)
 	home := registered.GetUser().GetOrganizationId()
 	_, err = users("registered-in").RegisterUser(ctx, &identityv1.RegisterUserRequest{Id: bob, OrganizationId: company, Email: "bob@example.com"})
-	noError(t, err)
+	check.NoError(t, err)
 	f.grants.Allow(root, "can_create_users", "platform:gatehouse")
 	f.grants.Allow(root, "can_create_users", "organization:"+company)
 	_, err = f.by(root, home, "created").CreateUser(ctx, &identityv1.CreateUserRequest{Email: "eve@example.com", DisplayName: "Eve"})
-	noError(t, err)
+	check.NoError(t, err)
 	_, err = f.by(root, home, "created-in").CreateUser(ctx, &identityv1.CreateUserRequest{OrganizationId: company, Email: "joe@example.com"})
-	noError(t, err)
+	check.NoError(t, err)
 	update := &identityv1.UpdateUserRequest{
 		User: &identityv1.User{Id: ada, DisplayName: "Ada L.", TimeZone: "Europe/London"}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"display_name", "locale", "time_zone"}},
 	}
 	_, err = f.by(ada, home, "updated").UpdateUser(ctx, update)
-	noError(t, err)
+	check.NoError(t, err)
 	_, err = f.by(ada, home, "updated-again").UpdateUser(ctx, update)
-	noError(t, err)
+	check.NoError(t, err)
 	if _, err = f.by(bob, company, "denied").UpdateUser(ctx, update); err == nil {
 		t.Error("somebody else's user was changed")
 	}
@@ -123,18 +124,18 @@ func TestCanonicalEvents(t *testing.T) {
 	_, err = f.by(root, home, "updated-other").UpdateUser(ctx, &identityv1.UpdateUserRequest{
 		User: &identityv1.User{Id: bob, DisplayName: "Bob"}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"display_name"}},
 	})
-	noError(t, err)
+	check.NoError(t, err)
 	_, err = organizations("organization-updated").UpdateOrganization(ctx, &identityv1.UpdateOrganizationRequest{
 		Organization: &identityv1.Organization{Id: company, DisplayName: "Bridges"}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"display_name"}},
 	})
-	noError(t, err)
+	check.NoError(t, err)
 	const empty = "55555555-5555-4555-8555-555555555555"
 	_, err = organizations("organization-created-empty").CreateOrganization(ctx, &identityv1.CreateOrganizationRequest{Id: empty, DisplayName: "Empty"})
-	noError(t, err)
+	check.NoError(t, err)
 	_, err = organizations("organization-deleted").DeleteOrganization(ctx, &identityv1.DeleteOrganizationRequest{Id: empty})
-	noError(t, err)
+	check.NoError(t, err)
 	_, err = f.by(ada, home, "deleted").DeleteUser(ctx, &identityv1.DeleteUserRequest{Id: ada})
-	noError(t, err)
+	check.NoError(t, err)
 	ending := finishLate(t, f, root)
 	golden.Check(t, "events.golden", outboxtest.Rows(t, f.Pool, "identity"))
 	outboxtest.CheckAudited(t, f.Pool, "identity")
@@ -153,7 +154,7 @@ func finishLate(t *testing.T, f *fixed, id string) string {
 	t.Helper()
 	ctx, users := t.Context(), identityv1.NewUserDirectoryServiceClient(f.through("auth", "registered-late"))
 	late, err := users.RegisterUser(ctx, &identityv1.RegisterUserRequest{Id: id, Email: "root@example.com"})
-	noError(t, err)
+	check.NoError(t, err)
 	f.logins.down.Store(true)
 	if _, err = f.by(id, late.GetUser().GetOrganizationId(), "deleted-late").DeleteUser(ctx, &identityv1.DeleteUserRequest{Id: id}); err == nil {
 		t.Error("a deletion is complete without Auth")

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
@@ -23,7 +24,7 @@ func TestListUsers(t *testing.T) {
 		r, err := directory.RegisterUser(t.Context(), &identityv1.RegisterUserRequest{
 			Id: uuid.NewString(), OrganizationId: first.GetOrganizationId(), Email: strconv.Itoa(i) + "@example.com",
 		})
-		noError(t, err)
+		check.NoError(t, err)
 		want = append(want, r.GetUser().GetId())
 	}
 	list := func(r *identityv1.ListUsersRequest) *identityv1.ListUsersResponse {
@@ -32,7 +33,7 @@ func TestListUsers(t *testing.T) {
 			r.OrganizationId = first.GetOrganizationId()
 		}
 		page, err := administrator.ListUsers(t.Context(), r)
-		noError(t, err)
+		check.NoError(t, err)
 		return page
 	}
 	got, tokens := walk(list)
@@ -96,9 +97,9 @@ func TestListUsersOfAllOrganizations(t *testing.T) {
 	first, second, third := s.signedUp(t), s.signedUp(t), s.signedUp(t)
 	s.grants.Allow(first.GetId(), "can_list_users", "platform:gatehouse")
 	page, err := s.as(first).ListUsers(t.Context(), &identityv1.ListUsersRequest{PageSize: 2})
-	noError(t, err)
+	check.NoError(t, err)
 	rest, err := s.as(first).ListUsers(t.Context(), &identityv1.ListUsersRequest{PageSize: 2, PageToken: page.GetNextPageToken()})
-	noError(t, err)
+	check.NoError(t, err)
 	var got []string
 	for _, u := range append(page.GetUsers(), rest.GetUsers()...) {
 		got = append(got, u.GetId())
@@ -119,7 +120,7 @@ func TestListUsersNeedsAPermission(t *testing.T) {
 	u, foreign := s.signedUp(t), s.signedUp(t)
 	s.grants.Allow(u.GetId(), "can_list_users", "organization:"+u.GetOrganizationId())
 	_, err := s.as(u).ListUsers(t.Context(), &identityv1.ListUsersRequest{OrganizationId: u.GetOrganizationId()})
-	noError(t, err)
+	check.NoError(t, err)
 	for _, id := range []string{foreign.GetOrganizationId(), uuid.NewString()} {
 		_, err = s.as(u).ListUsers(t.Context(), &identityv1.ListUsersRequest{OrganizationId: id})
 		wantError(t, err, apierr.NotFound, "ORGANIZATION_NOT_FOUND")

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
@@ -18,15 +19,15 @@ func TestOrganizations(t *testing.T) {
 	ctx := t.Context()
 	create := &identityv1.CreateOrganizationRequest{Id: strings.ToUpper(uuid.NewString()), DisplayName: "Analytical"}
 	created, err := directory.CreateOrganization(ctx, create)
-	noError(t, err)
+	check.NoError(t, err)
 	o := created.GetOrganization()
 	if o.GetId() != strings.ToLower(create.GetId()) || o.GetDisplayName() != "Analytical" || o.GetEtag() == "" || !o.GetCreateTime().IsValid() {
 		t.Fatalf("got %v", o)
 	}
 	again, err := directory.CreateOrganization(ctx, create)
-	noError(t, err)
+	check.NoError(t, err)
 	got, err := directory.GetOrganization(ctx, &identityv1.GetOrganizationRequest{Id: create.GetId()})
-	noError(t, err)
+	check.NoError(t, err)
 	if !proto.Equal(again.GetOrganization(), o) || !proto.Equal(got.GetOrganization(), o) {
 		t.Fatalf("got %v and %v, want %v", again, got, o)
 	}
@@ -36,7 +37,7 @@ func TestOrganizations(t *testing.T) {
 	updated, err := directory.UpdateOrganization(ctx, &identityv1.UpdateOrganizationRequest{
 		Organization: &identityv1.Organization{Id: o.GetId(), DisplayName: "Engine"}, UpdateMask: mask([]string{"display_name"}), Etag: o.GetEtag(),
 	})
-	noError(t, err)
+	check.NoError(t, err)
 	if updated.GetOrganization().GetDisplayName() != "Engine" || updated.GetOrganization().GetEtag() == o.GetEtag() {
 		t.Fatalf("got %v", updated)
 	}
@@ -56,7 +57,7 @@ func TestOrganizations(t *testing.T) {
 	_, err = identityv1.NewUserDirectoryServiceClient(s.As("auth")).RegisterUser(ctx, &identityv1.RegisterUserRequest{
 		Id: uuid.NewString(), OrganizationId: o.GetId(), Email: "ada@example.com",
 	})
-	noError(t, err)
+	check.NoError(t, err)
 	_, err = directory.DeleteOrganization(ctx, &identityv1.DeleteOrganizationRequest{Id: o.GetId()})
 	wantError(t, err, apierr.FailedPrecondition, "ORGANIZATION_NOT_EMPTY")
 	_, err = directory.DeleteOrganization(ctx, &identityv1.DeleteOrganizationRequest{Id: uuid.NewString()})
@@ -70,11 +71,11 @@ func TestNamesOfOrganizationsArePersonal(t *testing.T) {
 	directory := identityv1.NewOrganizationDirectoryServiceClient(s.As("auth"))
 	id := uuid.NewString()
 	_, err := directory.CreateOrganization(t.Context(), &identityv1.CreateOrganizationRequest{Id: id, DisplayName: "Ada"})
-	noError(t, err)
+	check.NoError(t, err)
 	_, err = directory.UpdateOrganization(t.Context(), &identityv1.UpdateOrganizationRequest{
 		Organization: &identityv1.Organization{Id: id, DisplayName: "Ada Lovelace"},
 	})
-	noError(t, err)
+	check.NoError(t, err)
 	events := s.Events(t)
 	if len(events) != 2 {
 		t.Fatalf("got %+v", events)
@@ -94,21 +95,21 @@ func TestListOrganizations(t *testing.T) {
 	var last string
 	for _, name := range []string{"a", "b", "c"} {
 		r, err := directory.CreateOrganization(ctx, &identityv1.CreateOrganizationRequest{Id: uuid.NewString(), DisplayName: name})
-		noError(t, err)
+		check.NoError(t, err)
 		last = r.GetOrganization().GetId()
 	}
 	page, err := directory.ListOrganizations(ctx, &identityv1.ListOrganizationsRequest{PageSize: 2})
-	noError(t, err)
+	check.NoError(t, err)
 	if len(page.GetOrganizations()) != 2 || page.GetNextPageToken() == "" {
 		t.Fatalf("got %v", page)
 	}
 	rest, err := directory.ListOrganizations(ctx, &identityv1.ListOrganizationsRequest{PageToken: page.GetNextPageToken()})
-	noError(t, err)
+	check.NoError(t, err)
 	if len(rest.GetOrganizations()) != 1 || rest.GetOrganizations()[0].GetId() != last || rest.GetNextPageToken() != "" {
 		t.Fatalf("got %v", rest)
 	}
 	filtered, err := directory.ListOrganizations(ctx, &identityv1.ListOrganizationsRequest{Filter: `display_name = "b"`})
-	noError(t, err)
+	check.NoError(t, err)
 	if len(filtered.GetOrganizations()) != 1 || filtered.GetOrganizations()[0].GetDisplayName() != "b" {
 		t.Fatalf("got %v", filtered)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
@@ -47,7 +48,7 @@ func TestUsersByPermission(t *testing.T) {
 	}{{"can_read", get}, {"can_update", update}, {"can_delete", remove}} {
 		wantError(t, step.call(), apierr.NotFound, "USER_NOT_FOUND")
 		s.grants.Allow(administrator.GetId(), step.relation, "user:"+id)
-		noError(t, step.call())
+		check.NoError(t, step.call())
 	}
 	wantError(t, get(), apierr.NotFound, "USER_NOT_FOUND")
 
@@ -83,7 +84,7 @@ func TestCreateUser(t *testing.T) {
 
 	var trailer metadata.MD
 	r, err := s.as(administrator).CreateUser(t.Context(), &identityv1.CreateUserRequest{Email: "Grace@Example.com", DisplayName: "Grace"}, grpc.Trailer(&trailer))
-	noError(t, err)
+	check.NoError(t, err)
 	grace := r.GetUser()
 	if uuid.Validate(grace.GetId()) != nil || grace.GetEmail() != "grace@example.com" || grace.GetDisplayName() != "Grace" ||
 		uuid.Validate(grace.GetOrganizationId()) != nil || grace.GetOrganizationId() == administrator.GetOrganizationId() {
@@ -94,7 +95,7 @@ func TestCreateUser(t *testing.T) {
 
 	join := &identityv1.CreateUserRequest{Email: "b@example.com", OrganizationId: owner.GetOrganizationId()}
 	joined, err := s.as(owner).CreateUser(t.Context(), join)
-	noError(t, err)
+	check.NoError(t, err)
 	if joined.GetUser().GetOrganizationId() != owner.GetOrganizationId() {
 		t.Fatalf("got %v", joined)
 	}
@@ -132,7 +133,7 @@ func wantToken(t *testing.T, trailer metadata.MD) {
 		t.Fatalf("the answer carries %v, want one token", values)
 	}
 	token, err := request.ParseToken(values[0])
-	noError(t, err)
+	check.NoError(t, err)
 	if _, ok := token.EventID(); !ok {
 		t.Errorf("%v names no event", values)
 	}
@@ -145,14 +146,14 @@ func TestTokensOfRelationships(t *testing.T) {
 	directory := identityv1.NewUserDirectoryServiceClient(s.As("auth"))
 	r := &identityv1.RegisterUserRequest{Id: uuid.NewString(), Email: "ada@example.com"}
 	first, err := directory.RegisterUser(t.Context(), r)
-	noError(t, err)
+	check.NoError(t, err)
 	again, err := directory.RegisterUser(t.Context(), r)
-	noError(t, err)
+	check.NoError(t, err)
 	if first.GetConsistencyToken() == "" || !proto.Equal(first, again) {
 		t.Fatalf("got %v, then %v", first, again)
 	}
 	_, err = request.ParseToken(first.GetConsistencyToken())
-	noError(t, err)
+	check.NoError(t, err)
 	var trailer metadata.MD
 	s.logins.down.Store(true)
 	_, err = s.as(first.GetUser()).DeleteUser(t.Context(), &identityv1.DeleteUserRequest{Id: r.GetId()}, grpc.Trailer(&trailer))
@@ -160,7 +161,7 @@ func TestTokensOfRelationships(t *testing.T) {
 	wantToken(t, trailer)
 	s.logins.down.Store(false)
 	_, err = s.as(first.GetUser()).DeleteUser(t.Context(), &identityv1.DeleteUserRequest{Id: r.GetId()}, grpc.Trailer(&trailer))
-	noError(t, err)
+	check.NoError(t, err)
 	wantToken(t, trailer)
 }
 
@@ -175,7 +176,7 @@ func TestGetMe(t *testing.T) {
 		s.grants.Allow(u.GetId(), g[0], g[1])
 	}
 	me, err := s.as(u).GetMe(t.Context(), &identityv1.GetMeRequest{})
-	noError(t, err)
+	check.NoError(t, err)
 	if !proto.Equal(me.GetUser(), u) || !slices.Equal(me.GetPermissions(), []string{"can_list_users"}) || len(me.GetOrganizations()) != 1 {
 		t.Fatalf("got %v", me)
 	}
@@ -187,7 +188,7 @@ func TestGetMe(t *testing.T) {
 		t.Errorf("Authz was asked %d times, want once", n)
 	}
 	me, err = s.as(stranger).GetMe(t.Context(), &identityv1.GetMeRequest{})
-	noError(t, err)
+	check.NoError(t, err)
 	if len(me.GetPermissions()) != 0 || len(me.GetOrganizations()[0].GetPermissions()) != 0 {
 		t.Fatalf("a stranger may %v", me)
 	}
@@ -211,7 +212,7 @@ func TestGetMeAsksAuthz(t *testing.T) {
 	token := request.TokenOf(uuid.NewString()).String()
 	wantError(t, me(token), apierr.Unavailable, "AUTHZ_UNAVAILABLE")
 	s.model.down.Store(false)
-	noError(t, me(token))
+	check.NoError(t, me(token))
 	if asked := s.grants.Asked(); len(asked) != 1 || asked[0].Token != token || asked[0].Subject != "user:"+u.GetId() {
 		t.Fatalf("asked %+v", asked)
 	}

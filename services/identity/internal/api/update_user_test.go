@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
@@ -33,7 +34,7 @@ func TestUpdateUser(t *testing.T) {
 			got, err := s.as(u).UpdateUser(t.Context(), &identityv1.UpdateUserRequest{
 				User: c.set, UpdateMask: mask(c.paths), Etag: u.GetEtag(),
 			})
-			noError(t, err)
+			check.NoError(t, err)
 			if got.GetUser().GetEtag() == u.GetEtag() || !got.GetUser().GetUpdateTime().AsTime().After(u.GetUpdateTime().AsTime()) {
 				t.Error("etag or update_time did not change")
 			}
@@ -51,7 +52,7 @@ func TestUpdateUser(t *testing.T) {
 				User:       &identityv1.User{Id: u.GetId(), DisplayName: u.GetDisplayName(), Locale: u.GetLocale(), TimeZone: u.GetTimeZone()},
 				UpdateMask: mask(paths),
 			})
-			noError(t, err)
+			check.NoError(t, err)
 			if !proto.Equal(got.GetUser(), u) {
 				t.Fatalf("got %v, want %v", got.GetUser(), u)
 			}

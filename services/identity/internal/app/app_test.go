@@ -26,6 +26,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
@@ -59,7 +60,7 @@ func TestStartServeStop(t *testing.T) {
 	migrate(t, conn, ports.ops, database)
 
 	created, err := directory.RegisterUser(as(t.Context(), "auth"), &identityv1.RegisterUserRequest{Id: uuid.NewString(), Email: "ada@example.com"})
-	noError(t, err)
+	check.NoError(t, err)
 	u := created.GetUser()
 	claims := tokens.Claims(u.GetId())
 	claims.OrganizationID = u.GetOrganizationId()
@@ -70,14 +71,14 @@ func TestStartServeStop(t *testing.T) {
 	wantCode(t, err, codes.Unavailable)
 
 	auth := startAuth(t, ports.auth, tokens)
-	eventually(t, "the token is accepted", func() bool {
+	check.Eventually(t, "the token is accepted", func() bool {
 		_, err := users.GetUser(person, &identityv1.GetUserRequest{Id: u.GetId()})
 		return err == nil
 	})
 	_, err = users.GetMe(person, &identityv1.GetMeRequest{})
 	wantCode(t, err, codes.Unavailable)
 	authz, stopAuthz := startAuthz(t, ports.authz)
-	eventually(t, "permissions are answered", func() bool {
+	check.Eventually(t, "permissions are answered", func() bool {
 		me, err := users.GetMe(person, &identityv1.GetMeRequest{})
 		return err == nil && len(me.GetPermissions()) == 1
 	})
@@ -92,18 +93,18 @@ func TestStartServeStop(t *testing.T) {
 	auth.removeLoginFails.Store(false)
 	audit, stopAudit := startAudit(t, ports.audit)
 	app = start(t, c)
-	eventually(t, "the interrupted deletion is completed", func() bool { return auth.removed(u.GetId()) && count(t, database, "identity.users") == 0 })
-	eventually(t, "everything is handed over", func() bool { // G2
+	check.Eventually(t, "the interrupted deletion is completed", func() bool { return auth.removed(u.GetId()) && count(t, database, "identity.users") == 0 })
+	check.Eventually(t, "everything is handed over", func() bool { // G2
 		return slices.Equal(audit.actions(u.GetId()), []string{"user.created", "user.deleted"}) &&
 			slices.Equal(audit.actions(u.GetOrganizationId()), []string{"organization.created", "organization.deleted"}) &&
 			authz.removed("user:"+u.GetId()) && authz.removed("organization:"+u.GetOrganizationId())
 	})
-	eventually(t, "the outbox is empty", func() bool { return count(t, database, "identity.outbox") == 0 })
+	check.Eventually(t, "the outbox is empty", func() bool { return count(t, database, "identity.outbox") == 0 })
 	stop(t, app)
 	auth.stop()
 	stopAuthz()
 	stopAudit()
-	noError(t, conn.Close())
+	check.NoError(t, conn.Close())
 	goleak.VerifyNone(t, ignore)
 }
 
@@ -111,7 +112,7 @@ func TestStartServeStop(t *testing.T) {
 func migrate(t *testing.T, conn *grpc.ClientConn, ops string, database pg.Config) {
 	t.Helper()
 	waitHealth(t, conn, healthpb.HealthCheckResponse_NOT_SERVING)
-	eventually(t, "/readyz says how to fix it", func() bool {
+	check.Eventually(t, "/readyz says how to fix it", func() bool {
 		return strings.Contains(get(t, ops, "/readyz", http.StatusServiceUnavailable), "run `identity migrate`")
 	})
 	if err := (&MigrateConfig{Postgres: database}).Run(); err != nil {
@@ -124,7 +125,7 @@ func migrate(t *testing.T, conn *grpc.ClientConn, ops string, database pg.Config
 func TestTakenPortStopsTheStart(t *testing.T) {
 	offset := freeOffset(t)
 	l, err := net.Listen("tcp", portsOf(offset).self)
-	noError(t, err)
+	check.NoError(t, err)
 	defer func() { _ = l.Close() }()
 	c := parsed(t, pg.Config{URL: config.NewSecret("postgres://identity@127.0.0.1:1/gatehouse")}, offset)
 	err = c.Run()
@@ -148,7 +149,7 @@ func parsed(t *testing.T, database pg.Config, offset int) Config {
 		"GATEHOUSE_DRAIN_DELAY=10ms",
 		"GATEHOUSE_LOG_LEVEL=error",
 	}, os.Stdout)
-	noError(t, err)
+	check.NoError(t, err)
 	return cli.Serve
 }
 
@@ -170,14 +171,14 @@ func as(ctx context.Context, program string) context.Context {
 func dial(t *testing.T, address string) *grpc.ClientConn {
 	t.Helper()
 	conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	noError(t, err)
+	check.NoError(t, err)
 	return conn
 }
 
 func waitHealth(t *testing.T, conn *grpc.ClientConn, want healthpb.HealthCheckResponse_ServingStatus) {
 	t.Helper()
 	for _, name := range []string{"", identityv1.UserService_ServiceDesc.ServiceName} {
-		eventually(t, "health is "+want.String(), func() bool {
+		check.Eventually(t, "health is "+want.String(), func() bool {
 			r, err := healthpb.NewHealthClient(conn).Check(t.Context(), &healthpb.HealthCheckRequest{Service: name})
 			return err == nil && r.GetStatus() == want
 		})
@@ -187,13 +188,13 @@ func waitHealth(t *testing.T, conn *grpc.ClientConn, want healthpb.HealthCheckRe
 func get(t *testing.T, address, path string, want int) string {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, nil)
-	noError(t, err)
+	check.NoError(t, err)
 	transport := &http.Transport{DisableKeepAlives: true}
 	response, err := transport.RoundTrip(r)
-	noError(t, err)
+	check.NoError(t, err)
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(response.Body)
-	noError(t, err)
+	check.NoError(t, err)
 	if response.StatusCode != want {
 		t.Errorf("%s answers %d: %s; want %d", path, response.StatusCode, body, want)
 	}
@@ -203,42 +204,19 @@ func get(t *testing.T, address, path string, want int) string {
 func count(t *testing.T, c pg.Config, table string) (n int) {
 	t.Helper()
 	pool, err := pg.Open(t.Context(), c)
-	noError(t, err)
+	check.NoError(t, err)
 	defer pool.Close()
-	noError(t, pool.QueryRow(t.Context(), "select count(*) from "+table).Scan(&n))
+	check.NoError(t, pool.QueryRow(t.Context(), "select count(*) from "+table).Scan(&n))
 	return n
 }
 
 func exec(t *testing.T, c pg.Config, sql string) {
 	t.Helper()
 	pool, err := pg.Open(t.Context(), c)
-	noError(t, err)
+	check.NoError(t, err)
 	defer pool.Close()
 	_, err = pool.Exec(t.Context(), sql)
-	noError(t, err)
-}
-
-// eventually polls until the condition holds.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	deadline, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-deadline.Done():
-			t.Fatalf("not within %s: %s", patience, what)
-		case <-tick.C:
-		}
-	}
-}
-
-func noError(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+	check.NoError(t, err)
 }
 
 func wantCode(t *testing.T, err error, want codes.Code) {

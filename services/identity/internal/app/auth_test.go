@@ -18,6 +18,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/token"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
@@ -36,7 +37,7 @@ type authStandIn struct {
 func startAuth(t *testing.T, address string, tokens *grpctest.Tokens) *authStandIn {
 	t.Helper()
 	key, err := token.NewJWK(tokens.Key.Public())
-	noError(t, err)
+	check.NoError(t, err)
 	s := &authStandIn{key: key}
 	s.stop = serve(t, address, func(server *grpc.Server) {
 		authv1.RegisterLoginServiceServer(server, s)

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
 )
@@ -116,7 +117,7 @@ func serve(t *testing.T, address string, register func(*grpc.Server)) (stop func
 	server := grpc.NewServer()
 	register(server)
 	l, err := net.Listen("tcp", address)
-	noError(t, err)
+	check.NoError(t, err)
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		if err := server.Serve(l); err != nil {

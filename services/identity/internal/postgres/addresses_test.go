@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/services/identity/internal/postgres/migrations"
 )
@@ -23,27 +24,27 @@ func TestMigrationMendsFoldedAddresses(t *testing.T) {
 		"005_relate_users.sql",
 	} {
 		content, err := migrations.Files.ReadFile(name)
-		noError(t, err)
+		check.NoError(t, err)
 		before[name] = &fstest.MapFile{Data: content}
 	}
 	c := pgtest.Config(t, migrations.Schema, before)
 	pool, err := pg.Open(t.Context(), c)
-	noError(t, err)
+	check.NoError(t, err)
 	defer pool.Close()
 	home, elsewhere := uuid.NewString(), uuid.NewString()
 	_, err = pool.Exec(t.Context(), `
 		insert into identity.organizations (id, display_name, personal, revision, create_time, update_time)
 		values ($1, 'home', false, 1, now(), now()), ($2, 'elsewhere', false, 1, now(), now())`, home, elsewhere)
-	noError(t, err)
+	check.NoError(t, err)
 	_, err = pool.Exec(t.Context(), `
 		insert into identity.users (organization_id, id, email, display_name, locale, time_zone, state, revision, create_time, update_time)
 		select organization_id::uuid, gen_random_uuid(), email, '', '', '', 'active', 1, now(), now()
 		from (values ($1, 'ıda@example.com'), ($1, 'kim@example.com'), ($1, 'kım@example.com'), ($2, 'kım@example.com'), ($2, 'a.ı.ı@example.com'))
 			as u (organization_id, email)`, home, elsewhere)
-	noError(t, err)
-	noError(t, pg.Migrate(t.Context(), c, migrations.Schema, migrations.Files, slog.New(slog.DiscardHandler)))
+	check.NoError(t, err)
+	check.NoError(t, pg.Migrate(t.Context(), c, migrations.Schema, migrations.Files, slog.New(slog.DiscardHandler)))
 	var at, other []string
-	noError(t, pool.QueryRow(t.Context(), `
+	check.NoError(t, pool.QueryRow(t.Context(), `
 		select array_agg(email order by email collate "C") filter (where organization_id = $1), array_agg(email order by email collate "C") filter (where organization_id = $2)
 		from identity.users`, home, elsewhere).Scan(&at, &other))
 	if want := []string{"ida@example.com", "kim@example.com", "kım@example.com"}; !slices.Equal(at, want) {

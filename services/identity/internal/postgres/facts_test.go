@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
@@ -53,7 +54,7 @@ func personal(t *testing.T, d postgrestest.Database) (u user.User, token string)
 	t.Helper()
 	o := organization.NewPersonal(uuid.NewString(), "Ada", at())
 	u, token, err := users(d).Create(as(t, "user.created"), newUser(o.ID), &o)
-	noError(t, err)
+	check.NoError(t, err)
 	return u, token
 }
 
@@ -81,7 +82,7 @@ func TestFactsOfAUser(t *testing.T) {
 	d := postgrestest.New(t)
 	u, created := personal(t, d)
 	_, again, err := users(d).Create(as(t, "user.created"), u, nil)
-	noError(t, err)
+	check.NoError(t, err)
 	if again != created {
 		t.Errorf("a repeat has token %q, want %q", again, created)
 	}
@@ -89,21 +90,21 @@ func TestFactsOfAUser(t *testing.T) {
 		u.Revision++
 		return u, nil
 	})
-	noError(t, err)
+	check.NoError(t, err)
 	_, err = users(d).Update(as(t, "user.updated"), user.In(u.OrganizationID), u.ID, func(u user.User) (user.User, error) { return u, nil })
-	noError(t, err)
+	check.NoError(t, err)
 	var deletion user.Deletion
 	var tokens []string
 	for range 2 { // the second time, nothing new happens
 		var token string
 		deletion, token, err = users(d).BeginDelete(as(t, "user.deleted"), user.Everywhere(), u.ID, at(), func(user.User, bool) error { return nil })
-		noError(t, err)
+		check.NoError(t, err)
 		tokens = append(tokens, token)
 	}
 	if tokens[0] == created || tokens[0] != tokens[1] {
 		t.Errorf("the deletion has tokens %q after %q", tokens, created)
 	}
-	noError(t, users(d).FinishDelete(as(t, "user.deleted"), deletion, at()))
+	check.NoError(t, users(d).FinishDelete(as(t, "user.deleted"), deletion, at()))
 
 	object, subject := "organization:"+u.OrganizationID, "user:"+u.ID
 	want := []fact{
@@ -157,10 +158,10 @@ func TestFactsOfAnOrganization(t *testing.T) {
 	o := organization.Organization{ID: uuid.NewString(), DisplayName: "Analytical", Revision: 1, CreateTime: at(), UpdateTime: at()}
 	for range 2 {
 		_, _, err := organizations(d).Create(as(t, "organization.created"), o)
-		noError(t, err)
+		check.NoError(t, err)
 	}
 	u, token, err := users(d).Create(as(t, "user.created"), newUser(o.ID), nil)
-	noError(t, err)
+	check.NoError(t, err)
 	if id, ok := mustParse(t, token).EventID(); !ok || id == "" {
 		t.Errorf("token %q names no message", token)
 	}
@@ -168,16 +169,16 @@ func TestFactsOfAnOrganization(t *testing.T) {
 		o.Revision++
 		return o, nil
 	})
-	noError(t, err)
+	check.NoError(t, err)
 	any := func(organization.Organization) error { return nil }
 	if _, err := organizations(d).Delete(as(t, "organization.deleted"), o.ID, any); !errors.Is(err, organization.NotEmpty()) {
 		t.Fatalf("got %v, want %v", err, organization.NotEmpty())
 	}
 	deletion, _, err := users(d).BeginDelete(as(t, "user.deleted"), user.In(o.ID), u.ID, at(), func(user.User, bool) error { return nil })
-	noError(t, err)
-	noError(t, users(d).FinishDelete(t.Context(), deletion, at()))
+	check.NoError(t, err)
+	check.NoError(t, users(d).FinishDelete(t.Context(), deletion, at()))
 	_, err = organizations(d).Delete(as(t, "organization.deleted"), o.ID, any)
-	noError(t, err)
+	check.NoError(t, err)
 
 	object, subject := "organization:"+o.ID, "user:"+u.ID
 	want := []fact{
@@ -201,7 +202,7 @@ func TestFactsOfAnOrganization(t *testing.T) {
 func mustParse(t *testing.T, token string) request.ConsistencyToken {
 	t.Helper()
 	parsed, err := request.ParseToken(token)
-	noError(t, err)
+	check.NoError(t, err)
 	return parsed
 }
 
@@ -211,8 +212,8 @@ func TestFactsOfTheReconciler(t *testing.T) {
 	d := postgrestest.New(t)
 	u, _ := personal(t, d)
 	deletion, _, err := users(d).BeginDelete(as(t, "user.deleted"), user.Everywhere(), u.ID, at(), func(user.User, bool) error { return nil })
-	noError(t, err)
-	noError(t, users(d).FinishDelete(t.Context(), deletion, at()))
+	check.NoError(t, err)
+	check.NoError(t, users(d).FinishDelete(t.Context(), deletion, at()))
 	events := d.Events(t)
 	last := events[len(events)-1]
 	if last.Action != "organization.deleted" || last.ObjectID != u.OrganizationID || last.Actor != (event.Actor{Type: event.Service, ID: "identity"}) {
@@ -293,20 +294,20 @@ func TestMigrationRelatesUsers(t *testing.T) {
 	before := fstest.MapFS{}
 	for _, name := range []string{"001_create_organizations_and_users.sql", "002_create_deleted_users.sql"} {
 		content, err := migrations.Files.ReadFile(name)
-		noError(t, err)
+		check.NoError(t, err)
 		before[name] = &fstest.MapFile{Data: content}
 	}
 	log := slog.New(slog.DiscardHandler)
-	noError(t, pg.Migrate(t.Context(), c, migrations.Schema, before, log))
+	check.NoError(t, pg.Migrate(t.Context(), c, migrations.Schema, before, log))
 	pool, err := pg.Open(t.Context(), c)
-	noError(t, err)
+	check.NoError(t, err)
 	defer pool.Close()
 	own, shared := uuid.NewString(), uuid.NewString()
 	owner, guest, member, leaving := uuid.NewString(), uuid.NewString(), uuid.NewString(), uuid.NewString()
 	_, err = pool.Exec(t.Context(), `
 		insert into identity.organizations (id, display_name, personal, revision, create_time, update_time)
 		values ($1, 'own', true, 1, '2031-01-01', '2031-01-01'), ($2, 'shared', false, 1, '2031-01-02', '2031-01-02')`, own, shared)
-	noError(t, err)
+	check.NoError(t, err)
 	_, err = pool.Exec(t.Context(), `
 		insert into identity.users (organization_id, id, email, display_name, locale, time_zone, state, deletion_due, revision, create_time, update_time)
 		values
@@ -315,8 +316,8 @@ func TestMigrationRelatesUsers(t *testing.T) {
 			($2, $5, 'member@example.com', '', '', '', 'active', null, 1, '2031-01-04', '2031-01-04'),
 			($2, $6, 'leaving@example.com', '', '', '', 'deleting', '2031-01-05', 1, '2031-01-05', '2031-01-05')`,
 		own, shared, owner, guest, member, leaving)
-	noError(t, err)
-	noError(t, pg.Migrate(t.Context(), c, migrations.Schema, migrations.Files, log))
+	check.NoError(t, err)
+	check.NoError(t, pg.Migrate(t.Context(), c, migrations.Schema, migrations.Files, log))
 
 	var got []string
 	d := postgrestest.Database{Pool: pool}
@@ -340,12 +341,5 @@ func TestMigrationRelatesUsers(t *testing.T) {
 	u, err := postgres.NewUsers(pool, nil).Get(t.Context(), user.In(own), owner)
 	if err != nil || u.Email != "owner@example.com" {
 		t.Errorf("got %+v, %v; want the address in lower case", u, err)
-	}
-}
-
-func noError(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }

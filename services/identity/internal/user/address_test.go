@@ -7,6 +7,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/resource"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
@@ -16,7 +17,7 @@ func TestAddressesHaveOneRule(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	u, _, err := w.Register(drafted(t), user.New{ID: uuid.NewString(), Email: "Kim.Sik@Example.com"})
-	noError(t, err)
+	check.NoError(t, err)
 	if u.Email != "kim.sik@example.com" {
 		t.Errorf("stored as %q", u.Email)
 	}

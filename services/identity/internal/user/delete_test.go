@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
@@ -22,7 +23,7 @@ func TestDelete(t *testing.T) {
 	if got, err := w.Get(t.Context(), user.In(u.OrganizationID), u.ID); err != nil || got != u || w.logins.count(u.ID) != 0 {
 		t.Fatalf("a refused deletion left %+v (%v), %d logins removed", got, err, w.logins.count(u.ID))
 	}
-	noError(t, w.remove(drafted(t), u, u.ETag()))
+	check.NoError(t, w.remove(drafted(t), u, u.ETag()))
 	w.wantRemoved(t, u)
 	if w.logins.count(u.ID) != 1 {
 		t.Fatalf("the login was removed %d times, want 1", w.logins.count(u.ID))
@@ -44,7 +45,7 @@ func TestDeleteHidesTheUserBeforeTheLoginGoes(t *testing.T) {
 			t.Errorf("the intent is not durable: %v", err)
 		}
 	}
-	noError(t, w.remove(drafted(t), u, ""))
+	check.NoError(t, w.remove(drafted(t), u, ""))
 }
 
 func TestDeleteWhileAuthIsDown(t *testing.T) {
@@ -83,15 +84,15 @@ func TestCreateAfterDeleteIsRefusedForAnHour(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	u := w.created(t)
-	noError(t, w.remove(drafted(t), u, ""))
+	check.NoError(t, w.remove(drafted(t), u, ""))
 	for range 3 {
 		_, _, err := w.Register(drafted(t), user.New{ID: u.ID, Email: u.Email})
 		wantReason(t, err, apierr.AlreadyExists, "USER_ID_TAKEN")
 		w.clock.add(25 * time.Minute)
-		noError(t, w.ForgetDeleted(t.Context()))
+		check.NoError(t, w.ForgetDeleted(t.Context()))
 	}
 	_, _, err := w.Register(drafted(t), user.New{ID: u.ID, Email: u.Email})
-	noError(t, err)
+	check.NoError(t, err)
 }
 
 func TestDeleteAgainCompletes(t *testing.T) {
@@ -101,7 +102,7 @@ func TestDeleteAgainCompletes(t *testing.T) {
 	w.logins.fail(errors.New("connection refused"), "")
 	wantReason(t, w.remove(drafted(t), u, u.ETag()), apierr.Unavailable, "AUTH_UNAVAILABLE")
 	w.logins.fail(nil, "")
-	noError(t, w.remove(drafted(t), u, u.ETag()))
+	check.NoError(t, w.remove(drafted(t), u, u.ETag()))
 	w.wantRemoved(t, u)
 }
 
@@ -114,7 +115,7 @@ func TestDeleteAfterACrash(t *testing.T) {
 		},
 		"after the login is removed": func(t *testing.T, w world, u user.User) {
 			w.begin(t, u)
-			noError(t, w.logins.RemoveLogin(t.Context(), u.ID))
+			check.NoError(t, w.logins.RemoveLogin(t.Context(), u.ID))
 		},
 		"the client leaves while the login is removed": func(t *testing.T, w world, u user.User) {
 			ctx, cancel := context.WithCancel(drafted(t))
@@ -141,7 +142,7 @@ func TestDeleteAfterACrash(t *testing.T) {
 				t.Fatalf("logins removed: %v", w.logins.removed)
 			}
 			_, err := w.Get(t.Context(), user.In(bystander.OrganizationID), bystander.ID)
-			noError(t, err)
+			check.NoError(t, err)
 		})
 	}
 }
@@ -217,6 +218,6 @@ func TestDeleteAsksAuthz(t *testing.T) {
 	}
 	w.departures.err = last // it has begun: there is no way back
 	w.logins.fail(nil, "")
-	noError(t, w.remove(drafted(t), u, ""))
+	check.NoError(t, w.remove(drafted(t), u, ""))
 	w.wantRemoved(t, u)
 }

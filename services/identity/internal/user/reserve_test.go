@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/services/identity/internal/fact"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
@@ -72,7 +73,7 @@ func TestDeleteChecksAgainUnderTheLock(t *testing.T) {
 		t.Errorf("asked whether it ends: %v", asked)
 	}
 	got, err := w.Get(t.Context(), user.In(u.OrganizationID), u.ID)
-	noError(t, err)
+	check.NoError(t, err)
 
 	w.departures.called = func(user.User, bool) error {
 		_, err := w.stores.Update(drafted(t), user.In(u.OrganizationID), u.ID, func(u user.User) (user.User, error) {
@@ -83,7 +84,7 @@ func TestDeleteChecksAgainUnderTheLock(t *testing.T) {
 	}
 	wantReason(t, w.remove(drafted(t), u, got.ETag()), apierr.Aborted, "ETAG_MISMATCH")
 	_, err = w.Get(t.Context(), user.In(u.OrganizationID), u.ID)
-	noError(t, err)
+	check.NoError(t, err)
 }
 
 // R89: a reservation whose deletion never begins errs to the safe side: the user is there and
@@ -107,11 +108,11 @@ func TestAReservationWithoutItsDeletion(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	_, err := w.Get(t.Context(), user.In(first.OrganizationID), first.ID)
-	noError(t, err)
+	check.NoError(t, err)
 	wantReason(t, w.remove(drafted(t), second, ""), apierr.FailedPrecondition, "LAST_ADMINISTRATOR")
 	_, err = w.Get(t.Context(), user.In(second.OrganizationID), second.ID)
-	noError(t, err)
-	noError(t, w.remove(drafted(t), first, "")) // again, and through
+	check.NoError(t, err)
+	check.NoError(t, w.remove(drafted(t), first, "")) // again, and through
 	w.wantRemoved(t, first)
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/resource"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 	"github.com/gatehouse/gatehouse/services/identity/internal/postgres/postgrestest"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
@@ -44,7 +45,7 @@ func newWorld(t *testing.T) world {
 func (w world) created(t *testing.T) user.User {
 	t.Helper()
 	u, _, err := w.Register(drafted(t), user.New{ID: uuid.NewString(), Email: "ada@example.com", DisplayName: "Ada"})
-	noError(t, err)
+	check.NoError(t, err)
 	return u
 }
 
@@ -64,7 +65,7 @@ func (w world) remove(ctx context.Context, u user.User, tag string) error {
 func (w world) begin(t *testing.T, u user.User) {
 	t.Helper()
 	_, _, err := w.stores.BeginDelete(drafted(t), user.In(u.OrganizationID), u.ID, w.clock.Now(), func(user.User, bool) error { return nil })
-	noError(t, err)
+	check.NoError(t, err)
 }
 
 func (w world) wantGone(t *testing.T, u user.User) {
@@ -119,9 +120,9 @@ func TestRegisterNamesThePersonalOrganization(t *testing.T) {
 	w := newWorld(t)
 	for name, want := range map[string]string{"Ada": "Ada", "": "Personal organization", "  ": "Personal organization"} {
 		u, _, err := w.Register(drafted(t), user.New{ID: uuid.NewString(), Email: "ada@example.com", DisplayName: name})
-		noError(t, err)
+		check.NoError(t, err)
 		o, err := w.organizations.Get(t.Context(), u.OrganizationID)
-		noError(t, err)
+		check.NoError(t, err)
 		if o.DisplayName != want || !o.Personal {
 			t.Errorf("the organization of %q is %+v, want %q", name, o, want)
 		}
@@ -167,7 +168,7 @@ func TestUpdate(t *testing.T) {
 	u := w.created(t)
 	name, zone, bad := "Ada L.", "Europe/London", "Mars/Base"
 	changed, err := w.Update(drafted(t), user.In(u.OrganizationID), u.ID, u.ETag(), user.Changes{DisplayName: &name, TimeZone: &zone})
-	noError(t, err)
+	check.NoError(t, err)
 	if changed.DisplayName != name || changed.TimeZone != zone || changed.ETag() == u.ETag() || !changed.UpdateTime.After(u.UpdateTime) {
 		t.Fatalf("got %+v", changed)
 	}
@@ -217,7 +218,7 @@ func TestList(t *testing.T) {
 		_, _, err := w.Register(drafted(t), user.New{
 			ID: uuid.NewString(), OrganizationID: first.OrganizationID, Email: strconv.Itoa(i) + "@example.com",
 		})
-		noError(t, err)
+		check.NoError(t, err)
 	}
 	page, next, err := w.List(t.Context(), user.In(first.OrganizationID), resource.Query{Limit: 2})
 	if err != nil || len(page) != 2 || page[0] != first || next == nil {
@@ -233,7 +234,7 @@ func TestOrganizationRules(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	o, _, err := w.organizations.Create(drafted(t), uuid.NewString(), "Analytical")
-	noError(t, err)
+	check.NoError(t, err)
 	again, _, err := w.organizations.Create(drafted(t), o.ID, "Analytical")
 	if err != nil || again != o {
 		t.Fatalf("got %+v, %v; want %+v", again, err, o)
@@ -336,13 +337,6 @@ func (l *logins) count(userID string) int {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	return l.removed[userID]
-}
-
-func noError(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 func wantReason(t *testing.T, err error, kind apierr.Kind, reason string) {

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/resource"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 )
 
@@ -80,7 +81,7 @@ func newOrganization(name string) organization.Organization {
 func (f fixture) stored(t *testing.T, o organization.Organization) organization.Organization {
 	t.Helper()
 	stored, _, err := f.Organizations.Create(drafted(t), o)
-	noError(t, err)
+	check.NoError(t, err)
 	if stored != o {
 		t.Fatalf("got %+v, want %+v", stored, o)
 	}
@@ -90,7 +91,7 @@ func (f fixture) stored(t *testing.T, o organization.Organization) organization.
 func (f fixture) wantStored(t *testing.T, want organization.Organization) {
 	t.Helper()
 	got, err := f.Organizations.Get(t.Context(), want.ID)
-	noError(t, err)
+	check.NoError(t, err)
 	if got != want {
 		t.Fatalf("stored is\n%+v, want\n%+v", got, want)
 	}
@@ -108,7 +109,7 @@ func testCreateAgain(t *testing.T, f fixture) {
 	again := first
 	again.DisplayName = "b"
 	stored, _, err := f.Organizations.Create(drafted(t), again)
-	noError(t, err)
+	check.NoError(t, err)
 	if stored != first {
 		t.Fatalf("got %+v, want the first %+v", stored, first)
 	}
@@ -128,7 +129,7 @@ func testCreateConcurrently(t *testing.T, f fixture) {
 	}
 	wait.Wait()
 	for i := range callers {
-		noError(t, errs[i])
+		check.NoError(t, errs[i])
 		if stored[i] != stored[0] {
 			t.Fatalf("caller %d got %+v, caller 0 got %+v", i, stored[i], stored[0])
 		}
@@ -151,7 +152,7 @@ func testUpdate(t *testing.T, f fixture) {
 	got, err := f.Organizations.Update(drafted(t), o.ID, func(organization.Organization) (organization.Organization, error) {
 		return want, nil
 	})
-	noError(t, err)
+	check.NoError(t, err)
 	if got != want {
 		t.Fatalf("got %+v, want %+v", got, want)
 	}
@@ -212,7 +213,7 @@ func testListPages(t *testing.T, f fixture) {
 		var after *resource.Cursor
 		for {
 			page, err := f.Organizations.List(t.Context(), resource.Query{After: after, Limit: size})
-			noError(t, err)
+			check.NoError(t, err)
 			if len(page) == 0 {
 				break
 			}
@@ -232,7 +233,7 @@ func testListConditions(t *testing.T, f fixture) {
 	got, err := f.Organizations.List(t.Context(), resource.Query{Limit: 10, Where: []resource.Condition{
 		{Field: "display_name", Op: resource.NotEqual, Value: "a"}, {Field: "create_time", Op: resource.LessEqual, Value: epoch()},
 	}})
-	noError(t, err)
+	check.NoError(t, err)
 	if !slices.Equal(got, []organization.Organization{b}) {
 		t.Fatalf("got %v, want only %v", got, b)
 	}
@@ -246,7 +247,7 @@ func anyOrganization(organization.Organization) error { return nil }
 
 func testDelete(t *testing.T, f fixture) {
 	o, bystander := f.stored(t, newOrganization("a")), f.stored(t, newOrganization("b"))
-	noError(t, f.remove(t, o.ID, anyOrganization))
+	check.NoError(t, f.remove(t, o.ID, anyOrganization))
 	_, err := f.Organizations.Get(t.Context(), o.ID)
 	wantError(t, err, organization.NotFound())
 	f.wantStored(t, bystander)
@@ -266,7 +267,7 @@ func testDeleteRefused(t *testing.T, f fixture) {
 
 func testDeleteWithUsers(t *testing.T, f fixture) {
 	o := f.stored(t, newOrganization("a"))
-	noError(t, f.AddUser(drafted(t), o.ID))
+	check.NoError(t, f.AddUser(drafted(t), o.ID))
 	wantError(t, f.remove(t, o.ID, anyOrganization), organization.NotEmpty())
 	f.wantStored(t, o)
 }
@@ -284,7 +285,7 @@ func testDeleteConcurrently(t *testing.T, f fixture) {
 			wantError(t, joinError, organization.NotFound())
 		} else {
 			wantError(t, deleteError, organization.NotEmpty())
-			noError(t, joinError)
+			check.NoError(t, joinError)
 			f.wantStored(t, o)
 		}
 	}
@@ -311,13 +312,6 @@ func testDeleteByRivals(t *testing.T, f fixture) {
 		if deleted != 1 {
 			t.Fatalf("deleted %d times, want once", deleted)
 		}
-	}
-}
-
-func noError(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 

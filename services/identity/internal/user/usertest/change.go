@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
@@ -22,7 +23,7 @@ func testUpdate(t *testing.T, f fixture) {
 		}
 		return want, nil
 	})
-	noError(t, err)
+	check.NoError(t, err)
 	if got != want {
 		t.Fatalf("got %+v, want %+v", got, want)
 	}
@@ -44,7 +45,7 @@ func testUpdateRefused(t *testing.T, f fixture) {
 func testUpdateUnchanged(t *testing.T, f fixture) {
 	u := f.personal(t)
 	got, err := f.Users.Update(f.ctx, user.In(u.OrganizationID), u.ID, func(u user.User) (user.User, error) { return u, nil })
-	noError(t, err)
+	check.NoError(t, err)
 	if got != u {
 		t.Fatalf("got %+v, want %+v", got, u)
 	}
@@ -70,7 +71,7 @@ func testUpdateConcurrently(t *testing.T, f fixture) {
 	}
 	wait.Wait()
 	got, err := f.Users.Get(f.ctx, user.In(u.OrganizationID), u.ID)
-	noError(t, err)
+	check.NoError(t, err)
 	if got.Revision != 1+callers || len(got.DisplayName) != len(u.DisplayName)+callers {
 		t.Fatalf("got revision %d and %q after %d updates", got.Revision, got.DisplayName, callers)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
@@ -13,7 +14,7 @@ import (
 func testCreate(t *testing.T, f fixture) {
 	u := newUser(f.organization(t).ID)
 	stored, token, err := f.Users.Create(f.ctx, u, nil)
-	noError(t, err)
+	check.NoError(t, err)
 	if stored != u || token == "" {
 		t.Fatalf("got %+v with token %q, want %+v", stored, token, u)
 	}
@@ -35,7 +36,7 @@ func testCreateTakenEmail(t *testing.T, f fixture) {
 	f.stored(t, f.organization(t).ID, func(u *user.User) { u.Email = first.Email })
 	f.begin(t, first)
 	_, _, err = f.Users.Create(f.ctx, second, nil)
-	noError(t, err)
+	check.NoError(t, err)
 	f.wantStored(t, second)
 }
 
@@ -69,10 +70,10 @@ func testCreatePersonal(t *testing.T, f fixture) {
 	o := organization.NewPersonal(uuid.NewString(), "Ada", epoch())
 	u := newUser(o.ID)
 	_, _, err := f.Users.Create(f.ctx, u, &o)
-	noError(t, err)
+	check.NoError(t, err)
 	f.wantStored(t, u)
 	got, err := f.Organizations.Get(f.ctx, o.ID)
-	noError(t, err)
+	check.NoError(t, err)
 	if got != o {
 		t.Fatalf("got %+v, want %+v", got, o)
 	}
@@ -104,7 +105,7 @@ func testCreateAgain(t *testing.T, f fixture) {
 	o := organization.NewPersonal(uuid.NewString(), "Other", epoch())
 	again.OrganizationID = o.ID
 	stored, _, err := f.Users.Create(f.ctx, again, &o)
-	noError(t, err)
+	check.NoError(t, err)
 	if stored != first {
 		t.Fatalf("got %+v, want the first %+v", stored, first)
 	}
@@ -117,7 +118,7 @@ func testCreateAgainElsewhere(t *testing.T, f fixture) {
 	again := first
 	again.OrganizationID = f.organization(t).ID
 	stored, _, err := f.Users.Create(f.ctx, again, nil)
-	noError(t, err)
+	check.NoError(t, err)
 	if stored != first {
 		t.Fatalf("got %+v, want the first %+v", stored, first)
 	}
@@ -139,13 +140,13 @@ func testCreateConcurrently(t *testing.T, f fixture) {
 	}
 	wait.Wait()
 	for i := range callers {
-		noError(t, errs[i])
+		check.NoError(t, errs[i])
 		if stored[i] != stored[0] {
 			t.Fatalf("caller %d got %+v, caller 0 got %+v", i, stored[i], stored[0])
 		}
 		_, err := f.Organizations.Get(f.ctx, organizations[i])
 		if won := organizations[i] == stored[0].OrganizationID; won {
-			noError(t, err)
+			check.NoError(t, err)
 		} else {
 			wantError(t, err, organization.NotFound())
 		}
@@ -173,7 +174,7 @@ func testCreateAnyText(t *testing.T, f fixture) {
 	u := newUser(f.organization(t).ID)
 	u.DisplayName = `Åsa 😀 "q" 'q' \ %_ @name $1 {{ }} '; drop table users; --`
 	_, _, err := f.Users.Create(f.ctx, u, nil)
-	noError(t, err)
+	check.NoError(t, err)
 	f.wantStored(t, u)
 }
 
@@ -195,6 +196,6 @@ func testTenancy(t *testing.T, f fixture) {
 		})
 		wantError(t, err, user.NotFound())
 	}
-	noError(t, f.Deletions.FinishDelete(f.ctx, user.Deletion{OrganizationID: foreign, UserID: u.ID}, epoch()))
+	check.NoError(t, f.Deletions.FinishDelete(f.ctx, user.Deletion{OrganizationID: foreign, UserID: u.ID}, epoch()))
 	f.wantStored(t, u)
 }

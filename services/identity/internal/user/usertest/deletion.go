@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
@@ -19,10 +20,10 @@ func (f fixture) begin(t *testing.T, u user.User) user.Deletion {
 }
 
 // beginUntil makes the user Deleting, due at a time.
-func (f fixture) beginUntil(t *testing.T, u user.User, due time.Time, check func(user.User, bool) error) user.Deletion {
+func (f fixture) beginUntil(t *testing.T, u user.User, due time.Time, admit func(user.User, bool) error) user.Deletion {
 	t.Helper()
-	d, token, err := f.Deletions.BeginDelete(f.ctx, user.In(u.OrganizationID), u.ID, due, check)
-	noError(t, err)
+	d, token, err := f.Deletions.BeginDelete(f.ctx, user.In(u.OrganizationID), u.ID, due, admit)
+	check.NoError(t, err)
 	if d != (user.Deletion{OrganizationID: u.OrganizationID, UserID: u.ID}) || token == "" {
 		t.Fatalf("got %+v with token %q for %+v", d, token, u)
 	}
@@ -36,7 +37,7 @@ func testBeginDelete(t *testing.T, f fixture) {
 	_, err := f.Users.Update(f.ctx, user.In(u.OrganizationID), u.ID, func(u user.User) (user.User, error) { return u, nil })
 	wantError(t, err, user.NotFound())
 	again, _, err := f.Users.Create(f.ctx, u, nil)
-	noError(t, err)
+	check.NoError(t, err)
 	if again.State != user.Deleting || again.ID != u.ID {
 		t.Fatalf("creating it again returned %+v, want the user that is being deleted", again)
 	}
@@ -73,7 +74,7 @@ func testBeginDeleteAgain(t *testing.T, f fixture) {
 func (f fixture) wantClaim(t *testing.T, now time.Time, want *user.User) {
 	t.Helper()
 	d, found, err := f.Deletions.ClaimDeletion(f.ctx, now, now.Add(time.Minute))
-	noError(t, err)
+	check.NoError(t, err)
 	switch {
 	case want == nil && found:
 		t.Fatalf("claimed %+v, want none", d)
@@ -134,12 +135,12 @@ func testClaimConcurrently(t *testing.T, f fixture) {
 
 func testFinishDelete(t *testing.T, f fixture) {
 	u, bystander := f.personal(t), f.personal(t)
-	noError(t, f.Deletions.FinishDelete(f.ctx, f.begin(t, u), epoch()))
+	check.NoError(t, f.Deletions.FinishDelete(f.ctx, f.begin(t, u), epoch()))
 	f.wantNoOrganization(t, u.OrganizationID)
 	f.wantClaim(t, epoch().Add(time.Hour), nil)
 	f.wantStored(t, bystander)
 	_, err := f.Organizations.Get(f.ctx, bystander.OrganizationID)
-	noError(t, err)
+	check.NoError(t, err)
 }
 
 func (f fixture) wantNoOrganization(t *testing.T, id string) {
@@ -150,22 +151,22 @@ func (f fixture) wantNoOrganization(t *testing.T, id string) {
 
 func testFinishDeleteShared(t *testing.T, f fixture) {
 	o := f.organization(t)
-	noError(t, f.Deletions.FinishDelete(f.ctx, f.begin(t, f.stored(t, o.ID)), epoch()))
+	check.NoError(t, f.Deletions.FinishDelete(f.ctx, f.begin(t, f.stored(t, o.ID)), epoch()))
 	_, err := f.Organizations.Get(f.ctx, o.ID)
-	noError(t, err)
+	check.NoError(t, err)
 }
 
 func testFinishDeletePersonalWithMembers(t *testing.T, f fixture) {
 	owner := f.personal(t)
 	active := f.stored(t, owner.OrganizationID)
-	noError(t, f.Deletions.FinishDelete(f.ctx, f.begin(t, owner), epoch()))
+	check.NoError(t, f.Deletions.FinishDelete(f.ctx, f.begin(t, owner), epoch()))
 	f.wantStored(t, active)
 	// Also a member that is still being deleted keeps the organization, and takes it along in the end.
 	last := f.begin(t, active)
-	noError(t, f.Deletions.FinishDelete(f.ctx, user.Deletion{OrganizationID: owner.OrganizationID, UserID: owner.ID}, epoch()))
+	check.NoError(t, f.Deletions.FinishDelete(f.ctx, user.Deletion{OrganizationID: owner.OrganizationID, UserID: owner.ID}, epoch()))
 	_, err := f.Organizations.Get(f.ctx, owner.OrganizationID)
-	noError(t, err)
-	noError(t, f.Deletions.FinishDelete(f.ctx, last, epoch()))
+	check.NoError(t, err)
+	check.NoError(t, f.Deletions.FinishDelete(f.ctx, last, epoch()))
 	f.wantNoOrganization(t, owner.OrganizationID)
 }
 
@@ -225,10 +226,10 @@ func testFinishDeleteConcurrently(t *testing.T, f fixture) {
 			f.wantNoOrganization(t, owner.OrganizationID)
 			continue
 		}
-		noError(t, joinError)
+		check.NoError(t, joinError)
 		f.wantStored(t, joining)
 		_, err := f.Organizations.Get(f.ctx, owner.OrganizationID)
-		noError(t, err)
+		check.NoError(t, err)
 	}
 }
 
@@ -252,17 +253,17 @@ func testBeginDeleteOfTheLast(t *testing.T, f fixture) {
 	_, _, err := f.Users.Create(f.ctx, newUser(owner.OrganizationID), nil)
 	wantError(t, err, organization.NotFound())
 	_, _, err = f.Users.Create(f.ctx, newUser(shared.OrganizationID), nil)
-	noError(t, err)
+	check.NoError(t, err)
 }
 
 func testFinishDeleteActive(t *testing.T, f fixture) {
 	u := f.personal(t)
-	noError(t, f.Deletions.FinishDelete(f.ctx, user.Deletion{OrganizationID: u.OrganizationID, UserID: u.ID}, epoch()))
+	check.NoError(t, f.Deletions.FinishDelete(f.ctx, user.Deletion{OrganizationID: u.OrganizationID, UserID: u.ID}, epoch()))
 	f.wantStored(t, u)
 }
 
 func testFinishDeleteAgain(t *testing.T, f fixture) {
 	d := f.begin(t, f.personal(t))
-	noError(t, f.Deletions.FinishDelete(f.ctx, d, epoch()))
-	noError(t, f.Deletions.FinishDelete(f.ctx, d, epoch()))
+	check.NoError(t, f.Deletions.FinishDelete(f.ctx, d, epoch()))
+	check.NoError(t, f.Deletions.FinishDelete(f.ctx, d, epoch()))
 }

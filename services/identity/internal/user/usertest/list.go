@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/resource"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
@@ -30,7 +31,7 @@ func testListPages(t *testing.T, f fixture) {
 		var after *resource.Cursor
 		for {
 			page, err := f.Users.List(f.ctx, user.In(o), resource.Query{After: after, Limit: size})
-			noError(t, err)
+			check.NoError(t, err)
 			if len(page) > size {
 				t.Fatalf("got %d rows for a limit of %d", len(page), size)
 			}
@@ -52,14 +53,14 @@ func testListTenancy(t *testing.T, f fixture) {
 	deleting := f.stored(t, mine.OrganizationID)
 	f.begin(t, deleting)
 	got, err := f.Users.List(f.ctx, user.In(mine.OrganizationID), resource.Query{Limit: 10})
-	noError(t, err)
+	check.NoError(t, err)
 	if !slices.Equal(got, []user.User{mine}) {
 		t.Fatalf("got %v, want only %v", got, mine)
 	}
 	end := foreign.Cursor()
 	end.CreateTime = end.CreateTime.Add(-time.Hour)
 	got, err = f.Users.List(f.ctx, user.In(mine.OrganizationID), resource.Query{After: &end, Limit: 10})
-	noError(t, err)
+	check.NoError(t, err)
 	if !slices.Equal(got, []user.User{mine}) {
 		t.Fatalf("after a foreign cursor: got %v, want only %v", got, mine)
 	}
@@ -94,7 +95,7 @@ func testListConditions(t *testing.T, f fixture) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := f.Users.List(f.ctx, user.In(o), resource.Query{Where: test.where, Limit: 10})
-			noError(t, err)
+			check.NoError(t, err)
 			if !slices.Equal(got, test.want) {
 				t.Fatalf("got %v, want %v", got, test.want)
 			}
@@ -124,7 +125,7 @@ func testEverywhere(t *testing.T, f fixture) {
 	f.begin(t, gone)
 	for _, u := range []user.User{first, second} {
 		got, err := f.Users.Get(f.ctx, user.Everywhere(), u.ID)
-		noError(t, err)
+		check.NoError(t, err)
 		if got != u {
 			t.Fatalf("got %+v, want %+v", got, u)
 		}
@@ -134,7 +135,7 @@ func testEverywhere(t *testing.T, f fixture) {
 	want := []user.User{first, second}
 	slices.SortFunc(want, func(a, b user.User) int { return strings.Compare(a.ID, b.ID) })
 	got, err := f.Users.List(f.ctx, user.Everywhere(), resource.Query{Limit: 10})
-	noError(t, err)
+	check.NoError(t, err)
 	if !slices.Equal(got, want) {
 		t.Fatalf("got %v, want %v", got, want)
 	}
@@ -142,7 +143,7 @@ func testEverywhere(t *testing.T, f fixture) {
 		u.DisplayName, u.Revision = "Ada L.", 2
 		return u, nil
 	})
-	noError(t, err)
+	check.NoError(t, err)
 	f.wantStored(t, changed)
 	d, _, err := f.Deletions.BeginDelete(f.ctx, user.Everywhere(), second.ID, epoch(), anyUser)
 	if want := (user.Deletion{OrganizationID: second.OrganizationID, UserID: second.ID}); err != nil || d != want {

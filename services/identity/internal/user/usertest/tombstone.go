@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
@@ -15,7 +16,7 @@ import (
 // A creation that arrives after the deletion brings neither the user nor a personal organization back, until the id is forgotten.
 func testDeletedStayDeleted(t *testing.T, f fixture) {
 	u, shared := f.personal(t), f.organization(t)
-	noError(t, f.Deletions.FinishDelete(f.ctx, f.begin(t, u), epoch()))
+	check.NoError(t, f.Deletions.FinishDelete(f.ctx, f.begin(t, u), epoch()))
 	o := organization.NewPersonal(uuid.NewString(), "Ada", epoch())
 	late, elsewhere := u, u
 	late.OrganizationID, elsewhere.OrganizationID = o.ID, shared.ID
@@ -31,7 +32,7 @@ func testDeletedStayDeleted(t *testing.T, f fixture) {
 		t.Fatalf("forgot %d, %v; want 1", n, err)
 	}
 	_, _, err = f.Users.Create(f.ctx, late, &o)
-	noError(t, err)
+	check.NoError(t, err)
 	f.wantStored(t, late)
 }
 
@@ -61,7 +62,7 @@ func testDeletedStayDeletedConcurrently(t *testing.T, f fixture) {
 
 func testForgetDeleted(t *testing.T, f fixture) {
 	for i := range 5 {
-		noError(t, f.Deletions.FinishDelete(f.ctx, f.begin(t, f.personal(t)), epoch().Add(time.Duration(i)*time.Minute)))
+		check.NoError(t, f.Deletions.FinishDelete(f.ctx, f.begin(t, f.personal(t)), epoch().Add(time.Duration(i)*time.Minute)))
 	}
 	for step, want := range []int{2, 1, 0} { // the last two are too young
 		if n, err := f.Deletions.ForgetDeleted(f.ctx, epoch().Add(3*time.Minute), 2); n != want || err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization/organizationtest"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
@@ -102,7 +103,7 @@ func (f fixture) organization(t *testing.T) organization.Organization {
 	t.Helper()
 	o := organization.Organization{ID: uuid.NewString(), DisplayName: "Analytical", Revision: 1, CreateTime: epoch(), UpdateTime: epoch()}
 	stored, _, err := f.Organizations.Create(f.ctx, o)
-	noError(t, err)
+	check.NoError(t, err)
 	return stored
 }
 
@@ -114,7 +115,7 @@ func (f fixture) stored(t *testing.T, organizationID string, edit ...func(*user.
 		e(&u)
 	}
 	stored, _, err := f.Users.Create(f.ctx, u, nil)
-	noError(t, err)
+	check.NoError(t, err)
 	return stored
 }
 
@@ -123,7 +124,7 @@ func (f fixture) personal(t *testing.T) user.User {
 	t.Helper()
 	o := organization.NewPersonal(uuid.NewString(), "Ada", epoch())
 	stored, _, err := f.Users.Create(f.ctx, newUser(o.ID), &o)
-	noError(t, err)
+	check.NoError(t, err)
 	return stored
 }
 
@@ -136,16 +137,9 @@ func (f fixture) wantGone(t *testing.T, u user.User) {
 func (f fixture) wantStored(t *testing.T, want user.User) {
 	t.Helper()
 	got, err := f.Users.Get(f.ctx, user.In(want.OrganizationID), want.ID)
-	noError(t, err)
+	check.NoError(t, err)
 	if got != want {
 		t.Fatalf("stored is\n%+v, want\n%+v", got, want)
-	}
-}
-
-func noError(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -1,0 +1,58 @@
+// Package check has the assertions that every test needs: no error, and what happens by itself in
+// the end. Only tests import it.
+package check
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+// NoError ends the test when there is an error.
+func NoError(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// patience is how long Eventually waits; what tests wait for takes far less.
+const patience = 30 * time.Second
+
+var errNotYet = errors.New("the condition does not hold")
+
+// Eventually polls until the condition holds.
+func Eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	poll(t, 10*time.Millisecond, patience, what, func() error {
+		if condition() {
+			return nil
+		}
+		return errNotYet
+	})
+}
+
+// Within polls until try returns nil. When that takes longer than limit the test ends with what was
+// waited for and the last error.
+func Within(t testing.TB, limit time.Duration, what string, try func() error) {
+	t.Helper()
+	poll(t, 50*time.Millisecond, limit, what, try)
+}
+
+func poll(t testing.TB, every, limit time.Duration, what string, try func() error) {
+	t.Helper()
+	deadline := time.After(limit)
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		err := try()
+		if err == nil {
+			return
+		}
+		select {
+		case <-deadline:
+			t.Fatalf("%s: not within %s: %v", what, limit, err)
+		case <-tick.C:
+		}
+	}
+}
