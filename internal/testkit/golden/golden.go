@@ -32,7 +32,7 @@ func Check(t testing.TB, name, got string) {
 // Read returns a file of testdata.
 func Read(t testing.TB, name string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", name)) //nolint:gosec // the name stands in the test
+	text, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
 		t.Fatal(err)
 	}
