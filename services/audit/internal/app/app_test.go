@@ -36,9 +36,6 @@ import (
 	"github.com/gatehouse/gatehouse/services/audit/internal/trail/trailtest"
 )
 
-// patience is how long the tests wait for what happens by itself; each thing takes far less.
-const patience = 30 * time.Second
-
 func TestAppIsComplete(t *testing.T) {
 	if err := fx.ValidateApp(options(Config{})); err != nil {
 		t.Fatal(err)

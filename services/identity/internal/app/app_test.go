@@ -33,9 +33,6 @@ import (
 	"github.com/gatehouse/gatehouse/services/identity/internal/postgres/migrations"
 )
 
-// patience is how long the tests wait for what happens by itself; each thing takes far less.
-const patience = 30 * time.Second
-
 func TestAppIsComplete(t *testing.T) {
 	if err := fx.ValidateApp(options(Config{})); err != nil {
 		t.Fatal(err)
