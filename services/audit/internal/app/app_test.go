@@ -19,7 +19,6 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -27,7 +26,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/pg"
-	"github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/internal/testkit/apptest"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
@@ -52,21 +51,21 @@ func TestStartServeStop(t *testing.T) {
 	ports := portsOf(offset)
 	tokens := grpctest.NewTokens(t, time.Now)
 	app := start(t, parsed(t, serving, offset))
-	conn := dial(t, ports.self)
-	waitHealth(t, conn, healthpb.HealthCheckResponse_NOT_SERVING)
+	conn := apptest.Dial(t, ports.self)
+	apptest.WaitHealth(t, conn, auditv1.IngestService_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_NOT_SERVING)
 	check.Eventually(t, "/readyz says how to fix it", func() bool {
-		return strings.Contains(get(t, ports.ops, "/readyz", http.StatusServiceUnavailable), "run `audit migrate`")
+		return strings.Contains(apptest.Get(t, ports.ops, "/readyz", http.StatusServiceUnavailable), "run `audit migrate`")
 	})
 	check.NoError(t, (&MigrateConfig{Postgres: owner}).Run())
-	waitHealth(t, conn, healthpb.HealthCheckResponse_SERVING)
-	get(t, ports.ops, "/readyz", http.StatusOK)
+	apptest.WaitHealth(t, conn, auditv1.IngestService_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_SERVING)
+	apptest.Get(t, ports.ops, "/readyz", http.StatusOK)
 
 	ada, organization := uuid.NewString(), uuid.NewString()
 	ingest(t, conn, func(e *event.Event) { e.Actor.ID, e.OrganizationID = ada, organization })
 
 	// R62: without Auth nobody is believed, without Authz nobody is permitted anything, and nobody
 	// is told that they may not.
-	person := metadata.AppendToOutgoingContext(as(t.Context(), "gateway"), "authorization", "Bearer "+tokens.Sign(tokens.Claims(ada)))
+	person := metadata.AppendToOutgoingContext(apptest.As(t.Context(), "gateway"), "authorization", "Bearer "+tokens.Sign(tokens.Claims(ada)))
 	audit := auditv1.NewAuditServiceClient(conn)
 	_, err := audit.ListEvents(person, &auditv1.ListEventsRequest{ActorId: ada})
 	wantCode(t, err, codes.Unavailable)
@@ -117,10 +116,10 @@ func tailElsewhere(t *testing.T, database pg.Config, tokens *grpctest.Tokens, ad
 	stopAuth := startAuth(t, ports.auth, tokens)
 	defer stopAuth()
 	app := start(t, parsed(t, database, offset))
-	conn := dial(t, ports.self)
+	conn := apptest.Dial(t, ports.self)
 	defer func() { check.NoError(t, conn.Close()) }()
-	waitHealth(t, conn, healthpb.HealthCheckResponse_SERVING)
-	person := metadata.AppendToOutgoingContext(as(t.Context(), "gateway"), "authorization", "Bearer "+tokens.Sign(tokens.Claims(ada)))
+	apptest.WaitHealth(t, conn, auditv1.IngestService_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_SERVING)
+	person := metadata.AppendToOutgoingContext(apptest.As(t.Context(), "gateway"), "authorization", "Bearer "+tokens.Sign(tokens.Claims(ada)))
 	var stream grpc.ServerStreamingClient[auditv1.TailEventsResponse]
 	check.Eventually(t, "the tail begins", func() bool {
 		s, err := auditv1.NewAuditServiceClient(conn).TailEvents(person, &auditv1.TailEventsRequest{ActorId: ada})
@@ -148,7 +147,7 @@ func TestServingAsTheOwnerIsNotReady(t *testing.T) {
 	offset := freeOffset(t)
 	app := start(t, parsed(t, owner, offset))
 	check.Eventually(t, "/readyz says how to fix it", func() bool {
-		return strings.Contains(get(t, portsOf(offset).ops, "/readyz", http.StatusServiceUnavailable), "serve as the role audit")
+		return strings.Contains(apptest.Get(t, portsOf(offset).ops, "/readyz", http.StatusServiceUnavailable), "serve as the role audit")
 	})
 	stop(t, app)
 }
@@ -171,7 +170,7 @@ func TestALockedTrailIsNotReady(t *testing.T) {
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("after %s", took)
 	}
-	if text := get(t, ops, "/readyz", http.StatusServiceUnavailable); !strings.Contains(text, "nothing can be stored") {
+	if text := apptest.Get(t, ops, "/readyz", http.StatusServiceUnavailable); !strings.Contains(text, "nothing can be stored") {
 		t.Errorf("/readyz says %s", text)
 	}
 	_, err = holder.Exec(t.Context(), "rollback")
@@ -205,7 +204,7 @@ func ingest(t *testing.T, conn *grpc.ClientConn, change func(*event.Event)) {
 	t.Helper()
 	sealed, err := trailtest.Event(change).Seal(rand.Reader)
 	check.NoError(t, err)
-	ctx, cancel := context.WithCancel(as(t.Context(), "identity"))
+	ctx, cancel := context.WithCancel(apptest.As(t.Context(), "identity"))
 	defer cancel()
 	stream, err := auditv1.NewIngestServiceClient(conn).Ingest(ctx)
 	check.NoError(t, err)
@@ -248,44 +247,6 @@ func start(t *testing.T, c Config) *fxtest.App {
 func stop(t *testing.T, app *fxtest.App) {
 	t.Helper()
 	app.RequireStop()
-}
-
-// as is the context of a call that the sidecar says comes from the program.
-func as(ctx context.Context, program string) context.Context {
-	return metadata.AppendToOutgoingContext(ctx, request.CallerHeader, grpctest.SPIFFE(program))
-}
-
-func dial(t *testing.T, address string) *grpc.ClientConn {
-	t.Helper()
-	conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	check.NoError(t, err)
-	return conn
-}
-
-func waitHealth(t *testing.T, conn *grpc.ClientConn, want healthpb.HealthCheckResponse_ServingStatus) {
-	t.Helper()
-	for _, name := range []string{"", auditv1.IngestService_ServiceDesc.ServiceName} {
-		check.Eventually(t, "health is "+want.String(), func() bool {
-			r, err := healthpb.NewHealthClient(conn).Check(t.Context(), &healthpb.HealthCheckRequest{Service: name})
-			return err == nil && r.GetStatus() == want
-		})
-	}
-}
-
-func get(t *testing.T, address, path string, want int) string {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, nil)
-	check.NoError(t, err)
-	transport := &http.Transport{DisableKeepAlives: true}
-	response, err := transport.RoundTrip(r)
-	check.NoError(t, err)
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	check.NoError(t, err)
-	if response.StatusCode != want {
-		t.Errorf("%s answers %d: %s; want %d", path, response.StatusCode, body, want)
-	}
-	return string(body)
 }
 
 func wantCode(t *testing.T, err error, want codes.Code) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/testkit/apptest"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/token"
@@ -72,34 +72,13 @@ func startAuth(t *testing.T, address string, tokens *grpctest.Tokens) (stop func
 	t.Helper()
 	key, err := token.NewJWK(tokens.Key.Public())
 	check.NoError(t, err)
-	return standIn(t, address, func(s *grpc.Server) { authv1.RegisterVerificationServiceServer(s, &authStandIn{key: key}) })
+	return apptest.Serve(t, address, func(s *grpc.Server) { authv1.RegisterVerificationServiceServer(s, &authStandIn{key: key}) })
 }
 
 func startAuthz(t *testing.T, address string) (authz *authzStandIn, stop func()) {
 	t.Helper()
 	authz = &authzStandIn{}
-	return authz, standIn(t, address, func(s *grpc.Server) { authzv1.RegisterAuthzServiceServer(s, authz) })
-}
-
-// standIn serves on the port where the sidecar would listen.
-func standIn(t *testing.T, address string, register func(*grpc.Server)) (stop func()) {
-	t.Helper()
-	server := grpc.NewServer()
-	register(server)
-	l, err := net.Listen("tcp", address)
-	check.NoError(t, err)
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		if err := server.Serve(l); err != nil {
-			t.Error(err)
-		}
-	})
-	stop = sync.OnceFunc(func() {
-		server.Stop()
-		serving.Wait()
-	})
-	t.Cleanup(stop)
-	return stop
+	return authz, apptest.Serve(t, address, func(s *grpc.Server) { authzv1.RegisterAuthzServiceServer(s, authz) })
 }
 
 // ports are where the program and its upstreams are.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -16,9 +15,7 @@ import (
 	"go.uber.org/fx"
 	"go.uber.org/fx/fxtest"
 	"go.uber.org/goleak"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -26,7 +23,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/relation"
-	"github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/internal/testkit/apptest"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
@@ -56,15 +53,15 @@ func TestStartServeStop(t *testing.T) {
 	ports := portsOf(offset)
 
 	app := start(t, c)
-	conn := dial(t, ports.self)
+	conn := apptest.Dial(t, ports.self)
 	authz, relationships := authzv1.NewAuthzServiceClient(conn), authzv1.NewRelationshipServiceClient(conn)
-	waitHealth(t, conn, healthpb.HealthCheckResponse_NOT_SERVING)
+	apptest.WaitHealth(t, conn, authzv1.AuthzService_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_NOT_SERVING)
 	check.Eventually(t, "/readyz says how to fix it", func() bool {
-		return strings.Contains(get(t, ports.ops, "/readyz", http.StatusServiceUnavailable), "run `authz migrate`")
+		return strings.Contains(apptest.Get(t, ports.ops, "/readyz", http.StatusServiceUnavailable), "run `authz migrate`")
 	})
 	// R62: what cannot be known is not allowed.
 	ask := func(relation string) (bool, error) {
-		answer, err := authz.BatchCheck(as(t.Context(), "identity"), &authzv1.BatchCheckRequest{
+		answer, err := authz.BatchCheck(apptest.As(t.Context(), "identity"), &authzv1.BatchCheckRequest{
 			Subject: "user:u", Questions: []*authzv1.Question{{Relation: relation, Object: "organization:o"}},
 		})
 		return err == nil && answer.GetAllowed()[0], err
@@ -76,15 +73,15 @@ func TestStartServeStop(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	waitHealth(t, conn, healthpb.HealthCheckResponse_SERVING)
-	get(t, ports.ops, "/readyz", http.StatusOK)
+	apptest.WaitHealth(t, conn, authzv1.AuthzService_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_SERVING)
+	apptest.Get(t, ports.ops, "/readyz", http.StatusOK)
 
 	root := uuid.NewString()
-	_, err = authz.WriteRelationships(as(t.Context(), "auth"), &authzv1.WriteRelationshipsRequest{Id: uuid.NewString(), Writes: []*authzv1.Relationship{
+	_, err = authz.WriteRelationships(apptest.As(t.Context(), "auth"), &authzv1.WriteRelationshipsRequest{Id: uuid.NewString(), Writes: []*authzv1.Relationship{
 		{Object: "platform:gatehouse", Relation: "administrator", Subject: "user:" + root},
 	}})
 	check.NoError(t, err)
-	person := metadata.AppendToOutgoingContext(as(t.Context(), "gateway"), "authorization", "Bearer "+tokens.Sign(tokens.Claims(root)))
+	person := metadata.AppendToOutgoingContext(apptest.As(t.Context(), "gateway"), "authorization", "Bearer "+tokens.Sign(tokens.Claims(root)))
 	_, err = relationships.ListRelationships(person, &authzv1.ListRelationshipsRequest{})
 	wantCode(t, err, codes.Unavailable) // R62: without Auth's keys nobody is believed
 	stopAuth := startAuth(t, ports.auth, tokens)
@@ -92,7 +89,7 @@ func TestStartServeStop(t *testing.T) {
 		_, err := relationships.ListRelationships(person, &authzv1.ListRelationshipsRequest{})
 		return err == nil
 	})
-	stranger := metadata.AppendToOutgoingContext(as(t.Context(), "gateway"), "authorization", "Bearer "+tokens.Sign(tokens.Claims(uuid.NewString())))
+	stranger := metadata.AppendToOutgoingContext(apptest.As(t.Context(), "gateway"), "authorization", "Bearer "+tokens.Sign(tokens.Claims(uuid.NewString())))
 	_, err = relationships.ListRelationships(stranger, &authzv1.ListRelationshipsRequest{})
 	wantCode(t, err, codes.PermissionDenied)
 	stop(t, app)
@@ -175,44 +172,6 @@ func start(t *testing.T, c Config) *fxtest.App {
 func stop(t *testing.T, app *fxtest.App) {
 	t.Helper()
 	app.RequireStop()
-}
-
-// as is the context of a call that the sidecar says comes from the program.
-func as(ctx context.Context, program string) context.Context {
-	return metadata.AppendToOutgoingContext(ctx, request.CallerHeader, grpctest.SPIFFE(program))
-}
-
-func dial(t *testing.T, address string) *grpc.ClientConn {
-	t.Helper()
-	conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	check.NoError(t, err)
-	return conn
-}
-
-func waitHealth(t *testing.T, conn *grpc.ClientConn, want healthpb.HealthCheckResponse_ServingStatus) {
-	t.Helper()
-	for _, name := range []string{"", authzv1.AuthzService_ServiceDesc.ServiceName} {
-		check.Eventually(t, "health is "+want.String(), func() bool {
-			r, err := healthpb.NewHealthClient(conn).Check(t.Context(), &healthpb.HealthCheckRequest{Service: name})
-			return err == nil && r.GetStatus() == want
-		})
-	}
-}
-
-func get(t *testing.T, address, path string, want int) string {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, nil)
-	check.NoError(t, err)
-	transport := &http.Transport{DisableKeepAlives: true}
-	response, err := transport.RoundTrip(r)
-	check.NoError(t, err)
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	check.NoError(t, err)
-	if response.StatusCode != want {
-		t.Errorf("%s answers %d: %s; want %d", path, response.StatusCode, body, want)
-	}
-	return string(body)
 }
 
 func count(t *testing.T, c pg.Config, table string) (n int) {

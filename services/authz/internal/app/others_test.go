@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/testkit/apptest"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/token"
@@ -34,7 +35,7 @@ func startAuth(t *testing.T, address string, tokens *grpctest.Tokens) (stop func
 	t.Helper()
 	key, err := token.NewJWK(tokens.Key.Public())
 	check.NoError(t, err)
-	return serve(t, address, func(server *grpc.Server) { authv1.RegisterVerificationServiceServer(server, &authStandIn{key: key}) })
+	return apptest.Serve(t, address, func(server *grpc.Server) { authv1.RegisterVerificationServiceServer(server, &authStandIn{key: key}) })
 }
 
 // GetKeySet answers the test's key.
@@ -72,7 +73,7 @@ type auditStandIn struct {
 func startAudit(t *testing.T, address string) (s *auditStandIn, stop func()) {
 	t.Helper()
 	s = &auditStandIn{events: map[string]event.Event{}}
-	return s, serve(t, address, func(server *grpc.Server) { auditv1.RegisterIngestServiceServer(server, s) })
+	return s, apptest.Serve(t, address, func(server *grpc.Server) { auditv1.RegisterIngestServiceServer(server, s) })
 }
 
 // Ingest keeps and acknowledges each batch.
@@ -110,27 +111,6 @@ func (s *auditStandIn) count(action string) (n int) {
 		}
 	}
 	return n
-}
-
-// serve runs a server until stop, or the end of the test.
-func serve(t *testing.T, address string, register func(*grpc.Server)) (stop func()) {
-	t.Helper()
-	server := grpc.NewServer()
-	register(server)
-	l, err := net.Listen("tcp", address)
-	check.NoError(t, err)
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		if err := server.Serve(l); err != nil {
-			t.Error(err)
-		}
-	})
-	stop = sync.OnceFunc(func() {
-		server.Stop()
-		serving.Wait()
-	})
-	t.Cleanup(stop)
-	return stop
 }
 
 // ports are where the program and its upstreams are.

@@ -1,9 +1,7 @@
 package app
 
 import (
-	"context"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -18,14 +16,13 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/pg"
-	"github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/internal/testkit/apptest"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
@@ -52,16 +49,16 @@ func TestStartServeStop(t *testing.T) {
 	ports := portsOf(offset)
 
 	app := start(t, c)
-	conn := dial(t, ports.self)
+	conn := apptest.Dial(t, ports.self)
 	users, directory := identityv1.NewUserServiceClient(conn), identityv1.NewUserDirectoryServiceClient(conn)
 	migrate(t, conn, ports.ops, database)
 
-	created, err := directory.RegisterUser(as(t.Context(), "auth"), &identityv1.RegisterUserRequest{Id: uuid.NewString(), Email: "ada@example.com"})
+	created, err := directory.RegisterUser(apptest.As(t.Context(), "auth"), &identityv1.RegisterUserRequest{Id: uuid.NewString(), Email: "ada@example.com"})
 	check.NoError(t, err)
 	u := created.GetUser()
 	claims := tokens.Claims(u.GetId())
 	claims.OrganizationID = u.GetOrganizationId()
-	person := metadata.AppendToOutgoingContext(as(t.Context(), "gateway"), "authorization", "Bearer "+tokens.Sign(claims))
+	person := metadata.AppendToOutgoingContext(apptest.As(t.Context(), "gateway"), "authorization", "Bearer "+tokens.Sign(claims))
 
 	// R62: without Auth's keys nobody is believed, and nobody is told that the token is wrong.
 	_, err = users.GetUser(person, &identityv1.GetUserRequest{Id: u.GetId()})
@@ -108,15 +105,15 @@ func TestStartServeStop(t *testing.T) {
 // migrate sees that a program waits for its schema, and makes it.
 func migrate(t *testing.T, conn *grpc.ClientConn, ops string, database pg.Config) {
 	t.Helper()
-	waitHealth(t, conn, healthpb.HealthCheckResponse_NOT_SERVING)
+	apptest.WaitHealth(t, conn, identityv1.UserService_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_NOT_SERVING)
 	check.Eventually(t, "/readyz says how to fix it", func() bool {
-		return strings.Contains(get(t, ops, "/readyz", http.StatusServiceUnavailable), "run `identity migrate`")
+		return strings.Contains(apptest.Get(t, ops, "/readyz", http.StatusServiceUnavailable), "run `identity migrate`")
 	})
 	if err := (&MigrateConfig{Postgres: database}).Run(); err != nil {
 		t.Fatal(err)
 	}
-	waitHealth(t, conn, healthpb.HealthCheckResponse_SERVING)
-	get(t, ops, "/readyz", http.StatusOK)
+	apptest.WaitHealth(t, conn, identityv1.UserService_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_SERVING)
+	apptest.Get(t, ops, "/readyz", http.StatusOK)
 }
 
 func TestTakenPortStopsTheStart(t *testing.T) {
@@ -158,44 +155,6 @@ func start(t *testing.T, c Config) *fxtest.App {
 func stop(t *testing.T, app *fxtest.App) {
 	t.Helper()
 	app.RequireStop()
-}
-
-// as is the context of a call that the sidecar says comes from the program.
-func as(ctx context.Context, program string) context.Context {
-	return metadata.AppendToOutgoingContext(ctx, request.CallerHeader, grpctest.SPIFFE(program))
-}
-
-func dial(t *testing.T, address string) *grpc.ClientConn {
-	t.Helper()
-	conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	check.NoError(t, err)
-	return conn
-}
-
-func waitHealth(t *testing.T, conn *grpc.ClientConn, want healthpb.HealthCheckResponse_ServingStatus) {
-	t.Helper()
-	for _, name := range []string{"", identityv1.UserService_ServiceDesc.ServiceName} {
-		check.Eventually(t, "health is "+want.String(), func() bool {
-			r, err := healthpb.NewHealthClient(conn).Check(t.Context(), &healthpb.HealthCheckRequest{Service: name})
-			return err == nil && r.GetStatus() == want
-		})
-	}
-}
-
-func get(t *testing.T, address, path string, want int) string {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, nil)
-	check.NoError(t, err)
-	transport := &http.Transport{DisableKeepAlives: true}
-	response, err := transport.RoundTrip(r)
-	check.NoError(t, err)
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	check.NoError(t, err)
-	if response.StatusCode != want {
-		t.Errorf("%s answers %d: %s; want %d", path, response.StatusCode, body, want)
-	}
-	return string(body)
 }
 
 func count(t *testing.T, c pg.Config, table string) (n int) {

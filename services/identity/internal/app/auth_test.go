@@ -18,6 +18,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/testkit/apptest"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/token"
@@ -39,7 +40,7 @@ func startAuth(t *testing.T, address string, tokens *grpctest.Tokens) *authStand
 	key, err := token.NewJWK(tokens.Key.Public())
 	check.NoError(t, err)
 	s := &authStandIn{key: key}
-	s.stop = serve(t, address, func(server *grpc.Server) {
+	s.stop = apptest.Serve(t, address, func(server *grpc.Server) {
 		authv1.RegisterLoginServiceServer(server, s)
 		authv1.RegisterVerificationServiceServer(server, s)
 	})

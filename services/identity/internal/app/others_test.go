@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -12,7 +11,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/gatehouse/gatehouse/internal/event"
-	"github.com/gatehouse/gatehouse/internal/testkit/check"
+	"github.com/gatehouse/gatehouse/internal/testkit/apptest"
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
 )
@@ -28,7 +27,7 @@ type authzStandIn struct {
 func startAuthz(t *testing.T, address string) (s *authzStandIn, stop func()) {
 	t.Helper()
 	s = &authzStandIn{}
-	return s, serve(t, address, func(server *grpc.Server) { authzv1.RegisterAuthzServiceServer(server, s) })
+	return s, apptest.Serve(t, address, func(server *grpc.Server) { authzv1.RegisterAuthzServiceServer(server, s) })
 }
 
 // WriteRelationships remembers.
@@ -71,7 +70,7 @@ type auditStandIn struct {
 func startAudit(t *testing.T, address string) (s *auditStandIn, stop func()) {
 	t.Helper()
 	s = &auditStandIn{}
-	return s, serve(t, address, func(server *grpc.Server) { auditv1.RegisterIngestServiceServer(server, s) })
+	return s, apptest.Serve(t, address, func(server *grpc.Server) { auditv1.RegisterIngestServiceServer(server, s) })
 }
 
 // Ingest keeps and acknowledges each batch.
@@ -109,25 +108,4 @@ func (s *auditStandIn) actions(objectID string) (actions []string) {
 		}
 	}
 	return actions
-}
-
-// serve runs a server until stop, or the end of the test.
-func serve(t *testing.T, address string, register func(*grpc.Server)) (stop func()) {
-	t.Helper()
-	server := grpc.NewServer()
-	register(server)
-	l, err := net.Listen("tcp", address)
-	check.NoError(t, err)
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		if err := server.Serve(l); err != nil {
-			t.Error(err)
-		}
-	})
-	stop = sync.OnceFunc(func() {
-		server.Stop()
-		serving.Wait()
-	})
-	t.Cleanup(stop)
-	return stop
 }
