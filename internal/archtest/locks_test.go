@@ -1,8 +1,6 @@
 package archtest
 
 import (
-	"io/fs"
-	"os"
 	"path"
 	"regexp"
 	"strings"
@@ -15,32 +13,17 @@ var sharedLock = regexp.MustCompile(`(?i)pg_(try_)?advisory_\w*lock|"(un)?listen
 // R86: advisory locks and channels are the whole database's. A program locks rows and tables of its
 // own schema, and meets its other instances on a channel whose name stands in one.
 func TestNoLockIsShared(t *testing.T) {
-	root := os.DirFS("../..")
 	files := 0
-	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && skipped(name):
-			return fs.SkipDir
-		case d.IsDir() || path.Ext(name) != ".sql" && path.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go"):
-			return nil
-		}
+	eachFile(t, func(name string) bool {
+		return (path.Ext(name) == ".sql" || path.Ext(name) == ".go") && !strings.HasSuffix(name, "_test.go")
+	}, func(name string, text []byte) {
 		files++
-		text, err := fs.ReadFile(root, name)
-		if err != nil {
-			return err
-		}
 		for number, line := range strings.Split(string(text), "\n") {
 			if code, _, _ := strings.Cut(line, "// "); sharedLock.MatchString(code) {
 				t.Errorf("%s:%d: any role of the database can hold or use this: %s", name, number+1, strings.TrimSpace(line))
 			}
 		}
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	if files < 100 {
 		t.Fatalf("only %d files found: the walk looks in the wrong place", files)
 	}

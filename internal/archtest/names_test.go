@@ -4,8 +4,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io/fs"
-	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -32,22 +30,11 @@ func homonyms() map[string]string {
 
 // A new program, or another name of one, must not need a change of what serves all programs.
 func TestNoProgramIsKnownByName(t *testing.T) {
-	root := os.DirFS("../..")
 	files, left := 0, homonyms()
-	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && skipped(name):
-			return fs.SkipDir
-		case d.IsDir() || path.Ext(name) != ".go" || !nameless.MatchString(name) || named.MatchString(name):
-			return nil
-		}
+	eachFile(t, func(name string) bool {
+		return path.Ext(name) == ".go" && nameless.MatchString(name) && !named.MatchString(name)
+	}, func(name string, text []byte) {
 		files++
-		text, err := fs.ReadFile(root, name)
-		if err != nil {
-			return err
-		}
 		for _, found := range names(t, name, string(text)) {
 			if left[name] == found {
 				delete(left, name)
@@ -55,11 +42,7 @@ func TestNoProgramIsKnownByName(t *testing.T) {
 			}
 			t.Errorf("%s: the literal %q is a program's name: take it from the contract, the mesh definition or the package of its clients", name, found)
 		}
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	if files < 100 {
 		t.Fatalf("only %d files found: the walk looks in the wrong place", files)
 	}

@@ -1,8 +1,6 @@
 package archtest
 
 import (
-	"io/fs"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -17,26 +15,14 @@ func lists() []string {
 
 // Constructors start nothing: nobody else gets hold of the lifecycle.
 func TestOneListSaysWhatStarts(t *testing.T) {
-	root := os.DirFS("../..")
 	var found []string
-	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && skipped(name):
-			return fs.SkipDir
-		case d.IsDir() || path.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go"):
-			return nil
-		}
-		text, err := fs.ReadFile(root, name)
+	eachFile(t, func(name string) bool {
+		return path.Ext(name) == ".go" && !strings.HasSuffix(name, "_test.go")
+	}, func(name string, text []byte) {
 		if strings.Contains(string(text), "fx.Lifecycle") || strings.Contains(string(text), "fx.Hook") {
 			found = append(found, name)
 		}
-		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, name := range found {
 		if !slices.Contains(lists(), name) {
 			t.Errorf("%s takes part in the lifecycle by itself: return a fxmod.Part and put it into a list of %s", name, strings.Join(lists(), ", "))

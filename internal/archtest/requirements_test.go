@@ -26,7 +26,7 @@ func TestRequirementsOfTestsStandInTheSecurityPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	written := requirements(string(page))
-	named := namedByTests(t, root)
+	named := namedByTests(t)
 	if len(named) < 40 {
 		t.Fatalf("only %d requirements found: the walk looks in the wrong place", len(named))
 	}
@@ -62,34 +62,23 @@ func requirements(text string) []int {
 }
 
 // namedByTests returns the requirements that comments of tests name, each with a file that does.
-func namedByTests(t *testing.T, root fs.FS) map[int]string {
+func namedByTests(t *testing.T) map[int]string {
 	t.Helper()
 	named := map[int]string{}
-	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && skipped(name):
-			return fs.SkipDir
-		case d.IsDir() || !strings.HasSuffix(name, "_test.go") || path.Base(name) == "requirements_test.go":
-			return nil
-		}
-		text, err := fs.ReadFile(root, name)
-		if err != nil || len(requirement.Find(text)) == 0 {
-			return err
+	eachFile(t, func(name string) bool {
+		return strings.HasSuffix(name, "_test.go") && path.Base(name) != "requirements_test.go"
+	}, func(name string, text []byte) {
+		if !requirement.Match(text) {
+			return
 		}
 		file, err := parser.ParseFile(token.NewFileSet(), name, text, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
-			return err
+			t.Fatal(err)
 		}
 		for _, number := range requirements(commentsOf(file)) {
 			named[number] = name
 		}
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	return named
 }
 

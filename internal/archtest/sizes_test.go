@@ -87,6 +87,30 @@ func spread(lines []int) (median, most int) {
 	return lines[(len(lines)-1)/2], lines[(len(lines)*9-1)/10]
 }
 
+// eachFile reads every file of the project that a name is wanted of, with slashes and from the root.
+func eachFile(t *testing.T, wanted func(name string) bool, read func(name string, text []byte)) {
+	t.Helper()
+	root := os.DirFS("../..")
+	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && skipped(name):
+			return fs.SkipDir
+		case d.IsDir() || !wanted(name):
+			return nil
+		}
+		text, err := fs.ReadFile(root, name)
+		if err == nil {
+			read(name, text)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // skipped are folders whose Go files are not written by hand, or not ours.
 func skipped(dir string) bool {
 	name := path.Base(dir)

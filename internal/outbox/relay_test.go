@@ -18,7 +18,6 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
-	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 )
 
@@ -126,11 +125,7 @@ func TestOrderPerObject(t *testing.T) {
 func TestTakeover(t *testing.T) {
 	conf := pgtest.Config(t, schema, migrations())
 	instance := func() (*pgxpool.Pool, *outbox.Outbox) {
-		pool, err := pg.Open(t.Context(), conf)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(pool.Close)
+		pool := pgtest.Open(t, conf)
 		return pool, outboxtest.New(t, pool, schema)
 	}
 	pool, first := instance()
@@ -163,11 +158,7 @@ func TestFollowerWakesTheLeader(t *testing.T) {
 	pools := make([]*pgxpool.Pool, 2)
 	outboxes := make([]*outbox.Outbox, 2)
 	for i := range pools {
-		pool, err := pg.Open(t.Context(), conf)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(pool.Close)
+		pool := pgtest.Open(t, conf)
 		pools[i], outboxes[i] = pool, outboxtest.New(t, pool, schema)
 	}
 	r := newReceiver()
@@ -196,16 +187,8 @@ func TestFollowerWakesTheLeader(t *testing.T) {
 // R67: ten times every connection is killed while four writers commit; what was acknowledged arrives, what was not, may.
 func TestConnectionKillsLoseNothing(t *testing.T) {
 	conf := pgtest.Config(t, schema, migrations())
-	pool, err := pg.Open(t.Context(), conf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	killer, err := pg.Open(t.Context(), conf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(killer.Close)
+	pool := pgtest.Open(t, conf)
+	killer := pgtest.Open(t, conf)
 	o := outboxtest.New(t, pool, schema)
 	r := newReceiver()
 	run(t, o, nil, outbox.Route{Topic: "letters", Deliver: r.deliver})
@@ -328,11 +311,7 @@ func TestFailedBatchIsHalved(t *testing.T) {
 func TestDeposedLeaderRemovesOnlyWhatItDelivered(t *testing.T) {
 	conf := pgtest.Config(t, schema, migrations())
 	instance := func() (*pgxpool.Pool, *outbox.Outbox) {
-		pool, err := pg.Open(t.Context(), conf)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(pool.Close)
+		pool := pgtest.Open(t, conf)
 		return pool, outboxtest.New(t, pool, schema)
 	}
 	pool, first := instance()

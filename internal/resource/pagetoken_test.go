@@ -2,12 +2,11 @@ package resource
 
 import (
 	"encoding/base64"
-	"errors"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 )
 
 const someID = "3f2b8c1e-6a53-4c36-9a0e-0f6f6f1d2a77"
@@ -79,7 +78,7 @@ func TestPageTokenIsRefused(t *testing.T) {
 				t.Fatal("the case does not change the token")
 			}
 			_, err := ParsePageToken(c.token, scope...)
-			wantField(t, err, "page_token", "page_token")
+			check.InvalidField(t, err, "page_token", "page_token")
 		})
 	}
 }
@@ -96,7 +95,7 @@ func FuzzPageToken(f *testing.F) {
 	f.Fuzz(func(t *testing.T, token string) {
 		cursor, err := ParsePageToken(token, "users")
 		if err != nil {
-			wantField(t, err, "page_token", "page_token")
+			check.InvalidField(t, err, "page_token", "page_token")
 			return
 		}
 		// What is accepted is exactly what would be made.
@@ -124,17 +123,5 @@ func TestPageTokenKeepsItsForm(t *testing.T) {
 	}
 	if tag := ETag(cursor.ID, cursor.CreateTime, 3); tag != "cnFbz0pBsmmQ_34X" {
 		t.Errorf("the tag is %s", tag)
-	}
-}
-
-// wantField fails unless err is INVALID_ARGUMENT with exactly this violation.
-func wantField(t *testing.T, err error, path, rule string) {
-	t.Helper()
-	var e *apierr.Error
-	if !errors.As(err, &e) || e.Kind != apierr.InvalidArgument {
-		t.Fatalf("got %v, want INVALID_ARGUMENT", err)
-	}
-	if len(e.Fields) != 1 || e.Fields[0].Path != path || e.Fields[0].Rule != rule || e.Fields[0].Description == "" {
-		t.Fatalf("got violations %+v, want one of %s by %s", e.Fields, path, rule)
 	}
 }

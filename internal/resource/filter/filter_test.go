@@ -1,14 +1,14 @@
 package filter
 
 import (
-	"errors"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
 
-	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
+
 	"github.com/gatehouse/gatehouse/internal/resource"
 )
 
@@ -59,7 +59,7 @@ func TestFilterIsRefused(t *testing.T) {
 	} {
 		t.Run(filter, func(t *testing.T) {
 			_, err := userFilters(t).Parse(filter)
-			wantField(t, err, "filter", "filter")
+			check.InvalidField(t, err, "filter", "filter")
 		})
 	}
 }
@@ -75,7 +75,7 @@ func FuzzFilter(f *testing.F) {
 		}
 		conditions, err := parser.Parse(filter)
 		if err != nil {
-			wantField(t, err, "filter", "filter")
+			check.InvalidField(t, err, "filter", "filter")
 			return
 		}
 		for _, c := range conditions {
@@ -93,16 +93,4 @@ func FuzzFilter(f *testing.F) {
 			}
 		}
 	})
-}
-
-// wantField fails unless err is INVALID_ARGUMENT with exactly this violation.
-func wantField(t *testing.T, err error, path, rule string) {
-	t.Helper()
-	var e *apierr.Error
-	if !errors.As(err, &e) || e.Kind != apierr.InvalidArgument {
-		t.Fatalf("got %v, want INVALID_ARGUMENT", err)
-	}
-	if len(e.Fields) != 1 || e.Fields[0].Path != path || e.Fields[0].Rule != rule || e.Fields[0].Description == "" {
-		t.Fatalf("got violations %+v, want one of %s by %s", e.Fields, path, rule)
-	}
 }

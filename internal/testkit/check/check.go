@@ -1,11 +1,13 @@
-// Package check has the assertions that every test needs: no error, and what happens by itself in
-// the end. Only tests import it.
+// Package check has the assertions that every test needs: no error, a field that is refused, and
+// what happens by itself in the end. Only tests import it.
 package check
 
 import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
 )
 
 // NoError ends the test when there is an error.
@@ -13,6 +15,19 @@ func NoError(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// InvalidField ends the test unless err is INVALID_ARGUMENT with exactly one violation, of the field
+// at path by rule.
+func InvalidField(t testing.TB, err error, path, rule string) {
+	t.Helper()
+	var e *apierr.Error
+	if !errors.As(err, &e) || e.Kind != apierr.InvalidArgument {
+		t.Fatalf("got %v, want INVALID_ARGUMENT", err)
+	}
+	if len(e.Fields) != 1 || e.Fields[0].Path != path || e.Fields[0].Rule != rule || e.Fields[0].Description == "" {
+		t.Fatalf("got violations %+v, want one of %s by %s", e.Fields, path, rule)
 	}
 }
 

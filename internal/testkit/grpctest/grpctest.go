@@ -144,6 +144,13 @@ func (s *Server) As(program string) *grpc.ClientConn {
 	return s.Dial(request.CallerHeader, SPIFFE(program))
 }
 
+// Through returns a connection as As does, with the id of the one request on it and further
+// metadata pairs.
+func (s *Server) Through(program, requestID string, pairs ...string) *grpc.ClientConn {
+	s.t.Helper()
+	return s.Dial(append([]string{request.CallerHeader, SPIFFE(program), request.IDHeader, requestID}, pairs...)...)
+}
+
 // AsUser returns a connection as the gateway has it for a signed-in user.
 func (s *Server) AsUser(claims token.Claims) *grpc.ClientConn {
 	s.t.Helper()

@@ -30,7 +30,13 @@ import (
 // and database go with the test; the database of a failed test stays until the server's next start, and the test's log names it.
 func New(t testing.TB, schema string, files fs.FS) *pgxpool.Pool {
 	t.Helper()
-	pool, err := pg.Open(t.Context(), Config(t, schema, files))
+	return Open(t, Config(t, schema, files))
+}
+
+// Open returns a pool that is closed with the test, before the database goes.
+func Open(t testing.TB, c pg.Config) *pgxpool.Pool {
+	t.Helper()
+	pool, err := pg.Open(t.Context(), c)
 	if err != nil {
 		t.Fatalf("open the test database: %v", err)
 	}

@@ -16,7 +16,6 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/logging"
-	"github.com/gatehouse/gatehouse/internal/pg"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
@@ -45,12 +44,8 @@ type service struct {
 func newService(t *testing.T) service {
 	t.Helper()
 	serving, owner := pgtest.Split(t, migrations.Schema, migrations.Files)
-	pool, err := pg.Open(context.Background(), serving)
-	check.NoError(t, err)
-	t.Cleanup(pool.Close)
-	owned, err := pg.Open(context.Background(), owner)
-	check.NoError(t, err)
-	t.Cleanup(owned.Close)
+	pool := pgtest.Open(t, serving)
+	owned := pgtest.Open(t, owner)
 	s := service{grants: grpctest.NewGrants(), pool: pool, owner: owned, store: postgres.NewEvents(pool)}
 	s.feed = trail.NewFeed(s.store)
 	writer := trail.NewWriter(s.store, func([]trail.Verdict) { s.feed.Wake() })

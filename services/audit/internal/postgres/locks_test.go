@@ -8,6 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/services/audit/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/audit/internal/trail"
@@ -43,19 +46,12 @@ func TestReadinessSaysThatTheTrailStandsStill(t *testing.T) {
 	serving, owner := pools(t)
 	store := postgres.NewEvents(serving)
 	trailtest.Fill(t, store, 3)
-	holder, err := owner.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = holder.Rollback(context.WithoutCancel(t.Context())) }()
-	if _, err := holder.Exec(t.Context(), "lock table audit.coordination in exclusive mode"); err != nil {
-		t.Fatal(err)
-	}
+	holder := lockTrail(t, owner)
 	still := apierr.New(apierr.Unavailable, "TRAIL_STANDS_STILL", "")
 	if err := store.CheckAppend(t.Context()); !errors.Is(err, still) {
 		t.Errorf("got %v, want %v", err, still)
 	}
-	_, err = store.Append(t.Context(), []trail.Entry{trailtest.Entry(t, trailtest.Event())})
+	_, err := store.Append(t.Context(), []trail.Entry{trailtest.Entry(t, trailtest.Event())})
 	if busy := apierr.New(apierr.Unavailable, "DATABASE_BUSY", ""); !errors.Is(err, busy) {
 		t.Errorf("append: %v, want %v", err, busy)
 	}
@@ -78,14 +74,7 @@ func TestReadinessIsOfItsOwnWait(t *testing.T) {
 	if err := store.CheckAppend(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	holder, err := owner.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = holder.Rollback(context.WithoutCancel(t.Context())) }()
-	if _, err := holder.Exec(t.Context(), "lock table audit.coordination in exclusive mode"); err != nil {
-		t.Fatal(err)
-	}
+	holder := lockTrail(t, owner)
 	answers := make(chan error, 2)
 	for range 2 {
 		go func() { answers <- store.CheckAppend(t.Context()) }()
@@ -147,4 +136,18 @@ func TestForeignNotificationsWakeNobody(t *testing.T) {
 	if got := wakes.Load(); got != 2 {
 		t.Errorf("woken %d times, want once at the start and once by its own", got)
 	}
+}
+
+// lockTrail takes the lock that appends need, until the transaction or the test ends.
+func lockTrail(t *testing.T, owner *pgxpool.Pool) pgx.Tx {
+	t.Helper()
+	holder, err := owner.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = holder.Rollback(context.Background()) })
+	if _, err := holder.Exec(t.Context(), "lock table audit.coordination in exclusive mode"); err != nil {
+		t.Fatal(err)
+	}
+	return holder
 }

@@ -4,10 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"testing"
-	"testing/fstest"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
@@ -21,12 +18,8 @@ import (
 // bytes, stays as it was (issue 8, line 11).
 func TestMigrationSpellsIDsOneWay(t *testing.T) {
 	t.Parallel()
-	_, owner := pgtest.Split(t, migrations.Schema, first(t, "001_create_events.sql", "002_create_outbox.sql"))
-	pool, err := pg.Open(t.Context(), owner)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
+	_, owner := pgtest.Split(t, migrations.Schema, pgtest.Before(t, migrations.Files, "003_spell_ids_one_way.sql"))
+	pool := pgtest.Open(t, owner)
 	const lower, upper, name = "aaaaaaaa-2222-4333-8444-555555555555", "AAAAAAAA-2222-4333-8444-555555555555", "AAAAAAAA-2222"
 	if _, err := pool.Exec(t.Context(), `
 		insert into audit.events (position, id, time, source, action, outcome, actor_id, object_type, object_id, request_id, canonical)
@@ -52,17 +45,8 @@ func TestMigrationSpellsIDsOneWay(t *testing.T) {
 // transaction.
 func TestBuildingAnIndexHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
-	serving, owner := pgtest.Split(t, migrations.Schema, first(t, "001_create_events.sql", "002_create_outbox.sql", "003_spell_ids_one_way.sql",
-		"004_create_coordination.sql", "005_create_relay.sql", "006_create_cursor_key.sql"))
-	open := func(c pg.Config) *pgxpool.Pool {
-		pool, err := pg.Open(t.Context(), c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(pool.Close)
-		return pool
-	}
-	served, owned := open(serving), open(owner)
+	serving, owner := pgtest.Split(t, migrations.Schema, pgtest.Before(t, migrations.Files, "007_index_actor_positions.sql"))
+	served, owned := pgtest.Open(t, serving), pgtest.Open(t, owner)
 	slow, err := owned.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -93,18 +77,4 @@ func TestBuildingAnIndexHoldsNobodyUp(t *testing.T) {
 	if err := <-migrated; err != nil {
 		t.Error(err)
 	}
-}
-
-// first returns the migrations of these names.
-func first(t *testing.T, names ...string) fstest.MapFS {
-	t.Helper()
-	files := fstest.MapFS{}
-	for _, name := range names {
-		content, err := migrations.Files.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files[name] = &fstest.MapFile{Data: content}
-	}
-	return files
 }

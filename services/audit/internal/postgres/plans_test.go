@@ -8,7 +8,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/gatehouse/gatehouse/internal/event"
-	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/services/audit/internal/postgres/migrations"
 	"github.com/gatehouse/gatehouse/services/audit/internal/trail"
@@ -117,15 +116,7 @@ func wantIndex(t *testing.T, pool *pgxpool.Pool, index, sql string, args pgx.Str
 func filledPool(t *testing.T) *pgxpool.Pool {
 	t.Helper()
 	serving, owner := pgtest.Split(t, migrations.Schema, migrations.Files)
-	open := func(c pg.Config) *pgxpool.Pool {
-		pool, err := pg.Open(t.Context(), c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(pool.Close)
-		return pool
-	}
-	pool, owned := open(serving), open(owner)
+	pool, owned := pgtest.Open(t, serving), pgtest.Open(t, owner)
 	for _, sql := range []string{
 		`insert into audit.events (position, id, time, source, action, outcome, actor_id, organization_id, object_type, object_id, request_id, canonical)
 		select n, gen_random_uuid(), timestamptz '2031-01-01 00:00:00Z' + n * interval '10 ms', 'identity',

@@ -1,7 +1,6 @@
 package postgres_test
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
-	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/refusals"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/services/audit/internal/postgres"
@@ -23,15 +21,7 @@ import (
 func pools(t testing.TB) (serving, owner *pgxpool.Pool) {
 	t.Helper()
 	s, o := pgtest.Split(t, migrations.Schema, migrations.Files)
-	open := func(c pg.Config) *pgxpool.Pool {
-		pool, err := pg.Open(context.Background(), c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(pool.Close)
-		return pool
-	}
-	return open(s), open(o)
+	return pgtest.Open(t, s), pgtest.Open(t, o)
 }
 
 func TestEvents(t *testing.T) {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
-	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/services/audit/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/audit/internal/postgres/migrations"
@@ -21,11 +20,7 @@ import (
 func open(t *testing.T) *postgres.Events {
 	t.Helper()
 	serving, _ := pgtest.Split(t, migrations.Schema, migrations.Files)
-	pool, err := pg.Open(context.Background(), serving)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
+	pool := pgtest.Open(t, serving)
 	return postgres.NewEvents(pool)
 }
 

@@ -8,12 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
-	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/golden"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
@@ -99,15 +97,11 @@ func newFixed(t *testing.T) *fixed {
 	return f
 }
 
-func (f *fixed) through(program, requestID string, pairs ...string) *grpc.ClientConn {
-	return f.Dial(append([]string{request.CallerHeader, grpctest.SPIFFE(program), "x-request-id", requestID}, pairs...)...)
-}
-
 // R66, R67: what each audited method, and each thing that happens without one, writes to the outbox: the same bytes for ever.
 func TestCanonicalEvents(t *testing.T) {
 	f, ctx := newFixed(t), t.Context()
 	people := func(requestID string) authv1.AuthServiceClient {
-		return authv1.NewAuthServiceClient(f.through("gateway", requestID))
+		return authv1.NewAuthServiceClient(f.Through("gateway", requestID))
 	}
 	signIn := func(requestID, address string) (*authv1.SignInResponse, error) {
 		return people(requestID).SignIn(ctx, &authv1.SignInRequest{Email: address, Password: pass})
@@ -146,7 +140,7 @@ func TestCanonicalEvents(t *testing.T) {
 	refused(t, err, codes.Unauthenticated, "INVALID_REFRESH_TOKEN")
 	in, err = signIn("sign-in-again", email)
 	must(err)
-	out := authv1.NewAuthServiceClient(f.through("gateway", "sign-out", "authorization", "Bearer "+in.GetAccessToken()))
+	out := authv1.NewAuthServiceClient(f.Through("gateway", "sign-out", "authorization", "Bearer "+in.GetAccessToken()))
 	_, err = out.SignOut(ctx, &authv1.SignOutRequest{})
 	must(err)
 	f.identity.fail = apierr.New(apierr.Unavailable, "UPSTREAM_UNAVAILABLE", "down")
@@ -159,7 +153,7 @@ func TestCanonicalEvents(t *testing.T) {
 	must(f.logins.Reconcile(ctx))
 	_, err = people("refresh-expired").Refresh(ctx, &authv1.RefreshRequest{RefreshToken: in.GetRefreshToken()})
 	refused(t, err, codes.Unauthenticated, "INVALID_REFRESH_TOKEN")
-	remove := authv1.NewLoginServiceClient(f.through("identity", "remove-login"))
+	remove := authv1.NewLoginServiceClient(f.Through("identity", "remove-login"))
 	_, err = remove.RemoveLogin(ctx, &authv1.RemoveLoginRequest{UserId: up.GetUser().GetId()})
 	must(err)
 	golden.Check(t, "events.golden", outboxtest.Rows(t, f.Pool, "auth"))

@@ -40,7 +40,7 @@ func TestPendingLoginsOfBefore(t *testing.T) {
 func TestPendingLoginsKeepTheirClient(t *testing.T) {
 	f := newFixed(t)
 	f.identity.fail = apierr.New(apierr.Unavailable, "UPSTREAM_UNAVAILABLE", "down")
-	people := authv1.NewAuthServiceClient(f.through("gateway", "sign-up", request.ClientAddressHeader, "203.0.113.7", request.ClientAgentHeader, "curl/8.5.0"))
+	people := authv1.NewAuthServiceClient(f.Through("gateway", "sign-up", request.ClientAddressHeader, "203.0.113.7", request.ClientAgentHeader, "curl/8.5.0"))
 	_, err := people.SignUp(t.Context(), &authv1.SignUpRequest{Email: email, Password: pass})
 	refused(t, err, codes.Unavailable, "IDENTITY_UNAVAILABLE")
 	f.identity.fail = nil

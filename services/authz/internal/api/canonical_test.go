@@ -8,11 +8,9 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
-	"google.golang.org/grpc"
 
 	"github.com/gatehouse/gatehouse/internal/client/audit"
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
-	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/golden"
@@ -42,10 +40,6 @@ func newFixed(t *testing.T) (service, *relationship.Service) {
 	})}, relations
 }
 
-func (s service) through(program, requestID string, pairs ...string) *grpc.ClientConn {
-	return s.Dial(append([]string{request.CallerHeader, grpctest.SPIFFE(program), "x-request-id", requestID}, pairs...)...)
-}
-
 const (
 	changeID     = "99999999-9999-4999-8999-999999999999"
 	organization = "44444444-4444-4444-8444-444444444444"
@@ -68,12 +62,12 @@ func TestCanonicalEvents(t *testing.T) {
 	s, relations := newFixed(t)
 	ctx := t.Context()
 	programs := func(name, requestID string) authzv1.AuthzServiceClient {
-		return authzv1.NewAuthzServiceClient(s.through(name, requestID))
+		return authzv1.NewAuthzServiceClient(s.Through(name, requestID))
 	}
 	claims := s.Tokens.Claims(root)
 	claims.OrganizationID, claims.SessionID = organization, "session-1"
 	people := func(requestID string) authzv1.RelationshipServiceClient {
-		return authzv1.NewRelationshipServiceClient(s.through("gateway", requestID, "authorization", "Bearer "+s.Tokens.Sign(claims)))
+		return authzv1.NewRelationshipServiceClient(s.Through("gateway", requestID, "authorization", "Bearer "+s.Tokens.Sign(claims)))
 	}
 	grant := relationships("platform:gatehouse#administrator@user:" + ada)
 	_, err := people("denied").UpdateRelationships(ctx, &authzv1.UpdateRelationshipsRequest{Writes: grant})
@@ -168,14 +162,14 @@ func TestCommandsOfBefore(t *testing.T) {
 	t.Run("applied", func(t *testing.T) {
 		s, _ := newFixed(t)
 		s.store(t, "applied_command.json")
-		_, err := authzv1.NewAuthzServiceClient(s.through("identity", "again")).WriteRelationships(t.Context(), delivered())
+		_, err := authzv1.NewAuthzServiceClient(s.Through("identity", "again")).WriteRelationships(t.Context(), delivered())
 		check.NoError(t, err)
 		if rows := outboxtest.Rows(t, s.instance.Pool, "authz"); rows != "" {
 			t.Errorf("a known command wrote\n%s", rows)
 		}
 		other := delivered()
 		other.Writes = other.GetWrites()[:1]
-		_, err = authzv1.NewAuthzServiceClient(s.through("identity", "other")).WriteRelationships(t.Context(), other)
+		_, err = authzv1.NewAuthzServiceClient(s.Through("identity", "other")).WriteRelationships(t.Context(), other)
 		if got := failure(t, err); got.Reason != "CHANGE_ID_TAKEN" {
 			t.Errorf("another change under the id: %v", got)
 		}
@@ -183,7 +177,7 @@ func TestCommandsOfBefore(t *testing.T) {
 	t.Run("accepted", func(t *testing.T) {
 		s, _ := newFixed(t)
 		c := s.store(t, "accepted_command.json")
-		_, err := authzv1.NewAuthzServiceClient(s.through("identity", "again")).WriteRelationships(t.Context(), delivered())
+		_, err := authzv1.NewAuthzServiceClient(s.Through("identity", "again")).WriteRelationships(t.Context(), delivered())
 		check.NoError(t, err)
 		if got, want := outboxtest.Rows(t, s.instance.Pool, "authz"), fmt.Sprintf("audit %s %s\n%s", c.EventID, c.EventKey, outboxtest.Payload(t, audit.Topic, c.Event)); got != want {
 			t.Errorf("recorded\n%s\nwant\n%s", got, want)

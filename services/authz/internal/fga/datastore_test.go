@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
+
 	"github.com/openfga/openfga/pkg/storage"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/services/authz/internal/fga"
 	"github.com/gatehouse/gatehouse/services/authz/internal/fga/fgatest"
 )
@@ -49,11 +50,7 @@ func TestACancelledReadKeepsItsConnection(t *testing.T) {
 	c := fgatest.Config(t)
 	engine := fgatest.Open(t, c)
 	fgatest.Write(t, engine, "group:g#member@user:a")
-	other, err := pg.Open(t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(other.Close)
+	other := pgtest.Open(t, c)
 	tx, err := other.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)

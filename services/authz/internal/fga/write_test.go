@@ -10,8 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
+
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/relation"
 	"github.com/gatehouse/gatehouse/services/authz/internal/fga"
 	"github.com/gatehouse/gatehouse/services/authz/internal/fga/fgatest"
@@ -105,11 +106,7 @@ func TestAnAbandonedWriteDoesNotLand(t *testing.T) {
 	c := fgatest.Config(t)
 	engine := fgatest.Open(t, c)
 	tuple := parse(t, "group:g#member@user:u")
-	other, err := pg.Open(t.Context(), c) // whose transactions may be idle
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(other.Close)
+	other := pgtest.Open(t, c) // whose transactions may be idle
 	tx, err := other.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)

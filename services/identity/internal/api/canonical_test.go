@@ -4,11 +4,9 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
-	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/golden"
@@ -70,16 +68,11 @@ func newFixed(t *testing.T) *fixed {
 	return f
 }
 
-// through is the connection of a program, with the id of the one request on it.
-func (f *fixed) through(program, requestID string, pairs ...string) *grpc.ClientConn {
-	return f.Dial(append([]string{request.CallerHeader, grpctest.SPIFFE(program), "x-request-id", requestID}, pairs...)...)
-}
-
 // by is the connection of a signed-in user of an organization.
 func (f *fixed) by(userID, organizationID, requestID string) identityv1.UserServiceClient {
 	claims := f.Tokens.Claims(userID)
 	claims.OrganizationID, claims.SessionID = organizationID, "session-1"
-	return identityv1.NewUserServiceClient(f.through("gateway", requestID, "authorization", "Bearer "+f.Tokens.Sign(claims)))
+	return identityv1.NewUserServiceClient(f.Through("gateway", requestID, "authorization", "Bearer "+f.Tokens.Sign(claims)))
 }
 
 // R66, R67: what each audited method, and each thing that happens without one, writes to the outbox: the same bytes for ever.
@@ -90,10 +83,10 @@ func TestCanonicalEvents(t *testing.T) {
 		bob, company = "33333333-3333-4333-8333-333333333333", "44444444-4444-4444-8444-444444444444"
 	)
 	users := func(requestID string) identityv1.UserDirectoryServiceClient {
-		return identityv1.NewUserDirectoryServiceClient(f.through("auth", requestID))
+		return identityv1.NewUserDirectoryServiceClient(f.Through("auth", requestID))
 	}
 	organizations := func(requestID string) identityv1.OrganizationDirectoryServiceClient {
-		return identityv1.NewOrganizationDirectoryServiceClient(f.through("billing", requestID))
+		return identityv1.NewOrganizationDirectoryServiceClient(f.Through("billing", requestID))
 	}
 	_, err := organizations("organization-created").CreateOrganization(ctx, &identityv1.CreateOrganizationRequest{Id: company, DisplayName: "Bridges & Söhne"})
 	check.NoError(t, err)
@@ -152,7 +145,7 @@ func TestCanonicalEvents(t *testing.T) {
 // reconciler finishes what the request could not.
 func finishLate(t *testing.T, f *fixed, id string) string {
 	t.Helper()
-	ctx, users := t.Context(), identityv1.NewUserDirectoryServiceClient(f.through("auth", "registered-late"))
+	ctx, users := t.Context(), identityv1.NewUserDirectoryServiceClient(f.Through("auth", "registered-late"))
 	late, err := users.RegisterUser(ctx, &identityv1.RegisterUserRequest{Id: id, Email: "root@example.com"})
 	check.NoError(t, err)
 	f.logins.down.Store(true)

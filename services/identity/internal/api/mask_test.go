@@ -1,13 +1,13 @@
 package api
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
+
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
-	"github.com/gatehouse/gatehouse/internal/apierr"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
@@ -62,27 +62,15 @@ func TestChangedRefuses(t *testing.T) {
 		t.Run(path, func(t *testing.T) {
 			_, err := changed(&fieldmaskpb.FieldMask{Paths: []string{"display_name", path}}, &identityv1.User{}, "display_name")
 			field, rule, _ := strings.Cut(want, " ")
-			wantField(t, err, field, rule)
+			check.InvalidField(t, err, field, rule)
 		})
 	}
 	t.Run("too many", func(t *testing.T) {
 		_, err := changed(&fieldmaskpb.FieldMask{Paths: make([]string, 65)}, &identityv1.User{}, "display_name")
-		wantField(t, err, "update_mask", "max_items")
+		check.InvalidField(t, err, "update_mask", "max_items")
 	})
 	t.Run("long path is not echoed", func(t *testing.T) {
 		_, err := changed(&fieldmaskpb.FieldMask{Paths: []string{strings.Repeat("é", 5000)}}, &identityv1.User{}, "display_name")
-		wantField(t, err, "user."+strings.Repeat("é", 32)+"…", "unknown")
+		check.InvalidField(t, err, "user."+strings.Repeat("é", 32)+"…", "unknown")
 	})
-}
-
-// wantField fails unless err is INVALID_ARGUMENT with exactly this violation.
-func wantField(t *testing.T, err error, path, rule string) {
-	t.Helper()
-	var e *apierr.Error
-	if !errors.As(err, &e) || e.Kind != apierr.InvalidArgument {
-		t.Fatalf("got %v, want INVALID_ARGUMENT", err)
-	}
-	if len(e.Fields) != 1 || e.Fields[0].Path != path || e.Fields[0].Rule != rule || e.Fields[0].Description == "" {
-		t.Fatalf("got violations %+v, want one of %s by %s", e.Fields, path, rule)
-	}
 }

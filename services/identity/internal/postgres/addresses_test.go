@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"slices"
 	"testing"
-	"testing/fstest"
 
 	"github.com/google/uuid"
 
@@ -18,21 +17,11 @@ import (
 // address, both keep what they have (issue 8, line 16).
 func TestMigrationMendsFoldedAddresses(t *testing.T) {
 	t.Parallel()
-	before := fstest.MapFS{}
-	for _, name := range []string{
-		"001_create_organizations_and_users.sql", "002_create_deleted_users.sql", "003_index_users_across_organizations.sql", "004_create_outbox.sql",
-		"005_relate_users.sql",
-	} {
-		content, err := migrations.Files.ReadFile(name)
-		check.NoError(t, err)
-		before[name] = &fstest.MapFile{Data: content}
-	}
+	before := pgtest.Before(t, migrations.Files, "006_create_relay.sql")
 	c := pgtest.Config(t, migrations.Schema, before)
-	pool, err := pg.Open(t.Context(), c)
-	check.NoError(t, err)
-	defer pool.Close()
+	pool := pgtest.Open(t, c)
 	home, elsewhere := uuid.NewString(), uuid.NewString()
-	_, err = pool.Exec(t.Context(), `
+	_, err := pool.Exec(t.Context(), `
 		insert into identity.organizations (id, display_name, personal, revision, create_time, update_time)
 		values ($1, 'home', false, 1, now(), now()), ($2, 'elsewhere', false, 1, now(), now())`, home, elsewhere)
 	check.NoError(t, err)

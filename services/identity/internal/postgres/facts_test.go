@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/google/uuid"
@@ -291,20 +290,13 @@ func TestOutboxTables(t *testing.T) {
 func TestMigrationRelatesUsers(t *testing.T) {
 	t.Parallel()
 	c := pgtest.Config(t, migrations.Schema, nil)
-	before := fstest.MapFS{}
-	for _, name := range []string{"001_create_organizations_and_users.sql", "002_create_deleted_users.sql"} {
-		content, err := migrations.Files.ReadFile(name)
-		check.NoError(t, err)
-		before[name] = &fstest.MapFile{Data: content}
-	}
+	before := pgtest.Before(t, migrations.Files, "003_index_users_across_organizations.sql")
 	log := slog.New(slog.DiscardHandler)
 	check.NoError(t, pg.Migrate(t.Context(), c, migrations.Schema, before, log))
-	pool, err := pg.Open(t.Context(), c)
-	check.NoError(t, err)
-	defer pool.Close()
+	pool := pgtest.Open(t, c)
 	own, shared := uuid.NewString(), uuid.NewString()
 	owner, guest, member, leaving := uuid.NewString(), uuid.NewString(), uuid.NewString(), uuid.NewString()
-	_, err = pool.Exec(t.Context(), `
+	_, err := pool.Exec(t.Context(), `
 		insert into identity.organizations (id, display_name, personal, revision, create_time, update_time)
 		values ($1, 'own', true, 1, '2031-01-01', '2031-01-01'), ($2, 'shared', false, 1, '2031-01-02', '2031-01-02')`, own, shared)
 	check.NoError(t, err)

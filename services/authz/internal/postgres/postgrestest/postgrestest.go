@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -68,11 +70,7 @@ func Open(t testing.TB, c pg.Config, o Options) *Instance {
 	if o.Step == nil {
 		o.Step = func(relationship.Step) {}
 	}
-	pool, err := pg.Open(t.Context(), c)
-	if err != nil {
-		t.Fatalf("open the database: %v", err)
-	}
-	t.Cleanup(pool.Close)
+	pool := pgtest.Open(t, c)
 	log := slog.New(slog.DiscardHandler)
 	box := outboxtest.New(t, pool, migrations.Schema)
 	engine, err := fga.Open(t.Context(), fga.Params{URL: c.URL, MaxConns: 10, Log: log, Tune: postgres.Fence})
