@@ -21,8 +21,8 @@ func Definition() (*mesh.Definition, error) {
 	return mesh.Decode(bytes.NewReader(definition))
 }
 
-// ConfigEntries returns the files of the config entries. Read in the order of their names (registry.ReadEntries), they may be written to
-// Consul one after the other.
+// ConfigEntries returns the files of the config entries. Read in the order of their names
+// (registry.ReadEntries), they may be written to Consul one after the other.
 func ConfigEntries() fs.FS {
 	folder, err := fs.Sub(entries, "config-entries")
 	if err != nil {

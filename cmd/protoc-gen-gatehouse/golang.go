@@ -11,14 +11,16 @@ import (
 	"github.com/gatehouse/gatehouse/internal/contract"
 )
 
-// The packages of what is known of all programs. Whoever imports contracts links all generated code; programs has names only.
+// The packages of what is known of all programs. Whoever imports contracts links all generated
+// code; programs has names only.
 const (
 	programsFile  = "gatehouse/programs/programs.gatehouse.go"
 	contractsFile = "gatehouse/contracts/contracts.gatehouse.go"
 	routesFile    = "gatehouse/routes/routes.gatehouse.go"
 )
 
-// generateGo writes Go code of the programs' names, links and routes, so that no list of them is kept by hand.
+// generateGo writes Go code of the programs' names, links and routes, so that no list of them is
+// kept by hand.
 func generateGo(plugin *protogen.Plugin, c *contract.Contract) {
 	var names []string
 	links := goFile(plugin, contractsFile, "Package contracts links the generated code of every program, for tests and tools that look at all contracts.")

@@ -17,7 +17,8 @@ type Verifier interface {
 	Verify(ctx context.Context, compact string) (token.Claims, error)
 }
 
-// Bearer verifies the token of a call: exactly one authorization value with the Bearer scheme (RFC 6750, section 2.1).
+// Bearer verifies the token of a call: exactly one authorization value with the Bearer scheme (RFC
+// 6750, section 2.1).
 func (g Guard) Bearer(ctx context.Context) (token.Claims, error) {
 	values := metadata.ValueFromIncomingContext(ctx, "authorization")
 	if len(values) == 0 {

@@ -9,11 +9,13 @@ import (
 	"github.com/gatehouse/gatehouse/internal/contract"
 )
 
-// Object is what a request is about. Type and ID are empty where the request does not name an object.
+// Object is what a request is about. Type and ID are empty where the request does not name an
+// object.
 type Object struct{ Type, ID string }
 
-// ObjectOf names what a request is about: the object that its event would name, else that of the first permission or self alternative that
-// has a value. Values that cannot be an id are left out: they are whatever somebody typed.
+// ObjectOf names what a request is about: the object that its event would name, else that of the
+// first permission or self alternative that has a value. Values that cannot be an id are left out:
+// they are whatever somebody typed.
 func ObjectOf(m *contract.Method, message proto.Message) Object {
 	from := func(objectType, field string) (Object, bool) {
 		id := ID(message, field)

@@ -1,7 +1,8 @@
-// Package access decides about a call by its contract: which token it needs, what Authz is asked about it, how who is not admitted is
-// answered, and for how long a stream stays admitted.
+// Package access decides about a call by its contract: which token it needs, what Authz is asked
+// about it, how who is not admitted is answered, and for how long a stream stays admitted.
 //
-// The gRPC server asks it at every call. Programs that ask Authz themselves, and the wiring, import it too.
+// The gRPC server asks it at every call. Programs that ask Authz themselves, and the wiring, import
+// it too.
 package access
 
 import (
@@ -22,10 +23,12 @@ import (
 	"github.com/gatehouse/gatehouse/internal/request"
 )
 
-// Permissions answers whether subjects have relations to objects. Authz is one, for itself; internal/client/authz asks it through the mesh.
+// Permissions answers whether subjects have relations to objects. Authz is one, for itself;
+// internal/client/authz asks it through the mesh.
 type Permissions interface {
-	// Allowed answers all questions about one subject ("user:…"), in their order, or none. token names a write that the answers must
-	// reflect; empty for none. An error never means "no": the request is answered with 503.
+	// Allowed answers all questions about one subject ("user:…"), in their order, or none. token
+	// names a write that the answers must reflect; empty for none. An error never means "no": the
+	// request is answered with 503.
 	Allowed(ctx context.Context, subject string, asked []Question, token string) ([]bool, error)
 }
 
@@ -50,9 +53,10 @@ type Guard struct {
 	Now         func() time.Time
 }
 
-// Admit tries the alternatives of the contract on one request message: first those that need no question, then all permissions in one. It
-// returns what the subject stands on: what was asked, or, with a permission on the platform as a whole, that alone; then the subject knows
-// it too. Without an error and not admitted, the answer is Refusal.
+// Admit tries the alternatives of the contract on one request message: first those that need no
+// question, then all permissions in one. It returns what the subject stands on: what was asked, or,
+// with a permission on the platform as a whole, that alone; then the subject knows it too. Without
+// an error and not admitted, the answer is Refusal.
 func (g Guard) Admit(ctx context.Context, policy *contract.Method, who *request.Subject, m proto.Message) (asked []Question, admitted bool, err error) {
 	for _, a := range policy.Access {
 		if a.Kind != contract.Self {
@@ -76,8 +80,9 @@ func (g Guard) Admit(ctx context.Context, policy *contract.Method, who *request.
 	return asked, slices.Contains(allowed, true), nil
 }
 
-// questions are what the permission alternatives ask about a message. A value that cannot be an object's id admits nobody, so nothing is
-// asked about it: it would be another question than the contract's.
+// questions are what the permission alternatives ask about a message. A value that cannot be an
+// object's id admits nobody, so nothing is asked about it: it would be another question than the
+// contract's.
 func questions(policy *contract.Method, m proto.Message) []Question {
 	var asked []Question
 	for _, a := range policy.Access {
@@ -118,8 +123,8 @@ func ask(ctx context.Context, permissions Permissions, subject string, asked []Q
 	return answers, nil
 }
 
-// Undecided is the answer where permissions could not be asked: never an allow (R62). Only what the request's own consistency token
-// caused, or the client's leaving, is told as it is.
+// Undecided is the answer where permissions could not be asked: never an allow (R62). Only what the
+// request's own consistency token caused, or the client's leaving, is told as it is.
 func Undecided(ctx context.Context, err error) error {
 	var e *apierr.Error
 	switch {
@@ -167,7 +172,8 @@ func Refusal(policy *contract.Method, m proto.Message) error {
 	return unknown(cmp.Or(policy.Noun, "object"))
 }
 
-// unknown is what a handler answers for an unknown object too: apierr.New(apierr.NotFound, "USER_NOT_FOUND", "no such user").
+// unknown is what a handler answers for an unknown object too: apierr.New(apierr.NotFound,
+// "USER_NOT_FOUND", "no such user").
 func unknown(noun string) error {
 	return apierr.New(apierr.NotFound, strings.ToUpper(noun)+"_NOT_FOUND", "no such "+strings.ReplaceAll(noun, "_", " "))
 }

@@ -12,11 +12,12 @@ import (
 	"github.com/gatehouse/gatehouse/internal/token"
 )
 
-// DefaultRecheck is how often a long-lived stream proves again that it may go on. With the time that a question may take it keeps the
-// promise that what is revoked is gone within 5 s (R63).
+// DefaultRecheck is how often a long-lived stream proves again that it may go on. With the time
+// that a question may take it keeps the promise that what is revoked is gone within 5 s (R63).
 const DefaultRecheck = 3 * time.Second
 
-// Standing is what a stream was admitted by. The zero Standing needs no permission. Safe for concurrent use.
+// Standing is what a stream was admitted by. The zero Standing needs no permission. Safe for
+// concurrent use.
 type Standing struct {
 	mu    sync.Mutex
 	asked []Question // nil where no permission was needed
@@ -41,8 +42,9 @@ func errRevoked() *apierr.Error {
 	return apierr.New(apierr.PermissionDenied, ReasonDenied, "you are no longer permitted to do this")
 }
 
-// RunWhileAuthorized runs a long-lived stream for as long as its token, its session and the permission that admitted it last. denied is what
-// the subject was refused when that permission was taken away, else nil.
+// RunWhileAuthorized runs a long-lived stream for as long as its token, its session and the
+// permission that admitted it last. denied is what the subject was refused when that permission was
+// taken away, else nil.
 func (g Guard) RunWhileAuthorized(
 	ctx context.Context, claims token.Claims, s *Standing, next func(context.Context) error,
 ) (denied *Object, err error) {
@@ -83,7 +85,8 @@ func (g Guard) recheck(ctx context.Context, s *Standing, end context.CancelCause
 	}
 }
 
-// revalidate verifies the token again, which may have been revoked, and asks again what admitted the stream, as it is now.
+// revalidate verifies the token again, which may have been revoked, and asks again what admitted
+// the stream, as it is now.
 func (g Guard) revalidate(ctx context.Context, s *Standing) error {
 	claims, err := g.Bearer(ctx)
 	if err != nil {

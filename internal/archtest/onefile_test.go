@@ -13,8 +13,8 @@ import (
 // oneFile is a row of the table of packages that have one file: its path and its reason.
 var oneFile = regexp.MustCompile("(?m)^\\| `([a-z][a-z/*]+)` \\| [^|]{10,} \\|$")
 
-// Packages are few and full: one that has a single file is listed with its reason, and what is listed
-// has one. A row whose path has stars stands for all packages of that kind.
+// Packages are few and full: one that has a single file is listed with its reason, and what is
+// listed has one. A row whose path has stars stands for all packages of that kind.
 func TestPackagesOfOneFileAreListedWithTheirReason(t *testing.T) {
 	root := os.DirFS("../..")
 	page, err := fs.ReadFile(root, "docs/architecture/packages.md")

@@ -87,7 +87,8 @@ func spread(lines []int) (median, most int) {
 	return lines[(len(lines)-1)/2], lines[(len(lines)*9-1)/10]
 }
 
-// eachFile reads every file of the project that a name is wanted of, with slashes and from the root.
+// eachFile reads every file of the project that a name is wanted of, with slashes and from the
+// root.
 func eachFile(t *testing.T, wanted func(name string) bool, read func(name string, text []byte)) {
 	t.Helper()
 	root := os.DirFS("../..")

@@ -1,7 +1,8 @@
-// Package auditing says what the trail records about a call: the event that the contract describes, with who, where and what of the
-// request, and what becomes of a refusal.
+// Package auditing says what the trail records about a call: the event that the contract describes,
+// with who, where and what of the request, and what becomes of a refusal.
 //
-// The gRPC server and the wiring import it. Where events are stored is the business of internal/outbox.
+// The gRPC server and the wiring import it. Where events are stored is the business of
+// internal/outbox.
 package auditing
 
 import (
@@ -36,7 +37,8 @@ type Refusals interface {
 	Refused(ctx context.Context, e event.Event, account, key string) error
 }
 
-// Records reports whether calls of a method may have to be recorded: it is audited, or somebody known may be refused a right to it.
+// Records reports whether calls of a method may have to be recorded: it is audited, or somebody
+// known may be refused a right to it.
 func Records(m *contract.Method) bool {
 	return m.Audit.Action != "" || m.Has(contract.SignedIn) || m.Has(contract.Self) || m.Has(contract.Permission)
 }
@@ -77,8 +79,9 @@ func (c Call) begun(ctx context.Context) event.Event {
 	return e
 }
 
-// Asked completes the event by what the request says: the fields that it sets, and the object that it names. Without credentials anybody may
-// name anything: there the handler says what a request is about, once it has found it (R90).
+// Asked completes the event by what the request says: the fields that it sets, and the object that
+// it names. Without credentials anybody may name anything: there the handler says what a request is
+// about, once it has found it (R90).
 func (c Call) Asked(e event.Event, m proto.Message) (event.Event, error) {
 	var err error
 	e.Changes, err = Changes(c.Method.Audit, m)
@@ -88,7 +91,8 @@ func (c Call) Asked(e event.Event, m proto.Message) (event.Event, error) {
 	return e, err
 }
 
-// Denied is the event of a refused right; about is what the subject was refused, nil when the handler refused it.
+// Denied is the event of a refused right; about is what the subject was refused, nil when the
+// handler refused it.
 func (c Call) Denied(ctx context.Context, reason string, about *access.Object) event.Event {
 	e := c.begun(ctx)
 	e.Action, e.Outcome, e.Reason = actionDenied, event.Denied, reason
@@ -116,8 +120,9 @@ func (r Recorder) Denied(ctx context.Context, e event.Event) {
 	r.record(ctx, e, account, e.ObjectType+":"+e.ObjectID)
 }
 
-// Failed records an attempt that did not work. Failures of one kind are told apart by the account that the handler found, else by what the
-// request said: the values may be personal, so only their hash is a key.
+// Failed records an attempt that did not work. Failures of one kind are told apart by the account
+// that the handler found, else by what the request said: the values may be personal, so only their
+// hash is a key.
 func (r Recorder) Failed(ctx context.Context, e event.Event, reason string) {
 	e.Outcome, e.Reason = event.Failure, reason
 	if e.ObjectID != "" {

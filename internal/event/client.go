@@ -2,14 +2,16 @@ package event
 
 import "encoding/json"
 
-// Where a request came from is kept like the personal fields of the request: in the form of version 1 that is a change, whose value can be
-// erased. Their names are none that a field of a message can have.
+// Where a request came from is kept like the personal fields of the request: in the form of version
+// 1 that is a change, whose value can be erased. Their names are none that a field of a message can
+// have.
 const (
 	addressField = "@client.address"
 	agentField   = "@client.agent"
 )
 
-// client is the changes that say where the request came from, as many as there is room for beside those of the request.
+// client is the changes that say where the request came from, as many as there is room for beside
+// those of the request.
 func (e Event) client() []Change {
 	var changes []Change
 	for _, f := range []struct{ name, text string }{{addressField, e.ClientAddress}, {agentField, e.ClientAgent}} {

@@ -11,7 +11,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/event"
 )
 
-// R90: where a request came from is a personal value of the event, in the form of version 1: out of the canonical bytes, and erasable.
+// R90: where a request came from is a personal value of the event, in the form of version 1: out of
+// the canonical bytes, and erasable.
 func TestWhereARequestCameFrom(t *testing.T) {
 	e := full()
 	e.ClientAddress, e.ClientAgent = "203.0.113.7", "curl/8.5.0 \x00\u202e\"x\""
@@ -48,7 +49,8 @@ func TestWhereARequestCameFrom(t *testing.T) {
 	}
 }
 
-// Who is alone with its address has no changes, and where there is no room for both, the request's own come first.
+// Who is alone with its address has no changes, and where there is no room for both, the request's
+// own come first.
 func TestRoomForWhereARequestCameFrom(t *testing.T) {
 	for changes, want := range map[int]string{0: "203.0.113.7", 49: "203.0.113.7", event.MaxChanges: ""} {
 		e := full()
@@ -63,7 +65,8 @@ func TestRoomForWhereARequestCameFrom(t *testing.T) {
 	}
 }
 
-// An event that is kept as JSON while its work waits (Auth's pending logins) is written as before where it has no client.
+// An event that is kept as JSON while its work waits (Auth's pending logins) is written as before
+// where it has no client.
 func TestJSONOfAnEventWithoutAClient(t *testing.T) {
 	text, err := json.Marshal(event.Event{Action: "auth.signed_up"})
 	if err != nil || strings.Contains(string(text), "ClientA") {

@@ -1,9 +1,10 @@
 // Package event is what Audit keeps: something that happened, who did it, to what and how it ended.
 //
-// An Event becomes durable in one form only, the canonical bytes that Seal makes (RFC 8785, versioned by their member "v"). Personal
-// values stay outside of those bytes, which hold a salted hash of each: a proof over the bytes outlives the erasure of the value.
-// The gRPC server says what is known of a request (NewContext), the code that makes the change makes its event of that, stores append it
-// (internal/outbox), Audit keeps it. Everybody may import it.
+// An Event becomes durable in one form only, the canonical bytes that Seal makes (RFC 8785,
+// versioned by their member "v"). Personal values stay outside of those bytes, which hold a salted
+// hash of each: a proof over the bytes outlives the erasure of the value. The gRPC server says what
+// is known of a request (NewContext), the code that makes the change makes its event of that,
+// stores append it (internal/outbox), Audit keeps it. Everybody may import it.
 package event
 
 import (

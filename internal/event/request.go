@@ -10,15 +10,15 @@ import (
 
 type requestKey struct{}
 
-// NewContext returns a context that carries what is known of a request before its work is done: who asks, by which program and method, in
-// which request, and what the contract says of it. It never changes: who makes the change takes a copy (FromContext), completes it and hands
-// it to the store.
+// NewContext returns a context that carries what is known of a request before its work is done: who
+// asks, by which program and method, in which request, and what the contract says of it. It never
+// changes: who makes the change takes a copy (FromContext), completes it and hands it to the store.
 func NewContext(ctx context.Context, e Event) context.Context {
 	return context.WithValue(ctx, requestKey{}, e)
 }
 
-// FromContext returns the event of the request, the caller's own to complete. Without a request it is the zero Event, which no outbox
-// takes: what is not audited must not happen (R68).
+// FromContext returns the event of the request, the caller's own to complete. Without a request it
+// is the zero Event, which no outbox takes: what is not audited must not happen (R68).
 func FromContext(ctx context.Context) Event {
 	e, _ := ctx.Value(requestKey{}).(Event)
 	e.Changes = slices.Clone(e.Changes)
@@ -45,7 +45,8 @@ type attempt struct {
 // Unwrap returns the refusal itself.
 func (a attempt) Unwrap() error { return a.error }
 
-// Attempt returns a refusal with its event: whom or what it was about, as the handler has found out. A nil error stays nil.
+// Attempt returns a refusal with its event: whom or what it was about, as the handler has found
+// out. A nil error stays nil.
 func Attempt(err error, e Event) error {
 	if err == nil {
 		return nil

@@ -1,5 +1,5 @@
-// Package outbox carries what a service has committed to other programs. What is carried is theirs: a
-// topic, its payloads and who delivers them are in the package of the callee's clients.
+// Package outbox carries what a service has committed to other programs. What is carried is theirs:
+// a topic, its payloads and who delivers them are in the package of the callee's clients.
 //
 // A store appends a row in the transaction of the change (Append, or Message.Args in a statement of
 // its own), always after it has locked or written the row of the object, or the order per object is

@@ -9,7 +9,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/outbox"
 )
 
-// An outbox without one of its parts, or over a schema whose name would have to be quoted, is not made.
+// An outbox without one of its parts, or over a schema whose name would have to be quoted, is not
+// made.
 func TestNewRefusesWhatIsMissing(t *testing.T) {
 	_, o := open(t)
 	for name, change := range map[string]func(*outbox.Params){

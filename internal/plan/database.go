@@ -72,8 +72,8 @@ const (
 	ownConns  = 2  // the outbox's relay, and who listens to other instances
 )
 
-// What a role has beyond an instance: a second one while a rolling start replaces the first, and its
-// migration, which may meet another one and an operator's session.
+// What a role has beyond an instance: a second one while a rolling start replaces the first, and
+// its migration, which may meet another one and an operator's session.
 const (
 	instances    = 2
 	besidesConns = 10

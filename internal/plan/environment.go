@@ -71,8 +71,8 @@ func (p *Plan) Environ(t Task, operators []string, value func(Variable) (string,
 	return pairs, nil
 }
 
-// reaches reports whether a variable of the operator's reaches a program: those of the kernel and of
-// the program's own area do, but none that the plan, or whoever executes it, decides.
+// reaches reports whether a variable of the operator's reaches a program: those of the kernel and
+// of the program's own area do, but none that the plan, or whoever executes it, decides.
 func (p *Plan) reaches(variable, program string) bool {
 	rest, ours := strings.CutPrefix(variable, "GATEHOUSE_")
 	if !ours || decided(rest) {

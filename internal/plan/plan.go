@@ -2,9 +2,9 @@
 // environment with the source of every value, its secrets, its database roles and schemas, and how
 // its health is asked.
 //
-// It follows from the definition alone and knows no machine: addresses are ports, secrets are names,
-// what only the machine knows is named by its source. `gatehouse up` executes it, and a scheduler's
-// files will be checked against it.
+// It follows from the definition alone and knows no machine: addresses are ports, secrets are
+// names, what only the machine knows is named by its source. `gatehouse up` executes it, and a
+// scheduler's files will be checked against it.
 package plan
 
 import (
@@ -42,8 +42,8 @@ type Task struct {
 	Env     []Variable
 }
 
-// Process is the name of the task among all processes of a platform. A migration is a process of its
-// own, for it may do what the serving program may not.
+// Process is the name of the task among all processes of a platform. A migration is a process of
+// its own, for it may do what the serving program may not.
 func (t Task) Process() string {
 	if t.Verb == Serve {
 		return t.Program

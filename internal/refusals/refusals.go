@@ -26,7 +26,8 @@ import (
 
 const (
 	maxKey = 200 // bytes, of an account or a key
-	// settled is how long after its end a minute is still counted by an instance whose clock is behind.
+	// settled is how long after its end a minute is still counted by an instance whose clock is
+	// behind.
 	settled     = 10 * time.Second
 	flushAtOnce = 500
 	refuseLimit = 5 * time.Second // of one write of refusals
@@ -60,8 +61,8 @@ type group struct {
 	err   error
 }
 
-// Recorder records refusals. Concurrent ones are grouped, so that a flood of them costs the database one transaction at a time. Safe for
-// concurrent use.
+// Recorder records refusals. Concurrent ones are grouped, so that a flood of them costs the
+// database one transaction at a time. Safe for concurrent use.
 type Recorder struct {
 	outbox        *outbox.Outbox
 	refuse, flush string // statements

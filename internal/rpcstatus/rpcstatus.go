@@ -1,4 +1,5 @@
-// Package rpcstatus turns the platform's errors (internal/apierr) into gRPC statuses and back. Who serves, calls or answers for gRPC imports it.
+// Package rpcstatus turns the platform's errors (internal/apierr) into gRPC statuses and back. Who
+// serves, calls or answers for gRPC imports it.
 package rpcstatus
 
 import (
@@ -17,8 +18,8 @@ import (
 // domain is the domain of every ErrorInfo of the platform (AIP-193).
 const domain = "gatehouse.dev"
 
-// FromError makes the status that a client sees: the public text, exactly one ErrorInfo, and BadRequest and RetryInfo where they apply.
-// The cause stays here. A nil error is nil.
+// FromError makes the status that a client sees: the public text, exactly one ErrorInfo, and
+// BadRequest and RetryInfo where they apply. The cause stays here. A nil error is nil.
 func FromError(err error) *status.Status {
 	if err == nil {
 		return nil
@@ -44,8 +45,9 @@ func FromError(err error) *status.Status {
 	return st // a text that is not UTF-8: the code alone is still right
 }
 
-// ToError is the way back, for who called another program. A status without our ErrorInfo came from gRPC itself or from a sidecar:
-// its text is not for clients, so it is replaced by a fixed one and kept as the cause. OK and nil are nil.
+// ToError is the way back, for who called another program. A status without our ErrorInfo came from
+// gRPC itself or from a sidecar: its text is not for clients, so it is replaced by a fixed one and
+// kept as the cause. OK and nil are nil.
 func ToError(st *status.Status) *apierr.Error {
 	if st == nil || st.Code() == codes.OK {
 		return nil
@@ -102,8 +104,9 @@ func foreign(st *status.Status) *apierr.Error {
 	return apierr.New(k, reason, message).Because(st.Err())
 }
 
-// Classify makes a member of the closed set of whatever a handler returned. A status can only be another program's answer that the
-// handler passed on: that it could not be reached, or not in time, is this program's answer too, everything else is a defect here.
+// Classify makes a member of the closed set of whatever a handler returned. A status can only be
+// another program's answer that the handler passed on: that it could not be reached, or not in
+// time, is this program's answer too, everything else is a defect here.
 func Classify(ctx context.Context, err error) *apierr.Error {
 	var own *apierr.Error
 	if errors.As(err, &own) {

@@ -73,7 +73,8 @@ func TestForeignStatus(t *testing.T) {
 	}
 }
 
-// What a handler returned becomes a member of the closed set; only what another program's absence caused is passed on.
+// What a handler returned becomes a member of the closed set; only what another program's absence
+// caused is passed on.
 func TestClassify(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -142,7 +142,8 @@ func tailOnATerminal(t *testing.T) {
 			}
 		}
 	}()
-	// The first event that it shows proves that it follows; which one that is depends on when it began.
+	// The first event that it shows proves that it follows; which one that is depends on when it
+	// began.
 	made := map[string]bool{}
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()

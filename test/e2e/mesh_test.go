@@ -123,8 +123,8 @@ func TestServicesAdmitWhoMayCallByTheMesh(t *testing.T) {
 	}
 }
 
-// askAs sends an empty request as a caller, past the mesh, and returns the code and the reason of the
-// answer.
+// askAs sends an empty request as a caller, past the mesh, and returns the code and the reason of
+// the answer.
 func askAs(t *testing.T, conn *grpc.ClientConn, method, caller string) (codes.Code, string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)

@@ -10,7 +10,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/testkit/golden"
 )
 
-// The names of secret files are a stored form: a platform that is started again over its state folder finds what it made before.
+// The names of secret files are a stored form: a platform that is started again over its state
+// folder finds what it made before.
 func TestSecretFilesKeepTheirNames(t *testing.T) {
 	entries, err := os.ReadDir(filepath.Join(plat.State, "secrets"))
 	if err != nil {

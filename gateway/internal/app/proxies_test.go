@@ -128,7 +128,8 @@ func TestHeadersOfOrdinaryProxies(t *testing.T) {
 	}
 }
 
-// R90: a service is told where the client is as the gateway sees it, and nothing that the client says of itself but its bounded name.
+// R90: a service is told where the client is as the gateway sees it, and nothing that the client
+// says of itself but its bounded name.
 func TestServicesAreToldTheClient(t *testing.T) {
 	r := start(t, map[string]string{"GATEHOUSE_GATEWAY_TRUSTED_PROXIES": "127.0.0.1"})
 	id := r.Users.Add("a@example.com", "A")

@@ -17,9 +17,9 @@ func bodyLimit(limit int64) step {
 			if r.ContentLength > limit {
 				rest.Fail(w, r, rest.TooLarge(limit))
 				if r.ProtoMajor == 1 && r.Header.Get("Expect") == "" {
-					// A client that is cut while it writes may never read why: it gets the response,
-					// and some more of the body is taken and thrown away. Who waits for 100
-					// Continue sends nothing.
+					// A client that is cut while it writes may never read why: it gets the
+					// response, and some more of the body is taken and thrown away. Who waits for
+					// 100 Continue sends nothing.
 					_ = http.NewResponseController(w).Flush()
 					_, _ = io.CopyN(io.Discard, r.Body, patience*limit)
 				}

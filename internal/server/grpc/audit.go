@@ -28,8 +28,9 @@ func denials(p Params) middleware {
 	}}
 }
 
-// events gives the handler of each audited call the event of its request (event.FromContext), which the handler completes. It also records a
-// credential that a public method did not accept: nothing changed, so no store will.
+// events gives the handler of each audited call the event of its request (event.FromContext), which
+// the handler completes. It also records a credential that a public method did not accept: nothing
+// changed, so no store will.
 func events(p Params) middleware {
 	return middleware{
 		around: func(ctx context.Context, c *rpc, next func(context.Context) error) error {

@@ -28,8 +28,9 @@ func callingService(p Params) middleware {
 	}}
 }
 
-// withClient reads where the request came from. The edge is believed, which saw it. A program that calls for itself hands on what it was
-// told. Any other program cannot say where a person is: what it says is dropped.
+// withClient reads where the request came from. The edge is believed, which saw it. A program that
+// calls for itself hands on what it was told. Any other program cannot say where a person is: what
+// it says is dropped.
 func withClient(ctx context.Context, p Params, c *rpc) context.Context {
 	if !p.Callers.IsEdge(c.service) && (c.policy == nil || !c.policy.Has(contract.Service)) {
 		return ctx

@@ -46,8 +46,8 @@ func rpcOf(ctx context.Context) *rpc {
 type middleware struct {
 	// around runs the rest of the chain by next, at most once.
 	around func(ctx context.Context, c *rpc, next func(context.Context) error) error
-	// message sees each request message before the handler does, and may add to what the handler's context knows; nil when the concern
-	// needs none.
+	// message sees each request message before the handler does, and may add to what the handler's
+	// context knows; nil when the concern needs none.
 	message func(ctx context.Context, c *rpc, m proto.Message) (context.Context, error)
 }
 

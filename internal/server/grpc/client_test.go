@@ -9,8 +9,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 )
 
-// R90: an event names the client's address as the edge saw it. A program that calls for itself hands it on; no program but the edge can set
-// it for a person's call.
+// R90: an event names the client's address as the edge saw it. A program that calls for itself
+// hands it on; no program but the edge can set it for a person's call.
 func TestWhoIsBelievedAboutTheClient(t *testing.T) {
 	d := newDemo(t)
 	s := start(t, d, grpctest.Config{})
@@ -49,7 +49,8 @@ func TestWhoIsBelievedAboutTheClient(t *testing.T) {
 	}
 }
 
-// A refusal names the address too, and is not told apart by it: an attacker with many addresses has one key.
+// A refusal names the address too, and is not told apart by it: an attacker with many addresses has
+// one key.
 func TestRefusalsNameTheClient(t *testing.T) {
 	d, trail := newDemo(t), grpctest.NewTrail()
 	s := start(t, d, grpctest.Config{Refusals: trail})

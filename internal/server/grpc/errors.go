@@ -10,8 +10,9 @@ import (
 	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 )
 
-// mapErrors turns the error of a call into the status that the client sees. A call that was answered after asking again, or waiting, is
-// not tried again by the calling program (gRFC A6): with every hop the attempts would multiply.
+// mapErrors turns the error of a call into the status that the client sees. A call that was
+// answered after asking again, or waiting, is not tried again by the calling program (gRFC A6):
+// with every hop the attempts would multiply.
 func mapErrors() middleware {
 	return middleware{around: func(ctx context.Context, c *rpc, next func(context.Context) error) error {
 		err := next(ctx)

@@ -182,7 +182,8 @@ func TestNewNeedsPermissions(t *testing.T) {
 	}
 }
 
-// Recording refusals does not fail open: who audits, or may refuse, does not start without a place to say so (R66, R68).
+// Recording refusals does not fail open: who audits, or may refuse, does not start without a place
+// to say so (R66, R68).
 func TestNewNeedsARecorder(t *testing.T) {
 	d := newDemo(t)
 	whole := d.registration().Desc

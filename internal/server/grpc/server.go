@@ -1,7 +1,8 @@
 // Package grpcserver is the gRPC server of a service: limits, the ordered interceptors and health.
 //
-// The interceptors enforce the contract (internal/contract): a method whose contract does not say enough is not served. What they decide
-// and say is in packages of its own: internal/access, internal/auditing, internal/rpcstatus. Wiring and the test kit import it.
+// The interceptors enforce the contract (internal/contract): a method whose contract does not say
+// enough is not served. What they decide and say is in packages of its own: internal/access,
+// internal/auditing, internal/rpcstatus. Wiring and the test kit import it.
 package grpcserver
 
 import (
@@ -59,7 +60,8 @@ type Callers interface {
 	IsEdge(program string) bool
 }
 
-// Params are what a server is made of. All but Registry, Tracer and Propagator are required, unless they say otherwise.
+// Params are what a server is made of. All but Registry, Tracer and Propagator are required, unless
+// they say otherwise.
 type Params struct {
 	Config        Config
 	Program       string // mesh name of this program: it serves its own contract and no other

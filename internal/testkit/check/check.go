@@ -18,8 +18,8 @@ func NoError(t testing.TB, err error) {
 	}
 }
 
-// InvalidField ends the test unless err is INVALID_ARGUMENT with exactly one violation, of the field
-// at path by rule.
+// InvalidField ends the test unless err is INVALID_ARGUMENT with exactly one violation, of the
+// field at path by rule.
 func InvalidField(t testing.TB, err error, path, rule string) {
 	t.Helper()
 	var e *apierr.Error

@@ -116,8 +116,8 @@ func (r *Trail) Refusals() []Refusal {
 	return slices.Clone(r.refused)
 }
 
-// Draft returns a context with the event of a request, as the chain gives it to the handler of a signed-in user's call. Tests of stores
-// use it.
+// Draft returns a context with the event of a request, as the chain gives it to the handler of a
+// signed-in user's call. Tests of stores use it.
 func Draft(ctx context.Context, source, action, objectType, userID string) context.Context {
 	return event.NewContext(ctx, event.Event{
 		Source: source, Caller: "gateway", Action: action, Outcome: event.Success, ObjectType: objectType, RequestID: "test-request",

@@ -36,8 +36,8 @@ func meshAt(ctx context.Context, dir, ref string) (*mesh.Definition, error) {
 	return definition, nil
 }
 
-// unchanged refuses a checkout with changes that are not committed: what a command adds could not be
-// told from them. A folder without git has none.
+// unchanged refuses a checkout with changes that are not committed: what a command adds could not
+// be told from them. A folder without git has none.
 func unchanged(ctx context.Context, dir string) error {
 	if _, err := git(ctx, dir, "rev-parse", "--git-dir"); err != nil {
 		return nil //nolint:nilerr // the error answers whether there is a repository

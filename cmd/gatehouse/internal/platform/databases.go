@@ -14,8 +14,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/plan"
 )
 
-// prepareDatabase makes the roles and schemas of one program, and the files with the URLs that it is
-// given.
+// prepareDatabase makes the roles and schemas of one program, and the files with the URLs that it
+// is given.
 func (p *Platform) prepareDatabase(ctx context.Context, admin config.Secret, program plan.Program) error {
 	d := program.Database
 	schema, owner, serving := d.Schemas[0], d.Owner(), d.Serving()

@@ -14,8 +14,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 )
 
-// The roles and schemas of a server become those of the plan, and stay so; each role's URL, which leads
-// through the program's own sidecar, is a secret.
+// The roles and schemas of a server become those of the plan, and stay so; each role's URL, which
+// leads through the program's own sidecar, is a secret.
 func TestThePlansRolesAndSchemasAreMade(t *testing.T) {
 	server, _ := pgtest.Server(t)
 	p := testPlatform(t, "GATEHOUSE_POSTGRES_MAX_CONNS=11")

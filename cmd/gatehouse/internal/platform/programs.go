@@ -17,8 +17,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/supervise"
 )
 
-// migrate brings the schemas of every program that has a database to the newest version, through the
-// mesh.
+// migrate brings the schemas of every program that has a database to the newest version, through
+// the mesh.
 func (p *Platform) migrate(ctx context.Context) error {
 	begun := p.opts.Now()
 	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)

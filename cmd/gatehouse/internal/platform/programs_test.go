@@ -15,7 +15,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/plan"
 )
 
-// A program is healthy when it says so itself, where and how the plan says; anything else is waited for.
+// A program is healthy when it says so itself, where and how the plan says; anything else is waited
+// for.
 func TestHealthIsAskedAsThePlanSays(t *testing.T) {
 	p := testPlatform(t)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

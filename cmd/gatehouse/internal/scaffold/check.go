@@ -47,8 +47,8 @@ func keywords() []string {
 		unique user using variadic verbose when where window with`)
 }
 
-// check refuses a name that cannot be, and a checkout in which what is new could not be told from what
-// is there.
+// check refuses a name that cannot be, and a checkout in which what is new could not be told from
+// what is there.
 func check(root, name string) error {
 	switch {
 	case !nameForm.MatchString(name):
@@ -64,16 +64,16 @@ func check(root, name string) error {
 			return fmt.Errorf("look for %s: %w", path, err)
 		}
 	}
-	// A package that is named like a program is what its service makes of that program, and may import
-	// its clients (internal/archtest).
+	// A package that is named like a program is what its service makes of that program, and may
+	// import its clients (internal/archtest).
 	if packages, err := fs.Glob(os.DirFS(root), "services/*/internal/"+name); err == nil && len(packages) > 0 {
 		return fmt.Errorf("the name %q is that of a package (%s): choose another one", name, packages[0])
 	}
 	return checkLiterals(root, name)
 }
 
-// checkLiterals refuses a name that is a literal of what serves all programs: internal/archtest would
-// take it for knowledge of the new one.
+// checkLiterals refuses a name that is a literal of what serves all programs: internal/archtest
+// would take it for knowledge of the new one.
 func checkLiterals(root, name string) error {
 	literal := regexp.MustCompile(`[^:]"` + name + `"`) // not in the tag of a field
 	elsewhere := []string{"services", "proto", "test", "testdata", "testkit"}

@@ -10,8 +10,8 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/scaffold"
 )
 
-// Whoever changes the kernel learns here that the templates must follow. What needs the generated code
-// of the new contract is left to make test-new-service.
+// Whoever changes the kernel learns here that the templates must follow. What needs the generated
+// code of the new contract is left to make test-new-service.
 func TestDomainAndStoreCompile(t *testing.T) {
 	root, err := filepath.Abs("../../../..")
 	if err != nil {

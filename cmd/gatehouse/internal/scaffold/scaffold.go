@@ -1,5 +1,5 @@
-// Package scaffold writes a new service into a checkout, as a service should look: its contract, and
-// below services/ everything that serves it.
+// Package scaffold writes a new service into a checkout, as a service should look: its contract,
+// and below services/ everything that serves it.
 //
 // Only the command line imports it.
 package scaffold

@@ -62,7 +62,8 @@ func files(t *testing.T, root string) map[string]string {
 	return all
 }
 
-// The real thing (make test-new-service) builds and runs what is written. Here: where, and that nothing of the templates is left.
+// The real thing (make test-new-service) builds and runs what is written. Here: where, and that
+// nothing of the templates is left.
 func TestServiceWritesItsOwnFolders(t *testing.T) {
 	root := checkout(t, 8080, 8081, 8083)
 	before := files(t, root)

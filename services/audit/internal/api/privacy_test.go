@@ -61,8 +61,9 @@ func TestSessionsAreTheirOwners(t *testing.T) {
 	}
 }
 
-// R90: where a request came from is for who made it, and for a request that was admitted by the right to the whole trail; never for whom it
-// was done to, also as the auditor of the own organization.
+// R90: where a request came from is for who made it, and for a request that was admitted by the
+// right to the whole trail; never for whom it was done to, also as the auditor of the own
+// organization.
 func TestWhereSomebodyWasIsTheirs(t *testing.T) {
 	t.Parallel()
 	s := newService(t)

@@ -97,7 +97,8 @@ func newFixed(t *testing.T) *fixed {
 	return f
 }
 
-// R66, R67: what each audited method, and each thing that happens without one, writes to the outbox: the same bytes for ever.
+// R66, R67: what each audited method, and each thing that happens without one, writes to the
+// outbox: the same bytes for ever.
 func TestCanonicalEvents(t *testing.T) {
 	f, ctx := newFixed(t), t.Context()
 	people := func(requestID string) authv1.AuthServiceClient {

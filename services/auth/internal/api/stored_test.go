@@ -14,8 +14,8 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 )
 
-// A pending login that was stored before is completed, and what is recorded names the request that made it; one from before events were kept
-// names what is known of it.
+// A pending login that was stored before is completed, and what is recorded names the request that
+// made it; one from before events were kept names what is known of it.
 func TestPendingLoginsOfBefore(t *testing.T) {
 	for name, event := range map[string]any{"interrupted": golden.Read(t, "login_event.json"), "without_event": nil} {
 		t.Run(name, func(t *testing.T) {

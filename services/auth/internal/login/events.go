@@ -7,8 +7,9 @@ import (
 	"github.com/gatehouse/gatehouse/internal/event"
 )
 
-// attempted is the event of a request that proves a password. It holds the address as it is compared: refusals are counted by it, and
-// spellings of an unknown address must not be told apart where those of a known one are not (R11).
+// attempted is the event of a request that proves a password. It holds the address as it is
+// compared: refusals are counted by it, and spellings of an unknown address must not be told apart
+// where those of a known one are not (R11).
 func attempted(ctx context.Context, email string) event.Event {
 	e := event.FromContext(ctx)
 	if value, err := json.Marshal(email); err == nil { // a string always is JSON
@@ -23,8 +24,8 @@ func of(e event.Event, userID string) event.Event {
 	return e
 }
 
-// byUser says who acts: the person who was just proven. Only what is recorded with a change says so; a refusal keeps the event of the
-// request.
+// byUser says who acts: the person who was just proven. Only what is recorded with a change says
+// so; a refusal keeps the event of the request.
 func byUser(e event.Event, userID, organizationID string) event.Event {
 	e.Actor = event.Actor{Type: event.User, ID: userID}
 	e.OrganizationID = organizationID

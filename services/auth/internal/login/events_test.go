@@ -93,7 +93,8 @@ func TestBootstrapIsRecordedOnce(t *testing.T) { // R66
 	byRequest(t, w.only(t, 0), "auth.bootstrapped", u)
 }
 
-// The event of a refused sign-in names the owner of the address, so that the owner sees the attempt, but nobody as its actor.
+// The event of a refused sign-in names the owner of the address, so that the owner sees the
+// attempt, but nobody as its actor.
 func TestRefusedSignInNamesTheOwner(t *testing.T) { // R66
 	w := newWorld(t)
 	u, err := w.signUp(pass)

@@ -1,7 +1,8 @@
 // Package login owns login identifiers and passwords: signing up, proving a password, removing a login.
 //
-// It imports no driver, transport or generated code; the api package calls it and the postgres package stores for it. It says
-// what is recorded of each change (events.go); its stores record that in the same transaction.
+// It imports no driver, transport or generated code; the api package calls it and the postgres
+// package stores for it. It says what is recorded of each change (events.go); its stores record
+// that in the same transaction.
 package login
 
 import (
@@ -65,8 +66,8 @@ type Activation struct {
 	Administrator          relation.Change // that follows when the login is one of an administrator
 }
 
-// NewActivation is the activation of a login whose user Identity has created, asked for by a request. Who acts is the person who was just
-// proven.
+// NewActivation is the activation of a login whose user Identity has created, asked for by a
+// request. Who acts is the person who was just proven.
 func NewActivation(by event.Event, userID, organizationID string) Activation {
 	return Activation{UserID: userID, OrganizationID: organizationID, Event: byUser(by, userID, organizationID), Administrator: Administrators(userID)}
 }
@@ -78,12 +79,12 @@ func Administrators(userID string) relation.Change {
 
 // Store keeps logins. Each method is one transaction; internal/login/logintest holds implementations to these words.
 type Store interface {
-	// Reserve stores a pending login whose next attempt by Claim is not before retry, with the event
-	// of the request that makes it. When the address already has a login, that one is returned with
-	// reserved = false and nothing changes. A login of an administrator takes its secret, the
-	// bootstrap's or the recovery's, as well: while another pending login has that, that one is
-	// returned, and after the first activation it is ErrBootstrapped. ErrNotFound when the one to
-	// return was removed at the same moment.
+	// Reserve stores a pending login whose next attempt by Claim is not before retry, with the
+	// event of the request that makes it. When the address already has a login, that one is
+	// returned with reserved = false and nothing changes. A login of an administrator takes its
+	// secret, the bootstrap's or the recovery's, as well: while another pending login has that,
+	// that one is returned, and after the first activation it is ErrBootstrapped. ErrNotFound when
+	// the one to return was removed at the same moment.
 	Reserve(ctx context.Context, l Login, by event.Event, now, retry time.Time) (existing Login, reserved bool, err error)
 	// Bootstrapped reports whether the bootstrap was used up.
 	Bootstrapped(ctx context.Context) (bool, error)
@@ -92,8 +93,8 @@ type Store interface {
 	Recoverable(ctx context.Context, secret SecretHash) (bool, error)
 	// ByEmail returns the login of a normalized address, or ErrNotFound.
 	ByEmail(ctx context.Context, email string) (Login, error)
-	// Activate makes a pending login active, forgets its display name and records the event. That of
-	// an administrator also uses the secret up and appends the relationships; their token is
+	// Activate makes a pending login active, forgets its display name and records the event. That
+	// of an administrator also uses the secret up and appends the relationships; their token is
 	// returned. An active login stays as it is, nothing is recorded, and the token is the same.
 	// ErrNotFound when it is gone.
 	Activate(ctx context.Context, a Activation, now time.Time) (consistencyToken string, err error)

@@ -28,8 +28,8 @@ func (h SecretHash) Bytes() []byte { return []byte(h) }
 
 // Recoveries keeps what Recover makes.
 type Recoveries interface {
-	// Recover stores a secret that is good once and for so long, records the event, and returns until
-	// when.
+	// Recover stores a secret that is good once and for so long, records the event, and returns
+	// until when.
 	Recover(ctx context.Context, secret SecretHash, lifetime time.Duration, e event.Event) (until time.Time, err error)
 }
 

@@ -46,8 +46,9 @@ func NewService(p Params) *Service { return &Service{p} }
 // errInvalidCredentials is the one response to every refused sign-in (R10).
 var errInvalidCredentials = apierr.New(apierr.Unauthenticated, "INVALID_CREDENTIALS", "the email address or the password is wrong")
 
-// Authenticate returns the active login that email and password prove, and the event of the attempt, for whoever goes on with it. Unknown,
-// pending and wrong are refused alike and after the same work (R10, R11). A hash made with weaker parameters than today's is replaced (R6).
+// Authenticate returns the active login that email and password prove, and the event of the
+// attempt, for whoever goes on with it. Unknown, pending and wrong are refused alike and after the
+// same work (R10, R11). A hash made with weaker parameters than today's is replaced (R6).
 func (s *Service) Authenticate(ctx context.Context, email, password string) (Login, event.Event, error) {
 	email = address.Fold(email)
 	e := attempted(ctx, email)
@@ -89,7 +90,8 @@ func (s *Service) rehash(ctx context.Context, l Login, password string, e event.
 	}
 }
 
-// Remove ends all sessions of a user and removes the login, pending or active. A user without a login is not an error.
+// Remove ends all sessions of a user and removes the login, pending or active. A user without a
+// login is not an error.
 func (s *Service) Remove(ctx context.Context, userID string) error {
 	if err := s.Store.Remove(ctx, userID, s.Now().Add(s.Config.RevocationPeriod), of(event.FromContext(ctx), userID)); err != nil {
 		return err

@@ -17,8 +17,8 @@ const retryAfter = 2 * time.Second
 
 // Pool hashes and verifies with a bounded number of workers and a bounded queue, so that a flood of
 // sign-ins costs the machine no more than about workers × (Memory KiB and one core), and everybody
-// beyond the queue is told at once to come back. The memory of an ended hash is cleared and used for
-// the next one; when there is none, the garbage collector takes it.
+// beyond the queue is told at once to come back. The memory of an ended hash is cleared and used
+// for the next one; when there is none, the garbage collector takes it.
 type Pool struct {
 	parameters Parameters
 	random     io.Reader

@@ -43,8 +43,8 @@ func TestPoolSaysWhenAHashIsWeak(t *testing.T) { // R6
 	}
 }
 
-// The time of a verification cannot be asserted, its causes can: that argon2id runs once, with which
-// parameters, and over how many bytes.
+// The time of a verification cannot be asserted, its causes can: that argon2id runs once, with
+// which parameters, and over how many bytes.
 func TestVerifyNobodyDoesTheWorkOfVerify(t *testing.T) { // R11
 	p := Parameters{Memory: 8 << 10, Time: 3, Threads: 2}
 	pool := newPool(t, p, 1, 0)

@@ -7,8 +7,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/event"
 )
 
-// event is the event of a request as the session's user causes it. Only what is recorded with a change says so; a refusal keeps the event of
-// the request, whose actor nobody has proven.
+// event is the event of a request as the session's user causes it. Only what is recorded with a
+// change says so; a refusal keeps the event of the request, whose actor nobody has proven.
 func (s Session) event(e event.Event) event.Event {
 	e.Actor = event.Actor{Type: event.User, ID: s.UserID, SessionID: s.ID, ClientID: ClientID}
 	e.OrganizationID, e.ObjectID = s.OrganizationID, s.UserID

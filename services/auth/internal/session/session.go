@@ -1,8 +1,9 @@
 // Package session owns sessions: their start, their refresh tokens, their end, and the feed of ended sessions that every program
 // follows (contract: gatehouse.auth.v1.VerificationService/WatchRevocations).
 //
-// It imports no driver, transport or generated code; the api package calls it and the postgres package stores for it. It says what is recorded of
-// each change (events.go); its store records that in the same transaction.
+// It imports no driver, transport or generated code; the api package calls it and the postgres
+// package stores for it. It says what is recorded of each change (events.go); its store records
+// that in the same transaction.
 package session
 
 import (
@@ -55,13 +56,14 @@ type Window int64
 // Store keeps sessions and revocations. Each method is one transaction; internal/session/sessiontest holds implementations to these
 // words. A session and its revocation change together: there is no moment at which neither exists.
 type Store interface {
-	// Start stores the session of a login and records the event, in one round trip; ErrNotFound when the login is gone or not active. It
-	// waits for a removal of that login.
+	// Start stores the session of a login and records the event, in one round trip; ErrNotFound
+	// when the login is gone or not active. It waits for a removal of that login.
 	Start(ctx context.Context, s Session, e event.Event) error
 	// Refresh locks the session of the family, asks decide, does what it says and records the decision's event; ErrNotFound when there is
 	// no such family. Two calls for one family happen one after the other.
 	Refresh(ctx context.Context, family [sha256.Size]byte, decide func(Session) Decision) error
-	// End ends a session of the user and records the event; one that is gone is not an error and records nothing.
+	// End ends a session of the user and records the event; one that is gone is not an error and
+	// records nothing.
 	End(ctx context.Context, userID string, r Revocation, e event.Event) error
 	// Revocations returns those that had not expired at now and were committed after the window (0: all of them; some may come again),
 	// and the window for the next call. None is ever missed, however late its transaction commits.

@@ -55,8 +55,9 @@ type Plan struct {
 type Store interface {
 	// List returns all keys, oldest first.
 	List(ctx context.Context) ([]Key, error)
-	// Change locks the keys against every other Change, asks plan what they should be, stores the difference, records the plan's events and
-	// returns its keys. An error of plan changes nothing and is returned as it is.
+	// Change locks the keys against every other Change, asks plan what they should be, stores the
+	// difference, records the plan's events and returns its keys. An error of plan changes nothing
+	// and is returned as it is.
 	Change(ctx context.Context, plan func([]Key) (Plan, error)) ([]Key, error)
 }
 

@@ -56,8 +56,8 @@ func delivered() *authzv1.WriteRelationshipsRequest {
 	}
 }
 
-// R66, R67: what each audited method, and each thing that happens without one, writes to the outbox, and how a command is stored: the same
-// bytes for ever.
+// R66, R67: what each audited method, and each thing that happens without one, writes to the
+// outbox, and how a command is stored: the same bytes for ever.
 func TestCanonicalEvents(t *testing.T) {
 	s, relations := newFixed(t)
 	ctx := t.Context()
@@ -156,8 +156,9 @@ func (s service) store(t *testing.T, name string) (c command) {
 	return c
 }
 
-// Commands that were stored before are read after: one that is delivered again is known, by its fingerprint, and not parked; one that was
-// accepted is applied, and records the event that was sealed with it.
+// Commands that were stored before are read after: one that is delivered again is known, by its
+// fingerprint, and not parked; one that was accepted is applied, and records the event that was
+// sealed with it.
 func TestCommandsOfBefore(t *testing.T) {
 	t.Run("applied", func(t *testing.T) {
 		s, _ := newFixed(t)

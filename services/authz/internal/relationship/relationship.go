@@ -120,8 +120,8 @@ type Engine interface {
 	SubjectsOf(ctx context.Context, object, relation, after string, limit int) ([]string, error)
 	// HeldBy returns the relationships that were written with exactly this subject.
 	HeldBy(ctx context.Context, subject string) ([]relation.Tuple, error)
-	// Write adds and removes at most MaxTuples relationships in one transaction; what is so already is
-	// not an error.
+	// Write adds and removes at most MaxTuples relationships in one transaction; what is so already
+	// is not an error.
 	Write(ctx context.Context, writes, deletes []relation.Tuple) error
 	// Position names the state that reads must have reached to see every write that returned before.
 	Position(ctx context.Context) (request.Position, error)

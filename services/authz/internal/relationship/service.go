@@ -52,8 +52,9 @@ func NewService(p Params) *Service {
 	}
 }
 
-// Write makes a change for a program, with the event of its request, and returns the consistency token with which a read reflects it. A
-// change whose id is known has no further effect and is answered as the first was.
+// Write makes a change for a program, with the event of its request, and returns the consistency
+// token with which a read reflects it. A change whose id is known has no further effect and is
+// answered as the first was.
 //
 // Without an error the change is applied and its audit row is committed. With UNAVAILABLE it is unknown whether it will be: ask again.
 func (s *Service) Write(ctx context.Context, program string, c Change, origin *Origin) (string, error) {

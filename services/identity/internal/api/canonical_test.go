@@ -75,7 +75,8 @@ func (f *fixed) by(userID, organizationID, requestID string) identityv1.UserServ
 	return identityv1.NewUserServiceClient(f.Through("gateway", requestID, "authorization", "Bearer "+f.Tokens.Sign(claims)))
 }
 
-// R66, R67: what each audited method, and each thing that happens without one, writes to the outbox: the same bytes for ever.
+// R66, R67: what each audited method, and each thing that happens without one, writes to the
+// outbox: the same bytes for ever.
 func TestCanonicalEvents(t *testing.T) {
 	f, ctx := newFixed(t), t.Context()
 	const (

@@ -1,7 +1,8 @@
-// Package fact is what Identity tells other programs of what happened: Audit the event, Authz the relationships that follow from it.
+// Package fact is what Identity tells other programs of what happened: Audit the event, Authz the
+// relationships that follow from it.
 //
-// The domains of users and organizations make facts; internal/postgres stores them with the change. It imports no driver, transport or
-// generated code.
+// The domains of users and organizations make facts; internal/postgres stores them with the change.
+// It imports no driver, transport or generated code.
 package fact
 
 import (

@@ -24,7 +24,8 @@ func Deleted(e event.Event, id string) fact.Fact {
 	return fact.Fact{Event: in(e, id), Relationships: relation.Change{DeleteAllOf: relation.Organization(id)}}
 }
 
-// Consequence is the event of what happens to an organization because of something else: whoever did that did this too.
+// Consequence is the event of what happens to an organization because of something else: whoever
+// did that did this too.
 func Consequence(e event.Event, action, id string) event.Event {
 	if e.Action == "" { // without an event of its own the change is refused, and so is this
 		return e

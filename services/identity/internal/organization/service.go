@@ -19,11 +19,12 @@ type Store interface {
 	Get(ctx context.Context, id string) (Organization, error)
 	// List returns organizations, oldest first.
 	List(ctx context.Context, q resource.Query) ([]Organization, error)
-	// Update locks the organization, calls change with it and, if its revision differs, stores the result and records the event. An error
-	// of change is returned as it is and nothing changes.
+	// Update locks the organization, calls change with it and, if its revision differs, stores the
+	// result and records the event. An error of change is returned as it is and nothing changes.
 	Update(ctx context.Context, id string, change func(Organization) (Organization, event.Event, error)) (Organization, error)
-	// Delete locks the organization, calls decide with it and removes it with the fact that decide returns, or returns NotEmpty() when it
-	// has users. An error of decide is returned as it is and nothing changes.
+	// Delete locks the organization, calls decide with it and removes it with the fact that decide
+	// returns, or returns NotEmpty() when it has users. An error of decide is returned as it is and
+	// nothing changes.
 	Delete(ctx context.Context, id string, decide func(Organization) (fact.Fact, error)) (token string, err error)
 }
 

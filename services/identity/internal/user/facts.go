@@ -7,8 +7,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 )
 
-// Creation is a user to store, with the organization that is made for it, if one is, and what others
-// learn of both.
+// Creation is a user to store, with the organization that is made for it, if one is, and what
+// others learn of both.
 type Creation struct {
 	User     User
 	Personal *organization.Organization
@@ -16,7 +16,8 @@ type Creation struct {
 	Joined   fact.Fact   // with the relationships of both
 }
 
-// NewCreation is the creation of a user as a request asks for it. The user owns a personal organization.
+// NewCreation is the creation of a user as a request asks for it. The user owns a personal
+// organization.
 func NewCreation(e event.Event, u User, personal *organization.Organization) Creation {
 	c := Creation{User: u, Personal: personal}
 	object, subject := relation.Organization(u.OrganizationID), relation.User(u.ID)

@@ -10,8 +10,8 @@ import (
 )
 
 // Store keeps users. Each method is one transaction, with what the change tells others. The scope
-// comes first: a user outside of it, like one that is being deleted, is NotFound(). A token names the
-// relationships of a change (request.ConsistencyToken); it is empty when nothing changed.
+// comes first: a user outside of it, like one that is being deleted, is NotFound(). A token names
+// the relationships of a change (request.ConsistencyToken); it is empty when nothing changed.
 type Store interface {
 	// Create stores the user unless one with its id exists in any organization, and returns the stored one, also one that is being
 	// deleted, with the token of its creation. With a personal organization it stores both or neither; otherwise an unknown organization
@@ -22,8 +22,8 @@ type Store interface {
 	Get(ctx context.Context, scope Scope, id string) (User, error)
 	// List returns active users, oldest first.
 	List(ctx context.Context, scope Scope, q resource.Query) ([]User, error)
-	// Update locks an active user, calls change with it and, if its revision differs, stores the result and records the event. An error of
-	// change is returned as it is and nothing changes.
+	// Update locks an active user, calls change with it and, if its revision differs, stores the
+	// result and records the event. An error of change is returned as it is and nothing changes.
 	Update(ctx context.Context, scope Scope, id string, change func(User) (User, event.Event, error)) (User, error)
 }
 
@@ -33,8 +33,8 @@ type Deletion struct {
 	UserID         string
 }
 
-// DeletionStore keeps the intent to delete a user until it is carried out. Each method is one transaction, with what it
-// tells others.
+// DeletionStore keeps the intent to delete a user until it is carried out. Each method is one
+// transaction, with what it tells others.
 type DeletionStore interface {
 	// Leaving reads what a deletion is asked about before it begins, a user in any state and
 	// whether its organization would go too (ends of BeginDelete). It locks nothing: both may be
@@ -53,8 +53,9 @@ type DeletionStore interface {
 	// ClaimDeletion returns the deletion that is due the longest and makes it due at until; found is false when none is due. No two
 	// callers get the same deletion while the claim holds.
 	ClaimDeletion(ctx context.Context, now, until time.Time) (d Deletion, found bool, err error)
-	// FinishDelete removes the row of a Deleting user, remembers at now that its id was used, and removes its organization, with the fact
-	// that it ended, if that was personal and has no user left. A user that is gone already is not an error; an active one stays.
+	// FinishDelete removes the row of a Deleting user, remembers at now that its id was used, and
+	// removes its organization, with the fact that it ended, if that was personal and has no user
+	// left. A user that is gone already is not an error; an active one stays.
 	FinishDelete(ctx context.Context, d Deletion, now time.Time, ended fact.Fact) error
 	// ForgetDeleted forgets at most limit ids of users whose deletion was finished before a time, and returns how many.
 	ForgetDeleted(ctx context.Context, before time.Time, limit int) (int, error)
@@ -62,9 +63,10 @@ type DeletionStore interface {
 
 // Departures is what the user's deletion needs of Authz.
 type Departures interface {
-	// Reserve says, for whoever asks for the deletion, whether an active user may be deleted: FAILED_PRECONDITION (LAST_ADMINISTRATOR,
-	// LAST_OWNER) when nobody would be left in a role of the user. ends says that the user's
-	// organization goes too. After it the deletion need not be refused any more.
+	// Reserve says, for whoever asks for the deletion, whether an active user may be deleted:
+	// FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER) when nobody would be left in a role of
+	// the user. ends says that the user's organization goes too. After it the deletion need not be
+	// refused any more.
 	Reserve(ctx context.Context, u User, ends bool, by event.Event) error
 }
 

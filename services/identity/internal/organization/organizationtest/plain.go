@@ -8,7 +8,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 )
 
-// Plain is a store that is told what the rules make of the event of the context, for tests that are about rows.
+// Plain is a store that is told what the rules make of the event of the context, for tests that are
+// about rows.
 type Plain struct{ organization.Store }
 
 // Create stores an organization.

@@ -10,7 +10,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
-// Plain is a store that is told what the rules make of the event of the context, for tests that are about rows.
+// Plain is a store that is told what the rules make of the event of the context, for tests that are
+// about rows.
 type Plain struct {
 	user.Store
 	user.DeletionStore
