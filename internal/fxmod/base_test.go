@@ -40,8 +40,8 @@ func TestBaseStartsAndStops(t *testing.T) {
 	var directory identityv1.UserDirectoryServiceClient
 	app := New(
 		Base("gateway", c), RemoteTokens(), Client(identity.Name, identity.Directory), fx.Populate(&directory),
-		fx.Invoke(func(lc fx.Lifecycle, b BaseParts, tokens Tokens) {
-			InOrder(lc, Parts{b.Telemetry, b.Connections}, Parts(tokens), Parts{b.Health, b.Ops, b.Registration})
+		fx.Invoke(func(lc fx.Lifecycle, b BaseParts, ops *OpsServer, tokens Tokens) {
+			InOrder(lc, Parts{Ports(ops), b.Telemetry, b.Connections}, Parts(tokens), Parts{b.Health, b.Ops, b.Registration})
 		}),
 	)
 	if err := app.Start(t.Context()); err != nil {

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +16,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/program"
+	httpserver "github.com/gatehouse/gatehouse/internal/server/http"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -73,4 +77,38 @@ func TestConfigDefaults(t *testing.T) {
 	if _, err := config.Parse("demo", &cli, nil, []string{"GATEHOUSE_TOKEN_ISSUER=id.example.com"}, io.Discard); err == nil {
 		t.Error("an issuer that is not a URL is accepted")
 	}
+}
+
+// What Ports took is free again after a start that failed and after a stop without serving.
+func TestPortsAreGivenBack(t *testing.T) {
+	taken, err := net.Listen("tcp", Loopback(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	server := func(name, address string) *httpserver.Server {
+		return httpserver.New(httpserver.Config{Name: name, Address: address, Now: time.Now}, http.NotFoundHandler())
+	}
+	first := server("first", Loopback(0))
+	if err := Ports(first, server("second", taken.Addr().String())).Start(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "second: another program listens on") {
+		t.Errorf("a taken port: %v", err)
+	}
+	isFree(t, first.Addr())
+
+	alone := server("alone", first.Addr())
+	p := Ports(alone)
+	if err := errors.Join(p.Start(t.Context()), p.Stop(t.Context())); err != nil {
+		t.Error(err)
+	}
+	isFree(t, alone.Addr())
+}
+
+func isFree(t *testing.T, address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Errorf("a port that was given back: %v", err)
+		return
+	}
+	l.Close()
 }

@@ -49,15 +49,39 @@ type Drain struct {
 	Timeout time.Duration  // for requests in flight; 0 means as long as the app's stop takes
 }
 
-// Serving is the part that runs a server from start to stop. Listening is part of the start, so a
-// taken port stops it; a server that ends later by itself ends the program with exit code 1.
+// Ports is the part that takes the ports of servers. It is a program's first one: a taken port stops
+// the start before anything has begun, and its sentence is all that the start says. Who connects
+// before the server serves waits. Stopping gives back the ports of servers that never served.
+func Ports(servers ...Server) Part {
+	taken := 0
+	release := func(ctx context.Context) error {
+		var errs []error
+		for _, s := range servers[:taken] {
+			errs = append(errs, s.Shutdown(ctx))
+		}
+		return errors.Join(errs...)
+	}
+	return Part{
+		Name: "the ports",
+		Start: func(ctx context.Context) error {
+			for _, s := range servers {
+				if err := s.Listen(ctx); err != nil {
+					return errors.Join(err, release(ctx))
+				}
+				taken++
+			}
+			return nil
+		},
+		Stop: release,
+	}
+}
+
+// Serving is the part that runs a server, whose port Ports has taken, from start to stop. A server
+// that ends by itself ends the program with exit code 1.
 func Serving(name string, s Server, d Drain, stop fx.Shutdowner, log *slog.Logger) Part {
 	return Part{
 		Name: name,
-		Start: func(ctx context.Context) error {
-			if err := s.Listen(ctx); err != nil {
-				return err
-			}
+		Start: func(context.Context) error {
 			go func() {
 				if err := s.Serve(); err != nil {
 					log.Error("a listener ended; stopping", "error", err.Error())

@@ -17,6 +17,7 @@ type orderParams struct {
 	Stop      fx.Shutdowner
 	Log       *slog.Logger
 	Base      fxmod.BaseParts
+	Ops       *fxmod.OpsServer
 	Tokens    fxmod.Tokens
 	Health    *health.Health
 	Server    *PublicServer
@@ -29,8 +30,9 @@ func inOrder(p orderParams) {
 	drain := fxmod.Drain{Health: p.Health, Delay: p.Drain.Delay, Timeout: p.Drain.Timeout}
 	fxmod.InOrder(p.Lifecycle,
 		fxmod.Parts{
-			p.Base.Telemetry,   // stops last: what the others do on their way out is traced too
-			p.Base.Connections, // before everything that calls services, which ends its calls first
+			fxmod.Ports(p.Ops, p.Server), // first: a taken port ends the start before anything has begun
+			p.Base.Telemetry,             // stops last: what the others do on their way out is traced too
+			p.Base.Connections,           // before everything that calls services, which ends its calls first
 		},
 		fxmod.Parts(p.Tokens), // before health, which waits for the keys
 		fxmod.Parts{

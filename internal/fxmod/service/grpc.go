@@ -94,4 +94,10 @@ func (l *Listener) Listen(ctx context.Context) error {
 func (l *Listener) Serve() error { return l.server.Serve(l.listener) }
 
 // Shutdown drains the server.
-func (l *Listener) Shutdown(ctx context.Context) error { return l.server.Shutdown(ctx) }
+func (l *Listener) Shutdown(ctx context.Context) error {
+	err := l.server.Shutdown(ctx)
+	if l.listener != nil {
+		_ = l.listener.Close() // already closed by the server, unless Serve was never called
+	}
+	return err
+}

@@ -45,6 +45,7 @@ type orderParams struct {
 	Stop      fx.Shutdowner
 	Log       *slog.Logger
 	Base      fxmod.BaseParts
+	Ops       *fxmod.OpsServer
 	Pool      *pgxpool.Pool `optional:"true"`
 	Relay     *outbox.Relay `optional:"true"`
 	Work      Work          `optional:"true"`
@@ -60,9 +61,10 @@ func inOrder(p orderParams) {
 	drain := fxmod.Drain{Health: p.Health, Delay: p.Drain.Delay, Timeout: p.Drain.Timeout}
 	fxmod.InOrder(p.Lifecycle,
 		fxmod.Parts{
-			p.Base.Telemetry,   // stops last: what the others do on their way out is traced too
-			p.Base.Connections, // before everything that calls other programs, which ends its calls first
-			pool(p.Pool),       // before everything that asks the database
+			fxmod.Ports(p.Ops, p.Listener), // first: a taken port ends the start before anything has begun
+			p.Base.Telemetry,               // stops last: what the others do on their way out is traced too
+			p.Base.Connections,             // before everything that calls other programs, which ends its calls first
+			pool(p.Pool),                   // before everything that asks the database
 		},
 		p.Work.Receiving,            // before the relay, which may deliver to it
 		fxmod.Parts{relay(p.Relay)}, // before what appends: the last of it can still be delivered
