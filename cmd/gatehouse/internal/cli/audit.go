@@ -106,7 +106,7 @@ func (c *auditFlags) client(console *Console) (*trail.Client, error) {
 		return nil, fmt.Errorf("the gateway %s is not on this machine and would be told a credential in clear: give its https:// address with --url", address)
 	}
 	return &trail.Client{
-		URL: address, Token: c.Token.Reveal(), Pause: time.Second,
+		URL: address, Token: c.Token.Reveal(),
 		// Somebody else is not told the password: the gateway redirects nowhere.
 		HTTP: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	}, nil

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse/gatehouse/internal/loop"
 	"github.com/gatehouse/gatehouse/internal/visible"
 )
 
@@ -44,7 +45,7 @@ type Client struct {
 	URL   string // such as "http://127.0.0.1:8080"
 	Token string // access token
 	HTTP  *http.Client
-	Pause time.Duration // before Follow takes a stream up again
+	Pause time.Duration // the longest before Follow takes a stream up again; 0 means 1 s
 
 	refresh string // what Token is renewed with, after SignIn
 }
@@ -146,15 +147,15 @@ func (c *Client) List(ctx context.Context, query url.Values, limit int, each fun
 	return nil
 }
 
-// Tail hands over events that match the query as they are stored, after the cursor or from now on, until the stream ends. It returns
-// the cursor after the last message, with which the next call goes on.
-func (c *Client) Tail(ctx context.Context, query url.Values, cursor string, each func(Event) error) (string, error) {
+// tail hands over events that match the query as they are stored, after the cursor or from now on, until the stream ends. heard is
+// told the cursor of each message, also of one without an event.
+func (c *Client) tail(ctx context.Context, query url.Values, cursor string, each func(Event) error, heard func(cursor string)) error {
 	if cursor != "" {
 		query.Set("cursor", cursor)
 	}
 	answer, err := c.do(ctx, http.MethodGet, "/api/v1/audit/events:tail", query, nil, "application/x-ndjson")
 	if err != nil {
-		return cursor, err
+		return err
 	}
 	defer func() { _ = answer.Body.Close() }()
 	lines := json.NewDecoder(answer.Body)
@@ -166,49 +167,46 @@ func (c *Client) Tail(ctx context.Context, query url.Values, cursor string, each
 		}
 		if err := lines.Decode(&message); err != nil {
 			if errors.Is(err, io.EOF) {
-				return cursor, nil
+				return nil
 			}
-			return cursor, fmt.Errorf("read the stream of events: %w", err)
+			return fmt.Errorf("read the stream of events: %w", err)
 		}
 		if message.Error != nil {
-			return cursor, message.Error
+			return message.Error
 		}
 		if len(message.Event) > 0 && !bytes.Equal(message.Event, []byte("null")) {
 			event, err := decode(message.Event)
 			if err != nil {
-				return cursor, err
+				return err
 			}
 			if err := each(event); err != nil {
-				return cursor, err
+				return err
 			}
 		}
-		cursor = message.Cursor
+		heard(message.Cursor)
 	}
 }
 
-// Follow tails until ctx ends or the gateway refuses. A stream that breaks, or ends with its token, is taken up again where it was; told
-// hears why it broke.
+// silence is how long a stream may say nothing: three of the trail's heartbeats.
+const silence = 15 * time.Second
+
+// Follow tails until ctx ends or the gateway refuses. A stream that breaks, is silent or ends with its token is taken up again where it
+// was; told hears why it broke.
 func (c *Client) Follow(ctx context.Context, query url.Values, cursor string, each func(Event) error, told func(error)) error {
-	for {
-		var err error
-		cursor, err = c.Tail(ctx, query, cursor, each)
-		if status(err) == http.StatusUnauthorized && c.refresh != "" {
-			err = c.renew(ctx)
-		}
-		switch answered := status(err); {
-		case ctx.Err() != nil:
-			return nil //nolint:nilerr // that it was told to end is not a failure
-		case answered != 0 && answered < 500 && answered != http.StatusTooManyRequests:
+	return loop.Resume(ctx, loop.Stream{
+		Cursor: cursor, Silence: silence, Pause: c.Pause, Told: told,
+		Read: func(ctx context.Context, cursor string, heard func(string)) error {
+			err := c.tail(ctx, query, cursor, each, heard)
+			if status(err) == http.StatusUnauthorized && c.refresh != "" {
+				err = c.renew(ctx)
+			}
 			return err
-		case err != nil:
-			told(err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(c.Pause):
-		}
-	}
+		},
+		Final: func(err error) bool {
+			answered := status(err)
+			return answered != 0 && answered < 500 && answered != http.StatusTooManyRequests
+		},
+	})
 }
 
 // status is what the gateway answered; 0 when it did not, or with success.
