@@ -24,7 +24,7 @@ var (
 // homonyms are words that are not a program's name where they stand, by file.
 func homonyms() map[string]string {
 	return map[string]string{
-		"gateway/internal/rest/body.go": "identity", // HTTP's word for no content coding (RFC 9110, section 12.5.3)
+		"internal/rest/body.go": "identity", // HTTP's word for no content coding (RFC 9110, section 12.5.3)
 	}
 }
 

@@ -17,7 +17,6 @@ import (
 
 	"github.com/gatehouse/gatehouse/gateway/internal/middleware"
 	"github.com/gatehouse/gatehouse/gateway/internal/openapi"
-	"github.com/gatehouse/gatehouse/gateway/internal/rest"
 	"github.com/gatehouse/gatehouse/gateway/internal/upstream"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/client"
@@ -25,6 +24,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/health"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/rest"
 	httpserver "github.com/gatehouse/gatehouse/internal/server/http"
 	"github.com/gatehouse/gatehouse/internal/token"
 	gatewayv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/gateway/v1"

@@ -12,8 +12,8 @@ import (
 
 	"google.golang.org/protobuf/reflect/protoregistry"
 
-	"github.com/gatehouse/gatehouse/gateway/internal/rest"
 	"github.com/gatehouse/gatehouse/internal/contract"
+	"github.com/gatehouse/gatehouse/internal/rest"
 )
 
 // R74: whatever a client gets wrong about a secret, the log says what is wrong and no part of the secret.

@@ -1,4 +1,5 @@
-// Package middleware is what happens to a request between the socket and its route: one ordered list (Chain), one file a step.
+// Package middleware is the policy of the public listener: what happens to a request between the socket and its route, in one ordered
+// list (Chain), one file a step. What holds of a request at every door is in internal/rest.
 //
 // A step refuses with a problem document or hands on; none knows a service. What later steps and
 // the log need is kept in one exchange per request. Wiring (gateway/internal/app) imports it.
@@ -14,8 +15,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/gatehouse/gatehouse/gateway/internal/rest"
-	httpserver "github.com/gatehouse/gatehouse/internal/server/http"
+	"github.com/gatehouse/gatehouse/internal/rest"
 )
 
 // Params are the parts that the chain is made of. All are required unless they say otherwise.
@@ -43,7 +43,7 @@ type Params struct {
 }
 
 // step is one middleware.
-type step func(next http.Handler) http.Handler
+type step = rest.Step
 
 // Chain returns the handler of the public listener. The order is the security argument, so it is written once, here.
 func Chain(p Params) (http.Handler, error) {
@@ -63,7 +63,7 @@ func Chain(p Params) (http.Handler, error) {
 	steps := []step{
 		requestID(p.NewID),                     // first: every response, log line and span of the request can then name it
 		recoverPanic(p.Log),                    // outside of everything that can panic, so that a defect is a 500 and not a lost connection
-		oneChunked(),                           // before anything may answer: every response to such a request ends the connection
+		rest.OneChunked(),                      // before anything may answer: every response to such a request ends the connection
 		clientAddress(p.TrustedProxies),        // before the log and the limits, which need it, and before forwarding headers are dropped
 		accessLog(p.Log, p.Now),                // outside of every refusal, so that refused requests are logged too
 		observe,                                // beside the log, for the same reason
@@ -71,21 +71,14 @@ func Chain(p Params) (http.Handler, error) {
 		securityHeaders(),                      // before anything may answer: refusals carry them too
 		limits.byAddress(p.PerAddress, cors),   // before any response: preflights count, and what is refused below
 		cors,                                   // before refusals, so that a page may read them, and before routing: a preflight has no route
-		serverOptions(),                        // before the path is looked at: this request has none
-		httpserver.LimitURI,                    // likewise
-		plainPath(),                            // before routing: no two readings of one path
-		closedHeaders(),                        // before routing: nothing behind sees a header that it did not ask for
-		route(p.Routes),                        // the contract of the request is known from here on
+		rest.Checks(p.Routes),                  // the shape of the request, as at every door; its contract is known from here on
+		routed(),                               // after routing, for the log, the metrics and what follows
 		limits.byCredential(p.PerCredential),   // needs the route: guessing passwords has a smaller budget than reading
-		bodyLimit(p.BodyLimit),                 // before the body is read, whoever sends it
+		rest.LimitBody(p.BodyLimit),            // before the body is read, whoever sends it
 		authenticate(p.Verifier),               // needs the route: it says whether a token is needed
 		limits.bySubject(p.PerSubject),         // needs the verified subject; a forged one has been refused
 		streams,                                // after the rates: who opens and closes in a loop is limited by those
 		deadline(),                             // last: the time of a call begins when it is admitted
 	}
-	handler := p.Handler
-	for i := len(steps) - 1; i >= 0; i-- {
-		handler = steps[i](handler)
-	}
-	return handler, nil
+	return rest.Chain(p.Handler, steps...), nil
 }

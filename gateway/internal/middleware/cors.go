@@ -7,7 +7,7 @@ import (
 
 	"github.com/jub0bs/cors"
 
-	"github.com/gatehouse/gatehouse/gateway/internal/rest"
+	"github.com/gatehouse/gatehouse/internal/rest"
 )
 
 // allowOrigins lets pages of the listed origins call the API (R27). Origins are compared whole; patterns are refused. Credentials
@@ -43,4 +43,4 @@ func CheckOrigin(origin string) error {
 
 // pageHeaders are the request headers that a page may send: all that the gateway takes, the one
 // that only its log takes too.
-func pageHeaders() []string { return append(settable(), requestIDHeader) }
+func pageHeaders() []string { return append(rest.PageHeaders(), requestIDHeader) }

@@ -12,8 +12,8 @@ import (
 
 	"google.golang.org/protobuf/reflect/protoregistry"
 
-	"github.com/gatehouse/gatehouse/gateway/internal/rest"
 	"github.com/gatehouse/gatehouse/internal/contract"
+	"github.com/gatehouse/gatehouse/internal/rest"
 	httpserver "github.com/gatehouse/gatehouse/internal/server/http"
 )
 

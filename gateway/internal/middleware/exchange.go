@@ -8,7 +8,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/gatehouse/gatehouse/gateway/internal/rest"
+	"github.com/gatehouse/gatehouse/internal/rest"
 )
 
 // exchange is the state of one request in the chain, and the writer that sees its response. Only
@@ -55,6 +55,16 @@ func (x *exchange) pattern() string {
 		return "none"
 	}
 	return x.route.Pattern
+}
+
+// routed notes the route that was found.
+func routed() step {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			exchangeOf(r.Context()).route = rest.RouteFrom(r.Context())
+			next.ServeHTTP(w, r)
+		})
+	}
 }
 
 type exchangeKey struct{}

@@ -9,8 +9,8 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/gatehouse/gatehouse/gateway/internal/rest"
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/rest"
 )
 
 // Rate is a budget: requests a second in the long run, and how many at once.

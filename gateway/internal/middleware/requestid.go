@@ -4,8 +4,8 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/gatehouse/gatehouse/gateway/internal/rest"
 	"github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/internal/rest"
 )
 
 // requestIDHeader tells the client the id of its request. What a client sends under this name is

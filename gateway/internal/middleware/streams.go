@@ -8,8 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/gatehouse/gatehouse/gateway/internal/rest"
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/rest"
 )
 
 // streamPause is when a refused stream may be tried again: one ends when its client or its token does, which nobody foresees.

@@ -3,8 +3,8 @@ package openapi
 import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	"github.com/gatehouse/gatehouse/gateway/internal/rest"
 	"github.com/gatehouse/gatehouse/internal/contract"
+	"github.com/gatehouse/gatehouse/internal/rest"
 )
 
 const (

@@ -1,23 +1,22 @@
-package middleware
+package rest
 
 import (
 	"net/http"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/gatehouse/gatehouse/gateway/internal/rest"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 )
 
 // plainPath refuses a path that two programs could read differently (R56).
-func plainPath() step {
+func plainPath() Step {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Opaque == "" && unambiguous(r.URL.EscapedPath(), r.URL.Path) {
 				next.ServeHTTP(w, r)
 				return
 			}
-			rest.Fail(w, r, apierr.New(apierr.InvalidArgument, "AMBIGUOUS_PATH", "the path can be read in two ways").
+			Fail(w, r, apierr.New(apierr.InvalidArgument, "AMBIGUOUS_PATH", "the path can be read in two ways").
 				WithField("", "path.plain", "must have no empty, '.' or '..' segment, backslash, semicolon, control or encoded separator"))
 		})
 	}

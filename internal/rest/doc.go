@@ -5,5 +5,6 @@
 // contract does not know (a field, a parameter, a precondition, a second value) is refused with a problem document that names it,
 // before any service is called. Routes, success statuses and request fields all come from internal/contract.
 //
-// The middleware chain (gateway/internal/middleware) finds the Route and has verified the token before Handler runs.
+// Checks hold every request to one shape and find its Route before Handler runs. Who may send one, from where and how often is not
+// decided here: that is each door's policy.
 package rest

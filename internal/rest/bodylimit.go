@@ -1,21 +1,19 @@
-package middleware
+package rest
 
 import (
 	"io"
 	"net/http"
-
-	"github.com/gatehouse/gatehouse/gateway/internal/rest"
 )
 
 // patience is how many times the limit a refused body is read on before its connection is cut.
 const patience = 4
 
-// bodyLimit refuses a body that says it is too large (413) and cuts off one that turns out to be.
-func bodyLimit(limit int64) step {
+// LimitBody refuses a body that says it is too large (413) and cuts off one that turns out to be.
+func LimitBody(limit int64) Step {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.ContentLength > limit {
-				rest.Fail(w, r, rest.TooLarge(limit))
+				Fail(w, r, TooLarge(limit))
 				if r.ProtoMajor == 1 && r.Header.Get("Expect") == "" {
 					// A client that is cut while it writes may never read why: it gets the
 					// response, and some more of the body is taken and thrown away. Who waits for

@@ -1,25 +1,24 @@
-package middleware
+package rest
 
 import (
 	"net/http"
 	"slices"
 	"strings"
 
-	"github.com/gatehouse/gatehouse/gateway/internal/rest"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 )
 
-// settable are the accepted headers that a web page can set.
-func settable() []string {
+// PageHeaders are the accepted headers that a web page can set.
+func PageHeaders() []string {
 	return []string{
 		"Accept", "Authorization", "Content-Encoding", "Content-Type", "If-Match", "Traceparent", "Tracestate", "User-Agent",
-		rest.ConsistencyToken, rest.LastEventID,
+		ConsistencyToken, LastEventID,
 	}
 }
 
-// accepted is the closed list of request headers that what is behind may see (R51): those, and some
+// allowed is the closed list of request headers that what is behind may see (R51): those, and some
 // that browsers keep to themselves (Fetch, section 2.2.2).
-func accepted() []string { return append(settable(), "Content-Length", "Expect", "Origin") }
+func allowed() []string { return append(PageHeaders(), "Content-Length", "Expect", "Origin") }
 
 // reservedPrefixes and reservedNames are what a client must not send: metadata and headers that the
 // platform states itself, and what steers the path or the method, or claims an identity, for many
@@ -44,10 +43,10 @@ func reserved(name string) bool {
 
 // closedHeaders refuses reserved headers and drops all others that are not on the list: proxies,
 // CDNs and browsers add many to honest requests, X-Forwarded-For among them, which only
-// clientAddress reads, of trusted proxies.
-func closedHeaders() step {
+// the edge's clientAddress reads, of trusted proxies.
+func closedHeaders() Step {
 	known := map[string]bool{}
-	for _, name := range accepted() {
+	for _, name := range allowed() {
 		known[name] = true
 	}
 	return func(next http.Handler) http.Handler {
@@ -73,8 +72,8 @@ func closedHeaders() step {
 }
 
 func refuseHeader(w http.ResponseWriter, r *http.Request, name, rule, description string) {
-	rest.Fail(w, r, apierr.New(apierr.InvalidArgument, "HEADER_NOT_ALLOWED", "the request has a header that clients must not send").
-		WithField(rest.Echo(name), rule, description))
+	Fail(w, r, apierr.New(apierr.InvalidArgument, "HEADER_NOT_ALLOWED", "the request has a header that clients must not send").
+		WithField(Echo(name), rule, description))
 }
 
 // hopByHop reports whether Connection lists only what HTTP itself puts there; name is the first other one. A listed Authorization
@@ -85,7 +84,7 @@ func hopByHop(values []string) (name string, ok bool) {
 			switch option = strings.TrimSpace(option); strings.ToLower(option) {
 			case "", "close", "keep-alive", "te", "upgrade", "http2-settings":
 			default:
-				return rest.Echo(option), false
+				return Echo(option), false
 			}
 		}
 	}
