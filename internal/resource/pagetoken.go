@@ -36,7 +36,7 @@ func PageToken(next *Cursor, scope ...string) (string, error) {
 	}
 	b := make([]byte, 0, tokenBytes)
 	b = append(b, tokenVersion)
-	b = append(b, binding("", scope)[:bindingBytes]...)
+	b = append(b, Binding("", scope)[:bindingBytes]...)
 	b = appendMoment(b, next.CreateTime)
 	b = append(b, id[:]...)
 	return base64.RawURLEncoding.EncodeToString(b), nil
@@ -52,7 +52,7 @@ func ParsePageToken(token string, scope ...string) (*Cursor, error) {
 	if err != nil || len(b) != tokenBytes || b[0] != tokenVersion || len(token) != base64.RawURLEncoding.EncodedLen(tokenBytes) {
 		return nil, badPageToken()
 	}
-	if string(b[1:1+bindingBytes]) != string(binding("", scope)[:bindingBytes]) {
+	if string(b[1:1+bindingBytes]) != string(Binding("", scope)[:bindingBytes]) {
 		return nil, badPageToken()
 	}
 	at := moment(b[1+bindingBytes:])
@@ -76,8 +76,9 @@ func moment(b []byte) time.Time {
 	return time.UnixMicro(int64(binary.BigEndian.Uint64(b))).UTC() //nolint:gosec // made by the opposite conversion
 }
 
-// binding hashes the scope with the lengths of its parts, so that no two scopes read the same.
-func binding(kind string, scope []string) []byte {
+// Binding hashes what a token is for and its scope, the list and everything that selects its rows,
+// with the lengths of its parts, so that no two scopes read the same.
+func Binding(kind string, scope []string) []byte {
 	h := sha256.New()
 	h.Write([]byte(kind))
 	for _, s := range scope {

@@ -94,13 +94,13 @@ const sealedBytes = 8 + 8
 func (s *Seal) PageToken(ctx context.Context, at time.Time, position int64, scope ...string) (string, error) {
 	b := appendMoment(make([]byte, 0, sealedBytes), at)
 	b = binary.BigEndian.AppendUint64(b, uint64(position)) //nolint:gosec // positions are not negative
-	return s.Close(ctx, binding(sealedPages, scope), b)
+	return s.Close(ctx, Binding(sealedPages, scope), b)
 }
 
 // ParsePageToken returns the place of a token that PageToken made for the same scope, or
 // ErrNotSealed.
 func (s *Seal) ParsePageToken(ctx context.Context, token string, scope ...string) (at time.Time, position int64, err error) {
-	b, err := s.Open(ctx, binding(sealedPages, scope), token)
+	b, err := s.Open(ctx, Binding(sealedPages, scope), token)
 	if err == nil && len(b) != sealedBytes {
 		err = ErrNotSealed
 	}

@@ -71,7 +71,7 @@ func TestSealWithoutAKey(t *testing.T) {
 // A seal of something else than a place is not taken for one.
 func TestSealOfAnotherLength(t *testing.T) {
 	s := NewSeal(fixed{})
-	text, err := s.Close(t.Context(), binding(sealedPages, []string{"list"}), []byte("short"))
+	text, err := s.Close(t.Context(), Binding(sealedPages, []string{"list"}), []byte("short"))
 	if err != nil {
 		t.Fatal(err)
 	}
