@@ -69,6 +69,12 @@ func (h handler) WithGroup(name string) slog.Handler { return handler{h.Handler.
 
 // redact is the last net: an attribute with such a name is a defect of its caller, and still does not reach the log.
 func redact(_ []string, attr slog.Attr) slog.Attr {
+	if attr.Key == slog.LevelKey {
+		if level, ok := attr.Value.Any().(slog.Level); ok {
+			return slog.String(attr.Key, level.String()) // as it is written anyway; slog would marshal it by reflection
+		}
+		return attr
+	}
 	name := strings.ToLower(attr.Key)
 	for _, word := range []string{"password", "secret", "authorization", "cookie", "access_token", "refresh_token", "private_key"} {
 		if strings.Contains(name, word) {

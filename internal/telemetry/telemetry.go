@@ -18,6 +18,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/gatehouse/gatehouse/internal/tracing"
 )
 
 // Config is the option group of traces and metrics.
@@ -45,31 +47,30 @@ func (c Config) Validate() error {
 type Telemetry struct {
 	Registry *prometheus.Registry // carries the Go runtime, the process and gatehouse_build_info
 
-	provider *sdktrace.TracerProvider
+	recorded *sdktrace.TracerProvider // nil without an endpoint
 }
 
-// New makes both. Without an endpoint spans are not recorded, but trace ids still exist, travel and stand in the log. The collector
+// New makes both. Without an endpoint spans are not recorded (internal/tracing), but trace ids still exist, travel and stand in the log. The collector
 // need not be up: spans wait in a bounded queue and are dropped when it is full.
 func New(ctx context.Context, c Config, program, version string) (*Telemetry, error) {
-	options := []sdktrace.TracerProviderOption{
-		sdktrace.WithResource(resource.NewSchemaless(
-			attribute.String("service.name", program), attribute.String("service.version", version),
-			attribute.String("service.namespace", "gatehouse"))),
-		sdktrace.WithSampler(sdktrace.NeverSample()),
-	}
-	if c.Endpoint != "" {
-		exporter, err := otlptracegrpc.New(ctx, otlptracegrpc.WithEndpointURL(c.Endpoint))
-		if err != nil {
-			return nil, fmt.Errorf("set up the OTLP exporter: %w", err)
-		}
-		options = append(options, sdktrace.WithBatcher(exporter),
-			sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(c.SampleRatio))))
-	}
 	registry, err := newRegistry(program, version)
 	if err != nil {
 		return nil, err
 	}
-	return &Telemetry{Registry: registry, provider: sdktrace.NewTracerProvider(options...)}, nil
+	if c.Endpoint == "" {
+		return &Telemetry{Registry: registry}, nil
+	}
+	exporter, err := otlptracegrpc.New(ctx, otlptracegrpc.WithEndpointURL(c.Endpoint))
+	if err != nil {
+		return nil, fmt.Errorf("set up the OTLP exporter: %w", err)
+	}
+	return &Telemetry{Registry: registry, recorded: sdktrace.NewTracerProvider(
+		sdktrace.WithResource(resource.NewSchemaless(
+			attribute.String("service.name", program), attribute.String("service.version", version),
+			attribute.String("service.namespace", "gatehouse"))),
+		sdktrace.WithBatcher(exporter),
+		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(c.SampleRatio))),
+	)}, nil
 }
 
 func newRegistry(program, version string) (*prometheus.Registry, error) {
@@ -90,14 +91,22 @@ func newRegistry(program, version string) (*prometheus.Registry, error) {
 }
 
 // TracerProvider returns the provider to instrument servers and clients with.
-func (t *Telemetry) TracerProvider() trace.TracerProvider { return t.provider }
+func (t *Telemetry) TracerProvider() trace.TracerProvider {
+	if t.recorded == nil {
+		return tracing.IDs()
+	}
+	return t.recorded
+}
 
 // Propagator returns the format in which trace ids travel: W3C trace context. Baggage does not travel: anyone could fill it.
 func (t *Telemetry) Propagator() propagation.TextMapPropagator { return propagation.TraceContext{} }
 
 // Shutdown exports what waits, bounded by the context, and ends the provider.
 func (t *Telemetry) Shutdown(ctx context.Context) error {
-	if err := t.provider.Shutdown(ctx); err != nil {
+	if t.recorded == nil {
+		return nil
+	}
+	if err := t.recorded.Shutdown(ctx); err != nil {
 		return fmt.Errorf("export the last traces: %w", err)
 	}
 	return nil

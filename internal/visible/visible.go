@@ -44,6 +44,9 @@ func NewWriter(w io.Writer) *Writer { return &Writer{to: w} }
 func (w *Writer) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if len(w.cut) == 0 && plainASCII(p) { // as nearly every line is
+		return w.to.Write(p)
+	}
 	text := string(append(w.cut, p...))
 	w.cut = nil
 	if n := incomplete(text); n > 0 {
@@ -79,7 +82,7 @@ func graphic(r rune) bool {
 }
 
 // plainASCII reports whether there is nothing to do, as for most lines.
-func plainASCII(s string) bool {
+func plainASCII[T string | []byte](s T) bool {
 	for i := range len(s) {
 		if s[i] < ' ' && s[i] != '\n' || s[i] > '~' {
 			return false

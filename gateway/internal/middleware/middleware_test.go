@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/trace"
+	oteltrace "go.opentelemetry.io/otel/trace"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
@@ -23,6 +24,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/logging"
 	"github.com/gatehouse/gatehouse/internal/rest"
 	"github.com/gatehouse/gatehouse/internal/token"
+	"github.com/gatehouse/gatehouse/internal/tracing"
 	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/contracts"
 )
 
@@ -205,18 +207,31 @@ func TestClosedHeaders(t *testing.T) {
 
 // A trace that a client begins is not continued, and no response is shared between requests.
 func TestTraceIsOurs(t *testing.T) {
-	var inner string
-	h, log := chain(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Add("X-Content-Type-Options", "changed") }, nil)
-	for range 2 {
-		r := httptest.NewRequest("GET", "/livez", nil)
-		r.Header.Set("Traceparent", "00-11111111111111111111111111111111-2222222222222222-01")
-		inner = strings.Join(serve(h, r).Header().Values("X-Content-Type-Options"), ",")
-	}
-	if inner != "nosniff,changed" {
-		t.Errorf("one answer changed the next: %q", inner)
-	}
-	if strings.Contains(log.String(), "11111111111111111111111111111111") {
-		t.Errorf("the client's trace id was taken over: %s", log)
+	for name, provider := range map[string]oteltrace.TracerProvider{"recorded": trace.NewTracerProvider(), "ids": tracing.IDs()} {
+		t.Run(name, func(t *testing.T) {
+			var inner string
+			seen := map[oteltrace.TraceID]bool{}
+			h, log := chain(t, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Add("X-Content-Type-Options", "changed")
+				seen[oteltrace.SpanContextFromContext(r.Context()).TraceID()] = true
+			}, func(p *Params) { p.TracerProvider = provider })
+			for range 2 {
+				r := httptest.NewRequest("GET", "/livez", nil)
+				r.Header.Set("Traceparent", "00-11111111111111111111111111111111-2222222222222222-01")
+				inner = strings.Join(serve(h, r).Header().Values("X-Content-Type-Options"), ",")
+			}
+			if inner != "nosniff,changed" {
+				t.Errorf("one answer changed the next: %q", inner)
+			}
+			if strings.Contains(log.String(), "11111111111111111111111111111111") {
+				t.Errorf("the client's trace id was taken over: %s", log)
+			}
+			for id := range seen {
+				if len(seen) != 2 || !id.IsValid() || !strings.Contains(log.String(), `"trace_id":"`+id.String()+`"`) {
+					t.Errorf("the requests have the traces %v: %s", seen, log)
+				}
+			}
+		})
 	}
 }
 
