@@ -6,10 +6,15 @@ import (
 	"time"
 
 	"google.golang.org/genproto/googleapis/api/annotations"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	optionsv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/options/v1"
 )
+
+// maxRate is the most that a rate may say: more calls a second, or open streams, than an instance
+// has served.
+const maxRate = 100_000
 
 // method checks what a method says about itself.
 func (k *checker) method(m *Method) {
@@ -22,6 +27,7 @@ func (k *checker) method(m *Method) {
 	k.noun(m)
 	k.audit(m, options.GetAudit())
 	k.deadline(m, options)
+	k.rate(m, options.GetRate())
 	k.bounds(m.Descriptor.Input())
 }
 
@@ -149,6 +155,19 @@ func (k *checker) deadline(m *Method, options *optionsv1.Method) {
 		k.report(where, "%s is long_lived and has a timeout: remove one of them", m.display())
 	case d <= 0 || d > MaxTimeout:
 		k.report(where, "timeout %s of %s is out of bounds: more than 0 s, at most %d s", d, m.display(), MaxTimeout/time.Second)
+	}
+}
+
+// rate checks that what is said of a method's use bounds it, and says nothing that has no meaning.
+func (k *checker) rate(m *Method, options *optionsv1.Rate) {
+	switch where := in(m.Descriptor, methodRate); {
+	case options == nil:
+	case proto.Size(options) == 0:
+		k.report(where, "rate of %s says nothing: add per_second, burst or streams, or remove it", m.display())
+	case max(options.GetPerSecond(), options.GetBurst(), options.GetStreams()) > maxRate:
+		k.report(where, "rate of %s bounds nothing: say at most %d", m.display(), maxRate)
+	case options.GetStreams() > 0 && m.Rate.Streams == 0:
+		k.report(where, "%s is not a stream: remove streams from its rate", m.display())
 	}
 }
 

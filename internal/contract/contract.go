@@ -21,6 +21,12 @@ const (
 	MaxTimeout     = 30 * time.Second
 )
 
+// DefaultRate and DefaultStreams are what one program may use of a method that says nothing else.
+const (
+	DefaultRate    = 2000 // calls a second; twice as many at once
+	DefaultStreams = 2000 // open ones
+)
+
 // Contract is every program and method found in a set of proto files.
 type Contract struct {
 	Programs []Program // sorted by port
@@ -91,6 +97,12 @@ type Audit struct {
 	Secret, Personal []string // field paths; Secret includes the debug_redact fields
 }
 
+// Rate is what one program may use of a method, on each instance.
+type Rate struct {
+	PerSecond, Burst int // calls in the long run, and at once
+	Streams          int // open ones; 0 for a method that is not streaming
+}
+
 // Method is one RPC with its policy.
 type Method struct {
 	FullName     string // "/gatehouse.identity.v1.UserService/GetUser", as gRPC and Envoy spell it
@@ -107,6 +119,7 @@ type Method struct {
 	ReadOnly     bool     // idempotency_level = NO_SIDE_EFFECTS
 	Idempotent   bool     // NO_SIDE_EFFECTS or IDEMPOTENT
 	Duty         Duty
+	Rate         Rate   // of one program
 	Noun         string // of an object that cannot be named, such as "user"; empty where no refusal needs one
 	Descriptor   protoreflect.MethodDescriptor
 

@@ -106,6 +106,7 @@ func loadMethod(d protoreflect.MethodDescriptor, program string) *Method {
 		HTTPStatus: int(cmp.Or(options.GetHttpStatus(), 200)),
 		Audit:      loadAudit(d, options.GetAudit()),
 		Duty:       Duty(options.GetDuty()), //nolint:gosec // an enumeration of few
+		Rate:       loadRate(d, options.GetRate()),
 		Noun:       options.GetNoun(),
 		Descriptor: d,
 		stated:     stated,
@@ -142,6 +143,15 @@ func timeout(options *optionsv1.Method) time.Duration {
 		return min(d, MaxTimeout)
 	}
 	return DefaultTimeout
+}
+
+func loadRate(d protoreflect.MethodDescriptor, options *optionsv1.Rate) Rate {
+	r := Rate{PerSecond: int(cmp.Or(options.GetPerSecond(), DefaultRate))}
+	r.Burst = cmp.Or(int(options.GetBurst()), 2*r.PerSecond)
+	if d.IsStreamingClient() || d.IsStreamingServer() {
+		r.Streams = int(cmp.Or(options.GetStreams(), DefaultStreams))
+	}
+	return r
 }
 
 // loadAccess reads one alternative; Kind is 0 when it admits nobody (an empty alternative, or "public: false").

@@ -140,6 +140,26 @@ func TestLoadReadsFacts(t *testing.T) {
 	}
 }
 
+// What one program may use of a method: what it says, or else what all have.
+func TestRates(t *testing.T) {
+	c, err := contract.Load(protoregistry.GlobalFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]contract.Rate{
+		"/gatehouse.identity.v1.UserService/DeleteUser":           {PerSecond: 2000, Burst: 4000},
+		"/gatehouse.identity.v1.UserService/GetUser":              {PerSecond: 10000, Burst: 20000},
+		"/gatehouse.auth.v1.VerificationService/WatchRevocations": {PerSecond: 2000, Burst: 4000, Streams: 2000},
+		"/gatehouse.authz.v1.AuthzService/Check":                  {PerSecond: 20000, Burst: 40000},
+		"/gatehouse.authz.v1.AuthzService/BatchCheck":             {PerSecond: 20000, Burst: 40000},
+		"/gatehouse.audit.v1.AuditService/TailEvents":             {PerSecond: 2000, Burst: 4000, Streams: 12000},
+	} {
+		if got := method(t, c, name).Rate; got != want {
+			t.Errorf("%s has the rate %+v, want %+v", name, got, want)
+		}
+	}
+}
+
 // The contracts as programs link them are as good as the compiler's, which have positions.
 func TestTheLinkedContractsHaveNoProblems(t *testing.T) {
 	c, err := contract.Load(protoregistry.GlobalFiles)

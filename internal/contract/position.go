@@ -54,7 +54,7 @@ const (
 	relationshipsRelations, relationshipsDeleteAll                      = 2, 3
 
 	methodAccess, methodAllow, methodAudit, methodLongLived, methodTimeout, methodHTTPStatus = 1, 2, 3, 4, 5, 6
-	methodDuty, methodNoun                                                                   = 7, 8
+	methodDuty, methodNoun, methodRate                                                       = 7, 8, 9
 
 	auditEvent, auditTrail                                 = 2, 3
 	eventAction, eventObject, eventSecret, eventPersonal   = 1, 2, 3, 4

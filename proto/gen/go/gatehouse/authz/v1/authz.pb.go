@@ -1766,13 +1766,13 @@ const file_gatehouse_authz_v1_authz_proto_rawDesc = "" +
 	"\x11consistency_token\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x10consistencyToken\"\x8b\x01\n" +
 	"\x19ListRelationshipsResponse\x12F\n" +
 	"\rrelationships\x18\x01 \x03(\v2 .gatehouse.authz.v1.RelationshipR\rrelationships\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xf3\b\n" +
-	"\fAuthzService\x12l\n" +
-	"\x05Check\x12 .gatehouse.authz.v1.CheckRequest\x1a!.gatehouse.authz.v1.CheckResponse\"\x1e\xd2\xe7\x18\x17\n" +
-	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12}\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\x80\t\n" +
+	"\fAuthzService\x12r\n" +
+	"\x05Check\x12 .gatehouse.authz.v1.CheckRequest\x1a!.gatehouse.authz.v1.CheckResponse\"$\xd2\xe7\x18\x1d\n" +
+	"\x02(\x01\x12\revery_service\x1a\x02\b\x01J\x04\b\xa0\x9c\x01\x90\x02\x01\x12\x83\x01\n" +
 	"\n" +
-	"BatchCheck\x12%.gatehouse.authz.v1.BatchCheckRequest\x1a&.gatehouse.authz.v1.BatchCheckResponse\" \xd2\xe7\x18\x19\n" +
-	"\x02(\x01\x12\revery_service\x1a\x02\b\x018\x01\x90\x02\x01\x12~\n" +
+	"BatchCheck\x12%.gatehouse.authz.v1.BatchCheckRequest\x1a&.gatehouse.authz.v1.BatchCheckResponse\"&\xd2\xe7\x18\x1f\n" +
+	"\x02(\x01\x12\revery_service\x1a\x02\b\x018\x01J\x04\b\xa0\x9c\x01\x90\x02\x01\x12~\n" +
 	"\vListObjects\x12&.gatehouse.authz.v1.ListObjectsRequest\x1a'.gatehouse.authz.v1.ListObjectsResponse\"\x1e\xd2\xe7\x18\x17\n" +
 	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12\x81\x01\n" +
 	"\fListSubjects\x12'.gatehouse.authz.v1.ListSubjectsRequest\x1a(.gatehouse.authz.v1.ListSubjectsResponse\"\x1e\xd2\xe7\x18\x17\n" +

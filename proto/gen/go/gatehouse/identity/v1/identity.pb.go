@@ -1440,14 +1440,14 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"\x19DeleteOrganizationRequest\x12\x18\n" +
 	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12\x1b\n" +
 	"\x04etag\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\"\x1c\n" +
-	"\x1aDeleteOrganizationResponse2\xa8\n" +
+	"\x1aDeleteOrganizationResponse2\xb2\n" +
 	"\n" +
-	"\vUserService\x12\xab\x01\n" +
-	"\aGetUser\x12%.gatehouse.identity.v1.GetUserRequest\x1a&.gatehouse.identity.v1.GetUserResponse\"Q\xd2\xe7\x18*\n" +
+	"\vUserService\x12\xb0\x01\n" +
+	"\aGetUser\x12%.gatehouse.identity.v1.GetUserRequest\x1a&.gatehouse.identity.v1.GetUserResponse\"V\xd2\xe7\x18/\n" +
 	"\x06\x1a\x04\n" +
 	"\x02id\n" +
 	"\x16\"\x14\n" +
-	"\bcan_read\x12\x04user\x1a\x02id\x1a\x02\b\x01B\x04user\x82\xd3\xe4\x93\x02\x1ab\x04user\x12\x12/api/v1/users/{id}\x90\x02\x01\x12\x9a\x02\n" +
+	"\bcan_read\x12\x04user\x1a\x02id\x1a\x02\b\x01B\x04userJ\x03\b\x90N\x82\xd3\xe4\x93\x02\x1ab\x04user\x12\x12/api/v1/users/{id}\x90\x02\x01\x12\x9a\x02\n" +
 	"\n" +
 	"UpdateUser\x12(.gatehouse.identity.v1.UpdateUserRequest\x1a).gatehouse.identity.v1.UpdateUserResponse\"\xb6\x01\xd2\xe7\x18\x83\x01\n" +
 	"\v\x1a\t\n" +
@@ -1475,9 +1475,9 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"1\"/\n" +
 	"\x0ecan_list_users\x12\forganization\x1a\x0forganization_id\n" +
 	"'\"%\n" +
-	"\x0ecan_list_users\x12\bplatform\"\tgatehouse\x1a\x02\b\x01\x82\xd3\xe4\x93\x02\x0f\x12\r/api/v1/users\x90\x02\x01\x12u\n" +
-	"\x05GetMe\x12#.gatehouse.identity.v1.GetMeRequest\x1a$.gatehouse.identity.v1.GetMeResponse\"!\xd2\xe7\x18\b\n" +
-	"\x02\x10\x01\x1a\x02\b\x01\x82\xd3\xe4\x93\x02\f\x12\n" +
+	"\x0ecan_list_users\x12\bplatform\"\tgatehouse\x1a\x02\b\x01\x82\xd3\xe4\x93\x02\x0f\x12\r/api/v1/users\x90\x02\x01\x12z\n" +
+	"\x05GetMe\x12#.gatehouse.identity.v1.GetMeRequest\x1a$.gatehouse.identity.v1.GetMeResponse\"&\xd2\xe7\x18\r\n" +
+	"\x02\x10\x01\x1a\x02\b\x01J\x03\b\x90N\x82\xd3\xe4\x93\x02\f\x12\n" +
 	"/api/v1/me\x90\x02\x012\xc4\x01\n" +
 	"\x14UserDirectoryService\x12\xab\x01\n" +
 	"\fRegisterUser\x12*.gatehouse.identity.v1.RegisterUserRequest\x1a+.gatehouse.identity.v1.RegisterUserResponse\"B\xd2\xe7\x18;\n" +

@@ -716,7 +716,10 @@ type Method struct {
 	// by underscores: "user" is answered as USER_NOT_FOUND, "no such user". Required where a refusal
 	// may name no object: access self or permission with a field, unless another permission names its
 	// object_id.
-	Noun          string `protobuf:"bytes,8,opt,name=noun,proto3" json:"noun,omitempty"`
+	Noun string `protobuf:"bytes,8,opt,name=noun,proto3" json:"noun,omitempty"`
+	// rate bounds what one program may use of this method, on each instance of the program that serves
+	// it. What is beyond is answered RESOURCE_EXHAUSTED (CALLER_RATE_LIMITED).
+	Rate          *Rate `protobuf:"bytes,9,opt,name=rate,proto3" json:"rate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -807,6 +810,77 @@ func (x *Method) GetNoun() string {
 	return ""
 }
 
+func (x *Method) GetRate() *Rate {
+	if x != nil {
+		return x.Rate
+	}
+	return nil
+}
+
+// Rate is what one program may use of a method.
+type Rate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// per_second is how many calls a second are answered in the long run; 2,000 when absent.
+	PerSecond uint32 `protobuf:"varint,1,opt,name=per_second,json=perSecond,proto3" json:"per_second,omitempty"`
+	// burst is how many calls are answered at once; twice per_second when absent.
+	Burst uint32 `protobuf:"varint,2,opt,name=burst,proto3" json:"burst,omitempty"`
+	// streams is how many streams may be open; 2,000 when absent. Only of a streaming method.
+	Streams       uint32 `protobuf:"varint,3,opt,name=streams,proto3" json:"streams,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rate) Reset() {
+	*x = Rate{}
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rate) ProtoMessage() {}
+
+func (x *Rate) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rate.ProtoReflect.Descriptor instead.
+func (*Rate) Descriptor() ([]byte, []int) {
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Rate) GetPerSecond() uint32 {
+	if x != nil {
+		return x.PerSecond
+	}
+	return 0
+}
+
+func (x *Rate) GetBurst() uint32 {
+	if x != nil {
+		return x.Burst
+	}
+	return 0
+}
+
+func (x *Rate) GetStreams() uint32 {
+	if x != nil {
+		return x.Streams
+	}
+	return 0
+}
+
 // Access is one alternative under which a request is admitted.
 type Access struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -826,7 +900,7 @@ type Access struct {
 
 func (x *Access) Reset() {
 	*x = Access{}
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[8]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -838,7 +912,7 @@ func (x *Access) String() string {
 func (*Access) ProtoMessage() {}
 
 func (x *Access) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[8]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -851,7 +925,7 @@ func (x *Access) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Access.ProtoReflect.Descriptor instead.
 func (*Access) Descriptor() ([]byte, []int) {
-	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{8}
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Access) GetRule() isAccess_Rule {
@@ -956,7 +1030,7 @@ type Self struct {
 
 func (x *Self) Reset() {
 	*x = Self{}
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[9]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -968,7 +1042,7 @@ func (x *Self) String() string {
 func (*Self) ProtoMessage() {}
 
 func (x *Self) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[9]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -981,7 +1055,7 @@ func (x *Self) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Self.ProtoReflect.Descriptor instead.
 func (*Self) Descriptor() ([]byte, []int) {
-	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{9}
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Self) GetField() string {
@@ -1008,7 +1082,7 @@ type Permission struct {
 
 func (x *Permission) Reset() {
 	*x = Permission{}
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[10]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1020,7 +1094,7 @@ func (x *Permission) String() string {
 func (*Permission) ProtoMessage() {}
 
 func (x *Permission) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[10]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1033,7 +1107,7 @@ func (x *Permission) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Permission.ProtoReflect.Descriptor instead.
 func (*Permission) Descriptor() ([]byte, []int) {
-	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{10}
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Permission) GetRelation() string {
@@ -1081,7 +1155,7 @@ type Audit struct {
 
 func (x *Audit) Reset() {
 	*x = Audit{}
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[11]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1093,7 +1167,7 @@ func (x *Audit) String() string {
 func (*Audit) ProtoMessage() {}
 
 func (x *Audit) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[11]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1106,7 +1180,7 @@ func (x *Audit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Audit.ProtoReflect.Descriptor instead.
 func (*Audit) Descriptor() ([]byte, []int) {
-	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{11}
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Audit) GetRecord() isAudit_Record {
@@ -1188,7 +1262,7 @@ type AuditEvent struct {
 
 func (x *AuditEvent) Reset() {
 	*x = AuditEvent{}
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[12]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1200,7 +1274,7 @@ func (x *AuditEvent) String() string {
 func (*AuditEvent) ProtoMessage() {}
 
 func (x *AuditEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[12]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1213,7 +1287,7 @@ func (x *AuditEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditEvent.ProtoReflect.Descriptor instead.
 func (*AuditEvent) Descriptor() ([]byte, []int) {
-	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{12}
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AuditEvent) GetAction() string {
@@ -1331,7 +1405,7 @@ const file_gatehouse_options_v1_options_proto_rawDesc = "" +
 	"objectType\x12\x1c\n" +
 	"\trelations\x18\x02 \x03(\tR\trelations\x12\x1d\n" +
 	"\n" +
-	"delete_all\x18\x03 \x01(\bR\tdeleteAll\"\xc0\x02\n" +
+	"delete_all\x18\x03 \x01(\bR\tdeleteAll\"\xf0\x02\n" +
 	"\x06Method\x124\n" +
 	"\x06access\x18\x01 \x03(\v2\x1c.gatehouse.options.v1.AccessR\x06access\x12\x14\n" +
 	"\x05allow\x18\x02 \x03(\tR\x05allow\x121\n" +
@@ -1342,7 +1416,13 @@ const file_gatehouse_options_v1_options_proto_rawDesc = "" +
 	"\vhttp_status\x18\x06 \x01(\rR\n" +
 	"httpStatus\x12.\n" +
 	"\x04duty\x18\a \x01(\x0e2\x1a.gatehouse.options.v1.DutyR\x04duty\x12\x12\n" +
-	"\x04noun\x18\b \x01(\tR\x04noun\"\xdb\x01\n" +
+	"\x04noun\x18\b \x01(\tR\x04noun\x12.\n" +
+	"\x04rate\x18\t \x01(\v2\x1a.gatehouse.options.v1.RateR\x04rate\"U\n" +
+	"\x04Rate\x12\x1d\n" +
+	"\n" +
+	"per_second\x18\x01 \x01(\rR\tperSecond\x12\x14\n" +
+	"\x05burst\x18\x02 \x01(\rR\x05burst\x12\x18\n" +
+	"\astreams\x18\x03 \x01(\rR\astreams\"\xdb\x01\n" +
 	"\x06Access\x12\x18\n" +
 	"\x06public\x18\x01 \x01(\bH\x00R\x06public\x12\x1d\n" +
 	"\tsigned_in\x18\x02 \x01(\bH\x00R\bsignedIn\x120\n" +
@@ -1397,7 +1477,7 @@ func file_gatehouse_options_v1_options_proto_rawDescGZIP() []byte {
 }
 
 var file_gatehouse_options_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_gatehouse_options_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_gatehouse_options_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_gatehouse_options_v1_options_proto_goTypes = []any{
 	(Backing)(0),                       // 0: gatehouse.options.v1.Backing
 	(Duty)(0),                          // 1: gatehouse.options.v1.Duty
@@ -1410,14 +1490,15 @@ var file_gatehouse_options_v1_options_proto_goTypes = []any{
 	(*Consent)(nil),                    // 8: gatehouse.options.v1.Consent
 	(*Relationships)(nil),              // 9: gatehouse.options.v1.Relationships
 	(*Method)(nil),                     // 10: gatehouse.options.v1.Method
-	(*Access)(nil),                     // 11: gatehouse.options.v1.Access
-	(*Self)(nil),                       // 12: gatehouse.options.v1.Self
-	(*Permission)(nil),                 // 13: gatehouse.options.v1.Permission
-	(*Audit)(nil),                      // 14: gatehouse.options.v1.Audit
-	(*AuditEvent)(nil),                 // 15: gatehouse.options.v1.AuditEvent
-	(*durationpb.Duration)(nil),        // 16: google.protobuf.Duration
-	(*descriptorpb.FileOptions)(nil),   // 17: google.protobuf.FileOptions
-	(*descriptorpb.MethodOptions)(nil), // 18: google.protobuf.MethodOptions
+	(*Rate)(nil),                       // 11: gatehouse.options.v1.Rate
+	(*Access)(nil),                     // 12: gatehouse.options.v1.Access
+	(*Self)(nil),                       // 13: gatehouse.options.v1.Self
+	(*Permission)(nil),                 // 14: gatehouse.options.v1.Permission
+	(*Audit)(nil),                      // 15: gatehouse.options.v1.Audit
+	(*AuditEvent)(nil),                 // 16: gatehouse.options.v1.AuditEvent
+	(*durationpb.Duration)(nil),        // 17: google.protobuf.Duration
+	(*descriptorpb.FileOptions)(nil),   // 18: google.protobuf.FileOptions
+	(*descriptorpb.MethodOptions)(nil), // 19: google.protobuf.MethodOptions
 }
 var file_gatehouse_options_v1_options_proto_depIdxs = []int32{
 	0,  // 0: gatehouse.options.v1.Program.needs:type_name -> gatehouse.options.v1.Backing
@@ -1428,22 +1509,23 @@ var file_gatehouse_options_v1_options_proto_depIdxs = []int32{
 	5,  // 5: gatehouse.options.v1.Database.pools:type_name -> gatehouse.options.v1.Pool
 	2,  // 6: gatehouse.options.v1.Secret.kind:type_name -> gatehouse.options.v1.Secret.Kind
 	8,  // 7: gatehouse.options.v1.ObjectType.allow:type_name -> gatehouse.options.v1.Consent
-	11, // 8: gatehouse.options.v1.Method.access:type_name -> gatehouse.options.v1.Access
-	14, // 9: gatehouse.options.v1.Method.audit:type_name -> gatehouse.options.v1.Audit
-	16, // 10: gatehouse.options.v1.Method.timeout:type_name -> google.protobuf.Duration
+	12, // 8: gatehouse.options.v1.Method.access:type_name -> gatehouse.options.v1.Access
+	15, // 9: gatehouse.options.v1.Method.audit:type_name -> gatehouse.options.v1.Audit
+	17, // 10: gatehouse.options.v1.Method.timeout:type_name -> google.protobuf.Duration
 	1,  // 11: gatehouse.options.v1.Method.duty:type_name -> gatehouse.options.v1.Duty
-	12, // 12: gatehouse.options.v1.Access.self:type_name -> gatehouse.options.v1.Self
-	13, // 13: gatehouse.options.v1.Access.permission:type_name -> gatehouse.options.v1.Permission
-	15, // 14: gatehouse.options.v1.Audit.event:type_name -> gatehouse.options.v1.AuditEvent
-	17, // 15: gatehouse.options.v1.program:extendee -> google.protobuf.FileOptions
-	18, // 16: gatehouse.options.v1.method:extendee -> google.protobuf.MethodOptions
-	3,  // 17: gatehouse.options.v1.program:type_name -> gatehouse.options.v1.Program
-	10, // 18: gatehouse.options.v1.method:type_name -> gatehouse.options.v1.Method
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	17, // [17:19] is the sub-list for extension type_name
-	15, // [15:17] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	11, // 12: gatehouse.options.v1.Method.rate:type_name -> gatehouse.options.v1.Rate
+	13, // 13: gatehouse.options.v1.Access.self:type_name -> gatehouse.options.v1.Self
+	14, // 14: gatehouse.options.v1.Access.permission:type_name -> gatehouse.options.v1.Permission
+	16, // 15: gatehouse.options.v1.Audit.event:type_name -> gatehouse.options.v1.AuditEvent
+	18, // 16: gatehouse.options.v1.program:extendee -> google.protobuf.FileOptions
+	19, // 17: gatehouse.options.v1.method:extendee -> google.protobuf.MethodOptions
+	3,  // 18: gatehouse.options.v1.program:type_name -> gatehouse.options.v1.Program
+	10, // 19: gatehouse.options.v1.method:type_name -> gatehouse.options.v1.Method
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	18, // [18:20] is the sub-list for extension type_name
+	16, // [16:18] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_options_v1_options_proto_init() }
@@ -1451,14 +1533,14 @@ func file_gatehouse_options_v1_options_proto_init() {
 	if File_gatehouse_options_v1_options_proto != nil {
 		return
 	}
-	file_gatehouse_options_v1_options_proto_msgTypes[8].OneofWrappers = []any{
+	file_gatehouse_options_v1_options_proto_msgTypes[9].OneofWrappers = []any{
 		(*Access_Public)(nil),
 		(*Access_SignedIn)(nil),
 		(*Access_Self)(nil),
 		(*Access_Permission)(nil),
 		(*Access_Service)(nil),
 	}
-	file_gatehouse_options_v1_options_proto_msgTypes[11].OneofWrappers = []any{
+	file_gatehouse_options_v1_options_proto_msgTypes[12].OneofWrappers = []any{
 		(*Audit_None)(nil),
 		(*Audit_Event)(nil),
 		(*Audit_Trail)(nil),
@@ -1469,7 +1551,7 @@ func file_gatehouse_options_v1_options_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_options_v1_options_proto_rawDesc), len(file_gatehouse_options_v1_options_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   13,
+			NumMessages:   14,
 			NumExtensions: 2,
 			NumServices:   0,
 		},
