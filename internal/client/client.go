@@ -11,9 +11,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
-	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
@@ -35,6 +35,7 @@ type Options struct {
 	Contract   *contract.Contract
 	Tracer     trace.TracerProvider
 	Propagator propagation.TextMapPropagator
+	Metrics    *Metrics          // nil counts nothing
 	Dial       []grpc.DialOption // for tests: the last word on how to connect
 }
 
@@ -59,12 +60,11 @@ func Dial(def *mesh.Definition, offset int, program, upstream string, o Options)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := grpc.NewClient(fmt.Sprintf("passthrough:///127.0.0.1:%d", port+offset), append([]grpc.DialOption{
+	conn, err := grpc.NewClient(fmt.Sprintf("passthrough:///127.0.0.1:%d", port+offset), slices.Concat(o.observed(), []grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithNoProxy(),
 		grpc.WithDisableServiceConfig(),
 		grpc.WithDefaultServiceConfig(config),
-		grpc.WithStatsHandler(otelgrpc.NewClientHandler(o.telemetry()...)),
 		grpc.WithChainUnaryInterceptor(unaryHandOn, answered),
 		grpc.WithChainStreamInterceptor(streamHandOn),
 		grpc.WithConnectParams(grpc.ConnectParams{
@@ -74,22 +74,11 @@ func Dial(def *mesh.Definition, offset int, program, upstream string, o Options)
 		}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 5 * time.Second}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(grpcserver.MaxMessage), grpc.MaxCallSendMsgSize(grpcserver.MaxMessage)),
-	}, o.Dial...)...)
+	}, o.Dial)...)
 	if err != nil {
 		return nil, fmt.Errorf("connect %s to %s: %w", program, upstream, err)
 	}
 	return conn, nil
-}
-
-func (o Options) telemetry() []otelgrpc.Option {
-	var options []otelgrpc.Option
-	if o.Tracer != nil {
-		options = append(options, otelgrpc.WithTracerProvider(o.Tracer))
-	}
-	if o.Propagator != nil {
-		options = append(options, otelgrpc.WithPropagators(o.Propagator))
-	}
-	return options
 }
 
 // handOn tells the callee which request this is, and where it came from.

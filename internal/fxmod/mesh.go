@@ -55,13 +55,14 @@ type clientParams struct {
 	Contract   *contract.Contract
 	Tracer     trace.TracerProvider
 	Propagator propagation.TextMapPropagator
+	Metrics    *client.Metrics
 }
 
-// Clients provides *client.Conns. It needs Program.
+// Clients provides *client.Conns, and *client.Metrics of the calls through them. It needs Program.
 func Clients() fx.Option {
-	return fx.Provide(func(p clientParams) *client.Conns {
+	return fx.Provide(client.NewMetrics, func(p clientParams) *client.Conns {
 		return client.NewConns(p.Definition, p.Mesh.PortOffset, p.Program.Name, client.Options{
-			Contract: p.Contract, Tracer: p.Tracer, Propagator: p.Propagator,
+			Contract: p.Contract, Tracer: p.Tracer, Propagator: p.Propagator, Metrics: p.Metrics,
 		})
 	})
 }

@@ -38,15 +38,17 @@ type Subject struct {
 	ByPlatformRight bool
 }
 
-type callerKey struct{}
-
 // WithCaller returns a context that carries c.
 func WithCaller(ctx context.Context, c Caller) context.Context {
-	return context.WithValue(ctx, callerKey{}, c)
+	k := of(ctx)
+	k.caller = &c
+	return with(ctx, k)
 }
 
 // CallerFrom returns the caller of the request; ok is false outside of one.
 func CallerFrom(ctx context.Context) (c Caller, ok bool) {
-	c, ok = ctx.Value(callerKey{}).(Caller)
-	return c, ok
+	if caller := of(ctx).caller; caller != nil {
+		return *caller, true
+	}
+	return Caller{}, false
 }

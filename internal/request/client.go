@@ -56,15 +56,12 @@ func printable(s string) string {
 	return strings.TrimSpace(s[:min(len(s), maxAgent)])
 }
 
-type clientKey struct{}
-
 // WithClient returns a context that carries where the request came from.
 func WithClient(ctx context.Context, c Client) context.Context {
-	return context.WithValue(ctx, clientKey{}, c)
+	k := of(ctx)
+	k.client = c
+	return with(ctx, k)
 }
 
 // ClientOf returns where the request came from; zero when nobody who knows it has said so.
-func ClientOf(ctx context.Context) Client {
-	c, _ := ctx.Value(clientKey{}).(Client)
-	return c
-}
+func ClientOf(ctx context.Context) Client { return of(ctx).client }

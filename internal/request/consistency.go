@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"regexp"
-	"sync"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 )
@@ -99,43 +98,20 @@ func invalid() error {
 		"this is not a consistency token: send one that a write answered with, unchanged, or none")
 }
 
-type consistencyKey struct{}
-
 // WithConsistency returns a context that carries the request's token.
 func WithConsistency(ctx context.Context, token string) context.Context {
-	return context.WithValue(ctx, consistencyKey{}, token)
+	k := of(ctx)
+	k.consistency = token
+	return with(ctx, k)
 }
 
 // Consistency returns the request's token, "" if it has none.
-func Consistency(ctx context.Context) string {
-	token, _ := ctx.Value(consistencyKey{}).(string)
-	return token
-}
-
-type writtenKey struct{}
-
-type written struct {
-	mu    sync.Mutex
-	token string
-}
-
-// WithWritten returns a context in which Wrote can say the token of what the request wrote, and a
-// function that returns it.
-func WithWritten(ctx context.Context) (context.Context, func() string) {
-	w := &written{}
-	return context.WithValue(ctx, writtenKey{}, w), func() string {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		return w.token
-	}
-}
+func Consistency(ctx context.Context) string { return of(ctx).consistency }
 
 // Wrote says the token of what the request wrote; the server sends it in the trailer. The last one
 // counts: it names the later write. Outside of a request it does nothing.
 func Wrote(ctx context.Context, token string) {
-	if w, ok := ctx.Value(writtenKey{}).(*written); ok {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.token = token
+	if w := of(ctx).written; w != nil {
+		w.set(token)
 	}
 }

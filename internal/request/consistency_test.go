@@ -77,8 +77,9 @@ func TestContexts(t *testing.T) {
 		t.Errorf("the request's token is %q", got)
 	}
 	request.Wrote(t.Context(), "nothing happens")
-	ctx, answer := request.WithWritten(t.Context())
-	if answer() != "" {
+	ctx := &request.Context{}
+	ctx.Begin(t.Context())
+	if ctx.Written() != "" {
 		t.Error("there is an answer before one was given")
 	}
 	var wg sync.WaitGroup
@@ -87,7 +88,7 @@ func TestContexts(t *testing.T) {
 	}
 	wg.Wait()
 	request.Wrote(ctx, "later")
-	if got := answer(); got != "later" {
+	if got := ctx.Written(); got != "later" {
 		t.Errorf("the answer is %q", got)
 	}
 }

@@ -5,18 +5,15 @@ import "context"
 // IDHeader is the metadata key under which a request keeps its id from program to program.
 const IDHeader = "x-request-id"
 
-type idKey struct{}
-
 // WithID returns a context of the request with this id; log lines carry it.
 func WithID(ctx context.Context, id string) context.Context {
-	return context.WithValue(ctx, idKey{}, id)
+	k := of(ctx)
+	k.id = id
+	return with(ctx, k)
 }
 
 // ID returns the id of the request, "" outside of one.
-func ID(ctx context.Context) string {
-	id, _ := ctx.Value(idKey{}).(string)
-	return id
-}
+func ID(ctx context.Context) string { return of(ctx).id }
 
 // ValidID admits the ids that a service takes over from the program that calls it, and that the
 // gateway logs of its clients: 1 to 64 letters, digits, '-' and '_', which forge nothing in a log,

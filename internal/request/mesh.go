@@ -24,6 +24,9 @@ var (
 // domain>/ns/<namespace>/dc/<datacenter>/svc/<service>. Every part must be this mesh's and nothing
 // may follow: another CA's "gateway" is a stranger (R94, R64).
 func (m Mesh) Service(id string) (string, error) {
+	if name, ok := m.own(id); ok {
+		return name, nil
+	}
 	rest, ok := strings.CutPrefix(id, "spiffe://")
 	if !ok || len(id) > 512 {
 		return "", errSPIFFE
@@ -41,6 +44,20 @@ func (m Mesh) Service(id string) (string, error) {
 		return "", errForeign
 	}
 	return s[6], nil
+}
+
+// own is Service for the ids of this mesh, which nearly all are.
+func (m Mesh) own(id string) (name string, ok bool) {
+	if m.TrustDomain == "" || m.Datacenter == "" || len(id) > 512 {
+		return "", false
+	}
+	name = id
+	for _, part := range [...]string{"spiffe://", m.TrustDomain, "/ns/" + namespace + "/dc/", m.Datacenter, "/svc/"} {
+		if name, ok = strings.CutPrefix(name, part); !ok {
+			return "", false
+		}
+	}
+	return name, plain(name)
 }
 
 // SPIFFE is the id of a service.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
@@ -35,6 +36,7 @@ func wired(t *testing.T, name string) (got remotes, err error) {
 		fx.Provide(
 			func() trace.TracerProvider { return noop.NewTracerProvider() },
 			func() propagation.TextMapPropagator { return propagation.TraceContext{} },
+			func() prometheus.Registerer { return prometheus.NewRegistry() },
 			func() *slog.Logger { return slog.New(slog.DiscardHandler) },
 		),
 		RemotePermissions(), RemoteAudit(), RemoteRelationships(),

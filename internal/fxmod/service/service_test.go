@@ -230,9 +230,10 @@ func checkPages(t *testing.T, offset int) {
 			t.Errorf("%s answers %d %s", path, status, body)
 		}
 	}
-	if _, body := get(t, offset, "/metrics"); !strings.Contains(body, "grpc_server_handled_total") || !strings.Contains(body, "gatehouse_build_info") {
-		t.Error("the metrics lack the gRPC server or the build")
-	}
+	check.Eventually(t, "the metrics of the gRPC server and the build", func() bool { // a call is counted after it is answered
+		_, body := get(t, offset, "/metrics")
+		return strings.Contains(body, "grpc_server_handled_total") && strings.Contains(body, "gatehouse_build_info")
+	})
 }
 
 // What is only made, and not started, runs nothing: no listener, no loop.

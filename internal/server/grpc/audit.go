@@ -37,9 +37,10 @@ func events(p Params) middleware {
 			if !audited(c) {
 				return next(ctx)
 			}
-			c.event = p.facts(c).Began(ctx)
+			began := p.facts(c).Began(ctx)
+			c.event = &began
 			if many(c) {
-				ctx = event.NewContext(ctx, c.event)
+				ctx = event.NewContext(ctx, began)
 			}
 			err := next(ctx)
 			if err == nil || !c.policy.Has(contract.Public) {
@@ -48,7 +49,7 @@ func events(p Params) middleware {
 			if answer := rpcstatus.Classify(ctx, err); answer.Kind == apierr.Unauthenticated {
 				e, ok := event.AttemptOf(err)
 				if !ok {
-					e = c.event
+					e = *c.event
 				}
 				p.recorder().Failed(ctx, e, answer.Reason)
 			}
@@ -58,9 +59,9 @@ func events(p Params) middleware {
 			if !audited(c) || many(c) {
 				return ctx, nil
 			}
-			var err error
-			c.event, err = p.facts(c).Asked(c.event, m)
-			return event.NewContext(ctx, c.event), err
+			asked, err := p.facts(c).Asked(*c.event, m)
+			c.event = &asked
+			return event.NewContext(ctx, asked), err
 		},
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/gatehouse/gatehouse/internal/access"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/contract"
-	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 // authorize decides by the contract alone. The calling program must be one that may call the method
@@ -45,7 +44,7 @@ func authorize(p Params) middleware {
 				return err
 			}
 			c.who, c.admitted = access.Subject(claims), true
-			ctx = withSubject(ctx, c.who)
+			c.SetSubject(c.who)
 			if c.policy.LongLived {
 				denied, err := p.guard().RunWhileAuthorized(ctx, claims, &c.standing, next)
 				if denied != nil {
@@ -81,10 +80,4 @@ func open(m *contract.Method) bool {
 
 func (p Params) guard() access.Guard {
 	return access.Guard{Verifier: p.Verifier, Permissions: p.Permissions, Recheck: p.Recheck, Now: p.Now}
-}
-
-func withSubject(ctx context.Context, subject *request.Subject) context.Context {
-	who, _ := request.CallerFrom(ctx)
-	who.Subject = subject
-	return request.WithCaller(ctx, who)
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"google.golang.org/grpc/metadata"
-
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/request"
@@ -19,28 +17,24 @@ func callingService(p Params) middleware {
 		if c.infra {
 			return next(ctx)
 		}
-		who, err := peerOf(p.Mesh, metadata.ValueFromIncomingContext(ctx, request.CallerHeader))
+		who, err := peerOf(p.Mesh, c.header[request.CallerHeader])
 		if err != nil {
 			return apierr.New(apierr.PermissionDenied, "CALLER_UNKNOWN", "the calling program is not known").Because(err)
 		}
 		c.service = who.Service
-		return next(request.WithCaller(withClient(ctx, p, c), who))
+		c.SetCaller(who)
+		believeClient(p, c)
+		return next(ctx)
 	}}
 }
 
-// withClient reads where the request came from. The edge is believed, which saw it. A program that
-// calls for itself hands on what it was told. Any other program cannot say where a person is: what
-// it says is dropped.
-func withClient(ctx context.Context, p Params, c *rpc) context.Context {
-	if !p.Callers.IsEdge(c.service) && (c.policy == nil || !c.policy.Has(contract.Service)) {
-		return ctx
+// believeClient reads where the request came from. The edge is believed, which saw it. A program
+// that calls for itself hands on what it was told. Any other program cannot say where a person is:
+// what it says is dropped.
+func believeClient(p Params, c *rpc) {
+	if p.Callers.IsEdge(c.service) || c.policy != nil && c.policy.Has(contract.Service) {
+		c.SetClient(request.ParseClient(c.header[request.ClientAddressHeader], c.header[request.ClientAgentHeader]))
 	}
-	client := request.ParseClient(metadata.ValueFromIncomingContext(ctx, request.ClientAddressHeader),
-		metadata.ValueFromIncomingContext(ctx, request.ClientAgentHeader))
-	if client == (request.Client{}) {
-		return ctx
-	}
-	return request.WithClient(ctx, client)
 }
 
 func peerOf(mesh request.Mesh, values []string) (request.Caller, error) {

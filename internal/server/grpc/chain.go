@@ -2,8 +2,10 @@ package grpcserver
 
 import (
 	"context"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/gatehouse/gatehouse/internal/access"
@@ -13,20 +15,42 @@ import (
 	"github.com/gatehouse/gatehouse/internal/request"
 )
 
-// rpc is the state of one RPC. Each interceptor fills its part; the access log reads it.
+// rpc is the state of one RPC, and the context of all that is done for it. Each interceptor fills
+// its part; what is told of the call at its end reads it.
 type rpc struct {
-	method   string
-	policy   *contract.Method // nil for infrastructure and for methods without a contract
-	infra    bool             // health and reflection: no caller, no policy
-	service  string           // calling program
-	who      *request.Subject // all that the token says; nil without one
-	admitted bool             // authorize let the call, or the opening of the stream, pass
-	event    event.Event      // of an audited call, as far as the request says it
-	failure  *apierr.Error    // what the client was told, with its cause
-	refused  error            // a message of the stream that was refused
-	denied   *access.Object   // what the subject was refused, for the trail
-	ended    chan struct{}    // closed when the context of a long-lived client stream's handler ends
-	standing access.Standing  // what a long-lived stream was admitted by
+	request.Context // what handlers know of the request
+
+	method   string                // as it was called
+	about    *method               // what is known of the method
+	policy   *contract.Method      // nil for infrastructure and for methods without a contract
+	infra    bool                  // health and reflection: no caller, no policy
+	header   metadata.MD           // of the request, in lower case; only to be read
+	service  string                // calling program
+	who      *request.Subject      // all that the token says; nil without one
+	admitted bool                  // authorize let the call, or the opening of the stream, pass
+	event    *event.Event          // of an audited call, as far as the request says it
+	failure  *apierr.Error         // what the client was told, with its cause
+	refused  error                 // a message of the stream that was refused
+	denied   *access.Object        // what the subject was refused, for the trail
+	ended    chan struct{}         // closed when the context of a long-lived client stream's handler ends
+	standing access.Standing       // what a long-lived stream was admitted by
+	broken   atomic.Pointer[error] // what gRPC itself answered to a message of the stream
+
+	run run // of a unary call through the chain
+}
+
+// Value returns the state itself, or what the context knows.
+func (c *rpc) Value(key any) any {
+	if key == (rpcKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+// trailer names the request to its caller. In the trailer, because a client tries no call again
+// that was answered with a header (gRFC A6).
+func (c *rpc) trailer() metadata.MD {
+	return metadata.MD{request.IDHeader: {request.ID(c)}}
 }
 
 // deny notes what the subject was refused.
@@ -51,23 +75,19 @@ type middleware struct {
 	message func(ctx context.Context, c *rpc, m proto.Message) (context.Context, error)
 }
 
-// link is a place in the chain: a middleware or a pair of ready-made interceptors.
+// link is a place in the chain: a middleware, for unary calls and for streams, or an interceptor of
+// streams.
 type link struct {
-	unary  grpc.UnaryServerInterceptor
+	middleware
 	stream grpc.StreamServerInterceptor
 }
 
+// both makes a link of a middleware.
+func both(m middleware) link { return link{middleware: m, stream: m.stream} }
+
 type chain []link
 
-func (c chain) unary() []grpc.UnaryServerInterceptor {
-	all := make([]grpc.UnaryServerInterceptor, len(c))
-	for i, l := range c {
-		all[i] = l.unary
-	}
-	return all
-}
-
-func (c chain) stream() []grpc.StreamServerInterceptor {
+func (c chain) streams() []grpc.StreamServerInterceptor {
 	all := make([]grpc.StreamServerInterceptor, len(c))
 	for i, l := range c {
 		all[i] = l.stream
@@ -75,25 +95,48 @@ func (c chain) stream() []grpc.StreamServerInterceptor {
 	return all
 }
 
-// both makes a link of a middleware.
-func both(m middleware) link { return link{unary: m.unary, stream: m.stream} }
-
-func (m middleware) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
-	c := rpcOf(ctx)
-	err = m.around(ctx, c, func(ctx context.Context) error {
-		if message, ok := req.(proto.Message); ok && m.message != nil {
-			var err error
-			if ctx, err = m.message(ctx, c, message); err != nil {
-				return err
-			}
-		}
-		resp, err = handler(ctx, req)
-		return err
-	})
-	if err != nil {
+// unary runs a unary call through the chain. It is one interceptor, whose state is part of the
+// call's: an interceptor for each middleware would cost each some allocations.
+func (c chain) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	call := rpcOf(ctx)
+	r := &call.run
+	r.rest, r.req, r.handler = c, req, handler
+	r.next = func(ctx context.Context) error { return r.step(ctx, call) }
+	if err := r.next(ctx); err != nil {
 		return nil, err
 	}
-	return resp, nil
+	return r.resp, nil
+}
+
+// run is how far a unary call has come.
+type run struct {
+	rest    chain
+	message func(ctx context.Context, c *rpc, m proto.Message) (context.Context, error) // of the middleware that runs, unless nil
+	next    func(context.Context) error                                                 // step
+	req     any
+	handler grpc.UnaryHandler
+	resp    any
+}
+
+// step shows the request to the middleware that goes on, and runs the rest of the chain.
+func (r *run) step(ctx context.Context, c *rpc) error {
+	if m, ok := r.req.(proto.Message); ok && r.message != nil {
+		var err error
+		if ctx, err = r.message(ctx, c, m); err != nil {
+			return err
+		}
+	}
+	for len(r.rest) > 0 {
+		m := r.rest[0].middleware
+		r.rest = r.rest[1:]
+		if m.around != nil {
+			r.message = m.message
+			return m.around(ctx, c, r.next)
+		}
+	}
+	var err error
+	r.resp, err = r.handler(ctx, r.req)
+	return err
 }
 
 func (m middleware) stream(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
@@ -138,24 +181,11 @@ func (s *stream) RecvMsg(m any) error {
 	return nil
 }
 
-// begin makes the state of the RPC. It is the first link, so every other finds one.
-func begin(p Params) link {
-	open := func(ctx context.Context, method string) context.Context {
-		c := &rpc{method: method, infra: infrastructure(method)}
-		if policy, ok := p.Contract.Method(method); ok {
-			c.policy = policy
-		}
-		return context.WithValue(ctx, rpcKey{}, c)
-	}
-	return link{
-		unary: func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-			return handler(open(ctx, info.FullMethod), req)
-		},
-		stream: func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-			ctx := open(ss.Context(), info.FullMethod)
-			return handler(srv, &wire{ServerStream: ss, ctx: ctx, rpc: rpcOf(ctx)})
-		},
-	}
+// begin puts the stream below all middlewares.
+func begin() link {
+	return link{stream: func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+		return handler(srv, &wire{ServerStream: ss, ctx: ss.Context(), rpc: rpcOf(ss.Context())})
+	}}
 }
 
 // wire is the stream below all middlewares.
@@ -186,17 +216,12 @@ func (w *wire) RecvMsg(m any) error {
 
 // interrupt wakes a handler that waits for a message when its context ends.
 func interrupt() link {
-	return link{
-		unary: func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-			return handler(ctx, req)
-		},
-		stream: func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-			if c := rpcOf(ss.Context()); info.IsClientStream && c.policy != nil && c.policy.LongLived {
-				ended := make(chan struct{})
-				c.ended = ended
-				defer context.AfterFunc(ss.Context(), func() { close(ended) })()
-			}
-			return handler(srv, ss)
-		},
-	}
+	return link{stream: func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+		if c := rpcOf(ss.Context()); info.IsClientStream && c.policy != nil && c.policy.LongLived {
+			ended := make(chan struct{})
+			c.ended = ended
+			defer context.AfterFunc(ss.Context(), func() { close(ended) })()
+		}
+		return handler(srv, ss)
+	}}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/token"
 )
@@ -43,9 +45,18 @@ func (l *logLines) String() string {
 	return l.text.String()
 }
 
-// requests returns the access lines of a method. The line of a call is written before its response
-// leaves.
-func (l *logLines) requests(t *testing.T, method string) []map[string]any {
+// requests waits for so many access lines of a method, and returns them: the line of a call is
+// written after its response has left.
+func (l *logLines) requests(t *testing.T, method string, lines int) (found []map[string]any) {
+	t.Helper()
+	check.Eventually(t, fmt.Sprintf("%d lines of %s", lines, method), func() bool {
+		found = l.of(t, method)
+		return len(found) >= lines
+	})
+	return found
+}
+
+func (l *logLines) of(t *testing.T, method string) []map[string]any {
 	t.Helper()
 	var found []map[string]any
 	for line := range strings.Lines(l.String()) {
@@ -103,6 +114,7 @@ func TestCausesStayInside(t *testing.T) {
 			if strings.Contains(status.Convert(err).Proto().String(), "canary") {
 				t.Errorf("the cause was told: %v", err)
 			}
+			log.requests(t, demoPath+"Public", 1)
 			if n := strings.Count(log.String(), "canary"); n != 1 {
 				t.Errorf("the cause is in %d log lines, want 1:\n%s", n, log)
 			}
@@ -118,7 +130,7 @@ func TestAccessLog(t *testing.T) {
 	if err := d.call(t.Context(), conn, "SignedIn"); err != nil {
 		t.Fatal(err)
 	}
-	lines := log.requests(t, demoPath+"SignedIn")
+	lines := log.requests(t, demoPath+"SignedIn", 1)
 	if len(lines) != 1 {
 		t.Fatalf("%d lines for one request:\n%s", len(lines), log)
 	}
@@ -137,13 +149,13 @@ func TestAccessLog(t *testing.T) {
 	if err := d.call(t.Context(), s.As("stranger"), "SignedIn"); err == nil {
 		t.Fatal("a stranger was admitted")
 	}
-	if lines := log.requests(t, demoPath+"SignedIn"); len(lines) != 2 || lines[1]["reason"] != "CALLER_NOT_ADMITTED" || lines[1]["caller"] != "stranger" {
+	if lines := log.requests(t, demoPath+"SignedIn", 2); len(lines) != 2 || lines[1]["reason"] != "CALLER_NOT_ADMITTED" || lines[1]["caller"] != "stranger" {
 		t.Errorf("a refusal has the lines %v", lines)
 	}
 	if _, err := healthpb.NewHealthClient(s.Dial()).Check(t.Context(), &healthpb.HealthCheckRequest{}); err != nil {
 		t.Fatal(err)
 	}
-	if lines := log.requests(t, "/grpc.health.v1.Health/Check"); len(lines) != 1 || lines[0]["level"] != "DEBUG" {
+	if lines := log.requests(t, "/grpc.health.v1.Health/Check", 1); len(lines) != 1 || lines[0]["level"] != "DEBUG" {
 		t.Errorf("a health check has the lines %v", lines)
 	}
 }

@@ -16,7 +16,7 @@ func consistencyToken() middleware {
 		if c.infra {
 			return next(ctx)
 		}
-		if values := metadata.ValueFromIncomingContext(ctx, request.ConsistencyHeader); len(values) > 0 {
+		if values := c.header[request.ConsistencyHeader]; len(values) > 0 {
 			text := values[0]
 			if len(values) > 1 {
 				text = "" // no token either
@@ -24,11 +24,10 @@ func consistencyToken() middleware {
 			if _, err := request.ParseToken(text); err != nil {
 				return err
 			}
-			ctx = request.WithConsistency(ctx, text)
+			c.SetConsistency(text)
 		}
-		ctx, answer := request.WithWritten(ctx)
 		err := next(ctx)
-		if token := answer(); token != "" {
+		if token := c.Written(); token != "" {
 			_ = grpc.SetTrailer(ctx, metadata.Pairs(request.ConsistencyHeader, token)) // cannot fail before the end
 		}
 		return err

@@ -88,6 +88,8 @@ func newDemo(t testing.TB) *demo {
 		{name: "Undeclared", policy: &optionsv1.Method{Access: alternatives(service), Allow: []string{"every_service"}}},
 		{name: "NoAccess", policy: &optionsv1.Method{Allow: edge}},
 		{name: "Short", policy: &optionsv1.Method{Access: alternatives(public), Allow: edge, Timeout: durationpb.New(2 * time.Second)}},
+		{name: "Rare", policy: &optionsv1.Method{Access: alternatives(public), Allow: []string{"gateway", "worker"}, Rate: &optionsv1.Rate{PerSecond: 1, Burst: 2}}},
+		{name: "Few", stream: true, policy: &optionsv1.Method{Access: alternatives(service), Allow: []string{"every_service"}, LongLived: true, Rate: &optionsv1.Rate{Streams: 1}}},
 		{name: "Chat", stream: true, policy: &optionsv1.Method{Access: alternatives(self("id")), Allow: edge, LongLived: true}},
 		{name: "Follow", stream: true, policy: &optionsv1.Method{Access: alternatives(self("user.id"), permission()), Allow: edge, LongLived: true, Noun: "user"}},
 		{name: "Ingest", stream: true, policy: &optionsv1.Method{
@@ -227,6 +229,9 @@ func (d *demo) handler(name string) grpc.MethodHandler {
 				return req, nil
 			}
 			return d.unary(ctx, req.(*message))
+		}
+		if interceptor == nil {
+			return handle(ctx, in)
 		}
 		return interceptor(ctx, in, &grpc.UnaryServerInfo{Server: srv, FullMethod: demoPath + name}, handle)
 	}

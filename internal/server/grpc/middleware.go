@@ -4,34 +4,33 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
-	"strings"
 
-	grpcprometheus "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
-	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
+	"google.golang.org/grpc/stats"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/tracing"
 )
 
-// middlewares is the order of the chain, outermost first, with the reason for each place. Traces are a stats handler outside of all.
-func middlewares(p Params, draining context.Context) (chain, error) {
-	metrics := grpcprometheus.NewServerMetrics(grpcprometheus.WithServerHandlingTimeHistogram())
-	if p.Registry != nil {
-		if err := p.Registry.Register(metrics); err != nil {
-			return nil, fmt.Errorf("register gRPC metrics: %w", err)
-		}
+// observers are what sees a call from outside of the chain, from its first byte to its last, in their order.
+func observers(p Params, t *teller) []stats.Handler {
+	all := []stats.Handler{t}
+	if tracing.Recorded(p.Tracer) {
+		all = append([]stats.Handler{traces(p)}, all...) // before the teller, whose line carries the trace id
 	}
-	recovered := recovery.WithRecoveryHandlerContext(func(_ context.Context, panicked any) error {
-		return apierr.New(apierr.Internal, "INTERNAL", "an internal error occurred").Because(fmt.Errorf("panic: %v\n%s", panicked, debug.Stack()))
-	})
+	return all
+}
+
+// middlewares is the order of the chain, outermost first, with the reason for each place. Traces, log and metrics are outside of it
+// (observers): they tell also of calls that do not get this far.
+func middlewares(p Params, draining context.Context) chain {
 	return chain{
-		begin(p),           // first: opens the record that the others fill
-		both(requestID(p)), // before the log, whose line carries it
-		both(accessLog(p)), // outside of everything that may refuse: one line for each call, whatever became of it
-		{metrics.UnaryServerInterceptor(), metrics.StreamServerInterceptor()}, // outside of errors: counts the codes that clients see
-		both(mapErrors()), // the one place where an error becomes a status; inside, only members of the closed set and unknowns
-		{recovery.UnaryServerInterceptor(recovered), recovery.StreamServerInterceptor(recovered)}, // inside of log and metrics, so that a panic has its line and its count
+		nameStream(),                // first: every answer names its request, whatever becomes of it
+		begin(),                     // below all middlewares: what they see is what the handler has
+		both(mapErrors()),           // the one place where an error becomes a status; inside, only members of the closed set and unknowns
+		both(recovered()),           // inside of errors, so that a panic is answered and told as one
 		both(deadline(p, draining)), // before anything that may wait, such as a fetch of keys
 		both(callingService(p)),     // before authorize, which asks who calls
+		both(rates(p)),              // after the caller is known, whose rate it is; before authorize, which costs the most
 		both(denials(p)),            // outside of authorize, whose refusals it records, and inside of callingService: the record says who called
 		both(consistencyToken()),    // before authorize, whose questions carry it; its form tells nothing about anybody
 		both(ids()),                 // before authorize, which compares ids and asks about them
@@ -39,11 +38,17 @@ func middlewares(p Params, draining context.Context) (chain, error) {
 		both(validate()),            // before the handler, which sees only requests that keep the contract's rules
 		both(events(p)),             // after both: an event names the subject, and holds nothing of a request that is refused
 		interrupt(),                 // last: it watches the context that the handler has
-	}, nil
+	}
 }
 
-// infrastructure reports whether a method is health or reflection. Consul's agent and operators call them past the mesh; they tell
-// nothing about anybody, so they need no caller and no token.
-func infrastructure(method string) bool {
-	return strings.HasPrefix(method, "/grpc.health.v1.Health/") || strings.HasPrefix(method, "/grpc.reflection.")
+// recovered answers a panic with INTERNAL and keeps its place for the log.
+func recovered() middleware {
+	return middleware{around: func(ctx context.Context, _ *rpc, next func(context.Context) error) (err error) {
+		defer func() {
+			if panicked := recover(); panicked != nil {
+				err = apierr.New(apierr.Internal, "INTERNAL", "an internal error occurred").Because(fmt.Errorf("panic: %v\n%s", panicked, debug.Stack()))
+			}
+		}()
+		return next(ctx)
+	}}
 }

@@ -96,14 +96,18 @@ func New(p Params) (*Server, error) {
 	if p.Recheck <= 0 {
 		p.Recheck = access.DefaultRecheck
 	}
-	draining, drain := context.WithCancel(context.Background())
-	chain, err := middlewares(p, draining)
+	counted, err := newMetrics(p.Registry)
 	if err != nil {
-		drain()
 		return nil, err
 	}
-	s := grpc.NewServer(append(limits(), grpc.StatsHandler(traces(p)),
-		grpc.ChainUnaryInterceptor(chain.unary()...), grpc.ChainStreamInterceptor(chain.stream()...))...)
+	draining, drain := context.WithCancel(context.Background())
+	chain, teller := middlewares(p, draining), tell(p, counted)
+	options := append(limits(), grpc.ChainUnaryInterceptor(chain.unary), grpc.ChainStreamInterceptor(chain.streams()...),
+		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error { return nil })) // nameStream answers
+	for _, h := range observers(p, teller) {
+		options = append(options, grpc.StatsHandler(h))
+	}
+	s := registrar{grpc.NewServer(options...)}
 	for _, r := range p.Registrations {
 		s.RegisterService(r.Desc, r.Impl)
 	}
@@ -111,7 +115,8 @@ func New(p Params) (*Server, error) {
 	if p.Config.Reflection {
 		reflection.Register(s)
 	}
-	return &Server{grpc: s, drain: drain}, nil
+	teller.methods = served(s.Server, p.Contract, counted)
+	return &Server{grpc: s.Server, drain: drain}, nil
 }
 
 // Serve answers calls on the listener until Shutdown or Stop, then returns nil.

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/propagation"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
@@ -33,17 +35,19 @@ import (
 
 // Config says what differs from a plain server.
 type Config struct {
-	Program       string                    // mesh name of the program under test; required
-	Registrations []grpcserver.Registration // its services; required
-	Contract      *contract.Contract        // nil means what the linked protos say
-	Callers       grpcserver.Callers        // nil means who may call by the built-in mesh, or by Contract; Consenting when nobody does yet
-	Verifier      access.Verifier           // nil means the verifier of Tokens
-	Permissions   access.Permissions        // nil permits nothing; NewGrants makes a table
-	Refusals      auditing.Refusals         // nil forgets them; NewTrail keeps what is refused
-	Tokens        *Tokens                   // nil means a fresh issuer; reachable as Server.Tokens
-	Recheck       time.Duration             // of long-lived streams; 0 means as in a program
-	Log           io.Writer                 // where the JSON log goes; nil discards it
-	Now           func() time.Time          // nil means time.Now
+	Program       string                        // mesh name of the program under test; required
+	Registrations []grpcserver.Registration     // its services; required
+	Contract      *contract.Contract            // nil means what the linked protos say
+	Callers       grpcserver.Callers            // nil means who may call by the built-in mesh, or by Contract; Consenting when nobody does yet
+	Verifier      access.Verifier               // nil means the verifier of Tokens
+	Permissions   access.Permissions            // nil permits nothing; NewGrants makes a table
+	Refusals      auditing.Refusals             // nil forgets them; NewTrail keeps what is refused
+	Tokens        *Tokens                       // nil means a fresh issuer; reachable as Server.Tokens
+	Recheck       time.Duration                 // of long-lived streams; 0 means as in a program
+	Log           io.Writer                     // where the JSON log goes; nil discards it
+	Now           func() time.Time              // nil means time.Now
+	Registry      prometheus.Registerer         // where metrics go; nil forgets them
+	Propagator    propagation.TextMapPropagator // takes over traces; nil leaves calls without
 	GRPC          grpcserver.Config
 }
 
@@ -93,6 +97,7 @@ func New(t testing.TB, c Config) *Server {
 	server, err := grpcserver.New(grpcserver.Params{
 		Config: c.GRPC, Program: c.Program, Contract: c.Contract, Mesh: Mesh(), Callers: c.Callers, Verifier: c.Verifier, Health: h.Server(),
 		Permissions: c.Permissions, Refusals: c.Refusals, Recheck: c.Recheck, Registrations: c.Registrations, Log: log, Now: c.Now,
+		Registry: c.Registry, Propagator: c.Propagator,
 	})
 	if err != nil {
 		t.Fatalf("make server: %v", err)
