@@ -1,5 +1,3 @@
-//go:build !gatehouse_outbox_off
-
 package outbox_test
 
 import (

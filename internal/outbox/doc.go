@@ -16,6 +16,5 @@
 // Each service has the tables of outbox.sql in its schema, copied into a migration of its own (DDL prints them; outboxtest compares).
 // A parked row is delivered again after "update <schema>.outbox set park_time = null where id = …".
 //
-// The build tag gatehouse_outbox_off makes the naive version without durable rows, so that the crash tests can show that they would
-// notice. Stores and wiring import this package; domain packages do not.
+// Stores and wiring import this package; domain packages do not.
 package outbox

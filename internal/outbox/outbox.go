@@ -1,7 +1,6 @@
 package outbox
 
 import (
-	"context"
 	_ "embed" // the tables
 	"errors"
 	"fmt"
@@ -11,10 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/gatehouse/gatehouse/internal/pg"
 )
 
 //go:embed outbox.sql
@@ -39,9 +35,8 @@ type Params struct {
 // Outbox appends to the tables of one service. Safe for concurrent use.
 type Outbox struct {
 	Params
-	sql      statements
-	wake     chan struct{}
-	unstored unstored
+	sql  statements
+	wake chan struct{}
 }
 
 // statements are the ones with the schema's name in them.
@@ -73,63 +68,10 @@ func New(p Params) (*Outbox, error) {
 	}, nil
 }
 
-const insertSQL = `
-	insert into {schema}.outbox (id, topic, key, payload)
-	values (@outbox_id, @outbox_topic, @outbox_key, @outbox_payload)`
-
-const insertManySQL = `
-	insert into {schema}.outbox (id, topic, key, payload)
-	select id::uuid, topic, key, payload
-	from unnest(@ids::text[], @topics::text[], @keys::text[], @payloads::bytea[]) with ordinality as m (id, topic, key, payload, place)
-	order by place`
-
-// InTx is pg.InTx on the pool; after the commit the relay is woken.
-func (o *Outbox) InTx(ctx context.Context, fn func(tx pgx.Tx) error) error {
-	var began pgx.Tx
-	err := pg.InTx(ctx, o.Pool, func(tx pgx.Tx) error {
-		began = tx
-		return fn(tx)
-	})
-	o.unstored.settle(began, err == nil)
-	if err == nil {
-		o.Wake()
-	}
-	return err
-}
-
 // Wake tells the relay that there may be something to deliver, for a store that committed by other means than InTx. It never blocks.
 func (o *Outbox) Wake() {
 	select {
 	case o.wake <- struct{}{}:
 	default: // a wake is waiting already
 	}
-}
-
-// Append appends messages in their order.
-func (o *Outbox) Append(ctx context.Context, tx pgx.Tx, messages ...Message) error {
-	if o.unstored.keep(tx, messages) {
-		return nil
-	}
-	var err error
-	switch len(messages) {
-	case 0:
-	case 1:
-		_, err = tx.Exec(ctx, o.sql.insert, messages[0].Args())
-	default:
-		args := columns(messages)
-		_, err = tx.Exec(ctx, o.sql.insertMany, args)
-	}
-	if err != nil {
-		return fmt.Errorf("append to outbox: %w", err)
-	}
-	return nil
-}
-
-func columns(messages []Message) pgx.StrictNamedArgs {
-	n := len(messages)
-	ids, topics, keys, payloads := make([]string, n), make([]string, n), make([]string, n), make([][]byte, n)
-	for i, m := range messages {
-		ids[i], topics[i], keys[i], payloads[i] = m.ID, m.Topic, m.Key, m.Payload
-	}
-	return pgx.StrictNamedArgs{"ids": ids, "topics": topics, "keys": keys, "payloads": payloads}
 }

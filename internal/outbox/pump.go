@@ -38,7 +38,7 @@ const parkSQL = `
 	update {schema}.outbox set park_time = now(), park_reason = @reason
 	where topic = @topic and position = @position`
 
-// row is a message and where it stands; the position of one that was never stored is 0.
+// row is a message and where it stands.
 type row struct {
 	position int64
 	Message
@@ -104,13 +104,6 @@ func (r *Relay) settleLast(ctx context.Context, topic string, done result) {
 func (r *Relay) settleAndFetch(ctx context.Context, topic string, done result, most int) ([]row, error) {
 	ctx, cancel := context.WithTimeout(ctx, queryLimit)
 	defer cancel()
-	if waiting := r.unstored.take(topic, most); len(waiting) > 0 {
-		batch := make([]row, len(waiting))
-		for i, m := range waiting {
-			batch[i] = row{Message: m}
-		}
-		return batch, r.settle(ctx, topic, done)
-	}
 	work := r.settling(topic, done)
 	var batch []row
 	work.Queue(r.sql.read, pgx.StrictNamedArgs{"topic": topic, "most": most, "bytes": maxBytes}).Query(func(rows pgx.Rows) error {

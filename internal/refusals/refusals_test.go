@@ -1,5 +1,3 @@
-//go:build !gatehouse_outbox_off
-
 package refusals_test
 
 import (

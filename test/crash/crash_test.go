@@ -1,5 +1,5 @@
 // Package crash_test kills programs of a loaded platform, again and again, and then compares what was acknowledged, what is stored and
-// what the trail says (G1, G2, G5, G6). The same harness must fail on a build whose outbox is switched off.
+// what the trail says (G1, G2, G5, G6). The same harness must fail on a build without an outbox (testdata/naive).
 package crash_test
 
 import (
@@ -19,10 +19,10 @@ import (
 const portOffset = 3000
 
 // start runs a platform of its own for one test.
-func start(t *testing.T, tags string) *platform.Platform {
+func start(t *testing.T, overlay string) *platform.Platform {
 	t.Helper()
 	plat, err := platform.New(platform.Options{
-		Offset: portOffset, Tags: tags,
+		Offset: portOffset, Overlay: overlay,
 		Env: []string{"GATEHOUSE_GATEWAY_RATE_PER_ADDRESS=5000", "GATEHOUSE_GATEWAY_BURST_PER_ADDRESS=5000",
 			"GATEHOUSE_GATEWAY_RATE_PER_SUBJECT=5000", "GATEHOUSE_GATEWAY_BURST_PER_SUBJECT=5000",
 			"GATEHOUSE_GATEWAY_RATE_CREDENTIALS=5000", "GATEHOUSE_GATEWAY_BURST_CREDENTIALS=5000"},
@@ -118,7 +118,7 @@ func TestNothingIsLost(t *testing.T) {
 
 // The control: without the outbox the same harness must find that something is lost, or it proves nothing.
 func TestHarnessNoticesALostEvent(t *testing.T) {
-	plat := start(t, "gatehouse_outbox_off")
+	plat := start(t, "test/crash/testdata/naive/overlay.json")
 	wrong := harness(t, plat, 10*time.Second)
 	if len(wrong) == 0 {
 		t.Fatal("programs without an outbox were killed under load and the harness found nothing wrong")

@@ -27,12 +27,12 @@ import (
 
 // Options say what to run.
 type Options struct {
-	Offset int      // --port-offset
-	Race   bool     // build the programs with the race detector
-	Tags   string   // build tags of the programs
-	Mesh   string   // --mesh relative to the checkout; empty for the built-in definition
-	Extra  []string // package paths of further programs to build
-	Env    []string // environment of `gatehouse up`, beside this process's own
+	Offset  int      // --port-offset
+	Race    bool     // build the programs with the race detector
+	Overlay string   // -overlay of `go build`, relative to the checkout; empty for none
+	Mesh    string   // --mesh relative to the checkout; empty for the built-in definition
+	Extra   []string // package paths of further programs to build
+	Env     []string // environment of `gatehouse up`, beside this process's own
 }
 
 // Platform is one `gatehouse up`.
@@ -110,8 +110,8 @@ func (p *Platform) build() error {
 	if p.opt.Race {
 		args = append(args, "-race")
 	}
-	if p.opt.Tags != "" {
-		args = append(args, "-tags", p.opt.Tags)
+	if p.opt.Overlay != "" {
+		args = append(args, "-overlay", p.opt.Overlay)
 	}
 	args = append(args, "./cmd/gatehouse", "./gateway/cmd/gateway", "./services/...")
 	cmd := exec.Command("go", append(args, p.opt.Extra...)...)
