@@ -25,23 +25,18 @@ type Commands struct {
 	pool   *pgxpool.Pool
 	outbox *outbox.Outbox
 	lease  time.Duration
-	marked func() // tests stop the second transaction here
 }
 
-// Params are what Commands are made of; Marked may be nil.
+// Params are what Commands are made of.
 type Params struct {
 	Pool   *pgxpool.Pool
 	Outbox *outbox.Outbox
 	Lease  time.Duration // after which an accepted command may be taken over
-	Marked func()        // called inside the second transaction, when it has done everything but commit
 }
 
 // NewCommands returns the store.
 func NewCommands(p Params) *Commands {
-	if p.Marked == nil {
-		p.Marked = func() {}
-	}
-	return &Commands{pool: p.Pool, outbox: p.Outbox, lease: p.Lease, marked: p.Marked}
+	return &Commands{pool: p.Pool, outbox: p.Outbox, lease: p.Lease}
 }
 
 var errNotAccepted = errors.New("roll back: the command is not accepted now")
@@ -239,7 +234,6 @@ func (s *Commands) Finish(ctx context.Context, c relationship.Command, state rel
 		if _, err = tx.Exec(ctx, releaseLocks, pgx.StrictNamedArgs{"id": c.ID}); err != nil {
 			return fmt.Errorf("release locks: %w", err)
 		}
-		s.marked()
 		return nil
 	})
 	return ended && err == nil, err

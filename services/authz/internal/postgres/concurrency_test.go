@@ -157,8 +157,8 @@ func TestStoppedInstanceWritesNothingLate(t *testing.T) {
 	t.Parallel()
 	database := postgrestest.Database(t)
 	at, resume := make(chan struct{}), make(chan struct{})
-	stopped := postgrestest.Open(t, database, postgrestest.Options{Lease: postgrestest.Over, Step: func(s relationship.Step) {
-		if s == relationship.StepAccepted {
+	stopped := postgrestest.Open(t, database, postgrestest.Options{Lease: postgrestest.Over, Step: func(s postgrestest.Step) {
+		if s == postgrestest.Accepted {
 			close(at)
 			<-resume
 		}
@@ -293,8 +293,8 @@ func TestStoppedInTheFirstTransaction(t *testing.T) {
 	t.Parallel()
 	database := postgrestest.Database(t)
 	at, resume := make(chan struct{}), make(chan struct{})
-	stopped := postgrestest.Open(t, database, postgrestest.Options{Step: func(s relationship.Step) {
-		if s == relationship.StepLocked {
+	stopped := postgrestest.Open(t, database, postgrestest.Options{Step: func(s postgrestest.Step) {
+		if s == postgrestest.Locked {
 			close(at)
 			<-resume
 		}

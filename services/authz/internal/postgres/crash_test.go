@@ -39,18 +39,18 @@ func TestKilledBetweenTheSteps(t *testing.T) {
 	database := postgrestest.Database(t)
 	parent := postgrestest.Open(t, database, postgrestest.Options{})
 	for _, c := range []struct {
-		step     relationship.Step
+		step     postgrestest.Step
 		accepted bool // before the kill
 		applied  bool
 	}{
-		{relationship.StepReceived, false, false},
-		{relationship.StepLocked, false, false},
-		{relationship.StepAccepted, true, false},
-		{relationship.StepPart, true, false},
-		{relationship.StepWritten, true, false},
-		{relationship.StepMarked, true, false},
-		{relationship.StepApplied, true, true},
-		{relationship.StepAnswered, true, true},
+		{postgrestest.Received, false, false},
+		{postgrestest.Locked, false, false},
+		{postgrestest.Accepted, true, false},
+		{postgrestest.Part, true, false},
+		{postgrestest.Written, true, false},
+		{postgrestest.Marked, true, false},
+		{postgrestest.Applied, true, true},
+		{postgrestest.Answered, true, true},
 	} {
 		t.Run(string(c.step), func(t *testing.T) {
 			change, before, after := prepareCrash(t, parent, c.step)
@@ -96,8 +96,8 @@ func TestKilledBetweenTheSteps(t *testing.T) {
 func TestNextChangeHelpsTheKilledOne(t *testing.T) {
 	database := postgrestest.Database(t)
 	parent := postgrestest.Open(t, database, postgrestest.Options{})
-	change, before, after := prepareCrash(t, parent, relationship.StepAccepted)
-	killAt(t, database, relationship.StepAccepted, change)
+	change, before, after := prepareCrash(t, parent, postgrestest.Accepted)
+	killAt(t, database, postgrestest.Accepted, change)
 	wantTuples(t, parent, before, after)
 
 	object := change.Writes[0].Object
@@ -115,12 +115,12 @@ func TestNextChangeHelpsTheKilledOne(t *testing.T) {
 }
 
 // prepareCrash writes what is there before the change and returns the change, and what is there only before and only after it.
-func prepareCrash(t *testing.T, i *postgrestest.Instance, step relationship.Step) (c relationship.Change, before, after []string) {
+func prepareCrash(t *testing.T, i *postgrestest.Instance, step postgrestest.Step) (c relationship.Change, before, after []string) {
 	t.Helper()
 	object := "organization:" + uuid.NewString()
 	before, after = []string{object + "#member@user:old"}, []string{object + "#member@user:new"}
 	c = relationship.Change{ID: uuid.NewString(), Writes: postgrestest.Tuples(t, after...), Deletes: postgrestest.Tuples(t, before...)}
-	if step == relationship.StepPart {
+	if step == postgrestest.Part {
 		for n := range members {
 			before = append(before, fmt.Sprintf("%s#member@user:%d", object, n))
 		}
@@ -135,7 +135,7 @@ func prepareCrash(t *testing.T, i *postgrestest.Instance, step relationship.Step
 }
 
 // killAt runs the change in a process of its own that is killed at the step.
-func killAt(t *testing.T, database pg.Config, step relationship.Step, c relationship.Change) {
+func killAt(t *testing.T, database pg.Config, step postgrestest.Step, c relationship.Change) {
 	t.Helper()
 	text, err := json.Marshal(c)
 	check.NoError(t, err)
@@ -152,7 +152,7 @@ func killAt(t *testing.T, database pg.Config, step relationship.Step, c relation
 
 // TestToBeKilled is the process that killAt starts; in any other it has nothing to do.
 func TestToBeKilled(t *testing.T) {
-	step := relationship.Step(os.Getenv(crashStep))
+	step := postgrestest.Step(os.Getenv(crashStep))
 	if step == "" {
 		return
 	}
@@ -160,7 +160,7 @@ func TestToBeKilled(t *testing.T) {
 	check.NoError(t, json.NewDecoder(strings.NewReader(os.Getenv(crashChange))).Decode(&c))
 	i := postgrestest.Open(t, pg.Config{URL: config.NewSecret(os.Getenv(crashURL)), MaxConns: 4}, postgrestest.Options{
 		Lease: postgrestest.Over,
-		Step: func(at relationship.Step) {
+		Step: func(at postgrestest.Step) {
 			if at == step {
 				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 				select {} // the signal is on its way

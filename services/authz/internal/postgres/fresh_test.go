@@ -62,8 +62,8 @@ func TestTokenOfALateFactIsRefused(t *testing.T) {
 func TestAcceptedIsNotApplied(t *testing.T) {
 	t.Parallel()
 	at, resume := make(chan struct{}), make(chan struct{})
-	i := postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{Step: func(s relationship.Step) {
-		if s == relationship.StepAccepted {
+	i := postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{Step: func(s postgrestest.Step) {
+		if s == postgrestest.Accepted {
 			close(at)
 			<-resume
 		}

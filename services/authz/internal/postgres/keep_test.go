@@ -188,8 +188,8 @@ func TestWhatADecisionLocks(t *testing.T) {
 	t.Parallel()
 	var locked [][]string
 	var i *postgrestest.Instance
-	i = postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{Step: func(s relationship.Step) {
-		if s == relationship.StepAccepted {
+	i = postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{Step: func(s postgrestest.Step) {
+		if s == postgrestest.Accepted {
 			locked = append(locked, i.Locks(t))
 		}
 	}})

@@ -52,8 +52,8 @@ func TestEachPartHasItsTime(t *testing.T) {
 	var id string
 	var leases []time.Time
 	i = postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{
-		Step: func(s relationship.Step) {
-			if s == relationship.StepPart {
+		Step: func(s postgrestest.Step) {
+			if s == postgrestest.Part {
 				var until time.Time
 				if err := i.Pool.QueryRow(t.Context(), "select claim_until from authz.commands where id = $1", id).Scan(&until); err != nil {
 					t.Error(err)
@@ -89,8 +89,8 @@ func TestTakenOverBetweenTwoParts(t *testing.T) {
 	other := postgrestest.Open(t, database, postgrestest.Options{})
 	object := manyMembers(t, other)
 	known, parts, id := len(other.Events(t)), 0, uuid.NewString()
-	slow := postgrestest.Open(t, database, postgrestest.Options{Step: func(s relationship.Step) {
-		if s != relationship.StepPart {
+	slow := postgrestest.Open(t, database, postgrestest.Options{Step: func(s postgrestest.Step) {
+		if s != postgrestest.Part {
 			return
 		}
 		parts++
@@ -125,8 +125,8 @@ func (e forgetful) Validate(t relation.Tuple) error {
 func TestRefusedBeforeItsFirstPart(t *testing.T) {
 	t.Parallel()
 	database := postgrestest.Database(t)
-	first := postgrestest.Open(t, database, postgrestest.Options{Lease: postgrestest.Over, Step: func(s relationship.Step) {
-		if s == relationship.StepAccepted {
+	first := postgrestest.Open(t, database, postgrestest.Options{Lease: postgrestest.Over, Step: func(s postgrestest.Step) {
+		if s == postgrestest.Accepted {
 			panic("the process dies here")
 		}
 	}})

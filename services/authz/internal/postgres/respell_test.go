@@ -73,8 +73,8 @@ func TestManyMisspeltIDsAreMended(t *testing.T) {
 	t.Parallel()
 	var i *postgrestest.Instance
 	user := "user:" + uuid.NewString()
-	i = postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{Step: func(s relationship.Step) {
-		if s == relationship.StepApplied {
+	i = postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{Step: func(s postgrestest.Step) {
+		if s == postgrestest.Applied {
 			may, err := i.Engine.Check(t.Context(), user, []fga.Question{{Relation: "administrator", Object: "platform:gatehouse"}})
 			if err != nil || !may[0] {
 				t.Errorf("between two changes the administrator may: %t, %v", may, err)

@@ -38,7 +38,6 @@ func (s *Service) apply(ctx context.Context, c Command) error {
 		}
 		return s.unlessEnded(ctx, c.ID, err)
 	}
-	s.step(StepWritten)
 	ended, err := s.finish(ctx, c, Applied)
 	if err != nil {
 		return err
@@ -46,7 +45,6 @@ func (s *Service) apply(ctx context.Context, c Command) error {
 	if !ended {
 		return s.complete(ctx, c.ID)
 	}
-	s.step(StepApplied)
 	return nil
 }
 
@@ -61,7 +59,6 @@ func (s *Service) part(ctx context.Context, c *Command) (stillOurs bool, err err
 		return false, s.unlessEnded(ctx, c.ID, err)
 	}
 	c.Deletes = c.Deletes[n:]
-	s.step(StepPart)
 	renewed, err := s.store.Renew(ctx, *c)
 	if err != nil {
 		return false, fmt.Errorf("renew the lease of a command: %w", err)

@@ -128,18 +128,3 @@ type Engine interface {
 	// Reached returns nil when reads see at least that state.
 	Reached(ctx context.Context, p request.Position) error
 }
-
-// Step is a point of a write between two effects; tests end the process there.
-type Step string
-
-// The steps, in their order.
-const (
-	StepReceived Step = "received" // nothing is stored
-	StepLocked   Step = "locked"   // inside the first transaction, the preconditions hold
-	StepAccepted Step = "accepted" // the first transaction is committed
-	StepPart     Step = "part"     // the engine has a part of a deletion that is larger than one of its transactions
-	StepWritten  Step = "written"  // the engine has it all
-	StepMarked   Step = "marked"   // inside the second transaction, the audit row is appended
-	StepApplied  Step = "applied"  // the second transaction is committed
-	StepAnswered Step = "answered" // the token is made
-)

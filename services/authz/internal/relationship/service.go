@@ -21,14 +21,13 @@ const (
 	forgetBatch  = 500
 )
 
-// Params are what a Service is made of; all but Step are required.
+// Params are what a Service is made of; all are required.
 type Params struct {
 	Store  Store
 	Engine Engine
 	Now    func() time.Time
 	NewID  func() string // of events: UUIDv7
 	Random io.Reader     // of the salts in events
-	Step   func(Step)    // tests stop a write between two steps; nil goes on
 }
 
 // Service changes relationships and waits until the engine is fresh enough.
@@ -38,17 +37,13 @@ type Service struct {
 	now     func() time.Time
 	newID   func() string
 	random  io.Reader
-	step    func(Step)
 	waiters *waiters
 }
 
 // NewService returns the domain. Watch must run for tokens of events to be seen.
 func NewService(p Params) *Service {
-	if p.Step == nil {
-		p.Step = func(Step) {}
-	}
 	return &Service{
-		store: p.Store, engine: p.Engine, now: p.Now, newID: p.NewID, random: p.Random, step: p.Step, waiters: newWaiters(p.Store, p.Now),
+		store: p.Store, engine: p.Engine, now: p.Now, newID: p.NewID, random: p.Random, waiters: newWaiters(p.Store, p.Now),
 	}
 }
 
@@ -71,7 +66,6 @@ func (s *Service) change(ctx context.Context, e event.Event, program string, c C
 	if err != nil {
 		return "", err
 	}
-	s.step(StepReceived)
 	outcome, command, err := s.accept(ctx, c, command)
 	switch {
 	case err != nil:
@@ -106,9 +100,6 @@ func (s *Service) accept(ctx context.Context, c Change, command Command) (Outcom
 		case err != nil:
 			return Outcome{}, Command{}, err
 		case outcome.Accepted || outcome.Known:
-			if outcome.Accepted {
-				s.step(StepAccepted)
-			}
 			return outcome, complete, nil
 		default:
 			if _, err := s.help(ctx, outcome.Holders); err != nil {
@@ -144,7 +135,6 @@ func (s *Service) decide(ctx context.Context, c Change, command Command, locked 
 	if err := s.decided(ctx, &guard{engine: s.engine, departs: departs, gone: c.Deletes, come: c.Writes}, locked); err != nil {
 		return Command{}, err
 	}
-	s.step(StepLocked)
 	return command, nil
 }
 
@@ -166,7 +156,6 @@ func (s *Service) answer(ctx context.Context) (string, error) {
 	}
 	token := request.TokenAt(p).String()
 	request.Wrote(ctx, token)
-	s.step(StepAnswered)
 	return token, nil
 }
 

@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
-
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -46,8 +44,8 @@ const Over = -time.Second
 
 // Options say what differs from a plain instance.
 type Options struct {
-	Lease time.Duration           // 0 means relationship.Lease
-	Step  func(relationship.Step) // called at each step of a write, in the process
+	Lease time.Duration // 0 means relationship.Lease
+	Step  func(Step)    // called at each step of a write, in the process
 	// Engine sees the engine that writes; nil takes it as it is.
 	Engine func(*fga.Engine) relationship.Engine
 }
@@ -68,29 +66,31 @@ func Open(t testing.TB, c pg.Config, o Options) *Instance {
 		o.Lease = relationship.Lease
 	}
 	if o.Step == nil {
-		o.Step = func(relationship.Step) {}
+		o.Step = func(Step) {}
 	}
-	pool := pgtest.Open(t, c)
+	pool, err := pg.OpenTuned(t.Context(), c, marked{o.Step}.tune)
+	if err != nil {
+		t.Fatalf("open the test database: %v", err)
+	}
+	t.Cleanup(pool.Close)
 	log := slog.New(slog.DiscardHandler)
 	box := outboxtest.New(t, pool, migrations.Schema)
-	engine, err := fga.Open(t.Context(), fga.Params{URL: c.URL, MaxConns: 10, Log: log, Tune: postgres.Fence})
+	opened, err := fga.Open(t.Context(), fga.Params{URL: c.URL, MaxConns: 10, Log: log, Tune: postgres.Fence})
 	if err != nil {
 		t.Fatalf("open the engine: %v", err)
 	}
-	t.Cleanup(engine.Close)
-	if err := engine.Load(t.Context()); err != nil {
+	t.Cleanup(opened.Close)
+	if err := opened.Load(t.Context()); err != nil {
 		t.Fatalf("load the model: %v", err)
 	}
-	i := &Instance{Engine: engine, Pool: pool, Outbox: box}
-	i.Store = postgres.NewCommands(postgres.Params{
-		Pool: pool, Outbox: box, Lease: o.Lease, Marked: func() { o.Step(relationship.StepMarked) },
-	})
-	var writer relationship.Engine = engine
+	i := &Instance{Engine: opened, Pool: pool, Outbox: box}
+	i.Store = postgres.NewCommands(postgres.Params{Pool: pool, Outbox: box, Lease: o.Lease})
+	var writer relationship.Engine = opened
 	if o.Engine != nil {
-		writer = o.Engine(engine)
+		writer = o.Engine(opened)
 	}
 	i.Service = relationship.NewService(relationship.Params{
-		Store: i.Store, Engine: writer, Now: time.Now, NewID: outboxtest.NewID, Random: rand.Reader, Step: o.Step,
+		Store: store{i.Store, o.Step}, Engine: engine{writer, o.Step}, Now: time.Now, NewID: outboxtest.NewID, Random: rand.Reader,
 	})
 	watching, stop := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
