@@ -139,8 +139,8 @@ func TestRefusalsOfServices(t *testing.T) {
 		reason, field string
 	}{
 		"rule of the contract":    {request{method: "PATCH", path: "/api/v1/users/" + id, bearer: bearer, body: `{"locale":"not a locale"}`}, 400, "", "locale"},
-		"rule of the service":     {request{method: "PATCH", path: "/api/v1/users/" + id, bearer: bearer, body: `{"email":"x@example.com"}`}, 400, "READ_ONLY_FIELD", "email"},
-		"parameter":               {request{method: "PATCH", path: "/api/v1/users/" + id + "?update_mask=email", bearer: bearer, body: `{}`}, 400, "READ_ONLY_FIELD", "email"},
+		"rule of the service":     {request{method: "PATCH", path: "/api/v1/users/" + id, bearer: bearer, body: `{"email":"x@example.com"}`}, 400, "INVALID_ARGUMENT", "email"},
+		"parameter":               {request{method: "PATCH", path: "/api/v1/users/" + id + "?update_mask=email", bearer: bearer, body: `{}`}, 400, "INVALID_ARGUMENT", "email"},
 		"sign-up rule":            {request{method: "POST", path: "/api/v1/auth/sign-up", body: `{"email":"x","password":"short"}`}, 400, "", "email"},
 		"foreign user":            {request{path: "/api/v1/users/" + foreign, bearer: bearer}, 404, "USER_NOT_FOUND", ""},
 		"unknown user":            {request{path: "/api/v1/users/3b1f1d5e-0d2f-4c44-9a40-7d0a3c5f9a11", bearer: bearer}, 404, "USER_NOT_FOUND", ""},

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
+	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 )
 
 // vanish makes the client's machine as good as gone: from now on its socket neither takes,
@@ -50,9 +51,10 @@ func TestTailsOfVanishedClients(t *testing.T) {
 			if free() {
 				t.Fatal("the place is not taken")
 			}
-			began := time.Now()
+			began, happened := time.Now(), event("1")
+			happened.Actor = &auditv1.Actor{Id: "present"}
 			if busy {
-				r.Audit.Add(event("1"))
+				r.Audit.Add(happened)
 			}
 			check.Within(t, 40*time.Second, "the place is free", func() error {
 				if !free() {
@@ -64,7 +66,7 @@ func TestTailsOfVanishedClients(t *testing.T) {
 				t.Errorf("the place was free after %s", took)
 			}
 			if !busy {
-				r.Audit.Add(event("1"))
+				r.Audit.Add(happened)
 			}
 			if m, _ := present.message(); m.Event == nil || m.Event.ID != "1" {
 				t.Errorf("the tail of who stayed says %+v", m)

@@ -1,7 +1,9 @@
 package gatewaytest
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -61,18 +63,32 @@ func (a *Audit) Listed() *auditv1.ListEventsRequest {
 	return a.listed
 }
 
-// ListEvents returns all events of the actor that is asked for.
+// ListEvents returns events of the actor that is asked for, newest first. A page token is how many
+// came before.
 func (a *Audit) ListEvents(_ context.Context, r *auditv1.ListEventsRequest) (*auditv1.ListEventsResponse, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.listed, _ = proto.Clone(r).(*auditv1.ListEventsRequest)
-	answer := &auditv1.ListEventsResponse{}
-	for _, event := range a.messages {
-		if event != nil && (r.GetActorId() == "" || event.GetActor().GetId() == r.GetActorId()) {
-			answer.Events = append(answer.Events, event)
+	skip, err := strconv.Atoi(cmp.Or(r.GetPageToken(), "0"))
+	if err != nil {
+		return nil, apierr.New(apierr.InvalidArgument, "INVALID_ARGUMENT", "no such page").WithField("page_token", "page_token", "must be one of this list")
+	}
+	var matching []*auditv1.Event
+	for _, event := range slices.Backward(a.messages) {
+		if matches(r, event) {
+			matching = append(matching, event)
 		}
 	}
+	answer := &auditv1.ListEventsResponse{Events: matching[min(skip, len(matching)):]}
+	if size := int(r.GetPageSize()); size > 0 && size < len(answer.GetEvents()) {
+		answer.Events, answer.NextPageToken = answer.GetEvents()[:size], strconv.Itoa(skip+size)
+	}
 	return answer, nil
+}
+
+// matches reports whether the event is of the actor that is asked for.
+func matches(r interface{ GetActorId() string }, event *auditv1.Event) bool {
+	return event != nil && (r.GetActorId() == "" || event.GetActor().GetId() == r.GetActorId())
 }
 
 // TailEvents says at once where it begins, then sends what is added.
@@ -105,6 +121,9 @@ func (a *Audit) TailEvents(r *auditv1.TailEventsRequest, stream auditv1.AuditSer
 		a.mu.Unlock()
 		for _, event := range pending {
 			at++
+			if event != nil && !matches(r, event) {
+				continue
+			}
 			if err := stream.Send(&auditv1.TailEventsResponse{Event: event, Cursor: strconv.Itoa(at)}); err != nil {
 				return err
 			}

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/gatehouse/gatehouse/internal/address"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
@@ -42,23 +43,25 @@ func NewAuth(tokens *grpctest.Tokens) *Auth {
 func (a *Auth) SignUp(_ context.Context, r *authv1.SignUpRequest) (*authv1.SignUpResponse, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, taken := a.passwords[r.GetEmail()]; taken {
+	email := address.Fold(r.GetEmail())
+	if _, taken := a.passwords[email]; taken {
 		return nil, apierr.New(apierr.AlreadyExists, "EMAIL_TAKEN", "this address has a login")
 	}
-	a.passwords[r.GetEmail()] = r.GetPassword()
-	a.ids[r.GetEmail()] = a.users.Add(r.GetEmail(), r.GetDisplayName())
-	return &authv1.SignUpResponse{User: a.users.Get(a.ids[r.GetEmail()])}, nil
+	a.passwords[email] = r.GetPassword()
+	a.ids[email] = a.users.Add(r.GetEmail(), r.GetDisplayName())
+	return &authv1.SignUpResponse{User: a.users.Get(a.ids[email])}, nil
 }
 
 // SignIn starts a session.
 func (a *Auth) SignIn(_ context.Context, r *authv1.SignInRequest) (*authv1.SignInResponse, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if password, ok := a.passwords[r.GetEmail()]; !ok || password != r.GetPassword() {
+	email := address.Fold(r.GetEmail())
+	if password, ok := a.passwords[email]; !ok || password != r.GetPassword() {
 		return nil, apierr.New(apierr.Unauthenticated, "INVALID_CREDENTIALS", "address or password is wrong")
 	}
 	return &authv1.SignInResponse{
-		AccessToken: a.tokens.Sign(a.tokens.Claims(a.ids[r.GetEmail()])), RefreshToken: "refresh", TokenType: "Bearer", ExpiresIn: 600,
+		AccessToken: a.tokens.Sign(a.tokens.Claims(a.ids[email])), RefreshToken: "refresh", TokenType: "Bearer", ExpiresIn: 600,
 	}, nil
 }
 

@@ -11,10 +11,13 @@ import (
 
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/gatehouse/gatehouse/internal/address"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/internal/resource"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
@@ -40,9 +43,10 @@ func (u *Users) Add(email, displayName string) string {
 }
 
 func (u *Users) add(organizationID, email, displayName string) *identityv1.User {
+	made := timestamppb.New(time.Unix(1_700_000_000, 0))
 	user := &identityv1.User{
 		Id: uuid.NewString(), OrganizationId: organizationID, Email: email, DisplayName: displayName,
-		CreateTime: timestamppb.New(time.Unix(1_700_000_000, 0)), Etag: "v1",
+		CreateTime: made, UpdateTime: made, Etag: "v1",
 	}
 	u.users[user.GetId()] = user
 	return user
@@ -99,13 +103,10 @@ func (u *Users) begin(ctx context.Context) (func(), error) {
 
 func (u *Users) find(id, etag string) (*identityv1.User, error) {
 	user, ok := u.users[id]
-	switch {
-	case !ok:
+	if !ok {
 		return nil, apierr.New(apierr.NotFound, "USER_NOT_FOUND", "no such user")
-	case etag != "" && etag != user.GetEtag():
-		return nil, apierr.New(apierr.Aborted, "ETAG_MISMATCH", "the user has changed: read it again")
 	}
-	return user, nil
+	return user, resource.CheckETag(etag, user.GetEtag())
 }
 
 // GetUser returns the user.
@@ -123,7 +124,7 @@ func (u *Users) GetUser(ctx context.Context, r *identityv1.GetUserRequest) (*ide
 	return &identityv1.GetUserResponse{User: copied}, nil
 }
 
-// UpdateUser changes what the mask names.
+// UpdateUser changes what the mask names, or what the user carries.
 func (u *Users) UpdateUser(ctx context.Context, r *identityv1.UpdateUserRequest) (*identityv1.UpdateUserResponse, error) {
 	unlock, err := u.begin(ctx)
 	if err != nil {
@@ -134,22 +135,44 @@ func (u *Users) UpdateUser(ctx context.Context, r *identityv1.UpdateUserRequest)
 	if err != nil {
 		return nil, err
 	}
-	for _, path := range r.GetUpdateMask().GetPaths() {
-		switch path {
-		case "display_name":
-			user.DisplayName = r.GetUser().GetDisplayName()
-		case "locale":
-			user.Locale = r.GetUser().GetLocale()
-		case "time_zone":
-			user.TimeZone = r.GetUser().GetTimeZone()
-		default:
-			return nil, apierr.New(apierr.InvalidArgument, "READ_ONLY_FIELD", "a field cannot be changed").
-				WithField("user."+path, "read_only", "cannot be changed here")
-		}
+	named, err := named(r.GetUpdateMask().GetPaths(), r.GetUser())
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range named {
+		field := user.ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(name))
+		user.ProtoReflect().Set(field, r.GetUser().ProtoReflect().Get(field))
 	}
 	user.Etag = fmt.Sprintf("v%d", u.calls+1)
 	copied, _ := proto.Clone(user).(*identityv1.User)
 	return &identityv1.UpdateUserResponse{User: copied}, nil
+}
+
+// named are the fields that a change is about.
+func named(paths []string, user *identityv1.User) (names []string, err error) {
+	mutable, fields := []string{"display_name", "locale", "time_zone"}, user.ProtoReflect().Descriptor().Fields()
+	refused := apierr.New(apierr.InvalidArgument, "INVALID_ARGUMENT", "a field cannot be changed")
+	for _, path := range paths {
+		switch {
+		case path == "*":
+			return mutable, nil
+		case slices.Contains(mutable, path):
+			names = append(names, path)
+		case fields.ByName(protoreflect.Name(path)) == nil:
+			refused = refused.WithField("user."+path, "unknown", "no such field")
+		default:
+			refused = refused.WithField("user."+path, "immutable", "cannot be changed here")
+		}
+	}
+	if len(refused.Fields) > 0 {
+		return nil, refused
+	}
+	for _, name := range mutable {
+		if len(paths) == 0 && user.ProtoReflect().Has(fields.ByName(protoreflect.Name(name))) {
+			names = append(names, name)
+		}
+	}
+	return names, nil
 }
 
 // DeleteUser deletes the user.
@@ -174,7 +197,7 @@ func (u *Users) CreateUser(ctx context.Context, r *identityv1.CreateUserRequest)
 	}
 	defer unlock()
 	for _, user := range u.users {
-		if user.GetEmail() == r.GetEmail() && user.GetOrganizationId() == r.GetOrganizationId() {
+		if address.Fold(user.GetEmail()) == address.Fold(r.GetEmail()) && user.GetOrganizationId() == r.GetOrganizationId() {
 			return nil, apierr.New(apierr.AlreadyExists, "EMAIL_TAKEN", "a user of this organization has this email address already")
 		}
 	}
@@ -183,7 +206,7 @@ func (u *Users) CreateUser(ctx context.Context, r *identityv1.CreateUserRequest)
 	return &identityv1.CreateUserResponse{User: proto.CloneOf(user)}, nil
 }
 
-// ListUsers returns users by id, page_size at a time. A page token is the last id.
+// ListUsers returns users by id, page_size at a time.
 func (u *Users) ListUsers(ctx context.Context, r *identityv1.ListUsersRequest) (*identityv1.ListUsersResponse, error) {
 	unlock, err := u.begin(ctx)
 	if err != nil {
@@ -191,13 +214,19 @@ func (u *Users) ListUsers(ctx context.Context, r *identityv1.ListUsersRequest) (
 	}
 	defer unlock()
 	u.listed = proto.CloneOf(r)
+	list := []string{r.GetOrganizationId(), r.GetFilter()}
+	after, err := resource.ParsePageToken(r.GetPageToken(), list...)
+	if err != nil {
+		return nil, err
+	}
 	answer := &identityv1.ListUsersResponse{}
 	for _, id := range slices.Sorted(maps.Keys(u.users)) {
 		switch {
-		case id <= r.GetPageToken(), r.GetOrganizationId() != "" && r.GetOrganizationId() != u.users[id].GetOrganizationId():
+		case after != nil && id <= after.ID, r.GetOrganizationId() != "" && r.GetOrganizationId() != u.users[id].GetOrganizationId():
 		case r.GetPageSize() > 0 && len(answer.Users) == int(r.GetPageSize()):
-			answer.NextPageToken = answer.Users[len(answer.Users)-1].GetId()
-			return answer, nil
+			last := answer.Users[len(answer.Users)-1]
+			answer.NextPageToken, err = resource.PageToken(&resource.Cursor{CreateTime: last.GetCreateTime().AsTime(), ID: last.GetId()}, list...)
+			return answer, err
 		default:
 			answer.Users = append(answer.Users, proto.CloneOf(u.users[id]))
 		}
