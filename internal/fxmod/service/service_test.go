@@ -22,10 +22,10 @@ import (
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/health"
-	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/registry"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	"github.com/gatehouse/gatehouse/internal/testkit/apptest"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
 	"github.com/gatehouse/gatehouse/internal/token"
@@ -42,18 +42,6 @@ const (
 	grpcPort = 8081
 	opsPort  = 8481
 )
-
-// freeOffset is a port offset at which the program's two ports are free.
-func freeOffset(t *testing.T) int {
-	t.Helper()
-	for offset := 20000; offset < mesh.MaxPortOffset; offset += 7 {
-		if free(grpcPort+offset) && free(opsPort+offset) {
-			return offset
-		}
-	}
-	t.Fatal("no free ports")
-	return 0
-}
 
 func free(port int) bool {
 	l, err := net.Listen("tcp", fxmod.Loopback(port))
@@ -154,7 +142,7 @@ func get(t *testing.T, offset int, path string) (int, string) {
 // A program starts, serves, and on its way out first says NOT_SERVING, then waits, and keeps its
 // ops listener to the end.
 func TestStartServeDrainStop(t *testing.T) {
-	offset := freeOffset(t)
+	offset := apptest.FreePorts(t, name).Offset
 	var order []string
 	var mu sync.Mutex
 	note := func(what string) {
@@ -253,7 +241,7 @@ func TestConstructorsStartNothing(t *testing.T) {
 // A taken port stops the start with one sentence that names the port and says how to fix it.
 func TestTakenPort(t *testing.T) {
 	for _, port := range []int{grpcPort, opsPort} {
-		offset := freeOffset(t)
+		offset := apptest.FreePorts(t, name).Offset
 		l, err := net.Listen("tcp", fxmod.Loopback(port+offset))
 		if err != nil {
 			t.Fatal(err)
@@ -287,7 +275,7 @@ func TestNoMeshNoServer(t *testing.T) {
 // After the program's end it is still registered, and the agent sends nobody there.
 func TestProgramRegistersItself(t *testing.T) {
 	consul := consultest.New(t)
-	c := options(freeOffset(t))
+	c := options(apptest.FreePorts(t, name).Offset)
 	var cli struct {
 		Consul registry.Config `embed:""`
 	}

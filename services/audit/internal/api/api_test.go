@@ -138,13 +138,6 @@ func idOf(t *testing.T, m *auditv1.SealedEvent) string {
 	return e.ID
 }
 
-func wantCode(t *testing.T, err error, want codes.Code) {
-	t.Helper()
-	if status.Code(err) != want {
-		t.Fatalf("got %v, want %v", err, want)
-	}
-}
-
 // R67: a batch is acknowledged after its commit; what is known is acknowledged and not stored again.
 func TestIngestStoresOnceAndAcknowledges(t *testing.T) {
 	t.Parallel()
@@ -235,7 +228,7 @@ func TestIngestIsForProgramsAndInOrder(t *testing.T) {
 	check.NoError(t, err)
 	check.NoError(t, stream.Send(&auditv1.IngestRequest{Batch: 2, Events: []*auditv1.SealedEvent{message(t)}}))
 	_, err = stream.Recv()
-	wantCode(t, err, codes.InvalidArgument)
+	grpctest.WantCode(t, err, codes.InvalidArgument)
 	if n := len(s.stored(t)); n > 1 {
 		t.Errorf("%d events are stored", n)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
+	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 	"github.com/gatehouse/gatehouse/services/audit/internal/trail/trailtest"
 )
@@ -109,7 +110,7 @@ func TestPagesOfEvents(t *testing.T) {
 		}
 		other := &auditv1.ListEventsRequest{ActorId: "actor", Outcome: "success", PageToken: r.GetPageToken()}
 		_, err = auditor.ListEvents(t.Context(), other)
-		wantCode(t, err, codes.InvalidArgument) // another list
+		grpctest.WantCode(t, err, codes.InvalidArgument) // another list
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
@@ -210,7 +211,7 @@ func TestBadListRequests(t *testing.T) {
 		if _, err := auditor.ListEvents(t.Context(), r); err == nil {
 			t.Errorf("%s: accepted", name)
 		} else {
-			wantCode(t, err, codes.InvalidArgument)
+			grpctest.WantCode(t, err, codes.InvalidArgument)
 		}
 	}
 }

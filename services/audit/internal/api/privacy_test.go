@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
+	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 )
 
@@ -153,7 +154,7 @@ func TestPositionsAreSealed(t *testing.T) {
 			t.Errorf("%s: accepted", name)
 			continue
 		}
-		wantCode(t, err, codes.InvalidArgument)
+		grpctest.WantCode(t, err, codes.InvalidArgument)
 		if said := violation(err); !strings.Contains(said, "another version made it, list the events") {
 			t.Errorf("%s: %q does not say what to do", name, said)
 		}
@@ -162,7 +163,7 @@ func TestPositionsAreSealed(t *testing.T) {
 		if _, err := auditor.ListEvents(t.Context(), &auditv1.ListEventsRequest{PageSize: 1, PageToken: token}); err == nil {
 			t.Errorf("page token, %s: accepted", name)
 		} else {
-			wantCode(t, err, codes.InvalidArgument)
+			grpctest.WantCode(t, err, codes.InvalidArgument)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
+	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 	"github.com/gatehouse/gatehouse/services/audit/internal/trail/trailtest"
 )
@@ -146,7 +147,7 @@ func TestTailEndsWithItsToken(t *testing.T) {
 	for err == nil {
 		_, err = stream.Recv()
 	}
-	wantCode(t, err, codes.Unauthenticated)
+	grpctest.WantCode(t, err, codes.Unauthenticated)
 }
 
 func TestBadTails(t *testing.T) {
@@ -158,7 +159,7 @@ func TestBadTails(t *testing.T) {
 		if _, err = stream.Recv(); err == nil {
 			t.Errorf("%s: accepted", name)
 		} else {
-			wantCode(t, err, codes.InvalidArgument)
+			grpctest.WantCode(t, err, codes.InvalidArgument)
 		}
 	}
 	stream, err := s.as(uuid.NewString()).TailEvents(t.Context(), &auditv1.TailEventsRequest{})

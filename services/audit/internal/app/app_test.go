@@ -3,11 +3,8 @@ package app
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +20,6 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
-	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/testkit/apptest"
@@ -47,18 +43,17 @@ func TestAppIsComplete(t *testing.T) {
 func TestStartServeStop(t *testing.T) {
 	serving, owner := pgtest.Split(t, migrations.Schema, nil)
 	ignore := goleak.IgnoreCurrent()
-	offset := freeOffset(t)
-	ports := portsOf(offset)
+	ports := apptest.FreePorts(t, Name)
 	tokens := grpctest.NewTokens(t, time.Now)
-	app := start(t, parsed(t, serving, offset))
-	conn := apptest.Dial(t, ports.self)
+	app := start(t, apptest.Parse[Config](t, Name, ports, serving))
+	conn := apptest.Dial(t, ports.GRPC)
 	apptest.WaitHealth(t, conn, auditv1.IngestService_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_NOT_SERVING)
 	check.Eventually(t, "/readyz says how to fix it", func() bool {
-		return strings.Contains(apptest.Get(t, ports.ops, "/readyz", http.StatusServiceUnavailable), "run `audit migrate`")
+		return strings.Contains(apptest.Get(t, ports.Ops, "/readyz", http.StatusServiceUnavailable), "run `audit migrate`")
 	})
 	check.NoError(t, (&MigrateConfig{Postgres: owner}).Run())
 	apptest.WaitHealth(t, conn, auditv1.IngestService_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_SERVING)
-	apptest.Get(t, ports.ops, "/readyz", http.StatusOK)
+	apptest.Get(t, ports.Ops, "/readyz", http.StatusOK)
 
 	ada, organization := uuid.NewString(), uuid.NewString()
 	ingest(t, conn, func(e *event.Event) { e.Actor.ID, e.OrganizationID = ada, organization })
@@ -68,15 +63,15 @@ func TestStartServeStop(t *testing.T) {
 	person := metadata.AppendToOutgoingContext(apptest.As(t.Context(), "gateway"), "authorization", "Bearer "+tokens.Sign(tokens.Claims(ada)))
 	audit := auditv1.NewAuditServiceClient(conn)
 	_, err := audit.ListEvents(person, &auditv1.ListEventsRequest{ActorId: ada})
-	wantCode(t, err, codes.Unavailable)
-	stopAuth := startAuth(t, ports.auth, tokens)
+	grpctest.WantCode(t, err, codes.Unavailable)
+	stopAuth := startAuth(t, ports.Upstream("auth"), tokens)
 	check.Eventually(t, "one's own events are listed", func() bool {
 		list, err := audit.ListEvents(person, &auditv1.ListEventsRequest{ActorId: ada})
 		return err == nil && len(list.GetEvents()) == 1
 	})
 	_, err = audit.ListEvents(person, &auditv1.ListEventsRequest{OrganizationId: organization})
-	wantCode(t, err, codes.Unavailable)
-	authz, stopAuthz := startAuthz(t, ports.authz)
+	grpctest.WantCode(t, err, codes.Unavailable)
+	authz, stopAuthz := startAuthz(t, ports.Upstream("authz"))
 	check.Eventually(t, "Authz is asked", func() bool {
 		_, err := audit.ListEvents(person, &auditv1.ListEventsRequest{OrganizationId: organization})
 		return err != nil && status.Code(err) != codes.Unavailable
@@ -91,7 +86,7 @@ func TestStartServeStop(t *testing.T) {
 		e := list.GetEvents()[0]
 		return e.GetSource() == Name && e.GetAction() == "permission.denied" && e.GetObjectType() == "organization" && e.GetObjectId() == organization
 	})
-	authz.allow.Store(true)
+	authz.Allow.Store(true)
 	list, err := audit.ListEvents(person, &auditv1.ListEventsRequest{OrganizationId: organization})
 	if err != nil || len(list.GetEvents()) != 1 {
 		t.Errorf("an auditor: got %v, %v", list, err)
@@ -100,8 +95,8 @@ func TestStartServeStop(t *testing.T) {
 	second := tailElsewhere(t, serving, tokens, ada, func() {
 		ingest(t, conn, func(e *event.Event) { e.Actor.ID = ada })
 	})
-	stop(t, second)
-	stop(t, app)
+	second.RequireStop()
+	app.RequireStop()
 	stopAuth()
 	stopAuthz()
 	check.NoError(t, conn.Close())
@@ -111,12 +106,11 @@ func TestStartServeStop(t *testing.T) {
 // tailElsewhere follows ada's events at another instance while they are made.
 func tailElsewhere(t *testing.T, database pg.Config, tokens *grpctest.Tokens, ada string, act func()) *fxtest.App {
 	t.Helper()
-	offset := freeOffset(t)
-	ports := portsOf(offset)
-	stopAuth := startAuth(t, ports.auth, tokens)
+	ports := apptest.FreePorts(t, Name)
+	stopAuth := startAuth(t, ports.Upstream("auth"), tokens)
 	defer stopAuth()
-	app := start(t, parsed(t, database, offset))
-	conn := apptest.Dial(t, ports.self)
+	app := start(t, apptest.Parse[Config](t, Name, ports, database))
+	conn := apptest.Dial(t, ports.GRPC)
 	defer func() { check.NoError(t, conn.Close()) }()
 	apptest.WaitHealth(t, conn, auditv1.IngestService_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_SERVING)
 	person := metadata.AppendToOutgoingContext(apptest.As(t.Context(), "gateway"), "authorization", "Bearer "+tokens.Sign(tokens.Claims(ada)))
@@ -144,21 +138,21 @@ func tailElsewhere(t *testing.T, database pg.Config, tokens *grpctest.Tokens, ad
 // The role that owns the schema could change what is stored: the program is not ready as it.
 func TestServingAsTheOwnerIsNotReady(t *testing.T) {
 	_, owner := pgtest.Split(t, migrations.Schema, migrations.Files)
-	offset := freeOffset(t)
-	app := start(t, parsed(t, owner, offset))
+	ports := apptest.FreePorts(t, Name)
+	app := start(t, apptest.Parse[Config](t, Name, ports, owner))
 	check.Eventually(t, "/readyz says how to fix it", func() bool {
-		return strings.Contains(apptest.Get(t, portsOf(offset).ops, "/readyz", http.StatusServiceUnavailable), "serve as the role audit")
+		return strings.Contains(apptest.Get(t, ports.Ops, "/readyz", http.StatusServiceUnavailable), "serve as the role audit")
 	})
-	stop(t, app)
+	app.RequireStop()
 }
 
 // R86: while the lock of the trail cannot be had, the program says within 5 s that nothing is
 // stored.
 func TestALockedTrailIsNotReady(t *testing.T) {
 	serving, owner := pgtest.Split(t, migrations.Schema, migrations.Files)
-	offset := freeOffset(t)
-	app := start(t, parsed(t, serving, offset))
-	ops := portsOf(offset).ops
+	ports := apptest.FreePorts(t, Name)
+	app := start(t, apptest.Parse[Config](t, Name, ports, serving))
+	ops := ports.Ops
 	check.Eventually(t, "the program is ready", func() bool { return status200(t, ops) })
 	holder, err := pgx.Connect(t.Context(), owner.URL.Reveal())
 	check.NoError(t, err)
@@ -176,7 +170,7 @@ func TestALockedTrailIsNotReady(t *testing.T) {
 	_, err = holder.Exec(t.Context(), "rollback")
 	check.NoError(t, err)
 	check.Eventually(t, "the program is ready again", func() bool { return status200(t, ops) })
-	stop(t, app)
+	app.RequireStop()
 }
 
 func status200(t *testing.T, ops string) bool {
@@ -188,15 +182,9 @@ func status200(t *testing.T, ops string) bool {
 }
 
 func TestTakenPortStopsTheStart(t *testing.T) {
-	offset := freeOffset(t)
-	l, err := net.Listen("tcp", portsOf(offset).self)
-	check.NoError(t, err)
-	defer func() { _ = l.Close() }()
-	c := parsed(t, pg.Config{URL: config.NewSecret("postgres://audit@127.0.0.1:1/gatehouse")}, offset)
-	err = c.Run()
-	if err == nil || !strings.Contains(err.Error(), "another program listens on "+l.Addr().String()) {
-		t.Fatalf("got %v, want a sentence about the taken port", err)
-	}
+	ports := apptest.FreePorts(t, Name)
+	c := apptest.Parse[Config](t, Name, ports, apptest.Nowhere(Name))
+	apptest.TakenPort(t, ports.GRPC, c.Run)
 }
 
 // ingest hands one event over as Identity does, and waits for its acknowledgement.
@@ -220,38 +208,7 @@ func ingest(t *testing.T, conn *grpc.ClientConn, change func(*event.Event)) {
 	}
 }
 
-// parsed is the configuration as the command line makes it, defaults included.
-func parsed(t *testing.T, database pg.Config, offset int) Config {
-	t.Helper()
-	var cli struct {
-		Serve Config `cmd:"" default:"withargs"`
-	}
-	_, err := config.Parse(Name, &cli, nil, []string{
-		"GATEHOUSE_POSTGRES_URL=" + database.URL.Reveal(),
-		fmt.Sprintf("GATEHOUSE_MESH_PORT_OFFSET=%d", offset),
-		"GATEHOUSE_MESH_TRUST_DOMAIN=" + grpctest.Mesh().TrustDomain, "GATEHOUSE_MESH_DATACENTER=" + grpctest.Mesh().Datacenter,
-		"GATEHOUSE_TOKEN_ISSUER=" + grpctest.Issuer,
-		"GATEHOUSE_TOKEN_AUDIENCE=" + grpctest.Audience,
-		"GATEHOUSE_DRAIN_DELAY=10ms",
-		"GATEHOUSE_LOG_LEVEL=error",
-	}, os.Stdout)
-	check.NoError(t, err)
-	return cli.Serve
-}
-
 func start(t *testing.T, c Config) *fxtest.App {
 	t.Helper()
 	return fxtest.New(t, options(c)).RequireStart()
-}
-
-func stop(t *testing.T, app *fxtest.App) {
-	t.Helper()
-	app.RequireStop()
-}
-
-func wantCode(t *testing.T, err error, want codes.Code) {
-	t.Helper()
-	if status.Code(err) != want {
-		t.Fatalf("got %v, want %v", err, want)
-	}
 }

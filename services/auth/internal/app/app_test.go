@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -16,8 +15,6 @@ import (
 
 	"go.uber.org/fx"
 	"go.uber.org/goleak"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
@@ -25,16 +22,12 @@ import (
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/program"
-	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
+	"github.com/gatehouse/gatehouse/internal/testkit/apptest"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
-)
-
-const (
-	portOffset = 6300
-	address    = "127.0.0.1:14382" // the contract's 8082
-	ops        = "http://127.0.0.1:14782"
 )
 
 // parse reads the configuration as the program does.
@@ -59,15 +52,9 @@ func keyFile(t *testing.T, fill byte) string {
 }
 
 // configured is the default configuration with a database and a sealing key.
-func configured(t *testing.T, db pg.Config, key string, more ...string) Config {
+func configured(t *testing.T, ports apptest.Ports, db pg.Config, key string, more ...string) Config {
 	t.Helper()
-	c, err := parse(t, append(more, "GATEHOUSE_POSTGRES_URL="+db.URL.Reveal(), "GATEHOUSE_AUTH_KEY_FILE="+key,
-		fmt.Sprintf("GATEHOUSE_MESH_PORT_OFFSET=%d", portOffset),
-		"GATEHOUSE_MESH_TRUST_DOMAIN="+grpctest.Mesh().TrustDomain, "GATEHOUSE_MESH_DATACENTER="+grpctest.Mesh().Datacenter, "GATEHOUSE_DRAIN_DELAY=0s", "GATEHOUSE_LOG_LEVEL=error")...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return apptest.Parse[Config](t, Name, ports, db, append(more, "GATEHOUSE_AUTH_KEY_FILE="+key)...)
 }
 
 func database(t *testing.T) pg.Config {
@@ -76,7 +63,7 @@ func database(t *testing.T) pg.Config {
 }
 
 func TestWiringIsComplete(t *testing.T) {
-	c := configured(t, pg.Config{URL: config.NewSecret("postgres://auth:x@127.0.0.1:1/gatehouse")}, keyFile(t, 1))
+	c := configured(t, apptest.FreePorts(t, Name), apptest.Nowhere(Name), keyFile(t, 1))
 	if err := fx.ValidateApp(options(c)); err != nil {
 		t.Fatal(err)
 	}
@@ -101,58 +88,29 @@ func start(t *testing.T, c Config) (stop func()) {
 }
 
 // serving waits until the gRPC health service says so.
-func serving(t *testing.T) {
+func serving(t *testing.T, ports apptest.Ports) {
 	t.Helper()
-	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	watch, err := healthpb.NewHealthClient(conn).Watch(ctx, &healthpb.HealthCheckRequest{}, grpc.WaitForReady(true))
-	for err == nil {
-		var answer *healthpb.HealthCheckResponse
-		if answer, err = watch.Recv(); err == nil && answer.GetStatus() == healthpb.HealthCheckResponse_SERVING {
-			return
-		}
-	}
-	t.Fatalf("not serving: %v", err)
-}
-
-func readyz(t *testing.T) (int, string) {
-	t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Get(ops + "/readyz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, string(body)
+	conn := apptest.Dial(t, ports.GRPC)
+	defer func() { check.NoError(t, conn.Close()) }()
+	apptest.WaitHealth(t, conn, authv1.AuthService_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_SERVING)
 }
 
 func TestStartServesAndStopLeavesNothing(t *testing.T) {
-	db, key := database(t), keyFile(t, 1)
+	db, key, ports := database(t), keyFile(t, 1), apptest.FreePorts(t, Name)
 	before := goleak.IgnoreCurrent()
 	for range 2 { // the second start finds the keys of the first
-		stop := start(t, configured(t, db, key))
-		serving(t)
-		if code, body := readyz(t); code != http.StatusOK {
-			t.Fatalf("/readyz = %d %s", code, body)
-		}
+		stop := start(t, configured(t, ports, db, key))
+		serving(t, ports)
+		apptest.Get(t, ports.Ops, "/readyz", http.StatusOK)
 		stop()
 	}
 	goleak.VerifyNone(t, before)
 }
 
 func TestStartRefusesTheWrongSealingKey(t *testing.T) {
-	db := database(t)
-	start(t, configured(t, db, keyFile(t, 1)))()
-	c := configured(t, db, keyFile(t, 2))
+	db, ports := database(t), apptest.FreePorts(t, Name)
+	start(t, configured(t, ports, db, keyFile(t, 1)))()
+	c := configured(t, ports, db, keyFile(t, 2))
 	if err := c.Run(); err == nil || err.Error() != signingkey.ErrWrongSealingKey.Error() {
 		t.Errorf("Run = %v, want the sentence alone", err)
 	}
@@ -163,39 +121,32 @@ func TestStartRefusesTheWrongSealingKey(t *testing.T) {
 }
 
 func TestStartWithoutDatabaseIsNotReady(t *testing.T) {
-	c := configured(t, pg.Config{URL: config.NewSecret("postgres://auth:x@127.0.0.1:1/gatehouse")}, keyFile(t, 1))
-	stop := start(t, c)
+	ports := apptest.FreePorts(t, Name)
+	stop := start(t, configured(t, ports, apptest.Nowhere(Name), keyFile(t, 1)))
 	defer stop()
-	code, body := readyz(t)
-	if code != http.StatusServiceUnavailable || !strings.Contains(body, "keys") || strings.Contains(body, "127.0.0.1") {
-		t.Fatalf("/readyz = %d %s", code, body)
+	body := apptest.Get(t, ports.Ops, "/readyz", http.StatusServiceUnavailable)
+	if !strings.Contains(body, "keys") || strings.Contains(body, "127.0.0.1") {
+		t.Fatalf("/readyz says %s", body)
 	}
 }
 
 func TestStartOnAnOldSchemaSaysMigrate(t *testing.T) {
-	db := pgtest.Config(t, migrations.Schema, nil)
-	stop := start(t, configured(t, db, keyFile(t, 1)))
+	db, ports := pgtest.Config(t, migrations.Schema, nil), apptest.FreePorts(t, Name)
+	stop := start(t, configured(t, ports, db, keyFile(t, 1)))
 	defer stop()
-	deadline := time.Now().Add(10 * time.Second)
-	for {
-		code, body := readyz(t)
-		if code == http.StatusServiceUnavailable && strings.Contains(body, "auth migrate") {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("/readyz = %d %s, want it to name `auth migrate`", code, body)
-		}
-	}
+	check.Eventually(t, "/readyz says how to fix it", func() bool {
+		return strings.Contains(apptest.Get(t, ports.Ops, "/readyz", http.StatusServiceUnavailable), "auth migrate")
+	})
 	if err := (&MigrateConfig{Postgres: db}).Run(); err != nil {
 		t.Fatal(err)
 	}
-	serving(t) // without a restart
+	serving(t, ports) // without a restart
 }
 
 // What recovers access needs the database, and prints nothing without it.
 func TestRecoverWithoutADatabase(t *testing.T) {
 	var out, hint strings.Builder
-	c := RecoverConfig{Postgres: pg.Config{URL: config.NewSecret("postgres://auth:x@127.0.0.1:1/gatehouse")}}
+	c := RecoverConfig{Postgres: apptest.Nowhere(Name)}
 	err := c.Run(program.Process{Name: Name, Stdout: &out, Stderr: &hint})
 	if !errors.Is(err, apierr.New(apierr.Unavailable, "DATABASE_UNAVAILABLE", "")) || out.String()+hint.String() != "" {
 		t.Errorf("got %v, printed %q %q", err, out.String(), hint.String())

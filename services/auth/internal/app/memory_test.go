@@ -5,8 +5,7 @@ import (
 	"runtime/debug"
 	"testing"
 
-	"github.com/gatehouse/gatehouse/internal/config"
-	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/testkit/apptest"
 )
 
 func TestMemoryLimitFollowsTheHashes(t *testing.T) {
@@ -29,7 +28,7 @@ func TestMemoryLimitFollowsTheHashes(t *testing.T) {
 }
 
 func TestStartLimitsMemoryUnlessTheOperatorDoes(t *testing.T) {
-	c := configured(t, pg.Config{URL: config.NewSecret("postgres://auth:x@127.0.0.1:1/gatehouse")}, keyFile(t, 1),
+	c := configured(t, apptest.FreePorts(t, Name), apptest.Nowhere(Name), keyFile(t, 1),
 		"GATEHOUSE_AUTH_PASSWORD_WORKERS=3", "GATEHOUSE_AUTH_PASSWORD_MEMORY=32768")
 	for name, test := range map[string]struct {
 		set  string

@@ -3,10 +3,7 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -18,9 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
 
-	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/relation"
 	"github.com/gatehouse/gatehouse/internal/testkit/apptest"
@@ -47,17 +42,16 @@ func TestAppIsComplete(t *testing.T) {
 func TestStartServeStop(t *testing.T) {
 	database := pgtest.Config(t, migrations.Schema, nil)
 	ignore := goleak.IgnoreCurrent()
-	offset := freeOffset(t)
+	ports := apptest.FreePorts(t, Name)
 	tokens := grpctest.NewTokens(t, time.Now)
-	c := parsed(t, database, offset)
-	ports := portsOf(offset)
+	c := apptest.Parse[Config](t, Name, ports, database)
 
 	app := start(t, c)
-	conn := apptest.Dial(t, ports.self)
+	conn := apptest.Dial(t, ports.GRPC)
 	authz, relationships := authzv1.NewAuthzServiceClient(conn), authzv1.NewRelationshipServiceClient(conn)
 	apptest.WaitHealth(t, conn, authzv1.AuthzService_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_NOT_SERVING)
 	check.Eventually(t, "/readyz says how to fix it", func() bool {
-		return strings.Contains(apptest.Get(t, ports.ops, "/readyz", http.StatusServiceUnavailable), "run `authz migrate`")
+		return strings.Contains(apptest.Get(t, ports.Ops, "/readyz", http.StatusServiceUnavailable), "run `authz migrate`")
 	})
 	// R62: what cannot be known is not allowed.
 	ask := func(relation string) (bool, error) {
@@ -67,14 +61,14 @@ func TestStartServeStop(t *testing.T) {
 		return err == nil && answer.GetAllowed()[0], err
 	}
 	_, err := ask("member")
-	wantCode(t, err, codes.Unavailable)
+	grpctest.WantCode(t, err, codes.Unavailable)
 	for range 2 { // as often as one likes
 		if err := (&MigrateConfig{Postgres: database}).Run(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	apptest.WaitHealth(t, conn, authzv1.AuthzService_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_SERVING)
-	apptest.Get(t, ports.ops, "/readyz", http.StatusOK)
+	apptest.Get(t, ports.Ops, "/readyz", http.StatusOK)
 
 	root := uuid.NewString()
 	_, err = authz.WriteRelationships(apptest.As(t.Context(), "auth"), &authzv1.WriteRelationshipsRequest{Id: uuid.NewString(), Writes: []*authzv1.Relationship{
@@ -83,29 +77,29 @@ func TestStartServeStop(t *testing.T) {
 	check.NoError(t, err)
 	person := metadata.AppendToOutgoingContext(apptest.As(t.Context(), "gateway"), "authorization", "Bearer "+tokens.Sign(tokens.Claims(root)))
 	_, err = relationships.ListRelationships(person, &authzv1.ListRelationshipsRequest{})
-	wantCode(t, err, codes.Unavailable) // R62: without Auth's keys nobody is believed
-	stopAuth := startAuth(t, ports.auth, tokens)
+	grpctest.WantCode(t, err, codes.Unavailable) // R62: without Auth's keys nobody is believed
+	stopAuth := startAuth(t, ports.Upstream("auth"), tokens)
 	check.Eventually(t, "the token is accepted", func() bool {
 		_, err := relationships.ListRelationships(person, &authzv1.ListRelationshipsRequest{})
 		return err == nil
 	})
 	stranger := metadata.AppendToOutgoingContext(apptest.As(t.Context(), "gateway"), "authorization", "Bearer "+tokens.Sign(tokens.Claims(uuid.NewString())))
 	_, err = relationships.ListRelationships(stranger, &authzv1.ListRelationshipsRequest{})
-	wantCode(t, err, codes.PermissionDenied)
-	stop(t, app)
+	grpctest.WantCode(t, err, codes.PermissionDenied)
+	app.RequireStop()
 
 	abandon(t, database, "organization:o#owner@user:u")
-	audit, stopAudit := startAudit(t, ports.audit)
+	audit, stopAudit := startAudit(t, ports.Upstream("audit"))
 	app = start(t, c)
 	check.Eventually(t, "the abandoned change is completed", func() bool {
 		allowed, err := ask("can_read")
 		return err == nil && allowed
 	})
 	check.Eventually(t, "everything is handed over", func() bool { // G2
-		return audit.count("authz.relationships_written") == 2 && audit.count("permission.denied") == 1
+		return arrived(audit, "authz.relationships_written") == 2 && arrived(audit, "permission.denied") == 1
 	})
-	check.Eventually(t, "the outbox is empty", func() bool { return count(t, database, "authz.outbox") == 0 })
-	stop(t, app)
+	check.Eventually(t, "the outbox is empty", func() bool { return pgtest.Count(t, database, "select count(*) from authz.outbox") == 0 })
+	app.RequireStop()
 	stopAuth()
 	stopAudit()
 	check.NoError(t, conn.Close())
@@ -134,58 +128,12 @@ type dead struct{ relationship.Engine }
 func (dead) Write(context.Context, []relation.Tuple, []relation.Tuple) error { return errDead }
 
 func TestTakenPortStopsTheStart(t *testing.T) {
-	offset := freeOffset(t)
-	l, err := net.Listen("tcp", portsOf(offset).self)
-	check.NoError(t, err)
-	defer func() { _ = l.Close() }()
-	c := parsed(t, pg.Config{URL: config.NewSecret("postgres://authz@127.0.0.1:1/gatehouse")}, offset)
-	err = c.Run()
-	if err == nil || !strings.Contains(err.Error(), "another program listens on "+l.Addr().String()) {
-		t.Fatalf("got %v, want a sentence about the taken port", err)
-	}
-}
-
-// parsed is the configuration as the command line makes it, defaults included.
-func parsed(t *testing.T, database pg.Config, offset int) Config {
-	t.Helper()
-	var cli struct {
-		Serve Config `cmd:"" default:"withargs"`
-	}
-	_, err := config.Parse(Name, &cli, nil, []string{
-		"GATEHOUSE_POSTGRES_URL=" + database.URL.Reveal(),
-		fmt.Sprintf("GATEHOUSE_MESH_PORT_OFFSET=%d", offset),
-		"GATEHOUSE_MESH_TRUST_DOMAIN=" + grpctest.Mesh().TrustDomain, "GATEHOUSE_MESH_DATACENTER=" + grpctest.Mesh().Datacenter,
-		"GATEHOUSE_TOKEN_ISSUER=" + grpctest.Issuer,
-		"GATEHOUSE_TOKEN_AUDIENCE=" + grpctest.Audience,
-		"GATEHOUSE_DRAIN_DELAY=10ms",
-		"GATEHOUSE_LOG_LEVEL=error",
-	}, os.Stdout)
-	check.NoError(t, err)
-	return cli.Serve
+	ports := apptest.FreePorts(t, Name)
+	c := apptest.Parse[Config](t, Name, ports, apptest.Nowhere(Name))
+	apptest.TakenPort(t, ports.GRPC, c.Run)
 }
 
 func start(t *testing.T, c Config) *fxtest.App {
 	t.Helper()
 	return fxtest.New(t, options(c)).RequireStart()
-}
-
-func stop(t *testing.T, app *fxtest.App) {
-	t.Helper()
-	app.RequireStop()
-}
-
-func count(t *testing.T, c pg.Config, table string) (n int) {
-	t.Helper()
-	pool, err := pg.Open(t.Context(), c)
-	check.NoError(t, err)
-	defer pool.Close()
-	check.NoError(t, pool.QueryRow(t.Context(), "select count(*) from "+table).Scan(&n))
-	return n
-}
-
-func wantCode(t *testing.T, err error, want codes.Code) {
-	t.Helper()
-	if status.Code(err) != want {
-		t.Fatalf("got %v, want %v", err, want)
-	}
 }

@@ -7,39 +7,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/services/authz/internal/fga"
 	"github.com/gatehouse/gatehouse/services/authz/internal/fga/fgatest"
 )
-
-func count(t *testing.T, c pg.Config, sql string) int {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), c.URL.Reveal())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(t.Context()) }()
-	var n int
-	if err := conn.QueryRow(t.Context(), sql).Scan(&n); err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
-
-func exec(t *testing.T, c pg.Config, statements ...string) {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), c.URL.Reveal())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(t.Context()) }()
-	for _, sql := range statements {
-		if _, err := conn.Exec(t.Context(), sql); err != nil {
-			t.Fatalf("%s: %v", sql, err)
-		}
-	}
-}
 
 const (
 	countStores  = "select count(*) from authz_fga.store"
@@ -61,7 +32,7 @@ func TestManyMayMigrateAtTheSameTime(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if stores, models, invalid := count(t, c, countStores), count(t, c, countModels), count(t, c, countInvalid); stores != 1 || models != 1 || invalid != 0 {
+	if stores, models, invalid := pgtest.Count(t, c, countStores), pgtest.Count(t, c, countModels), pgtest.Count(t, c, countInvalid); stores != 1 || models != 1 || invalid != 0 {
 		t.Errorf("%d stores, %d models, %d invalid indexes", stores, models, invalid)
 	}
 }
@@ -72,12 +43,12 @@ func TestAnotherModelIsAddedBesideTheOld(t *testing.T) {
 	c := fgatest.Config(t)
 	older := fgatest.Open(t, c)
 	fgatest.Write(t, older, "group:g#member@user:u")
-	exec(t, c, `update authz_fga.authorization_model set authorization_model_id = '01HVMMBCMGZNT3SED4Z17ECXCA',
+	pgtest.Exec(t, c, `update authz_fga.authorization_model set authorization_model_id = '01HVMMBCMGZNT3SED4Z17ECXCA',
 		serialized_protobuf = decode(replace(encode(serialized_protobuf, 'hex'), encode('can_list_users', 'hex'), encode('can_lost_users', 'hex')), 'hex')`)
 	if err := fga.Migrate(t.Context(), c, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
-	if stores, models := count(t, c, countStores), count(t, c, countModels); stores != 1 || models != 2 {
+	if stores, models := pgtest.Count(t, c, countStores), pgtest.Count(t, c, countModels); stores != 1 || models != 2 {
 		t.Errorf("%d stores, %d models", stores, models)
 	}
 	newer := fgatest.Open(t, c)
@@ -94,7 +65,7 @@ func TestAnotherModelIsAddedBesideTheOld(t *testing.T) {
 func TestAnInvalidIndexIsMended(t *testing.T) {
 	t.Parallel()
 	c := fgatest.Config(t)
-	exec(t, c, "drop index authz_fga.idx_user_lookup", "delete from authz_fga.goose_db_version where version_id = 6")
+	pgtest.Exec(t, c, "drop index authz_fga.idx_user_lookup", "delete from authz_fga.goose_db_version where version_id = 6")
 	holder, err := pgx.Connect(t.Context(), c.URL.Reveal())
 	if err != nil {
 		t.Fatal(err)
@@ -122,16 +93,16 @@ func TestAnInvalidIndexIsMended(t *testing.T) {
 	if err := tx.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if invalid := count(t, c, countInvalid); invalid != 1 {
+	if invalid := pgtest.Count(t, c, countInvalid); invalid != 1 {
 		t.Fatalf("%d invalid indexes before", invalid)
 	}
 	if err := fga.Migrate(t.Context(), c, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
-	if invalid := count(t, c, countInvalid); invalid != 0 {
+	if invalid := pgtest.Count(t, c, countInvalid); invalid != 0 {
 		t.Errorf("%d invalid indexes after", invalid)
 	}
-	if valid := count(t, c, "select count(*) from pg_indexes where indexname = 'idx_user_lookup'"); valid != 1 {
+	if valid := pgtest.Count(t, c, "select count(*) from pg_indexes where indexname = 'idx_user_lookup'"); valid != 1 {
 		t.Errorf("%d indexes idx_user_lookup", valid)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/relation"
+	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/services/authz/internal/fga"
 	"github.com/gatehouse/gatehouse/services/authz/internal/fga/fgatest"
 )
@@ -126,7 +127,7 @@ func TestReadsUseAnIndex(t *testing.T) {
 	t.Parallel()
 	database := fgatest.Config(t)
 	engine := fgatest.Open(t, database)
-	exec(t, database, `
+	pgtest.Exec(t, database, `
 		insert into authz_fga.tuple (store, object_type, object_id, relation, _user, user_type, ulid, inserted_at)
 		select '`+engine.Store()+`', 'organization', (i / 20)::text, 'member', 'user:' || i % 3000, 'user', i::text, now() from generate_series(1, 20000) i`,
 		"analyze authz_fga.tuple")
