@@ -27,7 +27,6 @@ import (
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/request"
-	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 )
 
 // Options are what connections are made with. Contract is required.
@@ -46,7 +45,7 @@ type Options struct {
 // A call has the deadline of its contract, or the caller's if that is earlier. Only calls that are
 // repeatable by their contract are tried again, at most twice, and only on UNAVAILABLE: this is the
 // one retry layer of the mesh. What a program says after it has asked or waited itself is not tried
-// again (grpcserver).
+// again (internal/server/grpc).
 func Dial(def *mesh.Definition, offset int, program, upstream string, o Options) (*grpc.ClientConn, error) {
 	p, err := def.Program(program)
 	if err != nil {
@@ -73,7 +72,7 @@ func Dial(def *mesh.Definition, offset int, program, upstream string, o Options)
 			MinConnectTimeout: 2 * time.Second,
 		}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 5 * time.Second}),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(grpcserver.MaxMessage), grpc.MaxCallSendMsgSize(grpcserver.MaxMessage)),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(contract.MaxMessage), grpc.MaxCallSendMsgSize(contract.MaxMessage)),
 	}, o.Dial)...)
 	if err != nil {
 		return nil, fmt.Errorf("connect %s to %s: %w", program, upstream, err)

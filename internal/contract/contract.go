@@ -27,6 +27,9 @@ const (
 	DefaultStreams = 2000 // open ones
 )
 
+// MaxMessage is how many bytes a message of any method may have, in each direction (R54).
+const MaxMessage = 4 << 20
+
 // Contract is every program and method found in a set of proto files.
 type Contract struct {
 	Programs []Program // sorted by port

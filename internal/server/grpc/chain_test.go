@@ -19,9 +19,9 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/rpcstatus"
-	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/token"
@@ -247,7 +247,7 @@ func TestDeadlineExceeded(t *testing.T) {
 func TestMessageLimit(t *testing.T) {
 	d := newDemo(t)
 	s := start(t, d, grpctest.Config{})
-	err := d.call(t.Context(), s.As("gateway"), "Public", "text", strings.Repeat("a", grpcserver.MaxMessage))
+	err := d.call(t.Context(), s.As("gateway"), "Public", "text", strings.Repeat("a", contract.MaxMessage))
 	expect(t, err, codes.ResourceExhausted, "RESOURCE_EXHAUSTED")
 }
 

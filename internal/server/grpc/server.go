@@ -31,7 +31,6 @@ import (
 
 // Limits of every gRPC server (R54).
 const (
-	MaxMessage    = 4 << 20  // bytes of one message, in and out
 	MaxHeaderList = 32 << 10 // bytes of a header block
 	maxStreams    = 4096     // concurrent calls of one connection; the sidecar opens another one beyond
 )
@@ -188,8 +187,8 @@ func methodsOf(d *grpc.ServiceDesc) []string {
 
 func limits() []grpc.ServerOption {
 	return []grpc.ServerOption{
-		grpc.MaxRecvMsgSize(MaxMessage),
-		grpc.MaxSendMsgSize(MaxMessage),
+		grpc.MaxRecvMsgSize(contract.MaxMessage),
+		grpc.MaxSendMsgSize(contract.MaxMessage),
 		grpc.MaxHeaderListSize(MaxHeaderList),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.ConnectionTimeout(10 * time.Second), // a peer that does not finish its HTTP/2 preface

@@ -14,9 +14,9 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/rpcstatus"
-	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 )
@@ -32,7 +32,7 @@ func (garbage) Name() string                { return "proto" }
 // counted by that code, and names the request in the log and to the client: also what fails before
 // the request is decoded, or while the response is sent.
 func TestTold(t *testing.T) {
-	large := strings.Repeat("a", grpcserver.MaxMessage)
+	large := strings.Repeat("a", contract.MaxMessage)
 	for name, c := range map[string]struct {
 		method string
 		text   string
@@ -51,7 +51,7 @@ func TestTold(t *testing.T) {
 			s := start(t, d, grpctest.Config{Log: log, Registry: registry})
 			var trailer metadata.MD
 			err := s.Through("gateway", "req-7").Invoke(t.Context(), c.method, d.message("text", c.text), d.message(),
-				append(c.codec, grpc.Trailer(&trailer), grpc.MaxCallSendMsgSize(2*grpcserver.MaxMessage))...)
+				append(c.codec, grpc.Trailer(&trailer), grpc.MaxCallSendMsgSize(2*contract.MaxMessage))...)
 			told(t, log, registry, c.method, c.want, err, trailer)
 		})
 	}
@@ -70,7 +70,7 @@ func TestRefusedMessagesAreTold(t *testing.T) {
 	s := start(t, d, grpctest.Config{Log: log, Registry: registry})
 	stream, err := d.open(t.Context(), s.Through("worker", "req-7"), "Ingest")
 	check.NoError(t, err)
-	if err := stream.SendMsg(d.message("id", strings.Repeat("a", grpcserver.MaxMessage))); err != nil && !errors.Is(err, io.EOF) {
+	if err := stream.SendMsg(d.message("id", strings.Repeat("a", contract.MaxMessage))); err != nil && !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
 	err = stream.RecvMsg(d.message())
