@@ -157,10 +157,22 @@ func (c *auditFlags) print(console *Console) func(trail.Event) error {
 		if e.Count > 1 {
 			outcome += fmt.Sprintf(" ×%d", e.Count)
 		}
-		console.printf("%s  %-28s  %-32s  %s → %s  (%s)\n",
-			e.Time.UTC().Format("2006-01-02T15:04:05.000Z"), visible.Text(e.Action), visible.Text(outcome), named(e.Actor.Type, e.Actor.ID), named(e.ObjectType, e.ObjectID), visible.Text(e.Source))
+		console.printf("%s  %-28s  %-32s  %s → %s  (%s)%s\n",
+			e.Time.UTC().Format("2006-01-02T15:04:05.000Z"), visible.Text(e.Action), visible.Text(outcome),
+			named(e.Actor.Type, e.Actor.ID), named(e.ObjectType, e.ObjectID), visible.Text(e.Source), origin(e))
 		return nil
 	}
+}
+
+// origin is where the request came from, as far as whoever asks may see it.
+func origin(e trail.Event) (text string) {
+	if e.ClientAddress != "" {
+		text = "  from " + visible.Text(e.ClientAddress)
+	}
+	if e.ClientAgent != "" {
+		text += "  by " + visible.Text(e.ClientAgent)
+	}
+	return text
 }
 
 func named(kind, id string) string {

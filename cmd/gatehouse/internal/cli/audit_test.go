@@ -12,7 +12,7 @@ import (
 
 // hostile is an event whose texts would move the cursor, turn the text or begin a line of their own.
 const hostile = `{"id":"1","time":"2026-11-22T10:00:00.5Z","action":"user.up\u001b[2Jdated","outcome":"denied","reason":"NO\u0085T","count":"3",` +
-	`"actor":{"type":"user","id":"\u202Eeve"},"source":"identity","object_type":"user","object_id":"a\nb",` +
+	`"actor":{"type":"user","id":"\u202Eeve"},"source":"identity","object_type":"user","object_id":"a\nb","client_address":"198.51.100.7","client_agent":"curl/8\u001b[2J",` +
 	"\n" + `"changes":[{"field":"name","value":"\"` + "\u009b31m\u202e\U000e0001é" + `\""}]}`
 
 // stand is a gateway that answers each path with a text and keeps the last query of each.
@@ -44,7 +44,7 @@ func TestAuditList(t *testing.T) {
 	if code != 0 || problem != "" {
 		t.Fatalf("%d %s", code, problem)
 	}
-	want := "2026-11-22T10:00:00.500Z  user.up\\u001b[2Jdated         denied NO\\u0085T ×3               user:\\u202eeve → user:a\\u000ab  (identity)\n"
+	want := "2026-11-22T10:00:00.500Z  user.up\\u001b[2Jdated         denied NO\\u0085T ×3               user:\\u202eeve → user:a\\u000ab  (identity)  from 198.51.100.7  by curl/8\\u001b[2J\n"
 	if diff := cmp.Diff(want, out); diff != "" {
 		t.Errorf("printed (-want +got):\n%s", diff)
 	}

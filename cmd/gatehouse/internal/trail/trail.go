@@ -31,6 +31,10 @@ type Event struct {
 	ObjectID   string    `json:"object_id"`
 	Count      int64     `json:"count,string"`
 
+	// Where the request came from; empty to who may not see it, and where nobody asked.
+	ClientAddress string `json:"client_address"`
+	ClientAgent   string `json:"client_agent"`
+
 	Raw json.RawMessage `json:"-"`
 }
 
