@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -244,7 +245,7 @@ func (v *victim) orphan(t *testing.T, dir state.Dir) {
 
 // R88: another user is told whose folder it is.
 func TestSomebodyElseAsks(t *testing.T) {
-	root, owner := "/etc", "root"
+	root, owner, coverage := "/etc", "root", t.TempDir()
 	if os.Geteuid() == 0 {
 		parent, err := os.MkdirTemp("", "cli-test-") // not t.TempDir, which others cannot enter
 		if err != nil {
@@ -261,12 +262,15 @@ func TestSomebodyElseAsks(t *testing.T) {
 		if err := dir.Prepare(); err != nil {
 			t.Fatal(err)
 		}
-		root = dir.Root()
+		root, coverage = dir.Root(), filepath.Join(parent, "coverage")
+		if err := errors.Join(os.Mkdir(coverage, 0o777), os.Chmod(coverage, 0o777)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, place := range []string{root, "/root/somewhere"} {
 		for command, args := range readers() {
 			cmd := exec.Command("/proc/self/exe", append(args, "--state", place)...)
-			cmd.Env = []string{commandVariable + "=1"}
+			cmd.Env = []string{commandVariable + "=1", "GOCOVERDIR=" + coverage} // without it, one says so under -cover
 			cmd.Dir = "/"
 			if os.Geteuid() == 0 {
 				cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}

@@ -80,18 +80,9 @@ func TestATakenPortIsNamedWithItsHolder(t *testing.T) {
 
 // Gossip goes by UDP too: a port that only UDP holds is taken for it, and free for the others.
 func TestAPortTakenByUDP(t *testing.T) {
-	taken, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = taken.Close() }()
-	port := preflight.Port{Address: taken.LocalAddr().String(), Use: "gossip", UDP: true}
+	port := onlyByUDP(t)
 	if err := preflight.CheckPorts(t.Context(), []preflight.Port{port}); err == nil || !strings.Contains(err.Error(), port.Address) {
 		t.Errorf("with UDP: %v", err)
-	}
-	port.UDP = false
-	if err := preflight.CheckPorts(t.Context(), []preflight.Port{port}); err != nil {
-		t.Errorf("without: %v", err)
 	}
 	def, err := consul.Definition()
 	if err != nil {
@@ -106,6 +97,30 @@ func TestAPortTakenByUDP(t *testing.T) {
 	if udp != 1 {
 		t.Errorf("%d ports with UDP, want that of the gossip", udp)
 	}
+}
+
+// onlyByUDP takes a port that is free for TCP, and for CheckPorts where UDP is not asked for. Other
+// programs of the machine take ports meanwhile, so it looks at several.
+func onlyByUDP(t *testing.T) preflight.Port {
+	t.Helper()
+	for range 100 {
+		taken, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = taken.Close() })
+		address := taken.LocalAddr().String()
+		refused := preflight.CheckPorts(t.Context(), []preflight.Port{{Address: address, Use: "gossip"}})
+		if refused == nil {
+			return preflight.Port{Address: address, Use: "gossip", UDP: true}
+		}
+		if free, err := net.Listen("tcp", address); err == nil {
+			_ = free.Close()
+			t.Errorf("a port that only UDP holds is refused: %v", refused)
+		}
+	}
+	t.Fatal("every port is taken")
+	panic("unreachable")
 }
 
 func TestPorts(t *testing.T) {
