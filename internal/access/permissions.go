@@ -49,7 +49,7 @@ const (
 type Guard struct {
 	Verifier    Verifier
 	Permissions Permissions   // nil where no method asks for permissions
-	Recheck     time.Duration // of long-lived streams
+	Recheck     time.Duration // of streams
 	Now         func() time.Time
 }
 

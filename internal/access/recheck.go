@@ -12,7 +12,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/token"
 )
 
-// DefaultRecheck is how often a long-lived stream proves again that it may go on. With the time
+// DefaultRecheck is how often a stream proves again that it may go on. With the time
 // that a question may take it keeps the promise that what is revoked is gone within 5 s (R63).
 const DefaultRecheck = 3 * time.Second
 
@@ -42,7 +42,7 @@ func errRevoked() *apierr.Error {
 	return apierr.New(apierr.PermissionDenied, ReasonDenied, "you are no longer permitted to do this")
 }
 
-// RunWhileAuthorized runs a long-lived stream for as long as its token, its session and the
+// RunWhileAuthorized runs a stream for as long as its token, its session and the
 // permission that admitted it last. denied is what the subject was refused when that permission was
 // taken away, else nil.
 func (g Guard) RunWhileAuthorized(
@@ -53,7 +53,7 @@ func (g Guard) RunWhileAuthorized(
 	defer cancel()
 	checked, end := context.WithCancelCause(until)
 	var checking sync.WaitGroup
-	checking.Go(func() { g.recheck(checked, s, end) })
+	checking.Go(func() { end(g.recheck(checked, s)) })
 	err = next(checked)
 	var cause *apierr.Error
 	if err != nil && checked.Err() != nil && errors.As(context.Cause(checked), &cause) {
@@ -68,19 +68,20 @@ func (g Guard) RunWhileAuthorized(
 	return denied, err
 }
 
-// recheck ends the stream when it may not go on, and when that cannot be found out (R62).
-func (g Guard) recheck(ctx context.Context, s *Standing, end context.CancelCauseFunc) {
+// recheck returns why the stream may not go on, or that this cannot be found out (R62); nil when ctx
+// ends first.
+func (g Guard) recheck(ctx context.Context, s *Standing) (err error) {
+	defer apierr.Recover(&err)
 	tick := time.NewTicker(g.Recheck)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-tick.C:
 		}
 		if err := g.revalidate(ctx, s); err != nil {
-			end(err)
-			return
+			return err
 		}
 	}
 }

@@ -14,8 +14,10 @@ import (
 	"go.uber.org/fx"
 	"go.uber.org/goleak"
 
+	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/program"
+	"github.com/gatehouse/gatehouse/internal/registry"
 	httpserver "github.com/gatehouse/gatehouse/internal/server/http"
 )
 
@@ -63,6 +65,31 @@ func TestDrainConfigValidate(t *testing.T) {
 	}
 }
 
+// Nobody new is sent to a program once the streams end and it takes no calls: Consul has looked
+// since it said NOT_SERVING, and had the time to tell the sidecars.
+func TestTheDrainDelayIsLongerThanConsulsInterval(t *testing.T) {
+	var cli struct {
+		Drain DrainConfig `embed:""`
+	}
+	if _, err := config.Parse("demo", &cli, nil, nil, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	def, err := consul.Definition()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range def.Programs {
+		r, err := registry.Registration(def, p.Name, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		interval, err := time.ParseDuration(r.Check.Interval)
+		if err != nil || interval <= 0 || cli.Drain.Delay < interval+time.Second {
+			t.Errorf("%s is looked at every %s (%v) and serves for %s when it stops", p.Name, r.Check.Interval, err, cli.Drain.Delay)
+		}
+	}
+}
+
 // Every option has its flag, its variable and its default, and the defaults are valid.
 func TestConfigDefaults(t *testing.T) {
 	var cli struct {
@@ -71,7 +98,7 @@ func TestConfigDefaults(t *testing.T) {
 	if _, err := config.Parse("demo", &cli, nil, nil, io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	if cli.Kernel.Drain.Delay != time.Second || cli.Kernel.Token.Audience != "gatehouse" || cli.Kernel.Consul.Register || cli.Kernel.GRPC.Reflection {
+	if cli.Kernel.Drain.Delay != 4*time.Second || cli.Kernel.Token.Audience != "gatehouse" || cli.Kernel.Consul.Register || cli.Kernel.GRPC.Reflection {
 		t.Errorf("defaults are %+v", cli.Kernel)
 	}
 	if _, err := config.Parse("demo", &cli, nil, []string{"GATEHOUSE_TOKEN_ISSUER=id.example.com"}, io.Discard); err == nil {

@@ -14,7 +14,7 @@ import (
 
 // DrainConfig is the option group of stopping.
 type DrainConfig struct {
-	Delay   time.Duration `name:"drain-delay" env:"GATEHOUSE_DRAIN_DELAY" default:"1s" help:"How long a stopping program still takes requests after it says NOT_SERVING, so that others notice."`
+	Delay   time.Duration `name:"drain-delay" env:"GATEHOUSE_DRAIN_DELAY" default:"4s" help:"How long a stopping program still takes requests after it says NOT_SERVING, so that others notice: longer than Consul's check interval of 2s. gatehouse up sets 0s, where nobody could take over, unless you set it."`
 	Timeout time.Duration `name:"drain-timeout" env:"GATEHOUSE_DRAIN_TIMEOUT" default:"10s" help:"How long requests in flight may then still run."`
 }
 

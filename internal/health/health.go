@@ -1,5 +1,5 @@
-// Package health decides whether a program can serve: it runs the program's own checks and tells the gRPC health service, which Consul
-// asks, and /readyz.
+// Package health decides whether a program can serve: it runs the program's own checks and answers
+// the gRPC health service, which Consul asks, and /readyz.
 //
 // A check looks at what the program itself owns: its database, its schema version, its keys. That a remote service is down is the
 // requests' 503 and no check, or one failure would take the whole mesh with it. Wiring imports it; so do the servers.
@@ -9,11 +9,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
-
-	"google.golang.org/grpc/health"
-	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/loop"
@@ -44,14 +42,15 @@ type Result struct {
 
 // Health runs checks and keeps the verdict. Safe for concurrent use.
 type Health struct {
-	log    *slog.Logger
-	server *health.Server
+	log *slog.Logger
 
 	mu       sync.Mutex
 	checks   []*state
 	services []string
 	ready    bool
 	draining bool
+	said     bool          // whether the program was last said to serve
+	changed  chan struct{} // closed when an answer of Serving changes
 }
 
 type state struct {
@@ -63,8 +62,7 @@ type state struct {
 
 // New makes a Health that is NOT_SERVING until Run has seen every check pass.
 func New(log *slog.Logger, checks ...Check) *Health {
-	h := &Health{log: log, server: health.NewServer(), services: []string{""}}
-	h.server.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
+	h := &Health{log: log, services: []string{""}, changed: make(chan struct{})}
 	for _, c := range checks {
 		h.Add(c.Name, c.Func)
 	}
@@ -83,11 +81,31 @@ func (h *Health) Serves(services ...string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.services = append(h.services, services...)
-	h.publish()
+	h.wake()
 }
 
-// Server is the gRPC health service.
-func (h *Health) Server() healthpb.HealthServer { return h.server }
+// Services returns the services whose health is known, "" for the program first.
+func (h *Health) Services() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.services)
+}
+
+// Serving reports whether a service, or "" for the program, can be called, and whether it is known
+// at all.
+func (h *Health) Serving(service string) (serving, known bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	known = slices.Contains(h.services, service)
+	return known && h.ready && !h.draining, known
+}
+
+// Changed is closed when an answer of Serving changes. Who watches asks for it before each look.
+func (h *Health) Changed() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.changed
+}
 
 // Ready reports whether every check passes and the program is not draining.
 func (h *Health) Ready() bool {
@@ -189,15 +207,18 @@ func (h *Health) note(ctx context.Context, s *state, err error) {
 	s.err, s.ran = err, true
 }
 
-// publish tells the gRPC health service. Callers hold mu.
+// publish tells who watches when the verdict is another one. Callers hold mu.
 func (h *Health) publish() {
-	status := healthpb.HealthCheckResponse_NOT_SERVING
-	if h.ready && !h.draining {
-		status = healthpb.HealthCheckResponse_SERVING
+	if now := h.ready && !h.draining; now != h.said {
+		h.said = now
+		h.wake()
 	}
-	for _, name := range h.services {
-		h.server.SetServingStatus(name, status)
-	}
+}
+
+// wake lets everybody who watches look again. Callers hold mu.
+func (h *Health) wake() {
+	close(h.changed)
+	h.changed = make(chan struct{})
 }
 
 // run runs one check with a deadline. A check that ignores its deadline or panics fails; the first one is left behind.

@@ -12,8 +12,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	healthpb "google.golang.org/grpc/health/grpc_health_v1"
-
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/health"
 )
@@ -61,14 +59,9 @@ func wantServing(t *testing.T, h *health.Health, want bool) {
 	if h.Ready() != want {
 		t.Errorf("ready is %v, want %v: %+v", h.Ready(), want, h.Results())
 	}
-	status := healthpb.HealthCheckResponse_NOT_SERVING
-	if want {
-		status = healthpb.HealthCheckResponse_SERVING
-	}
 	for _, service := range []string{"", "gatehouse.demo.v1.DemoService"} {
-		answer, err := h.Server().Check(t.Context(), &healthpb.HealthCheckRequest{Service: service})
-		if err != nil || answer.GetStatus() != status {
-			t.Errorf("gRPC health of %q is %v, %v, want %v", service, answer, err, status)
+		if serving, known := h.Serving(service); serving != want || !known {
+			t.Errorf("%q serves: %v, is known: %v, want %v, true", service, serving, known, want)
 		}
 	}
 }
@@ -80,9 +73,8 @@ func TestNotServingBeforeTheFirstRound(t *testing.T) {
 	if h.Ready() || h.Results()[0].OK {
 		t.Error("ready before any check ran")
 	}
-	answer, err := h.Server().Check(t.Context(), &healthpb.HealthCheckRequest{})
-	if err != nil || answer.GetStatus() != healthpb.HealthCheckResponse_NOT_SERVING {
-		t.Errorf("gRPC health is %v, %v", answer, err)
+	if serving, known := h.Serving(""); serving || !known {
+		t.Errorf("the program serves: %v, is known: %v", serving, known)
 	}
 }
 
@@ -180,4 +172,45 @@ func TestResultsAndLog(t *testing.T) {
 
 func TestNoChecksIsReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { wantServing(t, running(t, discard()), true) })
+}
+
+// Who watches is woken by a change and by nothing else: a change of the verdict, or of what is
+// served.
+func TestChanged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		database := &thing{}
+		h := running(t, discard(), health.Check{Name: "database", Func: database.check})
+		wantServing(t, h, true)
+		for _, c := range []struct {
+			what    string
+			change  func()
+			changes bool
+		}{
+			{"nothing", func() {}, false},
+			{"the database goes", func() { database.set(errors.New("down")) }, true},
+			{"it stays away", func() {}, false},
+			{"it comes back", func() { database.set(nil) }, true},
+			{"another service", func() { h.Serves("gatehouse.demo.v1.OtherService") }, true},
+			{"the drain", h.Drain, true},
+			{"a drain after the drain", h.Drain, false},
+		} {
+			before := h.Changed()
+			c.change()
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			select {
+			case <-before:
+				if !c.changes {
+					t.Errorf("%s: woken", c.what)
+				}
+			default:
+				if c.changes {
+					t.Errorf("%s: not woken", c.what)
+				}
+			}
+		}
+		if _, known := h.Serving("gatehouse.none.v1.NoService"); known || len(h.Services()) != 3 || h.Services()[0] != "" {
+			t.Errorf("an unknown service is known: %v; all are %q", known, h.Services())
+		}
+	})
 }

@@ -61,7 +61,7 @@ func newListener(p grpcParams) (*Listener, error) {
 	}
 	s, err := grpcserver.New(grpcserver.Params{
 		Config: p.Config, Program: p.Program.Name, Contract: p.Contract, Mesh: peers, Callers: p.Definition, Verifier: p.Verifier,
-		Permissions: p.Permissions, Refusals: p.Refusals, Health: p.Health.Server(),
+		Permissions: p.Permissions, Refusals: p.Refusals, Health: p.Health,
 		Registrations: p.Registrations, Log: p.Log, Now: p.Now, Registry: p.Registry, Tracer: p.Tracer, Propagator: p.Propagator,
 	})
 	if err != nil {

@@ -15,8 +15,10 @@ import (
 	"go.uber.org/fx"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
 
 	"github.com/gatehouse/gatehouse/internal/client"
 	"github.com/gatehouse/gatehouse/internal/config"
@@ -139,8 +141,8 @@ func get(t *testing.T, offset int, path string) (int, string) {
 	return answer.StatusCode, string(body)
 }
 
-// A program starts, serves, and on its way out first says NOT_SERVING, then waits, and keeps its
-// ops listener to the end.
+// A program starts, serves, and on its way out first says NOT_SERVING, then waits for what runs, but
+// not for who watches its health, and keeps its ops listener to the end.
 func TestStartServeDrainStop(t *testing.T) {
 	offset := apptest.FreePorts(t, name).Offset
 	var order []string
@@ -151,8 +153,10 @@ func TestStartServeDrainStop(t *testing.T) {
 		order = append(order, what)
 	}
 	c := options(offset)
-	c.Drain.Timeout = time.Minute // the test ends the drain, with its watch
+	c.Drain.Timeout = time.Minute // the test ends the drain, with its call
+	held := newHeldCall(t)
 	app := fxmod.New(
+		held.served(),
 		fx.Provide(func() Work { return noted(note) }),
 		local(),
 		fxmod.AsCheck(func() health.Check {
@@ -169,9 +173,8 @@ func TestStartServeDrainStop(t *testing.T) {
 		return err == nil && status == healthpb.HealthCheckResponse_SERVING
 	})
 	checkPages(t, offset)
-	held, release := context.WithCancel(t.Context())
-	defer release()
-	watch, err := healthpb.NewHealthClient(conn).Watch(held, &healthpb.HealthCheckRequest{})
+	called := held.begin(t, conn)
+	watch, err := healthpb.NewHealthClient(conn).Watch(t.Context(), &healthpb.HealthCheckRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,11 +186,17 @@ func TestStartServeDrainStop(t *testing.T) {
 	if next, err := watch.Recv(); err != nil || next.GetStatus() != healthpb.HealthCheckResponse_NOT_SERVING {
 		t.Fatalf("watched on the way out: %v, %v", next, err)
 	}
+	if _, err := watch.Recv(); status.Code(err) != codes.Unavailable {
+		t.Errorf("the watch ends with %v", err)
+	}
 	if status, _ := get(t, offset, "/readyz"); status != http.StatusServiceUnavailable {
 		t.Errorf("/readyz answers %d during the drain", status)
 	}
 	note("drained")
-	release()
+	close(held.release)
+	if err := <-called; err != nil {
+		t.Errorf("the call that ran during the drain: %v", err)
+	}
 	if err := <-stopped; err != nil {
 		t.Errorf("stop: %v", err)
 	}

@@ -45,7 +45,7 @@ func authorize(p Params) middleware {
 			}
 			c.who, c.admitted = access.Subject(claims), true
 			c.SetSubject(c.who)
-			if c.policy.LongLived {
+			if c.stream {
 				denied, err := p.guard().RunWhileAuthorized(ctx, claims, &c.standing, next)
 				if denied != nil {
 					c.denied = denied
@@ -65,7 +65,7 @@ func authorize(p Params) middleware {
 			case !admitted:
 				c.deny(m)
 				return ctx, access.Refusal(c.policy, m)
-			case c.policy.LongLived:
+			case c.stream:
 				c.standing.Set(asked, access.ObjectOf(c.policy, m))
 			}
 			return ctx, nil

@@ -32,8 +32,9 @@ type rpc struct {
 	failure  *apierr.Error         // what the client was told, with its cause
 	refused  error                 // a message of the stream that was refused
 	denied   *access.Object        // what the subject was refused, for the trail
-	ended    chan struct{}         // closed when the context of a long-lived client stream's handler ends
-	standing access.Standing       // what a long-lived stream was admitted by
+	stream   bool                  // not a unary call
+	until    context.Context       // of a stream: what its handler runs by, and what it sends and receives ends with
+	standing access.Standing       // what a stream was admitted by
 	broken   atomic.Pointer[error] // what gRPC itself answered to a message of the stream
 
 	run run // of a unary call through the chain
@@ -179,49 +180,4 @@ func (s *stream) RecvMsg(m any) error {
 		s.ctx = ctx
 	}
 	return nil
-}
-
-// begin puts the stream below all middlewares.
-func begin() link {
-	return link{stream: func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-		return handler(srv, &wire{ServerStream: ss, ctx: ss.Context(), rpc: rpcOf(ss.Context())})
-	}}
-}
-
-// wire is the stream below all middlewares.
-type wire struct {
-	grpc.ServerStream
-	ctx context.Context // a ServerStream is how gRPC hands over the context
-	rpc *rpc
-}
-
-// Context returns the context with the state of the RPC.
-func (w *wire) Context() context.Context { return w.ctx }
-
-// RecvMsg receives the next message. gRPC's own only ends with the connection or the client; a handler that waits for the next message of
-// a long-lived stream must also notice that its token has expired or that the program stops.
-func (w *wire) RecvMsg(m any) error {
-	if w.rpc.ended == nil {
-		return w.ServerStream.RecvMsg(m)
-	}
-	received := make(chan error, 1)
-	go func() { received <- w.ServerStream.RecvMsg(m) }() // ends at the latest when the handler has returned
-	select {
-	case err := <-received:
-		return err
-	case <-w.rpc.ended:
-		return context.Canceled
-	}
-}
-
-// interrupt wakes a handler that waits for a message when its context ends.
-func interrupt() link {
-	return link{stream: func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-		if c := rpcOf(ss.Context()); info.IsClientStream && c.policy != nil && c.policy.LongLived {
-			ended := make(chan struct{})
-			c.ended = ended
-			defer context.AfterFunc(ss.Context(), func() { close(ended) })()
-		}
-		return handler(srv, ss)
-	}}
 }

@@ -39,7 +39,7 @@ func BenchmarkChain(b *testing.B) {
 	now := func() time.Time { return time.UnixMilli(clock.Add(1)) }
 	ours, err := grpcserver.New(grpcserver.Params{
 		Program: "demo", Contract: d.contract, Mesh: grpctest.Mesh(), Callers: mesh.Derive(d.contract), Verifier: tokens.Verifier(),
-		Health: health.New(log).Server(), Permissions: grpctest.NewGrants(), Refusals: grpctest.NewTrail(),
+		Health: health.New(log), Permissions: grpctest.NewGrants(), Refusals: grpctest.NewTrail(),
 		Registrations: []grpcserver.Registration{d.registration()}, Log: log, Now: now,
 		Registry: prometheus.NewRegistry(), Tracer: tracing.IDs(), Propagator: propagation.TraceContext{},
 	})

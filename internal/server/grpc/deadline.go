@@ -9,28 +9,37 @@ import (
 	"github.com/gatehouse/gatehouse/internal/contract"
 )
 
-// deadline bounds a call by its contract's timeout, whatever the client asked for. A long-lived stream has no deadline and ends when
-// the server drains instead.
+// deadline bounds a call by its contract's timeout, whatever the client asked for. Long-lived
+// streams have none. All streams, those of health and reflection too, end when the server drains:
+// who streams can go on elsewhere, and nobody is sent here for the drain's delay before that.
 func deadline(_ Params, draining context.Context) middleware {
 	stopping := apierr.New(apierr.Unavailable, "SHUTTING_DOWN", "the program is stopping: call again").WithRetryAfter(time.Second)
 	return middleware{around: func(ctx context.Context, c *rpc, next func(context.Context) error) error {
-		switch {
-		case c.infra:
+		if limit := c.limit(); limit > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, limit)
+			defer cancel()
+		}
+		if !c.stream {
 			return next(ctx)
-		case c.policy != nil && c.policy.LongLived:
-			ctx, cancel := context.WithCancelCause(ctx)
-			defer cancel(nil)
-			defer context.AfterFunc(draining, func() { cancel(stopping) })()
-			return because(ctx, next(ctx))
 		}
-		limit := contract.DefaultTimeout
-		if c.policy != nil && c.policy.Timeout > 0 {
-			limit = min(c.policy.Timeout, contract.MaxTimeout)
-		}
-		ctx, cancel := context.WithTimeout(ctx, limit)
-		defer cancel()
-		return next(ctx)
+		ctx, end := context.WithCancelCause(ctx)
+		defer end(nil)
+		defer context.AfterFunc(draining, func() { end(stopping) })()
+		return because(ctx, next(ctx))
 	}}
+}
+
+// limit is how long the call may take; 0 means that nothing but its client and the server ends it.
+func (c *rpc) limit() time.Duration {
+	switch {
+	case c.infra, c.policy != nil && c.policy.LongLived:
+		return 0
+	case c.policy != nil && c.policy.Timeout > 0:
+		return min(c.policy.Timeout, contract.MaxTimeout)
+	default:
+		return contract.DefaultTimeout
+	}
 }
 
 // because replaces the error of an ended context by the reason why we ended it, if it was us.

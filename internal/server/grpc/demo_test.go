@@ -95,6 +95,7 @@ func newDemo(t testing.TB) *demo {
 		{name: "Ingest", stream: true, policy: &optionsv1.Method{
 			Access: alternatives(service), Allow: []string{"every_service"}, LongLived: true, Audit: &optionsv1.Audit{Record: &optionsv1.Audit_Trail{Trail: true}},
 		}},
+		{name: "Import", stream: true, policy: &optionsv1.Method{Access: alternatives(self("user.id"), permission()), Allow: edge, Noun: "user", Timeout: durationpb.New(20 * time.Second)}},
 		{name: "Watch", stream: true, policy: &optionsv1.Method{Access: alternatives(service), Allow: []string{"every_service"}, LongLived: true}},
 	})
 	callers := files{d.file}

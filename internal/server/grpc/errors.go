@@ -2,11 +2,13 @@ package grpcserver
 
 import (
 	"context"
+	"errors"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
 	"github.com/gatehouse/gatehouse/internal/access"
+	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 )
 
@@ -16,7 +18,8 @@ import (
 func mapErrors() middleware {
 	return middleware{around: func(ctx context.Context, c *rpc, next func(context.Context) error) error {
 		err := next(ctx)
-		if err == nil || c.infra {
+		var own *apierr.Error
+		if err == nil || c.infra && !errors.As(err, &own) { // health and reflection answer with statuses of gRPC
 			return err
 		}
 		c.failure = rpcstatus.Classify(ctx, err)

@@ -2,8 +2,6 @@ package grpcserver
 
 import (
 	"context"
-	"fmt"
-	"runtime/debug"
 
 	"google.golang.org/grpc/stats"
 
@@ -22,10 +20,11 @@ func observers(p Params, t *teller) []stats.Handler {
 
 // middlewares is the order of the chain, outermost first, with the reason for each place. Traces, log and metrics are outside of it
 // (observers): they tell also of calls that do not get this far.
-func middlewares(p Params, draining context.Context) chain {
+func middlewares(p Params, draining context.Context, running *inflight) chain {
 	return chain{
 		nameStream(),                // first: every answer names its request, whatever becomes of it
 		begin(),                     // below all middlewares: what they see is what the handler has
+		both(counted(running)),      // outside of everything that takes time: the drain waits for whoever is counted
 		both(mapErrors()),           // the one place where an error becomes a status; inside, only members of the closed set and unknowns
 		both(recovered()),           // inside of errors, so that a panic is answered and told as one
 		both(deadline(p, draining)), // before anything that may wait, such as a fetch of keys
@@ -44,11 +43,7 @@ func middlewares(p Params, draining context.Context) chain {
 // recovered answers a panic with INTERNAL and keeps its place for the log.
 func recovered() middleware {
 	return middleware{around: func(ctx context.Context, _ *rpc, next func(context.Context) error) (err error) {
-		defer func() {
-			if panicked := recover(); panicked != nil {
-				err = apierr.New(apierr.Internal, "INTERNAL", "an internal error occurred").Because(fmt.Errorf("panic: %v\n%s", panicked, debug.Stack()))
-			}
-		}()
+		defer apierr.Recover(&err)
 		return next(ctx)
 	}}
 }

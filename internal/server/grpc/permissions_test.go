@@ -199,7 +199,7 @@ func TestNewNeedsARecorder(t *testing.T) {
 		}
 		p := grpcserver.Params{
 			Program: "demo", Contract: d.contract, Mesh: grpctest.Mesh(), Callers: mesh.Derive(d.contract), Permissions: grpctest.NewGrants(),
-			Health: health.New(slog.New(slog.DiscardHandler)).Server(), Registrations: []grpcserver.Registration{{Desc: desc, Impl: d}},
+			Health: health.New(slog.New(slog.DiscardHandler)), Registrations: []grpcserver.Registration{{Desc: desc, Impl: d}},
 		}
 		s, err := grpcserver.New(p)
 		if refused := err != nil && strings.Contains(err.Error(), "add service.Outbox"); refused != recorded || refused == (s != nil) {

@@ -26,6 +26,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/access"
 	"github.com/gatehouse/gatehouse/internal/auditing"
 	"github.com/gatehouse/gatehouse/internal/contract"
+	"github.com/gatehouse/gatehouse/internal/health"
 	"github.com/gatehouse/gatehouse/internal/request"
 )
 
@@ -70,9 +71,9 @@ type Params struct {
 	Verifier      access.Verifier
 	Permissions   access.Permissions // required where a registered method asks for permissions
 	Refusals      auditing.Refusals  // required where a registered method is audited or may be refused to somebody
-	Health        healthpb.HealthServer
+	Health        *health.Health
 	Registrations []Registration
-	Recheck       time.Duration // how often a long-lived stream of a person proves again that it may go on; 0 means 3 s
+	Recheck       time.Duration // how often a stream of a person proves again that it may go on; 0 means 3 s
 	Log           *slog.Logger
 	Now           func() time.Time
 	Registry      prometheus.Registerer
@@ -82,8 +83,9 @@ type Params struct {
 
 // Server is a gRPC server that can drain.
 type Server struct {
-	grpc  *grpc.Server
-	drain context.CancelFunc
+	grpc    *grpc.Server
+	drain   context.CancelFunc
+	running *inflight
 }
 
 // New makes the server. A registration without a contract, or with another program's, is an error: it would answer nobody or
@@ -95,12 +97,13 @@ func New(p Params) (*Server, error) {
 	if p.Recheck <= 0 {
 		p.Recheck = access.DefaultRecheck
 	}
-	counted, err := newMetrics(p.Registry)
+	metrics, err := newMetrics(p.Registry)
 	if err != nil {
 		return nil, err
 	}
 	draining, drain := context.WithCancel(context.Background())
-	chain, teller := middlewares(p, draining), tell(p, counted)
+	running := &inflight{}
+	chain, teller := middlewares(p, draining, running), tell(p, metrics)
 	options := append(limits(), grpc.ChainUnaryInterceptor(chain.unary), grpc.ChainStreamInterceptor(chain.streams()...),
 		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error { return nil })) // nameStream answers
 	for _, h := range observers(p, teller) {
@@ -110,12 +113,12 @@ func New(p Params) (*Server, error) {
 	for _, r := range p.Registrations {
 		s.RegisterService(r.Desc, r.Impl)
 	}
-	healthpb.RegisterHealthServer(s, p.Health)
+	healthpb.RegisterHealthServer(s, healthService{health: p.Health})
 	if p.Config.Reflection {
 		reflection.Register(s)
 	}
-	teller.methods = served(s.Server, p.Contract, counted)
-	return &Server{grpc: s.Server, drain: drain}, nil
+	teller.methods = served(s.Server, p.Contract, metrics)
+	return &Server{grpc: s.Server, drain: drain, running: running}, nil
 }
 
 // Serve answers calls on the listener until Shutdown or Stop, then returns nil.
@@ -124,31 +127,6 @@ func (s *Server) Serve(l net.Listener) error {
 		return fmt.Errorf("serve gRPC: %w", err)
 	}
 	return nil
-}
-
-// Shutdown takes no new calls, ends long-lived streams with UNAVAILABLE so that their clients resume elsewhere, and waits for the
-// others until ctx ends; what is left then is cut.
-func (s *Server) Shutdown(ctx context.Context) error {
-	s.drain()
-	done := make(chan struct{})
-	go func() {
-		s.grpc.GracefulStop()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		s.grpc.Stop()
-		<-done
-		return fmt.Errorf("calls were still running at the end of the drain: %w", ctx.Err())
-	}
-}
-
-// Stop cuts everything.
-func (s *Server) Stop() {
-	s.drain()
-	s.grpc.Stop()
 }
 
 func (p Params) check() error {

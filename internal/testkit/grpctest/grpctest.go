@@ -1,10 +1,10 @@
-// Package grpctest runs gRPC services in memory behind the real chain of interceptors: the same server, contract, authorization,
-// validation and error mapping as in a program, without ports and sidecars. Tests import it.
+// Package grpctest runs gRPC services behind the real chain of interceptors: the same server,
+// contract, authorization, validation and error mapping as in a program, without sidecars, in memory
+// or on a port of loopback. Tests import it.
 package grpctest
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"io"
 	"net"
@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/propagation"
 	"google.golang.org/grpc"
@@ -49,16 +48,17 @@ type Config struct {
 	Registry      prometheus.Registerer         // where metrics go; nil forgets them
 	Propagator    propagation.TextMapPropagator // takes over traces; nil leaves calls without
 	GRPC          grpcserver.Config
+	TCP           bool // on a port of loopback instead of in memory
 }
 
-// Server is a running server in memory.
+// Server is a running server.
 type Server struct {
 	Tokens *Tokens
 	Health *health.Health
 
-	t        testing.TB
-	server   *grpcserver.Server
-	listener *bufconn.Listener
+	t      testing.TB
+	server *grpcserver.Server
+	dial   func(context.Context) (net.Conn, error)
 }
 
 // New starts a server; it stops with the test.
@@ -95,17 +95,18 @@ func New(t testing.TB, c Config) *Server {
 	log := logging.New(logging.Config{Level: "debug"}, c.Log)
 	h := health.New(log)
 	server, err := grpcserver.New(grpcserver.Params{
-		Config: c.GRPC, Program: c.Program, Contract: c.Contract, Mesh: Mesh(), Callers: c.Callers, Verifier: c.Verifier, Health: h.Server(),
+		Config: c.GRPC, Program: c.Program, Contract: c.Contract, Mesh: Mesh(), Callers: c.Callers, Verifier: c.Verifier, Health: h,
 		Permissions: c.Permissions, Refusals: c.Refusals, Recheck: c.Recheck, Registrations: c.Registrations, Log: log, Now: c.Now,
 		Registry: c.Registry, Propagator: c.Propagator,
 	})
 	if err != nil {
 		t.Fatalf("make server: %v", err)
 	}
-	s := &Server{Tokens: c.Tokens, Health: h, t: t, server: server, listener: bufconn.Listen(1 << 20)}
+	listener, dial := listen(t, c.TCP)
+	s := &Server{Tokens: c.Tokens, Health: h, t: t, server: server, dial: dial}
 	var serving sync.WaitGroup
 	serving.Go(func() {
-		if err := server.Serve(s.listener); err != nil && !errors.Is(err, net.ErrClosed) {
+		if err := server.Serve(listener); err != nil && !errors.Is(err, net.ErrClosed) {
 			t.Errorf("serve: %v", err)
 		}
 	})
@@ -114,6 +115,22 @@ func New(t testing.TB, c Config) *Server {
 		serving.Wait()
 	})
 	return s
+}
+
+// listen returns where a server listens and how to get there.
+func listen(t testing.TB, tcp bool) (net.Listener, func(context.Context) (net.Conn, error)) {
+	t.Helper()
+	if !tcp {
+		l := bufconn.Listen(1 << 20)
+		return l, l.DialContext
+	}
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("listen: %v", err)
+	}
+	return l, func(ctx context.Context) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "tcp", l.Addr().String())
+	}
 }
 
 // Drain shuts the server down as a stopping program does.
@@ -130,10 +147,18 @@ func (s *Server) Dial(pairs ...string) *grpc.ClientConn {
 	return conn
 }
 
+// What a client that does not read can hold, in bytes: small as in the sidecars, and not growing as
+// gRPC's own windows do.
+const (
+	streamWindow = 64 << 10
+	connWindow   = 64 << 20
+)
+
 // DialOptions lead any connection here and add these metadata pairs to every call, as a pair of sidecars does with the caller's id.
 func (s *Server) DialOptions(pairs ...string) []grpc.DialOption {
 	return []grpc.DialOption{
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return s.listener.DialContext(ctx) }),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return s.dial(ctx) }),
+		grpc.WithStaticStreamWindowSize(streamWindow), grpc.WithStaticConnWindowSize(connWindow),
 		grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 			return invoke(metadata.AppendToOutgoingContext(ctx, pairs...), method, req, reply, cc, opts...)
 		}),
@@ -223,77 +248,3 @@ func Mesh() request.Mesh {
 
 // SPIFFE is the id of a program's mesh certificate.
 func SPIFFE(program string) string { return Mesh().SPIFFE(program) }
-
-// Issuer is where Tokens come from.
-const (
-	Issuer   = "https://gatehouse.test"
-	Audience = "gatehouse"
-)
-
-// Tokens is an issuer of access tokens for tests: real keys, real verification.
-type Tokens struct {
-	Key         token.SigningKey
-	Revocations *token.RevocationList
-
-	t   testing.TB
-	now func() time.Time
-}
-
-// NewTokens makes an issuer with a fresh EdDSA key.
-func NewTokens(t testing.TB, now func() time.Time) *Tokens {
-	t.Helper()
-	_, private, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatalf("generate key: %v", err)
-	}
-	return &Tokens{
-		Key: token.SigningKey{ID: "test", Algorithm: token.EdDSA, Signer: private},
-		// A clock of its own keeps the list fresh for as long as the test runs.
-		Revocations: token.NewRevocationList(func() time.Time { return time.Unix(0, 0) }),
-		t:           t, now: now,
-	}
-}
-
-// Config is the verifier's side.
-func (i *Tokens) Config() token.Config { return token.Config{Issuer: Issuer, Audience: Audience} }
-
-// Verifier verifies what Sign signs. Nothing is revoked until Revoke.
-func (i *Tokens) Verifier() *token.Verifier {
-	i.Revocations.Apply(true, nil)
-	return token.NewVerifier(i.Config(), oneKey{i.Key.Public()}, i.Revocations, i.now)
-}
-
-// Claims are good claims of a user, valid for ten minutes; session and token id are random.
-func (i *Tokens) Claims(userID string) token.Claims {
-	now := i.now()
-	return token.Claims{
-		Issuer: Issuer, Audience: []string{Audience}, Subject: userID, ClientID: "gatehouse", ID: uuid.NewString(),
-		SessionID: uuid.NewString(), OrganizationID: uuid.NewString(), IssuedAt: now, ExpiresAt: now.Add(10 * time.Minute),
-	}
-}
-
-// Sign signs claims.
-func (i *Tokens) Sign(c token.Claims) string {
-	i.t.Helper()
-	compact, err := token.Sign(c, i.Key)
-	if err != nil {
-		i.t.Fatalf("sign: %v", err)
-	}
-	return compact
-}
-
-// Revoke ends a session.
-func (i *Tokens) Revoke(sessionID string) {
-	i.Revocations.Apply(false, []token.Revocation{{SessionID: sessionID, ExpiresAt: i.now().Add(time.Hour)}})
-}
-
-// oneKey is a KeySource of one key.
-type oneKey struct{ key token.Key }
-
-// Key returns the key under its id.
-func (o oneKey) Key(_ context.Context, kid string) (token.Key, error) {
-	if kid != o.key.ID {
-		return token.Key{}, token.ErrUnknownKey
-	}
-	return o.key, nil
-}

@@ -3,6 +3,7 @@ package platform
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/consul/agent"
@@ -10,8 +11,13 @@ import (
 	"github.com/gatehouse/gatehouse/internal/plan"
 )
 
-// reflectionVariable lets grpcurl and its like find methods by name.
-const reflectionVariable = "GATEHOUSE_GRPC_REFLECTION"
+// ownMachine returns what programs are told on a machine of one's own, unless the operator says
+// otherwise. Tools such as grpcurl find methods by name: every local process has the protos anyway.
+// A program that stops need not wait until the others have noticed: there is no second instance to
+// which they could go.
+func ownMachine() []string {
+	return []string{"GATEHOUSE_GRPC_REFLECTION=true", "GATEHOUSE_DRAIN_DELAY=0s"}
+}
 
 // environ is the environment of a task: the machine's, what the plan says, and the operator's own
 // settings for the program.
@@ -21,8 +27,10 @@ func (p *Platform) environ(task plan.Task) ([]string, error) {
 		return nil, err
 	}
 	env := append(p.baseEnviron(), planned...)
-	if !plan.IsSet(p.opts.Environ, reflectionVariable) {
-		env = append(env, reflectionVariable+"=true") // every local process has the protos anyway: this is a machine of one's own
+	for _, pair := range ownMachine() {
+		if name, _, _ := strings.Cut(pair, "="); !plan.IsSet(p.opts.Environ, name) {
+			env = append(env, pair)
+		}
 	}
 	return env, nil
 }

@@ -72,7 +72,7 @@ func TestEnvironmentIsClosed(t *testing.T) {
 		"GATEHOUSE_LOG_LEVEL=debug", "GATEHOUSE_AUTH_HASHERS=1", "GATEHOUSE_GATEWAY_LISTEN=127.0.0.1:1",
 		"GATEHOUSE_POSTGRES_URL=postgres://super:hunter2@h/x", "GATEHOUSE_MESH_PORT_OFFSET=9000", "GATEHOUSE_MESH_TRUST_DOMAIN=hunter2", "GATEHOUSE_CONSUL_TOKEN=hunter2",
 		"GATEHOUSE_CLI_STATE=/x", "GATEHOUSE_URL=x")
-	kept := []string{"HOME", "LANG", "PATH", "TMPDIR", "GATEHOUSE_MESH_DATACENTER", "GATEHOUSE_MESH_PORT_OFFSET", "GATEHOUSE_MESH_TRUST_DOMAIN", "GATEHOUSE_LOG_LEVEL", "GATEHOUSE_GRPC_REFLECTION"}
+	kept := []string{"HOME", "LANG", "PATH", "TMPDIR", "GATEHOUSE_MESH_DATACENTER", "GATEHOUSE_MESH_PORT_OFFSET", "GATEHOUSE_MESH_TRUST_DOMAIN", "GATEHOUSE_LOG_LEVEL", "GATEHOUSE_GRPC_REFLECTION", "GATEHOUSE_DRAIN_DELAY"}
 	for program, own := range map[string][]string{
 		"auth":     {"GATEHOUSE_AUTH_KEY_FILE", "GATEHOUSE_AUTH_BOOTSTRAP_SECRET_FILE", "GATEHOUSE_AUTH_HASHERS", "GATEHOUSE_POSTGRES_URL_FILE"},
 		"identity": {"GATEHOUSE_POSTGRES_URL_FILE"},
@@ -144,13 +144,16 @@ func TestWhoServesIsNotWhoMigrates(t *testing.T) {
 	}
 }
 
-// Tools find methods by name on one machine, unless the operator says otherwise.
+// On one machine tools find methods by name, and nobody waits for a second instance that does not
+// exist, unless the operator says otherwise.
 func TestReflectionIsOnUnlessTheOperatorSetsIt(t *testing.T) {
 	for want, environ := range map[string][]string{
 		"GATEHOUSE_GRPC_REFLECTION=true": nil, "GATEHOUSE_GRPC_REFLECTION=false": {"GATEHOUSE_GRPC_REFLECTION=false"},
+		"GATEHOUSE_DRAIN_DELAY=0s": nil, "GATEHOUSE_DRAIN_DELAY=7s": {"GATEHOUSE_DRAIN_DELAY=7s"},
 	} {
+		variable, _, _ := strings.Cut(want, "=")
 		got := environOf(t, testPlatform(t, environ...), "auth", plan.Serve)
-		got = slices.DeleteFunc(got, func(pair string) bool { return !strings.HasPrefix(pair, reflectionVariable) })
+		got = slices.DeleteFunc(got, func(pair string) bool { return !strings.HasPrefix(pair, variable+"=") })
 		if !slices.Equal(got, []string{want}) {
 			t.Errorf("%v, want %s", got, want)
 		}

@@ -90,7 +90,8 @@ func (r *receiver) run(ctx context.Context, stream grpc.BidiStreamingServer[audi
 
 func (r *receiver) next(
 	ctx context.Context, stream grpc.BidiStreamingServer[auditv1.IngestRequest, auditv1.IngestResponse], number uint64,
-) error {
+) (err error) {
+	defer apierr.Recover(&err)
 	request, err := stream.Recv()
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	openfgav1 "github.com/openfga/api/proto/openfga/v1"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/relation"
 )
 
@@ -42,6 +43,7 @@ func (e *Engine) Check(ctx context.Context, subject string, asked []Question) ([
 	group.SetLimit(parallel)
 	for i, q := range asked {
 		group.Go(func() (err error) {
+			defer apierr.Recover(&err)
 			allowed[i], err = e.checkAhead(each, at, subject, q)
 			return err
 		})

@@ -1,0 +1,76 @@
+package grpcserver
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+)
+
+// wire is the stream below all middlewares. What it sends and receives ends with the context by
+// which the handler runs: gRPC's own ends only with the connection or the client, so a handler
+// would wait beyond its deadline, its token or the drain for a client that does not read or send.
+type wire struct {
+	grpc.ServerStream
+	ctx context.Context // a ServerStream is how gRPC hands over the context
+	rpc *rpc
+}
+
+// Context returns the context with the state of the RPC.
+func (w *wire) Context() context.Context { return w.ctx }
+
+// SendMsg sends the next message. It is encoded before anybody waits, so that the handler may use
+// it again whatever becomes of the transfer.
+func (w *wire) SendMsg(m any) error {
+	encoded := &grpc.PreparedMsg{}
+	if err := encoded.Encode(w.ServerStream, m); err != nil {
+		return err
+	}
+	return w.transfer(func() error { return w.ServerStream.SendMsg(encoded) })
+}
+
+// RecvMsg receives the next message. One that was interrupted may still be written to until the
+// handler has returned: it is not to be read.
+func (w *wire) RecvMsg(m any) error {
+	return w.transfer(func() error { return w.ServerStream.RecvMsg(m) })
+}
+
+// transfer moves one message, or returns the error of the handler's context when that ends first.
+// The handler then returns, and gRPC, which ends the stream, releases the goroutine that waits.
+func (w *wire) transfer(move func() error) error {
+	until := w.rpc.until
+	if err := until.Err(); err != nil {
+		return err
+	}
+	moved := make(chan error, 1)
+	go func() {
+		var err error
+		defer func() { moved <- err }()
+		defer apierr.Recover(&err)
+		err = move()
+	}()
+	select {
+	case err := <-moved:
+		return err
+	case <-until.Done():
+		return until.Err()
+	}
+}
+
+// begin puts the stream below all middlewares.
+func begin() link {
+	return link{stream: func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+		c := rpcOf(ss.Context())
+		c.stream, c.until = true, ss.Context()
+		return handler(srv, &wire{ServerStream: ss, ctx: ss.Context(), rpc: c})
+	}}
+}
+
+// interrupt lets what a stream sends and receives end with the context that its handler has.
+func interrupt() link {
+	return link{stream: func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+		rpcOf(ss.Context()).until = ss.Context()
+		return handler(srv, ss)
+	}}
+}
