@@ -10,16 +10,18 @@ import "sync"
 
 // Feed tells followers about items. Safe for concurrent use.
 type Feed[T any] struct {
-	backlog int
-	wake    chan struct{}
+	bound int
+	size  func(T) int
+	wake  chan struct{}
 
 	mu        sync.Mutex
 	followers map[*Follower[T]]struct{}
 }
 
-// New returns a feed whose followers may be so many items behind before they are cut.
-func New[T any](backlog int) *Feed[T] {
-	return &Feed[T]{backlog: backlog, wake: make(chan struct{}, 1), followers: map[*Follower[T]]struct{}{}}
+// New returns a feed whose followers may be so many bytes behind before they are cut. size says
+// what an item takes in memory, about.
+func New[T any](bound int, size func(T) int) *Feed[T] {
+	return &Feed[T]{bound: bound, size: size, wake: make(chan struct{}, 1), followers: map[*Follower[T]]struct{}{}}
 }
 
 // Wake asks for a look soon: there is something new. It never blocks.
@@ -76,7 +78,7 @@ func (f *Feed[T]) CutAll() {
 
 // tell cuts a follower who has fallen behind. Callers hold mu.
 func (f *Feed[T]) tell(w *Follower[T], upTo int64, items []T) {
-	if !w.add(upTo, items, f.backlog) {
+	if !w.add(upTo, items, f.bound, f.size) {
 		f.cut(w)
 	}
 }
@@ -84,5 +86,6 @@ func (f *Feed[T]) tell(w *Follower[T], upTo int64, items []T) {
 // cut ends a follower. Callers hold mu.
 func (f *Feed[T]) cut(w *Follower[T]) {
 	delete(f.followers, w)
+	w.drop()
 	close(w.ready)
 }

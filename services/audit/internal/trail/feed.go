@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	page    = 500  // events that are read at a time
-	backlog = 2000 // events that a follower may be behind before it is cut
+	page    = 500     // events that are read at a time
+	backlog = 2 << 20 // bytes that a follower may be behind before it is cut
 )
 
 // Feed tells followers what is stored. One reader per process (Read, called again and again) asks
@@ -27,7 +27,16 @@ type Feed struct {
 
 // NewFeed returns a feed.
 func NewFeed(store Reader) *Feed {
-	return &Feed{Feed: feed.New[Stored](backlog), store: store}
+	return &Feed{Feed: feed.New(backlog, size), store: store}
+}
+
+// size is about what an event takes in memory, in bytes: names and ids are short, values need not be.
+func size(s Stored) int {
+	n := 1 << 10
+	for _, c := range s.Event.Changes {
+		n += len(c.Field) + len(c.Value) + len(c.Hash)
+	}
+	return n
 }
 
 // Read tells the followers what was stored since the last Read. Without followers it asks the store

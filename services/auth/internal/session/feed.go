@@ -13,12 +13,15 @@ import (
 const (
 	heartbeat = time.Second            // a follower hears at least this often while the database answers
 	fresh     = 500 * time.Millisecond // a set read this recently is as good as one read now
-	backlog   = 32                     // updates that a slow follower may be behind before it is cut
+	backlog   = 1 << 20                // bytes that a slow follower may be behind before it is cut
 )
 
 // Update is one message to a follower: ended sessions since the last one, all of them in the first
 // one, none in a heartbeat.
 type Update []Revocation
+
+// size is about what an update takes in memory, in bytes.
+func size(u Update) int { return 1<<10 + 100*len(u) }
 
 // Feed tells followers which sessions ended. One reader per process (Read, called again and again)
 // asks the store and serves any number of followers. Followers hear nothing while the store cannot
@@ -43,7 +46,7 @@ type Follower = feed.Follower[Update]
 
 // NewFeed returns a feed that knows nothing until the first Read.
 func NewFeed(store Store, now func() time.Time) *Feed {
-	return &Feed{updates: feed.New[Update](backlog), store: store, now: now, waiting: map[*Follower]struct{}{}}
+	return &Feed{updates: feed.New(backlog, size), store: store, now: now, waiting: map[*Follower]struct{}{}}
 }
 
 // Read asks the store once and tells the followers. After an error nothing is told, and the next

@@ -163,7 +163,7 @@ func TestFeedCutsASlowFollowerAndServesTheOthers(t *testing.T) {
 	quick, stopQuick := w.feed.Follow()
 	defer stopQuick()
 	next(t, quick)
-	for range 100 {
+	for range 1100 { // heartbeats, a KiB each
 		w.now = w.now.Add(time.Second)
 		w.read(t)
 		next(t, quick)
@@ -172,8 +172,8 @@ func TestFeedCutsASlowFollowerAndServesTheOthers(t *testing.T) {
 	for range slow.Ready() { // until it is closed
 		said++
 	}
-	if updates, _ := slow.Take(); said > 1 || len(updates) == 0 || len(updates) > 64 {
-		t.Fatalf("the slow follower was cut after %d updates, want a bounded number", len(updates))
+	if updates, _ := slow.Take(); said > 1 || len(updates) > 0 {
+		t.Fatalf("the slow follower was told %d times and holds %d updates after it was cut", said, len(updates))
 	}
 }
 
