@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -41,7 +42,7 @@ type service struct {
 	feed   *trail.Feed
 }
 
-func newService(t *testing.T) service {
+func newService(t *testing.T, change ...func(*grpctest.Config)) service {
 	t.Helper()
 	serving, owner := pgtest.Split(t, migrations.Schema, migrations.Files)
 	pool := pgtest.Open(t, serving)
@@ -69,13 +70,17 @@ func newService(t *testing.T) service {
 		wg.Wait()
 	})
 	audit := api.NewAuditService(trail.NewService(trail.Params{Lister: s.store, Reader: s.store, Feed: s.feed, Heartbeat: heartbeat}), s.store)
-	s.Server = grpctest.New(t, grpctest.Config{
+	c := grpctest.Config{
 		Program: "audit", Permissions: s.grants,
 		Registrations: []grpcserver.Registration{
 			{Desc: &auditv1.IngestService_ServiceDesc, Impl: api.NewIngestService(writer, logging.New(logging.Config{Level: "error"}, t.Output()))},
 			{Desc: &auditv1.AuditService_ServiceDesc, Impl: audit},
 		},
-	})
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	s.Server = grpctest.New(t, c)
 	return s
 }
 
@@ -86,9 +91,13 @@ func (s service) as(userID string) auditv1.AuditServiceClient {
 
 // auditor is a user who may read everything.
 func (s service) auditor() auditv1.AuditServiceClient {
+	return auditv1.NewAuditServiceClient(s.asAuditor())
+}
+
+func (s service) asAuditor() *grpc.ClientConn {
 	id := uuid.NewString()
 	s.grants.Allow(id, "can_read_audit", "platform:gatehouse")
-	return s.as(id)
+	return s.AsUser(s.Tokens.Claims(id))
 }
 
 // message seals an event as a program does.

@@ -85,6 +85,7 @@ type auth struct {
 	identity *directory
 	feed     *session.Feed
 	keeper   *signingkey.Keeper
+	ended    *ended
 	list     *token.RevocationList
 	log      logBuffer
 	people   authv1.AuthServiceClient
@@ -92,10 +93,10 @@ type auth struct {
 	follower *session.Follower
 }
 
-func newAuth(t *testing.T) *auth {
+func newAuth(t *testing.T, change ...func(*grpctest.Config)) *auth {
 	t.Helper()
 	db := postgrestest.Open(t)
-	a := &auth{Database: db, t: t, identity: &directory{}}
+	a := &auth{Database: db, t: t, identity: &directory{}, ended: &ended{Store: db.Sessions}}
 	log := slog.New(slog.NewJSONHandler(&a.log, nil))
 	hasher, err := password.NewPool(password.Parameters{Memory: 64, Time: 1, Threads: 1}, 4, 100, rand.Reader)
 	if err != nil {
@@ -111,7 +112,7 @@ func newAuth(t *testing.T) *auth {
 		t.Fatal(err)
 	}
 	a.before = len(a.Recorded(t)) // the making of the keys
-	a.feed = session.NewFeed(db.Sessions, time.Now)
+	a.feed = session.NewFeed(a.ended, time.Now)
 	a.list = token.NewRevocationList(func() time.Time { return time.Unix(0, 0) }) // never stale
 	logins := login.NewService(login.Params{
 		Config: login.Config{
@@ -126,7 +127,7 @@ func newAuth(t *testing.T) *auth {
 		},
 		Store: db.Sessions, Signer: a.keeper, NewID: uuid.NewString, Random: rand.Reader, Now: time.Now, Wake: a.feed.Wake, Log: log,
 	})
-	a.Server = grpctest.New(t, grpctest.Config{
+	c := grpctest.Config{
 		Program: "auth", Log: &a.log, Refusals: refusals.New(db.Outbox),
 		Verifier: token.NewVerifier(token.Config{Issuer: "https://id.example", Audience: "gatehouse"}, a.keeper, a.list, time.Now),
 		Registrations: []grpcserver.Registration{
@@ -134,7 +135,11 @@ func newAuth(t *testing.T) *auth {
 			{Desc: &authv1.LoginService_ServiceDesc, Impl: api.NewLoginService(logins)},
 			{Desc: &authv1.VerificationService_ServiceDesc, Impl: api.NewVerificationService(a.keeper, a.feed)},
 		},
-	})
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	a.Server = grpctest.New(t, c)
 	a.people = authv1.NewAuthServiceClient(a.As("gateway"))
 	var stop func()
 	a.follower, stop = a.feed.Follow()
