@@ -1,10 +1,12 @@
 package grpcserver_test
 
 import (
+	"context"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -45,15 +47,34 @@ func TestRatesOfStreams(t *testing.T) {
 	d, opened := newDemo(t), make(chan time.Duration, 3)
 	d.stream = waits(opened)
 	s := start(t, d, grpctest.Config{})
-	first, err := d.open(t.Context(), s.As("worker"), "Few")
-	check.NoError(t, err)
-	<-opened
-	second, err := d.open(t.Context(), s.As("worker"), "Few")
-	check.NoError(t, err)
-	expect(t, second.RecvMsg(d.message()), codes.ResourceExhausted, "CALLER_RATE_LIMITED")
-	if _, err = d.open(t.Context(), s.As("stranger"), "Few"); err != nil {
-		t.Fatal(err)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	first, end := context.WithCancel(ctx)
+	open := func(ctx context.Context, program string) grpc.ClientStream {
+		stream, err := d.open(ctx, s.As(program), "Few")
+		check.NoError(t, err)
+		return stream
 	}
+	open(first, "worker")
+	<-opened
+	expect(t, open(ctx, "worker").RecvMsg(d.message()), codes.ResourceExhausted, "CALLER_RATE_LIMITED")
+	open(ctx, "stranger")
 	<-opened // another program's
-	check.NoError(t, first.CloseSend())
+	end()
+	check.Eventually(t, "the worker to have another stream", func() bool {
+		stream := open(ctx, "worker")
+		select {
+		case <-opened:
+			return true
+		case <-ended(stream, d):
+			return false
+		}
+	})
+}
+
+// ended tells when a stream has.
+func ended(stream grpc.ClientStream, d *demo) <-chan error {
+	end := make(chan error, 1)
+	go func() { end <- stream.RecvMsg(d.message()) }()
+	return end
 }

@@ -146,6 +146,7 @@ func (r registrar) RegisterService(d *grpc.ServiceDesc, impl any) {
 // after that.
 func nameRequest(next grpc.MethodHandler) grpc.MethodHandler {
 	return func(srv any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+		growStack()
 		_ = grpc.SetTrailer(ctx, rpcOf(ctx).trailer()) // cannot fail before the end
 		return next(srv, ctx, decode, interceptor)
 	}
@@ -186,3 +187,16 @@ func (n noting) note(err error) error {
 	}
 	return err
 }
+
+// growStack makes the stack of a call's goroutine as large as calls need. Each call has a goroutine
+// of its own, whose stack would otherwise be copied again and again on the way down the chain to the
+// database: a tenth of what a read costs.
+//
+//go:noinline
+func growStack() {
+	var room [10 << 10]byte
+	keep(&room)
+}
+
+//go:noinline
+func keep(room *[10 << 10]byte) { room[0] = 1 }
