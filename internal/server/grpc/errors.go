@@ -5,17 +5,14 @@ import (
 	"errors"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
 
-	"github.com/gatehouse/gatehouse/internal/access"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 )
 
-// mapErrors turns the error of a call into the status that the client sees. A call that was
-// answered after asking again, or waiting, is not tried again by the calling program (gRFC A6):
-// with every hop the attempts would multiply.
-func mapErrors() middleware {
+// mapErrors turns the error of a call into the status that the client sees, with what the calling
+// program's retries should make of it.
+func mapErrors(p Params) middleware {
 	return middleware{around: func(ctx context.Context, c *rpc, next func(context.Context) error) error {
 		err := next(ctx)
 		var own *apierr.Error
@@ -23,8 +20,8 @@ func mapErrors() middleware {
 			return err
 		}
 		c.failure = rpcstatus.Classify(ctx, err)
-		if c.failure.Reason == access.ReasonUndecided || c.failure.Reason == access.ReasonNotFresh {
-			_ = grpc.SetTrailer(ctx, metadata.Pairs("grpc-retry-pushback-ms", "-1")) // cannot fail before the end
+		if md := pushback(ctx, c.failure, p.Now); md != nil {
+			_ = grpc.SetTrailer(ctx, md) // cannot fail before the end
 		}
 		return rpcstatus.FromError(c.failure).Err()
 	}}

@@ -25,7 +25,7 @@ func middlewares(p Params, draining context.Context, running *inflight) chain {
 		nameStream(),                // first: every answer names its request, whatever becomes of it
 		begin(),                     // below all middlewares: what they see is what the handler has
 		both(counted(running)),      // outside of everything that takes time: the drain waits for whoever is counted
-		both(mapErrors()),           // the one place where an error becomes a status; inside, only members of the closed set and unknowns
+		both(mapErrors(p)),          // the one place where an error becomes a status; inside, only members of the closed set and unknowns
 		both(recovered()),           // inside of errors, so that a panic is answered and told as one
 		both(deadline(p, draining)), // before anything that may wait, such as a fetch of keys
 		both(callingService(p)),     // before authorize, which asks who calls
