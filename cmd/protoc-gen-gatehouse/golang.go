@@ -53,8 +53,10 @@ func generateGo(plugin *protogen.Plugin, c *contract.Contract) {
 func generateRoutes(plugin *protogen.Plugin, c *contract.Contract) {
 	runtime, rpc := protogen.GoImportPath("github.com/grpc-ecosystem/grpc-gateway/v2/runtime"), protogen.GoImportPath("google.golang.org/grpc")
 	g := goFile(plugin, routesFile, "Package routes has the REST handlers of every service with a route. It links the code of all of them.")
+	ctx, mux := protogen.GoImportPath("context").Ident("Context"), runtime.Ident("ServeMux")
+	conn := rpc.Ident("ClientConnInterface")
 	g.P("// Handler registers the REST handlers of one service, which reach it on the connection.")
-	g.P("type Handler func(ctx ", protogen.GoImportPath("context").Ident("Context"), ", mux *", runtime.Ident("ServeMux"), ", conn *", rpc.Ident("ClientConn"), ") error")
+	g.P("type Handler func(ctx ", ctx, ", mux *", mux, ", conn ", conn, ") error")
 	g.P()
 	g.P("// Handlers are all services with routes, by full name.")
 	g.P("func Handlers() map[string]Handler {")
@@ -62,10 +64,18 @@ func generateRoutes(plugin *protogen.Plugin, c *contract.Contract) {
 	for _, file := range plugin.Files {
 		for _, service := range file.Services {
 			if routed(c, service) {
-				g.P(strconv.Quote(string(service.Desc.FullName())), ": ", file.GoImportPath.Ident("Register"+service.GoName+"Handler"), ",")
+				g.P(strconv.Quote(string(service.Desc.FullName())), ": handler(",
+					file.GoImportPath.Ident("Register"+service.GoName+"HandlerClient"), ", ", file.GoImportPath.Ident("New"+service.GoName+"Client"), "),")
 			}
 		}
 	}
+	g.P("}")
+	g.P("}")
+	g.P()
+	g.P("// handler registers with the typed client of the connection.")
+	g.P("func handler[C any](register func(", ctx, ", *", mux, ", C) error, client func(", conn, ") C) Handler {")
+	g.P("return func(ctx ", ctx, ", mux *", mux, ", conn ", conn, ") error {")
+	g.P("return register(ctx, mux, client(conn))")
 	g.P("}")
 	g.P("}")
 }

@@ -38,15 +38,15 @@ type Options struct {
 	Dial       []grpc.DialOption // for tests: the last word on how to connect
 }
 
-// Dial returns a connection of program to the local port of its upstream. It does not wait for the
-// peer: a call fails with UNAVAILABLE while nobody answers, and works again within a second of the
-// peer's return. The loopback hop is in clear text; the sidecar adds mTLS.
+// Dial returns a way of program to the local port of its upstream. It does not wait for the peer: a
+// call fails with UNAVAILABLE while nobody answers, and works again within a second of the peer's
+// return. The loopback hop is in clear text; the sidecar adds mTLS.
 //
 // A call has the deadline of its contract, or the caller's if that is earlier. Only calls that are
-// repeatable by their contract are tried again, at most twice, and only on UNAVAILABLE: this is the
-// one retry layer of the mesh. What a program says after it has asked or waited itself is not tried
-// again (internal/server/grpc).
-func Dial(def *mesh.Definition, offset int, program, upstream string, o Options) (*grpc.ClientConn, error) {
+// repeatable by their contract are tried again, at most twice, and only on UNAVAILABLE, when the
+// answer says so or soon: this is the one retry layer of the mesh. Programs answer that nothing is to
+// be tried again where they have asked others or waited themselves (internal/server/grpc).
+func Dial(def *mesh.Definition, offset int, program, upstream string, o Options) (*Conn, error) {
 	p, err := def.Program(program)
 	if err != nil {
 		return nil, err
@@ -59,13 +59,33 @@ func Dial(def *mesh.Definition, offset int, program, upstream string, o Options)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := grpc.NewClient(fmt.Sprintf("passthrough:///127.0.0.1:%d", port+offset), slices.Concat(o.observed(), []grpc.DialOption{
+	conn := &Conn{longLived: map[string]bool{}}
+	for _, m := range def.Methods {
+		if m.Callee == upstream && m.LongLived {
+			conn.longLived[m.Path] = true
+		}
+	}
+	dial := func(more ...grpc.DialOption) (*grpc.ClientConn, error) {
+		conn, err := grpc.NewClient(fmt.Sprintf("passthrough:///127.0.0.1:%d", port+offset), slices.Concat(o.observed(), dialOptions(config), more, o.Dial)...)
+		if err != nil {
+			return nil, fmt.Errorf("connect %s to %s: %w", program, upstream, err)
+		}
+		return conn, nil
+	}
+	conn.dial = func() (*grpc.ClientConn, error) { return dial(grpc.WithIdleTimeout(idleConnection)) }
+	conn.calls, err = dial()
+	return conn, err
+}
+
+// dialOptions are those of every connection, beside what observes it.
+func dialOptions(serviceConfig string) []grpc.DialOption {
+	return []grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithNoProxy(),
 		grpc.WithDisableServiceConfig(),
-		grpc.WithDefaultServiceConfig(config),
-		grpc.WithChainUnaryInterceptor(unaryHandOn, answered),
-		grpc.WithChainStreamInterceptor(streamHandOn),
+		grpc.WithDefaultServiceConfig(serviceConfig),
+		grpc.WithChainUnaryInterceptor(unaryHandOn, unaryReset, answered),
+		grpc.WithChainStreamInterceptor(streamHandOn, streamReset),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			// gRPC's default grows to two minutes, long after the peer is back.
 			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
@@ -73,11 +93,7 @@ func Dial(def *mesh.Definition, offset int, program, upstream string, o Options)
 		}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 5 * time.Second}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(contract.MaxMessage), grpc.MaxCallSendMsgSize(contract.MaxMessage)),
-	}, o.Dial)...)
-	if err != nil {
-		return nil, fmt.Errorf("connect %s to %s: %w", program, upstream, err)
 	}
-	return conn, nil
 }
 
 // handOn tells the callee which request this is, and where it came from.

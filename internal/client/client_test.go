@@ -58,7 +58,7 @@ func (a *auth) SignIn(context.Context, *authv1.SignInRequest) (*authv1.SignInRes
 }
 
 // connect serves a and returns a connection to it as the program's.
-func connect(t *testing.T, a *auth, program string) *grpc.ClientConn {
+func connect(t *testing.T, a *auth, program string) *client.Conn {
 	t.Helper()
 	return clienttest.Dial(t, program, "auth",
 		grpcserver.Registration{Desc: &authv1.VerificationService_ServiceDesc, Impl: a},

@@ -4,12 +4,10 @@ import (
 	"errors"
 	"sync"
 
-	"google.golang.org/grpc"
-
 	"github.com/gatehouse/gatehouse/internal/mesh"
 )
 
-// Conns are the connections of one program, one for each upstream. Safe for concurrent use.
+// Conns are the ways of one program to its upstreams. Safe for concurrent use.
 type Conns struct {
 	def     *mesh.Definition
 	offset  int
@@ -17,16 +15,16 @@ type Conns struct {
 	options Options
 
 	mu    sync.Mutex
-	conns map[string]*grpc.ClientConn
+	conns map[string]*Conn
 }
 
 // NewConns makes an empty set.
 func NewConns(def *mesh.Definition, offset int, program string, o Options) *Conns {
-	return &Conns{def: def, offset: offset, program: program, options: o, conns: map[string]*grpc.ClientConn{}}
+	return &Conns{def: def, offset: offset, program: program, options: o, conns: map[string]*Conn{}}
 }
 
-// Conn returns the connection to an upstream, the same one each time.
-func (c *Conns) Conn(upstream string) (*grpc.ClientConn, error) {
+// Conn returns the way to an upstream, the same one each time.
+func (c *Conns) Conn(upstream string) (*Conn, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if conn, ok := c.conns[upstream]; ok {

@@ -29,11 +29,22 @@ type retryPolicy struct {
 	RetryableStatusCodes []string `json:"retryableStatusCodes"`
 }
 
+// retryBudget bounds what retries add while much fails (gRFC A6): each failed attempt takes a token,
+// each success gives a tenth of one back, and nothing is tried again while less than half of them is
+// left. So a restart's worth of calls that fail at once are tried again, and in an outage one call in
+// ten.
+type retryBudget struct {
+	MaxTokens  int     `json:"maxTokens"`
+	TokenRatio float64 `json:"tokenRatio"`
+}
+
 // serviceConfig writes deadlines and retries of every method of the upstream.
 func serviceConfig(def *mesh.Definition, c *contract.Contract, upstream string) (string, error) {
 	var config struct {
-		MethodConfig []methodConfig `json:"methodConfig"`
+		MethodConfig    []methodConfig `json:"methodConfig"`
+		RetryThrottling retryBudget    `json:"retryThrottling"`
 	}
+	config.RetryThrottling = retryBudget{MaxTokens: 100, TokenRatio: 0.1}
 	for _, row := range def.Methods {
 		m, ok := c.Method(row.Path)
 		if row.Callee != upstream || !ok {

@@ -2,11 +2,13 @@ package client_test
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
@@ -18,6 +20,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
@@ -132,5 +135,49 @@ func TestRetriesDoNotMultiply(t *testing.T) {
 	_, err = identityv1.NewUserServiceClient(conn).GetUser(t.Context(), &identityv1.GetUserRequest{Id: "aaaaaaaa-5a52-4a52-9f52-2d6f6c1d7a10"})
 	if e := rpcstatus.ToError(status.Convert(err)); e == nil || e.Reason != "AUTHZ_UNAVAILABLE" || len(grants.Asked()) != 1 {
 		t.Errorf("asked %d times, which ends with %v, want once", len(grants.Asked()), err)
+	}
+}
+
+// A repeat comes when the answer says that it may, not after the client's own pause.
+func TestRetriesWaitAsTheAnswerSays(t *testing.T) {
+	const pause = 700 * time.Millisecond
+	var attempts []time.Time
+	a := &auth{keys: func(context.Context) (*authv1.GetKeySetResponse, error) {
+		attempts = append(attempts, time.Now())
+		return nil, apierr.New(apierr.Unavailable, "KEYS_UNAVAILABLE", "not loaded").WithRetryAfter(pause)
+	}}
+	_, err := authv1.NewVerificationServiceClient(connect(t, a, "identity")).GetKeySet(t.Context(), &authv1.GetKeySetRequest{})
+	if e := rpcstatus.ToError(status.Convert(err)); e == nil || e.Reason != "KEYS_UNAVAILABLE" || len(attempts) != 3 {
+		t.Fatalf("%d attempts end with %v, want 3", len(attempts), err)
+	}
+	for i := range 2 {
+		if after := attempts[i+1].Sub(attempts[i]); after < pause {
+			t.Errorf("repeat %d comes after %s, want %s", i+1, after, pause)
+		}
+	}
+}
+
+// While much fails, calls are not tried again: retries would double an outage.
+func TestRetriesHaveABudget(t *testing.T) {
+	a := &auth{keys: func(context.Context) (*authv1.GetKeySetResponse, error) {
+		return nil, apierr.New(apierr.Unavailable, "DATABASE_UNAVAILABLE", "down")
+	}}
+	c := authv1.NewVerificationServiceClient(connect(t, a, "identity"))
+	const calls = 60 // more than half of the budget
+	var asking sync.WaitGroup
+	for range calls {
+		asking.Go(func() {
+			if _, err := c.GetKeySet(t.Context(), &authv1.GetKeySetRequest{}); status.Code(err) != codes.Unavailable {
+				t.Errorf("a call answers %v", err)
+			}
+		})
+	}
+	asking.Wait()
+	before := a.calls.Load()
+	if _, err := c.GetKeySet(t.Context(), &authv1.GetKeySetRequest{}); status.Code(err) != codes.Unavailable {
+		t.Errorf("a call answers %v", err)
+	}
+	if before >= 3*calls || a.calls.Load() != before+1 {
+		t.Errorf("%d attempts of %d calls, and %d of one more, want no retries at the end", before, calls, a.calls.Load()-before)
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"fmt"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
-	"google.golang.org/grpc"
 
+	"github.com/gatehouse/gatehouse/internal/client"
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/rest"
 	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/routes"
@@ -16,7 +16,7 @@ import (
 
 // Connections gives the connection to a program of the mesh; *client.Conns is one.
 type Connections interface {
-	Conn(upstream string) (*grpc.ClientConn, error)
+	Conn(upstream string) (*client.Conn, error)
 }
 
 // Routes returns the registrations of every service that the contract gives a route. One without a

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/gatehouse/gatehouse/consul"
@@ -18,9 +17,9 @@ import (
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 )
 
-// Dial serves gRPC services as the callee and returns the caller's connection to it, which ends
-// with the test.
-func Dial(t testing.TB, caller, callee string, services ...grpcserver.Registration) *grpc.ClientConn {
+// Dial serves gRPC services as the callee and returns the caller's way to it, which ends with the
+// test.
+func Dial(t testing.TB, caller, callee string, services ...grpcserver.Registration) *client.Conn {
 	t.Helper()
 	s := grpctest.New(t, grpctest.Config{Program: callee, Registrations: services})
 	contracts, err := contract.Load(protoregistry.GlobalFiles)

@@ -11,12 +11,19 @@ import (
 )
 
 // Handler registers the REST handlers of one service, which reach it on the connection.
-type Handler func(ctx context.Context, mux *runtime.ServeMux, conn *grpc.ClientConn) error
+type Handler func(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientConnInterface) error
 
 // Handlers are all services with routes, by full name.
 func Handlers() map[string]Handler {
 	return map[string]Handler{
-		"shop.v1.ShopService":       shop_v1.RegisterShopServiceHandler,
-		"shop.v1.ManagementService": shop_v1.RegisterManagementServiceHandler,
+		"shop.v1.ShopService":       handler(shop_v1.RegisterShopServiceHandlerClient, shop_v1.NewShopServiceClient),
+		"shop.v1.ManagementService": handler(shop_v1.RegisterManagementServiceHandlerClient, shop_v1.NewManagementServiceClient),
+	}
+}
+
+// handler registers with the typed client of the connection.
+func handler[C any](register func(context.Context, *runtime.ServeMux, C) error, client func(grpc.ClientConnInterface) C) Handler {
+	return func(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientConnInterface) error {
+		return register(ctx, mux, client(conn))
 	}
 }

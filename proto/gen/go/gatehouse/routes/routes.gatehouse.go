@@ -14,14 +14,21 @@ import (
 )
 
 // Handler registers the REST handlers of one service, which reach it on the connection.
-type Handler func(ctx context.Context, mux *runtime.ServeMux, conn *grpc.ClientConn) error
+type Handler func(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientConnInterface) error
 
 // Handlers are all services with routes, by full name.
 func Handlers() map[string]Handler {
 	return map[string]Handler{
-		"gatehouse.audit.v1.AuditService":        v1.RegisterAuditServiceHandler,
-		"gatehouse.auth.v1.AuthService":          v11.RegisterAuthServiceHandler,
-		"gatehouse.authz.v1.RelationshipService": v12.RegisterRelationshipServiceHandler,
-		"gatehouse.identity.v1.UserService":      v13.RegisterUserServiceHandler,
+		"gatehouse.audit.v1.AuditService":        handler(v1.RegisterAuditServiceHandlerClient, v1.NewAuditServiceClient),
+		"gatehouse.auth.v1.AuthService":          handler(v11.RegisterAuthServiceHandlerClient, v11.NewAuthServiceClient),
+		"gatehouse.authz.v1.RelationshipService": handler(v12.RegisterRelationshipServiceHandlerClient, v12.NewRelationshipServiceClient),
+		"gatehouse.identity.v1.UserService":      handler(v13.RegisterUserServiceHandlerClient, v13.NewUserServiceClient),
+	}
+}
+
+// handler registers with the typed client of the connection.
+func handler[C any](register func(context.Context, *runtime.ServeMux, C) error, client func(grpc.ClientConnInterface) C) Handler {
+	return func(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientConnInterface) error {
+		return register(ctx, mux, client(conn))
 	}
 }
