@@ -48,7 +48,7 @@ test-new-service: tools need-go ## a new service, written into a clean clone of 
 .PHONY: bench
 bench: tools-run need-go ## speed, memory and start of the platform, each beside its bound or peer, in a quarter of an hour (BENCH=Permission)
 	@go test -p 1 -run '^$$' -bench '$(BENCH)' -benchtime 5x -timeout 30m \
-		./test/bench/ ./gateway/internal/app/ ./services/identity/internal/api/ ./services/audit/internal/postgres/ ./internal/server/grpc/
+		./test/bench/ ./internal/registry/ ./gateway/internal/app/ ./services/identity/internal/api/ ./services/audit/internal/postgres/ ./internal/server/grpc/
 
 .PHONY: generate
 generate: tools-buf need-go ## write all that is generated anew: proto/gen, consul, OpenAPI, the README's variables

@@ -19,18 +19,32 @@ import (
 // programs' own deadlines bound unary calls.
 const streamTimeout = 240 * time.Hour
 
-// callerScript replaces the caller header of a request by the SPIFFE id of the peer's mesh certificate, which must be its only URI.
-// Without one the header is gone, and the program refuses the request.
-const callerScript = `function envoy_on_request(handle)
+// connectTimeout is here and not in the upstreams of registrations, or Consul would name their clusters by other names than those by
+// which extensions find them (outboundWindows).
+const connectTimeout = 2 * time.Second
+
+// inboundScript replaces the caller header of a request by the SPIFFE id of the peer's mesh certificate, which must be its only URI.
+// Without one the header is gone, and the program refuses the request. Then it takes off the trailers of the request, which no gRPC
+// client sends: grpc-go closes the connection that brings them, and all callers share that one.
+const inboundScript = `function envoy_on_request(handle)
   local headers = handle:headers()
   headers:remove("` + request.CallerHeader + `")
   local connection = handle:streamInfo():downstreamSslConnection()
-  if connection == nil then
-    return
+  if connection ~= nil then
+    local uris = connection:uriSanPeerCertificate()
+    if uris ~= nil and #uris == 1 then
+      headers:add("` + request.CallerHeader + `", uris[1])
+    end
   end
-  local uris = connection:uriSanPeerCertificate()
-  if uris ~= nil and #uris == 1 then
-    headers:add("` + request.CallerHeader + `", uris[1])
+  local trailers = handle:trailers()
+  if trailers ~= nil then
+    local names = {}
+    for name in pairs(trailers) do
+      names[#names + 1] = name
+    end
+    for _, name in ipairs(names) do
+      trailers:remove(name)
+    end
   end
 end
 `
@@ -48,7 +62,9 @@ func ConfigEntries(d *mesh.Definition) []api.ConfigEntry {
 	}
 	for _, p := range d.Programs {
 		if serves(d, p.Name) {
-			entries = append(entries, &api.ServiceResolverConfigEntry{Kind: api.ServiceResolver, Name: p.Name, RequestTimeout: streamTimeout})
+			entries = append(entries, &api.ServiceResolverConfigEntry{
+				Kind: api.ServiceResolver, Name: p.Name, ConnectTimeout: connectTimeout, RequestTimeout: streamTimeout,
+			})
 		}
 	}
 	for _, p := range d.Programs {
@@ -60,22 +76,24 @@ func ConfigEntries(d *mesh.Definition) []api.ConfigEntry {
 	return entries
 }
 
-// programDefaults says the protocol. Nobody calls the edge through the mesh: its public listener is its own, and its sidecar is there
-// for its upstreams only, so it needs no caller header.
+// programDefaults says the protocol, the windows of the program's own calls and what its sidecar does with requests. Nobody calls the
+// edge through the mesh: its public listener is its own, and its sidecar is there for its upstreams only, so it needs no caller header.
 func programDefaults(p mesh.Program) *api.ServiceConfigEntry {
 	if p.Edge {
-		return serviceDefaults(p.Name, "http")
+		entry := serviceDefaults(p.Name, "http")
+		entry.EnvoyExtensions = outboundWindows(p)
+		return entry
 	}
 	entry := serviceDefaults(p.Name, "grpc")
-	entry.EnvoyExtensions = []api.EnvoyExtension{{
+	entry.EnvoyExtensions = append([]api.EnvoyExtension{{
 		Name:     "builtin/lua",
 		Required: true, // no traffic rather than traffic without an identity
 		Arguments: map[string]any{
 			"ProxyType": "connect-proxy",
 			"Listener":  "inbound",
-			"Script":    callerScript,
+			"Script":    inboundScript,
 		},
-	}}
+	}}, outboundWindows(p)...)
 	return entry
 }
 

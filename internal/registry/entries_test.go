@@ -1,6 +1,8 @@
 package registry_test
 
 import (
+	"encoding/json"
+	"reflect"
 	"slices"
 	"testing"
 	"testing/fstest"
@@ -13,7 +15,11 @@ import (
 
 func world() *mesh.Definition {
 	return &mesh.Definition{
-		Programs: []mesh.Program{{Name: "gateway", Edge: true}, {Name: "shop"}, {Name: "stock"}},
+		Programs: []mesh.Program{
+			{Name: "gateway", Edge: true, Upstreams: []mesh.Upstream{{Name: "shop", Protocol: "grpc"}}},
+			{Name: "shop", Upstreams: []mesh.Upstream{{Name: "postgres", Protocol: "tcp"}, {Name: "stock", Protocol: "grpc"}}},
+			{Name: "stock"},
+		},
 		Backings: []mesh.Backing{{Name: "postgres", Callers: []string{"shop"}}},
 		Methods: []mesh.Method{
 			{Path: "/shop.v1.Shop/Buy", Callee: "shop", Callers: []string{"gateway"}},
@@ -75,5 +81,41 @@ func TestEveryServiceDeniesEverybodyElse(t *testing.T) {
 		if !denied[name] {
 			t.Errorf("%s does not deny everybody else", name)
 		}
+	}
+}
+
+// Every caller's sidecar bounds what its readers can hold, the edge's too, towards every upstream of
+// gRPC and towards no other.
+func TestWindowsOfEveryUpstream(t *testing.T) {
+	patched := map[string][]string{}
+	for _, entry := range registry.ConfigEntries(world()) {
+		defaults, ok := entry.(*api.ServiceConfigEntry)
+		if !ok {
+			continue
+		}
+		for _, extension := range defaults.EnvoyExtensions {
+			if extension.Name != api.BuiltinPropertyOverrideExtension {
+				continue
+			}
+			text, err := json.Marshal(extension.Arguments["Patches"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			var patches []struct {
+				Path           string
+				ResourceFilter struct{ Services []struct{ Name string } }
+			}
+			if err := json.Unmarshal(text, &patches); err != nil {
+				t.Fatal(err)
+			}
+			for _, patch := range patches {
+				for _, service := range patch.ResourceFilter.Services {
+					patched[defaults.Name] = append(patched[defaults.Name], service.Name)
+				}
+			}
+		}
+	}
+	if want := map[string][]string{"gateway": {"shop", "shop"}, "shop": {"stock", "stock"}}; !reflect.DeepEqual(patched, want) {
+		t.Errorf("patched are the ways to %v, want %v", patched, want)
 	}
 }

@@ -106,30 +106,32 @@ func sidecar(program string, public int, proxy *api.AgentServiceConnectProxyConf
 }
 
 func upstream(u mesh.Upstream, offset int) api.Upstream {
-	return api.Upstream{
-		DestinationName: u.Name, LocalBindAddress: loopback, LocalBindPort: u.Port + offset,
-		Config: map[string]any{
-			"protocol":           u.Protocol,
-			"connect_timeout_ms": 2000,
-			"limits": map[string]any{
-				"max_connections": maxConnections, "max_pending_requests": maxPending, "max_concurrent_requests": maxRequests,
-			},
+	config := map[string]any{
+		"protocol": u.Protocol,
+		"limits": map[string]any{
+			"max_connections": maxConnections, "max_pending_requests": maxPending, "max_concurrent_requests": maxRequests,
 		},
 	}
+	if u.Protocol != "grpc" { // whose service-resolver says it
+		config["connect_timeout_ms"] = connectTimeout.Milliseconds()
+	}
+	return api.Upstream{DestinationName: u.Name, LocalBindAddress: loopback, LocalBindPort: u.Port + offset, Config: config}
 }
 
 // localCluster is the whole Envoy cluster "local_app" (Consul's escape hatch: it replaces the generated one): HTTP/2 to the program,
-// with circuit breakers that Consul has no option for.
+// with circuit breakers and windows that Consul has no option for.
 func localCluster(port int) (string, error) {
 	cluster := map[string]any{
 		"@type":           "type.googleapis.com/envoy.config.cluster.v3.Cluster",
 		"name":            "local_app",
 		"type":            "STATIC",
-		"connect_timeout": "2s",
+		"connect_timeout": connectTimeout.String(),
 		"typed_extension_protocol_options": map[string]any{
 			"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": map[string]any{
-				"@type":                "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-				"explicit_http_config": map[string]any{"http2_protocol_options": map[string]any{}},
+				"@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+				"explicit_http_config": map[string]any{"http2_protocol_options": map[string]any{
+					"initial_stream_window_size": streamWindow, "initial_connection_window_size": connectionWindow,
+				}},
 			},
 		},
 		"circuit_breakers": map[string]any{

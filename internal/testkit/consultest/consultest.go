@@ -22,7 +22,7 @@ type Server struct {
 
 // New starts a Consul server with ACLs off, so that what no intention denies is allowed, on free loopback ports. It stops with the
 // test. A test without the consul program fails: what it proves cannot be proved without.
-func New(t *testing.T) *Server {
+func New(t testing.TB) *Server {
 	t.Helper()
 	program, err := Find("consul")
 	if err != nil {

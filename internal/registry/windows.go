@@ -1,0 +1,43 @@
+package registry
+
+import (
+	"github.com/hashicorp/consul/api"
+
+	"github.com/gatehouse/gatehouse/internal/mesh"
+)
+
+// Windows of flow control (RFC 9113, section 5.2) of the connections that sidecars open, in bytes:
+// what a program may send ahead of a reader that does not read. Envoy's own, 16 MiB a stream and
+// 24 MiB a connection, let two such readers stop all calls between two programs, which share one
+// connection. The window of a connection has room for those of all requests that it admits.
+const (
+	streamWindow     = 64 << 10
+	connectionWindow = maxRequests * streamWindow
+)
+
+// outboundWindows set the windows of a program's sidecar towards every upstream of gRPC. Consul has
+// no option for them and ignores envoy_cluster_json where an upstream has a service-resolver, so the
+// cluster is patched: its protocol options, which a patch cannot reach into, make way for the field
+// that they replaced, which Envoy deprecates and still reads (ADR 0062). Other upstreams keep theirs.
+func outboundWindows(p mesh.Program) []api.EnvoyExtension {
+	var upstreams []any
+	for _, u := range p.Upstreams {
+		if u.Protocol == "grpc" {
+			upstreams = append(upstreams, map[string]any{"Name": u.Name})
+		}
+	}
+	if len(upstreams) == 0 {
+		return nil
+	}
+	clusters := map[string]any{"ResourceType": "cluster", "TrafficDirection": "outbound", "Services": upstreams}
+	return []api.EnvoyExtension{{
+		Name:     "builtin/property-override",
+		Required: true, // half of it would speak HTTP/1 to the upstream
+		Arguments: map[string]any{"ProxyType": "connect-proxy", "Patches": []any{
+			map[string]any{"ResourceFilter": clusters, "Op": "remove", "Path": "/typed_extension_protocol_options"},
+			map[string]any{"ResourceFilter": clusters, "Op": "add", "Path": "/http2_protocol_options", "Value": map[string]any{
+				"initial_stream_window_size": streamWindow, "initial_connection_window_size": connectionWindow,
+			}},
+		}},
+	}}
+}
