@@ -128,15 +128,19 @@ func errorInTheMiddle(t *testing.T, m *method) {
 	want(t, s.end(), m.BrokenCode, m.BrokenReason)
 }
 
-// resume: who goes on from a cursor is told what came after it, all of it, once and in order.
+// resume: who goes on from a cursor is told what came after it, all of it, once and in order. Without
+// a cursor a stream begins anew.
 func resume(t *testing.T, m *method) {
-	if m.Resume == nil {
-		return
-	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	first, leave := context.WithCancel(ctx)
 	defer leave()
+	if m.Resume == nil {
+		m.begin(t, first)
+		leave()
+		m.begin(t, ctx)
+		return
+	}
 	s, err := m.open(first, nil)
 	check.NoError(t, err)
 	var missed []string // what came after the cursor

@@ -66,7 +66,7 @@ func TestStreamingIngest(t *testing.T) {
 		return streamtest.Case{
 			Server: s.Server, Log: log, Conn: s.As("identity"), Method: auditv1.IngestService_Ingest_FullMethodName,
 			Request: func(n int) proto.Message {
-				r := &auditv1.IngestRequest{Batch: uint64(n + skipped), Events: []*auditv1.SealedEvent{message(t)}} //nolint:gosec // counts up from 1
+				r := &auditv1.IngestRequest{Batch: uint64(n + skipped), Events: []*auditv1.SealedEvent{message(t)}}
 				for range 400 {
 					r.Events = append(r.Events, &auditv1.SealedEvent{Canonical: []byte("{}")})
 				}
