@@ -104,7 +104,7 @@ func Reserved(name string) bool {
 			return true
 		}
 	}
-	return slices.Contains([]string{"consul", "nomad", "cli", "drain", "grpc", "log", "mesh", "telemetry", "test", "token", "url"}, first) ||
+	return slices.Contains([]string{"consul", "nomad", "cli", "drain", "grpc", "log", "mesh", "rest", "telemetry", "test", "token", "url"}, first) ||
 		slices.Contains([]string{"none", "public", "up"}, name) ||
 		strings.HasSuffix(name, "-migrate") || strings.HasSuffix(name, "-sidecar")
 }

@@ -10,7 +10,7 @@ import (
 // it.
 func TestReserved(t *testing.T) {
 	for name, want := range map[string]bool{
-		"consul": true, "postgres": true, "mesh": true, "token": true,
+		"consul": true, "postgres": true, "mesh": true, "token": true, "rest": true,
 		"public": true, "none": true, // PostgreSQL's
 		"postgres-max": true, "telemetry-otlp": true, // of GATEHOUSE_POSTGRES_MAX_CONNS and GATEHOUSE_TELEMETRY_OTLP_ENDPOINT
 		"up": true, "auth-migrate": true, "auth-sidecar": true, // processes, with logs of these names

@@ -15,6 +15,7 @@ import (
 // move together by the port offset, so copies with offsets that are multiples of 1,000 do not meet.
 const (
 	FirstPort       = 8080  // programs: gRPC, or HTTP for the gateway
+	FirstRESTPort   = 8180  // REST door of a service on loopback, off by default: FirstRESTPort + slot
 	FirstOpsPort    = 8480  // ops HTTP listener (/livez /readyz /metrics /version): FirstOpsPort + slot
 	FirstUpstream   = 20000 // local upstream listeners of a sidecar: FirstUpstream + 20*caller slot + callee slot
 	FirstPublic     = 20500 // public mTLS listener of a sidecar: FirstPublic + slot
@@ -44,12 +45,13 @@ type Definition struct {
 type Program struct {
 	Name      string     `json:"name"`
 	Slot      int        `json:"slot"`
-	Port      int        `json:"port"`      // loopback port of the program itself
-	OpsPort   int        `json:"ops_port"`  // loopback port of its ops listener
-	Public    int        `json:"public"`    // public listener of its sidecar
-	Admin     int        `json:"admin"`     // Envoy admin of its sidecar
-	Edge      bool       `json:"edge"`      // serves HTTP to the outside and no gRPC
-	Upstreams []Upstream `json:"upstreams"` // sorted by name
+	Port      int        `json:"port"`                // loopback port of the program itself
+	OpsPort   int        `json:"ops_port"`            // loopback port of its ops listener
+	RESTPort  int        `json:"rest_port,omitempty"` // loopback port of its REST door; 0 where no method has a route
+	Public    int        `json:"public"`              // public listener of its sidecar
+	Admin     int        `json:"admin"`               // Envoy admin of its sidecar
+	Edge      bool       `json:"edge"`                // serves HTTP to the outside and no gRPC
+	Upstreams []Upstream `json:"upstreams"`           // sorted by name
 	Database  *Database  `json:"database,omitempty"`
 	Secrets   []Secret   `json:"secrets,omitempty"`
 }

@@ -45,6 +45,7 @@ func Derive(c *contract.Contract) *Definition {
 			Slot:      slot,
 			Port:      p.Port,
 			OpsPort:   FirstOpsPort + slot,
+			RESTPort:  restPort(c, p),
 			Public:    FirstPublic + slot,
 			Admin:     FirstAdmin + slot,
 			Edge:      p.Edge,
@@ -55,6 +56,16 @@ func Derive(c *contract.Contract) *Definition {
 	}
 	d.ObjectTypes = objectTypes(c)
 	return d
+}
+
+// restPort is where a service answers REST itself, if it is asked to; the edge does so at its own
+// port.
+func restPort(c *contract.Contract, p contract.Program) int {
+	routed := slices.ContainsFunc(c.Methods(), func(m *contract.Method) bool { return m.Program == p.Name && m.Route != nil })
+	if p.Edge || !routed {
+		return 0
+	}
+	return FirstRESTPort + p.Port - FirstPort
 }
 
 func callers(c *contract.Contract, m *contract.Method) []string {

@@ -3,8 +3,17 @@ package rest
 import (
 	"net/http"
 
+	"google.golang.org/protobuf/encoding/protojson"
+
 	httpserver "github.com/gatehouse/gatehouse/internal/server/http"
 )
+
+// Form is what requests and responses look like at every door.
+type Form struct {
+	Message protojson.MarshalOptions // of responses
+	Stream  protojson.MarshalOptions // of the messages of a stream
+	Headers []string                 // of requests, in canonical form: all others are dropped
+}
 
 // Step is one handler around the next.
 type Step func(next http.Handler) http.Handler
@@ -19,14 +28,14 @@ func Chain(end http.Handler, steps ...Step) http.Handler {
 
 // Checks hold every request to one shape and find its route, at every door in this order. They know
 // nothing of who sends it; what is behind them has RouteFrom.
-func Checks(table *Table) Step {
+func Checks(form Form, table *Table) Step {
 	return func(next http.Handler) http.Handler {
 		return Chain(next,
-			serverOptions(),     // before the path is looked at: this request has none
-			httpserver.LimitURI, // likewise
-			plainPath(),         // before routing: no two readings of one path
-			closedHeaders(),     // before routing: nothing behind sees a header that it did not ask for
-			findRoute(table),    // last: the contract of the request is known from here on
+			serverOptions(),             // before the path is looked at: this request has none
+			httpserver.LimitURI,         // likewise
+			plainPath(),                 // before routing: no two readings of one path
+			closedHeaders(form.Headers), // before routing: nothing behind sees a header that it did not ask for
+			findRoute(table),            // last: the contract of the request is known from here on
 		)
 	}
 }

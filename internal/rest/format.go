@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
@@ -63,11 +62,6 @@ type streamMarshaler struct {
 	*runtime.JSONPb
 
 	format format
-}
-
-// lines is the JSON of streams: as everywhere, but an absent message is left out, so that a sign of life is only its cursor.
-func lines() *runtime.JSONPb {
-	return &runtime.JSONPb{MarshalOptions: protojson.MarshalOptions{UseProtoNames: true, EmitDefaultValues: true}}
 }
 
 // StreamContentType is the media type of the response.

@@ -115,7 +115,7 @@ func TestTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table, err := NewTable(c, map[string]http.Handler{"/livez": http.NotFoundHandler()})
+	table, err := NewTable(c.Methods(), map[string]http.Handler{"/livez": http.NotFoundHandler()})
 	if err != nil {
 		t.Fatal(err)
 	}

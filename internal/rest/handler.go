@@ -33,12 +33,12 @@ type Handler struct {
 }
 
 // NewHandler makes the handler of all registered services. now is the real clock, for deadlines on sockets.
-func NewHandler(c *contract.Contract, now func() time.Time, registers ...Register) (*Handler, error) {
+func NewHandler(form Form, c *contract.Contract, now func() time.Time, registers ...Register) (*Handler, error) {
 	h := &Handler{contract: c, now: now}
 	h.draining, h.drain = context.WithCancel(context.Background())
-	h.mux = runtime.NewServeMux(append(streamOptions(),
+	h.mux = runtime.NewServeMux(append(streamOptions(form.Stream),
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, &runtime.JSONPb{
-			MarshalOptions:   protojson.MarshalOptions{UseProtoNames: true, EmitUnpopulated: true},
+			MarshalOptions:   form.Message,
 			UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: false},
 		}),
 		// No header becomes metadata, in either direction, but the bearer token, which the mux always hands over, and the consistency

@@ -8,18 +8,6 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 )
 
-// PageHeaders are the accepted headers that a web page can set.
-func PageHeaders() []string {
-	return []string{
-		"Accept", "Authorization", "Content-Encoding", "Content-Type", "If-Match", "Traceparent", "Tracestate", "User-Agent",
-		ConsistencyToken, LastEventID,
-	}
-}
-
-// allowed is the closed list of request headers that what is behind may see (R51): those, and some
-// that browsers keep to themselves (Fetch, section 2.2.2).
-func allowed() []string { return append(PageHeaders(), "Content-Length", "Expect", "Origin") }
-
 // reservedPrefixes and reservedNames are what a client must not send: metadata and headers that the
 // platform states itself, and what steers the path or the method, or claims an identity, for many
 // programs. They are refused rather than dropped, because who sends one wants it believed.
@@ -33,26 +21,26 @@ func reservedNames() []string {
 	}
 }
 
-// reserved reports whether a header is one of those. An underscore is another way to write '-' for
+// Reserved reports whether a header is one of those. An underscore is another way to write '-' for
 // many programs.
-func reserved(name string) bool {
+func Reserved(name string) bool {
 	name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
 	return slices.Contains(reservedNames(), name) ||
 		slices.ContainsFunc(reservedPrefixes(), func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
-// closedHeaders refuses reserved headers and drops all others that are not on the list: proxies,
+// closedHeaders refuses reserved headers and drops all others that are not accepted: proxies,
 // CDNs and browsers add many to honest requests, X-Forwarded-For among them, which only
 // the edge's clientAddress reads, of trusted proxies.
-func closedHeaders() Step {
+func closedHeaders(accepted []string) Step {
 	known := map[string]bool{}
-	for _, name := range allowed() {
+	for _, name := range accepted {
 		known[name] = true
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			for name := range r.Header {
-				if !known[name] && reserved(name) {
+				if !known[name] && Reserved(name) {
 					refuseHeader(w, r, name, "header.reserved", "is set by the platform and must not be sent")
 					return
 				}

@@ -5,10 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	httpserver "github.com/gatehouse/gatehouse/internal/server/http"
 )
+
+// RequestID tells the client the id of its request. What a client sends under this name is for the
+// edge's log only.
+const RequestID = "X-Request-Id"
 
 // Refusal is an error of HTTP itself: its status is none that a service could answer with.
 type Refusal struct {
@@ -34,6 +39,11 @@ func Echo(name string) string { return httpserver.Shorten(name, longestName) }
 func TooLarge(limit int64) *Refusal {
 	return &Refusal{Status: http.StatusRequestEntityTooLarge, Close: true, Err: apierr.New(apierr.InvalidArgument, "BODY_TOO_LARGE",
 		"the body is too large").WithField("", "body.max_bytes", fmt.Sprintf("must be at most %d bytes", limit))}
+}
+
+// TooMany refuses a request over its rate (429), with the time to wait.
+func TooMany(wait time.Duration) error {
+	return apierr.New(apierr.ResourceExhausted, "RATE_LIMITED", "too many requests: wait as long as Retry-After says").WithRetryAfter(wait)
 }
 
 type noteKey struct{}

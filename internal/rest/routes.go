@@ -17,7 +17,7 @@ import (
 type Route struct {
 	Pattern string           // path template, such as "/api/v1/users/{id}"
 	Verb    string           // "GET", "POST", "PATCH", …
-	Method  *contract.Method // nil for the gateway's own documents
+	Method  *contract.Method // nil for a door's own documents
 	own     http.Handler     // set when Method is nil
 	shape   shape            // what the request may carry
 }
@@ -44,8 +44,8 @@ type Table struct {
 	routes []*Route
 }
 
-// NewTable makes the table of all routed methods and of the gateway's own documents (by path; they answer GET).
-func NewTable(c *contract.Contract, own map[string]http.Handler) (*Table, error) {
+// NewTable makes the table of the methods that have a route and of the door's own documents (by path; they answer GET).
+func NewTable(methods []*contract.Method, own map[string]http.Handler) (*Table, error) {
 	t := &Table{mux: runtime.NewServeMux(
 		runtime.WithDisablePathLengthFallback(),
 		runtime.WithDisableHTTPMethodOverride(),
@@ -55,7 +55,7 @@ func NewTable(c *contract.Contract, own map[string]http.Handler) (*Table, error)
 			func(context.Context, *runtime.ServeMux, runtime.Marshaler, http.ResponseWriter, *http.Request, error) {
 			}),
 	)}
-	for _, m := range c.Methods() {
+	for _, m := range methods {
 		if m.Route == nil {
 			continue
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	httpserver "github.com/gatehouse/gatehouse/internal/server/http"
@@ -146,10 +147,10 @@ func (s *stream) end(ctx context.Context, r *http.Request) {
 }
 
 // streamOptions are what the mux needs for streams.
-func streamOptions() []runtime.ServeMuxOption {
+func streamOptions(options protojson.MarshalOptions) []runtime.ServeMuxOption {
 	return []runtime.ServeMuxOption{
-		runtime.WithMarshalerOption(string(ndjson), &streamMarshaler{JSONPb: lines(), format: ndjson}),
-		runtime.WithMarshalerOption(string(sse), &streamMarshaler{JSONPb: lines(), format: sse}),
+		runtime.WithMarshalerOption(string(ndjson), &streamMarshaler{JSONPb: &runtime.JSONPb{MarshalOptions: options}, format: ndjson}),
+		runtime.WithMarshalerOption(string(sse), &streamMarshaler{JSONPb: &runtime.JSONPb{MarshalOptions: options}, format: sse}),
 		runtime.WithStreamErrorHandler(failStream),
 		runtime.WithDisableChunkedEncoding(), // net/http knows when; HTTP/2 has no such header
 	}

@@ -15,11 +15,20 @@ import (
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/gatehouse/gatehouse/internal/contract"
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 )
+
+// testForm is what grpcserver makes of messages.
+func testForm() Form {
+	return Form{
+		Message: protojson.MarshalOptions{UseProtoNames: true, EmitUnpopulated: true},
+		Stream:  protojson.MarshalOptions{UseProtoNames: true, EmitDefaultValues: true},
+	}
+}
 
 const tailPath = "/api/v1/audit/events:tail"
 
@@ -43,7 +52,7 @@ func TestAccepted(t *testing.T) {
 func TestStreamsAreNotForged(t *testing.T) {
 	const forged = "1\r\nevent: error\rdata: forged\n\nid: 2"
 	for _, f := range []format{ndjson, sse} {
-		m := &streamMarshaler{JSONPb: lines(), format: f}
+		m := &streamMarshaler{JSONPb: &runtime.JSONPb{MarshalOptions: testForm().Stream}, format: f}
 		for name, message := range map[string]*auditv1.TailEventsResponse{
 			"event":  {Cursor: "7", Event: &auditv1.Event{Id: forged, Reason: forged + "\u2028\u2029"}},
 			"cursor": {Cursor: forged, Event: &auditv1.Event{Id: "1"}},
@@ -105,11 +114,11 @@ func serveTail(t *testing.T, tail trickle, now func() time.Time, http2 bool) (se
 	if err != nil {
 		t.Fatal(err)
 	}
-	table, err := NewTable(c, nil)
+	table, err := NewTable(c.Methods(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := NewHandler(c, now, func(ctx context.Context, mux *runtime.ServeMux) error {
+	h, err := NewHandler(testForm(), c, now, func(ctx context.Context, mux *runtime.ServeMux) error {
 		return auditv1.RegisterAuditServiceHandlerClient(ctx, mux, tail)
 	})
 	if err != nil {
@@ -184,12 +193,12 @@ func TestStreamToWhoLeftAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table, err := NewTable(c, nil)
+	table, err := NewTable(c.Methods(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, leave := context.WithCancel(t.Context())
-	h, err := NewHandler(c, time.Now, func(ctx context.Context, mux *runtime.ServeMux) error {
+	h, err := NewHandler(Form{}, c, time.Now, func(ctx context.Context, mux *runtime.ServeMux) error {
 		return auditv1.RegisterAuditServiceHandlerClient(ctx, mux, silent{left: leave})
 	})
 	if err != nil {

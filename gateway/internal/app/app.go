@@ -25,6 +25,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/health"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/rest"
+	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	httpserver "github.com/gatehouse/gatehouse/internal/server/http"
 	"github.com/gatehouse/gatehouse/internal/token"
 	gatewayv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/gateway/v1"
@@ -43,7 +44,7 @@ func Module(c Config) fx.Option {
 		fxmod.RemoteTokens(),
 		fx.Supply(c.Edge),
 		fxmod.AsCheck(keysLoaded),
-		fx.Provide(newRoutes, newHandler, newChain, newServer),
+		fx.Provide(newREST, newChain, newServer),
 		fx.Invoke(inOrder),
 	)
 }
@@ -59,26 +60,22 @@ func keysLoaded(keys *token.KeyCache) health.Check {
 	}}
 }
 
-// newRoutes is every path of the public listener.
-func newRoutes(c *contract.Contract, p fxmod.Program, h *health.Health, keys *token.KeyCache) (*rest.Table, error) {
+// newREST is every path of the public listener.
+func newREST(c *contract.Contract, p fxmod.Program, h *health.Health, keys *token.KeyCache, conns *client.Conns, now func() time.Time) (*grpcserver.REST, error) {
 	document, err := openapi.Build(openapi.Generated(), c, p.Version)
 	if err != nil {
 		return nil, err
 	}
-	return rest.NewTable(c, map[string]http.Handler{
-		"/livez":                 http.HandlerFunc(httpserver.Livez),
-		"/readyz":                httpserver.Readyz(h),
-		"/openapi.json":          rest.Document("application/json", document),
-		"/.well-known/jwks.json": rest.KeySet(keys),
-	})
-}
-
-func newHandler(c *contract.Contract, conns *client.Conns, now func() time.Time) (*rest.Handler, error) {
 	registers, err := upstream.Routes(c, conns)
 	if err != nil {
 		return nil, err
 	}
-	return rest.NewHandler(c, now, registers...)
+	return grpcserver.NewREST(c, c.Methods(), map[string]http.Handler{
+		"/livez":                 http.HandlerFunc(httpserver.Livez),
+		"/readyz":                httpserver.Readyz(h),
+		"/openapi.json":          rest.Document("application/json", document),
+		"/.well-known/jwks.json": rest.KeySet(keys),
+	}, now, registers...)
 }
 
 // chainParams are what the chain is made of.
@@ -86,8 +83,7 @@ type chainParams struct {
 	fx.In
 
 	Config     EdgeConfig
-	Routes     *rest.Table
-	Handler    *rest.Handler
+	REST       *grpcserver.REST
 	Verifier   *token.Verifier
 	Log        *slog.Logger
 	Now        func() time.Time
@@ -110,7 +106,7 @@ func newChain(p chainParams) (Chain, error) {
 	}
 	chain, err := middleware.Chain(middleware.Params{
 		Log: p.Log, Registry: p.Registry, TracerProvider: p.Tracer, Propagator: p.Propagator, Now: p.Now, NewID: rand.Text,
-		Routes: p.Routes, Verifier: p.Verifier, Handler: p.Handler,
+		REST: p.REST, Verifier: p.Verifier,
 		Origins: origins, TrustedProxies: proxies, BodyLimit: p.Config.BodyLimit,
 		PerAddress: p.Config.perAddress(), PerCredential: p.Config.credentials(), PerSubject: p.Config.perSubject(),
 		Streams: p.Config.Streams, StreamsPerSubject: p.Config.StreamsPerSubject,
@@ -129,7 +125,7 @@ type serverParams struct {
 	Mesh       mesh.Config
 	Definition *mesh.Definition
 	Chain      Chain
-	Handler    *rest.Handler
+	REST       *grpcserver.REST
 	Log        *slog.Logger
 	Now        func() time.Time
 }
@@ -138,13 +134,13 @@ type serverParams struct {
 type PublicServer struct {
 	*httpserver.Server
 
-	handler *rest.Handler
+	rest *grpcserver.REST
 }
 
 // Shutdown ends the streams, which would otherwise hold up the stop, and waits for the requests in
 // flight.
 func (s *PublicServer) Shutdown(ctx context.Context) error {
-	s.handler.Drain()
+	s.rest.Handler.Drain()
 	return s.Server.Shutdown(ctx)
 }
 
@@ -157,7 +153,7 @@ func newServer(p serverParams) (*PublicServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &PublicServer{handler: p.Handler, Server: httpserver.New(httpserver.Config{
+	return &PublicServer{rest: p.REST, Server: httpserver.New(httpserver.Config{
 		Name: "public listener of " + Program, Address: p.Config.address(self, p.Mesh.PortOffset), TLS: certificates, Log: p.Log, Now: p.Now,
 	}, p.Chain)}, nil
 }

@@ -22,7 +22,7 @@ func TestLogHoldsNoSecrets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mapping, err := rest.NewHandler(c, time.Now)
+	mapping, err := rest.NewHandler(rest.Form{}, c, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

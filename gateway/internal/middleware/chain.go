@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/gatehouse/gatehouse/internal/rest"
+	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 )
 
 // Params are the parts that the chain is made of. All are required unless they say otherwise.
@@ -27,9 +28,9 @@ type Params struct {
 	Now            func() time.Time
 	NewID          func() string // a fresh request id
 
-	Routes   *rest.Table
-	Verifier Verifier
-	Handler  http.Handler // the end of the chain: the route itself
+	REST     *grpcserver.REST
+	Verifier rest.Verifier
+	Handler  http.Handler // the end of the chain, instead of the route itself, for tests
 
 	Origins        []string       // web origins that browsers may call from, such as "https://app.example.com"; none: no CORS
 	TrustedProxies []netip.Prefix // peers whose X-Forwarded-For is believed; none: nobody's
@@ -61,24 +62,27 @@ func Chain(p Params) (http.Handler, error) {
 	}
 	limits := newLimits(p.Now)
 	steps := []step{
-		requestID(p.NewID),                     // first: every response, log line and span of the request can then name it
-		recoverPanic(p.Log),                    // outside of everything that can panic, so that a defect is a 500 and not a lost connection
-		rest.OneChunked(),                      // before anything may answer: every response to such a request ends the connection
-		clientAddress(p.TrustedProxies),        // before the log and the limits, which need it, and before forwarding headers are dropped
-		accessLog(p.Log, p.Now),                // outside of every refusal, so that refused requests are logged too
-		observe,                                // beside the log, for the same reason
-		traced(p.TracerProvider, p.Propagator), // inside the log, which reads the trace id afterwards; outside of all work
-		securityHeaders(),                      // before anything may answer: refusals carry them too
-		limits.byAddress(p.PerAddress, cors),   // before any response: preflights count, and what is refused below
-		cors,                                   // before refusals, so that a page may read them, and before routing: a preflight has no route
-		rest.Checks(p.Routes),                  // the shape of the request, as at every door; its contract is known from here on
-		routed(),                               // after routing, for the log, the metrics and what follows
-		limits.byCredential(p.PerCredential),   // needs the route: guessing passwords has a smaller budget than reading
-		rest.LimitBody(p.BodyLimit),            // before the body is read, whoever sends it
-		authenticate(p.Verifier),               // needs the route: it says whether a token is needed
-		limits.bySubject(p.PerSubject),         // needs the verified subject; a forged one has been refused
-		streams,                                // after the rates: who opens and closes in a loop is limited by those
-		deadline(),                             // last: the time of a call begins when it is admitted
+		requestID(p.NewID),                      // first: every response, log line and span of the request can then name it
+		recoverPanic(p.Log),                     // outside of everything that can panic, so that a defect is a 500 and not a lost connection
+		grpcserver.Framing(),                    // before anything may answer: every response to such a request ends the connection
+		clientAddress(p.TrustedProxies),         // before the log and the limits, which need it, and before forwarding headers are dropped
+		accessLog(p.Log, p.Now),                 // outside of every refusal, so that refused requests are logged too
+		observe,                                 // beside the log, for the same reason
+		traced(p.TracerProvider, p.Propagator),  // inside the log, which reads the trace id afterwards; outside of all work
+		rest.SecurityHeaders(),                  // before anything may answer: refusals carry them too
+		limits.byAddress(p.PerAddress, cors),    // before any response: preflights count, and what is refused below
+		cors,                                    // before refusals, so that a page may read them, and before routing: a preflight has no route
+		p.REST.Checks(),                         // the shape of the request, as at every door; its contract is known from here on
+		routed(),                                // after routing, for the log, the metrics and what follows
+		limits.byCredential(p.PerCredential),    // needs the route: guessing passwords has a smaller budget than reading
+		rest.LimitBody(p.BodyLimit),             // before the body is read, whoever sends it
+		rest.Authenticate(p.Verifier, signedIn), // needs the route: it says whether a token is needed
+		limits.bySubject(p.PerSubject),          // needs the verified subject; a forged one has been refused
+		streams,                                 // after the rates: who opens and closes in a loop is limited by those
+		deadline(),                              // last: the time of a call begins when it is admitted
+	}
+	if p.Handler == nil {
+		p.Handler = p.REST.Handler
 	}
 	return rest.Chain(p.Handler, steps...), nil
 }

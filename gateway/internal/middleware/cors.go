@@ -8,6 +8,7 @@ import (
 	"github.com/jub0bs/cors"
 
 	"github.com/gatehouse/gatehouse/internal/rest"
+	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 )
 
 // allowOrigins lets pages of the listed origins call the API (R27). Origins are compared whole; patterns are refused. Credentials
@@ -25,7 +26,7 @@ func allowOrigins(origins []string) (step, error) {
 		Origins:         origins,
 		Methods:         []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete},
 		RequestHeaders:  pageHeaders(),
-		ResponseHeaders: []string{"ETag", "Retry-After", "WWW-Authenticate", rest.ConsistencyToken, requestIDHeader},
+		ResponseHeaders: []string{"ETag", "Retry-After", "WWW-Authenticate", rest.ConsistencyToken, rest.RequestID},
 		MaxAgeInSeconds: 600,
 	})
 	if err != nil {
@@ -43,4 +44,4 @@ func CheckOrigin(origin string) error {
 
 // pageHeaders are the request headers that a page may send: all that the gateway takes, the one
 // that only its log takes too.
-func pageHeaders() []string { return append(rest.PageHeaders(), requestIDHeader) }
+func pageHeaders() []string { return append(grpcserver.PageHeaders(), rest.RequestID) }

@@ -23,7 +23,7 @@ func TestNamesAreEchoedInShort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mapping, err := rest.NewHandler(c, time.Now)
+	mapping, err := rest.NewHandler(rest.Form{}, c, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/gatehouse/gatehouse/internal/rest"
+	"github.com/gatehouse/gatehouse/internal/token"
 )
 
 // exchange is the state of one request in the chain, and the writer that sees its response. Only
@@ -55,6 +56,12 @@ func (x *exchange) pattern() string {
 		return "none"
 	}
 	return x.route.Pattern
+}
+
+// signedIn notes whose token it is.
+func signedIn(ctx context.Context, claims token.Claims) {
+	x := exchangeOf(ctx)
+	x.subject, x.expires = claims.Subject, claims.ExpiresAt
 }
 
 // routed notes the route that was found.

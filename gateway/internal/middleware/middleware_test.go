@@ -23,6 +23,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/logging"
 	"github.com/gatehouse/gatehouse/internal/rest"
+	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/token"
 	"github.com/gatehouse/gatehouse/internal/tracing"
 	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/contracts"
@@ -45,7 +46,7 @@ func chain(t testing.TB, end http.HandlerFunc, edit func(*Params)) (http.Handler
 	if err != nil {
 		t.Fatal(err)
 	}
-	routes, err := rest.NewTable(c, map[string]http.Handler{"/livez": end})
+	routes, err := grpcserver.NewREST(c, c.Methods(), map[string]http.Handler{"/livez": end}, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +54,7 @@ func chain(t testing.TB, end http.HandlerFunc, edit func(*Params)) (http.Handler
 	plenty := Rate{PerSecond: 1e6, Burst: 1e6}
 	p := Params{
 		Log: logging.New(logging.Config{Level: "info"}, &log), Registry: prometheus.NewRegistry(), TracerProvider: trace.NewTracerProvider(),
-		Propagator: propagation.TraceContext{}, Now: time.Now, NewID: func() string { return "fresh-id" }, Routes: routes, Verifier: anybody{},
+		Propagator: propagation.TraceContext{}, Now: time.Now, NewID: func() string { return "fresh-id" }, REST: routes, Verifier: anybody{},
 		Handler: end, BodyLimit: 1 << 20, PerAddress: plenty, PerCredential: plenty, PerSubject: plenty, Streams: 100, StreamsPerSubject: 3,
 	}
 	if edit != nil {

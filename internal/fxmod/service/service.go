@@ -29,7 +29,7 @@ type Work struct {
 // RemotePermissions where a method asks for permissions; and Outbox for the record of what is
 // refused.
 func Module(name string, c fxmod.Config) fx.Option {
-	return fx.Options(fxmod.Base(name, c), fx.Provide(newListener), fx.Invoke(inOrder))
+	return fx.Options(fxmod.Base(name, c), fx.Provide(newListener, newDoor), fx.Invoke(inOrder))
 }
 
 // AsRegistration makes a constructor of a grpcserver.Registration feed the gRPC server.
@@ -52,6 +52,7 @@ type orderParams struct {
 	Tokens    fxmod.Tokens
 	Health    *health.Health
 	Listener  *Listener
+	Door      *Door
 	Drain     fxmod.DrainConfig
 }
 
@@ -61,19 +62,20 @@ func inOrder(p orderParams) {
 	drain := fxmod.Drain{Health: p.Health, Delay: p.Drain.Delay, Timeout: p.Drain.Timeout}
 	fxmod.InOrder(p.Lifecycle,
 		fxmod.Parts{
-			fxmod.Ports(p.Ops, p.Listener), // first: a taken port ends the start before anything has begun
-			p.Base.Telemetry,               // stops last: what the others do on their way out is traced too
-			p.Base.Connections,             // before everything that calls other programs, which ends its calls first
-			pool(p.Pool),                   // before everything that asks the database
+			fxmod.Ports(ports(p.Ops, p.Listener, p.Door)...), // first: a taken port ends the start before anything has begun
+			p.Base.Telemetry,   // stops last: what the others do on their way out is traced too
+			p.Base.Connections, // before everything that calls other programs, which ends its calls first
+			pool(p.Pool),       // before everything that asks the database
 		},
 		p.Work.Receiving,            // before the relay, which may deliver to it
 		fxmod.Parts{relay(p.Relay)}, // before what appends: the last of it can still be delivered
 		p.Work.Beside,               // before requests, which may need what it loads
 		fxmod.Parts(p.Tokens),       // before requests: the first ones need keys
 		fxmod.Parts{
-			p.Base.Health,       // after what it looks at: the first look finds that started
-			p.Base.Ops,          // after health, which it answers with; it stops once requests have drained
-			p.Base.Registration, // the program can be found from here on; Consul sends nobody before its check passes
+			p.Base.Health,               // after what it looks at: the first look finds that started
+			p.Base.Ops,                  // after health, which it answers with; it stops once requests have drained
+			p.Base.Registration,         // the program can be found from here on; Consul sends nobody before its check passes
+			p.Door.serve(p.Stop, p.Log), // before the gRPC server, which ends its calls first: the drain is one for both
 			fxmod.Serving("the gRPC server", p.Listener, drain, p.Stop, p.Log), // last: it serves when everything else runs, and drains first
 		},
 	)

@@ -17,6 +17,7 @@ import (
 //
 //	no contract, no access rule ──► deny
 //	caller that may not call ─────► deny
+//	own REST door, no route ──────► deny
 //	public, service ──────────────► admit, no token is read
 //	signed_in ────────────────────► admit with a valid token
 //	self(field) ──────────────────► admit when the field is the token's subject
@@ -32,7 +33,7 @@ func authorize(p Params) middleware {
 			if c.policy == nil || len(c.policy.Access) == 0 {
 				return apierr.New(apierr.PermissionDenied, "METHOD_NOT_DECLARED", "the method has no access rule")
 			}
-			if !p.Callers.Admits(c.method, c.service) {
+			if !p.admits(c) {
 				return apierr.New(apierr.PermissionDenied, "CALLER_NOT_ADMITTED", "the calling program may not call this method")
 			}
 			if open(c.policy) {

@@ -17,6 +17,12 @@ func callingService(p Params) middleware {
 		if c.infra {
 			return next(ctx)
 		}
+		if c.inside = fromInside(ctx); c.inside { // whatever the headers say
+			c.service = p.Program
+			c.SetCaller(p.itself())
+			believeClient(p, c)
+			return next(ctx)
+		}
 		who, err := peerOf(p.Mesh, c.header[request.CallerHeader])
 		if err != nil {
 			return apierr.New(apierr.PermissionDenied, "CALLER_UNKNOWN", "the calling program is not known").Because(err)
@@ -28,11 +34,11 @@ func callingService(p Params) middleware {
 	}}
 }
 
-// believeClient reads where the request came from. The edge is believed, which saw it. A program
-// that calls for itself hands on what it was told. Any other program cannot say where a person is:
-// what it says is dropped.
+// believeClient reads where the request came from. The edge is believed, which saw it, and so is the
+// program's own door. A program that calls for itself hands on what it was told. Any other program
+// cannot say where a person is: what it says is dropped.
 func believeClient(p Params, c *rpc) {
-	if p.Callers.IsEdge(c.service) || c.policy != nil && c.policy.Has(contract.Service) {
+	if c.inside || p.Callers.IsEdge(c.service) || c.policy != nil && c.policy.Has(contract.Service) {
 		c.SetClient(request.ParseClient(c.header[request.ClientAddressHeader], c.header[request.ClientAgentHeader]))
 	}
 }

@@ -26,6 +26,7 @@ type rpc struct {
 	infra    bool                  // health and reflection: no caller, no policy
 	header   metadata.MD           // of the request, in lower case; only to be read
 	service  string                // calling program
+	inside   bool                  // the calling program is this one: somebody came to its REST door
 	who      *request.Subject      // all that the token says; nil without one
 	admitted bool                  // authorize let the call, or the opening of the stream, pass
 	event    *event.Event          // of an audited call, as far as the request says it

@@ -48,7 +48,7 @@ func (nobody) IsEdge(string) bool         { return false }
 func TestStrangersShareARate(t *testing.T) {
 	used, policy := &usages{of: map[pair]*usage{}}, &contract.Method{Rate: contract.Rate{PerSecond: 1, Burst: 1}}
 	for i := range 100 {
-		used.by(nobody{}, &rpc{policy: policy, service: fmt.Sprint("stranger-", i)})
+		used.by(Params{Callers: nobody{}}, &rpc{policy: policy, service: fmt.Sprint("stranger-", i)})
 	}
 	if len(used.of) != 1 {
 		t.Errorf("the rates of %d programs are kept", len(used.of))

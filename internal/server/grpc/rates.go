@@ -22,7 +22,7 @@ func rates(p Params) middleware {
 		if c.infra || c.policy == nil {
 			return next(ctx)
 		}
-		u := used.by(p.Callers, c)
+		u := used.by(p, c)
 		if !u.calls.AllowN(p.Now(), 1) {
 			return limited
 		}
@@ -56,7 +56,7 @@ type usages struct {
 }
 
 // by returns the usage of a call's caller.
-func (s *usages) by(callers Callers, c *rpc) *usage {
+func (s *usages) by(p Params, c *rpc) *usage {
 	key := pair{c.policy, c.service}
 	s.mu.RLock()
 	u, ok := s.of[key]
@@ -64,7 +64,7 @@ func (s *usages) by(callers Callers, c *rpc) *usage {
 	if ok {
 		return u
 	}
-	if !callers.Admits(c.method, c.service) {
+	if !p.admits(c) {
 		key.caller = ""
 	}
 	s.mu.Lock()

@@ -38,6 +38,7 @@ const (
 
 // Config is the option group of the gRPC server.
 type Config struct {
+	REST       bool `name:"rest" env:"GATEHOUSE_REST" help:"Answer REST at the service's own door too, on loopback at 8180 plus its slot. Every local process reaches it; a bearer token is needed as at the gateway. gatehouse up turns it on unless you set it."`
 	Reflection bool `name:"grpc-reflection" env:"GATEHOUSE_GRPC_REFLECTION" help:"Serve gRPC reflection, for development: it tells every local process what the program offers. gatehouse up turns it on unless you set it."`
 }
 
@@ -48,6 +49,7 @@ func (c Config) Validate() error { return nil }
 type Registration struct {
 	Desc *grpc.ServiceDesc
 	Impl any
+	REST RESTHandler // of a service that has routes, for the program's own REST door
 }
 
 // Callers says which programs may call a method: *mesh.Definition is one, so that the sidecars'
@@ -84,6 +86,7 @@ type Params struct {
 // Server is a gRPC server that can drain.
 type Server struct {
 	grpc    *grpc.Server
+	made    Params
 	drain   context.CancelFunc
 	running *inflight
 }
@@ -118,7 +121,7 @@ func New(p Params) (*Server, error) {
 		reflection.Register(s)
 	}
 	teller.methods = served(s.Server, p.Contract, metrics)
-	return &Server{grpc: s.Server, drain: drain, running: running}, nil
+	return &Server{grpc: s.Server, made: p, drain: drain, running: running}, nil
 }
 
 // Serve answers calls on the listener until Shutdown or Stop, then returns nil.

@@ -14,8 +14,8 @@ import (
 
 // Ports are where a program listens on one machine, and where its sidecar would listen for it.
 type Ports struct {
-	Offset    int    // of all of them, GATEHOUSE_MESH_PORT_OFFSET
-	GRPC, Ops string // "127.0.0.1:8081"
+	Offset          int    // of all of them, GATEHOUSE_MESH_PORT_OFFSET
+	GRPC, REST, Ops string // such as "127.0.0.1:8081"
 
 	upstreams map[string]string
 }
@@ -39,7 +39,7 @@ func FreePorts(t testing.TB, program string) Ports {
 
 func at(self mesh.Program, offset int) Ports {
 	address := func(port int) string { return fmt.Sprintf("127.0.0.1:%d", port+offset) }
-	p := Ports{Offset: offset, GRPC: address(self.Port), Ops: address(self.OpsPort), upstreams: map[string]string{}}
+	p := Ports{Offset: offset, GRPC: address(self.Port), Ops: address(self.OpsPort), REST: address(self.RESTPort), upstreams: map[string]string{}}
 	for _, u := range self.Upstreams {
 		p.upstreams[u.Name] = address(u.Port)
 	}
@@ -52,7 +52,7 @@ func (p Ports) free() bool {
 			return false
 		}
 	}
-	return free(p.GRPC) && free(p.Ops)
+	return free(p.GRPC) && free(p.Ops) && free(p.REST)
 }
 
 func free(address string) bool {

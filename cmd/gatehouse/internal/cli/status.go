@@ -42,9 +42,9 @@ func (c *statusCommand) Run(console *Console) error {
 func printStatus(console *Console, status inspect.Status) error {
 	console.printf("gateway  %s\nconsul   https://%s (token in %s)\n\n", status.Gateway.URL, status.Consul.Address, status.Consul.TokenFile)
 	table := tabwriter.NewWriter(console.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "SERVICE\tHEALTH\tPID\tGRPC\tOPS\tSIDECAR PID\tPUBLIC\tADMIN")
+	fmt.Fprintln(table, "SERVICE\tHEALTH\tPID\tGRPC\tREST\tOPS\tSIDECAR PID\tPUBLIC\tADMIN")
 	for _, s := range status.Services {
-		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%d\t%s\t%s\n", s.Name, s.Health, s.PID, dash(s.GRPC), dash(s.HTTP), s.Sidecar.PID, s.Sidecar.Public, s.Sidecar.Admin)
+		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%s\t%d\t%s\t%s\n", s.Name, s.Health, s.PID, dash(s.GRPC), dash(s.REST), dash(s.HTTP), s.Sidecar.PID, s.Sidecar.Public, s.Sidecar.Admin)
 	}
 	return table.Flush()
 }

@@ -48,6 +48,7 @@ type Service struct {
 	PID       int            `json:"pid"` // 0 while it does not run, or when the platform does not run it
 	Health    string         `json:"health"`
 	GRPC      string         `json:"grpc,omitempty"` // its own port on loopback
+	REST      string         `json:"rest,omitempty"` // its REST door, where that is open
 	HTTP      string         `json:"http,omitempty"` // its ops listener: /livez /readyz /metrics /version
 	TCP       string         `json:"tcp,omitempty"`  // own port of a backing service
 	Sidecar   Sidecar        `json:"sidecar"`
@@ -86,6 +87,9 @@ func Look(ctx context.Context, dir state.Dir, record state.Record, def *mesh.Def
 		service := one(record, p.Name, health, p.Admin, p.Public)
 		if !p.Edge {
 			service.GRPC = address(record, p.Port)
+		}
+		if record.REST && p.RESTPort != 0 {
+			service.REST = address(record, p.RESTPort)
 		}
 		service.HTTP = address(record, p.OpsPort)
 		for _, u := range p.Upstreams {

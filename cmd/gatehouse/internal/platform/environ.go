@@ -11,12 +11,29 @@ import (
 	"github.com/gatehouse/gatehouse/internal/plan"
 )
 
+// restVariable opens the REST doors of services.
+const restVariable = "GATEHOUSE_REST"
+
 // ownMachine returns what programs are told on a machine of one's own, unless the operator says
-// otherwise. Tools such as grpcurl find methods by name: every local process has the protos anyway.
-// A program that stops need not wait until the others have noticed: there is no second instance to
-// which they could go.
+// otherwise. Tools such as grpcurl find methods by name, and services answer REST themselves: every
+// local process has the protos anyway, and reaches every port. A program that stops need not wait
+// until the others have noticed: there is no second instance to which they could go.
 func ownMachine() []string {
-	return []string{"GATEHOUSE_GRPC_REFLECTION=true", "GATEHOUSE_DRAIN_DELAY=0s"}
+	return []string{"GATEHOUSE_GRPC_REFLECTION=true", restVariable + "=true", "GATEHOUSE_DRAIN_DELAY=0s"}
+}
+
+// answersREST reports whether services answer REST themselves. One whose variable is neither true
+// nor false says so when it starts.
+func answersREST(operators []string) bool {
+	on := true
+	for _, pair := range operators {
+		if value, ok := strings.CutPrefix(pair, restVariable+"="); ok {
+			if said, err := strconv.ParseBool(value); err == nil {
+				on = said
+			}
+		}
+	}
+	return on
 }
 
 // environ is the environment of a task: the machine's, what the plan says, and the operator's own

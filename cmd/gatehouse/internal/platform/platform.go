@@ -76,7 +76,7 @@ func Up(ctx context.Context, opts Options) (*Platform, error) {
 	}
 	p.record = state.Record{
 		Supervisor: supervisor, Offset: opts.Offset, Mesh: opts.Mesh, External: opts.PostgresURL != "",
-		Consul: p.address(mesh.ConsulHTTPSPort), Gateway: opts.Gateway.URL,
+		Consul: p.address(mesh.ConsulHTTPSPort), Gateway: opts.Gateway.URL, REST: answersREST(opts.Environ),
 	}
 	if err := opts.Dir.Write(p.record); err != nil {
 		return nil, err

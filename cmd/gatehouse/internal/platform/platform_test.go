@@ -72,7 +72,7 @@ func TestEnvironmentIsClosed(t *testing.T) {
 		"GATEHOUSE_LOG_LEVEL=debug", "GATEHOUSE_AUTH_HASHERS=1", "GATEHOUSE_GATEWAY_LISTEN=127.0.0.1:1",
 		"GATEHOUSE_POSTGRES_URL=postgres://super:hunter2@h/x", "GATEHOUSE_MESH_PORT_OFFSET=9000", "GATEHOUSE_MESH_TRUST_DOMAIN=hunter2", "GATEHOUSE_CONSUL_TOKEN=hunter2",
 		"GATEHOUSE_CLI_STATE=/x", "GATEHOUSE_URL=x")
-	kept := []string{"HOME", "LANG", "PATH", "TMPDIR", "GATEHOUSE_MESH_DATACENTER", "GATEHOUSE_MESH_PORT_OFFSET", "GATEHOUSE_MESH_TRUST_DOMAIN", "GATEHOUSE_LOG_LEVEL", "GATEHOUSE_GRPC_REFLECTION", "GATEHOUSE_DRAIN_DELAY"}
+	kept := []string{"HOME", "LANG", "PATH", "TMPDIR", "GATEHOUSE_MESH_DATACENTER", "GATEHOUSE_MESH_PORT_OFFSET", "GATEHOUSE_MESH_TRUST_DOMAIN", "GATEHOUSE_LOG_LEVEL", "GATEHOUSE_GRPC_REFLECTION", "GATEHOUSE_REST", "GATEHOUSE_DRAIN_DELAY"}
 	for program, own := range map[string][]string{
 		"auth":     {"GATEHOUSE_AUTH_KEY_FILE", "GATEHOUSE_AUTH_BOOTSTRAP_SECRET_FILE", "GATEHOUSE_AUTH_HASHERS", "GATEHOUSE_POSTGRES_URL_FILE"},
 		"identity": {"GATEHOUSE_POSTGRES_URL_FILE"},
@@ -156,6 +156,27 @@ func TestReflectionIsOnUnlessTheOperatorSetsIt(t *testing.T) {
 		got = slices.DeleteFunc(got, func(pair string) bool { return !strings.HasPrefix(pair, variable+"=") })
 		if !slices.Equal(got, []string{want}) {
 			t.Errorf("%v, want %s", got, want)
+		}
+	}
+}
+
+// So do the services' REST doors, and status says which are open.
+func TestServicesAnswerRESTUnlessTheOperatorSetsIt(t *testing.T) {
+	for _, c := range []struct {
+		operators []string
+		want      string
+		open      bool
+	}{
+		{nil, "GATEHOUSE_REST=true", true},
+		{[]string{"GATEHOUSE_REST="}, "GATEHOUSE_REST=true", true},
+		{[]string{"GATEHOUSE_REST=true"}, "GATEHOUSE_REST=true", true},
+		{[]string{"GATEHOUSE_REST=false"}, "GATEHOUSE_REST=false", false},
+		{[]string{"GATEHOUSE_REST=0"}, "GATEHOUSE_REST=0", false},
+	} {
+		got := environOf(t, testPlatform(t, c.operators...), "auth", plan.Serve)
+		got = slices.DeleteFunc(got, func(pair string) bool { return !strings.HasPrefix(pair, restVariable+"=") || pair == restVariable+"=" })
+		if !slices.Equal(got, []string{c.want}) || answersREST(c.operators) != c.open {
+			t.Errorf("%v: %v and open %t, want %s", c.operators, got, answersREST(c.operators), c.want)
 		}
 	}
 }

@@ -43,6 +43,9 @@ func Ports(def *mesh.Definition, offset int, gateway string, withPostgres bool) 
 		} else {
 			add(p.Name, p.Port)
 		}
+		if p.RESTPort != 0 { // whether the door is open or not: the operator may open it any time
+			add(p.Name+"'s REST door", p.RESTPort)
+		}
 		add(p.Name+"'s ops listener", p.OpsPort)
 		add(p.Name+"'s sidecar", p.Public)
 		add(p.Name+"'s sidecar admin", p.Admin)

@@ -26,6 +26,7 @@ type Record struct {
 	Consul      string             `json:"consul"`         // host:port of the HTTPS API
 	TrustDomain string             `json:"trust_domain"`   // of the mesh's CA, once Consul runs
 	Gateway     string             `json:"gateway"`        // URL
+	REST        bool               `json:"rest,omitempty"` // whether services answer REST themselves
 	Postgres    string             `json:"postgres"`       // host:port of the database server
 	External    bool               `json:"external_postgres,omitempty"`
 	Processes   []Process          `json:"processes"` // in order of start

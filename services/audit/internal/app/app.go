@@ -70,7 +70,7 @@ func options(c Config) fx.Option {
 			return grpcserver.Registration{Desc: &auditv1.IngestService_ServiceDesc, Impl: s}
 		}),
 		service.AsRegistration(func(s *api.AuditService) grpcserver.Registration {
-			return grpcserver.Registration{Desc: &auditv1.AuditService_ServiceDesc, Impl: s}
+			return grpcserver.Registration{Desc: &auditv1.AuditService_ServiceDesc, Impl: s, REST: auditv1.RegisterAuditServiceHandler}
 		}),
 		service.AsRoute(func(w *trail.Writer) outbox.Route { return outbox.Route{Topic: audit.Topic, Deliver: own(w)} }),
 		service.Outbox(migrations.Schema),

@@ -84,7 +84,7 @@ func domain() fx.Option {
 func rpcs() fx.Option {
 	return fx.Options(
 		service.AsRegistration(func(l *login.Service, s *session.Service) grpcserver.Registration {
-			return grpcserver.Registration{Desc: &authv1.AuthService_ServiceDesc, Impl: api.NewAuthService(l, s)}
+			return grpcserver.Registration{Desc: &authv1.AuthService_ServiceDesc, Impl: api.NewAuthService(l, s), REST: authv1.RegisterAuthServiceHandler}
 		}),
 		service.AsRegistration(func(l *login.Service) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &authv1.LoginService_ServiceDesc, Impl: api.NewLoginService(l)}

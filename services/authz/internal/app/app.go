@@ -67,7 +67,7 @@ func options(c Config) fx.Option {
 			return grpcserver.Registration{Desc: &authzv1.AuthzService_ServiceDesc, Impl: s}
 		}),
 		service.AsRegistration(func(s *api.RelationshipService) grpcserver.Registration {
-			return grpcserver.Registration{Desc: &authzv1.RelationshipService_ServiceDesc, Impl: s}
+			return grpcserver.Registration{Desc: &authzv1.RelationshipService_ServiceDesc, Impl: s, REST: authzv1.RegisterRelationshipServiceHandler}
 		}),
 		fxmod.AsCheck(func(e *fga.Engine) health.Check { return health.Check{Name: "relationships", Func: e.Ready} }),
 		fxmod.AsCheck(func(pool *pgxpool.Pool) health.Check {

@@ -72,7 +72,7 @@ func options(c Config) fx.Option {
 			api.NewOrganizationDirectoryService,
 		),
 		service.AsRegistration(func(s *api.UserService) grpcserver.Registration {
-			return grpcserver.Registration{Desc: &identityv1.UserService_ServiceDesc, Impl: s}
+			return grpcserver.Registration{Desc: &identityv1.UserService_ServiceDesc, Impl: s, REST: identityv1.RegisterUserServiceHandler}
 		}),
 		service.AsRegistration(func(s *api.UserDirectoryService) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &identityv1.UserDirectoryService_ServiceDesc, Impl: s}

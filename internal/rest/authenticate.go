@@ -1,4 +1,4 @@
-package middleware
+package rest
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/rest"
 	"github.com/gatehouse/gatehouse/internal/token"
 )
 
@@ -15,28 +14,27 @@ type Verifier interface {
 	Verify(ctx context.Context, compact string) (token.Claims, error)
 }
 
-// authenticate verifies the bearer token of every route that its contract does not call public. The services verify it again; here
-// it keeps strangers off the mesh and gives the subject's limit its name. A public route never sees a token, good or bad.
-func authenticate(verifier Verifier) step {
+// Authenticate verifies the bearer token of every route that its contract does not call public, before a byte of the body is read. The
+// services' servers verify it again. admitted is told of each good token. A public route never sees a token, good or bad.
+func Authenticate(verifier Verifier, admitted func(context.Context, token.Claims)) Step {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			x := exchangeOf(r.Context())
-			if x.route.Public() {
+			if RouteFrom(r.Context()).Public() {
 				r.Header.Del("Authorization")
 				next.ServeHTTP(w, r)
 				return
 			}
 			compact, err := bearer(r.Header["Authorization"])
 			if err != nil {
-				rest.Fail(w, r, err)
+				Fail(w, r, err)
 				return
 			}
 			claims, err := verifier.Verify(r.Context(), compact)
 			if err != nil {
-				rest.Fail(w, r, err)
+				Fail(w, r, err)
 				return
 			}
-			x.subject, x.expires = claims.Subject, claims.ExpiresAt
+			admitted(r.Context(), claims)
 			next.ServeHTTP(w, r)
 		})
 	}

@@ -1,10 +1,10 @@
-package middleware
+package rest
 
 import "net/http"
 
-// securityHeaders sets what R26 asks of an API: no sniffing, no framing, no scripts, no referrer, no cache unless the route says so.
+// SecurityHeaders sets what R26 asks of an API: no sniffing, no framing, no scripts, no referrer, no cache unless the route says so.
 // Strict-Transport-Security is ignored by browsers over plain HTTP and is needed behind a TLS proxy, so it is always sent.
-func securityHeaders() step {
+func SecurityHeaders() Step {
 	fixed := map[string][]string{
 		"Cache-Control":                {"no-store"},
 		"Content-Security-Policy":      {"default-src 'none'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'"},

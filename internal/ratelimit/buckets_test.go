@@ -1,4 +1,4 @@
-package middleware
+package ratelimit
 
 import (
 	"fmt"
@@ -11,9 +11,9 @@ func at(seconds float64) time.Time {
 }
 
 // taken counts how many tokens a key gets at one moment.
-func taken(b *buckets, key string, now time.Time) int {
+func taken(b *Buckets, key string, now time.Time) int {
 	for n := 0; ; n++ {
-		if b.take(key, now) > 0 {
+		if b.Take(key, now) > 0 {
 			return n
 		}
 	}
@@ -30,7 +30,7 @@ func TestBucketFillsAtItsRate(t *testing.T) {
 	if n := taken(b, "b", at(101)); n != 50 {
 		t.Errorf("another key shares the bucket: %d", n)
 	}
-	if wait := b.take("a", at(101)); wait != 100*time.Millisecond {
+	if wait := b.Take("a", at(101)); wait != 100*time.Millisecond {
 		t.Errorf("wait %s, want the 100 ms to the next token", wait)
 	}
 	if n := taken(b, "a", at(102)); n != 10 {
@@ -56,7 +56,7 @@ func TestFloodIsBoundedAndStrict(t *testing.T) {
 		t.Fatalf("burst %d", n)
 	}
 	for i := range 1000 {
-		b.take(fmt.Sprint("stranger ", i), at(1001))
+		b.Take(fmt.Sprint("stranger ", i), at(1001))
 	}
 	if len(b.byKey) != 100 || b.order.Len() != 100 {
 		t.Errorf("%d buckets and %d in order, want 100", len(b.byKey), b.order.Len())
