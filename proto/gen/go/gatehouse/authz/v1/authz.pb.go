@@ -748,9 +748,9 @@ type WriteRelationshipsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// id of the change: a UUID. Repeating a change under its id has no further effect.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// writes are relationships to add; one that exists is no error.
+	// writes are relationships to add; one that exists is not an error.
 	Writes []*Relationship `protobuf:"bytes,2,rep,name=writes,proto3" json:"writes,omitempty"`
-	// deletes are relationships to remove; one that does not exist is no error.
+	// deletes are relationships to remove; one that does not exist is not an error.
 	Deletes []*Relationship `protobuf:"bytes,3,rep,name=deletes,proto3" json:"deletes,omitempty"`
 	// delete_all_of removes every relationship in which this object or subject, "type:id", takes part.
 	DeleteAllOf string `protobuf:"bytes,4,opt,name=delete_all_of,json=deleteAllOf,proto3" json:"delete_all_of,omitempty"`
@@ -1405,9 +1405,9 @@ func (x *CheckRelationshipResponse) GetAllowed() bool {
 // UpdateRelationshipsRequest is a change of relationships.
 type UpdateRelationshipsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// writes are relationships to add; one that exists is no error.
+	// writes are relationships to add; one that exists is not an error.
 	Writes []*Relationship `protobuf:"bytes,1,rep,name=writes,proto3" json:"writes,omitempty"`
-	// deletes are relationships to remove; one that does not exist is no error.
+	// deletes are relationships to remove; one that does not exist is not an error.
 	Deletes []*Relationship `protobuf:"bytes,2,rep,name=deletes,proto3" json:"deletes,omitempty"`
 	// preconditions that must all hold.
 	Preconditions []*Precondition `protobuf:"bytes,3,rep,name=preconditions,proto3" json:"preconditions,omitempty"`
