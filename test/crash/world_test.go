@@ -186,9 +186,14 @@ func (w *world) summary() string {
 	return text
 }
 
-// drained waits until every outbox is empty and every command is ended (G6).
+// quiet is how many looks in a row must find the outboxes empty, a second together: what a build
+// that keeps events in memory still has is then written.
+const quiet = 20
+
+// drained waits until every outbox is empty and every command is ended (G6), and stays so.
 func (w *world) drained(t *testing.T) {
 	t.Helper()
+	looks := 0
 	check.Within(t, time.Minute, "empty outboxes", func() error {
 		var left, parked, commands int
 		err := w.query(t, `
@@ -202,9 +207,13 @@ func (w *world) drained(t *testing.T) {
 		case err != nil:
 			return err
 		case left+commands > 0:
+			looks = 0
 			return fmt.Errorf("%d rows and %d commands are left", left, commands)
 		case parked > 0:
 			t.Fatalf("%d rows are parked", parked)
+		}
+		if looks++; looks < quiet {
+			return fmt.Errorf("nothing is left since %d looks", looks)
 		}
 		return nil
 	})
