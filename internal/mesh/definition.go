@@ -75,9 +75,10 @@ type Upstream struct {
 
 // Method is one row of the allow/deny matrix.
 type Method struct {
-	Path      string   `json:"path"`    // "/package.Service/Method"
-	Callee    string   `json:"callee"`  // program that serves it
-	Callers   []string `json:"callers"` // programs that may call it, sorted; all others are denied
+	Path      string   `json:"path"`             // "/package.Service/Method"
+	Callee    string   `json:"callee"`           // program that serves it
+	Callers   []string `json:"callers"`          // programs that may call it, sorted; all others are denied
+	Access    []string `json:"access,omitempty"` // whom it admits, in words, sorted
 	LongLived bool     `json:"long_lived,omitempty"`
 }
 

@@ -20,7 +20,9 @@ func Derive(c *contract.Contract) *Definition {
 	d := &Definition{}
 	for _, m := range c.Methods() {
 		if m.Program != "" {
-			d.Methods = append(d.Methods, Method{Path: m.FullName, Callee: m.Program, Callers: callers(c, m), LongLived: m.LongLived})
+			d.Methods = append(d.Methods, Method{
+				Path: m.FullName, Callee: m.Program, Callers: callers(c, m), Access: accessOf(m), LongLived: m.LongLived,
+			})
 		}
 	}
 	needs := []string{}

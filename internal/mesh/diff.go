@@ -50,6 +50,9 @@ func Compare(base, head *Definition) Diff {
 	}
 	slices.SortFunc(diff.Taken, compareCells)
 	was, is := base.rights(), head.rights()
+	if base.statesAccess() {
+		was, is = append(was, base.admissions()...), append(is, head.admissions()...)
+	}
 	diff.Granted, diff.Revoked = without(is, was), without(was, is)
 	return diff
 }

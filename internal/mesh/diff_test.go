@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 )
 
@@ -111,6 +114,49 @@ func TestRenderings(t *testing.T) {
 	}
 	if !strings.Contains(markdown.String(), "Nothing is newly allowed or taken away.") {
 		t.Errorf("markdown of no change:\n%s", &markdown)
+	}
+}
+
+// Whom a method admits beside programs is part of what a review must see: not only a new method,
+// also another rule of an old one.
+func TestCompareAccess(t *testing.T) {
+	base, head := world(), world()
+	head.Methods[0].Access = []string{"whoever is signed in"}
+	if diff := mesh.Compare(base, head); !diff.Empty() { // the base was generated before access was stated
+		t.Errorf("of what the base does not state: %q, %q", diff.Granted, diff.Revoked)
+	}
+	base.Methods[0].Access = []string{"whoever has can_buy on the shop that id names"}
+	diff := mesh.Compare(base, head)
+	if want := []string{"/shop.v1.Shop/Buy admits whoever is signed in"}; !slices.Equal(diff.Granted, want) {
+		t.Errorf("newly given %q, want %q", diff.Granted, want)
+	}
+	if want := []string{"/shop.v1.Shop/Buy admits whoever has can_buy on the shop that id names"}; !slices.Equal(diff.Revoked, want) {
+		t.Errorf("taken away %q, want %q", diff.Revoked, want)
+	}
+}
+
+// Every rule of the contracts has words of its own, so that no change of one stays unseen.
+func TestDerivedAccessTellsRulesApart(t *testing.T) {
+	c, err := contract.Load(protoregistry.GlobalFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := map[string]contract.Access{}
+	for _, m := range mesh.Derive(c).Methods {
+		of, _ := c.Method(m.Path)
+		if len(m.Access) != len(of.Access) || len(m.Access) == 0 {
+			t.Errorf("%s: %q for %v", m.Path, m.Access, of.Access)
+		}
+		if len(of.Access) != 1 {
+			continue
+		}
+		if other, known := said[m.Access[0]]; known && other != of.Access[0] {
+			t.Errorf("%q is said of %v and of %v", m.Access[0], other, of.Access[0])
+		}
+		said[m.Access[0]] = of.Access[0]
+	}
+	if len(said) < 4 {
+		t.Errorf("only %d rules: %v", len(said), said)
 	}
 }
 

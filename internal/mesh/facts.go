@@ -139,6 +139,51 @@ func secretsOf(p contract.Program) []Secret {
 	return all
 }
 
+// accessOf is whom a method admits, one phrase for each alternative.
+func accessOf(m *contract.Method) []string {
+	var all []string
+	for _, a := range m.Access {
+		all = append(all, admitted(a))
+	}
+	slices.Sort(all)
+	return all
+}
+
+func admitted(a contract.Access) string {
+	switch a.Kind {
+	case contract.Public:
+		return "anybody"
+	case contract.SignedIn:
+		return "whoever is signed in"
+	case contract.Self:
+		return "the user that " + a.Field + " names"
+	case contract.Service:
+		return "programs"
+	case contract.Permission:
+		if a.ObjectID != "" {
+			return fmt.Sprintf("whoever has %s on %s:%s", a.Relation, a.ObjectType, a.ObjectID)
+		}
+		return fmt.Sprintf("whoever has %s on the %s that %s names", a.Relation, a.ObjectType, a.Field)
+	}
+	return "nobody"
+}
+
+// statesAccess is false for definitions that were generated before methods stated it.
+func (d *Definition) statesAccess() bool {
+	return slices.ContainsFunc(d.Methods, func(m Method) bool { return len(m.Access) > 0 })
+}
+
+// admissions are sentences about whom methods admit.
+func (d *Definition) admissions() []string {
+	var all []string
+	for _, m := range d.Methods {
+		for _, who := range m.Access {
+			all = append(all, m.Path+" admits "+who)
+		}
+	}
+	return all
+}
+
 // objectTypes are the types of all programs, sorted by name.
 func objectTypes(c *contract.Contract) []ObjectType {
 	var all []ObjectType

@@ -16,7 +16,7 @@ import (
 type meshCommand struct {
 	Verify verifyCommand `cmd:"" help:"Try every cell of who may call what against the running sidecars."`
 	Denied deniedCommand `cmd:"" help:"Show the calls that sidecars refused: who called whom, which method, how often."`
-	Diff   diffCommand   `cmd:"" help:"Show what the working tree newly allows or takes away: calls, relationships, schemas, secrets."`
+	Diff   diffCommand   `cmd:"" help:"Show what the working tree newly allows or takes away: calls, access of people, relationships, schemas, secrets."`
 }
 
 type verifyCommand struct {
