@@ -41,6 +41,7 @@ func rates(p Params) middleware {
 type pair struct {
 	method *contract.Method
 	caller string
+	inside bool // by the program's own door: nobody can pose as it
 }
 
 // usage is what a program uses of a method.
@@ -57,7 +58,7 @@ type usages struct {
 
 // by returns the usage of a call's caller.
 func (s *usages) by(p Params, c *rpc) *usage {
-	key := pair{c.policy, c.service}
+	key := pair{c.policy, c.service, c.inside}
 	s.mu.RLock()
 	u, ok := s.of[key]
 	s.mu.RUnlock()
