@@ -49,8 +49,10 @@ func TestReasonsOfRefusals(t *testing.T) {
 		"identity.v1.UserService/CreateUser":               {denied, organization},
 		"identity.v1.UserService/DeleteUser":               {user, user},
 		"identity.v1.UserService/GetUser":                  {user, user},
+		"identity.v1.UserService/ImportUsers":              {denied, organization},
 		"identity.v1.UserService/ListUsers":                {denied, organization},
 		"identity.v1.UserService/UpdateUser":               {user, user},
+		"identity.v1.UserService/WatchUsers":               {denied, organization},
 	}
 	maps.DeleteFunc(got, func(method string, _ [2]string) bool { _, ours := want[method]; return !ours }) // of services to come
 	for method, reasons := range want {                                                                   // a new method adds its own

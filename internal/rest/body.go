@@ -89,18 +89,23 @@ func readAll(r *http.Request) ([]byte, error) {
 	if r.ContentLength > 0 {
 		body.Grow(int(min(r.ContentLength, 64<<10)) + bytes.MinRead)
 	}
-	_, err := io.Copy(&body, r.Body)
+	if _, err := io.Copy(&body, r.Body); err != nil {
+		return nil, unread(err)
+	}
+	return body.Bytes(), nil
+}
+
+// unread is the refusal of a body that could not be read.
+func unread(err error) *Refusal {
 	var tooLarge *http.MaxBytesError
 	switch {
-	case err == nil:
-		return body.Bytes(), nil
 	case errors.As(err, &tooLarge):
-		return nil, TooLarge(tooLarge.Limit)
+		return TooLarge(tooLarge.Limit)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, &Refusal{Status: http.StatusRequestTimeout, Close: true,
+		return &Refusal{Status: http.StatusRequestTimeout, Close: true,
 			Err: badRequest("BODY_TIMEOUT", "the body took too long to arrive").Because(err)}
 	default:
-		return nil, &Refusal{Status: http.StatusBadRequest, Close: true,
+		return &Refusal{Status: http.StatusBadRequest, Close: true,
 			Err: badRequest("MALFORMED_BODY", "the body ended early or is framed wrongly").
 				WithField("", "body.framing", "must be complete (RFC 9112, section 6)").Because(err)}
 	}

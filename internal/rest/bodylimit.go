@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"io"
 	"net/http"
 )
@@ -8,10 +9,15 @@ import (
 // patience is how many times the limit a refused body is read on before its connection is cut.
 const patience = 4
 
-// LimitBody refuses a body that says it is too large (413) and cuts off one that turns out to be.
+// LimitBody refuses a body that says it is too large (413) and cuts off one that turns out to be. Of
+// a stream of lines it bounds each line.
 func LimitBody(limit int64) Step {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if route := RouteFrom(r.Context()); route != nil && route.Lines() {
+				next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), lineLimitKey{}, int(limit))))
+				return
+			}
 			if r.ContentLength > limit {
 				Fail(w, r, TooLarge(limit))
 				if r.ProtoMajor == 1 && r.Header.Get("Expect") == "" {

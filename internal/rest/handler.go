@@ -83,6 +83,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			Fail(w, r, err)
 			return
 		}
+		if route.Lines() {
+			h.serveLines(w, r, mapped)
+			return
+		}
 		if route.Method.LongLived {
 			h.serveStream(w, r, mapped)
 			return
@@ -107,6 +111,11 @@ func (route *Route) mapped(r *http.Request) (*http.Request, error) {
 	if err := errNil(route.shape.applyResume(mapped)); err != nil {
 		return nil, err
 	}
+	mapped.Method = route.Verb              // HEAD is served as GET
+	mapped.Host, mapped.RemoteAddr = "", "" // grpc-gateway would send them on as X-Forwarded metadata
+	if route.Lines() {                      // read line by line
+		return mapped, linesContent(r.Header)
+	}
 	body, err := route.shape.readBody(r)
 	if err != nil {
 		return nil, err
@@ -115,8 +124,6 @@ func (route *Route) mapped(r *http.Request) (*http.Request, error) {
 	if body != nil {
 		mapped.Body = io.NopCloser(bytes.NewReader(body))
 	}
-	mapped.Method = route.Verb              // HEAD is served as GET
-	mapped.Host, mapped.RemoteAddr = "", "" // grpc-gateway would send them on as X-Forwarded metadata
 	return mapped, nil
 }
 
@@ -125,8 +132,12 @@ func (h *Handler) head(ctx context.Context, w http.ResponseWriter, m proto.Messa
 	if streamOf(ctx) != nil { // called for each message; the response is always 200 and no resource
 		return nil
 	}
+	if l := linesOf(ctx); l != nil && l.failure != nil {
+		return l.failure
+	}
 	setETag(w.Header(), m)
 	setConsistency(ctx, w.Header())
+	setStored(ctx, w.Header())
 	name, _ := runtime.RPCMethod(ctx)
 	method, ok := h.contract.Method(name)
 	if !ok {
@@ -148,6 +159,10 @@ func fail(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.
 		return
 	}
 	setConsistency(ctx, w.Header()) // what failed may have written before
+	if l := linesOf(r.Context()); l != nil {
+		l.fail(ctx, w, r, err)
+		return
+	}
 	Fail(w, r, answered(r, err))
 }
 

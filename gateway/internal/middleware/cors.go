@@ -26,7 +26,7 @@ func allowOrigins(origins []string) (step, error) {
 		Origins:         origins,
 		Methods:         []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete},
 		RequestHeaders:  pageHeaders(),
-		ResponseHeaders: []string{"ETag", "Retry-After", "WWW-Authenticate", rest.ConsistencyToken, rest.RequestID},
+		ResponseHeaders: []string{"ETag", "Retry-After", "WWW-Authenticate", rest.ConsistencyToken, rest.StoredMessages, rest.RequestID},
 		MaxAgeInSeconds: 600,
 	})
 	if err != nil {

@@ -34,22 +34,32 @@ type Origin struct {
 
 var errNoEvent = errors.New("append to outbox: relationships follow from an event: the method's contract must audit it, or the work begin with event.Own")
 
-// Relate appends a change of relationships in the transaction of the fact that it follows from,
-// with the event of that fact as its origin, and returns the consistency token that names it. key
-// is the object that the fact is about.
+// Relate appends a change of relationships in the transaction of the fact that it follows from, and
+// returns the consistency token that names it. The arguments are those of Message.
 func Relate(ctx context.Context, o *outbox.Outbox, tx pgx.Tx, e event.Event, key string, c relation.Change) (token string, err error) {
+	m, token, err := Message(o, e, key, c)
+	if err != nil {
+		return "", err
+	}
+	return token, o.Append(ctx, tx, m)
+}
+
+// Message returns the message that carries a change of relationships, with the event of the fact
+// that it follows from as its origin, and the consistency token that names it. key is the object
+// that the fact is about.
+func Message(o *outbox.Outbox, e event.Event, key string, c relation.Change) (m outbox.Message, token string, err error) {
 	if e.Action == "" {
-		return "", errNoEvent
+		return m, "", errNoEvent
 	}
 	if err := c.Validate(); err != nil {
-		return "", fmt.Errorf("append to outbox: %w", err)
+		return m, "", fmt.Errorf("append to outbox: %w", err)
 	}
 	payload, err := json.Marshal(Change{Change: c, Origin: originOf(e.Clean())})
 	if err != nil {
-		return "", fmt.Errorf("append to outbox: %w", err)
+		return m, "", fmt.Errorf("append to outbox: %w", err)
 	}
-	m := outbox.Message{ID: o.NewID(), Topic: Topic, Key: key, Payload: payload}
-	return request.TokenOf(m.ID).String(), o.Append(ctx, tx, m)
+	m = outbox.Message{ID: o.NewID(), Topic: Topic, Key: key, Payload: payload}
+	return m, request.TokenOf(m.ID).String(), nil
 }
 
 func originOf(e event.Event) Origin {

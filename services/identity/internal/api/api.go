@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/cursor"
 	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/resource/filter"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
@@ -25,16 +26,20 @@ type UserService struct {
 	identityv1.UnsafeUserServiceServer // a forgotten method does not compile
 	users                              *user.Service
 	memberships                        *membership.Service
+	watching                           *user.Watching
+	cursors                            *cursor.Texts
 	filters                            *filter.Parser
 }
 
 // NewUserService returns the handlers over the domain.
-func NewUserService(users *user.Service, memberships *membership.Service) (*UserService, error) {
+func NewUserService(
+	users *user.Service, memberships *membership.Service, watching *user.Watching, cursors *cursor.Texts,
+) (*UserService, error) {
 	f, err := filter.New([]string{"email", "display_name"}, []string{"create_time"})
 	if err != nil {
 		return nil, err
 	}
-	return &UserService{users: users, memberships: memberships, filters: f}, nil
+	return &UserService{users: users, memberships: memberships, watching: watching, cursors: cursors, filters: f}, nil
 }
 
 // UserDirectoryService serves gatehouse.identity.v1.UserDirectoryService: what programs do with users.
@@ -89,6 +94,15 @@ func reach(ctx context.Context, id string) (user.Scope, error) {
 		return user.In(who.OrganizationID), nil
 	}
 	return user.Everywhere(), nil
+}
+
+// among returns whose users a list is of. A request that names no organization passed only by the
+// permission on the platform.
+func among(organizationID string) user.Scope {
+	if organizationID == "" {
+		return user.Everywhere()
+	}
+	return user.In(organizationID)
 }
 
 // requireUUID refuses an id inside a resource, for which the contract has no field rule because answers carry the same message.

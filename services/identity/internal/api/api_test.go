@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/cursor"
 	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
@@ -35,10 +36,11 @@ import (
 type service struct {
 	*grpctest.Server
 	postgrestest.Database
-	grants *grpctest.Grants
-	model  *model
-	logins *logins
-	clock  *atomic.Int64 // seconds that each creation is later than the one before
+	grants   *grpctest.Grants
+	model    *model
+	logins   *logins
+	watching *user.Watching // the test looks for changes itself
+	clock    *atomic.Int64  // seconds that each creation is later than the one before
 }
 
 func newService(t testing.TB) service {
@@ -61,7 +63,9 @@ func newService(t testing.TB) service {
 	})
 	organizations := organization.NewService(s.Organizations, now)
 	permissions := authz.NewPermissions(authzv1.NewAuthzServiceClient(authzServer.As("identity")), s.grants, time.Now)
-	userService, err := api.NewUserService(users, membership.NewService(users, organizations, permissions))
+	s.watching = user.NewWatching(s.Users, user.Heartbeat)
+	userService, err := api.NewUserService(users, membership.NewService(users, organizations, permissions), s.watching,
+		cursor.NewTexts(s.Users, user.TellFor, time.Now))
 	check.NoError(t, err)
 	organizationDirectory, err := api.NewOrganizationDirectoryService(organizations)
 	check.NoError(t, err)

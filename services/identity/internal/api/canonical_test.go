@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
+	"github.com/gatehouse/gatehouse/internal/cursor"
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
@@ -53,7 +54,8 @@ func newFixed(t *testing.T) *fixed {
 		Departures: authz.NewDepartures(authzClient), Logins: auth.NewLogins(authv1.NewLoginServiceClient(authServer.As("identity"))),
 	})
 	organizations := organization.NewService(postgres.NewOrganizations(f.Pool, box), clock)
-	userService, err := api.NewUserService(f.users, membership.NewService(f.users, organizations, authz.NewPermissions(authzClient, f.grants, clock)))
+	userService, err := api.NewUserService(f.users, membership.NewService(f.users, organizations, authz.NewPermissions(authzClient, f.grants, clock)),
+		user.NewWatching(stored, user.Heartbeat), cursor.NewTexts(stored, user.TellFor, clock))
 	check.NoError(t, err)
 	organizationDirectory, err := api.NewOrganizationDirectoryService(organizations)
 	check.NoError(t, err)
@@ -131,6 +133,7 @@ func TestCanonicalEvents(t *testing.T) {
 	_, err = f.by(ada, home, "deleted").DeleteUser(ctx, &identityv1.DeleteUserRequest{Id: ada})
 	check.NoError(t, err)
 	ending := finishLate(t, f, root)
+	importOf(t, f.by(root, home, "imported"), company)
 	golden.Check(t, "events.golden", outboxtest.Rows(t, f.Pool, "identity"))
 	outboxtest.CheckAudited(t, f.Pool, "identity")
 	// Authz is told who asked for the departure.
@@ -140,6 +143,18 @@ func TestCanonicalEvents(t *testing.T) {
 		[6]string{root, ending, "user", root, "deleted-late", ""} {
 		t.Errorf("the departure is reserved as %q", got)
 	}
+}
+
+// importOf imports a user with all fields, one who is there, and one with an address alone.
+func importOf(t *testing.T, by identityv1.UserServiceClient, organizationID string) {
+	t.Helper()
+	importing, err := by.ImportUsers(t.Context())
+	check.NoError(t, err)
+	check.NoError(t, importing.Send(&identityv1.ImportUsersRequest{OrganizationId: organizationID, Users: []*identityv1.ImportedUser{
+		{Email: "Zoe@example.com", DisplayName: "Zoë", Locale: "fr-CH", TimeZone: "Europe/Zurich"}, {Email: "joe@example.com"}, {Email: "amy@example.com"},
+	}}))
+	_, err = importing.CloseAndRecv()
+	check.NoError(t, err)
 }
 
 // finishLate deletes a user with a personal organization, whose id it returns, in two steps: the

@@ -5,17 +5,11 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/resource"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
-	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
 // ListUsers returns one page of an organization's users, or of all users.
 func (s *UserService) ListUsers(ctx context.Context, r *identityv1.ListUsersRequest) (*identityv1.ListUsersResponse, error) {
-	// A request that names no organization passed only by the permission on the platform.
-	organizationID, reached := r.GetOrganizationId(), user.Everywhere()
-	if organizationID != "" {
-		reached = user.In(organizationID)
-	}
-	list := []string{"users", organizationID, r.GetFilter()}
+	list := []string{"users", r.GetOrganizationId(), r.GetFilter()}
 	where, err := s.filters.Parse(r.GetFilter())
 	if err != nil {
 		return nil, err
@@ -24,7 +18,7 @@ func (s *UserService) ListUsers(ctx context.Context, r *identityv1.ListUsersRequ
 	if err != nil {
 		return nil, err
 	}
-	users, next, err := s.users.List(ctx, reached, resource.Query{Where: where, After: after, Limit: int(r.GetPageSize())})
+	users, next, err := s.users.List(ctx, among(r.GetOrganizationId()), resource.Query{Where: where, After: after, Limit: int(r.GetPageSize())})
 	if err != nil {
 		return nil, err
 	}

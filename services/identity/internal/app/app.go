@@ -14,6 +14,7 @@ import (
 
 	authclient "github.com/gatehouse/gatehouse/internal/client/auth"
 	authzclient "github.com/gatehouse/gatehouse/internal/client/authz"
+	"github.com/gatehouse/gatehouse/internal/cursor"
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/fxmod/service"
 	"github.com/gatehouse/gatehouse/internal/logging"
@@ -36,9 +37,11 @@ const Name = "identity"
 
 // Times of the background work.
 const (
-	reconcileEvery   = 2 * time.Second // how often an instance looks for interrupted deletions
-	reconcileTimeout = time.Minute     // of one look, with the deletions it completes
-	forgetEvery      = time.Minute     // how often the ids of users deleted long ago are forgotten
+	lookEvery        = time.Second      // how often an instance looks for changes, if anybody watches
+	lookTimeout      = 10 * time.Second // of one look
+	reconcileEvery   = 2 * time.Second  // how often an instance looks for interrupted deletions
+	reconcileTimeout = time.Minute      // of one look, with the deletions it completes
+	forgetEvery      = time.Minute      // how often the ids of users deleted long ago are forgotten
 )
 
 // New returns the app of `identity serve`.
@@ -63,6 +66,8 @@ func options(c Config) fx.Option {
 			newOrganizations,
 			newUsers,
 			newMemberships,
+			newWatching,
+			newCursors,
 			newWork,
 			auth.NewLogins,
 			authz.NewDepartures,
@@ -99,12 +104,23 @@ func newMemberships(users *user.Service, organizations *organization.Service, pe
 	return membership.NewService(users, organizations, permissions)
 }
 
+// newWatching tells who watches what changes, by this instance and by others.
+func newWatching(store *postgres.Users) *user.Watching {
+	return user.NewWatching(store, user.Heartbeat)
+}
+
+func newCursors(store *postgres.Users, now func() time.Time) *cursor.Texts {
+	return cursor.NewTexts(store, user.TellFor, now)
+}
+
 // newWork is what runs beside the requests. Nothing of it waits for anything else, so its order is
 // free.
-func newWork(users *user.Service, log *slog.Logger) service.Work {
+func newWork(users *user.Service, watching *user.Watching, log *slog.Logger) service.Work {
+	look := loop.Loop{Name: "look for changed users", Every: lookEvery, Timeout: lookTimeout, Do: watching.Look}
 	forget := loop.Loop{Name: "forget deleted users", Every: forgetEvery, Timeout: time.Minute, Do: users.ForgetDeleted}
 	return service.Work{Beside: fxmod.Parts{
 		fxmod.Repeat(reconciler(users, log), log),
+		fxmod.Repeat(look, log),
 		fxmod.Repeat(forget, log),
 	}}
 }

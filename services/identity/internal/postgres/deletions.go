@@ -123,7 +123,8 @@ func (s *Users) FinishDelete(ctx context.Context, d user.Deletion, now time.Time
 			with gone as (
 				delete from identity.users where organization_id = @organization_id and id = @id and state = 'deleting' returning id
 			)
-			insert into identity.deleted_users (id, delete_time) select id, @now from gone`,
+			insert into identity.deleted_users (id, delete_time) select id, @now from gone
+			on conflict (id) do update set delete_time = excluded.delete_time`, // a trigger adds the rest
 			pgx.StrictNamedArgs{"organization_id": d.OrganizationID, "id": d.UserID, "now": now})
 		if err != nil || lock.RowsAffected() == 0 {
 			return err

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -83,16 +84,21 @@ func fill(t *testing.T, pool *pgxpool.Pool) string {
 		`insert into identity.organizations (id, display_name, personal, revision, create_time, update_time)
 		select case n when 0 then @id::uuid else gen_random_uuid() end, 'Ada ' || n, false, 1, t, t
 		from generate_series(0, 3000) n, lateral (select timestamptz '2031-01-01' + n * interval '10 ms' as t) times`,
-		`insert into identity.users (organization_id, id, email, display_name, locale, time_zone, state, deletion_due, revision, create_time, update_time)
+		`alter table identity.users disable trigger users_created`, // each row has a writer of its own
+		`insert into identity.users (organization_id, id, email, display_name, locale, time_zone, state, deletion_due, revision, create_time, update_time, writer)
 		select o, gen_random_uuid(), n || '@example.com', 'Ada ' || n, '', '', case when n % 100 = 0 then 'deleting' else 'active' end,
-			case when n % 100 = 0 then t end, 1, t, t
+			case when n % 100 = 0 then t end, 1, t, t, n::text::xid8
 		from generate_series(0, 6000) n, lateral (select timestamptz '2031-01-01' + n * interval '10 ms' as t) times,
 			lateral (select case when n % 3 = 0 then (select id from identity.organizations where id <> @id limit 1) else @id::uuid end as o) tenants`,
-		`insert into identity.deleted_users (id, delete_time)
-		select gen_random_uuid(), t from generate_series(0, 6000) n, lateral (select timestamptz '2031-01-01' + n * interval '10 ms' as t) times
+		`insert into identity.deleted_users (id, delete_time, organization_id, writer)
+		select gen_random_uuid(), t, case when n % 3 > 0 then @id::uuid else gen_random_uuid() end, n::text::xid8 from generate_series(0, 6000) n, lateral (select timestamptz '2031-01-01' + n * interval '10 ms' as t) times
 		where @id::uuid is not null`,
 	} {
-		if _, err := pool.Exec(t.Context(), sql, pgx.StrictNamedArgs{"id": organizationID}); err != nil {
+		args := pgx.StrictNamedArgs{}
+		if strings.Contains(sql, "@id") {
+			args["id"] = organizationID
+		}
+		if _, err := pool.Exec(t.Context(), sql, args); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -68,7 +69,7 @@ func (s *Users) Create(ctx context.Context, c user.Creation) (stored user.User, 
 // settle completes a creation whose user row is inserted: the personal organization and the facts.
 func (s *Users) settle(ctx context.Context, tx pgx.Tx, c user.Creation) (token string, err error) {
 	u := c.User
-	if err := refuseDeleted(ctx, tx, u.ID); err != nil {
+	if err := refuseDeleted(ctx, tx, u.ID, c.Refused); err != nil {
 		return "", err
 	}
 	if c.Personal == nil {
@@ -116,10 +117,11 @@ func refuseTakenEmail(ctx context.Context, tx pgx.Tx, u user.User) error {
 	return err
 }
 
-// refuseDeleted refuses the id of a user that was deleted lately. It comes after the insert, which waits for a deletion of that user to
+// refuseDeleted refuses the id of a user that was deleted since a time. It comes after the insert, which waits for a deletion of that user to
 // end: before it, a deletion that is about to commit would not be seen.
-func refuseDeleted(ctx context.Context, tx pgx.Tx, id string) error {
-	found, err := tx.Exec(ctx, `select from identity.deleted_users where id = @id`, pgx.StrictNamedArgs{"id": id})
+func refuseDeleted(ctx context.Context, tx pgx.Tx, id string, since time.Time) error {
+	found, err := tx.Exec(ctx, `select from identity.deleted_users where id = @id and delete_time >= @since`,
+		pgx.StrictNamedArgs{"id": id, "since": since})
 	if err == nil && found.RowsAffected() > 0 {
 		return user.IDTaken()
 	}

@@ -17,15 +17,21 @@ type Changes struct {
 	TimeZone    *string
 }
 
+// What is right, for people.
+const (
+	localeRule   = `must be a BCP 47 language tag such as "de-CH", or empty`
+	timeZoneRule = `must be an IANA time zone name such as "Europe/Zurich", or empty`
+)
+
 // Validate checks the rules that the contract's field rules cannot say. It names every violated field.
 func (c Changes) Validate() error {
 	invalid := apierr.New(apierr.InvalidArgument, "INVALID_ARGUMENT", "a field has a value that is not allowed")
 	broken := false
 	if c.Locale != nil && !validLocale(*c.Locale) {
-		invalid, broken = invalid.WithField("user.locale", "locale", `must be a BCP 47 language tag such as "de-CH", or empty`), true
+		invalid, broken = invalid.WithField("user.locale", "locale", localeRule), true
 	}
 	if c.TimeZone != nil && !validTimeZone(*c.TimeZone) {
-		invalid, broken = invalid.WithField("user.time_zone", "time_zone", `must be an IANA time zone name such as "Europe/Zurich", or empty`), true
+		invalid, broken = invalid.WithField("user.time_zone", "time_zone", timeZoneRule), true
 	}
 	if broken {
 		return invalid

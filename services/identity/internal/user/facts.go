@@ -1,6 +1,8 @@
 package user
 
 import (
+	"time"
+
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/relation"
 	"github.com/gatehouse/gatehouse/services/identity/internal/fact"
@@ -11,6 +13,7 @@ import (
 // others learn of both.
 type Creation struct {
 	User     User
+	Refused  time.Time // the ids of users whose deletion was finished since are refused
 	Personal *organization.Organization
 	Founded  event.Event // of the personal organization, before the user
 	Joined   fact.Fact   // with the relationships of both
@@ -19,7 +22,7 @@ type Creation struct {
 // NewCreation is the creation of a user as a request asks for it. The user owns a personal
 // organization.
 func NewCreation(e event.Event, u User, personal *organization.Organization) Creation {
-	c := Creation{User: u, Personal: personal}
+	c := Creation{User: u, Personal: personal, Refused: u.CreateTime.Add(-refuseFor)}
 	object, subject := relation.Organization(u.OrganizationID), relation.User(u.ID)
 	joined := []relation.Tuple{
 		{Object: subject, Relation: "organization", Subject: object},

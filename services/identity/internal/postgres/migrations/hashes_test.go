@@ -10,12 +10,17 @@ import (
 // A released migration has run somewhere and is never edited: a change of the schema is a new file, and a new line here.
 func TestReleasedMigrationsAreUnchanged(t *testing.T) {
 	pgtest.CheckReleased(t, migrations.Files, map[string]string{
-		"001_create_organizations_and_users.sql":   "cf67cb0d28f2dc9cdad192e41b7b358e8e26d9a7015402fca464a664697fd385",
-		"002_create_deleted_users.sql":             "c7e1488e2c7e19db381825fe9e4d6986190b639c13a422530a5afe82ea22c380",
-		"003_index_users_across_organizations.sql": "346f8d9c83dfcb2ea813cf4a85da0eb76f65dcbfb2860b5afd951a5d63779be0",
-		"004_create_outbox.sql":                    "85bf2e9a4f7a30fb1e941a989790a20c6587922e940b4fe301cdad5b9080d6b7",
-		"005_relate_users.sql":                     "bccc6cd47574e1f06b86ec6e38f7121c80799b983fbda8531a7b1cc562a67d8d",
-		"006_create_relay.sql":                     "3e52b7dccd6b7b1d8d8582b3e08d6310d0a96e0b5acd05f4f958f3ce0525c84e",
-		"007_mend_folded_addresses.sql":            "08f359347ba108d2e8ca5e5a6c76f26ff8c114f4885cbab99516a848494d2fe3",
+		"001_create_organizations_and_users.sql":    "cf67cb0d28f2dc9cdad192e41b7b358e8e26d9a7015402fca464a664697fd385",
+		"002_create_deleted_users.sql":              "c7e1488e2c7e19db381825fe9e4d6986190b639c13a422530a5afe82ea22c380",
+		"003_index_users_across_organizations.sql":  "346f8d9c83dfcb2ea813cf4a85da0eb76f65dcbfb2860b5afd951a5d63779be0",
+		"004_create_outbox.sql":                     "85bf2e9a4f7a30fb1e941a989790a20c6587922e940b4fe301cdad5b9080d6b7",
+		"005_relate_users.sql":                      "bccc6cd47574e1f06b86ec6e38f7121c80799b983fbda8531a7b1cc562a67d8d",
+		"006_create_relay.sql":                      "3e52b7dccd6b7b1d8d8582b3e08d6310d0a96e0b5acd05f4f958f3ce0525c84e",
+		"007_mend_folded_addresses.sql":             "08f359347ba108d2e8ca5e5a6c76f26ff8c114f4885cbab99516a848494d2fe3",
+		"008_note_writers.sql":                      "61ffd892b2ad376bbdae384a0d682a8e56aa83fe97be8c1870bb8c64a840e563",
+		"009_index_users_by_writer.sql":             "0de4ea3541e2cc7bc4d7e450323bc59a920998f61478fb3500c897f9fca92331",
+		"010_index_all_users_by_writer.sql":         "3528c5ccf3cb5dca501aa7045bb28d7c02799f9441428b0f1db1c1a1c789d350",
+		"011_index_deleted_users_by_writer.sql":     "9a8fdb4196b094461f130a0df561e1b9aea6b9eecff563812417245a50cc6de1",
+		"012_index_all_deleted_users_by_writer.sql": "ba8c5724e7ea91adbae01186e74f3b10758cfffc478c132b5aa8b97741af440b",
 	})
 }

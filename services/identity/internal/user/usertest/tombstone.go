@@ -70,3 +70,20 @@ func testForgetDeleted(t *testing.T, f fixture) {
 		}
 	}
 }
+
+// The id of a deletion that is still remembered is free again after an hour, and its user may be deleted again.
+func testDeletedAreRefusedForAWhile(t *testing.T, f fixture) {
+	u := f.stored(t, f.organization(t).ID)
+	check.NoError(t, f.Deletions.FinishDelete(f.ctx, f.begin(t, u), epoch()))
+	again := u
+	again.CreateTime = epoch().Add(time.Hour)
+	_, _, err := f.Users.Create(f.ctx, again, nil)
+	wantError(t, err, user.IDTaken())
+	again.CreateTime = again.CreateTime.Add(time.Microsecond)
+	_, _, err = f.Users.Create(f.ctx, again, nil)
+	check.NoError(t, err)
+	check.NoError(t, f.Deletions.FinishDelete(f.ctx, f.begin(t, again), again.CreateTime))
+	if n, err := f.Deletions.ForgetDeleted(f.ctx, epoch().Add(time.Minute), 10); n != 0 || err != nil {
+		t.Errorf("forgot %d, %v: the second deletion is a young one", n, err)
+	}
+}

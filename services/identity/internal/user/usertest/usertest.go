@@ -40,6 +40,9 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 		"CreateConcurrently":                   testCreateConcurrently,
 		"CreateConcurrentlyInOrganization":     testCreateConcurrentlyInOrganization,
 		"CreateKeepsAnyText":                   testCreateAnyText,
+		"ImportStoresWhoseAddressIsFree":       testImport,
+		"ImportAndDeletions":                   testImportAndDeletions,
+		"ImportConcurrently":                   testImportConcurrently,
 		"GetIsOfTheOrganization":               testTenancy,
 		"Update":                               testUpdate,
 		"UpdateRefused":                        testUpdateRefused,
@@ -67,6 +70,7 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 		"DeletedStayDeleted":                   testDeletedStayDeleted,
 		"DeletedStayDeletedConcurrently":       testDeletedStayDeletedConcurrently,
 		"ForgetDeletedInBounds":                testForgetDeleted,
+		"DeletedAreRefusedForAWhile":           testDeletedAreRefusedForAWhile,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

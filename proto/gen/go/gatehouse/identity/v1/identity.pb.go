@@ -431,6 +431,463 @@ func (x *CreateUserResponse) GetUser() *User {
 	return nil
 }
 
+// WatchUsersRequest says whose changes are sent.
+type WatchUsersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organization_id whose users are sent; empty sends the users of all organizations.
+	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
+	// cursor of the last message of an earlier stream of the same organization; empty begins with the users as they are.
+	Cursor        string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchUsersRequest) Reset() {
+	*x = WatchUsersRequest{}
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchUsersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchUsersRequest) ProtoMessage() {}
+
+func (x *WatchUsersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchUsersRequest.ProtoReflect.Descriptor instead.
+func (*WatchUsersRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *WatchUsersRequest) GetOrganizationId() string {
+	if x != nil {
+		return x.OrganizationId
+	}
+	return ""
+}
+
+func (x *WatchUsersRequest) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+// WatchUsersResponse is a user, a deleted one, or, without either, a sign of life.
+type WatchUsersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// user as it is.
+	User *User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// deleted user.
+	Deleted *DeletedUser `protobuf:"bytes,2,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	// cursor after this message.
+	Cursor        string `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchUsersResponse) Reset() {
+	*x = WatchUsersResponse{}
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchUsersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchUsersResponse) ProtoMessage() {}
+
+func (x *WatchUsersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchUsersResponse.ProtoReflect.Descriptor instead.
+func (*WatchUsersResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *WatchUsersResponse) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+func (x *WatchUsersResponse) GetDeleted() *DeletedUser {
+	if x != nil {
+		return x.Deleted
+	}
+	return nil
+}
+
+func (x *WatchUsersResponse) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+// DeletedUser is what is left of a user.
+type DeletedUser struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id of the user.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// organization_id that the user belonged to.
+	OrganizationId string `protobuf:"bytes,2,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *DeletedUser) Reset() {
+	*x = DeletedUser{}
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeletedUser) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeletedUser) ProtoMessage() {}
+
+func (x *DeletedUser) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeletedUser.ProtoReflect.Descriptor instead.
+func (*DeletedUser) Descriptor() ([]byte, []int) {
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *DeletedUser) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *DeletedUser) GetOrganizationId() string {
+	if x != nil {
+		return x.OrganizationId
+	}
+	return ""
+}
+
+// ImportUsersRequest is a part of an import.
+type ImportUsersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// organization_id that the users join.
+	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
+	// users to create. Of several with one address the first counts.
+	Users         []*ImportedUser `protobuf:"bytes,2,rep,name=users,proto3" json:"users,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportUsersRequest) Reset() {
+	*x = ImportUsersRequest{}
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportUsersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportUsersRequest) ProtoMessage() {}
+
+func (x *ImportUsersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportUsersRequest.ProtoReflect.Descriptor instead.
+func (*ImportUsersRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ImportUsersRequest) GetOrganizationId() string {
+	if x != nil {
+		return x.OrganizationId
+	}
+	return ""
+}
+
+func (x *ImportUsersRequest) GetUsers() []*ImportedUser {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
+// ImportedUser describes a user; a field that is empty is not given.
+type ImportedUser struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// email is where the user is reached; A to Z are compared as a to z, nothing else is folded.
+	Email string `protobuf:"bytes,1,opt,name=email,proto3" json:"email,omitempty"`
+	// display_name is how the user is shown to others.
+	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	// locale is a BCP 47 language tag such as "de-CH".
+	Locale string `protobuf:"bytes,3,opt,name=locale,proto3" json:"locale,omitempty"`
+	// time_zone is an IANA time zone name such as "Europe/Zurich".
+	TimeZone      string `protobuf:"bytes,4,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportedUser) Reset() {
+	*x = ImportedUser{}
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportedUser) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportedUser) ProtoMessage() {}
+
+func (x *ImportedUser) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportedUser.ProtoReflect.Descriptor instead.
+func (*ImportedUser) Descriptor() ([]byte, []int) {
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ImportedUser) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+func (x *ImportedUser) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+func (x *ImportedUser) GetLocale() string {
+	if x != nil {
+		return x.Locale
+	}
+	return ""
+}
+
+func (x *ImportedUser) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
+// ImportUsersResponse says what became of an import. None of the users has a login.
+type ImportUsersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// messages that were stored: all that were sent.
+	Messages int64 `protobuf:"varint,1,opt,name=messages,proto3" json:"messages,omitempty"`
+	// created users.
+	Created int64 `protobuf:"varint,2,opt,name=created,proto3" json:"created,omitempty"`
+	// exists counts the users that were there before, with every field that was given.
+	Exists int64 `protobuf:"varint,3,opt,name=exists,proto3" json:"exists,omitempty"`
+	// conflicts counts the users whose address another user has.
+	Conflicts int64 `protobuf:"varint,4,opt,name=conflicts,proto3" json:"conflicts,omitempty"`
+	// refusals are the first 1,000 conflicts.
+	Refusals      []*ImportRefusal `protobuf:"bytes,5,rep,name=refusals,proto3" json:"refusals,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportUsersResponse) Reset() {
+	*x = ImportUsersResponse{}
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportUsersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportUsersResponse) ProtoMessage() {}
+
+func (x *ImportUsersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportUsersResponse.ProtoReflect.Descriptor instead.
+func (*ImportUsersResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ImportUsersResponse) GetMessages() int64 {
+	if x != nil {
+		return x.Messages
+	}
+	return 0
+}
+
+func (x *ImportUsersResponse) GetCreated() int64 {
+	if x != nil {
+		return x.Created
+	}
+	return 0
+}
+
+func (x *ImportUsersResponse) GetExists() int64 {
+	if x != nil {
+		return x.Exists
+	}
+	return 0
+}
+
+func (x *ImportUsersResponse) GetConflicts() int64 {
+	if x != nil {
+		return x.Conflicts
+	}
+	return 0
+}
+
+func (x *ImportUsersResponse) GetRefusals() []*ImportRefusal {
+	if x != nil {
+		return x.Refusals
+	}
+	return nil
+}
+
+// ImportRefusal is a user that was not created.
+type ImportRefusal struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// message of the import that holds the user, from 1.
+	Message int64 `protobuf:"varint,1,opt,name=message,proto3" json:"message,omitempty"`
+	// index of the user in the message, from 0.
+	Index int32 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	// email as it was sent.
+	Email string `protobuf:"bytes,3,opt,name=email,proto3" json:"email,omitempty"`
+	// reason, UPPER_SNAKE: EMAIL_TAKEN.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportRefusal) Reset() {
+	*x = ImportRefusal{}
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportRefusal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportRefusal) ProtoMessage() {}
+
+func (x *ImportRefusal) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportRefusal.ProtoReflect.Descriptor instead.
+func (*ImportRefusal) Descriptor() ([]byte, []int) {
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ImportRefusal) GetMessage() int64 {
+	if x != nil {
+		return x.Message
+	}
+	return 0
+}
+
+func (x *ImportRefusal) GetIndex() int32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *ImportRefusal) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+func (x *ImportRefusal) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // GetMeRequest is empty: the bearer token names the user.
 type GetMeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -440,7 +897,7 @@ type GetMeRequest struct {
 
 func (x *GetMeRequest) Reset() {
 	*x = GetMeRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[8]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -452,7 +909,7 @@ func (x *GetMeRequest) String() string {
 func (*GetMeRequest) ProtoMessage() {}
 
 func (x *GetMeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[8]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -465,7 +922,7 @@ func (x *GetMeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetMeRequest.ProtoReflect.Descriptor instead.
 func (*GetMeRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{8}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{15}
 }
 
 // GetMeResponse is who the caller is and what the caller may do.
@@ -483,7 +940,7 @@ type GetMeResponse struct {
 
 func (x *GetMeResponse) Reset() {
 	*x = GetMeResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[9]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -495,7 +952,7 @@ func (x *GetMeResponse) String() string {
 func (*GetMeResponse) ProtoMessage() {}
 
 func (x *GetMeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[9]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -508,7 +965,7 @@ func (x *GetMeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetMeResponse.ProtoReflect.Descriptor instead.
 func (*GetMeResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{9}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetMeResponse) GetUser() *User {
@@ -545,7 +1002,7 @@ type Membership struct {
 
 func (x *Membership) Reset() {
 	*x = Membership{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[10]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -557,7 +1014,7 @@ func (x *Membership) String() string {
 func (*Membership) ProtoMessage() {}
 
 func (x *Membership) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[10]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -570,7 +1027,7 @@ func (x *Membership) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Membership.ProtoReflect.Descriptor instead.
 func (*Membership) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{10}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Membership) GetOrganization() *Organization {
@@ -604,7 +1061,7 @@ type RegisterUserRequest struct {
 
 func (x *RegisterUserRequest) Reset() {
 	*x = RegisterUserRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[11]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -616,7 +1073,7 @@ func (x *RegisterUserRequest) String() string {
 func (*RegisterUserRequest) ProtoMessage() {}
 
 func (x *RegisterUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[11]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -629,7 +1086,7 @@ func (x *RegisterUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterUserRequest.ProtoReflect.Descriptor instead.
 func (*RegisterUserRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{11}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RegisterUserRequest) GetId() string {
@@ -673,7 +1130,7 @@ type RegisterUserResponse struct {
 
 func (x *RegisterUserResponse) Reset() {
 	*x = RegisterUserResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[12]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -685,7 +1142,7 @@ func (x *RegisterUserResponse) String() string {
 func (*RegisterUserResponse) ProtoMessage() {}
 
 func (x *RegisterUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[12]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -698,7 +1155,7 @@ func (x *RegisterUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterUserResponse.ProtoReflect.Descriptor instead.
 func (*RegisterUserResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{12}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RegisterUserResponse) GetUser() *User {
@@ -732,7 +1189,7 @@ type ListUsersRequest struct {
 
 func (x *ListUsersRequest) Reset() {
 	*x = ListUsersRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[13]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -744,7 +1201,7 @@ func (x *ListUsersRequest) String() string {
 func (*ListUsersRequest) ProtoMessage() {}
 
 func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[13]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -757,7 +1214,7 @@ func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersRequest.ProtoReflect.Descriptor instead.
 func (*ListUsersRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{13}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListUsersRequest) GetOrganizationId() string {
@@ -801,7 +1258,7 @@ type ListUsersResponse struct {
 
 func (x *ListUsersResponse) Reset() {
 	*x = ListUsersResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[14]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -813,7 +1270,7 @@ func (x *ListUsersResponse) String() string {
 func (*ListUsersResponse) ProtoMessage() {}
 
 func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[14]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -826,7 +1283,7 @@ func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersResponse.ProtoReflect.Descriptor instead.
 func (*ListUsersResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{14}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListUsersResponse) GetUsers() []*User {
@@ -856,7 +1313,7 @@ type CreateOrganizationRequest struct {
 
 func (x *CreateOrganizationRequest) Reset() {
 	*x = CreateOrganizationRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[15]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -868,7 +1325,7 @@ func (x *CreateOrganizationRequest) String() string {
 func (*CreateOrganizationRequest) ProtoMessage() {}
 
 func (x *CreateOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[15]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -881,7 +1338,7 @@ func (x *CreateOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*CreateOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{15}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CreateOrganizationRequest) GetId() string {
@@ -909,7 +1366,7 @@ type CreateOrganizationResponse struct {
 
 func (x *CreateOrganizationResponse) Reset() {
 	*x = CreateOrganizationResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[16]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -921,7 +1378,7 @@ func (x *CreateOrganizationResponse) String() string {
 func (*CreateOrganizationResponse) ProtoMessage() {}
 
 func (x *CreateOrganizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[16]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -934,7 +1391,7 @@ func (x *CreateOrganizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateOrganizationResponse.ProtoReflect.Descriptor instead.
 func (*CreateOrganizationResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{16}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CreateOrganizationResponse) GetOrganization() *Organization {
@@ -955,7 +1412,7 @@ type GetOrganizationRequest struct {
 
 func (x *GetOrganizationRequest) Reset() {
 	*x = GetOrganizationRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[17]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -967,7 +1424,7 @@ func (x *GetOrganizationRequest) String() string {
 func (*GetOrganizationRequest) ProtoMessage() {}
 
 func (x *GetOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[17]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -980,7 +1437,7 @@ func (x *GetOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*GetOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{17}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GetOrganizationRequest) GetId() string {
@@ -1001,7 +1458,7 @@ type GetOrganizationResponse struct {
 
 func (x *GetOrganizationResponse) Reset() {
 	*x = GetOrganizationResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[18]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1013,7 +1470,7 @@ func (x *GetOrganizationResponse) String() string {
 func (*GetOrganizationResponse) ProtoMessage() {}
 
 func (x *GetOrganizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[18]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1026,7 +1483,7 @@ func (x *GetOrganizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrganizationResponse.ProtoReflect.Descriptor instead.
 func (*GetOrganizationResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{18}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetOrganizationResponse) GetOrganization() *Organization {
@@ -1051,7 +1508,7 @@ type ListOrganizationsRequest struct {
 
 func (x *ListOrganizationsRequest) Reset() {
 	*x = ListOrganizationsRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[19]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1063,7 +1520,7 @@ func (x *ListOrganizationsRequest) String() string {
 func (*ListOrganizationsRequest) ProtoMessage() {}
 
 func (x *ListOrganizationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[19]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1076,7 +1533,7 @@ func (x *ListOrganizationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrganizationsRequest.ProtoReflect.Descriptor instead.
 func (*ListOrganizationsRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{19}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListOrganizationsRequest) GetPageSize() int32 {
@@ -1113,7 +1570,7 @@ type ListOrganizationsResponse struct {
 
 func (x *ListOrganizationsResponse) Reset() {
 	*x = ListOrganizationsResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[20]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1125,7 +1582,7 @@ func (x *ListOrganizationsResponse) String() string {
 func (*ListOrganizationsResponse) ProtoMessage() {}
 
 func (x *ListOrganizationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[20]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1138,7 +1595,7 @@ func (x *ListOrganizationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrganizationsResponse.ProtoReflect.Descriptor instead.
 func (*ListOrganizationsResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{20}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListOrganizationsResponse) GetOrganizations() []*Organization {
@@ -1170,7 +1627,7 @@ type UpdateOrganizationRequest struct {
 
 func (x *UpdateOrganizationRequest) Reset() {
 	*x = UpdateOrganizationRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[21]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1182,7 +1639,7 @@ func (x *UpdateOrganizationRequest) String() string {
 func (*UpdateOrganizationRequest) ProtoMessage() {}
 
 func (x *UpdateOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[21]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1195,7 +1652,7 @@ func (x *UpdateOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*UpdateOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{21}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *UpdateOrganizationRequest) GetOrganization() *Organization {
@@ -1230,7 +1687,7 @@ type UpdateOrganizationResponse struct {
 
 func (x *UpdateOrganizationResponse) Reset() {
 	*x = UpdateOrganizationResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[22]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1242,7 +1699,7 @@ func (x *UpdateOrganizationResponse) String() string {
 func (*UpdateOrganizationResponse) ProtoMessage() {}
 
 func (x *UpdateOrganizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[22]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1255,7 +1712,7 @@ func (x *UpdateOrganizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateOrganizationResponse.ProtoReflect.Descriptor instead.
 func (*UpdateOrganizationResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{22}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *UpdateOrganizationResponse) GetOrganization() *Organization {
@@ -1278,7 +1735,7 @@ type DeleteOrganizationRequest struct {
 
 func (x *DeleteOrganizationRequest) Reset() {
 	*x = DeleteOrganizationRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[23]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1290,7 +1747,7 @@ func (x *DeleteOrganizationRequest) String() string {
 func (*DeleteOrganizationRequest) ProtoMessage() {}
 
 func (x *DeleteOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[23]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1303,7 +1760,7 @@ func (x *DeleteOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*DeleteOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{23}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *DeleteOrganizationRequest) GetId() string {
@@ -1329,7 +1786,7 @@ type DeleteOrganizationResponse struct {
 
 func (x *DeleteOrganizationResponse) Reset() {
 	*x = DeleteOrganizationResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[24]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1341,7 +1798,7 @@ func (x *DeleteOrganizationResponse) String() string {
 func (*DeleteOrganizationResponse) ProtoMessage() {}
 
 func (x *DeleteOrganizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[24]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1354,7 +1811,7 @@ func (x *DeleteOrganizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteOrganizationResponse.ProtoReflect.Descriptor instead.
 func (*DeleteOrganizationResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{24}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{31}
 }
 
 var File_gatehouse_identity_v1_identity_proto protoreflect.FileDescriptor
@@ -1383,7 +1840,38 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x18\xfe\x01`\x01R\x05email\x12@\n" +
 	"\fdisplay_name\x18\x03 \x01(\tB\x1d\xbaH\x1ar\x18\x18\xc8\x012\x13^[^\\x00-\\x1F\\x7F]*$R\vdisplayName\"E\n" +
 	"\x12CreateUserResponse\x12/\n" +
-	"\x04user\x18\x01 \x01(\v2\x1b.gatehouse.identity.v1.UserR\x04user\"\x0e\n" +
+	"\x04user\x18\x01 \x01(\v2\x1b.gatehouse.identity.v1.UserR\x04user\"k\n" +
+	"\x11WatchUsersRequest\x124\n" +
+	"\x0forganization_id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x0eorganizationId\x12 \n" +
+	"\x06cursor\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x10R\x06cursor\"\x9b\x01\n" +
+	"\x12WatchUsersResponse\x12/\n" +
+	"\x04user\x18\x01 \x01(\v2\x1b.gatehouse.identity.v1.UserR\x04user\x12<\n" +
+	"\adeleted\x18\x02 \x01(\v2\".gatehouse.identity.v1.DeletedUserR\adeleted\x12\x16\n" +
+	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"F\n" +
+	"\vDeletedUser\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
+	"\x0forganization_id\x18\x02 \x01(\tR\x0eorganizationId\"\x8e\x01\n" +
+	"\x12ImportUsersRequest\x121\n" +
+	"\x0forganization_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x0eorganizationId\x12E\n" +
+	"\x05users\x18\x02 \x03(\v2#.gatehouse.identity.v1.ImportedUserB\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10dR\x05users\"\xe1\x01\n" +
+	"\fImportedUser\x12 \n" +
+	"\x05email\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x18\xfe\x01`\x01R\x05email\x12@\n" +
+	"\fdisplay_name\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x18\xc8\x012\x13^[^\\x00-\\x1F\\x7F]*$R\vdisplayName\x12G\n" +
+	"\x06locale\x18\x03 \x01(\tB/\xbaH,r*\x18#2&^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*)?$R\x06locale\x12$\n" +
+	"\ttime_zone\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18@R\btimeZone\"\xc3\x01\n" +
+	"\x13ImportUsersResponse\x12\x1a\n" +
+	"\bmessages\x18\x01 \x01(\x03R\bmessages\x12\x18\n" +
+	"\acreated\x18\x02 \x01(\x03R\acreated\x12\x16\n" +
+	"\x06exists\x18\x03 \x01(\x03R\x06exists\x12\x1c\n" +
+	"\tconflicts\x18\x04 \x01(\x03R\tconflicts\x12@\n" +
+	"\brefusals\x18\x05 \x03(\v2$.gatehouse.identity.v1.ImportRefusalR\brefusals\"m\n" +
+	"\rImportRefusal\x12\x18\n" +
+	"\amessage\x18\x01 \x01(\x03R\amessage\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x05R\x05index\x12\x14\n" +
+	"\x05email\x18\x03 \x01(\tR\x05email\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x0e\n" +
 	"\fGetMeRequest\"\xab\x01\n" +
 	"\rGetMeResponse\x12/\n" +
 	"\x04user\x18\x01 \x01(\v2\x1b.gatehouse.identity.v1.UserR\x04user\x12G\n" +
@@ -1440,8 +1928,7 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"\x19DeleteOrganizationRequest\x12\x18\n" +
 	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12\x1b\n" +
 	"\x04etag\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\"\x1c\n" +
-	"\x1aDeleteOrganizationResponse2\xb2\n" +
-	"\n" +
+	"\x1aDeleteOrganizationResponse2\xf1\x0e\n" +
 	"\vUserService\x12\xb0\x01\n" +
 	"\aGetUser\x12%.gatehouse.identity.v1.GetUserRequest\x1a&.gatehouse.identity.v1.GetUserResponse\"V\xd2\xe7\x18/\n" +
 	"\x06\x1a\x04\n" +
@@ -1475,7 +1962,19 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"1\"/\n" +
 	"\x0ecan_list_users\x12\forganization\x1a\x0forganization_id\n" +
 	"'\"%\n" +
-	"\x0ecan_list_users\x12\bplatform\"\tgatehouse\x1a\x02\b\x01\x82\xd3\xe4\x93\x02\x0f\x12\r/api/v1/users\x90\x02\x01\x12z\n" +
+	"\x0ecan_list_users\x12\bplatform\"\tgatehouse\x1a\x02\b\x01\x82\xd3\xe4\x93\x02\x0f\x12\r/api/v1/users\x90\x02\x01\x12\xef\x01\n" +
+	"\n" +
+	"WatchUsers\x12(.gatehouse.identity.v1.WatchUsersRequest\x1a).gatehouse.identity.v1.WatchUsersResponse\"\x89\x01\xd2\xe7\x18g\n" +
+	"1\"/\n" +
+	"\x0ecan_list_users\x12\forganization\x1a\x0forganization_id\n" +
+	"'\"%\n" +
+	"\x0ecan_list_users\x12\bplatform\"\tgatehouse\x1a\x02\b\x01 \x01J\x03\x18\xe0]\x82\xd3\xe4\x93\x02\x15\x12\x13/api/v1/users:watch\x90\x02\x010\x01\x12\xca\x02\n" +
+	"\vImportUsers\x12).gatehouse.identity.v1.ImportUsersRequest\x1a*.gatehouse.identity.v1.ImportUsersResponse\"\xe1\x01\xd2\xe7\x18\xba\x01\n" +
+	"3\"1\n" +
+	"\x10can_create_users\x12\forganization\x1a\x0forganization_id\n" +
+	")\"'\n" +
+	"\x10can_create_users\x12\bplatform\"\tgatehouse\x1aV\x12T\n" +
+	"\fuser.created\"\vusers.email\"\x12users.display_name\"\fusers.locale\"\x0fusers.time_zone*\x04user \x01\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/users:import\x90\x02\x02(\x01\x12z\n" +
 	"\x05GetMe\x12#.gatehouse.identity.v1.GetMeRequest\x1a$.gatehouse.identity.v1.GetMeResponse\"&\xd2\xe7\x18\r\n" +
 	"\x02\x10\x01\x1a\x02\b\x01J\x03\b\x90N\x82\xd3\xe4\x93\x02\f\x12\n" +
 	"/api/v1/me\x90\x02\x012\xc4\x01\n" +
@@ -1515,7 +2014,7 @@ func file_gatehouse_identity_v1_identity_proto_rawDescGZIP() []byte {
 	return file_gatehouse_identity_v1_identity_proto_rawDescData
 }
 
-var file_gatehouse_identity_v1_identity_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_gatehouse_identity_v1_identity_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_gatehouse_identity_v1_identity_proto_goTypes = []any{
 	(*GetUserRequest)(nil),             // 0: gatehouse.identity.v1.GetUserRequest
 	(*GetUserResponse)(nil),            // 1: gatehouse.identity.v1.GetUserResponse
@@ -1525,73 +2024,88 @@ var file_gatehouse_identity_v1_identity_proto_goTypes = []any{
 	(*DeleteUserResponse)(nil),         // 5: gatehouse.identity.v1.DeleteUserResponse
 	(*CreateUserRequest)(nil),          // 6: gatehouse.identity.v1.CreateUserRequest
 	(*CreateUserResponse)(nil),         // 7: gatehouse.identity.v1.CreateUserResponse
-	(*GetMeRequest)(nil),               // 8: gatehouse.identity.v1.GetMeRequest
-	(*GetMeResponse)(nil),              // 9: gatehouse.identity.v1.GetMeResponse
-	(*Membership)(nil),                 // 10: gatehouse.identity.v1.Membership
-	(*RegisterUserRequest)(nil),        // 11: gatehouse.identity.v1.RegisterUserRequest
-	(*RegisterUserResponse)(nil),       // 12: gatehouse.identity.v1.RegisterUserResponse
-	(*ListUsersRequest)(nil),           // 13: gatehouse.identity.v1.ListUsersRequest
-	(*ListUsersResponse)(nil),          // 14: gatehouse.identity.v1.ListUsersResponse
-	(*CreateOrganizationRequest)(nil),  // 15: gatehouse.identity.v1.CreateOrganizationRequest
-	(*CreateOrganizationResponse)(nil), // 16: gatehouse.identity.v1.CreateOrganizationResponse
-	(*GetOrganizationRequest)(nil),     // 17: gatehouse.identity.v1.GetOrganizationRequest
-	(*GetOrganizationResponse)(nil),    // 18: gatehouse.identity.v1.GetOrganizationResponse
-	(*ListOrganizationsRequest)(nil),   // 19: gatehouse.identity.v1.ListOrganizationsRequest
-	(*ListOrganizationsResponse)(nil),  // 20: gatehouse.identity.v1.ListOrganizationsResponse
-	(*UpdateOrganizationRequest)(nil),  // 21: gatehouse.identity.v1.UpdateOrganizationRequest
-	(*UpdateOrganizationResponse)(nil), // 22: gatehouse.identity.v1.UpdateOrganizationResponse
-	(*DeleteOrganizationRequest)(nil),  // 23: gatehouse.identity.v1.DeleteOrganizationRequest
-	(*DeleteOrganizationResponse)(nil), // 24: gatehouse.identity.v1.DeleteOrganizationResponse
-	(*User)(nil),                       // 25: gatehouse.identity.v1.User
-	(*fieldmaskpb.FieldMask)(nil),      // 26: google.protobuf.FieldMask
-	(*Organization)(nil),               // 27: gatehouse.identity.v1.Organization
+	(*WatchUsersRequest)(nil),          // 8: gatehouse.identity.v1.WatchUsersRequest
+	(*WatchUsersResponse)(nil),         // 9: gatehouse.identity.v1.WatchUsersResponse
+	(*DeletedUser)(nil),                // 10: gatehouse.identity.v1.DeletedUser
+	(*ImportUsersRequest)(nil),         // 11: gatehouse.identity.v1.ImportUsersRequest
+	(*ImportedUser)(nil),               // 12: gatehouse.identity.v1.ImportedUser
+	(*ImportUsersResponse)(nil),        // 13: gatehouse.identity.v1.ImportUsersResponse
+	(*ImportRefusal)(nil),              // 14: gatehouse.identity.v1.ImportRefusal
+	(*GetMeRequest)(nil),               // 15: gatehouse.identity.v1.GetMeRequest
+	(*GetMeResponse)(nil),              // 16: gatehouse.identity.v1.GetMeResponse
+	(*Membership)(nil),                 // 17: gatehouse.identity.v1.Membership
+	(*RegisterUserRequest)(nil),        // 18: gatehouse.identity.v1.RegisterUserRequest
+	(*RegisterUserResponse)(nil),       // 19: gatehouse.identity.v1.RegisterUserResponse
+	(*ListUsersRequest)(nil),           // 20: gatehouse.identity.v1.ListUsersRequest
+	(*ListUsersResponse)(nil),          // 21: gatehouse.identity.v1.ListUsersResponse
+	(*CreateOrganizationRequest)(nil),  // 22: gatehouse.identity.v1.CreateOrganizationRequest
+	(*CreateOrganizationResponse)(nil), // 23: gatehouse.identity.v1.CreateOrganizationResponse
+	(*GetOrganizationRequest)(nil),     // 24: gatehouse.identity.v1.GetOrganizationRequest
+	(*GetOrganizationResponse)(nil),    // 25: gatehouse.identity.v1.GetOrganizationResponse
+	(*ListOrganizationsRequest)(nil),   // 26: gatehouse.identity.v1.ListOrganizationsRequest
+	(*ListOrganizationsResponse)(nil),  // 27: gatehouse.identity.v1.ListOrganizationsResponse
+	(*UpdateOrganizationRequest)(nil),  // 28: gatehouse.identity.v1.UpdateOrganizationRequest
+	(*UpdateOrganizationResponse)(nil), // 29: gatehouse.identity.v1.UpdateOrganizationResponse
+	(*DeleteOrganizationRequest)(nil),  // 30: gatehouse.identity.v1.DeleteOrganizationRequest
+	(*DeleteOrganizationResponse)(nil), // 31: gatehouse.identity.v1.DeleteOrganizationResponse
+	(*User)(nil),                       // 32: gatehouse.identity.v1.User
+	(*fieldmaskpb.FieldMask)(nil),      // 33: google.protobuf.FieldMask
+	(*Organization)(nil),               // 34: gatehouse.identity.v1.Organization
 }
 var file_gatehouse_identity_v1_identity_proto_depIdxs = []int32{
-	25, // 0: gatehouse.identity.v1.GetUserResponse.user:type_name -> gatehouse.identity.v1.User
-	25, // 1: gatehouse.identity.v1.UpdateUserRequest.user:type_name -> gatehouse.identity.v1.User
-	26, // 2: gatehouse.identity.v1.UpdateUserRequest.update_mask:type_name -> google.protobuf.FieldMask
-	25, // 3: gatehouse.identity.v1.UpdateUserResponse.user:type_name -> gatehouse.identity.v1.User
-	25, // 4: gatehouse.identity.v1.CreateUserResponse.user:type_name -> gatehouse.identity.v1.User
-	25, // 5: gatehouse.identity.v1.GetMeResponse.user:type_name -> gatehouse.identity.v1.User
-	10, // 6: gatehouse.identity.v1.GetMeResponse.organizations:type_name -> gatehouse.identity.v1.Membership
-	27, // 7: gatehouse.identity.v1.Membership.organization:type_name -> gatehouse.identity.v1.Organization
-	25, // 8: gatehouse.identity.v1.RegisterUserResponse.user:type_name -> gatehouse.identity.v1.User
-	25, // 9: gatehouse.identity.v1.ListUsersResponse.users:type_name -> gatehouse.identity.v1.User
-	27, // 10: gatehouse.identity.v1.CreateOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
-	27, // 11: gatehouse.identity.v1.GetOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
-	27, // 12: gatehouse.identity.v1.ListOrganizationsResponse.organizations:type_name -> gatehouse.identity.v1.Organization
-	27, // 13: gatehouse.identity.v1.UpdateOrganizationRequest.organization:type_name -> gatehouse.identity.v1.Organization
-	26, // 14: gatehouse.identity.v1.UpdateOrganizationRequest.update_mask:type_name -> google.protobuf.FieldMask
-	27, // 15: gatehouse.identity.v1.UpdateOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
-	0,  // 16: gatehouse.identity.v1.UserService.GetUser:input_type -> gatehouse.identity.v1.GetUserRequest
-	2,  // 17: gatehouse.identity.v1.UserService.UpdateUser:input_type -> gatehouse.identity.v1.UpdateUserRequest
-	4,  // 18: gatehouse.identity.v1.UserService.DeleteUser:input_type -> gatehouse.identity.v1.DeleteUserRequest
-	6,  // 19: gatehouse.identity.v1.UserService.CreateUser:input_type -> gatehouse.identity.v1.CreateUserRequest
-	13, // 20: gatehouse.identity.v1.UserService.ListUsers:input_type -> gatehouse.identity.v1.ListUsersRequest
-	8,  // 21: gatehouse.identity.v1.UserService.GetMe:input_type -> gatehouse.identity.v1.GetMeRequest
-	11, // 22: gatehouse.identity.v1.UserDirectoryService.RegisterUser:input_type -> gatehouse.identity.v1.RegisterUserRequest
-	15, // 23: gatehouse.identity.v1.OrganizationDirectoryService.CreateOrganization:input_type -> gatehouse.identity.v1.CreateOrganizationRequest
-	17, // 24: gatehouse.identity.v1.OrganizationDirectoryService.GetOrganization:input_type -> gatehouse.identity.v1.GetOrganizationRequest
-	19, // 25: gatehouse.identity.v1.OrganizationDirectoryService.ListOrganizations:input_type -> gatehouse.identity.v1.ListOrganizationsRequest
-	21, // 26: gatehouse.identity.v1.OrganizationDirectoryService.UpdateOrganization:input_type -> gatehouse.identity.v1.UpdateOrganizationRequest
-	23, // 27: gatehouse.identity.v1.OrganizationDirectoryService.DeleteOrganization:input_type -> gatehouse.identity.v1.DeleteOrganizationRequest
-	1,  // 28: gatehouse.identity.v1.UserService.GetUser:output_type -> gatehouse.identity.v1.GetUserResponse
-	3,  // 29: gatehouse.identity.v1.UserService.UpdateUser:output_type -> gatehouse.identity.v1.UpdateUserResponse
-	5,  // 30: gatehouse.identity.v1.UserService.DeleteUser:output_type -> gatehouse.identity.v1.DeleteUserResponse
-	7,  // 31: gatehouse.identity.v1.UserService.CreateUser:output_type -> gatehouse.identity.v1.CreateUserResponse
-	14, // 32: gatehouse.identity.v1.UserService.ListUsers:output_type -> gatehouse.identity.v1.ListUsersResponse
-	9,  // 33: gatehouse.identity.v1.UserService.GetMe:output_type -> gatehouse.identity.v1.GetMeResponse
-	12, // 34: gatehouse.identity.v1.UserDirectoryService.RegisterUser:output_type -> gatehouse.identity.v1.RegisterUserResponse
-	16, // 35: gatehouse.identity.v1.OrganizationDirectoryService.CreateOrganization:output_type -> gatehouse.identity.v1.CreateOrganizationResponse
-	18, // 36: gatehouse.identity.v1.OrganizationDirectoryService.GetOrganization:output_type -> gatehouse.identity.v1.GetOrganizationResponse
-	20, // 37: gatehouse.identity.v1.OrganizationDirectoryService.ListOrganizations:output_type -> gatehouse.identity.v1.ListOrganizationsResponse
-	22, // 38: gatehouse.identity.v1.OrganizationDirectoryService.UpdateOrganization:output_type -> gatehouse.identity.v1.UpdateOrganizationResponse
-	24, // 39: gatehouse.identity.v1.OrganizationDirectoryService.DeleteOrganization:output_type -> gatehouse.identity.v1.DeleteOrganizationResponse
-	28, // [28:40] is the sub-list for method output_type
-	16, // [16:28] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	32, // 0: gatehouse.identity.v1.GetUserResponse.user:type_name -> gatehouse.identity.v1.User
+	32, // 1: gatehouse.identity.v1.UpdateUserRequest.user:type_name -> gatehouse.identity.v1.User
+	33, // 2: gatehouse.identity.v1.UpdateUserRequest.update_mask:type_name -> google.protobuf.FieldMask
+	32, // 3: gatehouse.identity.v1.UpdateUserResponse.user:type_name -> gatehouse.identity.v1.User
+	32, // 4: gatehouse.identity.v1.CreateUserResponse.user:type_name -> gatehouse.identity.v1.User
+	32, // 5: gatehouse.identity.v1.WatchUsersResponse.user:type_name -> gatehouse.identity.v1.User
+	10, // 6: gatehouse.identity.v1.WatchUsersResponse.deleted:type_name -> gatehouse.identity.v1.DeletedUser
+	12, // 7: gatehouse.identity.v1.ImportUsersRequest.users:type_name -> gatehouse.identity.v1.ImportedUser
+	14, // 8: gatehouse.identity.v1.ImportUsersResponse.refusals:type_name -> gatehouse.identity.v1.ImportRefusal
+	32, // 9: gatehouse.identity.v1.GetMeResponse.user:type_name -> gatehouse.identity.v1.User
+	17, // 10: gatehouse.identity.v1.GetMeResponse.organizations:type_name -> gatehouse.identity.v1.Membership
+	34, // 11: gatehouse.identity.v1.Membership.organization:type_name -> gatehouse.identity.v1.Organization
+	32, // 12: gatehouse.identity.v1.RegisterUserResponse.user:type_name -> gatehouse.identity.v1.User
+	32, // 13: gatehouse.identity.v1.ListUsersResponse.users:type_name -> gatehouse.identity.v1.User
+	34, // 14: gatehouse.identity.v1.CreateOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
+	34, // 15: gatehouse.identity.v1.GetOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
+	34, // 16: gatehouse.identity.v1.ListOrganizationsResponse.organizations:type_name -> gatehouse.identity.v1.Organization
+	34, // 17: gatehouse.identity.v1.UpdateOrganizationRequest.organization:type_name -> gatehouse.identity.v1.Organization
+	33, // 18: gatehouse.identity.v1.UpdateOrganizationRequest.update_mask:type_name -> google.protobuf.FieldMask
+	34, // 19: gatehouse.identity.v1.UpdateOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
+	0,  // 20: gatehouse.identity.v1.UserService.GetUser:input_type -> gatehouse.identity.v1.GetUserRequest
+	2,  // 21: gatehouse.identity.v1.UserService.UpdateUser:input_type -> gatehouse.identity.v1.UpdateUserRequest
+	4,  // 22: gatehouse.identity.v1.UserService.DeleteUser:input_type -> gatehouse.identity.v1.DeleteUserRequest
+	6,  // 23: gatehouse.identity.v1.UserService.CreateUser:input_type -> gatehouse.identity.v1.CreateUserRequest
+	20, // 24: gatehouse.identity.v1.UserService.ListUsers:input_type -> gatehouse.identity.v1.ListUsersRequest
+	8,  // 25: gatehouse.identity.v1.UserService.WatchUsers:input_type -> gatehouse.identity.v1.WatchUsersRequest
+	11, // 26: gatehouse.identity.v1.UserService.ImportUsers:input_type -> gatehouse.identity.v1.ImportUsersRequest
+	15, // 27: gatehouse.identity.v1.UserService.GetMe:input_type -> gatehouse.identity.v1.GetMeRequest
+	18, // 28: gatehouse.identity.v1.UserDirectoryService.RegisterUser:input_type -> gatehouse.identity.v1.RegisterUserRequest
+	22, // 29: gatehouse.identity.v1.OrganizationDirectoryService.CreateOrganization:input_type -> gatehouse.identity.v1.CreateOrganizationRequest
+	24, // 30: gatehouse.identity.v1.OrganizationDirectoryService.GetOrganization:input_type -> gatehouse.identity.v1.GetOrganizationRequest
+	26, // 31: gatehouse.identity.v1.OrganizationDirectoryService.ListOrganizations:input_type -> gatehouse.identity.v1.ListOrganizationsRequest
+	28, // 32: gatehouse.identity.v1.OrganizationDirectoryService.UpdateOrganization:input_type -> gatehouse.identity.v1.UpdateOrganizationRequest
+	30, // 33: gatehouse.identity.v1.OrganizationDirectoryService.DeleteOrganization:input_type -> gatehouse.identity.v1.DeleteOrganizationRequest
+	1,  // 34: gatehouse.identity.v1.UserService.GetUser:output_type -> gatehouse.identity.v1.GetUserResponse
+	3,  // 35: gatehouse.identity.v1.UserService.UpdateUser:output_type -> gatehouse.identity.v1.UpdateUserResponse
+	5,  // 36: gatehouse.identity.v1.UserService.DeleteUser:output_type -> gatehouse.identity.v1.DeleteUserResponse
+	7,  // 37: gatehouse.identity.v1.UserService.CreateUser:output_type -> gatehouse.identity.v1.CreateUserResponse
+	21, // 38: gatehouse.identity.v1.UserService.ListUsers:output_type -> gatehouse.identity.v1.ListUsersResponse
+	9,  // 39: gatehouse.identity.v1.UserService.WatchUsers:output_type -> gatehouse.identity.v1.WatchUsersResponse
+	13, // 40: gatehouse.identity.v1.UserService.ImportUsers:output_type -> gatehouse.identity.v1.ImportUsersResponse
+	16, // 41: gatehouse.identity.v1.UserService.GetMe:output_type -> gatehouse.identity.v1.GetMeResponse
+	19, // 42: gatehouse.identity.v1.UserDirectoryService.RegisterUser:output_type -> gatehouse.identity.v1.RegisterUserResponse
+	23, // 43: gatehouse.identity.v1.OrganizationDirectoryService.CreateOrganization:output_type -> gatehouse.identity.v1.CreateOrganizationResponse
+	25, // 44: gatehouse.identity.v1.OrganizationDirectoryService.GetOrganization:output_type -> gatehouse.identity.v1.GetOrganizationResponse
+	27, // 45: gatehouse.identity.v1.OrganizationDirectoryService.ListOrganizations:output_type -> gatehouse.identity.v1.ListOrganizationsResponse
+	29, // 46: gatehouse.identity.v1.OrganizationDirectoryService.UpdateOrganization:output_type -> gatehouse.identity.v1.UpdateOrganizationResponse
+	31, // 47: gatehouse.identity.v1.OrganizationDirectoryService.DeleteOrganization:output_type -> gatehouse.identity.v1.DeleteOrganizationResponse
+	34, // [34:48] is the sub-list for method output_type
+	20, // [20:34] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_identity_v1_identity_proto_init() }
@@ -1607,7 +2121,7 @@ func file_gatehouse_identity_v1_identity_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_identity_v1_identity_proto_rawDesc), len(file_gatehouse_identity_v1_identity_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   25,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

@@ -21,12 +21,14 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	UserService_GetUser_FullMethodName    = "/gatehouse.identity.v1.UserService/GetUser"
-	UserService_UpdateUser_FullMethodName = "/gatehouse.identity.v1.UserService/UpdateUser"
-	UserService_DeleteUser_FullMethodName = "/gatehouse.identity.v1.UserService/DeleteUser"
-	UserService_CreateUser_FullMethodName = "/gatehouse.identity.v1.UserService/CreateUser"
-	UserService_ListUsers_FullMethodName  = "/gatehouse.identity.v1.UserService/ListUsers"
-	UserService_GetMe_FullMethodName      = "/gatehouse.identity.v1.UserService/GetMe"
+	UserService_GetUser_FullMethodName     = "/gatehouse.identity.v1.UserService/GetUser"
+	UserService_UpdateUser_FullMethodName  = "/gatehouse.identity.v1.UserService/UpdateUser"
+	UserService_DeleteUser_FullMethodName  = "/gatehouse.identity.v1.UserService/DeleteUser"
+	UserService_CreateUser_FullMethodName  = "/gatehouse.identity.v1.UserService/CreateUser"
+	UserService_ListUsers_FullMethodName   = "/gatehouse.identity.v1.UserService/ListUsers"
+	UserService_WatchUsers_FullMethodName  = "/gatehouse.identity.v1.UserService/WatchUsers"
+	UserService_ImportUsers_FullMethodName = "/gatehouse.identity.v1.UserService/ImportUsers"
+	UserService_GetMe_FullMethodName       = "/gatehouse.identity.v1.UserService/GetMe"
 )
 
 // UserServiceClient is the client API for UserService service.
@@ -48,6 +50,18 @@ type UserServiceClient interface {
 	CreateUser(ctx context.Context, in *CreateUserRequest, opts ...grpc.CallOption) (*CreateUserResponse, error)
 	// ListUsers returns users, oldest first: of the organization that the request names, or of all when it names none.
 	ListUsers(ctx context.Context, in *ListUsersRequest, opts ...grpc.CallOption) (*ListUsersResponse, error)
+	// WatchUsers sends the users as they are, of the organization that the request names or of all when it names none, then each that
+	// changes or is deleted. A message without a user says that everything so far was sent: one comes when that is so for the first time,
+	// then at least one every five seconds. Each message has the cursor with which the next stream goes on after it, without a gap; states
+	// of one user may merge, and come in their order. A deletion may be of a user that was never sent. A cursor that is older than seven
+	// days, of another organization or of another database is FAILED_PRECONDITION (CURSOR_EXPIRED): begin again without one.
+	WatchUsers(ctx context.Context, in *WatchUsersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchUsersResponse], error)
+	// ImportUsers creates users without a login, as CreateUser does, in the organization that each message names. A message is stored as a
+	// whole or not at all, in the order in which it was sent; an address that is taken by a user with other values is a conflict and changes
+	// nothing. Repeating an import is safe: what is there already stays as it is. An import that breaks says in the trailer
+	// x-gatehouse-stored-messages how many messages are stored; over REST this is the header Gatehouse-Stored-Messages, and each line of the
+	// body is a message.
+	ImportUsers(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportUsersRequest, ImportUsersResponse], error)
 	// GetMe returns the user of the token, the organization with what the user may do there, and what the user may do on the platform.
 	GetMe(ctx context.Context, in *GetMeRequest, opts ...grpc.CallOption) (*GetMeResponse, error)
 }
@@ -110,6 +124,38 @@ func (c *userServiceClient) ListUsers(ctx context.Context, in *ListUsersRequest,
 	return out, nil
 }
 
+func (c *userServiceClient) WatchUsers(ctx context.Context, in *WatchUsersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchUsersResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &UserService_ServiceDesc.Streams[0], UserService_WatchUsers_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchUsersRequest, WatchUsersResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type UserService_WatchUsersClient = grpc.ServerStreamingClient[WatchUsersResponse]
+
+func (c *userServiceClient) ImportUsers(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportUsersRequest, ImportUsersResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &UserService_ServiceDesc.Streams[1], UserService_ImportUsers_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ImportUsersRequest, ImportUsersResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type UserService_ImportUsersClient = grpc.ClientStreamingClient[ImportUsersRequest, ImportUsersResponse]
+
 func (c *userServiceClient) GetMe(ctx context.Context, in *GetMeRequest, opts ...grpc.CallOption) (*GetMeResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetMeResponse)
@@ -139,6 +185,18 @@ type UserServiceServer interface {
 	CreateUser(context.Context, *CreateUserRequest) (*CreateUserResponse, error)
 	// ListUsers returns users, oldest first: of the organization that the request names, or of all when it names none.
 	ListUsers(context.Context, *ListUsersRequest) (*ListUsersResponse, error)
+	// WatchUsers sends the users as they are, of the organization that the request names or of all when it names none, then each that
+	// changes or is deleted. A message without a user says that everything so far was sent: one comes when that is so for the first time,
+	// then at least one every five seconds. Each message has the cursor with which the next stream goes on after it, without a gap; states
+	// of one user may merge, and come in their order. A deletion may be of a user that was never sent. A cursor that is older than seven
+	// days, of another organization or of another database is FAILED_PRECONDITION (CURSOR_EXPIRED): begin again without one.
+	WatchUsers(*WatchUsersRequest, grpc.ServerStreamingServer[WatchUsersResponse]) error
+	// ImportUsers creates users without a login, as CreateUser does, in the organization that each message names. A message is stored as a
+	// whole or not at all, in the order in which it was sent; an address that is taken by a user with other values is a conflict and changes
+	// nothing. Repeating an import is safe: what is there already stays as it is. An import that breaks says in the trailer
+	// x-gatehouse-stored-messages how many messages are stored; over REST this is the header Gatehouse-Stored-Messages, and each line of the
+	// body is a message.
+	ImportUsers(grpc.ClientStreamingServer[ImportUsersRequest, ImportUsersResponse]) error
 	// GetMe returns the user of the token, the organization with what the user may do there, and what the user may do on the platform.
 	GetMe(context.Context, *GetMeRequest) (*GetMeResponse, error)
 	mustEmbedUnimplementedUserServiceServer()
@@ -165,6 +223,12 @@ func (UnimplementedUserServiceServer) CreateUser(context.Context, *CreateUserReq
 }
 func (UnimplementedUserServiceServer) ListUsers(context.Context, *ListUsersRequest) (*ListUsersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListUsers not implemented")
+}
+func (UnimplementedUserServiceServer) WatchUsers(*WatchUsersRequest, grpc.ServerStreamingServer[WatchUsersResponse]) error {
+	return status.Error(codes.Unimplemented, "method WatchUsers not implemented")
+}
+func (UnimplementedUserServiceServer) ImportUsers(grpc.ClientStreamingServer[ImportUsersRequest, ImportUsersResponse]) error {
+	return status.Error(codes.Unimplemented, "method ImportUsers not implemented")
 }
 func (UnimplementedUserServiceServer) GetMe(context.Context, *GetMeRequest) (*GetMeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetMe not implemented")
@@ -280,6 +344,24 @@ func _UserService_ListUsers_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _UserService_WatchUsers_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchUsersRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(UserServiceServer).WatchUsers(m, &grpc.GenericServerStream[WatchUsersRequest, WatchUsersResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type UserService_WatchUsersServer = grpc.ServerStreamingServer[WatchUsersResponse]
+
+func _UserService_ImportUsers_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(UserServiceServer).ImportUsers(&grpc.GenericServerStream[ImportUsersRequest, ImportUsersResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type UserService_ImportUsersServer = grpc.ClientStreamingServer[ImportUsersRequest, ImportUsersResponse]
+
 func _UserService_GetMe_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetMeRequest)
 	if err := dec(in); err != nil {
@@ -330,7 +412,18 @@ var UserService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _UserService_GetMe_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "WatchUsers",
+			Handler:       _UserService_WatchUsers_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ImportUsers",
+			Handler:       _UserService_ImportUsers_Handler,
+			ClientStreams: true,
+		},
+	},
 	Metadata: "gatehouse/identity/v1/identity.proto",
 }
 
