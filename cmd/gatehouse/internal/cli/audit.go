@@ -4,21 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"net/url"
-	"os"
 	"os/signal"
 	"strings"
 	"syscall"
 	"time"
 
-	"golang.org/x/term"
-
-	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/trail"
-	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/rest"
 	"github.com/gatehouse/gatehouse/internal/visible"
 )
 
@@ -29,17 +22,13 @@ type auditCommand struct {
 
 // auditFlags say who asks and which events are meant.
 type auditFlags struct {
-	stateFlag    `embed:""`
-	URL          string        `help:"Gateway that audit asks; that of the running platform when empty. gatehouse env prints it." env:"GATEHOUSE_URL" placeholder:"URL"`
-	Token        config.Secret `help:"Access token for audit, instead of signing in. Prefer the variable: a command line is public." env:"GATEHOUSE_CLI_TOKEN" placeholder:"TOKEN"`
-	Email        string        `help:"User as whom audit signs in instead of giving a token; the password is asked for." env:"GATEHOUSE_CLI_EMAIL" placeholder:"ADDRESS"`
-	Password     config.Secret `help:"Password of that user, where nobody can be asked. Prefer the variable." env:"GATEHOUSE_CLI_PASSWORD" placeholder:"PASSWORD"`
-	Actor        string        `help:"Only what this user or program did." placeholder:"ID"`
-	Object       string        `help:"Only what was done to this object." placeholder:"TYPE:ID"`
-	Organization string        `help:"Only what happened in this organization." placeholder:"ID"`
-	Action       string        `help:"Only this action." placeholder:"user.updated"`
-	Outcome      string        `enum:",success,failure,denied" default:"" help:"Only this outcome: success, failure or denied."`
-	Output       string        `short:"o" enum:"text,json" default:"text" help:"text, or json: one event a line."`
+	signInFlags  `embed:""`
+	Actor        string `help:"Only what this user or program did." placeholder:"ID"`
+	Object       string `help:"Only what was done to this object." placeholder:"TYPE:ID"`
+	Organization string `help:"Only what happened in this organization." placeholder:"ID"`
+	Action       string `help:"Only this action." placeholder:"user.updated"`
+	Outcome      string `enum:",success,failure,denied" default:"" help:"Only this outcome: success, failure or denied."`
+	Output       string `short:"o" enum:"text,json" default:"text" help:"text, or json: one event a line."`
 }
 
 // query is the flags as the gateway wants them.
@@ -65,84 +54,9 @@ func (c *auditFlags) query() (url.Values, error) {
 	return query, nil
 }
 
-// session runs work with a client that has a token, and ends the session that it began for that.
-func (c *auditFlags) session(ctx context.Context, console *Console, work func(*trail.Client) error) error {
-	client, err := c.client(console)
-	if err != nil || c.Email == "" {
-		if err == nil {
-			err = work(client)
-		}
-		return err
-	}
-	password, err := c.password(console)
-	if err != nil {
-		return err
-	}
-	if err := client.SignIn(ctx, c.Email, password); err != nil {
-		return err
-	}
-	err = work(client)
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	return errors.Join(err, client.SignOut(last))
-}
-
-func (c *auditFlags) client(console *Console) (*trail.Client, error) {
-	switch {
-	case c.Token.IsZero() && c.Email == "":
-		return nil, errors.New("the trail is not for everybody: give an access token in GATEHOUSE_CLI_TOKEN_FILE, or sign in with --email")
-	case !c.Token.IsZero() && c.Email != "":
-		return nil, errors.New("an access token and --email are both given: keep one")
-	}
-	address := c.URL
-	if address == "" {
-		_, record, err := c.running()
-		if err != nil {
-			return nil, fmt.Errorf("%w; or name the gateway with --url", err)
-		}
-		address = record.Gateway
-	}
-	if inClear(address) {
-		return nil, fmt.Errorf("the gateway %s is not on this machine and would be told a credential in clear: give its https:// address with --url", address)
-	}
-	return &trail.Client{
-		URL: address, Token: c.Token.Reveal(),
-		// Somebody else is not told the password: the gateway redirects nowhere.
-		HTTP: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
-	}, nil
-}
-
-// inClear reports whether whoever is on the way to the address could read what it is told.
-func inClear(address string) bool {
-	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "http" {
-		return false // the client refuses what is not an address
-	}
-	ip := net.ParseIP(u.Hostname())
-	return u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback())
-}
-
-// password asks for the password on a terminal, without showing it.
-func (c *auditFlags) password(console *Console) (string, error) {
-	if !c.Password.IsZero() {
-		return c.Password.Reveal(), nil
-	}
-	terminal := int(os.Stdin.Fd())
-	if !term.IsTerminal(terminal) {
-		return "", errors.New("there is no terminal to ask for the password: give it in GATEHOUSE_CLI_PASSWORD_FILE")
-	}
-	fmt.Fprintf(console.Err, "password of %s: ", c.Email)
-	typed, err := term.ReadPassword(terminal)
-	fmt.Fprintln(console.Err)
-	if err != nil {
-		return "", fmt.Errorf("read the password: %w", err)
-	}
-	return string(typed), nil
-}
-
 // print shows one event.
-func (c *auditFlags) print(console *Console) func(trail.Event) error {
-	return func(e trail.Event) error {
+func (c *auditFlags) print(console *Console) func(rest.Event) error {
+	return func(e rest.Event) error {
 		if c.Output == "json" {
 			text, err := oneLine(e.Raw)
 			if err == nil {
@@ -165,7 +79,7 @@ func (c *auditFlags) print(console *Console) func(trail.Event) error {
 }
 
 // origin is where the request came from, as far as whoever asks may see it.
-func origin(e trail.Event) (text string) {
+func origin(e rest.Event) (text string) {
 	if e.ClientAddress != "" {
 		text = "  from " + visible.Text(e.ClientAddress)
 	}
@@ -222,8 +136,8 @@ func (c *auditListCommand) Run(console *Console) error {
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer cancel()
-	return c.session(ctx, console, func(client *trail.Client) error {
-		return client.List(ctx, query, c.Limit, c.print(console))
+	return c.session(ctx, console, func(client *rest.Client) error {
+		return client.ListEvents(ctx, query, c.Limit, c.print(console))
 	})
 }
 
@@ -240,8 +154,8 @@ func (c *auditTailCommand) Run(console *Console) error {
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer cancel()
-	return c.session(ctx, console, func(client *trail.Client) error {
-		return client.Follow(ctx, query, c.Cursor, c.print(console), func(err error) {
+	return c.session(ctx, console, func(client *rest.Client) error {
+		return client.FollowEvents(ctx, query, c.Cursor, c.print(console), func(err error) {
 			fmt.Fprintf(console.Err, "gatehouse: %v; trying again\n", err)
 		})
 	})

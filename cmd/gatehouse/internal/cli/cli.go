@@ -37,6 +37,7 @@ type commands struct {
 	Env     envCommand     `cmd:"" help:"Print shell lines that point consul, curl and others at the platform."`
 	Mesh    meshCommand    `cmd:"" help:"Verify the running mesh; compare who may call what."`
 	Audit   auditCommand   `cmd:"" help:"Read the audit trail."`
+	Users   usersCommand   `cmd:"" help:"Import users, or follow them."`
 	New     newCommand     `cmd:"" help:"Begin something new in a checkout of Gatehouse."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

@@ -1,4 +1,4 @@
-package trail_test
+package rest_test
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/trail"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/rest"
 )
 
 // gateway answers one request after the other as the test says, and keeps what was asked.
@@ -44,12 +44,12 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // start returns a client of a gateway that gives these answers, then 404.
-func start(t *testing.T, answers ...http.HandlerFunc) (*gateway, *trail.Client) {
+func start(t *testing.T, answers ...http.HandlerFunc) (*gateway, *rest.Client) {
 	t.Helper()
 	g := &gateway{answers: answers}
 	s := httptest.NewServer(g)
 	t.Cleanup(s.Close)
-	return g, &trail.Client{URL: s.URL + "/", HTTP: s.Client(), Pause: time.Millisecond}
+	return g, &rest.Client{URL: s.URL + "/", HTTP: s.Client(), Pause: time.Millisecond}
 }
 
 func says(text string) http.HandlerFunc {
@@ -68,9 +68,9 @@ func tokens(n int) http.HandlerFunc {
 }
 
 // collect returns a sink and the ids that it got.
-func collect() (each func(trail.Event) error, ids *[]string) {
+func collect() (each func(rest.Event) error, ids *[]string) {
 	ids = &[]string{}
-	return func(e trail.Event) error {
+	return func(e rest.Event) error {
 		*ids = append(*ids, e.ID)
 		return nil
 	}, ids
@@ -94,7 +94,7 @@ func TestListPages(t *testing.T) {
 		says(`{"events":[{"id":"3"},{"id":"2"}],"next_page_token":"p4"}`))
 	c.Token = "t"
 	each, ids := collect()
-	if err := c.List(t.Context(), url.Values{"actor_id": {"me"}}, 3, each); err != nil {
+	if err := c.ListEvents(t.Context(), url.Values{"actor_id": {"me"}}, 3, each); err != nil {
 		t.Error(err)
 	}
 	expect(t, g, []string{
@@ -107,7 +107,7 @@ func TestListPages(t *testing.T) {
 func TestListEnds(t *testing.T) {
 	g, c := start(t, says(`{"events":[{"id":"1"}]}`))
 	each, ids := collect()
-	if err := c.List(t.Context(), url.Values{}, 5000, each); err != nil {
+	if err := c.ListEvents(t.Context(), url.Values{}, 5000, each); err != nil {
 		t.Error(err)
 	}
 	expect(t, g, []string{"GET /api/v1/audit/events?page_size=1000 "}, *ids, []string{"1"})
@@ -121,11 +121,11 @@ func TestListSaysWhatTheGatewayAnswers(t *testing.T) {
 		"a problem":  {problem(403, "PERMISSION_DENIED"), "the gateway answers 403 PERMISSION_DENIED: D."},
 		"no problem": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>", http.StatusBadGateway) }, "the gateway answers 502 : Bad Gateway"},
 		"no JSON":    {says("<html>"), "read a page of events: invalid character '<' looking for beginning of value"},
-		"no event":   {says(`{"events":[7]}`), "read an event: json: cannot unmarshal number into Go value of type trail.Event"},
+		"no event":   {says(`{"events":[7]}`), "read an event: json: cannot unmarshal number into Go value of type rest.Event"},
 	} {
 		_, client := start(t, c.answer)
 		each, _ := collect()
-		if err := client.List(t.Context(), url.Values{}, 1, each); err == nil || err.Error() != c.want {
+		if err := client.ListEvents(t.Context(), url.Values{}, 1, each); err == nil || err.Error() != c.want {
 			t.Errorf("%s: %v, want %s", name, err, c.want)
 		}
 	}
@@ -148,8 +148,8 @@ func TestFollow(t *testing.T) {
 	}
 	each, ids := collect()
 	var told []string
-	err := c.Follow(t.Context(), url.Values{"action": {"x.y"}}, "c0", each, func(err error) { told = append(told, err.Error()) })
-	var refused *trail.Problem
+	err := c.FollowEvents(t.Context(), url.Values{"action": {"x.y"}}, "c0", each, func(err error) { told = append(told, err.Error()) })
+	var refused *rest.Problem
 	if !errors.As(err, &refused) || refused.Reason != "PERMISSION_DENIED" {
 		t.Errorf("it ends with %v", err)
 	}
@@ -165,7 +165,7 @@ func TestFollow(t *testing.T) {
 		tail + "c4 access-2",
 	}, *ids, []string{"1", "2", "3", "4"})
 	if want := []string{
-		"read the stream of events: unexpected EOF", "the gateway answers 503 KEYS_UNAVAILABLE: D.",
+		"read the stream of /api/v1/audit/events:tail: unexpected EOF", "the gateway answers 503 KEYS_UNAVAILABLE: D.",
 		"the gateway answers 503 TOO_SLOW: Behind.", "the gateway answers 429 TOO_MANY_STREAMS: D.",
 	}; !slices.Equal(told, want) {
 		t.Errorf("told %q, want %q", told, want)
@@ -178,15 +178,15 @@ func TestFollowEndsWithItsSession(t *testing.T) {
 	c.Token = "given"
 	each, _ := collect()
 	silent := func(err error) { t.Error(err) }
-	var refused *trail.Problem
-	if err := c.Follow(t.Context(), url.Values{}, "", each, silent); !errors.As(err, &refused) || refused.Reason != "TOKEN_EXPIRED" {
+	var refused *rest.Problem
+	if err := c.FollowEvents(t.Context(), url.Values{}, "", each, silent); !errors.As(err, &refused) || refused.Reason != "TOKEN_EXPIRED" {
 		t.Errorf("with a given token: %v", err)
 	}
 	g, c := start(t, tokens(1), problem(401, "TOKEN_REVOKED"), problem(401, "INVALID_REFRESH_TOKEN"))
 	if err := c.SignIn(t.Context(), "a@example.com", "p"); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Follow(t.Context(), url.Values{}, "", each, silent); !errors.As(err, &refused) || refused.Reason != "INVALID_REFRESH_TOKEN" {
+	if err := c.FollowEvents(t.Context(), url.Values{}, "", each, silent); !errors.As(err, &refused) || refused.Reason != "INVALID_REFRESH_TOKEN" {
 		t.Errorf("after the session: %v", err)
 	}
 	if err := c.SignOut(t.Context()); err != nil || len(g.asked) != 3 {
@@ -202,7 +202,7 @@ func TestFollowEndsWhenTold(t *testing.T) {
 		<-r.Context().Done()
 	})
 	var ids []string
-	err := c.Follow(ctx, url.Values{}, "", func(e trail.Event) error {
+	err := c.FollowEvents(ctx, url.Values{}, "", func(e rest.Event) error {
 		ids = append(ids, e.ID)
 		cancel()
 		return nil

@@ -1,0 +1,182 @@
+package cli
+
+import (
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/rest"
+	"github.com/gatehouse/gatehouse/internal/visible"
+)
+
+type usersCommand struct {
+	Import usersImportCommand `cmd:"" help:"Create users without a login from a table; repeating it is safe."`
+	Watch  usersWatchCommand  `cmd:"" help:"Print users, then what changes; Ctrl-C ends."`
+}
+
+// importBatch is how many messages are sent at a time: an answer for each is the progress, and what
+// is sent again when something breaks.
+const importBatch = 50
+
+type usersImportCommand struct {
+	signInFlags  `embed:""`
+	File         string `arg:"" help:"CSV file with a header line: email, and display_name, locale and time_zone if they are known; - is standard input."`
+	Organization string `required:"" help:"Organization that the users join." placeholder:"ID"`
+}
+
+// Run imports the file.
+func (c *usersImportCommand) Run(console *Console) error {
+	file := io.ReadCloser(os.Stdin)
+	if c.File != "-" {
+		var err error
+		if file, err = os.Open(c.File); err != nil {
+			return fmt.Errorf("the users cannot be read: %w", err)
+		}
+	}
+	defer func() { _ = file.Close() }()
+	users, err := readUsers(file)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer cancel()
+	return c.session(ctx, console, func(client *rest.Client) error { return c.send(ctx, console, client, users) })
+}
+
+// send imports the users, part by part.
+func (c *usersImportCommand) send(ctx context.Context, console *Console, client *rest.Client, users []rest.ImportedUser) error {
+	var total rest.Imported
+	done := 0
+	for part := range slices.Chunk(users, importBatch*rest.ImportSize) {
+		var messages []rest.Importing
+		for some := range slices.Chunk(part, rest.ImportSize) {
+			messages = append(messages, rest.Importing{OrganizationID: c.Organization, Users: some})
+		}
+		answer, err := client.Import(ctx, messages, func(err error) { fmt.Fprintf(console.Err, "gatehouse: %v; trying again\n", err) })
+		if err != nil {
+			return stopped(err, done)
+		}
+		for _, r := range answer.Refusals {
+			console.printf("line %d: %s: %s\n", lineOf(done, int(r.Message)-1, r.Index), visible.Text(r.Email), visible.Text(r.Reason))
+		}
+		done += len(part)
+		total.Created, total.Exists, total.Conflicts = total.Created+answer.Created, total.Exists+answer.Exists, total.Conflicts+answer.Conflicts
+		fmt.Fprintf(console.Err, "%d of %d users: %d created, %d there before, %d conflicts\n", done, len(users), total.Created, total.Exists, total.Conflicts)
+	}
+	if total.Conflicts > 0 {
+		return fmt.Errorf("%d users were not created, because others have their addresses", total.Conflicts)
+	}
+	return nil
+}
+
+// lineOf is the line of a user in the file: after the header, and what was done before.
+func lineOf(done, message, index int) int { return 2 + done + message*rest.ImportSize + index }
+
+// stopped says where an import stopped, and that it can be repeated.
+func stopped(err error, done int) error {
+	var problem *rest.Problem
+	if !errors.As(err, &problem) {
+		return fmt.Errorf("%w; at least %d users are imported, and repeating the import is safe", err, done)
+	}
+	var index int
+	if len(problem.Errors) > 0 {
+		field := problem.Errors[0]
+		if n, _ := fmt.Sscanf(field.Field, "users[%d]", &index); n == 1 {
+			return fmt.Errorf("line %d: %s: correct the file and repeat the import, which is safe", lineOf(done, problem.Stored, index), visible.Text(field.Description))
+		}
+	}
+	return fmt.Errorf("%w; %d users are imported, and repeating the import is safe", err, done+problem.Stored*rest.ImportSize)
+}
+
+// readUsers reads a table with a header.
+func readUsers(r io.Reader) ([]rest.ImportedUser, error) {
+	table := csv.NewReader(r)
+	header, err := table.Read()
+	if err != nil {
+		return nil, fmt.Errorf("read the header of the users: %w", err)
+	}
+	set := map[string]func(*rest.ImportedUser, string){
+		"email":        func(u *rest.ImportedUser, value string) { u.Email = value },
+		"display_name": func(u *rest.ImportedUser, value string) { u.DisplayName = value },
+		"locale":       func(u *rest.ImportedUser, value string) { u.Locale = value },
+		"time_zone":    func(u *rest.ImportedUser, value string) { u.TimeZone = value },
+	}
+	for _, name := range header {
+		if set[name] == nil {
+			return nil, fmt.Errorf("the users have a column %q: name the columns email, display_name, locale and time_zone", name)
+		}
+	}
+	if !slices.Contains(header, "email") {
+		return nil, errors.New("the users have no column email: add one")
+	}
+	var users []rest.ImportedUser
+	for {
+		row, err := table.Read()
+		if errors.Is(err, io.EOF) {
+			return users, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the users: %w", err)
+		}
+		var u rest.ImportedUser
+		for i, value := range row {
+			set[header[i]](&u, value)
+		}
+		users = append(users, u)
+	}
+}
+
+type usersWatchCommand struct {
+	signInFlags  `embed:""`
+	Organization string `help:"Only users of this organization." placeholder:"ID"`
+	Cursor       string `help:"Go on after this cursor of an earlier stream; with the users there are when empty." placeholder:"CURSOR"`
+	Output       string `short:"o" enum:"text,json" default:"text" help:"text, or json: one message a line."`
+}
+
+// Run prints users and changes until it is told to stop.
+func (c *usersWatchCommand) Run(console *Console) error {
+	query := url.Values{}
+	if c.Organization != "" {
+		query.Set("organization_id", c.Organization)
+	}
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer cancel()
+	return c.session(ctx, console, func(client *rest.Client) error {
+		told := 0
+		current := false
+		return client.FollowUsers(ctx, query, c.Cursor, func(change rest.UserChange) error {
+			switch {
+			case change.User != nil || change.Deleted != nil:
+				told++
+				return c.print(console, change)
+			case !current:
+				current = true
+				fmt.Fprintf(console.Err, "%d users so far; what changes follows\n", told)
+			}
+			return nil
+		}, func(err error) { fmt.Fprintf(console.Err, "gatehouse: %v; trying again\n", err) })
+	})
+}
+
+func (c *usersWatchCommand) print(console *Console, change rest.UserChange) error {
+	if c.Output == "json" {
+		text, err := oneLine(change.Raw)
+		if err == nil {
+			console.printf("%s\n", text)
+		}
+		return err
+	}
+	what, u := "user   ", change.User
+	if u == nil {
+		what, u = "deleted", change.Deleted
+	}
+	console.printf("%s  %s  of %s  %s  %s\n", what, visible.Text(u.ID), visible.Text(u.OrganizationID), visible.Text(u.Email), visible.Text(u.DisplayName))
+	return nil
+}
