@@ -28,7 +28,7 @@ func (c ExitCode) Error() string { return "exit code " + strconv.Itoa(int(c)) }
 
 // Main runs a program and returns its exit code. It fills cli, a pointer to a struct with one field
 // for each verb, from the command line and the environment, and calls the Run method of the verb.
-// Why that failed goes to stderr in one sentence.
+// Why that failed goes to stderr in one sentence, after the program's name.
 func Main(name string, cli any) int {
 	p := Process{Name: name, Stdout: os.Stdout, Stderr: os.Stderr}
 	return p.run(cli, os.Args[1:], os.Environ())
@@ -46,6 +46,6 @@ func (p Process) run(cli any, args, environ []string) int {
 	case errors.As(err, &code):
 		return int(code)
 	}
-	fmt.Fprintln(p.Stderr, err)
+	fmt.Fprintf(p.Stderr, "%s: %v\n", p.Name, err)
 	return 1
 }

@@ -43,7 +43,7 @@ func TestMainDoesWhatTheVerbSays(t *testing.T) {
 		"its options":         {[]string{"serve", "--text=bye"}, nil, 0, "demo bye\n", "", false},
 		"the environment":     {nil, []string{"GATEHOUSE_DEMO_TEXT=hi"}, 0, "demo hi\n", "", false},
 		"the version":         {[]string{"version"}, nil, 0, "demo " + Version() + "\n", "", false},
-		"a verb that fails":   {[]string{"fail"}, nil, 1, "", "the disk is full: make room\n", false},
+		"a verb that fails":   {[]string{"fail"}, nil, 1, "", "demo: the disk is full: make room\n", false},
 		"a code and no words": {[]string{"stop"}, nil, 3, "", "", false},
 		"an unknown verb":     {[]string{"sleep"}, nil, 1, "", "sleep", true},
 		"an unknown variable": {nil, []string{"GATEHOUSE_DEMO_TEKST=hi"}, 1, "", "GATEHOUSE_DEMO_TEXT", true},
