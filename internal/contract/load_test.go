@@ -152,6 +152,7 @@ func TestRates(t *testing.T) {
 		"/gatehouse.auth.v1.VerificationService/WatchRevocations": {PerSecond: 2000, Burst: 4000, Streams: 2000},
 		"/gatehouse.authz.v1.AuthzService/Check":                  {PerSecond: 20000, Burst: 40000},
 		"/gatehouse.authz.v1.AuthzService/BatchCheck":             {PerSecond: 20000, Burst: 40000},
+		"/gatehouse.identity.v1.UserService/WatchUsers":           {PerSecond: 2000, Burst: 4000, Streams: 12000},
 		"/gatehouse.audit.v1.AuditService/TailEvents":             {PerSecond: 2000, Burst: 4000, Streams: 12000},
 	} {
 		if got := method(t, c, name).Rate; got != want {
