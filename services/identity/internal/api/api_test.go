@@ -39,11 +39,12 @@ type service struct {
 	grants   *grpctest.Grants
 	model    *model
 	logins   *logins
+	changes  *changes
 	watching *user.Watching // the test looks for changes itself
 	clock    *atomic.Int64  // seconds that each creation is later than the one before
 }
 
-func newService(t testing.TB) service {
+func newService(t testing.TB, edit ...func(*grpctest.Config)) service {
 	t.Helper()
 	s := service{
 		Database: postgrestest.New(t), grants: grpctest.NewGrants(), model: &model{}, logins: &logins{}, clock: &atomic.Int64{},
@@ -63,18 +64,36 @@ func newService(t testing.TB) service {
 	})
 	organizations := organization.NewService(s.Organizations, now)
 	permissions := authz.NewPermissions(authzv1.NewAuthzServiceClient(authzServer.As("identity")), s.grants, time.Now)
-	s.watching = user.NewWatching(s.Users, user.Heartbeat)
+	s.changes = &changes{ChangeStore: s.Users}
+	s.watching = user.NewWatching(s.changes, user.Heartbeat)
 	userService, err := api.NewUserService(users, membership.NewService(users, organizations, permissions), s.watching,
 		cursor.NewTexts(s.Users, user.TellFor, time.Now))
 	check.NoError(t, err)
 	organizationDirectory, err := api.NewOrganizationDirectoryService(organizations)
 	check.NoError(t, err)
-	s.Server = grpctest.New(t, grpctest.Config{Program: "identity", Permissions: s.grants, Callers: grpctest.Consenting(t), Registrations: []grpcserver.Registration{
+	c := grpctest.Config{Program: "identity", Permissions: s.grants, Callers: grpctest.Consenting(t), Registrations: []grpcserver.Registration{
 		{Desc: &identityv1.UserService_ServiceDesc, Impl: userService},
 		{Desc: &identityv1.UserDirectoryService_ServiceDesc, Impl: api.NewUserDirectoryService(users)},
 		{Desc: &identityv1.OrganizationDirectoryService_ServiceDesc, Impl: organizationDirectory},
-	}})
+	}}
+	for _, e := range edit {
+		e(&c)
+	}
+	s.Server = grpctest.New(t, c)
 	return s
+}
+
+// changes is what watchers read, until it fails.
+type changes struct {
+	user.ChangeStore
+	broken atomic.Bool
+}
+
+func (c *changes) Changes(ctx context.Context, scope user.Scope, after cursor.Cursor, limit int) ([]cursor.Row[user.Change], cursor.Head, error) {
+	if c.broken.Load() {
+		return nil, cursor.Head{}, apierr.New(apierr.Unavailable, "DATABASE_UNAVAILABLE", "the database does not answer")
+	}
+	return c.ChangeStore.Changes(ctx, scope, after, limit)
 }
 
 // model is Authz, as far as it is asked for its model and before deletions.
