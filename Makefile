@@ -54,6 +54,10 @@ bench: tools-run need-go ## speed, memory and start of the platform, each beside
 generate: tools-buf need-go ## write all that is generated anew: proto/gen, consul, OpenAPI, the README's variables
 	@tools/generate
 
+.PHONY: generate-gateway
+generate-gateway: tools-buf need-go ## write only the mappings of REST to gRPC anew (grpc-gateway), a part of generate
+	@$(BIN)/buf generate --template buf.gateway.gen.yaml
+
 .PHONY: lint
 lint: tools ## golangci-lint, buf lint, breaking changes (BASE=<git ref>), generated code up to date
 	@BASE='$(BASE)' tools/check
