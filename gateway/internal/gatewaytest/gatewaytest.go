@@ -35,6 +35,8 @@ type Services struct {
 
 	IdentityPort int // where the gateway reaches Identity
 
+	programs map[string]*grpctest.Server
+
 	identity, auth, audit *sidecar
 }
 
@@ -48,13 +50,13 @@ func Start(t testing.TB, log io.Writer) *Services {
 	s.Auth.users = s.Users
 	programs := []string{"identity", "auth", "audit", "authz"}
 	registrations := map[string][]grpcserver.Registration{
-		"identity": {{Desc: &identityv1.UserService_ServiceDesc, Impl: s.Users}},
+		"identity": {{Desc: &identityv1.UserService_ServiceDesc, Impl: s.Users, REST: identityv1.RegisterUserServiceHandler}},
 		"auth": {
-			{Desc: &authv1.AuthService_ServiceDesc, Impl: s.Auth},
+			{Desc: &authv1.AuthService_ServiceDesc, Impl: s.Auth, REST: authv1.RegisterAuthServiceHandler},
 			{Desc: &authv1.VerificationService_ServiceDesc, Impl: s.Auth},
 		},
-		"audit": {{Desc: &auditv1.AuditService_ServiceDesc, Impl: s.Audit}},
-		"authz": {{Desc: &authzv1.RelationshipService_ServiceDesc, Impl: s.Relationships}},
+		"audit": {{Desc: &auditv1.AuditService_ServiceDesc, Impl: s.Audit, REST: auditv1.RegisterAuditServiceHandler}},
+		"authz": {{Desc: &authzv1.RelationshipService_ServiceDesc, Impl: s.Relationships, REST: authzv1.RegisterRelationshipServiceHandler}},
 	}
 	definition, err := consul.Definition()
 	if err != nil {
@@ -74,17 +76,25 @@ func Start(t testing.TB, log io.Writer) *Services {
 	}
 	listeners, offset := freeOffset(t, ports)
 	s.Offset, s.IdentityPort = offset, ports[2]+offset
+	s.programs = map[string]*grpctest.Server{}
 	sidecars := make([]*sidecar, len(programs))
 	for i, name := range programs {
 		program := grpctest.New(t, grpctest.Config{
 			Program: name, Tokens: tokens, Permissions: s.Grants, Log: log, Recheck: 20 * time.Millisecond, Registrations: registrations[name],
 		})
+		s.programs[name] = program
 		sidecars[i] = newSidecar(t, listeners[2+i], program.As(gateway.Name))
 	}
 	s.identity, s.auth, s.audit = sidecars[0], sidecars[1], sidecars[2]
 	_ = listeners[0].Close() // the gateway takes these itself
 	_ = listeners[1].Close()
 	return s
+}
+
+// Door opens the REST door of a service and returns its URL.
+func (s *Services) Door(program string) string {
+	url, _ := s.programs[program].Door()
+	return url
 }
 
 // StopAuth takes Auth away until StartAuth: what comes through its sidecar fails as if nobody listened there.
