@@ -14,7 +14,7 @@ import (
 var streamingMethod = regexp.MustCompile(`(?m)^\s*rpc (\w+)\((stream )?[\w.]+\) returns \((stream )?[\w.]+\)`)
 
 // Every streaming method of a service has its test TestStreaming… in internal/api, which runs the
-// suite of internal/testkit/streamtest: `go test ./services/*/internal/api/... -run Streaming` never
+// suite of internal/testkit/streamtest: `go test ./services/.../internal/api/... -run Streaming` never
 // runs less than that.
 func TestEveryStreamRunsTheSuite(t *testing.T) {
 	root := os.DirFS("../..")

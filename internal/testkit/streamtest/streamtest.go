@@ -4,7 +4,7 @@
 // resumed. A method where only the server streams answers at once, if only with a sign of life. The
 // tests of each service's internal/api run it and are named TestStreaming…, so that
 //
-//	go test ./services/*/internal/api/... -run Streaming -v
+//	go test ./services/.../internal/api/... -run Streaming -v
 //
 // shows them all. A service says what its method is by a Case, made anew for each part:
 //
