@@ -42,11 +42,22 @@ func (s *shape) readBody(r *http.Request) ([]byte, error) {
 		}
 		return nil, nil
 	}
-	if err := checkBody(body, s.body); err != nil {
+	if err := checkStructure(body, s.body); err != nil {
 		return nil, err
 	}
-	return body, nil
+	return body, nil // whether it decodes, the mapping finds out
 }
+
+// received is a body that was read, as the mapping reads it again.
+type received struct {
+	*bytes.Reader
+	text []byte
+}
+
+func receivedAs(text []byte) *received { return &received{Reader: bytes.NewReader(text), text: text} }
+
+// Close is part of io.ReadCloser.
+func (*received) Close() error { return nil }
 
 // checkContent refuses a body where there must be none, or of another kind.
 func checkContent(r *http.Request) error {

@@ -14,12 +14,17 @@ import (
 )
 
 // checkBody refuses a body that protojson would not decode into the message, naming the field and the rule. protojson's own error
-// texts are deliberately unstable and would reach the client unnamed, so the generated handler must never meet one. They also quote
+// texts are deliberately unstable and would reach the client unnamed, so no client sees one. They also quote
 // the value, which may be a password, so they are not kept as the cause either: the log would tell it (R74).
 func checkBody(body []byte, d protoreflect.MessageDescriptor) *apierr.Error {
 	if err := checkStructure(body, d); err != nil {
 		return err
 	}
+	return checkValues(body, d)
+}
+
+// checkValues is checkBody for a body of the right structure.
+func checkValues(body []byte, d protoreflect.MessageDescriptor) *apierr.Error {
 	if decode(body, d) == nil {
 		return nil
 	}

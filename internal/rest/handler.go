@@ -1,10 +1,8 @@
 package rest
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -122,7 +120,7 @@ func (route *Route) mapped(r *http.Request) (*http.Request, error) {
 	}
 	mapped.Body = http.NoBody
 	if body != nil {
-		mapped.Body = io.NopCloser(bytes.NewReader(body))
+		mapped.Body = receivedAs(body)
 	}
 	return mapped, nil
 }
@@ -170,13 +168,23 @@ func fail(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.
 func answered(r *http.Request, err error) *apierr.Error {
 	st := status.Convert(err)
 	e := rpcstatus.ToError(st)
-	if st.Code() == codes.InvalidArgument && e.Kind == apierr.Internal { // the mapping's own refusal: the checks before it let it pass
-		e = badRequest("MALFORMED_REQUEST", "the request cannot be understood") // its text quotes values, so the log does not get it
+	if st.Code() == codes.InvalidArgument && e.Kind == apierr.Internal { // the mapping's own refusal
+		return misread(r) // its text quotes values, so the log does not get it
 	}
 	if route := RouteFrom(r.Context()); route != nil && route.shape.prefix != "" {
 		e = inBody(e, route.shape.prefix)
 	}
 	return e
+}
+
+// misread says what the mapping did not understand.
+func misread(r *http.Request) *apierr.Error {
+	if body, ok := r.Body.(*received); ok {
+		if err := checkValues(body.text, RouteFrom(r.Context()).shape.body); err != nil {
+			return err
+		}
+	}
+	return badRequest("MALFORMED_REQUEST", "the request cannot be understood")
 }
 
 // inBody names fields as the client wrote them: "user.display_name" of the request is "display_name" of the body.
