@@ -73,8 +73,11 @@ func TestRatesOfStreams(t *testing.T) {
 }
 
 // ended tells when a stream has.
-func ended(stream grpc.ClientStream, d *demo) <-chan error {
-	end := make(chan error, 1)
-	go func() { end <- stream.RecvMsg(d.message()) }()
+func ended(stream grpc.ClientStream, d *demo) <-chan struct{} {
+	end := make(chan struct{})
+	go func() {
+		defer close(end)
+		_ = stream.RecvMsg(d.message())
+	}()
 	return end
 }
