@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 )
 
 // watched is a message of a stream of users.
@@ -61,6 +63,10 @@ func TestUsersAreImportedAndWatched(t *testing.T) {
 	t.Parallel()
 	p := signUp(t)
 	query := "organization_id=" + p.organization
+	check.Eventually(t, "the rights of the new user have arrived", func() bool {
+		a, err := send(plat.URL(), request{method: "GET", path: "/api/v1/users?" + query, bearer: p.access})
+		return err == nil && a.status == http.StatusOK
+	})
 	next := watch(t, p.access, query)
 	if m := next(); m.User == nil || m.User.ID != p.id {
 		t.Fatalf("the first is %+v", m)
