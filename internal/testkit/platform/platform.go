@@ -70,6 +70,7 @@ type Service struct {
 	Health  string `json:"health"`
 	GRPC    string `json:"grpc"`
 	HTTP    string `json:"http"`
+	REST    string `json:"rest"`
 	Sidecar struct {
 		PID    int    `json:"pid"`
 		Admin  string `json:"admin"`
