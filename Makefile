@@ -58,8 +58,12 @@ generate: tools-buf need-go ## write all that is generated anew: proto/gen, cons
 generate-gateway: tools-buf need-go ## write only the mappings of REST to gRPC anew (grpc-gateway), a part of generate
 	@$(BIN)/buf generate --template buf.gateway.gen.yaml
 
+.PHONY: baseline
+baseline: tools-buf ## keep today's contracts as those of the release that is made: what later ones must not break
+	@$(BIN)/buf build proto --exclude-source-info -o proto/baseline.binpb
+
 .PHONY: lint
-lint: tools ## golangci-lint, buf lint, breaking changes (BASE=<git ref>), generated code up to date
+lint: tools ## golangci-lint, buf lint, contracts against those of the last release (and BASE=<git ref>), generated code up to date
 	@BASE='$(BASE)' tools/check
 
 .PHONY: format
