@@ -17,8 +17,9 @@ import (
 
 // options of a run.
 type options struct {
-	root string // folder of the protos, put before their paths in problems
-	code bool   // write Go code, not Consul's files
+	root     string // folder of the protos, put before their paths in problems
+	code     bool   // write Go code, not Consul's files
+	problems bool   // write the pages of reasons, not Consul's files
 }
 
 // generate checks the contracts of the request as a whole and writes the files that follow from
@@ -33,9 +34,12 @@ func generate(plugin *protogen.Plugin, o options) error {
 	if problems := c.Check(files, files.generated, o.root); len(problems) > 0 {
 		return report(problems)
 	}
-	if o.code {
+	switch {
+	case o.code:
 		generateGo(plugin, c)
 		return nil
+	case o.problems:
+		return generatePages(plugin, c)
 	}
 	return generateMesh(plugin, c)
 }

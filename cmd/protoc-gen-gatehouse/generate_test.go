@@ -37,7 +37,7 @@ func TestGood(t *testing.T) {
 }
 
 func TestBad(t *testing.T) {
-	for _, name := range []string{"bad-methods", "bad-mesh", "bad-edge", "bad-facts", "bad-relationships", "bad-reach", "bad-partial", "bad-twins"} {
+	for _, name := range []string{"bad-methods", "bad-mesh", "bad-edge", "bad-facts", "bad-relationships", "bad-reach", "bad-partial", "bad-twins", "bad-reasons"} {
 		t.Run(name, func(t *testing.T) {
 			files, err := run(t, protos(t, "testdata/"+name))
 			if err == nil {
@@ -159,6 +159,7 @@ func run(t *testing.T, sources map[string]string, parameters ...string) (map[str
 	var o options
 	flags.StringVar(&o.root, "source_root", "", "")
 	flags.BoolVar(&o.code, "go", false, "")
+	flags.BoolVar(&o.problems, "problems", false, "")
 	plugin, err := protogen.Options{ParamFunc: flags.Set}.New(ask)
 	if err != nil {
 		t.Fatal(err)

@@ -35,6 +35,7 @@ func generateGo(plugin *protogen.Plugin, c *contract.Contract) {
 		g.P()
 		g.P("// Program is the mesh name of the program whose contract this package is.")
 		g.P("const Program = ", strconv.Quote(p.Name))
+		generateReasons(plugin, p)
 	}
 	slices.Sort(names)
 	g := goFile(plugin, programsFile, "Package programs has the mesh names of all programs. It links none of their code.")

@@ -1,6 +1,7 @@
 // Command protoc-gen-gatehouse writes what follows from the contracts of all programs together: the
 // mesh definition (mesh.json) and Consul's config entries (config-entries/*.json), or, with the
-// option go=true, the lists of programs, contracts and routes in Go.
+// option go=true, the lists of programs, contracts and routes and the reasons of each program in Go,
+// or, with problems=true, a page for each reason.
 //
 // It is a protoc plugin; buf.gen.yaml runs it with strategy "all", because a call has its caller in one package and its callee in
 // another. A contract that does not say enough fails generation with one line for each problem.
@@ -17,6 +18,7 @@ func main() {
 	var o options
 	flags.StringVar(&o.root, "source_root", "", "folder of the protos, put before their paths in problems")
 	flags.BoolVar(&o.code, "go", false, "write Go code, not Consul's files")
+	flags.BoolVar(&o.problems, "problems", false, "write the pages of reasons, not Consul's files")
 	protogen.Options{ParamFunc: flags.Set}.Run(func(plugin *protogen.Plugin) error {
 		return generate(plugin, o)
 	})

@@ -81,12 +81,12 @@ func TestAdmit(t *testing.T) {
 		"not an id":      {method: "GetUser", m: &identityv1.GetUserRequest{Id: "x#y"}, reason: "USER_NOT_FOUND"},
 		"in one":         {method: "ListUsers", m: list, p: table{granted: []access.Question{inOne}}, asked: []access.Question{inOne, everywhere}, stands: []access.Question{inOne, everywhere}, admitted: true, about: access.Object{Type: "organization", ID: organization}},
 		"everywhere":     {method: "ListUsers", m: list, p: table{granted: []access.Question{inOne, everywhere}}, asked: []access.Question{inOne, everywhere}, stands: []access.Question{everywhere}, platform: true, admitted: true, about: access.Object{Type: "organization", ID: organization}},
-		"nowhere":        {method: "ListUsers", m: &identityv1.ListUsersRequest{}, asked: []access.Question{everywhere}, stands: []access.Question{everywhere}, reason: access.ReasonDenied, about: access.Object{Type: "platform", ID: "gatehouse"}},
-		"nobody answers": {method: "ListUsers", m: list, p: table{err: errors.New("down")}, asked: []access.Question{inOne, everywhere}, reason: access.ReasonUndecided, about: access.Object{Type: "organization", ID: organization}},
-		"too few":        {method: "ListUsers", m: list, p: table{short: true}, asked: []access.Question{inOne, everywhere}, reason: access.ReasonUndecided, about: access.Object{Type: "organization", ID: organization}},
+		"nowhere":        {method: "ListUsers", m: &identityv1.ListUsersRequest{}, asked: []access.Question{everywhere}, stands: []access.Question{everywhere}, reason: apierr.PermissionDeniedError().Reason, about: access.Object{Type: "platform", ID: "gatehouse"}},
+		"nobody answers": {method: "ListUsers", m: list, p: table{err: errors.New("down")}, asked: []access.Question{inOne, everywhere}, reason: apierr.AuthzUnavailable().Reason, about: access.Object{Type: "organization", ID: organization}},
+		"too few":        {method: "ListUsers", m: list, p: table{short: true}, asked: []access.Question{inOne, everywhere}, reason: apierr.AuthzUnavailable().Reason, about: access.Object{Type: "organization", ID: organization}},
 		"not fresh": {
-			method: "ListUsers", m: list, p: table{err: apierr.New(apierr.Unavailable, access.ReasonNotFresh, "not yet")}, asked: []access.Question{inOne, everywhere},
-			reason: access.ReasonNotFresh, about: access.Object{Type: "organization", ID: organization},
+			method: "ListUsers", m: list, p: table{err: apierr.New(apierr.Unavailable, apierr.NotFreshEnough().Reason, "not yet")}, asked: []access.Question{inOne, everywhere},
+			reason: apierr.NotFreshEnough().Reason, about: access.Object{Type: "organization", ID: organization},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -125,7 +125,7 @@ type verifier struct{ claims token.Claims }
 
 func (v *verifier) Verify(_ context.Context, compact string) (token.Claims, error) {
 	if compact != "good" {
-		return token.Claims{}, apierr.New(apierr.Unauthenticated, token.ReasonInvalid, "bad")
+		return token.Claims{}, apierr.New(apierr.Unauthenticated, apierr.InvalidToken().Reason, "bad")
 	}
 	return v.claims, nil
 }
@@ -136,8 +136,8 @@ func TestBearerIsOneValue(t *testing.T) {
 		values []string
 		reason string
 	}{
-		"good": {[]string{"bearer good"}, ""}, "none": {nil, "TOKEN_REQUIRED"}, "two": {[]string{"Bearer good", "Bearer good"}, token.ReasonInvalid},
-		"another scheme": {[]string{"Basic good"}, token.ReasonInvalid}, "no token": {[]string{"Bearer"}, token.ReasonInvalid}, "bad": {[]string{"Bearer x"}, token.ReasonInvalid},
+		"good": {[]string{"bearer good"}, ""}, "none": {nil, "TOKEN_REQUIRED"}, "two": {[]string{"Bearer good", "Bearer good"}, apierr.InvalidToken().Reason},
+		"another scheme": {[]string{"Basic good"}, apierr.InvalidToken().Reason}, "no token": {[]string{"Bearer"}, apierr.InvalidToken().Reason}, "bad": {[]string{"Bearer x"}, apierr.InvalidToken().Reason},
 	} {
 		ctx := metadata.NewIncomingContext(t.Context(), metadata.MD{"authorization": c.values})
 		claims, err := g.Bearer(ctx)
@@ -171,10 +171,10 @@ func TestRunWhileAuthorized(t *testing.T) {
 		revoked bool
 	}{
 		"it ends by itself":     {&table{}, "Bearer good", time.Hour, func(context.Context) error { return nil }, "", false},
-		"the token expires":     {&table{granted: []access.Question{q}}, "Bearer good", 10 * time.Millisecond, until, token.ReasonExpired, false},
-		"the session is ended":  {&table{granted: []access.Question{q}}, "Bearer revoked", time.Hour, until, token.ReasonInvalid, false},
-		"the permission goes":   {&table{}, "Bearer good", time.Hour, until, access.ReasonDenied, true},
-		"nobody can be asked":   {&table{err: errors.New("down")}, "Bearer good", time.Hour, until, access.ReasonUndecided, false},
+		"the token expires":     {&table{granted: []access.Question{q}}, "Bearer good", 10 * time.Millisecond, until, apierr.TokenExpired().Reason, false},
+		"the session is ended":  {&table{granted: []access.Question{q}}, "Bearer revoked", time.Hour, until, apierr.InvalidToken().Reason, false},
+		"the permission goes":   {&table{}, "Bearer good", time.Hour, until, apierr.PermissionDeniedError().Reason, true},
+		"nobody can be asked":   {&table{err: errors.New("down")}, "Bearer good", time.Hour, until, apierr.AuthzUnavailable().Reason, false},
 		"its own error is told": {&table{}, "Bearer good", time.Hour, func(context.Context) error { return apierr.New(apierr.NotFound, "GONE", "gone") }, "GONE", false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -22,11 +22,11 @@ type Verifier interface {
 func (g Guard) Bearer(ctx context.Context) (token.Claims, error) {
 	values := metadata.ValueFromIncomingContext(ctx, "authorization")
 	if len(values) == 0 {
-		return token.Claims{}, apierr.New(apierr.Unauthenticated, "TOKEN_REQUIRED", "an access token is required")
+		return token.Claims{}, apierr.TokenRequired()
 	}
 	scheme, compact, ok := strings.Cut(values[0], " ")
 	if len(values) != 1 || !ok || !strings.EqualFold(scheme, "Bearer") {
-		return token.Claims{}, apierr.New(apierr.Unauthenticated, token.ReasonInvalid, "the access token is not valid").
+		return token.Claims{}, apierr.InvalidToken().
 			Because(errors.New("not exactly one bearer token"))
 	}
 	return g.Verifier.Verify(ctx, compact)

@@ -38,13 +38,6 @@ type Question struct{ Relation, Object string }
 // maxObjectID bounds the id of an object that is asked about, in bytes.
 const maxObjectID = 200
 
-// Reasons of answers about permissions, towards clients and in the trail.
-const (
-	ReasonDenied    = "PERMISSION_DENIED"
-	ReasonUndecided = "AUTHZ_UNAVAILABLE" // nobody could be asked
-	ReasonNotFresh  = "NOT_FRESH_ENOUGH"  // Authz waited for the write that the request's token names
-)
-
 // Guard decides about the calls of one program.
 type Guard struct {
 	Verifier    Verifier
@@ -130,15 +123,14 @@ func Undecided(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return fmt.Errorf("ask for permissions: %w", ctx.Err())
-	case errors.As(err, &e) && (e.Kind == apierr.Unavailable && e.Reason == ReasonNotFresh ||
-		e.Kind == apierr.InvalidArgument && e.Reason == "INVALID_CONSISTENCY_TOKEN"):
+	case errors.As(err, &e) && (e.Is(apierr.NotFreshEnough()) || e.Is(apierr.InvalidConsistencyToken())):
 		return e
 	}
 	return unavailable().Because(err)
 }
 
 func unavailable() *apierr.Error {
-	return apierr.New(apierr.Unavailable, ReasonUndecided, "permissions cannot be checked now").WithRetryAfter(time.Second)
+	return apierr.AuthzUnavailable().WithRetryAfter(time.Second)
 }
 
 // askable returns a field's value when it can be the id of an object, else "".
@@ -162,18 +154,12 @@ func Refusal(policy *contract.Method, m proto.Message) error {
 			fixed = true
 		default:
 			if value, _ := stringField(m.ProtoReflect(), a.Field); value != "" {
-				return unknown(a.ObjectType)
+				return contract.NotFoundReason(a.ObjectType).Error()
 			}
 		}
 	}
 	if fixed {
-		return apierr.New(apierr.PermissionDenied, ReasonDenied, "you are not permitted to do this")
+		return apierr.PermissionDeniedError()
 	}
-	return unknown(cmp.Or(policy.Noun, "object"))
-}
-
-// unknown is what a handler answers for an unknown object too: apierr.New(apierr.NotFound,
-// "USER_NOT_FOUND", "no such user").
-func unknown(noun string) error {
-	return apierr.New(apierr.NotFound, strings.ToUpper(noun)+"_NOT_FOUND", "no such "+strings.ReplaceAll(noun, "_", " "))
+	return contract.NotFoundReason(cmp.Or(policy.Noun, "object")).Error()
 }

@@ -39,7 +39,7 @@ func (s *Standing) get() ([]Question, Object) {
 
 // errRevoked ends a stream whose permission is gone.
 func errRevoked() *apierr.Error {
-	return apierr.New(apierr.PermissionDenied, ReasonDenied, "you are no longer permitted to do this")
+	return apierr.PermissionDeniedError().Saying("you are no longer permitted to do this")
 }
 
 // RunWhileAuthorized runs a stream for as long as its token, its session and the
@@ -48,7 +48,7 @@ func errRevoked() *apierr.Error {
 func (g Guard) RunWhileAuthorized(
 	ctx context.Context, claims token.Claims, s *Standing, next func(context.Context) error,
 ) (denied *Object, err error) {
-	expired := apierr.New(apierr.Unauthenticated, token.ReasonExpired, "the access token has expired")
+	expired := apierr.TokenExpired()
 	until, cancel := context.WithTimeoutCause(ctx, claims.ExpiresAt.Sub(g.Now()), expired)
 	defer cancel()
 	checked, end := context.WithCancelCause(until)

@@ -1,34 +1,18 @@
-// Package apierr is the closed set of errors that a program may answer with.
+// Package apierr is the closed set of errors that a program may answer with, and the table of the
+// kernel's own reasons. Those of a program are stated in its contract and generated as package
+// reason beside its code (proto/gen/go/gatehouse/<program>/v1/reason).
 //
-// Domain code returns *Error; everything else becomes Internal with a fixed text. The gRPC server (internal/server/grpc) and the
-// problem document mapper (internal/server/http) are the only places that turn an Error into a wire format. Everybody may import it.
+// Domain code returns *Error; everything else becomes Internal with a fixed text. internal/rpcstatus
+// and the problem document mapper (internal/server/http) are the only places that turn an Error into
+// a wire format. Everybody may import it.
 package apierr
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
-)
-
-// Kind classifies an error; each maps to one gRPC code and one HTTP status.
-type Kind uint8
-
-// The closed set of kinds.
-const (
-	Internal           Kind = iota // 500: a defect; the cause is logged, never sent
-	InvalidArgument                // 400: the request can never succeed
-	Unauthenticated                // 401: no valid credential
-	PermissionDenied               // 403: a valid credential without the right
-	NotFound                       // 404: unknown, or not the caller's
-	AlreadyExists                  // 409: a unique value is taken
-	FailedPrecondition             // 400: the state does not admit the request
-	Aborted                        // 412: the etag is stale
-	ResourceExhausted              // 429: a limit is reached; RetryAfter says when to come back
-	Unavailable                    // 503: a dependency is down; RetryAfter says when to come back
-	DeadlineExceeded               // 504: the deadline passed
-	Canceled                       // 499: the client went away
-	Unimplemented                  // 501: no such method
 )
 
 // Field is one violated rule of a request field.
@@ -42,13 +26,16 @@ type Field struct {
 type Error struct {
 	Kind       Kind
 	Reason     string // UPPER_SNAKE, stable: clients match on it
+	HTTPStatus int    // where it is not that of the kind; 0 otherwise
 	Message    string // for people; no driver text, host name or secret
+	Subject    string // what the precondition or the limit is about, such as "organization:<id>"; may be empty
 	Fields     []Field
+	Violations int // how many fields there were, where Fields has the first of them only; 0 otherwise
 	RetryAfter time.Duration
 	cause      error
 }
 
-// New makes an error of the closed set.
+// New makes an error of the closed set. Only the tables of reasons call it, and tests.
 func New(kind Kind, reason, message string) *Error {
 	return &Error{Kind: kind, Reason: reason, Message: message}
 }
@@ -57,6 +44,27 @@ func New(kind Kind, reason, message string) *Error {
 func (e *Error) Because(cause error) *Error {
 	c := *e
 	c.cause = cause
+	return &c
+}
+
+// Saying returns a copy with another text for people than the table's.
+func (e *Error) Saying(message string) *Error {
+	c := *e
+	c.Message = message
+	return &c
+}
+
+// About returns a copy that names what the precondition or the limit is about.
+func (e *Error) About(subject string) *Error {
+	c := *e
+	c.Subject = subject
+	return &c
+}
+
+// WithHTTPStatus returns a copy that has this status over HTTP instead of its kind's.
+func (e *Error) WithHTTPStatus(status int) *Error {
+	c := *e
+	c.HTTPStatus = status
 	return &c
 }
 
@@ -91,6 +99,22 @@ func (e *Error) Is(target error) bool {
 	return errors.As(target, &t) && t.Kind == e.Kind && t.Reason == e.Reason
 }
 
+// TypeBase begins the type of every problem document (RFC 9457). It is an absolute URI that
+// identifies the reason, whose page is in docs/problems.
+const TypeBase = "https://gatehouse.dev/problems/"
+
+// Slug is the last segment of a type, and the name of the page: "USER_NOT_FOUND" is
+// "user-not-found".
+func Slug(reason string) string { return strings.ReplaceAll(strings.ToLower(reason), "_", "-") }
+
+// Status is the HTTP status of the error.
+func (e *Error) Status() int {
+	if e.HTTPStatus != 0 {
+		return e.HTTPStatus
+	}
+	return e.Kind.HTTPStatus()
+}
+
 // From returns err as a member of the closed set: itself, a context error's kind, or Internal.
 func From(err error) *Error {
 	var e *Error
@@ -100,10 +124,10 @@ func From(err error) *Error {
 	case errors.As(err, &e):
 		return e
 	case errors.Is(err, context.DeadlineExceeded):
-		return New(DeadlineExceeded, "DEADLINE_EXCEEDED", "the request took too long").Because(err)
+		return DeadlineExceededError().Because(err)
 	case errors.Is(err, context.Canceled):
-		return New(Canceled, "CANCELED", "the request was canceled").Because(err)
+		return CanceledError().Because(err)
 	default:
-		return New(Internal, "INTERNAL", "an internal error occurred").Because(err)
+		return InternalError().Because(err)
 	}
 }

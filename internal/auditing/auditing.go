@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/gatehouse/gatehouse/internal/access"
+	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/request"
@@ -97,7 +98,7 @@ func (c Call) Denied(ctx context.Context, reason string, about *access.Object) e
 	e := c.begun(ctx)
 	e.Action, e.Outcome, e.Reason = actionDenied, event.Denied, reason
 	if about != nil {
-		e.ObjectType, e.ObjectID, e.Reason = about.Type, about.ID, access.ReasonDenied
+		e.ObjectType, e.ObjectID, e.Reason = about.Type, about.ID, apierr.PermissionDeniedError().Reason
 	}
 	return e
 }

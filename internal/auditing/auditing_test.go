@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/gatehouse/gatehouse/internal/access"
+	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/auditing"
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/event"
@@ -62,7 +63,7 @@ func TestTheEventOfACall(t *testing.T) {
 		t.Errorf("refused by the handler: %+v", e)
 	}
 	e = call.Denied(ctx, "USER_NOT_FOUND", &access.Object{Type: "user", ID: "u"})
-	if e.Reason != access.ReasonDenied || e.ObjectType != "user" || e.ObjectID != "u" {
+	if e.Reason != apierr.PermissionDeniedError().Reason || e.ObjectType != "user" || e.ObjectID != "u" {
 		t.Errorf("refused by the contract: %+v", e)
 	}
 }

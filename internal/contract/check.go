@@ -36,6 +36,7 @@ func (c *Contract) Check(files Files, ours func(path string) bool, root string) 
 	k.edge()
 	k.facts()
 	k.relationships()
+	k.reasons()
 	k.reach()
 	routes := map[string]*Method{}
 	for _, m := range c.Methods() {

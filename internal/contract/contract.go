@@ -49,6 +49,7 @@ type Program struct {
 	Secrets       []Secret
 	ObjectTypes   []ObjectType // types that it answers for
 	Relationships []Grant      // what it writes, as declared
+	Reasons       []Reason     // what it answers with beyond the kernel's own, sorted
 
 	file protoreflect.FileDescriptor // the file that declares it
 }

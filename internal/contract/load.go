@@ -44,6 +44,7 @@ func Load(files Files) (*Contract, error) {
 			}
 		}
 	}
+	c.deriveReasons()
 	return c, nil
 }
 
@@ -85,6 +86,7 @@ func loadProgram(file protoreflect.FileDescriptor, options *optionsv1.Program) P
 	p.Secrets = loadSecrets(options.GetSecrets())
 	p.ObjectTypes = loadObjectTypes(options.GetObjectTypes())
 	p.Relationships = loadRelationships(p.Name, options.GetRelationships())
+	p.Reasons = loadReasons(options.GetReasons())
 	slices.Sort(p.Calls)
 	slices.Sort(p.Needs)
 	return p

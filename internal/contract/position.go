@@ -47,11 +47,13 @@ const (
 
 	programName, programPort, programCalls, programNeeds, programEdge         = 1, 2, 3, 4, 5
 	programDatabase, programSecrets, programObjectTypes, programRelationships = 6, 7, 8, 9
+	programReasons                                                            = 10
 
 	databaseSchemas, databaseOwner, databasePools                       = 1, 2, 3
 	secretFile, secretVariable, secretKind                              = 1, 2, 3
 	objectTypeAllow, consentProgram, consentRelations, consentDeleteAll = 2, 1, 2, 3
 	relationshipsRelations, relationshipsDeleteAll                      = 2, 3
+	reasonName, reasonKind, reasonStatus, reasonSentence                = 1, 2, 3, 4
 
 	methodAccess, methodAllow, methodAudit, methodLongLived, methodTimeout, methodHTTPStatus = 1, 2, 3, 4, 5, 6
 	methodDuty, methodNoun, methodRate                                                       = 7, 8, 9

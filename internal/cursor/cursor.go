@@ -91,8 +91,7 @@ type Told[T any] struct {
 // Expired is the response to a cursor that leads nowhere: it is too old, of another list, or of
 // another state of the database.
 func Expired() error {
-	return apierr.New(apierr.FailedPrecondition, "CURSOR_EXPIRED",
-		"the cursor leads nowhere: it is too old, of another list or of another database; begin again without a cursor")
+	return apierr.CursorExpired()
 }
 
 // Advance takes over what one statement read after the cursor: at most limit rows, in the order of

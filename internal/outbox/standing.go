@@ -49,7 +49,7 @@ func (r *Relay) Ready(context.Context) error {
 	r.standing.mu.Lock()
 	defer r.standing.mu.Unlock()
 	for what, err := range r.standing.failed {
-		return apierr.New(apierr.Unavailable, "OUTBOX_STANDS_STILL", "the outbox of schema "+r.Schema+" is not delivered: "+what).
+		return apierr.OutboxStandsStill().Saying("the outbox of schema " + r.Schema + " is not delivered: " + what).
 			WithRetryAfter(time.Second).Because(err)
 	}
 	return nil

@@ -46,10 +46,10 @@ func Error(err error) error {
 	case errors.Is(err, context.Canceled):
 		return err
 	case sqlState(err) == serializationFailed || sqlState(err) == deadlockDetected || sqlState(err) == lockNotAvailable:
-		return apierr.New(apierr.Unavailable, "DATABASE_BUSY", "the request met another one on the same data; try again").
+		return apierr.DatabaseBusy().
 			WithRetryAfter(time.Second).Because(err)
 	case unreachable(err):
-		return apierr.New(apierr.Unavailable, "DATABASE_UNAVAILABLE", "the database does not answer").
+		return apierr.DatabaseUnavailable().
 			WithRetryAfter(time.Second).Because(err)
 	default:
 		return err

@@ -174,6 +174,6 @@ func CheckSchema(ctx context.Context, pool *pgxpool.Pool, schema string, files f
 	if version >= latest {
 		return nil
 	}
-	return apierr.New(apierr.FailedPrecondition, "SCHEMA_OUTDATED", fmt.Sprintf(
+	return apierr.SchemaOutdated().Saying(fmt.Sprintf(
 		"schema %s is at version %d and this program needs %d: run `%s migrate`", schema, version, latest, strings.ReplaceAll(schema, "_", "-")))
 }

@@ -130,8 +130,7 @@ func Ping(ctx context.Context, pool *pgxpool.Pool) error {
 func CheckWrites(ctx context.Context, pool *pgxpool.Pool) error {
 	_, err := pool.Exec(ctx, "select pg_current_xact_id()")
 	if sqlState(err) == outOfMemory {
-		return apierr.New(apierr.Unavailable, "DATABASE_FULL_OF_LOCKS",
-			"nothing can be written: the server's lock table is full, find who holds many locks in pg_locks and end that session").Because(err)
+		return apierr.DatabaseFullOfLocks().Because(err)
 	}
 	return Error(err)
 }

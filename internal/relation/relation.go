@@ -132,7 +132,7 @@ func Type(s string) string {
 }
 
 func invalid(format string, args ...any) error {
-	return apierr.New(apierr.InvalidArgument, "INVALID_RELATIONSHIP", fmt.Sprintf(format, args...))
+	return apierr.InvalidRelationship().Saying(fmt.Sprintf(format, args...))
 }
 
 func clip(s string) string {

@@ -94,8 +94,7 @@ func ParseToken(s string) (ConsistencyToken, error) {
 func encoding() *base64.Encoding { return base64.RawURLEncoding.Strict() }
 
 func invalid() error {
-	return apierr.New(apierr.InvalidArgument, "INVALID_CONSISTENCY_TOKEN",
-		"this is not a consistency token: send one that a write answered with, unchanged, or none")
+	return apierr.InvalidConsistencyToken()
 }
 
 // WithConsistency returns a context that carries the request's token.

@@ -30,5 +30,5 @@ func CheckETag(want, current string) error {
 	if want == "" || want == current {
 		return nil
 	}
-	return apierr.New(apierr.Aborted, "ETAG_MISMATCH", "the resource has changed: read it again and repeat the change with its new etag")
+	return apierr.ETagMismatch()
 }

@@ -89,6 +89,6 @@ func Binding(kind string, scope []string) []byte {
 }
 
 func badPageToken() error {
-	return apierr.New(apierr.InvalidArgument, "INVALID_ARGUMENT", "the page token is not one of this list").WithField(
+	return apierr.InvalidArgumentError().Saying("the page token is not one of this list").WithField(
 		"page_token", "page_token", "must be next_page_token of the page before, with the same filter; leave it out to start again")
 }

@@ -44,11 +44,11 @@ func Authenticate(verifier Verifier, admitted func(context.Context, token.Claims
 func bearer(values []string) (string, error) {
 	switch len(values) {
 	case 0:
-		return "", apierr.New(apierr.Unauthenticated, "TOKEN_REQUIRED", "an access token is required: send Authorization: Bearer <token>")
+		return "", apierr.TokenRequired().Saying("an access token is required: send Authorization: Bearer <token>")
 	case 1:
 		if scheme, compact, ok := strings.Cut(values[0], " "); ok && strings.EqualFold(scheme, "Bearer") && compact != "" {
 			return compact, nil
 		}
 	}
-	return "", apierr.New(apierr.Unauthenticated, token.ReasonInvalid, "the access token is not valid")
+	return "", apierr.InvalidToken()
 }

@@ -35,10 +35,10 @@ func (s *shape) readBody(r *http.Request) ([]byte, error) {
 	}
 	switch {
 	case len(body) == 0:
-		return nil, badRequest("BODY_REQUIRED", "this method needs a JSON body").WithField("", "body.required", "must be a JSON object")
+		return nil, apierr.BodyRequired().WithField("", "body.required", "must be a JSON object")
 	case s.body == nil: // a POST without fields: {} says the same as nothing
 		if !bytes.Equal(bytes.Join(bytes.Fields(body), nil), []byte("{}")) {
-			return nil, badRequest("BODY_NOT_ALLOWED", "this method takes no body").WithField("", "body.empty", "must be empty or {}")
+			return nil, apierr.BodyNotAllowed().WithField("", "body.empty", "must be empty or {}")
 		}
 		return nil, nil
 	}
@@ -62,7 +62,7 @@ func (*received) Close() error { return nil }
 // checkContent refuses a body where there must be none, or of another kind.
 func checkContent(r *http.Request) error {
 	if r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodDelete {
-		return badRequest("BODY_NOT_ALLOWED", "this method takes no body").WithField("", "body.empty", "must be empty")
+		return apierr.BodyNotAllowed().WithField("", "body.empty", "must be empty")
 	}
 	return jsonContent(r.Header)
 }
@@ -87,8 +87,8 @@ func jsonContent(h http.Header) error {
 }
 
 func unsupported(header, description string) error {
-	return &Refusal{Status: http.StatusUnsupportedMediaType, Err: badRequest("UNSUPPORTED_MEDIA_TYPE", "the body is not JSON").
-		WithField(header, "media_type", description)}
+	return apierr.UnsupportedMediaType().
+		WithField(header, "media_type", description)
 }
 
 // readAll reads the body into memory. What cannot be read is the client's doing: too much, too slow, or broken framing.
@@ -107,18 +107,16 @@ func readAll(r *http.Request) ([]byte, error) {
 }
 
 // unread is the refusal of a body that could not be read.
-func unread(err error) *Refusal {
+func unread(err error) *Closing {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
 		return TooLarge(tooLarge.Limit)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return &Refusal{Status: http.StatusRequestTimeout, Close: true,
-			Err: badRequest("BODY_TIMEOUT", "the body took too long to arrive").Because(err)}
+		return &Closing{apierr.BodyTimeout().Because(err)}
 	default:
-		return &Refusal{Status: http.StatusBadRequest, Close: true,
-			Err: badRequest("MALFORMED_BODY", "the body ended early or is framed wrongly").
-				WithField("", "body.framing", "must be complete (RFC 9112, section 6)").Because(err)}
+		return &Closing{apierr.MalformedBody().
+			WithField("", "body.framing", "must be complete (RFC 9112, section 6)").Because(err)}
 	}
 }
 

@@ -34,7 +34,7 @@ func checkConsistency(h http.Header) *apierr.Error {
 }
 
 func invalidToken(description string) *apierr.Error {
-	return badRequest("INVALID_CONSISTENCY_TOKEN", "the consistency token cannot be understood").
+	return apierr.InvalidConsistencyToken().Saying("the consistency token cannot be understood").
 		WithField(ConsistencyToken, "consistency_token", description)
 }
 

@@ -31,7 +31,7 @@ func checkValues(body []byte, d protoreflect.MessageDescriptor) *apierr.Error {
 	if named := explain(body, d, ""); named != nil {
 		return named
 	}
-	return badRequest("MALFORMED_JSON", "the body cannot be decoded").
+	return apierr.MalformedJSON().
 		WithField("", "json", "must be the JSON form of the request")
 }
 

@@ -36,7 +36,7 @@ func KeySet(keys Keys) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		known := keys.Set()
 		if len(known) == 0 {
-			Fail(w, r, apierr.New(apierr.Unavailable, token.ReasonKeysUnavailable, "the keys are not known yet").WithRetryAfter(time.Second))
+			Fail(w, r, apierr.KeysUnavailable().Saying("the keys are not known yet").WithRetryAfter(time.Second))
 			return
 		}
 		set := struct {
@@ -45,7 +45,7 @@ func KeySet(keys Keys) http.Handler {
 		for _, key := range known {
 			jwk, err := token.NewJWK(key)
 			if err != nil {
-				Fail(w, r, apierr.New(apierr.Internal, "INTERNAL", "an internal error occurred").Because(err))
+				Fail(w, r, apierr.InternalError().Because(err))
 				return
 			}
 			set.Keys = append(set.Keys, jwk)

@@ -68,7 +68,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	route := RouteFrom(r.Context())
 	switch {
 	case route == nil:
-		Fail(w, r, apierr.New(apierr.Internal, "INTERNAL", "an internal error occurred"))
+		Fail(w, r, apierr.InternalError())
 	case route.Method == nil:
 		if err := errNil(route.shape.checkQuery(r.URL.RawQuery)); err != nil {
 			Fail(w, r, err)
@@ -139,7 +139,7 @@ func (h *Handler) head(ctx context.Context, w http.ResponseWriter, m proto.Messa
 	name, _ := runtime.RPCMethod(ctx)
 	method, ok := h.contract.Method(name)
 	if !ok {
-		return apierr.New(apierr.Internal, "INTERNAL", "an internal error occurred")
+		return apierr.InternalError()
 	}
 	if method.HTTPStatus == http.StatusNoContent {
 		w.Header().Del("Content-Type")
@@ -184,7 +184,7 @@ func misread(r *http.Request) *apierr.Error {
 			return err
 		}
 	}
-	return badRequest("MALFORMED_REQUEST", "the request cannot be understood")
+	return apierr.MalformedRequest()
 }
 
 // inBody names fields as the client wrote them: "user.display_name" of the request is "display_name" of the body.

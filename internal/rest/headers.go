@@ -60,7 +60,7 @@ func closedHeaders(accepted []string) Step {
 }
 
 func refuseHeader(w http.ResponseWriter, r *http.Request, name, rule, description string) {
-	Fail(w, r, apierr.New(apierr.InvalidArgument, "HEADER_NOT_ALLOWED", "the request has a header that clients must not send").
+	Fail(w, r, apierr.HeaderNotAllowed().
 		WithField(Echo(name), rule, description))
 }
 

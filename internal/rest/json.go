@@ -18,21 +18,17 @@ import (
 // maxDepth bounds how deep a body may nest.
 const maxDepth = 32
 
-func badRequest(reason, message string) *apierr.Error {
-	return apierr.New(apierr.InvalidArgument, reason, message)
-}
-
 // mistyped names a field of the contract and what it takes, in the response and in the log; the
 // value that was sent is in neither.
-func mistyped(reason, message, path, description string) *apierr.Error {
-	return badRequest(reason, message).WithField(path, "type", description).Because(errors.New(strings.TrimSpace(path + " " + description)))
+func mistyped(e *apierr.Error, path, description string) *apierr.Error {
+	return e.WithField(path, "type", description).Because(errors.New(strings.TrimSpace(path + " " + description)))
 }
 
 // checkStructure refuses a body that is not exactly one JSON object with the message's own fields (by proto name, each at most
 // once). Types and values are left to decode.
 func checkStructure(body []byte, d protoreflect.MessageDescriptor) *apierr.Error {
 	if !utf8.Valid(body) {
-		return badRequest("MALFORMED_JSON", "the body is not valid UTF-8").WithField("", "json.utf8", "must be UTF-8 (RFC 8259, section 8.1)")
+		return apierr.MalformedJSON().Saying("the body is not valid UTF-8").WithField("", "json.utf8", "must be UTF-8 (RFC 8259, section 8.1)")
 	}
 	w := walker{dec: json.NewDecoder(bytes.NewReader(body))}
 	w.dec.UseNumber()
@@ -63,7 +59,7 @@ func (w *walker) malformed(message string, cause error) *apierr.Error {
 	if errors.As(cause, &syntax) {
 		at = syntax.Offset
 	}
-	return badRequest("MALFORMED_JSON", message).
+	return apierr.MalformedJSON().Saying(message).
 		WithField("", "json.syntax", "not valid JSON at byte "+strconv.FormatInt(at, 10))
 }
 
@@ -91,7 +87,7 @@ func (w *walker) members(first json.Token, d protoreflect.MessageDescriptor, pat
 		}
 		field := d.Fields().ByName(protoreflect.Name(name))
 		if field == nil {
-			return badRequest("UNKNOWN_FIELD", "the body has a field that this method does not know").
+			return apierr.UnknownField().
 				WithField(join(path, Echo(name)), "known", unknownHint(d, name))
 		}
 		if err := w.value(field, join(path, name), depth); err != nil {
@@ -113,7 +109,7 @@ func (w *walker) name(path string, seen map[string]bool) (string, *apierr.Error)
 		return "", w.malformed("the body is not valid JSON", nil)
 	}
 	if seen[name] {
-		return "", badRequest("DUPLICATE_FIELD", "the body names a field twice").
+		return "", apierr.DuplicateField().
 			WithField(join(path, Echo(name)), "unique", "must appear once")
 	}
 	seen[name] = true
@@ -178,11 +174,11 @@ func (w *walker) skip(token json.Token, path string, depth int) *apierr.Error {
 }
 
 func wrongType(path, description string) *apierr.Error {
-	return mistyped("INVALID_FIELD", "the body has a value of the wrong type", path, description)
+	return mistyped(apierr.InvalidField(), path, description)
 }
 
 func tooDeep(path string) *apierr.Error {
-	return badRequest("MALFORMED_JSON", "the body nests too deep").
+	return apierr.MalformedJSON().Saying("the body nests too deep").
 		WithField(path, "json.depth", fmt.Sprintf("must nest at most %d levels", maxDepth))
 }
 

@@ -16,7 +16,7 @@ func plainPath() Step {
 				next.ServeHTTP(w, r)
 				return
 			}
-			Fail(w, r, apierr.New(apierr.InvalidArgument, "AMBIGUOUS_PATH", "the path can be read in two ways").
+			Fail(w, r, apierr.AmbiguousPath().
 				WithField("", "path.plain", "must have no empty, '.' or '..' segment, backslash, semicolon, control or encoded separator"))
 		})
 	}

@@ -32,7 +32,7 @@ func precondition(h http.Header) (string, *apierr.Error) {
 	case value == anyEtag:
 		return "", nil
 	case strings.HasPrefix(value, "W/") && entityTag(value[2:]):
-		return "", apierr.New(apierr.Aborted, "ETAG_MISMATCH", "a weak entity tag never matches").
+		return "", apierr.ETagMismatch().Saying("a weak entity tag never matches").
 			WithField(ifMatch, "etag.strong", "must be a strong entity tag, as in the ETag header")
 	case !entityTag(value):
 		return "", invalidIfMatch(`must be one quoted entity tag, such as "abc", or *`)
@@ -54,7 +54,7 @@ func entityTag(value string) bool {
 }
 
 func invalidIfMatch(description string) *apierr.Error {
-	return badRequest("INVALID_IF_MATCH", "the If-Match header cannot be understood").
+	return apierr.InvalidIfMatch().
 		WithField(ifMatch, "etag.syntax", description)
 }
 

@@ -21,7 +21,7 @@ func (s *shape) checkQuery(raw string) *apierr.Error {
 	}
 	values, err := url.ParseQuery(raw)
 	if err != nil || !utf8.ValidString(raw) {
-		return badRequest("MALFORMED_QUERY", "the query string is malformed").
+		return apierr.MalformedQuery().
 			WithField("", "query.syntax", "must be name=value pairs joined by &, percent-encoded UTF-8")
 	}
 	names := make([]string, 0, len(values))
@@ -40,23 +40,23 @@ func (s *shape) checkQuery(raw string) *apierr.Error {
 func (s *shape) checkParameter(name string, values []string) *apierr.Error {
 	switch {
 	case name == etagField && s.precondition:
-		return badRequest("UNKNOWN_PARAMETER", "the etag is not a query parameter").
+		return apierr.UnknownParameter().Saying("the etag is not a query parameter").
 			WithField(name, "known", "is sent in the If-Match header")
 	case !s.query[name]:
-		return badRequest("UNKNOWN_PARAMETER", "the query has a parameter that this method does not know").
+		return apierr.UnknownParameter().
 			WithField(Echo(name), "known", "is not a parameter of this request")
 	case slices.ContainsFunc(values, func(v string) bool { return !utf8.ValidString(v) }):
-		return badRequest("INVALID_PARAMETER", "the query has a value that is not valid UTF-8").
+		return apierr.InvalidParameter().Saying("the query has a value that is not valid UTF-8").
 			WithField(name, "utf8", "must be UTF-8")
 	}
 	field := s.field(name)
 	if len(values) > 1 && !field.IsList() {
-		return badRequest("DUPLICATE_PARAMETER", "the query names a parameter twice").
+		return apierr.DuplicateParameter().
 			WithField(name, "unique", "must appear once")
 	}
 	err := runtime.PopulateQueryParameters(newMessage(s.request), url.Values{name: values}, utilities.NewDoubleArray(nil))
 	if err != nil {
-		return mistyped("INVALID_PARAMETER", "the query has a value of the wrong type", name, expected(field))
+		return mistyped(apierr.InvalidParameter(), name, expected(field))
 	}
 	return nil
 }

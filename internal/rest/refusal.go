@@ -15,18 +15,14 @@ import (
 // edge's log only.
 const RequestID = "X-Request-Id"
 
-// Refusal is an error of HTTP itself: its status is none that a service could answer with.
-type Refusal struct {
-	Status int
-	Close  bool // the connection cannot be used further
-	Err    *apierr.Error
-}
+// Closing is an error after which the connection cannot be used further.
+type Closing struct{ Err *apierr.Error }
 
 // Error is for logs.
-func (r *Refusal) Error() string { return r.Err.Error() }
+func (c *Closing) Error() string { return c.Err.Error() }
 
 // Unwrap returns the error with its reason and fields.
-func (r *Refusal) Unwrap() error { return r.Err }
+func (c *Closing) Unwrap() error { return c.Err }
 
 // longestName is how many characters of a name that the client chose a response repeats.
 const longestName = 64
@@ -36,14 +32,14 @@ const longestName = 64
 func Echo(name string) string { return httpserver.Shorten(name, longestName) }
 
 // TooLarge refuses a body over the limit (413).
-func TooLarge(limit int64) *Refusal {
-	return &Refusal{Status: http.StatusRequestEntityTooLarge, Close: true, Err: apierr.New(apierr.InvalidArgument, "BODY_TOO_LARGE",
-		"the body is too large").WithField("", "body.max_bytes", fmt.Sprintf("must be at most %d bytes", limit))}
+func TooLarge(limit int64) *Closing {
+	return &Closing{apierr.BodyTooLarge().WithField("", "body.max_bytes", fmt.Sprintf("must be at most %d bytes", limit))}
 }
 
-// TooMany refuses a request over its rate (429), with the time to wait.
-func TooMany(wait time.Duration) error {
-	return apierr.New(apierr.ResourceExhausted, "RATE_LIMITED", "too many requests: wait as long as Retry-After says").WithRetryAfter(wait)
+// TooMany refuses a request over its rate (429), with the time to wait. whose names what has the
+// limit, such as "user".
+func TooMany(whose string, wait time.Duration) error {
+	return apierr.RateLimited().About(whose).WithRetryAfter(wait)
 }
 
 type noteKey struct{}
@@ -63,13 +59,8 @@ func note(r *http.Request, err error) {
 // Fail answers with the problem document of an error of any kind (RFC 9457).
 func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	note(r, err)
-	var refusal *Refusal
-	if !errors.As(err, &refusal) {
-		httpserver.WriteProblem(w, r, apierr.From(err))
-		return
-	}
-	if refusal.Close {
+	if closing := (*Closing)(nil); errors.As(err, &closing) {
 		w.Header().Set("Connection", "close")
 	}
-	httpserver.WriteProblemStatus(w, r, refusal.Status, refusal.Err)
+	httpserver.WriteProblem(w, r, apierr.From(err))
 }

@@ -17,7 +17,7 @@ func (s *shape) applyResume(r *http.Request) *apierr.Error {
 	if !s.resumes || len(values) == 0 {
 		return nil
 	}
-	invalid := badRequest("INVALID_LAST_EVENT_ID", "the Last-Event-ID header cannot be understood")
+	invalid := apierr.InvalidLastEventID()
 	switch value := values[0]; {
 	case len(values) > 1:
 		return invalid.WithField("Last-Event-ID", "unique", "must be sent once")

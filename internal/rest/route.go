@@ -16,11 +16,10 @@ func findRoute(table *Table) Step {
 			switch {
 			case errors.Is(err, ErrNoVerb):
 				w.Header().Set("Allow", strings.Join(allow, ", "))
-				Fail(w, r, &Refusal{Status: http.StatusMethodNotAllowed, Err: apierr.New(apierr.InvalidArgument,
-					"METHOD_NOT_ALLOWED", "this path does not have that method: see the Allow header")})
+				Fail(w, r, apierr.MethodNotAllowed())
 				return
 			case err != nil:
-				Fail(w, r, apierr.New(apierr.NotFound, "NO_SUCH_PATH", "there is nothing at this path"))
+				Fail(w, r, apierr.NoSuchPath())
 				return
 			}
 			next.ServeHTTP(w, r.WithContext(WithRoute(r.Context(), found)))

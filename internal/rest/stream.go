@@ -13,7 +13,6 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	httpserver "github.com/gatehouse/gatehouse/internal/server/http"
-	"github.com/gatehouse/gatehouse/internal/token"
 )
 
 // slowest is how long a client may take to receive one message of a stream. One that does not read is cut: it would hold the stream
@@ -64,7 +63,7 @@ func (h *Handler) serveStream(w http.ResponseWriter, r, mapped *http.Request) {
 }
 
 func stopping() error {
-	return apierr.New(apierr.Unavailable, "SHUTTING_DOWN", "the program is stopping: call again").WithRetryAfter(time.Second)
+	return apierr.ShuttingDown().WithRetryAfter(time.Second)
 }
 
 func (s *stream) failed() bool { return s.failure != nil }
@@ -137,7 +136,7 @@ func (s *stream) end(ctx context.Context, r *http.Request) {
 		s.failure = nil
 		Fail(s.ResponseWriter, r, why)
 		return
-	case gone, why.Reason == token.ReasonExpired:
+	case gone, why.Is(apierr.TokenExpired()):
 		return
 	}
 	note(r, why)

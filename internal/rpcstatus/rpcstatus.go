@@ -5,12 +5,13 @@ package rpcstatus
 import (
 	"context"
 	"errors"
+	"math"
+	"strconv"
+	"strings"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/protoadapt"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 )
@@ -18,32 +19,11 @@ import (
 // domain is the domain of every ErrorInfo of the platform (AIP-193).
 const domain = "gatehouse.dev"
 
-// FromError makes the status that a client sees: the public text, exactly one ErrorInfo, and
-// BadRequest and RetryInfo where they apply. The cause stays here. A nil error is nil.
-func FromError(err error) *status.Status {
-	if err == nil {
-		return nil
-	}
-	e := apierr.From(err)
-	details := []protoadapt.MessageV1{&errdetails.ErrorInfo{Reason: e.Reason, Domain: domain}}
-	if len(e.Fields) > 0 {
-		bad := &errdetails.BadRequest{}
-		for _, f := range e.Fields {
-			bad.FieldViolations = append(bad.FieldViolations, &errdetails.BadRequest_FieldViolation{
-				Field: f.Path, Reason: f.Rule, Description: f.Description,
-			})
-		}
-		details = append(details, bad)
-	}
-	if e.RetryAfter > 0 {
-		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(e.RetryAfter)})
-	}
-	st := status.New(code(e.Kind), e.Message)
-	if full, err := st.WithDetails(details...); err == nil {
-		return full
-	}
-	return st // a text that is not UTF-8: the code alone is still right
-}
+// Metadata of ErrorInfo.
+const (
+	statusKey     = "http_status" // where it is not that of the code
+	violationsKey = "violations"  // how many there are, where BadRequest has only the first
+)
 
 // ToError is the way back, for who called another program. A status without our ErrorInfo came from
 // gRPC itself or from a sidecar: its text is not for clients, so it is replaced by a fixed one and
@@ -52,56 +32,89 @@ func ToError(st *status.Status) *apierr.Error {
 	if st == nil || st.Code() == codes.OK {
 		return nil
 	}
-	var (
-		e     *apierr.Error
-		retry *errdetails.RetryInfo
-		bad   *errdetails.BadRequest
-	)
-	for _, d := range st.Details() {
-		switch d := d.(type) {
-		case *errdetails.ErrorInfo:
-			if d.GetDomain() == domain {
-				e = apierr.New(kind(st.Code()), d.GetReason(), st.Message())
-			}
-		case *errdetails.BadRequest:
-			bad = d
-		case *errdetails.RetryInfo:
-			retry = d
+	var e *apierr.Error
+	details := st.Details()
+	for _, d := range details {
+		if info, ok := d.(*errdetails.ErrorInfo); ok && info.GetDomain() == domain {
+			e = apierr.New(kind(st.Code()), info.GetReason(), st.Message())
+			e.HTTPStatus, e.Violations = number(info, statusKey, 400, 599), number(info, violationsKey, 1, math.MaxInt32)
 		}
 	}
 	if e == nil {
 		return foreign(st)
 	}
-	for _, v := range bad.GetFieldViolations() {
-		e = e.WithField(v.GetField(), v.GetReason(), v.GetDescription())
-	}
-	if retry != nil {
-		e = e.WithRetryAfter(retry.GetRetryDelay().AsDuration())
+	for _, d := range details {
+		read(e, d)
 	}
 	return e
 }
 
+// read takes over what a detail says.
+func read(e *apierr.Error, detail any) {
+	switch d := detail.(type) {
+	case *errdetails.BadRequest:
+		for _, v := range d.GetFieldViolations() {
+			e.Fields = append(e.Fields, apierr.Field{Path: v.GetField(), Rule: v.GetReason(), Description: v.GetDescription()})
+		}
+	case *errdetails.RetryInfo:
+		e.RetryAfter = d.GetRetryDelay().AsDuration()
+	case *errdetails.PreconditionFailure:
+		for _, v := range d.GetViolations() {
+			e.Subject = v.GetSubject()
+		}
+	case *errdetails.QuotaFailure:
+		for _, v := range d.GetViolations() {
+			e.Subject = v.GetSubject()
+		}
+	}
+}
+
+// number is an entry of the metadata within bounds; 0 for none.
+func number(info *errdetails.ErrorInfo, key string, least, most int) int {
+	n, err := strconv.Atoi(info.GetMetadata()[key])
+	if err != nil || n < least || n > most {
+		return 0
+	}
+	return n
+}
+
 // foreign replaces what gRPC or a sidecar said by what a client may learn.
 func foreign(st *status.Status) *apierr.Error {
-	k := kind(st.Code())
-	reason, message := "INTERNAL", "an internal error occurred"
-	switch k {
+	return meaning(st).Because(st.Err())
+}
+
+func meaning(st *status.Status) *apierr.Error {
+	switch kind(st.Code()) {
 	case apierr.Unavailable:
-		reason, message = "UPSTREAM_UNAVAILABLE", "a part of the platform cannot be reached now"
+		return apierr.UpstreamUnavailable()
 	case apierr.DeadlineExceeded:
-		reason, message = "DEADLINE_EXCEEDED", "the request took too long"
+		return apierr.DeadlineExceededError()
 	case apierr.Canceled:
-		reason, message = "CANCELED", "the request was canceled"
+		return apierr.CanceledError()
 	case apierr.ResourceExhausted:
-		reason, message = "RESOURCE_EXHAUSTED", "the request is larger than what is accepted"
+		return exhausted(st)
 	case apierr.Unimplemented:
-		reason, message = "UNIMPLEMENTED", "there is no such method"
+		return apierr.UnimplementedError()
 	case apierr.PermissionDenied: // the callee's sidecar: no intention admits the call
-		reason, message = "CALL_DENIED", "the mesh does not admit this call"
+		return apierr.CallDenied()
 	default:
-		k = apierr.Internal
+		return apierr.InternalError()
 	}
-	return apierr.New(k, reason, message).Because(st.Err())
+}
+
+// exhausted tells by gRPC's own words (google.golang.org/grpc, server.go and rpc_util.go) what was
+// too large. Servers and clients of the platform have one limit, so what is too large is refused by
+// whoever sends it: an answer by its server, whose defect it is. A request that a server refuses
+// comes from somebody else's client.
+func exhausted(st *status.Status) *apierr.Error {
+	switch text := st.Message(); {
+	case strings.Contains(text, "trying to send message larger than max"):
+		return apierr.InternalError()
+	case strings.Contains(text, "received message larger than max"), strings.Contains(text, "message after decompression larger than max"):
+		return apierr.RequestTooLarge()
+	default:
+		return apierr.UpstreamExhausted()
+	}
 }
 
 // Classify makes a member of the closed set of whatever a handler returned. A status can only be
@@ -112,17 +125,18 @@ func Classify(ctx context.Context, err error) *apierr.Error {
 	if errors.As(err, &own) {
 		return own
 	}
-	if st, ok := status.FromError(err); ok {
-		passed := foreign(st)
-		switch {
-		case passed.Kind == apierr.Unavailable, passed.Kind == apierr.DeadlineExceeded:
-			return passed
-		case passed.Kind == apierr.Canceled && ctx.Err() != nil:
-			return passed
-		}
-		return apierr.New(apierr.Internal, "INTERNAL", "an internal error occurred").Because(err)
+	st, ok := status.FromError(err)
+	if !ok {
+		return apierr.From(err)
 	}
-	return apierr.From(err)
+	switch passed := foreign(st); {
+	case passed.Kind == apierr.Unavailable, passed.Kind == apierr.DeadlineExceeded, passed.Is(apierr.CanceledError()) && ctx.Err() != nil:
+		return passed
+	case passed.Kind == apierr.ResourceExhausted && passed.Status() == apierr.UpstreamExhausted().Status():
+		return apierr.UpstreamUnavailable().Because(err)
+	default:
+		return apierr.InternalError().Because(err)
+	}
 }
 
 func code(k apierr.Kind) codes.Code {

@@ -35,6 +35,37 @@ func TestStatusRoundTrip(t *testing.T) {
 	}
 }
 
+// What gRPC itself refuses for its size is the client's doing or the platform's, by who refused.
+func TestForeignSizes(t *testing.T) {
+	for text, want := range map[string]int{
+		"grpc: received message larger than max (5000000 vs. 4194304)":       413,
+		"grpc: received message after decompression larger than max 4194304": 413,
+		"grpc: trying to send message larger than max (5000000 vs. 4194304)": 500,
+		"trying to send message larger than max (5000000 vs. 4194304)":       500,
+		"header list size to send violates the maximum size set by server":   503,
+	} {
+		got := ToError(status.New(codes.ResourceExhausted, text))
+		if got.Status() != want || got.Message == text {
+			t.Errorf("%s: %d %s", text, got.Status(), got.Reason)
+		}
+	}
+	// Another program's exhaustion is not the limit of who asks this one.
+	if got := Classify(t.Context(), status.Error(codes.ResourceExhausted, "x")); got.Status() != 503 {
+		t.Errorf("passed on as %d %s", got.Status(), got.Reason)
+	}
+}
+
+// A call that no intention admits is the operator's to fix: 503 to the user.
+func TestCallDeniedIsUnavailable(t *testing.T) {
+	st := status.New(codes.PermissionDenied, "RBAC: access denied")
+	if got := ToError(st); got.Reason != "CALL_DENIED" || got.Status() != 503 {
+		t.Errorf("%s, %d", got.Reason, got.Status())
+	}
+	if got := Classify(t.Context(), st.Err()); got.Reason != "CALL_DENIED" || got.Status() != 503 {
+		t.Errorf("a handler's answer is %s, %d", got.Reason, got.Status())
+	}
+}
+
 // What gRPC or a sidecar says is replaced; only its code counts.
 func TestForeignStatus(t *testing.T) {
 	for _, c := range []struct {
@@ -43,7 +74,7 @@ func TestForeignStatus(t *testing.T) {
 		reason string
 	}{
 		{codes.Unavailable, apierr.Unavailable, "UPSTREAM_UNAVAILABLE"},
-		{codes.PermissionDenied, apierr.PermissionDenied, "CALL_DENIED"},
+		{codes.PermissionDenied, apierr.Unavailable, "CALL_DENIED"},
 		{codes.DeadlineExceeded, apierr.DeadlineExceeded, "DEADLINE_EXCEEDED"},
 		{codes.Unimplemented, apierr.Unimplemented, "UNIMPLEMENTED"},
 		{codes.ResourceExhausted, apierr.ResourceExhausted, "RESOURCE_EXHAUSTED"},

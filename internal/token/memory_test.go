@@ -64,29 +64,29 @@ func TestRememberedTokensAreStillDecided(t *testing.T) {
 		"expired": {func(_ *testing.T, _ *changing, ended *RevocationList, clock *time.Time) {
 			*clock = clock.Add(11 * time.Minute)
 			ended.Apply(true, nil)
-		}, ReasonExpired},
+		}, apierr.TokenExpired().Reason},
 		"revoked": {func(_ *testing.T, _ *changing, ended *RevocationList, clock *time.Time) {
 			ended.Apply(false, []Revocation{{SessionID: "s", ExpiresAt: clock.Add(time.Hour)}})
-		}, ReasonRevoked},
+		}, apierr.TokenRevoked().Reason},
 		"feed stale": {func(_ *testing.T, _ *changing, _ *RevocationList, clock *time.Time) {
 			*clock = clock.Add(StaleAfter + time.Second)
-		}, ReasonRevocationsStale},
+		}, apierr.RevocationsStale().Reason},
 		"key removed": {func(_ *testing.T, keys *changing, _ *RevocationList, _ *time.Time) {
 			keys.key, keys.err = Key{}, ErrUnknownKey
-		}, ReasonInvalid},
+		}, apierr.InvalidToken().Reason},
 		"keys gone": {func(_ *testing.T, keys *changing, _ *RevocationList, _ *time.Time) {
 			keys.key, keys.err = Key{}, errors.New("never loaded")
-		}, ReasonKeysUnavailable},
+		}, apierr.KeysUnavailable().Reason},
 		"key replaced under its kid": {func(t *testing.T, keys *changing, _ *RevocationList, _ *time.Time) {
 			public, _, err := ed25519.GenerateKey(nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			keys.key.Public = public
-		}, ReasonInvalid},
+		}, apierr.InvalidToken().Reason},
 		"key bound to another algorithm": {func(_ *testing.T, keys *changing, _ *RevocationList, _ *time.Time) {
 			keys.key.Algorithm = ES256
-		}, ReasonInvalid},
+		}, apierr.InvalidToken().Reason},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, compact, keys, ended, clock := remembered(t)

@@ -91,7 +91,7 @@ func TestRevokedTokenIsRefused(t *testing.T) {
 	}
 	l.Apply(false, []token.Revocation{{SessionID: "session", ExpiresAt: start.Add(time.Hour)}})
 	_, err := v.Verify(t.Context(), compact)
-	wantReason(t, err, apierr.Unauthenticated, token.ReasonRevoked)
+	wantReason(t, err, apierr.Unauthenticated, apierr.TokenRevoked().Reason)
 }
 
 func TestConfigValidate(t *testing.T) {

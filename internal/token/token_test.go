@@ -181,7 +181,7 @@ func TestAlgorithms(t *testing.T) {
 		if err == nil {
 			t.Errorf("%s is accepted", name)
 		}
-		wantReason(t, err, apierr.Unauthenticated, token.ReasonInvalid)
+		wantReason(t, err, apierr.Unauthenticated, apierr.InvalidToken().Reason)
 	}
 	// Keys that are bound to what nobody accepts verify nothing, whatever the source says.
 	for _, k := range []token.Key{
@@ -193,7 +193,7 @@ func TestAlgorithms(t *testing.T) {
 		{ID: "ed", Algorithm: token.EdDSA},
 	} {
 		_, err := verifier(keys{"ed": k}).Verify(t.Context(), sign(t, claims(), ed))
-		wantReason(t, err, apierr.Unauthenticated, token.ReasonInvalid)
+		wantReason(t, err, apierr.Unauthenticated, apierr.InvalidToken().Reason)
 	}
 }
 
@@ -236,7 +236,7 @@ func TestHeader(t *testing.T) {
 				t.Errorf("%s is accepted", name)
 				continue
 			}
-			wantReason(t, err, apierr.Unauthenticated, token.ReasonInvalid)
+			wantReason(t, err, apierr.Unauthenticated, apierr.InvalidToken().Reason)
 		}
 	}
 }
@@ -324,13 +324,13 @@ func TestClaims(t *testing.T) {
 			t.Errorf("%v is accepted", changes)
 			continue
 		}
-		wantReason(t, err, apierr.Unauthenticated, token.ReasonInvalid)
+		wantReason(t, err, apierr.Unauthenticated, apierr.InvalidToken().Reason)
 	}
 	twice := strings.TrimSuffix(payload(), "}") + `,"sub":"root"}`
 	_, err := v.Verify(t.Context(), raw(ed, header, twice))
-	wantReason(t, err, apierr.Unauthenticated, token.ReasonInvalid)
+	wantReason(t, err, apierr.Unauthenticated, apierr.InvalidToken().Reason)
 	_, err = v.Verify(t.Context(), raw(ed, header, payload("iat", fmt.Sprint(now-600), "exp", fmt.Sprint(now-5))))
-	wantReason(t, err, apierr.Unauthenticated, token.ReasonExpired)
+	wantReason(t, err, apierr.Unauthenticated, apierr.TokenExpired().Reason)
 }
 
 func refusedClaims(now int64) [][]string {
@@ -399,7 +399,7 @@ func TestCompactForm(t *testing.T) {
 			t.Errorf("%s is accepted", name)
 			continue
 		}
-		wantReason(t, err, apierr.Unauthenticated, token.ReasonInvalid)
+		wantReason(t, err, apierr.Unauthenticated, apierr.InvalidToken().Reason)
 		if len(compact) > 20 && strings.Contains(err.Error(), p[2]) {
 			t.Errorf("%s: the error repeats the token", name)
 		}
@@ -419,12 +419,12 @@ func TestUndecidable(t *testing.T) {
 	ed := edKey(t, "ed")
 	config := token.Config{Issuer: issuer, Audience: audience}
 	_, err := token.NewVerifier(config, failing{}, nobody{}, clock).Verify(t.Context(), sign(t, claims(), ed))
-	wantReason(t, err, apierr.Unavailable, token.ReasonKeysUnavailable)
+	wantReason(t, err, apierr.Unavailable, apierr.KeysUnavailable().Reason)
 	_, err = token.NewVerifier(config, keys{"ed": ed.Public()}, failing{}, clock).Verify(t.Context(), sign(t, claims(), ed))
-	wantReason(t, err, apierr.Unavailable, token.ReasonRevocationsStale)
+	wantReason(t, err, apierr.Unavailable, apierr.RevocationsStale().Reason)
 	// A bad token is told so even then: it needs no revocation list.
 	_, err = token.NewVerifier(config, keys{"ed": ed.Public()}, failing{}, clock).Verify(t.Context(), sign(t, claims(), edKey(t, "ed")))
-	wantReason(t, err, apierr.Unauthenticated, token.ReasonInvalid)
+	wantReason(t, err, apierr.Unauthenticated, apierr.InvalidToken().Reason)
 }
 
 func FuzzVerify(f *testing.F) {

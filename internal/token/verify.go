@@ -12,15 +12,6 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 )
 
-// Reasons that Verify answers with.
-const (
-	ReasonInvalid          = "INVALID_TOKEN"
-	ReasonExpired          = "TOKEN_EXPIRED"
-	ReasonRevoked          = "TOKEN_REVOKED"
-	ReasonKeysUnavailable  = "KEYS_UNAVAILABLE"
-	ReasonRevocationsStale = "REVOCATIONS_STALE"
-)
-
 // Verifier decides whether a compact token is an access token of this platform that is good now.
 type Verifier struct {
 	config      Config
@@ -35,9 +26,8 @@ func NewVerifier(config Config, keys KeySource, revocations Revocations, now fun
 	return &Verifier{config: config, keys: keys, revocations: revocations, now: now}
 }
 
-// Verify returns the claims of a good token. Errors are of the closed set: Unauthenticated with ReasonInvalid, ReasonExpired or
-// ReasonRevoked, whatever was wrong with the token; Unavailable with ReasonKeysUnavailable or ReasonRevocationsStale when it cannot
-// be decided. The hidden cause says what was wrong and never holds the token.
+// Verify returns the claims of a good token. Errors are of the closed set: INVALID_TOKEN,
+// TOKEN_EXPIRED or TOKEN_REVOKED, whatever was wrong with the token; KEYS_UNAVAILABLE or REVOCATIONS_STALE when it cannot be decided. The hidden cause says what was wrong and never holds the token.
 func (v *Verifier) Verify(ctx context.Context, compact string) (Claims, error) {
 	if len(compact) > maxToken {
 		return Claims{}, invalid(fmt.Errorf("longer than %d bytes", maxToken))
@@ -61,9 +51,9 @@ func (v *Verifier) Verify(ctx context.Context, compact string) (Claims, error) {
 	revoked, err := v.revocations.Revoked(known.claims.SessionID)
 	switch {
 	case err != nil:
-		return Claims{}, unavailable(ReasonRevocationsStale, "ended sessions are not known now", err)
+		return Claims{}, apierr.RevocationsStale().WithRetryAfter(time.Second).Because(err)
 	case revoked:
-		return Claims{}, apierr.New(apierr.Unauthenticated, ReasonRevoked, "the session has ended: sign in again")
+		return Claims{}, apierr.TokenRevoked()
 	}
 	return known.copied(), nil
 }
@@ -83,7 +73,7 @@ func (v *Verifier) prove(ctx context.Context, compact string) (proof, error) {
 	case errors.Is(err, ErrUnknownKey):
 		return proof{}, invalid(fmt.Errorf("kid %s: %w", header.kid, err))
 	case err != nil:
-		return proof{}, unavailable(ReasonKeysUnavailable, "access tokens cannot be verified now", err)
+		return proof{}, apierr.KeysUnavailable().WithRetryAfter(time.Second).Because(err)
 	}
 	if err := verifySignature(parts, header, key); err != nil {
 		return proof{}, invalid(err)
@@ -130,15 +120,11 @@ func (v *Verifier) accept(c Claims, now time.Time) error {
 	case !c.ExpiresAt.After(c.IssuedAt):
 		return invalid(errors.New("exp is not after iat"))
 	case !now.Before(c.ExpiresAt.Add(Leeway)):
-		return apierr.New(apierr.Unauthenticated, ReasonExpired, "the access token has expired")
+		return apierr.TokenExpired()
 	}
 	return nil
 }
 
 func invalid(cause error) error {
-	return apierr.New(apierr.Unauthenticated, ReasonInvalid, "the access token is not valid").Because(cause)
-}
-
-func unavailable(reason, message string, cause error) error {
-	return apierr.New(apierr.Unavailable, reason, message).WithRetryAfter(time.Second).Because(cause)
+	return apierr.InvalidToken().Because(cause)
 }

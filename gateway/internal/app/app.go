@@ -54,7 +54,7 @@ func Module(c Config) fx.Option {
 func keysLoaded(keys *token.KeyCache) health.Check {
 	return health.Check{Name: "keys", Func: func(context.Context) error {
 		if len(keys.Set()) == 0 {
-			return apierr.New(apierr.Unavailable, token.ReasonKeysUnavailable, "no key set was loaded yet")
+			return apierr.KeysUnavailable().Saying("no key set was loaded yet")
 		}
 		return nil
 	}}

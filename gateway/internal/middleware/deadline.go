@@ -6,13 +6,12 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/contract"
-	"github.com/gatehouse/gatehouse/internal/token"
 )
 
 // deadline bounds the call by the contract's timeout, 30 s at most (R54). Clients have no say in it. A long-lived route has none: it
 // ends with the client, the token or the drain.
 func deadline() step {
-	expired := apierr.New(apierr.Unauthenticated, token.ReasonExpired, "the access token has expired")
+	expired := apierr.TokenExpired()
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			x := exchangeOf(r.Context())

@@ -21,7 +21,7 @@ func newLimits(now func() time.Time) limits { return limits{now: now} }
 func (l limits) byAddress(r Rate, cors step) step {
 	return l.limit(r, func(x *exchange) string { return ratelimit.Network(x.client) }, func(w http.ResponseWriter, r *http.Request, wait time.Duration) {
 		r.Header.Del("Access-Control-Request-Method") // CORS would answer a preflight instead of handing it on
-		cors(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { tooMany(w, r, wait) })).ServeHTTP(w, r)
+		cors(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { tooMany("clientip")(w, r, wait) })).ServeHTTP(w, r)
 	})
 }
 
@@ -33,17 +33,19 @@ func (l limits) byCredential(r Rate) step {
 			return ""
 		}
 		return x.route.Verb + " " + x.route.Pattern + " " + ratelimit.Network(x.client)
-	}, tooMany)
+	}, tooMany("clientip"))
 }
 
 // bySubject limits authenticated requests, by the token's subject.
 func (l limits) bySubject(r Rate) step {
-	return l.limit(r, func(x *exchange) string { return x.subject }, tooMany)
+	return l.limit(r, func(x *exchange) string { return x.subject }, tooMany("user"))
 }
 
-// tooMany answers 429 with Retry-After.
-func tooMany(w http.ResponseWriter, r *http.Request, wait time.Duration) {
-	rest.Fail(w, r, rest.TooMany(wait))
+// tooMany answers 429 with Retry-After. whose names what has the limit.
+func tooMany(whose string) func(http.ResponseWriter, *http.Request, time.Duration) {
+	return func(w http.ResponseWriter, r *http.Request, wait time.Duration) {
+		rest.Fail(w, r, rest.TooMany(whose, wait))
+	}
 }
 
 // limit refuses when the key's bucket is empty; an empty key is not limited.

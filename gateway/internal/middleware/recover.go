@@ -28,7 +28,7 @@ func recoverPanic(log *slog.Logger) step {
 					panic(http.ErrAbortHandler)
 				}
 				w.Header().Set("Connection", "close")
-				rest.Fail(w, r, apierr.New(apierr.Internal, "INTERNAL", "an internal error occurred"))
+				rest.Fail(w, r, apierr.InternalError())
 			}()
 			next.ServeHTTP(w, r)
 		})

@@ -54,10 +54,9 @@ func (o *openStreams) enter(subject string) error {
 	defer o.mu.Unlock()
 	switch {
 	case o.bySubject[subject] >= o.each:
-		return apierr.New(apierr.ResourceExhausted, "TOO_MANY_STREAMS", "you have as many streams open as you may: close one first").
-			WithRetryAfter(streamPause)
+		return apierr.TooManyStreams().About("user").WithRetryAfter(streamPause)
 	case o.total >= o.all:
-		return apierr.New(apierr.Unavailable, "TOO_MANY_STREAMS", "as many streams are open as can be: come back later").WithRetryAfter(streamPause)
+		return apierr.AllStreamsTaken().WithRetryAfter(streamPause)
 	}
 	o.total++
 	o.bySubject[subject]++

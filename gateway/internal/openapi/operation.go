@@ -180,6 +180,7 @@ func problem() object {
 			"detail":   text("What happened, for people."),
 			"instance": text("urn:gatehouse:request:<request id>, to quote to support."),
 			"reason":   text("UPPER_SNAKE word, stable: match on it."),
+			"subject":  text("What the failed precondition or the limit is about, such as organization:<id>."),
 			"errors": object{"type": "array", "items": object{
 				"type":     "object",
 				"required": []any{"field", "rule", "description"},
@@ -189,6 +190,7 @@ func problem() object {
 					"description": text("What would be right, for people."),
 				},
 			}},
+			"violations": object{"type": "integer", "description": "How many errors there are, where not all are named."},
 		},
 	}
 }

@@ -38,14 +38,14 @@ func Relationships(c authzv1.AuthzServiceClient) outbox.Deliver {
 	}
 }
 
-// hopeless reports whether Authz will never accept the change. That the mesh or a contract does not
-// admit the call is none of these: that is fixed without the message.
+// hopeless reports whether Authz will never accept the change. That a contract does not admit the
+// call is not one of these: that is fixed without the message.
 func hopeless(e *apierr.Error) bool {
 	switch e.Kind {
 	case apierr.InvalidArgument, apierr.FailedPrecondition, apierr.AlreadyExists, apierr.NotFound:
 		return true
 	case apierr.PermissionDenied:
-		return e.Reason != "CALL_DENIED" && e.Reason != "CALLER_NOT_ADMITTED" && e.Reason != "CALLER_UNKNOWN" && e.Reason != "METHOD_NOT_DECLARED"
+		return !e.Is(apierr.CallerNotAdmitted()) && !e.Is(apierr.CallerUnknown()) && !e.Is(apierr.MethodNotDeclared())
 	default:
 		return false
 	}

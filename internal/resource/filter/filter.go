@@ -60,7 +60,7 @@ func (f *Parser) Parse(filter string) ([]resource.Condition, error) {
 }
 
 func (f *Parser) bad(cause error) error {
-	return apierr.New(apierr.InvalidArgument, "INVALID_ARGUMENT", "the filter cannot be read").Because(cause).WithField("filter", "filter",
+	return apierr.InvalidArgumentError().Saying("the filter cannot be read").Because(cause).WithField("filter", "filter",
 		`must be at most 10 comparisons joined by AND, such as: display_name = "Ada" AND create_time >= "2026-01-01T00:00:00Z"; `+
 			"text is compared by = and !=; fields: "+f.fields)
 }

@@ -207,7 +207,7 @@ func TestUndecidableTokenIsUnavailable(t *testing.T) {
 	tokens := grpctest.NewTokens(t, now)
 	list := token.NewRevocationList(now) // never heard of
 	s := start(t, d, grpctest.Config{Tokens: tokens, Verifier: token.NewVerifier(tokens.Config(), staticKey{tokens.Key.Public()}, list, now)})
-	expect(t, d.call(t.Context(), s.AsUser(tokens.Claims("me")), "SignedIn"), codes.Unavailable, token.ReasonRevocationsStale)
+	expect(t, d.call(t.Context(), s.AsUser(tokens.Claims("me")), "SignedIn"), codes.Unavailable, apierr.RevocationsStale().Reason)
 }
 
 type staticKey struct{ key token.Key }

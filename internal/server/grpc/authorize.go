@@ -31,10 +31,10 @@ func authorize(p Params) middleware {
 				return next(ctx)
 			}
 			if c.policy == nil || len(c.policy.Access) == 0 {
-				return apierr.New(apierr.PermissionDenied, "METHOD_NOT_DECLARED", "the method has no access rule")
+				return apierr.MethodNotDeclared()
 			}
 			if !p.admits(c) {
-				return apierr.New(apierr.PermissionDenied, "CALLER_NOT_ADMITTED", "the calling program may not call this method")
+				return apierr.CallerNotAdmitted()
 			}
 			if open(c.policy) {
 				c.admitted = true

@@ -25,7 +25,7 @@ func callingService(p Params) middleware {
 		}
 		who, err := peerOf(p.Mesh, c.header[request.CallerHeader])
 		if err != nil {
-			return apierr.New(apierr.PermissionDenied, "CALLER_UNKNOWN", "the calling program is not known").Because(err)
+			return apierr.CallerUnknown().Because(err)
 		}
 		c.service = who.Service
 		c.SetCaller(who)

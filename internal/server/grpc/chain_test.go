@@ -24,7 +24,6 @@ import (
 	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
-	"github.com/gatehouse/gatehouse/internal/token"
 )
 
 // logLines is a log that tests read while the server writes.
@@ -413,7 +412,7 @@ func TestTokenEndsLongLivedStreams(t *testing.T) {
 	if left := <-opened; left > 200*time.Millisecond {
 		t.Errorf("the stream ends in %s", left)
 	}
-	expect(t, stream.RecvMsg(d.message()), codes.Unauthenticated, token.ReasonExpired)
+	expect(t, stream.RecvMsg(d.message()), codes.Unauthenticated, apierr.TokenExpired().Reason)
 }
 
 func TestStreamEndsCleanly(t *testing.T) {

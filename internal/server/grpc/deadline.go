@@ -13,7 +13,7 @@ import (
 // streams have none. All streams, those of health and reflection too, end when the server drains:
 // who streams can go on elsewhere, and nobody is sent here for the drain's delay before that.
 func deadline(_ Params, draining context.Context) middleware {
-	stopping := apierr.New(apierr.Unavailable, "SHUTTING_DOWN", "the program is stopping: call again").WithRetryAfter(time.Second)
+	stopping := apierr.ShuttingDown().WithRetryAfter(time.Second)
 	return middleware{around: func(ctx context.Context, c *rpc, next func(context.Context) error) error {
 		if limit := c.limit(); limit > 0 {
 			var cancel context.CancelFunc

@@ -319,7 +319,7 @@ func TestRevokedStreams(t *testing.T) {
 		}, codes.Unavailable, "AUTHZ_UNAVAILABLE", 0},
 		"the session ends": {[]string{"user.id", me}, func(_ *grpctest.Grants, tokens *grpctest.Tokens, claims token.Claims) {
 			tokens.Revoke(claims.SessionID)
-		}, codes.Unauthenticated, token.ReasonRevoked, 0},
+		}, codes.Unauthenticated, apierr.TokenRevoked().Reason, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, grants, trail := newDemo(t), grpctest.NewGrants(), grpctest.NewTrail()

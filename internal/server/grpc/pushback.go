@@ -9,7 +9,6 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
-	"github.com/gatehouse/gatehouse/internal/access"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 )
 
@@ -39,6 +38,6 @@ func triedBelow(e *apierr.Error) bool {
 		said   *apierr.Error // an answer that an adapter has translated
 	)
 	cause := errors.Unwrap(e)
-	return e.Reason == access.ReasonUndecided || e.Reason == access.ReasonNotFresh ||
+	return e.Is(apierr.AuthzUnavailable()) || e.Is(apierr.NotFreshEnough()) ||
 		errors.As(cause, &answer) || errors.As(cause, &said)
 }

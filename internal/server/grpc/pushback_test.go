@@ -10,7 +10,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/gatehouse/gatehouse/internal/access"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 )
 
@@ -33,8 +32,8 @@ func TestPushback(t *testing.T) {
 		"not unavailable":              {apierr.New(apierr.ResourceExhausted, "BUSY", "busy").WithRetryAfter(time.Second), 0, ""},
 		"another's status":             {soon.Because(fmt.Errorf("ask: %w", status.Error(codes.Unavailable, "x"))), 0, "-1"},
 		"another's answer":             {soon.Because(fmt.Errorf("ask: %w", down)), 0, "-1"},
-		"nobody could be asked":        {apierr.New(apierr.Unavailable, access.ReasonUndecided, "x"), 0, "-1"},
-		"waited":                       {apierr.New(apierr.Unavailable, access.ReasonNotFresh, "x").WithRetryAfter(time.Second), 0, "-1"},
+		"nobody could be asked":        {apierr.New(apierr.Unavailable, apierr.AuthzUnavailable().Reason, "x"), 0, "-1"},
+		"waited":                       {apierr.New(apierr.Unavailable, apierr.NotFreshEnough().Reason, "x").WithRetryAfter(time.Second), 0, "-1"},
 	} {
 		ctx := t.Context()
 		if c.left > 0 {

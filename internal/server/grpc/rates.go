@@ -17,7 +17,7 @@ import (
 // and not its user's, who is answered with 503.
 func rates(p Params) middleware {
 	used := &usages{of: map[pair]*usage{}}
-	limited := apierr.New(apierr.ResourceExhausted, "CALLER_RATE_LIMITED", "the calling program calls this method too often").WithRetryAfter(time.Second)
+	limited := apierr.CallerRateLimited().WithRetryAfter(time.Second)
 	return middleware{around: func(ctx context.Context, c *rpc, next func(context.Context) error) error {
 		if c.infra || c.policy == nil {
 			return next(ctx)

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/reflection/grpc_reflection_v1"
 
 	"github.com/gatehouse/gatehouse/internal/access"
+	"github.com/gatehouse/gatehouse/internal/apierr"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/token"
@@ -69,13 +70,13 @@ func ends() map[string]end {
 	}
 	const long, short = 10 * time.Minute, 7 * time.Second
 	return map[string]end{
-		"long-lived, the token expires":      {"Follow", short, nothing, short, codes.Unauthenticated, token.ReasonExpired},
-		"long-lived, the session is revoked": {"Follow", long, revoked, 5 * time.Second, codes.Unauthenticated, token.ReasonRevoked},
+		"long-lived, the token expires":      {"Follow", short, nothing, short, codes.Unauthenticated, apierr.TokenExpired().Reason},
+		"long-lived, the session is revoked": {"Follow", long, revoked, 5 * time.Second, codes.Unauthenticated, apierr.TokenRevoked().Reason},
 		"long-lived, the permission is gone": {"Follow", long, denied, 5 * time.Second, codes.PermissionDenied, "PERMISSION_DENIED"},
 		"long-lived, the program stops":      {"Follow", long, drained, 0, codes.Unavailable, "SHUTTING_DOWN"},
 		"bounded, its time is over":          {"Import", long, nothing, 20 * time.Second, codes.DeadlineExceeded, "DEADLINE_EXCEEDED"},
-		"bounded, the token expires":         {"Import", short, nothing, short, codes.Unauthenticated, token.ReasonExpired},
-		"bounded, the session is revoked":    {"Import", long, revoked, 5 * time.Second, codes.Unauthenticated, token.ReasonRevoked},
+		"bounded, the token expires":         {"Import", short, nothing, short, codes.Unauthenticated, apierr.TokenExpired().Reason},
+		"bounded, the session is revoked":    {"Import", long, revoked, 5 * time.Second, codes.Unauthenticated, apierr.TokenRevoked().Reason},
 		"bounded, the permission is gone":    {"Import", long, denied, 5 * time.Second, codes.PermissionDenied, "PERMISSION_DENIED"},
 		"bounded, the program stops":         {"Import", long, drained, 0, codes.Unavailable, "SHUTTING_DOWN"},
 	}

@@ -40,7 +40,7 @@ func violations(err error) error {
 	if !errors.As(err, &invalid) {
 		return fmt.Errorf("apply validation rules: %w", err)
 	}
-	e := apierr.New(apierr.InvalidArgument, "INVALID_ARGUMENT", "a field has a value that is not allowed")
+	e := apierr.InvalidArgumentError()
 	for _, v := range invalid.Violations {
 		e = e.WithField(protovalidate.FieldPathString(v.Proto.GetField()), v.Proto.GetRuleId(), v.Proto.GetMessage())
 	}

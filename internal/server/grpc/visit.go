@@ -75,7 +75,7 @@ func (v *visit) recover(log *slog.Logger, r *http.Request, panicked any) (cut bo
 		return true
 	}
 	v.Header().Set("Connection", "close")
-	rest.Fail(v, r, apierr.New(apierr.Internal, "INTERNAL", "an internal error occurred"))
+	rest.Fail(v, r, apierr.InternalError())
 	return false
 }
 
@@ -110,7 +110,7 @@ func slowly(p Params, guesses *ratelimit.Buckets) rest.Step {
 			if route := rest.RouteFrom(r.Context()); route.Credentials() {
 				key := route.Verb + " " + route.Pattern + " " + ratelimit.Network(peerAddress(r))
 				if wait := guesses.Take(key, p.Now()); wait > 0 {
-					rest.Fail(w, r, rest.TooMany(wait))
+					rest.Fail(w, r, rest.TooMany("clientip", wait))
 					return
 				}
 			}

@@ -14,8 +14,7 @@ func LimitURI(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if len(r.RequestURI) > MaxURILength {
 			w.Header().Set("Connection", "close")
-			WriteProblemStatus(w, r, http.StatusRequestURITooLong,
-				apierr.New(apierr.InvalidArgument, "URI_TOO_LONG", "the request target is longer than 8000 octets"))
+			WriteProblem(w, r, apierr.URITooLong())
 			return
 		}
 		next.ServeHTTP(w, r)

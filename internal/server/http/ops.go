@@ -46,7 +46,7 @@ func Livez(w http.ResponseWriter, _ *http.Request) {
 func Readyz(h Health) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !h.Ready() {
-			WriteProblem(w, r, apierr.New(apierr.Unavailable, "NOT_READY", "the program is not ready to serve"))
+			WriteProblem(w, r, apierr.NotReady())
 			return
 		}
 		writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})

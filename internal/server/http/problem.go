@@ -5,7 +5,6 @@ import (
 	"math"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
@@ -14,8 +13,7 @@ import (
 
 const (
 	problemContentType = "application/problem+json"
-	problemTypeBase    = "https://gatehouse.dev/problems/" // an absolute URI that identifies, not a page that must exist
-	statusClientClosed = 499                               // nobody reads it; access logs show it
+	statusClientClosed = 499 // nobody reads it; access logs show it
 )
 
 // Bounds of a problem document: an error may repeat what a client sent, and must not make a large
@@ -26,7 +24,7 @@ const (
 	maxProblemErrors = 64
 )
 
-// Problem is the body of every error that leaves a program over HTTP (RFC 9457, with three extension members).
+// Problem is the body of every error that leaves a program over HTTP (RFC 9457, with four extension members).
 type Problem struct {
 	Type     string         `json:"type"`
 	Title    string         `json:"title"`
@@ -34,7 +32,11 @@ type Problem struct {
 	Detail   string         `json:"detail,omitempty"`
 	Instance string         `json:"instance,omitempty"` // "urn:gatehouse:request:<request id>", to quote to support
 	Reason   string         `json:"reason"`             // UPPER_SNAKE, stable: clients match on it
+	Subject  string         `json:"subject,omitempty"`  // what the failed precondition or the limit is about
 	Errors   []ProblemField `json:"errors,omitempty"`   // the first ones, where not all fit
+
+	// Violations is how many errors there are, where Errors has the first of them only.
+	Violations int `json:"violations,omitempty"`
 }
 
 // ProblemField is one violated rule of one request field.
@@ -44,52 +46,10 @@ type ProblemField struct {
 	Description string `json:"description"`
 }
 
-// Status returns the HTTP status of a kind of error.
-func Status(kind apierr.Kind) int {
-	switch kind {
-	case apierr.InvalidArgument, apierr.FailedPrecondition:
-		return http.StatusBadRequest
-	case apierr.Unauthenticated:
-		return http.StatusUnauthorized
-	case apierr.PermissionDenied:
-		return http.StatusForbidden
-	case apierr.NotFound:
-		return http.StatusNotFound
-	case apierr.AlreadyExists:
-		return http.StatusConflict
-	case apierr.Aborted:
-		return http.StatusPreconditionFailed
-	case apierr.ResourceExhausted:
-		return http.StatusTooManyRequests
-	case apierr.Unavailable:
-		return http.StatusServiceUnavailable
-	case apierr.DeadlineExceeded:
-		return http.StatusGatewayTimeout
-	case apierr.Canceled:
-		return statusClientClosed
-	case apierr.Unimplemented:
-		return http.StatusNotImplemented
-	case apierr.Internal:
-		return http.StatusInternalServerError
-	default:
-		return http.StatusInternalServerError
-	}
-}
-
 // WriteProblem answers the request with the error's problem document. Headers that the response
-// must have follow from the kind; the cause of the error is not sent.
+// must have follow from the status; the cause of the error is not sent.
 func WriteProblem(w http.ResponseWriter, r *http.Request, e *apierr.Error) {
-	WriteProblemStatus(w, r, Status(e.Kind), e)
-}
-
-// ProblemDocument returns the document of an error without a response around it, for a response
-// that has begun.
-func ProblemDocument(r *http.Request, e *apierr.Error) []byte {
-	return encode(problem(r, Status(e.Kind), e))
-}
-
-// WriteProblemStatus is WriteProblem for statuses that only HTTP knows, such as 405, 413, 414 and 415.
-func WriteProblemStatus(w http.ResponseWriter, r *http.Request, status int, e *apierr.Error) {
+	status := e.Status()
 	header := w.Header()
 	for _, name := range []string{"Content-Encoding", "Content-Length", "Etag", "Last-Modified"} {
 		header.Del(name) // they described the response that is not given
@@ -111,6 +71,12 @@ func WriteProblemStatus(w http.ResponseWriter, r *http.Request, status int, e *a
 	}
 }
 
+// ProblemDocument returns the document of an error without a response around it, for a response
+// that has begun.
+func ProblemDocument(r *http.Request, e *apierr.Error) []byte {
+	return encode(problem(r, e.Status(), e))
+}
+
 // encode writes the document, with as many of its errors as fit into MaxProblemBytes. One always fits.
 func encode(p Problem) []byte {
 	for {
@@ -121,6 +87,7 @@ func encode(p Problem) []byte {
 		case len(body) < MaxProblemBytes || len(p.Errors) == 0:
 			return append(body, '\n')
 		}
+		p.Violations = max(p.Violations, len(p.Errors))
 		p.Errors = p.Errors[:len(p.Errors)/2]
 	}
 }
@@ -145,8 +112,9 @@ func Shorten(text string, most int) string {
 
 func problem(r *http.Request, status int, e *apierr.Error) Problem {
 	p := Problem{
-		Type: problemTypeBase + kebab(e.Reason), Title: title(status), Status: status,
+		Type: apierr.TypeBase + apierr.Slug(e.Reason), Title: title(status), Status: status,
 		Detail: Shorten(e.Message, maxProblemText), Reason: e.Reason,
+		Subject: Shorten(e.Subject, maxProblemText),
 	}
 	if id := request.ID(r.Context()); id != "" {
 		p.Instance = "urn:gatehouse:request:" + id
@@ -155,6 +123,9 @@ func problem(r *http.Request, status int, e *apierr.Error) Problem {
 		p.Errors = append(p.Errors, ProblemField{
 			Field: Shorten(f.Path, maxProblemText), Rule: Shorten(f.Rule, maxProblemText), Description: Shorten(f.Description, maxProblemText),
 		})
+	}
+	if all := max(len(e.Fields), e.Violations); all > len(p.Errors) {
+		p.Violations = all
 	}
 	return p
 }
@@ -166,7 +137,7 @@ func challenge(r *http.Request, e *apierr.Error) string {
 		return `Bearer realm="gatehouse"`
 	}
 	switch e.Reason {
-	case "INVALID_TOKEN", "TOKEN_EXPIRED", "TOKEN_REVOKED":
+	case apierr.InvalidToken().Reason, apierr.TokenExpired().Reason, apierr.TokenRevoked().Reason:
 		return `Bearer realm="gatehouse", error="invalid_token"`
 	default:
 		return `Bearer realm="gatehouse"`
@@ -193,6 +164,3 @@ func title(status int) string {
 	}
 	return "Error"
 }
-
-// kebab makes "USER_NOT_FOUND" the last segment of a URI: "user-not-found".
-func kebab(reason string) string { return strings.ReplaceAll(strings.ToLower(reason), "_", "-") }

@@ -44,7 +44,7 @@ func TestEveryKindIsAProblemDocument(t *testing.T) {
 		if err := decoder.Decode(&p); err != nil {
 			t.Fatal(err)
 		}
-		if res.StatusCode != status || p.Status != status || httpserver.Status(kind) != status {
+		if res.StatusCode != status || p.Status != status || kind.HTTPStatus() != status {
 			t.Errorf("kind %d: HTTP %d, body %d, want %d", kind, res.StatusCode, p.Status, status)
 		}
 		if u, err := url.Parse(p.Type); err != nil || !u.IsAbs() || !strings.HasSuffix(p.Type, "/some-reason") {
@@ -61,6 +61,23 @@ func TestEveryKindIsAProblemDocument(t *testing.T) {
 				t.Errorf("kind %d: %s: %q, want %q", kind, name, got, want)
 			}
 		}
+	}
+}
+
+// A reason may have another status than its kind (R60), and a document names what it is about, and
+// how many fields were refused where not all are named.
+func TestProblemOfAReason(t *testing.T) {
+	e := apierr.BodyTooLarge().About("body")
+	for range 100 {
+		e = e.WithField("f", "r", "d")
+	}
+	res := write(t, http.MethodPost, "", e)
+	var p httpserver.Problem
+	if err := json.NewDecoder(res.Body).Decode(&p); err != nil {
+		t.Fatal(err)
+	}
+	if res.StatusCode != 413 || p.Status != 413 || p.Subject != "body" || len(p.Errors) == 0 || len(p.Errors) == 100 || p.Violations != 100 {
+		t.Errorf("HTTP %d, %+v", res.StatusCode, p)
 	}
 }
 

@@ -92,7 +92,7 @@ func at(field string, t *timestamppb.Timestamp) (time.Time, error) {
 }
 
 func invalid(field, rule, description string) error {
-	return apierr.New(apierr.InvalidArgument, "INVALID_ARGUMENT", "a field has a value that is not allowed").WithField(field, rule, description)
+	return apierr.InvalidArgumentError().WithField(field, rule, description)
 }
 
 // reader is who events are told to.

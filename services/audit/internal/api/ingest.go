@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/request"
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1/reason"
 	"github.com/gatehouse/gatehouse/services/audit/internal/trail"
 )
 
@@ -28,7 +29,7 @@ func (s *IngestService) Ingest(stream grpc.BidiStreamingServer[auditv1.IngestReq
 	defer cancel()
 	who, ok := request.CallerFrom(ctx)
 	if !ok || who.Service == "" {
-		return apierr.New(apierr.Unauthenticated, "CALLER_REQUIRED", "the calling program is not known")
+		return reason.CallerRequired()
 	}
 	r := receiver{source: who.Service, sender: s.writer.Sender(), waiting: make(chan inflight, unacknowledged)}
 	go r.run(ctx, stream) // ends with the stream, which ends with this call
@@ -97,8 +98,7 @@ func (r *receiver) next(
 		return err
 	}
 	if request.GetBatch() != number {
-		return apierr.New(apierr.InvalidArgument, "BATCH_OUT_OF_ORDER",
-			fmt.Sprintf("the batch is number %d and %d comes next: number the batches of a stream from 1", request.GetBatch(), number))
+		return reason.BatchOutOfOrder().Saying(fmt.Sprintf("the batch is number %d and %d comes next: number the batches of a stream from 1", request.GetBatch(), number))
 	}
 	inbound := trail.Accept(r.source, sealedEvents(request.GetEvents()))
 	batch, err := r.sender.Send(ctx, inbound.Entries)

@@ -11,8 +11,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1/reason"
 )
 
 // hasPersonal reports whether canonical bytes may have personal changes. A text inside of a value may look like one, which costs a look
@@ -38,8 +38,7 @@ func CheckAppendOnly(ctx context.Context, pool *pgxpool.Pool) error {
 		return errors.New("the schema is not there yet")
 	}
 	if changeable {
-		return apierr.New(apierr.FailedPrecondition, "TRAIL_NOT_PROTECTED",
-			"the role of this program may change or remove events: serve as the role audit, and let only audit_owner own the schema")
+		return reason.TrailNotProtected()
 	}
 	return nil
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1/reason"
 )
 
 // patience of CheckAppend: a readiness check has a second and a half.
@@ -41,8 +41,7 @@ func (s *Events) CheckAppend(ctx context.Context) error {
 		return unknown
 	}
 	if head == before {
-		return apierr.New(apierr.Unavailable, "TRAIL_STANDS_STILL",
-			"nothing can be stored: another session holds the lock of audit.coordination, find and end it with pg_locks").Because(err)
+		return reason.TrailStandsStill().Because(err)
 	}
 	return nil
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"sync"
 
-	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/feed"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1/reason"
 )
 
 const (
@@ -104,5 +104,5 @@ func (f *Feed) Follow(ctx context.Context, filter Filter) (w *feed.Follower[Stor
 
 // tooSlow is the end of a follower that was cut.
 func tooSlow() error {
-	return apierr.New(apierr.Unavailable, "TOO_SLOW", "the stream fell behind: tail again from its last cursor")
+	return reason.TooSlow()
 }

@@ -25,7 +25,7 @@ func (s *Service) Tail(ctx context.Context, f Filter, after *int64, send Send) e
 	defer t.beat.Stop()
 	if after != nil {
 		if *after < 0 || *after > head {
-			return apierr.New(apierr.InvalidArgument, "INVALID_ARGUMENT", "the cursor is not one of this trail").
+			return apierr.InvalidArgumentError().Saying("the cursor is not one of this trail").
 				WithField("cursor", "cursor", "must be the cursor of a message of an earlier stream; leave it out to begin now")
 		}
 		t.position = *after

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1/reason"
 )
 
 // How much one transaction takes, and how long it may take.
@@ -151,10 +152,10 @@ func (w *Writer) write(ctx context.Context, group []*Batch) {
 }
 
 func stopping() error {
-	return apierr.New(apierr.Unavailable, "SHUTTING_DOWN", "the program is stopping: send again").WithRetryAfter(time.Second)
+	return apierr.ShuttingDown().Saying("the program is stopping: send again").WithRetryAfter(time.Second)
 }
 
 func outOfOrder() error {
-	return apierr.New(apierr.Unavailable, "EARLIER_BATCH_FAILED", "an earlier batch of the stream was not stored: open a new stream and send again from that batch").
+	return reason.EarlierBatchFailed().
 		WithRetryAfter(time.Second)
 }

@@ -12,7 +12,7 @@ import (
 func (s *AuthService) SignOut(ctx context.Context, _ *authv1.SignOutRequest) (*authv1.SignOutResponse, error) {
 	c, _ := request.CallerFrom(ctx)
 	if c.Subject == nil { // the contract says signed_in: the interceptor must have put it here
-		return nil, apierr.New(apierr.Unauthenticated, "INVALID_TOKEN", "sign in first")
+		return nil, apierr.InvalidToken().Saying("sign in first")
 	}
 	if err := s.sessions.End(ctx, c.Subject.UserID, c.Subject.SessionID); err != nil {
 		return nil, err

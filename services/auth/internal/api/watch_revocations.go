@@ -4,8 +4,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/gatehouse/gatehouse/internal/apierr"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1/reason"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
 
@@ -22,7 +22,7 @@ func (s *VerificationService) WatchRevocations(_ *authv1.WatchRevocationsRequest
 			return stream.Context().Err()
 		case _, ok := <-follower.Ready():
 			if !ok {
-				return apierr.New(apierr.Unavailable, "TOO_SLOW", "the stream fell behind; watch again for the complete set")
+				return reason.TooSlow()
 			}
 			updates, _ := follower.Take()
 			for _, update := range updates {

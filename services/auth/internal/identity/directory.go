@@ -8,10 +8,11 @@ import (
 	"context"
 	"errors"
 
-	"google.golang.org/grpc/status"
-
+	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/rpcstatus"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1/reason"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
+	identityreason "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1/reason"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 )
 
@@ -25,11 +26,18 @@ func NewDirectory(client identityv1.UserDirectoryServiceClient) *Directory {
 	return &Directory{client: client}
 }
 
+// refusals are the answers by which Identity refuses a user for good.
+func refusals() []*apierr.Error {
+	return []*apierr.Error{
+		apierr.InvalidArgumentError(), identityreason.EmailTaken(), identityreason.UserIDTaken(), identityreason.OrganizationIDTaken(),
+	}
+}
+
 // CreateUser implements login.Directory.
 func (d *Directory) CreateUser(ctx context.Context, n login.NewUser) (login.User, error) {
 	resp, err := d.client.RegisterUser(ctx, &identityv1.RegisterUserRequest{Id: n.ID, Email: n.Email, DisplayName: n.DisplayName})
 	if err != nil {
-		return login.User{}, rpcstatus.ToError(status.Convert(err))
+		return login.User{}, rpcstatus.FromCallee(ctx, err, reason.IdentityUnavailable(), refusals()...)
 	}
 	u := resp.GetUser()
 	if u.GetId() != n.ID || u.GetOrganizationId() == "" {

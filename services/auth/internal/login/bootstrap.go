@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"github.com/gatehouse/gatehouse/internal/address"
-	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1/reason"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 )
 
@@ -19,9 +19,8 @@ type Bootstrap struct {
 }
 
 var (
-	errBootstrapSecret = apierr.New(apierr.Unauthenticated, "INVALID_BOOTSTRAP_SECRET", "the secret is wrong, was used before or has expired")
-	errBootstrapBusy   = apierr.New(apierr.Unavailable, "BOOTSTRAP_IN_PROGRESS",
-		"the secret is being exchanged for another login; repeat it with that login's email and password, or try again later")
+	errBootstrapSecret = reason.InvalidBootstrapSecret()
+	errBootstrapBusy   = reason.BootstrapInProgress()
 )
 
 // Bootstrap exchanges a single-use secret for an administrator: the configured one for the

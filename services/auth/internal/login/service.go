@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/address"
-	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1/reason"
 )
 
 // Config are the times that the service needs.
@@ -44,7 +44,7 @@ type Service struct{ Params }
 func NewService(p Params) *Service { return &Service{p} }
 
 // errInvalidCredentials is the one response to every refused sign-in (R10).
-var errInvalidCredentials = apierr.New(apierr.Unauthenticated, "INVALID_CREDENTIALS", "the email address or the password is wrong")
+var errInvalidCredentials = reason.InvalidCredentials()
 
 // Authenticate returns the active login that email and password prove, and the event of the
 // attempt, for whoever goes on with it. Unknown, pending and wrong are refused alike and after the

@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/address"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1/reason"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 )
 
@@ -18,12 +19,11 @@ type SignUp struct {
 }
 
 var (
-	errEmailTaken = apierr.New(apierr.AlreadyExists, "EMAIL_TAKEN", "this email address already has a login")
-	errPassword   = apierr.New(apierr.InvalidArgument, "PASSWORD_REFUSED", "the password does not satisfy the rules")
-	errRefused    = apierr.New(apierr.FailedPrecondition, "SIGN_UP_REFUSED", "the user cannot be created with this data")
-	errIdentity   = apierr.New(apierr.Unavailable, "IDENTITY_UNAVAILABLE",
-		"the sign-up is stored and will be completed; repeat it with the same password or sign in a little later")
-	errRemoved = apierr.New(apierr.Unavailable, "SIGN_UP_INTERRUPTED", "the sign-up was undone meanwhile; sign up again")
+	errEmailTaken = reason.EmailTaken()
+	errPassword   = reason.PasswordRefused()
+	errRefused    = reason.SignUpRefused()
+	errIdentity   = reason.IdentityUnavailable().Saying("the sign-up is stored and will be completed; repeat it with the same password or sign in a little later")
+	errRemoved    = reason.SignUpInterrupted()
 )
 
 // SignUp creates a login and its user: reserve the address here, create the user in Identity, activate the login. An address that has

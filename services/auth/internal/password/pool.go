@@ -9,7 +9,7 @@ import (
 
 	"github.com/minio/argon2"
 
-	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1/reason"
 )
 
 // retryAfter is what a caller is told when the queue is full: long enough for a whole default queue to be worked off.
@@ -88,7 +88,7 @@ func (p *Pool) acquire(ctx context.Context) error {
 	}
 	if p.waiting.Add(1) > p.queue {
 		p.waiting.Add(-1)
-		return apierr.New(apierr.ResourceExhausted, "SIGN_IN_OVERLOAD", "too many sign-ins at once; come back later").
+		return reason.SignInOverload().About("service:auth").
 			WithRetryAfter(retryAfter)
 	}
 	defer p.waiting.Add(-1)

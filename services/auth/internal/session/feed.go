@@ -5,9 +5,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/feed"
 	"github.com/gatehouse/gatehouse/internal/token"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1/reason"
 )
 
 const (
@@ -120,7 +120,7 @@ func (f *Feed) Current(context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.known == nil || f.now().Sub(f.read) > token.StaleAfter {
-		return apierr.New(apierr.Unavailable, "REVOCATIONS_UNAVAILABLE", "ended sessions were not read from the database lately")
+		return reason.RevocationsUnavailable()
 	}
 	return nil
 }

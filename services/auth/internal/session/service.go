@@ -8,9 +8,9 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/token"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1/reason"
 )
 
 // ClientID is the client_id claim of the platform's own sign-in.
@@ -66,8 +66,8 @@ type Tokens struct {
 }
 
 var (
-	errInvalidRefreshToken = apierr.New(apierr.Unauthenticated, "INVALID_REFRESH_TOKEN", "the refresh token is not valid; sign in again")
-	errInvalidCredentials  = apierr.New(apierr.Unauthenticated, "INVALID_CREDENTIALS", "the email address or the password is wrong")
+	errInvalidRefreshToken = reason.InvalidRefreshToken()
+	errInvalidCredentials  = reason.InvalidCredentials()
 )
 
 // Start begins a session of a login that was just proven by an attempt. If that login was removed

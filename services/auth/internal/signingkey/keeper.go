@@ -111,10 +111,10 @@ func (k *Keeper) open(keys []Key) (*ring, error) {
 }
 
 // errNoKeys is the error before the first good Refresh.
-var errNoKeys = apierr.New(apierr.Unavailable, "KEYS_UNAVAILABLE", "the signing keys are not loaded yet").WithRetryAfter(time.Second)
+var errNoKeys = apierr.KeysUnavailable().Saying("the signing keys are not loaded yet").WithRetryAfter(time.Second)
 
 // errOldKeys is Check's answer when the keys could not be read for too long.
-var errOldKeys = apierr.New(apierr.Unavailable, "KEYS_UNAVAILABLE", "the signing keys were not read from the database lately").WithRetryAfter(time.Second)
+var errOldKeys = apierr.KeysUnavailable().Saying("the signing keys were not read from the database lately").WithRetryAfter(time.Second)
 
 // Sign makes an access token with the active key.
 func (k *Keeper) Sign(claims token.Claims) (string, error) {

@@ -8,11 +8,11 @@ package api
 import (
 	"context"
 
-	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/relation"
 	"github.com/gatehouse/gatehouse/internal/request"
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1/reason"
 	"github.com/gatehouse/gatehouse/services/authz/internal/fga"
 	"github.com/gatehouse/gatehouse/services/authz/internal/relationship"
 )
@@ -114,7 +114,7 @@ func NewRelationshipService(relations *relationship.Service, engine Engine, newI
 func program(ctx context.Context) (string, error) {
 	c, ok := request.CallerFrom(ctx)
 	if !ok || c.Service == "" {
-		return "", apierr.New(apierr.PermissionDenied, "CALLER_REQUIRED", "the calling program is not known")
+		return "", reason.CallerRequired()
 	}
 	return c.Service, nil
 }

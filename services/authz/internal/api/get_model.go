@@ -4,15 +4,15 @@ import (
 	"context"
 	"time"
 
-	"github.com/gatehouse/gatehouse/internal/apierr"
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1/reason"
 )
 
 // GetModel returns the authorization model in force.
 func (s *AuthzService) GetModel(_ context.Context, _ *authzv1.GetModelRequest) (*authzv1.GetModelResponse, error) {
 	model := s.engine.Model()
 	if model.ID == "" {
-		return nil, apierr.New(apierr.Unavailable, "MODEL_NOT_LOADED", "the authorization model is not loaded yet").WithRetryAfter(time.Second)
+		return nil, reason.ModelNotLoaded().WithRetryAfter(time.Second)
 	}
 	types := make([]*authzv1.ObjectType, len(model.Types))
 	for i, t := range model.Types {

@@ -128,7 +128,7 @@ func (i *iterator) Stop() {
 // opaque keeps OpenFGA from taking a database that does not answer for a caller who does not wait.
 func opaque(ctx context.Context, err error) error {
 	if ctx.Err() == nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
-		return apierr.New(apierr.Unavailable, "DATABASE_UNAVAILABLE", "the database does not answer").
+		return apierr.DatabaseUnavailable().
 			WithRetryAfter(time.Second).Because(errors.New(err.Error())) // without its identity
 	}
 	return err

@@ -12,9 +12,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/openfga/openfga/pkg/server"
 
-	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1/reason"
 )
 
 // Schema is the schema of OpenFGA's tables. No other table may be in it: its migrations would fail.
@@ -124,7 +124,7 @@ func (e *Engine) loaded() (*loaded, error) {
 	if found := e.current.Load(); found != nil {
 		return found, nil
 	}
-	return nil, apierr.New(apierr.Unavailable, "MODEL_NOT_LOADED", "the authorization model is not loaded yet").WithRetryAfter(time.Second)
+	return nil, reason.ModelNotLoaded().WithRetryAfter(time.Second)
 }
 
 // Model is the authorization model in force.

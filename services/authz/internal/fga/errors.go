@@ -12,6 +12,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1/reason"
 )
 
 // SQLSTATE codes of the session's time limits, and of tables that are not there.
@@ -53,9 +54,9 @@ func translate(ctx context.Context, err error) error {
 	case code == uint32(openfgav1.ErrorCode_authorization_model_not_found):
 		return outdated(err)
 	case code == uint32(openfgav1.ErrorCode_authorization_model_resolution_too_complex):
-		return apierr.New(apierr.FailedPrecondition, "RELATIONSHIPS_TOO_DEEP", "the relationships are nested too deeply for this question").Because(err)
+		return reason.RelationshipsTooDeep().Because(err)
 	case code >= 2000 && code < 3000, answer.Code() == codes.InvalidArgument:
-		return apierr.New(apierr.InvalidArgument, "INVALID_RELATIONSHIP", "the authorization model does not admit this").Because(err)
+		return apierr.InvalidRelationship().Saying("the authorization model does not admit this").Because(err)
 	default:
 		return err
 	}
@@ -63,12 +64,12 @@ func translate(ctx context.Context, err error) error {
 
 // outdated is an error of the database, not of the request: who meets it must ask again, and no change may be refused for good.
 func outdated(cause error) error {
-	return apierr.New(apierr.Unavailable, "SCHEMA_OUTDATED", "schema "+Schema+" lacks what this program needs: run `authz migrate`").
+	return apierr.SchemaNotReady().Saying("schema " + Schema + " lacks what this program needs: run `authz migrate`").
 		WithRetryAfter(time.Second).Because(cause)
 }
 
 func busy(cause error) error {
-	return apierr.New(apierr.Unavailable, "RELATIONSHIPS_BUSY", "the relationships could not be read or written in time; try again").
+	return reason.RelationshipsBusy().
 		WithRetryAfter(time.Second).Because(cause)
 }
 

@@ -54,6 +54,6 @@ func (e *Engine) Reached(ctx context.Context, p request.Position) error {
 }
 
 func notFresh(cause error) error {
-	return apierr.New(apierr.Unavailable, "NOT_FRESH_ENOUGH", "the answer would be older than the consistency token demands").
+	return apierr.NotFreshEnough().Saying("the answer would be older than the consistency token demands").
 		WithRetryAfter(time.Second).Because(cause)
 }

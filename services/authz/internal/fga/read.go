@@ -9,10 +9,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/relation"
 	"github.com/gatehouse/gatehouse/internal/resource"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1/reason"
 )
 
 // Page sizes of Read.
@@ -45,7 +45,7 @@ func (f Filter) validate() error {
 }
 
 func badFilter(field, fix string) error {
-	return apierr.New(apierr.InvalidArgument, "INVALID_FILTER", "this filter cannot be answered").WithField(field, "filter", fix)
+	return reason.InvalidFilter().WithField(field, "filter", fix)
 }
 
 // Read returns one page of the relationships as they were written, and the token of the next page, "" on the last. The size is 50 when
@@ -147,7 +147,7 @@ func parsePageToken(text string, f Filter) (*row, error) {
 	}
 	after, ok := resource.ParseRowToken[row](text, f.digest())
 	if !ok || !relation.Storable(after.ObjectType+after.ObjectID+after.Relation+after.Subject) {
-		return nil, apierr.New(apierr.InvalidArgument, "INVALID_PAGE_TOKEN", "send next_page_token of the page before, with the same filter")
+		return nil, reason.InvalidPageToken()
 	}
 	return &after, nil
 }

@@ -174,5 +174,5 @@ func (r *rules) object(object string) error {
 }
 
 func invalid(format string, args ...any) error {
-	return apierr.New(apierr.InvalidArgument, "INVALID_RELATIONSHIP", fmt.Sprintf(format, args...))
+	return apierr.InvalidRelationship().Saying(fmt.Sprintf(format, args...))
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1/reason"
 	"github.com/gatehouse/gatehouse/services/authz/internal/postgres/migrations"
 	"github.com/gatehouse/gatehouse/services/authz/internal/relationship"
 )
@@ -74,7 +74,7 @@ const lockNotAvailable = "55P03" // SQLSTATE of a lock timeout
 func busy(err error) error {
 	var e *pgconn.PgError
 	if errors.As(err, &e) && e.Code == lockNotAvailable {
-		return apierr.New(apierr.Unavailable, "RELATIONSHIPS_BUSY", "another write of this change has not ended; try again").
+		return reason.RelationshipsBusy().Saying("another write of this change has not ended; try again").
 			WithRetryAfter(time.Second).Because(err)
 	}
 	return err
@@ -117,8 +117,7 @@ func CheckFence(ctx context.Context, pool *pgxpool.Pool) error {
 		return pg.Error(err)
 	}
 	if !made {
-		return apierr.New(apierr.FailedPrecondition, "RELATIONSHIPS_NOT_FENCED",
-			"the trigger that fences writes of relationships is not there: run `authz migrate`")
+		return reason.RelationshipsNotFenced()
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/relation"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1/reason"
 )
 
 // poll is how often a wait for other instances' commands looks again; those of this instance wake it.
@@ -162,7 +163,7 @@ func (s *Service) complete(ctx context.Context, id string) error {
 		return err
 	}
 	if states[id] == Refused {
-		return apierr.New(apierr.FailedPrecondition, "CHANGE_REFUSED", "the authorization model no longer knows a relationship of this change")
+		return reason.ChangeRefused()
 	}
 	return nil
 }

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/relation"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1/reason"
 )
 
 // Policy says which relationships programs may change because they follow from their own facts.
@@ -36,6 +36,5 @@ func (a Authority) Check(program string, c Change) error {
 }
 
 func denied(program, what string) error {
-	return apierr.New(apierr.PermissionDenied, "RELATIONSHIP_NOT_OWNED",
-		fmt.Sprintf("%s may not change %s: only the owner of the fact behind it, or an administrator, does", program, what))
+	return reason.RelationshipNotOwned().Saying(fmt.Sprintf("%s may not change %s: only the owner of the fact behind it, or an administrator, does", program, what))
 }

@@ -64,7 +64,7 @@ func canonical(c Change) Change {
 }
 
 func invalid(path, message, fix string) error {
-	return apierr.New(apierr.InvalidArgument, "INVALID_ARGUMENT", message).WithField(path, "change", fix)
+	return apierr.InvalidArgumentError().Saying(message).WithField(path, "change", fix)
 }
 
 // fingerprint tells changes apart that come under one id.

@@ -41,7 +41,7 @@ func (s *Service) Fresh(ctx context.Context, token string) error {
 func (s *Service) Watch(ctx context.Context) { s.waiters.run(ctx) }
 
 func notFresh() error {
-	return apierr.New(apierr.Unavailable, "NOT_FRESH_ENOUGH", "the write that the consistency token names is not visible yet").
+	return apierr.NotFreshEnough().
 		WithRetryAfter(time.Second)
 }
 

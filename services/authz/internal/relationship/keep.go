@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/relation"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1/reason"
 )
 
 // Bounds of looking for who stays.
@@ -76,11 +76,9 @@ func orLast(r role, err error) error {
 		return err
 	}
 	if relation.Type(r.object) == "platform" {
-		return apierr.New(apierr.FailedPrecondition, "LAST_ADMINISTRATOR",
-			"this would leave the platform without an administrator: make another user an administrator first")
+		return reason.LastAdministrator().About(r.object)
 	}
-	return apierr.New(apierr.FailedPrecondition, "LAST_OWNER",
-		"this would leave "+r.object+" without an owner: make another user its owner first")
+	return reason.LastOwner().Saying("this would leave " + r.object + " without an owner: make another user its owner first").About(r.object)
 }
 
 // touched follows what goes upwards, through groups, to the roles that it leads to.
@@ -208,6 +206,5 @@ func (g *guard) exists(ctx context.Context, user string, counts func(relation.Tu
 }
 
 func tooDeep() error {
-	return apierr.New(apierr.FailedPrecondition, "RELATIONSHIPS_TOO_DEEP",
-		fmt.Sprintf("more than %d groups lead to the role that this change touches: nobody can tell who would be left", maxSets))
+	return reason.RelationshipsTooDeep().Saying(fmt.Sprintf("more than %d groups lead to the role that this change touches: nobody can tell who would be left", maxSets))
 }

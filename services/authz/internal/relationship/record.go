@@ -85,7 +85,7 @@ func from(e event.Event, origin *Origin) (event.Event, error) {
 		return e, nil
 	}
 	if (origin.Actor.ID == "") != (origin.Actor.Type == event.Anonymous) {
-		return e, apierr.New(apierr.InvalidArgument, "INVALID_ARGUMENT", "the origin is incomplete").
+		return e, apierr.InvalidArgumentError().Saying("the origin is incomplete").
 			WithField("origin.actor_id", "origin", "name the actor, unless it is anonymous")
 	}
 	e.Actor, e.RequestID, e.TraceID = origin.Actor, origin.RequestID, origin.TraceID

@@ -7,9 +7,9 @@ import (
 	"io"
 	"time"
 
-	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1/reason"
 )
 
 // Times of a write. Leases outlive one attempt, so that a command has one applier unless that died or was stopped.
@@ -71,7 +71,7 @@ func (s *Service) change(ctx context.Context, e event.Event, program string, c C
 	case err != nil:
 		return "", err
 	case outcome.Known && !outcome.Same:
-		return "", apierr.New(apierr.AlreadyExists, "CHANGE_ID_TAKEN", "another change has this id: give each change an id of its own")
+		return "", reason.ChangeIDTaken()
 	case outcome.Known:
 		err = s.complete(ctx, c.ID)
 	default:
@@ -118,7 +118,7 @@ func (s *Service) decide(ctx context.Context, c Change, command Command, locked 
 			return Command{}, fmt.Errorf("decide a precondition: %w", err)
 		}
 		if exists != p.Exists {
-			return Command{}, apierr.New(apierr.FailedPrecondition, "PRECONDITION_FAILED", "a precondition does not hold: "+p.Tuple.String())
+			return Command{}, reason.PreconditionFailed().Saying("a precondition does not hold: " + p.Tuple.String()).About(p.Tuple.String())
 		}
 	}
 	if c.DeleteAllOf != "" {

@@ -74,7 +74,7 @@ func NewOrganizationDirectoryService(organizations *organization.Service) (*Orga
 func subject(ctx context.Context) (request.Subject, error) {
 	c, ok := request.CallerFrom(ctx)
 	if !ok || c.Subject == nil {
-		return request.Subject{}, apierr.New(apierr.Unauthenticated, "TOKEN_REQUIRED", "an access token is required")
+		return request.Subject{}, apierr.TokenRequired()
 	}
 	if !isUUID(c.Subject.OrganizationID) {
 		return request.Subject{}, user.NotFound()
@@ -110,7 +110,7 @@ func requireUUID(path, id string) error {
 	if isUUID(id) {
 		return nil
 	}
-	return apierr.New(apierr.InvalidArgument, "INVALID_ARGUMENT", "the id is not a UUID").WithField(path, "string.uuid", "must be a valid UUID")
+	return apierr.InvalidArgumentError().Saying("the id is not a UUID").WithField(path, "string.uuid", "must be a valid UUID")
 }
 
 func isUUID(id string) bool { return len(id) == 36 && uuid.Validate(id) == nil } // Validate also knows the urn and braces forms

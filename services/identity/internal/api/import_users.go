@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/request"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1/reason"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
@@ -70,7 +71,7 @@ func (s *UserService) importMessage(ctx context.Context, r *identityv1.ImportUse
 			answer.Conflicts++
 			if len(answer.GetRefusals()) < maxRefusals {
 				answer.Refusals = append(answer.Refusals, &identityv1.ImportRefusal{
-					Message: answer.GetMessages(), Index: int32(i), Email: users[i].Email, Reason: "EMAIL_TAKEN",
+					Message: answer.GetMessages(), Index: int32(i), Email: users[i].Email, Reason: reason.EmailTaken().Reason,
 				})
 			}
 		}

@@ -24,7 +24,7 @@ func changed(mask *fieldmaskpb.FieldMask, resource proto.Message, mutable ...str
 			return slices.Contains(mutable, field) && message.Has(message.Descriptor().Fields().ByName(protoreflect.Name(field)))
 		}, nil
 	}
-	invalid := apierr.New(apierr.InvalidArgument, "INVALID_ARGUMENT", "update_mask names a field that cannot be changed")
+	invalid := apierr.InvalidArgumentError().Saying("update_mask names a field that cannot be changed")
 	if len(paths) > maxMaskPaths {
 		return nil, invalid.WithField("update_mask", "max_items", "must name each field once")
 	}

@@ -7,7 +7,9 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1/reason"
 )
 
 // Logins removes logins in Auth; it is user.Logins.
@@ -21,7 +23,7 @@ func NewLogins(client authv1.LoginServiceClient) *Logins { return &Logins{client
 // RemoveLogin ends all sessions of the user and removes the login. It is idempotent.
 func (l *Logins) RemoveLogin(ctx context.Context, userID string) error {
 	if _, err := l.client.RemoveLogin(ctx, &authv1.RemoveLoginRequest{UserId: userID}); err != nil {
-		return fmt.Errorf("remove the login in auth: %w", err)
+		return fmt.Errorf("remove the login in auth: %w", rpcstatus.FromCallee(ctx, err, reason.AuthUnavailable()))
 	}
 	return nil
 }

@@ -2,16 +2,13 @@ package authz
 
 import (
 	"context"
-	"errors"
 	"time"
 
-	"google.golang.org/grpc/status"
-
-	"github.com/gatehouse/gatehouse/internal/access"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1/reason"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
@@ -34,14 +31,8 @@ func (d *Departures) Reserve(ctx context.Context, u user.User, ends bool, by eve
 	call, cancel := context.WithTimeout(ctx, reserveTimeout)
 	defer cancel()
 	_, err := d.client.ReserveDeparture(call, r)
-	if err == nil {
-		return nil
-	}
-	known := rpcstatus.ToError(status.Convert(err))
-	if e := (*apierr.Error)(nil); errors.As(known, &e) && e.Kind == apierr.FailedPrecondition {
-		return e
-	}
-	return access.Undecided(ctx, known)
+	return rpcstatus.FromCallee(ctx, err, apierr.AuthzUnavailable().WithRetryAfter(time.Second),
+		reason.LastAdministrator(), reason.LastOwner(), reason.RelationshipsTooDeep(), apierr.NotFreshEnough(), apierr.InvalidConsistencyToken())
 }
 
 // origin is the request behind a change, nil when the change has none.

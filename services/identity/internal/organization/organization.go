@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/resource"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1/reason"
 )
 
 // personalName is shown for a personal organization whose user has no display name: never the e-mail address, which other members
@@ -63,14 +63,14 @@ func (c Changes) apply(o Organization, now time.Time) Organization {
 
 // NotFound is the response for an unknown organization.
 func NotFound() error {
-	return apierr.New(apierr.NotFound, "ORGANIZATION_NOT_FOUND", "no such organization")
+	return reason.OrganizationNotFound()
 }
 
 // NotEmpty is the response for removing an organization that still has users.
 func NotEmpty() error {
-	return apierr.New(apierr.FailedPrecondition, "ORGANIZATION_NOT_EMPTY", "the organization still has users: delete them first")
+	return reason.OrganizationNotEmpty()
 }
 
 func idTaken() error {
-	return apierr.New(apierr.AlreadyExists, "ORGANIZATION_ID_TAKEN", "another organization has this id: choose a new random id")
+	return reason.OrganizationIDTaken()
 }

@@ -7,8 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1/reason"
 	"github.com/gatehouse/gatehouse/services/identity/internal/fact"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
@@ -129,7 +129,7 @@ func holdersOf(ctx context.Context, tx pgx.Tx, organizationID string, creations 
 	for i, email := range emails {
 		holder, found := by[email]
 		if !found { // it was there a moment ago
-			return nil, apierr.New(apierr.Unavailable, "CONCURRENT_CHANGE", "a user is being deleted at this moment: repeat the request")
+			return nil, reason.ConcurrentChange().Saying("a user is being deleted at this moment: repeat the request")
 		}
 		holders[i] = holder
 	}

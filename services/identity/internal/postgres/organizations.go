@@ -8,12 +8,12 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/client/audit"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/resource"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1/reason"
 	"github.com/gatehouse/gatehouse/services/identity/internal/fact"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 )
@@ -47,7 +47,7 @@ func (s *Organizations) Create(ctx context.Context, o organization.Organization,
 				return err
 			}
 		}
-		return apierr.New(apierr.Unavailable, "CONCURRENT_CHANGE", "the organization is being deleted at this moment: repeat the request")
+		return reason.ConcurrentChange().Saying("the organization is being deleted at this moment: repeat the request")
 	})
 	return stored, token, err
 }

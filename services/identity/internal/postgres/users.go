@@ -10,12 +10,12 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/client/audit"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/resource"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1/reason"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
@@ -55,7 +55,7 @@ func (s *Users) Create(ctx context.Context, c user.Creation) (stored user.User, 
 				return err
 			}
 		}
-		return apierr.New(apierr.Unavailable, "CONCURRENT_CHANGE", "the user is being deleted at this moment: repeat the request")
+		return reason.ConcurrentChange().Saying("the user is being deleted at this moment: repeat the request")
 	})
 	if pg.IsForeignKey(err, organizationFK) {
 		return user.User{}, "", organization.NotFound()

@@ -25,7 +25,7 @@ const (
 
 // Validate checks the rules that the contract's field rules cannot say. It names every violated field.
 func (c Changes) Validate() error {
-	invalid := apierr.New(apierr.InvalidArgument, "INVALID_ARGUMENT", "a field has a value that is not allowed")
+	invalid := apierr.InvalidArgumentError()
 	broken := false
 	if c.Locale != nil && !validLocale(*c.Locale) {
 		invalid, broken = invalid.WithField("user.locale", "locale", localeRule), true

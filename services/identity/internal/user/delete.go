@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/resource"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1/reason"
 	"github.com/gatehouse/gatehouse/services/identity/internal/fact"
 )
 
@@ -53,7 +53,7 @@ func (s *Service) Delete(ctx context.Context, scope Scope, id, tag string) (toke
 			return "", err
 		}
 	}
-	return "", apierr.New(apierr.Unavailable, "CONCURRENT_CHANGE", "users join the organization at this moment: repeat the request")
+	return "", reason.ConcurrentChange().Saying("users join the organization at this moment: repeat the request")
 }
 
 // errOtherwise says that Authz was asked about another deletion than the one that would begin.
@@ -95,8 +95,7 @@ func (s *Service) complete(ctx context.Context, d Deletion, by event.Event) erro
 		if ctx.Err() != nil {
 			return fmt.Errorf("remove login: %w", ctx.Err())
 		}
-		return apierr.New(apierr.Unavailable, "AUTH_UNAVAILABLE",
-			"the user is gone, but the login could not be removed yet: this completes by itself").
+		return reason.AuthUnavailable().Saying("the user is gone, but the login could not be removed yet: this completes by itself").
 			WithRetryAfter(claimFor).Because(err)
 	}
 	return s.deletions.FinishDelete(ctx, d, s.clock(), Ended(by, d.OrganizationID))

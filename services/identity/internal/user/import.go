@@ -73,7 +73,7 @@ func verdict(asked, holder User) Verdict {
 
 // validImport checks the rules that the contract's field rules cannot say.
 func validImport(users []Imported) error {
-	invalid := apierr.New(apierr.InvalidArgument, "INVALID_ARGUMENT", "a field has a value that is not allowed")
+	invalid := apierr.InvalidArgumentError()
 	for i, u := range users {
 		if !validLocale(u.Locale) {
 			invalid = invalid.WithField(fmt.Sprintf("users[%d].locale", i), "locale", localeRule)

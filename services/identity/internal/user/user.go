@@ -6,8 +6,8 @@ package user
 import (
 	"time"
 
-	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/resource"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1/reason"
 )
 
 // State is where a user is in its life.
@@ -48,17 +48,17 @@ func (u User) Cursor() resource.Cursor { return resource.Cursor{CreateTime: u.Cr
 // NotFound is the response for an unknown user, a user of another organization and a user that is
 // being deleted.
 func NotFound() error {
-	return apierr.New(apierr.NotFound, "USER_NOT_FOUND", "no such user")
+	return reason.UserNotFound()
 }
 
 // IDTaken is the response to a creation under the id of another user, of one that is being deleted,
 // or of one that was deleted lately.
 func IDTaken() error {
-	return apierr.New(apierr.AlreadyExists, "USER_ID_TAKEN", "another user has or had this id: choose a new random id")
+	return reason.UserIDTaken()
 }
 
 // EmailTaken is the response to a creation with the email of another active user of the
 // organization.
 func EmailTaken() error {
-	return apierr.New(apierr.AlreadyExists, "EMAIL_TAKEN", "a user of this organization has this email address already")
+	return reason.EmailTaken()
 }

@@ -1797,14 +1797,29 @@ const file_gatehouse_authz_v1_authz_proto_rawDesc = "" +
 	"\x1bauthz.relationships_written\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/api/v1/authz/relationships\x12\xd3\x01\n" +
 	"\x11ListRelationships\x12,.gatehouse.authz.v1.ListRelationshipsRequest\x1a-.gatehouse.authz.v1.ListRelationshipsResponse\"a\xd2\xe7\x187\n" +
 	"1\"/\n" +
-	"\x18can_manage_relationships\x12\bplatform\"\tgatehouse\x1a\x02\b\x01\x82\xd3\xe4\x93\x02\x1d\x12\x1b/api/v1/authz/relationships\x90\x02\x01B\xe3\x02\xd2\xe7\x18\x96\x02\n" +
+	"\x18can_manage_relationships\x12\bplatform\"\tgatehouse\x1a\x02\b\x01\x82\xd3\xe4\x93\x02\x1d\x12\x1b/api/v1/authz/relationships\x90\x02\x01B\xbe\v\xd2\xe7\x18\xf1\n" +
+	"\n" +
 	"\x05authz\x10\x93?\x1a/gatehouse.auth.v1.VerificationService/GetKeySet\x1a6gatehouse.auth.v1.VerificationService/WatchRevocations\x1a'gatehouse.audit.v1.IngestService/Ingest\"\x01\x0121\n" +
 	"\tauthz_fga\x1a$\n" +
 	" GATEHOUSE_AUTHZ_ENGINE_MAX_CONNS\x10\x14B&\n" +
 	"\bplatform\x12\x1a\n" +
 	"\x04auth\x12\x12administrator@userB\a\n" +
 	"\x05groupB\x11\n" +
-	"\x0fservice_accountZFgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1;authzv1b\x06proto3"
+	"\x0fservice_accountRx\n" +
+	"\x12LAST_ADMINISTRATOR\x10\x06\"`this would leave the platform without an administrator: make another user an administrator firstRd\n" +
+	"\n" +
+	"LAST_OWNER\x10\x06\"Tthis would leave an organization without an owner: make another user its owner firstRU\n" +
+	"\x16RELATIONSHIPS_TOO_DEEP\x10\x06\"9the relationships are nested too deeply for this questionRY\n" +
+	"\x0eCHANGE_REFUSED\x10\x06\"Ethe authorization model no longer knows a relationship of this changeRm\n" +
+	"\x16RELATIONSHIP_NOT_OWNED\x10\x03\"Qonly the owner of the fact behind a relationship, or an administrator, changes itRR\n" +
+	"\x0fCHANGE_ID_TAKEN\x10\x05\"=another change has this id: give each change an id of its ownR5\n" +
+	"\x13PRECONDITION_FAILED\x10\x06\"\x1ca precondition does not holdRY\n" +
+	"\x12RELATIONSHIPS_BUSY\x10\t\"Athe relationships could not be read or written in time; try againRo\n" +
+	"\x18RELATIONSHIPS_NOT_FENCED\x10\x06\"Qthe trigger that fences writes of relationships is not there: run `authz migrate`R?\n" +
+	"\x10MODEL_NOT_LOADED\x10\t\")the authorization model is not loaded yetR5\n" +
+	"\x0fCALLER_REQUIRED\x10\x03\" the calling program is not knownR2\n" +
+	"\x0eINVALID_FILTER\x10\x01\"\x1ethis filter cannot be answeredRU\n" +
+	"\x12INVALID_PAGE_TOKEN\x10\x01\"=send next_page_token of the page before, with the same filterZFgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1;authzv1b\x06proto3"
 
 var (
 	file_gatehouse_authz_v1_authz_proto_rawDescOnce sync.Once

@@ -132,6 +132,87 @@ func (Duty) EnumDescriptor() ([]byte, []int) {
 	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{1}
 }
 
+// Kind is one of the gRPC codes that programs answer with.
+type Reason_Kind int32
+
+const (
+	// No kind.
+	Reason_KIND_UNSPECIFIED Reason_Kind = 0
+	// 400: the request can never succeed.
+	Reason_KIND_INVALID_ARGUMENT Reason_Kind = 1
+	// 401: no valid credential.
+	Reason_KIND_UNAUTHENTICATED Reason_Kind = 2
+	// 403: a valid credential without the right.
+	Reason_KIND_PERMISSION_DENIED Reason_Kind = 3
+	// 404: unknown, or not the caller's.
+	Reason_KIND_NOT_FOUND Reason_Kind = 4
+	// 409: a unique value is taken.
+	Reason_KIND_ALREADY_EXISTS Reason_Kind = 5
+	// 400: the state does not admit the request.
+	Reason_KIND_FAILED_PRECONDITION Reason_Kind = 6
+	// 412: the request was made for another state.
+	Reason_KIND_ABORTED Reason_Kind = 7
+	// 429: a limit is reached.
+	Reason_KIND_RESOURCE_EXHAUSTED Reason_Kind = 8
+	// 503: what is needed cannot be had now.
+	Reason_KIND_UNAVAILABLE Reason_Kind = 9
+)
+
+// Enum value maps for Reason_Kind.
+var (
+	Reason_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "KIND_INVALID_ARGUMENT",
+		2: "KIND_UNAUTHENTICATED",
+		3: "KIND_PERMISSION_DENIED",
+		4: "KIND_NOT_FOUND",
+		5: "KIND_ALREADY_EXISTS",
+		6: "KIND_FAILED_PRECONDITION",
+		7: "KIND_ABORTED",
+		8: "KIND_RESOURCE_EXHAUSTED",
+		9: "KIND_UNAVAILABLE",
+	}
+	Reason_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED":         0,
+		"KIND_INVALID_ARGUMENT":    1,
+		"KIND_UNAUTHENTICATED":     2,
+		"KIND_PERMISSION_DENIED":   3,
+		"KIND_NOT_FOUND":           4,
+		"KIND_ALREADY_EXISTS":      5,
+		"KIND_FAILED_PRECONDITION": 6,
+		"KIND_ABORTED":             7,
+		"KIND_RESOURCE_EXHAUSTED":  8,
+		"KIND_UNAVAILABLE":         9,
+	}
+)
+
+func (x Reason_Kind) Enum() *Reason_Kind {
+	p := new(Reason_Kind)
+	*p = x
+	return p
+}
+
+func (x Reason_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Reason_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_gatehouse_options_v1_options_proto_enumTypes[2].Descriptor()
+}
+
+func (Reason_Kind) Type() protoreflect.EnumType {
+	return &file_gatehouse_options_v1_options_proto_enumTypes[2]
+}
+
+func (x Reason_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Reason_Kind.Descriptor instead.
+func (Reason_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{1, 0}
+}
+
 // Kind is what a secret is made of. All have 32 random bytes.
 type Secret_Kind int32
 
@@ -169,11 +250,11 @@ func (x Secret_Kind) String() string {
 }
 
 func (Secret_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_gatehouse_options_v1_options_proto_enumTypes[2].Descriptor()
+	return file_gatehouse_options_v1_options_proto_enumTypes[3].Descriptor()
 }
 
 func (Secret_Kind) Type() protoreflect.EnumType {
-	return &file_gatehouse_options_v1_options_proto_enumTypes[2]
+	return &file_gatehouse_options_v1_options_proto_enumTypes[3]
 }
 
 func (x Secret_Kind) Number() protoreflect.EnumNumber {
@@ -182,7 +263,7 @@ func (x Secret_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Secret_Kind.Descriptor instead.
 func (Secret_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{3, 0}
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{4, 0}
 }
 
 // Program is one independently deployed process with its own mesh identity.
@@ -212,6 +293,11 @@ type Program struct {
 	// relationships are what the program writes to Authz because it follows from its own facts: of
 	// its own types, and of other types what their owners consent to. Authz refuses it all others.
 	Relationships []*Relationships `protobuf:"bytes,9,rep,name=relationships,proto3" json:"relationships,omitempty"`
+	// reasons are what the program answers with beyond the kernel's own (internal/apierr) and what
+	// follows from its contract: <NOUN>_NOT_FOUND of what its methods are about, and
+	// <PROGRAM>_UNAVAILABLE of the programs that it calls. A reason stays for ever: clients match on
+	// it.
+	Reasons       []*Reason `protobuf:"bytes,10,rep,name=reasons,proto3" json:"reasons,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -309,6 +395,88 @@ func (x *Program) GetRelationships() []*Relationships {
 	return nil
 }
 
+func (x *Program) GetReasons() []*Reason {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
+// Reason is why a program refuses a request, or cannot answer it.
+type Reason struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// name in UPPER_SNAKE, such as "EMAIL_TAKEN": the reason of google.rpc.ErrorInfo and of problem
+	// documents, whose type ends in it. Unique in the program, and none of the kernel's.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// kind decides the gRPC code and, unless http_status says another one, the status over HTTP.
+	Kind Reason_Kind `protobuf:"varint,2,opt,name=kind,proto3,enum=gatehouse.options.v1.Reason_Kind" json:"kind,omitempty"`
+	// http_status is the status over HTTP where it is not that of the kind, 400 to 599.
+	HttpStatus uint32 `protobuf:"varint,3,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
+	// sentence says to people what is wrong and, where that helps, how to fix it. Lower case, without
+	// a full stop. An answer may say something more exact.
+	Sentence      string `protobuf:"bytes,4,opt,name=sentence,proto3" json:"sentence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reason) Reset() {
+	*x = Reason{}
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reason) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reason) ProtoMessage() {}
+
+func (x *Reason) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reason.ProtoReflect.Descriptor instead.
+func (*Reason) Descriptor() ([]byte, []int) {
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Reason) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Reason) GetKind() Reason_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return Reason_KIND_UNSPECIFIED
+}
+
+func (x *Reason) GetHttpStatus() uint32 {
+	if x != nil {
+		return x.HttpStatus
+	}
+	return 0
+}
+
+func (x *Reason) GetSentence() string {
+	if x != nil {
+		return x.Sentence
+	}
+	return ""
+}
+
 // Database is what a program has in PostgreSQL beyond one role and one schema.
 type Database struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -325,7 +493,7 @@ type Database struct {
 
 func (x *Database) Reset() {
 	*x = Database{}
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[1]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -337,7 +505,7 @@ func (x *Database) String() string {
 func (*Database) ProtoMessage() {}
 
 func (x *Database) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[1]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -350,7 +518,7 @@ func (x *Database) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Database.ProtoReflect.Descriptor instead.
 func (*Database) Descriptor() ([]byte, []int) {
-	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{1}
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Database) GetSchemas() []string {
@@ -387,7 +555,7 @@ type Pool struct {
 
 func (x *Pool) Reset() {
 	*x = Pool{}
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[2]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -399,7 +567,7 @@ func (x *Pool) String() string {
 func (*Pool) ProtoMessage() {}
 
 func (x *Pool) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[2]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -412,7 +580,7 @@ func (x *Pool) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pool.ProtoReflect.Descriptor instead.
 func (*Pool) Descriptor() ([]byte, []int) {
-	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{2}
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Pool) GetVariable() string {
@@ -448,7 +616,7 @@ type Secret struct {
 
 func (x *Secret) Reset() {
 	*x = Secret{}
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[3]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -460,7 +628,7 @@ func (x *Secret) String() string {
 func (*Secret) ProtoMessage() {}
 
 func (x *Secret) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[3]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -473,7 +641,7 @@ func (x *Secret) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Secret.ProtoReflect.Descriptor instead.
 func (*Secret) Descriptor() ([]byte, []int) {
-	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{3}
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Secret) GetFile() string {
@@ -519,7 +687,7 @@ type ObjectType struct {
 
 func (x *ObjectType) Reset() {
 	*x = ObjectType{}
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[4]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -531,7 +699,7 @@ func (x *ObjectType) String() string {
 func (*ObjectType) ProtoMessage() {}
 
 func (x *ObjectType) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[4]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -544,7 +712,7 @@ func (x *ObjectType) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectType.ProtoReflect.Descriptor instead.
 func (*ObjectType) Descriptor() ([]byte, []int) {
-	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{4}
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ObjectType) GetName() string {
@@ -576,7 +744,7 @@ type Consent struct {
 
 func (x *Consent) Reset() {
 	*x = Consent{}
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[5]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -588,7 +756,7 @@ func (x *Consent) String() string {
 func (*Consent) ProtoMessage() {}
 
 func (x *Consent) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[5]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -601,7 +769,7 @@ func (x *Consent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Consent.ProtoReflect.Descriptor instead.
 func (*Consent) Descriptor() ([]byte, []int) {
-	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{5}
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Consent) GetProgram() string {
@@ -642,7 +810,7 @@ type Relationships struct {
 
 func (x *Relationships) Reset() {
 	*x = Relationships{}
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[6]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -654,7 +822,7 @@ func (x *Relationships) String() string {
 func (*Relationships) ProtoMessage() {}
 
 func (x *Relationships) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[6]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -667,7 +835,7 @@ func (x *Relationships) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Relationships.ProtoReflect.Descriptor instead.
 func (*Relationships) Descriptor() ([]byte, []int) {
-	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{6}
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Relationships) GetObjectType() string {
@@ -726,7 +894,7 @@ type Method struct {
 
 func (x *Method) Reset() {
 	*x = Method{}
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[7]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -738,7 +906,7 @@ func (x *Method) String() string {
 func (*Method) ProtoMessage() {}
 
 func (x *Method) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[7]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -751,7 +919,7 @@ func (x *Method) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Method.ProtoReflect.Descriptor instead.
 func (*Method) Descriptor() ([]byte, []int) {
-	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{7}
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Method) GetAccess() []*Access {
@@ -832,7 +1000,7 @@ type Rate struct {
 
 func (x *Rate) Reset() {
 	*x = Rate{}
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[8]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -844,7 +1012,7 @@ func (x *Rate) String() string {
 func (*Rate) ProtoMessage() {}
 
 func (x *Rate) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[8]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -857,7 +1025,7 @@ func (x *Rate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rate.ProtoReflect.Descriptor instead.
 func (*Rate) Descriptor() ([]byte, []int) {
-	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{8}
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Rate) GetPerSecond() uint32 {
@@ -900,7 +1068,7 @@ type Access struct {
 
 func (x *Access) Reset() {
 	*x = Access{}
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[9]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -912,7 +1080,7 @@ func (x *Access) String() string {
 func (*Access) ProtoMessage() {}
 
 func (x *Access) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[9]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -925,7 +1093,7 @@ func (x *Access) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Access.ProtoReflect.Descriptor instead.
 func (*Access) Descriptor() ([]byte, []int) {
-	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{9}
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Access) GetRule() isAccess_Rule {
@@ -1030,7 +1198,7 @@ type Self struct {
 
 func (x *Self) Reset() {
 	*x = Self{}
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[10]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1042,7 +1210,7 @@ func (x *Self) String() string {
 func (*Self) ProtoMessage() {}
 
 func (x *Self) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[10]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1055,7 +1223,7 @@ func (x *Self) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Self.ProtoReflect.Descriptor instead.
 func (*Self) Descriptor() ([]byte, []int) {
-	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{10}
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Self) GetField() string {
@@ -1082,7 +1250,7 @@ type Permission struct {
 
 func (x *Permission) Reset() {
 	*x = Permission{}
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[11]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1094,7 +1262,7 @@ func (x *Permission) String() string {
 func (*Permission) ProtoMessage() {}
 
 func (x *Permission) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[11]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1107,7 +1275,7 @@ func (x *Permission) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Permission.ProtoReflect.Descriptor instead.
 func (*Permission) Descriptor() ([]byte, []int) {
-	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{11}
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Permission) GetRelation() string {
@@ -1155,7 +1323,7 @@ type Audit struct {
 
 func (x *Audit) Reset() {
 	*x = Audit{}
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[12]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1167,7 +1335,7 @@ func (x *Audit) String() string {
 func (*Audit) ProtoMessage() {}
 
 func (x *Audit) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[12]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1180,7 +1348,7 @@ func (x *Audit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Audit.ProtoReflect.Descriptor instead.
 func (*Audit) Descriptor() ([]byte, []int) {
-	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{12}
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Audit) GetRecord() isAudit_Record {
@@ -1262,7 +1430,7 @@ type AuditEvent struct {
 
 func (x *AuditEvent) Reset() {
 	*x = AuditEvent{}
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[13]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1274,7 +1442,7 @@ func (x *AuditEvent) String() string {
 func (*AuditEvent) ProtoMessage() {}
 
 func (x *AuditEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_options_v1_options_proto_msgTypes[13]
+	mi := &file_gatehouse_options_v1_options_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1287,7 +1455,7 @@ func (x *AuditEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditEvent.ProtoReflect.Descriptor instead.
 func (*AuditEvent) Descriptor() ([]byte, []int) {
-	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{13}
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AuditEvent) GetAction() string {
@@ -1364,7 +1532,7 @@ var File_gatehouse_options_v1_options_proto protoreflect.FileDescriptor
 
 const file_gatehouse_options_v1_options_proto_rawDesc = "" +
 	"\n" +
-	"\"gatehouse/options/v1/options.proto\x12\x14gatehouse.options.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\x94\x03\n" +
+	"\"gatehouse/options/v1/options.proto\x12\x14gatehouse.options.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\xcc\x03\n" +
 	"\aProgram\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04port\x18\x02 \x01(\rR\x04port\x12\x14\n" +
@@ -1374,7 +1542,26 @@ const file_gatehouse_options_v1_options_proto_rawDesc = "" +
 	"\bdatabase\x18\x06 \x01(\v2\x1e.gatehouse.options.v1.DatabaseR\bdatabase\x126\n" +
 	"\asecrets\x18\a \x03(\v2\x1c.gatehouse.options.v1.SecretR\asecrets\x12C\n" +
 	"\fobject_types\x18\b \x03(\v2 .gatehouse.options.v1.ObjectTypeR\vobjectTypes\x12I\n" +
-	"\rrelationships\x18\t \x03(\v2#.gatehouse.options.v1.RelationshipsR\rrelationships\"l\n" +
+	"\rrelationships\x18\t \x03(\v2#.gatehouse.options.v1.RelationshipsR\rrelationships\x126\n" +
+	"\areasons\x18\n" +
+	" \x03(\v2\x1c.gatehouse.options.v1.ReasonR\areasons\"\x90\x03\n" +
+	"\x06Reason\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x125\n" +
+	"\x04kind\x18\x02 \x01(\x0e2!.gatehouse.options.v1.Reason.KindR\x04kind\x12\x1f\n" +
+	"\vhttp_status\x18\x03 \x01(\rR\n" +
+	"httpStatus\x12\x1a\n" +
+	"\bsentence\x18\x04 \x01(\tR\bsentence\"\xfd\x01\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15KIND_INVALID_ARGUMENT\x10\x01\x12\x18\n" +
+	"\x14KIND_UNAUTHENTICATED\x10\x02\x12\x1a\n" +
+	"\x16KIND_PERMISSION_DENIED\x10\x03\x12\x12\n" +
+	"\x0eKIND_NOT_FOUND\x10\x04\x12\x17\n" +
+	"\x13KIND_ALREADY_EXISTS\x10\x05\x12\x1c\n" +
+	"\x18KIND_FAILED_PRECONDITION\x10\x06\x12\x10\n" +
+	"\fKIND_ABORTED\x10\a\x12\x1b\n" +
+	"\x17KIND_RESOURCE_EXHAUSTED\x10\b\x12\x14\n" +
+	"\x10KIND_UNAVAILABLE\x10\t\"l\n" +
 	"\bDatabase\x12\x18\n" +
 	"\aschemas\x18\x01 \x03(\tR\aschemas\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x120\n" +
@@ -1476,56 +1663,60 @@ func file_gatehouse_options_v1_options_proto_rawDescGZIP() []byte {
 	return file_gatehouse_options_v1_options_proto_rawDescData
 }
 
-var file_gatehouse_options_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_gatehouse_options_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_gatehouse_options_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_gatehouse_options_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_gatehouse_options_v1_options_proto_goTypes = []any{
 	(Backing)(0),                       // 0: gatehouse.options.v1.Backing
 	(Duty)(0),                          // 1: gatehouse.options.v1.Duty
-	(Secret_Kind)(0),                   // 2: gatehouse.options.v1.Secret.Kind
-	(*Program)(nil),                    // 3: gatehouse.options.v1.Program
-	(*Database)(nil),                   // 4: gatehouse.options.v1.Database
-	(*Pool)(nil),                       // 5: gatehouse.options.v1.Pool
-	(*Secret)(nil),                     // 6: gatehouse.options.v1.Secret
-	(*ObjectType)(nil),                 // 7: gatehouse.options.v1.ObjectType
-	(*Consent)(nil),                    // 8: gatehouse.options.v1.Consent
-	(*Relationships)(nil),              // 9: gatehouse.options.v1.Relationships
-	(*Method)(nil),                     // 10: gatehouse.options.v1.Method
-	(*Rate)(nil),                       // 11: gatehouse.options.v1.Rate
-	(*Access)(nil),                     // 12: gatehouse.options.v1.Access
-	(*Self)(nil),                       // 13: gatehouse.options.v1.Self
-	(*Permission)(nil),                 // 14: gatehouse.options.v1.Permission
-	(*Audit)(nil),                      // 15: gatehouse.options.v1.Audit
-	(*AuditEvent)(nil),                 // 16: gatehouse.options.v1.AuditEvent
-	(*durationpb.Duration)(nil),        // 17: google.protobuf.Duration
-	(*descriptorpb.FileOptions)(nil),   // 18: google.protobuf.FileOptions
-	(*descriptorpb.MethodOptions)(nil), // 19: google.protobuf.MethodOptions
+	(Reason_Kind)(0),                   // 2: gatehouse.options.v1.Reason.Kind
+	(Secret_Kind)(0),                   // 3: gatehouse.options.v1.Secret.Kind
+	(*Program)(nil),                    // 4: gatehouse.options.v1.Program
+	(*Reason)(nil),                     // 5: gatehouse.options.v1.Reason
+	(*Database)(nil),                   // 6: gatehouse.options.v1.Database
+	(*Pool)(nil),                       // 7: gatehouse.options.v1.Pool
+	(*Secret)(nil),                     // 8: gatehouse.options.v1.Secret
+	(*ObjectType)(nil),                 // 9: gatehouse.options.v1.ObjectType
+	(*Consent)(nil),                    // 10: gatehouse.options.v1.Consent
+	(*Relationships)(nil),              // 11: gatehouse.options.v1.Relationships
+	(*Method)(nil),                     // 12: gatehouse.options.v1.Method
+	(*Rate)(nil),                       // 13: gatehouse.options.v1.Rate
+	(*Access)(nil),                     // 14: gatehouse.options.v1.Access
+	(*Self)(nil),                       // 15: gatehouse.options.v1.Self
+	(*Permission)(nil),                 // 16: gatehouse.options.v1.Permission
+	(*Audit)(nil),                      // 17: gatehouse.options.v1.Audit
+	(*AuditEvent)(nil),                 // 18: gatehouse.options.v1.AuditEvent
+	(*durationpb.Duration)(nil),        // 19: google.protobuf.Duration
+	(*descriptorpb.FileOptions)(nil),   // 20: google.protobuf.FileOptions
+	(*descriptorpb.MethodOptions)(nil), // 21: google.protobuf.MethodOptions
 }
 var file_gatehouse_options_v1_options_proto_depIdxs = []int32{
 	0,  // 0: gatehouse.options.v1.Program.needs:type_name -> gatehouse.options.v1.Backing
-	4,  // 1: gatehouse.options.v1.Program.database:type_name -> gatehouse.options.v1.Database
-	6,  // 2: gatehouse.options.v1.Program.secrets:type_name -> gatehouse.options.v1.Secret
-	7,  // 3: gatehouse.options.v1.Program.object_types:type_name -> gatehouse.options.v1.ObjectType
-	9,  // 4: gatehouse.options.v1.Program.relationships:type_name -> gatehouse.options.v1.Relationships
-	5,  // 5: gatehouse.options.v1.Database.pools:type_name -> gatehouse.options.v1.Pool
-	2,  // 6: gatehouse.options.v1.Secret.kind:type_name -> gatehouse.options.v1.Secret.Kind
-	8,  // 7: gatehouse.options.v1.ObjectType.allow:type_name -> gatehouse.options.v1.Consent
-	12, // 8: gatehouse.options.v1.Method.access:type_name -> gatehouse.options.v1.Access
-	15, // 9: gatehouse.options.v1.Method.audit:type_name -> gatehouse.options.v1.Audit
-	17, // 10: gatehouse.options.v1.Method.timeout:type_name -> google.protobuf.Duration
-	1,  // 11: gatehouse.options.v1.Method.duty:type_name -> gatehouse.options.v1.Duty
-	11, // 12: gatehouse.options.v1.Method.rate:type_name -> gatehouse.options.v1.Rate
-	13, // 13: gatehouse.options.v1.Access.self:type_name -> gatehouse.options.v1.Self
-	14, // 14: gatehouse.options.v1.Access.permission:type_name -> gatehouse.options.v1.Permission
-	16, // 15: gatehouse.options.v1.Audit.event:type_name -> gatehouse.options.v1.AuditEvent
-	18, // 16: gatehouse.options.v1.program:extendee -> google.protobuf.FileOptions
-	19, // 17: gatehouse.options.v1.method:extendee -> google.protobuf.MethodOptions
-	3,  // 18: gatehouse.options.v1.program:type_name -> gatehouse.options.v1.Program
-	10, // 19: gatehouse.options.v1.method:type_name -> gatehouse.options.v1.Method
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	18, // [18:20] is the sub-list for extension type_name
-	16, // [16:18] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	6,  // 1: gatehouse.options.v1.Program.database:type_name -> gatehouse.options.v1.Database
+	8,  // 2: gatehouse.options.v1.Program.secrets:type_name -> gatehouse.options.v1.Secret
+	9,  // 3: gatehouse.options.v1.Program.object_types:type_name -> gatehouse.options.v1.ObjectType
+	11, // 4: gatehouse.options.v1.Program.relationships:type_name -> gatehouse.options.v1.Relationships
+	5,  // 5: gatehouse.options.v1.Program.reasons:type_name -> gatehouse.options.v1.Reason
+	2,  // 6: gatehouse.options.v1.Reason.kind:type_name -> gatehouse.options.v1.Reason.Kind
+	7,  // 7: gatehouse.options.v1.Database.pools:type_name -> gatehouse.options.v1.Pool
+	3,  // 8: gatehouse.options.v1.Secret.kind:type_name -> gatehouse.options.v1.Secret.Kind
+	10, // 9: gatehouse.options.v1.ObjectType.allow:type_name -> gatehouse.options.v1.Consent
+	14, // 10: gatehouse.options.v1.Method.access:type_name -> gatehouse.options.v1.Access
+	17, // 11: gatehouse.options.v1.Method.audit:type_name -> gatehouse.options.v1.Audit
+	19, // 12: gatehouse.options.v1.Method.timeout:type_name -> google.protobuf.Duration
+	1,  // 13: gatehouse.options.v1.Method.duty:type_name -> gatehouse.options.v1.Duty
+	13, // 14: gatehouse.options.v1.Method.rate:type_name -> gatehouse.options.v1.Rate
+	15, // 15: gatehouse.options.v1.Access.self:type_name -> gatehouse.options.v1.Self
+	16, // 16: gatehouse.options.v1.Access.permission:type_name -> gatehouse.options.v1.Permission
+	18, // 17: gatehouse.options.v1.Audit.event:type_name -> gatehouse.options.v1.AuditEvent
+	20, // 18: gatehouse.options.v1.program:extendee -> google.protobuf.FileOptions
+	21, // 19: gatehouse.options.v1.method:extendee -> google.protobuf.MethodOptions
+	4,  // 20: gatehouse.options.v1.program:type_name -> gatehouse.options.v1.Program
+	12, // 21: gatehouse.options.v1.method:type_name -> gatehouse.options.v1.Method
+	22, // [22:22] is the sub-list for method output_type
+	22, // [22:22] is the sub-list for method input_type
+	20, // [20:22] is the sub-list for extension type_name
+	18, // [18:20] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_options_v1_options_proto_init() }
@@ -1533,14 +1724,14 @@ func file_gatehouse_options_v1_options_proto_init() {
 	if File_gatehouse_options_v1_options_proto != nil {
 		return
 	}
-	file_gatehouse_options_v1_options_proto_msgTypes[9].OneofWrappers = []any{
+	file_gatehouse_options_v1_options_proto_msgTypes[10].OneofWrappers = []any{
 		(*Access_Public)(nil),
 		(*Access_SignedIn)(nil),
 		(*Access_Self)(nil),
 		(*Access_Permission)(nil),
 		(*Access_Service)(nil),
 	}
-	file_gatehouse_options_v1_options_proto_msgTypes[12].OneofWrappers = []any{
+	file_gatehouse_options_v1_options_proto_msgTypes[13].OneofWrappers = []any{
 		(*Audit_None)(nil),
 		(*Audit_Event)(nil),
 		(*Audit_Trail)(nil),
@@ -1550,8 +1741,8 @@ func file_gatehouse_options_v1_options_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_options_v1_options_proto_rawDesc), len(file_gatehouse_options_v1_options_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   14,
+			NumEnums:      4,
+			NumMessages:   15,
 			NumExtensions: 2,
 			NumServices:   0,
 		},
