@@ -52,6 +52,7 @@ func doors() map[string]door {
 	return map[string]door{
 		"gRPC":         askGRPC,
 		"gateway REST": askREST(func(*testing.T, refusal) string { return plat.URL() }),
+		"service REST": askREST(func(t *testing.T, c refusal) string { return "http://" + serviceOf(t, c.service).REST }),
 	}
 }
 
