@@ -44,13 +44,17 @@ type lineReader struct {
 // as if it were the last one.
 type source struct {
 	io.Reader
-	err error // why there is no more, but for the end
+	ended bool  // all of it was read
+	err   error // why there is no more, but for the end
 }
 
 // Read remembers why there is no more.
 func (s *source) Read(p []byte) (int, error) {
 	n, err := s.Reader.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
+	switch {
+	case errors.Is(err, io.EOF):
+		s.ended = true
+	case err != nil:
 		s.err = err
 	}
 	return n, err
@@ -170,6 +174,9 @@ func linesContent(h http.Header) error {
 // what the service says of that.
 func (l *lineReader) fail(ctx context.Context, w http.ResponseWriter, r *http.Request, err error) {
 	setStored(ctx, w.Header())
+	if !l.source.ended && r.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close") // else net/http answers only when the client has sent the rest
+	}
 	var ours *apierr.Error
 	switch {
 	case errors.As(context.Cause(r.Context()), &ours):

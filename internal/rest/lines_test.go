@@ -186,3 +186,27 @@ func TestLinesEndWithTheDrain(t *testing.T) {
 		t.Errorf("answered %s, %v", text, err)
 	}
 }
+
+// Who is refused hears it at once, also while it sends no further: the rest of its body is not waited
+// for.
+func TestRefusedLinesAreAnsweredBeforeTheBodyEnds(t *testing.T) {
+	server, _, _ := importServer(t, 1)
+	for name, c := range map[string]struct{ body, reason string }{
+		"by a line":      {importLine(1) + "{\n", "MALFORMED_JSON"},
+		"by the service": {importLine(1) + importLine(2), "ORGANIZATION_NOT_FOUND"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn, err := net.Dial("tcp", server.Listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second)) // far longer than any answer takes
+			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nContent-Length: %d\r\n\r\n%s", importPath, len(c.body)+100, c.body)
+			text, err := io.ReadAll(conn)
+			if err != nil || !strings.Contains(string(text), c.reason) {
+				t.Errorf("answered %q, %v; want %s", text, err, c.reason)
+			}
+		})
+	}
+}
