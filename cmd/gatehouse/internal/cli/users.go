@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -22,8 +23,8 @@ type usersCommand struct {
 }
 
 // importBatch is how many messages are sent at a time: an answer for each is the progress, and what
-// is sent again when something breaks.
-const importBatch = 50
+// is sent again when something breaks. An answer names 1,000 refusals at most, so all of these.
+const importBatch = 10
 
 type usersImportCommand struct {
 	signInFlags  `embed:""`
@@ -41,17 +42,17 @@ func (c *usersImportCommand) Run(console *Console) error {
 		}
 	}
 	defer func() { _ = file.Close() }()
-	users, err := readUsers(file)
+	users, at, err := readUsers(file)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer cancel()
-	return c.session(ctx, console, func(client *rest.Client) error { return c.send(ctx, console, client, users) })
+	return c.session(ctx, console, func(client *rest.Client) error { return c.send(ctx, console, client, users, at) })
 }
 
-// send imports the users, part by part.
-func (c *usersImportCommand) send(ctx context.Context, console *Console, client *rest.Client, users []rest.ImportedUser) error {
+// send imports the users, part by part. at is where they stand in the file.
+func (c *usersImportCommand) send(ctx context.Context, console *Console, client *rest.Client, users []rest.ImportedUser, at lines) error {
 	var total rest.Imported
 	done := 0
 	for part := range slices.Chunk(users, importBatch*rest.ImportSize) {
@@ -61,10 +62,10 @@ func (c *usersImportCommand) send(ctx context.Context, console *Console, client 
 		}
 		answer, err := client.Import(ctx, messages, func(err error) { fmt.Fprintf(console.Err, "gatehouse: %v; trying again\n", err) })
 		if err != nil {
-			return stopped(err, done)
+			return stopped(err, done, at)
 		}
 		for _, r := range answer.Refusals {
-			console.printf("line %d: %s: %s\n", lineOf(done, int(r.Message)-1, r.Index), visible.Text(r.Email), visible.Text(r.Reason))
+			console.printf("line %d: %s: %s\n", at.of(done, int(r.Message)-1, r.Index), visible.Text(r.Email), visible.Text(r.Reason))
 		}
 		done += len(part)
 		total.Created, total.Exists, total.Conflicts = total.Created+answer.Created, total.Exists+answer.Exists, total.Conflicts+answer.Conflicts
@@ -76,11 +77,20 @@ func (c *usersImportCommand) send(ctx context.Context, console *Console, client 
 	return nil
 }
 
-// lineOf is the line of a user in the file: after the header, and what was done before.
-func lineOf(done, message, index int) int { return 2 + done + message*rest.ImportSize + index }
+// lines are the lines of a file on which its users begin.
+type lines []int
+
+// of is the line of the user at an index of a message, both from 0, after what was done before; 0 is
+// none.
+func (l lines) of(done, message, index int) int {
+	if at := done + message*rest.ImportSize + index; at >= 0 && at < len(l) {
+		return l[at]
+	}
+	return 0
+}
 
 // stopped says where an import stopped, and that it can be repeated.
-func stopped(err error, done int) error {
+func stopped(err error, done int, at lines) error {
 	var problem *rest.Problem
 	if !errors.As(err, &problem) {
 		return fmt.Errorf("%w; at least %d users are imported, and repeating the import is safe", err, done)
@@ -89,18 +99,24 @@ func stopped(err error, done int) error {
 	if len(problem.Errors) > 0 {
 		field := problem.Errors[0]
 		if n, _ := fmt.Sscanf(field.Field, "users[%d]", &index); n == 1 {
-			return fmt.Errorf("line %d: %s: correct the file and repeat the import, which is safe", lineOf(done, problem.Stored, index), visible.Text(field.Description))
+			return fmt.Errorf("line %d: %s: correct the file and repeat the import, which is safe", at.of(done, problem.Stored, index), visible.Text(field.Description))
 		}
 	}
 	return fmt.Errorf("%w; %d users are imported, and repeating the import is safe", err, done+problem.Stored*rest.ImportSize)
 }
 
-// readUsers reads a table with a header.
-func readUsers(r io.Reader) ([]rest.ImportedUser, error) {
-	table := csv.NewReader(r)
+const byteOrderMark = "\ufeff"
+
+// readUsers reads a table with a header. Spreadsheets put a byte order mark before it.
+func readUsers(r io.Reader) (users []rest.ImportedUser, at lines, err error) {
+	text := bufio.NewReader(r)
+	if mark, _ := text.Peek(len(byteOrderMark)); string(mark) == byteOrderMark {
+		_, _ = text.Discard(len(byteOrderMark)) // it was peeked
+	}
+	table := csv.NewReader(text)
 	header, err := table.Read()
 	if err != nil {
-		return nil, fmt.Errorf("read the header of the users: %w", err)
+		return nil, nil, fmt.Errorf("read the header of the users: %w", err)
 	}
 	set := map[string]func(*rest.ImportedUser, string){
 		"email":        func(u *rest.ImportedUser, value string) { u.Email = value },
@@ -110,26 +126,26 @@ func readUsers(r io.Reader) ([]rest.ImportedUser, error) {
 	}
 	for _, name := range header {
 		if set[name] == nil {
-			return nil, fmt.Errorf("the users have a column %q: name the columns email, display_name, locale and time_zone", name)
+			return nil, nil, fmt.Errorf("the users have a column %q: name the columns email, display_name, locale and time_zone", name)
 		}
 	}
 	if !slices.Contains(header, "email") {
-		return nil, errors.New("the users have no column email: add one")
+		return nil, nil, errors.New("the users have no column email: add one")
 	}
-	var users []rest.ImportedUser
 	for {
 		row, err := table.Read()
 		if errors.Is(err, io.EOF) {
-			return users, nil
+			return users, at, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read the users: %w", err)
+			return nil, nil, fmt.Errorf("read the users: %w", err)
 		}
 		var u rest.ImportedUser
 		for i, value := range row {
 			set[header[i]](&u, value)
 		}
-		users = append(users, u)
+		line, _ := table.FieldPos(0)
+		users, at = append(users, u), append(at, line)
 	}
 }
 

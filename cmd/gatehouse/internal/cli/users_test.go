@@ -38,6 +38,22 @@ func TestUsersImport(t *testing.T) {
 	}
 }
 
+// Lines are those of the file, whatever stands between them and before the header, and each refusal
+// of a long file has one.
+func TestUsersImportNamesLines(t *testing.T) {
+	address, _ := stand(t, map[string]string{"/api/v1/users:import": `{"messages":"1","created":"2","exists":"0","conflicts":"1",` +
+		`"refusals":[{"message":"1","index":2,"email":"c@example.com","reason":"EMAIL_TAKEN"},{"message":"99","index":0,"email":"d@example.com","reason":"EMAIL_TAKEN"}]}`})
+	environ := []string{"GATEHOUSE_CLI_TOKEN=canary", "GATEHOUSE_URL=" + address}
+	_, out, problem := run(t, environ, "users", "import", table(t, "\ufeff\"email\",display_name\r\na@example.com,\r\n\r\nb@example.com,\"B\nB\"\r\nc@example.com,C\r\n"), "--organization", "o")
+	if out != "line 6: c@example.com: EMAIL_TAKEN\nline 0: d@example.com: EMAIL_TAKEN\n" || !strings.HasPrefix(problem, "3 of 3 users") {
+		t.Errorf("told %q, %q", out, problem)
+	}
+	_, _, problem = run(t, environ, "users", "import", table(t, "email\n"+strings.Repeat("x@example.com\n", 1001)), "--organization", "o")
+	if !strings.HasPrefix(problem, "1000 of 1001 users") {
+		t.Errorf("told %q", problem)
+	}
+}
+
 func TestUsersWatch(t *testing.T) {
 	address, asked := stand(t, map[string]string{"/api/v1/users:watch": `{"user":{"id":"1","organization_id":"o","email":"a\u001b","display_name":"A"},"cursor":"c1"}` + "\n" +
 		`{"cursor":"c1"}` + "\n" + `{"deleted":{"id":"1","organization_id":"o"},"cursor":"c2"}` + "\n" + `{"error":{"status":403,"reason":"PERMISSION_DENIED","detail":"No."}}`})
