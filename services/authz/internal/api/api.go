@@ -8,6 +8,7 @@ package api
 import (
 	"context"
 
+	"github.com/gatehouse/gatehouse/internal/cursor"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/relation"
 	"github.com/gatehouse/gatehouse/internal/request"
@@ -24,6 +25,7 @@ type Engine interface {
 	ListSubjects(ctx context.Context, object, relation, subjectType string) ([]string, error)
 	Read(ctx context.Context, f fga.Filter, size int, pageToken string) ([]relation.Tuple, string, error)
 	Model() fga.Model
+	ReachOf(t relation.Tuple) (reach fga.Reach, known bool)
 }
 
 // defaultPage is the size of a page when the request names none.
@@ -91,11 +93,25 @@ type AuthzService struct {
 	authzv1.UnsafeAuthzServiceServer // a forgotten method does not compile
 	reader
 	authority relationship.Authority
+	watching  *relationship.Watching
+	cursors   *cursor.Texts
 }
 
-// NewAuthzService returns the handlers; policy says which program may write which relationships.
-func NewAuthzService(relations *relationship.Service, engine Engine, policy relationship.Policy) *AuthzService {
-	return &AuthzService{reader: reader{engine: engine, relations: relations}, authority: relationship.NewAuthority(policy)}
+// AuthzParams are what an AuthzService is made of; all are required.
+type AuthzParams struct {
+	Relations *relationship.Service
+	Engine    Engine
+	Policy    relationship.Policy // which program may write which relationships
+	Watching  *relationship.Watching
+	Cursors   *cursor.Texts
+}
+
+// NewAuthzService returns the handlers.
+func NewAuthzService(p AuthzParams) *AuthzService {
+	return &AuthzService{
+		reader: reader{engine: p.Engine, relations: p.Relations}, authority: relationship.NewAuthority(p.Policy),
+		watching: p.Watching, cursors: p.Cursors,
+	}
 }
 
 // RelationshipService serves gatehouse.authz.v1.RelationshipService: what administrators do.

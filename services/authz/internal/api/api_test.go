@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/cursor"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/refusals"
 	"github.com/gatehouse/gatehouse/internal/request"
@@ -24,6 +25,7 @@ import (
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
 	"github.com/gatehouse/gatehouse/services/authz/internal/api"
 	"github.com/gatehouse/gatehouse/services/authz/internal/postgres/postgrestest"
+	"github.com/gatehouse/gatehouse/services/authz/internal/relationship"
 )
 
 // service is Authz in memory: real chain, real engine, real database.
@@ -32,16 +34,28 @@ type service struct {
 	instance *postgrestest.Instance
 }
 
-func newService(t *testing.T) service {
+func newService(t *testing.T, options ...func(*grpctest.Config)) service {
 	t.Helper()
 	i := postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{})
-	return service{instance: i, Server: grpctest.New(t, grpctest.Config{
+	c := grpctest.Config{
 		Program: "authz", Callers: grpctest.Consenting(t), Permissions: api.NewPermissions(i.Service, i.Engine), Refusals: refusals.New(i.Outbox),
 		Registrations: []grpcserver.Registration{
-			{Desc: &authzv1.AuthzService_ServiceDesc, Impl: api.NewAuthzService(i.Service, i.Engine, grpctest.Definition(t))},
+			{Desc: &authzv1.AuthzService_ServiceDesc, Impl: newHandlers(t, i, i.Service)},
 			{Desc: &authzv1.RelationshipService_ServiceDesc, Impl: api.NewRelationshipService(i.Service, i.Engine, uuid.NewString)},
 		},
-	})}
+	}
+	for _, o := range options {
+		o(&c)
+	}
+	return service{instance: i, Server: grpctest.New(t, c)}
+}
+
+func newHandlers(t *testing.T, i *postgrestest.Instance, relations *relationship.Service) *api.AuthzService {
+	t.Helper()
+	return api.NewAuthzService(api.AuthzParams{
+		Relations: relations, Engine: i.Engine, Policy: grpctest.Definition(t),
+		Watching: relationship.NewWatching(i.Store, 10*time.Millisecond), Cursors: cursor.NewTexts(i.Store, relationship.KeepChanges, time.Now),
+	})
 }
 
 func (s service) program(name string) authzv1.AuthzServiceClient {

@@ -34,7 +34,7 @@ func newFixed(t *testing.T) (service, *relationship.Service) {
 	return service{instance: i, Server: grpctest.New(t, grpctest.Config{
 		Program: "authz", Callers: grpctest.Consenting(t), Permissions: api.NewPermissions(relations, i.Engine), Refusals: outboxtest.Refusals(t, box),
 		Registrations: []grpcserver.Registration{
-			{Desc: &authzv1.AuthzService_ServiceDesc, Impl: api.NewAuthzService(relations, i.Engine, grpctest.Definition(t))},
+			{Desc: &authzv1.AuthzService_ServiceDesc, Impl: newHandlers(t, i, relations)},
 			{Desc: &authzv1.RelationshipService_ServiceDesc, Impl: api.NewRelationshipService(relations, i.Engine, outboxtest.IDs(4))},
 		},
 	})}, relations

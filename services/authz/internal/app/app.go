@@ -15,6 +15,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/gatehouse/gatehouse/internal/access"
+	"github.com/gatehouse/gatehouse/internal/cursor"
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/fxmod/service"
 	"github.com/gatehouse/gatehouse/internal/health"
@@ -57,6 +58,7 @@ func options(c Config) fx.Option {
 		fx.Supply(c.Postgres, c.Engine),
 		fx.Provide(
 			newEngine,
+			newCommands,
 			newRelations,
 			fx.Annotate(newPermissions, fx.As(new(access.Permissions))),
 			newAuthzService,
@@ -89,19 +91,23 @@ func newEngine(c pg.Config, e EngineConfig, log *slog.Logger) (*fga.Engine, erro
 	})
 }
 
-func newRelations(pool *pgxpool.Pool, o *outbox.Outbox, e *fga.Engine, now func() time.Time) *relationship.Service {
-	return relationship.NewService(relationship.Params{
-		Store:  postgres.NewCommands(postgres.Params{Pool: pool, Outbox: o, Lease: relationship.Lease}),
-		Engine: e, Now: now, NewID: newID, Random: rand.Reader,
-	})
+func newCommands(pool *pgxpool.Pool, o *outbox.Outbox) *postgres.Commands {
+	return postgres.NewCommands(postgres.Params{Pool: pool, Outbox: o, Lease: relationship.Lease})
+}
+
+func newRelations(store *postgres.Commands, e *fga.Engine, now func() time.Time) *relationship.Service {
+	return relationship.NewService(relationship.Params{Store: store, Engine: e, Now: now, NewID: newID, Random: rand.Reader})
 }
 
 func newPermissions(r *relationship.Service, e *fga.Engine) *api.Permissions {
 	return api.NewPermissions(r, e)
 }
 
-func newAuthzService(r *relationship.Service, e *fga.Engine, d *mesh.Definition) *api.AuthzService {
-	return api.NewAuthzService(r, e, d)
+func newAuthzService(r *relationship.Service, store *postgres.Commands, e *fga.Engine, d *mesh.Definition, now func() time.Time) *api.AuthzService {
+	return api.NewAuthzService(api.AuthzParams{
+		Relations: r, Engine: e, Policy: d, Watching: relationship.NewWatching(store, relationship.LookEvery),
+		Cursors: cursor.NewTexts(store, relationship.KeepChanges, now),
+	})
 }
 
 func newRelationshipService(r *relationship.Service, e *fga.Engine) *api.RelationshipService {

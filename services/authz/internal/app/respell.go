@@ -39,7 +39,7 @@ func respell(ctx context.Context, c pg.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	relations := newRelations(pool, box, engine, time.Now)
+	relations := newRelations(newCommands(pool, box), engine, time.Now)
 	return pg.Locked(ctx, c, migrations.Schema, log, func(conn *pgx.Conn) error {
 		misspelt, err := engine.Misspelt(ctx, conn)
 		if err != nil || len(misspelt) == 0 {

@@ -26,6 +26,8 @@ type rules struct {
 	holders  []string        // other relations that can be written
 	derives  map[string]bool // types with a relation that follows from others
 	nests    []string        // types whose sets may hold sets of their own type: "group"
+
+	from map[string][]string // types from whose objects relations lead to those of a type
 }
 
 func embeddedRules() (*rules, error) {
@@ -54,6 +56,7 @@ func embeddedRules() (*rules, error) {
 		}
 	}
 	r.lookAtRewrites()
+	r.from = r.leads()
 	return r, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/gatehouse/gatehouse/internal/cursor"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/services/authz/internal/postgres/migrations"
 )
@@ -29,11 +30,22 @@ func TestPlansOfTheCommandLog(t *testing.T) {
 		"forget":            {forget, pgx.StrictNamedArgs{"before": time.Now().Add(-30 * 24 * time.Hour), "row_limit": 500}, "commands_ended"},
 		"holders":           {holders, pgx.StrictNamedArgs{"id": id, "objects": []string{"user:7", "user:8"}}, "object_locks_pkey"},
 		"release":           {releaseLocks, pgx.StrictNamedArgs{"id": id}, "object_locks_by_command"},
+		"ended":             {selectEnded, endedArgs(lately(t), 50), "commands_by_writer"},
 	} {
 		t.Run(title, func(t *testing.T) {
 			pgtest.WantIndex(t, pool, c.index, c.sql, c.args, "Seq Scan")
 		})
 	}
+}
+
+// lately is a cursor of a moment ago, with a transaction that runs for long.
+func lately(t *testing.T) cursor.Cursor {
+	t.Helper()
+	s, err := cursor.ParseSnapshot("5:29990:5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cursor.Cursor{Seen: cursor.Mark{Snapshot: s, Time: time.Now()}}
 }
 
 // filledPool is a command log of a month: nearly all have ended, a few hundred are under way with their locks.
@@ -49,6 +61,9 @@ func filledPool(t *testing.T) *pgxpool.Pool {
 		`insert into authz.object_locks (object, command_id)
 		select 'user:' || n || '-' || m, ('11111111-2222-4333-8444-' || lpad(n::text, 12, '0'))::uuid
 		from generate_series(7, 30000, 100) n, generate_series(1, 20) m`,
+		`alter table authz.commands disable trigger commands_over`,
+		`update authz.commands set writer = (30000 - right(id::text, 6)::int)::text::xid8 where state <> 'accepted'`,
+		`alter table authz.commands enable trigger commands_over`,
 		`analyze authz.commands, authz.object_locks`,
 	} {
 		if _, err := pool.Exec(t.Context(), sql); err != nil {

@@ -1658,6 +1658,181 @@ func (x *ListRelationshipsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// WatchChangesRequest says where to begin.
+type WatchChangesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// cursor of the last message that was received; empty begins now.
+	Cursor        string `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchChangesRequest) Reset() {
+	*x = WatchChangesRequest{}
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchChangesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchChangesRequest) ProtoMessage() {}
+
+func (x *WatchChangesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchChangesRequest.ProtoReflect.Descriptor instead.
+func (*WatchChangesRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *WatchChangesRequest) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+// WatchChangesResponse is what changed since the message before.
+type WatchChangesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// changes, each once; empty in a sign of life.
+	Changes []*ChangedRelationship `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
+	// all says that more changed than is told: any answer may be another one now.
+	All bool `protobuf:"varint,2,opt,name=all,proto3" json:"all,omitempty"`
+	// cursor to go on after this message.
+	Cursor        string `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchChangesResponse) Reset() {
+	*x = WatchChangesResponse{}
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchChangesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchChangesResponse) ProtoMessage() {}
+
+func (x *WatchChangesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchChangesResponse.ProtoReflect.Descriptor instead.
+func (*WatchChangesResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *WatchChangesResponse) GetChanges() []*ChangedRelationship {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *WatchChangesResponse) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+func (x *WatchChangesResponse) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+// ChangedRelationship is a relationship that was written or removed, as far as it says whose questions may be answered otherwise now:
+// those of subject about object, or about any object of a type in from_types.
+type ChangedRelationship struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// object, "type:id".
+	Object string `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	// subject, "type:id"; empty when more than one may be concerned, as members of a group.
+	Subject string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	// from_types are the types whose relations may lead to the object, sorted.
+	FromTypes     []string `protobuf:"bytes,3,rep,name=from_types,json=fromTypes,proto3" json:"from_types,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangedRelationship) Reset() {
+	*x = ChangedRelationship{}
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangedRelationship) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangedRelationship) ProtoMessage() {}
+
+func (x *ChangedRelationship) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangedRelationship.ProtoReflect.Descriptor instead.
+func (*ChangedRelationship) Descriptor() ([]byte, []int) {
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ChangedRelationship) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *ChangedRelationship) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *ChangedRelationship) GetFromTypes() []string {
+	if x != nil {
+		return x.FromTypes
+	}
+	return nil
+}
+
 var File_gatehouse_authz_v1_authz_proto protoreflect.FileDescriptor
 
 const file_gatehouse_authz_v1_authz_proto_rawDesc = "" +
@@ -1766,7 +1941,19 @@ const file_gatehouse_authz_v1_authz_proto_rawDesc = "" +
 	"\x11consistency_token\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\x10consistencyToken\"\x8b\x01\n" +
 	"\x19ListRelationshipsResponse\x12F\n" +
 	"\rrelationships\x18\x01 \x03(\v2 .gatehouse.authz.v1.RelationshipR\rrelationships\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\x80\t\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"7\n" +
+	"\x13WatchChangesRequest\x12 \n" +
+	"\x06cursor\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x10R\x06cursor\"\x83\x01\n" +
+	"\x14WatchChangesResponse\x12A\n" +
+	"\achanges\x18\x01 \x03(\v2'.gatehouse.authz.v1.ChangedRelationshipR\achanges\x12\x10\n" +
+	"\x03all\x18\x02 \x01(\bR\x03all\x12\x16\n" +
+	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"f\n" +
+	"\x13ChangedRelationship\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x12\x18\n" +
+	"\asubject\x18\x02 \x01(\tR\asubject\x12\x1d\n" +
+	"\n" +
+	"from_types\x18\x03 \x03(\tR\tfromTypes2\x88\n" +
+	"\n" +
 	"\fAuthzService\x12r\n" +
 	"\x05Check\x12 .gatehouse.authz.v1.CheckRequest\x1a!.gatehouse.authz.v1.CheckResponse\"$\xd2\xe7\x18\x1d\n" +
 	"\x02(\x01\x12\revery_service\x1a\x02\b\x01J\x04\b\xa0\x9c\x01\x90\x02\x01\x12\x83\x01\n" +
@@ -1784,7 +1971,9 @@ const file_gatehouse_authz_v1_authz_proto_rawDesc = "" +
 	"\x02(\x01\x12\bidentity\x1a+\x12)\n" +
 	"\x18authz.departure_reserved\x12\auser_id*\x04user\x90\x02\x02\x12\x90\x01\n" +
 	"\x11ReadRelationships\x12,.gatehouse.authz.v1.ReadRelationshipsRequest\x1a-.gatehouse.authz.v1.ReadRelationshipsResponse\"\x1e\xd2\xe7\x18\x17\n" +
-	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12u\n" +
+	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12\x85\x01\n" +
+	"\fWatchChanges\x12'.gatehouse.authz.v1.WatchChangesRequest\x1a(.gatehouse.authz.v1.WatchChangesResponse\" \xd2\xe7\x18\x19\n" +
+	"\x02(\x01\x12\revery_service\x1a\x02\b\x01 \x01\x90\x02\x010\x01\x12u\n" +
 	"\bGetModel\x12#.gatehouse.authz.v1.GetModelRequest\x1a$.gatehouse.authz.v1.GetModelResponse\"\x1e\xd2\xe7\x18\x17\n" +
 	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x012\xb5\x05\n" +
 	"\x13RelationshipService\x12\xce\x01\n" +
@@ -1833,7 +2022,7 @@ func file_gatehouse_authz_v1_authz_proto_rawDescGZIP() []byte {
 	return file_gatehouse_authz_v1_authz_proto_rawDescData
 }
 
-var file_gatehouse_authz_v1_authz_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_gatehouse_authz_v1_authz_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_gatehouse_authz_v1_authz_proto_goTypes = []any{
 	(*Relationship)(nil),                // 0: gatehouse.authz.v1.Relationship
 	(*Precondition)(nil),                // 1: gatehouse.authz.v1.Precondition
@@ -1862,6 +2051,9 @@ var file_gatehouse_authz_v1_authz_proto_goTypes = []any{
 	(*UpdateRelationshipsResponse)(nil), // 24: gatehouse.authz.v1.UpdateRelationshipsResponse
 	(*ListRelationshipsRequest)(nil),    // 25: gatehouse.authz.v1.ListRelationshipsRequest
 	(*ListRelationshipsResponse)(nil),   // 26: gatehouse.authz.v1.ListRelationshipsResponse
+	(*WatchChangesRequest)(nil),         // 27: gatehouse.authz.v1.WatchChangesRequest
+	(*WatchChangesResponse)(nil),        // 28: gatehouse.authz.v1.WatchChangesResponse
+	(*ChangedRelationship)(nil),         // 29: gatehouse.authz.v1.ChangedRelationship
 }
 var file_gatehouse_authz_v1_authz_proto_depIdxs = []int32{
 	0,  // 0: gatehouse.authz.v1.Precondition.relationship:type_name -> gatehouse.authz.v1.Relationship
@@ -1877,33 +2069,36 @@ var file_gatehouse_authz_v1_authz_proto_depIdxs = []int32{
 	0,  // 10: gatehouse.authz.v1.UpdateRelationshipsRequest.deletes:type_name -> gatehouse.authz.v1.Relationship
 	1,  // 11: gatehouse.authz.v1.UpdateRelationshipsRequest.preconditions:type_name -> gatehouse.authz.v1.Precondition
 	0,  // 12: gatehouse.authz.v1.ListRelationshipsResponse.relationships:type_name -> gatehouse.authz.v1.Relationship
-	4,  // 13: gatehouse.authz.v1.AuthzService.Check:input_type -> gatehouse.authz.v1.CheckRequest
-	6,  // 14: gatehouse.authz.v1.AuthzService.BatchCheck:input_type -> gatehouse.authz.v1.BatchCheckRequest
-	8,  // 15: gatehouse.authz.v1.AuthzService.ListObjects:input_type -> gatehouse.authz.v1.ListObjectsRequest
-	10, // 16: gatehouse.authz.v1.AuthzService.ListSubjects:input_type -> gatehouse.authz.v1.ListSubjectsRequest
-	12, // 17: gatehouse.authz.v1.AuthzService.WriteRelationships:input_type -> gatehouse.authz.v1.WriteRelationshipsRequest
-	14, // 18: gatehouse.authz.v1.AuthzService.ReserveDeparture:input_type -> gatehouse.authz.v1.ReserveDepartureRequest
-	16, // 19: gatehouse.authz.v1.AuthzService.ReadRelationships:input_type -> gatehouse.authz.v1.ReadRelationshipsRequest
-	18, // 20: gatehouse.authz.v1.AuthzService.GetModel:input_type -> gatehouse.authz.v1.GetModelRequest
-	21, // 21: gatehouse.authz.v1.RelationshipService.CheckRelationship:input_type -> gatehouse.authz.v1.CheckRelationshipRequest
-	23, // 22: gatehouse.authz.v1.RelationshipService.UpdateRelationships:input_type -> gatehouse.authz.v1.UpdateRelationshipsRequest
-	25, // 23: gatehouse.authz.v1.RelationshipService.ListRelationships:input_type -> gatehouse.authz.v1.ListRelationshipsRequest
-	5,  // 24: gatehouse.authz.v1.AuthzService.Check:output_type -> gatehouse.authz.v1.CheckResponse
-	7,  // 25: gatehouse.authz.v1.AuthzService.BatchCheck:output_type -> gatehouse.authz.v1.BatchCheckResponse
-	9,  // 26: gatehouse.authz.v1.AuthzService.ListObjects:output_type -> gatehouse.authz.v1.ListObjectsResponse
-	11, // 27: gatehouse.authz.v1.AuthzService.ListSubjects:output_type -> gatehouse.authz.v1.ListSubjectsResponse
-	13, // 28: gatehouse.authz.v1.AuthzService.WriteRelationships:output_type -> gatehouse.authz.v1.WriteRelationshipsResponse
-	15, // 29: gatehouse.authz.v1.AuthzService.ReserveDeparture:output_type -> gatehouse.authz.v1.ReserveDepartureResponse
-	17, // 30: gatehouse.authz.v1.AuthzService.ReadRelationships:output_type -> gatehouse.authz.v1.ReadRelationshipsResponse
-	19, // 31: gatehouse.authz.v1.AuthzService.GetModel:output_type -> gatehouse.authz.v1.GetModelResponse
-	22, // 32: gatehouse.authz.v1.RelationshipService.CheckRelationship:output_type -> gatehouse.authz.v1.CheckRelationshipResponse
-	24, // 33: gatehouse.authz.v1.RelationshipService.UpdateRelationships:output_type -> gatehouse.authz.v1.UpdateRelationshipsResponse
-	26, // 34: gatehouse.authz.v1.RelationshipService.ListRelationships:output_type -> gatehouse.authz.v1.ListRelationshipsResponse
-	24, // [24:35] is the sub-list for method output_type
-	13, // [13:24] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	29, // 13: gatehouse.authz.v1.WatchChangesResponse.changes:type_name -> gatehouse.authz.v1.ChangedRelationship
+	4,  // 14: gatehouse.authz.v1.AuthzService.Check:input_type -> gatehouse.authz.v1.CheckRequest
+	6,  // 15: gatehouse.authz.v1.AuthzService.BatchCheck:input_type -> gatehouse.authz.v1.BatchCheckRequest
+	8,  // 16: gatehouse.authz.v1.AuthzService.ListObjects:input_type -> gatehouse.authz.v1.ListObjectsRequest
+	10, // 17: gatehouse.authz.v1.AuthzService.ListSubjects:input_type -> gatehouse.authz.v1.ListSubjectsRequest
+	12, // 18: gatehouse.authz.v1.AuthzService.WriteRelationships:input_type -> gatehouse.authz.v1.WriteRelationshipsRequest
+	14, // 19: gatehouse.authz.v1.AuthzService.ReserveDeparture:input_type -> gatehouse.authz.v1.ReserveDepartureRequest
+	16, // 20: gatehouse.authz.v1.AuthzService.ReadRelationships:input_type -> gatehouse.authz.v1.ReadRelationshipsRequest
+	27, // 21: gatehouse.authz.v1.AuthzService.WatchChanges:input_type -> gatehouse.authz.v1.WatchChangesRequest
+	18, // 22: gatehouse.authz.v1.AuthzService.GetModel:input_type -> gatehouse.authz.v1.GetModelRequest
+	21, // 23: gatehouse.authz.v1.RelationshipService.CheckRelationship:input_type -> gatehouse.authz.v1.CheckRelationshipRequest
+	23, // 24: gatehouse.authz.v1.RelationshipService.UpdateRelationships:input_type -> gatehouse.authz.v1.UpdateRelationshipsRequest
+	25, // 25: gatehouse.authz.v1.RelationshipService.ListRelationships:input_type -> gatehouse.authz.v1.ListRelationshipsRequest
+	5,  // 26: gatehouse.authz.v1.AuthzService.Check:output_type -> gatehouse.authz.v1.CheckResponse
+	7,  // 27: gatehouse.authz.v1.AuthzService.BatchCheck:output_type -> gatehouse.authz.v1.BatchCheckResponse
+	9,  // 28: gatehouse.authz.v1.AuthzService.ListObjects:output_type -> gatehouse.authz.v1.ListObjectsResponse
+	11, // 29: gatehouse.authz.v1.AuthzService.ListSubjects:output_type -> gatehouse.authz.v1.ListSubjectsResponse
+	13, // 30: gatehouse.authz.v1.AuthzService.WriteRelationships:output_type -> gatehouse.authz.v1.WriteRelationshipsResponse
+	15, // 31: gatehouse.authz.v1.AuthzService.ReserveDeparture:output_type -> gatehouse.authz.v1.ReserveDepartureResponse
+	17, // 32: gatehouse.authz.v1.AuthzService.ReadRelationships:output_type -> gatehouse.authz.v1.ReadRelationshipsResponse
+	28, // 33: gatehouse.authz.v1.AuthzService.WatchChanges:output_type -> gatehouse.authz.v1.WatchChangesResponse
+	19, // 34: gatehouse.authz.v1.AuthzService.GetModel:output_type -> gatehouse.authz.v1.GetModelResponse
+	22, // 35: gatehouse.authz.v1.RelationshipService.CheckRelationship:output_type -> gatehouse.authz.v1.CheckRelationshipResponse
+	24, // 36: gatehouse.authz.v1.RelationshipService.UpdateRelationships:output_type -> gatehouse.authz.v1.UpdateRelationshipsResponse
+	26, // 37: gatehouse.authz.v1.RelationshipService.ListRelationships:output_type -> gatehouse.authz.v1.ListRelationshipsResponse
+	26, // [26:38] is the sub-list for method output_type
+	14, // [14:26] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_authz_v1_authz_proto_init() }
@@ -1917,7 +2112,7 @@ func file_gatehouse_authz_v1_authz_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_authz_v1_authz_proto_rawDesc), len(file_gatehouse_authz_v1_authz_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   27,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

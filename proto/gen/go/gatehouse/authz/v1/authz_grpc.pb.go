@@ -31,6 +31,7 @@ const (
 	AuthzService_WriteRelationships_FullMethodName = "/gatehouse.authz.v1.AuthzService/WriteRelationships"
 	AuthzService_ReserveDeparture_FullMethodName   = "/gatehouse.authz.v1.AuthzService/ReserveDeparture"
 	AuthzService_ReadRelationships_FullMethodName  = "/gatehouse.authz.v1.AuthzService/ReadRelationships"
+	AuthzService_WatchChanges_FullMethodName       = "/gatehouse.authz.v1.AuthzService/WatchChanges"
 	AuthzService_GetModel_FullMethodName           = "/gatehouse.authz.v1.AuthzService/GetModel"
 )
 
@@ -58,6 +59,10 @@ type AuthzServiceClient interface {
 	ReserveDeparture(ctx context.Context, in *ReserveDepartureRequest, opts ...grpc.CallOption) (*ReserveDepartureResponse, error)
 	// ReadRelationships returns the relationships as they were written, filtered by object, relation and subject.
 	ReadRelationships(ctx context.Context, in *ReadRelationshipsRequest, opts ...grpc.CallOption) (*ReadRelationshipsResponse, error)
+	// WatchChanges sends which relationships changed from here on, or after a cursor: those of changes that were acknowledged. A message
+	// comes twice a second at least and says, by coming, that everything before it was told. FAILED_PRECONDITION (CURSOR_EXPIRED): the cursor
+	// is too old, or of another model or database; whoever followed by it knows nothing any more and begins again without one.
+	WatchChanges(ctx context.Context, in *WatchChangesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchChangesResponse], error)
 	// GetModel returns the authorization model in force.
 	GetModel(ctx context.Context, in *GetModelRequest, opts ...grpc.CallOption) (*GetModelResponse, error)
 }
@@ -140,6 +145,25 @@ func (c *authzServiceClient) ReadRelationships(ctx context.Context, in *ReadRela
 	return out, nil
 }
 
+func (c *authzServiceClient) WatchChanges(ctx context.Context, in *WatchChangesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchChangesResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &AuthzService_ServiceDesc.Streams[0], AuthzService_WatchChanges_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchChangesRequest, WatchChangesResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AuthzService_WatchChangesClient = grpc.ServerStreamingClient[WatchChangesResponse]
+
 func (c *authzServiceClient) GetModel(ctx context.Context, in *GetModelRequest, opts ...grpc.CallOption) (*GetModelResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetModelResponse)
@@ -174,6 +198,10 @@ type AuthzServiceServer interface {
 	ReserveDeparture(context.Context, *ReserveDepartureRequest) (*ReserveDepartureResponse, error)
 	// ReadRelationships returns the relationships as they were written, filtered by object, relation and subject.
 	ReadRelationships(context.Context, *ReadRelationshipsRequest) (*ReadRelationshipsResponse, error)
+	// WatchChanges sends which relationships changed from here on, or after a cursor: those of changes that were acknowledged. A message
+	// comes twice a second at least and says, by coming, that everything before it was told. FAILED_PRECONDITION (CURSOR_EXPIRED): the cursor
+	// is too old, or of another model or database; whoever followed by it knows nothing any more and begins again without one.
+	WatchChanges(*WatchChangesRequest, grpc.ServerStreamingServer[WatchChangesResponse]) error
 	// GetModel returns the authorization model in force.
 	GetModel(context.Context, *GetModelRequest) (*GetModelResponse, error)
 	mustEmbedUnimplementedAuthzServiceServer()
@@ -206,6 +234,9 @@ func (UnimplementedAuthzServiceServer) ReserveDeparture(context.Context, *Reserv
 }
 func (UnimplementedAuthzServiceServer) ReadRelationships(context.Context, *ReadRelationshipsRequest) (*ReadRelationshipsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReadRelationships not implemented")
+}
+func (UnimplementedAuthzServiceServer) WatchChanges(*WatchChangesRequest, grpc.ServerStreamingServer[WatchChangesResponse]) error {
+	return status.Error(codes.Unimplemented, "method WatchChanges not implemented")
 }
 func (UnimplementedAuthzServiceServer) GetModel(context.Context, *GetModelRequest) (*GetModelResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetModel not implemented")
@@ -357,6 +388,17 @@ func _AuthzService_ReadRelationships_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AuthzService_WatchChanges_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchChangesRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AuthzServiceServer).WatchChanges(m, &grpc.GenericServerStream[WatchChangesRequest, WatchChangesResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AuthzService_WatchChangesServer = grpc.ServerStreamingServer[WatchChangesResponse]
+
 func _AuthzService_GetModel_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetModelRequest)
 	if err := dec(in); err != nil {
@@ -415,7 +457,13 @@ var AuthzService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _AuthzService_GetModel_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "WatchChanges",
+			Handler:       _AuthzService_WatchChanges_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "gatehouse/authz/v1/authz.proto",
 }
 
