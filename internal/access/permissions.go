@@ -42,6 +42,7 @@ const maxObjectID = 200
 type Guard struct {
 	Verifier    Verifier
 	Permissions Permissions   // nil where no method asks for permissions
+	Changes     *Changes      // tells when what admitted a stream may have changed; nil asks at each turn
 	Recheck     time.Duration // of streams
 	Now         func() time.Time
 }

@@ -35,6 +35,7 @@ type grpcParams struct {
 	Contract      *contract.Contract
 	Verifier      *token.Verifier
 	Permissions   access.Permissions `optional:"true"`
+	Changes       *access.Changes    `optional:"true"`
 	Refusals      auditing.Refusals  `optional:"true"`
 	Health        *health.Health
 	Registrations []grpcserver.Registration `group:"grpc"`
@@ -61,7 +62,7 @@ func newListener(p grpcParams) (*Listener, error) {
 	}
 	s, err := grpcserver.New(grpcserver.Params{
 		Config: p.Config, Program: p.Program.Name, Contract: p.Contract, Mesh: peers, Callers: p.Definition, Verifier: p.Verifier,
-		Permissions: p.Permissions, Refusals: p.Refusals, Health: p.Health,
+		Permissions: p.Permissions, Changes: p.Changes, Refusals: p.Refusals, Health: p.Health,
 		Registrations: p.Registrations, Log: p.Log, Now: p.Now, Registry: p.Registry, Tracer: p.Tracer, Propagator: p.Propagator,
 	})
 	if err != nil {

@@ -2,6 +2,7 @@ package service
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 
 	"go.uber.org/fx"
@@ -54,4 +55,20 @@ func RemotePermissions() fx.Option {
 		}
 		return authz.Permissions(authz.Client(conn)), nil
 	})
+}
+
+// RemoteChanges lets streams that a permission admitted ask Authz again when something changed that
+// may concern them, instead of every few seconds. The program's proto must declare the call of
+// WatchChanges. While Authz says nothing, streams ask as without it.
+func RemoteChanges() fx.Option {
+	return fx.Provide(
+		access.NewChanges,
+		func(conns *client.Conns, changes *access.Changes, log *slog.Logger) (authz.ChangeFeed, error) {
+			conn, err := conns.Conn(authz.Name)
+			if err != nil {
+				return nil, fmt.Errorf("follow changes of permissions: %w", err)
+			}
+			return authz.NewChangeFeed(authz.Client(conn), changes.Told, log), nil
+		},
+	)
 }

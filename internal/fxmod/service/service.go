@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/fx"
 
+	"github.com/gatehouse/gatehouse/internal/client/authz"
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/health"
 	"github.com/gatehouse/gatehouse/internal/outbox"
@@ -50,6 +51,7 @@ type orderParams struct {
 	Relay     *outbox.Relay `optional:"true"`
 	Work      Work          `optional:"true"`
 	Tokens    fxmod.Tokens
+	Changes   authz.ChangeFeed `optional:"true"`
 	Health    *health.Health
 	Listener  *Listener
 	Door      *Door
@@ -72,6 +74,7 @@ func inOrder(p orderParams) {
 		p.Work.Beside,               // before requests, which may need what it loads
 		fxmod.Parts(p.Tokens),       // before requests: the first ones need keys
 		fxmod.Parts{
+			changes(p.Changes),          // its place is free: streams ask more often without it
 			p.Base.Health,               // after what it looks at: the first look finds that started
 			p.Base.Ops,                  // after health, which it answers with; it stops once requests have drained
 			p.Base.Registration,         // the program can be found from here on; Consul sends nobody before its check passes
@@ -96,4 +99,11 @@ func relay(r *outbox.Relay) fxmod.Part {
 		return fxmod.Part{}
 	}
 	return fxmod.Background("the outbox relay", r.Run)
+}
+
+func changes(feed authz.ChangeFeed) fxmod.Part {
+	if feed == nil {
+		return fxmod.Part{}
+	}
+	return fxmod.Background("the feed of changed permissions", feed)
 }

@@ -80,5 +80,5 @@ func open(m *contract.Method) bool {
 }
 
 func (p Params) guard() access.Guard {
-	return access.Guard{Verifier: p.Verifier, Permissions: p.Permissions, Recheck: p.Recheck, Now: p.Now}
+	return access.Guard{Verifier: p.Verifier, Permissions: p.Permissions, Changes: p.Changes, Recheck: p.Recheck, Now: p.Now}
 }

@@ -72,6 +72,7 @@ type Params struct {
 	Callers       Callers
 	Verifier      access.Verifier
 	Permissions   access.Permissions // required where a registered method asks for permissions
+	Changes       *access.Changes    // of permissions; nil lets every stream ask again each Recheck
 	Refusals      auditing.Refusals  // required where a registered method is audited or may be refused to somebody
 	Health        *health.Health
 	Registrations []Registration

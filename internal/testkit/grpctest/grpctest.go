@@ -40,6 +40,7 @@ type Config struct {
 	Callers       grpcserver.Callers            // nil means who may call by the built-in mesh, or by Contract; Consenting when nobody does yet
 	Verifier      access.Verifier               // nil means the verifier of Tokens
 	Permissions   access.Permissions            // nil permits nothing; NewGrants makes a table
+	Changes       *access.Changes               // of permissions; nil lets streams ask again each Recheck
 	Refusals      auditing.Refusals             // nil forgets them; NewTrail keeps what is refused
 	Tokens        *Tokens                       // nil means a fresh issuer; reachable as Server.Tokens
 	Recheck       time.Duration                 // of long-lived streams; 0 means as in a program
@@ -96,7 +97,7 @@ func New(t testing.TB, c Config) *Server {
 	h := health.New(log)
 	server, err := grpcserver.New(grpcserver.Params{
 		Config: c.GRPC, Program: c.Program, Contract: c.Contract, Mesh: Mesh(), Callers: c.Callers, Verifier: c.Verifier, Health: h,
-		Permissions: c.Permissions, Refusals: c.Refusals, Recheck: c.Recheck, Registrations: c.Registrations, Log: log, Now: c.Now,
+		Permissions: c.Permissions, Changes: c.Changes, Refusals: c.Refusals, Recheck: c.Recheck, Registrations: c.Registrations, Log: log, Now: c.Now,
 		Registry: c.Registry, Propagator: c.Propagator,
 	})
 	if err != nil {

@@ -75,6 +75,7 @@ func options(c Config) fx.Option {
 		service.AsRoute(func(w *trail.Writer) outbox.Route { return outbox.Route{Topic: audit.Topic, Deliver: own(w)} }),
 		service.Outbox(migrations.Schema),
 		service.RemotePermissions(),
+		service.RemoteChanges(),
 		fxmod.RemoteTokens(),
 		service.Module(Name, c.Kernel),
 	)

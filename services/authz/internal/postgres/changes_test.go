@@ -104,12 +104,9 @@ func TestEndedCommandsAreToldOnce(t *testing.T) {
 		c = next
 		return more
 	}
-	var (
-		writers sync.WaitGroup
-		mu      sync.Mutex
-		ended   = map[string]bool{}
-		done    = make(chan struct{})
-	)
+	var writers sync.WaitGroup
+	var mu sync.Mutex
+	ended, done := map[string]bool{}, make(chan struct{})
 	for range 6 {
 		writers.Go(func() {
 			mine, err := endMany(t.Context(), pool, 100)

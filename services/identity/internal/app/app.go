@@ -58,6 +58,7 @@ func options(c Config) fx.Option {
 		service.RemoteAudit(),
 		service.RemoteRelationships(),
 		service.RemotePermissions(),
+		service.RemoteChanges(),
 		fxmod.Client(authclient.Name, authclient.Logins),
 		fxmod.Client(authzclient.Name, authzclient.Client),
 		fx.Provide(

@@ -1116,8 +1116,8 @@ const file_gatehouse_audit_v1_audit_proto_rawDesc = "" +
 	"1\"/\n" +
 	"\x0ecan_read_audit\x12\forganization\x1a\x0forganization_id\n" +
 	"'\"%\n" +
-	"\x0ecan_read_audit\x12\bplatform\"\tgatehouse\x1a\x02\b\x01 \x01J\x03\x18\xe0]\x82\xd3\xe4\x93\x02\x1b\x12\x19/api/v1/audit/events:tail\x90\x02\x010\x01B\xe1\x06\xd2\xe7\x18\x94\x06\n" +
-	"\x05audit\x10\x94?\x1a/gatehouse.auth.v1.VerificationService/GetKeySet\x1a6gatehouse.auth.v1.VerificationService/WatchRevocations\x1a*gatehouse.authz.v1.AuthzService/BatchCheck\"\x01\x012\r\x12\vaudit_ownerR5\n" +
+	"\x0ecan_read_audit\x12\bplatform\"\tgatehouse\x1a\x02\b\x01 \x01J\x03\x18\xe0]\x82\xd3\xe4\x93\x02\x1b\x12\x19/api/v1/audit/events:tail\x90\x02\x010\x01B\x8f\a\xd2\xe7\x18\xc2\x06\n" +
+	"\x05audit\x10\x94?\x1a/gatehouse.auth.v1.VerificationService/GetKeySet\x1a6gatehouse.auth.v1.VerificationService/WatchRevocations\x1a*gatehouse.authz.v1.AuthzService/BatchCheck\x1a,gatehouse.authz.v1.AuthzService/WatchChanges\"\x01\x012\r\x12\vaudit_ownerR5\n" +
 	"\x0fCALLER_REQUIRED\x10\x02\" the calling program is not knownR\x8f\x01\n" +
 	"\x13TRAIL_NOT_PROTECTED\x10\x06\"vthe role of this program may change or remove events: serve as the role audit, and let only audit_owner own the schemaR\x82\x01\n" +
 	"\x12TRAIL_STANDS_STILL\x10\t\"jnothing can be stored: another session holds the lock of audit.coordination, find and end it with pg_locksRQ\n" +

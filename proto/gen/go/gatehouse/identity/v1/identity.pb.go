@@ -1995,8 +1995,8 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"\x14organization.updated\x12\x0forganization.id\"\x19organization.display_name*\forganization\x90\x02\x02\x12\xc1\x01\n" +
 	"\x12DeleteOrganization\x120.gatehouse.identity.v1.DeleteOrganizationRequest\x1a1.gatehouse.identity.v1.DeleteOrganizationResponse\"F\xd2\xe7\x18?\n" +
 	"\x02(\x01\x12\revery_service\x1a*\x12(\n" +
-	"\x14organization.deleted\x12\x02id*\forganization\x90\x02\x02B\xd1\a\xd2\xe7\x18\xfe\x06\n" +
-	"\bidentity\x10\x91?\x1a*gatehouse.auth.v1.LoginService/RemoveLogin\x1a/gatehouse.auth.v1.VerificationService/GetKeySet\x1a6gatehouse.auth.v1.VerificationService/WatchRevocations\x1a*gatehouse.authz.v1.AuthzService/BatchCheck\x1a(gatehouse.authz.v1.AuthzService/GetModel\x1a0gatehouse.authz.v1.AuthzService/ReserveDeparture\x1a2gatehouse.authz.v1.AuthzService/WriteRelationships\x1a'gatehouse.audit.v1.IngestService/Ingest\"\x01\x01B\x06\n" +
+	"\x14organization.deleted\x12\x02id*\forganization\x90\x02\x02B\xff\a\xd2\xe7\x18\xac\a\n" +
+	"\bidentity\x10\x91?\x1a*gatehouse.auth.v1.LoginService/RemoveLogin\x1a/gatehouse.auth.v1.VerificationService/GetKeySet\x1a6gatehouse.auth.v1.VerificationService/WatchRevocations\x1a*gatehouse.authz.v1.AuthzService/BatchCheck\x1a(gatehouse.authz.v1.AuthzService/GetModel\x1a0gatehouse.authz.v1.AuthzService/ReserveDeparture\x1a,gatehouse.authz.v1.AuthzService/WatchChanges\x1a2gatehouse.authz.v1.AuthzService/WriteRelationships\x1a'gatehouse.audit.v1.IngestService/Ingest\"\x01\x01B\x06\n" +
 	"\x04userB\x0e\n" +
 	"\forganizationJ\x18\n" +
 	"\x04user\x12\x0eevery_relation\x18\x01J)\n" +
