@@ -110,12 +110,13 @@ func TestWindowsOfEveryUpstream(t *testing.T) {
 			}
 			for _, patch := range patches {
 				for _, service := range patch.ResourceFilter.Services {
-					patched[defaults.Name] = append(patched[defaults.Name], service.Name)
+					patched[defaults.Name+" to "+service.Name] = append(patched[defaults.Name+" to "+service.Name], patch.Path)
 				}
 			}
 		}
 	}
-	if want := map[string][]string{"gateway": {"shop", "shop"}, "shop": {"stock", "stock"}}; !reflect.DeepEqual(patched, want) {
+	paths := []string{"/typed_extension_protocol_options", "/http2_protocol_options", "/connection_pool_per_downstream_connection", "/common_http_protocol_options/idle_timeout/seconds"}
+	if want := map[string][]string{"gateway to shop": paths, "shop to stock": paths}; !reflect.DeepEqual(patched, want) {
 		t.Errorf("patched are the ways to %v, want %v", patched, want)
 	}
 }

@@ -32,6 +32,7 @@ const (
 	echo   = "/test.v1.Test/Echo"   // unary: answers what it is sent
 	flood  = "/test.v1.Test/Flood"  // sends for ever, as fast as it is read
 	ingest = "/test.v1.Test/Ingest" // answers each message with itself
+	sink   = "/test.v1.Test/Sink"   // reads one message and no more
 )
 
 // pair is a caller and a callee of a mesh of its own, on free ports.
@@ -45,7 +46,7 @@ func pair(t testing.TB) (*mesh.Definition, mesh.Program, mesh.Program) {
 		Programs: []mesh.Program{callee, caller},
 		Backings: []mesh.Backing{{Name: "postgres", Port: p[10], Public: p[11], Admin: p[12], Callers: []string{"caller"}}},
 	}
-	for path, longLived := range map[string]bool{echo: false, flood: true, ingest: true} {
+	for path, longLived := range map[string]bool{echo: false, flood: true, ingest: true, sink: true} {
 		def.Methods = append(def.Methods, mesh.Method{Path: path, Callee: "callee", Callers: []string{"caller"}, LongLived: longLived})
 	}
 	return def, callee, caller
@@ -83,6 +84,10 @@ func (p *program) answer(_ any, stream grpc.ServerStream) error {
 		case err != nil:
 			return err
 		}
+		if method == sink {
+			<-stream.Context().Done()
+			return stream.Context().Err()
+		}
 		for err = stream.SendMsg(m); method == flood && err == nil; err = stream.SendMsg(m) {
 			p.sent.Add(1)
 		}
@@ -107,9 +112,10 @@ func twoSidecars(t testing.TB) *way {
 	var def *mesh.Definition
 	def, w.callee, w.caller = pair(t)
 	for _, entry := range registry.ConfigEntries(def) {
-		if _, _, err := w.consul.ConfigEntries().Set(entry, nil); err != nil {
-			t.Fatal(err)
-		}
+		check.Within(t, 20*time.Second, "config entry", func() error { // a Consul that has just started refuses intentions
+			_, _, err := w.consul.ConfigEntries().Set(entry, nil)
+			return err
+		})
 	}
 	w.program = serve(t, w.callee.Port)
 	for _, p := range []mesh.Program{w.callee, w.caller} {
@@ -145,12 +151,21 @@ func (w *way) open(ctx context.Context, method string, size int) (grpc.ClientStr
 	return stream, stream.SendMsg(&wrapperspb.BytesValue{Value: make([]byte, size)})
 }
 
+// listen opens a stream that only the callee sends, for ever.
+func (w *way) listen(ctx context.Context) (grpc.ClientStream, error) {
+	stream, err := w.conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, flood)
+	if err != nil {
+		return nil, err
+	}
+	return stream, stream.SendMsg(&wrapperspb.BytesValue{Value: make([]byte, 16<<10)})
+}
+
 // stuckReaders open streams that send for ever, read one message each and no more, and wait until
 // the callee can send nothing further.
 func (w *way) stuckReaders(ctx context.Context, t testing.TB, n int) {
 	t.Helper()
 	for range n {
-		stream, err := w.open(ctx, flood, 16<<10)
+		stream, err := w.listen(ctx)
 		if err == nil {
 			err = stream.RecvMsg(&wrapperspb.BytesValue{})
 		}

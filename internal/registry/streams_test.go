@@ -29,6 +29,7 @@ func TestSidecarsFromTheRegistration(t *testing.T) {
 	t.Run("windows", w.windows)
 	t.Run("more than 1,024 streams", w.manyStreams)
 	t.Run("stuck readers", w.stuck)
+	t.Run("stuck senders", w.stuckSending)
 	t.Run("trailers of a request", w.trailers)
 	t.Run("trailers without a sidecar", w.trailersWithoutASidecar)
 	t.Run("a killed callee", w.killedCallee) // last
@@ -44,7 +45,11 @@ type cluster struct {
 			HTTP2 json.RawMessage `json:"http2_protocol_options"`
 		} `json:"explicit_http_config"`
 	} `json:"typed_extension_protocol_options"`
-	TLS json.RawMessage `json:"transport_socket"`
+	Common struct {
+		Idle string `json:"idle_timeout"`
+	} `json:"common_http_protocol_options"`
+	Apart bool            `json:"connection_pool_per_downstream_connection"`
+	TLS   json.RawMessage `json:"transport_socket"`
 }
 
 // clusters are those of a sidecar that Consul told it.
@@ -91,6 +96,8 @@ func (w *way) windows(t *testing.T) {
 	}
 	if c := find(w.caller.Admin, "callee."); !says(c.Deprecated) || len(c.Options) > 0 || len(c.TLS) == 0 {
 		t.Errorf("the caller's sidecar has %s and %v, TLS %s", c.Deprecated, c.Options, c.TLS)
+	} else if !c.Apart || c.Common.Idle != "120s" {
+		t.Errorf("the caller's sidecar shares connections (%t) and closes them after %s", !c.Apart, c.Common.Idle)
 	}
 	if c := find(w.caller.Admin, "postgres."); len(c.Deprecated) > 0 || len(c.Options) > 0 || len(c.TLS) == 0 {
 		t.Errorf("the caller's sidecar has %s and %v for the database", c.Deprecated, c.Options)

@@ -15,10 +15,16 @@ const (
 	connectionWindow = maxRequests * streamWindow
 )
 
-// outboundWindows set the windows of a program's sidecar towards every upstream of gRPC. Consul has
-// no option for them and ignores envoy_cluster_json where an upstream has a service-resolver, so the
-// cluster is patched: its protocol options, which a patch cannot reach into, make way for the field
-// that they replaced, which Envoy deprecates and still reads (ADR 0062). Other upstreams keep theirs.
+// idleConnection is how long a connection between sidecars outlives its last request, in seconds:
+// Envoy would keep those of connections that the program has closed for an hour.
+const idleConnection = 120
+
+// outboundWindows set the windows of a program's sidecar towards every upstream of gRPC, and give
+// each connection of the program one of its own there: what a callee does not read of a stream fills
+// the window of the connection that brought it, which nothing can set (ADR 0062). Consul has no
+// option for any of it and ignores envoy_cluster_json where an upstream has a service-resolver, so
+// the cluster is patched: its protocol options, which a patch cannot reach into, make way for the
+// fields that they replaced, which Envoy deprecates and still reads. Other upstreams keep theirs.
 func outboundWindows(p mesh.Program) []api.EnvoyExtension {
 	var upstreams []any
 	for _, u := range p.Upstreams {
@@ -38,6 +44,8 @@ func outboundWindows(p mesh.Program) []api.EnvoyExtension {
 			map[string]any{"ResourceFilter": clusters, "Op": "add", "Path": "/http2_protocol_options", "Value": map[string]any{
 				"initial_stream_window_size": streamWindow, "initial_connection_window_size": connectionWindow,
 			}},
+			map[string]any{"ResourceFilter": clusters, "Op": "add", "Path": "/connection_pool_per_downstream_connection", "Value": true},
+			map[string]any{"ResourceFilter": clusters, "Op": "add", "Path": "/common_http_protocol_options/idle_timeout/seconds", "Value": idleConnection},
 		}},
 	}}
 }
