@@ -17,15 +17,20 @@ import (
 func denials(p Params) middleware {
 	return middleware{around: func(ctx context.Context, c *rpc, next func(context.Context) error) error {
 		err := next(ctx)
-		if err == nil || c.infra || c.policy == nil || c.policy.Audit.Trail {
-			return err
-		}
-		answer := rpcstatus.Classify(ctx, err)
-		if c.denied != nil || c.admitted && answer.Kind == apierr.PermissionDenied {
-			p.recorder().Denied(ctx, p.facts(c).Denied(ctx, answer.Reason, c.denied))
+		if err != nil && !c.infra && c.policy != nil && !c.policy.Audit.Trail {
+			p.recordDenial(ctx, c, err)
 		}
 		return err
 	}}
+}
+
+// recordDenial is a function of its own, like recordFailure and beginEvent: an open stream would
+// otherwise hold room for their events on its stack.
+func (p *Params) recordDenial(ctx context.Context, c *rpc, err error) {
+	answer := rpcstatus.Classify(ctx, err)
+	if c.denied != nil || c.admitted && answer.Kind == apierr.PermissionDenied {
+		p.recorder().Denied(ctx, p.facts(c).Denied(ctx, answer.Reason, c.denied))
+	}
 }
 
 // events gives the handler of each audited call the event of its request (event.FromContext), which
@@ -37,21 +42,10 @@ func events(p Params) middleware {
 			if !audited(c) {
 				return next(ctx)
 			}
-			began := p.facts(c).Began(ctx)
-			c.event = &began
-			if many(c) {
-				ctx = event.NewContext(ctx, began)
-			}
+			ctx = p.beginEvent(ctx, c)
 			err := next(ctx)
-			if err == nil || !c.policy.Has(contract.Public) {
-				return err
-			}
-			if answer := rpcstatus.Classify(ctx, err); answer.Kind == apierr.Unauthenticated {
-				e, ok := event.AttemptOf(err)
-				if !ok {
-					e = *c.event
-				}
-				p.recorder().Failed(ctx, e, answer.Reason)
+			if err != nil && c.policy.Has(contract.Public) {
+				p.recordFailure(ctx, c, err)
 			}
 			return err
 		},
@@ -66,15 +60,36 @@ func events(p Params) middleware {
 	}
 }
 
+func (p *Params) beginEvent(ctx context.Context, c *rpc) context.Context {
+	began := p.facts(c).Began(ctx)
+	c.event = &began
+	if many(c) {
+		ctx = event.NewContext(ctx, began)
+	}
+	return ctx
+}
+
+func (p *Params) recordFailure(ctx context.Context, c *rpc, err error) {
+	answer := rpcstatus.Classify(ctx, err)
+	if answer.Kind != apierr.Unauthenticated {
+		return
+	}
+	e, ok := event.AttemptOf(err)
+	if !ok {
+		e = *c.event
+	}
+	p.recorder().Failed(ctx, e, answer.Reason)
+}
+
 func audited(c *rpc) bool { return !c.infra && c.policy != nil && c.policy.Audit.Action != "" }
 
 // many reports whether no single message says what happens.
 func many(c *rpc) bool { return c.policy.Descriptor.IsStreamingClient() }
 
-func (p Params) facts(c *rpc) auditing.Call {
+func (p *Params) facts(c *rpc) auditing.Call {
 	return auditing.Call{Program: p.Program, Caller: c.service, Method: c.policy, Who: c.who}
 }
 
-func (p Params) recorder() auditing.Recorder {
+func (p *Params) recorder() auditing.Recorder {
 	return auditing.Recorder{Refusals: p.Refusals, Log: p.Log}
 }

@@ -70,32 +70,25 @@ func rpcOf(ctx context.Context) *rpc {
 
 // middleware is one concern of the chain, written once for unary calls and streams.
 type middleware struct {
-	// around runs the rest of the chain by next, at most once.
+	// around runs the rest of the chain by next, at most once; nil when the concern is about
+	// messages alone.
 	around func(ctx context.Context, c *rpc, next func(context.Context) error) error
 	// message sees each request message before the handler does, and may add to what the handler's
 	// context knows; nil when the concern needs none.
 	message func(ctx context.Context, c *rpc, m proto.Message) (context.Context, error)
 }
 
-// link is a place in the chain: a middleware, for unary calls and for streams, or an interceptor of
-// streams.
+// link is a place in the chain: a middleware, for unary calls and for streams, or what is done to
+// streams alone before the rest of the chain sees them.
 type link struct {
 	middleware
-	stream grpc.StreamServerInterceptor
+	stream func(c *rpc, ss grpc.ServerStream) (grpc.ServerStream, error)
 }
 
 // both makes a link of a middleware.
-func both(m middleware) link { return link{middleware: m, stream: m.stream} }
+func both(m middleware) link { return link{middleware: m} }
 
 type chain []link
-
-func (c chain) streams() []grpc.StreamServerInterceptor {
-	all := make([]grpc.StreamServerInterceptor, len(c))
-	for i, l := range c {
-		all[i] = l.stream
-	}
-	return all
-}
 
 // unary runs a unary call through the chain. It is one interceptor, whose state is part of the
 // call's: an interceptor for each middleware would cost each some allocations.
@@ -122,63 +115,28 @@ type run struct {
 
 // step shows the request to the middleware that goes on, and runs the rest of the chain.
 func (r *run) step(ctx context.Context, c *rpc) error {
-	if m, ok := r.req.(proto.Message); ok && r.message != nil {
-		var err error
-		if ctx, err = r.message(ctx, c, m); err != nil {
-			return err
-		}
+	var err error
+	if ctx, err = r.show(ctx, c); err != nil {
+		return err
 	}
 	for len(r.rest) > 0 {
 		m := r.rest[0].middleware
-		r.rest = r.rest[1:]
+		r.rest, r.message = r.rest[1:], m.message
 		if m.around != nil {
-			r.message = m.message
 			return m.around(ctx, c, r.next)
 		}
+		if ctx, err = r.show(ctx, c); err != nil {
+			return err
+		}
 	}
-	var err error
 	r.resp, err = r.handler(ctx, r.req)
 	return err
 }
 
-func (m middleware) stream(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	c := rpcOf(ss.Context())
-	err := m.around(ss.Context(), c, func(ctx context.Context) error {
-		return handler(srv, &stream{ServerStream: ss, ctx: ctx, rpc: c, check: m.message})
-	})
-	if err == nil && c != nil {
-		return c.refused // the handler took the refusal of a message for the end of the stream
+// show shows the request to the middleware that runs.
+func (r *run) show(ctx context.Context, c *rpc) (context.Context, error) {
+	if m, ok := r.req.(proto.Message); ok && r.message != nil {
+		return r.message(ctx, c, m)
 	}
-	return err
-}
-
-// stream carries the context of a middleware and shows it each request message.
-type stream struct {
-	grpc.ServerStream
-	ctx   context.Context // a ServerStream is how gRPC hands over the context
-	rpc   *rpc
-	check func(ctx context.Context, c *rpc, m proto.Message) (context.Context, error)
-}
-
-// Context returns the context that the middleware made.
-func (s *stream) Context() context.Context { return s.ctx }
-
-// RecvMsg receives the next request message and refuses what the middleware refuses.
-func (s *stream) RecvMsg(m any) error {
-	if err := s.ServerStream.RecvMsg(m); err != nil {
-		return err
-	}
-	message, ok := m.(proto.Message)
-	if !ok || s.check == nil {
-		return nil
-	}
-	ctx, err := s.check(s.ctx, s.rpc, message)
-	if err != nil {
-		s.rpc.refused = err
-		return err
-	}
-	if ctx != s.ctx { // only for a message that comes before the handler runs: nobody else reads the context yet
-		s.ctx = ctx
-	}
-	return nil
+	return ctx, nil
 }

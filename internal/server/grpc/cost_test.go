@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -34,17 +35,9 @@ const mostAllocations = 100
 func BenchmarkChain(b *testing.B) {
 	d := newDemo(b)
 	tokens := grpctest.NewTokens(b, time.Now)
-	log := logging.New(logging.Config{Level: "info"}, io.Discard).With("program", "demo")
 	var clock atomic.Int64 // slower than the contract's rate, which the calls would meet
 	now := func() time.Time { return time.UnixMilli(clock.Add(1)) }
-	ours, err := grpcserver.New(grpcserver.Params{
-		Program: "demo", Contract: d.contract, Mesh: grpctest.Mesh(), Callers: mesh.Derive(d.contract), Verifier: tokens.Verifier(),
-		Health: health.New(log), Permissions: grpctest.NewGrants(), Refusals: grpctest.NewTrail(),
-		Registrations: []grpcserver.Registration{d.registration()}, Log: log, Now: now,
-		Registry: prometheus.NewRegistry(), Tracer: tracing.IDs(), Propagator: propagation.TraceContext{},
-	})
-	check.NoError(b, err)
-	bare := grpc.NewServer()
+	ours, bare := asInAProgram(b, d, tokens, now), grpc.NewServer()
 	bare.RegisterService(d.registration().Desc, d)
 	pairs := []string{
 		request.CallerHeader, grpctest.SPIFFE("gateway"), request.IDHeader, "req-1", request.ClientAddressHeader, "203.0.113.7",
@@ -71,6 +64,85 @@ func BenchmarkChain(b *testing.B) {
 	if over > mostAllocations {
 		b.Errorf("the chain allocates %.0f times for a public call, more than %d", over, mostAllocations)
 	}
+}
+
+// mostStack is what an open stream may hold of stacks, over gRPC alone, in bytes.
+const mostStack = 20 << 10
+
+// BenchmarkOpenStreams is what a person's open stream holds of stacks and how many goroutines, over
+// gRPC alone. The client's are the same on both sides.
+func BenchmarkOpenStreams(b *testing.B) {
+	const streams = 1000
+	d, opened := newDemo(b), make(chan time.Duration, streams)
+	d.stream = func(s grpc.ServerStream) error {
+		check.NoError(b, s.RecvMsg(d.message()))
+		work()
+		return waits(opened)(s)
+	}
+	tokens := grpctest.NewTokens(b, time.Now)
+	bare := grpc.NewServer(grpc.MaxConcurrentStreams(streams))
+	bare.RegisterService(d.registration().Desc, d)
+	pairs := []string{request.CallerHeader, grpctest.SPIFFE("gateway"), "authorization", "Bearer " + tokens.Sign(tokens.Claims(me))}
+	conn, alone := serve(b, asInAProgram(b, d, tokens, time.Now), nil), serve(b, bare, nil)
+	open := func(conn *grpc.ClientConn) (stack, goroutines float64) {
+		ctx, cancel := context.WithCancel(metadata.AppendToOutgoingContext(b.Context(), pairs...))
+		defer cancel()
+		beforeStack, before := stacks()
+		for range streams {
+			stream, err := d.open(ctx, conn, "Chat")
+			check.NoError(b, err)
+			check.NoError(b, stream.SendMsg(d.message("id", me)))
+			<-opened
+		}
+		afterStack, after := stacks()
+		return (afterStack - beforeStack) / streams, (after - before) / streams
+	}
+	var stack, goroutines float64
+	rounds := 0.0
+	for b.Loop() {
+		rounds++
+		bareStack, bareGoroutines := open(alone)
+		ourStack, ourGoroutines := open(conn)
+		stack, goroutines = stack+ourStack-bareStack, goroutines+ourGoroutines-bareGoroutines
+	}
+	b.ReportMetric(stack/rounds, "stack-B/stream")
+	b.ReportMetric(goroutines/rounds, "goroutines/stream")
+	b.ReportMetric(0, "ns/op")
+	if stack/rounds > mostStack {
+		b.Errorf("an open stream holds %.0f bytes of stacks over gRPC alone, more than %d", stack/rounds, mostStack)
+	}
+}
+
+// work needs as much of the stack as a statement.
+//
+//go:noinline
+func work() {
+	var room [5 << 10]byte
+	runtime.KeepAlive(&room)
+}
+
+// stacks returns the bytes of all stacks and the number of goroutines, once those that ended are
+// gone.
+func stacks() (bytes, goroutines float64) {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return float64(m.StackInuse), float64(runtime.NumGoroutine())
+}
+
+// asInAProgram is a server as a program has it, which exports no traces.
+func asInAProgram(b *testing.B, d *demo, tokens *grpctest.Tokens, now func() time.Time) *grpcserver.Server {
+	b.Helper()
+	log := logging.New(logging.Config{Level: "info"}, io.Discard).With("program", "demo")
+	server, err := grpcserver.New(grpcserver.Params{
+		Program: "demo", Contract: d.contract, Mesh: grpctest.Mesh(), Callers: mesh.Derive(d.contract), Verifier: tokens.Verifier(),
+		Health: health.New(log), Permissions: grpctest.NewGrants(), Refusals: grpctest.NewTrail(),
+		Registrations: []grpcserver.Registration{d.registration()}, Log: log, Now: now,
+		Registry: prometheus.NewRegistry(), Tracer: tracing.IDs(), Propagator: propagation.TraceContext{},
+	})
+	check.NoError(b, err)
+	return server
 }
 
 // served is what serves on a listener.

@@ -15,7 +15,6 @@ import (
 // which hold ids beside their types, get it in Authz.
 func ids() middleware {
 	return middleware{
-		around: func(ctx context.Context, _ *rpc, next func(context.Context) error) error { return next(ctx) },
 		message: func(ctx context.Context, c *rpc, m proto.Message) (context.Context, error) {
 			if c.infra || c.policy == nil {
 				return ctx, nil

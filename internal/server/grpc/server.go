@@ -108,7 +108,7 @@ func New(p Params) (*Server, error) {
 	draining, drain := context.WithCancel(context.Background())
 	running := &inflight{}
 	chain, teller := middlewares(p, draining, running), tell(p, metrics)
-	options := append(limits(), grpc.ChainUnaryInterceptor(chain.unary), grpc.ChainStreamInterceptor(chain.streams()...),
+	options := append(limits(), grpc.ChainUnaryInterceptor(chain.unary), grpc.ChainStreamInterceptor(chain.stream),
 		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error { return nil })) // nameStream answers
 	for _, h := range observers(p, teller) {
 		options = append(options, grpc.StatsHandler(h))

@@ -155,14 +155,13 @@ func nameRequest(next grpc.MethodHandler) grpc.MethodHandler {
 // nameStream does the same for streams, notes what gRPC itself answers within one, and answers
 // methods that the server does not have.
 func nameStream() link {
-	return link{stream: func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-		c := rpcOf(ss.Context())
+	return link{stream: func(c *rpc, ss grpc.ServerStream) (grpc.ServerStream, error) {
 		ss.SetTrailer(c.trailer())
 		if c.about.unknown {
 			c.failure = rpcstatus.ToError(status.New(codes.Unimplemented, "the server has no such method"))
-			return rpcstatus.FromError(c.failure).Err()
+			return nil, rpcstatus.FromError(c.failure).Err()
 		}
-		return handler(srv, noting{ss, c})
+		return noting{ss, c}, nil
 	}}
 }
 

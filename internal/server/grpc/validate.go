@@ -17,7 +17,6 @@ import (
 func validate() middleware {
 	validator := sync.OnceValues(func() (protovalidate.Validator, error) { return protovalidate.New() })
 	return middleware{
-		around: func(ctx context.Context, _ *rpc, next func(context.Context) error) error { return next(ctx) },
 		message: func(ctx context.Context, c *rpc, m proto.Message) (context.Context, error) {
 			if c.infra {
 				return ctx, nil

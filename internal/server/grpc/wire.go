@@ -60,17 +60,16 @@ func (w *wire) transfer(move func() error) error {
 
 // begin puts the stream below all middlewares.
 func begin() link {
-	return link{stream: func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-		c := rpcOf(ss.Context())
+	return link{stream: func(c *rpc, ss grpc.ServerStream) (grpc.ServerStream, error) {
 		c.stream, c.until = true, ss.Context()
-		return handler(srv, &wire{ServerStream: ss, ctx: ss.Context(), rpc: c})
+		return &wire{ServerStream: ss, ctx: ss.Context(), rpc: c}, nil
 	}}
 }
 
 // interrupt lets what a stream sends and receives end with the context that its handler has.
 func interrupt() link {
-	return link{stream: func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-		rpcOf(ss.Context()).until = ss.Context()
-		return handler(srv, ss)
+	return link{stream: func(c *rpc, ss grpc.ServerStream) (grpc.ServerStream, error) {
+		c.until = ss.Context()
+		return ss, nil
 	}}
 }
