@@ -9,6 +9,7 @@ import (
 
 const (
 	consistencyName = "ConsistencyToken"
+	storedName      = "StoredMessages"
 	parameterPrefix = "#/components/parameters/"
 	headerPrefix    = "#/components/headers/"
 	cursorName      = "cursor"
@@ -37,10 +38,23 @@ func sharedParameters() object {
 }
 
 func sharedHeaders() object {
-	return object{consistencyName: object{
-		"schema":      object{"type": "string"},
-		"description": "Token of what the request wrote, where it changed relationships. Send it to see the change.",
-	}}
+	return object{
+		consistencyName: object{
+			"schema":      object{"type": "string"},
+			"description": "Token of what the request wrote, where it changed relationships. Send it to see the change.",
+		},
+		storedName: object{
+			"schema":      object{"type": "integer"},
+			"description": "How many lines of the body are stored, the first ones, however the request ended.",
+		},
+	}
+}
+
+// correctLines states the form of a request that is a stream of messages.
+func correctLines(body object) {
+	content, _ := body["content"].(object)
+	body["description"] = "NDJSON: one message a line, as many as one likes; the size of each line and the time it may take are bounded."
+	body["content"] = object{"application/x-ndjson": content["application/json"]} // the schema is that of each line
 }
 
 // correctStream states the two forms of a stream of messages.

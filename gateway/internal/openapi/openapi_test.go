@@ -113,6 +113,43 @@ func TestDocumentSaysWhatTheContractsSay(t *testing.T) {
 	}
 }
 
+// An import takes lines and is answered with one message: what sends application/json is refused.
+func TestDocumentOfLines(t *testing.T) {
+	type response struct {
+		Content, Headers map[string]any
+	}
+	var document struct {
+		Paths map[string]map[string]struct {
+			RequestBody struct{ Content map[string]any }
+			Responses   map[string]response
+		}
+	}
+	if err := json.Unmarshal(build(t), &document); err != nil {
+		t.Fatal(err)
+	}
+	operation := document.Paths["/api/v1/users:import"]["post"]
+	for what, c := range map[string]struct {
+		got  map[string]any
+		want string
+	}{
+		"request":  {operation.RequestBody.Content, "application/x-ndjson"},
+		"response": {operation.Responses["200"].Content, "application/json"},
+		"refusal":  {operation.Responses["default"].Content, "application/problem+json"},
+	} {
+		if len(c.got) != 1 || c.got[c.want] == nil {
+			t.Errorf("the %s is %v, want %s", what, c.got, c.want)
+		}
+	}
+	for status, r := range operation.Responses {
+		if r.Headers["Gatehouse-Stored-Messages"] == nil {
+			t.Errorf("%s does not say how much is stored", status)
+		}
+	}
+	if got := document.Paths["/api/v1/users:watch"]["get"].Responses["200"].Content; got["text/event-stream"] == nil || got["application/json"] != nil {
+		t.Errorf("a stream is answered as %v", got)
+	}
+}
+
 // Files that are older than the contracts stop the start instead of describing another API.
 func TestOldGeneratedFilesAreAnError(t *testing.T) {
 	c, err := contract.Load(protoregistry.GlobalFiles)

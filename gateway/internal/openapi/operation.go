@@ -38,6 +38,9 @@ func (b *builder) correct(operation object, m *contract.Method) error {
 		if err := correctBody(body, request, m.Route.Body); err != nil {
 			return err
 		}
+		if m.Descriptor.IsStreamingClient() {
+			correctLines(body)
+		}
 	}
 	operation["responses"], err = correctResponses(operation["responses"], m)
 	return err
@@ -140,19 +143,21 @@ func correctResponses(generated any, m *contract.Method) (object, error) {
 	if !m.ReadOnly {
 		headers[rest.ConsistencyToken] = object{"$ref": headerPrefix + consistencyName}
 	}
+	refused := object{
+		"description": "Refused or failed: a problem document (RFC 9457).",
+		"content":     object{"application/problem+json": object{"schema": object{"$ref": schemaPrefix + problemSchema}}},
+	}
+	if m.Descriptor.IsStreamingClient() {
+		headers[rest.StoredMessages] = object{"$ref": headerPrefix + storedName}
+		refused["headers"] = object{rest.StoredMessages: object{"$ref": headerPrefix + storedName}}
+	}
 	if len(headers) > 0 {
 		success["headers"] = headers
 	}
-	if m.LongLived {
+	if m.Descriptor.IsStreamingServer() {
 		correctStream(success)
 	}
-	return object{
-		strconv.Itoa(m.HTTPStatus): success,
-		"default": object{
-			"description": "Refused or failed: a problem document (RFC 9457).",
-			"content":     object{"application/problem+json": object{"schema": object{"$ref": schemaPrefix + problemSchema}}},
-		},
-	}, nil
+	return object{strconv.Itoa(m.HTTPStatus): success, "default": refused}, nil
 }
 
 // resourceHasETag reports whether the answered message itself has an etag; m's response_body names a part of the response.
