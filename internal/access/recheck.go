@@ -117,7 +117,7 @@ func (g Guard) recheck(ctx context.Context, w *watched) (err error) {
 		}
 		// The questions of the round come at the stream's own place in it, whatever it asked between.
 		now := turns.round(g.Now())
-		if err := g.revalidate(ctx, w, now != round); err != nil {
+		if err := aside(func() error { return g.revalidate(ctx, w, now != round) }); err != nil {
 			return err
 		}
 		round = now
@@ -153,4 +153,18 @@ func (g Guard) revalidate(ctx context.Context, w *watched, anyway bool) error {
 		err = errRevoked()
 	}
 	return err
+}
+
+// aside calls f on a goroutine of its own and waits for it. A stack stays as large as it once had to
+// be, and to verify a token and ask takes a large one: the goroutine that waits beside a stream keeps
+// a small one.
+func aside(f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		defer func() { done <- err }()
+		defer apierr.Recover(&err)
+		err = f()
+	}()
+	return <-done
 }
