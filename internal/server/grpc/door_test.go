@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -325,5 +327,70 @@ func TestDoorStreams(t *testing.T) {
 	}
 	if !strings.Contains(last, `{"error":`) || !strings.Contains(last, "SHUTTING_DOWN") {
 		t.Errorf("the last line is %s", last)
+	}
+}
+
+// takers takes messages of one user each, and refuses the first that has more.
+type takers struct {
+	identityv1.UnimplementedUserServiceServer
+}
+
+func (takers) ImportUsers(stream grpc.ClientStreamingServer[identityv1.ImportUsersRequest, identityv1.ImportUsersResponse]) error {
+	stored := &identityv1.ImportUsersResponse{}
+	defer func() {
+		stream.SetTrailer(metadata.Pairs(request.StoredMessagesHeader, strconv.FormatInt(stored.GetMessages(), 10)))
+	}()
+	for {
+		m, err := stream.Recv()
+		switch {
+		case errors.Is(err, io.EOF):
+			return stream.SendAndClose(stored)
+		case err != nil:
+			return err
+		case len(m.GetUsers()) > 1:
+			return apierr.New(apierr.NotFound, "ORGANIZATION_NOT_FOUND", "no such organization")
+		}
+		stored.Messages++
+	}
+}
+
+// However lines at the door end, by a line, by its rules, by a permission or by the service: the
+// response says so, and how many are stored.
+func TestDoorLines(t *testing.T) {
+	const (
+		own     = "5f0c7a52-3c1e-4d8f-9b6a-2e4d6c8b0a1f"
+		foreign = "6f0c7a52-3c1e-4d8f-9b6a-2e4d6c8b0a1f"
+	)
+	grants := grpctest.NewGrants()
+	grants.Allow(me, "can_create_users", "organization:"+own)
+	s := grpctest.New(t, grpctest.Config{Program: "identity", Permissions: grants, Callers: grpctest.Consenting(t), Registrations: []grpcserver.Registration{{
+		Desc: &identityv1.UserService_ServiceDesc, Impl: takers{}, REST: identityv1.RegisterUserServiceHandler,
+	}}})
+	url, _ := s.Door()
+	bearer := "Bearer " + s.Tokens.Sign(s.Tokens.Claims(me))
+	line := func(organization string, emails ...string) string {
+		return `{"organization_id":"` + organization + `","users":[{"email":"` + strings.Join(emails, `"},{"email":"`) + "\"}]}\n"
+	}
+	good := line(own, "a@example.com")
+	for name, c := range map[string]struct {
+		body, bearer   string
+		status         int
+		reason, stored string
+	}{
+		"all":               {good + good + good, bearer, 200, "", "3"},
+		"none":              {"", bearer, 200, "", "0"},
+		"a bad line":        {good + "{\n" + good, bearer, 400, "MALFORMED_JSON", "1"},
+		"a bad value":       {good + line(own, "x") + good, bearer, 400, "INVALID_ARGUMENT", "1"},
+		"somebody else's":   {good + good + line(foreign, "a@example.com") + good, bearer, 404, "ORGANIZATION_NOT_FOUND", "2"},
+		"refused":           {good + line(own, "a@example.com", "b@example.com") + good, bearer, 404, "ORGANIZATION_NOT_FOUND", "1"},
+		"the first refused": {line(own, "a@example.com", "b@example.com"), bearer, 404, "ORGANIZATION_NOT_FOUND", "0"},
+		"anonymous":         {good, "", 401, "TOKEN_REQUIRED", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := send(t, "POST", url+"/api/v1/users:import", c.body, "Authorization", c.bearer, "Content-Type", "application/x-ndjson")
+			if a.StatusCode != c.status || a.reason() != c.reason || a.Header.Get("Gatehouse-Stored-Messages") != c.stored {
+				t.Errorf("%d %s with %q stored, want %d %s with %q", a.StatusCode, a.body, a.Header.Get("Gatehouse-Stored-Messages"), c.status, c.reason, c.stored)
+			}
+		})
 	}
 }
