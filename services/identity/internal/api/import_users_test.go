@@ -119,6 +119,30 @@ func TestImportedUsersAreRecordedLikeCreatedOnes(t *testing.T) {
 	}
 }
 
+// The relationships of an import travel together: others who join wait for few changes, not for one of each user.
+func TestImportedUsersJoinTogether(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	ada := s.importer(t)
+	before := len(s.Relationships(t))
+	m := part(ada.GetOrganizationId())
+	for n := range 100 {
+		m.Users = append(m.Users, &identityv1.ImportedUser{Email: fmt.Sprintf("u%d@example.com", n)})
+	}
+	_, _, err := s.imported(t, ada, m)
+	check.NoError(t, err)
+	changes := s.Relationships(t)[before:]
+	joined := map[string]int{}
+	for _, c := range changes {
+		for _, w := range c.Change.Writes {
+			joined[w.Relation]++
+		}
+	}
+	if len(changes) != 2 || joined["organization"] != 100 || joined["member"] != 100 {
+		t.Errorf("%d changes add %v", len(changes), joined)
+	}
+}
+
 // Each message is admitted by itself, valid as a whole or refused as a whole; what came before it is stored.
 func TestImportThatBreaks(t *testing.T) {
 	t.Parallel()

@@ -92,7 +92,7 @@ func (s *Users) settleAll(ctx context.Context, tx pgx.Tx, organizationID string,
 	if len(ids) == 0 {
 		return "", nil
 	}
-	tokens, err := tellAll(ctx, tx, s.outbox, facts)
+	tokens, err := tellAll(ctx, tx, s.outbox, organizationID, facts)
 	if err != nil {
 		return "", err
 	}
