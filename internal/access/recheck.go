@@ -85,15 +85,14 @@ func (g Guard) RunWhileAuthorized(
 		g.Changes.join(w)
 		defer g.Changes.leave(w)
 	}
-	var checking sync.WaitGroup
-	checking.Go(func() { end(g.recheck(checked, w)) })
+	stop := g.recheck(checked, w, end)
 	err = next(checked)
 	var cause *apierr.Error
 	if err != nil && checked.Err() != nil && errors.As(context.Cause(checked), &cause) {
 		err = cause // it is us who ended the stream
 	}
 	end(nil)
-	checking.Wait()
+	stop()
 	if errors.Is(context.Cause(checked), errRevoked()) {
 		_, about := s.get()
 		denied = &about
@@ -101,27 +100,35 @@ func (g Guard) RunWhileAuthorized(
 	return denied, err
 }
 
-// recheck returns why the stream may not go on, or that this cannot be found out (R62); nil when ctx
-// ends first.
-func (g Guard) recheck(ctx context.Context, w *watched) (err error) {
-	defer apierr.Recover(&err)
+// recheck ends the stream with the reason why it may not go on, or that this cannot be found out
+// (R62). Between its turns there is a timer and no goroutine: ten thousand of them would hold their
+// stacks. stop waits for a turn that goes on; ctx must have ended before.
+func (g Guard) recheck(ctx context.Context, w *watched, end context.CancelCauseFunc) (stop func()) {
 	turns := g.turns()
 	round := turns.round(g.Now())
-	next := time.NewTimer(turns.wait(g.Now()))
-	defer next.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-next.C:
+	var turn sync.Mutex
+	turn.Lock() // until there is a timer
+	defer turn.Unlock()
+	var next *time.Timer
+	next = time.AfterFunc(turns.wait(g.Now()), func() {
+		turn.Lock()
+		defer turn.Unlock()
+		if ctx.Err() != nil {
+			return
 		}
 		// The questions of the round come at the stream's own place in it, whatever it asked between.
 		now := turns.round(g.Now())
-		if err := aside(func() error { return g.revalidate(ctx, w, now != round) }); err != nil {
-			return err
+		if err := g.revalidate(ctx, w, now != round); err != nil {
+			end(err)
+			return
 		}
 		round = now
 		next.Reset(turns.wait(g.Now()))
+	})
+	return func() {
+		turn.Lock()
+		defer turn.Unlock()
+		next.Stop()
 	}
 }
 
@@ -135,7 +142,8 @@ func (g Guard) turns() turns {
 
 // revalidate verifies the token again, which may have been revoked, and asks again what admitted
 // the stream, as it is now, where that may be another answer.
-func (g Guard) revalidate(ctx context.Context, w *watched, anyway bool) error {
+func (g Guard) revalidate(ctx context.Context, w *watched, anyway bool) (err error) {
+	defer apierr.Recover(&err)
 	claims, err := g.Bearer(ctx)
 	if err != nil {
 		return err
@@ -153,18 +161,4 @@ func (g Guard) revalidate(ctx context.Context, w *watched, anyway bool) error {
 		err = errRevoked()
 	}
 	return err
-}
-
-// aside calls f on a goroutine of its own and waits for it. A stack stays as large as it once had to
-// be, and to verify a token and ask takes a large one: the goroutine that waits beside a stream keeps
-// a small one.
-func aside(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		var err error
-		defer func() { done <- err }()
-		defer apierr.Recover(&err)
-		err = f()
-	}()
-	return <-done
 }
