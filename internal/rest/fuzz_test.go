@@ -122,6 +122,7 @@ func TestTable(t *testing.T) {
 	for target, want := range map[string]string{
 		"GET /api/v1/users/1": identityv1.UserService_GetUser_FullMethodName, "HEAD /api/v1/users/1": identityv1.UserService_GetUser_FullMethodName,
 		"PATCH /api/v1/users/1": identityv1.UserService_UpdateUser_FullMethodName, "POST /api/v1/auth/sign-in": authv1.AuthService_SignIn_FullMethodName,
+		"GET /api/v1/users:watch": identityv1.UserService_WatchUsers_FullMethodName, "POST /api/v1/users:import": identityv1.UserService_ImportUsers_FullMethodName,
 	} {
 		verb, path, _ := strings.Cut(target, " ")
 		route, _, err := table.Find(httptest.NewRequest(verb, path, nil))
@@ -137,6 +138,7 @@ func TestTable(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		"/api/v1/audit/events:tail": "GET HEAD", "/api/v1/audit/events": "GET HEAD", "/api/v1/users": "GET HEAD POST", "/api/v1/users/:tail": "",
+		"/api/v1/users:watch": "GET HEAD", "/api/v1/users:import": "POST", "/api/v1/users:tail": "", "/api/v1/users/:watch": "", "/api/v1/audit/events:watch": "",
 		"/api/v1/audit/:tail": "", "/api/v1/audit/events:other": "", "/api/v1/authz/relationships": "GET HEAD POST",
 	} {
 		_, allow, err := table.Find(httptest.NewRequest("PUT", path, nil))

@@ -100,12 +100,9 @@ func TestRequestID(t *testing.T) {
 	}
 }
 
-// R56: a path that two programs could read differently is refused; no form reaches a resource that the plain path does not.
-func TestPathForms(t *testing.T) {
-	r := start(t, nil)
-	id := r.Users.Add("a@example.com", "A")
-	bearer := r.bearer(id)
-	for path, want := range map[string]int{
+// pathForms are ways to write paths, with what a GET of each is answered.
+func pathForms(id string) map[string]int {
+	return map[string]int{
 		"//api/v1/users/" + id:                 400,
 		"/api//v1/users/" + id:                 400,
 		"/api/v1/users//" + id:                 400,
@@ -148,10 +145,26 @@ func TestPathForms(t *testing.T) {
 		"/api/v1/audit/events:tail:tail":       404,
 		"/api/v1/audit/events:tail":            403,
 		"/api/v1/audit/events%3Atail":          403, // the same path, spelled out
+		"/api/v1/users:watch":                  403,
+		"/api/v1/users%3Awatch":                403,
+		"/api/v1/users:Watch":                  404,
+		"/api/v1/users:watch/":                 404,
+		"/api/v1/users/:watch":                 404,
+		"/api/v1/users/" + id + ":watch":       404,
+		"/api/v1/users:import":                 405,
+		"/api/v1/users/:import":                404,
 		"/api/v1/users/":                       404,
 		"/":                                    404,
 		"/api/v1/%75sers/" + id:                200, // the same path, spelled out
-	} {
+	}
+}
+
+// R56: a path that two programs could read differently is refused; no form reaches a resource that the plain path does not.
+func TestPathForms(t *testing.T) {
+	r := start(t, nil)
+	id := r.Users.Add("a@example.com", "A")
+	bearer := r.bearer(id)
+	for path, want := range pathForms(id) {
 		raw := exchange(t, r, "GET "+path+" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+bearer+"\r\nConnection: close\r\n\r\n")
 		if raw.status != want {
 			t.Errorf("%s: status %d, want %d: %s", path, raw.status, want, raw.body)
