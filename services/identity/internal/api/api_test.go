@@ -142,7 +142,7 @@ func (l *logins) RemoveLogin(_ context.Context, r *authv1.RemoveLoginRequest) (*
 }
 
 // signedUp creates a user as Auth does.
-func (s service) signedUp(t *testing.T) *identityv1.User {
+func (s service) signedUp(t testing.TB) *identityv1.User {
 	t.Helper()
 	r, err := identityv1.NewUserDirectoryServiceClient(s.As("auth")).RegisterUser(t.Context(), &identityv1.RegisterUserRequest{
 		Id: uuid.NewString(), Email: "ada@example.com", DisplayName: "Ada",

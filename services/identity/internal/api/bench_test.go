@@ -41,6 +41,17 @@ func BenchmarkListUsers(b *testing.B) {
 	b.ReportMetric(0, "ns/op") // a round, which says nothing
 }
 
+// BenchmarkImportUsers is an import of 100,000 users without the mesh, killed in the middle and repeated: exactly the users of the file are
+// there then, with one event each. The users a second are those of the repetition.
+func BenchmarkImportUsers(b *testing.B) {
+	const users = 100_000
+	took := importTwice(b, newService(b), users)
+	for b.Loop() { // nothing: one import says enough, however often -benchtime wants it
+	}
+	b.ReportMetric(users/took.Seconds(), "users/s")
+	b.ReportMetric(0, "ns/op")
+}
+
 // stock is a service with so many users, created one a millisecond from epoch on, every tenth of them in one organization.
 type stock struct {
 	client         identityv1.UserServiceClient // of an administrator
