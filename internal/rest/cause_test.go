@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
+	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
 // R74: protojson, grpc-gateway and strconv quote the value that they refuse; the log line of a refusal names the field instead.
@@ -32,5 +33,22 @@ func TestRefusedValuesAreNotTheCause(t *testing.T) {
 	fail(t.Context(), nil, nil, httptest.NewRecorder(), r, status.Error(codes.InvalidArgument, `parsing "canary": invalid syntax`))
 	if note == nil || strings.Contains(note.Error(), "canary") {
 		t.Errorf("the log says %q of what the mapping itself refused", note)
+	}
+}
+
+// The field that is named is the one to correct, wherever it stands.
+func TestRefusalsNameTheField(t *testing.T) {
+	imports := (&identityv1.ImportUsersRequest{}).ProtoReflect().Descriptor()
+	for body, want := range map[string]string{
+		`{"organization_id":7}`:                        "organization_id",
+		`{"users":{}}`:                                 "users",
+		`{"users":[{"email":"a"},{"email":7}]}`:        "users[1].email",
+		`{"users":[{},{"locale":[]},{"time_zone":7}]}`: "users[1].locale",
+		`{"users":[null]}`:                             "users",
+	} {
+		err := checkBody([]byte(body), imports)
+		if err == nil || len(err.Fields) != 1 || !strings.HasPrefix(err.Fields[0].Path, want) || want != "users" && err.Fields[0].Path != want {
+			t.Errorf("%s is refused as %v, want %s", body, err, want)
+		}
 	}
 }

@@ -1,8 +1,8 @@
 package rest
 
 import (
-	"bytes"
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -65,13 +65,31 @@ func explain(body []byte, d protoreflect.MessageDescriptor, path string) *apierr
 		if err != nil || protojson.Unmarshal(single, newMessage(d)) == nil {
 			continue
 		}
-		if inner := field.Message(); inner != nil && !wellKnown(inner) && field.Cardinality() != protoreflect.Repeated &&
-			bytes.HasPrefix(members[name], []byte("{")) {
-			if err := explain(members[name], inner, join(path, name)); err != nil {
-				return err
-			}
+		if err := explainInside(members[name], field, join(path, name)); err != nil {
+			return err
 		}
 		return wrongType(join(path, name), expected(field))
+	}
+	return nil
+}
+
+// explainInside finds it in a message, or in the first element of a list that does not decode.
+func explainInside(text json.RawMessage, field protoreflect.FieldDescriptor, path string) *apierr.Error {
+	inner := field.Message()
+	switch {
+	case inner == nil || field.IsMap() || wellKnown(inner):
+		return nil
+	case !field.IsList():
+		return explain(text, inner, path)
+	}
+	var elements []json.RawMessage
+	if err := json.Unmarshal(text, &elements); err != nil {
+		return nil //nolint:nilerr // what is not an array has no element to blame
+	}
+	for i, element := range elements {
+		if decode(element, inner) != nil {
+			return explain(element, inner, fmt.Sprintf("%s[%d]", path, i))
+		}
 	}
 	return nil
 }
