@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/rest"
@@ -95,12 +96,14 @@ func stopped(err error, done int, at lines) error {
 	if !errors.As(err, &problem) {
 		return fmt.Errorf("%w; at least %d users are imported, and repeating the import is safe", err, done)
 	}
-	var index int
 	if len(problem.Errors) > 0 {
-		field := problem.Errors[0]
-		if n, _ := fmt.Sscanf(field.Field, "users[%d]", &index); n == 1 {
-			return fmt.Errorf("line %d: %s: correct the file and repeat the import, which is safe", at.of(done, problem.Stored, index), visible.Text(field.Description))
+		var index int
+		field, what := problem.Errors[0].Field, problem.Errors[0].Description
+		if n, _ := fmt.Sscanf(field, "users[%d]", &index); n == 1 {
+			_, column, _ := strings.Cut(field, "].")
+			return fmt.Errorf("line %d: %s %s: correct the file and repeat the import, which is safe", at.of(done, problem.Stored, index), visible.Text(column), visible.Text(what))
 		}
+		err = fmt.Errorf("%w: %s %s", err, visible.Text(field), visible.Text(what))
 	}
 	return fmt.Errorf("%w; %d users are imported, and repeating the import is safe", err, done+problem.Stored*rest.ImportSize)
 }

@@ -2,6 +2,8 @@ package cli_test
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -51,6 +53,26 @@ func TestUsersImportNamesLines(t *testing.T) {
 	_, _, problem = run(t, environ, "users", "import", table(t, "email\n"+strings.Repeat("x@example.com\n", 1001)), "--organization", "o")
 	if !strings.HasPrefix(problem, "1000 of 1001 users") {
 		t.Errorf("told %q", problem)
+	}
+}
+
+// What is refused is named: the line and the column of the file, or the flag's field.
+func TestUsersImportNamesWhatIsRefused(t *testing.T) {
+	for field, want := range map[string]string{
+		"users[1].email":  "line 103: email must be right\\u202e: correct",
+		"organization_id": "no good: organization_id must be right\\u202e; 100 users are imported",
+	} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Gatehouse-Stored-Messages", "1")
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprintf(w, `{"status":400,"reason":"INVALID_ARGUMENT","detail":"no good","errors":[{"field":%q,"description":"must be right\u202e"}]}`, field)
+		}))
+		file := table(t, "email\n"+strings.Repeat("x@example.com\n", 102))
+		code, _, problem := run(t, []string{"GATEHOUSE_CLI_TOKEN=canary", "GATEHOUSE_URL=" + s.URL}, "users", "import", file, "--organization", "o")
+		s.Close()
+		if code != 1 || !strings.Contains(problem, want) {
+			t.Errorf("%s: %d %q, want %q", field, code, problem, want)
+		}
 	}
 }
 
