@@ -89,11 +89,16 @@ type others chan struct{}
 
 func newOthers() others { return make(others, 1) }
 
+// memoryLimit is the soft memory limit of the Go runtime, in bytes. Ten thousand open tails hold 270
+// MB; without a limit the collector would let as much again become garbage before it runs.
+const memoryLimit = 340 << 20
+
 // newWork is what stores the events and tells of them.
 func newWork(store *postgres.Events, feed *trail.Feed, writer *trail.Writer, o others, log *slog.Logger) service.Work {
 	read := loop.Loop{Name: "read the trail", Every: readEvery, Wake: feed.Woken(), Timeout: readTimeout, Do: feed.Read}
 	tell := loop.Loop{Name: "tell other instances", Every: notifyEvery, Wake: o, Timeout: notifyTimeout, Do: store.Notify}
 	return service.Work{Receiving: fxmod.Parts{
+		fxmod.MemoryLimit(memoryLimit),
 		fxmod.Background("listen to other instances", func(ctx context.Context) { store.Listen(ctx, feed.Wake) }), // wakes the next
 		fxmod.Repeat(read, log),                    // before the writer: what it stores is read at once
 		fxmod.Repeat(tell, log),                    // before the writer: the last that it stores is still told
