@@ -21,7 +21,7 @@ type scripted struct {
 
 func seen(t *testing.T, end int) cursor.Head {
 	t.Helper()
-	h, err := cursor.Saw{Snapshot: fmt.Sprintf("%d:%d:", end, end), Timeline: "00000001", Newest: uint64(end - 1)}.Head() //nolint:gosec // a small number
+	h, err := cursor.Saw{Snapshot: fmt.Sprintf("%d:%d:", end, end), Timeline: "00000001", Newest: uint64(end - 1)}.Head()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func (l look) Ended(_ context.Context, after cursor.Cursor, _ int) (rows []curso
 		return nil, h, l.err
 	}
 	for i, news := range l.finds[0] {
-		rows = append(rows, cursor.Row[relationship.News]{Place: cursor.Place{Writer: 100 + uint64(i), Key: "k"}, Value: news}) //nolint:gosec // a small number
+		rows = append(rows, cursor.Row[relationship.News]{Place: cursor.Place{Writer: 100 + uint64(i), Key: "k"}, Value: news})
 	}
 	l.finds = l.finds[1:]
 	return rows, seen(l.t, 200), nil
