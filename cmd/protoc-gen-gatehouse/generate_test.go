@@ -51,8 +51,9 @@ func TestBad(t *testing.T) {
 	}
 }
 
-// A fifth service that calls what every service may call changes nothing that belongs to another program but the list of its callers,
-// and, as it has a route, the list of those that the gateway calls.
+// A fifth service that calls what every service may call changes nothing that belongs to another
+// program but the list of its callers, and, as it has a route, the list of those that the gateway
+// calls.
 func TestFifthServiceTouchesNoOther(t *testing.T) {
 	before, err := run(t, protos(t, "testdata/good"))
 	if err != nil {

@@ -64,8 +64,8 @@ type streams struct {
 	ended   map[string]error
 }
 
-// open opens n streams of as many people, who read the trail of one organization each, in a bubble of
-// synctest.
+// open opens n streams of as many people, who read the trail of one organization each, in a bubble
+// of synctest.
 func open(t *testing.T, n int) *streams {
 	t.Helper()
 	s := &streams{asked: &counted{}, changes: access.NewChanges(time.Now), ended: map[string]error{}}
@@ -171,8 +171,8 @@ func TestStreamsAskWhenSomethingChanged(t *testing.T) {
 	}
 }
 
-// R63: whoever loses the permission loses the stream within 5 s, be the feed there, gone for longer,
-// or gone a moment before it could tell.
+// R63: whoever loses the permission loses the stream within 5 s, be the feed there, gone for
+// longer, or gone a moment before it could tell.
 func TestWhoLosesTheRightLosesTheStream(t *testing.T) {
 	for name, tell := range map[string]func(s *streams){
 		"told": func(s *streams) {

@@ -17,8 +17,8 @@ import (
 
 // DefaultRecheck is how often a stream proves again that it may go on. Its token is verified each
 // time; its permission is asked for when something changed that may concern it, once a minute, and
-// each time while Changes is silent. The promise that what is revoked is gone within 5 s (R63) adds up
-// of this, of the silence that may go unnoticed and of the time of a question.
+// each time while Changes is silent. The promise that what is revoked is gone within 5 s (R63) adds
+// up of this, of the silence that may go unnoticed and of the time of a question.
 const DefaultRecheck = 3 * time.Second
 
 // Parts of the 5 s beside DefaultRecheck.
@@ -116,7 +116,8 @@ func (g Guard) recheck(ctx context.Context, w *watched, end context.CancelCauseF
 		if ctx.Err() != nil {
 			return
 		}
-		// The questions of the round come at the stream's own place in it, whatever it asked between.
+		// The questions of the round come at the stream's own place in it, whatever it asked
+		// between.
 		now := turns.round(g.Now())
 		if err := g.revalidate(ctx, w, now != round); err != nil {
 			end(err)

@@ -2,9 +2,9 @@
 // kernel's own reasons. Those of a program are stated in its contract and generated as package
 // reason beside its code (proto/gen/go/gatehouse/<program>/v1/reason).
 //
-// Domain code returns *Error; everything else becomes Internal with a fixed text. internal/rpcstatus
-// and the problem document mapper (internal/server/http) are the only places that turn an Error into
-// a wire format. Everybody may import it.
+// Domain code returns *Error; everything else becomes Internal with a fixed text.
+// internal/rpcstatus and the problem document mapper (internal/server/http) are the only places
+// that turn an Error into a wire format. Everybody may import it.
 package apierr
 
 import (

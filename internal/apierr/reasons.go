@@ -25,8 +25,8 @@ func Kernel() []*Error {
 		CallerUnknown(),
 		CallerNotAdmitted(),
 		MethodNotDeclared(),
-		// The mesh and gRPC. That a request needs a call that the mesh does not admit, or more than a
-		// program may use, is not its user's doing.
+		// The mesh and gRPC. That a request needs a call that the mesh does not admit, or more than
+		// a program may use, is not its user's doing.
 		UpstreamUnavailable(),
 		CallDenied(),
 		RequestTooLarge(),

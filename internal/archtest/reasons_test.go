@@ -18,8 +18,8 @@ import (
 	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/contracts"
 )
 
-// reasonRows are every reason of the kernel and of the contracts, as "PROGRAM REASON KIND STATUS"; the
-// kernel's program is "-".
+// reasonRows are every reason of the kernel and of the contracts, as "PROGRAM REASON KIND STATUS";
+// the kernel's program is "-".
 func reasonRows(t *testing.T) []string {
 	t.Helper()
 	var rows []string

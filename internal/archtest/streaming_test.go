@@ -9,13 +9,13 @@ import (
 	"testing"
 )
 
-// streamingMethod is a method of a contract of which either side streams: its name, and "stream " on
-// each side that does.
+// streamingMethod is a method of a contract of which either side streams: its name, and "stream "
+// on each side that does.
 var streamingMethod = regexp.MustCompile(`(?m)^\s*rpc (\w+)\((stream )?[\w.]+\) returns \((stream )?[\w.]+\)`)
 
 // Every streaming method of a service has its test TestStreaming… in internal/api, which runs the
-// suite of internal/testkit/streamtest: `go test ./services/.../internal/api/... -run Streaming` never
-// runs less than that.
+// suite of internal/testkit/streamtest: `go test ./services/.../internal/api/... -run Streaming`
+// never runs less than that.
 func TestEveryStreamRunsTheSuite(t *testing.T) {
 	root := os.DirFS("../..")
 	contracts, err := fs.Glob(root, "proto/gatehouse/*/v1/*.proto")

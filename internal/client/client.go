@@ -44,8 +44,8 @@ type Options struct {
 //
 // A call has the deadline of its contract, or the caller's if that is earlier. Only calls that are
 // repeatable by their contract are tried again, at most twice, and only on UNAVAILABLE, when the
-// answer says so or soon: this is the one retry layer of the mesh. Programs answer that nothing is to
-// be tried again where they have asked others or waited themselves (internal/server/grpc).
+// answer says so or soon: this is the one retry layer of the mesh. Programs answer that nothing is
+// to be tried again where they have asked others or waited themselves (internal/server/grpc).
 func Dial(def *mesh.Definition, offset int, program, upstream string, o Options) (*Conn, error) {
 	p, err := def.Program(program)
 	if err != nil {

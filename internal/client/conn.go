@@ -19,11 +19,11 @@ const (
 	idleConnection = time.Minute
 )
 
-// Conn is the way to one upstream. Calls share one connection, also with streams that only the callee
-// sends and a deadline bounds. Long-lived streams have connections of their own, as many as are
-// needed, so that no call waits behind them. Streams that the caller sends have others again: what
-// the callee does not read in time fills a connection's window in the sidecars, for all that is sent
-// on it. Safe for concurrent use.
+// Conn is the way to one upstream. Calls share one connection, also with streams that only the
+// callee sends and a deadline bounds. Long-lived streams have connections of their own, as many as
+// are needed, so that no call waits behind them. Streams that the caller sends have others again:
+// what the callee does not read in time fills a connection's window in the sidecars, for all that
+// is sent on it. Safe for concurrent use.
 type Conn struct {
 	calls     *grpc.ClientConn
 	longLived map[string]bool // methods, as "/package.Service/Method"

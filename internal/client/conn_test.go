@@ -129,8 +129,8 @@ func (s *sidecar) want(t *testing.T, connections, streams int64) {
 	})
 }
 
-// Long-lived streams fill connections of their own, one after the other; a call waits behind none of
-// them; what nobody needs is closed, and a place that became free is taken again.
+// Long-lived streams fill connections of their own, one after the other; a call waits behind none
+// of them; what nobody needs is closed, and a place that became free is taken again.
 func TestStreamsHaveConnectionsOfTheirOwn(t *testing.T) {
 	s := &sidecar{}
 	conn := s.dial(t, 800, grpc.WithIdleTimeout(100*time.Millisecond))

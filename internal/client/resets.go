@@ -12,9 +12,9 @@ import (
 // resetText is how gRPC begins what it says of a stream that was reset.
 const resetText = "stream terminated by RST_STREAM"
 
-// reset makes UNAVAILABLE of a stream that ended by a reset instead of a status: a sidecar does that
-// to what was begun when a program or a connection on the way dies. gRPC says INTERNAL, or CANCELED
-// although nobody here canceled, and clients would be told of a defect.
+// reset makes UNAVAILABLE of a stream that ended by a reset instead of a status: a sidecar does
+// that to what was begun when a program or a connection on the way dies. gRPC says INTERNAL, or
+// CANCELED although nobody here canceled, and clients would be told of a defect.
 func reset(ctx context.Context, err error) error {
 	st, ok := status.FromError(err)
 	if err == nil || !ok || ctx.Err() != nil || !strings.HasPrefix(st.Message(), resetText) ||

@@ -29,10 +29,10 @@ type retryPolicy struct {
 	RetryableStatusCodes []string `json:"retryableStatusCodes"`
 }
 
-// retryBudget bounds what retries add while much fails (gRFC A6): each failed attempt takes a token,
-// each success gives a tenth of one back, and nothing is tried again while less than half of them is
-// left. So a restart's worth of calls that fail at once are tried again, and in an outage one call in
-// ten.
+// retryBudget bounds what retries add while much fails (gRFC A6): each failed attempt takes a
+// token, each success gives a tenth of one back, and nothing is tried again while less than half of
+// them is left. So a restart's worth of calls that fail at once are tried again, and in an outage
+// one call in ten.
 type retryBudget struct {
 	MaxTokens  int     `json:"maxTokens"`
 	TokenRatio float64 `json:"tokenRatio"`

@@ -35,8 +35,8 @@ func (t *Texts) Seal(ctx context.Context, c Cursor, scope ...string) (string, er
 	return t.seal.Close(ctx, resource.Binding(purpose, scope), c.form())
 }
 
-// Open returns the cursor of a text, the zero Cursor of an empty one. What Seal did not make for the
-// scope, or too long ago, is Expired.
+// Open returns the cursor of a text, the zero Cursor of an empty one. What Seal did not make for
+// the scope, or too long ago, is Expired.
 func (t *Texts) Open(ctx context.Context, text string, scope ...string) (Cursor, error) {
 	if text == "" {
 		return Cursor{}, nil

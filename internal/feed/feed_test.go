@@ -48,8 +48,8 @@ func TestFollowersHearWhatTheyWant(t *testing.T) {
 
 func ones(int) int { return 1 }
 
-// The bound is in bytes: small items may wait for long, large ones not. What was not taken by who is
-// cut is not kept.
+// The bound is in bytes: small items may wait for long, large ones not. What was not taken by who
+// is cut is not kept.
 func TestWhoFallsBehindIsCutAndTheOthersGoOn(t *testing.T) {
 	for name, c := range map[string]struct{ size, fit int }{"small": {1, 12}, "large": {4, 3}, "just": {12, 1}, "larger than the bound": {100, 1}} {
 		t.Run(name, func(t *testing.T) {

@@ -49,9 +49,10 @@ type Drain struct {
 	Timeout time.Duration  // for requests in flight; 0 means as long as the app's stop takes
 }
 
-// Ports is the part that takes the ports of servers. It is a program's first one: a taken port stops
-// the start before anything has begun, and its sentence is all that the start says. Who connects
-// before the server serves waits. Stopping gives back the ports of servers that never served.
+// Ports is the part that takes the ports of servers. It is a program's first one: a taken port
+// stops the start before anything has begun, and its sentence is all that the start says. Who
+// connects before the server serves waits. Stopping gives back the ports of servers that never
+// served.
 func Ports(servers ...Server) Part {
 	taken := 0
 	release := func(ctx context.Context) error {

@@ -1,4 +1,5 @@
-// Package ratelimit bounds how often somebody does something: token buckets by key, in bounded memory. The doors use it.
+// Package ratelimit bounds how often somebody does something: token buckets by key, in bounded
+// memory. The doors use it.
 package ratelimit
 
 import (
@@ -19,7 +20,8 @@ type Rate struct {
 // remembered is how many keys have a bucket at a time: about 10 MB when full.
 const remembered = 1 << 15
 
-// Network is what counts as one client: an IPv4 address, or an IPv6 /64, which one subscriber has to itself.
+// Network is what counts as one client: an IPv4 address, or an IPv6 /64, which one subscriber has
+// to itself.
 func Network(addr netip.Addr) string {
 	if addr.Is6() {
 		if prefix, err := addr.WithZone("").Prefix(64); err == nil {
@@ -31,9 +33,10 @@ func Network(addr netip.Addr) string {
 
 // Buckets are token buckets by key, as many as fit: the least recently used is forgotten first.
 //
-// Forgetting must not refill a bucket, or a flood of strangers, or a restart, would give an attacker a new budget (R55). A key
-// without a bucket was last used no later than floor, so its bucket starts as one that was emptied then, but for a tenth of the
-// burst, which lets ordinary clients in right after a start.
+// Forgetting must not refill a bucket, or a flood of strangers, or a restart, would give an
+// attacker a new budget (R55). A key without a bucket was last used no later than floor, so its
+// bucket starts as one that was emptied then, but for a tenth of the burst, which lets ordinary
+// clients in right after a start.
 type Buckets struct {
 	rate  Rate
 	size  int

@@ -12,9 +12,9 @@ import (
 )
 
 // BenchmarkStuckReaders is what 16 readers that do not read cost others: the median time of a unary
-// call through both sidecars with them open, beside that without, in interleaved rounds. Meanwhile a
-// stream sends 64 KiB and waits for the answer, in turns with the calls, as the outbox does. Bound:
-// nothing takes a second.
+// call through both sidecars with them open, beside that without, in interleaved rounds. Meanwhile
+// a stream sends 64 KiB and waits for the answer, in turns with the calls, as the outbox does.
+// Bound: nothing takes a second.
 func BenchmarkStuckReaders(b *testing.B) {
 	const calls = 300
 	w := twoSidecars(b)

@@ -19,13 +19,14 @@ import (
 // programs' own deadlines bound unary calls.
 const streamTimeout = 240 * time.Hour
 
-// connectTimeout is here and not in the upstreams of registrations, or Consul would name their clusters by other names than those by
-// which extensions find them (outboundWindows).
+// connectTimeout is here and not in the upstreams of registrations, or Consul would name their
+// clusters by other names than those by which extensions find them (outboundWindows).
 const connectTimeout = 2 * time.Second
 
-// inboundScript replaces the caller header of a request by the SPIFFE id of the peer's mesh certificate, which must be its only URI.
-// Without one the header is gone, and the program refuses the request. Then it takes off the trailers of the request, which no gRPC
-// client sends: grpc-go closes the connection that brings them, and all callers share that one.
+// inboundScript replaces the caller header of a request by the SPIFFE id of the peer's mesh
+// certificate, which must be its only URI. Without one the header is gone, and the program refuses
+// the request. Then it takes off the trailers of the request, which no gRPC client sends: grpc-go
+// closes the connection that brings them, and all callers share that one.
 const inboundScript = `function envoy_on_request(handle)
   local headers = handle:headers()
   headers:remove("` + request.CallerHeader + `")
@@ -76,8 +77,9 @@ func ConfigEntries(d *mesh.Definition) []api.ConfigEntry {
 	return entries
 }
 
-// programDefaults says the protocol, the windows of the program's own calls and what its sidecar does with requests. Nobody calls the
-// edge through the mesh: its public listener is its own, and its sidecar is there for its upstreams only, so it needs no caller header.
+// programDefaults says the protocol, the windows of the program's own calls and what its sidecar
+// does with requests. Nobody calls the edge through the mesh: its public listener is its own, and
+// its sidecar is there for its upstreams only, so it needs no caller header.
 func programDefaults(p mesh.Program) *api.ServiceConfigEntry {
 	if p.Edge {
 		entry := serviceDefaults(p.Name, "http")

@@ -84,8 +84,8 @@ func TestEveryServiceDeniesEverybodyElse(t *testing.T) {
 	}
 }
 
-// Every caller's sidecar bounds what its readers can hold, the edge's too, towards every upstream of
-// gRPC and towards no other.
+// Every caller's sidecar bounds what its readers can hold, the edge's too, towards every upstream
+// of gRPC and towards no other.
 func TestWindowsOfEveryUpstream(t *testing.T) {
 	patched := map[string][]string{}
 	for _, entry := range registry.ConfigEntries(world()) {

@@ -21,8 +21,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 )
 
-// A caller reaches a callee through two real sidecars that are configured by nothing but the entries
-// and the registrations.
+// A caller reaches a callee through two real sidecars that are configured by nothing but the
+// entries and the registrations.
 func TestSidecarsFromTheRegistration(t *testing.T) {
 	w := twoSidecars(t)
 	check.Within(t, 10*time.Second, "sidecar's check", func() error { return status(w.consul, "sidecar:callee", "passing") })
@@ -109,8 +109,8 @@ func (w *way) windows(t *testing.T) {
 }
 
 // A program opens more streams than the 1,024 that Envoy admits to one connection, and to one
-// cluster by default, and calls go on meanwhile. The streams end in order: of streams that live less
-// than a second Envoy takes 500 resets for an attack, and closes the connection.
+// cluster by default, and calls go on meanwhile. The streams end in order: of streams that live
+// less than a second Envoy takes 500 resets for an attack, and closes the connection.
 func (w *way) manyStreams(t *testing.T) {
 	const streams = 1500
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)

@@ -20,11 +20,12 @@ const (
 const idleConnection = 120
 
 // outboundWindows set the windows of a program's sidecar towards every upstream of gRPC, and give
-// each connection of the program one of its own there: what a callee does not read of a stream fills
-// the window of the connection that brought it, which nothing can set (ADR 0062). Consul has no
-// option for any of it and ignores envoy_cluster_json where an upstream has a service-resolver, so
-// the cluster is patched: its protocol options, which a patch cannot reach into, make way for the
-// fields that they replaced, which Envoy deprecates and still reads. Other upstreams keep theirs.
+// each connection of the program one of its own there: what a callee does not read of a stream
+// fills the window of the connection that brought it, which nothing can set (ADR 0062). Consul has
+// no option for any of it and ignores envoy_cluster_json where an upstream has a service-resolver,
+// so the cluster is patched: its protocol options, which a patch cannot reach into, make way for
+// the fields that they replaced, which Envoy deprecates and still reads. Other upstreams keep
+// theirs.
 func outboundWindows(p mesh.Program) []api.EnvoyExtension {
 	var upstreams []any
 	for _, u := range p.Upstreams {

@@ -18,15 +18,16 @@ import (
 	"github.com/gatehouse/gatehouse/internal/request"
 )
 
-// StoredMessages is the header that says of a stream of lines how many are stored, however it ended.
+// StoredMessages is the header that says of a stream of lines how many are stored, however it
+// ended.
 const StoredMessages = "Gatehouse-Stored-Messages"
 
 // lineTime is how long a client may take to send one line.
 const lineTime = 10 * time.Second
 
-// lineReader is the body of a route whose request is a stream: one JSON object a line (NDJSON). Each line
-// is bounded and checked by itself before the service gets it. It ends where a line is refused, so
-// that the service tells what it has stored; failure then is the answer.
+// lineReader is the body of a route whose request is a stream: one JSON object a line (NDJSON).
+// Each line is bounded and checked by itself before the service gets it. It ends where a line is
+// refused, so that the service tells what it has stored; failure then is the answer.
 type lineReader struct {
 	body    *bufio.Scanner
 	source  *source
@@ -40,8 +41,8 @@ type lineReader struct {
 	failure error
 }
 
-// source is the body as it comes. A scanner hands over what came of a line before the body broke off
-// as if it were the last one.
+// source is the body as it comes. A scanner hands over what came of a line before the body broke
+// off as if it were the last one.
 type source struct {
 	io.Reader
 	ended bool  // all of it was read

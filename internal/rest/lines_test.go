@@ -102,7 +102,8 @@ func importLine(n int) string {
 	return fmt.Sprintf(`{"organization_id":"5f0c7a52-3c1e-4d8f-9b6a-2e4d6c8b0a1f","users":[{"email":"u%d@example.com"}]}`, n) + "\n"
 }
 
-// post sends a body and compares status, reason, what the detail begins with, and how much is stored.
+// post sends a body and compares status, reason, what the detail begins with, and how much is
+// stored.
 func post(t *testing.T, server *httptest.Server, kind string, body io.Reader, status int, reason, detail, stored string) {
 	t.Helper()
 	resp, err := http.Post(server.URL+importPath, kind, body)
@@ -187,8 +188,8 @@ func TestLinesEndWithTheDrain(t *testing.T) {
 	}
 }
 
-// Who is refused hears it at once, also while it sends no further: the rest of its body is not waited
-// for.
+// Who is refused hears it at once, also while it sends no further: the rest of its body is not
+// waited for.
 func TestRefusedLinesAreAnsweredBeforeTheBodyEnds(t *testing.T) {
 	server, _, _ := importServer(t, 1)
 	for name, c := range map[string]struct{ body, reason string }{

@@ -8,7 +8,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 )
 
-// findRoute finds the route of the request, or answers 404, or 405 with the verbs that the path has.
+// findRoute finds the route of the request, or answers 404, or 405 with the verbs that the path
+// has.
 func findRoute(table *Table) Step {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

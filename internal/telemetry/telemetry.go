@@ -50,8 +50,9 @@ type Telemetry struct {
 	recorded *sdktrace.TracerProvider // nil without an endpoint
 }
 
-// New makes both. Without an endpoint spans are not recorded (internal/tracing), but trace ids still exist, travel and stand in the log. The collector
-// need not be up: spans wait in a bounded queue and are dropped when it is full.
+// New makes both. Without an endpoint spans are not recorded (internal/tracing), but trace ids
+// still exist, travel and stand in the log. The collector need not be up: spans wait in a bounded
+// queue and are dropped when it is full.
 func New(ctx context.Context, c Config, program, version string) (*Telemetry, error) {
 	registry, err := newRegistry(program, version)
 	if err != nil {

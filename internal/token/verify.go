@@ -27,7 +27,9 @@ func NewVerifier(config Config, keys KeySource, revocations Revocations, now fun
 }
 
 // Verify returns the claims of a good token. Errors are of the closed set: INVALID_TOKEN,
-// TOKEN_EXPIRED or TOKEN_REVOKED, whatever was wrong with the token; KEYS_UNAVAILABLE or REVOCATIONS_STALE when it cannot be decided. The hidden cause says what was wrong and never holds the token.
+// TOKEN_EXPIRED or TOKEN_REVOKED, whatever was wrong with the token; KEYS_UNAVAILABLE or
+// REVOCATIONS_STALE when it cannot be decided. The hidden cause says what was wrong and never holds
+// the token.
 func (v *Verifier) Verify(ctx context.Context, compact string) (Claims, error) {
 	if len(compact) > maxToken {
 		return Claims{}, invalid(fmt.Errorf("longer than %d bytes", maxToken))

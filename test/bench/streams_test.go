@@ -25,8 +25,8 @@ import (
 
 // BenchmarkIdleStreams is what Audit and its sidecar have resident with 10,000 streams of the trail
 // open, which a permission admitted, through the gateway's sidecar and Audit's, how often Authz is
-// asked, and the median time of a read of a user beside them. Bounds: Audit 400 MiB, 200 questions a
-// second, no stream ends, every read succeeds.
+// asked, and the median time of a read of a user beside them. Bounds: Audit 400 MiB, 200 questions
+// a second, no stream ends, every read succeeds.
 func BenchmarkIdleStreams(b *testing.B) {
 	const streams, reads = 10_000, 50
 	p := started(b)

@@ -23,7 +23,8 @@ const password = "correct horse battery staple"
 // Auth is a running AuthService with its VerificationService.
 type Auth struct {
 	Server *grpctest.Server
-	// Read makes the feed of revocations look at what has ended, where nothing in the background does.
+	// Read makes the feed of revocations look at what has ended, where nothing in the background
+	// does.
 	Read func()
 }
 
@@ -76,7 +77,8 @@ func (a Auth) credentials(t *testing.T) {
 	}
 }
 
-// session: an access token is signed with a key that is published, and its session is told when it ends.
+// session: an access token is signed with a key that is published, and its session is told when it
+// ends.
 func (a Auth) session(t *testing.T) {
 	email := a.signedUp(t)
 	in, err := a.people().SignIn(t.Context(), &authv1.SignInRequest{Email: "K" + email[1:], Password: password})

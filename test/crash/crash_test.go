@@ -1,5 +1,6 @@
-// Package crash_test kills programs of a loaded platform, again and again, and then compares what was acknowledged, what is stored and
-// what the trail says (G1, G2, G5, G6). The same harness must fail on a build without an outbox (testdata/naive).
+// Package crash_test kills programs of a loaded platform, again and again, and then compares what
+// was acknowledged, what is stored and what the trail says (G1, G2, G5, G6). The same harness must
+// fail on a build without an outbox (testdata/naive).
 package crash_test
 
 import (

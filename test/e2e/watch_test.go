@@ -23,7 +23,8 @@ type watched struct {
 	Error   json.RawMessage
 }
 
-// watch opens a stream of users and returns how to read its next message that is not a sign of life.
+// watch opens a stream of users and returns how to read its next message that is not a sign of
+// life.
 func watch(t *testing.T, bearer, query string) (next func() watched) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -58,7 +59,8 @@ func watch(t *testing.T, bearer, query string) (next func() watched) {
 	}
 }
 
-// Through the door, the sidecars and back: an import is told to who watches, what was told is not told again, a deletion is.
+// Through the door, the sidecars and back: an import is told to who watches, what was told is not
+// told again, a deletion is.
 func TestUsersAreImportedAndWatched(t *testing.T) {
 	t.Parallel()
 	p := signUp(t)

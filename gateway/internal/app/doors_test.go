@@ -26,8 +26,8 @@ func doors(r *running) func(path string) *running {
 	}
 }
 
-// patient performs a request that the door's rate of credentials may hold up: it begins with a tenth
-// of its burst.
+// patient performs a request that the door's rate of credentials may hold up: it begins with a
+// tenth of its burst.
 func (r *running) patient(t *testing.T, q request) (a answer) {
 	t.Helper()
 	check.Eventually(t, "a free place", func() bool {

@@ -159,7 +159,8 @@ func pathForms(id string) map[string]int {
 	}
 }
 
-// R56: a path that two programs could read differently is refused; no form reaches a resource that the plain path does not.
+// R56: a path that two programs could read differently is refused; no form reaches a resource that
+// the plain path does not.
 func TestPathForms(t *testing.T) {
 	r := start(t, nil)
 	id := r.Users.Add("a@example.com", "A")

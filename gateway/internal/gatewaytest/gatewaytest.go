@@ -1,10 +1,11 @@
-// Package gatewaytest runs services for the gateway to talk to: the real generated gRPC services behind
-// the real chain of the kernel (authorization, validation and errors are those of a program), with
-// small implementations in memory, and in front of them what a sidecar does for the gateway.
+// Package gatewaytest runs services for the gateway to talk to: the real generated gRPC services
+// behind the real chain of the kernel (authorization, validation and errors are those of a
+// program), with small implementations in memory, and in front of them what a sidecar does for the
+// gateway.
 //
-// The implementations are not the services' own: the gateway may not import a service, and its tests
-// need answers at will (an error, a pause, an event without a sender) which real handlers give only
-// over a database and an engine of their own. So that they answer as the real ones do,
+// The implementations are not the services' own: the gateway may not import a service, and its
+// tests need answers at will (an error, a pause, an event without a sender) which real handlers
+// give only over a database and an engine of their own. So that they answer as the real ones do,
 // test/conformance runs the same cases against both. Tests import it.
 package gatewaytest
 

@@ -1,5 +1,6 @@
-// Package middleware is the policy of the public listener: what happens to a request between the socket and its route, in one ordered
-// list (Chain), one file a step. What holds of a request at every door is in internal/rest.
+// Package middleware is the policy of the public listener: what happens to a request between the
+// socket and its route, in one ordered list (Chain), one file a step. What holds of a request at
+// every door is in internal/rest.
 //
 // A step refuses with a problem document or hands on; none knows a service. What later steps and
 // the log need is kept in one exchange per request. Wiring (gateway/internal/app) imports it.

@@ -41,8 +41,8 @@ func (c *changing) WatchChanges(r *authzv1.WatchChangesRequest, s grpc.ServerStr
 	}
 }
 
-// A feed begins with everything, goes on after its last cursor, and begins with everything again when
-// that leads nowhere.
+// A feed begins with everything, goes on after its last cursor, and begins with everything again
+// when that leads nowhere.
 func TestFollowChanges(t *testing.T) {
 	server := &changing{opened: make(chan string, 10), says: make(chan any)}
 	client := authz.Client(clienttest.Dial(t, "audit", authz.Name,

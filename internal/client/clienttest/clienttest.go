@@ -1,6 +1,6 @@
 // Package clienttest connects tests of what calls another program to a server that stands in for
-// it, through what stands for a pair of sidecars, and has what stands in for a program's upstreams in
-// the tests of whole programs. Only tests import it.
+// it, through what stands for a pair of sidecars, and has what stands in for a program's upstreams
+// in the tests of whole programs. Only tests import it.
 package clienttest
 
 import (

@@ -85,7 +85,8 @@ func (d *Door) Serve() error {
 	return both.Wait()
 }
 
-// Shutdown ends the streams, waits for the requests in flight and then ends their way to the server.
+// Shutdown ends the streams, waits for the requests in flight and then ends their way to the
+// server.
 func (d *Door) Shutdown(ctx context.Context) error {
 	d.door.Drain()
 	return errors.Join(d.Server.Shutdown(ctx), d.door.Close())

@@ -141,8 +141,8 @@ func get(t *testing.T, offset int, path string) (int, string) {
 	return answer.StatusCode, string(body)
 }
 
-// A program starts, serves, and on its way out first says NOT_SERVING, then waits for what runs, but
-// not for who watches its health, and keeps its ops listener to the end.
+// A program starts, serves, and on its way out first says NOT_SERVING, then waits for what runs,
+// but not for who watches its health, and keeps its ops listener to the end.
 func TestStartServeDrainStop(t *testing.T) {
 	offset := apptest.FreePorts(t, name).Offset
 	var order []string

@@ -30,8 +30,8 @@ import (
 // mostAllocations is what the chain may allocate for a public unary call, over gRPC alone.
 const mostAllocations = 100
 
-// BenchmarkChain compares a server as a program has it, which exports no traces, with gRPC alone, by
-// the same calls in turn. The client's allocations are the same on both sides.
+// BenchmarkChain compares a server as a program has it, which exports no traces, with gRPC alone,
+// by the same calls in turn. The client's allocations are the same on both sides.
 func BenchmarkChain(b *testing.B) {
 	d := newDemo(b)
 	tokens := grpctest.NewTokens(b, time.Now)

@@ -40,8 +40,8 @@ func FuzzMetadata(f *testing.F) {
 	})
 }
 
-// FuzzDoorRequest: whatever somebody sends to the door, the answer is never the server's failure, and
-// every refusal has its reason.
+// FuzzDoorRequest: whatever somebody sends to the door, the answer is never the server's failure,
+// and every refusal has its reason.
 func FuzzDoorRequest(f *testing.F) {
 	for _, seed := range [][3]string{
 		{"update_mask=display_name", `{"display_name":"x"}`, `"v1"`}, {"update_mask=a..b", `{}`, "*"}, {"update_mask=%00", `{"display_name":null}`, ""},

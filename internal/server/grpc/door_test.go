@@ -115,8 +115,8 @@ func send(t *testing.T, method, url, body string, header ...string) answer {
 	return answer{response, string(text)}
 }
 
-// A service answers the routes of its contract itself, as the edge does: with the shape of requests,
-// the bearer token, the statuses and the reasons.
+// A service answers the routes of its contract itself, as the edge does: with the shape of
+// requests, the bearer token, the statuses and the reasons.
 func TestDoor(t *testing.T) {
 	_, _, url, bearer := userDoor(t)
 	own := "/api/v1/users/" + me

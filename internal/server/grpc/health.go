@@ -11,8 +11,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/health"
 )
 
-// healthService answers the gRPC health checking protocol (github.com/grpc/grpc, doc/health-checking.md)
-// from the program's health. Consul calls Check every 2 s.
+// healthService answers the gRPC health checking protocol (github.com/grpc/grpc,
+// doc/health-checking.md) from the program's health. Consul calls Check every 2 s.
 type healthService struct {
 	healthpb.UnimplementedHealthServer
 	health *health.Health

@@ -32,8 +32,8 @@ func served(s *grpc.Server, c *contract.Contract, all *metrics) map[string]*meth
 	return methods
 }
 
-// infrastructure reports whether a method is health or reflection. Consul's agent and operators call them past the mesh; they tell
-// nothing about anybody, so they need no caller and no token.
+// infrastructure reports whether a method is health or reflection. Consul's agent and operators
+// call them past the mesh; they tell nothing about anybody, so they need no caller and no token.
 func infrastructure(method string) bool {
 	return strings.HasPrefix(method, "/grpc.health.v1.Health/") || strings.HasPrefix(method, "/grpc.reflection.")
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/tracing"
 )
 
-// observers are what sees a call from outside of the chain, from its first byte to its last, in their order.
+// observers are what sees a call from outside of the chain, from its first byte to its last, in
+// their order.
 func observers(p Params, t *teller) []stats.Handler {
 	all := []stats.Handler{t}
 	if tracing.Recorded(p.Tracer) {
@@ -18,8 +19,8 @@ func observers(p Params, t *teller) []stats.Handler {
 	return all
 }
 
-// middlewares is the order of the chain, outermost first, with the reason for each place. Traces, log and metrics are outside of it
-// (observers): they tell also of calls that do not get this far.
+// middlewares is the order of the chain, outermost first, with the reason for each place. Traces,
+// log and metrics are outside of it (observers): they tell also of calls that do not get this far.
 func middlewares(p Params, draining context.Context, running *inflight) chain {
 	return chain{
 		nameStream(),                // first: every answer names its request, whatever becomes of it

@@ -14,8 +14,9 @@ import (
 
 // pushback is what the calling program's retries are told of an UNAVAILABLE answer (gRFC A6): to
 // come again after as long as its RetryInfo says, or never. Never, where this program has asked
-// another one in vain or has waited already, as the attempts would multiply with every hop; and where
-// the call would not last until then, since the caller would hear of its deadline instead of this.
+// another one in vain or has waited already, as the attempts would multiply with every hop; and
+// where the call would not last until then, since the caller would hear of its deadline instead of
+// this.
 func pushback(ctx context.Context, e *apierr.Error, now func() time.Time) metadata.MD {
 	if e.Kind != apierr.Unavailable {
 		return nil

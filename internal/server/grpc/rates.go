@@ -50,7 +50,8 @@ type usage struct {
 	streams atomic.Int64 // that are open
 }
 
-// usages are those of all programs. They are never removed: there are as many as the mesh has pairs.
+// usages are those of all programs. They are never removed: there are as many as the mesh has
+// pairs.
 type usages struct {
 	mu sync.RWMutex
 	of map[pair]*usage

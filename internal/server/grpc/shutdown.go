@@ -31,7 +31,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// settle returns when all calls are done and answered, or all but those of clients that do not read.
+// settle returns when all calls are done and answered, or all but those of clients that do not
+// read.
 func (s *Server) settle(ctx context.Context, done <-chan struct{}) error {
 	for {
 		select {

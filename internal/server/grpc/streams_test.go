@@ -82,9 +82,10 @@ func ends() map[string]end {
 	}
 }
 
-// R54, R63: the handler of a stream is released when its time, its token or its right is over or the
-// program stops, also while it sends to a client that does not read or waits for one that does not
-// send; nothing of it stays behind, which the bubble sees. The client is told why once it reads.
+// R54, R63: the handler of a stream is released when its time, its token or its right is over or
+// the program stops, also while it sends to a client that does not read or waits for one that does
+// not send; nothing of it stays behind, which the bubble sees. The client is told why once it
+// reads.
 func TestStuckStreamsEnd(t *testing.T) {
 	for name, c := range ends() {
 		for kind, handler := range map[string]func(*demo, chan<- error) func(grpc.ServerStream) error{"not read": floods, "not sent": starves} {
@@ -126,8 +127,8 @@ func TestStuckStreamsEnd(t *testing.T) {
 	}
 }
 
-// A program stops within 2 s of its drain's delay whoever watches its health, reflects on it or does
-// not read; those who read are told why.
+// A program stops within 2 s of its drain's delay whoever watches its health, reflects on it or
+// does not read; those who read are told why.
 func TestShutdownWaitsForNoStream(t *testing.T) {
 	d := newDemo(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -219,8 +220,8 @@ func (p *panicking) Allowed(_ context.Context, _ string, asked []access.Question
 	return slices.Repeat([]bool{true}, len(asked)), nil
 }
 
-// A panic in a goroutine of a call ends the call, not the program: in the recheck of a stream, and in
-// what moves its messages.
+// A panic in a goroutine of a call ends the call, not the program: in the recheck of a stream, and
+// in what moves its messages.
 func TestPanicsBesideTheHandler(t *testing.T) {
 	for name, c := range map[string]struct {
 		messages int

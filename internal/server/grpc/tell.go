@@ -188,8 +188,8 @@ func (n noting) note(err error) error {
 }
 
 // growStack makes the stack of a call's goroutine as large as calls need. Each call has a goroutine
-// of its own, whose stack would otherwise be copied again and again on the way down the chain to the
-// database: a tenth of what a read costs.
+// of its own, whose stack would otherwise be copied again and again on the way down the chain to
+// the database: a tenth of what a read costs.
 //
 //go:noinline
 func growStack() {

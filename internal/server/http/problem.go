@@ -24,7 +24,8 @@ const (
 	maxProblemErrors = 64
 )
 
-// Problem is the body of every error that leaves a program over HTTP (RFC 9457, with four extension members).
+// Problem is the body of every error that leaves a program over HTTP (RFC 9457, with four extension
+// members).
 type Problem struct {
 	Type     string         `json:"type"`
 	Title    string         `json:"title"`

@@ -1,6 +1,6 @@
 // Package grpctest runs gRPC services behind the real chain of interceptors: the same server,
-// contract, authorization, validation and error mapping as in a program, without sidecars, in memory
-// or on a port of loopback. Tests import it.
+// contract, authorization, validation and error mapping as in a program, without sidecars, in
+// memory or on a port of loopback. Tests import it.
 package grpctest
 
 import (

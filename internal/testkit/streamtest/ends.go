@@ -128,8 +128,8 @@ func errorInTheMiddle(t *testing.T, m *method) {
 	want(t, s.end(), m.BrokenCode, m.BrokenReason)
 }
 
-// resume: who goes on from a cursor is told what came after it, all of it, once and in order. Without
-// a cursor a stream begins anew.
+// resume: who goes on from a cursor is told what came after it, all of it, once and in order.
+// Without a cursor a stream begins anew.
 func resume(t *testing.T, m *method) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

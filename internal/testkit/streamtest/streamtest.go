@@ -58,15 +58,15 @@ type Case struct {
 	// Request is the n-th message of the client on one stream, from 1. Where only the server
 	// streams there is one.
 	Request func(n int) proto.Message
-	// Feed gives every open stream something more to tell and returns its key, another one each time.
-	// nil where the client streams: its next message does that.
+	// Feed gives every open stream something more to tell and returns its key, another one each
+	// time. nil where the client streams: its next message does that.
 	Feed func() (key string)
-	// Flood gives every open stream more to tell than a connection takes from a client that does not
-	// read, 256 KiB and more, but not so much that the service cuts who is behind. nil where the
-	// client streams: it sends until it is held up.
+	// Flood gives every open stream more to tell than a connection takes from a client that does
+	// not read, 256 KiB and more, but not so much that the service cuts who is behind. nil where
+	// the client streams: it sends until it is held up.
 	Flood func()
-	// Keys names what an answer tells, in order; nothing for a sign of life. nil where the server does
-	// not stream.
+	// Keys names what an answer tells, in order; nothing for a sign of life. nil where the server
+	// does not stream.
 	Keys func(answer proto.Message) []string
 	// Resume is the request that goes on after an answer; nil where there is no cursor.
 	Resume func(last proto.Message) proto.Message

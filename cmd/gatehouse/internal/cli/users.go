@@ -81,8 +81,8 @@ func (c *usersImportCommand) send(ctx context.Context, console *Console, client 
 // lines are the lines of a file on which its users begin.
 type lines []int
 
-// of is the line of the user at an index of a message, both from 0, after what was done before; 0 is
-// none.
+// of is the line of the user at an index of a message, both from 0, after what was done before; 0
+// is none.
 func (l lines) of(done, message, index int) int {
 	if at := done + message*rest.ImportSize + index; at >= 0 && at < len(l) {
 		return l[at]

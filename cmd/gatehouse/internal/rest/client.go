@@ -64,7 +64,8 @@ func (c *Client) renew(ctx context.Context) error {
 	return c.tokens(ctx, "/api/v1/auth/refresh", map[string]string{"refresh_token": c.refresh})
 }
 
-// tokens exchanges a credential for the session's next tokens. The old access token is not sent along: it may have expired.
+// tokens exchanges a credential for the session's next tokens. The old access token is not sent
+// along: it may have expired.
 func (c *Client) tokens(ctx context.Context, path string, credential map[string]string) error {
 	body, err := json.Marshal(credential)
 	if err != nil {

@@ -41,7 +41,8 @@ func TestFollowUsers(t *testing.T) {
 		got, []string{"user 1", "deleted 2", "all told"})
 }
 
-// An import that breaks, or meets an expired token, is sent again as a whole; a refusal ends it and says what is stored.
+// An import that breaks, or meets an expired token, is sent again as a whole; a refusal ends it and
+// says what is stored.
 func TestImport(t *testing.T) {
 	var sent [][]rest.Importing
 	answers := []http.HandlerFunc{

@@ -20,8 +20,8 @@ func streaming(t *testing.T) (service, *streamtest.Log) {
 	return newService(t, func(c *grpctest.Config) { c.TCP, c.Log = true, log }), log
 }
 
-// A tail that is broken off goes on from its last cursor. It ends when an older state of the database
-// was restored: positions will mean other events.
+// A tail that is broken off goes on from its last cursor. It ends when an older state of the
+// database was restored: positions will mean other events.
 func TestStreamingTailEvents(t *testing.T) {
 	t.Parallel()
 	streamtest.Run(t, func(t *testing.T) streamtest.Case {
@@ -56,8 +56,8 @@ func TestStreamingTailEvents(t *testing.T) {
 	})
 }
 
-// A program that hands events over repeats what was not acknowledged: there is no cursor. Most events
-// of a batch are rejected here, which makes acknowledgements long.
+// A program that hands events over repeats what was not acknowledged: there is no cursor. Most
+// events of a batch are rejected here, which makes acknowledgements long.
 func TestStreamingIngest(t *testing.T) {
 	t.Parallel()
 	streamtest.Run(t, func(t *testing.T) streamtest.Case {

@@ -89,8 +89,8 @@ type others chan struct{}
 
 func newOthers() others { return make(others, 1) }
 
-// memoryLimit is the soft memory limit of the Go runtime, in bytes. Ten thousand open tails hold 270
-// MB; without a limit the collector would let as much again become garbage before it runs.
+// memoryLimit is the soft memory limit of the Go runtime, in bytes. Ten thousand open tails hold
+// 270 MB; without a limit the collector would let as much again become garbage before it runs.
 const memoryLimit = 340 << 20
 
 // newWork is what stores the events and tells of them.

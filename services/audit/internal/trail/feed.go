@@ -30,7 +30,8 @@ func NewFeed(store Reader) *Feed {
 	return &Feed{Feed: feed.New(backlog, size), store: store}
 }
 
-// size is about what an event takes in memory, in bytes: names and ids are short, values need not be.
+// size is about what an event takes in memory, in bytes: names and ids are short, values need not
+// be.
 func size(s Stored) int {
 	n := 1 << 10
 	for _, c := range s.Event.Changes {

@@ -56,7 +56,8 @@ func (a *auth) signOut() string {
 	return claims.SessionID
 }
 
-// Who resumes watches anew for the complete set: there is no cursor. A stream that falls behind ends.
+// Who resumes watches anew for the complete set: there is no cursor. A stream that falls behind
+// ends.
 func TestStreamingWatchRevocations(t *testing.T) {
 	streamtest.Run(t, func(t *testing.T) streamtest.Case {
 		a := newAuth(t, func(c *grpctest.Config) { c.TCP = true })

@@ -58,8 +58,8 @@ func (s service) lastChanged(t *testing.T) (object string) {
 	return object
 }
 
-// changeMuch stores a command that has ended, of so many relationships, and waits until a watcher is
-// told of it.
+// changeMuch stores a command that has ended, of so many relationships, and waits until a watcher
+// is told of it.
 func (s service) changeMuch(t *testing.T, relationships int) *authzv1.WatchChangesResponse {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())

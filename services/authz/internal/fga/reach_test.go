@@ -10,8 +10,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/authz/internal/fga/fgatest"
 )
 
-// In random worlds, taking one relationship away changes no answer outside of its reach: whoever asks
-// again only within it misses nothing.
+// In random worlds, taking one relationship away changes no answer outside of its reach: whoever
+// asks again only within it misses nothing.
 func TestNothingChangesOutsideOfReach(t *testing.T) {
 	t.Parallel()
 	engine := fgatest.New(t)

@@ -79,8 +79,8 @@ func endMany(ctx context.Context, pool *pgxpool.Pool, n int) (ended map[string]b
 	return ended, nil
 }
 
-// Whatever commits late or never, and wherever a follower breaks off: each command that has ended is
-// told, once.
+// Whatever commits late or never, and wherever a follower breaks off: each command that has ended
+// is told, once.
 func TestEndedCommandsAreToldOnce(t *testing.T) {
 	t.Parallel()
 	pool, store := newLog(t)

@@ -31,8 +31,8 @@ type News struct {
 type ChangeLog interface {
 	// Now returns where the log is.
 	Now(ctx context.Context) (cursor.Head, error)
-	// Ended returns at most limit commands that ended after the cursor, in the order of its read, and
-	// what the statement saw.
+	// Ended returns at most limit commands that ended after the cursor, in the order of its read,
+	// and what the statement saw.
 	Ended(ctx context.Context, after cursor.Cursor, limit int) ([]cursor.Row[News], cursor.Head, error)
 }
 
@@ -49,9 +49,9 @@ func NewWatching(log ChangeLog, every time.Duration) *Watching {
 	return &Watching{log: log, every: every, reads: make(chan struct{}, watchReads)}
 }
 
-// Watch tells what changed after the cursor, from now on after the zero one, until ctx ends. It tells
-// at every look, be there news or not: whoever hears nothing cannot trust that nothing changed. A
-// command is told when it has ended, as nobody was promised its effect before.
+// Watch tells what changed after the cursor, from now on after the zero one, until ctx ends. It
+// tells at every look, be there news or not: whoever hears nothing cannot trust that nothing
+// changed. A command is told when it has ended, as nobody was promised its effect before.
 func (w *Watching) Watch(ctx context.Context, after cursor.Cursor, tell func(news News, after cursor.Cursor) error) error {
 	looks := time.NewTicker(w.every)
 	defer looks.Stop()

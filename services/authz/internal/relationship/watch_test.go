@@ -48,8 +48,8 @@ func (l look) Ended(_ context.Context, after cursor.Cursor, _ int) (rows []curso
 	return rows, seen(l.t, 200), nil
 }
 
-// Each look is told, with what changed named once, and what is too much as everything. Whoever cannot
-// look says nothing.
+// Each look is told, with what changed named once, and what is too much as everything. Whoever
+// cannot look says nothing.
 func TestEachLookIsTold(t *testing.T) {
 	one, other := relation.Tuple{Object: "group:g", Relation: "member", Subject: "user:u"}, relation.Tuple{Object: "group:h", Relation: "member", Subject: "user:u"}
 	var many []relation.Tuple

@@ -41,8 +41,9 @@ func BenchmarkListUsers(b *testing.B) {
 	b.ReportMetric(0, "ns/op") // a round, which says nothing
 }
 
-// BenchmarkImportUsers is an import of 100,000 users without the mesh, killed in the middle and repeated: exactly the users of the file are
-// there then, with one event each. The users a second are those of the repetition.
+// BenchmarkImportUsers is an import of 100,000 users without the mesh, killed in the middle and
+// repeated: exactly the users of the file are there then, with one event each. The users a second
+// are those of the repetition.
 func BenchmarkImportUsers(b *testing.B) {
 	const users = 100_000
 	took := importTwice(b, newService(b), users)

@@ -120,7 +120,8 @@ func TestImportedUsersAreRecordedLikeCreatedOnes(t *testing.T) {
 	}
 }
 
-// The relationships of an import travel together: others who join wait for few changes, not for one of each user.
+// The relationships of an import travel together: others who join wait for few changes, not for one
+// of each user.
 func TestImportedUsersJoinTogether(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
@@ -144,7 +145,8 @@ func TestImportedUsersJoinTogether(t *testing.T) {
 	}
 }
 
-// Each message is admitted by itself, valid as a whole or refused as a whole; what came before it is stored.
+// Each message is admitted by itself, valid as a whole or refused as a whole; what came before it
+// is stored.
 func TestImportThatBreaks(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
@@ -202,13 +204,15 @@ func TestImportNamesTheFirstRefusals(t *testing.T) {
 	}
 }
 
-// An import of 10,000 users is cut in the middle and repeated: exactly the users of the file are there, with one event each.
+// An import of 10,000 users is cut in the middle and repeated: exactly the users of the file are
+// there, with one event each.
 func TestImportIsKilledAndRepeated(t *testing.T) {
 	t.Parallel()
 	importTwice(t, newService(t), 10_000)
 }
 
-// importTwice cuts an import when half of it is sent, then sends all of it, and returns how long the second one took.
+// importTwice cuts an import when half of it is sent, then sends all of it, and returns how long
+// the second one took.
 func importTwice(t testing.TB, s service, users int) time.Duration {
 	t.Helper()
 	ada := s.importer(t)

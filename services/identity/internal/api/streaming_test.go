@@ -70,7 +70,8 @@ func TestStreamingWatchUsers(t *testing.T) {
 	})
 }
 
-// An import that breaks off is sent again: there is no cursor. A message that is not admitted ends it.
+// An import that breaks off is sent again: there is no cursor. A message that is not admitted ends
+// it.
 func TestStreamingImportUsers(t *testing.T) {
 	t.Parallel()
 	streamtest.Run(t, func(t *testing.T) streamtest.Case {

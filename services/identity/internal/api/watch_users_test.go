@@ -26,7 +26,8 @@ func (s service) watch(t *testing.T, by *identityv1.User, r *identityv1.WatchUse
 	return &watch{t: t, stream: stream}
 }
 
-// next is the next message: "" for a sign of life, the id of a user, or that of a deletion with a minus.
+// next is the next message: "" for a sign of life, the id of a user, or that of a deletion with a
+// minus.
 func (w *watch) next() (said string, u *identityv1.User) {
 	w.t.Helper()
 	m, err := w.stream.Recv()
@@ -63,7 +64,8 @@ func (w *watch) refused(kind apierr.Kind, reason string) {
 	wantError(w.t, err, kind, reason)
 }
 
-// Users first, a sign of life when all were told, then what changes; a later stream goes on after the cursor.
+// Users first, a sign of life when all were told, then what changes; a later stream goes on after
+// the cursor.
 func TestWatchUsers(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
@@ -108,7 +110,8 @@ func TestWatchUsers(t *testing.T) {
 	resumed.want("")
 }
 
-// R52, R93: whose users one may not list, one may not watch; a cursor leads on only where it was given.
+// R52, R93: whose users one may not list, one may not watch; a cursor leads on only where it was
+// given.
 func TestBadWatches(t *testing.T) {
 	t.Parallel()
 	s := newService(t)

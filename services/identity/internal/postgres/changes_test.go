@@ -237,7 +237,8 @@ func TestChangesWithoutGapOrRepeat(t *testing.T) {
 	t.Logf("%d changes told in spite of %d breaks", f.count, f.breaks)
 }
 
-// The same when the server crashes meanwhile and comes back, and gives numbers of transactions again that a follower has seen ended.
+// The same when the server crashes meanwhile and comes back, and gives numbers of transactions
+// again that a follower has seen ended.
 func TestChangesAfterACrash(t *testing.T) {
 	t.Parallel()
 	server, process := pgtest.Server(t)

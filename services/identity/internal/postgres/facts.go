@@ -22,8 +22,8 @@ func tell(ctx context.Context, tx pgx.Tx, out *outbox.Outbox, f fact.Fact) (toke
 }
 
 // tellAll appends the facts of one request about objects of an organization, each of which only
-// adds relationships, and returns the tokens of these. The relationships of many facts travel in one
-// change: Authz takes one change after the other, so a sign-up would wait for every user of an
+// adds relationships, and returns the tokens of these. The relationships of many facts travel in
+// one change: Authz takes one change after the other, so a sign-up would wait for every user of an
 // import that came before it.
 func tellAll(ctx context.Context, tx pgx.Tx, out *outbox.Outbox, organizationID string, facts []fact.Fact) (tokens []string, err error) {
 	var messages []outbox.Message

@@ -117,8 +117,9 @@ func refuseTakenEmail(ctx context.Context, tx pgx.Tx, u user.User) error {
 	return err
 }
 
-// refuseDeleted refuses the id of a user that was deleted since a time. It comes after the insert, which waits for a deletion of that user to
-// end: before it, a deletion that is about to commit would not be seen.
+// refuseDeleted refuses the id of a user that was deleted since a time. It comes after the insert,
+// which waits for a deletion of that user to end: before it, a deletion that is about to commit
+// would not be seen.
 func refuseDeleted(ctx context.Context, tx pgx.Tx, id string, since time.Time) error {
 	found, err := tx.Exec(ctx, `select from identity.deleted_users where id = @id and delete_time >= @since`,
 		pgx.StrictNamedArgs{"id": id, "since": since})

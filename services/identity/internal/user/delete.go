@@ -26,11 +26,13 @@ const (
 	reserveAttempts = 3
 	// maxCompletions bounds one round of the reconciler.
 	maxCompletions = 100
-	// refuseFor is how long the id of a deleted user is refused: far longer than any creation that was asked for before can be under way.
+	// refuseFor is how long the id of a deleted user is refused: far longer than any creation that
+	// was asked for before can be under way.
 	refuseFor = time.Hour
 	// TellFor is how long who follows users may be away and still hear of each deletion.
 	TellFor = 7 * 24 * time.Hour
-	// rememberFor is how long a deletion is remembered; the clocks of instances may differ by the rest.
+	// rememberFor is how long a deletion is remembered; the clocks of instances may differ by the
+	// rest.
 	rememberFor = TellFor + time.Hour
 	// forgetSize is how many ids one transaction of ForgetDeleted removes at most.
 	forgetSize = 500

@@ -13,10 +13,12 @@ import (
 // comes first: a user outside of it, like one that is being deleted, is NotFound(). A token names
 // the relationships of a change (request.ConsistencyToken); it is empty when nothing changed.
 type Store interface {
-	// Create stores the user unless one with its id exists in any organization, and returns the stored one, also one that is being
-	// deleted, with the token of its creation. With a personal organization it stores both or neither; otherwise an unknown organization
-	// is organization.NotFound(). The id of a user whose deletion was finished since c.Refused is IDTaken(), an email that an
-	// active user of the organization has is EmailTaken(). Concurrent duplicates are safe: one is stored, all return it.
+	// Create stores the user unless one with its id exists in any organization, and returns the
+	// stored one, also one that is being deleted, with the token of its creation. With a personal
+	// organization it stores both or neither; otherwise an unknown organization is
+	// organization.NotFound(). The id of a user whose deletion was finished since c.Refused is
+	// IDTaken(), an email that an active user of the organization has is EmailTaken(). Concurrent
+	// duplicates are safe: one is stored, all return it.
 	Create(ctx context.Context, c Creation) (stored User, token string, err error)
 	// Import stores each user whose address is free in the organization, in this order, and returns
 	// in the same order who has each address then: the user itself, or another active one. All of

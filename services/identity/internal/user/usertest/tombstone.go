@@ -71,7 +71,8 @@ func testForgetDeleted(t *testing.T, f fixture) {
 	}
 }
 
-// The id of a deletion that is still remembered is free again after an hour, and its user may be deleted again.
+// The id of a deletion that is still remembered is free again after an hour, and its user may be
+// deleted again.
 func testDeletedAreRefusedForAWhile(t *testing.T, f fixture) {
 	u := f.stored(t, f.organization(t).ID)
 	check.NoError(t, f.Deletions.FinishDelete(f.ctx, f.begin(t, u), epoch()))
