@@ -9,12 +9,12 @@ import (
 
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/gatehouse/gatehouse/internal/access"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 	"github.com/gatehouse/gatehouse/internal/token"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
@@ -47,10 +47,7 @@ func (p *table) Allowed(_ context.Context, _ string, asked []access.Question, _ 
 
 func method(t *testing.T, name string) *contract.Method {
 	t.Helper()
-	linked, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
+	linked := meshtest.Contract(t)
 	m, ok := linked.Method("/gatehouse.identity.v1.UserService/" + name)
 	if !ok {
 		t.Fatalf("no method %s", name)

@@ -7,10 +7,10 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	"github.com/gatehouse/gatehouse/internal/contract"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/contracts"
 )
 
@@ -18,10 +18,7 @@ import (
 // changes one unseen. The first is that of a request that names nothing, the second that of one
 // that names every object that the contract asks about.
 func TestReasonsOfRefusals(t *testing.T) {
-	c, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := meshtest.Contract(t)
 	got := map[string][2]string{}
 	for _, m := range c.Methods() {
 		if !m.Has(contract.Self) && !m.Has(contract.Permission) {

@@ -54,15 +54,8 @@ func TestNoProgramIsKnownByName(t *testing.T) {
 // names are the literals of a file that equal a program's name, but for import paths and tags.
 func names(t *testing.T, name, text string) []string {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), name, text, parser.SkipObjectResolution|parser.ParseComments)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if ast.IsGenerated(file) {
-		return nil
-	}
 	var found []string
-	ast.Inspect(file, func(n ast.Node) bool {
+	inspect(t, name, text, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.ImportSpec:
 			return false
@@ -74,6 +67,18 @@ func names(t *testing.T, name, text string) []string {
 		return true
 	})
 	return found
+}
+
+// inspect visits the syntax tree of a file, unless that is generated.
+func inspect(t *testing.T, name, text string, visit func(ast.Node) bool) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), name, text, parser.SkipObjectResolution|parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !ast.IsGenerated(file) {
+		ast.Inspect(file, visit)
+	}
 }
 
 // The control: every way to write a literal is found, and only a whole one.

@@ -2,7 +2,6 @@ package archtest
 
 import (
 	"go/ast"
-	"go/parser"
 	"go/token"
 	"os"
 	"path"
@@ -11,10 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/reflect/protoregistry"
-
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/contract"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/contracts"
 )
 
@@ -29,10 +26,7 @@ func reasonRows(t *testing.T) []string {
 	for _, e := range apierr.Kernel() {
 		add("-", e)
 	}
-	c, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := meshtest.Contract(t)
 	for _, p := range c.Programs {
 		for _, r := range p.Reasons {
 			add(p.Name, r.Error())
@@ -119,15 +113,8 @@ func TestReasonsAreFromTheTables(t *testing.T) {
 // literalReasons are the errors that a file makes past the tables, and the reasons that it spells.
 func literalReasons(t *testing.T, name, text string, known map[string]bool) []string {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), name, text, parser.SkipObjectResolution|parser.ParseComments)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if ast.IsGenerated(file) {
-		return nil
-	}
 	var found []string
-	ast.Inspect(file, func(n ast.Node) bool {
+	inspect(t, name, text, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.CallExpr:
 			if of(n.Fun, "apierr", "New") {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/otel/trace"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/gatehouse/gatehouse/internal/access"
 	"github.com/gatehouse/gatehouse/internal/apierr"
@@ -18,6 +17,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
@@ -26,10 +26,7 @@ const me = "bbbbbbbb-1111-4111-8111-111111111111"
 
 func method(t *testing.T, name string) *contract.Method {
 	t.Helper()
-	linked, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
+	linked := meshtest.Contract(t)
 	m, ok := linked.Method("/gatehouse." + name)
 	if !ok {
 		t.Fatalf("no method %s", name)

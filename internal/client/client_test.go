@@ -17,9 +17,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
-	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/client"
 	"github.com/gatehouse/gatehouse/internal/client/clienttest"
@@ -27,6 +25,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 )
 
@@ -66,10 +65,7 @@ func connect(t *testing.T, a *auth, program string) *client.Conn {
 }
 
 func TestDialRefusesWhatNoContractDeclares(t *testing.T) {
-	def, err := consul.Definition()
-	if err != nil {
-		t.Fatal(err)
-	}
+	def := meshtest.Definition(t)
 	for _, c := range []struct{ program, upstream string }{{"nobody", "auth"}, {"auth", "gateway"}, {"auth", "auth"}} {
 		if _, err := client.Dial(def, 0, c.program, c.upstream, client.Options{}); err == nil {
 			t.Errorf("%s may dial %s", c.program, c.upstream)
@@ -157,14 +153,8 @@ func TestStreamsCarryTheRequestID(t *testing.T) {
 }
 
 func TestPeerDownIsUnavailable(t *testing.T) {
-	contracts, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
-	def, err := consul.Definition()
-	if err != nil {
-		t.Fatal(err)
-	}
+	contracts := meshtest.Contract(t)
+	def := meshtest.Definition(t)
 	conn, err := client.Dial(def, 0, "identity", "auth", client.Options{Contract: contracts, Tracer: noop.NewTracerProvider(), Propagator: propagation.TraceContext{}, Dial: []grpc.DialOption{
 		grpc.WithContextDialer(refuse),
 	}})

@@ -14,12 +14,10 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
-	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/client"
-	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 )
 
@@ -68,14 +66,8 @@ func (s *sidecar) dial(t *testing.T, admitted uint32, options ...grpc.DialOption
 		server.Stop()
 		serving.Wait()
 	})
-	contracts, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
-	def, err := consul.Definition()
-	if err != nil {
-		t.Fatal(err)
-	}
+	contracts := meshtest.Contract(t)
+	def := meshtest.Definition(t)
 	conn, err := client.Dial(def, 0, "identity", "auth", client.Options{Contract: contracts, Dial: append(options,
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 			c, err := s.listener.DialContext(ctx)

@@ -9,15 +9,14 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/client"
-	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 	"github.com/gatehouse/gatehouse/internal/tracing"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 )
@@ -26,11 +25,9 @@ import (
 func observing(t *testing.T, a *auth, o client.Options) authv1.VerificationServiceClient {
 	t.Helper()
 	s := grpctest.New(t, grpctest.Config{Program: "auth", Propagator: o.Propagator, Registrations: []grpcserver.Registration{{Desc: &authv1.VerificationService_ServiceDesc, Impl: a}}})
-	var err error
-	o.Contract, err = contract.Load(protoregistry.GlobalFiles)
-	check.NoError(t, err)
+	o.Contract = meshtest.Contract(t)
 	o.Dial = s.DialOptions(request.CallerHeader, grpctest.SPIFFE("identity"))
-	conn, err := client.Dial(grpctest.Definition(t), 0, "identity", "auth", o)
+	conn, err := client.Dial(meshtest.Definition(t), 0, "identity", "auth", o)
 	check.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 	return authv1.NewVerificationServiceClient(conn)

@@ -5,19 +5,14 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/reflect/protoregistry"
-
-	"github.com/gatehouse/gatehouse/internal/contract"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/contracts"
 )
 
 // Every method that changes something and is still repeated stands here, so that a new one is
 // looked at.
 func TestRepeatableChanges(t *testing.T) {
-	contracts, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
+	contracts := meshtest.Contract(t)
 	var got []string
 	for _, m := range contracts.Methods() {
 		switch {

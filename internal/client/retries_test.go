@@ -10,16 +10,14 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
-	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/client"
-	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
@@ -54,14 +52,8 @@ func (i *identity) RegisterUser(context.Context, *identityv1.RegisterUserRequest
 // A change that was carried out is never answered with the refusal of its own repeat.
 func TestLostAnswersOfChanges(t *testing.T) {
 	const id = "0b7c1c3e-5a52-4a52-9f52-2d6f6c1d7a10"
-	contracts, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
-	def, err := consul.Definition()
-	if err != nil {
-		t.Fatal(err)
-	}
+	contracts := meshtest.Contract(t)
+	def := meshtest.Definition(t)
 	tokens := grpctest.NewTokens(t, time.Now)
 	for name, c := range map[string]struct {
 		program string
@@ -112,14 +104,8 @@ func TestLostAnswersOfChanges(t *testing.T) {
 // does not ask it all again: three attempts on each of two ways would be nine.
 func TestRetriesDoNotMultiply(t *testing.T) {
 	const id = "0b7c1c3e-5a52-4a52-9f52-2d6f6c1d7a10"
-	contracts, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
-	def, err := consul.Definition()
-	if err != nil {
-		t.Fatal(err)
-	}
+	contracts := meshtest.Contract(t)
+	def := meshtest.Definition(t)
 	tokens, grants := grpctest.NewTokens(t, time.Now), grpctest.NewGrants()
 	grants.Fail(apierr.New(apierr.Unavailable, "DATABASE_UNAVAILABLE", "down"))
 	s := grpctest.New(t, grpctest.Config{Program: "identity", Tokens: tokens, Permissions: grants, Registrations: []grpcserver.Registration{

@@ -9,14 +9,12 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/gatehouse/gatehouse/internal/contract"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/contracts"
 )
 
 func TestLoadReadsTheLinkedContracts(t *testing.T) {
-	c, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := meshtest.Contract(t)
 	identity, ok := c.Program("identity")
 	if !ok || identity.Port != 8081 || !slices.Equal(identity.Needs, []string{"postgres"}) || identity.Edge {
 		t.Errorf("identity = %+v", identity)
@@ -54,10 +52,7 @@ func TestLoadReadsTheLinkedContracts(t *testing.T) {
 
 // Permissions on one object, types of objects and the method that stores the events of others.
 func TestLoadReadsPermissionsAndTrail(t *testing.T) {
-	c, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := meshtest.Contract(t)
 	manage := method(t, c, "/gatehouse.authz.v1.RelationshipService/UpdateRelationships")
 	if want := []contract.Access{{Kind: contract.Permission, Relation: "can_manage_relationships", ObjectType: "platform", ObjectID: "gatehouse"}}; !slices.Equal(manage.Access, want) {
 		t.Errorf("UpdateRelationships access = %+v, want %+v", manage.Access, want)
@@ -76,10 +71,7 @@ func TestLoadReadsPermissionsAndTrail(t *testing.T) {
 }
 
 func TestLoadLeavesOutServicesWithoutContract(t *testing.T) {
-	c, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := meshtest.Contract(t)
 	for _, m := range c.Methods() {
 		if m.Program == "" {
 			t.Errorf("%s has no program", m.FullName)
@@ -107,10 +99,7 @@ func method(t *testing.T, c *contract.Contract, name string) *contract.Method {
 
 // What a program needs of who runs it, and what it writes of which types.
 func TestLoadReadsFacts(t *testing.T) {
-	c, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := meshtest.Contract(t)
 	authz, auth, audit := program(t, c, "authz"), program(t, c, "auth"), program(t, c, "audit")
 	if d := authz.Database; !slices.Equal(d.Schemas, []string{"authz_fga"}) || d.Owner != "" || len(d.Pools) != 1 || d.Pools[0].Size != 20 {
 		t.Errorf("authz has the database %+v", d)
@@ -142,10 +131,7 @@ func TestLoadReadsFacts(t *testing.T) {
 
 // What one program may use of a method: what it says, or else what all have.
 func TestRates(t *testing.T) {
-	c, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := meshtest.Contract(t)
 	for name, want := range map[string]contract.Rate{
 		"/gatehouse.identity.v1.UserService/DeleteUser":           {PerSecond: 2000, Burst: 4000},
 		"/gatehouse.identity.v1.UserService/GetUser":              {PerSecond: 10000, Burst: 20000},
@@ -163,10 +149,7 @@ func TestRates(t *testing.T) {
 
 // The contracts as programs link them are as good as the compiler's, which have positions.
 func TestTheLinkedContractsHaveNoProblems(t *testing.T) {
-	c, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := meshtest.Contract(t)
 	ours := func(path string) bool { return strings.HasPrefix(path, "gatehouse/") }
 	for _, problem := range c.Check(protoregistry.GlobalFiles, ours, "proto") {
 		t.Error(problem)

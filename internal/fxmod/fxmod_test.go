@@ -14,11 +14,11 @@ import (
 	"go.uber.org/fx"
 	"go.uber.org/goleak"
 
-	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/program"
 	"github.com/gatehouse/gatehouse/internal/registry"
 	httpserver "github.com/gatehouse/gatehouse/internal/server/http"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -74,10 +74,7 @@ func TestTheDrainDelayIsLongerThanConsulsInterval(t *testing.T) {
 	if _, err := config.Parse("demo", &cli, nil, nil, io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	def, err := consul.Definition()
-	if err != nil {
-		t.Fatal(err)
-	}
+	def := meshtest.Definition(t)
 	for _, p := range def.Programs {
 		r, err := registry.Registration(def, p.Name, 0)
 		if err != nil {

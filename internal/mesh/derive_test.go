@@ -4,24 +4,16 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
-	"github.com/gatehouse/gatehouse/consul"
-	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/contracts"
 )
 
 // What programs link and what they read of the mesh say the same.
 func TestTheDefinitionFollowsFromTheLinkedContracts(t *testing.T) {
-	c, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want, err := consul.Definition()
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := meshtest.Contract(t)
+	want := meshtest.Definition(t)
 	if diff := cmp.Diff(want, mesh.Derive(c)); diff != "" {
 		t.Errorf("consul/mesh.json is another mesh (-file +linked):\n%s", diff)
 	}

@@ -6,10 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/reflect/protoregistry"
-
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 )
 
 func world() *mesh.Definition {
@@ -137,10 +136,7 @@ func TestCompareAccess(t *testing.T) {
 
 // Every rule of the contracts has words of its own, so that no change of one stays unseen.
 func TestDerivedAccessTellsRulesApart(t *testing.T) {
-	c, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := meshtest.Contract(t)
 	said := map[string]contract.Access{}
 	for _, m := range mesh.Derive(c).Methods {
 		of, _ := c.Method(m.Path)

@@ -9,17 +9,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/plan"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 )
 
 func definition(t *testing.T) *mesh.Definition {
 	t.Helper()
-	def, err := consul.Definition()
-	if err != nil {
-		t.Fatal(err)
-	}
+	def := meshtest.Definition(t)
 	return def
 }
 

@@ -6,15 +6,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/registry"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 )
 
 func TestRegistrationOfAService(t *testing.T) {
-	def, err := consul.Definition()
-	if err != nil {
-		t.Fatal(err)
-	}
+	def := meshtest.Definition(t)
 	const offset = 3000
 	identity, err := def.Program("identity")
 	if err != nil {
@@ -57,10 +54,7 @@ func TestRegistrationOfAService(t *testing.T) {
 }
 
 func TestRegistrationOfTheEdgeAndOfPostgres(t *testing.T) {
-	def, err := consul.Definition()
-	if err != nil {
-		t.Fatal(err)
-	}
+	def := meshtest.Definition(t)
 	edge, err := registry.Registration(def, "gateway", 0)
 	if err != nil {
 		t.Fatal(err)

@@ -8,9 +8,8 @@ import (
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
-	"github.com/gatehouse/gatehouse/internal/contract"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/contracts"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
@@ -19,10 +18,7 @@ import (
 // updateUser is the shape of PATCH /api/v1/users/{id}.
 func updateUser(t testing.TB) shape {
 	t.Helper()
-	c, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := meshtest.Contract(t)
 	m, ok := c.Method(identityv1.UserService_UpdateUser_FullMethodName)
 	if !ok {
 		t.Fatal("no UpdateUser in the contract")
@@ -111,10 +107,7 @@ func FuzzQuery(f *testing.F) {
 
 // The table that the chain asks and the mux that serves agree by construction; every verb of a path is offered.
 func TestTable(t *testing.T) {
-	c, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := meshtest.Contract(t)
 	table, err := NewTable(c.Methods(), map[string]http.Handler{"/livez": http.NotFoundHandler()})
 	if err != nil {
 		t.Fatal(err)

@@ -16,12 +16,11 @@ import (
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/rpcstatus"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
@@ -77,10 +76,7 @@ const importPath = "/api/v1/users:import"
 func importServer(t *testing.T, takes int) (server *httptest.Server, h *Handler, took <-chan struct{}) {
 	t.Helper()
 	taken := make(chan struct{}, 1)
-	c, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := meshtest.Contract(t)
 	table, err := NewTable(c.Methods(), nil)
 	if err != nil {
 		t.Fatal(err)

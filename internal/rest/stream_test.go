@@ -16,9 +16,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
-	"github.com/gatehouse/gatehouse/internal/contract"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 )
 
@@ -110,10 +109,7 @@ func (s *trickling) Recv() (*auditv1.TailEventsResponse, error) {
 // serveTail serves a tail behind a server with a short write timeout, and tells when it is over.
 func serveTail(t *testing.T, tail trickle, now func() time.Time, http2 bool) (server *httptest.Server, over <-chan struct{}) {
 	t.Helper()
-	c, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := meshtest.Contract(t)
 	table, err := NewTable(c.Methods(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -189,10 +185,7 @@ func TestStreamToWhoDoesNotRead(t *testing.T) {
 // A client that leaves before the first message is not a failure of the program: the log and the
 // metrics say 499, as of any other request.
 func TestStreamToWhoLeftAtOnce(t *testing.T) {
-	c, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := meshtest.Contract(t)
 	table, err := NewTable(c.Methods(), nil)
 	if err != nil {
 		t.Fatal(err)

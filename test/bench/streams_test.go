@@ -13,12 +13,10 @@ import (
 	"time"
 
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
-	"github.com/gatehouse/gatehouse/consul"
 	meshclient "github.com/gatehouse/gatehouse/internal/client"
-	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 	"github.com/gatehouse/gatehouse/internal/testkit/platform"
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 )
@@ -100,10 +98,8 @@ type followers struct {
 // when each has had its first message.
 func follow(b *testing.B, who person, n int) *followers {
 	b.Helper()
-	def, err := consul.Definition()
-	check.NoError(b, err)
-	contracts, err := contract.Load(protoregistry.GlobalFiles)
-	check.NoError(b, err)
+	def := meshtest.Definition(b)
+	contracts := meshtest.Contract(b)
 	conn, err := meshclient.Dial(def, portOffset, "gateway", "audit", meshclient.Options{Contract: contracts})
 	check.NoError(b, err)
 	b.Cleanup(func() { _ = conn.Close() })

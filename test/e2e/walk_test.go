@@ -11,19 +11,15 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/reflect/protoregistry"
-
 	"github.com/gatehouse/gatehouse/internal/contract"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/contracts"
 )
 
 // contracts are those of the platform's own programs.
 func contracts(t testing.TB) *contract.Contract {
 	t.Helper()
-	c, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := meshtest.Contract(t)
 	return c
 }
 

@@ -13,20 +13,16 @@ import (
 	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
-	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/rest"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
 // R74: whatever a client gets wrong about a secret, the log says what is wrong and no part of the secret.
 func TestLogHoldsNoSecrets(t *testing.T) {
-	c, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := meshtest.Contract(t)
 	mapping, err := rest.NewHandler(rest.Form{}, c, time.Now, func(ctx context.Context, mux *runtime.ServeMux) error { // what is refused is not called
 		return errors.Join(authv1.RegisterAuthServiceHandlerClient(ctx, mux, nil), identityv1.RegisterUserServiceHandlerClient(ctx, mux, nil))
 	})

@@ -10,19 +10,14 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"google.golang.org/protobuf/reflect/protoregistry"
-
-	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/rest"
 	httpserver "github.com/gatehouse/gatehouse/internal/server/http"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 )
 
 // A name that a client chose is repeated up to 64 characters: a refusal is never much longer than an ordinary one, whatever was sent.
 func TestNamesAreEchoedInShort(t *testing.T) {
-	c, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := meshtest.Contract(t)
 	mapping, err := rest.NewHandler(rest.Form{}, c, time.Now)
 	if err != nil {
 		t.Fatal(err)

@@ -17,13 +17,12 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/trace"
 	oteltrace "go.opentelemetry.io/otel/trace"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/logging"
 	"github.com/gatehouse/gatehouse/internal/rest"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 	"github.com/gatehouse/gatehouse/internal/token"
 	"github.com/gatehouse/gatehouse/internal/tracing"
 	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/contracts"
@@ -42,10 +41,7 @@ func (anybody) Verify(_ context.Context, compact string) (token.Claims, error) {
 // chain makes the real chain around a handler of the test, and returns what it logs.
 func chain(t testing.TB, end http.HandlerFunc, edit func(*Params)) (http.Handler, *bytes.Buffer) {
 	t.Helper()
-	c, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := meshtest.Contract(t)
 	routes, err := grpcserver.NewREST(c, c.Methods(), map[string]http.Handler{"/livez": end}, time.Now)
 	if err != nil {
 		t.Fatal(err)

@@ -11,10 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/pb33f/libopenapi"
 	validator "github.com/pb33f/libopenapi-validator"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/gatehouse/gatehouse/gateway/internal/openapi"
-	"github.com/gatehouse/gatehouse/internal/contract"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/contracts"
 )
 
@@ -24,10 +23,7 @@ const golden = "testdata/openapi.json"
 
 func build(t *testing.T) []byte {
 	t.Helper()
-	c, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := meshtest.Contract(t)
 	document, err := openapi.Build(openapi.Generated(), c, "test")
 	if err != nil {
 		t.Fatal(err)
@@ -80,10 +76,7 @@ func TestDocumentSaysWhatTheContractsSay(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &document); err != nil {
 		t.Fatal(err)
 	}
-	c, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := meshtest.Contract(t)
 	routed, operations := 0, 0
 	for _, m := range c.Methods() {
 		if m.Route != nil {
@@ -152,10 +145,7 @@ func TestDocumentOfLines(t *testing.T) {
 
 // Files that are older than the contracts stop the start instead of describing another API.
 func TestOldGeneratedFilesAreAnError(t *testing.T) {
-	c, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := meshtest.Contract(t)
 	if _, err := openapi.Build(fstest.MapFS{}, c, "test"); err == nil || !strings.Contains(err.Error(), "make generate") {
 		t.Errorf("missing operations: %v", err)
 	}

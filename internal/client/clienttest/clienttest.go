@@ -7,14 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/reflect/protoregistry"
-
-	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/client"
-	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 )
 
 // Dial serves gRPC services as the callee and returns the caller's way to it, which ends with the
@@ -22,14 +19,8 @@ import (
 func Dial(t testing.TB, caller, callee string, services ...grpcserver.Registration) *client.Conn {
 	t.Helper()
 	s := grpctest.New(t, grpctest.Config{Program: callee, Registrations: services})
-	contracts, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
-	def, err := consul.Definition()
-	if err != nil {
-		t.Fatal(err)
-	}
+	contracts := meshtest.Contract(t)
+	def := meshtest.Definition(t)
 	conns := client.NewConns(def, 0, caller, client.Options{
 		Contract: contracts, Dial: s.DialOptions(request.CallerHeader, grpctest.SPIFFE(caller)),
 	})

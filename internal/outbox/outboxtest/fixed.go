@@ -14,13 +14,12 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/gatehouse/gatehouse/internal/client/audit"
-	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/refusals"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 )
 
 // Now is the time of everything that a fixed outbox writes.
@@ -109,10 +108,7 @@ func Payload(t testing.TB, topic string, payload []byte) string {
 // CheckAudited fails the test unless the outbox has an event of each audited method of a program.
 func CheckAudited(t testing.TB, pool *pgxpool.Pool, program string) {
 	t.Helper()
-	linked, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
+	linked := meshtest.Contract(t)
 	var seen []string
 	for _, e := range Events(t, pool, program) {
 		seen = append(seen, e.Method)

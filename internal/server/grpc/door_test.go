@@ -19,16 +19,15 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/health"
 	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
@@ -192,8 +191,7 @@ func TestNobodyElseIsInside(t *testing.T) {
 func TestInsideOnlyRoutesAreOpen(t *testing.T) {
 	u := &users{}
 	tokens := grpctest.NewTokens(t, time.Now)
-	linked, err := contract.Load(protoregistry.GlobalFiles)
-	check.NoError(t, err)
+	linked := meshtest.Contract(t)
 	log := slog.New(slog.DiscardHandler)
 	server, err := grpcserver.New(grpcserver.Params{
 		Program: "identity", Contract: linked, Mesh: grpctest.Mesh(), Callers: grpctest.Consenting(t), Verifier: tokens.Verifier(),

@@ -9,7 +9,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
-	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 )
 
 // Ports are where a program listens on one machine, and where its sidecar would listen for it.
@@ -26,7 +26,7 @@ func (p Ports) Upstream(name string) string { return p.upstreams[name] }
 // FreePorts returns ports of the program at which nobody listens now.
 func FreePorts(t testing.TB, program string) Ports {
 	t.Helper()
-	self, err := grpctest.Definition(t).Program(program)
+	self, err := meshtest.Definition(t).Program(program)
 	check.NoError(t, err)
 	for range 100 {
 		if p := at(self, rand.IntN(mesh.MaxPortOffset)); p.free() {

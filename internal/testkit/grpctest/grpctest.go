@@ -18,9 +18,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/test/bufconn"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
-	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/access"
 	"github.com/gatehouse/gatehouse/internal/auditing"
 	"github.com/gatehouse/gatehouse/internal/contract"
@@ -29,6 +27,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/request"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 	"github.com/gatehouse/gatehouse/internal/token"
 )
 
@@ -69,11 +68,7 @@ func New(t testing.TB, c Config) *Server {
 		c.Callers = callers(t, c.Contract)
 	}
 	if c.Contract == nil {
-		linked, err := contract.Load(protoregistry.GlobalFiles)
-		if err != nil {
-			t.Fatalf("load contract: %v", err)
-		}
-		c.Contract = linked
+		c.Contract = meshtest.Contract(t)
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -194,38 +189,24 @@ func callers(t testing.TB, own *contract.Contract) grpcserver.Callers {
 	if own != nil {
 		return mesh.Derive(own)
 	}
-	return Definition(t)
+	return meshtest.Definition(t)
 }
 
 // edge is the gateway of the built-in mesh.
 func edge(t testing.TB) mesh.Program {
 	t.Helper()
-	program, err := Definition(t).Edge()
+	program, err := meshtest.Definition(t).Edge()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return program
 }
 
-// Definition is the built-in mesh.
-func Definition(t testing.TB) *mesh.Definition {
-	t.Helper()
-	d, err := consul.Definition()
-	if err != nil {
-		t.Fatalf("read the mesh definition: %v", err)
-	}
-	return d
-}
-
 // Consenting admits every program that the callee consents to, whether it declares the call or not:
 // for methods that nobody calls yet.
 func Consenting(t testing.TB) grpcserver.Callers {
 	t.Helper()
-	linked, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatalf("load contract: %v", err)
-	}
-	return consenting{contract: linked, edge: edge(t).Name}
+	return consenting{contract: meshtest.Contract(t), edge: edge(t).Name}
 }
 
 type consenting struct {

@@ -17,8 +17,8 @@ import (
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/cli"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
-	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/supervise"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 )
 
 // commandVariable turns this test program into the operator's command, which a test runs as another
@@ -207,10 +207,7 @@ func TestNoProgramOfTheWorkingFolder(t *testing.T) {
 	for _, path := range []string{".bin/consul", ".bin/envoy", "consul", "envoy"} {
 		writeProgram(t, filepath.Join(here, path), "touch '"+here+"/ran'; echo 'Consul v1.22.0'")
 	}
-	def, err := consul.Definition()
-	if err != nil {
-		t.Fatal(err)
-	}
+	def := meshtest.Definition(t)
 	for _, program := range def.Programs {
 		writeProgram(t, filepath.Join(programs, program.Name), "")
 	}

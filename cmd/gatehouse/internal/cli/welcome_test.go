@@ -6,16 +6,13 @@ import (
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/platform"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
-	"github.com/gatehouse/gatehouse/consul"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 )
 
 // Who starts a platform is told of the secrets that people need, and not of those that only
 // programs read.
 func TestWelcomeNamesWhatPeopleNeed(t *testing.T) {
-	definition, err := consul.Definition()
-	if err != nil {
-		t.Fatal(err)
-	}
+	definition := meshtest.Definition(t)
 	dir, err := state.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)

@@ -9,17 +9,14 @@ import (
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/preflight"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
-	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/plan"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 )
 
 func testPlatform(t *testing.T, environ ...string) *Platform {
 	t.Helper()
-	def, err := consul.Definition()
-	if err != nil {
-		t.Fatal(err)
-	}
+	def := meshtest.Definition(t)
 	dir, err := state.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -219,10 +216,7 @@ func TestDrainTimes(t *testing.T) {
 }
 
 func TestGatewayOf(t *testing.T) {
-	def, err := consul.Definition()
-	if err != nil {
-		t.Fatal(err)
-	}
+	def := meshtest.Definition(t)
 	for name, c := range map[string]struct {
 		environ []string
 		want    Gateway

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/preflight"
-	"github.com/gatehouse/gatehouse/consul"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 )
 
 // script writes an executable that prints a text.
@@ -84,10 +84,7 @@ func TestAPortTakenByUDP(t *testing.T) {
 	if err := preflight.CheckPorts(t.Context(), []preflight.Port{port}); err == nil || !strings.Contains(err.Error(), port.Address) {
 		t.Errorf("with UDP: %v", err)
 	}
-	def, err := consul.Definition()
-	if err != nil {
-		t.Fatal(err)
-	}
+	def := meshtest.Definition(t)
 	udp := 0
 	for _, p := range preflight.Ports(def, 0, "127.0.0.1:8080", true) {
 		if p.UDP {
@@ -124,10 +121,7 @@ func onlyByUDP(t *testing.T) preflight.Port {
 }
 
 func TestPorts(t *testing.T) {
-	def, err := consul.Definition()
-	if err != nil {
-		t.Fatal(err)
-	}
+	def := meshtest.Definition(t)
 	seen := map[string]string{}
 	for _, offset := range []int{0, 1000, 2000} {
 		for _, p := range preflight.Ports(def, offset, "127.0.0.1:"+strconv.Itoa(8080+offset), true) {

@@ -7,18 +7,15 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/logs"
-	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/registry"
 	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 )
 
 // What a real Consul gives back counts as written; every deviation is one sentence that names the entry.
 func TestEntriesInConsulAreCompared(t *testing.T) {
-	def, err := consul.Definition()
-	if err != nil {
-		t.Fatal(err)
-	}
+	def := meshtest.Definition(t)
 	server := consultest.New(t)
 	set := func(entry api.ConfigEntry) {
 		t.Helper()

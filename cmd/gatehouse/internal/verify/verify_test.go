@@ -18,7 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
-	"github.com/gatehouse/gatehouse/consul"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 )
 
 func TestClassify(t *testing.T) {
@@ -113,10 +113,7 @@ func TestSpeakInsistsOnTheMesh(t *testing.T) {
 
 // Every cell of the definition is asked for every program and backing service, and nothing that is denied may pass for allowed.
 func TestProbesCoverTheMatrix(t *testing.T) {
-	def, err := consul.Definition()
-	if err != nil {
-		t.Fatal(err)
-	}
+	def := meshtest.Definition(t)
 	m := &matrix{record: state.Record{}, def: def}
 	probes, err := m.probes()
 	if err != nil {
@@ -161,10 +158,7 @@ func TestProbesCoverTheMatrix(t *testing.T) {
 }
 
 func TestReport(t *testing.T) {
-	def, err := consul.Definition()
-	if err != nil {
-		t.Fatal(err)
-	}
+	def := meshtest.Definition(t)
 	r := &Report{Results: []Result{
 		{Caller: "gateway", Callee: "auth", Path: "/a.S/M", Way: Public, Want: Passed, Got: Passed},
 		{Caller: "identity", Callee: "auth", Path: "/a.S/M", Way: Public, Want: Refused, Got: Passed, Answer: "OK"},

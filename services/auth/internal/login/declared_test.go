@@ -3,16 +3,13 @@ package login_test
 import (
 	"testing"
 
-	"github.com/gatehouse/gatehouse/consul"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 )
 
 // What follows from a bootstrap is what the contract declares: Authz refuses the rest.
 func TestAdministratorsAreDeclared(t *testing.T) {
-	definition, err := consul.Definition()
-	if err != nil {
-		t.Fatal(err)
-	}
+	definition := meshtest.Definition(t)
 	change := login.Administrators("u")
 	if len(change.Writes) != 1 || !definition.Writes("auth", change.Writes[0]) || len(change.Deletes) > 0 || change.DeleteAllOf != "" {
 		t.Errorf("%+v is not declared", change)

@@ -22,6 +22,7 @@ import (
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
 	"github.com/gatehouse/gatehouse/services/authz/internal/api"
 	"github.com/gatehouse/gatehouse/services/authz/internal/postgres/postgrestest"
@@ -53,7 +54,7 @@ func newService(t *testing.T, options ...func(*grpctest.Config)) service {
 func newHandlers(t *testing.T, i *postgrestest.Instance, relations *relationship.Service) *api.AuthzService {
 	t.Helper()
 	return api.NewAuthzService(api.AuthzParams{
-		Relations: relations, Engine: i.Engine, Policy: grpctest.Definition(t),
+		Relations: relations, Engine: i.Engine, Policy: meshtest.Definition(t),
 		Watching: relationship.NewWatching(i.Store, 10*time.Millisecond), Cursors: cursor.NewTexts(i.Store, relationship.KeepChanges, time.Now),
 	})
 }

@@ -5,10 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/reflect/protoregistry"
-
-	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/contract"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/contracts"
 	"github.com/gatehouse/gatehouse/services/authz/internal/fga/fgatest"
 )
@@ -17,10 +15,7 @@ import (
 // model has no permission that nothing asks for, but for those that others are made of.
 func TestContractsAndModelNameTheSamePermissions(t *testing.T) {
 	t.Parallel()
-	c, err := contract.Load(protoregistry.GlobalFiles)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := meshtest.Contract(t)
 	unasked := map[string]bool{}
 	for _, kind := range fgatest.New(t).Model().Types {
 		for _, name := range kind.Relations {
@@ -63,10 +58,7 @@ func TestContractsAndModelNameTheSamePermissions(t *testing.T) {
 // that decides about others', and what programs write is in the model.
 func TestContractsOwnTheTypesOfTheModel(t *testing.T) {
 	t.Parallel()
-	definition, err := consul.Definition()
-	if err != nil {
-		t.Fatal(err)
-	}
+	definition := meshtest.Definition(t)
 	owned := map[string][]string{} // relations that programs write, by type
 	for _, kind := range definition.ObjectTypes {
 		owned[kind.Name] = []string{}

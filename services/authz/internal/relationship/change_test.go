@@ -6,9 +6,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/relation"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 )
 
 // anything is an engine whose model admits every relationship.
@@ -73,10 +73,7 @@ func TestObjectsAreSortedAndComplete(t *testing.T) {
 
 func TestAuthority(t *testing.T) {
 	t.Parallel()
-	definition, err := consul.Definition()
-	if err != nil {
-		t.Fatal(err)
-	}
+	definition := meshtest.Definition(t)
 	a := NewAuthority(definition)
 	for _, c := range []struct {
 		program, text string

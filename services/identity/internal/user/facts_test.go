@@ -4,9 +4,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/relation"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 	"github.com/gatehouse/gatehouse/services/identity/internal/fact"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
@@ -15,10 +15,7 @@ import (
 // What follows from facts is what the contract declares, and all of it is used: Authz refuses the
 // rest.
 func TestFactsAreDeclared(t *testing.T) {
-	definition, err := consul.Definition()
-	if err != nil {
-		t.Fatal(err)
-	}
+	definition := meshtest.Definition(t)
 	e, u := event.Event{Action: "user.created"}, user.User{ID: "u", OrganizationID: "o"}
 	facts := []fact.Fact{
 		user.NewCreation(e, u, &organization.Organization{ID: "o"}).Joined, user.NewCreation(e, u, nil).Joined,
