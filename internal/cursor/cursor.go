@@ -95,8 +95,9 @@ func Expired() error {
 }
 
 // Advance takes over what one statement read after the cursor: at most limit rows, in the order of
-// the read. more is false when the read is over. The error is Expired when the database has another
-// origin or an older state than the cursor.
+// the read. more is false when nothing is left that the statement saw: a read that an earlier
+// statement began, perhaps long ago, ends before that. The error is Expired when the database has
+// another origin or an older state than the cursor.
 func Advance[T any](c Cursor, h Head, rows []Row[T], limit int) (told []Told[T], next Cursor, more bool, err error) {
 	switch {
 	case c.Origin == Origin{}:
@@ -104,7 +105,8 @@ func Advance[T any](c Cursor, h Head, rows []Row[T], limit int) (told []Told[T],
 	case c.Origin != h.Origin, max(c.Seen.Snapshot.end, c.Until.Snapshot.end) > h.end:
 		return nil, c, false, Expired()
 	}
-	if c.Until.Snapshot.IsZero() {
+	begins := c.Until.Snapshot.IsZero()
+	if begins {
 		c.Until = At(h).Seen
 	}
 	next = c
@@ -121,7 +123,7 @@ func Advance[T any](c Cursor, h Head, rows []Row[T], limit int) (told []Told[T],
 	if n := len(told); n > 0 {
 		told[n-1].After = next
 	}
-	return told, next, false, nil
+	return told, next, !begins, nil
 }
 
 // news reports whether a row of a writer belongs to the read. A writer that no snapshot here can

@@ -48,8 +48,9 @@ func (s Saw) Head() (Head, error) {
 const (
 	// Running is: the cursor's snapshot saw the writer running.
 	Running = `writer = any(@cursor_running::xid8[])`
-	// Later is: the writer began after the cursor's snapshot.
-	Later = `writer >= @cursor_end::xid8`
+	// Later is: the writer began after the cursor's snapshot, on this server. Rows of another one
+	// would come with every read and be news of none.
+	Later = `(writer >= @cursor_end::xid8 and writer < (select pg_snapshot_xmax(pg_current_snapshot())))`
 	// Ended is: the writer had ended where the read ends.
 	Ended = `(@cursor_until::text is null or pg_visible_in_snapshot(writer, @cursor_until::text::pg_snapshot))`
 	// There is Ended for a first read, which also takes rows without a writer of this server.

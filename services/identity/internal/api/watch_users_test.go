@@ -110,6 +110,30 @@ func TestWatchUsers(t *testing.T) {
 	resumed.want("")
 }
 
+// Who breaks off in the middle of a read is told its rest and what changed since, before the sign of
+// life that says that this was all, also when nothing rings any more.
+func TestWatchUsersFromTheMiddleOfARead(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	ada, other := s.signedUp(t), s.signedUp(t)
+	s.grants.Allow(ada.GetId(), "can_list_users", "platform:gatehouse")
+	all := s.watch(t, ada, &identityv1.WatchUsersRequest{})
+	first, told := all.next()
+	if first == other.GetId() {
+		other = ada
+	}
+	middle := all.cursor
+	all.want(other.GetId())
+	_, err := s.as(told).UpdateUser(t.Context(), &identityv1.UpdateUserRequest{User: &identityv1.User{Id: first, DisplayName: "Later"}})
+	check.NoError(t, err)
+	resumed := s.watch(t, ada, &identityv1.WatchUsersRequest{Cursor: middle})
+	resumed.want(other.GetId())
+	if id, u := resumed.next(); id != first || u.GetDisplayName() != "Later" {
+		t.Errorf("told %q %v, want what changed since", id, u)
+	}
+	resumed.want("")
+}
+
 // R52, R93: whose users one may not list, one may not watch; a cursor leads on only where it was
 // given.
 func TestBadWatches(t *testing.T) {
