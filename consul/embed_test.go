@@ -22,7 +22,7 @@ func TestEntriesFollowFromTheDefinition(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]string{}
-	for _, entry := range registry.ConfigEntries(definition) {
+	for _, entry := range registry.ConfigEntries(definition, "") {
 		text, err := registry.EncodeEntry(entry)
 		if err != nil {
 			t.Fatal(err)
@@ -37,7 +37,7 @@ func TestEntriesFollowFromTheDefinition(t *testing.T) {
 // Consul accepts the entries one after the other and gives back what the files hold, so that Terraform sees no difference.
 func TestConsulKeepsTheEntriesAsWritten(t *testing.T) {
 	client := consultest.New(t)
-	entries, err := registry.ReadEntries(consul.ConfigEntries())
+	entries, err := registry.ReadEntries(consul.ConfigEntries(), "")
 	if err != nil {
 		t.Fatal(err)
 	}

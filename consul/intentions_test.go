@@ -32,7 +32,7 @@ import (
 // A real sidecar enforces the committed entries in a Consul that allows by default, and says truthfully who calls.
 func TestSidecarEnforcesTheEntries(t *testing.T) {
 	server := consultest.New(t)
-	entries, err := registry.ReadEntries(consul.ConfigEntries())
+	entries, err := registry.ReadEntries(consul.ConfigEntries(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func sidecar(t *testing.T, server *consultest.Server, definition *mesh.Definitio
 			definition.Programs[i].Admin = ports[1]
 		}
 	}
-	registration, err := registry.Registration(definition, name, 0)
+	registration, err := registry.Registration(definition, name, mesh.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,7 +54,7 @@ func generateMesh(plugin *protogen.Plugin, c *contract.Contract) error {
 	if err := write(plugin, path.Base(mesh.File), text); err != nil {
 		return err
 	}
-	for _, entry := range registry.ConfigEntries(definition) {
+	for _, entry := range registry.ConfigEntries(definition, "") {
 		text, err := registry.EncodeEntry(entry)
 		if err != nil {
 			return err

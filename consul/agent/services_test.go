@@ -30,9 +30,9 @@ func TestServicesAreAsRegistered(t *testing.T) {
 	var services []agent.Service
 	told := consultest.New(t)
 	for _, name := range []string{"identity", "gateway", mesh.Postgres} {
-		registration, err := registry.Registration(def, name, 0)
+		registration, err := registry.Registration(def, name, mesh.Config{})
 		if name == mesh.Postgres {
-			registration, err = registry.BackingRegistration(def, name, 0)
+			registration, err = registry.BackingRegistration(def, name, mesh.Config{})
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/program"
 	"github.com/gatehouse/gatehouse/internal/registry"
 	httpserver "github.com/gatehouse/gatehouse/internal/server/http"
@@ -76,7 +77,7 @@ func TestTheDrainDelayIsLongerThanConsulsInterval(t *testing.T) {
 	}
 	def := meshtest.Definition(t)
 	for _, p := range def.Programs {
-		r, err := registry.Registration(def, p.Name, 0)
+		r, err := registry.Registration(def, p.Name, mesh.Config{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -34,7 +34,7 @@ func newRegistration(c registry.Config, m mesh.Config, p Program, def *mesh.Defi
 	if !c.Register {
 		return Registration{}, nil
 	}
-	registration, err := registry.Registration(def, p.Name, m.PortOffset)
+	registration, err := registry.Registration(def, p.Name, m)
 	if err != nil {
 		return Registration{}, err
 	}

@@ -15,6 +15,8 @@ type Config struct {
 	PortOffset  int    `name:"mesh-port-offset" env:"GATEHOUSE_MESH_PORT_OFFSET" default:"0" help:"Added to every local port, so that several copies run side by side; a multiple of 1000."`
 	TrustDomain string `name:"mesh-trust-domain" env:"GATEHOUSE_MESH_TRUST_DOMAIN" help:"Trust domain of the mesh's CA, such as 11111111-2222-3333-4444-555555555555.consul: callers with another one's certificate are refused. Services do not start without; up sets it."`
 	Datacenter  string `name:"mesh-datacenter" env:"GATEHOUSE_MESH_DATACENTER" help:"Consul datacenter of the mesh, such as dc1: callers from another one are refused. Services do not start without; up sets it."`
+
+	ServicePrefix request.ServicePrefix `name:"mesh-service-prefix" env:"GATEHOUSE_MESH_SERVICE_PREFIX" help:"Goes before the name of every program in Consul, such as gatehouse-: callers without it are refused. Lower-case letters, digits and hyphens, ends with a hyphen; the same everywhere in a mesh. up sets it."`
 }
 
 // Validate reports contradictions.
@@ -22,7 +24,7 @@ func (c Config) Validate() error {
 	if c.PortOffset < 0 || c.PortOffset > MaxPortOffset {
 		return fmt.Errorf("GATEHOUSE_MESH_PORT_OFFSET is %d: give a number from 0 to %d, best a multiple of 1000", c.PortOffset, MaxPortOffset)
 	}
-	return nil
+	return c.ServicePrefix.Check()
 }
 
 // Peers is where this program's callers must come from. Without it a server would take another
@@ -34,5 +36,5 @@ func (c Config) Peers() (request.Mesh, error) {
 	case c.Datacenter == "":
 		return request.Mesh{}, errors.New("GATEHOUSE_MESH_DATACENTER is empty: set it to the name of Consul's datacenter, such as dc1")
 	}
-	return request.Mesh{TrustDomain: c.TrustDomain, Datacenter: c.Datacenter}, nil
+	return request.Mesh{TrustDomain: c.TrustDomain, Datacenter: c.Datacenter, Prefix: c.ServicePrefix}, nil
 }

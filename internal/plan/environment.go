@@ -12,10 +12,11 @@ type Source string
 
 // The sources.
 const (
-	PortOffset  Source = "port offset"  // of this machine's ports
-	TrustDomain Source = "trust domain" // of the mesh's CA
-	Datacenter  Source = "datacenter"   // of the mesh
-	SecretFile  Source = "secret file"  // the path of the file named by Variable.Secret
+	PortOffset    Source = "port offset"    // of this machine's ports
+	TrustDomain   Source = "trust domain"   // of the mesh's CA
+	Datacenter    Source = "datacenter"     // of the mesh
+	ServicePrefix Source = "service prefix" // of the platform's services in Consul; may be empty
+	SecretFile    Source = "secret file"    // the path of the file named by Variable.Secret
 )
 
 // Variable is one variable of a task's environment.
@@ -36,6 +37,7 @@ func task(p Program, verb, role string) Task {
 		{Name: "GATEHOUSE_MESH_PORT_OFFSET", Source: PortOffset},
 		{Name: "GATEHOUSE_MESH_TRUST_DOMAIN", Source: TrustDomain},
 		{Name: "GATEHOUSE_MESH_DATACENTER", Source: Datacenter},
+		{Name: "GATEHOUSE_MESH_SERVICE_PREFIX", Source: ServicePrefix},
 	}}
 	if role != "" {
 		t.Env = append(t.Env, Variable{Name: "GATEHOUSE_POSTGRES_URL" + secretSuffix, Source: SecretFile, Secret: URLFile(role)})

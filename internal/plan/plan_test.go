@@ -39,36 +39,36 @@ func TestPlan(t *testing.T) {
 	p := plan.Of(def)
 	for name, want := range map[string]string{
 		"gateway": `
-serve: port offset, trust domain, datacenter
+serve: port offset, trust domain, datacenter, service prefix
 health: 8480 /readyz`,
 		"identity": `
-migrate as identity: port offset, trust domain, datacenter, GATEHOUSE_POSTGRES_URL_FILE=postgres-identity.url
-serve as identity: port offset, trust domain, datacenter, GATEHOUSE_POSTGRES_URL_FILE=postgres-identity.url
+migrate as identity: port offset, trust domain, datacenter, service prefix, GATEHOUSE_POSTGRES_URL_FILE=postgres-identity.url
+serve as identity: port offset, trust domain, datacenter, service prefix, GATEHOUSE_POSTGRES_URL_FILE=postgres-identity.url
 health: 8081
 database: identity behind 20039
 role identity owns: 34`,
 		"auth": `
-migrate as auth: port offset, trust domain, datacenter, GATEHOUSE_POSTGRES_URL_FILE=postgres-auth.url, GATEHOUSE_AUTH_KEY_FILE=auth-encryption.key (key), GATEHOUSE_AUTH_BOOTSTRAP_SECRET_FILE=bootstrap.secret (password)
-serve as auth: port offset, trust domain, datacenter, GATEHOUSE_POSTGRES_URL_FILE=postgres-auth.url, GATEHOUSE_AUTH_KEY_FILE=auth-encryption.key (key), GATEHOUSE_AUTH_BOOTSTRAP_SECRET_FILE=bootstrap.secret (password)
+migrate as auth: port offset, trust domain, datacenter, service prefix, GATEHOUSE_POSTGRES_URL_FILE=postgres-auth.url, GATEHOUSE_AUTH_KEY_FILE=auth-encryption.key (key), GATEHOUSE_AUTH_BOOTSTRAP_SECRET_FILE=bootstrap.secret (password)
+serve as auth: port offset, trust domain, datacenter, service prefix, GATEHOUSE_POSTGRES_URL_FILE=postgres-auth.url, GATEHOUSE_AUTH_KEY_FILE=auth-encryption.key (key), GATEHOUSE_AUTH_BOOTSTRAP_SECRET_FILE=bootstrap.secret (password)
 health: 8082
 database: auth behind 20059
 role auth owns: 34`,
 		"authz": `
-migrate as authz: port offset, trust domain, datacenter, GATEHOUSE_POSTGRES_URL_FILE=postgres-authz.url
-serve as authz: port offset, trust domain, datacenter, GATEHOUSE_POSTGRES_URL_FILE=postgres-authz.url
+migrate as authz: port offset, trust domain, datacenter, service prefix, GATEHOUSE_POSTGRES_URL_FILE=postgres-authz.url
+serve as authz: port offset, trust domain, datacenter, service prefix, GATEHOUSE_POSTGRES_URL_FILE=postgres-authz.url
 health: 8083
 database: authz authz_fga behind 20079
 role authz owns: 74`,
 		"audit": `
-migrate as audit_owner: port offset, trust domain, datacenter, GATEHOUSE_POSTGRES_URL_FILE=postgres-audit_owner.url
-serve as audit: port offset, trust domain, datacenter, GATEHOUSE_POSTGRES_URL_FILE=postgres-audit.url
+migrate as audit_owner: port offset, trust domain, datacenter, service prefix, GATEHOUSE_POSTGRES_URL_FILE=postgres-audit_owner.url
+serve as audit: port offset, trust domain, datacenter, service prefix, GATEHOUSE_POSTGRES_URL_FILE=postgres-audit.url
 health: 8084
 database: audit behind 20099
 role audit: 34
 role audit_owner owns: 10`,
 		"corner-shop": `
-migrate as shop_owner: port offset, trust domain, datacenter, GATEHOUSE_POSTGRES_URL_FILE=postgres-shop_owner.url, GATEHOUSE_CORNER_SHOP_KEY_FILE=shop.key (key)
-serve as corner-shop: port offset, trust domain, datacenter, GATEHOUSE_POSTGRES_URL_FILE=postgres-corner-shop.url, GATEHOUSE_CORNER_SHOP_KEY_FILE=shop.key (key)
+migrate as shop_owner: port offset, trust domain, datacenter, service prefix, GATEHOUSE_POSTGRES_URL_FILE=postgres-shop_owner.url, GATEHOUSE_CORNER_SHOP_KEY_FILE=shop.key (key)
+serve as corner-shop: port offset, trust domain, datacenter, service prefix, GATEHOUSE_POSTGRES_URL_FILE=postgres-corner-shop.url, GATEHOUSE_CORNER_SHOP_KEY_FILE=shop.key (key)
 health: 8089
 database: corner-shop shop_search behind 20199
 role corner-shop: 44

@@ -1,12 +1,7 @@
 package registry
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
-	"io/fs"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -52,8 +47,8 @@ end
 
 // ConfigEntries are Consul's side of the definition, in the order in which they must be written: a
 // service's protocol (service-defaults) before the rules that need it. Only entries named after our
-// own programs and backing services are among them.
-func ConfigEntries(d *mesh.Definition) []api.ConfigEntry {
+// own programs and backing services are among them, and all of them say that they are ours.
+func ConfigEntries(d *mesh.Definition, prefix request.ServicePrefix) []api.ConfigEntry {
 	var entries []api.ConfigEntry
 	for _, p := range d.Programs {
 		entries = append(entries, programDefaults(p))
@@ -64,7 +59,7 @@ func ConfigEntries(d *mesh.Definition) []api.ConfigEntry {
 	for _, p := range d.Programs {
 		if serves(d, p.Name) {
 			entries = append(entries, &api.ServiceResolverConfigEntry{
-				Kind: api.ServiceResolver, Name: p.Name, ConnectTimeout: connectTimeout, RequestTimeout: streamTimeout,
+				Kind: api.ServiceResolver, Name: p.Name, ConnectTimeout: connectTimeout, RequestTimeout: streamTimeout, Meta: Managed(),
 			})
 		}
 	}
@@ -73,6 +68,9 @@ func ConfigEntries(d *mesh.Definition) []api.ConfigEntry {
 	}
 	for _, b := range d.Backings {
 		entries = append(entries, backingIntentions(b))
+	}
+	for _, entry := range entries {
+		rename(entry, prefix)
 	}
 	return entries
 }
@@ -105,6 +103,7 @@ func serviceDefaults(name, protocol string) *api.ServiceConfigEntry {
 		Name:             name,
 		Protocol:         protocol,
 		TransparentProxy: &api.TransparentProxyConfig{}, // the server writes this default out
+		Meta:             Managed(),
 	}
 }
 
@@ -115,7 +114,7 @@ func serves(d *mesh.Definition, program string) bool {
 // programIntentions allow each caller its exact paths. The two denials say what an ACL default of "deny" says too, so that the rules
 // hold in a cluster with another default.
 func programIntentions(d *mesh.Definition, callee string) *api.ServiceIntentionsConfigEntry {
-	entry := &api.ServiceIntentionsConfigEntry{Kind: api.ServiceIntentions, Name: callee}
+	entry := &api.ServiceIntentionsConfigEntry{Kind: api.ServiceIntentions, Name: callee, Meta: Managed()}
 	for _, name := range callersOf(d, callee) {
 		source := source(name, "")
 		for _, m := range d.Methods {
@@ -148,7 +147,7 @@ func callersOf(d *mesh.Definition, callee string) []string {
 }
 
 func backingIntentions(b mesh.Backing) *api.ServiceIntentionsConfigEntry {
-	entry := &api.ServiceIntentionsConfigEntry{Kind: api.ServiceIntentions, Name: b.Name}
+	entry := &api.ServiceIntentionsConfigEntry{Kind: api.ServiceIntentions, Name: b.Name, Meta: Managed()}
 	for _, name := range b.Callers {
 		entry.Sources = append(entry.Sources, source(name, api.IntentionActionAllow))
 	}
@@ -160,59 +159,9 @@ func source(name string, action api.IntentionAction) *api.SourceIntention {
 	return &api.SourceIntention{Name: name, Action: action, Precedence: 9, Type: api.IntentionSourceConsul}
 }
 
+// everybody is the source that stands for all others.
+const everybody = "*"
+
 func everybodyElse() *api.SourceIntention {
-	return &api.SourceIntention{Name: "*", Action: api.IntentionActionDeny, Precedence: 8, Type: api.IntentionSourceConsul}
-}
-
-// EncodeEntry returns a config entry as `consul config read` prints it, without what the server counts (CreateIndex, ModifyIndex): with
-// every default written out, so that Terraform sees no difference between the file and the server.
-func EncodeEntry(entry api.ConfigEntry) ([]byte, error) {
-	text, err := json.Marshal(entry)
-	if err != nil {
-		return nil, fmt.Errorf("encode %s %s: %w", entry.GetKind(), entry.GetName(), err)
-	}
-	var fields map[string]any
-	if err := json.Unmarshal(text, &fields); err != nil {
-		return nil, fmt.Errorf("encode %s %s: %w", entry.GetKind(), entry.GetName(), err)
-	}
-	delete(fields, "CreateIndex")
-	delete(fields, "ModifyIndex")
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(fields); err != nil {
-		return nil, fmt.Errorf("encode %s %s: %w", entry.GetKind(), entry.GetName(), err)
-	}
-	return out.Bytes(), nil
-}
-
-// EntryFile names the file of a config entry. Sorted by name, the files are in the order in which they must be written.
-func EntryFile(entry api.ConfigEntry) string {
-	order := map[string]string{api.ServiceDefaults: "10", api.ServiceResolver: "20", api.ServiceIntentions: "30"}
-	return fmt.Sprintf("%s-%s-%s.json", order[entry.GetKind()], entry.GetKind(), entry.GetName())
-}
-
-// ReadEntries reads config entries from the .json files of a folder, in the order of their names.
-func ReadEntries(folder fs.FS) ([]api.ConfigEntry, error) {
-	files, err := fs.ReadDir(folder, ".")
-	if err != nil {
-		return nil, fmt.Errorf("read config entries: %w", err)
-	}
-	var entries []api.ConfigEntry
-	for _, file := range files {
-		if !strings.HasSuffix(file.Name(), ".json") {
-			continue
-		}
-		text, err := fs.ReadFile(folder, file.Name())
-		if err != nil {
-			return nil, fmt.Errorf("read config entries: %w", err)
-		}
-		entry, err := api.DecodeConfigEntryFromJSON(text)
-		if err != nil {
-			return nil, fmt.Errorf("read config entry %s: %w", file.Name(), err)
-		}
-		entries = append(entries, entry)
-	}
-	return entries, nil
+	return &api.SourceIntention{Name: everybody, Action: api.IntentionActionDeny, Precedence: 8, Type: api.IntentionSourceConsul}
 }

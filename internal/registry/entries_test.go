@@ -29,7 +29,7 @@ func world() *mesh.Definition {
 }
 
 func TestFilesSortInTheOrderOfApplication(t *testing.T) {
-	entries := registry.ConfigEntries(world())
+	entries := registry.ConfigEntries(world(), "")
 	folder := fstest.MapFS{"README.md": {Data: []byte("not an entry")}}
 	var kinds []string
 	for _, entry := range entries {
@@ -39,7 +39,7 @@ func TestFilesSortInTheOrderOfApplication(t *testing.T) {
 		}
 		folder[registry.EntryFile(entry)] = &fstest.MapFile{Data: text}
 	}
-	read, err := registry.ReadEntries(folder)
+	read, err := registry.ReadEntries(folder, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestFilesSortInTheOrderOfApplication(t *testing.T) {
 }
 
 func TestReadEntriesNamesTheBrokenFile(t *testing.T) {
-	_, err := registry.ReadEntries(fstest.MapFS{"10-x.json": {Data: []byte(`{"Kind": "nothing"}`)}})
+	_, err := registry.ReadEntries(fstest.MapFS{"10-x.json": {Data: []byte(`{"Kind": "nothing"}`)}}, "")
 	if err == nil || err.Error() != "read config entry 10-x.json: invalid config entry kind: nothing" {
 		t.Errorf("error %v", err)
 	}
@@ -64,7 +64,7 @@ func TestReadEntriesNamesTheBrokenFile(t *testing.T) {
 // Every service has intentions, also one that nobody may call, and each ends with the denial of everybody else.
 func TestEveryServiceDeniesEverybodyElse(t *testing.T) {
 	denied := map[string]bool{}
-	for _, entry := range registry.ConfigEntries(world()) {
+	for _, entry := range registry.ConfigEntries(world(), "") {
 		intentions, ok := entry.(*api.ServiceIntentionsConfigEntry)
 		if !ok {
 			continue
@@ -88,7 +88,7 @@ func TestEveryServiceDeniesEverybodyElse(t *testing.T) {
 // of gRPC and towards no other.
 func TestWindowsOfEveryUpstream(t *testing.T) {
 	patched := map[string][]string{}
-	for _, entry := range registry.ConfigEntries(world()) {
+	for _, entry := range registry.ConfigEntries(world(), "") {
 		defaults, ok := entry.(*api.ServiceConfigEntry)
 		if !ok {
 			continue

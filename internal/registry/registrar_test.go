@@ -18,7 +18,7 @@ import (
 // keep runs a registrar until the test ends.
 func keep(t testing.TB, consul *consultest.Server, def *mesh.Definition, program string) {
 	t.Helper()
-	r, err := registry.Registration(def, program, 0)
+	r, err := registry.Registration(def, program, mesh.Config{ServicePrefix: prefix})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,15 +56,16 @@ func TestRegistrarKeepsTheRegistration(t *testing.T) {
 	consul := consultest.New(t)
 	def, callee, _ := pair(t)
 	keep(t, consul, def, "callee")
-	check.Within(t, 5*time.Second, "registration", func() error { return status(consul, "service:callee", api.HealthCritical) })
+	check.Within(t, 5*time.Second, "registration", func() error { return status(consul, "service:gatehouse-callee", api.HealthCritical) })
 	serve(t, callee.Port)
-	check.Within(t, 10*time.Second, "healthy program", func() error { return status(consul, "service:callee", api.HealthPassing) })
-	for _, id := range []string{"callee", registry.SidecarID("callee")} { // each of both alone, as after a lost state
+	check.Within(t, 10*time.Second, "healthy program", func() error { return status(consul, "service:gatehouse-callee", api.HealthPassing) })
+	both := []string{prefix.Service("callee"), registry.SidecarID(prefix.Service("callee"))}
+	for _, id := range both { // each of both alone, as after a lost state
 		if err := consul.Agent().ServiceDeregister(id); err != nil {
 			t.Fatal(err)
 		}
 		check.Within(t, 10*time.Second, "registration after "+id+" was lost", func() error {
-			for _, id := range []string{"callee", registry.SidecarID("callee")} {
+			for _, id := range both {
 				if _, _, err := consul.Agent().Service(id, nil); err != nil {
 					return err
 				}

@@ -26,20 +26,22 @@ const (
 	checkTimeout  = "3s"
 )
 
-// Registration is what a program tells the local Consul agent: itself with its health check, and its sidecar with one local listener
-// per upstream. The program's id is its mesh name; the sidecar's is that plus "-sidecar-proxy".
-func Registration(def *mesh.Definition, program string, offset int) (*api.AgentServiceRegistration, error) {
+// Registration is what a program tells the local Consul agent: itself with its health check, and its
+// sidecar with one local listener per upstream. The program's id is the name of its service; the
+// sidecar's is that plus "-sidecar-proxy".
+func Registration(def *mesh.Definition, program string, m mesh.Config) (*api.AgentServiceRegistration, error) {
 	p, err := def.Program(program)
 	if err != nil {
 		return nil, err
 	}
+	offset, name := m.PortOffset, m.ServicePrefix.Service(program)
 	proxy := &api.AgentServiceConnectProxyConfig{
 		LocalServiceAddress: loopback,
 		LocalServicePort:    p.Port + offset,
 		Config:              map[string]any{"bind_address": loopback},
 	}
 	check := &api.AgentServiceCheck{
-		CheckID: "service:" + program, Interval: checkInterval, Timeout: checkTimeout,
+		CheckID: "service:" + name, Interval: checkInterval, Timeout: checkTimeout,
 		Status: api.HealthCritical,
 	}
 	health := plan.HealthOf(p)
@@ -59,28 +61,29 @@ func Registration(def *mesh.Definition, program string, offset int) (*api.AgentS
 		}
 	}
 	for _, u := range p.Upstreams {
-		proxy.Upstreams = append(proxy.Upstreams, upstream(u, offset))
+		proxy.Upstreams = append(proxy.Upstreams, upstream(u, m))
 	}
 	return &api.AgentServiceRegistration{
-		ID: program, Name: program, Address: loopback, Port: p.Port + offset,
+		ID: name, Name: name, Address: loopback, Port: p.Port + offset,
 		Check:   check,
-		Connect: &api.AgentServiceConnect{SidecarService: sidecar(program, p.Public+offset, proxy)},
+		Connect: &api.AgentServiceConnect{SidecarService: sidecar(name, p.Public+offset, proxy)},
 	}, nil
 }
 
 // BackingRegistration is the same for a backing service, which has no health check but whether it accepts connections.
-func BackingRegistration(def *mesh.Definition, backing string, offset int) (*api.AgentServiceRegistration, error) {
+func BackingRegistration(def *mesh.Definition, backing string, m mesh.Config) (*api.AgentServiceRegistration, error) {
 	b, err := def.Backing(backing)
 	if err != nil {
 		return nil, err
 	}
+	offset, name := m.PortOffset, m.ServicePrefix.Service(backing)
 	return &api.AgentServiceRegistration{
-		ID: backing, Name: backing, Address: loopback, Port: b.Port + offset,
+		ID: name, Name: name, Address: loopback, Port: b.Port + offset,
 		Check: &api.AgentServiceCheck{
-			CheckID: "service:" + backing, Name: "TCP", TCP: fmt.Sprintf("%s:%d", loopback, b.Port+offset),
+			CheckID: "service:" + name, Name: "TCP", TCP: fmt.Sprintf("%s:%d", loopback, b.Port+offset),
 			Interval: checkInterval, Timeout: checkTimeout, Status: api.HealthCritical,
 		},
-		Connect: &api.AgentServiceConnect{SidecarService: sidecar(backing, b.Public+offset, &api.AgentServiceConnectProxyConfig{
+		Connect: &api.AgentServiceConnect{SidecarService: sidecar(name, b.Public+offset, &api.AgentServiceConnectProxyConfig{
 			LocalServiceAddress: loopback,
 			LocalServicePort:    b.Port + offset,
 			Config:              map[string]any{"bind_address": loopback, "protocol": "tcp", "max_inbound_connections": maxConnections},
@@ -88,24 +91,24 @@ func BackingRegistration(def *mesh.Definition, backing string, offset int) (*api
 	}, nil
 }
 
-// SidecarID is the Consul service id of a program's sidecar.
-func SidecarID(program string) string { return program + "-sidecar-proxy" }
+// SidecarID is the id of the sidecar of a service with that id in Consul.
+func SidecarID(id string) string { return id + "-sidecar-proxy" }
 
 // sidecar registers with explicit checks: Consul's defaults would leave the sidecar critical for up to 10 s after each start.
-func sidecar(program string, public int, proxy *api.AgentServiceConnectProxyConfig) *api.AgentServiceRegistration {
+func sidecar(id string, public int, proxy *api.AgentServiceConnectProxyConfig) *api.AgentServiceRegistration {
 	return &api.AgentServiceRegistration{
 		Address: loopback, Port: public, Proxy: proxy,
 		Checks: api.AgentServiceChecks{
 			{
-				CheckID: "sidecar:" + program, Name: "Sidecar listens", TCP: fmt.Sprintf("%s:%d", loopback, public),
+				CheckID: "sidecar:" + id, Name: "Sidecar listens", TCP: fmt.Sprintf("%s:%d", loopback, public),
 				Interval: checkInterval, Timeout: checkTimeout, Status: api.HealthCritical,
 			},
-			{CheckID: "alias:" + program, Name: "Program is healthy", AliasService: program},
+			{CheckID: "alias:" + id, Name: "Program is healthy", AliasService: id},
 		},
 	}
 }
 
-func upstream(u mesh.Upstream, offset int) api.Upstream {
+func upstream(u mesh.Upstream, m mesh.Config) api.Upstream {
 	config := map[string]any{
 		"protocol": u.Protocol,
 		"limits": map[string]any{
@@ -115,7 +118,9 @@ func upstream(u mesh.Upstream, offset int) api.Upstream {
 	if u.Protocol != "grpc" { // whose service-resolver says it
 		config["connect_timeout_ms"] = connectTimeout.Milliseconds()
 	}
-	return api.Upstream{DestinationName: u.Name, LocalBindAddress: loopback, LocalBindPort: u.Port + offset, Config: config}
+	return api.Upstream{
+		DestinationName: m.ServicePrefix.Service(u.Name), LocalBindAddress: loopback, LocalBindPort: u.Port + m.PortOffset, Config: config,
+	}
 }
 
 // localCluster is the whole Envoy cluster "local_app" (Consul's escape hatch: it replaces the generated one): HTTP/2 to the program,

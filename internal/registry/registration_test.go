@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/consul/api"
+
+	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/registry"
 	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 )
@@ -17,7 +20,7 @@ func TestRegistrationOfAService(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := registry.Registration(def, "identity", offset)
+	r, err := registry.Registration(def, "identity", mesh.Config{PortOffset: offset})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,26 +56,52 @@ func TestRegistrationOfAService(t *testing.T) {
 	}
 }
 
+// In Consul every service has the prefix: the program, its sidecar's checks and where its upstreams
+// lead.
+func TestRegistrationWithAPrefix(t *testing.T) {
+	def := meshtest.Definition(t)
+	m := mesh.Config{ServicePrefix: prefix}
+	program, err := registry.Registration(def, "identity", m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	backing, err := registry.BackingRegistration(def, "postgres", m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, r := range map[string]*api.AgentServiceRegistration{"gatehouse-identity": program, "gatehouse-postgres": backing} {
+		checks := r.Connect.SidecarService.Checks
+		if r.ID != want || r.Name != want || r.Check.CheckID != "service:"+want || checks[0].CheckID != "sidecar:"+want || checks[1].AliasService != want {
+			t.Errorf("%s is %+v, its sidecar's checks %+v and %+v", want, r, checks[0], checks[1])
+		}
+	}
+	for _, u := range program.Connect.SidecarService.Proxy.Upstreams {
+		if !strings.HasPrefix(u.DestinationName, "gatehouse-") {
+			t.Errorf("an upstream leads to %s", u.DestinationName)
+		}
+	}
+}
+
 func TestRegistrationOfTheEdgeAndOfPostgres(t *testing.T) {
 	def := meshtest.Definition(t)
-	edge, err := registry.Registration(def, "gateway", 0)
+	edge, err := registry.Registration(def, "gateway", mesh.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if edge.Check.HTTP != "http://127.0.0.1:8480/readyz" || edge.Check.GRPC != "" {
 		t.Errorf("the gateway's check is %+v", edge.Check)
 	}
-	backing, err := registry.BackingRegistration(def, "postgres", 1000)
+	backing, err := registry.BackingRegistration(def, "postgres", mesh.Config{PortOffset: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if backing.Check.TCP != "127.0.0.1:16432" || backing.Connect.SidecarService.Proxy.LocalServicePort != 16432 {
 		t.Errorf("postgres is %+v, %+v", backing.Check, backing.Connect.SidecarService.Proxy)
 	}
-	if _, err := registry.Registration(def, "postgres", 0); err == nil {
+	if _, err := registry.Registration(def, "postgres", mesh.Config{}); err == nil {
 		t.Error("postgres is registered as a program")
 	}
-	if _, err := registry.BackingRegistration(def, "identity", 0); err == nil {
+	if _, err := registry.BackingRegistration(def, "identity", mesh.Config{}); err == nil {
 		t.Error("identity is registered as a backing service")
 	}
 }

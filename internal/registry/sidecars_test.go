@@ -23,6 +23,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/registry"
+	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
 )
@@ -34,6 +35,9 @@ const (
 	ingest = "/test.v1.Test/Ingest" // answers each message with itself
 	sink   = "/test.v1.Test/Sink"   // reads one message and no more
 )
+
+// prefix of the pair's services in Consul: what finds a service by its name finds it with one.
+const prefix request.ServicePrefix = "gatehouse-"
 
 // pair is a caller and a callee of a mesh of its own, on free ports.
 func pair(t testing.TB) (*mesh.Definition, mesh.Program, mesh.Program) {
@@ -111,7 +115,7 @@ func twoSidecars(t testing.TB) *way {
 	w := &way{consul: consultest.New(t)}
 	var def *mesh.Definition
 	def, w.callee, w.caller = pair(t)
-	for _, entry := range registry.ConfigEntries(def) {
+	for _, entry := range registry.ConfigEntries(def, prefix) {
 		check.Within(t, 20*time.Second, "config entry", func() error { // a Consul that has just started refuses intentions
 			_, _, err := w.consul.ConfigEntries().Set(entry, nil)
 			return err
@@ -121,7 +125,7 @@ func twoSidecars(t testing.TB) *way {
 	for _, p := range []mesh.Program{w.callee, w.caller} {
 		keep(t, w.consul, def, p.Name)
 		check.Within(t, 20*time.Second, "registration", func() error {
-			_, _, err := w.consul.Agent().Service(registry.SidecarID(p.Name), nil)
+			_, _, err := w.consul.Agent().Service(registry.SidecarID(prefix.Service(p.Name)), nil)
 			return err
 		})
 		envoy(t, w.consul, p)
@@ -190,7 +194,7 @@ func envoy(t testing.TB, consul *consultest.Server, p mesh.Program) {
 	if err != nil {
 		t.Fatalf("%v: run make tools", err)
 	}
-	bootstrap := exec.CommandContext(t.Context(), consul.Program, "connect", "envoy", "-sidecar-for", p.Name, "-bootstrap", "-ignore-envoy-compatibility",
+	bootstrap := exec.CommandContext(t.Context(), consul.Program, "connect", "envoy", "-sidecar-for", prefix.Service(p.Name), "-bootstrap", "-ignore-envoy-compatibility",
 		"-http-addr", consul.HTTP, "-grpc-addr", consul.GRPC, "-admin-bind", fmt.Sprintf("127.0.0.1:%d", p.Admin))
 	bootstrap.Stderr = os.Stderr
 	config, err := bootstrap.Output()

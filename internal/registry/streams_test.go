@@ -25,7 +25,7 @@ import (
 // entries and the registrations.
 func TestSidecarsFromTheRegistration(t *testing.T) {
 	w := twoSidecars(t)
-	check.Within(t, 10*time.Second, "sidecar's check", func() error { return status(w.consul, "sidecar:callee", "passing") })
+	check.Within(t, 10*time.Second, "sidecar's check", func() error { return status(w.consul, "sidecar:gatehouse-callee", "passing") })
 	t.Run("windows", w.windows)
 	t.Run("more than 1,024 streams", w.manyStreams)
 	t.Run("stuck readers", w.stuck)
@@ -94,12 +94,12 @@ func (w *way) windows(t *testing.T) {
 		}
 		return json.Unmarshal(options, &w) == nil && w.Stream == 64<<10 && w.Connection == 1<<30
 	}
-	if c := find(w.caller.Admin, "callee."); !says(c.Deprecated) || len(c.Options) > 0 || len(c.TLS) == 0 {
+	if c := find(w.caller.Admin, "gatehouse-callee."); !says(c.Deprecated) || len(c.Options) > 0 || len(c.TLS) == 0 {
 		t.Errorf("the caller's sidecar has %s and %v, TLS %s", c.Deprecated, c.Options, c.TLS)
 	} else if !c.Apart || c.Common.Idle != "120s" {
 		t.Errorf("the caller's sidecar shares connections (%t) and closes them after %s", !c.Apart, c.Common.Idle)
 	}
-	if c := find(w.caller.Admin, "postgres."); len(c.Deprecated) > 0 || len(c.Options) > 0 || len(c.TLS) == 0 {
+	if c := find(w.caller.Admin, "gatehouse-postgres."); len(c.Deprecated) > 0 || len(c.Options) > 0 || len(c.TLS) == 0 {
 		t.Errorf("the caller's sidecar has %s and %v for the database", c.Deprecated, c.Options)
 	}
 	local := find(w.callee.Admin, "local_app")

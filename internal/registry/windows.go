@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"slices"
+
 	"github.com/hashicorp/consul/api"
 
 	"github.com/gatehouse/gatehouse/internal/mesh"
@@ -27,26 +29,27 @@ const idleConnection = 120
 // the fields that they replaced, which Envoy deprecates and still reads. Other upstreams keep
 // theirs.
 func outboundWindows(p mesh.Program) []api.EnvoyExtension {
-	var upstreams []any
-	for _, u := range p.Upstreams {
-		if u.Protocol == "grpc" {
-			upstreams = append(upstreams, map[string]any{"Name": u.Name})
-		}
-	}
+	upstreams := slices.DeleteFunc(slices.Clone(p.Upstreams), func(u mesh.Upstream) bool { return u.Protocol != "grpc" })
 	if len(upstreams) == 0 {
 		return nil
 	}
-	clusters := map[string]any{"ResourceType": "cluster", "TrafficDirection": "outbound", "Services": upstreams}
+	clusters := func() map[string]any { // one for each patch, so that rename gives each name its prefix once
+		var services []any
+		for _, u := range upstreams {
+			services = append(services, map[string]any{"Name": u.Name})
+		}
+		return map[string]any{"ResourceType": "cluster", "TrafficDirection": "outbound", "Services": services}
+	}
 	return []api.EnvoyExtension{{
 		Name:     "builtin/property-override",
 		Required: true, // half of it would speak HTTP/1 to the upstream
 		Arguments: map[string]any{"ProxyType": "connect-proxy", "Patches": []any{
-			map[string]any{"ResourceFilter": clusters, "Op": "remove", "Path": "/typed_extension_protocol_options"},
-			map[string]any{"ResourceFilter": clusters, "Op": "add", "Path": "/http2_protocol_options", "Value": map[string]any{
+			map[string]any{"ResourceFilter": clusters(), "Op": "remove", "Path": "/typed_extension_protocol_options"},
+			map[string]any{"ResourceFilter": clusters(), "Op": "add", "Path": "/http2_protocol_options", "Value": map[string]any{
 				"initial_stream_window_size": streamWindow, "initial_connection_window_size": connectionWindow,
 			}},
-			map[string]any{"ResourceFilter": clusters, "Op": "add", "Path": "/connection_pool_per_downstream_connection", "Value": true},
-			map[string]any{"ResourceFilter": clusters, "Op": "add", "Path": "/common_http_protocol_options/idle_timeout/seconds", "Value": idleConnection},
+			map[string]any{"ResourceFilter": clusters(), "Op": "add", "Path": "/connection_pool_per_downstream_connection", "Value": true},
+			map[string]any{"ResourceFilter": clusters(), "Op": "add", "Path": "/common_http_protocol_options/idle_timeout/seconds", "Value": idleConnection},
 		}},
 	}}
 }

@@ -5,11 +5,12 @@ import (
 	"strings"
 )
 
-// Mesh is where callers must come from: whose CA has signed their certificates, and which
-// datacenter they run in.
+// Mesh is where callers must come from: whose CA has signed their certificates, which datacenter
+// they run in, and how the platform's services are told from others there.
 type Mesh struct {
 	TrustDomain string // such as "11111111-2222-3333-4444-555555555555.consul"
 	Datacenter  string // such as "dc1"
+	Prefix      ServicePrefix
 }
 
 // namespace is the only one of Consul's that the platform is in.
@@ -18,12 +19,14 @@ const namespace = "default"
 var (
 	errSPIFFE  = errors.New("not the SPIFFE id of a mesh service")
 	errForeign = errors.New("the SPIFFE id of another mesh")
+	errService = errors.New("the SPIFFE id of a service that is not the platform's: its name lacks the service prefix")
 )
 
-// Service returns the service of a SPIFFE id as Consul's CA issues it: spiffe://<trust
+// Program returns the program of a SPIFFE id as Consul's CA issues it: spiffe://<trust
 // domain>/ns/<namespace>/dc/<datacenter>/svc/<service>. Every part must be this mesh's and nothing
-// may follow: another CA's "gateway" is a stranger (R94, R64).
-func (m Mesh) Service(id string) (string, error) {
+// may follow: another CA's "gateway" is a stranger (R94, R64), and so is a service of this mesh
+// whose name does not begin with the prefix.
+func (m Mesh) Program(id string) (string, error) {
 	if name, ok := m.own(id); ok {
 		return name, nil
 	}
@@ -43,10 +46,10 @@ func (m Mesh) Service(id string) (string, error) {
 	if s[0] != m.TrustDomain || s[2] != namespace || s[4] != m.Datacenter {
 		return "", errForeign
 	}
-	return s[6], nil
+	return "", errService
 }
 
-// own is Service for the ids of this mesh, which nearly all are.
+// own is Program for the ids that have one, which nearly all have.
 func (m Mesh) own(id string) (name string, ok bool) {
 	if m.TrustDomain == "" || m.Datacenter == "" || len(id) > 512 {
 		return "", false
@@ -57,12 +60,15 @@ func (m Mesh) own(id string) (name string, ok bool) {
 			return "", false
 		}
 	}
+	if name, ok = m.Prefix.Program(name); !ok {
+		return "", false
+	}
 	return name, plain(name)
 }
 
-// SPIFFE is the id of a service.
-func (m Mesh) SPIFFE(service string) string {
-	return "spiffe://" + m.TrustDomain + "/ns/" + namespace + "/dc/" + m.Datacenter + "/svc/" + service
+// SPIFFE is the id of a program or backing service.
+func (m Mesh) SPIFFE(program string) string {
+	return "spiffe://" + m.TrustDomain + "/ns/" + namespace + "/dc/" + m.Datacenter + "/svc/" + m.Prefix.Service(program)
 }
 
 // plain reports whether a segment holds only letters, digits, dots, hyphens and underscores: no

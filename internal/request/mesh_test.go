@@ -12,7 +12,7 @@ func TestServiceOfASPIFFEID(t *testing.T) {
 	if m.SPIFFE("gateway") != good {
 		t.Errorf("the id is %s", m.SPIFFE("gateway"))
 	}
-	if name, err := m.Service(good); err != nil || name != "gateway" {
+	if name, err := m.Program(good); err != nil || name != "gateway" {
 		t.Errorf("%q, %v", name, err)
 	}
 	for _, id := range []string{
@@ -28,12 +28,26 @@ func TestServiceOfASPIFFEID(t *testing.T) {
 		strings.Replace(good, "/svc/", "/agent/", 1),
 		good + "," + good, "spiffe://" + strings.Repeat("a", 600),
 	} {
-		if name, err := m.Service(id); err == nil {
+		if name, err := m.Program(id); err == nil {
+			t.Errorf("%s is %s", id, name)
+		}
+	}
+	// So is a service that is none of the platform's, when they have a prefix.
+	m.Prefix = "gatehouse-"
+	ours := strings.Replace(good, "/svc/", "/svc/gatehouse-", 1)
+	if name, err := m.Program(ours); err != nil || name != "gateway" || m.SPIFFE("gateway") != ours {
+		t.Errorf("%q, %v; the id is %s", name, err, m.SPIFFE("gateway"))
+	}
+	for _, id := range []string{
+		good, strings.TrimSuffix(ours, "gateway"), strings.Replace(ours, "gatehouse-", "Gatehouse-", 1), ours + "/x", ours + "," + ours,
+		strings.Replace(ours, "11111111", "21111111", 1), strings.Replace(ours, "dc1", "dc2", 1), strings.Replace(ours, "/ns/default", "/ns/other", 1),
+	} {
+		if name, err := m.Program(id); err == nil {
 			t.Errorf("%s is %s", id, name)
 		}
 	}
 	// An id without a trust domain is nobody's, whatever the mesh is.
-	if name, err := (Mesh{}).Service("spiffe:///ns/default/dc//svc/gateway"); err == nil {
+	if name, err := (Mesh{}).Program("spiffe:///ns/default/dc//svc/gateway"); err == nil {
 		t.Errorf("nowhere's gateway is %s", name)
 	}
 }

@@ -8,12 +8,19 @@ import (
 	"testing"
 
 	"github.com/hashicorp/consul/api"
+
+	"github.com/gatehouse/gatehouse/internal/testkit/platform"
 )
 
 // consul is a client with the management token of the platform.
 func consul(t testing.TB) *api.Client {
 	t.Helper()
-	s := platformStatus(t)
+	return consulOf(t, platformStatus(t))
+}
+
+// consulOf asks the Consul of any platform.
+func consulOf(t testing.TB, s platform.Status) *api.Client {
+	t.Helper()
 	token, err := os.ReadFile(s.Consul.TokenFile)
 	if err != nil {
 		t.Fatalf("read Consul's token: %v", err)

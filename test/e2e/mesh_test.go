@@ -23,6 +23,7 @@ import (
 	consuldefinition "github.com/gatehouse/gatehouse/consul"
 	incoming "github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
+	"github.com/gatehouse/gatehouse/internal/testkit/platform"
 	probev1 "github.com/gatehouse/gatehouse/test/probe/gen/gatehouse/probe/v1"
 )
 
@@ -66,8 +67,11 @@ func TestMeshVerifyNoticesAHole(t *testing.T) {
 // meshOf is the running platform's mesh.
 func meshOf(t testing.TB) incoming.Mesh {
 	t.Helper()
-	s := platformStatus(t)
-	return incoming.Mesh{TrustDomain: s.Consul.TrustDomain, Datacenter: s.Consul.Datacenter}
+	return meshIn(platformStatus(t))
+}
+
+func meshIn(s platform.Status) incoming.Mesh {
+	return incoming.Mesh{TrustDomain: s.Consul.TrustDomain, Datacenter: s.Consul.Datacenter, Prefix: s.Consul.ServicePrefix}
 }
 
 // A service decides by the list that the sidecars follow, past them too: whoever connects to its

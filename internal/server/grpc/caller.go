@@ -47,7 +47,7 @@ func peerOf(mesh request.Mesh, values []string) (request.Caller, error) {
 	if len(values) != 1 {
 		return request.Caller{}, fmt.Errorf("%d values of %s instead of one", len(values), request.CallerHeader)
 	}
-	name, err := mesh.Service(values[0])
+	name, err := mesh.Program(values[0])
 	if err != nil {
 		return request.Caller{}, err
 	}

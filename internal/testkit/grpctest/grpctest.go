@@ -48,7 +48,8 @@ type Config struct {
 	Registry      prometheus.Registerer         // where metrics go; nil forgets them
 	Propagator    propagation.TextMapPropagator // takes over traces; nil leaves calls without
 	GRPC          grpcserver.Config
-	TCP           bool // on a port of loopback instead of in memory
+	Prefix        request.ServicePrefix // of the services' names in Consul; callers without it are strangers
+	TCP           bool                  // on a port of loopback instead of in memory
 }
 
 // Server is a running server.
@@ -90,8 +91,10 @@ func New(t testing.TB, c Config) *Server {
 	}
 	log := logging.New(logging.Config{Level: "debug"}, c.Log)
 	h := health.New(log)
+	where := Mesh()
+	where.Prefix = c.Prefix
 	server, err := grpcserver.New(grpcserver.Params{
-		Config: c.GRPC, Program: c.Program, Contract: c.Contract, Mesh: Mesh(), Callers: c.Callers, Verifier: c.Verifier, Health: h,
+		Config: c.GRPC, Program: c.Program, Contract: c.Contract, Mesh: where, Callers: c.Callers, Verifier: c.Verifier, Health: h,
 		Permissions: c.Permissions, Changes: c.Changes, Refusals: c.Refusals, Recheck: c.Recheck, Registrations: c.Registrations, Log: log, Now: c.Now,
 		Registry: c.Registry, Propagator: c.Propagator,
 	})

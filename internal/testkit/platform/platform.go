@@ -23,6 +23,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
 	"github.com/gatehouse/gatehouse/internal/pg/pgurl"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 // Options say what to run.
@@ -59,6 +60,8 @@ type Status struct {
 		TrustDomain string `json:"trust_domain"`
 		Datacenter  string `json:"datacenter"`
 		PID         int    `json:"pid"`
+
+		ServicePrefix request.ServicePrefix `json:"service_prefix"`
 	} `json:"consul"`
 	Services []Service `json:"services"`
 }

@@ -74,6 +74,7 @@ func TestRefusals(t *testing.T) {
 		"nothing runs: verify":   {nil, []string{"mesh", "verify", "--state", empty}, "gatehouse up"},
 		"nothing was logged":     {nil, []string{"logs", "--state", empty}, "nothing was started"},
 		"an odd offset":          {nil, []string{"up", "--state", empty, "--port-offset", "17"}, "--port-offset"},
+		"no prefix":              {[]string{"GATEHOUSE_MESH_SERVICE_PREFIX=gatehouse"}, []string{"up", "--state", empty}, "end with a hyphen"},
 		"no such mesh":           {nil, []string{"up", "--state", empty, "--mesh", dir}, "mesh.json"},
 		"no programs":            {nil, []string{"up", "--state", empty, "--bin-dir", dir}, "make"},
 		"a file for a folder":    {nil, []string{"up", "--state", file, "--detach"}, file},
@@ -107,14 +108,14 @@ func TestEnvIsForShells(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := dir.Write(state.Record{Supervisor: self, Offset: 3000, Consul: "127.0.0.1:11501", Gateway: "http://127.0.0.1:11080"}); err != nil {
+	if err := dir.Write(state.Record{Supervisor: self, Offset: 3000, Consul: "127.0.0.1:11501", Gateway: "http://127.0.0.1:11080", ServicePrefix: "gatehouse-"}); err != nil {
 		t.Fatal(err)
 	}
 	code, out, problem := run(t, nil, "env", "--state", root)
 	if code != 0 {
 		t.Fatalf("%d %s", code, problem)
 	}
-	for _, want := range []string{"export CONSUL_HTTP_ADDR='https://127.0.0.1:11501'\n", "export GATEHOUSE_URL='http://127.0.0.1:11080'\n", `export CONSUL_CACERT=`, `it'\''s a state/secrets/consul-ca.pem`, `export CONSUL_CLIENT_CERT=`, `export CONSUL_CLIENT_KEY=`, "export CONSUL_GRPC_ADDR='https://127.0.0.1:11503'", `it'\''s a state/secrets/`} {
+	for _, want := range []string{"export CONSUL_HTTP_ADDR='https://127.0.0.1:11501'\n", "export GATEHOUSE_MESH_SERVICE_PREFIX='gatehouse-'\n", "export GATEHOUSE_URL='http://127.0.0.1:11080'\n", `export CONSUL_CACERT=`, `it'\''s a state/secrets/consul-ca.pem`, `export CONSUL_CLIENT_CERT=`, `export CONSUL_CLIENT_KEY=`, "export CONSUL_GRPC_ADDR='https://127.0.0.1:11503'", `it'\''s a state/secrets/`} {
 		if !strings.Contains(out, want) {
 			t.Errorf("it lacks %q:\n%s", want, out)
 		}

@@ -22,11 +22,11 @@ func (c *deniedCommand) Run(console *Console) error {
 	if c.Since <= 0 {
 		return fmt.Errorf("--since is %s: give a time to look back, such as 10m", c.Since)
 	}
-	dir, _, def, err := c.runningMesh()
+	dir, record, def, err := c.runningMesh()
 	if err != nil {
 		return err
 	}
-	tally := logs.NewTally(console.Now().Add(-c.Since))
+	tally := logs.NewTally(console.Now().Add(-c.Since), record.ServicePrefix)
 	callees := names(def)
 	for _, backing := range def.Backings {
 		callees = append(callees, backing.Name)

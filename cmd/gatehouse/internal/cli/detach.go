@@ -121,7 +121,7 @@ func (c *upCommand) background(environ []string) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	args := []string{"up", "--state", c.State, "--port-offset", strconv.Itoa(c.PortOffset), "--bin-dir", c.BinDir, "--report-fd", "3"}
+	args := []string{"up", "--state", c.State, "--port-offset", strconv.Itoa(c.PortOffset), "--bin-dir", c.BinDir, "--service-prefix", string(c.Prefix), "--report-fd", "3"}
 	if c.Mesh != "" {
 		args = append(args, "--mesh", c.Mesh)
 	}

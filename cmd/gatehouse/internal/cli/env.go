@@ -31,6 +31,7 @@ func (c *envCommand) Run(console *Console) error {
 		{"GATEHOUSE_MESH_PORT_OFFSET", fmt.Sprint(record.Offset)},
 		{"GATEHOUSE_MESH_TRUST_DOMAIN", record.TrustDomain},
 		{"GATEHOUSE_MESH_DATACENTER", agent.Datacenter},
+		{"GATEHOUSE_MESH_SERVICE_PREFIX", string(record.ServicePrefix)},
 	} {
 		console.printf("export %s=%s\n", pair[0], quote(pair[1]))
 	}

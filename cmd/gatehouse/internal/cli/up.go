@@ -15,17 +15,19 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 type upCommand struct {
 	stateFlag   `embed:""`
-	PortOffset  int           `help:"Added to every local port, so that several copies run side by side; a multiple of 1000." env:"GATEHOUSE_MESH_PORT_OFFSET" default:"0"`
-	Detach      bool          `help:"Return when everything is healthy and leave it running in the background."`
-	BinDir      string        `help:"Folder of the programs; that of this executable when empty." env:"GATEHOUSE_CLI_BIN_DIR" placeholder:"DIR"`
-	Mesh        string        `help:"Folder of another mesh definition (mesh.json); the built-in one when empty." env:"GATEHOUSE_CLI_MESH" placeholder:"DIR"`
-	PostgresURL config.Secret `name:"postgres-url" help:"Superuser of a PostgreSQL server of your own; a server is started when empty. Prefer the variable: a command line is public." env:"GATEHOUSE_POSTGRES_URL" placeholder:"URL"`
-	Adopt       string        `help:"Take over the database of a platform whose state folder is lost: its id, which the refusal names. Only with a server of your own." placeholder:"ID"`
-	ReportFD    int           `hidden:"" help:"Open file that progress is reported to: the background half of --detach."`
+	PortOffset  int                   `help:"Added to every local port, so that several copies run side by side; a multiple of 1000." env:"GATEHOUSE_MESH_PORT_OFFSET" default:"0"`
+	Prefix      request.ServicePrefix `name:"service-prefix" help:"Goes before the name of every service in Consul, such as gatehouse-." env:"GATEHOUSE_MESH_SERVICE_PREFIX" placeholder:"PREFIX"`
+	Detach      bool                  `help:"Return when everything is healthy and leave it running in the background."`
+	BinDir      string                `help:"Folder of the programs; that of this executable when empty." env:"GATEHOUSE_CLI_BIN_DIR" placeholder:"DIR"`
+	Mesh        string                `help:"Folder of another mesh definition (mesh.json); the built-in one when empty." env:"GATEHOUSE_CLI_MESH" placeholder:"DIR"`
+	PostgresURL config.Secret         `name:"postgres-url" help:"Superuser of a PostgreSQL server of your own; a server is started when empty. Prefer the variable: a command line is public." env:"GATEHOUSE_POSTGRES_URL" placeholder:"URL"`
+	Adopt       string                `help:"Take over the database of a platform whose state folder is lost: its id, which the refusal names. Only with a server of your own." placeholder:"ID"`
+	ReportFD    int                   `hidden:"" help:"Open file that progress is reported to: the background half of --detach."`
 }
 
 // Run starts the platform and stays until it is told to stop.
@@ -76,6 +78,9 @@ func (c *upCommand) run(ctx context.Context, release func(), console *Console, o
 // absolute makes every path independent of the working folder.
 func (c *upCommand) absolute() error {
 	if err := preflight.CheckOffset(c.PortOffset); err != nil {
+		return err
+	}
+	if err := c.Prefix.Check(); err != nil {
 		return err
 	}
 	if c.Adopt != "" && c.PostgresURL.IsZero() {
@@ -132,7 +137,7 @@ func (c *upCommand) prepare(ctx context.Context, console *Console, out *reporter
 		return opts, nil, err
 	}
 	return platform.Options{
-		Dir: dir, Definition: def, Mesh: c.Mesh, Offset: c.PortOffset, Programs: programs, Gateway: gateway,
+		Dir: dir, Definition: def, Mesh: c.Mesh, Offset: c.PortOffset, Prefix: c.Prefix, Programs: programs, Gateway: gateway,
 		PostgresURL: c.PostgresURL.Reveal(), Adopt: c.Adopt, Environ: console.Environ, Now: console.Now, Progress: out.progress,
 	}, unlock, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse/gatehouse/consul/agent"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/registry"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 // Unknown is the health of a service that Consul says nothing about, also because Consul itself is down.
@@ -40,6 +41,8 @@ type Consul struct {
 	TrustDomain string `json:"trust_domain"` // of the mesh's CA: the beginning of every SPIFFE id
 	Datacenter  string `json:"datacenter"`
 	PID         int    `json:"pid"`
+
+	ServicePrefix request.ServicePrefix `json:"service_prefix,omitempty"` // of the services' names in it
 }
 
 // Service is a program, or a backing service such as postgres, with its sidecar.
@@ -79,10 +82,10 @@ func Look(ctx context.Context, dir state.Dir, record state.Record, def *mesh.Def
 		Consul: Consul{
 			Address: record.Consul, TokenFile: dir.SecretPath(platform.ManagementToken), CAFile: dir.SecretPath(platform.ConsulCA), CertFile: dir.SecretPath(platform.ConsulClientCert),
 			KeyFile: dir.SecretPath(platform.ConsulClientKey), XDS: record.XDS(),
-			TrustDomain: record.TrustDomain, Datacenter: agent.Datacenter, PID: record.PID(state.ConsulProcess),
+			TrustDomain: record.TrustDomain, Datacenter: agent.Datacenter, PID: record.PID(state.ConsulProcess), ServicePrefix: record.ServicePrefix,
 		},
 	}
-	health := healthOf(ctx, dir, record.Consul)
+	health := healthOf(ctx, dir, record)
 	for _, p := range def.Programs {
 		service := one(record, p.Name, health, p.Admin, p.Public)
 		if !p.Edge {
@@ -117,13 +120,13 @@ func address(record state.Record, port int) string {
 }
 
 // healthOf asks Consul once and answers per service: the worst of its own checks and those of its sidecar.
-func healthOf(ctx context.Context, dir state.Dir, consul string) func(service string) string {
+func healthOf(ctx context.Context, dir state.Dir, record state.Record) func(service string) string {
 	unknown := func(string) string { return Unknown }
 	token, err := dir.ReadSecret(platform.ManagementToken)
 	if err != nil {
 		return unknown
 	}
-	client, err := registry.NewClient(consul, platform.ConsulAPI(dir, token))
+	client, err := registry.NewClient(record.Consul, platform.ConsulAPI(dir, token))
 	if err != nil {
 		return unknown
 	}
@@ -133,8 +136,9 @@ func healthOf(ctx context.Context, dir state.Dir, consul string) func(service st
 	}
 	return func(service string) string {
 		var all api.HealthChecks
+		id := record.ServicePrefix.Service(service)
 		for _, c := range checks {
-			if c.ServiceID == service || c.ServiceID == registry.SidecarID(service) {
+			if c.ServiceID == id || c.ServiceID == registry.SidecarID(id) {
 				all = append(all, &api.HealthCheck{Status: c.Status, CheckID: c.CheckID})
 			}
 		}

@@ -19,6 +19,8 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/gatehouse/gatehouse/internal/owned"
+	"github.com/gatehouse/gatehouse/internal/registry"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 // Format is the access log format of the sidecars, which `mesh denied` reads: one JSON object a
@@ -35,6 +37,7 @@ func Entry() *api.ProxyConfigEntry {
 		Kind: api.ProxyDefaults, Name: api.ProxyConfigGlobal,
 		TransparentProxy: &api.TransparentProxyConfig{}, // the server writes this default out
 		AccessLogs:       &api.AccessLogsConfig{Enabled: true, DisableListenerLogs: true, Type: api.StdOutLogSinkType, JSONFormat: Format()},
+		Meta:             registry.Managed(),
 	}
 }
 
@@ -49,7 +52,7 @@ type line struct {
 
 // Call is a kind of call that was refused.
 type Call struct {
-	Caller string    `json:"caller"` // mesh name of the program that called
+	Caller string    `json:"caller"` // program that called; the SPIFFE id of who is none of the platform's
 	Callee string    `json:"callee"`
 	Method string    `json:"method"` // "/package.Service/Method"; empty for a connection, as to PostgreSQL
 	Count  int       `json:"count"`
@@ -58,13 +61,15 @@ type Call struct {
 
 // Tally counts refused calls.
 type Tally struct {
-	since time.Time
-	calls map[Call]Call // keyed by caller, callee and method alone
+	since  time.Time
+	prefix request.ServicePrefix
+	calls  map[Call]Call // keyed by caller, callee and method alone
 }
 
-// NewTally counts calls that began at since or later.
-func NewTally(since time.Time) *Tally {
-	return &Tally{since: since, calls: map[Call]Call{}}
+// NewTally counts calls that began at since or later. Programs are known by the prefix of their
+// services.
+func NewTally(since time.Time, prefix request.ServicePrefix) *Tally {
+	return &Tally{since: since, prefix: prefix, calls: map[Call]Call{}}
 }
 
 // AddFile reads the log of one callee's sidecar, and what was set aside of it when it grew too
@@ -93,7 +98,7 @@ func (t *Tally) Add(callee string, log io.Reader) error {
 	scanner.Buffer(make([]byte, 64<<10), 1<<20)
 	for scanner.Scan() {
 		if call, ok := refused(scanner.Bytes()); ok && !call.Last.Before(t.since) {
-			call.Callee = callee
+			call.Caller, call.Callee = t.program(call.Caller), callee
 			t.count(call)
 		}
 	}
@@ -129,7 +134,8 @@ func (t *Tally) Calls() []Call {
 // refusal.
 const refusal = "rbac_access_denied"
 
-// refused reads one line of a sidecar's log; ok is false for everything but a refused call.
+// refused reads one line of a sidecar's log, with the SPIFFE id of the caller; ok is false for
+// everything but a refused call.
 func refused(raw []byte) (call Call, ok bool) {
 	if !bytes.HasPrefix(raw, []byte("{")) || !bytes.Contains(raw, []byte(refusal)) {
 		return Call{}, false
@@ -141,13 +147,16 @@ func refused(raw []byte) (call Call, ok bool) {
 	if !strings.HasPrefix(l.Details, refusal) && !strings.HasPrefix(l.Connection, refusal) {
 		return Call{}, false // a path may say anything
 	}
-	return Call{Caller: service(l.Peer), Method: strings.TrimPrefix(l.Path, "-"), Last: l.Time}, true
+	return Call{Caller: l.Peer, Method: strings.TrimPrefix(l.Path, "-"), Last: l.Time}, true
 }
 
-// service is the mesh name at the end of a SPIFFE id; an id of another form is shown as it is.
-func service(id string) string {
-	if _, name, found := strings.Cut(id, "/svc/"); found {
-		return name
+// program is the program at the end of a SPIFFE id. The id of somebody else's service, and one of
+// another form, is shown as it is.
+func (t *Tally) program(id string) string {
+	if _, service, found := strings.Cut(id, "/svc/"); found {
+		if name, ours := t.prefix.Program(service); ours {
+			return name
+		}
 	}
 	return id
 }

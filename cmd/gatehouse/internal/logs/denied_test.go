@@ -41,7 +41,7 @@ func TestTally(t *testing.T) {
 		"nothing":         {at(10), []Call{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tally := NewTally(c.since)
+			tally := NewTally(c.since, "")
 			if err := tally.Add("identity", strings.NewReader(sample)); err != nil {
 				t.Fatal(err)
 			}
@@ -55,7 +55,7 @@ func TestTally(t *testing.T) {
 // A log that was set aside for its size still counts; a sidecar without a log has refused nothing.
 func TestTallyReadsWhatWasSetAside(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "identity-sidecar.log")
-	tally := NewTally(at(0))
+	tally := NewTally(at(0), "")
 	if err := tally.AddFile("identity", path); err != nil || len(tally.Calls()) != 0 {
 		t.Errorf("without a log: %v, %v", tally.Calls(), err)
 	}
@@ -69,6 +69,22 @@ func TestTallyReadsWhatWasSetAside(t *testing.T) {
 	}
 	if got := tally.Calls(); len(got) != 3 || got[0].Count != 4 {
 		t.Errorf("calls are %+v", got)
+	}
+}
+
+// With a service prefix a caller that has it is known by its program. Somebody else's service is
+// shown whole, or it would be taken for the program of that name.
+func TestTallyKnowsProgramsByThePrefix(t *testing.T) {
+	tally := NewTally(at(0), "gatehouse-")
+	if err := tally.Add("identity", strings.NewReader(strings.ReplaceAll(sample, "/svc/auth", "/svc/gatehouse-auth"))); err != nil {
+		t.Fatal(err)
+	}
+	var callers []string
+	for _, call := range tally.Calls() {
+		callers = append(callers, call.Caller)
+	}
+	if diff := cmp.Diff([]string{"auth", peer + "gateway", peer + "probe"}, callers); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -61,6 +61,8 @@ func (p *Platform) value(v plan.Variable) (string, error) {
 		return p.trustDomain(), nil
 	case plan.Datacenter:
 		return agent.Datacenter, nil
+	case plan.ServicePrefix:
+		return string(p.opts.Prefix), nil
 	case plan.SecretFile:
 		return p.secretFile(v)
 	}

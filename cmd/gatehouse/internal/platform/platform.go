@@ -21,6 +21,7 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/plan"
+	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/supervise"
 )
 
@@ -41,6 +42,7 @@ type Options struct {
 	Definition  *mesh.Definition
 	Mesh        string // folder the definition was read from; empty for the built-in one
 	Offset      int
+	Prefix      request.ServicePrefix // of the services in Consul
 	Programs    preflight.Programs
 	Gateway     Gateway
 	PostgresURL string   // superuser of the operator's own server; empty to run one
@@ -75,7 +77,7 @@ func Up(ctx context.Context, opts Options) (*Platform, error) {
 		return nil, err
 	}
 	p.record = state.Record{
-		Supervisor: supervisor, Offset: opts.Offset, Mesh: opts.Mesh, External: opts.PostgresURL != "",
+		Supervisor: supervisor, Offset: opts.Offset, ServicePrefix: opts.Prefix, Mesh: opts.Mesh, External: opts.PostgresURL != "",
 		Consul: p.address(mesh.ConsulHTTPSPort), Gateway: opts.Gateway.URL, REST: answersREST(opts.Environ),
 	}
 	if err := opts.Dir.Write(p.record); err != nil {

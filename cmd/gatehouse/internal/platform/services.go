@@ -22,8 +22,9 @@ func (p *Platform) registerServices(ctx context.Context) error {
 		return fmt.Errorf("list the agent's services: %w", err)
 	}
 	names := p.services()
+	ours := func(name string) bool { return slices.Contains(names, name) }
 	for id, service := range known {
-		if service.Kind != api.ServiceKindConnectProxy && !slices.Contains(names, id) {
+		if name, ok := p.opts.Prefix.Program(id); service.Kind != api.ServiceKindConnectProxy && (!ok || !ours(name)) {
 			if err := p.consul.Agent().ServiceDeregisterOpts(id, (&api.QueryOptions{}).WithContext(ctx)); err != nil {
 				return fmt.Errorf("deregister %s: %w", id, err)
 			}
@@ -91,10 +92,11 @@ func checksOf(r *api.AgentServiceRegistration) []*api.AgentServiceCheck {
 }
 
 func (p *Platform) registration(name string) (*api.AgentServiceRegistration, error) {
+	where := mesh.Config{PortOffset: p.opts.Offset, ServicePrefix: p.opts.Prefix}
 	if _, err := p.opts.Definition.Program(name); err == nil {
-		return registry.Registration(p.opts.Definition, name, p.opts.Offset)
+		return registry.Registration(p.opts.Definition, name, where)
 	}
-	registration, err := registry.BackingRegistration(p.opts.Definition, name, p.opts.Offset)
+	registration, err := registry.BackingRegistration(p.opts.Definition, name, where)
 	if err != nil || p.opts.PostgresURL == "" || name != mesh.Postgres {
 		return registration, err
 	}

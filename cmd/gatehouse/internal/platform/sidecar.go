@@ -58,7 +58,7 @@ func (p *Platform) bootstrap(ctx context.Context, service string, admin int) ([]
 	if err != nil {
 		return nil, err
 	}
-	cmd, err := p.consulCommand(ctx, "connect", "envoy", "-bootstrap", "-sidecar-for", service,
+	cmd, err := p.consulCommand(ctx, "connect", "envoy", "-bootstrap", "-sidecar-for", p.opts.Prefix.Service(service),
 		"-http-addr", "https://"+p.address(mesh.ConsulHTTPSPort), "-grpc-addr", "https://"+p.address(mesh.ConsulXDSPort),
 		"-ca-file", authority, "-client-cert", cert, "-client-key", key,
 		"-admin-bind", p.address(admin), "-token-file", token, "-ignore-envoy-compatibility")

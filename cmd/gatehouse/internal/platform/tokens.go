@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/hashicorp/consul/api"
@@ -23,7 +25,7 @@ func (p *Platform) writeTokens(ctx context.Context) error {
 	err := each(ctx, p.services(), func(ctx context.Context, name string) error {
 		secret, err := p.token(ctx, TokenName(name), api.ACLToken{
 			Description:       "Gatehouse: service " + name,
-			ServiceIdentities: []*api.ACLServiceIdentity{{ServiceName: name}},
+			ServiceIdentities: []*api.ACLServiceIdentity{{ServiceName: p.opts.Prefix.Service(name)}},
 		})
 		mu.Lock()
 		defer mu.Unlock()
@@ -56,18 +58,28 @@ func (p *Platform) token(ctx context.Context, name string, want api.ACLToken) (s
 	if err != nil {
 		return "", err
 	}
-	_, _, err = self.ACL().TokenReadSelf((&api.QueryOptions{}).WithContext(ctx))
-	if status, ok := asStatus(err); !ok || (status.Code != 403 && status.Code != 404) {
-		if err != nil {
-			return "", fmt.Errorf("look for Consul token %s: %w", name, err)
-		}
+	have, _, err := self.ACL().TokenReadSelf((&api.QueryOptions{}).WithContext(ctx))
+	status, refused := asStatus(err)
+	write := p.consul.ACL().TokenCreate
+	switch {
+	case refused && (status.Code == http.StatusForbidden || status.Code == http.StatusNotFound):
+	case err != nil:
+		return "", fmt.Errorf("look for Consul token %s: %w", name, err)
+	case sameServices(have, want):
 		return secret, nil
+	default: // it was made for another service prefix
+		want.AccessorID, write = have.AccessorID, p.consul.ACL().TokenUpdate
 	}
 	want.SecretID = secret
-	if _, _, err := p.consul.ACL().TokenCreate(&want, (&api.WriteOptions{}).WithContext(ctx)); err != nil {
+	if _, _, err := write(&want, (&api.WriteOptions{}).WithContext(ctx)); err != nil {
 		return "", fmt.Errorf("make Consul token %s: %w", name, err)
 	}
 	return secret, nil
+}
+
+// sameServices reports whether two tokens are those of the same services.
+func sameServices(have *api.ACLToken, want api.ACLToken) bool {
+	return slices.EqualFunc(have.ServiceIdentities, want.ServiceIdentities, func(a, b *api.ACLServiceIdentity) bool { return a.ServiceName == b.ServiceName })
 }
 
 // asStatus finds the HTTP status in an error of Consul's client.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/owned"
+	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/supervise"
 )
 
@@ -30,6 +31,8 @@ type Record struct {
 	Postgres    string             `json:"postgres"`       // host:port of the database server
 	External    bool               `json:"external_postgres,omitempty"`
 	Processes   []Process          `json:"processes"` // in order of start
+
+	ServicePrefix request.ServicePrefix `json:"service_prefix,omitempty"` // of the services in Consul
 }
 
 // Process is one living child.

@@ -69,7 +69,8 @@ func findDoor(dir state.Dir, record state.Record, own request.Mesh) (door, error
 // without a certificate at every port, with one but without a token at the API, and at the
 // sidecars' port without a token and with another service's.
 func (d door) probes(service, foreignToken string) []probe {
-	leaf := "/v1/agent/connect/ca/leaf/" + service
+	name := d.mesh.Prefix.Service(service)
+	leaf := "/v1/agent/connect/ca/leaf/" + name
 	var all []probe
 	ask := func(who, path string, ask func(context.Context) (Verdict, string)) {
 		all = append(all, probe{Caller: who, Callee: service, Path: path, Way: Agent, Want: Refused, ask: ask})
@@ -89,7 +90,7 @@ func (d door) probes(service, foreignToken string) []probe {
 			return fetch(ctx, "https://"+port+leaf, forged.certificates)
 		})
 	}
-	for _, path := range append(belongings(service), leaf) {
+	for _, path := range append(belongings(name), leaf) {
 		get("without a token", "https", d.api, path, []tls.Certificate{d.client})
 	}
 	for _, c := range d.calls(service) {
@@ -101,7 +102,7 @@ func (d door) probes(service, foreignToken string) []probe {
 	return all
 }
 
-// belongings are the pages of Consul's API that say something of a service.
+// belongings are the pages of Consul's API that say something of a service, by its name there.
 func belongings(service string) []string {
 	return []string{
 		"/v1/agent/services", "/v1/agent/service/" + registry.SidecarID(service), "/v1/agent/checks", "/v1/agent/health/service/id/" + service,

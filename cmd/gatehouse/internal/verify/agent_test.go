@@ -22,7 +22,7 @@ func TestAnOpenAgentIsFoundOut(t *testing.T) {
 	const (
 		blocked  = `block_endpoints = ["/v1/agent/connect/ca/leaf"]`
 		noBlocks = `block_endpoints = []`
-		leaf     = "/v1/agent/connect/ca/leaf/auth"
+		leaf     = "/v1/agent/connect/ca/leaf/gatehouse-auth"
 	)
 	plain := freeport.GetOne(t)
 	for name, c := range map[string]struct {
@@ -46,7 +46,7 @@ func TestAnOpenAgentIsFoundOut(t *testing.T) {
 		"everything allowed that is not denied": {
 			changes: []string{`default_policy           = "deny"`, `default_policy           = "allow"`},
 			want: []string{
-				"without a token -> https://API/v1/agent/services", "without a token -> https://API/v1/catalog/connect/auth",
+				"without a token -> https://API/v1/agent/services", "without a token -> https://API/v1/catalog/connect/gatehouse-auth",
 				"without a token -> " + deltaStream, "without a token -> /hashicorp.consul.connectca.ConnectCAService/Sign",
 			},
 		},
@@ -97,15 +97,15 @@ func reported(t *testing.T, d door, foreign string) (*Report, int) {
 func doorOf(t *testing.T, o *consultest.OneMachine) (door, string) {
 	t.Helper()
 	if err := o.Agent().ServiceRegister(&api.AgentServiceRegistration{
-		Name: "auth", Port: 1, Connect: &api.AgentServiceConnect{SidecarService: &api.AgentServiceRegistration{Port: 2}},
+		Name: "gatehouse-auth", Port: 1, Connect: &api.AgentServiceConnect{SidecarService: &api.AgentServiceRegistration{Port: 2}},
 	}); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err := o.Agent().ConnectCALeaf("auth", nil) // as its sidecar has by xDS; refused where the endpoint is closed
+	_, _, err := o.Agent().ConnectCALeaf("gatehouse-auth", nil) // as its sidecar has by xDS; refused where the endpoint is closed
 	if err != nil && !strings.Contains(err.Error(), "403") {
 		t.Fatal(err)
 	}
-	foreign, _, err := o.ACL().TokenCreate(&api.ACLToken{ServiceIdentities: []*api.ACLServiceIdentity{{ServiceName: "audit"}}}, nil)
+	foreign, _, err := o.ACL().TokenCreate(&api.ACLToken{ServiceIdentities: []*api.ACLServiceIdentity{{ServiceName: "gatehouse-audit"}}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func doorOf(t *testing.T, o *consultest.OneMachine) (door, string) {
 	}
 	d := door{
 		api: o.HTTPS, xds: o.XDS, ports: []string{o.HTTPS, o.XDS, o.RPC, o.Gossip}, ca: x509.NewCertPool(), client: client,
-		mesh: request.Mesh{TrustDomain: list.TrustDomain, Datacenter: agent.Datacenter},
+		mesh: request.Mesh{TrustDomain: list.TrustDomain, Datacenter: agent.Datacenter, Prefix: "gatehouse-"},
 	}
 	d.ca.AppendCertsFromPEM([]byte(o.Certificates.CA))
 	return d, foreign.SecretID

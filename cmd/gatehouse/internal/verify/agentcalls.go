@@ -32,9 +32,10 @@ type call struct {
 
 // calls are what a service's sidecar, or somebody who poses as it, can ask for.
 func (d door) calls(service string) []call {
+	sidecar := registry.SidecarID(d.mesh.Prefix.Service(service))
 	return []call{
 		{deltaStream, true, func(ctx context.Context, conn *grpc.ClientConn) error {
-			return subscribe(ctx, conn, registry.SidecarID(service))
+			return subscribe(ctx, conn, sidecar)
 		}},
 		{pbconnectca.ConnectCAService_Sign_FullMethodName, true, func(ctx context.Context, conn *grpc.ClientConn) error {
 			_, err := signed(ctx, conn, d.mesh.SPIFFE(service))
@@ -42,7 +43,7 @@ func (d door) calls(service string) []call {
 		}},
 		{pbdataplane.DataplaneService_GetEnvoyBootstrapParams_FullMethodName, false, func(ctx context.Context, conn *grpc.ClientConn) error {
 			_, err := pbdataplane.NewDataplaneServiceClient(conn).GetEnvoyBootstrapParams(ctx, &pbdataplane.GetEnvoyBootstrapParamsRequest{
-				NodeSpec: &pbdataplane.GetEnvoyBootstrapParamsRequest_NodeName{NodeName: platform.NodeName}, ProxyId: registry.SidecarID(service),
+				NodeSpec: &pbdataplane.GetEnvoyBootstrapParamsRequest_NodeName{NodeName: platform.NodeName}, ProxyId: sidecar,
 			})
 			return err
 		}},

@@ -33,7 +33,7 @@ func (m *matrix) entries(ctx context.Context) ([]string, error) {
 		}
 		held = append(held, all...)
 	}
-	return differences(append(registry.ConfigEntries(m.def), logs.Entry()), held)
+	return differences(append(registry.ConfigEntries(m.def, m.record.ServicePrefix), logs.Entry()), held)
 }
 
 // differences is one sentence for each entry that is missing, is too many or says something else.

@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/logs"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/registry"
 	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
@@ -15,6 +16,7 @@ import (
 
 // What a real Consul gives back counts as written; every deviation is one sentence that names the entry.
 func TestEntriesInConsulAreCompared(t *testing.T) {
+	const prefix = "gatehouse-"
 	def := meshtest.Definition(t)
 	server := consultest.New(t)
 	set := func(entry api.ConfigEntry) {
@@ -24,12 +26,12 @@ func TestEntriesInConsulAreCompared(t *testing.T) {
 		}
 	}
 	writeAll := func() {
-		for _, entry := range registry.ConfigEntries(def) {
+		for _, entry := range registry.ConfigEntries(def, prefix) {
 			set(entry)
 		}
 		set(logs.Entry())
 	}
-	m := &matrix{consul: server.Client, def: def}
+	m := &matrix{consul: server.Client, def: def, record: state.Record{ServicePrefix: prefix}}
 	check := func(name string, want ...string) {
 		t.Helper()
 		got, err := m.entries(t.Context())
@@ -48,23 +50,23 @@ func TestEntriesInConsulAreCompared(t *testing.T) {
 	writeAll()
 	check("as written")
 
-	for _, entry := range registry.ConfigEntries(def) {
-		if defaults, ok := entry.(*api.ServiceConfigEntry); ok && defaults.Name == "auth" {
+	for _, entry := range registry.ConfigEntries(def, prefix) {
+		if defaults, ok := entry.(*api.ServiceConfigEntry); ok && defaults.Name == "gatehouse-auth" {
 			defaults.EnvoyExtensions[0].Arguments["Script"] = "function envoy_on_request(handle) end"
 			set(defaults)
 		}
 	}
-	check("another script", "service-defaults of auth is not the definition's, by EnvoyExtensions")
+	check("another script", "service-defaults of gatehouse-auth is not the definition's, by EnvoyExtensions")
 
 	writeAll()
 	set(&api.ServiceResolverConfigEntry{Kind: api.ServiceResolver, Name: mesh.Postgres})
 	set(&api.ProxyConfigEntry{Kind: api.ProxyDefaults, Name: api.ProxyConfigGlobal})
 	check("one too many, and no log", "proxy-defaults of global is not the definition's, by AccessLogs", "service-resolver of postgres")
 	set(logs.Entry())
-	for _, extra := range [][2]string{{api.ServiceResolver, mesh.Postgres}, {api.ServiceIntentions, "auth"}} {
+	for _, extra := range [][2]string{{api.ServiceResolver, mesh.Postgres}, {api.ServiceIntentions, "gatehouse-auth"}} {
 		if _, err := server.ConfigEntries().Delete(extra[0], extra[1], nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	check("one missing", "no service-intentions of auth")
+	check("one missing", "no service-intentions of gatehouse-auth")
 }

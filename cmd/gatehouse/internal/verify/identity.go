@@ -77,7 +77,7 @@ func (m *matrix) readRoots(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("get the mesh's CA from Consul: %w", err)
 	}
-	m.roots = roots{pool: x509.NewCertPool(), mesh: request.Mesh{TrustDomain: list.TrustDomain, Datacenter: agent.Datacenter}}
+	m.roots = roots{pool: x509.NewCertPool(), mesh: request.Mesh{TrustDomain: list.TrustDomain, Datacenter: agent.Datacenter, Prefix: m.record.ServicePrefix}}
 	for _, root := range list.Roots {
 		if !m.roots.pool.AppendCertsFromPEM([]byte(root.RootCertPEM)) {
 			return errors.New("read the mesh's CA: it is not a certificate")

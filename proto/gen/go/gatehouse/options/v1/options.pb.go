@@ -269,8 +269,8 @@ func (Secret_Kind) EnumDescriptor() ([]byte, []int) {
 // Program is one independently deployed process with its own mesh identity.
 type Program struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// name is the mesh name: the Consul service, the Nomad job and the last element of the SPIFFE id. Lower-case letters, digits and
-	// hyphens, starting with a letter; at most 40 characters (Consul service names are DNS labels).
+	// name is the mesh name: the Nomad job and, behind the mesh's service prefix, the Consul service and the last element of the SPIFFE
+	// id. Lower-case letters, digits and hyphens, starting with a letter; at most 40 characters (Consul service names are DNS labels).
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// port is the loopback port the program serves on one machine, 8080 to 8098, unique among all programs. Every other local port of
 	// the program and of its sidecar follows from it (docs/architecture/discovery.md).
