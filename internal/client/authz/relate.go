@@ -37,29 +37,28 @@ var errNoEvent = errors.New("append to outbox: relationships follow from an even
 // Relate appends a change of relationships in the transaction of the fact that it follows from, and
 // returns the consistency token that names it. The arguments are those of Message.
 func Relate(ctx context.Context, o *outbox.Outbox, tx pgx.Tx, e event.Event, key string, c relation.Change) (token string, err error) {
-	m, token, err := Message(o, e, key, c)
+	m, err := Message(o.NewID(), e, key, c)
 	if err != nil {
 		return "", err
 	}
-	return token, o.Append(ctx, tx, m)
+	return request.TokenOf(m.ID).String(), o.Append(ctx, tx, m)
 }
 
 // Message returns the message that carries a change of relationships, with the event of the fact
-// that it follows from as its origin, and the consistency token that names it. key is the object
-// that the fact is about.
-func Message(o *outbox.Outbox, e event.Event, key string, c relation.Change) (m outbox.Message, token string, err error) {
+// that it follows from as its origin. request.TokenOf(id) is the consistency token that names it.
+// key is the object that the fact is about.
+func Message(id string, e event.Event, key string, c relation.Change) (outbox.Message, error) {
 	if e.Action == "" {
-		return m, "", errNoEvent
+		return outbox.Message{}, errNoEvent
 	}
 	if err := c.Validate(); err != nil {
-		return m, "", fmt.Errorf("append to outbox: %w", err)
+		return outbox.Message{}, fmt.Errorf("append to outbox: %w", err)
 	}
 	payload, err := json.Marshal(Change{Change: c, Origin: originOf(e.Clean())})
 	if err != nil {
-		return m, "", fmt.Errorf("append to outbox: %w", err)
+		return outbox.Message{}, fmt.Errorf("append to outbox: %w", err)
 	}
-	m = outbox.Message{ID: o.NewID(), Topic: Topic, Key: key, Payload: payload}
-	return m, request.TokenOf(m.ID).String(), nil
+	return outbox.Message{ID: id, Topic: Topic, Key: key, Payload: payload}, nil
 }
 
 func originOf(e event.Event) Origin {

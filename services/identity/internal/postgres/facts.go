@@ -2,15 +2,17 @@ package postgres
 
 import (
 	"context"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/gatehouse/gatehouse/internal/client/audit"
 	"github.com/gatehouse/gatehouse/internal/client/authz"
+	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/relation"
+	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/services/identity/internal/fact"
+	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
 // tell appends a fact, and returns the token of its relationships.
@@ -21,39 +23,57 @@ func tell(ctx context.Context, tx pgx.Tx, out *outbox.Outbox, f fact.Fact) (toke
 	return authz.Relate(ctx, out, tx, f.Event, f.Object(), f.Relationships)
 }
 
-// tellAll appends the facts of one request about objects of an organization, each of which only
-// adds relationships, and returns the tokens of these. The relationships of many facts travel in
-// one change: Authz takes one change after the other, so a sign-up would wait for every user of an
-// import that came before it.
-func tellAll(ctx context.Context, tx pgx.Tx, out *outbox.Outbox, organizationID string, facts []fact.Fact) (tokens []string, err error) {
-	var messages []outbox.Message
-	for _, f := range facts {
-		recorded, err := audit.Seal(out, f.Event)
-		if err != nil {
-			return nil, err
-		}
-		messages = append(messages, recorded)
-	}
-	for len(facts) > 0 {
-		together, change := fitting(facts)
-		related, token, err := authz.Message(out, facts[0].Event, relation.Organization(organizationID), change)
-		if err != nil {
-			return nil, err
-		}
-		messages, tokens = append(messages, related), append(tokens, slices.Repeat([]string{token}, together)...)
-		facts = facts[together:]
-	}
-	return tokens, out.Append(ctx, tx, messages...)
+// parcel is users of one import whose relationships travel in one change: Authz takes one change
+// after the other, so a sign-up would wait for every user of an import that came before it.
+type parcel struct {
+	id        string // of the message, which names the change before it is known who is in it
+	creations []user.Creation
 }
 
-// fitting returns how many of the facts fit into one change, one at least, and that change.
-func fitting(facts []fact.Fact) (n int, c relation.Change) {
-	for _, f := range facts {
-		if n > 0 && len(c.Writes)+len(f.Relationships.Writes) > relation.MaxTuples {
-			break
+// token names the relationships of the users.
+func (p parcel) token() string { return request.TokenOf(p.id).String() }
+
+// packed puts creations into as few parcels as one change allows, in their order.
+func packed(newID func() string, creations []user.Creation) []parcel {
+	var all []parcel
+	room := -1
+	for _, c := range creations {
+		if room -= len(c.Joined.Relationships.Writes); room < 0 {
+			all = append(all, parcel{id: newID()})
+			room = relation.MaxTuples - len(c.Joined.Relationships.Writes)
 		}
-		c.Writes = append(c.Writes, f.Relationships.Writes...)
-		n++
+		last := &all[len(all)-1]
+		last.creations = append(last.creations, c)
 	}
-	return n, c
+	return all
+}
+
+// tellAll appends what others learn of the users that were made: their events, in the order of the
+// request, and the relationships of each parcel. token is that of the last one's.
+func tellAll(ctx context.Context, tx pgx.Tx, out *outbox.Outbox, organizationID string, parcels []parcel, made map[string]bool) (token string, err error) {
+	var messages []outbox.Message
+	for _, p := range parcels {
+		var origin event.Event
+		var change relation.Change
+		for _, c := range p.creations {
+			if !made[c.User.ID] {
+				continue
+			}
+			recorded, err := audit.Seal(out, c.Joined.Event)
+			if err != nil {
+				return "", err
+			}
+			origin, messages = c.Joined.Event, append(messages, recorded)
+			change.Writes = append(change.Writes, c.Joined.Relationships.Writes...)
+		}
+		if change.IsZero() {
+			continue
+		}
+		related, err := authz.Message(p.id, origin, relation.Organization(organizationID), change)
+		if err != nil {
+			return "", err
+		}
+		token, messages = p.token(), append(messages, related)
+	}
+	return token, out.Append(ctx, tx, messages...)
 }

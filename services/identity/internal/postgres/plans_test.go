@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -106,4 +107,18 @@ func fill(t *testing.T, pool *pgxpool.Pool) string {
 		t.Fatal(err)
 	}
 	return organizationID
+}
+
+// An import looks each address up, also by a plan from when there were few users: connections keep
+// plans, and by one that reads the organization each message would cost more than the one before.
+func TestAnImportReadsNoOrganization(t *testing.T) {
+	pool := pgtest.New(t, migrations.Schema, migrations.Files)
+	var plan string
+	args := pgx.StrictNamedArgs{"organization_id": uuid.NewString(), "emails": []string{"a@example.com", "b@example.com"}}
+	if err := pool.QueryRow(t.Context(), "explain (format json) "+selectHolders, args).Scan(&plan); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(plan, `"Index Name": "`+oneRow+`"`) || !regexp.MustCompile(`"Index Cond": ".*email = asked\.email`).MatchString(plan) {
+		t.Errorf("addresses are not looked up:\n%s", plan)
+	}
 }
