@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/compiler/protogen"
@@ -44,7 +46,7 @@ func generate(plugin *protogen.Plugin, o options) error {
 	return generateMesh(plugin, c)
 }
 
-// generateMesh writes the mesh definition and Consul's config entries.
+// generateMesh writes the mesh definition, and Consul's config entries and ACLs.
 func generateMesh(plugin *protogen.Plugin, c *contract.Contract) error {
 	definition := mesh.Derive(c)
 	text, err := definition.Encode()
@@ -60,6 +62,15 @@ func generateMesh(plugin *protogen.Plugin, c *contract.Contract) error {
 			return err
 		}
 		if err := write(plugin, "config-entries/"+registry.EntryFile(entry), text); err != nil {
+			return err
+		}
+	}
+	files, err := registry.ACLFiles(definition)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if err := write(plugin, "acl/"+name, files[name]); err != nil {
 			return err
 		}
 	}

@@ -1,5 +1,5 @@
 // Command protoc-gen-gatehouse writes what follows from the contracts of all programs together: the
-// mesh definition (mesh.json) and Consul's config entries (config-entries/*.json), or, with the
+// mesh definition (mesh.json), Consul's config entries (config-entries/*.json) and ACLs (acl/*), or, with the
 // option go=true, the lists of programs, contracts and routes and the reasons of each program in
 // Go, or, with problems=true, a page for each reason.
 //

@@ -190,10 +190,6 @@ func (w *way) stuckReaders(ctx context.Context, t testing.TB, n int) {
 // envoy runs the sidecar of a program, with the bootstrap that consul prints.
 func envoy(t testing.TB, consul *consultest.Server, p mesh.Program) {
 	t.Helper()
-	program, err := consultest.Find("envoy")
-	if err != nil {
-		t.Fatalf("%v: run make tools", err)
-	}
 	bootstrap := exec.CommandContext(t.Context(), consul.Program, "connect", "envoy", "-sidecar-for", prefix.Service(p.Name), "-bootstrap", "-ignore-envoy-compatibility",
 		"-http-addr", consul.HTTP, "-grpc-addr", consul.GRPC, "-admin-bind", fmt.Sprintf("127.0.0.1:%d", p.Admin))
 	bootstrap.Stderr = os.Stderr
@@ -201,7 +197,17 @@ func envoy(t testing.TB, consul *consultest.Server, p mesh.Program) {
 	if err != nil {
 		t.Fatalf("bootstrap of %s: %v", p.Name, err)
 	}
-	file := filepath.Join(t.TempDir(), p.Name+".json")
+	run(t, config)
+}
+
+// run runs Envoy with a bootstrap.
+func run(t testing.TB, config []byte) {
+	t.Helper()
+	program, err := consultest.Find("envoy")
+	if err != nil {
+		t.Fatalf("%v: run make tools", err)
+	}
+	file := filepath.Join(t.TempDir(), "bootstrap.json")
 	if err := os.WriteFile(file, config, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -12,20 +12,24 @@ import (
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/consul/agent"
+	"github.com/gatehouse/gatehouse/internal/registry"
 )
 
 // TokenName is the secret file of a service's Consul token.
 func TokenName(service string) string { return "consul-" + service + ".token" }
 
 // writeTokens gives the agent and every service an ACL token of its own: a service may register itself and its sidecar, get its own
-// leaf certificate and find others, nothing else.
+// leaf certificate and find those that it calls, nothing else.
 func (p *Platform) writeTokens(ctx context.Context) error {
+	if err := registry.WritePolicies(ctx, p.consul, p.opts.Definition, p.opts.Prefix); err != nil {
+		return err
+	}
 	var mu sync.Mutex
 	p.tokens = map[string]string{}
 	err := each(ctx, p.services(), func(ctx context.Context, name string) error {
 		secret, err := p.token(ctx, TokenName(name), api.ACLToken{
-			Description:       "Gatehouse: service " + name,
-			ServiceIdentities: []*api.ACLServiceIdentity{{ServiceName: p.opts.Prefix.Service(name)}},
+			Description: "Gatehouse: service " + name,
+			Policies:    []*api.ACLLink{{Name: p.opts.Prefix.Service(name)}},
 		})
 		mu.Lock()
 		defer mu.Unlock()
@@ -65,9 +69,9 @@ func (p *Platform) token(ctx context.Context, name string, want api.ACLToken) (s
 	case refused && (status.Code == http.StatusForbidden || status.Code == http.StatusNotFound):
 	case err != nil:
 		return "", fmt.Errorf("look for Consul token %s: %w", name, err)
-	case sameServices(have, want):
+	case len(have.ServiceIdentities) == 0 && samePolicies(have, want):
 		return secret, nil
-	default: // it was made for another service prefix
+	default: // it was made for another service prefix, or by a version that gave services identities
 		want.AccessorID, write = have.AccessorID, p.consul.ACL().TokenUpdate
 	}
 	want.SecretID = secret
@@ -77,9 +81,8 @@ func (p *Platform) token(ctx context.Context, name string, want api.ACLToken) (s
 	return secret, nil
 }
 
-// sameServices reports whether two tokens are those of the same services.
-func sameServices(have *api.ACLToken, want api.ACLToken) bool {
-	return slices.EqualFunc(have.ServiceIdentities, want.ServiceIdentities, func(a, b *api.ACLServiceIdentity) bool { return a.ServiceName == b.ServiceName })
+func samePolicies(have *api.ACLToken, want api.ACLToken) bool {
+	return slices.EqualFunc(have.Policies, want.Policies, func(a, b *api.ACLLink) bool { return a.Name == b.Name })
 }
 
 // asStatus finds the HTTP status in an error of Consul's client.
