@@ -1,4 +1,4 @@
-// Package consul holds Consul's side of the platform: the mesh definition and the config entries, both generated from the protos
+// Package consul holds Consul's side of the platform: the mesh definition with its sources and the config entries, all generated from the protos
 // (buf generate) and never edited by hand.
 package consul
 
@@ -13,12 +13,20 @@ import (
 //go:embed mesh.json
 var definition []byte
 
+//go:embed sources.json
+var sources []byte
+
 //go:embed config-entries/*.json
 var entries embed.FS
 
 // Definition returns the mesh of this build: programs, ports and allowed calls.
 func Definition() (*mesh.Definition, error) {
 	return mesh.Decode(bytes.NewReader(definition))
+}
+
+// Sources returns where the contracts of this build state what the definition has.
+func Sources() (*mesh.Sources, error) {
+	return mesh.DecodeSources(bytes.NewReader(sources))
 }
 
 // ConfigEntries returns the files of the config entries. Read in the order of their names

@@ -43,17 +43,24 @@ func generate(plugin *protogen.Plugin, o options) error {
 	case o.problems:
 		return generatePages(plugin, c)
 	}
-	return generateMesh(plugin, c)
+	return generateMesh(plugin, c, o.root)
 }
 
-// generateMesh writes the mesh definition, and Consul's config entries and ACLs.
-func generateMesh(plugin *protogen.Plugin, c *contract.Contract) error {
+// generateMesh writes the mesh definition, where its contracts stand, and Consul's config entries
+// and ACLs.
+func generateMesh(plugin *protogen.Plugin, c *contract.Contract, root string) error {
 	definition := mesh.Derive(c)
 	text, err := definition.Encode()
 	if err != nil {
 		return err
 	}
 	if err := write(plugin, path.Base(mesh.File), text); err != nil {
+		return err
+	}
+	if text, err = mesh.SourcesOf(c, root).Encode(); err != nil {
+		return err
+	}
+	if err := write(plugin, path.Base(mesh.SourcesFile), text); err != nil {
 		return err
 	}
 	for _, entry := range registry.ConfigEntries(definition, "") {

@@ -70,7 +70,7 @@ func TestFifthServiceTouchesNoOther(t *testing.T) {
 		}
 	}
 	slices.Sort(changed)
-	if want := []string{"acl/policies/gateway.hcl", "config-entries/10-service-defaults-gateway.json", "config-entries/30-service-intentions-stock.json", "mesh.json"}; !slices.Equal(changed, want) {
+	if want := []string{"acl/policies/gateway.hcl", "config-entries/10-service-defaults-gateway.json", "config-entries/30-service-intentions-stock.json", "mesh.json", "sources.json"}; !slices.Equal(changed, want) {
 		t.Errorf("changed %v, want %v", changed, want)
 	}
 	diff := mesh.Compare(decode(t, before["mesh.json"]), decode(t, after["mesh.json"]))
@@ -98,7 +98,8 @@ func TestCommittedFilesAreCurrent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := map[string]string{"mesh.json": read(t, filepath.Join(repository, mesh.File))}
+	got := map[string]string{"mesh.json": read(t, filepath.Join(repository, mesh.File)), "sources.json": read(t, filepath.Join(repository, mesh.SourcesFile))}
+	got["sources.json"] = strings.ReplaceAll(got["sources.json"], `"proto/`, `"protos/`) // run's folder
 	for _, name := range []string{"config-entries/", "acl/", "acl/policies/", "acl/binding-rules/"} {
 		maps.Copy(got, folder(t, filepath.Join(repository, "consul", name), name))
 	}

@@ -1,7 +1,8 @@
 // Command protoc-gen-gatehouse writes what follows from the contracts of all programs together: the
-// mesh definition (mesh.json), Consul's config entries (config-entries/*.json) and ACLs (acl/*), or, with the
-// option go=true, the lists of programs, contracts and routes and the reasons of each program in
-// Go, or, with problems=true, a page for each reason.
+// mesh definition (mesh.json), where its contracts stand (sources.json), Consul's config entries
+// (config-entries/*.json) and ACLs (acl/*), or, with the option go=true, the lists of programs,
+// contracts and routes and the reasons of each program in Go, or, with problems=true, a page for
+// each reason.
 //
 // It is a protoc plugin; buf.gen.yaml runs it with strategy "all", because a call has its caller in one package and its callee in
 // another. A contract that does not say enough fails generation with one line for each problem.

@@ -52,9 +52,10 @@ func try(flag *kong.Flag, value string) error {
 	return nil
 }
 
-// nearest returns the candidate with the fewest edits from name, if it is near enough to be a slip.
-func nearest(name string, candidates []string) (string, bool) {
-	best, distance := "", len(name)/4+1
+// Nearest returns the candidate with the fewest edits from name, if it is near enough to be a slip:
+// a quarter of its length, or two letters that have changed places.
+func Nearest(name string, candidates []string) (string, bool) {
+	best, distance := "", max(len(name)/4, 2)+1
 	for _, candidate := range candidates {
 		if d := edits(name, candidate); d < distance {
 			best, distance = candidate, d

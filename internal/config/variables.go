@@ -50,7 +50,7 @@ func (v *variables) refuseUnknown(env map[string]string) error {
 		if slices.Contains(own, name) || knownElsewhere(v.program, name) || serviceLink(name, env[name]) {
 			continue
 		}
-		if near, ok := nearest(name, append(own, kernelNames()...)); ok {
+		if near, ok := Nearest(name, append(own, kernelNames()...)); ok {
 			return fmt.Errorf("unknown variable %s: did you mean %s? Correct the name or unset it", name, near)
 		}
 		return fmt.Errorf("unknown variable %s: unset it, or see --help for the variables that exist", name)

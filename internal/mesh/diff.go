@@ -88,6 +88,9 @@ func (d Diff) Text(w io.Writer) error {
 		fmt.Fprintf(&b, "- %s\n", line)
 	}
 	fmt.Fprintln(&b, d.summary())
+	for _, step := range d.order() {
+		fmt.Fprintln(&b, step)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -104,8 +107,24 @@ func (d Diff) Markdown(w io.Writer) error {
 	list(&b, "Beside calls, newly given", d.Granted)
 	list(&b, "Beside calls, taken away", d.Revoked)
 	fmt.Fprintln(&b, d.summary())
+	for _, step := range d.order() {
+		fmt.Fprintf(&b, "\n%s\n", step)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// order says what to apply before the programs are rolled, and what after: while they are, old
+// instances and new ones run side by side, and what either needs must be there.
+func (d Diff) order() []string {
+	var steps []string
+	if n := len(d.Allowed) + len(d.Granted); n > 0 {
+		steps = append(steps, fmt.Sprintf("Before a roll: what is newly allowed or given (%d). New instances need it from their start.", n))
+	}
+	if n := len(d.Taken) + len(d.Revoked); n > 0 {
+		steps = append(steps, fmt.Sprintf("After a roll: what is taken away (%d). Old instances use it until they are gone.", n))
+	}
+	return steps
 }
 
 func table(b *strings.Builder, title string, cells []Cell) {

@@ -96,13 +96,19 @@ func TestRenderings(t *testing.T) {
 - shop -> postgres
 - shop -> /stock.v1.Stock/Take
 1 newly allowed, 2 taken away; 1 stay allowed, 5 stay denied, 0 new and denied.
+Before a roll: what is newly allowed or given (1). New instances need it from their start.
+After a roll: what is taken away (2). Old instances use it until they are gone.
 `; text.String() != want {
 		t.Errorf("text:\n%s\nwant:\n%s", &text, want)
 	}
 	if err := diff.Markdown(&markdown); err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range []string{"| gateway | stock | `/stock.v1.Stock/Take` |", "| shop | postgres | `connection` |"} {
+	for _, line := range []string{
+		"| gateway | stock | `/stock.v1.Stock/Take` |", "| shop | postgres | `connection` |",
+		"Before a roll: what is newly allowed or given (1). New instances need it from their start.",
+		"After a roll: what is taken away (2). Old instances use it until they are gone.",
+	} {
 		if !strings.Contains(markdown.String(), line+"\n") {
 			t.Errorf("no line %s in:\n%s", line, &markdown)
 		}
