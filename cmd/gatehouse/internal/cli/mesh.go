@@ -3,94 +3,155 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"syscall"
 
-	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/verify"
+	"github.com/hashicorp/consul/api"
+
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/drift"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/explain"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/intentions"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/logs"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/target"
+	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/registry"
 )
 
 type meshCommand struct {
-	Verify verifyCommand `cmd:"" help:"Try every cell of who may call what against the running sidecars."`
-	Denied deniedCommand `cmd:"" help:"Show the calls that sidecars refused: who called whom, which method, how often."`
-	Diff   diffCommand   `cmd:"" help:"Show what the working tree newly allows or takes away: calls, access of people, relationships, schemas, secrets."`
+	Verify  verifyCommand  `cmd:"" help:"Try every cell of who may call what against the running sidecars."`
+	Explain explainCommand `cmd:"" help:"Say why a program may call another one, or may not: contract line, config entry, and what runs."`
+	Diff    diffCommand    `cmd:"" help:"Show what Consul holds otherwise than the definition; with --base, what the working tree newly allows or takes away."`
+	Denied  deniedCommand  `cmd:"" help:"Show the calls that sidecars refused: who called whom, which method, how often."`
+	Deny    denyCommand    `cmd:"" help:"Deny calls now, by hand, until reset."`
+	Reset   resetCommand   `cmd:"" help:"Allow what the definition allows again."`
 }
 
-type verifyCommand struct {
+// targetFlags say which running mesh a command is about.
+type targetFlags struct {
 	stateFlag `embed:""`
-	Output    string `short:"o" enum:"text,json" default:"text" help:"text, or json for machines."`
+	Target    target.Kind `enum:",machine,cluster,environment" default:"" help:"Which mesh: the platform of the state folder (machine), the development cluster, or what CONSUL_* and NOMAD_* name (environment); the first of these that there is when empty."`
+	Mesh      string      `help:"Folder of another mesh definition (mesh.json); that of the running platform, or the built-in one, when empty." env:"GATEHOUSE_CLI_MESH" placeholder:"DIR"`
 }
 
-// Run verifies the running mesh and exits with 1 when anything is not as the definition says.
-func (c *verifyCommand) Run(console *Console) error {
-	dir, record, def, err := c.runningMesh()
+// world is a mesh that runs with the definition that it should follow.
+type world struct {
+	*target.Target // nil where none runs
+	explain.Definition
+}
+
+// find looks for the mesh that runs.
+func (f targetFlags) find(console *Console) (world, error) {
+	t, err := target.Find(target.Options{State: f.State, Only: f.Target, Environ: console.Environ})
 	if err != nil {
-		return err
+		return world{}, err
 	}
-	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer cancel()
-	report, err := verify.Run(ctx, dir, record, def)
-	if err != nil {
-		return err
+	folder := f.Mesh
+	if folder == "" {
+		folder = t.Record.Mesh
 	}
-	if c.Output == "json" {
-		raw, err := json.MarshalIndent(report, "", "  ")
-		if err != nil {
-			return fmt.Errorf("encode the report: %w", err)
+	w := world{Target: t}
+	w.Definition, err = explained(folder)
+	return w, err
+}
+
+// entries are those that the mesh should have.
+func (w world) entries() []api.ConfigEntry {
+	entries := registry.ConfigEntries(w.Definition.Definition, w.Prefix)
+	if w.Kind == target.Machine {
+		entries = append(entries, logs.Entry())
+	}
+	return entries
+}
+
+// wanted is the service-intentions entry that the definition has for a callee.
+func (w world) wanted(callee string) (*api.ServiceIntentionsConfigEntry, error) {
+	for _, entry := range w.entries() {
+		if e, ok := entry.(*api.ServiceIntentionsConfigEntry); ok && e.Name == w.Prefix.Service(callee) {
+			return e, nil
 		}
-		console.printf("%s\n", raw)
-	} else if err := report.Text(console.Out); err != nil {
-		return err
 	}
-	if !report.OK() {
-		return exitError(1)
+	return nil, fmt.Errorf("the definition has no rules for calls to %s", callee)
+}
+
+// explained loads a definition with where its contracts stand.
+func explained(folder string) (explain.Definition, error) {
+	def, err := definition(folder)
+	if err != nil {
+		return explain.Definition{}, err
 	}
+	d := explain.Definition{Definition: def, Folder: filepath.Join(folder, "config-entries")}
+	if folder == "" {
+		d.Folder = filepath.Join(filepath.Dir(mesh.File), "config-entries")
+		d.Sources, err = consul.Sources()
+		return d, err
+	}
+	f, err := os.Open(filepath.Join(folder, filepath.Base(mesh.SourcesFile)))
+	if errors.Is(err, os.ErrNotExist) {
+		return d, nil // generated by an older version
+	}
+	if err != nil {
+		return d, fmt.Errorf("read where the contracts stand: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	d.Sources, err = mesh.DecodeSources(f)
+	return d, err
+}
+
+// live asks Consul for what decides about a callee.
+func (w world) live(ctx context.Context, callee string) (*explain.Live, error) {
+	store, live := intentions.Store{Consul: w.Consul}, &explain.Live{Service: w.Prefix.Service}
+	for name, into := range map[string]**api.ServiceIntentionsConfigEntry{w.Prefix.Service(callee): &live.Own, intentions.Everybody: &live.All} {
+		entry, err := store.Get(ctx, name)
+		if err != nil && !errors.Is(err, intentions.ErrMissing) {
+			return nil, err
+		}
+		*into = entry
+	}
+	return live, nil
+}
+
+// owns reports whether an entry that the definition does not have is left over from it. The agent of
+// one machine serves nobody else. In a shared Consul another platform may have another prefix.
+func (w world) owns(entry api.ConfigEntry) bool {
+	_, named := w.Prefix.Program(entry.GetName())
+	return w.Kind == target.Machine || named && registry.IsManaged(entry)
+}
+
+// mine refuses to change an entry that is somebody else's.
+func (w world) mine(entry *api.ServiceIntentionsConfigEntry) error {
+	if registry.IsManaged(entry) {
+		return nil
+	}
+	return fmt.Errorf("service-intentions/%s in %s is not Gatehouse's: its Meta does not say so; is GATEHOUSE_MESH_SERVICE_PREFIX right?", entry.Name, w.Name)
+}
+
+// drifted compares what Consul holds with what it should.
+func (w world) drifted(ctx context.Context) (drift.Report, error) {
+	held, err := drift.Held(ctx, w.Consul)
+	if err != nil {
+		return drift.Report{}, err
+	}
+	want := w.entries()
+	differences, err := drift.Compare(want, held, w.Prefix, w.owns)
+	return drift.Report{Asked: w.Name, Entries: len(want), Differences: differences, Mend: w.Mend}, err
+}
+
+// interruptible is a context that Ctrl-C ends.
+func interruptible() (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+}
+
+// printJSON writes a value for machines.
+func (c *Console) printJSON(value any) error {
+	raw, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode the answer: %w", err)
+	}
+	c.printf("%s\n", raw)
 	return nil
-}
-
-type diffCommand struct {
-	Base     string `required:"" placeholder:"REF" help:"Git ref to compare with."`
-	Markdown bool   `help:"As Markdown for a pull request."`
-}
-
-// Run compares the generated definition of the working tree with that of a git ref.
-func (c *diffCommand) Run(console *Console) error {
-	root, err := repository()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer cancel()
-	base, err := meshAt(ctx, root, c.Base)
-	if err != nil {
-		return err
-	}
-	head, err := definition(filepath.Join(root, filepath.Dir(mesh.File)))
-	if err != nil {
-		return err
-	}
-	diff := mesh.Compare(base, head)
-	if c.Markdown {
-		return diff.Markdown(console.Out)
-	}
-	return diff.Text(console.Out)
-}
-
-// repository is the nearest folder upwards with a generated definition.
-func repository() (string, error) {
-	start, err := os.Getwd()
-	if err != nil {
-		return "", fmt.Errorf("find the working folder: %w", err)
-	}
-	for folder := start; ; folder = filepath.Dir(folder) {
-		if _, err := os.Stat(filepath.Join(folder, mesh.File)); err == nil {
-			return folder, nil
-		}
-		if folder == filepath.Dir(folder) {
-			return "", fmt.Errorf("no %s in %s or above: run this inside a checkout of Gatehouse", mesh.File, start)
-		}
-	}
 }

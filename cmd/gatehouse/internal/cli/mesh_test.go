@@ -1,0 +1,152 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/gatehouse/gatehouse/internal/registry"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
+	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
+)
+
+const write = "/gatehouse.authz.v1.AuthzService/WriteRelationships"
+
+// Without a mesh the definition alone explains.
+func TestExplainByTheDefinitionAlone(t *testing.T) {
+	nowhere := filepath.Join(t.TempDir(), "none")
+	code, out, problem := run(t, nil, "mesh", "explain", "identity", "authz/WriteRelationships", "--state", nowhere)
+	for _, want := range []string{
+		"identity -> " + write + " of authz: allowed\n", "identity declares the call", "proto/gatehouse/identity/v1/identity.proto:",
+		"authz consents to identity", "proto/gatehouse/authz/v1/authz.proto:", "source identity, permission 5 of 6: allow, path is " + write,
+		"consul/config-entries/30-service-intentions-authz.json:",
+	} {
+		if code != 0 || !strings.Contains(out, want) {
+			t.Errorf("%d %q, want %q in\n%s", code, problem, want, out)
+		}
+	}
+	if strings.Contains(out, "running") {
+		t.Errorf("something runs:\n%s", out)
+	}
+	code, out, _ = run(t, nil, "mesh", "explain", "identity", "authz", "--state", nowhere, "-o", "json")
+	var answers []map[string]any
+	if err := json.Unmarshal([]byte(out), &answers); code != 0 || err != nil || len(answers) < 10 || answers[0]["callee"] != "authz" {
+		t.Errorf("%d, %v, %s", code, err, out)
+	}
+}
+
+// A definition of another folder explains as well, with or without its sources.
+func TestExplainByAnotherDefinition(t *testing.T) {
+	folder, nowhere := t.TempDir(), filepath.Join(t.TempDir(), "none")
+	text, err := meshtest.Definition(t).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "mesh.json"), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ask := func() (int, string, string) {
+		return run(t, nil, "mesh", "explain", "auth", "postgres", "--mesh", folder, "--state", nowhere)
+	}
+	if code, out, problem := ask(); code != 0 || !strings.Contains(out, "auth -> connections of postgres: allowed") || !strings.Contains(out, filepath.Join(folder, "config-entries")) {
+		t.Errorf("%d %q %q", code, out, problem)
+	}
+	sources := filepath.Join(folder, "sources.json")
+	for text, want := range map[string]string{`{"programs": {"auth": {"said": {"postgres": "here:7"}}}}`: "here:7", "{": "decode the sources"} {
+		if err := os.WriteFile(sources, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, out, problem := ask(); !strings.Contains(out+problem, want) {
+			t.Errorf("%q %q, want %q", out, problem, want)
+		}
+	}
+}
+
+// What an operator gets wrong is one sentence, before anything is asked.
+func TestMeshRefusals(t *testing.T) {
+	nowhere := filepath.Join(t.TempDir(), "none")
+	closed := []string{"CONSUL_HTTP_ADDR=127.0.0.1:1"}
+	for name, c := range map[string]struct {
+		environ []string
+		args    []string
+		want    string
+	}{
+		"explain: a slip":           {nil, []string{"explain", "identiy", "authz"}, "did you mean identity?"},
+		"explain: no such target":   {nil, []string{"explain", "identity", "authz", "--target", "cluster"}, "make cluster"},
+		"explain: Consul is away":   {closed, []string{"explain", "identity", "authz"}, "connection refused"},
+		"diff: nothing runs":        {nil, []string{"diff"}, "gatehouse up"},
+		"diff: Consul is away":      {closed, []string{"diff"}, "connection refused"},
+		"diff: Markdown of a mesh":  {closed, []string{"diff", "--markdown"}, "--base"},
+		"diff: JSON of versions":    {nil, []string{"diff", "--base", "HEAD", "-o", "json"}, "--output"},
+		"deny: nothing runs":        {nil, []string{"deny", "identity", "authz", "--reason", "x"}, "gatehouse up"},
+		"deny: no reason":           {closed, []string{"deny", "identity", "authz"}, "--reason"},
+		"deny: an empty reason":     {closed, []string{"deny", "identity", "authz", "--reason", " "}, "--reason"},
+		"deny: a reason of lines":   {closed, []string{"deny", "identity", "authz", "--reason", "a\nb"}, "--reason"},
+		"deny: a slip":              {closed, []string{"deny", "identity", "authz/Chekc", "--reason", "x"}, "did you mean Check?"},
+		"reset: nothing runs":       {nil, []string{"reset", "identity", "authz"}, "gatehouse up"},
+		"reset: a slip":             {closed, []string{"reset", "identity", "atuhz"}, "did you mean authz?"},
+		"reset: Consul is away":     {closed, []string{"reset", "identity", "authz"}, "connection refused"},
+		"no such definition":        {closed, []string{"diff", "--mesh", nowhere}, "mesh.json"},
+		"a target that there isn't": {closed, []string{"diff", "--target", "moon"}, "machine"},
+	} {
+		code, out, problem := run(t, c.environ, append(append([]string{"mesh"}, c.args...), "--state", nowhere)...)
+		if code == 0 || out != "" || strings.Count(problem, "\n") != 1 || !strings.Contains(problem, c.want) {
+			t.Errorf("%s: exit code %d, %q, %q, want one sentence with %q", name, code, out, problem, c.want)
+		}
+	}
+}
+
+// The bad day with a real Consul: deny, see it, reset.
+func TestDenyAndReset(t *testing.T) {
+	server := consultest.New(t)
+	for _, entry := range registry.ConfigEntries(meshtest.Definition(t), "x-") {
+		check.Within(t, 20*time.Second, "config entry", func() error { // a Consul that has just started refuses intentions
+			_, _, err := server.ConfigEntries().Set(entry, nil)
+			return err
+		})
+	}
+	nowhere := filepath.Join(t.TempDir(), "none")
+	say := func(code int, want string, args ...string) {
+		t.Helper()
+		got, out, problem := run(t, []string{"CONSUL_HTTP_ADDR=" + server.HTTP, "SUDO_USER=ada", "GATEHOUSE_MESH_SERVICE_PREFIX=x-"}, append(append([]string{"mesh"}, args...), "--state", nowhere)...)
+		if got != code || !strings.Contains(out+problem, want) {
+			t.Errorf("%v: exit code %d, want %d and %q:\n%s%s", args, got, code, want, out, problem)
+		}
+	}
+	say(0, "are as the definition says", "diff")
+	say(0, "running   allowed, in Consul at", "explain", "identity", "authz/WriteRelationships")
+	say(0, "the next `terraform apply` undoes it", "deny", "identity", "authz/WriteRelationships", "--reason", "it floods")
+	say(0, "nothing was changed", "deny", "identity", "authz/WriteRelationships", "--reason", "again")
+	say(1, "identity -> "+write+" is denied and should be allowed (denied by hand: ", "diff")
+	say(1, "by ada@", "diff")
+	say(0, "denied, UNLIKE the definition", "explain", "identity", "authz/WriteRelationships")
+	say(0, "running   allowed", "explain", "identity", "authz/GetModel")
+	say(0, "is denied in Consul at", "deny", "auth", "authz", "--reason", "it too")
+	say(0, "auth -> "+write+" is denied and should be allowed", "reset", "identity", "authz")
+	say(0, "is what the definition says again", "reset", "auth", "authz")
+	say(0, "are as the definition says", "diff")
+
+	if _, err := server.ConfigEntries().Delete(api.ServiceIntentions, "x-authz", nil); err != nil {
+		t.Fatal(err)
+	}
+	say(1, "Consul has no service-intentions of x-authz: apply the entries to write it again", "diff")
+	say(1, "nothing of ours allows the call", "deny", "identity", "authz", "--reason", "x")
+	say(0, "no entry names the caller", "explain", "identity", "authz/GetModel")
+	say(0, "is what the definition says again", "reset", "identity", "authz")
+	for _, foreign := range []api.ConfigEntry{
+		&api.ServiceConfigEntry{Kind: api.ServiceDefaults, Name: "foreign", Protocol: "http"},
+		&api.ProxyConfigEntry{Kind: api.ProxyDefaults, Name: api.ProxyConfigGlobal},
+	} {
+		if _, _, err := server.ConfigEntries().Set(foreign, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say(0, "are as the definition says", "diff")
+	say(0, `"differences": []`, "diff", "-o", "json")
+}

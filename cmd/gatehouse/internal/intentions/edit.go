@@ -1,0 +1,181 @@
+package intentions
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+)
+
+// Limits of Consul for what an entry's Meta holds, in bytes.
+const (
+	longestKey   = 128
+	longestValue = 512
+	mostPairs    = 64
+)
+
+// markPrefix begins the keys of Meta that say of a denial who made it, when and why.
+const markPrefix = "denied "
+
+// ErrDenied says that a call that was to be denied already is.
+var ErrDenied = errors.New("denied already")
+
+// Mark is who denied a call, when and why.
+type Mark struct {
+	By     string
+	At     time.Time
+	Reason string
+}
+
+func (m Mark) value() string {
+	return fmt.Sprintf("%s by %s: %s", m.At.UTC().Format(time.RFC3339), m.By, m.Reason)
+}
+
+// key is where the mark of a denial lies. Of a path that is too long the end counts.
+func key(caller, path string) string {
+	k := markPrefix + caller
+	if path == "" {
+		return k
+	}
+	if room := longestKey - len(k) - 1; len(path) > room {
+		path = path[len(path)-room:]
+	}
+	return k + " " + path
+}
+
+// Marked is what the entry says of the denial of a call: of the path alone, or of all of the
+// caller's.
+func Marked(entry *api.ServiceIntentionsConfigEntry, caller, path string) string {
+	if entry == nil {
+		return ""
+	}
+	if said := entry.Meta[key(caller, path)]; said != "" {
+		return said
+	}
+	return entry.Meta[key(caller, "")]
+}
+
+// Deny returns the entry with the calls of a caller denied, of one path or all when it is empty, and
+// the mark. Whatever else it says stays. The error is ErrDenied where nothing of it was allowed.
+func Deny(live *api.ServiceIntentionsConfigEntry, caller, path string, mark Mark) (*api.ServiceIntentionsConfigEntry, error) {
+	entry, err := clone(live)
+	if err != nil {
+		return nil, err
+	}
+	if said := mark.value(); len(said) > longestValue {
+		return nil, fmt.Errorf("the reason is %d bytes too long: say it shorter", len(said)-longestValue)
+	}
+	i := sourceOf(entry, caller)
+	switch {
+	case path != "" && !Decide(entry, nil, caller, path).Allowed:
+		return nil, ErrDenied
+	case path == "" && !anything(entry, caller):
+		return nil, ErrDenied
+	case i < 0: // everybody may
+		entry.Sources = append(entry.Sources, &api.SourceIntention{Name: caller, Type: api.IntentionSourceConsul})
+		i = len(entry.Sources) - 1
+		if path != "" {
+			return nil, fmt.Errorf("%s may call %s only as everybody may: deny it the whole service", caller, entry.Name)
+		}
+	}
+	source := entry.Sources[i]
+	switch {
+	case path == "":
+		source.Action, source.Permissions = api.IntentionActionDeny, nil
+	case len(source.Permissions) == 0:
+		return nil, fmt.Errorf("%s may call all of %s, without a permission for each method: deny it the whole service", caller, entry.Name)
+	default:
+		source.Permissions = append([]*api.IntentionPermission{denial(path)}, source.Permissions...) // the first match decides
+	}
+	if entry.Meta == nil {
+		entry.Meta = map[string]string{}
+	}
+	entry.Meta[key(caller, path)] = mark.value()
+	if len(entry.Meta) > mostPairs {
+		return nil, fmt.Errorf("service-intentions/%s has no room for another denial: deny %s the whole service, or reset some", entry.Name, caller)
+	}
+	return entry, nil
+}
+
+func denial(path string) *api.IntentionPermission {
+	return &api.IntentionPermission{Action: api.IntentionActionDeny, HTTP: &api.IntentionHTTPPermission{PathExact: path}}
+}
+
+// anything reports whether a caller may call anything.
+func anything(entry *api.ServiceIntentionsConfigEntry, caller string) bool {
+	i := sourceOf(entry, caller)
+	if i < 0 {
+		i = sourceOf(entry, Everybody)
+	}
+	if i < 0 {
+		return false
+	}
+	source := entry.Sources[i]
+	if source.Action == api.IntentionActionAllow {
+		return true
+	}
+	for _, p := range source.Permissions {
+		if p.Action == api.IntentionActionAllow {
+			return true
+		}
+	}
+	return false
+}
+
+// Reset returns the entry with the calls of a caller as the definition's entry has them, and without
+// their marks. Denials of other paths stay when one is named.
+func Reset(live, want *api.ServiceIntentionsConfigEntry, caller, path string) (*api.ServiceIntentionsConfigEntry, error) {
+	entry, err := clone(live)
+	if err != nil {
+		return nil, err
+	}
+	wanted, err := clone(want)
+	if err != nil {
+		return nil, err
+	}
+	i, w := sourceOf(entry, caller), sourceOf(wanted, caller)
+	if path != "" && w >= 0 && i >= 0 && len(entry.Sources[i].Permissions) == 0 {
+		return nil, fmt.Errorf("%s is denied all of %s, not one method: reset it without the method", caller, entry.Name)
+	}
+	var kept []*api.IntentionPermission
+	if path != "" && i >= 0 {
+		for _, p := range entry.Sources[i].Permissions {
+			if p.Action == api.IntentionActionDeny && p.HTTP != nil && p.HTTP.PathExact != "" && p.HTTP.PathExact != path {
+				kept = append(kept, p)
+			}
+		}
+	}
+	switch {
+	case w < 0 && i >= 0:
+		entry.Sources = append(entry.Sources[:i], entry.Sources[i+1:]...)
+	case w >= 0:
+		source := wanted.Sources[w]
+		source.Permissions = append(kept, source.Permissions...)
+		if i < 0 {
+			entry.Sources = append(entry.Sources, source)
+		} else {
+			entry.Sources[i] = source
+		}
+	}
+	maps.DeleteFunc(entry.Meta, func(k, _ string) bool {
+		return k == key(caller, path) || path == "" && (k == key(caller, "") || strings.HasPrefix(k, key(caller, "")+" "))
+	})
+	return entry, nil
+}
+
+// clone copies an entry through the JSON in which it is sent.
+func clone(entry *api.ServiceIntentionsConfigEntry) (*api.ServiceIntentionsConfigEntry, error) {
+	raw, err := json.Marshal(entry)
+	if err != nil {
+		return nil, fmt.Errorf("copy the entry of %s: %w", entry.Name, err)
+	}
+	var copied api.ServiceIntentionsConfigEntry
+	if err := json.Unmarshal(raw, &copied); err != nil {
+		return nil, fmt.Errorf("copy the entry of %s: %w", entry.Name, err)
+	}
+	return &copied, nil
+}

@@ -1,0 +1,199 @@
+package intentions_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/consul/api"
+
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/intentions"
+)
+
+func stock() *api.ServiceIntentionsConfigEntry {
+	e := entry("stock",
+		from("shop", "", exact(allow, "/s.S/Take"), exact(allow, "/s.S/Put"), rule(deny, &api.IntentionHTTPPermission{PathPrefix: "/"})),
+		from("till", allow),
+		from("*", deny))
+	e.Meta = map[string]string{"managed-by": "gatehouse"}
+	return e
+}
+
+func mark() intentions.Mark {
+	return intentions.Mark{By: "ada@desk", At: time.Date(2026, 11, 28, 21, 0, 0, 0, time.UTC), Reason: "it floods"}
+}
+
+const said = "2026-11-28T21:00:00Z by ada@desk: it floods"
+
+func TestDenyOneMethod(t *testing.T) {
+	live := stock()
+	denied, err := intentions.Deny(live, "shop", "/s.S/Take", mark())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{"/s.S/Take": false, "/s.S/Put": true} {
+		if got := intentions.Decide(denied, nil, "shop", path); got.Allowed != want {
+			t.Errorf("%s: %+v", path, got)
+		}
+	}
+	if got := intentions.Marked(denied, "shop", "/s.S/Take"); got != said || intentions.Marked(denied, "shop", "/s.S/Put") != "" {
+		t.Errorf("it says %q in %v", got, denied.Meta)
+	}
+	if diff := cmp.Diff(stock(), live); diff != "" {
+		t.Errorf("what was handed in has changed: %s", diff)
+	}
+	if _, err := intentions.Deny(denied, "shop", "/s.S/Take", mark()); !errors.Is(err, intentions.ErrDenied) {
+		t.Errorf("again: %v", err)
+	}
+}
+
+func TestDenyAll(t *testing.T) {
+	for caller, allowed := range map[string]bool{"shop": true, "till": true, "stranger": false} {
+		denied, err := intentions.Deny(stock(), caller, "", mark())
+		if allowed != (err == nil) {
+			t.Fatalf("%s: %v", caller, err)
+		}
+		if err == nil && (intentions.Decide(denied, nil, caller, "/s.S/Put").Allowed || intentions.Marked(denied, caller, "/s.S/Put") != said) {
+			t.Errorf("%s: %+v, %v", caller, intentions.Decide(denied, nil, caller, "/s.S/Put"), denied.Meta)
+		}
+	}
+	open := entry("stock", from("*", allow))
+	denied, err := intentions.Deny(open, "shop", "", mark())
+	if err != nil || intentions.Decide(denied, nil, "shop", "/x").Allowed || !intentions.Decide(denied, nil, "till", "/x").Allowed {
+		t.Errorf("among everybody: %v, %+v", err, denied)
+	}
+}
+
+// What cannot be done is one sentence.
+func TestDenyRefuses(t *testing.T) {
+	long := mark()
+	long.Reason = strings.Repeat("x", 600)
+	full := stock()
+	for i := range 63 {
+		full.Meta[fmt.Sprint(i)] = ""
+	}
+	for name, c := range map[string]struct {
+		entry        *api.ServiceIntentionsConfigEntry
+		caller, path string
+		mark         intentions.Mark
+		want         string
+	}{
+		"a long reason":               {stock(), "shop", "", long, "too long"},
+		"a method of a whole service": {stock(), "till", "/s.S/Take", mark(), "deny it the whole service"},
+		"a method of everybody's":     {entry("stock", from("*", allow)), "shop", "/s.S/Take", mark(), "deny it the whole service"},
+		"too many":                    {full, "shop", "/s.S/Take", mark(), "no room"},
+	} {
+		if _, err := intentions.Deny(c.entry, c.caller, c.path, c.mark); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+// The keys of what is noted fit into Consul's limits, however long a method's name is, and tell
+// methods apart.
+func TestMarksOfLongNames(t *testing.T) {
+	long := "/" + strings.Repeat("package.", 20) + "Service/"
+	live := entry("stock", from("shop", "", exact(allow, long+"One"), exact(allow, long+"Two")))
+	denied, err := intentions.Deny(live, "shop", long+"One", mark())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k := range denied.Meta {
+		if len(k) > 128 {
+			t.Errorf("a key has %d bytes: %s", len(k), k)
+		}
+	}
+	if intentions.Marked(denied, "shop", long+"One") != said || intentions.Marked(denied, "shop", long+"Two") != "" {
+		t.Errorf("%v", denied.Meta)
+	}
+}
+
+// Reset brings back exactly what the definition says, whatever was denied in between; of one method
+// the others' denials stay.
+func TestReset(t *testing.T) {
+	steps := func(t *testing.T, calls ...[2]string) *api.ServiceIntentionsConfigEntry {
+		t.Helper()
+		e := stock()
+		for _, call := range calls {
+			var err error
+			if e, err = intentions.Deny(e, call[0], call[1], mark()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return e
+	}
+	reset := func(t *testing.T, e *api.ServiceIntentionsConfigEntry, caller, path string) *api.ServiceIntentionsConfigEntry {
+		t.Helper()
+		e, err := intentions.Reset(e, stock(), caller, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	want := text(t, stock())
+	for name, got := range map[string]*api.ServiceIntentionsConfigEntry{
+		"one method":                   reset(t, steps(t, [2]string{"shop", "/s.S/Take"}), "shop", "/s.S/Take"),
+		"one method, by all":           reset(t, steps(t, [2]string{"shop", "/s.S/Take"}), "shop", ""),
+		"two methods, by all":          reset(t, steps(t, [2]string{"shop", "/s.S/Take"}, [2]string{"shop", "/s.S/Put"}), "shop", ""),
+		"all":                          reset(t, steps(t, [2]string{"shop", ""}), "shop", ""),
+		"a method and then all":        reset(t, steps(t, [2]string{"shop", "/s.S/Take"}, [2]string{"shop", ""}), "shop", ""),
+		"a connection":                 reset(t, steps(t, [2]string{"till", ""}), "till", ""),
+		"one that was allowed by hand": reset(t, handmade("stranger"), "stranger", ""),
+		"one that is gone":             reset(t, without("shop"), "shop", ""),
+		"nothing":                      reset(t, stock(), "shop", "/s.S/Take"),
+	} {
+		if diff := cmp.Diff(want, text(t, got)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	both := steps(t, [2]string{"shop", "/s.S/Take"}, [2]string{"shop", "/s.S/Put"}, [2]string{"till", ""})
+	one := reset(t, both, "shop", "/s.S/Put")
+	for call, allowed := range map[[2]string]bool{{"shop", "/s.S/Take"}: false, {"shop", "/s.S/Put"}: true, {"till", ""}: false} {
+		if got := intentions.Decide(one, nil, call[0], call[1]); got.Allowed != allowed {
+			t.Errorf("%v: %+v", call, got)
+		}
+		if got := intentions.Marked(one, call[0], call[1]); (got == "") != allowed {
+			t.Errorf("%v: %q is said", call, got)
+		}
+	}
+	if _, err := intentions.Reset(steps(t, [2]string{"shop", ""}), stock(), "shop", "/s.S/Put"); err == nil || !strings.Contains(err.Error(), "without the method") {
+		t.Errorf("one method of a whole denial: %v", err)
+	}
+}
+
+// handmade is the stock's with somebody who was allowed by hand.
+func handmade(name string) *api.ServiceIntentionsConfigEntry {
+	e := stock()
+	e.Sources = append([]*api.SourceIntention{from(name, allow)}, e.Sources...)
+	return e
+}
+
+func without(name string) *api.ServiceIntentionsConfigEntry {
+	e := stock()
+	for i, source := range e.Sources {
+		if source.Name == name {
+			e.Sources = append(e.Sources[:i], e.Sources[i+1:]...)
+			break
+		}
+	}
+	return e
+}
+
+// text is an entry as it is sent, its sources in the order of their names: Consul orders them
+// itself.
+func text(t *testing.T, e *api.ServiceIntentionsConfigEntry) string {
+	t.Helper()
+	sources := map[string]*api.SourceIntention{}
+	for _, source := range e.Sources {
+		sources[source.Name] = source
+	}
+	raw, err := json.Marshal(map[string]any{"meta": e.Meta, "sources": sources})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}

@@ -1,0 +1,135 @@
+// Package target finds the mesh that a command is about: that of the platform of this machine, of
+// the development cluster, or of the variables that Consul's and Nomad's own commands read. Here
+// alone that is decided.
+//
+// Only commands of the CLI import it.
+package target
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/platform"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
+	"github.com/gatehouse/gatehouse/internal/registry"
+	"github.com/gatehouse/gatehouse/internal/request"
+)
+
+// Kind is where a mesh runs.
+type Kind string
+
+// The kinds, in the order in which they are looked for.
+const (
+	Machine     Kind = "machine"     // the platform of a state folder
+	Cluster     Kind = "cluster"     // the development cluster
+	Environment Kind = "environment" // what CONSUL_* and NOMAD_* name
+)
+
+// ErrNone says that there is no mesh anywhere.
+var ErrNone = errors.New("no platform runs with this state folder, no development cluster runs, and CONSUL_HTTP_ADDR is not set: " +
+	"start one with `gatehouse up` or `make cluster`, or set CONSUL_HTTP_ADDR and what goes with it")
+
+// Options say where to look.
+type Options struct {
+	State   string // state folder of a platform
+	Only    Kind   // empty for the first that there is
+	Environ []string
+}
+
+// Target is a mesh that runs.
+type Target struct {
+	Kind    Kind
+	Name    string // for people, such as "the platform of /srv/gatehouse"
+	Mend    string // what writes the definition's entries again, for people
+	Prefix  request.ServicePrefix
+	Consul  *api.Client
+	Environ []string     // of the cluster or the operator: CONSUL_*, NOMAD_*
+	Dir     state.Dir    // of a machine
+	Record  state.Record // of a machine
+}
+
+// Find returns the first mesh that there is, or that of the kind asked for. The error is ErrNone
+// when there is none.
+func Find(o Options) (*Target, error) {
+	for _, look := range []struct {
+		kind Kind
+		find func(Options) (*Target, error)
+	}{{Machine, machine}, {Environment, environment}} {
+		if o.Only != "" && o.Only != look.kind {
+			continue
+		}
+		t, err := look.find(o)
+		if t != nil || err != nil {
+			return t, err
+		}
+	}
+	switch o.Only {
+	case Machine:
+		return nil, state.ErrNotRunning
+	case Cluster:
+		return nil, errors.New("no development cluster runs: start one with `make cluster`")
+	case Environment:
+		return nil, errors.New("CONSUL_HTTP_ADDR is not set: set it, and the other CONSUL_* variables that Consul's own command needs")
+	default:
+		return nil, ErrNone
+	}
+}
+
+// machine is the platform of the state folder, nil when none runs.
+func machine(o Options) (*Target, error) {
+	dir, err := state.Open(o.State)
+	if err != nil {
+		return nil, err
+	}
+	record, err := dir.Running()
+	if errors.Is(err, state.ErrNotRunning) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	t := &Target{
+		Kind: Machine, Name: "the platform of " + dir.Root(), Mend: "restart the platform", Prefix: record.ServicePrefix, Dir: dir, Record: record,
+	}
+	token, err := dir.ReadSecret(platform.ManagementToken)
+	if err != nil {
+		return nil, fmt.Errorf("%w: run this as the user that runs the platform", err)
+	}
+	t.Consul, err = registry.NewClient(record.Consul, platform.ConsulAPI(dir, token))
+	return t, err
+}
+
+// environment is what the operator's variables name, nil when they name nothing.
+func environment(o Options) (*Target, error) {
+	address := Variable(o.Environ, api.HTTPAddrEnvName)
+	if address == "" {
+		return nil, nil
+	}
+	t := &Target{
+		Kind: Environment, Name: fmt.Sprintf("Consul at %s (%s)", address, api.HTTPAddrEnvName), Mend: "apply the entries",
+		Prefix: request.ServicePrefix(Variable(o.Environ, prefixVariable)), Environ: o.Environ,
+	}
+	err := t.Prefix.Check()
+	if err != nil {
+		return nil, err
+	}
+	t.Consul, err = consulOf(o.Environ)
+	return t, err
+}
+
+// prefixVariable says what goes before the names of our services in Consul, as for the programs.
+const prefixVariable = "GATEHOUSE_MESH_SERVICE_PREFIX"
+
+// Variable is the value of a variable, empty when it is not set.
+func Variable(environ []string, name string) string {
+	value := ""
+	for _, pair := range environ {
+		if rest, ok := strings.CutPrefix(pair, name+"="); ok {
+			value = rest
+		}
+	}
+	return value
+}

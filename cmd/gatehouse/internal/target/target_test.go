@@ -1,0 +1,144 @@
+package target_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/platform"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/target"
+	"github.com/gatehouse/gatehouse/consul/agent"
+	"github.com/gatehouse/gatehouse/internal/supervise"
+)
+
+// platformOf makes a state folder whose platform is this test, and returns it.
+func platformOf(t *testing.T) state.Dir {
+	t.Helper()
+	dir, err := state.Open(filepath.Join(t.TempDir(), "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dir.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	self, err := supervise.Identify(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dir.Write(state.Record{Supervisor: self, Consul: "127.0.0.1:1"}); err != nil {
+		t.Fatal(err)
+	}
+	certificates, err := agent.NewCertificates(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, secret := range map[string]string{
+		platform.ManagementToken: "11111111-2222-3333-4444-555555555555", platform.ConsulCA: certificates.CA,
+		platform.ConsulClientCert: certificates.ClientCert, platform.ConsulClientKey: certificates.ClientKey,
+	} {
+		if err := dir.WriteSecret(name, secret); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// What runs on this machine goes first, whatever a shell has exported; one may be chosen.
+func TestFindTakesTheFirstThatThereIs(t *testing.T) {
+	running, nothing := platformOf(t).Root(), filepath.Join(t.TempDir(), "none")
+	exported := []string{"CONSUL_HTTP_ADDR=127.0.0.1:2"}
+	for name, c := range map[string]struct {
+		options target.Options
+		want    target.Kind
+	}{
+		"a platform":                    {target.Options{State: running}, target.Machine},
+		"a platform before variables":   {target.Options{State: running, Environ: exported}, target.Machine},
+		"variables":                     {target.Options{State: nothing, Environ: exported}, target.Environment},
+		"variables because of --target": {target.Options{State: running, Environ: exported, Only: target.Environment}, target.Environment},
+	} {
+		found, err := target.Find(c.options)
+		if err != nil || found.Kind != c.want || found.Consul == nil || found.Name == "" || found.Mend == "" {
+			t.Errorf("%s: %+v, %v", name, found, err)
+		}
+	}
+}
+
+// That there is none is one sentence, which says how to get one.
+func TestFindRefuses(t *testing.T) {
+	nothing := filepath.Join(t.TempDir(), "none")
+	unreadable := platformOf(t)
+	if err := os.Remove(unreadable.SecretPath(platform.ManagementToken)); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		options target.Options
+		want    string
+	}{
+		"nothing":                 {target.Options{State: nothing}, "`gatehouse up` or `make cluster`, or set CONSUL_HTTP_ADDR"},
+		"an empty variable":       {target.Options{State: nothing, Environ: []string{"CONSUL_HTTP_ADDR="}}, "set CONSUL_HTTP_ADDR"},
+		"no platform":             {target.Options{State: nothing, Only: target.Machine, Environ: []string{"CONSUL_HTTP_ADDR=x:1"}}, "gatehouse up"},
+		"no cluster":              {target.Options{State: nothing, Only: target.Cluster, Environ: []string{"CONSUL_HTTP_ADDR=x:1"}}, "make cluster"},
+		"no variables":            {target.Options{State: nothing, Only: target.Environment}, "CONSUL_HTTP_ADDR is not set"},
+		"neither true nor false":  {target.Options{State: nothing, Environ: []string{"CONSUL_HTTP_ADDR=x:1", "CONSUL_HTTP_SSL=maybe"}}, `CONSUL_HTTP_SSL is "maybe": give true or false`},
+		"no such certificate":     {target.Options{State: nothing, Environ: []string{"CONSUL_HTTP_ADDR=https://x:1", "CONSUL_CACERT=" + nothing}}, nothing},
+		"no such token":           {target.Options{State: nothing, Environ: []string{"CONSUL_HTTP_ADDR=https://x:1", "CONSUL_HTTP_TOKEN_FILE=" + nothing}}, nothing},
+		"another user's platform": {target.Options{State: unreadable.Root()}, "run this as the user that runs the platform"},
+		"a folder that is none":   {target.Options{State: file}, file},
+	} {
+		found, err := target.Find(c.options)
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %+v, %v, want %q", name, found, err, c.want)
+		}
+	}
+	if _, err := target.Find(target.Options{State: nothing}); !errors.Is(err, target.ErrNone) {
+		t.Errorf("%v", err)
+	}
+}
+
+// Consul is asked as its own command would ask it.
+func TestVariablesAreConsulsOwn(t *testing.T) {
+	var asked *http.Request
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = r
+		_, _ = w.Write([]byte("[]"))
+	}))
+	t.Cleanup(server.Close)
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("of-the-file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		environ []string
+		want    string
+	}{
+		"token":         {[]string{"CONSUL_HTTP_TOKEN=of-the-variable"}, "of-the-variable"},
+		"token in file": {[]string{"CONSUL_HTTP_TOKEN_FILE=" + file}, "of-the-file"},
+		"password":      {[]string{"CONSUL_HTTP_AUTH=ada:secret"}, "ada:secret"},
+		"nothing":       {nil, ""},
+	} {
+		found, err := target.Find(target.Options{State: filepath.Join(t.TempDir(), "none"), Environ: append(c.environ, "CONSUL_HTTP_ADDR="+server.URL)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := found.Consul.Catalog().Nodes(nil); err != nil {
+			t.Fatal(err)
+		}
+		got := asked.Header.Get("X-Consul-Token")
+		if user, password, ok := asked.BasicAuth(); ok {
+			got = user + ":" + password
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
