@@ -18,11 +18,17 @@ import (
 )
 
 // Mesh provides *contract.Contract, from the protos that are linked, and *mesh.Definition, as
-// generated.
+// generated, with the ports of this instance of the program. It needs Program and mesh.Config.
 func Mesh() fx.Option {
 	return fx.Provide(
 		func() (*contract.Contract, error) { return contract.Load(protoregistry.GlobalFiles) },
-		consul.Definition,
+		func(c mesh.Config, p Program) (*mesh.Definition, error) {
+			def, err := consul.Definition()
+			if err != nil {
+				return nil, err
+			}
+			return def.Local(p.Name, c.Instance)
+		},
 	)
 }
 

@@ -12,7 +12,8 @@ import (
 )
 
 // Port layout of one machine. Slot is the program's port minus FirstPort; backing services have slots from BackingSlot. All ports
-// move together by the port offset, so copies with offsets that are multiples of 1,000 do not meet.
+// move together by the port offset, so copies with offsets that are multiples of 1,000 do not meet. Second instances of programs have
+// theirs in instance.go.
 const (
 	FirstPort       = 8080  // programs: gRPC, or HTTP for the gateway
 	FirstRESTPort   = 8180  // REST door of a service on loopback, off by default: FirstRESTPort + slot

@@ -16,9 +16,9 @@ import (
 )
 
 // keep runs a registrar until the test ends.
-func keep(t testing.TB, consul *consultest.Server, def *mesh.Definition, program string) {
+func keep(t testing.TB, consul *consultest.Server, def *mesh.Definition, program string, instance int) {
 	t.Helper()
-	r, err := registry.Registration(def, program, mesh.Config{ServicePrefix: prefix})
+	r, err := registry.Registration(def, program, mesh.Config{ServicePrefix: prefix, Instance: instance})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func status(consul *consultest.Server, check, want string) error {
 func TestRegistrarKeepsTheRegistration(t *testing.T) {
 	consul := consultest.New(t)
 	def, callee, _ := pair(t)
-	keep(t, consul, def, "callee")
+	keep(t, consul, def, "callee", 1)
 	check.Within(t, 5*time.Second, "registration", func() error { return status(consul, "service:gatehouse-callee", api.HealthCritical) })
 	serve(t, callee.Port)
 	check.Within(t, 10*time.Second, "healthy program", func() error { return status(consul, "service:gatehouse-callee", api.HealthPassing) })

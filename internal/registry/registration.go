@@ -26,22 +26,35 @@ const (
 	checkTimeout  = "3s"
 )
 
+// When a caller's sidecar leaves an instance alone that does not answer, long before Consul's check
+// has seen it: after so many failures in a row (UNAVAILABLE, INTERNAL and what else is a 5xx in
+// HTTP, a connection that is refused), for so long times the number of times it happened. At most
+// half of the instances, so never the only one, nor the last: Consul switches off Envoy's panic
+// threshold, and a caller without any instance would be answered 503 by its own sidecar.
+const (
+	maxFailures      = 5
+	maxEjected       = 50 // percent
+	ejectionTime     = "5s"
+	ejectionInterval = "2s" // how often it is looked whether the time is over
+)
+
 // Registration is what a program tells the local Consul agent: itself with its health check, and its
-// sidecar with one local listener per upstream. The program's id is the name of its service; the
-// sidecar's is that plus "-sidecar-proxy".
+// sidecar with one local listener per upstream. Its ports are those of the definition, which must be
+// that of the instance (mesh.Definition.Local). The id is the name of the service, for a further
+// instance with its number; the sidecar's is that plus "-sidecar-proxy".
 func Registration(def *mesh.Definition, program string, m mesh.Config) (*api.AgentServiceRegistration, error) {
 	p, err := def.Program(program)
 	if err != nil {
 		return nil, err
 	}
-	offset, name := m.PortOffset, m.ServicePrefix.Service(program)
+	offset, id := m.PortOffset, m.ServicePrefix.Service(mesh.InstanceID(program, m.Instance))
 	proxy := &api.AgentServiceConnectProxyConfig{
 		LocalServiceAddress: loopback,
 		LocalServicePort:    p.Port + offset,
 		Config:              map[string]any{"bind_address": loopback},
 	}
 	check := &api.AgentServiceCheck{
-		CheckID: "service:" + name, Interval: checkInterval, Timeout: checkTimeout,
+		CheckID: "service:" + id, Interval: checkInterval, Timeout: checkTimeout,
 		Status: api.HealthCritical,
 	}
 	health := plan.HealthOf(p)
@@ -64,9 +77,9 @@ func Registration(def *mesh.Definition, program string, m mesh.Config) (*api.Age
 		proxy.Upstreams = append(proxy.Upstreams, upstream(u, m))
 	}
 	return &api.AgentServiceRegistration{
-		ID: name, Name: name, Address: loopback, Port: p.Port + offset,
+		ID: id, Name: m.ServicePrefix.Service(program), Address: loopback, Port: p.Port + offset,
 		Check:   check,
-		Connect: &api.AgentServiceConnect{SidecarService: sidecar(name, p.Public+offset, proxy)},
+		Connect: &api.AgentServiceConnect{SidecarService: sidecar(id, p.Public+offset, proxy)},
 	}, nil
 }
 
@@ -113,6 +126,10 @@ func upstream(u mesh.Upstream, m mesh.Config) api.Upstream {
 		"protocol": u.Protocol,
 		"limits": map[string]any{
 			"max_connections": maxConnections, "max_pending_requests": maxPending, "max_concurrent_requests": maxRequests,
+		},
+		"passive_health_check": map[string]any{
+			"interval": ejectionInterval, "max_failures": maxFailures, "enforcing_consecutive_5xx": 100,
+			"base_ejection_time": ejectionTime, "max_ejection_percent": maxEjected,
 		},
 	}
 	if u.Protocol != "grpc" { // whose service-resolver says it

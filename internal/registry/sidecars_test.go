@@ -58,6 +58,8 @@ func pair(t testing.TB) (*mesh.Definition, mesh.Program, mesh.Program) {
 
 // program is what listens on the callee's port.
 type program struct {
+	faults
+
 	server *grpc.Server
 	sent   atomic.Int64 // messages of all floods
 }
@@ -79,6 +81,11 @@ func serve(t testing.TB, port int) *program {
 
 func (p *program) answer(_ any, stream grpc.ServerStream) error {
 	method, _ := grpc.MethodFromServerStream(stream)
+	if method == echo {
+		if err := p.counted(); err != nil {
+			return err
+		}
+	}
 	for {
 		m := &wrapperspb.BytesValue{}
 		err := stream.RecvMsg(m)
@@ -123,12 +130,12 @@ func twoSidecars(t testing.TB) *way {
 	}
 	w.program = serve(t, w.callee.Port)
 	for _, p := range []mesh.Program{w.callee, w.caller} {
-		keep(t, w.consul, def, p.Name)
+		keep(t, w.consul, def, p.Name, 1)
 		check.Within(t, 20*time.Second, "registration", func() error {
 			_, _, err := w.consul.Agent().Service(registry.SidecarID(prefix.Service(p.Name)), nil)
 			return err
 		})
-		envoy(t, w.consul, p)
+		envoy(t, w.consul, p, 1)
 	}
 	var err error
 	if w.conn, err = client.Dial(def, 0, "caller", "callee", client.Options{Contract: &contract.Contract{}}); err != nil {
@@ -187,10 +194,10 @@ func (w *way) stuckReaders(ctx context.Context, t testing.TB, n int) {
 	})
 }
 
-// envoy runs the sidecar of a program, with the bootstrap that consul prints.
-func envoy(t testing.TB, consul *consultest.Server, p mesh.Program) {
+// envoy runs the sidecar of an instance of a program, with the bootstrap that consul prints.
+func envoy(t testing.TB, consul *consultest.Server, p mesh.Program, instance int) {
 	t.Helper()
-	bootstrap := exec.CommandContext(t.Context(), consul.Program, "connect", "envoy", "-sidecar-for", prefix.Service(p.Name), "-bootstrap", "-ignore-envoy-compatibility",
+	bootstrap := exec.CommandContext(t.Context(), consul.Program, "connect", "envoy", "-sidecar-for", prefix.Service(mesh.InstanceID(p.Name, instance)), "-bootstrap", "-ignore-envoy-compatibility",
 		"-http-addr", consul.HTTP, "-grpc-addr", consul.GRPC, "-admin-bind", fmt.Sprintf("127.0.0.1:%d", p.Admin))
 	bootstrap.Stderr = os.Stderr
 	config, err := bootstrap.Output()

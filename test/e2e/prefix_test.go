@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,13 +20,13 @@ import (
 )
 
 // A platform whose services have a prefix in Consul is the same platform: everything passes the
-// verification, and whoever lacks the prefix is nobody. Started again without it, nothing of it is
-// left.
-func TestAPlatformWithAServicePrefix(t *testing.T) {
+// verification, and whoever lacks the prefix is nobody. So is one with two instances of programs.
+// Started again without, nothing of either is left.
+func TestAPlatformWithAServicePrefixAndTwoInstances(t *testing.T) {
 	dir := t.TempDir()
 	openToAll(t, dir)
 	state := filepath.Join(dir, "state")
-	prefixed := plat.Copy(state, 5000, "GATEHOUSE_MESH_SERVICE_PREFIX=gatehouse-")
+	prefixed := plat.Copy(state, 5000, "GATEHOUSE_MESH_SERVICE_PREFIX=gatehouse-", "GATEHOUSE_CLI_SCALE=identity=2,auth=2")
 	if err := prefixed.Up(); err != nil {
 		t.Fatal(err)
 	}
@@ -34,13 +35,15 @@ func TestAPlatformWithAServicePrefix(t *testing.T) {
 	status, err := prefixed.Status()
 	check.NoError(t, err)
 	client := consulOf(t, status)
-	wantServices(t, client, "gatehouse-")
+	wantServices(t, client, "gatehouse-", "identity", "auth")
 	wantEntries(t, client, "gatehouse-")
 	callersNeedThePrefix(t, prefixed, status)
 	deniedNamesPrograms(t, prefixed)
 	if out, err := prefixed.CLI(t.Context(), "env"); err != nil || !strings.Contains(string(out), "export GATEHOUSE_MESH_SERVICE_PREFIX='gatehouse-'\n") {
 		t.Errorf("gatehouse env: %v\n%s", err, out)
 	}
+
+	t.Run("two instances", func(t *testing.T) { twoInstances(t, prefixed) })
 
 	check.NoError(t, prefixed.Down())
 	plain := plat.Copy(state, 5000)
@@ -62,8 +65,9 @@ func verified(t *testing.T, p *platform.Platform) {
 	}
 }
 
-// wantServices compares the catalog with the programs and backing services of the definition.
-func wantServices(t *testing.T, client *api.Client, prefix string) {
+// wantServices compares the catalog with the programs and backing services of the definition, of
+// some of which there are two instances.
+func wantServices(t *testing.T, client *api.Client, prefix string, scaled ...string) {
 	t.Helper()
 	services, _, err := client.Catalog().Services(nil)
 	check.NoError(t, err)
@@ -73,6 +77,19 @@ func wantServices(t *testing.T, client *api.Client, prefix string) {
 				t.Errorf("Consul has no service %s", service)
 			}
 			delete(services, service)
+		}
+		instances, _, err := client.Health().Service(prefix+name, "", true, nil)
+		check.NoError(t, err)
+		var ids []string
+		for _, one := range instances {
+			ids = append(ids, one.Service.ID)
+		}
+		want := []string{prefix + name}
+		if slices.Contains(scaled, name) {
+			want = append(want, prefix+name+"-2")
+		}
+		if slices.Sort(ids); !slices.Equal(ids, want) {
+			t.Errorf("healthy instances of %s are %v, want %v", name, ids, want)
 		}
 	}
 	delete(services, "consul")

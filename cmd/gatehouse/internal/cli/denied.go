@@ -27,12 +27,15 @@ func (c *deniedCommand) Run(console *Console) error {
 		return err
 	}
 	tally := logs.NewTally(console.Now().Add(-c.Since), record.ServicePrefix)
-	callees := names(def)
-	for _, backing := range def.Backings {
-		callees = append(callees, backing.Name)
+	sidecars := map[string]string{} // by what they are called after: whose calls they refuse
+	for _, p := range def.Instances(record.Scale) {
+		sidecars[p.ID()] = p.Name
 	}
-	for _, callee := range callees {
-		if err := tally.AddFile(callee, dir.Log(state.SidecarOf(callee))); err != nil {
+	for _, backing := range def.Backings {
+		sidecars[backing.Name] = backing.Name
+	}
+	for id, callee := range sidecars {
+		if err := tally.AddFile(callee, dir.Log(state.SidecarOf(id))); err != nil {
 			return err
 		}
 	}

@@ -122,6 +122,9 @@ func (c *upCommand) background(environ []string) (*exec.Cmd, error) {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
 	args := []string{"up", "--state", c.State, "--port-offset", strconv.Itoa(c.PortOffset), "--bin-dir", c.BinDir, "--service-prefix", string(c.Prefix), "--report-fd", "3"}
+	for name, instances := range c.Scale {
+		args = append(args, "--scale", fmt.Sprintf("%s=%d", name, instances))
+	}
 	if c.Mesh != "" {
 		args = append(args, "--mesh", c.Mesh)
 	}

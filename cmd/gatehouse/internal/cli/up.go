@@ -22,6 +22,7 @@ type upCommand struct {
 	stateFlag   `embed:""`
 	PortOffset  int                   `help:"Added to every local port, so that several copies run side by side; a multiple of 1000." env:"GATEHOUSE_MESH_PORT_OFFSET" default:"0"`
 	Prefix      request.ServicePrefix `name:"service-prefix" help:"Goes before the name of every service in Consul, such as gatehouse-." env:"GATEHOUSE_MESH_SERVICE_PREFIX" placeholder:"PREFIX"`
+	Scale       mesh.Scale            `help:"Instances of programs on this machine, such as identity=2,auth=2; one of each when empty." env:"GATEHOUSE_CLI_SCALE" mapsep:"," placeholder:"PROGRAM=N"`
 	Detach      bool                  `help:"Return when everything is healthy and leave it running in the background."`
 	BinDir      string                `help:"Folder of the programs; that of this executable when empty." env:"GATEHOUSE_CLI_BIN_DIR" placeholder:"DIR"`
 	Mesh        string                `help:"Folder of another mesh definition (mesh.json); the built-in one when empty." env:"GATEHOUSE_CLI_MESH" placeholder:"DIR"`
@@ -116,6 +117,9 @@ func (c *upCommand) prepare(ctx context.Context, console *Console, out *reporter
 	if err != nil {
 		return opts, nil, err
 	}
+	if err := c.Scale.Check(def); err != nil {
+		return opts, nil, err
+	}
 	gateway, err := platform.GatewayOf(def, c.PortOffset, console.Environ)
 	if err != nil {
 		return opts, nil, err
@@ -132,17 +136,17 @@ func (c *upCommand) prepare(ctx context.Context, console *Console, out *reporter
 		return opts, nil, err
 	}
 	own := c.PostgresURL.IsZero()
-	if err := clean(ctx, dir, def, c.PortOffset, gateway, own, out); err != nil {
+	if err := clean(ctx, dir, preflight.Ports(def, c.Scale, c.PortOffset, gateway.Address, own), out); err != nil {
 		unlock()
 		return opts, nil, err
 	}
 	return platform.Options{
-		Dir: dir, Definition: def, Mesh: c.Mesh, Offset: c.PortOffset, Prefix: c.Prefix, Programs: programs, Gateway: gateway,
+		Dir: dir, Definition: def, Mesh: c.Mesh, Offset: c.PortOffset, Prefix: c.Prefix, Scale: c.Scale, Programs: programs, Gateway: gateway,
 		PostgresURL: c.PostgresURL.Reveal(), Adopt: c.Adopt, Environ: console.Environ, Now: console.Now, Progress: out.progress,
 	}, unlock, nil
 }
 
-func clean(ctx context.Context, dir state.Dir, def *mesh.Definition, offset int, gateway platform.Gateway, ownPostgres bool, out *reporter) error {
+func clean(ctx context.Context, dir state.Dir, ports []preflight.Port, out *reporter) error {
 	ended, err := dir.Clean(ctx)
 	if err != nil {
 		return fmt.Errorf("clean up after a killed `up`: %w", err)
@@ -150,7 +154,7 @@ func clean(ctx context.Context, dir state.Dir, def *mesh.Definition, offset int,
 	if len(ended) > 0 {
 		out.progress("ended what a killed `up` had left: %s", strings.Join(ended, ", "))
 	}
-	return preflight.CheckPorts(ctx, preflight.Ports(def, offset, gateway.Address, ownPostgres))
+	return preflight.CheckPorts(ctx, ports)
 }
 
 func names(def *mesh.Definition) []string {
@@ -165,9 +169,9 @@ func names(def *mesh.Definition) []string {
 func welcome(opts platform.Options) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n  gateway   %s\n", opts.Gateway.URL)
-	for _, p := range opts.Definition.Programs {
+	for _, p := range opts.Definition.Instances(opts.Scale) {
 		if !p.Edge {
-			fmt.Fprintf(&b, "  %-9s gRPC 127.0.0.1:%d, ops http://127.0.0.1:%d\n", p.Name, p.Port+opts.Offset, p.OpsPort+opts.Offset)
+			fmt.Fprintf(&b, "  %-9s gRPC 127.0.0.1:%d, ops http://127.0.0.1:%d\n", p.ID(), p.Port+opts.Offset, p.OpsPort+opts.Offset)
 		}
 	}
 	fmt.Fprintf(&b, "  consul    https://127.0.0.1:%d (`gatehouse env` prints its token file and certificates)\n", mesh.ConsulHTTPSPort+opts.Offset)

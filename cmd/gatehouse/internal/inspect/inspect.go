@@ -47,8 +47,8 @@ type Consul struct {
 
 // Service is a program, or a backing service such as postgres, with its sidecar.
 type Service struct {
-	Name      string         `json:"name"`
-	PID       int            `json:"pid"` // 0 while it does not run, or when the platform does not run it
+	Name      string         `json:"name"` // "identity", and "identity-2" for a second instance
+	PID       int            `json:"pid"`  // 0 while it does not run, or when the platform does not run it
 	Health    string         `json:"health"`
 	GRPC      string         `json:"grpc,omitempty"` // its own port on loopback
 	REST      string         `json:"rest,omitempty"` // its REST door, where that is open
@@ -56,6 +56,8 @@ type Service struct {
 	TCP       string         `json:"tcp,omitempty"`  // own port of a backing service
 	Sidecar   Sidecar        `json:"sidecar"`
 	Upstreams map[string]int `json:"upstreams"` // local port of the sidecar that leads to the named service
+
+	InstanceOf string `json:"instance_of,omitempty"` // program that a further instance is of
 }
 
 // Sidecar is the Envoy of a service.
@@ -86,8 +88,11 @@ func Look(ctx context.Context, dir state.Dir, record state.Record, def *mesh.Def
 		},
 	}
 	health := healthOf(ctx, dir, record)
-	for _, p := range def.Programs {
-		service := one(record, p.Name, health, p.Admin, p.Public)
+	for _, p := range def.Instances(record.Scale) {
+		service := one(record, p.ID(), health, p.Admin, p.Public)
+		if p.Number > 1 {
+			service.InstanceOf = p.Name
+		}
 		if !p.Edge {
 			service.GRPC = address(record, p.Port)
 		}

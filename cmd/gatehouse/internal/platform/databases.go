@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
 	"github.com/gatehouse/gatehouse/internal/plan"
 )
@@ -19,7 +20,7 @@ import (
 func (p *Platform) prepareDatabase(ctx context.Context, admin config.Secret, program plan.Program) error {
 	d := program.Database
 	schema, owner, serving := d.Schemas[0], d.Owner(), d.Serving()
-	password, err := p.databasePassword(d, owner.Name)
+	password, err := p.databasePassword(program, owner.Name)
 	if err != nil {
 		return err
 	}
@@ -37,7 +38,7 @@ func (p *Platform) prepareDatabase(ctx context.Context, admin config.Secret, pro
 	if serving.Owner {
 		return nil
 	}
-	password, err = p.databasePassword(d, serving.Name)
+	password, err = p.databasePassword(program, serving.Name)
 	if err != nil {
 		return err
 	}
@@ -62,7 +63,7 @@ func (p *Platform) claim(ctx context.Context, admin func(database string) config
 	for _, program := range p.databaseUsers() {
 		part := pgserver.Part{Schema: program.Database.Schemas[0]}
 		for _, role := range program.Database.Roles {
-			password, err := p.databasePassword(program.Database, role.Name)
+			password, err := p.databasePassword(program, role.Name)
 			if err != nil {
 				return err
 			}
@@ -77,14 +78,31 @@ func (p *Platform) claim(ctx context.Context, admin func(database string) config
 	return err
 }
 
-// databasePassword is the password of a role with which a program connects.
-func (p *Platform) databasePassword(d *plan.Database, role string) (string, error) {
+// databasePassword is the password of a role with which a program connects. Each instance has a URL
+// of its own: that of its own sidecar.
+func (p *Platform) databasePassword(program plan.Program, role string) (string, error) {
 	password, err := p.opts.Dir.Secret(plan.PasswordFile(role), state.Password)
 	if err != nil {
 		return "", err
 	}
-	return password, p.opts.Dir.WriteSecret(plan.URLFile(role), p.urlThroughMesh(d, role, password))
+	for number := 1; number <= p.opts.Scale.Of(program.Name); number++ {
+		instance, err := p.opts.Definition.Instance(program.Name, number)
+		if err != nil {
+			return "", err
+		}
+		port, err := instance.Upstream(mesh.Postgres)
+		if err != nil {
+			return "", err
+		}
+		if err := p.opts.Dir.WriteSecret(urlFile(role, number), p.urlThroughMesh(port, role, password)); err != nil {
+			return "", err
+		}
+	}
+	return password, nil
 }
+
+// urlFile is the secret file with the URL of the database for an instance.
+func urlFile(role string, number int) string { return plan.URLFile(mesh.InstanceID(role, number)) }
 
 // databaseUsers are the programs that need the database.
 func (p *Platform) databaseUsers() []plan.Program {

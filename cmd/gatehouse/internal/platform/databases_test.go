@@ -83,7 +83,7 @@ func pairs[V any](t *testing.T, conn *pgx.Conn, sql string, into map[string]V) {
 
 // A value that this machine does not know stops the start instead of being empty.
 func TestAnUnknownSourceIsAnError(t *testing.T) {
-	_, err := testPlatform(t).value(plan.Variable{Name: "GATEHOUSE_MESH_REGION", Source: "region"})
+	_, err := testPlatform(t).value(process{}, plan.Variable{Name: "GATEHOUSE_MESH_REGION", Source: "region"})
 	if err == nil || !strings.Contains(err.Error(), "GATEHOUSE_MESH_REGION") {
 		t.Errorf("got %v", err)
 	}

@@ -17,9 +17,13 @@ const restVariable = "GATEHOUSE_REST"
 // ownMachine returns what programs are told on a machine of one's own, unless the operator says
 // otherwise. Tools such as grpcurl find methods by name, and services answer REST themselves: every
 // local process has the protos anyway, and reaches every port. A program that stops need not wait
-// until the others have noticed: there is no second instance to which they could go.
-func ownMachine() []string {
-	return []string{"GATEHOUSE_GRPC_REFLECTION=true", restVariable + "=true", "GATEHOUSE_DRAIN_DELAY=0s"}
+// until the others have noticed, unless there is a second instance to which they can go.
+func ownMachine(instances int) []string {
+	pairs := []string{"GATEHOUSE_GRPC_REFLECTION=true", restVariable + "=true"}
+	if instances == 1 {
+		pairs = append(pairs, "GATEHOUSE_DRAIN_DELAY=0s")
+	}
+	return pairs
 }
 
 // answersREST reports whether services answer REST themselves. One whose variable is neither true
@@ -36,15 +40,21 @@ func answersREST(operators []string) bool {
 	return on
 }
 
-// environ is the environment of a task: the machine's, what the plan says, and the operator's own
-// settings for the program.
-func (p *Platform) environ(task plan.Task) ([]string, error) {
-	planned, err := p.plan.Environ(task, p.opts.Environ, p.value)
+// instanceVariable tells a program which instance it is, and thereby its ports.
+const instanceVariable = "GATEHOUSE_MESH_INSTANCE"
+
+// environ is the environment of a process: the machine's, what the plan says, and the operator's
+// own settings for the program.
+func (p *Platform) environ(one process) ([]string, error) {
+	planned, err := p.plan.Environ(one.Task, p.opts.Environ, func(v plan.Variable) (string, error) { return p.value(one, v) })
 	if err != nil {
 		return nil, err
 	}
 	env := append(p.baseEnviron(), planned...)
-	for _, pair := range ownMachine() {
+	if one.of.number > 1 {
+		env = append(env, instanceVariable+"="+strconv.Itoa(one.of.number))
+	}
+	for _, pair := range ownMachine(p.opts.Scale.Of(one.Program)) {
 		if name, _, _ := strings.Cut(pair, "="); !plan.IsSet(p.opts.Environ, name) {
 			env = append(env, pair)
 		}
@@ -53,7 +63,7 @@ func (p *Platform) environ(task plan.Task) ([]string, error) {
 }
 
 // value is what the plan leaves to the machine.
-func (p *Platform) value(v plan.Variable) (string, error) {
+func (p *Platform) value(one process, v plan.Variable) (string, error) {
 	switch v.Source {
 	case plan.PortOffset:
 		return strconv.Itoa(p.opts.Offset), nil
@@ -64,21 +74,23 @@ func (p *Platform) value(v plan.Variable) (string, error) {
 	case plan.ServicePrefix:
 		return string(p.opts.Prefix), nil
 	case plan.SecretFile:
-		return p.secretFile(v)
+		return p.secretFile(one, v)
 	}
 	return "", fmt.Errorf("%s: no value for its %s", v.Name, v.Source)
 }
 
-// secretFile is the path of a secret, which is made when it does not exist yet. The URL of a
-// database, which has no kind, is made with its role.
-func (p *Platform) secretFile(v plan.Variable) (string, error) {
+// secretFile is the path of a secret, which is made when it does not exist yet; instances share it.
+// The URL of a database, which has no kind, is made with its role, one for each instance.
+func (p *Platform) secretFile(one process, v plan.Variable) (string, error) {
 	generate, known := map[string]func() (string, error){contract.KeySecret: state.Key, contract.PasswordSecret: state.Password}[v.Kind]
 	switch {
 	case known:
 		if _, err := p.opts.Dir.Secret(v.Secret, generate); err != nil {
 			return "", err
 		}
-	case v.Kind != "":
+	case v.Kind == "":
+		return p.opts.Dir.SecretPath(urlFile(one.Role, one.of.number)), nil
+	default:
 		return "", fmt.Errorf("%s: the secret %s is a %s, which this command cannot make: take the command of the same version", v.Name, v.Secret, v.Kind)
 	}
 	return p.opts.Dir.SecretPath(v.Secret), nil

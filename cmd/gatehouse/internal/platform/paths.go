@@ -14,12 +14,12 @@ import (
 // a method that nobody may call, so the other sidecar's refusal is the sign.
 func (p *Platform) awaitMesh(ctx context.Context) error {
 	begun := p.opts.Now()
-	for _, program := range p.opts.Definition.Programs {
+	for _, program := range p.opts.Definition.Instances(p.opts.Scale) {
 		for _, upstream := range program.Upstreams {
 			if upstream.Protocol != "grpc" {
 				continue // the migrations went through
 			}
-			what := fmt.Sprintf("the way from %s to %s", program.Name, upstream.Name)
+			what := fmt.Sprintf("the way from %s to %s", program.ID(), upstream.Name)
 			err := p.await(ctx, nil, what, func(ctx context.Context) error {
 				_, err := rawcall.Plain(ctx, p.address(upstream.Port), rawcall.Nobody)
 				if status.Code(err) == codes.PermissionDenied {

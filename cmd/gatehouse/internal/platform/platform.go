@@ -43,6 +43,7 @@ type Options struct {
 	Mesh        string // folder the definition was read from; empty for the built-in one
 	Offset      int
 	Prefix      request.ServicePrefix // of the services in Consul
+	Scale       mesh.Scale
 	Programs    preflight.Programs
 	Gateway     Gateway
 	PostgresURL string   // superuser of the operator's own server; empty to run one
@@ -77,7 +78,7 @@ func Up(ctx context.Context, opts Options) (*Platform, error) {
 		return nil, err
 	}
 	p.record = state.Record{
-		Supervisor: supervisor, Offset: opts.Offset, ServicePrefix: opts.Prefix, Mesh: opts.Mesh, External: opts.PostgresURL != "",
+		Supervisor: supervisor, Offset: opts.Offset, ServicePrefix: opts.Prefix, Scale: opts.Scale, Mesh: opts.Mesh, External: opts.PostgresURL != "",
 		Consul: p.address(mesh.ConsulHTTPSPort), Gateway: opts.Gateway.URL, REST: answersREST(opts.Environ),
 	}
 	if err := opts.Dir.Write(p.record); err != nil {
@@ -166,18 +167,12 @@ func (p *Platform) update(change func(*state.Record)) {
 // address is a loopback address of this platform.
 func (p *Platform) address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port+p.opts.Offset) }
 
-// programs are the names of all programs.
-func (p *Platform) programs() []string {
+// services are the names of all programs and backing services.
+func (p *Platform) services() []string {
 	var names []string
 	for _, program := range p.plan.Programs {
 		names = append(names, program.Name)
 	}
-	return names
-}
-
-// services are the names of all programs and backing services.
-func (p *Platform) services() []string {
-	names := p.programs()
 	for _, backing := range p.opts.Definition.Backings {
 		names = append(names, backing.Name)
 	}

@@ -32,24 +32,35 @@ func testPlatform(t *testing.T, environ ...string) *Platform {
 // environOf is the environment of a program's task.
 func environOf(t *testing.T, p *Platform, program, verb string) []string {
 	t.Helper()
-	environ, err := p.environ(taskOf(t, p, program, verb))
+	environ, err := p.environ(processOf(t, p, program, verb))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return environ
 }
 
-func taskOf(t *testing.T, p *Platform, program, verb string) plan.Task {
+// processOf is a process of the first instance of a program, or of the one that is named by its id.
+func processOf(t *testing.T, p *Platform, id, verb string) process {
 	t.Helper()
-	planned, err := p.plan.Program(program)
-	if err != nil {
-		t.Fatal(err)
+	for _, one := range p.processes(verb) {
+		if one.of.id == id {
+			return one
+		}
 	}
-	task, err := planned.Task(verb)
-	if err != nil {
-		t.Fatal(err)
+	t.Fatalf("%s has nothing to %s", id, verb)
+	panic("unreachable")
+}
+
+// unitOf is what is registered under an id.
+func unitOf(t *testing.T, p *Platform, id string) unit {
+	t.Helper()
+	for _, u := range p.units() {
+		if u.id == id {
+			return u
+		}
 	}
-	return task
+	t.Fatalf("there is no %s", id)
+	panic("unreachable")
 }
 
 func names(environ []string) []string {
@@ -86,7 +97,7 @@ func TestEnvironmentIsClosed(t *testing.T) {
 		}
 	}
 	for name, command := range map[string]func() (*exec.Cmd, error){
-		"program": func() (*exec.Cmd, error) { return p.program(taskOf(t, p, "auth", plan.Serve)) },
+		"program": func() (*exec.Cmd, error) { return p.program(processOf(t, p, "auth", plan.Serve)) },
 		"sidecar": func() (*exec.Cmd, error) { return p.envoy("auth", []byte("{}"), false) },
 	} {
 		cmd, err := command()
@@ -124,7 +135,7 @@ func TestTheOperatorsBootstrapSecretWins(t *testing.T) {
 // A secret of a kind that this command cannot make is not promised to a program.
 func TestAnUnknownKindOfSecretStopsTheStart(t *testing.T) {
 	p := testPlatform(t)
-	path, err := p.value(plan.Variable{Name: "GATEHOUSE_AUTH_KEY_FILE", Source: plan.SecretFile, Secret: "auth-ed25519.pem", Kind: "certificate"})
+	path, err := p.value(process{}, plan.Variable{Name: "GATEHOUSE_AUTH_KEY_FILE", Source: plan.SecretFile, Secret: "auth-ed25519.pem", Kind: "certificate"})
 	if err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("%q, %v", path, err)
 	}
@@ -239,7 +250,7 @@ func TestGatewayOf(t *testing.T) {
 func TestTheOperatorsDatabase(t *testing.T) {
 	p := testPlatform(t)
 	p.opts.PostgresURL = "postgres://super:secret@127.0.0.9:6432/postgres?sslmode=verify-full"
-	r, err := p.registration(mesh.Postgres)
+	r, err := p.registration(unitOf(t, p, mesh.Postgres))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,12 +266,12 @@ func TestTheOperatorsDatabase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := p.urlThroughMesh(identity.Database, "identity", "pw"), "postgres://identity:pw@"+p.address(port)+"/gatehouse?sslmode=require"; got != want {
+	if got, want := p.urlThroughMesh(port, "identity", "pw"), "postgres://identity:pw@"+p.address(port)+"/gatehouse?sslmode=require"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	for _, bad := range []string{"nonsense", "postgres:///x", "postgres://h:port/x", "postgres://no-such-host.invalid/x"} {
 		p.opts.PostgresURL = bad
-		if _, err := p.registration(mesh.Postgres); err == nil || !strings.Contains(err.Error(), "GATEHOUSE_POSTGRES_URL") {
+		if _, err := p.registration(unitOf(t, p, mesh.Postgres)); err == nil || !strings.Contains(err.Error(), "GATEHOUSE_POSTGRES_URL") {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}

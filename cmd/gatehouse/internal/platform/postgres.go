@@ -149,23 +149,23 @@ func (p *Platform) operatorsServer() (address func(string) config.Secret, what s
 	}, "the operator's PostgreSQL on " + where, nil
 }
 
-// urlThroughMesh is the database as a program sees it: its own sidecar's upstream. The mesh encrypts; a server that insists on TLS of
+// urlThroughMesh is the database as a program sees it: a port of its own sidecar. The mesh encrypts; a server that insists on TLS of
 // its own gets that inside.
-func (p *Platform) urlThroughMesh(d *plan.Database, role, password string) string {
+func (p *Platform) urlThroughMesh(port int, role, password string) string {
 	mode := "disable"
 	if u, err := url.Parse(p.opts.PostgresURL); err == nil {
 		if asked := u.Query().Get("sslmode"); asked == "require" || strings.HasPrefix(asked, "verify-") {
 			mode = "require"
 		}
 	}
-	u := url.URL{Scheme: "postgres", User: url.UserPassword(role, password), Host: p.address(d.Port), Path: "/" + plan.DatabaseName, RawQuery: "sslmode=" + mode}
+	u := url.URL{Scheme: "postgres", User: url.UserPassword(role, password), Host: p.address(port), Path: "/" + plan.DatabaseName, RawQuery: "sslmode=" + mode}
 	return u.String()
 }
 
 // admitBackings says in Consul that the backing services, which were just seen working, may get traffic.
 func (p *Platform) admitBackings(ctx context.Context) error {
-	for _, backing := range p.opts.Definition.Backings {
-		if err := p.admit(ctx, backing.Name); err != nil {
+	for _, backing := range p.backings() {
+		if err := p.admit(ctx, backing); err != nil {
 			return err
 		}
 	}

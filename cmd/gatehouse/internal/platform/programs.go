@@ -23,14 +23,13 @@ func (p *Platform) migrate(ctx context.Context) error {
 	begun := p.opts.Now()
 	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
-	err := each(ctx, p.plan.Stage(plan.Migrate), func(ctx context.Context, task plan.Task) error {
-		process := task.Process()
+	err := each(ctx, p.processes(plan.Migrate), func(ctx context.Context, one process) error {
 		err := p.group.Run(ctx, supervise.Spec{
-			Name: process, Log: p.opts.Dir.Log(process),
-			Command: func() (*exec.Cmd, error) { return p.program(task) },
+			Name: one.id(), Log: p.opts.Dir.Log(one.id()),
+			Command: func() (*exec.Cmd, error) { return p.program(one) },
 		})
 		if err != nil {
-			return p.explain(process, fmt.Errorf("migrate the database of %s: %w", task.Program, err))
+			return p.explain(one.id(), fmt.Errorf("migrate the database of %s: %w", one.Program, err))
 		}
 		return nil
 	})
@@ -44,42 +43,43 @@ func (p *Platform) migrate(ctx context.Context) error {
 // serve starts every program, waits until each says that it is healthy, and says so in Consul.
 func (p *Platform) serve(ctx context.Context) error {
 	begun := p.opts.Now()
-	err := each(ctx, p.plan.Stage(plan.Serve), func(ctx context.Context, task plan.Task) error {
-		process := p.group.Start(supervise.Spec{
-			Name: task.Process(), Stage: stagePrograms, Log: p.opts.Dir.Log(task.Process()),
-			Command: func() (*exec.Cmd, error) { return p.program(task) },
+	serving := p.processes(plan.Serve)
+	err := each(ctx, serving, func(ctx context.Context, one process) error {
+		running := p.group.Start(supervise.Spec{
+			Name: one.id(), Stage: stagePrograms, Log: p.opts.Dir.Log(one.id()),
+			Command: func() (*exec.Cmd, error) { return p.program(one) },
 		})
-		healthy := func(ctx context.Context) error { return p.healthy(ctx, task.Program) }
-		if err := p.await(ctx, process, task.Program, healthy); err != nil {
+		healthy := func(ctx context.Context) error { return p.healthy(ctx, one.of) }
+		if err := p.await(ctx, running, one.id(), healthy); err != nil {
 			return err
 		}
-		return p.admit(ctx, task.Program)
+		return p.admit(ctx, one.of)
 	})
 	if err != nil {
 		return err
 	}
-	p.took(begun, "%s serve", strings.Join(p.programs(), ", "))
+	ids := make([]string, len(serving))
+	for i, one := range serving {
+		ids[i] = one.id()
+	}
+	p.took(begun, "%s serve", strings.Join(ids, ", "))
 	return nil
 }
 
-// healthy asks a program itself.
-func (p *Platform) healthy(ctx context.Context, name string) error {
-	program, err := p.plan.Program(name)
-	if err != nil {
-		return err
-	}
-	address := p.address(program.Health.Port)
-	if program.Health.Path != "" {
-		return getOK(ctx, "http://"+address+program.Health.Path)
+// healthy asks an instance itself.
+func (p *Platform) healthy(ctx context.Context, u unit) error {
+	address := p.address(u.health.Port)
+	if u.health.Path != "" {
+		return getOK(ctx, "http://"+address+u.health.Path)
 	}
 	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
-		return fmt.Errorf("connect to %s: %w", name, err)
+		return fmt.Errorf("connect to %s: %w", u.id, err)
 	}
 	defer func() { _ = conn.Close() }()
 	answer, err := healthpb.NewHealthClient(conn).Check(ctx, &healthpb.HealthCheckRequest{})
 	if err != nil {
-		return fmt.Errorf("ask %s for its health: %w", name, err)
+		return fmt.Errorf("ask %s for its health: %w", u.id, err)
 	}
 	if answer.GetStatus() != healthpb.HealthCheckResponse_SERVING {
 		return errors.New("its health is " + answer.GetStatus().String())
@@ -87,24 +87,24 @@ func (p *Platform) healthy(ctx context.Context, name string) error {
 	return nil
 }
 
-// program is the command of a task, in a closed environment.
-func (p *Platform) program(task plan.Task) (*exec.Cmd, error) {
-	environ, err := p.environ(task)
+// program is the command of a process, in a closed environment.
+func (p *Platform) program(one process) (*exec.Cmd, error) {
+	environ, err := p.environ(one)
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(p.opts.Programs.Own[task.Program], task.Verb) //nolint:noctx // supervise ends it, in order
+	cmd := exec.Command(p.opts.Programs.Own[one.Program], one.Verb) //nolint:noctx // supervise ends it, in order
 	cmd.Env = environ
 	cmd.Dir = p.opts.Dir.Root()
-	if err := p.seats.take(cmd, task.Process()); err != nil {
+	if err := p.seats.take(cmd, one.id()); err != nil {
 		discard(cmd)
 		return nil, err
 	}
-	if err := p.seats.handVariables(cmd, task.Process(), p.opts.Dir.Root(), p.opts.Environ); err != nil {
+	if err := p.seats.handVariables(cmd, one.id(), p.opts.Dir.Root(), p.opts.Environ); err != nil {
 		discard(cmd)
 		return nil, err
 	}
-	if cmd.SysProcAttr != nil && p.listensLow(task.Program) {
+	if cmd.SysProcAttr != nil && p.listensLow(one.Program) {
 		cmd.SysProcAttr.AmbientCaps = []uintptr{unix.CAP_NET_BIND_SERVICE}
 	}
 	return cmd, nil

@@ -11,7 +11,6 @@ import (
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
-	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/plan"
 )
 
@@ -37,10 +36,10 @@ func TestHealthIsAskedAsThePlanSays(t *testing.T) {
 	}))
 	t.Cleanup(ops.Close)
 	port := func(a net.Addr) int { return a.(*net.TCPAddr).Port - p.opts.Offset }
-	p.plan = &plan.Plan{Programs: []plan.Program{
-		{Program: mesh.Program{Name: "shop"}, Health: plan.Health{Port: port(listener.Addr())}},
-		{Program: mesh.Program{Name: "door"}, Health: plan.Health{Port: port(ops.Listener.Addr()), Path: "/readyz"}},
-	}}
+	units := []unit{
+		{id: "shop", health: plan.Health{Port: port(listener.Addr())}},
+		{id: "door", health: plan.Health{Port: port(ops.Listener.Addr()), Path: "/readyz"}},
+	}
 	for _, serving := range []bool{true, false} {
 		code.Store(http.StatusOK)
 		state.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
@@ -48,17 +47,17 @@ func TestHealthIsAskedAsThePlanSays(t *testing.T) {
 			code.Store(http.StatusServiceUnavailable)
 			state.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
 		}
-		for _, name := range []string{"shop", "door"} {
-			if err := p.healthy(t.Context(), name); (err == nil) != serving {
-				t.Errorf("%s, serving %v: %v", name, serving, err)
+		for _, u := range units {
+			if err := p.healthy(t.Context(), u); (err == nil) != serving {
+				t.Errorf("%s, serving %v: %v", u.id, serving, err)
 			}
 		}
 	}
 	server.Stop()
 	ops.Close()
-	for _, name := range []string{"shop", "door", "nobody"} {
-		if err := p.healthy(t.Context(), name); err == nil {
-			t.Errorf("%s is gone and healthy", name)
+	for _, u := range append(units, unit{id: "nobody"}) {
+		if err := p.healthy(t.Context(), u); err == nil {
+			t.Errorf("%s is gone and healthy", u.id)
 		}
 	}
 }

@@ -4,14 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/consul/api"
 
 	"github.com/gatehouse/gatehouse/consul/agent"
-	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/supervise"
 )
 
@@ -30,15 +28,15 @@ func (p *Platform) writeKnownServices(ctx context.Context) error {
 	known := []agent.Service{}
 	if p.registered.Load() {
 		var mu sync.Mutex
-		err := each(ctx, p.services(), func(ctx context.Context, name string) error {
-			registration, err := p.registration(name)
+		err := each(ctx, p.units(), func(ctx context.Context, u unit) error {
+			registration, err := p.registration(u)
 			if err != nil {
 				return err
 			}
-			setStatus(registration, p.look(ctx, name, registration))
+			setStatus(registration, p.look(ctx, u, registration))
 			mu.Lock()
 			defer mu.Unlock()
-			known = append(known, agent.Service{Registration: registration, Token: p.tokens[name]})
+			known = append(known, agent.Service{Registration: registration, Token: p.tokens[u.name]})
 			return nil
 		})
 		if err != nil {
@@ -53,15 +51,15 @@ func (p *Platform) writeKnownServices(ctx context.Context) error {
 }
 
 // look is the health of a service now, as Consul's checks would find it: its own and that its sidecar listens.
-func (p *Platform) look(ctx context.Context, name string, registration *api.AgentServiceRegistration) string {
+func (p *Platform) look(ctx context.Context, u unit, registration *api.AgentServiceRegistration) string {
 	ctx, cancel := context.WithTimeout(ctx, lookBrief)
 	defer cancel()
 	ask := p.healthy
-	if slices.ContainsFunc(p.opts.Definition.Backings, func(b mesh.Backing) bool { return b.Name == name }) {
-		ask = func(ctx context.Context, _ string) error { return accepts(ctx, registration.Check.TCP) }
+	if u.backing {
+		ask = func(ctx context.Context, _ unit) error { return accepts(ctx, registration.Check.TCP) }
 	}
 	sidecar := registration.Connect.SidecarService
-	if ask(ctx, name) != nil || accepts(ctx, fmt.Sprintf("%s:%d", sidecar.Address, sidecar.Port)) != nil {
+	if ask(ctx, u) != nil || accepts(ctx, fmt.Sprintf("%s:%d", sidecar.Address, sidecar.Port)) != nil {
 		return api.HealthCritical // its checks will notice when it is back
 	}
 	return api.HealthPassing

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/host"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
+	"github.com/gatehouse/gatehouse/internal/plan"
 )
 
 // seats give every process a user of its own when `up` is root: a program, its migration, its
@@ -88,13 +89,11 @@ func (s *seats) remove() {
 // seated are the processes that get a user of their own; PostgreSQL has one with a name.
 func (p *Platform) seated() []string {
 	all := []string{state.ConsulProcess}
-	for _, program := range p.plan.Programs {
-		for _, task := range program.Tasks {
-			all = append(all, task.Process())
-		}
+	for _, one := range append(p.processes(plan.Migrate), p.processes(plan.Serve)...) {
+		all = append(all, one.id())
 	}
-	for _, service := range p.services() {
-		all = append(all, state.SidecarOf(service))
+	for _, u := range p.units() {
+		all = append(all, state.SidecarOf(u.id))
 	}
 	return all
 }

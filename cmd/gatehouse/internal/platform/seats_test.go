@@ -67,7 +67,7 @@ for path in "$STATE/secrets/auth-encryption.key" /dev/fd/3/../ /dev/fd/3/../cons
 ( : > /dev/fd/3/new ) 2> /dev/null && echo writes its folder
 exit 0
 `)
-			cmd, err := p.program(taskOf(t, p, "auth", plan.Serve))
+			cmd, err := p.program(processOf(t, p, "auth", plan.Serve))
 			cmd.Env = append(cmd.Env, "STATE="+p.opts.Dir.Root())
 			out := output(t, cmd, err)
 			wants := []string{"comm auth\n", "CapAmb:\t0000000000000000\n", "\n45\n", "mode 600\n"}
@@ -106,9 +106,9 @@ func TestNoTwoProcessesShareAUser(t *testing.T) {
 		}
 		seen[id] = process
 	}
-	serve, err := p.program(taskOf(t, p, "auth", plan.Serve))
+	serve, err := p.program(processOf(t, p, "auth", plan.Serve))
 	serving := output(t, serve, err)
-	migrate, err := p.program(taskOf(t, p, "auth", plan.Migrate))
+	migrate, err := p.program(processOf(t, p, "auth", plan.Migrate))
 	if migrating := output(t, migrate, err); migrating == serving {
 		t.Errorf("both are %s", serving)
 	}
@@ -122,7 +122,7 @@ func TestAPortOfRoots(t *testing.T) {
 		{"gateway", "0.0.0.0:443", "0000000000000400"}, {"gateway", ":https", "0000000000000400"}, {"gateway", "127.0.0.1:8080", "0000000000000000"}, {"auth", ":443", "0000000000000000"},
 	} {
 		p.opts.Gateway.Address = c.address
-		cmd, err := p.program(taskOf(t, p, c.program, plan.Serve))
+		cmd, err := p.program(processOf(t, p, c.program, plan.Serve))
 		if out := output(t, cmd, err); os.Geteuid() == 0 && !strings.Contains(out, c.want) {
 			t.Errorf("%s on %s: %s", c.program, c.address, out)
 		}
@@ -142,7 +142,7 @@ func TestAFileOfTheOperators(t *testing.T) {
 		}
 	}
 	replace("first\n")
-	cmd, err := p.program(taskOf(t, p, "gateway", plan.Serve))
+	cmd, err := p.program(processOf(t, p, "gateway", plan.Serve))
 	if out := output(t, cmd, err); out != "first\n/nowhere/cert.pem\n" {
 		t.Errorf("%q", out)
 	}
@@ -199,7 +199,7 @@ func TestAFileThatIsNotHandedOver(t *testing.T) {
 			if err := os.WriteFile(key, nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			cmd, err := p.program(taskOf(t, p, "auth", plan.Serve))
+			cmd, err := p.program(processOf(t, p, "auth", plan.Serve))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -207,7 +207,7 @@ func TestAFileThatIsNotHandedOver(t *testing.T) {
 			if err := spoil(p); err != nil {
 				t.Fatal(err)
 			}
-			if cmd, err = p.program(taskOf(t, p, "auth", plan.Serve)); err == nil {
+			if cmd, err = p.program(processOf(t, p, "auth", plan.Serve)); err == nil {
 				discard(cmd)
 				if os.Geteuid() == 0 {
 					t.Error("no error")

@@ -21,16 +21,16 @@ func (p *Platform) registerServices(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list the agent's services: %w", err)
 	}
-	names := p.services()
-	ours := func(name string) bool { return slices.Contains(names, name) }
+	units := p.units()
 	for id, service := range known {
-		if name, ok := p.opts.Prefix.Program(id); service.Kind != api.ServiceKindConnectProxy && (!ok || !ours(name)) {
+		ours := slices.ContainsFunc(units, func(u unit) bool { return p.opts.Prefix.Service(u.id) == id })
+		if service.Kind != api.ServiceKindConnectProxy && !ours {
 			if err := p.consul.Agent().ServiceDeregisterOpts(id, (&api.QueryOptions{}).WithContext(ctx)); err != nil {
 				return fmt.Errorf("deregister %s: %w", id, err)
 			}
 		}
 	}
-	err = each(ctx, names, func(ctx context.Context, name string) error { return p.registerAs(ctx, name, api.HealthCritical) })
+	err = each(ctx, units, func(ctx context.Context, u unit) error { return p.registerAs(ctx, u, api.HealthCritical) })
 	p.registered.Store(err == nil)
 	return err
 }
@@ -38,12 +38,12 @@ func (p *Platform) registerServices(ctx context.Context) error {
 // admit tells the agent that a service was just seen healthy. Its checks begin anew as passing: Consul's own next look may be two
 // seconds away, and the state that a check is in outlives a registration, so the old checks go first. Only what is not yet in use may
 // be admitted.
-func (p *Platform) admit(ctx context.Context, name string) error {
-	registration, err := p.registration(name)
+func (p *Platform) admit(ctx context.Context, u unit) error {
+	registration, err := p.registration(u)
 	if err != nil {
 		return err
 	}
-	own, err := p.client(p.tokens[name])
+	own, err := p.client(p.tokens[u.name])
 	if err != nil {
 		return err
 	}
@@ -53,23 +53,23 @@ func (p *Platform) admit(ctx context.Context, name string) error {
 			return fmt.Errorf("renew the check %s: %w", check.CheckID, err)
 		}
 	}
-	return p.registerAs(ctx, name, api.HealthPassing)
+	return p.registerAs(ctx, u, api.HealthPassing)
 }
 
 // registerAs tells the agent of one service. Checks that it has already keep the state they are in; others begin with the status.
-func (p *Platform) registerAs(ctx context.Context, name, status string) error {
-	registration, err := p.registration(name)
+func (p *Platform) registerAs(ctx context.Context, u unit, status string) error {
+	registration, err := p.registration(u)
 	if err != nil {
 		return err
 	}
 	setStatus(registration, status)
-	own, err := p.client(p.tokens[name])
+	own, err := p.client(p.tokens[u.name])
 	if err != nil {
 		return err
 	}
 	opts := api.ServiceRegisterOpts{ReplaceExistingChecks: true}.WithContext(ctx)
 	if err := own.Agent().ServiceRegisterOpts(registration, opts); err != nil {
-		return fmt.Errorf("register %s with Consul: %w", name, err)
+		return fmt.Errorf("register %s with Consul: %w", u.id, err)
 	}
 	return nil
 }
@@ -91,13 +91,17 @@ func checksOf(r *api.AgentServiceRegistration) []*api.AgentServiceCheck {
 	return append(all, r.Connect.SidecarService.Checks...)
 }
 
-func (p *Platform) registration(name string) (*api.AgentServiceRegistration, error) {
-	where := mesh.Config{PortOffset: p.opts.Offset, ServicePrefix: p.opts.Prefix}
-	if _, err := p.opts.Definition.Program(name); err == nil {
-		return registry.Registration(p.opts.Definition, name, where)
+func (p *Platform) registration(u unit) (*api.AgentServiceRegistration, error) {
+	where := mesh.Config{PortOffset: p.opts.Offset, ServicePrefix: p.opts.Prefix, Instance: u.number}
+	if !u.backing {
+		local, err := p.opts.Definition.Local(u.name, u.number)
+		if err != nil {
+			return nil, err
+		}
+		return registry.Registration(local, u.name, where)
 	}
-	registration, err := registry.BackingRegistration(p.opts.Definition, name, where)
-	if err != nil || p.opts.PostgresURL == "" || name != mesh.Postgres {
+	registration, err := registry.BackingRegistration(p.opts.Definition, u.name, where)
+	if err != nil || p.opts.PostgresURL == "" || u.name != mesh.Postgres {
 		return registration, err
 	}
 	return registration, toOperatorsDatabase(registration, p.opts.PostgresURL)

@@ -16,52 +16,39 @@ import (
 // startSidecars starts one Envoy per service and waits until each has its configuration from Consul.
 func (p *Platform) startSidecars(ctx context.Context) error {
 	begun := p.opts.Now()
-	if err := each(ctx, p.services(), p.startSidecar); err != nil {
+	if err := each(ctx, p.units(), p.startSidecar); err != nil {
 		return err
 	}
-	p.took(begun, "%d sidecars, Envoy %s", len(p.services()), p.opts.Programs.Envoy.Version)
+	p.took(begun, "%d sidecars, Envoy %s", len(p.units()), p.opts.Programs.Envoy.Version)
 	return nil
 }
 
-func (p *Platform) startSidecar(ctx context.Context, service string) error {
-	admin, backing, err := p.adminPort(service)
+func (p *Platform) startSidecar(ctx context.Context, u unit) error {
+	bootstrap, err := p.bootstrap(ctx, u)
 	if err != nil {
 		return err
 	}
-	bootstrap, err := p.bootstrap(ctx, service, admin)
-	if err != nil {
-		return err
-	}
-	name := state.SidecarOf(service)
+	name := state.SidecarOf(u.id)
 	process := p.group.Start(supervise.Spec{
 		Name: name, Stage: stageSidecars, Log: p.opts.Dir.Log(name),
-		Command: func() (*exec.Cmd, error) { return p.envoy(service, bootstrap, backing) },
+		Command: func() (*exec.Cmd, error) { return p.envoy(u.id, bootstrap, u.backing) },
 	})
-	return p.await(ctx, process, service+"'s sidecar", func(ctx context.Context) error {
-		return getOK(ctx, "http://"+p.address(admin)+"/ready")
+	return p.await(ctx, process, u.id+"'s sidecar", func(ctx context.Context) error {
+		return getOK(ctx, "http://"+p.address(u.admin)+"/ready")
 	})
-}
-
-func (p *Platform) adminPort(service string) (port int, backing bool, err error) {
-	program, err := p.opts.Definition.Program(service)
-	if err == nil {
-		return program.Admin, false, nil
-	}
-	b, err := p.opts.Definition.Backing(service)
-	return b.Admin, true, err
 }
 
 // bootstrap asks Consul's CLI for Envoy's first configuration. It holds the service's token, so it stays in memory.
-func (p *Platform) bootstrap(ctx context.Context, service string, admin int) ([]byte, error) {
+func (p *Platform) bootstrap(ctx context.Context, u unit) ([]byte, error) {
 	var token, authority, cert, key string
-	err := p.consulFiles(map[string]*string{TokenName(service): &token, ConsulCA: &authority, ConsulClientCert: &cert, ConsulClientKey: &key})
+	err := p.consulFiles(map[string]*string{TokenName(u.name): &token, ConsulCA: &authority, ConsulClientCert: &cert, ConsulClientKey: &key})
 	if err != nil {
 		return nil, err
 	}
-	cmd, err := p.consulCommand(ctx, "connect", "envoy", "-bootstrap", "-sidecar-for", p.opts.Prefix.Service(service),
+	cmd, err := p.consulCommand(ctx, "connect", "envoy", "-bootstrap", "-sidecar-for", p.opts.Prefix.Service(u.id),
 		"-http-addr", "https://"+p.address(mesh.ConsulHTTPSPort), "-grpc-addr", "https://"+p.address(mesh.ConsulXDSPort),
 		"-ca-file", authority, "-client-cert", cert, "-client-key", key,
-		"-admin-bind", p.address(admin), "-token-file", token, "-ignore-envoy-compatibility")
+		"-admin-bind", p.address(u.admin), "-token-file", token, "-ignore-envoy-compatibility")
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +56,7 @@ func (p *Platform) bootstrap(ctx context.Context, service string, admin int) ([]
 	var out, problem bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problem
 	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("make the bootstrap of %s's sidecar: %w: %s", service, err, bytes.TrimSpace(problem.Bytes()))
+		return nil, fmt.Errorf("make the bootstrap of %s's sidecar: %w: %s", u.id, err, bytes.TrimSpace(problem.Bytes()))
 	}
 	return closeAdmin(out.Bytes())
 }
@@ -82,7 +69,7 @@ const (
 )
 
 // envoy is the command of a sidecar. The bootstrap is handed over as an open file.
-func (p *Platform) envoy(service string, bootstrap []byte, backing bool) (*exec.Cmd, error) {
+func (p *Platform) envoy(id string, bootstrap []byte, backing bool) (*exec.Cmd, error) {
 	drain := drainCalls
 	if backing {
 		drain = drainDatabase
@@ -91,7 +78,7 @@ func (p *Platform) envoy(service string, bootstrap []byte, backing bool) (*exec.
 		"--drain-time-s", strconv.Itoa(drain), "--drain-strategy", "immediate", "--log-level", "warn")
 	cmd.Env = p.baseEnviron()
 	cmd.Dir = "/"
-	process := state.SidecarOf(service)
+	process := state.SidecarOf(id)
 	if err := p.seats.take(cmd, process); err != nil {
 		discard(cmd)
 		return nil, err

@@ -32,25 +32,26 @@ func CheckOffset(offset int) error {
 
 // Ports lists every local port of a platform. gateway is the address the edge listens on, which may be configured; withPostgres says
 // whether the platform runs its own database server.
-func Ports(def *mesh.Definition, offset int, gateway string, withPostgres bool) []Port {
+func Ports(def *mesh.Definition, scale mesh.Scale, offset int, gateway string, withPostgres bool) []Port {
 	var all []Port
 	add := func(use string, port int) {
 		all = append(all, Port{Address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port+offset)), Use: use})
 	}
-	for _, p := range def.Programs {
+	for _, p := range def.Instances(scale) {
+		id := p.ID()
 		if p.Edge {
-			all = append(all, Port{Address: gateway, Use: p.Name})
+			all = append(all, Port{Address: gateway, Use: id})
 		} else {
-			add(p.Name, p.Port)
+			add(id, p.Port)
 		}
 		if p.RESTPort != 0 { // whether the door is open or not: the operator may open it any time
-			add(p.Name+"'s REST door", p.RESTPort)
+			add(id+"'s REST door", p.RESTPort)
 		}
-		add(p.Name+"'s ops listener", p.OpsPort)
-		add(p.Name+"'s sidecar", p.Public)
-		add(p.Name+"'s sidecar admin", p.Admin)
+		add(id+"'s ops listener", p.OpsPort)
+		add(id+"'s sidecar", p.Public)
+		add(id+"'s sidecar admin", p.Admin)
 		for _, u := range p.Upstreams {
-			add(p.Name+"'s way to "+u.Name, u.Port)
+			add(id+"'s way to "+u.Name, u.Port)
 		}
 	}
 	for _, b := range def.Backings {

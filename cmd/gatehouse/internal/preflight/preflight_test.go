@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/preflight"
+	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 )
 
@@ -86,7 +87,7 @@ func TestAPortTakenByUDP(t *testing.T) {
 	}
 	def := meshtest.Definition(t)
 	udp := 0
-	for _, p := range preflight.Ports(def, 0, "127.0.0.1:8080", true) {
+	for _, p := range preflight.Ports(def, nil, 0, "127.0.0.1:8080", true) {
 		if p.UDP {
 			udp++
 		}
@@ -124,15 +125,15 @@ func TestPorts(t *testing.T) {
 	def := meshtest.Definition(t)
 	seen := map[string]string{}
 	for _, offset := range []int{0, 1000, 2000} {
-		for _, p := range preflight.Ports(def, offset, "127.0.0.1:"+strconv.Itoa(8080+offset), true) {
+		for _, p := range preflight.Ports(def, mesh.Scale{"identity": 2, "authz": 2}, offset, "127.0.0.1:"+strconv.Itoa(8080+offset), true) {
 			if other, twice := seen[p.Address]; twice {
 				t.Errorf("%s is needed for %s and for %s", p.Address, other, p.Use)
 			}
 			seen[p.Address] = p.Use
 		}
 	}
-	without := preflight.Ports(def, 0, "127.0.0.1:8080", false)
-	if with := preflight.Ports(def, 0, "127.0.0.1:8080", true); len(with) != len(without)+1 {
+	without := preflight.Ports(def, nil, 0, "127.0.0.1:8080", false)
+	if with := preflight.Ports(def, nil, 0, "127.0.0.1:8080", true); len(with) != len(without)+1 {
 		t.Errorf("%d ports with our own database server, %d without", len(with), len(without))
 	}
 }

@@ -33,6 +33,7 @@ type Record struct {
 	Processes   []Process          `json:"processes"` // in order of start
 
 	ServicePrefix request.ServicePrefix `json:"service_prefix,omitempty"` // of the services in Consul
+	Scale         mesh.Scale            `json:"scale,omitempty"`
 }
 
 // Process is one living child.

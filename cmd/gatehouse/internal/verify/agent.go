@@ -68,12 +68,12 @@ func findDoor(dir state.Dir, record state.Record, own request.Mesh) (door, error
 // probes ask the agent for what belongs to a service, as somebody who may have nothing of it (R87):
 // without a certificate at every port, with one but without a token at the API, and at the
 // sidecars' port without a token and with another service's.
-func (d door) probes(service, foreignToken string) []probe {
-	name := d.mesh.Prefix.Service(service)
+func (d door) probes(program, instance, foreignToken string) []probe {
+	name, id := d.mesh.Prefix.Service(program), d.mesh.Prefix.Service(instance)
 	leaf := "/v1/agent/connect/ca/leaf/" + name
 	var all []probe
 	ask := func(who, path string, ask func(context.Context) (Verdict, string)) {
-		all = append(all, probe{Caller: who, Callee: service, Path: path, Way: Agent, Want: Refused, ask: ask})
+		all = append(all, probe{Caller: who, Callee: instance, Path: path, Way: Agent, Want: Refused, ask: ask})
 	}
 	get := func(who, scheme, address, path string, certificates []tls.Certificate) {
 		page := scheme + "://" + address + path
@@ -90,10 +90,10 @@ func (d door) probes(service, foreignToken string) []probe {
 			return fetch(ctx, "https://"+port+leaf, forged.certificates)
 		})
 	}
-	for _, path := range append(belongings(name), leaf) {
+	for _, path := range append(belongings(name, id), leaf) {
 		get("without a token", "https", d.api, path, []tls.Certificate{d.client})
 	}
-	for _, c := range d.calls(service) {
+	for _, c := range d.calls(program, id) {
 		ask("without a token", c.method, func(ctx context.Context) (Verdict, string) { return d.call(ctx, c, "") })
 		if c.own {
 			ask("with another service's token", c.method, func(ctx context.Context) (Verdict, string) { return d.call(ctx, c, foreignToken) })
@@ -102,10 +102,11 @@ func (d door) probes(service, foreignToken string) []probe {
 	return all
 }
 
-// belongings are the pages of Consul's API that say something of a service, by its name there.
-func belongings(service string) []string {
+// belongings are the pages of Consul's API that say something of a service, by the name and the id
+// that it has there.
+func belongings(service, id string) []string {
 	return []string{
-		"/v1/agent/services", "/v1/agent/service/" + registry.SidecarID(service), "/v1/agent/checks", "/v1/agent/health/service/id/" + service,
+		"/v1/agent/services", "/v1/agent/service/" + registry.SidecarID(id), "/v1/agent/checks", "/v1/agent/health/service/id/" + id,
 		"/v1/catalog/services", "/v1/catalog/service/" + service, "/v1/catalog/connect/" + service, "/v1/health/service/" + service,
 		"/v1/health/connect/" + service, "/v1/discovery-chain/" + service,
 		"/v1/config/service-defaults/" + service, "/v1/config/service-intentions/" + service, "/v1/connect/intentions",

@@ -82,7 +82,7 @@ func TestAnOpenAgentIsFoundOut(t *testing.T) {
 // reported asks an agent everything and returns the report and how many questions there were.
 func reported(t *testing.T, d door, foreign string) (*Report, int) {
 	t.Helper()
-	probes := d.probes("auth", foreign)
+	probes := d.probes("auth", "auth", foreign)
 	results, err := askAll(t.Context(), probes)
 	if err != nil {
 		t.Fatal(err)

@@ -30,15 +30,15 @@ type call struct {
 	do     func(ctx context.Context, conn *grpc.ClientConn) error
 }
 
-// calls are what a service's sidecar, or somebody who poses as it, can ask for.
-func (d door) calls(service string) []call {
-	sidecar := registry.SidecarID(d.mesh.Prefix.Service(service))
+// calls are what the sidecar of a program's instance, or somebody who poses as it, can ask for.
+func (d door) calls(program, id string) []call {
+	sidecar := registry.SidecarID(id)
 	return []call{
 		{deltaStream, true, func(ctx context.Context, conn *grpc.ClientConn) error {
 			return subscribe(ctx, conn, sidecar)
 		}},
 		{pbconnectca.ConnectCAService_Sign_FullMethodName, true, func(ctx context.Context, conn *grpc.ClientConn) error {
-			_, err := signed(ctx, conn, d.mesh.SPIFFE(service))
+			_, err := signed(ctx, conn, d.mesh.SPIFFE(program))
 			return err
 		}},
 		{pbdataplane.DataplaneService_GetEnvoyBootstrapParams_FullMethodName, false, func(ctx context.Context, conn *grpc.ClientConn) error {

@@ -36,30 +36,36 @@ func (m *matrix) callers() []string {
 	return names
 }
 
+// instances are those of all programs. An instance is asked as its program; in the report it has a
+// name of its own.
+func (m *matrix) instances() []mesh.Instance { return m.def.Instances(m.record.Scale) }
+
 func (m *matrix) probes() ([]probe, error) {
 	var all []probe
-	for _, callee := range m.def.Programs {
+	for _, callee := range m.instances() {
 		for _, caller := range m.callers() {
 			for _, method := range m.methodsOf(callee.Name) {
 				all = append(all, m.call(caller, callee, method))
 			}
 		}
-		all = append(all, m.strangers(callee.Name, callee.Public, preface)...)
+		all = append(all, m.strangers(callee.ID(), callee.Name, callee.Public, preface)...)
 	}
 	for _, callee := range m.def.Backings {
 		for _, caller := range m.callers() {
 			all = append(all, m.connect(caller, callee))
 		}
-		all = append(all, m.strangers(callee.Name, callee.Public, sslRequest)...)
+		all = append(all, m.strangers(callee.Name, callee.Name, callee.Public, sslRequest)...)
 	}
-	for _, caller := range m.def.Programs {
+	for _, caller := range m.instances() {
 		for _, upstream := range caller.Upstreams {
-			all = append(all, m.through(caller.Name, upstream)...)
+			all = append(all, m.through(caller.ID(), caller.Name, upstream)...)
 		}
 	}
 	for i, service := range m.callers() {
 		foreign := m.callers()[(i+1)%len(m.callers())]
-		all = append(all, m.door.probes(service, m.tokens[foreign])...)
+		for number := range m.record.Scale.Of(service) {
+			all = append(all, m.door.probes(service, mesh.InstanceID(service, number+1), m.tokens[foreign])...)
+		}
 	}
 	if len(all) == 0 {
 		return nil, fmt.Errorf("the mesh definition has no programs: nothing can be verified")
@@ -79,9 +85,9 @@ func (m *matrix) methodsOf(program string) []mesh.Method {
 }
 
 // call asks at the callee's public port.
-func (m *matrix) call(caller string, callee mesh.Program, method mesh.Method) probe {
+func (m *matrix) call(caller string, callee mesh.Instance, method mesh.Method) probe {
 	return probe{
-		Caller: caller, Callee: callee.Name, Path: method.Path, Way: Public, Want: want(method.Callers, caller),
+		Caller: caller, Callee: callee.ID(), Path: method.Path, Way: Public, Want: want(method.Callers, caller),
 		ask: func(ctx context.Context) (Verdict, string) {
 			config := m.roots.client(m.own[caller], callee.Name)
 			if callee.Edge {
@@ -104,7 +110,7 @@ func (m *matrix) connect(caller string, callee mesh.Backing) probe {
 }
 
 // through asks through the caller's own sidecar, which has a listener only for callees of which something is allowed.
-func (m *matrix) through(caller string, upstream mesh.Upstream) []probe {
+func (m *matrix) through(caller, program string, upstream mesh.Upstream) []probe {
 	address := m.address(upstream.Port)
 	if upstream.Protocol == "tcp" {
 		return []probe{{
@@ -115,7 +121,7 @@ func (m *matrix) through(caller string, upstream mesh.Upstream) []probe {
 	var all []probe
 	for _, method := range m.methodsOf(upstream.Name) {
 		all = append(all, probe{
-			Caller: caller, Callee: upstream.Name, Path: method.Path, Way: Sidecar, Want: want(method.Callers, caller),
+			Caller: caller, Callee: upstream.Name, Path: method.Path, Way: Sidecar, Want: want(method.Callers, program),
 			ask: func(ctx context.Context) (Verdict, string) {
 				header, err := rawcall.Plain(ctx, address, method.Path)
 				return classify(header, err)
@@ -126,7 +132,7 @@ func (m *matrix) through(caller string, upstream mesh.Upstream) []probe {
 }
 
 // strangers are connections without a certificate of this mesh.
-func (m *matrix) strangers(callee string, public int, hello []byte) []probe {
+func (m *matrix) strangers(callee, program string, public int, hello []byte) []probe {
 	address := m.address(public)
 	kind := func(name string, ask func(ctx context.Context) (Verdict, string)) probe {
 		return probe{Caller: name, Callee: callee, Way: Stranger, Want: Refused, ask: ask}
@@ -134,14 +140,14 @@ func (m *matrix) strangers(callee string, public int, hello []byte) []probe {
 	return []probe{
 		kind("plain TCP", func(ctx context.Context) (Verdict, string) { return speak(ctx, address, nil, hello) }),
 		kind("TLS without a certificate", func(ctx context.Context) (Verdict, string) {
-			return speak(ctx, address, m.roots.client(identity{}, callee), hello)
+			return speak(ctx, address, m.roots.client(identity{}, program), hello)
 		}),
 		kind("TLS with a certificate of its own making", func(ctx context.Context) (Verdict, string) {
 			forged, err := selfSigned(m.own[m.callers()[0]])
 			if err != nil {
 				return Broken, err.Error()
 			}
-			return speak(ctx, address, m.roots.client(forged, callee), hello)
+			return speak(ctx, address, m.roots.client(forged, program), hello)
 		}),
 	}
 }

@@ -51,12 +51,12 @@ func (m *matrix) versions(ctx context.Context) ([]string, error) {
 		return nil, fmt.Errorf("ask Consul for its version: %w", err)
 	}
 	running["consul"] = consul.Config.Version
-	for _, p := range m.def.Programs {
+	for _, p := range m.instances() {
 		var envoy struct {
 			Version string `json:"version"`
 		}
 		if err := getJSON(ctx, "http://"+m.address(p.Admin)+"/server_info", &envoy); err != nil {
-			return nil, fmt.Errorf("ask %s's sidecar for its version: %w", p.Name, err)
+			return nil, fmt.Errorf("ask %s's sidecar for its version: %w", p.ID(), err)
 		}
 		running["envoy"] = envoy.Version
 	}
