@@ -32,6 +32,14 @@ up: tools-run build ## start everything on this machine and stay; Ctrl-C ends it
 down: ## end what `make up` started
 	@[ ! -x $(BIN)/gatehouse ] || exec $(BIN)/gatehouse down $(ARGS)
 
+.PHONY: cluster
+cluster: tools-cluster build ## start three hosts on this machine, as root: Consul, Nomad, and the platform's jobs on them (ARGS=)
+	@exec $(BIN)/gatehouse cluster up $(ARGS)
+
+.PHONY: cluster-down
+cluster-down: ## end what `make cluster` started and remove all of it
+	@[ ! -x $(BIN)/gatehouse ] || exec $(BIN)/gatehouse cluster down $(ARGS)
+
 .PHONY: build
 build: need-go ## build the services, the gateway and the gatehouse command into .bin/
 	@mkdir -p $(BIN)
@@ -40,6 +48,10 @@ build: need-go ## build the services, the gateway and the gatehouse command into
 .PHONY: test
 test: tools-run need-go ## unit, database and mesh tests, all with the race detector (PKG=./internal/..., TEST_FLAGS=-v)
 	@tools/test $(TEST_FLAGS) $(PKG)
+
+.PHONY: test-cluster
+test-cluster: tools-cluster build ## the platform on Nomad, as root: a cluster, its tour and its drills (TEST_FLAGS='-run Tour')
+	@go test -count 1 -timeout 40m $(TEST_FLAGS) ./test/cluster/
 
 .PHONY: test-new-service
 test-new-service: tools need-go ## a new service, written into a clean clone of the last commit, builds, passes and runs with the others
@@ -71,7 +83,7 @@ format: tools-lint ## gofmt and import order, in place
 	@$(BIN)/golangci-lint fmt
 
 .PHONY: tools
-tools: need-python ## get consul, envoy, buf and golangci-lint into .bin/, pinned and checked
+tools: need-python ## get consul, envoy, nomad, the CNI plugins, buf and golangci-lint into .bin/, pinned and checked
 	@tools/get
 
 .PHONY: clean
@@ -81,9 +93,12 @@ clean: ## remove built programs and test caches; keeps the tools (.bin is safe t
 	@go clean -testcache
 
 # Parts of the above: only the tools that a target needs, so that `make up` waits for no linter.
-.PHONY: tools-run tools-buf tools-lint need-python need-go
+.PHONY: tools-run tools-cluster tools-buf tools-lint need-python need-go
 tools-run: need-python
 	@tools/get consul envoy
+
+tools-cluster: need-python
+	@tools/get consul envoy nomad cni
 
 tools-buf: need-python
 	@tools/get buf

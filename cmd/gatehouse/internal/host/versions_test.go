@@ -31,6 +31,7 @@ func TestBelow(t *testing.T) {
 		{"consul", "1.22.0", true}, {"consul", "2.0.9", true}, {"consul", "2.1.0", false}, {"consul", "3.0.0", false},
 		{"envoy", "1.35.9", true}, {"envoy", "1.36.9", true}, {"envoy", "1.36.10", false}, {"envoy", "1.38.3", true},
 		{"envoy", "1.39.0", true}, {"envoy", "1.39.1", false}, {"envoy", "1.40.0", false}, {"envoy", "2.0.0", false},
+		{"nomad", "1.11.3", true}, {"nomad", "2.0.3", true}, {"nomad", "2.0.4", false}, {"nomad", "2.1.0", false},
 		{"unheard-of", "0.0.1", false},
 	} {
 		v, err := host.ParseVersion(c.version)
