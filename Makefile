@@ -46,7 +46,7 @@ build: need-go ## build the services, the gateway and the gatehouse command into
 	@$(GO_BUILD) -o $(BIN)/ $(PROGRAMS)
 
 .PHONY: test
-test: tools-run need-go ## unit, database and mesh tests, all with the race detector (PKG=./internal/..., TEST_FLAGS=-v)
+test: tools-test need-go ## unit, database and mesh tests, all with the race detector (PKG=./internal/..., TEST_FLAGS=-v)
 	@tools/test $(TEST_FLAGS) $(PKG)
 
 .PHONY: test-cluster
@@ -93,9 +93,12 @@ clean: ## remove built programs and test caches; keeps the tools (.bin is safe t
 	@go clean -testcache
 
 # Parts of the above: only the tools that a target needs, so that `make up` waits for no linter.
-.PHONY: tools-run tools-cluster tools-buf tools-lint need-python need-go
+.PHONY: tools-run tools-test tools-cluster tools-buf tools-lint need-python need-go
 tools-run: need-python
 	@tools/get consul envoy
+
+tools-test: need-python
+	@tools/get consul envoy nomad
 
 tools-cluster: need-python
 	@tools/get consul envoy nomad cni

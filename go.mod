@@ -17,6 +17,7 @@ require (
 	github.com/hashicorp/consul/api v1.34.5
 	github.com/hashicorp/consul/proto-public v0.7.0
 	github.com/hashicorp/consul/sdk v0.18.2
+	github.com/hashicorp/nomad/api v0.0.0-20260408063511-b0f552dbe971
 	github.com/jackc/pgx/v5 v5.11.0
 	github.com/jackc/tern/v2 v2.3.4
 	github.com/jub0bs/cors v0.9.0
@@ -48,6 +49,11 @@ require (
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20261026165753-2ffab32bce7e
 	google.golang.org/grpc v1.85.0
 	google.golang.org/protobuf v1.36.12
+)
+
+require (
+	github.com/gorilla/websocket v1.5.3 // indirect
+	github.com/hashicorp/cronexpr v1.1.3 // indirect
 )
 
 require (

@@ -19,6 +19,13 @@ var sources []byte
 //go:embed config-entries/*.json
 var entries embed.FS
 
+//go:embed mesh-entry.json
+var meshEntry []byte
+
+// MeshEntry is the entry that holds for every sidecar of a datacenter (R77, R78). A site has one, and
+// it is the site's own: nothing but the development cluster writes it.
+func MeshEntry() []byte { return meshEntry }
+
 // Definition returns the mesh of this build: programs, ports and allowed calls.
 func Definition() (*mesh.Definition, error) {
 	return mesh.Decode(bytes.NewReader(definition))

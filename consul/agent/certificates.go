@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -41,28 +40,15 @@ const serverName = "server." + Datacenter + ".consul"
 // NewCertificates makes a CA and signs both certificates.
 func NewCertificates(now time.Time) (Certificates, error) {
 	var c Certificates
-	authority := &x509.Certificate{
-		Subject: pkix.Name{CommonName: "Gatehouse: CA of the Consul agent"}, IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
-		KeyUsage: x509.KeyUsageCertSign,
-	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader) // Envoy takes no Ed25519
+	authority, err := NewAuthority("Gatehouse: CA of the Consul agent", now)
 	if err != nil {
-		return c, fmt.Errorf("make a key: %w", err)
-	}
-	if c.CA, err = sign(authority, authority, key.Public(), key, now); err != nil {
 		return c, err
 	}
-	server := &x509.Certificate{
-		Subject: pkix.Name{CommonName: serverName}, DNSNames: []string{serverName, "localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	if c.ServerCert, c.ServerKey, err = issue(server, authority, key, now); err != nil {
+	c.CA = authority.PEM
+	if c.ServerCert, c.ServerKey, err = authority.Issue(serverName, []string{serverName, "localhost"}, net.IPv4(127, 0, 0, 1)); err != nil {
 		return c, err
 	}
-	client := &x509.Certificate{
-		Subject: pkix.Name{CommonName: "Gatehouse: operator"}, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}
-	c.ClientCert, c.ClientKey, err = issue(client, authority, key, now)
+	c.ClientCert, c.ClientKey, err = authority.Issue("Gatehouse: operator", nil)
 	return c, err
 }
 

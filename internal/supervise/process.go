@@ -101,7 +101,9 @@ func (p *Process) live() error {
 		_ = syscall.Kill(cmd.Process.Pid, p.spec.StopSignal)
 	}
 	err = cmd.Wait()
-	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it left behind in its group
+	if !p.spec.KeepChildren || p.stopping() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it left behind in its group
+	}
 	p.mu.Lock()
 	p.id = Identity{}
 	p.mu.Unlock()

@@ -21,6 +21,10 @@ type Spec struct {
 	StopSignal  syscall.Signal // asks for a graceful stop; SIGTERM when 0
 	StopTimeout time.Duration  // how long it may take before SIGKILL; 10 s when 0
 	DeathSignal syscall.Signal // sent by the kernel when the supervisor dies; SIGKILL when 0
+
+	// KeepChildren leaves alone what a process has left behind in its group when it ended by itself: an
+	// agent finds its children again. Stop ends them all the same.
+	KeepChildren bool
 }
 
 // Options are the settings of a Group. The zero value of each but Now is usable.

@@ -38,6 +38,7 @@ type commands struct {
 	Mesh    meshCommand    `cmd:"" help:"Verify the running mesh; compare who may call what."`
 	Audit   auditCommand   `cmd:"" help:"Read the audit trail."`
 	Users   usersCommand   `cmd:"" help:"Import users, or follow them."`
+	Cluster clusterCommand `cmd:"" help:"A development cluster: three hosts on this machine with Consul and Nomad."`
 	New     newCommand     `cmd:"" help:"Begin something new in a checkout of Gatehouse."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

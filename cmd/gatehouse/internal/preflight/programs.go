@@ -58,6 +58,12 @@ func Find(ctx context.Context, binDir string, own []string, folders ...string) (
 	return found, both.Wait()
 }
 
+// FindNomad looks for Nomad in the folders, then on PATH.
+func FindNomad(ctx context.Context, folders ...string) (Program, error) {
+	nomad := tool{name: "nomad", args: []string{"version"}, least: host.Version{Major: 1, Minor: 11}}
+	return nomad.find(ctx, folders)
+}
+
 func (t tool) find(ctx context.Context, folders []string) (Program, error) {
 	var candidates []string
 	for _, folder := range folders {

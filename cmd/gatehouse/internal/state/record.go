@@ -134,3 +134,28 @@ func (d Dir) Lock() (unlock func(), err error) {
 	}
 	return nil, fmt.Errorf("%s runs with the state folder %s: end it with `gatehouse down`, or name another folder with --state and other ports with --port-offset", who, d.root)
 }
+
+// Save stores a record beside the platform's, as JSON.
+func (d Dir) Save(name string, record any) error {
+	raw, err := json.MarshalIndent(record, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", name, err)
+	}
+	return writeFile(filepath.Join(d.root, name), raw)
+}
+
+// Load reads what Save has stored; found says whether there is such a record.
+func (d Dir) Load(name string, record any) (found bool, err error) {
+	path := filepath.Join(d.root, name)
+	raw, err := read(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(raw, record)
+	}
+	if err != nil {
+		return false, fmt.Errorf("read %s: %w: remove the file", path, err)
+	}
+	return true, nil
+}

@@ -1,0 +1,51 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/cluster"
+)
+
+type clusterStatusCommand struct {
+	clusterFlag `embed:""`
+	Output      string `short:"o" enum:"text,json" default:"text" help:"text, or json for machines."`
+}
+
+// Run shows the cluster. It exits with 1 when something is not healthy.
+func (c *clusterStatusCommand) Run(console *Console) error {
+	dir, record, err := c.running()
+	if err != nil {
+		return err
+	}
+	status := cluster.Look(context.Background(), dir, record)
+	if c.Output == "json" {
+		raw, err := json.MarshalIndent(status, "", "  ")
+		if err != nil {
+			return fmt.Errorf("encode the status: %w", err)
+		}
+		console.printf("%s\n", raw)
+	} else if err := printCluster(console, status); err != nil {
+		return err
+	}
+	if !status.Healthy {
+		return exitError(1)
+	}
+	return nil
+}
+
+func printCluster(console *Console, status cluster.Status) error {
+	console.printf("gateway  %s %s\n\n", status.URL, status.Door)
+	table := tabwriter.NewWriter(console.Out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "HOST\tADDRESS\tPID\tSTATE\tCONSUL\tNOMAD")
+	for _, h := range status.Hosts {
+		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%s\n", h.Name, h.Address, h.PID, h.State, h.Consul, h.Nomad)
+	}
+	fmt.Fprintln(table, "\nJOB\tTASKS\tHOST\tSTATE\tALLOCATION\tVERSION")
+	for _, a := range status.Allocations {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%d\n", a.Job, a.Tasks, a.Host, a.State, a.ID, a.Version)
+	}
+	return table.Flush()
+}

@@ -1,0 +1,104 @@
+package cluster
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
+)
+
+// The groups of a host go from every tree, and no other one.
+func TestRemoveGroups(t *testing.T) {
+	root := t.TempDir()
+	gone := []string{"cpu/gatehouse-client-1.slice/a.scope", "cpuset/gatehouse-client-1.slice/share", "gatehouse-client-1.slice/b"}
+	kept := []string{"cpu/gatehouse-client-2.slice/a.scope", "cpu/nomad", "unified"}
+	for _, folder := range append(append([]string{}, gone...), kept...) {
+		if err := os.MkdirAll(filepath.Join(root, folder), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := removeGroups(t.Context(), root, cgroupParent("client-1")); err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range gone {
+		if _, err := os.Stat(filepath.Join(root, filepath.Dir(folder))); err == nil {
+			t.Errorf("%s is still there", filepath.Dir(folder))
+		}
+	}
+	for _, folder := range kept {
+		if _, err := os.Stat(filepath.Join(root, folder)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// What a start that was killed had made is removed by its record, what somebody else uses is not, and
+// logs stay.
+func TestDownForgets(t *testing.T) {
+	dir := prepared(t)
+	made := []string{filepath.Join(t.TempDir(), "cni"), filepath.Join(t.TempDir(), "netns")}
+	for _, folder := range made {
+		if err := os.Mkdir(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, file := range []string{filepath.Join(made[1], "somebodys"), dir.Log("client-1-nomad")} {
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := dir.WriteSecret(NomadToken, "secret"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(hostFolder(dir, "client-1"), "alloc"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	record := Record{Made: append(made, filepath.Join(made[0], "never")), Hosts: []Host{{Name: "client-1"}}}
+	if err := record.write(dir); err != nil {
+		t.Fatal(err)
+	}
+	if there, err := Down(t.Context(), dir); err != nil || !there {
+		t.Fatalf("%v, %v", there, err)
+	}
+	for path, want := range map[string]bool{
+		made[0]: false, made[1]: true, dir.SecretPath(NomadToken): false, hostFolder(dir, "client-1"): false, dir.Log("client-1-nomad"): true,
+	} {
+		if _, err := os.Stat(path); (err == nil) != want {
+			t.Errorf("%s: %v, want it to be there: %v", path, err, want)
+		}
+	}
+	if _, err := Read(dir); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("afterwards: %v", err)
+	}
+	if there, err := Down(t.Context(), dir); err != nil || there {
+		t.Errorf("again: %v, %v", there, err)
+	}
+}
+
+func prepared(t *testing.T) state.Dir {
+	t.Helper()
+	dir, err := state.Open(filepath.Join(t.TempDir(), "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dir.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestALongPathIsRefused(t *testing.T) {
+	dir, err := state.Open(filepath.Join(t.TempDir(), strings.Repeat("long", 10)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Begin(t.Context(), dir, Network{}); err == nil || !strings.Contains(err.Error(), "--state") {
+		t.Errorf("%v", err)
+	}
+	if len(DefaultDir) > longestDir {
+		t.Errorf("the default folder has %d characters of %d", len(DefaultDir), longestDir)
+	}
+}

@@ -1,0 +1,88 @@
+# A Nomad client: a host that runs jobs, beside a Consul client. What differs between hosts stands in host.hcl beside it: names,
+# addresses, networks, volumes, keys, files (host.hcl.tmpl is the one of the development cluster).
+#
+#   nomad agent -config client.hcl -config host.hcl
+
+region     = "global"
+datacenter = "dc1"
+
+client {
+  enabled = true
+
+  # What a task finds in its root, hard-linked: the programs, what they are linked with, and certificates. Nomad's own choice would be all
+  # of /usr. What a host does not have is left out.
+  chroot_env {
+    "/opt/gatehouse/bin"         = "/opt/gatehouse/bin"
+    "/opt/gatehouse/postgres"    = "/opt/gatehouse/postgres"
+    "/lib/x86_64-linux-gnu"      = "/lib/x86_64-linux-gnu"
+    "/lib/aarch64-linux-gnu"     = "/lib/aarch64-linux-gnu"
+    "/lib64"                     = "/lib64"
+    "/etc/ld.so.cache"           = "/etc/ld.so.cache"
+    "/etc/passwd"                = "/etc/passwd"
+    "/etc/group"                 = "/etc/group"
+    "/etc/nsswitch.conf"         = "/etc/nsswitch.conf"
+    "/etc/ssl/certs"             = "/etc/ssl/certs"
+    "/usr/share/ca-certificates" = "/usr/share/ca-certificates"
+  }
+
+  # Templates are run by the agent, with its certificate for Consul: caLeaf, which Nomad allows by default, would hand a job the private
+  # key of any service on this host. The others are Nomad's defaults.
+  template {
+    function_denylist = ["executeTemplate", "plugin", "writeToFile", "caLeaf"]
+  }
+
+  # Above the longest kill_timeout of a job: PostgreSQL's.
+  max_kill_timeout = "2m"
+}
+
+plugin "exec" {
+  config {
+    allow_caps = [] # tasks need no privilege of root
+  }
+}
+
+# Tasks without isolation would be root on this host.
+plugin "raw_exec" {
+  config {
+    enabled = false
+  }
+}
+
+acl {
+  enabled = true
+}
+
+# A certificate of the agents' own CA is asked for everywhere; operators have one too.
+tls {
+  http                   = true
+  rpc                    = true
+  verify_server_hostname = true
+  verify_https_client    = true
+  tls_min_version        = "tls12"
+}
+
+# The Consul client on this host. Its own token registers no service: services have their own, by their workload's identity.
+consul {
+  address      = "127.0.0.1:8501"
+  ssl          = true
+  verify_ssl   = true
+  grpc_address = "127.0.0.1:8503"
+
+  service_identity {
+    aud = ["consul.io"]
+    ttl = "1h"
+  }
+
+  task_identity {
+    aud = ["consul.io"]
+    ttl = "1h"
+  }
+
+  auto_advertise   = false
+  client_auto_join = false
+}
+
+leave_on_interrupt   = false # a restarted agent takes up its tasks again
+leave_on_terminate   = false
+disable_update_check = true
+log_level            = "WARN"
