@@ -70,22 +70,31 @@ func (k *checker) role(p Program, name string, where Position, taken map[string]
 
 func (k *checker) secret(p Program, s *optionsv1.Secret, i int32, taken map[string]Position, variables map[string]bool) {
 	where := inFile(p.file, programSecrets, i, secretFile)
-	switch other, twice := taken[s.GetFile()]; {
-	case !fileForm.MatchString(s.GetFile()):
-		k.report(where, "%q cannot be the file of a secret: use lower-case words joined by hyphens and one suffix, such as billing-signing.key", s.GetFile())
-	case platformFile.MatchString(s.GetFile()):
-		k.report(where, "the file %q belongs to the platform: choose another name", s.GetFile())
-	case twice:
-		k.report(where, "the file %q is taken at %s: choose another name", s.GetFile(), other)
-	}
-	taken[s.GetFile()] = where
+	k.secretFile(s.GetFile(), where, taken)
 	k.variable(p, s.GetVariable(), inFile(p.file, programSecrets, i, secretVariable), variables)
+	if s.GetPrevious() {
+		where := inFile(p.file, programSecrets, i, secretPrevious)
+		k.secretFile(PreviousFile(s.GetFile()), where, taken)
+		k.variable(p, PreviousVariable(s.GetVariable()), where, variables)
+	}
 	if strings.HasSuffix(s.GetVariable(), "_FILE") {
 		k.report(inFile(p.file, programSecrets, i, secretVariable), "%s names the file, not the secret: leave _FILE out", s.GetVariable())
 	}
 	if _, known := optionsv1.Secret_Kind_name[int32(s.GetKind())]; !known || s.GetKind() == optionsv1.Secret_KIND_UNSPECIFIED {
 		k.report(inFile(p.file, programSecrets, i), "the secret %q has no kind: say KIND_KEY or KIND_PASSWORD", s.GetFile())
 	}
+}
+
+func (k *checker) secretFile(file string, where Position, taken map[string]Position) {
+	switch other, twice := taken[file]; {
+	case !fileForm.MatchString(file):
+		k.report(where, "%q cannot be the file of a secret: use lower-case words joined by hyphens and one suffix, such as billing-signing.key", file)
+	case platformFile.MatchString(file):
+		k.report(where, "the file %q belongs to the platform: choose another name", file)
+	case twice:
+		k.report(where, "the file %q is taken at %s: choose another name", file, other)
+	}
+	taken[file] = where
 }
 
 // variable checks that a program sets each of its variables once, and none of another program's.

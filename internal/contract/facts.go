@@ -35,6 +35,16 @@ type Secret struct {
 	Variable string // without _FILE
 	Kind     string // KeySecret or PasswordSecret
 	Use      string // for the operator; may be empty
+	Previous bool   // a second value may stand beside it, as PreviousVariable from PreviousFile
+}
+
+// PreviousVariable is the variable of the value that a secret had before.
+func PreviousVariable(variable string) string { return variable + "_PREVIOUS" }
+
+// PreviousFile is the file with the value that a secret had before.
+func PreviousFile(file string) string {
+	name, suffix, _ := strings.Cut(file, ".")
+	return name + "-previous." + suffix
 }
 
 // Grant is the right of a program to write relationships of an object type.
@@ -100,7 +110,7 @@ func loadSecrets(options []*optionsv1.Secret) []Secret {
 	var secrets []Secret
 	for _, s := range options {
 		kind := strings.ToLower(strings.TrimPrefix(s.GetKind().String(), "KIND_"))
-		secrets = append(secrets, Secret{File: s.GetFile(), Variable: s.GetVariable(), Kind: kind, Use: s.GetUse()})
+		secrets = append(secrets, Secret{File: s.GetFile(), Variable: s.GetVariable(), Kind: kind, Use: s.GetUse(), Previous: s.GetPrevious()})
 	}
 	return secrets
 }

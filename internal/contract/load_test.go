@@ -107,7 +107,7 @@ func TestLoadReadsFacts(t *testing.T) {
 	if d := audit.Database; d.Owner != "audit_owner" || len(d.Schemas)+len(d.Pools) != 0 {
 		t.Errorf("audit has the database %+v", d)
 	}
-	if len(auth.Secrets) != 2 || auth.Secrets[0] != (contract.Secret{File: "auth-encryption.key", Variable: "GATEHOUSE_AUTH_KEY", Kind: contract.KeySecret}) ||
+	if len(auth.Secrets) != 2 || auth.Secrets[0] != (contract.Secret{File: "auth-encryption.key", Variable: "GATEHOUSE_AUTH_KEY", Kind: contract.KeySecret, Previous: true}) ||
 		auth.Secrets[1].Kind != contract.PasswordSecret || auth.Secrets[1].Use == "" {
 		t.Errorf("auth has the secrets %+v", auth.Secrets)
 	}

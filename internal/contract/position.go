@@ -50,7 +50,7 @@ const (
 	programReasons                                                            = 10
 
 	databaseSchemas, databaseOwner, databasePools                       = 1, 2, 3
-	secretFile, secretVariable, secretKind                              = 1, 2, 3
+	secretFile, secretVariable, secretKind, secretPrevious              = 1, 2, 3, 5
 	objectTypeAllow, consentProgram, consentRelations, consentDeleteAll = 2, 1, 2, 3
 	relationshipsRelations, relationshipsDeleteAll                      = 2, 3
 	reasonName, reasonKind, reasonStatus, reasonSentence                = 1, 2, 3, 4

@@ -30,6 +30,7 @@ type Secret struct {
 	Variable string `json:"variable"` // of the secret; <variable>_FILE holds the path of the file
 	Kind     string `json:"kind"`     // contract.KeySecret or contract.PasswordSecret
 	Use      string `json:"use,omitempty"`
+	Previous bool   `json:"previous,omitempty"` // the program takes a second value too: contract.PreviousVariable
 }
 
 // ObjectType is a type of the authorization model: who answers for it, and who writes its

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 )
 
@@ -25,6 +26,7 @@ type Variable struct {
 	Source Source
 	Secret string   // name of the file
 	Kind   string   // what the secret is made of, as in mesh.Secret; empty where it follows from the database
+	Before bool     // it is the value that another secret had before, while that is replaced: often there is none
 	Yields []string // not given when the operator has set one of these
 }
 
@@ -43,16 +45,25 @@ func task(p Program, verb, role string) Task {
 		t.Env = append(t.Env, Variable{Name: "GATEHOUSE_POSTGRES_URL" + secretSuffix, Source: SecretFile, Secret: URLFile(role)})
 	}
 	for _, s := range p.Secrets {
-		t.Env = append(t.Env, Variable{
-			Name: s.Variable + secretSuffix, Source: SecretFile, Secret: s.File, Kind: s.Kind,
-			Yields: []string{s.Variable, s.Variable + secretSuffix},
-		})
+		yields := []string{s.Variable, s.Variable + secretSuffix}
+		t.Env = append(t.Env, Variable{Name: s.Variable + secretSuffix, Source: SecretFile, Secret: s.File, Kind: s.Kind, Yields: yields})
+		if s.Previous {
+			before := contract.PreviousVariable(s.Variable)
+			t.Env = append(t.Env, Variable{
+				Name: before + secretSuffix, Source: SecretFile, Secret: contract.PreviousFile(s.File), Kind: s.Kind, Before: true,
+				Yields: append(slices.Clone(yields), before, before+secretSuffix),
+			})
+		}
 	}
 	return t
 }
 
+// Item is the variable of the secret itself, for whoever keeps secrets by that name.
+func (v Variable) Item() string { return strings.TrimSuffix(v.Name, secretSuffix) }
+
 // Environ returns the variables of a task as "NAME=value" pairs: those of the plan, with the values
-// that value finds, and the operator's own that are meant for the program.
+// that value finds ("" for a value of before where there is none), and the operator's own that are
+// meant for the program.
 func (p *Plan) Environ(t Task, operators []string, value func(Variable) (string, error)) ([]string, error) {
 	var pairs []string
 	for _, v := range t.Env {
@@ -63,7 +74,9 @@ func (p *Plan) Environ(t Task, operators []string, value func(Variable) (string,
 		if err != nil {
 			return nil, err
 		}
-		pairs = append(pairs, v.Name+"="+text)
+		if text != "" || !v.Before {
+			pairs = append(pairs, v.Name+"="+text)
+		}
 	}
 	for _, pair := range operators {
 		if name, _, _ := strings.Cut(pair, "="); p.reaches(name, t.Program) {
@@ -99,14 +112,15 @@ func decided(rest string) bool {
 func (p *Plan) areaOwner(rest string) string {
 	owner := ""
 	for _, program := range p.Programs {
-		if len(program.Name) > len(owner) && strings.HasPrefix(rest, area(program.Program)+"_") {
+		if len(program.Name) > len(owner) && strings.HasPrefix(rest, Area(program.Program)+"_") {
 			owner = program.Name
 		}
 	}
 	return owner
 }
 
-func area(p mesh.Program) string { return strings.ToUpper(strings.ReplaceAll(p.Name, "-", "_")) }
+// Area is what the variables of a program begin with, after GATEHOUSE_.
+func Area(p mesh.Program) string { return strings.ToUpper(strings.ReplaceAll(p.Name, "-", "_")) }
 
 // IsSet reports whether an environment gives a variable a value. An empty one is as good as none.
 func IsSet(environ []string, variable string) bool {

@@ -48,8 +48,8 @@ health: 8081
 database: identity behind 20039
 role identity owns: 34`,
 		"auth": `
-migrate as auth: port offset, trust domain, datacenter, service prefix, GATEHOUSE_POSTGRES_URL_FILE=postgres-auth.url, GATEHOUSE_AUTH_KEY_FILE=auth-encryption.key (key), GATEHOUSE_AUTH_BOOTSTRAP_SECRET_FILE=bootstrap.secret (password)
-serve as auth: port offset, trust domain, datacenter, service prefix, GATEHOUSE_POSTGRES_URL_FILE=postgres-auth.url, GATEHOUSE_AUTH_KEY_FILE=auth-encryption.key (key), GATEHOUSE_AUTH_BOOTSTRAP_SECRET_FILE=bootstrap.secret (password)
+migrate as auth: port offset, trust domain, datacenter, service prefix, GATEHOUSE_POSTGRES_URL_FILE=postgres-auth.url, GATEHOUSE_AUTH_KEY_FILE=auth-encryption.key (key), GATEHOUSE_AUTH_KEY_PREVIOUS_FILE=auth-encryption-previous.key (key of before), GATEHOUSE_AUTH_BOOTSTRAP_SECRET_FILE=bootstrap.secret (password)
+serve as auth: port offset, trust domain, datacenter, service prefix, GATEHOUSE_POSTGRES_URL_FILE=postgres-auth.url, GATEHOUSE_AUTH_KEY_FILE=auth-encryption.key (key), GATEHOUSE_AUTH_KEY_PREVIOUS_FILE=auth-encryption-previous.key (key of before), GATEHOUSE_AUTH_BOOTSTRAP_SECRET_FILE=bootstrap.secret (password)
 health: 8082
 database: auth behind 20059
 role auth owns: 34`,
@@ -99,6 +99,8 @@ func describe(p plan.Program) string {
 			switch {
 			case v.Source != plan.SecretFile:
 				env = append(env, string(v.Source))
+			case v.Before:
+				env = append(env, fmt.Sprintf("%s=%s (%s of before)", v.Name, v.Secret, v.Kind))
 			case v.Kind != "":
 				env = append(env, fmt.Sprintf("%s=%s (%s)", v.Name, v.Secret, v.Kind))
 			default:

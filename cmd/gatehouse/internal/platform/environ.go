@@ -1,7 +1,9 @@
 package platform
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"strconv"
 	"strings"
 
@@ -82,6 +84,9 @@ func (p *Platform) value(one process, v plan.Variable) (string, error) {
 // secretFile is the path of a secret, which is made when it does not exist yet; instances share it.
 // The URL of a database, which has no kind, is made with its role, one for each instance.
 func (p *Platform) secretFile(one process, v plan.Variable) (string, error) {
+	if v.Before {
+		return p.secretOfBefore(v)
+	}
 	generate, known := map[string]func() (string, error){contract.KeySecret: state.Key, contract.PasswordSecret: state.Password}[v.Kind]
 	switch {
 	case known:
@@ -92,6 +97,18 @@ func (p *Platform) secretFile(one process, v plan.Variable) (string, error) {
 		return p.opts.Dir.SecretPath(urlFile(one.Role, one.of.number)), nil
 	default:
 		return "", fmt.Errorf("%s: the secret %s is a %s, which this command cannot make: take the command of the same version", v.Name, v.Secret, v.Kind)
+	}
+	return p.opts.Dir.SecretPath(v.Secret), nil
+}
+
+// secretOfBefore is the path of what the operator keeps while a secret is replaced; "" when there
+// is none.
+func (p *Platform) secretOfBefore(v plan.Variable) (string, error) {
+	switch _, err := p.opts.Dir.ReadSecret(v.Secret); {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", nil
+	case err != nil:
+		return "", err
 	}
 	return p.opts.Dir.SecretPath(v.Secret), nil
 }

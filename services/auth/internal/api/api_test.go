@@ -102,7 +102,7 @@ func newAuth(t *testing.T, change ...func(*grpctest.Config)) *auth {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sealer, err := signingkey.NewSealer(bytes.Repeat([]byte{1}, signingkey.SealingKeyLength))
+	sealer, err := signingkey.NewSealer(bytes.Repeat([]byte{1}, signingkey.SealingKeyLength), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

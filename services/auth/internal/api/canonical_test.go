@@ -61,7 +61,7 @@ func newFixed(t *testing.T) *fixed {
 		t.Fatal(err)
 	}
 	f.hasher = &weakening{Pool: pool}
-	sealer, err := signingkey.NewSealer(bytes.Repeat([]byte{1}, signingkey.SealingKeyLength))
+	sealer, err := signingkey.NewSealer(bytes.Repeat([]byte{1}, signingkey.SealingKeyLength), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -143,6 +143,34 @@ func TestStartOnAnOldSchemaSaysMigrate(t *testing.T) {
 	serving(t, ports) // without a restart
 }
 
+// A sealing key is replaced: both are given, the stored keys are sealed anew, and then the new one
+// suffices, which the old one does not any more.
+func TestTheSealingKeyIsReplaced(t *testing.T) {
+	db, ports, old, fresh := database(t), apptest.FreePorts(t, Name), keyFile(t, 1), keyFile(t, 2)
+	start(t, configured(t, ports, db, old))()
+	stop := start(t, configured(t, ports, db, fresh, "GATEHOUSE_AUTH_KEY_PREVIOUS_FILE="+old))
+	serving(t, ports)
+	stop()
+	wrong := ResealConfig{Postgres: db, Seal: SealConfig{File: fresh}}
+	var out strings.Builder
+	if err := wrong.Run(program.Process{Name: Name, Stdout: &out}); !errors.Is(err, signingkey.ErrWrongSealingKey) || out.Len() > 0 {
+		t.Errorf("without the previous key: %v, and %q is printed", err, out.String())
+	}
+	both := ResealConfig{Postgres: db, Seal: SealConfig{File: fresh, PreviousFile: old}}
+	for _, want := range []string{"2 of 2 signing keys", "0 of 2 signing keys"} {
+		out.Reset()
+		if err := both.Run(program.Process{Name: Name, Stdout: &out}); err != nil || !strings.HasPrefix(out.String(), want) || !strings.Contains(out.String(), "not needed any more") {
+			t.Errorf("%v, printed %q, want %q", err, out.String(), want)
+		}
+	}
+	stop = start(t, configured(t, ports, db, fresh))
+	serving(t, ports)
+	stop()
+	if err := New(configured(t, ports, db, old)).Start(t.Context()); !errors.Is(err, signingkey.ErrWrongSealingKey) {
+		t.Errorf("the old key: %v", err)
+	}
+}
+
 // What recovers access needs the database, and prints nothing without it.
 func TestRecoverWithoutADatabase(t *testing.T) {
 	var out, hint strings.Builder

@@ -67,7 +67,7 @@ func newWork(p workParams) service.Work {
 
 // newKeeper opens the sealing key; the keys themselves are loaded when the program starts.
 func newKeeper(c Config, store signingkey.Store, now func() time.Time) (*signingkey.Keeper, error) {
-	sealer, err := signingkey.OpenSealer(c.Keys.File)
+	sealer, err := signingkey.OpenSealer(c.Keys.Seal.File, c.Keys.Seal.PreviousFile)
 	if err != nil {
 		return nil, err
 	}
@@ -85,6 +85,13 @@ func (p workParams) loadKeys(ctx context.Context) error {
 	}
 	if err != nil {
 		p.Log.WarnContext(ctx, "the signing keys are not loaded yet", "error", err.Error())
+		return nil
+	}
+	switch two, needsPrevious := p.Keeper.Sealing(); {
+	case needsPrevious:
+		p.Log.InfoContext(ctx, "the signing keys are sealed with the previous sealing key: when all instances have both, run `auth reseal`")
+	case two:
+		p.Log.InfoContext(ctx, "the previous sealing key is not needed any more: take GATEHOUSE_AUTH_KEY_PREVIOUS_FILE away")
 	}
 	return nil
 }

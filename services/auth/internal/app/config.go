@@ -35,9 +35,23 @@ func (c Config) Validate() error {
 	return nil
 }
 
+// SealConfig is the option group of the keys that seal signing keys.
+type SealConfig struct {
+	File         string `name:"auth-key-file" env:"GATEHOUSE_AUTH_KEY_FILE" placeholder:"PATH" help:"File with the 32-byte key that seals the signing keys at rest, raw or in base64, readable by its owner only."`
+	PreviousFile string `name:"auth-key-previous-file" env:"GATEHOUSE_AUTH_KEY_PREVIOUS_FILE" placeholder:"PATH" help:"File with the key of before, while it is replaced; an empty file is none."`
+}
+
+// Validate reports contradictions.
+func (c SealConfig) Validate() error {
+	if c.File == "" {
+		return errors.New("GATEHOUSE_AUTH_KEY_FILE is not set: name a file made by `(umask 077; head -c 32 /dev/urandom | base64 > auth.key)`")
+	}
+	return nil
+}
+
 // KeysConfig is the option group of signing keys.
 type KeysConfig struct {
-	File      string        `name:"auth-key-file" env:"GATEHOUSE_AUTH_KEY_FILE" placeholder:"PATH" help:"File with the 32-byte key that seals the signing keys at rest, raw or in base64, readable by its owner only."`
+	Seal      SealConfig    `embed:""`
 	Algorithm string        `name:"auth-signing-algorithm" env:"GATEHOUSE_AUTH_SIGNING_ALGORITHM" default:"EdDSA" help:"Algorithm of new signing keys: EdDSA or ES256."`
 	MaxAge    time.Duration `name:"auth-key-max-age" env:"GATEHOUSE_AUTH_KEY_MAX_AGE" default:"5m" help:"How long others may cache the key set; a new key is published longer than this before it signs."`
 	Interval  time.Duration `name:"auth-key-rotation-interval" env:"GATEHOUSE_AUTH_KEY_ROTATION_INTERVAL" default:"24h" help:"How long a key signs before the next one takes over."`
@@ -47,8 +61,6 @@ type KeysConfig struct {
 func (c KeysConfig) Validate() error {
 	notice := signingkey.Policy{MaxAge: c.MaxAge}.Notice()
 	switch {
-	case c.File == "":
-		return errors.New("GATEHOUSE_AUTH_KEY_FILE is not set: name a file made by `(umask 077; head -c 32 /dev/urandom | base64 > auth.key)`")
 	case c.Algorithm != token.EdDSA && c.Algorithm != token.ES256:
 		return fmt.Errorf("GATEHOUSE_AUTH_SIGNING_ALGORITHM is %q: set it to %s or %s", c.Algorithm, token.EdDSA, token.ES256)
 	case c.MaxAge < 5*time.Second || c.MaxAge > time.Hour:

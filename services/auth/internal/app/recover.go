@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/pg"
@@ -44,10 +45,7 @@ func Recover(ctx context.Context, c RecoverConfig, out, hint io.Writer) error {
 	if err := pg.CheckSchema(ctx, pool, migrations.Schema, migrations.Files); err != nil {
 		return err
 	}
-	box, err := outbox.New(outbox.Params{
-		Pool: pool, Schema: migrations.Schema, Source: Name, Now: time.Now, NewID: func() string { return uuid.Must(uuid.NewV7()).String() },
-		Random: rand.Reader, Log: slog.New(slog.DiscardHandler),
-	})
+	box, err := offlineOutbox(pool)
 	if err != nil {
 		return err
 	}
@@ -61,4 +59,12 @@ func Recover(ctx context.Context, c RecoverConfig, out, hint io.Writer) error {
 	_, err = fmt.Fprintf(hint, "This secret makes one administrator, until %s: POST it to /api/v1/auth/bootstrap as \"secret\", with a new \"email\" and \"password\".\n",
 		until.UTC().Format("15:04:05 MST"))
 	return err
+}
+
+// offlineOutbox takes events for whoever serves to deliver.
+func offlineOutbox(pool *pgxpool.Pool) (*outbox.Outbox, error) {
+	return outbox.New(outbox.Params{
+		Pool: pool, Schema: migrations.Schema, Source: Name, Now: time.Now, NewID: func() string { return uuid.Must(uuid.NewV7()).String() },
+		Random: rand.Reader, Log: slog.New(slog.DiscardHandler),
+	})
 }

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -96,8 +97,11 @@ func (s *SigningKeys) Change(ctx context.Context, plan func([]signingkey.Key) (s
 	return planned.Keys, nil
 }
 
-// alike reports whether two are one key in one state, which is what is recorded of keys.
-func alike(a, b signingkey.Key) bool { return a.ID == b.ID && a.State == b.State }
+// alike reports whether two are one key in one state under one seal, which is what is recorded of
+// keys.
+func alike(a, b signingkey.Key) bool {
+	return a.ID == b.ID && a.State == b.State && bytes.Equal(a.Sealed, b.Sealed)
+}
 
 // storeKeys writes the difference: removals first, then the key that stops signing, then the one that starts, as at most one may be
 // active at any moment.
@@ -127,7 +131,7 @@ func storeKey(ctx context.Context, tx pgx.Tx, k signingkey.Key) error {
 	_, err := tx.Exec(ctx, `
 		insert into auth.signing_keys (id, algorithm, state, public_key, sealed_key, create_time, state_time)
 		values (@id, @algorithm, @state, @public_key, @sealed_key, @create_time, @state_time)
-		on conflict (id) do update set state = excluded.state, state_time = excluded.state_time`,
+		on conflict (id) do update set state = excluded.state, state_time = excluded.state_time, sealed_key = excluded.sealed_key`,
 		pgx.StrictNamedArgs{
 			"id": k.ID, "algorithm": k.Algorithm, "state": string(k.State), "public_key": k.Public, "sealed_key": k.Sealed,
 			"create_time": k.CreateTime, "state_time": k.StateTime,

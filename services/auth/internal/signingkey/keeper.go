@@ -25,9 +25,10 @@ type Keeper struct {
 
 // ring is one reading of the stored keys, opened.
 type ring struct {
-	active token.SigningKey
-	public []token.Key // next, active, retired
-	read   time.Time
+	active     token.SigningKey
+	public     []token.Key // next, active, retired
+	byPrevious bool        // the sealing key of before has sealed the active one
+	read       time.Time
 }
 
 // NewKeeper returns a keeper that knows no key until the first Refresh.
@@ -64,6 +65,13 @@ func (k *Keeper) Refresh(ctx context.Context) error {
 // Loaded reports whether any Refresh succeeded.
 func (k *Keeper) Loaded() bool { return k.ring.Load() != nil }
 
+// Sealing says which sealing keys the stored signing keys need: whether there are two, and whether
+// the previous one is needed still.
+func (k *Keeper) Sealing() (two, needsPrevious bool) {
+	r := k.ring.Load()
+	return k.sealer.previous != nil, r != nil && r.byPrevious
+}
+
 // Due reports whether it is time for a Refresh: none succeeded within Policy.Reload.
 func (k *Keeper) Due() bool {
 	r := k.ring.Load()
@@ -72,15 +80,14 @@ func (k *Keeper) Due() bool {
 
 // plan is what the stored keys should be now. It refuses to add keys beside ones that this sealer cannot open.
 func (k *Keeper) plan(keys []Key) ([]Key, error) {
-	for _, stored := range keys {
-		if _, err := k.sealer.open(stored); err != nil {
-			return nil, err
-		}
+	sealer, err := k.sealer.like(keys)
+	if err != nil {
+		return nil, err
 	}
 	now := k.now()
 	kept, missing := k.policy.advance(keys, now)
 	for _, state := range missing {
-		made, err := generate(k.random, k.sealer, k.policy.Algorithm, state, now)
+		made, err := generate(k.random, sealer, k.policy.Algorithm, state, now)
 		if err != nil {
 			return nil, err
 		}
@@ -100,7 +107,7 @@ func (k *Keeper) open(keys []Key) (*ring, error) {
 		if stored.State != Active {
 			continue
 		}
-		if r.active, err = stored.signingKey(k.sealer); err != nil {
+		if r.active, r.byPrevious, err = stored.signingKey(k.sealer); err != nil {
 			return nil, err
 		}
 	}

@@ -31,13 +31,23 @@ func newWorld(t *testing.T) *world {
 	return &world{t: t, store: postgrestest.Open(t).SigningKeys, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 }
 
-func (w *world) instance(p signingkey.Policy, sealingKey byte) *signingkey.Keeper {
+// instance knows one sealing key, or the previous one besides.
+func (w *world) instance(p signingkey.Policy, sealingKeys ...byte) *signingkey.Keeper {
 	w.t.Helper()
-	sealer, err := signingkey.NewSealer(bytes.Repeat([]byte{sealingKey}, signingkey.SealingKeyLength))
+	return signingkey.NewKeeper(p, w.store, w.sealer(sealingKeys...), rand.Reader, func() time.Time { return w.now })
+}
+
+func (w *world) sealer(sealingKeys ...byte) *signingkey.Sealer {
+	w.t.Helper()
+	var keys [2][]byte
+	for i, key := range sealingKeys {
+		keys[i] = bytes.Repeat([]byte{key}, signingkey.SealingKeyLength)
+	}
+	sealer, err := signingkey.NewSealer(keys[0], keys[1])
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return signingkey.NewKeeper(p, w.store, sealer, rand.Reader, func() time.Time { return w.now })
+	return sealer
 }
 
 func (w *world) refresh(k *signingkey.Keeper) {

@@ -107,19 +107,19 @@ func (k Key) publicKey() (token.Key, error) {
 	return token.Key{ID: k.ID, Algorithm: k.Algorithm, Public: public}, nil
 }
 
-// signingKey opens the private half.
-func (k Key) signingKey(sealer *Sealer) (token.SigningKey, error) {
-	private, err := sealer.open(k)
+// signingKey opens the private half, and says whether the previous sealing key has sealed it.
+func (k Key) signingKey(sealer *Sealer) (opened token.SigningKey, byPrevious bool, err error) {
+	private, byPrevious, err := sealer.open(k)
 	if err != nil {
-		return token.SigningKey{}, err
+		return token.SigningKey{}, false, err
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(private)
 	if err != nil {
-		return token.SigningKey{}, fmt.Errorf("read private key %s: %w", k.ID, err)
+		return token.SigningKey{}, false, fmt.Errorf("read private key %s: %w", k.ID, err)
 	}
 	signer, ok := parsed.(crypto.Signer)
 	if !ok {
-		return token.SigningKey{}, fmt.Errorf("read private key %s: it cannot sign", k.ID)
+		return token.SigningKey{}, false, fmt.Errorf("read private key %s: it cannot sign", k.ID)
 	}
-	return token.SigningKey{ID: k.ID, Algorithm: k.Algorithm, Signer: signer}, nil
+	return token.SigningKey{ID: k.ID, Algorithm: k.Algorithm, Signer: signer}, byPrevious, nil
 }

@@ -29,7 +29,7 @@ func writeKey(t *testing.T, content []byte, mode os.FileMode) string {
 }
 
 func TestOpenSealerReadsEachForm(t *testing.T) {
-	raw, err := OpenSealer(writeKey(t, sealingKey, 0o400))
+	raw, err := OpenSealer(writeKey(t, sealingKey, 0o400), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,11 +44,11 @@ func TestOpenSealerReadsEachForm(t *testing.T) {
 		"Windows line ending": base64.StdEncoding.EncodeToString(sealingKey) + "\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, err := OpenSealer(writeKey(t, []byte(text), 0o600))
+			s, err := OpenSealer(writeKey(t, []byte(text), 0o600), "")
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := s.open(k); err != nil {
+			if _, _, err := s.open(k); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -69,15 +69,53 @@ func TestOpenSealerRefuses(t *testing.T) {
 		"empty":          {writeKey(t, nil, 0o600), "32 random bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := OpenSealer(c.path); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+			if _, err := OpenSealer(c.path, ""); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 				t.Fatalf("err = %v, want one sentence with %q", err, c.want)
 			}
 		})
 	}
 }
 
+// While the sealing key is replaced there are two files; what renders the second one of nothing
+// leaves it empty.
+func TestOpenSealerReadsThePreviousKey(t *testing.T) {
+	before := bytes.Repeat([]byte{9}, SealingKeyLength)
+	old, err := OpenSealer(writeKey(t, before, 0o600), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := generate(rand.Reader, old, token.EdDSA, Active, time.Unix(0, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	current := writeKey(t, sealingKey, 0o600)
+	both, err := OpenSealer(current, writeKey(t, before, 0o400))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, byPrevious, err := both.open(k); err != nil || !byPrevious {
+		t.Errorf("what the previous key sealed: %t, %v", byPrevious, err)
+	}
+	for name, previous := range map[string]string{
+		"no path": "", "an empty file": writeKey(t, nil, 0o600), "the same key": writeKey(t, sealingKey, 0o600),
+	} {
+		one, err := OpenSealer(current, previous)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if _, _, err := one.open(k); !errors.Is(err, ErrWrongSealingKey) || one.previous != nil {
+			t.Errorf("%s: it opens what another key sealed, or has two keys: %v", name, err)
+		}
+	}
+	for name, previous := range map[string]string{"missing": filepath.Join(t.TempDir(), "none"), "short": writeKey(t, before[:31], 0o600), "open": writeKey(t, before, 0o644)} {
+		if _, err := OpenSealer(current, previous); err == nil || !strings.Contains(err.Error(), "GATEHOUSE_AUTH_KEY_PREVIOUS_FILE") {
+			t.Errorf("%s: %v, want a sentence that names the variable", name, err)
+		}
+	}
+}
+
 func TestSealedKeyIsBoundToItsRow(t *testing.T) {
-	sealer, err := NewSealer(sealingKey)
+	sealer, err := NewSealer(sealingKey, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,12 +123,12 @@ func TestSealedKeyIsBoundToItsRow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	private, err := sealer.open(k)
+	private, _, err := sealer.open(k)
 	if err != nil || bytes.Contains(k.Sealed, private) {
 		t.Fatalf("open: %v, or the key is stored in clear", err)
 	}
-	other, _ := NewSealer(bytes.Repeat([]byte{9}, SealingKeyLength))
-	if _, err := other.open(k); !errors.Is(err, ErrWrongSealingKey) {
+	other, _ := NewSealer(bytes.Repeat([]byte{9}, SealingKeyLength), nil)
+	if _, _, err := other.open(k); !errors.Is(err, ErrWrongSealingKey) {
 		t.Errorf("another sealing key: %v, want ErrWrongSealingKey", err)
 	}
 	for name, change := range map[string]func(*Key){
@@ -101,7 +139,7 @@ func TestSealedKeyIsBoundToItsRow(t *testing.T) {
 	} {
 		moved := k
 		change(&moved)
-		if _, err := sealer.open(moved); err == nil {
+		if _, _, err := sealer.open(moved); err == nil {
 			t.Errorf("%s: it opens", name)
 		}
 	}

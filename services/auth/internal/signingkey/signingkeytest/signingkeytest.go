@@ -32,6 +32,7 @@ func Run(t *testing.T, open func(t *testing.T) Database) {
 	t.Run("changes take turns", func(t *testing.T) { turns(t, open(t)) })
 	t.Run("two active keys are refused", func(t *testing.T) { oneActive(t, open(t)) })
 	t.Run("nothing changes without an event", func(t *testing.T) { unrecorded(t, open(t)) })
+	t.Run("a key is sealed anew", func(t *testing.T) { sealedAnew(t, open(t)) })
 }
 
 func key(id string, state signingkey.State, at time.Time) signingkey.Key {
@@ -153,5 +154,28 @@ func unrecorded(t *testing.T, s Database) {
 	same := func([]signingkey.Key) (signingkey.Plan, error) { return signingkey.Plan{Keys: want}, nil }
 	if _, err := s.Change(t.Context(), same); err != nil {
 		t.Errorf("a plan that changes nothing: %v", err)
+	}
+}
+
+func sealedAnew(t *testing.T, s Database) {
+	a := key("a", signingkey.Active, epoch)
+	if _, err := s.Change(t.Context(), set(t, a)); err != nil {
+		t.Fatal(err)
+	}
+	anew := a
+	anew.Sealed = []byte{3}
+	silent := func([]signingkey.Key) (signingkey.Plan, error) {
+		return signingkey.Plan{Keys: []signingkey.Key{anew}}, nil
+	}
+	if _, err := s.Change(t.Context(), silent); err == nil || !reflect.DeepEqual(list(t, s), []signingkey.Key{a}) {
+		t.Errorf("without an event: %v, and the key is %v", err, list(t, s))
+	}
+	recorded := func([]signingkey.Key) (signingkey.Plan, error) {
+		e := event.Own(t.Context(), "auth", "auth.signing_key_resealed", "signing_key")
+		e.ObjectID = a.ID
+		return signingkey.Plan{Keys: []signingkey.Key{anew}, Events: []event.Event{e}}, nil
+	}
+	if _, err := s.Change(t.Context(), recorded); err != nil || !reflect.DeepEqual(list(t, s), []signingkey.Key{anew}) {
+		t.Errorf("with an event: %v, and the key is %v", err, list(t, s))
 	}
 }

@@ -609,7 +609,11 @@ type Secret struct {
 	Kind Secret_Kind `protobuf:"varint,3,opt,name=kind,proto3,enum=gatehouse.options.v1.Secret_Kind" json:"kind,omitempty"`
 	// use tells the operator what the file is for, such as "single use: makes the first
 	// administrator". Empty when only the program needs to know the file.
-	Use           string `protobuf:"bytes,4,opt,name=use,proto3" json:"use,omitempty"`
+	Use string `protobuf:"bytes,4,opt,name=use,proto3" json:"use,omitempty"`
+	// previous says that the program takes a second value while the secret is replaced: as
+	// <variable>_PREVIOUS, from the file <name>-previous.<suffix>. No such file, or an empty one, is
+	// no value.
+	Previous      bool `protobuf:"varint,5,opt,name=previous,proto3" json:"previous,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -670,6 +674,13 @@ func (x *Secret) GetUse() string {
 		return x.Use
 	}
 	return ""
+}
+
+func (x *Secret) GetPrevious() bool {
+	if x != nil {
+		return x.Previous
+	}
+	return false
 }
 
 // ObjectType is a type of the authorization model, which its owner answers for.
@@ -1568,12 +1579,13 @@ const file_gatehouse_options_v1_options_proto_rawDesc = "" +
 	"\x05pools\x18\x03 \x03(\v2\x1a.gatehouse.options.v1.PoolR\x05pools\"6\n" +
 	"\x04Pool\x12\x1a\n" +
 	"\bvariable\x18\x01 \x01(\tR\bvariable\x12\x12\n" +
-	"\x04size\x18\x02 \x01(\rR\x04size\"\xc0\x01\n" +
+	"\x04size\x18\x02 \x01(\rR\x04size\"\xdc\x01\n" +
 	"\x06Secret\x12\x12\n" +
 	"\x04file\x18\x01 \x01(\tR\x04file\x12\x1a\n" +
 	"\bvariable\x18\x02 \x01(\tR\bvariable\x125\n" +
 	"\x04kind\x18\x03 \x01(\x0e2!.gatehouse.options.v1.Secret.KindR\x04kind\x12\x10\n" +
-	"\x03use\x18\x04 \x01(\tR\x03use\"=\n" +
+	"\x03use\x18\x04 \x01(\tR\x03use\x12\x1a\n" +
+	"\bprevious\x18\x05 \x01(\bR\bprevious\"=\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\f\n" +
 	"\bKIND_KEY\x10\x01\x12\x11\n" +

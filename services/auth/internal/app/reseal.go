@@ -1,0 +1,59 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/program"
+	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
+	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
+	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
+)
+
+// ResealConfig is everything that `auth reseal` can be told.
+type ResealConfig struct {
+	Postgres pg.Config  `embed:""`
+	Seal     SealConfig `embed:""`
+}
+
+// Run is Reseal for the command line.
+func (c *ResealConfig) Run(p program.Process) error {
+	return Reseal(context.Background(), *c, p.Stdout)
+}
+
+// resealTimeout bounds `auth reseal`.
+const resealTimeout = 30 * time.Second
+
+// Reseal is `auth reseal`: it seals the stored signing keys with the new sealing key and says that
+// the previous one is not needed any more.
+func Reseal(ctx context.Context, c ResealConfig, out io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, resealTimeout)
+	defer cancel()
+	sealer, err := signingkey.OpenSealer(c.Seal.File, c.Seal.PreviousFile)
+	if err != nil {
+		return err
+	}
+	pool, err := pg.Open(ctx, c.Postgres)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	if err := pg.CheckSchema(ctx, pool, migrations.Schema, migrations.Files); err != nil {
+		return err
+	}
+	box, err := offlineOutbox(pool)
+	if err != nil {
+		return err
+	}
+	done, err := signingkey.Reseal(ctx, postgres.NewSigningKeys(pool, box), sealer, rand.Reader)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "%d of %d signing keys were sealed anew; all are sealed with the key in GATEHOUSE_AUTH_KEY_FILE now, "+
+		"and GATEHOUSE_AUTH_KEY_PREVIOUS_FILE is not needed any more: take it away.\n", done.Changed, done.Keys)
+	return err
+}
