@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/database"
 	"github.com/gatehouse/gatehouse/internal/pg"
-	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 )
 
@@ -197,11 +197,11 @@ func TestMigrateSaysWhyItCannot(t *testing.T) {
 func TestMigrateNeedsNoRightToCreateSchemas(t *testing.T) {
 	t.Parallel()
 	server, _ := pgtest.Server(t)
-	if err := pgserver.EnsureDatabase(t.Context(), server.SuperURL("postgres"), "gatehouse"); err != nil {
+	if err := database.EnsureDatabase(t.Context(), server.SuperURL("postgres"), "gatehouse"); err != nil {
 		t.Fatal(err)
 	}
 	password := config.NewSecret("it's \"x\" %I")
-	if err := pgserver.EnsureRole(t.Context(), server.SuperURL("gatehouse"), "thing", password, "thing"); err != nil {
+	if err := database.EnsureRole(t.Context(), server.SuperURL("gatehouse"), "thing", password, "thing"); err != nil {
 		t.Fatal(err)
 	}
 	c := pg.Config{URL: server.URL("thing", password, "gatehouse")}

@@ -7,8 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/database"
 	"github.com/gatehouse/gatehouse/internal/pg"
-	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 )
 
@@ -18,12 +18,12 @@ import (
 func TestAFullLockTableIsNotReady(t *testing.T) {
 	t.Parallel()
 	server, _ := pgtest.Server(t)
-	if err := pgserver.EnsureDatabase(t.Context(), server.SuperURL("postgres"), "gatehouse"); err != nil {
+	if err := database.EnsureDatabase(t.Context(), server.SuperURL("postgres"), "gatehouse"); err != nil {
 		t.Fatal(err)
 	}
 	password := config.NewSecret("pw")
 	for _, role := range []string{"thing", "stranger"} {
-		if err := pgserver.EnsureRole(t.Context(), server.SuperURL("gatehouse"), role, password, role); err != nil {
+		if err := database.EnsureRole(t.Context(), server.SuperURL("gatehouse"), role, password, role); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -64,6 +64,24 @@ func TestConnectionLimitsCoverTwoInstances(t *testing.T) {
 	}
 }
 
+// All instances of a deployment run beside all that it replaces: the limits cover them where the
+// executor says how many that are.
+func TestConnectionLimitsCoverADeployment(t *testing.T) {
+	p := plan.Of(definition(t))
+	six := p.Instances(6)
+	for name, want := range map[string][2]int{"identity": {34, 82}, "authz": {74, 202}, "audit": {34, 82}} {
+		if got := [2]int{database(t, p, name).Serving().ConnectionLimit(nil), database(t, six, name).Serving().ConnectionLimit(nil)}; got != want {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+	if got := database(t, six, "audit").Owner().ConnectionLimit(nil); got != 10 {
+		t.Errorf("who owns and does not serve: %d", got)
+	}
+	if fewer := p.Instances(1).MaxConnections(nil); fewer != p.MaxConnections(nil) || six.MaxConnections(nil) < 82*3+202+10 {
+		t.Errorf("one instance: %d; six: %d", fewer, six.MaxConnections(nil))
+	}
+}
+
 func database(t *testing.T, p *plan.Plan, name string) *plan.Database {
 	t.Helper()
 	program, err := p.Program(name)

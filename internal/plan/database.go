@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,6 +23,8 @@ type Role struct {
 	Name  string
 	Owner bool   // of the schemas: it migrates. Another role may do only what the migrations grant
 	Pools []Pool // of one instance of the program
+
+	instances int // at a time, at most
 }
 
 // Pool is a pool of connections that an instance has.
@@ -75,7 +78,7 @@ const (
 // What a role has beyond an instance: a second one while a rolling start replaces the first, and
 // its migration, which may meet another one and an operator's session.
 const (
-	instances    = 2
+	twoInstances = 2
 	besidesConns = 10
 )
 
@@ -90,7 +93,7 @@ func (r Role) ConnectionLimit(operators []string) int {
 	for _, pool := range r.Pools {
 		each += pool.size(operators)
 	}
-	return instances*each + besidesConns // who owns and does not serve only migrates
+	return max(r.instances, twoInstances)*each + besidesConns // who owns and does not serve only migrates
 }
 
 // size is what the operator's variable says. A program whose variable is not a number says so when
@@ -104,6 +107,24 @@ func (p Pool) size(operators []string) int {
 		}
 	}
 	return p.Size
+}
+
+// Instances returns a plan whose connection limits cover that many instances of each program at a
+// time, and no fewer than two: all of a canary deployment beside all that it replaces.
+func (p *Plan) Instances(most int) *Plan {
+	larger := &Plan{Programs: slices.Clone(p.Programs)}
+	for i, program := range larger.Programs {
+		if program.Database == nil {
+			continue
+		}
+		d := *program.Database
+		d.Roles = slices.Clone(d.Roles)
+		for j := range d.Roles {
+			d.Roles[j].instances = most
+		}
+		larger.Programs[i].Database = &d
+	}
+	return larger
 }
 
 // MaxConnections covers what all roles may have.

@@ -10,7 +10,7 @@ import (
 	openfgav1 "github.com/openfga/api/proto/openfga/v1"
 	"google.golang.org/grpc/metadata"
 
-	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
+	"github.com/gatehouse/gatehouse/internal/database"
 	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
@@ -39,8 +39,8 @@ func BenchmarkCheck(b *testing.B) {
 	p := stopped(b)
 	program := buildOpenFGA(b, p)
 	server, _ := pgtest.Server(b)
-	url := database(b, server, "authz", "authz", "authz")
-	check.NoError(b, pgserver.EnsureSchema(b.Context(), server.SuperURL("authz"), "authz_fga", "authz"))
+	url := freshDatabase(b, server, "authz", "authz", "authz")
+	check.NoError(b, database.Make(b.Context(), server.SuperURL("authz"), database.Program{Schemas: []string{"authz", "authz_fga"}, Owner: database.Role{Name: "authz"}}))
 	migrate(b, p, "authz", url)
 	theirs := startOpenFGA(b, program, url, conns)
 	questions := world(b, theirs)

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/database"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
 	"github.com/gatehouse/gatehouse/internal/request"
@@ -77,8 +78,8 @@ type trailDatabase struct {
 
 func trail(b *testing.B, p *platform.Platform, server *pgserver.Server, name string) *trailDatabase {
 	b.Helper()
-	owner, secret := database(b, server, name, "audit_owner", "audit"), config.NewSecret("bench")
-	check.NoError(b, pgserver.EnsureServingRole(b.Context(), server.SuperURL(name), "audit", secret, "audit", "audit_owner"))
+	owner, secret := freshDatabase(b, server, name, "audit_owner", "audit"), config.NewSecret("bench")
+	check.NoError(b, database.EnsureServingRole(b.Context(), server.SuperURL(name), "audit", secret, "audit", "audit_owner"))
 	migrate(b, p, "audit", owner)
 	return &trailDatabase{serving: server.URL("audit", secret, name), conn: connect(b, server.SuperURL(name))}
 }

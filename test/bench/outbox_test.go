@@ -73,7 +73,7 @@ func BenchmarkOutbox(b *testing.B) {
 func newOutbox(b *testing.B) *outbox.Outbox {
 	b.Helper()
 	server, _ := pgtest.Server(b)
-	url := database(b, server, "things", "things", "things")
+	url := freshDatabase(b, server, "things", "things", "things")
 	_, err := connect(b, url).Exec(b.Context(), "set search_path to things; create table things.things (id uuid primary key, size int not null);"+outbox.DDL("things"))
 	check.NoError(b, err)
 	pool, err := pg.Open(b.Context(), pg.Config{URL: url, MaxConns: 10})

@@ -15,6 +15,7 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/database"
 	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
@@ -25,11 +26,11 @@ import (
 const aloneOffset = 9000
 
 // database makes a database with a role and the schema that it owns, and returns the role's URL.
-func database(b *testing.B, server *pgserver.Server, name, role, schema string) config.Secret {
+func freshDatabase(b *testing.B, server *pgserver.Server, name, role, schema string) config.Secret {
 	b.Helper()
 	secret := config.NewSecret("bench")
-	check.NoError(b, pgserver.EnsureDatabase(b.Context(), server.SuperURL("postgres"), name))
-	check.NoError(b, pgserver.EnsureRole(b.Context(), server.SuperURL(name), role, secret, schema))
+	check.NoError(b, database.EnsureDatabase(b.Context(), server.SuperURL("postgres"), name))
+	check.NoError(b, database.EnsureRole(b.Context(), server.SuperURL(name), role, secret, schema))
 	return server.URL(role, secret, name)
 }
 

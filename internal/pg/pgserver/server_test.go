@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/database"
 	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 )
@@ -57,7 +58,7 @@ func TestDurabilityIsOnAndNothingListensOutside(t *testing.T) {
 	if err := process.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if pgserver.Answers(t.Context(), server.SuperURL("postgres")) {
+	if database.Answers(t.Context(), server.SuperURL("postgres")) {
 		t.Error("answers after Stop")
 	}
 }
@@ -107,10 +108,10 @@ func TestPasswordsDoNotReachTheLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := pgserver.EnsureRole(t.Context(), server.SuperURL("postgres"), "auth", config.NewSecret(canary), "auth"); err != nil {
+	if err := database.EnsureRole(t.Context(), server.SuperURL("postgres"), "auth", config.NewSecret(canary), "auth"); err != nil {
 		t.Fatal(err)
 	}
-	if err := pgserver.EnsureRole(t.Context(), server.SuperURL("postgres"), "pg_auth", config.NewSecret(canary), "auth"); err == nil {
+	if err := database.EnsureRole(t.Context(), server.SuperURL("postgres"), "pg_auth", config.NewSecret(canary), "auth"); err == nil {
 		t.Error("a reserved name is accepted")
 	} else if strings.Contains(err.Error(), canary) {
 		t.Errorf("the error holds the password: %v", err)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse/gatehouse/internal/database"
 	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 )
@@ -115,7 +116,7 @@ func TestTwoServersOnOneFolder(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("process %d", process.PID())) {
 		t.Errorf("%v, want the process to be named", err)
 	}
-	if err := pgserver.Ask(t.Context(), server.SuperURL("postgres")); err != nil {
+	if err := database.Ask(t.Context(), server.SuperURL("postgres")); err != nil {
 		t.Errorf("the first one does not answer any more: %v", err)
 	}
 	if got := pgserver.Processes(server.DataDir); len(got) < 2 {

@@ -21,6 +21,7 @@ import (
 	"github.com/peterldowns/pgtestdb"
 
 	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/database"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
 )
@@ -118,10 +119,10 @@ func (m migrator) Hash() (string, error) {
 func (m migrator) Migrate(ctx context.Context, _ *sql.DB, conf pgtestdb.Config) error {
 	if m.server != nil {
 		super, secret := m.server.SuperURL(conf.Database), config.NewSecret(password)
-		if err := pgserver.EnsureRole(ctx, super, m.schema+ownerSuffix, secret, m.schema); err != nil {
+		if err := database.EnsureRole(ctx, super, m.schema+ownerSuffix, secret, m.schema); err != nil {
 			return err
 		}
-		if err := pgserver.EnsureServingRole(ctx, super, m.schema, secret, m.schema, m.schema+ownerSuffix); err != nil {
+		if err := database.EnsureServingRole(ctx, super, m.schema, secret, m.schema, m.schema+ownerSuffix); err != nil {
 			return err
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/database"
 	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
 	"github.com/gatehouse/gatehouse/internal/pg/pgurl"
 )
@@ -129,7 +130,7 @@ func running(ctx context.Context, base string) (*pgserver.Server, bool) {
 	server := &pgserver.Server{Port: s.Port, Password: config.NewSecret(s.Password)}
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for !pgserver.Answers(ctx, server.SuperURL("postgres")) {
+	for !database.Answers(ctx, server.SuperURL("postgres")) {
 		if s.DataDir == "" || len(pgserver.Processes(s.DataDir)) == 0 {
 			return nil, false
 		}
@@ -173,7 +174,7 @@ func start(ctx context.Context, t testing.TB, base string, account *pgserver.Acc
 func answers(ctx context.Context, server *pgserver.Server, keeperPID int) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for !pgserver.Answers(ctx, server.SuperURL("postgres")) {
+	for !database.Answers(ctx, server.SuperURL("postgres")) {
 		if pid, err := syscall.Wait4(keeperPID, nil, syscall.WNOHANG, nil); err == nil && pid == keeperPID {
 			return errors.New("the server ended at its start")
 		}

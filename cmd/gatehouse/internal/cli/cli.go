@@ -30,17 +30,18 @@ type Console struct {
 
 // commands is the whole command line.
 type commands struct {
-	Up      upCommand      `cmd:"" help:"Start the platform on this machine and stay; Ctrl-C ends it."`
-	Down    downCommand    `cmd:"" help:"End what up started."`
-	Status  statusCommand  `cmd:"" help:"Show what runs, where, and whether it is healthy."`
-	Logs    logsCommand    `cmd:"" help:"Print the logs of all processes, or of one."`
-	Env     envCommand     `cmd:"" help:"Print shell lines that point consul, curl and others at the platform."`
-	Mesh    meshCommand    `cmd:"" help:"Verify the running mesh; compare who may call what."`
-	Audit   auditCommand   `cmd:"" help:"Read the audit trail."`
-	Users   usersCommand   `cmd:"" help:"Import users, or follow them."`
-	Cluster clusterCommand `cmd:"" help:"A development cluster: three hosts on this machine with Consul and Nomad."`
-	New     newCommand     `cmd:"" help:"Begin something new in a checkout of Gatehouse."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Up       upCommand       `cmd:"" help:"Start the platform on this machine and stay; Ctrl-C ends it."`
+	Down     downCommand     `cmd:"" help:"End what up started."`
+	Status   statusCommand   `cmd:"" help:"Show what runs, where, and whether it is healthy."`
+	Logs     logsCommand     `cmd:"" help:"Print the logs of all processes, or of one."`
+	Env      envCommand      `cmd:"" help:"Print shell lines that point consul, curl and others at the platform."`
+	Mesh     meshCommand     `cmd:"" help:"Verify the running mesh; compare who may call what."`
+	Audit    auditCommand    `cmd:"" help:"Read the audit trail."`
+	Users    usersCommand    `cmd:"" help:"Import users, or follow them."`
+	Cluster  clusterCommand  `cmd:"" help:"A development cluster: three hosts on this machine with Consul and Nomad."`
+	Database databaseCommand `cmd:"" help:"Make what programs need on a PostgreSQL server."`
+	New      newCommand      `cmd:"" help:"Begin something new in a checkout of Gatehouse."`
+	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 
 // stateFlag names the state folder.

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
+	"github.com/gatehouse/gatehouse/internal/database"
 	"github.com/gatehouse/gatehouse/internal/pg/pgurl"
 	"github.com/gatehouse/gatehouse/internal/plan"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
@@ -19,15 +19,22 @@ import (
 func TestThePlansRolesAndSchemasAreMade(t *testing.T) {
 	server, _ := pgtest.Server(t)
 	p := testPlatform(t, "GATEHOUSE_POSTGRES_MAX_CONNS=11")
-	if err := pgserver.EnsureDatabase(t.Context(), server.SuperURL(postgresDatabase), plan.DatabaseName); err != nil {
+	if err := database.EnsureDatabase(t.Context(), server.SuperURL(postgresDatabase), plan.DatabaseName); err != nil {
 		t.Fatal(err)
 	}
+	programs, err := p.databases()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := database.Make(t.Context(), server.SuperURL(plan.DatabaseName), programs...); err != nil {
+			t.Fatal(err)
+		}
+	}
 	limits, owners := map[string]int{}, map[string]string{}
-	for _, program := range p.databaseUsers() {
-		for range 2 {
-			if err := p.prepareDatabase(t.Context(), server.SuperURL(plan.DatabaseName), program); err != nil {
-				t.Fatalf("%s: %v", program.Name, err)
-			}
+	for _, program := range p.plan.Programs {
+		if program.Database == nil {
+			continue
 		}
 		for _, schema := range program.Database.Schemas {
 			owners[schema] = program.Database.Owner().Name
@@ -40,7 +47,7 @@ func TestThePlansRolesAndSchemasAreMade(t *testing.T) {
 			}
 		}
 	}
-	if len(owners) < len(p.databaseUsers())+1 {
+	if len(owners) < len(programs)+1 {
 		t.Errorf("no program has two schemas: %v", owners)
 	}
 	settings, err := pgurl.Parse(server.SuperURL(plan.DatabaseName))

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/database"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
 	"github.com/gatehouse/gatehouse/internal/plan"
@@ -32,26 +33,27 @@ func (p *Platform) startPostgres(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if p.opts.PostgresURL != "" {
-		if err := p.claim(ctx, admin); err != nil {
-			return fmt.Errorf("the server of GATEHOUSE_POSTGRES_URL cannot be used: %w", err)
-		}
-	} else if err := pgserver.CloseServer(ctx, admin(postgresDatabase)); err != nil {
+	programs, err := p.databases()
+	if err != nil {
 		return err
 	}
-	if err := pgserver.EnsureDatabase(ctx, admin(postgresDatabase), plan.DatabaseName); err != nil {
+	if p.opts.PostgresURL != "" {
+		if err := p.claim(ctx, admin, programs); err != nil {
+			return fmt.Errorf("the server of GATEHOUSE_POSTGRES_URL cannot be used: %w", err)
+		}
+	} else if err := database.CloseServer(ctx, admin(postgresDatabase)); err != nil {
+		return err
+	}
+	if err := database.EnsureDatabase(ctx, admin(postgresDatabase), plan.DatabaseName); err != nil {
 		return err
 	}
 	owner := admin(plan.DatabaseName)
 	if p.opts.PostgresURL == "" { // what everybody may call on another server is its operator's decision
-		if err := pgserver.CloseFunctions(ctx, owner); err != nil {
+		if err := database.CloseFunctions(ctx, owner); err != nil {
 			return err
 		}
 	}
-	err = each(ctx, p.databaseUsers(), func(ctx context.Context, program plan.Program) error {
-		return p.prepareDatabase(ctx, owner, program)
-	})
-	if err != nil {
+	if err := database.Make(ctx, owner, programs...); err != nil {
 		return err
 	}
 	p.took(begun, "%s", what)
@@ -79,8 +81,8 @@ func (p *Platform) superuser(ctx context.Context) (address func(database string)
 		DeathSignal: syscall.SIGQUIT, // its own children must get word; the next start recovers
 	})
 	err = p.await(ctx, process, "PostgreSQL", func(ctx context.Context) error {
-		err := pgserver.Ask(ctx, server.SuperURL(postgresDatabase))
-		if pgserver.Refused(err) {
+		err := database.Ask(ctx, server.SuperURL(postgresDatabase))
+		if database.Refused(err) {
 			return permanent{fmt.Errorf("it refuses its superuser (%w): bring back %s and %s as they were together, from a backup, or remove both to start anew",
 				err, p.opts.Dir.SecretPath(superuserPassword), server.DataDir)}
 		}

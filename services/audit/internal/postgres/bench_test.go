@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/database"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
@@ -33,13 +34,13 @@ import (
 func durable(b *testing.B, server *pgserver.Server, name string) *pgxpool.Pool {
 	b.Helper()
 	ctx, secret := b.Context(), config.NewSecret("bench")
-	if err := pgserver.EnsureDatabase(ctx, server.SuperURL("postgres"), name); err != nil {
+	if err := database.EnsureDatabase(ctx, server.SuperURL("postgres"), name); err != nil {
 		b.Fatal(err)
 	}
-	if err := pgserver.EnsureRole(ctx, server.SuperURL(name), "audit_owner", secret, migrations.Schema); err != nil {
+	if err := database.EnsureRole(ctx, server.SuperURL(name), "audit_owner", secret, migrations.Schema); err != nil {
 		b.Fatal(err)
 	}
-	if err := pgserver.EnsureServingRole(ctx, server.SuperURL(name), "audit", secret, migrations.Schema, "audit_owner"); err != nil {
+	if err := database.EnsureServingRole(ctx, server.SuperURL(name), "audit", secret, migrations.Schema, "audit_owner"); err != nil {
 		b.Fatal(err)
 	}
 	owner := pg.Config{URL: server.URL("audit_owner", secret, name)}

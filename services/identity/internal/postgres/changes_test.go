@@ -15,9 +15,9 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/cursor"
+	"github.com/gatehouse/gatehouse/internal/database"
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
 	"github.com/gatehouse/gatehouse/internal/pg"
-	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/services/identity/internal/postgres"
@@ -243,7 +243,7 @@ func TestChangesAfterACrash(t *testing.T) {
 	t.Parallel()
 	server, process := pgtest.Server(t)
 	secret := config.NewSecret("crash")
-	check.NoError(t, pgserver.EnsureRole(t.Context(), server.SuperURL("postgres"), migrations.Schema, secret, migrations.Schema))
+	check.NoError(t, database.EnsureRole(t.Context(), server.SuperURL("postgres"), migrations.Schema, secret, migrations.Schema))
 	c := pg.Config{URL: server.URL(migrations.Schema, secret, "postgres"), ConnectTimeout: 10 * time.Second, Wait: 10 * time.Second}
 	super := c
 	super.URL = server.SuperURL("postgres")

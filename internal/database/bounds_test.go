@@ -1,10 +1,10 @@
-package pgserver_test
+package database_test
 
 import (
 	"context"
 	"testing"
 
-	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
+	"github.com/gatehouse/gatehouse/internal/database"
 )
 
 // R86: a role can take no lock that another one could meet, can make no large object, and has only
@@ -12,16 +12,16 @@ import (
 func TestARoleReachesNoOther(t *testing.T) {
 	t.Parallel()
 	server := services(t)
-	super := server.SuperURL(database)
+	super := server.SuperURL(platformDB)
 	for range 2 { // both are idempotent
-		if err := pgserver.CloseFunctions(t.Context(), super); err != nil {
+		if err := database.CloseFunctions(t.Context(), super); err != nil {
 			t.Fatal(err)
 		}
-		if err := pgserver.LimitConnections(t.Context(), super, "auth", 3); err != nil {
+		if err := database.Make(t.Context(), super, database.Program{Schemas: []string{"auth"}, Owner: database.Role{Name: "auth", Connections: 3}}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	auth, err := connect(t, server, "auth", database)
+	auth, err := connect(t, server, "auth", platformDB)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,14 +41,14 @@ func TestARoleReachesNoOther(t *testing.T) {
 		t.Errorf("%d functions are open, %v", open, err)
 	}
 	for range 2 {
-		if _, err := connect(t, server, "auth", database); err != nil {
+		if _, err := connect(t, server, "auth", platformDB); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := connect(t, server, "auth", database); state(err) != "53300" {
+	if _, err := connect(t, server, "auth", platformDB); state(err) != "53300" {
 		t.Errorf("a fourth connection: %v", err)
 	}
-	identity, err := connect(t, server, "identity", database)
+	identity, err := connect(t, server, "identity", platformDB)
 	if err != nil {
 		t.Fatalf("another role: %v", err)
 	}

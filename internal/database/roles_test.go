@@ -1,4 +1,4 @@
-package pgserver_test
+package database_test
 
 import (
 	"context"
@@ -12,29 +12,67 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/database"
 	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 )
 
-const database = "gatehouse"
+const platformDB = "gatehouse"
+
+// served is a server with who makes roles on it.
+type served struct {
+	*pgserver.Server
+	admin func(name string) config.Secret
+	super bool // and it is a superuser
+}
+
+// eachAdmin runs a test with a server for each kind of role that may make others: a superuser, and
+// the owner of a managed server, who has CREATEDB and CREATEROLE and nothing else.
+func eachAdmin(t *testing.T, test func(t *testing.T, server served)) {
+	t.Parallel()
+	for _, name := range []string{"superuser", "owner"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, _ := pgtest.Server(t)
+			one := served{Server: server, admin: server.SuperURL, super: name == "superuser"}
+			if !one.super {
+				one.admin = owner(t, server)
+			}
+			test(t, one)
+		})
+	}
+}
+
+// owner makes a role with nothing but CREATEDB and CREATEROLE.
+func owner(t *testing.T, server *pgserver.Server) func(name string) config.Secret {
+	t.Helper()
+	execute(t, server, "postgres", "create role landlord login createdb createrole password 'landlord'", "grant connect on database postgres to landlord")
+	return func(name string) config.Secret { return server.URL("landlord", config.NewSecret("landlord"), name) }
+}
+
+// services makes the roles of two services.
+func (s served) services(t *testing.T) {
+	t.Helper()
+	for range 2 { // all are idempotent
+		if err := database.CloseServer(t.Context(), s.SuperURL("postgres")); err != nil {
+			t.Fatal(err)
+		}
+		if err := database.EnsureDatabase(t.Context(), s.admin("postgres"), platformDB); err != nil {
+			t.Fatal(err)
+		}
+		for _, role := range []string{"identity", "auth"} {
+			if err := database.EnsureRole(t.Context(), s.admin(platformDB), role, password(role), role); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
 
 // services makes the roles of two services on a server of the test's own.
 func services(t *testing.T) *pgserver.Server {
 	t.Helper()
 	server, _ := pgtest.Server(t)
-	for range 2 { // all are idempotent
-		if err := pgserver.CloseServer(t.Context(), server.SuperURL("postgres")); err != nil {
-			t.Fatal(err)
-		}
-		if err := pgserver.EnsureDatabase(t.Context(), server.SuperURL("postgres"), database); err != nil {
-			t.Fatal(err)
-		}
-		for _, role := range []string{"identity", "auth"} {
-			if err := pgserver.EnsureRole(t.Context(), server.SuperURL(database), role, password(role), role); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	served{Server: server, admin: server.SuperURL}.services(t)
 	return server
 }
 
@@ -57,14 +95,16 @@ func state(err error) string {
 	return fmt.Sprint(err)
 }
 
-func TestRolesCannotReadEachOthersSchemas(t *testing.T) {
-	t.Parallel()
-	server := services(t)
-	identity, err := connect(t, server, "identity", database)
+func TestRolesCannotReadEachOthersSchemas(t *testing.T) { eachAdmin(t, cannotRead) }
+
+func cannotRead(t *testing.T, made served) {
+	made.services(t)
+	server := made.Server
+	identity, err := connect(t, server, "identity", platformDB)
 	if err != nil {
 		t.Fatal(err)
 	}
-	auth, err := connect(t, server, "auth", database)
+	auth, err := connect(t, server, "auth", platformDB)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,10 +137,12 @@ func TestRolesCannotReadEachOthersSchemas(t *testing.T) {
 	}
 }
 
-func TestRightsGivenByHandAreTakenBack(t *testing.T) {
-	t.Parallel()
-	server := services(t)
-	super, err := pgx.Connect(t.Context(), server.SuperURL(database).Reveal())
+func TestRightsGivenByHandAreTakenBack(t *testing.T) { eachAdmin(t, takenBack) }
+
+func takenBack(t *testing.T, made served) {
+	made.services(t)
+	server := made.Server
+	super, err := pgx.Connect(t.Context(), server.SuperURL(platformDB).Reveal())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,16 +152,19 @@ func TestRightsGivenByHandAreTakenBack(t *testing.T) {
 		"grant usage on schema identity to auth with grant option", "grant usage on schema identity to public",
 		"grant identity to auth", "grant pg_read_all_data to auth", "alter role auth superuser", "grant select on identity.users to auth",
 	} {
+		if strings.HasSuffix(mistake, " superuser") && !made.super {
+			continue // only a superuser takes that back: below
+		}
 		if _, err := super.Exec(t.Context(), mistake); err != nil {
 			t.Fatalf("%s: %v", mistake, err)
 		}
 	}
 	for _, role := range []string{"auth", "identity"} {
-		if err := pgserver.EnsureRole(t.Context(), server.SuperURL(database), role, password(role), role); err != nil {
+		if err := database.EnsureRole(t.Context(), made.admin(platformDB), role, password(role), role); err != nil {
 			t.Fatal(err)
 		}
 	}
-	auth, err := connect(t, server, "auth", database)
+	auth, err := connect(t, server, "auth", platformDB)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,25 +175,26 @@ func TestRightsGivenByHandAreTakenBack(t *testing.T) {
 	}
 }
 
-func TestAPasswordIsNeededAndCanBeChanged(t *testing.T) {
-	t.Parallel()
-	server := services(t)
-	changed := config.NewSecret("changed")
-	if err := pgserver.EnsureRole(t.Context(), server.SuperURL(database), "auth", changed, "auth"); err != nil {
+func TestAPasswordIsNeededAndCanBeChanged(t *testing.T) { eachAdmin(t, canBeChanged) }
+
+func canBeChanged(t *testing.T, made served) {
+	made.services(t)
+	server, changed := made.Server, config.NewSecret("changed")
+	if err := database.EnsureRole(t.Context(), made.admin(platformDB), "auth", changed, "auth"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := connect(t, server, "auth", database); state(err) != "28P01" {
+	if _, err := connect(t, server, "auth", platformDB); state(err) != "28P01" {
 		t.Errorf("the old password: %v", err)
 	}
-	if _, err := pgx.Connect(t.Context(), server.URL("auth", config.Secret{}, database).Reveal()); err == nil {
+	if _, err := pgx.Connect(t.Context(), server.URL("auth", config.Secret{}, platformDB).Reveal()); err == nil {
 		t.Error("no password is needed")
 	}
-	conn, err := pgx.Connect(t.Context(), server.URL("auth", changed, database).Reveal())
+	conn, err := pgx.Connect(t.Context(), server.URL("auth", changed, platformDB).Reveal())
 	if err != nil {
 		t.Fatalf("the new password: %v", err)
 	}
 	_ = conn.Close(t.Context())
-	super, err := pgx.Connect(t.Context(), server.SuperURL(database).Reveal())
+	super, err := pgx.Connect(t.Context(), server.SuperURL(platformDB).Reveal())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +212,7 @@ func TestAPasswordIsNeededAndCanBeChanged(t *testing.T) {
 func TestNoRoleHoldsUpTheNextStart(t *testing.T) {
 	t.Parallel()
 	server := services(t)
-	auth, err := connect(t, server, "auth", database)
+	auth, err := connect(t, server, "auth", platformDB)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +221,7 @@ func TestNoRoleHoldsUpTheNextStart(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	if err := pgserver.EnsureRole(ctx, server.SuperURL(database), "identity", password("identity"), "identity"); err != nil {
+	if err := database.EnsureRole(ctx, server.SuperURL(platformDB), "identity", password("identity"), "identity"); err != nil {
 		t.Errorf("beside a role that holds locks: %v", err)
 	}
 	if _, err := auth.Exec(t.Context(), "lock table pg_catalog.pg_shdescription in share row exclusive mode"); state(err) != "42501" {
@@ -193,7 +239,7 @@ func TestNoRoleHoldsUpTheNextStart(t *testing.T) {
 
 func keptByItsRole(t *testing.T, own string) {
 	server := services(t)
-	auth, err := connect(t, server, "auth", database)
+	auth, err := connect(t, server, "auth", platformDB)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +249,7 @@ func keptByItsRole(t *testing.T, own string) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	ensure := func() error {
-		return pgserver.EnsureRole(ctx, server.SuperURL(database), "auth", password("auth"), "auth")
+		return database.EnsureRole(ctx, server.SuperURL(platformDB), "auth", password("auth"), "auth")
 	}
 	err = ensure()
 	for _, want := range []string{"another session", "pg_stat_activity", "pg_terminate_backend", "start again"} {
@@ -211,7 +257,7 @@ func keptByItsRole(t *testing.T, own string) {
 			t.Errorf("%v, want a sentence with %q", err, want)
 		}
 	}
-	execute(t, server, database, "select pg_terminate_backend(pid) from pg_stat_activity where xact_start is not null and pid <> pg_backend_pid() and usename = 'auth'")
+	execute(t, server, platformDB, "select pg_terminate_backend(pid) from pg_stat_activity where xact_start is not null and pid <> pg_backend_pid() and usename = 'auth'")
 	if err := ensure(); err != nil {
 		t.Errorf("after its session was ended: %v", err)
 	}

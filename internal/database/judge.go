@@ -1,12 +1,10 @@
-package pgserver
+package database
 
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -65,13 +63,13 @@ func (c Claim) strangers(ctx context.Context, found situation, superURL func(str
 	}
 	var strange []string
 	known := 0
-	for _, part := range c.Parts {
-		ours := slices.ContainsFunc(part.Roles, func(role Login) bool { return role.Name == owners[part.Schema] })
+	for _, part := range c.Programs {
+		ours := slices.ContainsFunc(part.roles(), func(role Role) bool { return role.Name == owners[part.Schemas[0]] })
 		if ours {
 			known++
 			continue
 		}
-		for _, role := range part.Roles {
+		for _, role := range part.roles() {
 			if o := found.roles[role.Name]; o.exists && o.owner() == "" {
 				strange = append(strange, "a role "+role.Name)
 			}
@@ -105,8 +103,8 @@ func (c Claim) schemaOwners(ctx context.Context, address config.Secret) (map[str
 // prove signs in as every role that bears no mark, and sees that another password is refused: a
 // server may let everybody in, as those do that initdb has made without being told otherwise.
 func (c Claim) prove(ctx context.Context, found situation, superURL config.Secret) error {
-	for _, part := range c.Parts {
-		for _, role := range part.Roles {
+	for _, part := range c.Programs {
+		for _, role := range part.roles() {
 			if o := found.roles[role.Name]; !o.exists || o.owner() != "" {
 				continue
 			}
@@ -120,26 +118,4 @@ func (c Claim) prove(ctx context.Context, found situation, superURL config.Secre
 		}
 	}
 	return nil
-}
-
-func signIn(ctx context.Context, superURL config.Secret, role Login) error {
-	address, err := as(superURL, role)
-	if err != nil {
-		return err
-	}
-	conn, err := connect(ctx, address)
-	if err != nil {
-		return err
-	}
-	return conn.Close(ctx)
-}
-
-// as is a URL for another role.
-func as(address config.Secret, role Login) (config.Secret, error) {
-	u, err := url.Parse(address.Reveal())
-	if err != nil {
-		return config.Secret{}, errors.New("the URL of the server cannot be read") // whose text may hold a password
-	}
-	u.User = url.UserPassword(role.Name, role.Password.Reveal())
-	return config.NewSecret(u.String()), nil
 }

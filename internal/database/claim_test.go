@@ -1,4 +1,4 @@
-package pgserver_test
+package database_test
 
 import (
 	"errors"
@@ -13,42 +13,41 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/gatehouse/gatehouse/internal/config"
+	"github.com/gatehouse/gatehouse/internal/database"
 	"github.com/gatehouse/gatehouse/internal/pg/pgserver"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 )
 
 // claim is what a platform wants whose id ends in the digit. Cases share a server, so each has
 // names of its own.
-func claim(name string, digit int) pgserver.Claim {
-	return pgserver.Claim{
+func claim(name string, digit int) database.Claim {
+	return database.Claim{
 		Platform: fmt.Sprintf("00000000-0000-4000-8000-%012d", digit), Database: name,
-		Parts: []pgserver.Part{
-			{Schema: name + "_users", Roles: []pgserver.Login{{Name: name + "_users", Password: password(fmt.Sprint(digit))}}},
-			{Schema: name + "_trail", Roles: []pgserver.Login{
-				{Name: name + "_trail_owner", Password: password(fmt.Sprint(digit))}, {Name: name + "_trail", Password: password(fmt.Sprint(digit))},
-			}},
+		Programs: []database.Program{
+			{Schemas: []string{name + "_users"}, Owner: database.Role{Name: name + "_users", Password: password(fmt.Sprint(digit))}},
+			{
+				Schemas: []string{name + "_trail"}, Owner: database.Role{Name: name + "_trail_owner", Password: password(fmt.Sprint(digit))},
+				Serving: &database.Role{Name: name + "_trail", Password: password(fmt.Sprint(digit))},
+			},
 		},
 	}
 }
 
 // ensure does what `up` does with a database that is its own.
-func ensure(t *testing.T, server *pgserver.Server, c pgserver.Claim) {
+func ensure(t *testing.T, server *pgserver.Server, c database.Claim) {
 	t.Helper()
-	users, trail, super := c.Parts[0], c.Parts[1], server.SuperURL(c.Database)
 	err := errors.Join(
-		pgserver.EnsureDatabase(t.Context(), server.SuperURL("postgres"), c.Database),
-		pgserver.EnsureRole(t.Context(), super, users.Roles[0].Name, users.Roles[0].Password, users.Schema),
-		pgserver.EnsureRole(t.Context(), super, trail.Roles[0].Name, trail.Roles[0].Password, trail.Schema),
-		pgserver.EnsureServingRole(t.Context(), super, trail.Roles[1].Name, trail.Roles[1].Password, trail.Schema, trail.Roles[0].Name),
+		database.EnsureDatabase(t.Context(), server.SuperURL("postgres"), c.Database),
+		database.Make(t.Context(), server.SuperURL(c.Database), c.Programs...),
 	)
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func execute(t *testing.T, server *pgserver.Server, database string, statements ...string) {
+func execute(t *testing.T, server *pgserver.Server, name string, statements ...string) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), server.SuperURL(database).Reveal())
+	conn, err := pgx.Connect(t.Context(), server.SuperURL(name).Reveal())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +61,7 @@ func execute(t *testing.T, server *pgserver.Server, database string, statements 
 
 // take claims and says what changed of others, which must be nothing; refused is what a refusal
 // must say, or empty.
-func take(t *testing.T, server *pgserver.Server, c pgserver.Claim, refused ...string) {
+func take(t *testing.T, server *pgserver.Server, c database.Claim, refused ...string) {
 	t.Helper()
 	ours := "^" + c.Database + "(_|-|$)"
 	if len(refused) > 0 {
@@ -87,11 +86,14 @@ func take(t *testing.T, server *pgserver.Server, c pgserver.Claim, refused ...st
 	}
 }
 
-func signsIn(t *testing.T, server *pgserver.Server, c pgserver.Claim) {
+func signsIn(t *testing.T, server *pgserver.Server, c database.Claim) {
 	t.Helper()
-	for _, part := range c.Parts {
-		for _, role := range part.Roles {
-			if err := pgserver.Ask(t.Context(), server.URL(role.Name, role.Password, c.Database)); err != nil {
+	for _, program := range c.Programs {
+		for _, role := range []*database.Role{&program.Owner, program.Serving} {
+			if role == nil {
+				continue
+			}
+			if err := database.Ask(t.Context(), server.URL(role.Name, role.Password, c.Database)); err != nil {
 				t.Errorf("%s cannot sign in: %v", role.Name, err)
 			}
 		}
@@ -118,13 +120,13 @@ func TestClaims(t *testing.T) {
 			take(t, server, claim("role", 1))
 			execute(t, server, "postgres", "create role role_more")
 			more := claim("role", 1) // a program of a later version
-			more.Parts = append(more.Parts, pgserver.Part{Schema: "role_more", Roles: []pgserver.Login{{Name: "role_more"}}})
+			more.Programs = append(more.Programs, database.Program{Schemas: []string{"role_more"}, Owner: database.Role{Name: "role_more"}})
 			take(t, server, more, "a role role_more")
 			signsIn(t, server, claim("role", 1))
 		},
 		"database": func(t *testing.T, server *pgserver.Server) {
 			execute(t, server, "postgres", "create database taken")
-			for _, adopt := range []string{"", pgserver.Unmarked} {
+			for _, adopt := range []string{"", database.Unmarked} {
 				c := claim("taken", 1)
 				c.Adopt = adopt
 				take(t, server, c, "a database taken", "nothing was changed")
@@ -146,7 +148,7 @@ func second(t *testing.T, server *pgserver.Server) {
 	take(t, server, first)
 	execute(t, server, "postgres", "comment on role second_users is 'asked for by Kim. Gatehouse platform "+first.Platform+"'")
 	take(t, server, other, first.Platform, other.Platform, "nothing was changed", "--adopt "+first.Platform)
-	other.Adopt = pgserver.Unmarked
+	other.Adopt = database.Unmarked
 	take(t, server, other, first.Platform)
 	signsIn(t, server, first)
 	take(t, server, first)
@@ -176,7 +178,7 @@ func before(t *testing.T, server *pgserver.Server) {
 	take(t, server, other, own.Platform)
 	execute(t, server, "postgres", "comment on database before is null", "comment on role before_users is null", "comment on role before_trail is null",
 		"comment on role before_trail_owner is 'ours'")
-	other.Adopt = pgserver.Unmarked
+	other.Adopt = database.Unmarked
 	take(t, server, other)
 	signsIn(t, server, other)
 	take(t, server, own, other.Platform)
@@ -200,10 +202,10 @@ func TestATrustingServerProvesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = again.Kill() })
-	for _, c := range []pgserver.Claim{claim("trust", 2), own} {
+	for _, c := range []database.Claim{claim("trust", 2), own} {
 		take(t, server, c, "does not refuse a wrong password for trust_users", "nothing was changed", "--adopt unmarked")
 	}
-	own.Adopt = pgserver.Unmarked
+	own.Adopt = database.Unmarked
 	take(t, server, own)
 	take(t, server, claim("trust", 2), own.Platform)
 }
@@ -220,7 +222,7 @@ func killed(t *testing.T, server *pgserver.Server) {
 
 func unprivileged(t *testing.T, server *pgserver.Server) {
 	execute(t, server, "postgres", "create role almost login createdb createrole password 'x'")
-	err := claim("none", 1).Take(t.Context(), func(database string) config.Secret { return server.URL("almost", config.NewSecret("x"), database) })
+	err := claim("none", 1).Take(t.Context(), func(name string) config.Secret { return server.URL("almost", config.NewSecret("x"), name) })
 	if err == nil || !strings.Contains(err.Error(), "role almost is not a superuser") {
 		t.Errorf("%v", err)
 	}

@@ -1,4 +1,4 @@
-package pgserver
+package database
 
 import (
 	"context"
@@ -23,12 +23,16 @@ func (o object) owner() string {
 	return match[1]
 }
 
-// markText finds a mark, which may stand beside words of the operator.
-var markText = regexp.MustCompile(`Gatehouse platform ([0-9a-f-]{36})\b`)
+// markText finds a mark, which may stand beside words of the operator: the id that `up` makes, or
+// the name of a platform that somebody has named.
+var markText = regexp.MustCompile(`Gatehouse platform ([0-9a-f-]{36}|[a-z][a-z0-9-]*)\b`)
+
+// mark is what says whose a role or database is.
+func mark(platform string) string { return "Gatehouse platform " + platform }
 
 // marked is the comment with the platform's mark, in place of another platform's.
 func (o object) marked(platform string) string {
-	mark := "Gatehouse platform " + platform
+	mark := mark(platform)
 	switch {
 	case o.owner() != "":
 		return markText.ReplaceAllLiteralString(o.comment, mark)
@@ -45,20 +49,21 @@ type situation struct {
 	roles    map[string]object
 }
 
-func (c Claim) look(ctx context.Context, tx pgx.Tx) (situation, error) {
+// look finds the database and the roles of these names.
+func look(ctx context.Context, db querier, database string, roles []string) (situation, error) {
 	found := situation{roles: map[string]object{}}
-	rows, err := tx.Query(ctx, `
+	rows, err := db.Query(ctx, `
 		select false, rolname, coalesce(shobj_description(oid, 'pg_authid'), '') from pg_roles where rolname = any (@roles)
 		union all
 		select true, datname, coalesce(shobj_description(oid, 'pg_database'), '') from pg_database where datname = @database`,
-		pgx.StrictNamedArgs{"roles": c.roles(), "database": c.Database})
+		pgx.StrictNamedArgs{"roles": roles, "database": database})
 	if err != nil {
 		return found, fmt.Errorf("look for roles: %w", err)
 	}
-	var database bool
+	var isDatabase bool
 	var name, comment string
-	_, err = pgx.ForEachRow(rows, []any{&database, &name, &comment}, func() error {
-		if database {
+	_, err = pgx.ForEachRow(rows, []any{&isDatabase, &name, &comment}, func() error {
+		if isDatabase {
 			found.database = object{exists: true, comment: comment}
 		} else {
 			found.roles[name] = object{exists: true, comment: comment}

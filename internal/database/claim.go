@@ -1,4 +1,4 @@
-package pgserver
+package database
 
 import (
 	"context"
@@ -16,27 +16,15 @@ import (
 type Claim struct {
 	Platform string // id of the platform, which its state folder keeps
 	Database string
-	Parts    []Part
+	Programs []Program
 	Adopt    string // id of a platform whose state folder is lost and whose database becomes this one's; or Unmarked
-}
-
-// Part is what one program has: a schema, and the roles that use it, of which one owns it.
-type Part struct {
-	Schema string
-	Roles  []Login
-}
-
-// Login is a role with the password that the state folder keeps for it.
-type Login struct {
-	Name     string
-	Password config.Secret
 }
 
 // Unmarked stands in Claim.Adopt for a platform of a version that left no marks.
 const Unmarked = "unmarked"
 
 // Take finds out whose database and roles these are and makes those that are missing, marked and
-// without a way in; EnsureDatabase, EnsureRole and EnsureServingRole do the rest. When anything
+// without a way in; EnsureDatabase and Make do the rest. When anything
 // there belongs to somebody else, it names that in one sentence and changes nothing. Of several
 // platforms that come at once, one gets all. superURL leads the superuser to a database.
 //
@@ -53,7 +41,7 @@ func (c Claim) Take(ctx context.Context, superURL func(database string) config.S
 		return err
 	}
 	err = changeRoles(ctx, conn, func(tx pgx.Tx) error {
-		found, err := c.look(ctx, tx)
+		found, err := look(ctx, tx, c.Database, c.roles())
 		if err != nil {
 			return err
 		}
@@ -66,41 +54,31 @@ func (c Claim) Take(ctx context.Context, superURL func(database string) config.S
 	if err != nil || !fresh {
 		return err
 	}
-	return c.createDatabase(ctx, conn)
+	return createDatabase(ctx, conn, c.Database, c.Platform)
 }
 
 // usable says what a server or its superuser lacks.
-func usable(ctx context.Context, db database) error {
-	var user string
-	var super, standby bool
-	var version int
-	err := db.QueryRow(ctx, "select rolname, rolsuper, pg_is_in_recovery(), current_setting('server_version_num')::int from pg_roles where rolname = current_user").
-		Scan(&user, &super, &standby, &version)
-	switch {
-	case err != nil:
-		return fmt.Errorf("look for the rights of the superuser: %w", err)
-	case version < MinMajor*10000:
-		return fmt.Errorf("it is PostgreSQL %d: name a server of version %d or newer", version/10000, MinMajor)
-	case standby:
-		return errors.New("it is a standby, which changes nothing: name the primary server")
-	case !super:
-		return fmt.Errorf("role %s is not a superuser: name one that is, or let the operator run `alter role %s superuser`", user, user)
-	default:
-		return nil
+func usable(ctx context.Context, db querier) error {
+	user, err := adminOf(ctx, db)
+	if err == nil && !user.super {
+		err = fmt.Errorf("role %s is not a superuser: name one that is, or let the operator run `alter role %s superuser`", user.name, user.name)
 	}
+	return err
 }
 
-func (c Claim) roles() []string {
+func (c Claim) roles() []string { return roleNames(c.Programs) }
+
+func roleNames(programs []Program) []string {
 	var names []string
-	for _, part := range c.Parts {
-		for _, role := range part.Roles {
+	for _, p := range programs {
+		for _, role := range p.roles() {
 			names = append(names, role.Name)
 		}
 	}
 	return names
 }
 
-// mark makes the roles that are missing, unable to sign in until EnsureRole has given them a
+// mark makes the roles that are missing, unable to sign in until Make has given them a
 // password, and marks everything.
 func (c Claim) mark(ctx context.Context, tx pgx.Tx, found situation) error {
 	for _, name := range c.roles() {
@@ -127,10 +105,10 @@ func (c Claim) mark(ctx context.Context, tx pgx.Tx, found situation) error {
 }
 
 // createDatabase makes the database under another name, because that cannot be in a transaction,
-// and gives it its name together with its mark: an `up` that is killed in between leaves nothing
-// that nobody owns.
-func (c Claim) createDatabase(ctx context.Context, conn *pgx.Conn) error {
-	fresh := c.Database + "-" + c.Platform
+// and gives it its name together with its mark: who is killed in between leaves nothing that nobody
+// owns.
+func createDatabase(ctx context.Context, conn *pgx.Conn, name, platform string) error {
+	fresh := name + "-" + platform
 	var exists bool
 	if err := conn.QueryRow(ctx, "select exists (select from pg_database where datname = $1)", fresh).Scan(&exists); err != nil {
 		return fmt.Errorf("look for database %s: %w", fresh, err)
@@ -142,12 +120,12 @@ func (c Claim) createDatabase(ctx context.Context, conn *pgx.Conn) error {
 	}
 	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		return errors.Join(
-			run(ctx, tx, "comment on database %I is %L", fresh, object{}.marked(c.Platform)),
-			run(ctx, tx, "alter database %I rename to %I", fresh, c.Database),
+			run(ctx, tx, "comment on database %I is %L", fresh, object{}.marked(platform)),
+			run(ctx, tx, "alter database %I rename to %I", fresh, name),
 		)
 	})
 	if err != nil {
-		return fmt.Errorf("name database %s: %w", c.Database, err)
+		return fmt.Errorf("name database %s: %w", name, err)
 	}
 	return nil
 }
