@@ -3,8 +3,8 @@
 // its health is asked.
 //
 // It follows from the definition alone and knows no machine: addresses are ports, secrets are
-// names, what only the machine knows is named by its source. `gatehouse up` executes it, and a
-// scheduler's files will be checked against it.
+// names, what only the machine knows is named by its source. `gatehouse up` executes it, and
+// Nomad's jobs are compared with it (package nomad).
 package plan
 
 import (

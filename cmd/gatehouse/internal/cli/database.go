@@ -18,6 +18,7 @@ import (
 )
 
 type databaseCommand struct {
+	Serve   databaseServeCommand   `cmd:"" help:"Be a PostgreSQL server for this platform alone, as a job of a scheduler: the data are made when there are none."`
 	Prepare databasePrepareCommand `cmd:"" help:"Make the database, roles and schemas of all programs on a PostgreSQL server, or bring them back to what they should be; it may run again."`
 }
 

@@ -56,8 +56,7 @@ func check(root, name string) error {
 	case token.IsKeyword(name) || slices.Contains(keywords(), name) || slices.Contains(taken(), name) || contract.Reserved(name):
 		return fmt.Errorf("the name %q means something else in Go, SQL or Gatehouse: choose another one", name)
 	}
-	for _, folder := range []string{"services", "proto/gatehouse", "proto/gen/go/gatehouse"} {
-		path := filepath.Join(folder, name)
+	for _, path := range []string{"services/" + name, "proto/gatehouse/" + name, "proto/gen/go/gatehouse/" + name, "nomad/jobs/" + name + ".nomad.hcl"} {
 		if _, err := os.Lstat(filepath.Join(root, path)); err == nil {
 			return fmt.Errorf("%s exists already: choose another name, or remove it", path)
 		} else if !errors.Is(err, fs.ErrNotExist) {

@@ -1,5 +1,5 @@
-// Package scaffold writes a new service into a checkout, as a service should look: its contract,
-// and below services/ everything that serves it.
+// Package scaffold writes a new service into a checkout, as a service should look: its contract, its
+// Nomad job, and below services/ everything that serves it.
 //
 // Only the command line imports it.
 package scaffold
@@ -16,6 +16,7 @@ import (
 	"strings"
 	"text/template"
 
+	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 )
@@ -33,6 +34,22 @@ type service struct {
 	Port, OpsPort int
 	Outbox        string // statements that make its tables
 	Migrations    []migration
+
+	def *mesh.Definition
+}
+
+// Upstream is the port of the new service's sidecar that leads to another program or backing
+// service.
+func (s *service) Upstream(name string) (int, error) {
+	var slot int
+	if p, err := s.def.Program(name); err == nil {
+		slot = p.Slot
+	} else if b, err := s.def.Backing(name); err == nil {
+		slot = b.Slot
+	} else {
+		return 0, err
+	}
+	return mesh.FirstUpstream + 20*(s.Port-mesh.FirstPort) + slot, nil
 }
 
 // Service writes the service of that name into the checkout and returns the files that are new, as
@@ -45,8 +62,12 @@ func Service(root, name string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	def, err := consul.Definition()
+	if err != nil {
+		return nil, err
+	}
 	s := service{
-		Name: name, Title: strings.ToUpper(name[:1]) + name[1:], Port: port, OpsPort: port - mesh.FirstPort + mesh.FirstOpsPort,
+		def: def, Name: name, Title: strings.ToUpper(name[:1]) + name[1:], Port: port, OpsPort: port - mesh.FirstPort + mesh.FirstOpsPort,
 		Outbox: outbox.DDL(name),
 	}
 	files, err := s.render()

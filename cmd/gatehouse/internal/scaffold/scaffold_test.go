@@ -82,10 +82,10 @@ func TestServiceWritesItsOwnFolders(t *testing.T) {
 	}
 	for _, path := range written {
 		text := after[path]
-		if !strings.HasPrefix(path, "services/billing/") && path != "proto/gatehouse/billing/v1/billing.proto" {
+		if !strings.HasPrefix(path, "services/billing/") && path != "proto/gatehouse/billing/v1/billing.proto" && path != "nomad/jobs/billing.nomad.hcl" {
 			t.Errorf("%s is elsewhere", path)
 		}
-		if text == "" || strings.Contains(text, "<<") || strings.Contains(path+text, "NAME") || strings.Contains(text, "<no value>") {
+		if text == "" || strings.Contains(strings.ReplaceAll(text, "<<-JSON", ""), "<<") || strings.Contains(path+text, "NAME") || strings.Contains(text, "<no value>") {
 			t.Errorf("%s is not filled in:\n%s", path, text)
 		}
 		if strings.HasSuffix(path, ".go") {
@@ -144,6 +144,7 @@ func TestServiceRefuses(t *testing.T) {
 		"a domain of another":   {"login", existing("services/auth/internal/login/login.go"), "that of a package"},
 		"another service":       {"billing", existing("services/billing/README.md"), "services/billing exists already"},
 		"another contract":      {"billing", existing("proto/gatehouse/billing/v1/x.proto"), "proto/gatehouse/billing exists already"},
+		"another job":           {"billing", existing("nomad/jobs/billing.nomad.hcl"), "nomad/jobs/billing.nomad.hcl exists already"},
 		"another generated one": {"billing", existing("proto/gen/go/gatehouse/billing/x.go"), "proto/gen/go/gatehouse/billing exists already"},
 		"a word of the kernel": {"report", func(t *testing.T) string {
 			root := checkout(t, 8080)

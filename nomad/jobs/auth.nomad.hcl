@@ -1,0 +1,199 @@
+# Auth: sign-in, sessions and tokens.
+# `go test ./nomad` compares what follows from its contract: ports, upstreams, limits, secrets. nomad/vars/dev.hcl says what the variables are.
+
+variable "datacenter" { default = "dc1" }
+variable "trust_domain" { type = string }
+variable "service_prefix" { default = "gatehouse-" }
+variable "programs" { default = "/opt/gatehouse/bin" }
+variable "ops_network" { default = "private" }
+variable "public_network" { default = "public" }
+variable "environment" {
+  type    = map(string)
+  default = {}
+}
+
+locals {
+  secrets = { # items of the Nomad variable of each task, and their files
+    GATEHOUSE_POSTGRES_URL          = "postgres-auth.url"
+    GATEHOUSE_AUTH_KEY              = "auth-encryption.key"
+    GATEHOUSE_AUTH_KEY_PREVIOUS     = "auth-encryption-previous.key" # empty, but while the key is replaced
+    GATEHOUSE_AUTH_BOOTSTRAP_SECRET = "bootstrap.secret"
+  }
+  environment = merge(var.environment, { for item, file in local.secrets : "${item}_FILE" => "${NOMAD_SECRETS_DIR}/${file}" }, {
+    GATEHOUSE_MESH_TRUST_DOMAIN   = var.trust_domain
+    GATEHOUSE_MESH_DATACENTER     = var.datacenter
+    GATEHOUSE_MESH_SERVICE_PREFIX = var.service_prefix
+  })
+  # An open stream counts as a request, and Envoy would admit 1,024. Who fails five times in a row is left alone for 5 s.
+  limits   = { max_connections = 4096, max_pending_requests = 4096, max_concurrent_requests = 16384 }
+  ejection = { interval = "2s", max_failures = 5, enforcing_consecutive_5xx = 100, base_ejection_time = "5s", max_ejection_percent = 50 }
+}
+
+job "auth" {
+  namespace = "gatehouse"
+
+  group "auth" {
+    count          = 3
+    shutdown_delay = "10s" # out of the catalog first
+
+    spread {
+      attribute = "${node.unique.id}"
+    }
+    update {
+      canary            = 3 # as many as instances: once they are promoted, all of the old stop at once
+      auto_promote      = true
+      auto_revert       = true
+      progress_deadline = "0s" # the first that fails ends the deployment
+    }
+    restart {
+      attempts = 10
+      delay    = "1s"
+    }
+    disconnect {
+      lost_after = "12h"
+      reconcile  = "keep_original"
+    }
+
+    network {
+      mode = "bridge"
+      dynamic "port" {
+        for_each = { readyz = -1, metrics = -1, envoy_metrics = 9102 } # Nomad's choice, but for the last
+        labels   = [port.key]
+        content {
+          to           = port.value
+          host_network = var.ops_network
+        }
+      }
+    }
+
+    service {
+      name = "${var.service_prefix}auth"
+      port = 8082
+      meta {
+        readyz_port        = "${NOMAD_HOST_PORT_readyz}"
+        metrics_port       = "${NOMAD_HOST_PORT_metrics}"
+        envoy_metrics_port = "${NOMAD_HOST_PORT_envoy_metrics}"
+      }
+      check {
+        type     = "http"
+        port     = "readyz"
+        path     = "/readyz"
+        interval = "2s"
+        timeout  = "3s"
+      }
+      connect {
+        sidecar_service {
+          disable_default_tcp_check = true # /readyz is asked through the sidecar
+          proxy {
+            config {
+              protocol                   = "grpc"
+              local_request_timeout_ms   = 0 # Envoy would end streams after 15 s
+              envoy_prometheus_bind_addr = "0.0.0.0:9102"
+              # The program as Envoy sees it, whole: Consul has no option for these limits and windows.
+              envoy_local_cluster_json = <<-JSON
+                {"@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster", "name": "local_app", "type": "STATIC", "connect_timeout": "2s",
+                 "circuit_breakers": {"thresholds": [{"max_connections": 4096, "max_pending_requests": 4096, "max_requests": 16384}]},
+                 "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                   "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                   "explicit_http_config": {"http2_protocol_options": {"initial_stream_window_size": 65536, "initial_connection_window_size": 1073741824}}}},
+                 "load_assignment": {"cluster_name": "local_app", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 8082}}}}]}]}}
+              JSON
+            }
+            expose {
+              dynamic "path" {
+                for_each = ["readyz", "metrics"]
+                content {
+                  path            = "/${path.value}"
+                  protocol        = "http"
+                  local_path_port = 8482
+                  listener_port   = path.value
+                }
+              }
+            }
+            dynamic "upstreams" {
+              for_each = { audit = 20044, authz = 20043, identity = 20041 }
+              content {
+                destination_name = "${var.service_prefix}${upstreams.key}"
+                local_bind_port  = upstreams.value
+                config {
+                  protocol             = "grpc"
+                  limits               = local.limits
+                  passive_health_check = local.ejection
+                }
+              }
+            }
+            upstreams {
+              destination_name = "${var.service_prefix}postgres"
+              local_bind_port  = 20059
+              config {
+                protocol             = "tcp"
+                connect_timeout_ms   = 2000
+                limits               = local.limits
+                passive_health_check = local.ejection
+              }
+            }
+          }
+        }
+        sidecar_task {
+          driver = "exec"
+          user   = "nobody"
+          config {
+            command = "${var.programs}/envoy"
+            args = ["--config-path", "${NOMAD_SECRETS_DIR}/envoy_bootstrap.json", "--concurrency", "1", "--disable-hot-restart",
+            "--drain-time-s", "2", "--drain-strategy", "immediate", "--log-level", "warn"]
+          }
+          logs {
+            max_files     = 4 # a line for each call: `gatehouse mesh denied` reads them
+            max_file_size = 20
+          }
+        }
+      }
+    }
+
+    task "migrate" {
+      driver = "exec"
+      user   = "nobody"
+      env    = local.environment
+      config {
+        command = "${var.programs}/auth"
+        args    = ["migrate"]
+      }
+      lifecycle {
+        hook = "prestart"
+      }
+      dynamic "template" {
+        for_each = local.secrets
+        content {
+          destination = "${NOMAD_SECRETS_DIR}/${template.value}"
+          data        = "{{ with nomadVar `nomad/jobs/auth/auth/migrate` }}{{ .${template.key} }}{{ end }}"
+          perms       = "0400"
+          uid         = 65534 # nobody
+          gid         = 65534
+          change_mode = "noop" # a roll brings it in, not a restart of all at once
+        }
+      }
+    }
+
+    task "serve" {
+      driver = "exec"
+      user   = "nobody"
+      env    = local.environment
+      config {
+        command = "${var.programs}/auth"
+        args    = ["serve"]
+      }
+      kill_timeout = "30s" # above the drain
+      dynamic "template" {
+        for_each = local.secrets
+        content {
+          destination = "${NOMAD_SECRETS_DIR}/${template.value}"
+          data        = "{{ with nomadVar `nomad/jobs/auth/auth/serve` }}{{ .${template.key} }}{{ end }}"
+          perms       = "0400"
+          uid         = 65534 # nobody
+          gid         = 65534
+          change_mode = "noop" # a roll brings it in, not a restart of all at once
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,22 @@
+# The development cluster (make cluster). Every job takes every variable, so this file serves all:
+#
+#   nomad job run -var-file=nomad/vars/dev.hcl nomad/jobs/identity.nomad.hcl
+#
+# What is here are the jobs' own defaults. One is missing: the trust domain of the mesh's CA, which each cluster makes anew
+# (TrustDomain in Consul's /v1/connect/ca/roots); `eval "$(gatehouse cluster env)"` sets NOMAD_VAR_trust_domain.
+
+# Consul's datacenter.
+datacenter = "dc1"
+
+# Goes before the name of every service in Consul, so that it is nobody else's.
+service_prefix = "gatehouse-"
+
+# Where the programs are on the hosts. Versions lie side by side: another folder rolls a job.
+programs = "/opt/gatehouse/bin"
+
+# Host networks: where /readyz and metrics answer, and where the gateway does.
+ops_network    = "private"
+public_network = "public"
+
+# Further variables of all programs; each takes those that are meant for it.
+environment = {}
