@@ -172,6 +172,40 @@ func TestParseReadsSecretsFromFiles(t *testing.T) {
 	}
 }
 
+// A secret that came from a file can be read again, for who must follow a change; one from elsewhere
+// stays what it was.
+func TestASecretFollowsItsFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secret")
+	write := func(content string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("first\n")
+	var file, variable program
+	for cli, pair := range map[*program]string{&file: "GATEHOUSE_POSTGRES_URL_FILE=" + path, &variable: "GATEHOUSE_POSTGRES_URL=given"} {
+		if _, err := parse("identity", cli, nil, []string{pair}, io.Discard, noExit(t)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("second\n")
+	again, err := file.Serve.Store.URL.Again()
+	if err != nil || again.Reveal() != "second" || file.Serve.Store.URL.Reveal() != "first" {
+		t.Errorf("the file's: %v", err)
+	}
+	if again, err = again.Again(); err != nil || again.Reveal() != "second" {
+		t.Errorf("once more: %v", err)
+	}
+	if same, err := variable.Serve.Store.URL.Again(); err != nil || same.Reveal() != "given" {
+		t.Errorf("the variable's: %v", err)
+	}
+	write("")
+	if _, err := file.Serve.Store.URL.Again(); err == nil || !strings.Contains(err.Error(), "is empty") {
+		t.Errorf("an empty file: %v", err)
+	}
+}
+
 func TestHelpNamesTheVariables(t *testing.T) {
 	var out bytes.Buffer
 	var cli program

@@ -15,6 +15,7 @@ const redacted = "[redacted]"
 // out. As a field of a configuration struct it has a twin variable whose name ends in _FILE and holds the path of a file to read it from.
 type Secret struct {
 	value *string // a pointer, so that even %+v of an enclosing struct prints an address only
+	path  string  // of the file that it was read from; empty without one
 }
 
 // NewSecret wraps a value that came from elsewhere than the configuration.
@@ -26,6 +27,19 @@ func (s Secret) Reveal() string {
 		return ""
 	}
 	return *s.value
+}
+
+// Again returns the secret as its file has it now, for who must follow a change. One that came from
+// elsewhere is returned as it is.
+func (s Secret) Again() (Secret, error) {
+	if s.path == "" {
+		return s, nil
+	}
+	value, err := readSecret(s.path)
+	if err != nil {
+		return Secret{}, fmt.Errorf("read a secret again: %w", err)
+	}
+	return Secret{value: &value, path: s.path}, nil
 }
 
 // IsZero reports whether no value, or an empty one, was set.
@@ -60,12 +74,28 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // LogValue prints a placeholder.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
+// fileSecret is a value with the file that it was read from, on its way through kong.
+type fileSecret struct {
+	path  string
+	value *string
+}
+
+// String prints a placeholder.
+func (fileSecret) String() string { return redacted }
+
 // Decode takes the value from the command line or the environment; kong calls it.
 func (s *Secret) Decode(ctx *kong.DecodeContext) error {
-	var value string
-	if err := ctx.Scan.PopValueInto("secret", &value); err != nil {
+	token, err := ctx.Scan.PopValue("secret")
+	if err != nil {
 		return fmt.Errorf("read the value of --%s", ctx.Value.Name) // kong's own text would repeat the value
 	}
-	s.value = &value
+	switch value := token.Value.(type) {
+	case string:
+		s.value, s.path = &value, ""
+	case fileSecret:
+		s.value, s.path = value.value, value.path
+	default:
+		return fmt.Errorf("read the value of --%s", ctx.Value.Name)
+	}
 	return nil
 }

@@ -70,7 +70,7 @@ func (resolver) Validate(*kong.Application) error { return nil }
 // Resolve returns the value of a flag from its first variable that is set, nil when none is.
 func (r resolver) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	for _, name := range flag.Envs {
-		value, ok, err := r.lookup(name, isSecret(flag.Target))
+		value, path, ok, err := r.lookup(name, isSecret(flag.Target))
 		if err != nil || !ok {
 			if err != nil {
 				return nil, err
@@ -80,29 +80,40 @@ func (r resolver) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, 
 		if err := try(flag, value); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
+		if path != "" {
+			return fileSecret{path: path, value: &value}, nil
+		}
 		return value, nil
 	}
 	return nil, nil // kong's way of saying "not set"
 }
 
-func (r resolver) lookup(name string, secret bool) (value string, ok bool, err error) {
+// lookup returns the value of a variable, and the path of the file that it was read from.
+func (r resolver) lookup(name string, secret bool) (value, path string, ok bool, err error) {
 	value, ok = r.env[name]
 	path, twin := r.env[name+fileSuffix]
 	switch {
 	case !secret || !twin:
-		return value, ok, nil
+		return value, "", ok, nil
 	case ok:
-		return "", false, fmt.Errorf("%s and %s%s are both set: unset one of them", name, name, fileSuffix)
+		return "", "", false, fmt.Errorf("%s and %s%s are both set: unset one of them", name, name, fileSuffix)
 	}
+	if value, err = readSecret(path); err != nil {
+		return "", "", false, fmt.Errorf("%s%s: %w", name, fileSuffix, err)
+	}
+	return value, path, true, nil
+}
+
+func readSecret(path string) (string, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return "", false, fmt.Errorf("%s%s: %w: create the file or correct the path", name, fileSuffix, err)
+		return "", fmt.Errorf("%w: create the file or correct the path", err)
 	}
-	value = withoutLineEnd(string(content))
+	value := withoutLineEnd(string(content))
 	if strings.TrimSpace(value) == "" {
-		return "", false, fmt.Errorf("%s%s: %s is empty: write the secret into it", name, fileSuffix, path)
+		return "", fmt.Errorf("%s is empty: write the secret into it", path)
 	}
-	return value, true, nil
+	return value, nil
 }
 
 // withoutLineEnd takes away the one line end that editors and echo add; blanks belong to the

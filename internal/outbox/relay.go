@@ -115,8 +115,14 @@ func (r *Relay) session(ctx context.Context) error {
 func (r *Relay) connect(ctx context.Context) (*pgx.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectLimit)
 	defer cancel()
-	config := r.Pool.Config().ConnConfig
+	pool := r.Pool.Config()
+	config := pool.ConnConfig
 	config.RuntimeParams["synchronous_commit"] = "off" // a crash of the server may forget a lease, which dies with its session anyway
+	if pool.BeforeConnect != nil {
+		if err := pool.BeforeConnect(ctx, config); err != nil {
+			return nil, fmt.Errorf("connect the relay: %w", err)
+		}
+	}
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("connect the relay: %w", err)

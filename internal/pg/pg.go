@@ -84,6 +84,7 @@ func (c Config) poolConfig() (*pgxpool.Config, error) {
 		parsed.ConnConfig.ConnectTimeout = c.ConnectTimeout
 	}
 	parsed.HealthCheckPeriod = 15 * time.Second
+	parsed.BeforeConnect = follow(c.URL, parsed.ConnConfig.Password).choose
 	return parsed, nil
 }
 
