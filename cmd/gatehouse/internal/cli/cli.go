@@ -40,6 +40,7 @@ type commands struct {
 	Users    usersCommand    `cmd:"" help:"Import users, or follow them."`
 	Cluster  clusterCommand  `cmd:"" help:"A development cluster: three hosts on this machine with Consul and Nomad."`
 	Database databaseCommand `cmd:"" help:"Make what programs need on a PostgreSQL server."`
+	Secrets  secretsCommand  `cmd:"" help:"Keep the secrets of all tasks in Nomad."`
 	New      newCommand      `cmd:"" help:"Begin something new in a checkout of Gatehouse."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
