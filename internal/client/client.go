@@ -91,6 +91,8 @@ func dialOptions(serviceConfig string) []grpc.DialOption {
 			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
 			MinConnectTimeout: 2 * time.Second,
 		}),
+		grpc.WithStaticStreamWindowSize(mesh.StreamWindow), // gRPC would measure the connection with a ping at each call
+		grpc.WithStaticConnWindowSize(mesh.ConnectionWindow),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 5 * time.Second}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(contract.MaxMessage), grpc.MaxCallSendMsgSize(contract.MaxMessage)),
 	}

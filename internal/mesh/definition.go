@@ -30,6 +30,14 @@ const (
 	ConsulRPCPort   = 8300
 )
 
+// Windows of flow control (RFC 9113, section 5.2) of what carries gRPC, in sidecars and programs, in
+// bytes: what may be under way to a reader that does not read. Nobody measures connections to find
+// larger ones (ADR 0062).
+const (
+	StreamWindow     = 64 << 10
+	ConnectionWindow = 1 << 30
+)
+
 // File is where the generated definition lies in the repository.
 const File = "consul/mesh.json"
 

@@ -13,7 +13,7 @@ import (
 // 24 MiB a connection, let two such readers stop all calls between two programs, which share one
 // connection. The window of a connection has room for those of all requests that it admits.
 const (
-	streamWindow     = 64 << 10
+	streamWindow     = mesh.StreamWindow
 	connectionWindow = maxRequests * streamWindow
 )
 

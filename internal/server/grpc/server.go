@@ -27,6 +27,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/auditing"
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/health"
+	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/request"
 )
 
@@ -173,6 +174,8 @@ func limits() []grpc.ServerOption {
 		grpc.MaxSendMsgSize(contract.MaxMessage),
 		grpc.MaxHeaderListSize(MaxHeaderList),
 		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.StaticStreamWindowSize(mesh.StreamWindow), // gRPC would measure the connection with a ping at each call
+		grpc.StaticConnWindowSize(mesh.ConnectionWindow),
 		grpc.ConnectionTimeout(10 * time.Second), // a peer that does not finish its HTTP/2 preface
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),

@@ -138,7 +138,8 @@ func (s *Server) Drain(ctx context.Context) error { return s.server.Shutdown(ctx
 // Dial returns a connection on which every call carries these metadata pairs and nothing else.
 func (s *Server) Dial(pairs ...string) *grpc.ClientConn {
 	s.t.Helper()
-	conn, err := grpc.NewClient("passthrough:///bufconn", append(s.DialOptions(pairs...), grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	conn, err := grpc.NewClient("passthrough:///bufconn", append(s.DialOptions(pairs...), grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithStaticStreamWindowSize(mesh.StreamWindow), grpc.WithStaticConnWindowSize(mesh.ConnectionWindow))...)
 	if err != nil {
 		s.t.Fatalf("dial: %v", err)
 	}
@@ -146,18 +147,13 @@ func (s *Server) Dial(pairs ...string) *grpc.ClientConn {
 	return conn
 }
 
-// What a client that does not read can hold, in bytes: small as in the sidecars, and not growing as
-// gRPC's own windows do.
-const (
-	streamWindow = 64 << 10
-	connWindow   = 64 << 20
-)
+// Connect opens a connection as DialOptions do.
+func (s *Server) Connect(ctx context.Context, _ string) (net.Conn, error) { return s.dial(ctx) }
 
 // DialOptions lead any connection here and add these metadata pairs to every call, as a pair of sidecars does with the caller's id.
 func (s *Server) DialOptions(pairs ...string) []grpc.DialOption {
 	return []grpc.DialOption{
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return s.dial(ctx) }),
-		grpc.WithStaticStreamWindowSize(streamWindow), grpc.WithStaticConnWindowSize(connWindow),
+		grpc.WithContextDialer(s.Connect),
 		grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 			return invoke(metadata.AppendToOutgoingContext(ctx, pairs...), method, req, reply, cc, opts...)
 		}),
