@@ -28,14 +28,14 @@ func Chain(end http.Handler, steps ...Step) http.Handler {
 
 // Checks hold every request to one shape and find its route, at every door in this order. They know
 // nothing of who sends it; what is behind them has RouteFrom.
-func Checks(form Form, table *Table) Step {
+func Checks(form Form, h *Handler) Step {
 	return func(next http.Handler) http.Handler {
 		return Chain(next,
 			serverOptions(),             // before the path is looked at: this request has none
 			httpserver.LimitURI,         // likewise
 			plainPath(),                 // before routing: no two readings of one path
 			closedHeaders(form.Headers), // before routing: nothing behind sees a header that it did not ask for
-			findRoute(table),            // last: the contract of the request is known from here on
+			findRoute(h),                // last: the contract of the request is known from here on
 		)
 	}
 }

@@ -21,18 +21,23 @@ import (
 // Register adds the generated handlers of the services behind one upstream to the mux.
 type Register func(ctx context.Context, mux *runtime.ServeMux) error
 
-// Handler serves the route that the chain has found.
+// Handler finds the route of a request, and serves the one that the chain has found.
 type Handler struct {
-	mux      *runtime.ServeMux
-	contract *contract.Contract
+	mux      *runtime.ServeMux // only to be asked by find
+	routes   *routes
 	now      func() time.Time
 	draining context.Context // ends all streams; it belongs to no request
 	drain    context.CancelFunc
 }
 
-// NewHandler makes the handler of all registered services. now is the real clock, for deadlines on sockets.
-func NewHandler(form Form, c *contract.Contract, now func() time.Time, registers ...Register) (*Handler, error) {
-	h := &Handler{contract: c, now: now}
+// NewHandler makes the handler of the methods that have a route and a registered service, and of the door's own documents, by path,
+// which answer GET. now is the real clock, for deadlines on sockets.
+func NewHandler(form Form, methods []*contract.Method, own map[string]http.Handler, now func() time.Time, registers ...Register) (*Handler, error) {
+	routes, err := newRoutes(methods, own)
+	if err != nil {
+		return nil, err
+	}
+	h := &Handler{routes: routes, now: now}
 	h.draining, h.drain = context.WithCancel(context.Background())
 	h.mux = runtime.NewServeMux(append(streamOptions(form.Stream),
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, &runtime.JSONPb{
@@ -46,10 +51,16 @@ func NewHandler(form Form, c *contract.Contract, now func() time.Time, registers
 		runtime.WithOutgoingTrailerMatcher(none),
 		runtime.WithDisablePathLengthFallback(),
 		runtime.WithDisableHTTPMethodOverride(),
-		runtime.WithForwardResponseOption(h.head),
+		runtime.WithForwardResponseOption(head),
 		runtime.WithErrorHandler(fail),
-		runtime.WithRoutingErrorHandler(failRouting),
+		runtime.WithRoutingErrorHandler(notFound),
+		runtime.WithMiddlewares(routes.caught),
 	)...)
+	for path := range own {
+		if err := h.mux.HandlePath(http.MethodGet, path, nil); err != nil {
+			return nil, fmt.Errorf("route of %s: %w", path, err)
+		}
+	}
 	for _, register := range registers {
 		if err := register(context.Background(), h.mux); err != nil {
 			return nil, fmt.Errorf("register routes: %w", err)
@@ -65,7 +76,7 @@ func (h *Handler) Drain() { h.drain() }
 
 // ServeHTTP checks the request against the route's contract and forwards it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	route := RouteFrom(r.Context())
+	route := foundIn(r.Context())
 	switch {
 	case route == nil:
 		Fail(w, r, apierr.InternalError())
@@ -82,15 +93,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if route.Lines() {
-			h.serveLines(w, r, mapped)
+			h.serveLines(w, r, mapped, route)
 			return
 		}
 		if route.Method.LongLived {
-			h.serveStream(w, r, mapped)
+			h.serveStream(w, r, mapped, route)
 			return
 		}
 		delete(mapped.Header, "Accept") // it chooses the form of streams, and of nothing else
-		h.mux.ServeHTTP(w, mapped)
+		route.serve(w, mapped, route.params)
 	}
 }
 
@@ -126,7 +137,7 @@ func (route *Route) mapped(r *http.Request) (*http.Request, error) {
 }
 
 // head writes the status, the ETag and the consistency token of a successful response.
-func (h *Handler) head(ctx context.Context, w http.ResponseWriter, m proto.Message) error {
+func head(ctx context.Context, w http.ResponseWriter, m proto.Message) error {
 	if streamOf(ctx) != nil { // called for each message; the response is always 200 and no resource
 		return nil
 	}
@@ -136,22 +147,22 @@ func (h *Handler) head(ctx context.Context, w http.ResponseWriter, m proto.Messa
 	setETag(w.Header(), m)
 	setConsistency(ctx, w.Header())
 	setStored(ctx, w.Header())
-	name, _ := runtime.RPCMethod(ctx)
-	method, ok := h.contract.Method(name)
-	if !ok {
-		return apierr.InternalError()
-	}
-	if method.HTTPStatus == http.StatusNoContent {
+	switch status := RouteFrom(ctx).Method.HTTPStatus; status {
+	case http.StatusOK:
+	case http.StatusNoContent:
 		w.Header().Del("Content-Type")
-	}
-	if method.HTTPStatus != http.StatusOK {
-		w.WriteHeader(method.HTTPStatus)
+		w.WriteHeader(status)
+	default:
+		w.WriteHeader(status)
 	}
 	return nil
 }
 
 // fail answers with what a service, its sidecar or the connection answered.
 func fail(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
+	if _, asked := w.(*finder); asked { // for a route, and the path cannot be read
+		return
+	}
 	if s := streamOf(r.Context()); s != nil {
 		s.failure = err
 		return
@@ -198,7 +209,6 @@ func inBody(e *apierr.Error, prefix string) *apierr.Error {
 	return &renamed
 }
 
-// failRouting is never reached behind the chain, which routes first; it stays closed if it is.
-func failRouting(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, _ int) {
-	Fail(w, r, rpcstatus.ToError(status.New(codes.NotFound, "")))
+// notFound says nothing: who asked the mux for a route got none.
+func notFound(context.Context, *runtime.ServeMux, runtime.Marshaler, http.ResponseWriter, *http.Request, int) {
 }

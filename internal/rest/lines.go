@@ -81,13 +81,13 @@ func (r *Route) Lines() bool { return r.Method != nil && r.Method.Descriptor.IsS
 
 // serveLines forwards a stream of lines until the client has sent all, or the service, the token or
 // the drain ends it.
-func (h *Handler) serveLines(w http.ResponseWriter, r, mapped *http.Request) {
+func (h *Handler) serveLines(w http.ResponseWriter, r, mapped *http.Request, route *found) {
 	ctx, cancel := context.WithCancelCause(mapped.Context())
 	defer cancel(nil)
 	defer context.AfterFunc(h.draining, func() { cancel(stopping()) })()
 	limit, from := lineLimit(r.Context()), &source{Reader: r.Body}
 	l := &lineReader{
-		ctx: ctx, source: from, body: bufio.NewScanner(from), control: http.NewResponseController(w), now: h.now, message: RouteFrom(r.Context()).shape.request, limit: limit,
+		ctx: ctx, source: from, body: bufio.NewScanner(from), control: http.NewResponseController(w), now: h.now, message: route.shape.request, limit: limit,
 	}
 	l.body.Buffer(nil, limit+1)                                                               // with its end
 	defer context.AfterFunc(ctx, func() { _ = l.control.SetReadDeadline(time.Unix(1, 0)) })() // nobody waits for the next line
@@ -95,7 +95,7 @@ func (h *Handler) serveLines(w http.ResponseWriter, r, mapped *http.Request) {
 	mapped.Header.Set("Content-Type", "application/json") // each line is, and so is the response
 	delete(mapped.Header, "Accept")
 	_ = l.control.SetWriteDeadline(time.Time{}) // unsupported in handler tests without a connection
-	h.mux.ServeHTTP(w, mapped.WithContext(context.WithValue(ctx, linesKey{}, l)))
+	route.serve(w, mapped.WithContext(context.WithValue(ctx, linesKey{}, l)), route.params)
 	_ = l.control.SetWriteDeadline(h.now().Add(slowest))
 	_ = l.control.Flush()
 	_ = l.control.SetReadDeadline(h.now().Add(farewell))

@@ -77,19 +77,16 @@ func importServer(t *testing.T, takes int) (server *httptest.Server, h *Handler,
 	t.Helper()
 	taken := make(chan struct{}, 1)
 	c := meshtest.Contract(t)
-	table, err := NewTable(c.Methods(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	form := testForm()
 	form.Message, form.Headers = form.Stream, []string{"Content-Type", "Content-Length"}
 	late := func() time.Time { return time.Now().Add(2*time.Second - lineTime) }
-	if h, err = NewHandler(form, c, late, func(ctx context.Context, mux *runtime.ServeMux) error {
+	var err error
+	if h, err = NewHandler(form, c.Methods(), nil, late, func(ctx context.Context, mux *runtime.ServeMux) error {
 		return identityv1.RegisterUserServiceHandlerClient(ctx, mux, imports{takes: takes, took: taken})
 	}); err != nil {
 		t.Fatal(err)
 	}
-	server = httptest.NewServer(Chain(h, Checks(form, table), LimitBody(1000)))
+	server = httptest.NewServer(Chain(h, Checks(form, h), LimitBody(1000)))
 	t.Cleanup(server.Close)
 	return server, h, taken
 }

@@ -10,12 +10,12 @@ import (
 
 // findRoute finds the route of the request, or answers 404, or 405 with the verbs that the path
 // has.
-func findRoute(table *Table) Step {
+func findRoute(h *Handler) Step {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			found, allow, err := table.Find(r)
+			found, allow, err := h.find(r)
 			switch {
-			case errors.Is(err, ErrNoVerb):
+			case errors.Is(err, errNoVerb):
 				w.Header().Set("Allow", strings.Join(allow, ", "))
 				Fail(w, r, apierr.MethodNotAllowed())
 				return
@@ -23,7 +23,7 @@ func findRoute(table *Table) Step {
 				Fail(w, r, apierr.NoSuchPath())
 				return
 			}
-			next.ServeHTTP(w, r.WithContext(WithRoute(r.Context(), found)))
+			next.ServeHTTP(w, r.WithContext(withRoute(r.Context(), found)))
 		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 
@@ -30,31 +31,24 @@ func (r *Route) Credentials() bool {
 	return r.Method != nil && r.Method.Has(contract.Public) && !r.Method.ReadOnly
 }
 
-// Errors of Table.Find.
+// Errors of Handler.find.
 var (
-	ErrNoPath = errors.New("no such path")
-	ErrNoVerb = errors.New("no such verb on this path")
+	errNoPath = errors.New("no such path")
+	errNoVerb = errors.New("no such verb on this path")
 )
 
-// Table finds the route of a request. It matches with grpc-gateway's own mux, so that the route whose policy the chain enforces is
-// the route that is served.
-type Table struct {
-	mux    *runtime.ServeMux
-	verbs  []string // all verbs in use, sorted
-	routes []*Route
+// routes are those of a door, by verb and path template. grpc-gateway's mux, which holds the
+// generated handlers, matches each request to them once: the route whose policy the chain enforces
+// is the route that is served.
+type routes struct {
+	verbs []string // all verbs in use, sorted
+	by    map[string]*Route
 }
 
-// NewTable makes the table of the methods that have a route and of the door's own documents (by path; they answer GET).
-func NewTable(methods []*contract.Method, own map[string]http.Handler) (*Table, error) {
-	t := &Table{mux: runtime.NewServeMux(
-		runtime.WithDisablePathLengthFallback(),
-		runtime.WithDisableHTTPMethodOverride(),
-		runtime.WithRoutingErrorHandler(
-			func(context.Context, *runtime.ServeMux, runtime.Marshaler, http.ResponseWriter, *http.Request, int) {}),
-		runtime.WithErrorHandler(
-			func(context.Context, *runtime.ServeMux, runtime.Marshaler, http.ResponseWriter, *http.Request, error) {
-			}),
-	)}
+// newRoutes makes the routes of the methods that have one and of the door's own documents (by path;
+// they answer GET).
+func newRoutes(methods []*contract.Method, own map[string]http.Handler) (*routes, error) {
+	all := &routes{by: map[string]*Route{}}
 	for _, m := range methods {
 		if m.Route == nil {
 			continue
@@ -63,74 +57,39 @@ func NewTable(methods []*contract.Method, own map[string]http.Handler) (*Table, 
 		if err != nil {
 			return nil, fmt.Errorf("route of %s: %w", m.FullName, err)
 		}
-		if err := t.add(&Route{Pattern: m.Route.Path, Verb: m.Route.Verb, Method: m, shape: shape}); err != nil {
-			return nil, err
-		}
+		all.add(&Route{Pattern: m.Route.Path, Verb: m.Route.Verb, Method: m, shape: shape})
 	}
 	for path, handler := range own {
-		if err := t.add(&Route{Pattern: path, Verb: http.MethodGet, own: handler}); err != nil {
-			return nil, err
-		}
+		all.add(&Route{Pattern: path, Verb: http.MethodGet, own: handler})
 	}
-	return t, nil
+	return all, nil
 }
 
-func (t *Table) add(route *Route) error {
-	handle := func(w http.ResponseWriter, _ *http.Request, _ map[string]string) {
-		if f, ok := w.(*finder); ok {
-			f.route = route
-		}
+func (all *routes) add(route *Route) {
+	all.by[route.Verb+" "+whole(route.Pattern)] = route
+	if !slices.Contains(all.verbs, route.Verb) {
+		all.verbs = append(all.verbs, route.Verb)
+		slices.Sort(all.verbs)
 	}
-	if err := t.mux.HandlePath(route.Verb, route.Pattern, handle); err != nil {
-		return fmt.Errorf("route %s %s: %w", route.Verb, route.Pattern, err)
-	}
-	if !slices.Contains(t.verbs, route.Verb) {
-		t.verbs = append(t.verbs, route.Verb)
-		slices.Sort(t.verbs)
-	}
-	t.routes = append(t.routes, route)
-	return nil
 }
 
-// Routes lists every route.
-func (t *Table) Routes() []*Route { return slices.Clone(t.routes) }
-
-// Find returns the route of a request; HEAD is answered as GET. Otherwise the error is ErrNoPath, or ErrNoVerb with the verbs that
-// the path has (RFC 9110, section 15.5.6).
-func (t *Table) Find(r *http.Request) (route *Route, allow []string, err error) {
-	if strings.HasPrefix(r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:], ":") { // the mux takes it for a verb of nothing, or not, by verb
-		return nil, nil, ErrNoPath
+// whole is a path template as the mux writes it: "/v1/{id}" says the same as "/v1/{id=*}".
+func whole(template string) string {
+	for _, name := range pathFields(template) {
+		template = strings.Replace(template, "{"+name+"}", "{"+name+"=*}", 1)
 	}
-	verb := r.Method
-	if verb == http.MethodHead {
-		verb = http.MethodGet
-	}
-	if route := t.match(r, verb); route != nil {
-		return route, nil, nil
-	}
-	for _, verb := range t.verbs {
-		if t.match(r, verb) == nil {
-			continue
-		}
-		allow = append(allow, verb)
-		if verb == http.MethodGet {
-			allow = append(allow, http.MethodHead)
-		}
-	}
-	if len(allow) == 0 {
-		return nil, nil, ErrNoPath
-	}
-	return nil, allow, ErrNoVerb
+	return template
 }
 
-func (t *Table) match(r *http.Request, verb string) *Route {
-	var f finder
-	t.mux.ServeHTTP(&f, &http.Request{Method: verb, URL: r.URL})
-	return f.route
+// found is the route of one request, and how it is served.
+type found struct {
+	*Route
+	serve  runtime.HandlerFunc // generated
+	params map[string]string   // what the path says
 }
 
 // finder is the response writer through which the matched route comes out of the mux.
-type finder struct{ route *Route }
+type finder struct{ found }
 
 // Header is part of http.ResponseWriter; nothing is ever written.
 func (f *finder) Header() http.Header { return http.Header{} }
@@ -141,15 +100,75 @@ func (f *finder) Write(b []byte) (int, error) { return len(b), nil }
 // WriteHeader is part of http.ResponseWriter; nothing is ever written.
 func (f *finder) WriteHeader(int) {}
 
+// caught tells a finder what the mux has matched, instead of serving it.
+func (all *routes) caught(serve runtime.HandlerFunc) runtime.HandlerFunc {
+	var route atomic.Pointer[Route] // always the same one
+	return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
+		f, ok := w.(*finder)
+		if !ok {
+			return
+		}
+		if route.Load() == nil {
+			pattern, _ := runtime.HTTPPattern(r.Context())
+			route.Store(all.by[r.Method+" "+pattern.String()])
+		}
+		f.found = found{Route: route.Load(), serve: serve, params: params}
+	}
+}
+
+// find returns the route of a request; HEAD is answered as GET. Otherwise the error is errNoPath, or errNoVerb with the verbs that
+// the path has (RFC 9110, section 15.5.6).
+func (h *Handler) find(r *http.Request) (route *found, allow []string, err error) {
+	if strings.HasPrefix(r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:], ":") { // the mux takes it for a verb of nothing, or not, by verb
+		return nil, nil, errNoPath
+	}
+	verb := r.Method
+	if verb == http.MethodHead {
+		verb = http.MethodGet
+	}
+	if route := h.match(r, verb); route != nil {
+		return route, nil, nil
+	}
+	for _, verb := range h.routes.verbs {
+		if h.match(r, verb) == nil {
+			continue
+		}
+		allow = append(allow, verb)
+		if verb == http.MethodGet {
+			allow = append(allow, http.MethodHead)
+		}
+	}
+	if len(allow) == 0 {
+		return nil, nil, errNoPath
+	}
+	return nil, allow, errNoVerb
+}
+
+func (h *Handler) match(r *http.Request, verb string) *found {
+	var f finder
+	h.mux.ServeHTTP(&f, &http.Request{Method: verb, URL: r.URL})
+	if f.Route == nil {
+		return nil
+	}
+	return &f.found
+}
+
 type routeKey struct{}
 
-// WithRoute returns a context that carries the route of the request.
-func WithRoute(ctx context.Context, route *Route) context.Context {
+// withRoute returns a context that carries the route of the request.
+func withRoute(ctx context.Context, route *found) context.Context {
 	return context.WithValue(ctx, routeKey{}, route)
+}
+
+func foundIn(ctx context.Context) *found {
+	route, _ := ctx.Value(routeKey{}).(*found)
+	return route
 }
 
 // RouteFrom returns the route of the request; nil before it was found.
 func RouteFrom(ctx context.Context) *Route {
-	route, _ := ctx.Value(routeKey{}).(*Route)
-	return route
+	if route := foundIn(ctx); route != nil {
+		return route.Route
+	}
+	return nil
 }

@@ -48,7 +48,7 @@ func streamOf(ctx context.Context) *stream {
 }
 
 // serveStream forwards a long-lived route until the service, the client, the token or the drain ends it.
-func (h *Handler) serveStream(w http.ResponseWriter, r, mapped *http.Request) {
+func (h *Handler) serveStream(w http.ResponseWriter, r, mapped *http.Request, route *found) {
 	ctx, cancel := context.WithCancelCause(mapped.Context())
 	defer cancel(nil)
 	defer context.AfterFunc(h.draining, func() { cancel(stopping()) })()
@@ -58,7 +58,7 @@ func (h *Handler) serveStream(w http.ResponseWriter, r, mapped *http.Request) {
 	}
 	mapped.Header["Accept"] = []string{string(s.format)}
 	_ = s.control.SetWriteDeadline(time.Time{}) // unsupported in handler tests without a connection
-	h.mux.ServeHTTP(s, mapped.WithContext(context.WithValue(ctx, streamKey{}, s)))
+	route.serve(s, mapped.WithContext(context.WithValue(ctx, streamKey{}, s)), route.params)
 	s.end(ctx, r)
 }
 

@@ -110,11 +110,7 @@ func (s *trickling) Recv() (*auditv1.TailEventsResponse, error) {
 func serveTail(t *testing.T, tail trickle, now func() time.Time, http2 bool) (server *httptest.Server, over <-chan struct{}) {
 	t.Helper()
 	c := meshtest.Contract(t)
-	table, err := NewTable(c.Methods(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h, err := NewHandler(testForm(), c, now, func(ctx context.Context, mux *runtime.ServeMux) error {
+	h, err := NewHandler(testForm(), c.Methods(), nil, now, func(ctx context.Context, mux *runtime.ServeMux) error {
 		return auditv1.RegisterAuditServiceHandlerClient(ctx, mux, tail)
 	})
 	if err != nil {
@@ -123,12 +119,12 @@ func serveTail(t *testing.T, tail trickle, now func() time.Time, http2 bool) (se
 	done := make(chan struct{})
 	server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer close(done)
-		route, _, err := table.Find(r)
+		route, _, err := h.find(r)
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		h.ServeHTTP(w, r.WithContext(WithRoute(r.Context(), route)))
+		h.ServeHTTP(w, r.WithContext(withRoute(r.Context(), route)))
 	}))
 	server.Config.WriteTimeout = time.Second // which the handler may need to begin, on a busy machine
 	if server.EnableHTTP2 = http2; http2 {
@@ -186,24 +182,20 @@ func TestStreamToWhoDoesNotRead(t *testing.T) {
 // metrics say 499, as of any other request.
 func TestStreamToWhoLeftAtOnce(t *testing.T) {
 	c := meshtest.Contract(t)
-	table, err := NewTable(c.Methods(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	ctx, leave := context.WithCancel(t.Context())
-	h, err := NewHandler(Form{}, c, time.Now, func(ctx context.Context, mux *runtime.ServeMux) error {
+	h, err := NewHandler(Form{}, c.Methods(), nil, time.Now, func(ctx context.Context, mux *runtime.ServeMux) error {
 		return auditv1.RegisterAuditServiceHandlerClient(ctx, mux, silent{left: leave})
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := httptest.NewRequest(http.MethodGet, tailPath, nil).WithContext(ctx)
-	route, _, err := table.Find(r)
+	route, _, err := h.find(r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r.WithContext(WithRoute(ctx, route)))
+	h.ServeHTTP(w, r.WithContext(withRoute(ctx, route)))
 	if w.Code != 499 {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}

@@ -70,7 +70,7 @@ func newREST(c *contract.Contract, p fxmod.Program, h *health.Health, keys *toke
 	if err != nil {
 		return nil, err
 	}
-	return grpcserver.NewREST(c, c.Methods(), map[string]http.Handler{
+	return grpcserver.NewREST(c.Methods(), map[string]http.Handler{
 		"/livez":                 http.HandlerFunc(httpserver.Livez),
 		"/readyz":                httpserver.Readyz(h),
 		"/openapi.json":          rest.Document("application/json", document),

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/trace"
@@ -26,6 +27,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/token"
 	"github.com/gatehouse/gatehouse/internal/tracing"
 	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/contracts"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/routes"
 )
 
 // anybody admits every token as the subject that it spells.
@@ -38,11 +40,15 @@ func (anybody) Verify(_ context.Context, compact string) (token.Claims, error) {
 	return token.Claims{Subject: compact}, nil
 }
 
-// chain makes the real chain around a handler of the test, and returns what it logs.
+// chain makes the real chain around a handler of the test, and returns what it logs. Without one
+// what is not refused is called, and nobody is there.
 func chain(t testing.TB, end http.HandlerFunc, edit func(*Params)) (http.Handler, *bytes.Buffer) {
 	t.Helper()
-	c := meshtest.Contract(t)
-	routes, err := grpcserver.NewREST(c, c.Methods(), map[string]http.Handler{"/livez": end}, time.Now)
+	var registers []rest.Register
+	for _, register := range routes.Handlers() {
+		registers = append(registers, func(ctx context.Context, mux *runtime.ServeMux) error { return register(ctx, mux, nil) })
+	}
+	door, err := grpcserver.NewREST(meshtest.Contract(t).Methods(), map[string]http.Handler{"/livez": end}, time.Now, registers...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,8 +56,11 @@ func chain(t testing.TB, end http.HandlerFunc, edit func(*Params)) (http.Handler
 	plenty := Rate{PerSecond: 1e6, Burst: 1e6}
 	p := Params{
 		Log: logging.New(logging.Config{Level: "info"}, &log), Registry: prometheus.NewRegistry(), TracerProvider: trace.NewTracerProvider(),
-		Propagator: propagation.TraceContext{}, Now: time.Now, NewID: func() string { return "fresh-id" }, REST: routes, Verifier: anybody{},
-		Handler: end, BodyLimit: 1 << 20, PerAddress: plenty, PerCredential: plenty, PerSubject: plenty, Streams: 100, StreamsPerSubject: 3,
+		Propagator: propagation.TraceContext{}, Now: time.Now, NewID: func() string { return "fresh-id" }, REST: door, Verifier: anybody{},
+		BodyLimit: 1 << 20, PerAddress: plenty, PerCredential: plenty, PerSubject: plenty, Streams: 100, StreamsPerSubject: 3,
+	}
+	if end != nil {
+		p.Handler = end
 	}
 	if edit != nil {
 		edit(&p)

@@ -48,7 +48,7 @@ func (s *Server) NewDoor(newID func() string) (*Door, error) {
 		_ = l.Close() // cannot fail
 		return conn.Close()
 	})}
-	if d.rest, err = NewREST(p.Contract, p.methods(), nil, p.Now, registers(p.Registrations, conn)...); err != nil {
+	if d.rest, err = NewREST(p.methods(), nil, p.Now, registers(p.Registrations, conn)...); err != nil {
 		_ = d.Close()
 		return nil, err
 	}

@@ -43,31 +43,26 @@ type RESTHandler = func(ctx context.Context, mux *runtime.ServeMux, conn *grpc.C
 // REST is HTTP in front of gRPC, as it is at every door. Who may come, from where and how often is
 // the door's own business: the steps that it puts between.
 type REST struct {
-	Routes  *rest.Table
 	Handler *rest.Handler // behind Checks
 }
 
 // NewREST makes the routes of the methods that have one, and of a door's own documents by path;
 // registers lead to the services that answer.
-func NewREST(c *contract.Contract, methods []*contract.Method, own map[string]http.Handler, now func() time.Time, registers ...rest.Register) (*REST, error) {
+func NewREST(methods []*contract.Method, own map[string]http.Handler, now func() time.Time, registers ...rest.Register) (*REST, error) {
 	for _, m := range methods {
 		if m.Route != nil && !strings.HasPrefix(m.Route.Path, prefix) {
 			return nil, fmt.Errorf("the route of %s is %s: routes begin with %s", m.FullName, m.Route.Path, prefix)
 		}
 	}
-	routes, err := rest.NewTable(methods, own)
+	handler, err := rest.NewHandler(form(), methods, own, now, registers...)
 	if err != nil {
 		return nil, err
 	}
-	handler, err := rest.NewHandler(form(), c, now, registers...)
-	if err != nil {
-		return nil, err
-	}
-	return &REST{Routes: routes, Handler: handler}, nil
+	return &REST{Handler: handler}, nil
 }
 
 // Framing comes before whatever may answer.
 func Framing() rest.Step { return rest.OneChunked() }
 
 // Checks hold a request to one shape and find its route.
-func (r *REST) Checks() rest.Step { return rest.Checks(form(), r.Routes) }
+func (r *REST) Checks() rest.Step { return rest.Checks(form(), r.Handler) }
