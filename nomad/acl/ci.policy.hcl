@@ -1,0 +1,16 @@
+# What rolls versions: it submits Gatehouse's jobs and watches them. It reads no secret and enters no allocation.
+#
+#   nomad acl policy apply -description "Gatehouse: CI" gatehouse-ci nomad/acl/ci.policy.hcl
+
+namespace "gatehouse" {
+  capabilities = ["list-jobs", "parse-job", "read-job", "submit-job", "scale-job", "read-logs"]
+}
+
+# PostgreSQL's job mounts it.
+host_volume "gatehouse-postgres" {
+  capabilities = ["mount-readwrite"]
+}
+
+agent {
+  policy = "read"
+}
