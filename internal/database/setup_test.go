@@ -205,6 +205,11 @@ func TestSomebodyElsesAreRefused(t *testing.T) {
 	runs(t, setup("site"), admin("postgres"))
 	refused(setup("other"), admin("postgres"), "belongs to the platform site", "this one is named other", "--platform site", "nothing was changed")
 	refused(setup("site"), server.URL("shy", config.NewSecret("x"), "postgres")) // it made neither the database nor the roles
+	// What only a superuser takes back is said, and left to one.
+	execute(t, server, "postgres", "alter role audit superuser")
+	refused(setup("site"), admin("postgres"), "take the role that made the database and the roles, or a superuser")
+	runs(t, setup("site"), server.SuperURL("postgres"))
+	runs(t, setup("site"), admin("postgres"))
 }
 
 // majorOf is the server's major version.
