@@ -25,6 +25,7 @@ import (
 type world struct {
 	*user.Service
 	pool          *pgxpool.Pool
+	database      postgrestest.Database
 	stores        usertest.Plain
 	organizations *organization.Service
 	departures    *departures
@@ -34,7 +35,7 @@ type world struct {
 
 func newWorld(t *testing.T) world {
 	d := postgrestest.New(t)
-	w := world{pool: d.Pool, stores: usertest.Plain{Store: d.Users, DeletionStore: d.Users}, departures: &departures{}, logins: &logins{}, clock: &clock{now: time.Date(2031, 1, 1, 0, 0, 0, 123456789, time.UTC)}}
+	w := world{pool: d.Pool, database: d, stores: usertest.Plain{Store: d.Users, DeletionStore: d.Users}, departures: &departures{}, logins: &logins{}, clock: &clock{now: time.Date(2031, 1, 1, 0, 0, 0, 123456789, time.UTC)}}
 	w.organizations = organization.NewService(d.Organizations, w.clock.Now)
 	w.Service = user.NewService(user.Params{
 		Store: w.stores.Store, Deletions: w.stores.DeletionStore, Departures: w.departures, Logins: w.logins, Now: w.clock.Now, NewID: uuid.NewString,
