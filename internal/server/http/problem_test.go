@@ -180,3 +180,22 @@ func TestShorten(t *testing.T) {
 		}
 	}
 }
+
+// The document of an error is the same without a response around it, also of a status that HTTP has
+// no words for.
+func TestDocumentWithoutAResponse(t *testing.T) {
+	for _, e := range []*apierr.Error{
+		apierr.New(apierr.Unavailable, "SOME_REASON", "public text").WithField("f", "r", "d"),
+		apierr.New(apierr.Canceled, "CANCELED", "the client has gone"),
+		apierr.New(apierr.Internal, "SOME_REASON", "").WithHTTPStatus(599),
+	} {
+		r := httptest.NewRequestWithContext(request.WithID(t.Context(), "req-1"), http.MethodGet, "/x", nil)
+		w := httptest.NewRecorder()
+		httpserver.WriteProblem(w, r, e)
+		document := httpserver.ProblemDocument(r, e)
+		var p httpserver.Problem
+		if err := json.Unmarshal(document, &p); err != nil || string(document) != w.Body.String() || p.Title == "" || p.Status != w.Code {
+			t.Errorf("the document is %s, %v, and the response %d %s", document, err, w.Code, w.Body)
+		}
+	}
+}

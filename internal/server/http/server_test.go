@@ -272,3 +272,27 @@ func TestShutdownWithoutServeFreesThePort(t *testing.T) {
 	}
 	_ = listener.Close()
 }
+
+// What cannot listen or serve says which listener it is.
+func TestListenerThatFails(t *testing.T) {
+	s := httpserver.New(httpserver.Config{Name: "test listener", Address: "127.0.0.1:no-port", Now: time.Now}, ok)
+	for what, err := range map[string]error{"listening": s.Listen(t.Context()), "serving": s.Serve()} {
+		if err == nil || !strings.HasPrefix(err.Error(), "test listener: ") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if got := s.Addr(); got != "" {
+		t.Errorf("it listens on %s", got)
+	}
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Errorf("shut down: %v", err)
+	}
+	half := httpserver.New(httpserver.Config{Name: "test listener", Address: "127.0.0.1:0", Now: time.Now, TLS: &tls.Config{}}, ok) // without a certificate
+	if err := half.Listen(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := half.Serve(); err == nil || !strings.HasPrefix(err.Error(), "test listener: serve: ") {
+		t.Errorf("serving: %v", err)
+	}
+	_ = half.Shutdown(t.Context())
+}
