@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
@@ -46,6 +47,7 @@ type Config struct {
 	Log           io.Writer                     // where the JSON log goes; nil discards it
 	Now           func() time.Time              // nil means time.Now
 	Registry      prometheus.Registerer         // where metrics go; nil forgets them
+	Tracer        trace.TracerProvider          // nil records nothing
 	Propagator    propagation.TextMapPropagator // takes over traces; nil leaves calls without
 	GRPC          grpcserver.Config
 	Prefix        request.ServicePrefix // of the services' names in Consul; callers without it are strangers
@@ -96,7 +98,7 @@ func New(t testing.TB, c Config) *Server {
 	server, err := grpcserver.New(grpcserver.Params{
 		Config: c.GRPC, Program: c.Program, Contract: c.Contract, Mesh: where, Callers: c.Callers, Verifier: c.Verifier, Health: h,
 		Permissions: c.Permissions, Changes: c.Changes, Refusals: c.Refusals, Recheck: c.Recheck, Registrations: c.Registrations, Log: log, Now: c.Now,
-		Registry: c.Registry, Propagator: c.Propagator,
+		Registry: c.Registry, Tracer: c.Tracer, Propagator: c.Propagator,
 	})
 	if err != nil {
 		t.Fatalf("make server: %v", err)
