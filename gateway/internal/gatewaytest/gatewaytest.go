@@ -15,8 +15,12 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/consul"
+	"github.com/gatehouse/gatehouse/internal/access"
+	"github.com/gatehouse/gatehouse/internal/client/authz"
+	"github.com/gatehouse/gatehouse/internal/contract"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	authzv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/authz/v1"
@@ -44,12 +48,37 @@ type Services struct {
 // Start starts the services; they stop with the test. Their logs go to log, nil discards them.
 func Start(t testing.TB, log io.Writer) *Services {
 	t.Helper()
+	return start(t, log, meshtest.Contract(t), func(_ *grpctest.Server, _ string, grants access.Permissions) access.Permissions { return grants })
+}
+
+// StartRated starts the services with other rates than the contract's, by method. They ask Authz
+// for permissions by calls, for which it has its rates, too.
+func StartRated(t testing.TB, rates map[string]contract.Rate) *Services {
+	t.Helper()
+	contracts := meshtest.Contract(t)
+	for name, rate := range rates {
+		m, ok := contracts.Method(name)
+		if !ok {
+			t.Fatalf("there is no method %s", name)
+		}
+		m.Rate = rate
+	}
+	return start(t, nil, contracts, func(s *grpctest.Server, program string, _ access.Permissions) access.Permissions {
+		return authz.Permissions(authz.Client(s.As(program)))
+	})
+}
+
+// asking returns how a program asks a running Authz, or the table behind it, for permissions.
+type asking func(s *grpctest.Server, program string, grants access.Permissions) access.Permissions
+
+func start(t testing.TB, log io.Writer, contracts *contract.Contract, ask asking) *Services {
+	t.Helper()
 	tokens := grpctest.NewTokens(t, time.Now)
 	s := &Services{
 		Users: NewUsers(), Auth: NewAuth(tokens), Audit: NewAudit(), Relationships: &Relationships{}, Grants: grpctest.NewGrants(), Tokens: tokens,
 	}
 	s.Auth.users = s.Users
-	programs := []string{"identity", "auth", "audit", "authz"}
+	programs := []string{"authz", "identity", "auth", "audit"} // who asks for permissions after who is asked
 	registrations := map[string][]grpcserver.Registration{
 		"identity": {{Desc: &identityv1.UserService_ServiceDesc, Impl: s.Users, REST: identityv1.RegisterUserServiceHandler}},
 		"auth": {
@@ -57,7 +86,10 @@ func Start(t testing.TB, log io.Writer) *Services {
 			{Desc: &authv1.VerificationService_ServiceDesc, Impl: s.Auth},
 		},
 		"audit": {{Desc: &auditv1.AuditService_ServiceDesc, Impl: s.Audit, REST: auditv1.RegisterAuditServiceHandler}},
-		"authz": {{Desc: &authzv1.RelationshipService_ServiceDesc, Impl: s.Relationships, REST: authzv1.RegisterRelationshipServiceHandler}},
+		"authz": {
+			{Desc: &authzv1.RelationshipService_ServiceDesc, Impl: s.Relationships, REST: authzv1.RegisterRelationshipServiceHandler},
+			{Desc: &authzv1.AuthzService_ServiceDesc, Impl: answering{grants: s.Grants}},
+		},
 	}
 	definition, err := consul.Definition()
 	if err != nil {
@@ -76,17 +108,24 @@ func Start(t testing.TB, log io.Writer) *Services {
 		ports = append(ports, port)
 	}
 	listeners, offset := freeOffset(t, ports)
-	s.Offset, s.IdentityPort = offset, ports[2]+offset
-	s.programs = map[string]*grpctest.Server{}
-	sidecars := make([]*sidecar, len(programs))
+	s.Offset, s.programs = offset, map[string]*grpctest.Server{}
+	sidecars := map[string]*sidecar{}
 	for i, name := range programs {
+		var permissions access.Permissions = s.Grants
+		if name != "authz" {
+			permissions = ask(s.programs["authz"], name, s.Grants)
+		}
 		program := grpctest.New(t, grpctest.Config{
-			Program: name, Tokens: tokens, Permissions: s.Grants, Log: log, Recheck: 20 * time.Millisecond, Registrations: registrations[name],
+			Program: name, Contract: contracts, Callers: definition, Tokens: tokens, Permissions: permissions, Log: log,
+			Recheck: 20 * time.Millisecond, Registrations: registrations[name],
 		})
 		s.programs[name] = program
-		sidecars[i] = newSidecar(t, listeners[2+i], program.As(gateway.Name))
+		sidecars[name] = newSidecar(t, listeners[2+i], program.As(gateway.Name))
+		if name == "identity" {
+			s.IdentityPort = ports[2+i] + offset
+		}
 	}
-	s.identity, s.auth, s.audit = sidecars[0], sidecars[1], sidecars[2]
+	s.identity, s.auth, s.audit = sidecars["identity"], sidecars["auth"], sidecars["audit"]
 	_ = listeners[0].Close() // the gateway takes these itself
 	_ = listeners[1].Close()
 	return s
