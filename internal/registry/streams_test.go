@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
+	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 )
 
 // A caller reaches a callee through two real sidecars that are configured by nothing but the
@@ -170,35 +171,6 @@ func (w *way) stuck(t *testing.T) {
 	}
 }
 
-// withTrailers makes a unary call as no gRPC client does, and returns its gRPC status: "" when the
-// connection was cut.
-func withTrailers(ctx context.Context, port int) (string, error) {
-	protocols := &http.Protocols{}
-	protocols.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{Protocols: protocols}
-	defer transport.CloseIdleConnections()
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	// The length of the body is unknown, so that it ends with the trailers.
-	body := struct{ io.Reader }{strings.NewReader("\x00\x00\x00\x00\x00")}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, fmt.Sprintf("http://127.0.0.1:%d%s", port, echo), body)
-	if err != nil {
-		return "", err
-	}
-	r.Header.Set("Content-Type", "application/grpc")
-	r.Header.Set("Te", "trailers")
-	r.Trailer = http.Header{"X-End": {"of the request"}}
-	response, err := transport.RoundTrip(r)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = response.Body.Close() }()
-	if _, err := io.Copy(io.Discard, response.Body); err != nil {
-		return "", err
-	}
-	return response.Header.Get("Grpc-Status") + response.Trailer.Get("Grpc-Status"), nil
-}
-
 // goesOn fails unless an open stream does.
 func goesOn(t *testing.T, stream grpc.ClientStream) {
 	t.Helper()
@@ -214,7 +186,7 @@ func (w *way) trailers(t *testing.T) {
 	check.NoError(t, err)
 	check.NoError(t, stream.RecvMsg(&wrapperspb.BytesValue{}))
 	for range 3 {
-		if answer, err := withTrailers(t.Context(), w.caller.Upstreams[0].Port); err != nil || answer != "0" {
+		if answer, err := grpctest.WithTrailers(t.Context(), w.caller.Upstreams[0].Port, echo); err != nil || answer != "0" {
 			t.Errorf("the request is answered with %q, %v", answer, err)
 		}
 		goesOn(t, stream)
@@ -229,7 +201,7 @@ func (w *way) trailersWithoutASidecar(t *testing.T) {
 	check.NoError(t, err)
 	goesOn(t, stream)
 	for range 3 {
-		if answer, err := withTrailers(t.Context(), w.callee.Port); err == nil {
+		if answer, err := grpctest.WithTrailers(t.Context(), w.callee.Port, echo); err == nil {
 			t.Errorf("the request is answered with %q: its trailers need not end at the sidecar any more", answer)
 		}
 		goesOn(t, stream)

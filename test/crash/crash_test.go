@@ -47,8 +47,8 @@ func start(t *testing.T, overlay string) *platform.Platform {
 	return plat
 }
 
-// kill ends the named programs at the same moment and returns when each runs again.
-func kill(t *testing.T, plat *platform.Platform, names ...string) {
+// kill sends the named programs a signal at the same moment and returns when each runs again.
+func kill(t *testing.T, plat *platform.Platform, signal syscall.Signal, names ...string) {
 	t.Helper()
 	before, err := plat.Status()
 	if err != nil && len(before.Services) == 0 {
@@ -62,8 +62,8 @@ func kill(t *testing.T, plat *platform.Platform, names ...string) {
 		if pids[name] == 0 {
 			continue // on its way back
 		}
-		if err := syscall.Kill(pids[name], syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-			t.Fatalf("kill %s (%d): %v", name, pids[name], err)
+		if err := syscall.Kill(pids[name], signal); err != nil && !errors.Is(err, syscall.ESRCH) {
+			t.Fatalf("end %s (%d): %v", name, pids[name], err)
 		}
 	}
 	check.Within(t, 30*time.Second, fmt.Sprintf("%v runs again", names), func() error {
@@ -102,7 +102,7 @@ func harness(t *testing.T, plat *platform.Platform, span time.Duration) []string
 		select {
 		case <-ctx.Done():
 		case <-time.After(time.Duration(500+rand.IntN(2000)) * time.Millisecond): // when a fault comes
-			kill(t, plat, victims[round%len(victims)]...)
+			kill(t, plat, syscall.SIGKILL, victims[round%len(victims)]...)
 		}
 	}
 	<-done

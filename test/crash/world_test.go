@@ -36,30 +36,25 @@ type world struct {
 	mu      sync.Mutex
 	acked   map[string][]string // request ids of acknowledged changes, by action
 	granted map[int]string      // last acknowledged state of each role: "written", "deleted", or "" when an answer was lost
+	answers map[int]int         // changes by the status they were answered with; 0 is none
+
+	every time.Duration // between two changes of a worker; 0 is as fast as they are answered
 
 	sent, lost atomic.Int64
 }
 
 // user is one signed-up person; one worker changes it.
-type user struct{ id, email, access string }
+type user struct{ id, organization, email, access string }
 
 func newWorld(t *testing.T, plat *platform.Platform) *world {
 	t.Helper()
-	w := &world{plat: plat, http: &http.Client{Timeout: 15 * time.Second}, acked: map[string][]string{}, granted: map[int]string{}}
+	w := &world{plat: plat, http: &http.Client{Timeout: 15 * time.Second}, acked: map[string][]string{}, granted: map[int]string{}, answers: map[int]int{}}
 	secret, err := plat.BootstrapSecret()
 	if err != nil {
 		t.Fatal(err)
 	}
-	must := func(status int, verb, path, token string, body any) map[string]any {
-		t.Helper()
-		got, answer, _, err := w.call(t.Context(), verb, path, token, body)
-		if err != nil || got != status {
-			t.Fatalf("%s %s: %d %v %v", verb, path, got, answer, err)
-		}
-		return answer
-	}
-	must(201, "POST", "/api/v1/auth/bootstrap", "", map[string]string{"secret": secret, "email": "root@example.com", "password": password})
-	w.admin, _ = must(200, "POST", "/api/v1/auth/sign-in", "", map[string]string{"email": "root@example.com", "password": password})["access_token"].(string)
+	w.must(t, 201, "/api/v1/auth/bootstrap", map[string]string{"secret": secret, "email": "root@example.com", "password": password})
+	w.admin, _ = w.must(t, 200, "/api/v1/auth/sign-in", map[string]string{"email": "root@example.com", "password": password})["access_token"].(string)
 	check.Within(t, 10*time.Second, "the administrator's right", func() error {
 		status, answer, _, err := w.call(t.Context(), "GET", "/api/v1/users?page_size=1", w.admin, nil)
 		if status != 200 {
@@ -68,13 +63,30 @@ func newWorld(t *testing.T, plat *platform.Platform) *world {
 		return nil
 	})
 	for i := range people {
-		u := &user{email: fmt.Sprintf("p%d@example.com", i)}
-		made, _ := must(201, "POST", "/api/v1/auth/sign-up", "", map[string]string{"email": u.email, "password": password, "display_name": "0"})["user"].(map[string]any)
-		u.id, _ = made["id"].(string)
-		u.access, _ = must(200, "POST", "/api/v1/auth/sign-in", "", map[string]string{"email": u.email, "password": password})["access_token"].(string)
-		w.users = append(w.users, u)
+		w.users = append(w.users, w.signUp(t, fmt.Sprintf("p%d@example.com", i)))
 	}
 	return w
+}
+
+// signUp makes a person with a session.
+func (w *world) signUp(t *testing.T, email string) *user {
+	t.Helper()
+	u := &user{email: email}
+	made, _ := w.must(t, 201, "/api/v1/auth/sign-up", map[string]string{"email": email, "password": password, "display_name": "0"})["user"].(map[string]any)
+	u.id, _ = made["id"].(string)
+	u.organization, _ = made["organization_id"].(string)
+	u.access, _ = w.must(t, 200, "/api/v1/auth/sign-in", map[string]string{"email": email, "password": password})["access_token"].(string)
+	return u
+}
+
+// must posts what has to be answered with the status.
+func (w *world) must(t *testing.T, status int, path string, body any) map[string]any {
+	t.Helper()
+	got, answer, _, err := w.call(t.Context(), "POST", path, "", body)
+	if err != nil || got != status {
+		t.Fatalf("POST %s: %d %v %v", path, got, answer, err)
+	}
+	return answer
 }
 
 // call sends one request. The request id is the gateway's.
@@ -116,12 +128,13 @@ func (w *world) call(ctx context.Context, verb, path, token string, body any) (s
 func (w *world) change(ctx context.Context, action, verb, path, token string, body any) (map[string]any, bool) {
 	w.sent.Add(1)
 	status, answer, id, err := w.call(ctx, verb, path, token, body)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.answers[status]++
 	if err != nil || status >= 300 {
 		w.lost.Add(1)
 		return nil, false
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.acked[action] = append(w.acked[action], id)
 	return answer, true
 }
@@ -139,8 +152,9 @@ func (w *world) load(ctx context.Context) (done <-chan struct{}) {
 					}
 				}
 				if _, ok := w.change(calls, "user.updated", "PATCH", "/api/v1/users/"+u.id, u.access, map[string]string{"display_name": strconv.Itoa(n)}); !ok {
-					pause(ctx)
+					pause(ctx, lull)
 				}
+				pause(ctx, w.every)
 			}
 		})
 	}
@@ -155,11 +169,12 @@ func (w *world) load(ctx context.Context) (done <-chan struct{}) {
 				_, ok := w.change(calls, "authz.relationships_written", "POST", "/api/v1/authz/relationships", w.admin, body)
 				if !ok {
 					state = ""
-					pause(ctx)
+					pause(ctx, lull)
 				}
 				w.mu.Lock()
 				w.granted[i] = state
 				w.mu.Unlock()
+				pause(ctx, w.every)
 			}
 		})
 	}
@@ -168,11 +183,14 @@ func (w *world) load(ctx context.Context) (done <-chan struct{}) {
 	return finished
 }
 
-// pause keeps a worker from asking a dead platform as fast as it can.
-func pause(ctx context.Context) {
+// lull keeps a worker from asking a dead platform as fast as it can.
+const lull = 50 * time.Millisecond
+
+// pause waits, unless ctx ends first.
+func pause(ctx context.Context, span time.Duration) {
 	select {
 	case <-ctx.Done():
-	case <-time.After(50 * time.Millisecond):
+	case <-time.After(span):
 	}
 }
 
