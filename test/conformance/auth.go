@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -109,7 +110,7 @@ func (a Auth) session(t *testing.T) {
 // watch follows the revocations; what it returns waits for a message and returns its sessions.
 func (a Auth) watch(t *testing.T, v authv1.VerificationServiceClient) func() []string {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	stream, err := v.WatchRevocations(ctx, &authv1.WatchRevocationsRequest{})
 	check.NoError(t, err)
