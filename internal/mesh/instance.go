@@ -86,6 +86,15 @@ func (d *Definition) Local(name string, number int) (*Definition, error) {
 // Scale is how many instances of programs one machine runs: one of those that it does not name.
 type Scale map[string]int
 
+// String is the scale as `gatehouse up --scale` takes it.
+func (s Scale) String() string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(s)) {
+		all = append(all, fmt.Sprintf("%s=%d", name, s[name]))
+	}
+	return strings.Join(all, ",")
+}
+
 // Of is the number of instances of a program.
 func (s Scale) Of(program string) int { return max(s[program], 1) }
 

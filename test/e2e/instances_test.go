@@ -119,7 +119,7 @@ type drill struct {
 	last   atomic.Value // request id of a write that was acknowledged after the kill
 }
 
-// run makes calls until stop is closed. A write may be answered 503 and nothing else may fail.
+// run makes calls until stop is closed. They may be answered 503; nothing else may fail.
 func (d *drill) run(t *testing.T, stop <-chan struct{}) {
 	for n := 0; ; n++ {
 		select {
@@ -130,8 +130,10 @@ func (d *drill) run(t *testing.T, stop <-chan struct{}) {
 		if n%4 > 0 {
 			a, err := send(d.base, request{method: "GET", path: d.who.path(), bearer: d.who.access})
 			d.reads.Add(1)
-			if err != nil || a.status != http.StatusOK {
+			switch {
+			case err == nil && a.status == http.StatusServiceUnavailable:
 				d.failedReads.Add(1)
+			case err != nil || a.status != http.StatusOK:
 				t.Errorf("a read: %d %v %s", a.status, err, a.raw)
 			}
 			continue
@@ -150,8 +152,8 @@ func (d *drill) run(t *testing.T, stop <-chan struct{}) {
 	}
 }
 
-// survives kills an instance under load. Reads are tried again and none fails; of writes, which are
-// not, those fail that it had or was sent until its callers' sidecars left it alone. What was
+// survives kills an instance under load. What it had in hand, or was sent until its callers'
+// sidecars left it alone, fails, unless it is a read that is tried again in time. What was
 // acknowledged is recorded.
 func survives(t *testing.T, p *platform.Platform, who person, victim string) {
 	t.Helper()
@@ -174,8 +176,8 @@ func survives(t *testing.T, p *platform.Platform, who person, victim string) {
 	close(stop)
 	load.Wait()
 	t.Logf("%s killed: %d of %d reads and %d of %d writes failed", victim, d.failedReads.Load(), d.reads.Load(), d.failedWrites.Load(), d.writes.Load())
-	if d.failedWrites.Load() > 10 {
-		t.Errorf("%d writes failed", d.failedWrites.Load())
+	if d.failedReads.Load()+d.failedWrites.Load() > 20 {
+		t.Error("these are more than it can have been sent")
 	}
 	written, _ := d.last.Load().(string)
 	check.Within(t, 30*time.Second, "what was acknowledged after the kill is recorded", func() error {

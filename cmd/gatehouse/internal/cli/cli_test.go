@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/cli"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
+	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/supervise"
 )
 
@@ -80,6 +81,7 @@ func TestRefusals(t *testing.T) {
 		"two databases":          {[]string{"GATEHOUSE_CLI_SCALE=postgres=2"}, []string{"up", "--state", empty}, "postgres=2"},
 		"no number":              {nil, []string{"up", "--state", empty, "--scale", "auth"}, "auth"},
 		"no such mesh":           {nil, []string{"up", "--state", empty, "--mesh", dir}, "mesh.json"},
+		"one of each":            {[]string{"GATEHOUSE_CLI_SCALE="}, []string{"up", "--state", empty, "--bin-dir", dir}, "make"},
 		"no programs":            {nil, []string{"up", "--state", empty, "--bin-dir", dir}, "make"},
 		"a file for a folder":    {nil, []string{"up", "--state", file, "--detach"}, file},
 		"an unknown variable":    {[]string{"GATEHOUSE_POSTGRES_ULR=x"}, []string{"version"}, "GATEHOUSE_POSTGRES_URL"},
@@ -112,14 +114,14 @@ func TestEnvIsForShells(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := dir.Write(state.Record{Supervisor: self, Offset: 3000, Consul: "127.0.0.1:11501", Gateway: "http://127.0.0.1:11080", ServicePrefix: "gatehouse-"}); err != nil {
+	if err := dir.Write(state.Record{Supervisor: self, Offset: 3000, Consul: "127.0.0.1:11501", Gateway: "http://127.0.0.1:11080", ServicePrefix: "gatehouse-", Scale: mesh.Scale{"identity": 2, "auth": 2}}); err != nil {
 		t.Fatal(err)
 	}
 	code, out, problem := run(t, nil, "env", "--state", root)
 	if code != 0 {
 		t.Fatalf("%d %s", code, problem)
 	}
-	for _, want := range []string{"export CONSUL_HTTP_ADDR='https://127.0.0.1:11501'\n", "export GATEHOUSE_MESH_SERVICE_PREFIX='gatehouse-'\n", "export GATEHOUSE_URL='http://127.0.0.1:11080'\n", `export CONSUL_CACERT=`, `it'\''s a state/secrets/consul-ca.pem`, `export CONSUL_CLIENT_CERT=`, `export CONSUL_CLIENT_KEY=`, "export CONSUL_GRPC_ADDR='https://127.0.0.1:11503'", `it'\''s a state/secrets/`} {
+	for _, want := range []string{"export CONSUL_HTTP_ADDR='https://127.0.0.1:11501'\n", "export GATEHOUSE_CLI_SCALE='auth=2,identity=2'\n", "export GATEHOUSE_MESH_SERVICE_PREFIX='gatehouse-'\n", "export GATEHOUSE_URL='http://127.0.0.1:11080'\n", `export CONSUL_CACERT=`, `it'\''s a state/secrets/consul-ca.pem`, `export CONSUL_CLIENT_CERT=`, `export CONSUL_CLIENT_KEY=`, "export CONSUL_GRPC_ADDR='https://127.0.0.1:11503'", `it'\''s a state/secrets/`} {
 		if !strings.Contains(out, want) {
 			t.Errorf("it lacks %q:\n%s", want, out)
 		}

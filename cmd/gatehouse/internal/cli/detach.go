@@ -122,8 +122,8 @@ func (c *upCommand) background(environ []string) (*exec.Cmd, error) {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
 	args := []string{"up", "--state", c.State, "--port-offset", strconv.Itoa(c.PortOffset), "--bin-dir", c.BinDir, "--service-prefix", string(c.Prefix), "--report-fd", "3"}
-	for name, instances := range c.Scale {
-		args = append(args, "--scale", fmt.Sprintf("%s=%d", name, instances))
+	if len(c.Scale) > 0 {
+		args = append(args, "--scale", c.Scale.String())
 	}
 	if c.Mesh != "" {
 		args = append(args, "--mesh", c.Mesh)

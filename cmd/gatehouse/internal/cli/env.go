@@ -32,6 +32,7 @@ func (c *envCommand) Run(console *Console) error {
 		{"GATEHOUSE_MESH_TRUST_DOMAIN", record.TrustDomain},
 		{"GATEHOUSE_MESH_DATACENTER", agent.Datacenter},
 		{"GATEHOUSE_MESH_SERVICE_PREFIX", string(record.ServicePrefix)},
+		{"GATEHOUSE_CLI_SCALE", record.Scale.String()},
 	} {
 		console.printf("export %s=%s\n", pair[0], quote(pair[1]))
 	}
