@@ -15,7 +15,8 @@ import (
 // BenchmarkRequest is the CPU that a request costs each process, in ms: a read of one's own user
 // (GET) and a write of it (PATCH of its name, with its event in the trail), by eight clients at a
 // time, in turns on one platform, every mesh hop included. Requests a second are of this machine,
-// whose cores the clients share. A sign-in is BenchmarkSignIn's.
+// whose cores the clients share. A sign-in is BenchmarkSignIn's. What the rows are made of, and what
+// they were, is in docs/architecture/services.md.
 func BenchmarkRequest(b *testing.B) {
 	const (
 		slice   = 3 * time.Second
