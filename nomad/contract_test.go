@@ -28,7 +28,7 @@ func problems(t *testing.T, def *mesh.Definition, p plan.Program, j job) []strin
 	}
 	g := j.TaskGroups[0]
 	found := identityOf(j, p.Name)
-	found = append(found, proxyProblems(t, registration, g.Services[0])...)
+	found = append(found, proxyProblems(t, registration, p.OpsPort, g.Services[0])...)
 	found = append(found, portProblems(p, g)...)
 	found = append(found, taskProblems(p, g)...)
 	if p.Edge {
@@ -71,8 +71,15 @@ func identityOf(j job, name string) []string {
 	return found
 }
 
+// exposedCluster is where the paths lead that answer outside of the mesh. Consul makes it of the cluster
+// of the program where a proxy has one of its own, whose name and port are others.
+func exposedCluster(port int) string {
+	return fmt.Sprintf(`{"name": "exposed_cluster_%d", "type": "STATIC", "load_assignment": {"cluster_name": "exposed_cluster_%d",
+		"endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": %d}}}}]}]}}`, port, port, port)
+}
+
 // proxyProblems compares a sidecar with that of the same program on one machine.
-func proxyProblems(t *testing.T, want *api.AgentServiceRegistration, s service) []string {
+func proxyProblems(t *testing.T, want *api.AgentServiceRegistration, opsPort int, s service) []string {
 	t.Helper()
 	var found []string
 	sidecar, got := want.Connect.SidecarService.Proxy, s.Connect.SidecarService.Proxy
@@ -82,6 +89,9 @@ func proxyProblems(t *testing.T, want *api.AgentServiceRegistration, s service) 
 	config := maps.Clone(sidecar.Config)
 	delete(config, "bind_address") // of the allocation's namespace
 	config["envoy_prometheus_bind_addr"] = "0.0.0.0:9102"
+	if _, whole := config["envoy_local_cluster_json"]; whole {
+		config["envoy_extra_static_clusters_json"] = exposedCluster(opsPort)
+	}
 	if diff := cmp.Diff(normal(t, config), normal(t, got.Config)); diff != "" {
 		found = append(found, "the proxy's config differs (-contract +job):\n"+diff)
 	}

@@ -139,7 +139,7 @@ func TestJobOfPostgres(t *testing.T) {
 		t.Fatal(err)
 	}
 	g := j.TaskGroups[0]
-	for _, problem := range append(identityOf(j, mesh.Postgres), proxyProblems(t, registration, g.Services[0])...) {
+	for _, problem := range append(identityOf(j, mesh.Postgres), proxyProblems(t, registration, 0, g.Services[0])...) {
 		t.Error(problem)
 	}
 	if g.Count != 1 || g.Volumes["data"].Source != "gatehouse-postgres" {

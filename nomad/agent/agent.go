@@ -35,14 +35,13 @@ type Host struct {
 	KeyFile   string
 
 	// A client's.
-	AllocDir     string // short: sockets are made below it
-	ConsulToken  string
-	CNI          string            // folder of the plugins
-	CgroupParent string            // another one on each host of the same machine
-	Private      string            // subnets of the host networks
-	Public       string            //
-	Volumes      map[string]string // paths of host volumes
-	Chroot       map[string]string // places in a task's root by where they are on the host
+	AllocDir    string // short: sockets are made below it
+	ConsulToken string
+	CNI         string            // folder of the plugins
+	Private     string            // subnets of the host networks
+	Public      string            //
+	Volumes     map[string]string // paths of host volumes
+	Chroot      map[string]string // places in a task's root by where they are on the host
 }
 
 // Shared is the file that this host shares with others: server.hcl or client.hcl.

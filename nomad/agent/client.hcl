@@ -9,20 +9,30 @@ datacenter = "dc1"
 client {
   enabled = true
 
-  # What a task finds in its root, hard-linked: the programs, what they are linked with, and certificates. Nomad's own choice would be all
-  # of /usr. What a host does not have is left out.
-  chroot_env {
-    "/opt/gatehouse/bin"         = "/opt/gatehouse/bin"
-    "/opt/gatehouse/postgres"    = "/opt/gatehouse/postgres"
-    "/lib/x86_64-linux-gnu"      = "/lib/x86_64-linux-gnu"
-    "/lib/aarch64-linux-gnu"     = "/lib/aarch64-linux-gnu"
-    "/lib64"                     = "/lib64"
-    "/etc/ld.so.cache"           = "/etc/ld.so.cache"
-    "/etc/passwd"                = "/etc/passwd"
-    "/etc/group"                 = "/etc/group"
-    "/etc/nsswitch.conf"         = "/etc/nsswitch.conf"
-    "/etc/ssl/certs"             = "/etc/ssl/certs"
-    "/usr/share/ca-certificates" = "/usr/share/ca-certificates"
+  # What a task finds in its root, as hard links: the programs, glibc, of which Envoy needs these parts, the CAs of the internet and
+  # who is who. Nomad's own choice would be all of /usr. What a host does not have is left out; other distributions than Debian have
+  # the libraries in /lib64.
+  chroot_env = {
+    "/opt/gatehouse/bin"      = "/opt/gatehouse/bin"
+    "/opt/gatehouse/postgres" = "/opt/gatehouse/postgres" # on the database's host
+
+    "/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2" = "/lib64/ld-linux-x86-64.so.2"
+    "/lib/x86_64-linux-gnu/libc.so.6"            = "/lib/x86_64-linux-gnu/libc.so.6"
+    "/lib/x86_64-linux-gnu/libdl.so.2"           = "/lib/x86_64-linux-gnu/libdl.so.2"
+    "/lib/x86_64-linux-gnu/libm.so.6"            = "/lib/x86_64-linux-gnu/libm.so.6"
+    "/lib/x86_64-linux-gnu/libpthread.so.0"      = "/lib/x86_64-linux-gnu/libpthread.so.0"
+    "/lib/x86_64-linux-gnu/librt.so.1"           = "/lib/x86_64-linux-gnu/librt.so.1"
+
+    "/lib/aarch64-linux-gnu/ld-linux-aarch64.so.1" = "/lib/ld-linux-aarch64.so.1"
+    "/lib/aarch64-linux-gnu/libc.so.6"             = "/lib/aarch64-linux-gnu/libc.so.6"
+    "/lib/aarch64-linux-gnu/libdl.so.2"            = "/lib/aarch64-linux-gnu/libdl.so.2"
+    "/lib/aarch64-linux-gnu/libm.so.6"             = "/lib/aarch64-linux-gnu/libm.so.6"
+    "/lib/aarch64-linux-gnu/libpthread.so.0"       = "/lib/aarch64-linux-gnu/libpthread.so.0"
+    "/lib/aarch64-linux-gnu/librt.so.1"            = "/lib/aarch64-linux-gnu/librt.so.1"
+
+    "/etc/ssl/certs/ca-certificates.crt" = "/etc/ssl/certs/ca-certificates.crt"
+    "/etc/passwd"                        = "/etc/passwd"
+    "/etc/group"                         = "/etc/group"
   }
 
   # Templates are run by the agent, with its certificate for Consul: caLeaf, which Nomad allows by default, would hand a job the private

@@ -90,7 +90,7 @@ job "auth" {
               local_request_timeout_ms   = 0 # Envoy would end streams after 15 s
               envoy_prometheus_bind_addr = "0.0.0.0:9102"
               # The program as Envoy sees it, whole: Consul has no option for these limits and windows.
-              envoy_local_cluster_json = <<-JSON
+              envoy_local_cluster_json         = <<-JSON
                 {"@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster", "name": "local_app", "type": "STATIC", "connect_timeout": "2s",
                  "circuit_breakers": {"thresholds": [{"max_connections": 4096, "max_pending_requests": 4096, "max_requests": 16384}]},
                  "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
@@ -98,6 +98,7 @@ job "auth" {
                    "explicit_http_config": {"http2_protocol_options": {"initial_stream_window_size": 65536, "initial_connection_window_size": 1073741824}}}},
                  "load_assignment": {"cluster_name": "local_app", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 8082}}}}]}]}}
               JSON
+              envoy_extra_static_clusters_json = jsonencode({ name = "exposed_cluster_8482", type = "STATIC", load_assignment = { cluster_name = "exposed_cluster_8482", endpoints = [{ lb_endpoints = [{ endpoint = { address = { socket_address = { address = "127.0.0.1", port_value = 8482 } } } }] }] } }) # for the paths below: Consul would take the JSON above
             }
             expose {
               dynamic "path" {

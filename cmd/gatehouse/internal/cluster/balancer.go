@@ -28,7 +28,7 @@ const GatewayName = "gateway.gatehouse.internal"
 // gateway whose /readyz does not answer 200.
 func (c *cluster) balancer() (host.Process, error) {
 	address := number(c.opts.Network.public, siteNumber)
-	cert, key, err := c.secrets.site.Issue("balancer", []string{"localhost"}, net.IP(address.AsSlice()))
+	cert, key, err := c.keys.site.Issue("balancer", []string{"localhost"}, net.IP(address.AsSlice()))
 	if err != nil {
 		return host.Process{}, err
 	}

@@ -13,7 +13,7 @@ func TestTheBalancersConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := &cluster{opts: Options{Dir: prepared(t), Network: network, Now: time.Now}}
-	if err := c.makeSecrets(t.Context()); err != nil {
+	if err := c.makeKeys(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	process, err := c.balancer()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -35,6 +36,9 @@ func Begin(ctx context.Context, dir state.Dir, network Network) (unlock func(), 
 		return nil, err
 	}
 	if _, err = Down(ctx, dir); err == nil {
+		err = dir.Prepare() // it has removed the secrets of the one before
+	}
+	if err == nil {
 		err = network.CheckFree()
 	}
 	if err != nil {
@@ -67,6 +71,9 @@ func (c *cluster) stage(context.Context) error {
 }
 
 func linkOrCopy(from, to string) error {
+	if err := os.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("stage the programs: %w", err)
+	}
 	if os.Link(from, to) == nil {
 		return nil
 	}

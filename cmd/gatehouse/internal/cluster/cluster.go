@@ -48,9 +48,9 @@ const postgresVolume = "gatehouse-postgres"
 
 // cluster is one that comes up.
 type cluster struct {
-	opts    Options
-	record  Record
-	secrets secrets
+	opts   Options
+	record Record
+	keys   keys
 }
 
 // Up brings everything up and returns when all of it is healthy. Whoever calls it ends what is left
@@ -62,18 +62,24 @@ func Up(ctx context.Context, opts Options) error {
 		Nomad:  fmt.Sprintf("https://%s:%d", number(opts.Network.private, serverNumber), nomadPort),
 		URL:    "https://" + number(opts.Network.public, siteNumber).String(),
 	}}
+	if err := c.record.write(opts.Dir); err != nil { // from here on Down finds what there is
+		return err
+	}
 	for _, step := range []struct {
 		what string
 		run  func(context.Context) error
 	}{
 		{"programs for the hosts", c.stage},
-		{"certificates, keys and tokens", c.makeSecrets},
+		{"certificates, keys and tokens", c.makeKeys},
 		{"the switch and the balancer", c.startSite},
 		{"the server: Consul and Nomad", c.startServer},
 		{"ACLs of Consul", c.bootstrapConsul},
 		{"ACLs of Nomad", c.bootstrapNomad},
 		{"the clients: Consul and Nomad on each", c.startClients},
 		{"config entries of Consul", c.writeEntries},
+		{"policies, logins and the namespace", c.writeACLs},
+		{"secrets", c.writeSecrets},
+		{"jobs", c.runJobs},
 	} {
 		begun := opts.Now()
 		if err := step.run(ctx); err != nil {
@@ -122,24 +128,33 @@ func (c *cluster) makePlaces() error {
 	})
 }
 
+// hopeless is an error that waiting does not mend.
+type hopeless struct{ error }
+
 // await polls until try succeeds, for at most patience.
 func await(ctx context.Context, patience time.Duration, what string, try func(context.Context) error) error {
 	limit, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
+	var last error
 	for {
 		attempt, done := context.WithTimeout(limit, attemptTimeout)
 		err := try(attempt)
 		done()
-		if err == nil {
+		switch {
+		case err == nil:
 			return nil
+		case errors.As(err, new(hopeless)):
+			return fmt.Errorf("%s: %w", what, err)
+		case last == nil || limit.Err() == nil:
+			last = err
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-limit.Done():
-			return errors.Join(fmt.Errorf("%s is not ready after %s: %w", what, patience, err))
+			return fmt.Errorf("%s is not ready after %s: %w", what, patience, last)
 		case <-tick.C:
 		}
 	}

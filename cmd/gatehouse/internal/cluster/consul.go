@@ -60,7 +60,7 @@ func (c *cluster) bootstrapConsul(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for name, secret := range c.secrets.agentTokens {
+	for name, secret := range c.keys.agentTokens {
 		if err := createToken(ctx, client, &api.ACLToken{
 			SecretID: secret, Description: "Gatehouse: agent of " + name,
 			NodeIdentities: []*api.ACLNodeIdentity{{NodeName: name, Datacenter: agent.Datacenter}},
@@ -73,7 +73,7 @@ func (c *cluster) bootstrapConsul(ctx context.Context) error {
 		return fmt.Errorf("write the policy of Nomad's clients: %w", err)
 	}
 	return createToken(ctx, client, &api.ACLToken{
-		SecretID: c.secrets.nomadAgents, Description: "Gatehouse: Nomad's clients", Policies: []*api.ACLLink{{ID: policy.ID}},
+		SecretID: c.keys.nomadAgents, Description: "Gatehouse: Nomad's clients", Policies: []*api.ACLLink{{ID: policy.ID}},
 	})
 }
 

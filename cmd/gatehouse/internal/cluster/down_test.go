@@ -10,22 +10,27 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 )
 
-// The groups of a host go from every tree, and no other one.
+// The groups of our allocations go from every tree, with what was not there before; those of a Nomad
+// that runs on this machine besides stay.
 func TestRemoveGroups(t *testing.T) {
-	root := t.TempDir()
-	gone := []string{"cpu/gatehouse-client-1.slice/a.scope", "cpuset/gatehouse-client-1.slice/share", "gatehouse-client-1.slice/b"}
-	kept := []string{"cpu/gatehouse-client-2.slice/a.scope", "cpu/nomad", "unified"}
-	for _, folder := range append(append([]string{}, gone...), kept...) {
+	root, dir := t.TempDir(), prepared(t)
+	gone := []string{"cpu/nomad", "cpuset/nomad/share/aaaa.serve", "memory/nomad/aaaa.serve"}
+	kept := []string{"memory/nomad/bbbb.serve", "cpuset/nomad/share", "cpu/system"}
+	for _, folder := range append(append([]string{"cpu/nomad/share/cccc.serve"}, gone...), kept...) {
 		if err := os.MkdirAll(filepath.Join(root, folder), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := removeGroups(t.Context(), root, cgroupParent("client-1")); err != nil {
+	if err := os.MkdirAll(filepath.Join(hostFolder(dir, "client-1"), "alloc", "aaaa"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	record := Record{Hosts: []Host{{Name: "client-1"}, {Name: "client-2"}}, Groups: []string{filepath.Join(root, "cpu/nomad")}}
+	if err := removeGroups(t.Context(), root, dir, record); err != nil {
 		t.Fatal(err)
 	}
 	for _, folder := range gone {
-		if _, err := os.Stat(filepath.Join(root, filepath.Dir(folder))); err == nil {
-			t.Errorf("%s is still there", filepath.Dir(folder))
+		if _, err := os.Stat(filepath.Join(root, folder)); err == nil {
+			t.Errorf("%s is still there", folder)
 		}
 	}
 	for _, folder := range kept {

@@ -52,7 +52,8 @@ func Heal(ctx context.Context, dir state.Dir, name string, self []string) error 
 			return err
 		}
 		c := &cluster{opts: Options{Dir: dir, Self: self}, record: *r}
-		if err := removeGroups(ctx, cgroups, cgroupParent(name)); err != nil { // they would be gone after a start of the machine
+		gone := Record{Hosts: []Host{*h}}
+		if err := removeGroups(ctx, cgroups, dir, gone); err != nil { // they would be gone after a start of the machine
 			return err
 		}
 		own, err := c.record.Host(name)

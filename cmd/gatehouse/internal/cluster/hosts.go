@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"net/netip"
 	"path/filepath"
@@ -23,6 +22,9 @@ const nomadPort = 4646
 // startSite makes the namespace of the switch, in which the balancer runs, and connects this machine.
 func (c *cluster) startSite(ctx context.Context) error {
 	if err := c.makePlaces(); err != nil {
+		return err
+	}
+	if err := c.claimGroups(); err != nil {
 		return err
 	}
 	balancer, err := c.balancer()
@@ -54,7 +56,7 @@ func (c *cluster) startServer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	nomadOwn, nomadShared, err := c.nomadAgent(nomad.Host{Server: true, NodeName: serverName, GossipKey: c.secrets.nomadGossip}, address)
+	nomadOwn, nomadShared, err := c.nomadAgent(nomad.Host{Server: true, NodeName: serverName, GossipKey: c.keys.nomadGossip}, address)
 	if err != nil {
 		return err
 	}
@@ -74,7 +76,10 @@ func (c *cluster) startClients(ctx context.Context) error {
 	for _, name := range clientNames() {
 		group.Go(func() error { return c.awaitNode(ctx, name) })
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return c.weigh()
 }
 
 func (c *cluster) startClient(ctx context.Context, name string, last byte) error {
@@ -85,7 +90,7 @@ func (c *cluster) startClient(ctx context.Context, name string, last byte) error
 	}
 	h := Host{Name: name}
 	values := nomad.Host{
-		NodeName: name, AllocDir: filepath.Join(c.folder(name), "alloc"), ConsulToken: c.secrets.nomadAgents, CNI: c.opts.Programs.CNI, CgroupParent: cgroupParent(name),
+		NodeName: name, AllocDir: filepath.Join(c.folder(name), "alloc"), ConsulToken: c.keys.nomadAgents, CNI: c.opts.Programs.CNI,
 		Private: c.opts.Network.private.String(), Public: c.opts.Network.public.String(),
 		Chroot: map[string]string{c.programs(): "/opt/gatehouse/bin"}, Volumes: map[string]string{},
 	}
@@ -140,11 +145,11 @@ func (c *cluster) consulAgent(name string, server bool, address netip.Addr) (own
 	}
 	values := agent.Host{
 		Server: server, NodeName: name, DataDir: filepath.Join(c.folder(name), "consul"), Address: address.String(),
-		Servers: c.servers(), GossipKey: c.secrets.consulGossip, CAFile: c.opts.Dir.SecretPath(AgentsCA), CertFile: cert, KeyFile: key,
-		AgentToken: c.secrets.agentTokens[name],
+		Servers: c.servers(), GossipKey: c.keys.consulGossip, CAFile: c.opts.Dir.SecretPath(AgentsCA), CertFile: cert, KeyFile: key,
+		AgentToken: c.keys.agentTokens[name],
 	}
 	if server {
-		values.ManagementToken = c.secrets.consulToken
+		values.ManagementToken = c.keys.consulToken
 	}
 	text, err := values.Render()
 	if err != nil {
@@ -188,9 +193,6 @@ func (c *cluster) askConsul(name string) []string {
 	return []string{
 		"CONSUL_HTTP_ADDR=https://127.0.0.1:" + strconv.Itoa(mesh.ConsulHTTPSPort), "CONSUL_CACERT=" + c.opts.Dir.SecretPath(AgentsCA),
 		"CONSUL_CLIENT_CERT=" + filepath.Join(folder, "agent.pem"), "CONSUL_CLIENT_KEY=" + filepath.Join(folder, "agent-key.pem"),
-		"CONSUL_HTTP_TOKEN=" + c.secrets.nomadAgents,
+		"CONSUL_HTTP_TOKEN=" + c.keys.nomadAgents,
 	}
 }
-
-// cgroupParent is the group of a host's tasks: hosts share the kernel.
-func cgroupParent(name string) string { return fmt.Sprintf("gatehouse-%s.slice", name) }

@@ -31,7 +31,7 @@ func (c *cluster) bootstrapNomad(ctx context.Context) error {
 		return err
 	}
 	return await(ctx, patience, "Nomad", func(ctx context.Context) error {
-		_, _, err := client.ACLTokens().BootstrapOpts(c.secrets.nomadToken, (&api.WriteOptions{}).WithContext(ctx))
+		_, _, err := client.ACLTokens().BootstrapOpts(c.keys.nomadToken, (&api.WriteOptions{}).WithContext(ctx))
 		return err
 	})
 }

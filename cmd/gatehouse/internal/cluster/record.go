@@ -43,7 +43,8 @@ type Record struct {
 	TrustDomain string   `json:"trust_domain,omitempty"` // of the mesh's CA, once Consul runs
 	Site        Host     `json:"site"`                   // the switch and the balancer
 	Hosts       []Host   `json:"hosts"`
-	Made        []string `json:"made,omitempty"` // folders of the machine that are there for the hosts' own ones only
+	Made        []string `json:"made,omitempty"`   // folders of the machine that are there for the hosts' own ones only
+	Groups      []string `json:"groups,omitempty"` // control groups that the machine did not have before
 }
 
 // Host is one of the cluster.

@@ -13,9 +13,9 @@ import (
 	nomad "github.com/gatehouse/gatehouse/nomad/agent"
 )
 
-// secrets are made for one life of a cluster and thrown away with it. The keys of both authorities
+// keys are made for one life of a cluster and thrown away with it. The keys of both authorities
 // are in memory only.
-type secrets struct {
+type keys struct {
 	agents, site *agent.Authority
 
 	consulGossip, nomadGossip string
@@ -24,9 +24,9 @@ type secrets struct {
 	nomadAgents               string            // Consul's token of Nomad's clients
 }
 
-// makeSecrets makes them and stores what the operator and the agents need.
-func (c *cluster) makeSecrets(context.Context) (err error) {
-	s := &c.secrets
+// makeKeys makes them and stores what the operator and the agents need.
+func (c *cluster) makeKeys(context.Context) (err error) {
+	s := &c.keys
 	if s.agents, err = agent.NewAuthority("Gatehouse development cluster: agents", c.opts.Now()); err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (c *cluster) certificate(name string, server bool, address netip.Addr) (cer
 		role = "server"
 	}
 	names := []string{role + "." + agent.Datacenter + ".consul", role + "." + nomad.Region + ".nomad", "localhost"}
-	cert, key, err := c.secrets.agents.Issue(name, names, net.IPv4(127, 0, 0, 1), address.AsSlice())
+	cert, key, err := c.keys.agents.Issue(name, names, net.IPv4(127, 0, 0, 1), address.AsSlice())
 	if err != nil {
 		return "", "", err
 	}
