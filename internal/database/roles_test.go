@@ -26,21 +26,17 @@ type served struct {
 	super bool // and it is a superuser
 }
 
-// eachAdmin runs a test with a server for each kind of role that may make others: a superuser, and
-// the owner of a managed server, who has CREATEDB and CREATEROLE and nothing else.
-func eachAdmin(t *testing.T, test func(t *testing.T, server served)) {
+// asSuperuser runs a test on a server of its own, whose superuser makes the roles.
+func asSuperuser(t *testing.T, test func(t *testing.T, server served)) {
 	t.Parallel()
-	for _, name := range []string{"superuser", "owner"} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			server, _ := pgtest.Server(t)
-			one := served{Server: server, admin: server.SuperURL, super: name == "superuser"}
-			if !one.super {
-				one.admin = owner(t, server)
-			}
-			test(t, one)
-		})
-	}
+	server, _ := pgtest.Server(t)
+	test(t, served{Server: server, admin: server.SuperURL, super: true})
+}
+
+// empty takes away what a test has made on a server.
+func empty(t *testing.T, server *pgserver.Server) {
+	t.Helper()
+	execute(t, server, "postgres", "drop database if exists gatehouse with (force)", "drop role if exists identity, auth, authz, audit, audit_owner, weak, shy")
 }
 
 // takesBack reports whether the admin can take back what the superuser did by hand: attributes of
@@ -103,7 +99,7 @@ func state(err error) string {
 	return fmt.Sprint(err)
 }
 
-func TestRolesCannotReadEachOthersSchemas(t *testing.T) { eachAdmin(t, cannotRead) }
+func TestRolesCannotReadEachOthersSchemas(t *testing.T) { asSuperuser(t, cannotRead) }
 
 func cannotRead(t *testing.T, made served) {
 	made.services(t)
@@ -145,7 +141,7 @@ func cannotRead(t *testing.T, made served) {
 	}
 }
 
-func TestRightsGivenByHandAreTakenBack(t *testing.T) { eachAdmin(t, takenBack) }
+func TestRightsGivenByHandAreTakenBack(t *testing.T) { asSuperuser(t, takenBack) }
 
 func takenBack(t *testing.T, made served) {
 	made.services(t)
@@ -183,7 +179,7 @@ func takenBack(t *testing.T, made served) {
 	}
 }
 
-func TestAPasswordIsNeededAndCanBeChanged(t *testing.T) { eachAdmin(t, canBeChanged) }
+func TestAPasswordIsNeededAndCanBeChanged(t *testing.T) { asSuperuser(t, canBeChanged) }
 
 func canBeChanged(t *testing.T, made served) {
 	made.services(t)

@@ -9,7 +9,7 @@ import (
 )
 
 // R72: a role that serves a schema of another role may do what it was granted, table by table, and can give itself no more.
-func TestAServingRoleMayDoWhatItsOwnerGranted(t *testing.T) { eachAdmin(t, servingRole) }
+func TestAServingRoleMayDoWhatItsOwnerGranted(t *testing.T) { asSuperuser(t, servingRole) }
 
 func servingRole(t *testing.T, made served) {
 	made.services(t)
