@@ -20,6 +20,10 @@ type Server struct {
 	GRPC    string // address that sidecars are told
 }
 
+// attempts is how often a server is started: the library gives one two seconds to answer, in which
+// a busy machine may not have begun it.
+const attempts = 10
+
 // New starts a Consul server with ACLs off, so that what no intention denies is allowed, on free loopback ports. It stops with the
 // test. A test without the consul program fails: what it proves cannot be proved without.
 func New(t testing.TB) *Server {
@@ -29,11 +33,16 @@ func New(t testing.TB) *Server {
 		t.Fatalf("%v: run make tools", err)
 	}
 	t.Setenv("PATH", filepath.Dir(program)+string(os.PathListSeparator)+os.Getenv("PATH")) // testutil looks there
-	server, err := testutil.NewTestServerConfigT(t, func(c *testutil.TestServerConfig) {
-		c.LogLevel = "error"
-		c.Stdout, c.Stderr = io.Discard, io.Discard
-		c.Connect = map[string]any{"enabled": true}
-	})
+	var server *testutil.TestServer
+	for range attempts {
+		if server, err = testutil.NewTestServerConfigT(t, func(c *testutil.TestServerConfig) {
+			c.LogLevel = "error"
+			c.Stdout, c.Stderr = io.Discard, io.Discard
+			c.Connect = map[string]any{"enabled": true}
+		}); err == nil {
+			break
+		}
+	}
 	if err != nil {
 		t.Fatalf("start consul: %v", err)
 	}
