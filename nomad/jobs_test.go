@@ -57,6 +57,7 @@ func TestJobsThatDoNotFollowTheContract(t *testing.T) {
 		tasks := j.TaskGroups[0].Tasks
 		return &tasks[slices.IndexFunc(tasks, func(t task) bool { return t.Name == plan.Serve })]
 	}
+	identity := rendered(t, program.Name)
 	for name, c := range map[string]struct {
 		change func(*job)
 		want   string
@@ -97,7 +98,7 @@ func TestJobsThatDoNotFollowTheContract(t *testing.T) {
 		"a sidecar of root":       {func(j *job) { j.TaskGroups[0].Services[0].Connect.SidecarTask.User = "root" }, "sidecar"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			changed := render(t, "identity")
+			changed := decode(t, identity)
 			c.change(&changed)
 			found := problems(t, def, program, changed)
 			if len(found) == 0 || !strings.Contains(strings.Join(found, "\n"), c.want) {

@@ -108,6 +108,12 @@ type template struct {
 // render reads a job as Nomad does, from another folder than the job's.
 func render(t *testing.T, name string) job {
 	t.Helper()
+	return decode(t, rendered(t, name))
+}
+
+// rendered is what Nomad prints.
+func rendered(t *testing.T, name string) string {
+	t.Helper()
 	variables := filepath.Join(t.TempDir(), "test.hcl")
 	if err := os.WriteFile(variables, []byte(`environment = { GATEHOUSE_LOG_LEVEL = "debug" }`), 0o600); err != nil {
 		t.Fatal(err)
@@ -118,12 +124,17 @@ func render(t *testing.T, name string) job {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	return out
+}
+
+func decode(t *testing.T, out string) job {
+	t.Helper()
 	var printed struct{ Job job }
 	if err := json.Unmarshal([]byte(out), &printed); err != nil {
 		t.Fatal(err)
 	}
 	if len(printed.Job.TaskGroups) != 1 || len(printed.Job.TaskGroups[0].Services) != 1 || len(printed.Job.TaskGroups[0].Networks) != 1 {
-		t.Fatalf("%s has not one group with one service and one network", name)
+		t.Fatalf("%s has not one group with one service and one network", printed.Job.ID)
 	}
 	return printed.Job
 }

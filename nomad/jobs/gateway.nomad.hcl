@@ -116,8 +116,7 @@ job "gateway" {
           user   = "nobody"
           config {
             command = "${var.programs}/envoy"
-            args = ["--config-path", "${NOMAD_SECRETS_DIR}/envoy_bootstrap.json", "--concurrency", "1", "--disable-hot-restart",
-            "--drain-time-s", "2", "--drain-strategy", "immediate", "--log-level", "warn"]
+            args    = ["--config-path", "${NOMAD_SECRETS_DIR}/envoy_bootstrap.json", "--concurrency", "1", "--disable-hot-restart", "--drain-time-s", "2", "--drain-strategy", "immediate", "--log-level", "warn"]
           }
           logs {
             max_files     = 4 # a line for each call: `gatehouse mesh denied` reads them

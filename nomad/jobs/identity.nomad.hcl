@@ -29,7 +29,6 @@ job "identity" {
   group "identity" {
     count          = 2
     shutdown_delay = "10s" # out of the catalog first
-
     spread {
       attribute = "${node.unique.id}"
     }
@@ -83,7 +82,7 @@ job "identity" {
               protocol                   = "grpc"
               local_request_timeout_ms   = 0 # Envoy would end streams after 15 s
               envoy_prometheus_bind_addr = "0.0.0.0:9102"
-              # The program as Envoy sees it, whole: Consul has no option for these limits and windows.
+              # The program as Envoy sees it, whole, since Consul has no option for these limits and windows; and its ops port, for which Consul would take the same.
               envoy_local_cluster_json         = <<-JSON
                 {"@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster", "name": "local_app", "type": "STATIC", "connect_timeout": "2s",
                  "circuit_breakers": {"thresholds": [{"max_connections": 4096, "max_pending_requests": 4096, "max_requests": 16384}]},
@@ -92,7 +91,9 @@ job "identity" {
                    "explicit_http_config": {"http2_protocol_options": {"initial_stream_window_size": 65536, "initial_connection_window_size": 1073741824}}}},
                  "load_assignment": {"cluster_name": "local_app", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 8081}}}}]}]}}
               JSON
-              envoy_extra_static_clusters_json = jsonencode({ name = "exposed_cluster_8481", type = "STATIC", load_assignment = { cluster_name = "exposed_cluster_8481", endpoints = [{ lb_endpoints = [{ endpoint = { address = { socket_address = { address = "127.0.0.1", port_value = 8481 } } } }] }] } }) # for the paths below: Consul would take the JSON above
+              envoy_extra_static_clusters_json = <<-JSON
+                {"name": "exposed_cluster_8481", "type": "STATIC", "load_assignment": {"cluster_name": "exposed_cluster_8481", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 8481}}}}]}]}}
+              JSON
             }
             expose {
               dynamic "path" {
@@ -134,8 +135,7 @@ job "identity" {
           user   = "nobody"
           config {
             command = "${var.programs}/envoy"
-            args = ["--config-path", "${NOMAD_SECRETS_DIR}/envoy_bootstrap.json", "--concurrency", "1", "--disable-hot-restart",
-            "--drain-time-s", "2", "--drain-strategy", "immediate", "--log-level", "warn"]
+            args    = ["--config-path", "${NOMAD_SECRETS_DIR}/envoy_bootstrap.json", "--concurrency", "1", "--disable-hot-restart", "--drain-time-s", "2", "--drain-strategy", "immediate", "--log-level", "warn"]
           }
           logs {
             max_files     = 4 # a line for each call: `gatehouse mesh denied` reads them

@@ -68,8 +68,7 @@ job "postgres" {
           config {
             command = "${var.programs}/envoy"
             # Connections outlive a change of the listener until pools have replaced them (5 m).
-            args = ["--config-path", "${NOMAD_SECRETS_DIR}/envoy_bootstrap.json", "--concurrency", "1", "--disable-hot-restart",
-            "--drain-time-s", "600", "--drain-strategy", "immediate", "--log-level", "warn"]
+            args = ["--config-path", "${NOMAD_SECRETS_DIR}/envoy_bootstrap.json", "--concurrency", "1", "--disable-hot-restart", "--drain-time-s", "600", "--drain-strategy", "immediate", "--log-level", "warn"]
           }
           logs {
             max_files     = 4
