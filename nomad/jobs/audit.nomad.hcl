@@ -9,7 +9,7 @@ variable "ops_network" { default = "private" }
 variable "public_network" { default = "public" }
 variable "environment" {
   type    = map(string)
-  default = {}
+  default = { GATEHOUSE_GATEWAY_TRUSTED_PROXIES = "10.203.1.1" }
 }
 
 locals {
@@ -82,7 +82,7 @@ job "audit" {
               protocol                   = "grpc"
               local_request_timeout_ms   = 0 # Envoy would end streams after 15 s
               envoy_prometheus_bind_addr = "0.0.0.0:9102"
-              # The program as Envoy sees it, whole, since Consul has no option for these limits and windows; and its ops port, for which Consul would take the same.
+              # The program as Envoy sees it, since Consul has no option for its limits and windows; it would take the same for the ops port.
               envoy_local_cluster_json         = <<-JSON
                 {"@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster", "name": "local_app", "type": "STATIC", "connect_timeout": "2s",
                  "circuit_breakers": {"thresholds": [{"max_connections": 4096, "max_pending_requests": 4096, "max_requests": 16384}]},

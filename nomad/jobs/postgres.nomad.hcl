@@ -9,7 +9,7 @@ variable "ops_network" { default = "private" }
 variable "public_network" { default = "public" }
 variable "environment" {
   type    = map(string)
-  default = {}
+  default = { GATEHOUSE_GATEWAY_TRUSTED_PROXIES = "10.203.1.1" }
 }
 
 job "postgres" {

@@ -18,5 +18,7 @@ programs = "/opt/gatehouse/bin"
 ops_network    = "private"
 public_network = "public"
 
-# Further variables of all programs; each takes those that are meant for it.
-environment = {}
+# Further variables of all programs; each takes those that are meant for it. Here: whose X-Forwarded-For is believed, the balancer's.
+environment = {
+  GATEHOUSE_GATEWAY_TRUSTED_PROXIES = "10.203.1.1"
+}
