@@ -6,13 +6,13 @@
 datacenter = "dc1"
 server     = true
 
-# The API has no other door than HTTPS: each server answers operators and Nomad's agents on it. Sidecars ask the agent of their own host,
-# a client.
+# Operators and Nomad's agents ask the API over HTTPS. Sidecars ask the agent of their own host, a client; here gRPC is for `gatehouse mesh
+# verify`, which has certificates signed for keys that never leave it. Both want a client certificate.
 ports {
   https    = 8501
   http     = -1
   grpc     = -1
-  grpc_tls = -1
+  grpc_tls = 8503
   dns      = -1
   serf_wan = -1
 }

@@ -17,6 +17,7 @@ import (
 func run(t *testing.T, environ []string, args ...string) (code int, out, problem string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
+	environ = append([]string{"GATEHOUSE_CLI_CLUSTER=" + filepath.Join(t.TempDir(), "none")}, environ...) // whatever this machine has
 	code = cli.Main(cli.Console{Args: args, Environ: environ, Out: &stdout, Err: &stderr, Version: "1.2.3", Now: time.Now})
 	return code, stdout.String(), stderr.String()
 }

@@ -2,19 +2,21 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"text/tabwriter"
 	"time"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/logs"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/target"
 	"github.com/gatehouse/gatehouse/internal/visible"
 )
 
 type deniedCommand struct {
-	stateFlag `embed:""`
-	Since     time.Duration `default:"10m" help:"How far to look back."`
-	Output    string        `short:"o" enum:"text,json" default:"text" help:"text, or json for machines."`
+	targetFlags `embed:""`
+	Since       time.Duration `default:"10m" help:"How far to look back."`
+	Output      string        `short:"o" enum:"text,json" default:"text" help:"text, or json for machines."`
 }
 
 // Run lists what the sidecars refused.
@@ -22,22 +24,18 @@ func (c *deniedCommand) Run(console *Console) error {
 	if c.Since <= 0 {
 		return fmt.Errorf("--since is %s: give a time to look back, such as 10m", c.Since)
 	}
-	dir, record, def, err := c.runningMesh()
+	w, err := c.find(console)
 	if err != nil {
 		return err
 	}
-	tally := logs.NewTally(console.Now().Add(-c.Since), record.ServicePrefix)
-	sidecars := map[string]string{} // by what they are called after: whose calls they refuse
-	for _, p := range def.Instances(record.Scale) {
-		sidecars[p.ID()] = p.Name
+	tally := logs.NewTally(console.Now().Add(-c.Since), w.Prefix)
+	if w.Kind == target.Machine {
+		err = c.machine(tally, w)
+	} else {
+		err = c.cluster(console, tally, w)
 	}
-	for _, backing := range def.Backings {
-		sidecars[backing.Name] = backing.Name
-	}
-	for id, callee := range sidecars {
-		if err := tally.AddFile(callee, dir.Log(state.SidecarOf(id))); err != nil {
-			return err
-		}
+	if err != nil {
+		return err
 	}
 	if c.Output == "json" {
 		raw, err := json.MarshalIndent(tally.Calls(), "", "  ")
@@ -48,6 +46,51 @@ func (c *deniedCommand) Run(console *Console) error {
 		return nil
 	}
 	return c.text(console, tally.Calls())
+}
+
+// machine reads the log files of the platform's sidecars.
+func (c *deniedCommand) machine(tally *logs.Tally, w world) error {
+	sidecars := map[string]string{} // by what they are called after: whose calls they refuse
+	for _, p := range w.Instances(w.Record.Scale) {
+		sidecars[p.ID()] = p.Name
+	}
+	for _, backing := range w.Backings {
+		sidecars[backing.Name] = backing.Name
+	}
+	for id, callee := range sidecars {
+		if err := tally.AddFile(callee, w.Dir.Log(state.SidecarOf(id))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cluster asks Nomad for the logs of its sidecars. What it does not give is told: there may have
+// been refusals.
+func (c *deniedCommand) cluster(console *Console, tally *logs.Tally, w world) error {
+	nomad, err := w.Nomad()
+	if err != nil {
+		return err
+	}
+	if nomad == nil {
+		return errors.New("NOMAD_ADDR is not set: set it, and the other NOMAD_* variables that Nomad's own command needs, to read the sidecars' logs")
+	}
+	ctx, cancel := interruptible()
+	defer cancel()
+	unread, err := tally.AddNomad(ctx, nomad, callees(w))
+	for _, problem := range unread {
+		fmt.Fprintf(console.Err, "gatehouse: %s\n", problem)
+	}
+	return err
+}
+
+// callees are all whose sidecars refuse calls.
+func callees(w world) []string {
+	all := names(w.Definition.Definition)
+	for _, backing := range w.Backings {
+		all = append(all, backing.Name)
+	}
+	return all
 }
 
 func (c *deniedCommand) text(console *Console, calls []logs.Call) error {

@@ -35,7 +35,7 @@ func (c *denyCommand) Run(console *Console) error {
 	mark := intentions.Mark{By: operator(console.Environ), At: console.Now(), Reason: strings.TrimSpace(c.Reason)}
 	ctx, cancel := interruptible()
 	defer cancel()
-	err = intentions.Store{Consul: w.Consul}.Change(ctx, w.Prefix.Service(q.Callee), func(live *api.ServiceIntentionsConfigEntry) (*api.ServiceIntentionsConfigEntry, error) {
+	err = intentions.Store{Consul: w.consul}.Change(ctx, w.Prefix.Service(q.Callee), func(live *api.ServiceIntentionsConfigEntry) (*api.ServiceIntentionsConfigEntry, error) {
 		if live == nil {
 			return nil, fmt.Errorf("%s has no service-intentions of %s, so nothing of ours allows the call: %s first, then deny", w.Name, q.Callee, w.Mend)
 		}
@@ -74,7 +74,7 @@ func (c *resetCommand) Run(console *Console) error {
 	}
 	ctx, cancel := interruptible()
 	defer cancel()
-	err = intentions.Store{Consul: w.Consul}.Change(ctx, want.Name, func(live *api.ServiceIntentionsConfigEntry) (*api.ServiceIntentionsConfigEntry, error) {
+	err = intentions.Store{Consul: w.consul}.Change(ctx, want.Name, func(live *api.ServiceIntentionsConfigEntry) (*api.ServiceIntentionsConfigEntry, error) {
 		if live == nil {
 			return want, nil
 		}
@@ -110,7 +110,7 @@ func (c *resetCommand) leftOver(ctx context.Context, console *Console, w world, 
 
 // question finds the mesh and what the operator names in it.
 func (f targetFlags) question(console *Console, caller, callee string) (world, explain.Question, error) {
-	w, err := f.find(console)
+	w, err := f.reach(console)
 	if err != nil {
 		return w, explain.Question{}, err
 	}

@@ -31,7 +31,7 @@ func (c *diffCommand) Run(console *Console) error {
 
 // running exits with 1 when Consul holds anything else than the definition says.
 func (c *diffCommand) running(console *Console) error {
-	w, err := c.find(console)
+	w, err := c.reach(console)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ type explainCommand struct {
 
 // Run explains by the definition, and beside it by what runs, if anything does.
 func (c *explainCommand) Run(console *Console) error {
-	w, err := c.find(console)
+	w, err := c.reach(console)
 	if errors.Is(err, target.ErrNone) {
 		w = world{}
 		w.Definition, err = explained(c.Mesh)

@@ -34,6 +34,7 @@ type meshCommand struct {
 // targetFlags say which running mesh a command is about.
 type targetFlags struct {
 	stateFlag `embed:""`
+	Cluster   string      `name:"cluster-state" help:"State folder of the cluster." env:"GATEHOUSE_CLI_CLUSTER" default:"/var/lib/gatehouse-cluster" placeholder:"DIR"`
 	Target    target.Kind `enum:",machine,cluster,environment" default:"" help:"Which mesh: the platform of the state folder (machine), the development cluster, or what CONSUL_* and NOMAD_* name (environment); the first of these that there is when empty."`
 	Mesh      string      `help:"Folder of another mesh definition (mesh.json); that of the running platform, or the built-in one, when empty." env:"GATEHOUSE_CLI_MESH" placeholder:"DIR"`
 }
@@ -42,11 +43,23 @@ type targetFlags struct {
 type world struct {
 	*target.Target // nil where none runs
 	explain.Definition
+
+	consul *api.Client // nil until it is reached
+}
+
+// reach is find with a client of the mesh's Consul.
+func (f targetFlags) reach(console *Console) (world, error) {
+	w, err := f.find(console)
+	if err != nil {
+		return w, err
+	}
+	w.consul, err = w.Consul()
+	return w, err
 }
 
 // find looks for the mesh that runs.
 func (f targetFlags) find(console *Console) (world, error) {
-	t, err := target.Find(target.Options{State: f.State, Only: f.Target, Environ: console.Environ})
+	t, err := target.Find(target.Options{State: f.State, Cluster: f.Cluster, Only: f.Target, Environ: console.Environ})
 	if err != nil {
 		return world{}, err
 	}
@@ -104,7 +117,7 @@ func explained(folder string) (explain.Definition, error) {
 
 // live asks Consul for what decides about a callee.
 func (w world) live(ctx context.Context, callee string) (*explain.Live, error) {
-	store, live := intentions.Store{Consul: w.Consul}, &explain.Live{Service: w.Prefix.Service}
+	store, live := intentions.Store{Consul: w.consul}, &explain.Live{Service: w.Prefix.Service}
 	for name, into := range map[string]**api.ServiceIntentionsConfigEntry{w.Prefix.Service(callee): &live.Own, intentions.Everybody: &live.All} {
 		entry, err := store.Get(ctx, name)
 		if err != nil && !errors.Is(err, intentions.ErrMissing) {
@@ -132,7 +145,7 @@ func (w world) mine(entry *api.ServiceIntentionsConfigEntry) error {
 
 // drifted compares what Consul holds with what it should.
 func (w world) drifted(ctx context.Context) (drift.Report, error) {
-	held, err := drift.Held(ctx, w.Consul)
+	held, err := drift.Held(ctx, w.consul)
 	if err != nil {
 		return drift.Report{}, err
 	}

@@ -1,23 +1,34 @@
 package cli
 
 import (
+	"strings"
+
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/target"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/verify"
 )
 
+// notTried is the exit code of a check in which nothing was wrong, and something could not be tried.
+const notTried = exitError(3)
+
 type verifyCommand struct {
-	stateFlag `embed:""`
-	Output    string `short:"o" enum:"text,json" default:"text" help:"text, or json for machines."`
+	targetFlags `embed:""`
+	Output      string `short:"o" enum:"text,json" default:"text" help:"text, or json for machines."`
 }
 
-// Run verifies the running mesh and exits with 1 when anything is not as the definition says.
+// Run verifies the running mesh and exits with 1 when anything is not as the definition says, with 3
+// when all that was tried is, and not everything was tried.
 func (c *verifyCommand) Run(console *Console) error {
-	dir, record, def, err := c.runningMesh()
+	w, err := c.reach(console)
+	if err != nil {
+		return err
+	}
+	where, err := w.surroundings()
 	if err != nil {
 		return err
 	}
 	ctx, cancel := interruptible()
 	defer cancel()
-	report, err := verify.Run(ctx, dir, record, def)
+	report, err := verify.Run(ctx, where, w.Definition.Definition)
 	if err != nil {
 		return err
 	}
@@ -26,11 +37,34 @@ func (c *verifyCommand) Run(console *Console) error {
 	} else {
 		err = report.Text(console.Out)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if !report.OK() {
+	case !report.OK():
 		return exitError(1)
+	case !report.Whole():
+		return notTried
 	}
 	return nil
+}
+
+// surroundings are where the mesh is verified.
+func (w world) surroundings() (verify.Surroundings, error) {
+	if w.Kind == target.Machine {
+		return verify.Machine{Dir: w.Dir, Record: w.Record}, nil
+	}
+	get := func(name string) string { return target.Variable(w.Environ, name) }
+	address, secured := strings.CutPrefix(get("CONSUL_HTTP_ADDR"), "https://")
+	if !secured {
+		address = ""
+	}
+	files, err := verify.ReadFiles(address, get("CONSUL_CACERT"), get("CONSUL_CLIENT_CERT"), get("CONSUL_CLIENT_KEY"))
+	if err != nil {
+		return nil, err
+	}
+	nomad, err := w.Nomad()
+	if err != nil {
+		return nil, err
+	}
+	return &verify.Cluster{Consul: w.consul, Prefix: w.Prefix, Files: files, Nomad: &verify.Nomad{Client: nomad}}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -27,16 +28,25 @@ const Forged = "spiffe://forged.invalid/ns/default/dc/dc1/svc/forged"
 // Plain calls a method through a local listener without TLS, such as a sidecar's upstream. The
 // error is the response; the header is that of the response, as far as one came.
 func Plain(ctx context.Context, address, method string) (metadata.MD, error) {
-	return call(ctx, address, method, insecure.NewCredentials())
+	return call(ctx, address, method, grpc.WithTransportCredentials(insecure.NewCredentials()))
 }
 
 // TLS is Plain over TLS.
 func TLS(ctx context.Context, address, method string, config *tls.Config) (metadata.MD, error) {
-	return call(ctx, address, method, credentials.NewTLS(config))
+	return call(ctx, address, method, grpc.WithTransportCredentials(credentials.NewTLS(config)))
 }
 
-func call(ctx context.Context, address, method string, transport credentials.TransportCredentials) (metadata.MD, error) {
-	conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(transport), grpc.WithDisableRetry(), grpc.WithDisableServiceConfig())
+// Dialer connects, wherever an address leads from where it is.
+type Dialer func(ctx context.Context, network, address string) (net.Conn, error)
+
+// Through is Plain over connections of a dialer.
+func Through(ctx context.Context, dial Dialer, address, method string) (metadata.MD, error) {
+	return call(ctx, address, method, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) { return dial(ctx, "tcp", address) }))
+}
+
+func call(ctx context.Context, address, method string, options ...grpc.DialOption) (metadata.MD, error) {
+	conn, err := grpc.NewClient("passthrough:///"+address, append(options, grpc.WithDisableRetry(), grpc.WithDisableServiceConfig())...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", address, err)
 	}

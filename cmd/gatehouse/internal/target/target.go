@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/cluster"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/platform"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/internal/registry"
@@ -35,6 +36,7 @@ var ErrNone = errors.New("no platform runs with this state folder, no developmen
 // Options say where to look.
 type Options struct {
 	State   string // state folder of a platform
+	Cluster string // state folder of the development cluster; empty for none
 	Only    Kind   // empty for the first that there is
 	Environ []string
 }
@@ -45,7 +47,6 @@ type Target struct {
 	Name    string // for people, such as "the platform of /srv/gatehouse"
 	Mend    string // what writes the definition's entries again, for people
 	Prefix  request.ServicePrefix
-	Consul  *api.Client
 	Environ []string     // of the cluster or the operator: CONSUL_*, NOMAD_*
 	Dir     state.Dir    // of a machine
 	Record  state.Record // of a machine
@@ -57,7 +58,7 @@ func Find(o Options) (*Target, error) {
 	for _, look := range []struct {
 		kind Kind
 		find func(Options) (*Target, error)
-	}{{Machine, machine}, {Environment, environment}} {
+	}{{Machine, machine}, {Cluster, development}, {Environment, environment}} {
 		if o.Only != "" && o.Only != look.kind {
 			continue
 		}
@@ -70,7 +71,7 @@ func Find(o Options) (*Target, error) {
 	case Machine:
 		return nil, state.ErrNotRunning
 	case Cluster:
-		return nil, errors.New("no development cluster runs: start one with `make cluster`")
+		return nil, cluster.ErrNotRunning
 	case Environment:
 		return nil, errors.New("CONSUL_HTTP_ADDR is not set: set it, and the other CONSUL_* variables that Consul's own command needs")
 	default:
@@ -94,11 +95,46 @@ func machine(o Options) (*Target, error) {
 	t := &Target{
 		Kind: Machine, Name: "the platform of " + dir.Root(), Mend: "restart the platform", Prefix: record.ServicePrefix, Dir: dir, Record: record,
 	}
-	token, err := dir.ReadSecret(platform.ManagementToken)
+	return t, nil
+}
+
+// Consul is a client of the mesh's Consul with the operator's rights.
+func (t *Target) Consul() (*api.Client, error) {
+	if t.Kind != Machine {
+		return consulOf(t.Environ)
+	}
+	token, err := t.Dir.ReadSecret(platform.ManagementToken)
 	if err != nil {
 		return nil, fmt.Errorf("%w: run this as the user that runs the platform", err)
 	}
-	t.Consul, err = registry.NewClient(record.Consul, platform.ConsulAPI(dir, token))
+	return registry.NewClient(t.Record.Consul, platform.ConsulAPI(t.Dir, token))
+}
+
+// development is the development cluster of this machine, nil when none runs, or when another user
+// has it.
+func development(o Options) (*Target, error) {
+	if o.Cluster == "" {
+		return nil, nil //nolint:nilnil // documented
+	}
+	dir, err := state.Open(o.Cluster)
+	if err != nil && o.Only != Cluster {
+		return nil, nil //nolint:nilnil // it is not ours; there may be something else
+	}
+	if err != nil {
+		return nil, err
+	}
+	record, err := cluster.Running(dir)
+	if errors.Is(err, cluster.ErrNotRunning) {
+		return nil, nil //nolint:nilnil // documented
+	}
+	if err != nil {
+		return nil, err
+	}
+	t := &Target{Kind: Cluster, Name: "the development cluster", Mend: "apply the entries", Prefix: request.ServicePrefix(record.Prefix)}
+	pairs, err := cluster.Environ(dir, record)
+	for _, pair := range pairs {
+		t.Environ = append(t.Environ, pair[0]+"="+pair[1])
+	}
 	return t, err
 }
 
@@ -112,12 +148,7 @@ func environment(o Options) (*Target, error) {
 		Kind: Environment, Name: fmt.Sprintf("Consul at %s (%s)", address, api.HTTPAddrEnvName), Mend: "apply the entries",
 		Prefix: request.ServicePrefix(Variable(o.Environ, prefixVariable)), Environ: o.Environ,
 	}
-	err := t.Prefix.Check()
-	if err != nil {
-		return nil, err
-	}
-	t.Consul, err = consulOf(o.Environ)
-	return t, err
+	return t, t.Prefix.Check()
 }
 
 // prefixVariable says what goes before the names of our services in Consul, as for the programs.

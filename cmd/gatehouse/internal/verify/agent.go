@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -15,11 +16,9 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
-	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/host"
-	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/platform"
-	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/internal/registry"
 	"github.com/gatehouse/gatehouse/internal/request"
 )
@@ -27,53 +26,41 @@ import (
 // tokenHeader is where Consul looks for an ACL token, in HTTP and in gRPC.
 const tokenHeader = "x-consul-token"
 
-// door is Consul's agent as others than its own clients find it.
+// door is a Consul agent as others than its own clients find it.
 type door struct {
-	api    string          // host:port of its HTTPS API
-	xds    string          // host:port of its gRPC
+	name   string          // in the report, where there are several
+	node   string          // that the agent is on; empty where that does not matter
+	api    string          // host:port of its HTTPS API; empty where that is not to be reached
+	xds    string          // host:port of its gRPC, or the path of a socket that leads there; empty likewise
+	signs  bool            // a server, which signs certificates
+	plain  bool            // its gRPC has no TLS
 	ports  []string        // host:port of every TCP socket that it listens on
 	ca     *x509.CertPool  // of its certificate
-	client tls.Certificate // with which its API can be asked
+	host   string          // name in its certificate, where the address is none
+	client tls.Certificate // with which its API can be asked, and its gRPC where that wants one
 	mesh   request.Mesh
 }
 
-// findDoor looks for the ports of the running agent, wherever its configuration has put them.
-func findDoor(dir state.Dir, record state.Record, own request.Mesh) (door, error) {
-	d := door{mesh: own, api: record.Consul, xds: record.XDS(), ca: x509.NewCertPool()}
-	found, err := host.ListenersOf(record.PID(state.ConsulProcess))
-	if err != nil {
-		return d, fmt.Errorf("consul: %w: run this as the user that runs the platform", err)
+// certify takes the CA of the agent's certificate and a client certificate of its API, in PEM.
+func (d *door) certify(ca, cert, key []byte) (err error) {
+	d.ca = x509.NewCertPool()
+	if !d.ca.AppendCertsFromPEM(ca) {
+		return errors.New("read the CA of Consul's certificate: it is not a certificate")
 	}
-	for _, socket := range found {
-		if socket.Network == "tcp" {
-			d.ports = append(d.ports, socket.Address.String())
-		}
+	if d.client, err = tls.X509KeyPair(cert, key); err != nil {
+		return fmt.Errorf("read the certificate for Consul's API: %w", err)
 	}
-	var texts [3]string
-	for i, name := range []string{platform.ConsulCA, platform.ConsulClientCert, platform.ConsulClientKey} {
-		if texts[i], err = secret(dir, name); err != nil {
-			return d, err
-		}
-	}
-	if !d.ca.AppendCertsFromPEM([]byte(texts[0])) {
-		return d, errors.New("read the CA of Consul's certificate: it is not a certificate")
-	}
-	d.client, err = tls.X509KeyPair([]byte(texts[1]), []byte(texts[2]))
-	if err != nil {
-		return d, fmt.Errorf("read the certificate for Consul's API: %w", err)
-	}
-	return d, nil
+	return nil
 }
 
-// probes ask the agent for what belongs to a service, as somebody who may have nothing of it (R87):
-// without a certificate at every port, with one but without a token at the API, and at the
+// probes ask the agent for what belongs to an instance, as somebody who may have nothing of it
+// (R87): without a certificate at every port, with one but without a token at the API, and at the
 // sidecars' port without a token and with another service's.
-func (d door) probes(program, instance, foreignToken string) []probe {
-	name, id := d.mesh.Prefix.Service(program), d.mesh.Prefix.Service(instance)
-	leaf := "/v1/agent/connect/ca/leaf/" + name
+func (d door) probes(of instance, foreignToken string) []probe {
+	leaf := "/v1/agent/connect/ca/leaf/" + d.mesh.Prefix.Service(of.program)
 	var all []probe
 	ask := func(who, path string, ask func(context.Context) (Verdict, string)) {
-		all = append(all, probe{Caller: who, Callee: instance, Path: path, Way: Agent, Want: Refused, ask: ask})
+		all = append(all, probe{Caller: who, Callee: of.program, Instance: cmp.Or(d.name, of.name), Path: path, Way: Agent, Want: Refused, ask: ask})
 	}
 	get := func(who, scheme, address, path string, certificates []tls.Certificate) {
 		page := scheme + "://" + address + path
@@ -90,12 +77,17 @@ func (d door) probes(program, instance, foreignToken string) []probe {
 			return fetch(ctx, "https://"+port+leaf, forged.certificates)
 		})
 	}
-	for _, path := range append(belongings(name, id), leaf) {
-		get("without a token", "https", d.api, path, []tls.Certificate{d.client})
+	if d.api != "" {
+		for _, path := range append(belongings(d.mesh.Prefix.Service(of.program), of.id), leaf) {
+			get("without a token", "https", d.api, path, []tls.Certificate{d.client})
+		}
 	}
-	for _, c := range d.calls(program, id) {
+	if d.xds == "" {
+		return all
+	}
+	for _, c := range d.calls(of) {
 		ask("without a token", c.method, func(ctx context.Context) (Verdict, string) { return d.call(ctx, c, "") })
-		if c.own {
+		if c.own && foreignToken != "" {
 			ask("with another service's token", c.method, func(ctx context.Context) (Verdict, string) { return d.call(ctx, c, foreignToken) })
 		}
 	}
@@ -197,10 +189,20 @@ func (d door) call(ctx context.Context, c call, token string) (Verdict, string) 
 	}
 }
 
-// dial connects to the agent's gRPC without a certificate, as sidecars do.
+// dial connects to the agent's gRPC, as sidecars do at a client.
 func (d door) dial() (*grpc.ClientConn, error) {
-	conn, err := grpc.NewClient("passthrough:///"+d.xds, grpc.WithDisableRetry(), grpc.WithDisableServiceConfig(),
-		grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12, RootCAs: d.ca})))
+	address, secured := "passthrough:///"+d.xds, insecure.NewCredentials()
+	if strings.HasPrefix(d.xds, "/") {
+		address = "unix:" + d.xds
+	}
+	if !d.plain {
+		config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: d.ca, ServerName: d.host}
+		if d.signs && d.host != "" { // a cluster's servers want a certificate
+			config.Certificates = []tls.Certificate{d.client}
+		}
+		secured = credentials.NewTLS(config)
+	}
+	conn, err := grpc.NewClient(address, grpc.WithDisableRetry(), grpc.WithDisableServiceConfig(), grpc.WithTransportCredentials(secured))
 	if err != nil {
 		return nil, fmt.Errorf("connect to Consul: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/consul/api"
 	"github.com/hashicorp/consul/sdk/freeport"
 
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/platform"
 	"github.com/gatehouse/gatehouse/consul/agent"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/request"
@@ -82,7 +83,7 @@ func TestAnOpenAgentIsFoundOut(t *testing.T) {
 // reported asks an agent everything and returns the report and how many questions there were.
 func reported(t *testing.T, d door, foreign string) (*Report, int) {
 	t.Helper()
-	probes := d.probes("auth", "auth", foreign)
+	probes := d.probes(instance{program: "auth", name: "auth", id: "gatehouse-auth"}, foreign)
 	results, err := askAll(t.Context(), probes)
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +119,7 @@ func doorOf(t *testing.T, o *consultest.OneMachine) (door, string) {
 		t.Fatal(err)
 	}
 	d := door{
-		api: o.HTTPS, xds: o.XDS, ports: []string{o.HTTPS, o.XDS, o.RPC, o.Gossip}, ca: x509.NewCertPool(), client: client,
+		node: platform.NodeName, signs: true, api: o.HTTPS, xds: o.XDS, ports: []string{o.HTTPS, o.XDS, o.RPC, o.Gossip}, ca: x509.NewCertPool(), client: client,
 		mesh: request.Mesh{TrustDomain: list.TrustDomain, Datacenter: agent.Datacenter, Prefix: "gatehouse-"},
 	}
 	d.ca.AppendCertsFromPEM([]byte(o.Certificates.CA))

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -19,7 +20,6 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/emptypb"
 
-	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/platform"
 	"github.com/gatehouse/gatehouse/internal/registry"
 )
 
@@ -30,24 +30,30 @@ type call struct {
 	do     func(ctx context.Context, conn *grpc.ClientConn) error
 }
 
-// calls are what the sidecar of a program's instance, or somebody who poses as it, can ask for.
-func (d door) calls(program, id string) []call {
-	sidecar := registry.SidecarID(id)
-	return []call{
-		{deltaStream, true, func(ctx context.Context, conn *grpc.ClientConn) error {
-			return subscribe(ctx, conn, sidecar)
-		}},
-		{pbconnectca.ConnectCAService_Sign_FullMethodName, true, func(ctx context.Context, conn *grpc.ClientConn) error {
-			_, err := signed(ctx, conn, d.mesh.SPIFFE(program))
-			return err
-		}},
-		{pbdataplane.DataplaneService_GetEnvoyBootstrapParams_FullMethodName, false, func(ctx context.Context, conn *grpc.ClientConn) error {
+// calls are what the sidecar of an instance, or somebody who poses as it, can ask for.
+func (d door) calls(of instance) []call {
+	sidecar := registry.SidecarID(of.id)
+	var all []call
+	if of.node == "" || of.node == d.node { // an agent configures the sidecars of its own node only
+		all = append(all, call{deltaStream, true, func(ctx context.Context, conn *grpc.ClientConn) error { return subscribe(ctx, conn, sidecar) }})
+	}
+	if !d.signs {
+		return all // clients have nothing else
+	}
+	all = append(all, call{pbconnectca.ConnectCAService_Sign_FullMethodName, true, func(ctx context.Context, conn *grpc.ClientConn) error {
+		_, err := signed(ctx, conn, d.mesh.SPIFFE(of.program))
+		return err
+	}})
+	if of.node == unplaced {
+		return all // no bootstrap of a sidecar that there is not
+	}
+	return append(all,
+		call{pbdataplane.DataplaneService_GetEnvoyBootstrapParams_FullMethodName, false, func(ctx context.Context, conn *grpc.ClientConn) error {
 			_, err := pbdataplane.NewDataplaneServiceClient(conn).GetEnvoyBootstrapParams(ctx, &pbdataplane.GetEnvoyBootstrapParamsRequest{
-				NodeSpec: &pbdataplane.GetEnvoyBootstrapParamsRequest_NodeName{NodeName: platform.NodeName}, ProxyId: sidecar,
+				NodeSpec: &pbdataplane.GetEnvoyBootstrapParamsRequest_NodeName{NodeName: cmp.Or(of.node, d.node)}, ProxyId: sidecar,
 			})
 			return err
-		}},
-	}
+		}})
 }
 
 // deltaStream is the one method by which Consul's sidecars get their configuration, leaf

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -14,6 +13,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/rawcall"
 )
 
 // rbac is what a sidecar says when an intention refuses a call.
@@ -84,8 +85,8 @@ var (
 const tlsAlert = 0x15
 
 // speak connects, over TLS when a configuration is given, says hello and tells whether the service answers.
-func speak(ctx context.Context, address string, config *tls.Config, hello []byte) (Verdict, string) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+func speak(ctx context.Context, dial rawcall.Dialer, address string, config *tls.Config, hello []byte) (Verdict, string) {
+	conn, err := dial(ctx, "tcp", address)
 	if err != nil {
 		return Broken, err.Error() // nobody listens: that is not a refusal
 	}

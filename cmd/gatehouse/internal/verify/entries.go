@@ -6,25 +6,24 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/drift"
-	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/logs"
-	"github.com/gatehouse/gatehouse/internal/registry"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
-// entries compares what Consul holds with what follows from the definition, and with the entry that makes the sidecars log. That every callee's entry carries the extension that
-// replaces the caller header, word for word, is part of it: most probes cannot see whether it works (package comment).
-func (m *matrix) entries(ctx context.Context) ([]string, error) {
-	held, err := drift.Held(ctx, m.consul)
+// entries compares what Consul holds with what it should. That every callee's entry carries the
+// extension that replaces the caller header, word for word, is part of it: most probes cannot see
+// whether it works (package comment).
+func entries(ctx context.Context, consul *api.Client, e expected, prefix request.ServicePrefix) ([]string, error) {
+	held, err := drift.Held(ctx, consul)
 	if err != nil {
 		return nil, err
 	}
-	// The agent of one machine serves nobody else: it may hold no other entries.
-	all, err := drift.Compare(append(registry.ConfigEntries(m.def, m.record.ServicePrefix), logs.Entry()), held, m.record.ServicePrefix, func(api.ConfigEntry) bool { return true })
+	all, err := drift.Compare(e.want, held, prefix, e.owns)
 	if err != nil {
 		return nil, err
 	}
 	wrong := []string{}
 	for _, d := range all {
-		wrong = append(wrong, d.Sentence("restart the platform"))
+		wrong = append(wrong, d.Sentence(e.mend))
 	}
 	return wrong, nil
 }

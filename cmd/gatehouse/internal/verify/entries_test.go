@@ -3,6 +3,7 @@ package verify
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/consul/api"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/registry"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
 	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 )
@@ -31,10 +33,10 @@ func TestEntriesInConsulAreCompared(t *testing.T) {
 		}
 		set(logs.Entry())
 	}
-	m := &matrix{consul: server.Client, def: def, record: state.Record{ServicePrefix: prefix}}
+	machine := Machine{Record: state.Record{ServicePrefix: prefix}}
 	check := func(name string, want ...string) {
 		t.Helper()
-		got, err := m.entries(t.Context())
+		got, err := entries(t.Context(), server.Client, machine.entries(def), prefix)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -69,4 +71,26 @@ func TestEntriesInConsulAreCompared(t *testing.T) {
 		}
 	}
 	check("one missing", "no service-intentions of gatehouse-auth")
+}
+
+// In a shared Consul only what says that it is ours, under our prefix, can be too many.
+func TestForeignEntriesAreNoError(t *testing.T) {
+	const prefix = "gatehouse-"
+	def := meshtest.Definition(t)
+	server := consultest.New(t)
+	left := &api.ServiceResolverConfigEntry{Kind: api.ServiceResolver, Name: prefix + "old", Meta: registry.Managed()}
+	others := []api.ConfigEntry{
+		&api.ServiceResolverConfigEntry{Kind: api.ServiceResolver, Name: "foreign"}, left,
+		&api.ProxyConfigEntry{Kind: api.ProxyDefaults, Name: api.ProxyConfigGlobal},
+	}
+	for _, entry := range append(registry.ConfigEntries(def, prefix), others...) {
+		check.Within(t, 20*time.Second, "config entry", func() error { // a Consul that has just started refuses intentions
+			_, _, err := server.ConfigEntries().Set(entry, nil)
+			return err
+		})
+	}
+	wrong, err := entries(t.Context(), server.Client, (&Cluster{Prefix: prefix}).entries(def), prefix)
+	if err != nil || len(wrong) != 1 || !strings.Contains(wrong[0], "service-resolver of gatehouse-old") {
+		t.Errorf("%q, %v", wrong, err)
+	}
 }

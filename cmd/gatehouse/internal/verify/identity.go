@@ -13,10 +13,6 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
-	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/platform"
-	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
-	"github.com/gatehouse/gatehouse/consul/agent"
-	"github.com/gatehouse/gatehouse/internal/registry"
 	"github.com/gatehouse/gatehouse/internal/request"
 )
 
@@ -29,61 +25,20 @@ type roots struct {
 	mesh request.Mesh // whose ids they sign
 }
 
-// identities has a certificate signed for every caller with that caller's own token, for a key of
-// our own.
-func (m *matrix) identities(ctx context.Context, dir state.Dir) error {
-	management, err := secret(dir, platform.ManagementToken)
+// readRoots asks for the CA of a mesh, whose trust domain it adds.
+func readRoots(ctx context.Context, consul *api.Client, mesh request.Mesh) (roots, error) {
+	list, _, err := consul.Agent().ConnectCARoots((&api.QueryOptions{}).WithContext(ctx))
 	if err != nil {
-		return err
+		return roots{}, fmt.Errorf("get the mesh's CA from Consul: %w", err)
 	}
-	if m.consul, err = registry.NewClient(m.record.Consul, platform.ConsulAPI(dir, management)); err != nil {
-		return err
-	}
-	if err := m.readRoots(ctx); err != nil {
-		return err
-	}
-	if m.door, err = findDoor(dir, m.record, m.roots.mesh); err != nil {
-		return err
-	}
-	conn, err := m.door.dial()
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close() }()
-	m.own, m.tokens = map[string]identity{}, map[string]string{}
-	for _, name := range m.callers() {
-		if m.tokens[name], err = secret(dir, platform.TokenName(name)); err != nil {
-			return err
-		}
-		pair, err := signed(as(ctx, m.tokens[name]), conn, m.roots.mesh.SPIFFE(name))
-		if err != nil {
-			return fmt.Errorf("get a certificate of %s from Consul: %w", name, err)
-		}
-		m.own[name] = identity{certificates: []tls.Certificate{pair}}
-	}
-	return nil
-}
-
-func secret(dir state.Dir, name string) (string, error) {
-	text, err := dir.ReadSecret(name)
-	if err != nil {
-		return "", fmt.Errorf("read what Consul asks for: %w: run this as the user that runs the platform", err)
-	}
-	return text, nil
-}
-
-func (m *matrix) readRoots(ctx context.Context) error {
-	list, _, err := m.consul.Agent().ConnectCARoots((&api.QueryOptions{}).WithContext(ctx))
-	if err != nil {
-		return fmt.Errorf("get the mesh's CA from Consul: %w", err)
-	}
-	m.roots = roots{pool: x509.NewCertPool(), mesh: request.Mesh{TrustDomain: list.TrustDomain, Datacenter: agent.Datacenter, Prefix: m.record.ServicePrefix}}
+	mesh.TrustDomain = list.TrustDomain
+	r := roots{pool: x509.NewCertPool(), mesh: mesh}
 	for _, root := range list.Roots {
-		if !m.roots.pool.AppendCertsFromPEM([]byte(root.RootCertPEM)) {
-			return errors.New("read the mesh's CA: it is not a certificate")
+		if !r.pool.AppendCertsFromPEM([]byte(root.RootCertPEM)) {
+			return roots{}, errors.New("read the mesh's CA: it is not a certificate")
 		}
 	}
-	return nil
+	return r, nil
 }
 
 // client is the TLS configuration of a caller that insists on talking to the callee.

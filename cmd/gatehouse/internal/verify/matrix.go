@@ -2,75 +2,86 @@ package verify
 
 import (
 	"context"
-	"fmt"
+	"errors"
+	"net"
 	"slices"
 
-	"github.com/hashicorp/consul/api"
-
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/rawcall"
-	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 )
 
 // matrix makes the questions.
 type matrix struct {
-	record state.Record
-	def    *mesh.Definition
-	own    map[string]identity // by mesh name
-	roots  roots
-
-	consul *api.Client       // with the operator's token
-	tokens map[string]string // by mesh name
-	door   door
+	*ground
+	def *mesh.Definition
 }
 
 // callers are every program and every backing service; the latter may call nobody.
-func (m *matrix) callers() []string {
+func callers(def *mesh.Definition) []string {
 	var names []string
-	for _, p := range m.def.Programs {
+	for _, p := range def.Programs {
 		names = append(names, p.Name)
 	}
-	for _, b := range m.def.Backings {
+	for _, b := range def.Backings {
 		names = append(names, b.Name)
 	}
 	return names
 }
 
-// instances are those of all programs. An instance is asked as its program; in the report it has a
-// name of its own.
-func (m *matrix) instances() []mesh.Instance { return m.def.Instances(m.record.Scale) }
-
 func (m *matrix) probes() ([]probe, error) {
 	var all []probe
-	for _, callee := range m.instances() {
-		for _, caller := range m.callers() {
-			for _, method := range m.methodsOf(callee.Name) {
-				all = append(all, m.call(caller, callee, method))
-			}
-		}
-		all = append(all, m.strangers(callee.ID(), callee.Name, callee.Public, preface)...)
+	for _, callee := range m.callees {
+		all = append(all, m.callee(callee)...)
 	}
-	for _, callee := range m.def.Backings {
-		for _, caller := range m.callers() {
-			all = append(all, m.connect(caller, callee))
-		}
-		all = append(all, m.strangers(callee.Name, callee.Name, callee.Public, sslRequest)...)
-	}
-	for _, caller := range m.instances() {
-		for _, upstream := range caller.Upstreams {
-			all = append(all, m.through(caller.ID(), caller.Name, upstream)...)
+	for _, caller := range m.callers {
+		for _, upstream := range caller.program.Upstreams {
+			all = append(all, m.through(caller, upstream)...)
 		}
 	}
-	for i, service := range m.callers() {
-		foreign := m.callers()[(i+1)%len(m.callers())]
-		for number := range m.record.Scale.Of(service) {
-			all = append(all, m.door.probes(service, mesh.InstanceID(service, number+1), m.tokens[foreign])...)
+	for _, d := range m.doors {
+		for _, service := range m.named() {
+			all = append(all, d.probes(service, m.foreign(service.program))...)
 		}
 	}
-	if len(all) == 0 {
-		return nil, fmt.Errorf("the mesh definition has no programs: nothing can be verified")
+	if len(m.def.Programs) == 0 {
+		return nil, errors.New("the mesh definition has no programs: nothing can be verified")
 	}
-	return all, nil
+	return append(all, m.more...), nil
+}
+
+// named are all instances, and one by its name alone of each program of which none was found: what
+// Consul has of it nobody may have either.
+func (m *matrix) named() []instance {
+	all := slices.Clone(m.callees)
+	for _, program := range callers(m.def) {
+		if !slices.ContainsFunc(all, func(i instance) bool { return i.program == program }) {
+			all = append(all, instance{program: program, name: program, id: m.roots.mesh.Prefix.Service(program), node: unplaced})
+		}
+	}
+	return all
+}
+
+// unplaced is no node of anybody's.
+const unplaced = "-"
+
+// callee are the questions to one instance.
+func (m *matrix) callee(to instance) []probe {
+	if len(m.own) == 0 {
+		return nil // nobody can be asked as
+	}
+	var all []probe
+	if backing, err := m.def.Backing(to.program); err == nil {
+		for _, caller := range callers(m.def) {
+			all = append(all, m.connect(caller, to, backing))
+		}
+		return append(all, m.strangers(to, sslRequest)...)
+	}
+	for _, caller := range callers(m.def) {
+		for _, method := range m.methodsOf(to.program) {
+			all = append(all, m.call(caller, to, method))
+		}
+	}
+	return append(all, m.strangers(to, preface)...)
 }
 
 // methodsOf are the methods of a program and one that no contract mentions. Nobody may ask the edge anything through the mesh.
@@ -85,45 +96,46 @@ func (m *matrix) methodsOf(program string) []mesh.Method {
 }
 
 // call asks at the callee's public port.
-func (m *matrix) call(caller string, callee mesh.Instance, method mesh.Method) probe {
+func (m *matrix) call(caller string, to instance, method mesh.Method) probe {
+	edge := m.def.IsEdge(to.program)
 	return probe{
-		Caller: caller, Callee: callee.ID(), Path: method.Path, Way: Public, Want: want(method.Callers, caller),
+		Caller: caller, Callee: to.program, Instance: to.name, Path: method.Path, Way: Public, Want: want(method.Callers, caller),
 		ask: func(ctx context.Context) (Verdict, string) {
-			config := m.roots.client(m.own[caller], callee.Name)
-			if callee.Edge {
-				return overHTTP(ctx, m.address(callee.Public), method.Path, config)
+			config := m.roots.client(m.own[caller], to.program)
+			if edge {
+				return overHTTP(ctx, to.public, method.Path, config)
 			}
-			header, err := rawcall.TLS(ctx, m.address(callee.Public), method.Path, config)
+			header, err := rawcall.TLS(ctx, to.public, method.Path, config)
 			return classify(header, err)
 		},
 	}
 }
 
 // connect opens a connection to a backing service's public port.
-func (m *matrix) connect(caller string, callee mesh.Backing) probe {
+func (m *matrix) connect(caller string, to instance, backing mesh.Backing) probe {
 	return probe{
-		Caller: caller, Callee: callee.Name, Way: Public, Want: want(callee.Callers, caller),
+		Caller: caller, Callee: to.program, Instance: to.name, Way: Public, Want: want(backing.Callers, caller),
 		ask: func(ctx context.Context) (Verdict, string) {
-			return speak(ctx, m.address(callee.Public), m.roots.client(m.own[caller], callee.Name), sslRequest)
+			return speak(ctx, (&net.Dialer{}).DialContext, to.public, m.roots.client(m.own[caller], to.program), sslRequest)
 		},
 	}
 }
 
 // through asks through the caller's own sidecar, which has a listener only for callees of which something is allowed.
-func (m *matrix) through(caller, program string, upstream mesh.Upstream) []probe {
-	address := m.address(upstream.Port)
+func (m *matrix) through(from sidecar, upstream mesh.Upstream) []probe {
+	address := from.address(upstream.Port)
 	if upstream.Protocol == "tcp" {
 		return []probe{{
-			Caller: caller, Callee: upstream.Name, Way: Sidecar, Want: Passed,
-			ask: func(ctx context.Context) (Verdict, string) { return speak(ctx, address, nil, sslRequest) },
+			Caller: from.program.Name, Callee: upstream.Name, Instance: from.name, Way: Sidecar, Want: Passed,
+			ask: func(ctx context.Context) (Verdict, string) { return speak(ctx, from.dial, address, nil, sslRequest) },
 		}}
 	}
 	var all []probe
 	for _, method := range m.methodsOf(upstream.Name) {
 		all = append(all, probe{
-			Caller: caller, Callee: upstream.Name, Path: method.Path, Way: Sidecar, Want: want(method.Callers, program),
+			Caller: from.program.Name, Callee: upstream.Name, Instance: from.name, Path: method.Path, Way: Sidecar, Want: want(method.Callers, from.program.Name),
 			ask: func(ctx context.Context) (Verdict, string) {
-				header, err := rawcall.Plain(ctx, address, method.Path)
+				header, err := rawcall.Through(ctx, from.dial, address, method.Path)
 				return classify(header, err)
 			},
 		})
@@ -132,27 +144,25 @@ func (m *matrix) through(caller, program string, upstream mesh.Upstream) []probe
 }
 
 // strangers are connections without a certificate of this mesh.
-func (m *matrix) strangers(callee, program string, public int, hello []byte) []probe {
-	address := m.address(public)
+func (m *matrix) strangers(to instance, hello []byte) []probe {
+	dial := (&net.Dialer{}).DialContext
 	kind := func(name string, ask func(ctx context.Context) (Verdict, string)) probe {
-		return probe{Caller: name, Callee: callee, Way: Stranger, Want: Refused, ask: ask}
+		return probe{Caller: name, Callee: to.program, Instance: to.name, Way: Stranger, Want: Refused, ask: ask}
 	}
 	return []probe{
-		kind("plain TCP", func(ctx context.Context) (Verdict, string) { return speak(ctx, address, nil, hello) }),
+		kind("plain TCP", func(ctx context.Context) (Verdict, string) { return speak(ctx, dial, to.public, nil, hello) }),
 		kind("TLS without a certificate", func(ctx context.Context) (Verdict, string) {
-			return speak(ctx, address, m.roots.client(identity{}, program), hello)
+			return speak(ctx, dial, to.public, m.roots.client(identity{}, to.program), hello)
 		}),
 		kind("TLS with a certificate of its own making", func(ctx context.Context) (Verdict, string) {
-			forged, err := selfSigned(m.own[m.callers()[0]])
+			forged, err := selfSigned(m.own[callers(m.def)[0]])
 			if err != nil {
 				return Broken, err.Error()
 			}
-			return speak(ctx, address, m.roots.client(forged, program), hello)
+			return speak(ctx, dial, to.public, m.roots.client(forged, to.program), hello)
 		}),
 	}
 }
-
-func (m *matrix) address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port+m.record.Offset) }
 
 func want(allowed []string, caller string) Verdict {
 	if slices.Contains(allowed, caller) {

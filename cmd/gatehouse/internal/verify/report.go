@@ -14,8 +14,11 @@ import (
 
 // Result is one question with its answer.
 type Result struct {
-	Caller string  `json:"caller"`
-	Callee string  `json:"callee"`
+	Caller string `json:"caller"`
+	Callee string `json:"callee"`
+
+	Instance string `json:"instance,omitempty"` // of the callee, or of the caller where its own sidecar was asked
+
 	Path   string  `json:"path,omitempty"`
 	Way    Way     `json:"way"`
 	Want   Verdict `json:"want"`
@@ -31,6 +34,8 @@ type Report struct {
 	Sidecars  int      `json:"sidecars"`  // asked again through the callers' own sidecars
 	Strangers int      `json:"strangers"` // connections without a mesh certificate
 	Agent     int      `json:"agent"`     // questions to Consul's agent without a certificate, without a token or with another's
+	Templates int      `json:"templates"` // asked for certificates
+	Untried   []string `json:"untried"`   // what could not be tried, one sentence each: it has not passed
 	Wrong     []string `json:"wrong"`     // one sentence each
 	Listening []string `json:"listening"` // sockets open to other machines; each is wrong
 	Warnings  []string `json:"warnings"`
@@ -38,33 +43,47 @@ type Report struct {
 	callers   []string
 }
 
-// OK reports whether everything is as the definition says.
+// OK reports whether everything that was tried is as the definition says.
 func (r *Report) OK() bool { return len(r.Wrong) == 0 && len(r.Listening) == 0 }
 
+// Whole reports whether everything was tried.
+func (r *Report) Whole() bool { return len(r.Untried) == 0 }
+
 func (r *Report) conclude(def *mesh.Definition) {
+	cells := map[[3]string]Verdict{} // at whichever instances they were tried
 	for _, result := range r.Results {
-		switch {
-		case result.Way == Stranger:
+		switch result.Way {
+		case Stranger:
 			r.Strangers++
-		case result.Way == Agent:
+		case Agent:
 			r.Agent++
-		case result.Way == Sidecar:
+		case Template:
+			r.Templates++
+		case Sidecar:
 			r.Sidecars++
-		case result.Want == Passed:
-			r.Allowed++
-		default:
-			r.Denied++
+		case Public:
+			cells[[3]string{result.Caller, result.Callee, result.Path}] = result.Want
 		}
 		if result.Got != result.Want {
 			r.Wrong = append(r.Wrong, result.sentence())
 		}
 	}
-	r.Cells = r.Allowed + r.Denied
-	r.callers = (&matrix{def: def}).callers()
+	for _, want := range cells {
+		if want == Passed {
+			r.Allowed++
+		}
+	}
+	r.Cells = len(cells)
+	r.Denied = r.Cells - r.Allowed
+	r.callers = callers(def)
 }
 
 func (r Result) sentence() string {
-	return fmt.Sprintf("%s -> %s by the %s must be %s and was %s (%s)", r.Caller, cmp.Or(r.Path, r.Callee), r.Way, r.Want, r.Got, r.Answer)
+	at := ""
+	if r.Instance != "" && r.Instance != r.Callee && r.Instance != r.Caller {
+		at = " (" + r.Instance + ")"
+	}
+	return fmt.Sprintf("%s -> %s by the %s%s must be %s and was %s (%s)", r.Caller, cmp.Or(r.Path, r.Callee), r.Way, at, r.Want, r.Got, r.Answer)
 }
 
 // Text writes the report for a terminal: a table for each callee, then the counts and what is wrong.
@@ -78,14 +97,23 @@ func (r *Report) Text(w io.Writer) error {
 	fmt.Fprintf(&b, "%d cells (%d allowed, %d denied), %d again through the callers' own sidecars, %d connections without a mesh certificate, "+
 		"%d questions to Consul without a certificate, without a token or with another's\n",
 		r.Cells, r.Allowed, r.Denied, r.Sidecars, r.Strangers, r.Agent)
+	if r.Templates > 0 {
+		fmt.Fprintf(&b, "%d templates of a foreign job asked for certificates\n", r.Templates)
+	}
 	for _, warning := range r.Warnings {
 		fmt.Fprintf(&b, "warning: %s\n", warning)
 	}
 	for _, wrong := range append(slices.Clone(r.Wrong), r.Listening...) {
 		fmt.Fprintf(&b, "WRONG: %s\n", wrong)
 	}
-	if r.OK() {
+	for _, untried := range r.Untried {
+		fmt.Fprintf(&b, "NOT TRIED: %s\n", untried)
+	}
+	switch {
+	case r.OK() && r.Whole():
 		b.WriteString("everything is as the definition says\n")
+	case r.OK():
+		fmt.Fprintf(&b, "what was tried is as the definition says; %d things were not tried\n", len(r.Untried))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

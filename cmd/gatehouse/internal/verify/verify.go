@@ -10,14 +10,15 @@
 package verify
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 )
 
@@ -29,11 +30,16 @@ const (
 // probe is one question and the answer that the definition promises.
 type probe struct {
 	Caller string // mesh name, or what kind of stranger asks
-	Callee string
+	Callee string // mesh name
 	Path   string // gRPC method; empty for a connection
 	Way    Way
 	Want   Verdict
-	ask    func(ctx context.Context) (Verdict, string)
+
+	Instance string // of the callee, or of the caller where its own sidecar is asked
+
+	patience time.Duration // for the answer; the usual when 0
+
+	ask func(ctx context.Context) (Verdict, string)
 }
 
 // Way is how the callee was approached.
@@ -44,7 +50,8 @@ const (
 	Public   Way = "public port"      // of the callee's sidecar, with the caller's own certificate
 	Sidecar  Way = "caller's sidecar" // the caller's real upstream listener
 	Stranger Way = "no mesh certificate"
-	Agent    Way = "Consul agent" // what the agent gives of a service to somebody who may have nothing of it
+	Template Way = "template of a job" // what Nomad's templates give to a job of somebody else
+	Agent    Way = "Consul agent"      // what the agent gives of a service to somebody who may have nothing of it
 )
 
 // Verdict is what happened to a question.
@@ -57,31 +64,31 @@ const (
 	Broken  Verdict = "broken"
 )
 
-// Run asks every question. An error means that they could not be asked; a wrong answer is in the report.
-func Run(ctx context.Context, dir state.Dir, record state.Record, def *mesh.Definition) (*Report, error) {
-	m := &matrix{record: record, def: def}
-	if err := m.identities(ctx, dir); err != nil {
-		return nil, err
-	}
-	probes, err := m.probes()
+// Run asks every question. An error means that they could not be asked; a wrong answer is in the
+// report, and so is what could not be tried.
+func Run(ctx context.Context, where Surroundings, def *mesh.Definition) (report *Report, err error) {
+	g, release, err := where.survey(ctx, def)
+	defer func() { err = errors.Join(err, release()) }()
 	if err != nil {
 		return nil, err
 	}
-	report := &Report{Listening: []string{}, Warnings: []string{}, Wrong: []string{}}
-	report.Results, err = askAll(ctx, probes)
+	probes, err := (&matrix{ground: g, def: def}).probes()
 	if err != nil {
 		return nil, err
 	}
-	report.Listening, err = listening(record, def)
+	report = &Report{Wrong: []string{}}
+	if report.Results, err = askAll(ctx, probes); err != nil {
+		return nil, err
+	}
+	listening, versions, err := where.look(ctx, def, g)
 	if err != nil {
 		return nil, err
 	}
-	report.Wrong, err = m.entries(ctx)
-	if err != nil {
+	report.Listening, report.Untried = listening, append([]string{}, g.untried...)
+	if report.Warnings, err = below(versions); err != nil {
 		return nil, err
 	}
-	report.Warnings, err = m.versions(ctx)
-	if err != nil {
+	if report.Wrong, err = entries(ctx, g.consul, where.entries(def), g.roots.mesh.Prefix); err != nil {
 		return nil, err
 	}
 	report.conclude(def)
@@ -95,12 +102,12 @@ func askAll(ctx context.Context, probes []probe) ([]Result, error) {
 	var mu sync.Mutex
 	for i, p := range probes {
 		group.Go(func() error {
-			limit, cancel := context.WithTimeout(ctx, patience)
+			limit, cancel := context.WithTimeout(ctx, cmp.Or(p.patience, patience))
 			defer cancel()
 			got, answer := p.ask(limit)
 			mu.Lock()
 			defer mu.Unlock()
-			results[i] = Result{Caller: p.Caller, Callee: p.Callee, Path: p.Path, Way: p.Way, Want: p.Want, Got: got, Answer: answer}
+			results[i] = Result{Caller: p.Caller, Callee: p.Callee, Instance: p.Instance, Path: p.Path, Way: p.Way, Want: p.Want, Got: got, Answer: answer}
 			return ctx.Err()
 		})
 	}

@@ -17,7 +17,6 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
-	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 )
 
@@ -74,6 +73,11 @@ func server(t *testing.T, greet func(net.Conn)) string {
 	return listener.Addr().String()
 }
 
+// plainly dials from here.
+func plainly(ctx context.Context, network, address string) (net.Conn, error) {
+	return (&net.Dialer{}).DialContext(ctx, network, address)
+}
+
 func TestSpeak(t *testing.T) {
 	read := func(c net.Conn) {
 		_, _ = io.ReadFull(c, make([]byte, len(sslRequest))) // what is said does not matter
@@ -90,12 +94,12 @@ func TestSpeak(t *testing.T) {
 		"nothing but time": {func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }, Broken, 300 * time.Millisecond},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), c.patience)
-		if got, text := speak(ctx, server(t, c.greet), nil, sslRequest); got != c.want {
+		if got, text := speak(ctx, plainly, server(t, c.greet), nil, sslRequest); got != c.want {
 			t.Errorf("%s: %s (%s), want %s", name, got, text, c.want)
 		}
 		cancel()
 	}
-	if got, text := speak(t.Context(), "127.0.0.1:1", nil, sslRequest); got != Broken {
+	if got, text := speak(t.Context(), plainly, "127.0.0.1:1", nil, sslRequest); got != Broken {
 		t.Errorf("a port nobody listens on: %s (%s), want broken: it proves nothing", got, text)
 	}
 }
@@ -103,7 +107,7 @@ func TestSpeak(t *testing.T) {
 // The callee's certificate counts too: one of another CA proves nothing.
 func TestSpeakInsistsOnTheMesh(t *testing.T) {
 	address := server(t, func(c net.Conn) { _ = tls.Server(c, &tls.Config{MinVersion: tls.VersionTLS12}).Handshake() })
-	if got, text := speak(t.Context(), address, roots{pool: x509.NewCertPool()}.client(identity{}, "auth"), sslRequest); got == Passed {
+	if got, text := speak(t.Context(), plainly, address, roots{pool: x509.NewCertPool()}.client(identity{}, "auth"), sslRequest); got == Passed {
 		t.Errorf("a server without a mesh certificate: %s (%s)", got, text)
 	}
 	if got, _ := closed(&tls.CertificateVerificationError{Err: errors.New("x")}); got != Broken {
@@ -114,7 +118,14 @@ func TestSpeakInsistsOnTheMesh(t *testing.T) {
 // Every cell of the definition is asked for every program and backing service, and nothing that is denied may pass for allowed.
 func TestProbesCoverTheMatrix(t *testing.T) {
 	def := meshtest.Definition(t)
-	m := &matrix{record: state.Record{}, def: def}
+	g := &ground{own: map[string]identity{"any": {}}}
+	for _, program := range callers(def) {
+		g.callees = append(g.callees, instance{program: program, name: program, id: program})
+	}
+	for _, p := range def.Programs {
+		g.callers = append(g.callers, sidecar{program: p, name: p.Name, address: Machine{}.address})
+	}
+	m := &matrix{ground: g, def: def}
 	probes, err := m.probes()
 	if err != nil {
 		t.Fatal(err)
@@ -129,7 +140,7 @@ func TestProbesCoverTheMatrix(t *testing.T) {
 			ways[p.Caller+" "+p.Callee+" "+p.Path] = true
 		case Stranger:
 			strangers++
-		case Agent: // is in no cell
+		case Agent, Template: // is in no cell
 		}
 	}
 	for _, cell := range def.Cells() {
@@ -145,14 +156,14 @@ func TestProbesCoverTheMatrix(t *testing.T) {
 			t.Errorf("%s is not asked through the caller's own sidecar", cell)
 		}
 	}
-	for _, caller := range m.callers() {
-		for _, callee := range m.callers() {
+	for _, caller := range callers(def) {
+		for _, callee := range callers(def) {
 			if caller == "postgres" && public[caller+" "+callee+" "] == Passed {
 				t.Errorf("postgres may call %s", callee)
 			}
 		}
 	}
-	if want := 3 * len(m.callers()); strangers != want {
+	if want := 3 * len(callers(def)); strangers != want {
 		t.Errorf("%d strangers, want %d", strangers, want)
 	}
 }
@@ -181,5 +192,13 @@ func TestReport(t *testing.T) {
 	r.Wrong, r.Listening = nil, []string{"consul listens on 0.0.0.0:8500"}
 	if r.OK() {
 		t.Error("a socket that is open to other machines counts as fine")
+	}
+	r.Listening, r.Untried = nil, []string{"calls through the sidecar of auth"}
+	out.Reset()
+	if err := r.Text(&out); err != nil {
+		t.Fatal(err)
+	}
+	if !r.OK() || r.Whole() || strings.Contains(out.String(), "everything is as") || !strings.Contains(out.String(), "NOT TRIED: calls through the sidecar of auth") {
+		t.Errorf("what was not tried has passed:\n%s", out.String())
 	}
 }

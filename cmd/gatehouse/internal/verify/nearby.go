@@ -1,0 +1,118 @@
+package verify
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/host"
+	"github.com/gatehouse/gatehouse/internal/mesh"
+)
+
+// Where an allocation has what its sidecar uses.
+const (
+	allocationVariable = "NOMAD_ALLOC_ID"
+	xdsSocket          = "alloc/tmp/consul_grpc.sock" // Nomad's way from the sidecar to the host's Consul agent
+	envoyAdmin         = "127.0.0.2"
+	envoyAdminPort     = 19000
+	mostTasks          = 10 // of a group
+)
+
+// findOwnSidecars looks for the allocations that run on this machine and that this user may enter:
+// there, and nowhere else, does a program's own sidecar listen for it.
+func (c *Cluster) findOwnSidecars(def *mesh.Definition, g *ground) {
+	for _, of := range g.callees {
+		program, err := def.Program(of.program)
+		if err != nil {
+			continue // a backing service calls nobody
+		}
+		id := allocationOf(of.id)
+		pid, err := host.WithVariable(allocationVariable, id)
+		switch {
+		case id == "":
+			g.untried = append(g.untried, fmt.Sprintf("calls through the sidecar of %s: it is no allocation of Nomad", of.name))
+		case err != nil:
+			g.untried = append(g.untried, fmt.Sprintf("calls through the sidecar of %s on %s: %v", of.name, of.node, err))
+		case pid == 0:
+			g.untried = append(g.untried, fmt.Sprintf("calls through the sidecar of %s: %s is another machine; run this there as root", of.name, of.node))
+		default:
+			g.callers = append(g.callers, sidecar{
+				program: program, name: of.name, dial: host.Inside(pid),
+				address: func(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) },
+			})
+			d := door{
+				name: "agent of " + of.node + ", through " + of.name, node: of.node, mesh: g.roots.mesh, ca: x509.NewCertPool(),
+				xds: filepath.Join("/proc", strconv.Itoa(pid), "root", xdsSocket), host: "client." + c.datacenter + ".consul",
+			}
+			d.plain = !d.ca.AppendCertsFromPEM(c.Files.CA) // sidecars have TLS with the agent where it has any
+			g.doors = append(g.doors, d)
+		}
+	}
+}
+
+// findDoors adds the servers, and every port of every node's agent that can be reached from here.
+func (c *Cluster) findDoors(ctx context.Context, g *ground, servers []door) {
+	g.doors = append(g.doors, servers...)
+	if c.Files.API == "" {
+		g.untried = append(g.untried, "questions to Consul's API without a certificate: it is not asked over HTTPS")
+		return
+	}
+	api := door{name: "agent at " + c.Files.API, api: c.Files.API, mesh: g.roots.mesh}
+	if err := api.certify(c.Files.CA, c.Files.Cert, c.Files.Key); err != nil {
+		g.untried = append(g.untried, fmt.Sprintf("questions to Consul's API without a token: %v", err))
+		return
+	}
+	api.ports = c.openPorts(ctx)
+	g.doors = append(g.doors, api)
+}
+
+// openPorts are the ports at which the agents of all nodes listen for this machine.
+func (c *Cluster) openPorts(ctx context.Context) []string {
+	hosts := []string{}
+	if nodes, _, err := c.Consul.Catalog().Nodes((&api.QueryOptions{}).WithContext(ctx)); err == nil {
+		for _, node := range nodes {
+			hosts = append(hosts, node.Address)
+		}
+	}
+	ports := []int{mesh.ConsulHTTPPort, mesh.ConsulHTTPSPort, mesh.ConsulXDSPort - 1, mesh.ConsulXDSPort, mesh.ConsulRPCPort, mesh.ConsulSerfPort}
+	open := []string{c.Files.API}
+	for _, to := range hosts {
+		for _, port := range ports {
+			address := net.JoinHostPort(to, strconv.Itoa(port))
+			conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", address)
+			if err != nil {
+				continue // nobody listens there, or not for us: nothing is given
+			}
+			_ = conn.Close()
+			if !slices.Contains(open, address) {
+				open = append(open, address)
+			}
+		}
+	}
+	return open
+}
+
+// ReadFiles reads what CONSUL_CACERT, CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY name; what they do not
+// name is left out.
+func ReadFiles(api, ca, cert, key string) (Files, error) {
+	files := Files{API: api}
+	for path, into := range map[string]*[]byte{ca: &files.CA, cert: &files.Cert, key: &files.Key} {
+		if path == "" {
+			continue
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return files, fmt.Errorf("read the certificates for Consul's API: %w", err)
+		}
+		*into = text
+	}
+	return files, nil
+}
