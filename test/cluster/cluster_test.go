@@ -29,6 +29,7 @@ type cluster struct {
 	before  traces // of the machine, before anything was started
 	environ []string
 	up      bool
+	adopted bool // it was there before: whoever develops keeps one running
 }
 
 func TestMain(m *testing.M) {
@@ -53,6 +54,9 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	code = m.Run()
+	if site.adopted {
+		return code, nil
+	}
 	if site.up {
 		if out, err := site.cli("down"); err != nil {
 			return 1, fmt.Errorf("cluster down: %w\n%s", err, out)
@@ -93,19 +97,17 @@ func running(t *testing.T) *cluster {
 	if site.up {
 		return site
 	}
-	begun := time.Now()
-	out, err := site.cli("up")
+	out, err := site.cli("env")
+	if err == nil {
+		site.adopted = true
+	} else {
+		start(t)
+		out, err = site.cli("env")
+	}
 	if err != nil {
-		t.Fatalf("cluster up: %v\n%s", err, out)
-	}
-	site.up = true
-	t.Logf("up after %s\n%s", time.Since(begun).Round(time.Second), out)
-	if took := time.Since(begun); took > upWithin {
-		t.Errorf("it took %s, at most %s may it take", took.Round(time.Second), upWithin)
-	}
-	if out, err = site.cli("env"); err != nil {
 		t.Fatalf("cluster env: %v\n%s", err, out)
 	}
+	site.up = true
 	site.environ = os.Environ()
 	for line := range strings.Lines(out) {
 		name, value, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
@@ -114,9 +116,26 @@ func running(t *testing.T) *cluster {
 	return site
 }
 
+// start starts the cluster, in time.
+func start(t *testing.T) {
+	t.Helper()
+	begun := time.Now()
+	out, err := site.cli("up")
+	if err != nil {
+		t.Fatalf("cluster up: %v\n%s", err, out)
+	}
+	t.Logf("up after %s\n%s", time.Since(begun).Round(time.Second), out)
+	if took := time.Since(begun); took > upWithin {
+		t.Errorf("it took %s, at most %s may it take", took.Round(time.Second), upWithin)
+	}
+}
+
 // stopped ends the cluster if it is there.
 func stopped(t *testing.T) *cluster {
 	t.Helper()
+	if _, err := site.cli("env"); err == nil && !site.up || site.adopted {
+		t.Fatal("a cluster runs that is not this test's: end it with `make cluster-down`")
+	}
 	if site.up {
 		if out, err := site.cli("down"); err != nil {
 			t.Fatalf("cluster down: %v\n%s", err, out)
