@@ -58,7 +58,10 @@ func appendNamespaces(all []string, kind string) ([]string, error) {
 		return nil, fmt.Errorf("list the namespaces: %w", err)
 	}
 	for _, path := range paths {
-		if name, err := os.Readlink(path); err == nil && !slices.Contains(all, name) { // else the process has ended
+		if _, err := os.Readlink(filepath.Join(filepath.Dir(path), "net")); err != nil {
+			continue // it has ended, and nobody has asked how
+		}
+		if name, err := os.Readlink(path); err == nil && !slices.Contains(all, name) {
 			all = append(all, name)
 		}
 	}
@@ -85,6 +88,9 @@ func (t traces) difference(now traces) string {
 			if !slices.Contains(t[kind], one) {
 				fmt.Fprintf(&b, "new %s: %s\n", kind, one)
 			}
+		}
+		if kind == "namespace" || kind == "cgroup" {
+			continue // others' processes end, too
 		}
 		for _, one := range t[kind] {
 			if !slices.Contains(now[kind], one) {
