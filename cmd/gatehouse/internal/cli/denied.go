@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"text/tabwriter"
 	"time"
+
+	"github.com/hashicorp/consul/api"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/logs"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
@@ -77,11 +80,32 @@ func (c *deniedCommand) cluster(console *Console, tally *logs.Tally, w world) er
 	}
 	ctx, cancel := interruptible()
 	defer cancel()
+	if err := logged(ctx, w); err != nil {
+		return err
+	}
 	unread, err := tally.AddNomad(ctx, nomad, callees(w))
 	for _, problem := range unread {
 		fmt.Fprintf(console.Err, "gatehouse: %s\n", problem)
 	}
 	return err
+}
+
+// logged refuses to say that nothing was refused where sidecars write no log of calls.
+func logged(ctx context.Context, w world) error {
+	consul, err := w.Consul()
+	if err != nil {
+		return err
+	}
+	held, _, err := consul.ConfigEntries().List(api.ProxyDefaults, (&api.QueryOptions{}).WithContext(ctx))
+	if err != nil {
+		return fmt.Errorf("ask whether sidecars log calls: %w", err)
+	}
+	for _, entry := range held {
+		if e, ok := entry.(*api.ProxyConfigEntry); ok && e.AccessLogs != nil && e.AccessLogs.Enabled && e.AccessLogs.JSONFormat == logs.Format() {
+			return nil
+		}
+	}
+	return fmt.Errorf("the sidecars in %s log no calls: add AccessLogs to proxy-defaults/global, enabled, to stdout, with this JSONFormat: %s", w.Name, logs.Format())
 }
 
 // callees are all whose sidecars refuse calls.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/logs"
 	"github.com/gatehouse/gatehouse/internal/registry"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
@@ -91,7 +92,7 @@ func TestMeshRefusals(t *testing.T) {
 		"deny: a slip":              {closed, []string{"deny", "identity", "authz/Chekc", "--reason", "x"}, "did you mean Check?"},
 		"denied: nothing runs":      {nil, []string{"denied"}, "gatehouse up"},
 		"denied: no Nomad":          {closed, []string{"denied"}, "NOMAD_ADDR is not set"},
-		"denied: Nomad is away":     {append([]string{"NOMAD_ADDR=http://127.0.0.1:1"}, closed...), []string{"denied"}, "list Nomad's allocations"},
+		"denied: Consul is away":    {append([]string{"NOMAD_ADDR=http://127.0.0.1:1"}, closed...), []string{"denied"}, "ask whether sidecars log calls"},
 		"verify: nothing runs":      {nil, []string{"verify"}, "make cluster"},
 		"verify: Consul is away":    {closed, []string{"verify"}, "connection refused"},
 		"verify: no such CA":        {append([]string{"CONSUL_CACERT=" + nowhere}, closed...), []string{"verify"}, nowhere},
@@ -120,7 +121,7 @@ func TestDenyAndReset(t *testing.T) {
 	nowhere := filepath.Join(t.TempDir(), "none")
 	say := func(code int, want string, args ...string) {
 		t.Helper()
-		got, out, problem := run(t, []string{"CONSUL_HTTP_ADDR=" + server.HTTP, "SUDO_USER=ada", "GATEHOUSE_MESH_SERVICE_PREFIX=x-"}, append(append([]string{"mesh"}, args...), "--state", nowhere)...)
+		got, out, problem := run(t, []string{"CONSUL_HTTP_ADDR=" + server.HTTP, "SUDO_USER=ada", "GATEHOUSE_MESH_SERVICE_PREFIX=x-", "NOMAD_ADDR=http://127.0.0.1:1"}, append(append([]string{"mesh"}, args...), "--state", nowhere)...)
 		if got != code || !strings.Contains(out+problem, want) {
 			t.Errorf("%v: exit code %d, want %d and %q:\n%s%s", args, got, code, want, out, problem)
 		}
@@ -155,4 +156,9 @@ func TestDenyAndReset(t *testing.T) {
 	}
 	say(0, "are as the definition says", "diff")
 	say(0, `"differences": []`, "diff", "-o", "json")
+	say(1, "log no calls: add AccessLogs to proxy-defaults/global", "denied")
+	if _, _, err := server.ConfigEntries().Set(logs.Entry(), nil); err != nil {
+		t.Fatal(err)
+	}
+	say(1, "list Nomad's allocations", "denied")
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/logs"
 	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/registry"
 	"github.com/gatehouse/gatehouse/internal/request"
@@ -14,7 +15,8 @@ import (
 // servicePrefix goes before our names in Consul, as a site has it that shares Consul with others.
 const servicePrefix request.ServicePrefix = "gatehouse-"
 
-// writeEntries writes Consul's config entries: that of the whole mesh, and those of the contracts.
+// writeEntries writes Consul's config entries: that of the whole mesh, that by which sidecars log
+// calls (`gatehouse mesh denied`), and those of the contracts.
 func (c *cluster) writeEntries(ctx context.Context) error {
 	client, err := Consul(c.opts.Dir, c.record)
 	if err != nil {
@@ -27,5 +29,5 @@ func (c *cluster) writeEntries(ctx context.Context) error {
 	if _, _, err := client.ConfigEntries().Set(entry, written(ctx)); err != nil {
 		return fmt.Errorf("write the entry of the mesh: %w", err)
 	}
-	return registry.WriteEntries(ctx, client, registry.ConfigEntries(c.opts.Definition, servicePrefix))
+	return registry.WriteEntries(ctx, client, append(registry.ConfigEntries(c.opts.Definition, servicePrefix), logs.Entry()))
 }
