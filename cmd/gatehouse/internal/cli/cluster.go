@@ -63,8 +63,7 @@ func (c *clusterUpCommand) Run(console *Console) error {
 		if c.Keep {
 			return err
 		}
-		_, downErr := cluster.Down(context.WithoutCancel(ctx), opts.Dir)
-		return errors.Join(err, downErr)
+		return errors.Join(err, cluster.Abort(context.WithoutCancel(ctx), opts.Dir))
 	}
 	record, err := cluster.Read(opts.Dir)
 	if err != nil {

@@ -32,10 +32,10 @@ func Begin(ctx context.Context, dir state.Dir, network Network) (unlock func(), 
 	if err := dir.Prepare(); err != nil {
 		return nil, err
 	}
-	if unlock, err = dir.Lock(); err != nil {
+	if unlock, err = lock(dir); err != nil {
 		return nil, err
 	}
-	if _, err = Down(ctx, dir); err == nil {
+	if _, err = down(ctx, dir); err == nil {
 		err = dir.Prepare() // it has removed the secrets of the one before
 	}
 	if err == nil {
@@ -46,6 +46,15 @@ func Begin(ctx context.Context, dir state.Dir, network Network) (unlock func(), 
 		return nil, err
 	}
 	return unlock, nil
+}
+
+// lock makes this process the only one that changes the cluster.
+func lock(dir state.Dir) (unlock func(), err error) {
+	unlock, held, err := dir.TryLock()
+	if held {
+		err = fmt.Errorf("another `gatehouse cluster` is at work with the state folder %s: wait until it has ended, or end it", dir.Root())
+	}
+	return unlock, err
 }
 
 // stage puts what tasks run into one folder, hard-linked where it can be: a task's root is made of

@@ -17,6 +17,24 @@ import (
 // Down ends the cluster of the state folder, also what a killed `up` has left of one, and removes
 // everything that it had on this machine but its logs. It reports whether there was one.
 func Down(ctx context.Context, dir state.Dir) (bool, error) {
+	if _, err := Read(dir); errors.Is(err, ErrNotRunning) {
+		return false, nil
+	}
+	unlock, err := lock(dir)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	return down(ctx, dir)
+}
+
+// Abort is Down for who has begun: nobody else is at work.
+func Abort(ctx context.Context, dir state.Dir) error {
+	_, err := down(ctx, dir)
+	return err
+}
+
+func down(ctx context.Context, dir state.Dir) (bool, error) {
 	r, err := Read(dir)
 	if errors.Is(err, ErrNotRunning) {
 		return false, nil

@@ -83,6 +83,29 @@ func TestDownForgets(t *testing.T) {
 	}
 }
 
+// Who is at work is not interrupted: neither by a start nor by an end.
+func TestOneAtATime(t *testing.T) {
+	dir := prepared(t)
+	record := Record{}
+	if err := record.write(dir); err != nil {
+		t.Fatal(err)
+	}
+	unlock, err := lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Down(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "is at work") {
+		t.Errorf("an end: %v", err)
+	}
+	if _, err := lock(dir); err == nil || !strings.Contains(err.Error(), "is at work") {
+		t.Errorf("a start: %v", err)
+	}
+	unlock()
+	if there, err := Down(t.Context(), dir); err != nil || !there {
+		t.Errorf("afterwards: %v, %v", there, err)
+	}
+}
+
 func prepared(t *testing.T) state.Dir {
 	t.Helper()
 	dir, err := state.Open(filepath.Join(t.TempDir(), "state"))

@@ -71,7 +71,7 @@ func Heal(ctx context.Context, dir state.Dir, name string, self []string) error 
 
 // change changes the record of a host, and the host with it.
 func change(dir state.Dir, name string, apply func(*Record, *Host) error) error {
-	unlock, err := dir.Lock()
+	unlock, err := lock(dir)
 	if err != nil {
 		return err
 	}

@@ -116,23 +116,32 @@ func (d Dir) lockPath() string { return filepath.Join(d.root, "up.lock") }
 // Lock makes this process the only `up` of the state folder until the returned function is called or the process ends. Children do
 // not inherit it.
 func (d Dir) Lock() (unlock func(), err error) {
-	f, err := owned.Open(d.lockPath(), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, d.unwritable(err)
-	}
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if err == nil {
-		return func() { _ = f.Close() }, nil
-	}
-	_ = f.Close()
-	if !errors.Is(err, syscall.EWOULDBLOCK) {
-		return nil, fmt.Errorf("lock the state folder %s: %w", d.root, err)
+	unlock, held, err := d.TryLock()
+	if !held {
+		return unlock, err
 	}
 	who := "another `gatehouse up`"
 	if r, readErr := d.Running(); readErr == nil {
 		who = fmt.Sprintf("%s (pid %d)", who, r.Supervisor.PID)
 	}
 	return nil, fmt.Errorf("%s runs with the state folder %s: end it with `gatehouse down`, or name another folder with --state and other ports with --port-offset", who, d.root)
+}
+
+// TryLock is Lock for who has words of his own for a folder that another process holds.
+func (d Dir) TryLock() (unlock func(), held bool, err error) {
+	f, err := owned.Open(d.lockPath(), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, false, d.unwritable(err)
+	}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == nil {
+		return func() { _ = f.Close() }, false, nil
+	}
+	_ = f.Close()
+	if !errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, false, fmt.Errorf("lock the state folder %s: %w", d.root, err)
+	}
+	return nil, true, nil
 }
 
 // Save stores a record beside the platform's, as JSON.
