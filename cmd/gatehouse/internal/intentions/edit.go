@@ -71,7 +71,7 @@ func Deny(live *api.ServiceIntentionsConfigEntry, caller, path string, mark Mark
 	}
 	i := sourceOf(entry, caller)
 	switch {
-	case path != "" && !Decide(entry, nil, caller, path).Allowed:
+	case path != "" && denies(Decide(entry, nil, caller, path)):
 		return nil, ErrDenied
 	case path == "" && !anything(entry, caller):
 		return nil, ErrDenied
@@ -100,6 +100,9 @@ func Deny(live *api.ServiceIntentionsConfigEntry, caller, path string, mark Mark
 	}
 	return entry, nil
 }
+
+// denies reports whether a decision refuses every request, and not only some.
+func denies(d Decision) bool { return !d.Allowed && !d.Unsure }
 
 func denial(path string) *api.IntentionPermission {
 	return &api.IntentionPermission{Action: api.IntentionActionDeny, HTTP: &api.IntentionHTTPPermission{PathExact: path}}
@@ -139,7 +142,7 @@ func Reset(live, want *api.ServiceIntentionsConfigEntry, caller, path string) (*
 	}
 	i, w := sourceOf(entry, caller), sourceOf(wanted, caller)
 	if path != "" && w >= 0 && i >= 0 && len(entry.Sources[i].Permissions) == 0 {
-		return nil, fmt.Errorf("%s is denied all of %s, not one method: reset it without the method", caller, entry.Name)
+		return nil, fmt.Errorf("%s has one rule for all of %s and none for one method: reset it without the method", caller, entry.Name)
 	}
 	var kept []*api.IntentionPermission
 	if path != "" && i >= 0 {
@@ -161,8 +164,9 @@ func Reset(live, want *api.ServiceIntentionsConfigEntry, caller, path string) (*
 			entry.Sources[i] = source
 		}
 	}
+	all := path == "" || w < 0 // the whole source is as in the definition
 	maps.DeleteFunc(entry.Meta, func(k, _ string) bool {
-		return k == key(caller, path) || path == "" && (k == key(caller, "") || strings.HasPrefix(k, key(caller, "")+" "))
+		return k == key(caller, path) || all && (k == key(caller, "") || strings.HasPrefix(k, key(caller, "")+" "))
 	})
 	return entry, nil
 }

@@ -163,6 +163,30 @@ func TestReset(t *testing.T) {
 	if _, err := intentions.Reset(steps(t, [2]string{"shop", ""}), stock(), "shop", "/s.S/Put"); err == nil || !strings.Contains(err.Error(), "without the method") {
 		t.Errorf("one method of a whole denial: %v", err)
 	}
+	byHand := stock()
+	byHand.Sources = append(byHand.Sources, from("stranger", "", exact(allow, "/s.S/Take"), exact(allow, "/s.S/Put")))
+	for _, path := range []string{"/s.S/Take", "/s.S/Put"} {
+		var err error
+		if byHand, err = intentions.Deny(byHand, "stranger", path, mark()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(want, text(t, reset(t, byHand, "stranger", "/s.S/Put"))); diff != "" {
+		t.Errorf("a method of one that the definition does not have: %s", diff)
+	}
+}
+
+// A denial of some requests is none of all: those that it does not meet are denied, too.
+func TestDenyWhatIsDeniedInPart(t *testing.T) {
+	some := exact(deny, "/s.S/Take")
+	some.HTTP.Header = []api.IntentionHTTPHeaderPermission{{Name: "x"}}
+	denied, err := intentions.Deny(entry("stock", from("shop", "", some, exact(allow, "/s.S/Take"))), "shop", "/s.S/Take", mark())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := intentions.Decide(denied, nil, "shop", "/s.S/Take"); got.Allowed || got.Unsure {
+		t.Errorf("%+v", got)
+	}
 }
 
 // handmade is the stock's with somebody who was allowed by hand.
