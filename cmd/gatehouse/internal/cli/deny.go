@@ -49,7 +49,7 @@ func (c *denyCommand) Run(console *Console) error {
 		return nil
 	}
 	if err != nil {
-		return err
+		return w.told(err)
 	}
 	console.printf("%s is denied in %s by service-intentions/%s; sidecars follow within 2 s\n", q, w.Name, w.Prefix.Service(q.Callee))
 	console.printf("the next %s undoes it, and so does: gatehouse mesh reset %s %s\n", undoes(w.Kind), q.Caller, calleeOf(q))
@@ -84,7 +84,7 @@ func (c *resetCommand) Run(console *Console) error {
 		return intentions.Reset(live, want, w.Prefix.Service(q.Caller), q.Path)
 	})
 	if err != nil {
-		return err
+		return w.told(err)
 	}
 	console.printf("%s in %s is what the definition says again\n", q, w.Name)
 	return c.leftOver(ctx, console, w, want)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -121,7 +122,7 @@ func (w world) live(ctx context.Context, callee string) (*explain.Live, error) {
 	for name, into := range map[string]**api.ServiceIntentionsConfigEntry{w.Prefix.Service(callee): &live.Own, intentions.Everybody: &live.All} {
 		entry, err := store.Get(ctx, name)
 		if err != nil && !errors.Is(err, intentions.ErrMissing) {
-			return nil, err
+			return nil, w.told(err)
 		}
 		*into = entry
 	}
@@ -140,18 +141,31 @@ func (w world) mine(entry *api.ServiceIntentionsConfigEntry) error {
 	if registry.IsManaged(entry) {
 		return nil
 	}
-	return fmt.Errorf("service-intentions/%s in %s is not Gatehouse's: its Meta does not say so; is GATEHOUSE_MESH_SERVICE_PREFIX right?", entry.Name, w.Name)
+	return fmt.Errorf("service-intentions/%s in %s is not Gatehouse's (its Meta does not say so): set GATEHOUSE_MESH_SERVICE_PREFIX to the prefix of Gatehouse's services, or change the entry with `consul config write`", entry.Name, w.Name)
 }
 
 // drifted compares what Consul holds with what it should.
 func (w world) drifted(ctx context.Context) (drift.Report, error) {
 	held, err := drift.Held(ctx, w.consul)
 	if err != nil {
-		return drift.Report{}, err
+		return drift.Report{}, w.told(err)
 	}
 	want := w.entries()
 	differences, err := drift.Compare(want, held, w.Prefix, w.owns)
+	if err == nil && w.Kind == target.Environment && !w.HasToken() && drift.AllMissing(differences, len(want)) {
+		// Consul shows a caller without a token no entries, and no error.
+		return drift.Report{}, fmt.Errorf("%s shows no entry of ours without a token: set CONSUL_HTTP_TOKEN to one that may read them, or apply the entries if there are none", w.Name)
+	}
 	return drift.Report{Asked: w.Name, Entries: len(want), Differences: differences, Mend: w.Mend}, err
+}
+
+// told adds what mends a refusal to the error of a Consul whose token the operator names.
+func (w world) told(err error) error {
+	var status api.StatusError
+	if w.Kind != target.Environment || !errors.As(err, &status) || status.Code != http.StatusForbidden {
+		return err
+	}
+	return fmt.Errorf("%w: set CONSUL_HTTP_TOKEN to a token that this Consul knows and that may do this", err)
 }
 
 // interruptible is a context that Ctrl-C ends.

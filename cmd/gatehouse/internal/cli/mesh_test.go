@@ -2,6 +2,8 @@ package cli_test
 
 import (
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -161,4 +163,28 @@ func TestDenyAndReset(t *testing.T) {
 		t.Fatal(err)
 	}
 	say(1, "list Nomad's allocations", "denied")
+}
+
+// A token that Consul does not know, and none where one is needed, are one sentence that says what
+// to set. Without one Consul hides entries and gives no error.
+func TestMeshNeedsAToken(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if list := strings.Count(r.URL.Path, "/") == 3; list && r.Header.Get("X-Consul-Token") == "" {
+			_, _ = w.Write([]byte("[]"))
+			return
+		}
+		http.Error(w, "ACL not found", http.StatusForbidden)
+	}))
+	t.Cleanup(server.Close)
+	nowhere := filepath.Join(t.TempDir(), "none")
+	for _, args := range [][]string{
+		{"diff"}, {"explain", "identity", "authz"}, {"deny", "identity", "authz", "--reason", "x"}, {"reset", "identity", "authz"},
+	} {
+		for _, environ := range [][]string{{"CONSUL_HTTP_TOKEN=old"}, nil} {
+			code, out, problem := run(t, append(environ, "CONSUL_HTTP_ADDR="+server.URL), append(append([]string{"mesh"}, args...), "--state", nowhere)...)
+			if code != 1 || out != "" || strings.Count(problem, "\n") != 1 || !strings.Contains(problem, "set CONSUL_HTTP_TOKEN to ") {
+				t.Errorf("%v with %v: exit code %d, %q, %q", args, environ, code, out, problem)
+			}
+		}
+	}
 }

@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"strings"
-
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/target"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/verify"
 )
@@ -54,11 +52,7 @@ func (w world) surroundings() (verify.Surroundings, error) {
 		return verify.Machine{Dir: w.Dir, Record: w.Record}, nil
 	}
 	get := func(name string) string { return target.Variable(w.Environ, name) }
-	address, secured := strings.CutPrefix(get("CONSUL_HTTP_ADDR"), "https://")
-	if !secured {
-		address = ""
-	}
-	files, err := verify.ReadFiles(address, get("CONSUL_CACERT"), get("CONSUL_CLIENT_CERT"), get("CONSUL_CLIENT_KEY"))
+	files, err := verify.ReadFiles(w.API(), get("CONSUL_CACERT"), get("CONSUL_CLIENT_CERT"), get("CONSUL_CLIENT_KEY"))
 	if err != nil {
 		return nil, err
 	}

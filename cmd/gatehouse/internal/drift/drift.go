@@ -86,6 +86,17 @@ func Compare(want, held []api.ConfigEntry, prefix request.ServicePrefix, ours fu
 	return all, nil
 }
 
+// AllMissing reports whether Consul has none of that many entries.
+func AllMissing(all []Difference, entries int) bool {
+	missing := 0
+	for _, d := range all {
+		if d.Kind == Missing {
+			missing++
+		}
+	}
+	return missing == entries
+}
+
 // Sentence is the difference with what mends it, such as "restart the platform".
 func (d Difference) Sentence(mend string) string {
 	kind, of, _ := strings.Cut(d.Entry, "/")

@@ -2,7 +2,9 @@ package logs
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -17,6 +19,9 @@ const sidecarTask = "connect-proxy-"
 // host may be away.
 func (t *Tally) AddNomad(ctx context.Context, nomad *api.Client, callees []string) (unread []string, err error) {
 	all, _, err := nomad.Allocations().List((&api.QueryOptions{Params: map[string]string{"task_states": "true"}}).WithContext(ctx))
+	if answer := (api.UnexpectedResponseError{}); errors.As(err, &answer) && answer.StatusCode() == http.StatusForbidden {
+		err = fmt.Errorf("%w: set NOMAD_TOKEN to a token that this Nomad knows and that may read the jobs and their logs", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list Nomad's allocations: %w", err)
 	}

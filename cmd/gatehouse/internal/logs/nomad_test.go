@@ -78,3 +78,17 @@ func TestNomadIsAway(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestNomadRefuses(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "Permission denied", http.StatusForbidden)
+	}))
+	t.Cleanup(server.Close)
+	client, err := api.NewClient(&api.Config{Address: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewTally(at(0), "").AddNomad(t.Context(), client, []string{"identity"}); err == nil || !strings.Contains(err.Error(), "set NOMAD_TOKEN") {
+		t.Errorf("%v", err)
+	}
+}

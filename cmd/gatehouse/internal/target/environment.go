@@ -49,3 +49,21 @@ func consulOf(environ []string) (*api.Client, error) {
 	}
 	return client, nil
 }
+
+// API is the host:port of Consul's API, empty where that is not HTTPS.
+func (t *Target) API() string {
+	scheme, address, found := strings.Cut(Variable(t.Environ, api.HTTPAddrEnvName), "://")
+	if !found {
+		scheme, address = "", scheme
+	}
+	secured, err := strconv.ParseBool(Variable(t.Environ, api.HTTPSSLEnvName))
+	if scheme == "https" || err == nil && secured && scheme != "unix" {
+		return address
+	}
+	return ""
+}
+
+// HasToken reports whether a token is named with which Consul is asked.
+func (t *Target) HasToken() bool {
+	return Variable(t.Environ, api.HTTPTokenEnvName) != "" || Variable(t.Environ, api.HTTPTokenFileEnvName) != ""
+}

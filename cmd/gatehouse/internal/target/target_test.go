@@ -254,3 +254,22 @@ func TestVariablesAreConsulsOwn(t *testing.T) {
 		}
 	}
 }
+
+// Consul's API has TLS by its scheme, or by the variable that says so.
+func TestAPI(t *testing.T) {
+	nothing := filepath.Join(t.TempDir(), "none")
+	for want, environs := range map[string][][]string{
+		"x:1": {{"CONSUL_HTTP_ADDR=https://x:1"}, {"CONSUL_HTTP_ADDR=x:1", "CONSUL_HTTP_SSL=true"}, {"CONSUL_HTTP_ADDR=http://x:1", "CONSUL_HTTP_SSL=1"}},
+		"":    {{"CONSUL_HTTP_ADDR=x:1"}, {"CONSUL_HTTP_ADDR=http://x:1"}, {"CONSUL_HTTP_ADDR=x:1", "CONSUL_HTTP_SSL=false"}, {"CONSUL_HTTP_ADDR=unix:///x", "CONSUL_HTTP_SSL=true"}},
+	} {
+		for _, environ := range environs {
+			found, err := target.Find(target.Options{State: nothing, Environ: environ})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := found.API(); got != want {
+				t.Errorf("%v: %q, want %q", environ, got, want)
+			}
+		}
+	}
+}
