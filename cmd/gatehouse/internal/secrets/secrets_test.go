@@ -107,6 +107,7 @@ func TestSecrets(t *testing.T) {
 	t.Run("certificate", func(t *testing.T) { certificate(newWorld(t, nomad)) })
 	t.Run("rotate a password", func(t *testing.T) { rotatePassword(newWorld(t, nomad)) })
 	t.Run("rotate a key", func(t *testing.T) { rotateKey(newWorld(t, nomad)) })
+	t.Run("rotate a key beside others", func(t *testing.T) { rotateKeyBesideOthers(newWorld(t, nomad)) })
 	t.Run("refusals", func(t *testing.T) { refusals(newWorld(t, nomad)) })
 }
 

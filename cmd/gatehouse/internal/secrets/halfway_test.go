@@ -1,0 +1,84 @@
+package secrets_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync/atomic"
+
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/secrets"
+)
+
+const (
+	authServe   = "nomad/jobs/auth/auth/serve"
+	authMigrate = "nomad/jobs/auth/auth/migrate"
+)
+
+// rotateKeyBesideOthers: a rotation that meets another's change between two variables, or ends there,
+// ends with one new key everywhere, beside the old one.
+func rotateKeyBesideOthers(w *world) {
+	for _, path := range []string{authServe, authMigrate} {
+		w.rotateThrough("somebody writes "+path, func() bool {
+			w.put(path, "OTHER", "other")
+			return true
+		}, path)
+		w.rotateThrough("Nomad fails at "+path, func() bool { return false }, path)
+	}
+}
+
+// rotateThrough rotates the key by a way to Nomad on which between runs once before the variable at
+// path is written, and says whether it is.
+func (w *world) rotateThrough(name string, between func() bool, path string) {
+	t := w.t
+	w.ensure()
+	before := w.all()
+	target, err := url.Parse(w.nomad.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	way, met := httputil.NewSingleHostReverseProxy(target), atomic.Bool{}
+	door := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, path) && met.CompareAndSwap(false, true) && !between() {
+			http.Error(out, "no leader", http.StatusInternalServerError)
+			return
+		}
+		way.ServeHTTP(out, r)
+	}))
+	defer door.Close()
+	environ := append(w.nomad.Environ(w.nomad.Token), "NOMAD_NAMESPACE="+w.namespace, "NOMAD_ADDR="+door.URL)
+	keeper, err := secrets.New(secrets.Nomad{Environ: environ}, w.def, w.server, w.cert, func(string, ...any) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const key = "GATEHOUSE_AUTH_KEY"
+	if err := keeper.Rotate(t.Context(), key, 0); err != nil {
+		if err := keeper.Ensure(t.Context(), true); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if now := w.all(); now[authServe+" "+key] != before[authServe+" "+key] && now[authServe+" "+key+"_PREVIOUS"] != before[authServe+" "+key] {
+			t.Errorf("%s: the repair loses the old key", name)
+		}
+		if now := w.all(); now[authServe+" "+key] == before[authServe+" "+key] { // or it has gone on by itself
+			if err := keeper.Rotate(t.Context(), key, 0); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+	}
+	after := w.all()
+	if !met.Load() {
+		t.Fatalf("%s: nobody wrote it", name)
+	}
+	for _, at := range []string{authServe, authMigrate} {
+		if after[at+" "+key] == before[at+" "+key] || after[at+" "+key+"_PREVIOUS"] != before[at+" "+key] {
+			t.Errorf("%s: %s is not replaced, or has not the old key beside the new one", name, at)
+		}
+	}
+	if after[authServe+" "+key] != after[authMigrate+" "+key] {
+		t.Errorf("%s: there are two new keys", name)
+	}
+	if err := w.keeper().Finish(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+}
