@@ -30,23 +30,27 @@ func Fail(ctx context.Context, dir state.Dir, name string, onlyLink bool) error 
 
 // unplug takes the host's port away, which the kernel would do some time after the end of the host.
 func unplug(ctx context.Context, site int, name string) error {
-	if err := host.Configure(ctx, &site, "link show "+port(name)); err != nil {
-		return nil //nolint:nilerr // it is gone
+	there := func() bool { return host.Configure(ctx, &site, "link show "+port(name)) == nil }
+	if !there() {
+		return nil
 	}
-	return host.Configure(ctx, &site, "link delete "+port(name))
+	if err := host.Configure(ctx, &site, "link delete "+port(name)); err != nil && there() {
+		return err
+	}
+	return nil
 }
 
 // Heal starts a host again, with what is on its disk, or mends its link.
 func Heal(ctx context.Context, dir state.Dir, name string, self []string) error {
 	return change(dir, name, func(r *Record, h *Host) error {
 		switch {
-		case h.Cut:
+		case h.Cut && h.First.Alive():
 			h.Cut = false
 			return host.Configure(ctx, &r.Site.First.PID, fmt.Sprintf("link set %s up", port(name)))
 		case !h.Failed && h.First.Alive():
 			return fmt.Errorf("%s runs: there is nothing to heal", name)
 		}
-		h.Failed = false
+		h.Failed, h.Cut = false, false
 		spec, err := host.Read(filepath.Join(hostFolder(dir, name), "host.json"))
 		if err != nil {
 			return err

@@ -100,12 +100,15 @@ func removeGroups(ctx context.Context, root string, dir state.Dir, r Record) err
 func removeTree(ctx context.Context, tree string, ours func(folder string) bool) error {
 	var folders []string
 	err := filepath.WalkDir(tree, func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.IsDir() && ours(path) {
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // it went meanwhile, or was never there
+			return nil
+		case err == nil && entry.IsDir() && ours(path):
 			folders = append(folders, path)
 		}
 		return err
 	})
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil {
 		return fmt.Errorf("list the control groups of a host: %w", err)
 	}
 	for _, folder := range slices.Backward(folders) {

@@ -32,7 +32,7 @@ func TestFindPlugins(t *testing.T) {
 	}
 }
 
-// Who is not root is told before anything is looked for.
+// A command of the system that is missing is named, with what to install.
 func TestAMissingCommandIsNamed(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	if err := checkSystem(t.Context()); err == nil || !strings.Contains(err.Error(), "apt-get install") {

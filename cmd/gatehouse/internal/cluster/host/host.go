@@ -18,7 +18,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/supervise"
 )
 
-// Spec says what a host is and runs. It is handed over as a file, which holds no secret.
+// Spec says what a host is and runs. It is handed over as a file of root alone: a process may have a
+// token in its environment.
 type Spec struct {
 	Name      string    `json:"name"`
 	Private   []string  `json:"private"`   // folders of which the host has its own, empty ones, in memory
