@@ -79,7 +79,6 @@ func exposedCluster(port int) string {
 }
 
 // proxyProblems compares a sidecar with that of the same program on one machine.
-// proxyProblems compares a sidecar with that of the same program on one machine.
 func proxyProblems(t *testing.T, want *api.AgentServiceRegistration, opsPort int, s service) []string {
 	t.Helper()
 	var found []string

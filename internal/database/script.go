@@ -10,6 +10,9 @@ import (
 // holds no password: those come from the variables that Run's do, and a role whose variable is not
 // set keeps its own.
 func (s Setup) Script(w io.Writer) error {
+	if err := s.named(); err != nil {
+		return err
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, `-- The database, roles and schemas of the platform %[1]s, for psql 15 or newer, as a superuser or as a role with
 -- CREATEDB and CREATEROLE. It may run again. Passwords, or their SCRAM verifiers, are taken from the environment:

@@ -30,8 +30,8 @@ var platformForm = regexp.MustCompile(`^([0-9a-f-]{36}|[a-z][a-z0-9-]{0,35})$`)
 // does not bear the platform's mark, it says so in one sentence and changes nothing. admin leads a
 // superuser, or a role with CREATEDB and CREATEROLE, to any database.
 func (s Setup) Run(ctx context.Context, admin config.Secret) error {
-	if !platformForm.MatchString(s.Platform) {
-		return fmt.Errorf("%q cannot be the name of a platform: use lower-case letters, digits and hyphens, starting with a letter", s.Platform)
+	if err := s.named(); err != nil {
+		return err
 	}
 	if err := s.found(ctx, admin); err != nil {
 		return err
@@ -55,6 +55,14 @@ func (s Setup) Run(ctx context.Context, admin config.Secret) error {
 		}
 		return perform(ctx, tx, s.inside(), verifiers)
 	})
+}
+
+// named refuses a platform's name that a mark could not hold.
+func (s Setup) named() error {
+	if !platformForm.MatchString(s.Platform) {
+		return fmt.Errorf("%q cannot be the name of a platform: use at most 36 lower-case letters, digits and hyphens, starting with a letter", s.Platform)
+	}
+	return nil
 }
 
 // found looks at what is there, and makes the database when it is not.

@@ -141,6 +141,9 @@ func TestEveryAdminMakesTheSame(t *testing.T) {
 func script(t *testing.T, s database.Setup, admin config.Secret, roles ...string) {
 	t.Helper()
 	var text bytes.Buffer
+	if err := (database.Setup{Platform: "a'b"}).Script(&text); err == nil || text.Len() > 0 {
+		t.Errorf("a script for a platform that no mark can name: %v", err)
+	}
 	if err := s.Script(&text); err != nil {
 		t.Fatal(err)
 	}

@@ -38,8 +38,8 @@ type Host struct {
 	AllocDir    string // short: sockets are made below it
 	ConsulToken string
 	CNI         string            // folder of the plugins
-	Private     string            // subnets of the host networks
-	Public      string            //
+	Private     string            // subnet of the host network where health and metrics answer
+	Public      string            // subnet of the one where the gateway does
 	Volumes     map[string]string // paths of host volumes
 	Chroot      map[string]string // places in a task's root by where they are on the host
 }
