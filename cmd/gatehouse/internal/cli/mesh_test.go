@@ -141,6 +141,17 @@ func TestDenyAndReset(t *testing.T) {
 	say(0, "is what the definition says again", "reset", "auth", "authz")
 	say(0, "are as the definition says", "diff")
 
+	held, _, err := server.ConfigEntries().Get(api.ServiceIntentions, "x-authz", nil)
+	check.NoError(t, err)
+	entry, _ := held.(*api.ServiceIntentionsConfigEntry)
+	first, _ := strings.CutPrefix(entry.Sources[0].Name, "x-")
+	entry.Sources = entry.Sources[1:] // as `consul intention delete` does
+	_, _, err = server.ConfigEntries().Set(entry, nil)
+	check.NoError(t, err)
+	say(1, first+" -> ", "diff")
+	say(0, "is what the definition says again", "reset", first, "authz")
+	say(0, "are as the definition says", "diff")
+
 	if _, err := server.ConfigEntries().Delete(api.ServiceIntentions, "x-authz", nil); err != nil {
 		t.Fatal(err)
 	}

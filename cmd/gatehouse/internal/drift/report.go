@@ -26,9 +26,12 @@ func (r Report) Text(w io.Writer) error {
 			fmt.Fprintf(&b, "  %s\n", call)
 		}
 	}
-	if r.OK() {
+	switch len(r.Differences) {
+	case 0:
 		fmt.Fprintf(&b, "all %d entries in %s are as the definition says\n", r.Entries, r.Asked)
-	} else {
+	case 1:
+		fmt.Fprintf(&b, "one difference between %s and the definition with its %d entries\n", r.Asked, r.Entries)
+	default:
 		fmt.Fprintf(&b, "%d differences between %s and the definition with its %d entries\n", len(r.Differences), r.Asked, r.Entries)
 	}
 	_, err := io.WriteString(w, b.String())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -159,7 +160,7 @@ func Reset(live, want *api.ServiceIntentionsConfigEntry, caller, path string) (*
 		source := wanted.Sources[w]
 		source.Permissions = append(kept, source.Permissions...)
 		if i < 0 {
-			entry.Sources = append(entry.Sources, source)
+			entry.Sources = inserted(entry.Sources, source, wanted)
 		} else {
 			entry.Sources[i] = source
 		}
@@ -169,6 +170,16 @@ func Reset(live, want *api.ServiceIntentionsConfigEntry, caller, path string) (*
 		return k == key(caller, path) || all && (k == key(caller, "") || strings.HasPrefix(k, key(caller, "")+" "))
 	})
 	return entry, nil
+}
+
+// inserted puts a source where the wanted entry has it: Consul keeps the order of sources, and
+// another one is drift.
+func inserted(sources []*api.SourceIntention, source *api.SourceIntention, wanted *api.ServiceIntentionsConfigEntry) []*api.SourceIntention {
+	at := slices.IndexFunc(sources, func(s *api.SourceIntention) bool { return sourceOf(wanted, s.Name) > sourceOf(wanted, source.Name) })
+	if at < 0 {
+		at = len(sources)
+	}
+	return slices.Insert(sources, at, source)
 }
 
 // clone copies an entry through the JSON in which it is sent.

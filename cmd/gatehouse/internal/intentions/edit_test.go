@@ -207,15 +207,10 @@ func without(name string) *api.ServiceIntentionsConfigEntry {
 	return e
 }
 
-// text is an entry as it is sent, its sources in the order of their names: Consul orders them
-// itself.
+// text is an entry as it is sent: Consul keeps the order of its sources.
 func text(t *testing.T, e *api.ServiceIntentionsConfigEntry) string {
 	t.Helper()
-	sources := map[string]*api.SourceIntention{}
-	for _, source := range e.Sources {
-		sources[source.Name] = source
-	}
-	raw, err := json.Marshal(map[string]any{"meta": e.Meta, "sources": sources})
+	raw, err := json.Marshal(map[string]any{"meta": e.Meta, "sources": e.Sources})
 	if err != nil {
 		t.Fatal(err)
 	}
