@@ -33,10 +33,11 @@ func asSuperuser(t *testing.T, test func(t *testing.T, server served)) {
 	test(t, served{Server: server, admin: server.SuperURL, super: true})
 }
 
-// empty takes away what a test has made on a server.
+// empty takes away what a test has made on a server, and opens what it has closed.
 func empty(t *testing.T, server *pgserver.Server) {
 	t.Helper()
-	execute(t, server, "postgres", "drop database if exists gatehouse with (force)", "drop role if exists identity, auth, authz, audit, audit_owner, weak, shy")
+	execute(t, server, "postgres", "drop database if exists gatehouse with (force)", "drop role if exists identity, auth, authz, audit, audit_owner, weak, shy",
+		"grant connect on database postgres to public")
 }
 
 // takesBack reports whether the admin can take back what the superuser did by hand: attributes of
