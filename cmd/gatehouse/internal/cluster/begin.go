@@ -22,30 +22,35 @@ func Begin(ctx context.Context, dir state.Dir, network Network) (unlock func(), 
 	if len(dir.Root()) > longestDir {
 		return nil, fmt.Errorf("the path of the state folder %s is too long for the sockets below it: name one of at most %d characters with --state", dir.Root(), longestDir)
 	}
-	r, err := Running(dir)
-	if err == nil && r.Healthy {
-		return nil, fmt.Errorf("a cluster runs already at %s: use it, or end it with `gatehouse cluster down`", r.URL)
-	}
-	if err != nil && !errors.Is(err, ErrNotRunning) {
-		return nil, err
-	}
 	if err := dir.Prepare(); err != nil {
 		return nil, err
 	}
 	if unlock, err = lock(dir); err != nil {
 		return nil, err
 	}
-	if _, err = down(ctx, dir); err == nil {
-		err = dir.Prepare() // it has removed the secrets of the one before
-	}
-	if err == nil {
-		err = network.CheckFree()
+	r, err := Running(dir) // whoever had the lock before may have made it healthy
+	switch {
+	case err == nil && r.Healthy:
+		err = fmt.Errorf("a cluster runs already at %s: use it, or end it with `gatehouse cluster down`", r.URL)
+	case err == nil || errors.Is(err, ErrNotRunning):
+		err = tidy(ctx, dir, network)
 	}
 	if err != nil {
 		unlock()
 		return nil, err
 	}
 	return unlock, nil
+}
+
+// tidy ends what a killed start has left, and sees that the network is free then.
+func tidy(ctx context.Context, dir state.Dir, network Network) error {
+	if _, err := down(ctx, dir); err != nil {
+		return err
+	}
+	if err := dir.Prepare(); err != nil { // it has removed the secrets of the one before
+		return err
+	}
+	return network.CheckFree()
 }
 
 // lock makes this process the only one that changes the cluster.
