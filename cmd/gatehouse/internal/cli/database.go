@@ -23,8 +23,8 @@ type databaseCommand struct {
 }
 
 type databasePrepareCommand struct {
-	PostgresURL config.Secret `name:"postgres-url" help:"Who makes them: a superuser, or a role with CREATEDB and CREATEROLE. Without a password in it, that of <ROLE>_PASSWORD[_FILE] counts, as for the roles that are made. Prefer the _FILE variable: a command line is public." env:"GATEHOUSE_POSTGRES_URL" placeholder:"URL"`
-	Platform    string        `help:"Name that marks what is this platform's: another one's is refused." env:"GATEHOUSE_CLI_PLATFORM" default:"gatehouse" placeholder:"NAME"`
+	PostgresURL config.Secret `name:"postgres-url" help:"Who makes the roles and schemas: a superuser, or a role with CREATEDB and CREATEROLE. Without a password in it, that of <ROLE>_PASSWORD[_FILE] counts, as for the roles that are made. Prefer the _FILE variable: a command line is public." env:"GATEHOUSE_POSTGRES_URL" placeholder:"URL"`
+	Platform    string        `help:"Name that marks what this platform has on the server: what bears another name is refused." env:"GATEHOUSE_CLI_PLATFORM" default:"gatehouse" placeholder:"NAME"`
 	Passwords   string        `help:"File with a line <ROLE>_PASSWORD=<password> for each role; those of the variables when empty." env:"GATEHOUSE_CLI_PASSWORDS_FILE" placeholder:"FILE"`
 	Instances   int           `help:"Most instances of a program at a time, for the connection limits of the roles: twice its count where a deployment starts all before it ends the others." default:"2"`
 	OwnServer   bool          `help:"The server is for this platform alone: close what PostgreSQL leaves open to every role. As its superuser only."`
