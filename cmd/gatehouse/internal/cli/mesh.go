@@ -130,10 +130,9 @@ func (w world) live(ctx context.Context, callee string) (*explain.Live, error) {
 }
 
 // owns reports whether an entry that the definition does not have is left over from it. The agent of
-// one machine serves nobody else. In a shared Consul another platform may have another prefix.
+// one machine serves nobody else.
 func (w world) owns(entry api.ConfigEntry) bool {
-	_, named := w.Prefix.Program(entry.GetName())
-	return w.Kind == target.Machine || named && registry.IsManaged(entry)
+	return w.Kind == target.Machine || drift.LeftOver(w.Prefix)(entry)
 }
 
 // mine refuses to change an entry that is somebody else's.

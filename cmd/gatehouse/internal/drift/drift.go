@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/intentions"
+	"github.com/gatehouse/gatehouse/internal/registry"
 	"github.com/gatehouse/gatehouse/internal/request"
 )
 
@@ -84,6 +85,17 @@ func Compare(want, held []api.ConfigEntry, prefix request.ServicePrefix, ours fu
 		}
 	}
 	return all, nil
+}
+
+// LeftOver reports whether an entry that the definition does not have is left over from it in a
+// Consul that others use too: it is about a service with the prefix, and says that it is ours. Those
+// of the whole mesh are about no service, and the site's.
+func LeftOver(prefix request.ServicePrefix) func(api.ConfigEntry) bool {
+	return func(entry api.ConfigEntry) bool {
+		_, named := prefix.Program(entry.GetName())
+		whole := entry.GetKind() == api.ProxyDefaults || entry.GetKind() == api.MeshConfig
+		return named && !whole && registry.IsManaged(entry)
+	}
 }
 
 // AllMissing reports whether Consul has none of that many entries.

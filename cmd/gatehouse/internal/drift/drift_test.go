@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/drift"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
 func defaults(name, protocol string) *api.ServiceConfigEntry {
@@ -87,6 +88,32 @@ extra: Consul has a service-resolver of old, which the definition does not have:
 		var out bytes.Buffer
 		if err := report.Text(&out); err != nil || out.String() != want || report.OK() != (len(report.Differences) == 0) {
 			t.Errorf("%v, %q, want %q", err, out.String(), want)
+		}
+	}
+}
+
+// In a Consul that others use too only entries about services with our prefix can be left over, and
+// only those that say that they are ours.
+func TestLeftOver(t *testing.T) {
+	ours := map[string]string{"managed-by": "gatehouse"}
+	managed := func(name string) *api.ServiceConfigEntry {
+		return &api.ServiceConfigEntry{Kind: api.ServiceDefaults, Name: name, Meta: ours}
+	}
+	sidecars := &api.ProxyConfigEntry{Kind: api.ProxyDefaults, Name: api.ProxyConfigGlobal, Meta: ours}
+	for name, c := range map[string]struct {
+		prefix request.ServicePrefix
+		entry  api.ConfigEntry
+		want   bool
+	}{
+		"ours":                        {"x-", managed("x-old"), true},
+		"another platform's":          {"x-", managed("y-old"), false},
+		"it does not say so":          {"x-", defaults("x-old", "grpc"), false},
+		"without a prefix":            {"", managed("old"), true},
+		"all sidecars', no prefix":    {"", sidecars, false},
+		"the whole mesh's, no prefix": {"", &api.MeshConfigEntry{Meta: ours}, false},
+	} {
+		if got := drift.LeftOver(c.prefix)(c.entry); got != c.want {
+			t.Errorf("%s: %t", name, got)
 		}
 	}
 }

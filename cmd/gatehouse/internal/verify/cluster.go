@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/drift"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/registry"
 	"github.com/gatehouse/gatehouse/internal/request"
@@ -214,8 +215,5 @@ func (c *Cluster) envoyVersion(ctx context.Context, of sidecar) (version string,
 // entries are those of the definition. Others in a shared Consul are somebody else's, unless they
 // say that they are ours.
 func (c *Cluster) entries(def *mesh.Definition) expected {
-	return expected{want: registry.ConfigEntries(def, c.Prefix), mend: "apply the entries", owns: func(e api.ConfigEntry) bool {
-		_, named := c.Prefix.Program(e.GetName())
-		return named && registry.IsManaged(e)
-	}}
+	return expected{want: registry.ConfigEntries(def, c.Prefix), mend: "apply the entries", owns: drift.LeftOver(c.Prefix)}
 }
