@@ -1,13 +1,14 @@
-# A Consul client, on each host that runs Nomad's jobs. What differs between hosts stands in host.hcl beside it: names, addresses, keys,
-# files (host.hcl.tmpl is the one of the development cluster).
+# A Consul client, on each host that runs Nomad's jobs. What differs between hosts stands in
+# host.hcl beside it: names, addresses, keys, files (host.hcl.tmpl is the one of the development
+# cluster).
 #
 #   consul agent -config-file client.hcl -config-file host.hcl
 
 datacenter = "dc1"
 server     = false
 
-# Nomad's agent on this host asks the API and hands on the sidecars' xDS, both over loopback: no workload in a network of its own reaches
-# them, and one in the host's needs a certificate.
+# Nomad's agent on this host asks the API and hands on the sidecars' xDS, both over loopback: no
+# workload in a network of its own reaches them, and one in the host's needs a certificate.
 client_addr = "127.0.0.1"
 
 ports {
@@ -30,20 +31,22 @@ tls {
     verify_server_hostname = true
   }
 
-  # Exception: sidecars have no certificate of this CA and must not have one, since with it they could ask the HTTPS API. Here the
-  # service's token decides.
+  # Exception: sidecars have no certificate of this CA and must not have one, since with it they
+  # could ask the HTTPS API. Here the service's token decides.
   grpc {
     verify_incoming = false
   }
 }
 
-# This endpoint hands out the private key of a running service to callers without its token: the agent's cache does not ask for one.
-# Sidecars get their certificates over xDS; what else asks here is a template with caLeaf, which Nomad refuses as well.
+# This endpoint hands out the private key of a running service to callers without its token: the
+# agent's cache does not ask for one. Sidecars get their certificates over xDS; what else asks here
+# is a template with caLeaf, which Nomad refuses as well.
 http_config {
   block_endpoints = ["/v1/agent/connect/ca/leaf"]
 }
 
-# Nothing is allowed that no token and no intention allows. There is no default token: who shows none is anonymous and may nothing.
+# Nothing is allowed that no token and no intention allows. There is no default token: a caller
+# without one is anonymous and may do nothing.
 acl {
   enabled                  = true
   default_policy           = "deny"
@@ -57,7 +60,8 @@ connect {
   enabled = true
 }
 
-# An agent that restarts comes back with its services: to leave would take them out of the catalog until then.
+# An agent that restarts comes back with its services: to leave would take them out of the catalog
+# until then.
 leave_on_terminate = false
 
 ui_config {

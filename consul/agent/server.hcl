@@ -1,13 +1,14 @@
-# A Consul server. What differs between hosts stands in host.hcl beside it: names, addresses, keys, files (host.hcl.tmpl is the one of
-# the development cluster).
+# A Consul server. What differs between hosts stands in host.hcl beside it: names, addresses, keys,
+# files (host.hcl.tmpl is the one of the development cluster).
 #
 #   consul agent -config-file server.hcl -config-file host.hcl
 
 datacenter = "dc1"
 server     = true
 
-# Operators and Nomad's agents ask the API over HTTPS. Sidecars ask the agent of their own host, a client; here gRPC is for `gatehouse mesh
-# verify`, which has certificates signed for keys that never leave it. Both want a client certificate.
+# Operators and Nomad's agents ask the API over HTTPS. Sidecars ask the agent of their own host, a
+# client; here gRPC is for `gatehouse mesh verify`, which has certificates signed for keys that
+# never leave it. Both want a client certificate.
 ports {
   https    = 8501
   http     = -1
@@ -17,8 +18,8 @@ ports {
   serf_wan = -1
 }
 
-# A certificate of the agents' own CA is asked for everywhere: a workload that reaches a port gets nothing, not even an error of the API.
-# Only one that names a server speaks as a server.
+# A certificate of the agents' own CA is asked for everywhere: a workload that reaches a port gets
+# nothing, not even an error of the API. Only one that names a server speaks as a server.
 tls {
   defaults {
     verify_incoming = true
@@ -31,13 +32,14 @@ tls {
   }
 }
 
-# This endpoint hands out the private key of a running service to callers without its token: the agent's cache does not ask for one.
-# Sidecars get their certificates over xDS.
+# This endpoint hands out the private key of a running service to callers without its token: the
+# agent's cache does not ask for one. Sidecars get their certificates over xDS.
 http_config {
   block_endpoints = ["/v1/agent/connect/ca/leaf"]
 }
 
-# Nothing is allowed that no token and no intention allows. There is no default token: who shows none is anonymous and may nothing.
+# Nothing is allowed that no token and no intention allows. There is no default token: a caller
+# without one is anonymous and may do nothing.
 acl {
   enabled                  = true
   default_policy           = "deny"
@@ -51,7 +53,8 @@ connect {
   enabled = true
 }
 
-# Three servers elect a leader within seconds also when one is lost; the default is for slow machines.
+# Three servers elect a leader within seconds even when one is lost; the default is for slow
+# machines.
 performance {
   raft_multiplier = 1
 }

@@ -1,6 +1,6 @@
-# What rolls versions: it submits Gatehouse's jobs and watches them. It cannot read variables or enter
-# an allocation, but who submits jobs decides what a task does with its secrets: keep its token like
-# an operator's.
+# What rolls versions: it submits Gatehouse's jobs and watches them. It cannot read variables or
+# enter an allocation, but who submits jobs decides what a task does with its secrets: keep its
+# token like an operator's.
 #
 #   nomad acl policy apply -description "Gatehouse: CI" gatehouse-ci nomad/acl/ci.policy.hcl
 

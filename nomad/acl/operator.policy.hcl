@@ -1,4 +1,5 @@
-# Who operates Gatehouse: jobs, allocations and secrets of its namespace, and draining of hosts. Nothing of other namespaces.
+# Who operates Gatehouse: jobs, allocations and secrets of its namespace, and draining of hosts.
+# Nothing of other namespaces.
 #
 #   nomad acl policy apply -description "Gatehouse: operators" gatehouse-operator nomad/acl/operator.policy.hcl
 

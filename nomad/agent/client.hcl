@@ -1,5 +1,6 @@
-# A Nomad client: a host that runs jobs, beside a Consul client. What differs between hosts stands in host.hcl beside it: names,
-# addresses, networks, volumes, keys, files (host.hcl.tmpl is the one of the development cluster).
+# A Nomad client: a host that runs jobs, beside a Consul client. What differs between hosts stands
+# in host.hcl beside it: names, addresses, networks, volumes, keys, files (host.hcl.tmpl is the one
+# of the development cluster).
 #
 #   nomad agent -config client.hcl -config host.hcl
 
@@ -9,9 +10,9 @@ datacenter = "dc1"
 client {
   enabled = true
 
-  # What a task finds in its root, as hard links: the programs, glibc, of which Envoy needs these parts, the CAs of the internet and
-  # who is who. Nomad's own choice would be all of /usr. What a host does not have is left out; other distributions than Debian have
-  # the libraries in /lib64.
+  # What a task finds in its root, as hard links: the programs, glibc, of which Envoy needs these
+  # parts, the CAs of the internet and who is who. Nomad's own choice would be all of /usr. What a
+  # host does not have is left out; other distributions than Debian have the libraries in /lib64.
   chroot_env = {
     "/opt/gatehouse/bin"      = "/opt/gatehouse/bin"
     "/opt/gatehouse/postgres" = "/opt/gatehouse/postgres" # on the database's host
@@ -35,8 +36,9 @@ client {
     "/etc/group"                         = "/etc/group"
   }
 
-  # Templates are run by the agent, with its certificate for Consul: caLeaf, which Nomad allows by default, would hand a job the private
-  # key of any service on this host. The others are Nomad's defaults.
+  # Templates are run by the agent, with its certificate for Consul: caLeaf, which Nomad allows by
+  # default, would hand a job the private key of any service on this host. The others are Nomad's
+  # defaults.
   template {
     function_denylist = ["executeTemplate", "plugin", "writeToFile", "caLeaf"]
   }
@@ -71,7 +73,8 @@ tls {
   tls_min_version        = "tls12"
 }
 
-# The Consul client on this host. Its own token registers no service: services have their own, by their workload's identity.
+# The Consul client on this host. Its own token registers no service: services have their own, by
+# their workload's identity.
 consul {
   address      = "127.0.0.1:8501"
   ssl          = true

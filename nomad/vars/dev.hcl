@@ -2,8 +2,9 @@
 #
 #   nomad job run -var-file=nomad/vars/dev.hcl nomad/jobs/identity.nomad.hcl
 #
-# What is here are the jobs' own defaults. One is missing: the trust domain of the mesh's CA, which each cluster makes anew
-# (TrustDomain in Consul's /v1/connect/ca/roots); `eval "$(gatehouse cluster env)"` sets NOMAD_VAR_trust_domain.
+# What is here are the jobs' own defaults. One is missing: the trust domain of the mesh's CA, which
+# each cluster makes anew (TrustDomain in Consul's /v1/connect/ca/roots):
+# `eval "$(gatehouse cluster env)"` sets NOMAD_VAR_trust_domain.
 
 # Consul's datacenter.
 datacenter = "dc1"
@@ -18,7 +19,8 @@ programs = "/opt/gatehouse/bin"
 ops_network    = "private"
 public_network = "public"
 
-# Further variables of all programs; each takes those that are meant for it. Here: whose X-Forwarded-For is believed, the balancer's.
+# Further variables of all programs; each takes those that are meant for it. Here: whose
+# X-Forwarded-For is believed, the balancer's.
 environment = {
   GATEHOUSE_GATEWAY_TRUSTED_PROXIES = "10.203.1.1"
 }
