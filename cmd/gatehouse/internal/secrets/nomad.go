@@ -126,7 +126,11 @@ func (s store) namespaceExists(ctx context.Context) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &answer) && answer.StatusCode() == http.StatusNotFound:
-		return fmt.Errorf("Nomad has no namespace %[1]s: make it with `nomad namespace apply %[1]s`, or name another in NOMAD_NAMESPACE", s.namespace)
+		what := s.namespace
+		if what == Namespace {
+			what = "-json nomad/acl/namespace.json" // which says what may run in it, too
+		}
+		return fmt.Errorf("Nomad has no namespace %s: make it with `nomad namespace apply %s`, or name another in NOMAD_NAMESPACE", s.namespace, what)
 	}
 	return s.explain("look for the namespace "+s.namespace, err)
 }

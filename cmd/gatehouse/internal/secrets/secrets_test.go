@@ -357,6 +357,7 @@ func refusals(w *world) {
 		"not a token":               {environ("NOMAD_TOKEN=x"), "NOMAD_TOKEN"},
 		"a token without the right": {environ("NOMAD_TOKEN=" + reader), "read and write for the variables nomad/jobs/*"},
 		"no namespace":              {environ("NOMAD_NAMESPACE=elsewhere"), "nomad namespace apply elsewhere"},
+		"not our namespace yet":     {environ("NOMAD_NAMESPACE="), "nomad namespace apply -json nomad/acl/namespace.json"},
 	} {
 		keeper, err := secrets.New(secrets.Nomad{Environ: c.environ}, w.def, secrets.Database{}, secrets.Certificate{}, func(string, ...any) {})
 		if err == nil {
