@@ -148,7 +148,7 @@ func stopped(t *testing.T) *cluster {
 // command is one in the cluster's environment, with the pinned programs first on PATH.
 func (c *cluster) command(t *testing.T, name string, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), name, args...) // in a cleanup too
 	cmd.Env = append(c.environ, "PATH="+filepath.Join(c.root, ".bin")+":"+os.Getenv("PATH"))
 	cmd.Dir = c.root
 	if !strings.Contains(name, "/") {
