@@ -64,6 +64,26 @@ func (l *load) unharmed(t *testing.T) {
 	}
 }
 
+// harmed wants each failure to be a clean 503 or 504, none later than so long after the beginning.
+func (l *load) harmed(t *testing.T, since time.Time, most time.Duration) {
+	t.Helper()
+	var last time.Time
+	for _, f := range l.failures {
+		if f.at.After(last) {
+			last = f.at
+		}
+		if f.at.Add(f.took).Before(since) || f.status != 503 && f.status != 504 || !strings.Contains(f.body, `"status"`) {
+			t.Errorf("not a clean refusal: %s", f)
+		}
+	}
+	if len(l.failures) > 0 {
+		t.Logf("%d failures, the first %s, the last %s after it happened", len(l.failures), l.failures[0].at.Sub(since).Round(time.Millisecond), last.Sub(since).Round(time.Millisecond))
+	}
+	if last.Sub(since) > most {
+		t.Errorf("requests failed for %s, at most %s may they", last.Sub(since).Round(time.Millisecond), most)
+	}
+}
+
 // value is a variable of `gatehouse cluster env`.
 func (c *cluster) value(name string) string {
 	for _, pair := range slices.Backward(c.environ) {
