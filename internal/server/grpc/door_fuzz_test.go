@@ -20,7 +20,7 @@ import (
 func FuzzMetadata(f *testing.F) {
 	for _, pair := range [][2]string{
 		{request.IDHeader, "\x00"}, {request.CallerHeader, grpctest.SPIFFE("gateway")}, {request.ConsistencyHeader, "p"}, {"authorization", "Bearer "},
-		{request.ClientAddressHeader, "::"}, {request.ClientAgentHeader, strings.Repeat("x", 1000)}, {"grpc-timeout", "1H"}, {"traceparent", "00-"}, {"x-bin", "\xff"},
+		{request.ClientAddressHeader, "::"}, {request.ClientAgentHeader, strings.Repeat("x", 1000)}, {"grpc-timeout", "1H"}, {"traceparent", "00-"}, {"x-bin", "\xff"}, {"", "x"},
 	} {
 		f.Add(pair[0], pair[1])
 	}
@@ -32,7 +32,7 @@ func FuzzMetadata(f *testing.F) {
 		ctx := metadata.NewOutgoingContext(t.Context(), metadata.Pairs(strings.ToLower(name), value))
 		_, err := client.GetUser(ctx, &identityv1.GetUserRequest{Id: me})
 		switch code, reason := outcome(err); {
-		case code == codes.Internal && strings.Contains(err.Error(), "header key"), code == codes.Internal && strings.Contains(err.Error(), "header value"):
+		case code == codes.Internal && (name == "" || strings.Contains(err.Error(), "header key") || strings.Contains(err.Error(), "header value")):
 			// gRPC's own client refused to send it
 		case code == codes.Internal, code == codes.Unknown, code == codes.Unavailable:
 			t.Errorf("%q: %q is answered %s %s: %v", name, value, code, reason, err)
