@@ -81,8 +81,8 @@ func judged(all []*api.AllocationListStub) (Verdict, string) {
 				}
 			}
 		}
-		if a.ClientStatus == api.AllocClientStatusFailed {
-			refused, said = refused+1, failureOf(a)
+		if why := refusalOf(a); a.ClientStatus == api.AllocClientStatusFailed && why != "" {
+			refused, said = refused+1, why
 		}
 	}
 	if len(all) > 0 && refused == len(all) {
@@ -91,16 +91,17 @@ func judged(all []*api.AllocationListStub) (Verdict, string) {
 	return Broken, ""
 }
 
-// failureOf is what an allocation failed of.
-func failureOf(a *api.AllocationListStub) string {
+// refusalOf is what Nomad says of the template of an allocation that failed of it, or "". A host
+// that fails it of anything else, such as a full disk, has not been asked.
+func refusalOf(a *api.AllocationListStub) string {
 	for _, state := range a.TaskStates {
 		for _, e := range slices.Backward(state.Events) {
-			if strings.Contains(e.DisplayMessage, "emplate") || e.FailsTask {
+			if strings.Contains(e.DisplayMessage, "Template failed") {
 				return e.DisplayMessage
 			}
 		}
 	}
-	return a.ClientDescription
+	return ""
 }
 
 func templateJob(id, service string) *api.Job {

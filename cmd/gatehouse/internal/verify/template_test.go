@@ -23,9 +23,10 @@ func TestWhatATemplateWasGiven(t *testing.T) {
 		want Verdict
 		says string
 	}{
-		"refused everywhere":     {[]*api.AllocationListStub{failed, allocationWith("two", api.AllocClientStatusFailed, received, setup)}, Refused, "on 2 hosts"},
+		"refused everywhere":     {[]*api.AllocationListStub{failed, allocationWith("two", api.AllocClientStatusFailed, received, refusal)}, Refused, "on 2 hosts"},
+		"one host cannot run it": {[]*api.AllocationListStub{failed, allocationWith("two", api.AllocClientStatusFailed, received, setup)}, Broken, ""},
 		"why":                    {[]*api.AllocationListStub{failed}, Refused, "function is disabled"},
-		"without a word":         {[]*api.AllocationListStub{{ClientStatus: api.AllocClientStatusFailed, ClientDescription: "lost"}}, Refused, "lost"},
+		"without a word":         {[]*api.AllocationListStub{{ClientStatus: api.AllocClientStatusFailed, ClientDescription: "lost"}}, Broken, ""},
 		"one host has not yet":   {[]*api.AllocationListStub{failed, allocationWith("two", api.AllocClientStatusPending, received)}, Broken, ""},
 		"nowhere yet":            {nil, Broken, ""},
 		"one host gives it":      {[]*api.AllocationListStub{failed, allocationWith("two", api.AllocClientStatusRunning, &api.TaskEvent{Type: api.TaskStarted})}, Passed, "on two"},
