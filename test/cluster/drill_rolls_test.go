@@ -53,6 +53,17 @@ func TestRolls(t *testing.T) {
 	}
 }
 
+func TestScaling(t *testing.T) {
+	l := drill(t, func(c *cluster, _ *load) {
+		for _, count := range []string{"3", "2"} {
+			c.says(t, "nomad", "job", "scale", "-detach", "identity", "identity", count)
+			c.deployed(t, "identity", c.version(t, "identity"), nomad.DeploymentStatusSuccessful)
+			c.gone(t, "identity", int(count[0]-'0'))
+		}
+	})
+	l.unharmed(t)
+}
+
 // What runs is what the job files say.
 func TestThePlanOfWhatRunsIsEmpty(t *testing.T) {
 	c := running(t)

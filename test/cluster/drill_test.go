@@ -143,11 +143,13 @@ func (c *cluster) spread(t *testing.T) {
 	})
 }
 
-// watchAuth polls how many instances of Auth pass, and returns what tells the fewest.
+// watchAuth polls how many instances of Auth pass, and returns what tells the fewest, -1 when the
+// catalog never answered.
 func (c *cluster) watchAuth(t *testing.T) (fewest func() int) {
 	t.Helper()
 	client, least := c.consul(t), atomic.Int64{}
-	least.Store(1 << 20)
+	const unseen = 1 << 20
+	least.Store(unseen)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
@@ -166,7 +168,14 @@ func (c *cluster) watchAuth(t *testing.T) (fewest func() int) {
 		}
 	}()
 	t.Cleanup(func() { cancel(); <-done })
-	return func() int { cancel(); <-done; return int(least.Load()) }
+	return func() int {
+		cancel()
+		<-done
+		if n := least.Load(); n < unseen {
+			return int(n)
+		}
+		return -1
+	}
 }
 
 // says runs a command that has to succeed and returns what it prints.
