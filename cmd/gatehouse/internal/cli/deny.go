@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/explain"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/intentions"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/operator"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/target"
 )
 
@@ -32,7 +33,7 @@ func (c *denyCommand) Run(console *Console) error {
 	if err != nil {
 		return err
 	}
-	mark := intentions.Mark{By: operator(console.Environ), At: console.Now(), Reason: strings.TrimSpace(c.Reason)}
+	mark := intentions.Mark{By: whoRuns(console.Environ), At: console.Now(), Reason: strings.TrimSpace(c.Reason)}
 	ctx, cancel := interruptible()
 	defer cancel()
 	err = intentions.Store{Consul: w.consul}.Change(ctx, w.Prefix.Service(q.Callee), func(live *api.ServiceIntentionsConfigEntry) (*api.ServiceIntentionsConfigEntry, error) {
@@ -129,9 +130,9 @@ func undoes(kind target.Kind) string {
 // calleeOf is what a question was asked with.
 func calleeOf(q explain.Question) string { return q.Callee + q.Path }
 
-// operator is the person at the terminal, as far as the machine knows.
-func operator(environ []string) string {
-	name := target.Variable(environ, "SUDO_USER")
+// whoRuns is the person at the terminal, as far as the machine knows.
+func whoRuns(environ []string) string {
+	name := operator.Variable(environ, "SUDO_USER")
 	if name == "" {
 		if current, err := user.Current(); err == nil {
 			name = current.Username

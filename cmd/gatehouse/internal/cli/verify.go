@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/operator"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/target"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/verify"
 )
@@ -51,7 +52,7 @@ func (w world) surroundings() (verify.Surroundings, error) {
 	if w.Kind == target.Machine {
 		return verify.Machine{Dir: w.Dir, Record: w.Record}, nil
 	}
-	get := func(name string) string { return target.Variable(w.Environ, name) }
+	get := func(name string) string { return operator.Variable(w.Environ, name) }
 	files, err := verify.ReadFiles(w.API(), get("CONSUL_CACERT"), get("CONSUL_CLIENT_CERT"), get("CONSUL_CLIENT_KEY"))
 	if err != nil {
 		return nil, err

@@ -10,6 +10,8 @@ import (
 
 	"github.com/hashicorp/nomad/api"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/operator"
 )
 
 // jobPatience is how long a job may take to be healthy: several start beside each other, and each
@@ -23,11 +25,11 @@ func (c *cluster) run(ctx context.Context, client *api.Client, name, text string
 	if err != nil {
 		return fmt.Errorf("read the job %s: %w", name, err)
 	}
-	if _, _, err := client.Jobs().Register(job, (&api.WriteOptions{Namespace: nomadNamespace}).WithContext(ctx)); err != nil {
+	if _, _, err := client.Jobs().Register(job, (&api.WriteOptions{Namespace: operator.Namespace}).WithContext(ctx)); err != nil {
 		return fmt.Errorf("run the job %s: %w", name, err)
 	}
 	asked := func(ctx context.Context) *api.QueryOptions {
-		return (&api.QueryOptions{Namespace: nomadNamespace}).WithContext(ctx)
+		return (&api.QueryOptions{Namespace: operator.Namespace}).WithContext(ctx)
 	}
 	err = await(ctx, jobPatience, "the job "+name, func(ctx context.Context) error {
 		deployment, _, err := client.Jobs().LatestDeployment(name, asked(ctx))
@@ -74,7 +76,7 @@ func (c *cluster) runAll(ctx context.Context, jobs map[string]string, first ...s
 
 // reasons tell why the allocations of a job are not healthy, in the words of their last events.
 func (c *cluster) reasons(ctx context.Context, client *api.Client, job string) string {
-	evaluations, _, err := client.Jobs().Allocations(job, false, (&api.QueryOptions{Namespace: nomadNamespace}).WithContext(ctx))
+	evaluations, _, err := client.Jobs().Allocations(job, false, (&api.QueryOptions{Namespace: operator.Namespace}).WithContext(ctx))
 	if err != nil {
 		return err.Error()
 	}

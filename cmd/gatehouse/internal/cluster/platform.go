@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashicorp/nomad/api"
 
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/operator"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/secrets"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/plan"
@@ -66,7 +67,7 @@ func (c *cluster) writeSecrets(ctx context.Context) error {
 			if secret.Use == "" {
 				continue
 			}
-			kept, _, err := client.Variables().Read(secrets.Path(program.Name, plan.Serve), (&api.QueryOptions{Namespace: nomadNamespace}).WithContext(ctx))
+			kept, _, err := client.Variables().Read(secrets.Path(program.Name, plan.Serve), (&api.QueryOptions{Namespace: operator.Namespace}).WithContext(ctx))
 			if err != nil {
 				return fmt.Errorf("read the secret %s: %w", secret.Variable, err)
 			}

@@ -13,6 +13,7 @@ import (
 	consul "github.com/hashicorp/consul/api"
 	"github.com/hashicorp/nomad/api"
 
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/operator"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/consul/agent"
 )
@@ -161,7 +162,7 @@ func Environ(dir state.Dir, r Record) ([][2]string, error) {
 		{"NOMAD_CLIENT_CERT", dir.SecretPath(OperatorCert)},
 		{"NOMAD_CLIENT_KEY", dir.SecretPath(OperatorKey)},
 		{"NOMAD_TOKEN", nomadToken},
-		{"NOMAD_NAMESPACE", nomadNamespace},
+		{"NOMAD_NAMESPACE", operator.Namespace},
 		{"NOMAD_VAR_trust_domain", r.TrustDomain},
 		{"CONSUL_HTTP_ADDR", "https://" + r.Consul},
 		{"CONSUL_CACERT", dir.SecretPath(AgentsCA)},
@@ -178,12 +179,9 @@ func Environ(dir state.Dir, r Record) ([][2]string, error) {
 	}, nil
 }
 
-// nomadNamespace is that of our jobs.
-const nomadNamespace = "gatehouse"
-
 // allocations are those that run or should.
 func allocations(ctx context.Context, client *api.Client) ([]Allocation, error) {
-	all, _, err := client.Allocations().List((&api.QueryOptions{Namespace: nomadNamespace, Params: map[string]string{"task_states": "true"}}).WithContext(ctx))
+	all, _, err := client.Allocations().List((&api.QueryOptions{Namespace: operator.Namespace, Params: map[string]string{"task_states": "true"}}).WithContext(ctx))
 	if err != nil {
 		return nil, fmt.Errorf("list Nomad's allocations: %w", err)
 	}

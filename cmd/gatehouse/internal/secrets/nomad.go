@@ -6,48 +6,22 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"slices"
-	"strings"
 
 	"github.com/hashicorp/nomad/api"
-)
 
-// Namespace is that of the jobs, unless NOMAD_NAMESPACE names another.
-const Namespace = "gatehouse"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/operator"
+)
 
 // Nomad is how Nomad is reached: by the variables that its own command reads.
 type Nomad struct{ Environ []string }
 
 // store returns the variables of a namespace, found by nothing but the environment that was given.
 func (n Nomad) store() (store, error) {
-	get := func(name string) string { return valueOf(n.Environ, name) }
-	config := &api.Config{
-		Address: get("NOMAD_ADDR"), Region: get("NOMAD_REGION"), Namespace: get("NOMAD_NAMESPACE"), SecretID: get("NOMAD_TOKEN"),
-		TLSConfig: &api.TLSConfig{
-			CACert: get("NOMAD_CACERT"), CAPath: get("NOMAD_CAPATH"), ClientCert: get("NOMAD_CLIENT_CERT"), ClientKey: get("NOMAD_CLIENT_KEY"),
-			TLSServerName: get("NOMAD_TLS_SERVER_NAME"), Insecure: get("NOMAD_SKIP_VERIFY") == "true" || get("NOMAD_SKIP_VERIFY") == "1",
-		},
-	}
-	if config.Address == "" {
-		return store{}, errors.New("no Nomad is named: set NOMAD_ADDR, such as https://127.0.0.1:4646, and NOMAD_TOKEN (`eval \"$(gatehouse cluster env)\"` does for the development cluster)")
-	}
-	if config.Namespace == "" {
-		config.Namespace = Namespace
-	}
-	client, err := api.NewClient(config)
+	client, err := operator.Nomad(n.Environ)
 	if err != nil {
-		return store{}, fmt.Errorf("the variables NOMAD_* do not name a Nomad: %w", err)
+		return store{}, err
 	}
-	return store{client: client, namespace: config.Namespace, token: config.SecretID != ""}, nil
-}
-
-func valueOf(environ []string, name string) string {
-	for _, pair := range slices.Backward(environ) {
-		if value, ok := strings.CutPrefix(pair, name+"="); ok {
-			return value
-		}
-	}
-	return ""
+	return store{client: client, namespace: operator.NomadNamespace(n.Environ), token: operator.Variable(n.Environ, "NOMAD_TOKEN") != ""}, nil
 }
 
 // variables are Nomad's by their path, as they were read and as they should be.
@@ -127,7 +101,7 @@ func (s store) namespaceExists(ctx context.Context) error {
 		return nil
 	case errors.As(err, &answer) && answer.StatusCode() == http.StatusNotFound:
 		what := s.namespace
-		if what == Namespace {
+		if what == operator.Namespace {
 			what = "-json nomad/acl/namespace.json" // which says what may run in it, too
 		}
 		return fmt.Errorf("Nomad has no namespace %s: make it with `nomad namespace apply %s`, or name another in NOMAD_NAMESPACE", s.namespace, what)

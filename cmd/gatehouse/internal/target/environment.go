@@ -1,62 +1,23 @@
 package target
 
 import (
-	"fmt"
+	"errors"
 	"strconv"
 	"strings"
 
 	"github.com/hashicorp/consul/api"
-)
+	nomad "github.com/hashicorp/nomad/api"
 
-// consulOf makes a client as Consul's own command does from its variables. They are read from
-// environ and not from the process, where what one platform has exported must not reach the client
-// of another one.
-func consulOf(environ []string) (*api.Client, error) {
-	get := func(name string) string { return Variable(environ, name) }
-	config := &api.Config{
-		Address: get(api.HTTPAddrEnvName), Scheme: "http",
-		Token: get(api.HTTPTokenEnvName), TokenFile: get(api.HTTPTokenFileEnvName),
-		Namespace: get(api.HTTPNamespaceEnvName), Partition: get(api.HTTPPartitionEnvName),
-		TLSConfig: api.TLSConfig{
-			Address: get(api.HTTPTLSServerName), CAFile: get(api.HTTPCAFile), CAPath: get(api.HTTPCAPath),
-			CertFile: get(api.HTTPClientCert), KeyFile: get(api.HTTPClientKey),
-		},
-	}
-	if user, password, ok := strings.Cut(get(api.HTTPAuthEnvName), ":"); ok {
-		config.HttpAuth = &api.HttpBasicAuth{Username: user, Password: password}
-	}
-	for name, use := range map[string]func(bool){
-		api.HTTPSSLEnvName: func(on bool) {
-			if on {
-				config.Scheme = "https"
-			}
-		},
-		api.HTTPSSLVerifyEnvName: func(on bool) { config.TLSConfig.InsecureSkipVerify = !on },
-	} {
-		value := get(name)
-		if value == "" {
-			continue
-		}
-		on, err := strconv.ParseBool(value)
-		if err != nil {
-			return nil, fmt.Errorf("%s is %q: give true or false", name, value)
-		}
-		use(on)
-	}
-	client, err := api.NewClient(config)
-	if err != nil {
-		return nil, fmt.Errorf("make a client of Consul from the CONSUL_* variables: %w", err)
-	}
-	return client, nil
-}
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/operator"
+)
 
 // API is the host:port of Consul's API, empty where that is not HTTPS.
 func (t *Target) API() string {
-	scheme, address, found := strings.Cut(Variable(t.Environ, api.HTTPAddrEnvName), "://")
+	scheme, address, found := strings.Cut(operator.Variable(t.Environ, api.HTTPAddrEnvName), "://")
 	if !found {
 		scheme, address = "", scheme
 	}
-	secured, err := strconv.ParseBool(Variable(t.Environ, api.HTTPSSLEnvName))
+	secured, err := strconv.ParseBool(operator.Variable(t.Environ, api.HTTPSSLEnvName))
 	if scheme == "https" || err == nil && secured && scheme != "unix" {
 		return address
 	}
@@ -65,5 +26,15 @@ func (t *Target) API() string {
 
 // HasToken reports whether a token is named with which Consul is asked.
 func (t *Target) HasToken() bool {
-	return Variable(t.Environ, api.HTTPTokenEnvName) != "" || Variable(t.Environ, api.HTTPTokenFileEnvName) != ""
+	return operator.Variable(t.Environ, api.HTTPTokenEnvName) != "" || operator.Variable(t.Environ, api.HTTPTokenFileEnvName) != ""
+}
+
+// Nomad is a client of the Nomad that runs the mesh's programs, nil where nobody says how it is
+// reached. Its namespace is that of the programs.
+func (t *Target) Nomad() (*nomad.Client, error) {
+	client, err := operator.Nomad(t.Environ)
+	if errors.Is(err, operator.ErrNoNomad) {
+		return nil, nil //nolint:nilnil // documented
+	}
+	return client, err
 }

@@ -8,11 +8,11 @@ package target
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/hashicorp/consul/api"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/cluster"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/operator"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/platform"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/internal/registry"
@@ -62,8 +62,7 @@ func Find(o Options) (*Target, error) {
 		if o.Only != "" && o.Only != look.kind {
 			continue
 		}
-		t, err := look.find(o)
-		if t != nil || err != nil {
+		if t, err := look.find(o); !errors.Is(err, ErrNone) {
 			return t, err
 		}
 	}
@@ -79,7 +78,7 @@ func Find(o Options) (*Target, error) {
 	}
 }
 
-// machine is the platform of the state folder, nil when none runs.
+// machine is the platform of the state folder.
 func machine(o Options) (*Target, error) {
 	dir, err := state.Open(o.State)
 	if err != nil {
@@ -87,7 +86,7 @@ func machine(o Options) (*Target, error) {
 	}
 	record, err := dir.Running()
 	if errors.Is(err, state.ErrNotRunning) {
-		return nil, nil
+		return nil, ErrNone
 	}
 	if err != nil {
 		return nil, err
@@ -101,7 +100,7 @@ func machine(o Options) (*Target, error) {
 // Consul is a client of the mesh's Consul with the operator's rights.
 func (t *Target) Consul() (*api.Client, error) {
 	if t.Kind != Machine {
-		return consulOf(t.Environ)
+		return operator.Consul(t.Environ)
 	}
 	token, err := t.Dir.ReadSecret(platform.ManagementToken)
 	if err != nil {
@@ -110,22 +109,21 @@ func (t *Target) Consul() (*api.Client, error) {
 	return registry.NewClient(t.Record.Consul, platform.ConsulAPI(t.Dir, token))
 }
 
-// development is the development cluster of this machine, nil when none runs, or when another user
-// has it.
+// development is the development cluster of this machine. It is not there when another user has it.
 func development(o Options) (*Target, error) {
 	if o.Cluster == "" {
-		return nil, nil //nolint:nilnil // documented
+		return nil, ErrNone
 	}
 	dir, err := state.Open(o.Cluster)
 	if err != nil && o.Only != Cluster {
-		return nil, nil //nolint:nilnil // it is not ours; there may be something else
+		return nil, ErrNone // it is not ours; there may be something else
 	}
 	if err != nil {
 		return nil, err
 	}
 	record, err := cluster.Running(dir)
 	if errors.Is(err, cluster.ErrNotRunning) {
-		return nil, nil //nolint:nilnil // documented
+		return nil, ErrNone
 	}
 	if err != nil {
 		return nil, err
@@ -138,29 +136,18 @@ func development(o Options) (*Target, error) {
 	return t, err
 }
 
-// environment is what the operator's variables name, nil when they name nothing.
+// environment is what the operator's variables name.
 func environment(o Options) (*Target, error) {
-	address := Variable(o.Environ, api.HTTPAddrEnvName)
+	address := operator.Variable(o.Environ, api.HTTPAddrEnvName)
 	if address == "" {
-		return nil, nil
+		return nil, ErrNone
 	}
 	t := &Target{
 		Kind: Environment, Name: fmt.Sprintf("Consul at %s (%s)", address, api.HTTPAddrEnvName), Mend: "apply the entries",
-		Prefix: request.ServicePrefix(Variable(o.Environ, prefixVariable)), Environ: o.Environ,
+		Prefix: request.ServicePrefix(operator.Variable(o.Environ, prefixVariable)), Environ: o.Environ,
 	}
 	return t, t.Prefix.Check()
 }
 
 // prefixVariable says what goes before the names of our services in Consul, as for the programs.
 const prefixVariable = "GATEHOUSE_MESH_SERVICE_PREFIX"
-
-// Variable is the value of a variable, empty when it is not set.
-func Variable(environ []string, name string) string {
-	value := ""
-	for _, pair := range environ {
-		if rest, ok := strings.CutPrefix(pair, name+"="); ok {
-			value = rest
-		}
-	}
-	return value
-}

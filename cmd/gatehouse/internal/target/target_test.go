@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/cluster"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/operator"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/platform"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/target"
@@ -110,7 +111,7 @@ func TestTheDevelopmentCluster(t *testing.T) {
 	nothing, running := filepath.Join(t.TempDir(), "none"), clusterOf(t).Root()
 	environ := []string{"CONSUL_HTTP_ADDR=127.0.0.1:2", "GATEHOUSE_MESH_SERVICE_PREFIX=other-"}
 	found, err := target.Find(target.Options{State: nothing, Cluster: running, Environ: environ})
-	if err != nil || found.Kind != target.Cluster || found.Prefix != "x-" || target.Variable(found.Environ, "CONSUL_HTTP_ADDR") != "https://10.0.0.1:8501" {
+	if err != nil || found.Kind != target.Cluster || found.Prefix != "x-" || operator.Variable(found.Environ, "CONSUL_HTTP_ADDR") != "https://10.0.0.1:8501" {
 		t.Fatalf("%+v, %v", found, err)
 	}
 	if client, err := found.Consul(); err != nil || client == nil {
