@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/gatehouse/gatehouse/internal/supervise"
 )
 
 // stopSignals end `up`, but for those that whoever started it had it ignore: `nohup` means SIGHUP,
@@ -45,7 +47,7 @@ func (c *upCommand) first(console *Console) error {
 			_ = child.Signal(s) // it is gone when this is refused, and so are we
 		}
 	}()
-	status, err := reapUntil(child.Pid)
+	status, err := supervise.ReapUntil(child.Pid)
 	switch {
 	case err != nil:
 		return err
@@ -55,21 +57,5 @@ func (c *upCommand) first(console *Console) error {
 		return exitError(status.ExitStatus())
 	default:
 		return nil
-	}
-}
-
-// reapUntil waits for every child, orphans of others included, until the one with the pid has
-// ended.
-func reapUntil(pid int) (syscall.WaitStatus, error) {
-	for {
-		var status syscall.WaitStatus
-		ended, err := syscall.Wait4(-1, &status, 0, nil)
-		switch {
-		case err == syscall.EINTR:
-		case err != nil:
-			return status, fmt.Errorf("wait for `up`: %w", err)
-		case ended == pid:
-			return status, nil
-		}
 	}
 }

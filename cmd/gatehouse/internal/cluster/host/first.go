@@ -9,9 +9,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gatehouse/gatehouse/internal/supervise"
 )
 
 // beginFD is where the first process hears that it may begin.
@@ -37,17 +38,11 @@ func First(ctx context.Context, spec Spec, command []string) error {
 	if err != nil {
 		return fmt.Errorf("start the agents: %w", err)
 	}
-	for {
-		var status syscall.WaitStatus
-		ended, err := syscall.Wait4(-1, &status, 0, nil)
-		switch {
-		case err == syscall.EINTR:
-		case err != nil:
-			return fmt.Errorf("wait for the agents: %w", err)
-		case ended == agents.Pid:
-			return fmt.Errorf("the agents' supervisor has ended (%d)", status)
-		}
+	status, err := supervise.ReapUntil(agents.Pid)
+	if err != nil {
+		return err
 	}
+	return fmt.Errorf("the agents' supervisor has ended (%d)", status)
 }
 
 // mount cuts the host's mounts off from the machine's and gives it what is its own.
