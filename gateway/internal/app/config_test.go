@@ -35,6 +35,9 @@ func TestContradictionsStopTheStart(t *testing.T) {
 		"no burst":                    {map[string]string{"GATEHOUSE_GATEWAY_BURST_CREDENTIALS": "0"}, []string{"GATEHOUSE_GATEWAY_BURST_CREDENTIALS"}},
 		"no body":                     {map[string]string{"GATEHOUSE_GATEWAY_BODY_LIMIT": "0"}, []string{"GATEHOUSE_GATEWAY_BODY_LIMIT"}},
 		"too much body":               {map[string]string{"GATEHOUSE_GATEWAY_BODY_LIMIT": "9999999"}, []string{"GATEHOUSE_GATEWAY_BODY_LIMIT"}},
+		"too many streams":            {map[string]string{"GATEHOUSE_GATEWAY_STREAMS": "2001"}, []string{"GATEHOUSE_GATEWAY_STREAMS", "2000"}},
+		"a subject above all streams": {map[string]string{"GATEHOUSE_GATEWAY_STREAMS": "10", "GATEHOUSE_GATEWAY_STREAMS_PER_SUBJECT": "11"}, []string{"GATEHOUSE_GATEWAY_STREAMS_PER_SUBJECT"}},
+		"a subject without streams":   {map[string]string{"GATEHOUSE_GATEWAY_STREAMS_PER_SUBJECT": "0"}, []string{"GATEHOUSE_GATEWAY_STREAMS_PER_SUBJECT"}},
 		"unknown name":                {map[string]string{"GATEHOUSE_GATEWAY_LISTENS": "127.0.0.1:1"}, []string{"GATEHOUSE_GATEWAY_LISTEN"}},
 	} {
 		t.Run(name, func(t *testing.T) {
