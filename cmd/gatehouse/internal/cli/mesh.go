@@ -27,6 +27,7 @@ type meshCommand struct {
 	Verify  verifyCommand  `cmd:"" help:"Try every cell of who may call what against the running sidecars."`
 	Explain explainCommand `cmd:"" help:"Say why a program may call another one, or may not: contract line, config entry, and what runs."`
 	Diff    diffCommand    `cmd:"" help:"Show what Consul holds otherwise than the definition; with --base, what the working tree newly allows or takes away."`
+	Graph   graphCommand   `cmd:"" help:"Draw programs and calls as the contract says; with --live, mark what is denied, drifted or unhealthy."`
 	Denied  deniedCommand  `cmd:"" help:"Show the calls that sidecars refused: who called whom, which method, how often."`
 	Deny    denyCommand    `cmd:"" help:"Deny calls now, by hand, until reset."`
 	Reset   resetCommand   `cmd:"" help:"Allow what the definition allows again."`
