@@ -18,8 +18,12 @@ const (
 	NomadNamespace = "gatehouse"
 )
 
-// ours begins the description of what we write, for policies and rules have no Meta.
-const ours = "Gatehouse: "
+// What begins the description of what we write, for policies and rules have no Meta, and of what we
+// write for a service, which is named then without its prefix.
+const (
+	ours   = "Gatehouse: "
+	oursOf = ours + "service "
+)
 
 // Services are the names of all programs and backing services.
 func Services(d *mesh.Definition) []string {
@@ -55,7 +59,7 @@ func ServicePolicy(d *mesh.Definition, name string, prefix request.ServicePrefix
 		b.WriteString("node_prefix \"\" {\n  policy = \"read\"\n}\n\n")
 	}
 	return &api.ACLPolicy{
-		Name: prefix.Service(name), Description: ours + "service " + name, Rules: strings.TrimSuffix(b.String(), "\n"),
+		Name: prefix.Service(name), Description: oursOf + name, Rules: strings.TrimSuffix(b.String(), "\n"),
 	}
 }
 
@@ -65,7 +69,7 @@ func ServicePolicy(d *mesh.Definition, name string, prefix request.ServicePrefix
 func BindingRule(name string, prefix request.ServicePrefix) *api.ACLBindingRule {
 	service := prefix.Service(name)
 	return &api.ACLBindingRule{
-		Description: ours + "service " + name,
+		Description: oursOf + name,
 		AuthMethod:  AuthMethod,
 		BindType:    api.BindingRuleBindTypePolicy,
 		BindName:    service,

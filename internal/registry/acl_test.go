@@ -5,6 +5,8 @@ import (
 	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -15,7 +17,9 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/hashicorp/consul/api"
 
+	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/registry"
+	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
 	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 )
@@ -147,5 +151,56 @@ func TestWhatOthersMadeStays(t *testing.T) {
 	kept, _, err := o.ACL().PolicyReadByName("gatehouse-audit", nil)
 	if err != nil || kept.Description != "theirs" {
 		t.Errorf("it is now %+v, %v", kept, err)
+	}
+}
+
+// Two installations with a prefix of their own each, one of which may have none, share a Consul: what
+// either writes leaves the other's policies and rules alone, and takes away its own of services that
+// it has no more.
+func TestInstallationsBesideEachOther(t *testing.T) {
+	o := consultest.NewOneMachine(t)
+	def := meshtest.Definition(t)
+	_, url := nomad(t)
+	before := *def
+	before.Backings = append([]mesh.Backing{{Name: "gone"}}, def.Backings...)
+	prefixes := []request.ServicePrefix{prefix, prefix + "b-", ""}
+	for _, one := range prefixes {
+		for _, d := range []*mesh.Definition{&before, def} {
+			if err := errors.Join(
+				registry.WritePolicies(t.Context(), o.Client, d, one),
+				registry.WriteLogin(t.Context(), o.Client, d, one, registry.Login(url, "")),
+			); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	want := map[string]bool{}
+	for _, one := range prefixes {
+		for _, name := range registry.Services(def) {
+			want[one.Service(name)] = true
+		}
+	}
+	rules, _, err := o.ACL().BindingRuleList(registry.AuthMethod, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bound, named := map[string]bool{}, map[string]bool{}
+	for _, rule := range rules {
+		bound[rule.BindName] = true
+	}
+	policies, _, err := o.ACL().PolicyList(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, policy := range policies {
+		if strings.HasPrefix(policy.Description, "Gatehouse: ") {
+			named[policy.Name] = true
+		}
+	}
+	if !maps.Equal(bound, want) || len(rules) != len(want) {
+		t.Errorf("%d rules bind to %v, want %v", len(rules), bound, want)
+	}
+	if !maps.Equal(named, want) {
+		t.Errorf("the policies are %v, want %v", named, want)
 	}
 }

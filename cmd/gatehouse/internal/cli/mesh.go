@@ -133,7 +133,7 @@ func (w world) live(ctx context.Context, callee string) (*explain.Live, error) {
 // owns reports whether an entry that the definition does not have is left over from it. The agent of
 // one machine serves nobody else.
 func (w world) owns(entry api.ConfigEntry) bool {
-	return w.Kind == target.Machine || drift.LeftOver(w.Prefix)(entry)
+	return w.Kind == target.Machine || drift.LeftOver(w.Definition.Definition, w.Prefix)(entry)
 }
 
 // mine refuses to change an entry that is somebody else's.

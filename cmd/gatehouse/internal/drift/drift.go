@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/intentions"
+	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/registry"
 	"github.com/gatehouse/gatehouse/internal/request"
 )
@@ -89,12 +90,15 @@ func Compare(want, held []api.ConfigEntry, prefix request.ServicePrefix, ours fu
 
 // LeftOver reports whether an entry that the definition does not have is left over from it in a
 // Consul that others use too: it is about a service with the prefix, and says that it is ours. Those
-// of the whole mesh are about no service, and the site's.
-func LeftOver(prefix request.ServicePrefix) func(api.ConfigEntry) bool {
+// of the whole mesh are about no service, and the site's; those of a service that a longer prefix
+// makes one of ours are those of another installation.
+func LeftOver(def *mesh.Definition, prefix request.ServicePrefix) func(api.ConfigEntry) bool {
+	services := registry.Services(def)
 	return func(entry api.ConfigEntry) bool {
-		_, named := prefix.Program(entry.GetName())
+		program, named := prefix.Program(entry.GetName())
 		whole := entry.GetKind() == api.ProxyDefaults || entry.GetKind() == api.MeshConfig
-		return named && !whole && registry.IsManaged(entry)
+		another := slices.ContainsFunc(services, func(name string) bool { return strings.HasSuffix(program, "-"+name) })
+		return named && !whole && !another && registry.IsManaged(entry)
 	}
 }
 

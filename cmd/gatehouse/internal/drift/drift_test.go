@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/drift"
 	"github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 )
 
 func defaults(name, protocol string) *api.ServiceConfigEntry {
@@ -107,12 +108,14 @@ func TestLeftOver(t *testing.T) {
 	}{
 		"ours":                        {"x-", managed("x-old"), true},
 		"another platform's":          {"x-", managed("y-old"), false},
+		"a longer prefix":             {"x-", managed("x-y-authz"), false},
+		"a prefix, and we have none":  {"", managed("x-authz"), false},
 		"it does not say so":          {"x-", defaults("x-old", "grpc"), false},
 		"without a prefix":            {"", managed("old"), true},
 		"all sidecars', no prefix":    {"", sidecars, false},
 		"the whole mesh's, no prefix": {"", &api.MeshConfigEntry{Meta: ours}, false},
 	} {
-		if got := drift.LeftOver(c.prefix)(c.entry); got != c.want {
+		if got := drift.LeftOver(meshtest.Definition(t), c.prefix)(c.entry); got != c.want {
 			t.Errorf("%s: %t", name, got)
 		}
 	}

@@ -45,10 +45,25 @@ func (p *Platform) databases() ([]database.Program, error) {
 			users[role.Name] = program
 		}
 	}
+	if err := p.forgetURLs(users); err != nil {
+		return nil, err
+	}
 	return database.Of(p.plan, p.opts.Environ, func(role string) (config.Secret, error) {
 		password, err := p.databasePassword(users[role], role)
 		return config.NewSecret(password), err
 	})
+}
+
+// forgetURLs removes those of instances that only an earlier start had, before this one's are made.
+func (p *Platform) forgetURLs(users map[string]plan.Program) error {
+	for role, program := range users {
+		for number := p.opts.Scale.Of(program.Name) + 1; number <= mesh.MaxInstances; number++ {
+			if err := p.opts.Dir.RemoveSecret(urlFile(role, number)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // databasePassword is the password of a role with which a program connects. Each instance has a URL

@@ -2,6 +2,8 @@ package platform
 
 import (
 	"maps"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -9,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/gatehouse/gatehouse/internal/database"
+	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/pg/pgurl"
 	"github.com/gatehouse/gatehouse/internal/plan"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
@@ -68,6 +71,39 @@ func TestThePlansRolesAndSchemasAreMade(t *testing.T) {
 	pairs(t, conn, "select nspname::text, nspowner::regrole::text from pg_namespace where nspname !~ '^pg_' and nspname not in ('public', 'information_schema')", gotOwners)
 	if !maps.Equal(owners, gotOwners) {
 		t.Errorf("schemas with their owners: %v, want %v", gotOwners, owners)
+	}
+}
+
+// An instance has a URL of its own for as long as the scale has the instance, and a program that is
+// named like one keeps its own.
+func TestURLsFollowTheScale(t *testing.T) {
+	p := testPlatform(t)
+	twin := p.opts.Definition.Programs[0]
+	for _, program := range p.opts.Definition.Programs {
+		if program.Name == "audit" {
+			twin = program
+		}
+	}
+	twin.Name, twin.Slot = "identity-2", 9
+	def := *p.opts.Definition
+	def.Programs = append(slices.Clone(def.Programs), twin)
+	p.opts.Definition, p.plan = &def, plan.Of(&def)
+	for _, c := range []struct {
+		scale mesh.Scale
+		want  map[string]bool
+	}{
+		{mesh.Scale{"auth": 2}, map[string]bool{"auth": true, "auth-2": true, "identity": true, "identity-2": true}},
+		{mesh.Scale{}, map[string]bool{"auth": true, "auth-2": false, "identity": true, "identity-2": true}},
+	} {
+		p.opts.Scale = c.scale
+		if _, err := p.databases(); err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range c.want {
+			if _, err := os.Stat(p.opts.Dir.SecretPath(plan.URLFile(name))); (err == nil) != want {
+				t.Errorf("scale %q: the URL of %s: %v, want it to be there: %t", c.scale, name, err, want)
+			}
+		}
 	}
 }
 

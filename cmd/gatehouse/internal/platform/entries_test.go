@@ -1,12 +1,17 @@
 package platform
 
 import (
+	"net"
+	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/consul/api"
 
+	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/registry"
 	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
@@ -50,6 +55,46 @@ func TestEntriesOfEarlierVersionsAndPrefixes(t *testing.T) {
 		}
 		if want := len(registry.ConfigEntries(p.opts.Definition, "")); held != want {
 			t.Errorf("with the prefix %q there are %d entries, want %d", prefix, held, want)
+		}
+	}
+}
+
+// With another prefix every service has a policy and its token that one, and nothing of the one
+// before stays. What the operator has made besides does.
+func TestPoliciesOfEarlierPrefixes(t *testing.T) {
+	server := consultest.NewOneMachine(t)
+	p := testPlatform(t)
+	_, text, err := net.SplitHostPort(server.HTTPS)
+	check.NoError(t, err)
+	port, err := strconv.Atoi(text)
+	check.NoError(t, err)
+	p.consul, p.opts.Offset = server.Client, port-mesh.ConsulHTTPSPort
+	for name, content := range map[string]string{ConsulCA: server.CAFile, ConsulClientCert: server.CertFile, ConsulClientKey: server.KeyFile} {
+		raw, err := os.ReadFile(content)
+		check.NoError(t, err)
+		check.NoError(t, p.opts.Dir.WriteSecret(name, string(raw)))
+	}
+	_, _, err = server.ACL().PolicyCreate(&api.ACLPolicy{Name: "operators", Description: "Gatehouse: services of mine"}, nil)
+	check.NoError(t, err)
+	for _, prefix := range []request.ServicePrefix{"", "gatehouse-", ""} {
+		p.opts.Prefix = prefix
+		check.NoError(t, p.writeTokens(t.Context()))
+		want := []string{"operators"}
+		for _, name := range p.services() {
+			want = append(want, prefix.Service(name))
+		}
+		var got []string
+		policies, _, err := server.ACL().PolicyList(nil)
+		check.NoError(t, err)
+		for _, policy := range policies {
+			if strings.HasPrefix(policy.Description, "Gatehouse: ") {
+				got = append(got, policy.Name)
+			}
+		}
+		slices.Sort(want)
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("with the prefix %q the policies are %v, want %v", prefix, got, want)
 		}
 	}
 }

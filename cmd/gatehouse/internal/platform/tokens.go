@@ -39,6 +39,11 @@ func (p *Platform) writeTokens(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// The agent of one machine serves nobody else: what had another prefix is of an earlier start.
+	err = registry.DeletePolicies(ctx, p.consul, func(program, service string) bool { return service != p.opts.Prefix.Service(program) })
+	if err != nil {
+		return err
+	}
 	secret, err := p.token(ctx, TokenName("agent"), api.ACLToken{
 		Description:    "Gatehouse: the agent itself",
 		NodeIdentities: []*api.ACLNodeIdentity{{NodeName: NodeName, Datacenter: agent.Datacenter}},

@@ -178,6 +178,14 @@ func (d Dir) WriteSecret(name, secret string) error {
 	return writeFile(d.SecretPath(name), []byte(secret+"\n"))
 }
 
+// RemoveSecret forgets a secret that nobody needs any more, or that was never made.
+func (d Dir) RemoveSecret(name string) error {
+	if err := os.Remove(d.SecretPath(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove a secret of the state folder: %w", err)
+	}
+	return nil
+}
+
 // Key generates 32 random bytes in base64: a gossip key, a password, a key-encryption key.
 func Key() (string, error) {
 	raw := make([]byte, 32)

@@ -215,5 +215,5 @@ func (c *Cluster) envoyVersion(ctx context.Context, of sidecar) (version string,
 // entries are those of the definition. Others in a shared Consul are somebody else's, unless they
 // say that they are ours.
 func (c *Cluster) entries(def *mesh.Definition) expected {
-	return expected{want: registry.ConfigEntries(def, c.Prefix), mend: "apply the entries", owns: drift.LeftOver(c.Prefix)}
+	return expected{want: registry.ConfigEntries(def, c.Prefix), mend: "apply the entries", owns: drift.LeftOver(def, c.Prefix)}
 }
