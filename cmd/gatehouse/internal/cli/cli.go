@@ -36,6 +36,7 @@ type commands struct {
 	Logs     logsCommand     `cmd:"" help:"Print the logs of all processes, or of one."`
 	Env      envCommand      `cmd:"" help:"Print shell lines that point consul, curl and others at the platform."`
 	Mesh     meshCommand     `cmd:"" help:"Verify the running mesh; compare who may call what."`
+	Doctor   doctorCommand   `cmd:"" help:"Ask a site's Consul and Nomad whether Gatehouse can be installed there and is safe there; changes nothing."`
 	Audit    auditCommand    `cmd:"" help:"Read the audit trail."`
 	Users    usersCommand    `cmd:"" help:"Import users, or follow them."`
 	Cluster  clusterCommand  `cmd:"" help:"A development cluster: three hosts on this machine with Consul and Nomad."`

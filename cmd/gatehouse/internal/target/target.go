@@ -8,6 +8,7 @@ package target
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/hashicorp/consul/api"
 
@@ -107,6 +108,14 @@ func (t *Target) Consul() (*api.Client, error) {
 		return nil, fmt.Errorf("%w: run this as the user that runs the platform", err)
 	}
 	return registry.NewClient(t.Record.Consul, platform.ConsulAPI(t.Dir, token))
+}
+
+// Anonymous is a client of the same Consul that shows no token.
+func (t *Target) Anonymous() (*api.Client, error) {
+	if t.Kind != Machine {
+		return operator.Consul(append(slices.Clone(t.Environ), api.HTTPTokenEnvName+"=", api.HTTPTokenFileEnvName+"="))
+	}
+	return registry.NewClient(t.Record.Consul, platform.ConsulAPI(t.Dir, ""))
 }
 
 // development is the development cluster of this machine. It is not there when another user has it.

@@ -1,0 +1,103 @@
+// Package doctor asks a site's Consul and Nomad whether Gatehouse can be installed there and is safe
+// there, and says what to do where not: `gatehouse doctor`. It asks and changes nothing.
+//
+// Only commands of the CLI import it.
+package doctor
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hashicorp/consul/api"
+	nomad "github.com/hashicorp/nomad/api"
+
+	"github.com/gatehouse/gatehouse/internal/mesh"
+	"github.com/gatehouse/gatehouse/internal/registry"
+	"github.com/gatehouse/gatehouse/internal/request"
+)
+
+// Site is where Gatehouse runs or is to run.
+type Site struct {
+	Name       string      // for people, such as "Consul at https://127.0.0.1:8501"
+	Consul     *api.Client // with the operator's token
+	Anonymous  *api.Client // the same agent, without a token
+	Nomad      *nomad.Client
+	NoNomad    string // why Nomad is nil; empty where the site has none
+	Definition *mesh.Definition
+	Entries    []api.ConfigEntry // that the site should have
+	Prefix     request.ServicePrefix
+	AuthMethod string // of Consul, by which Nomad's workloads log in
+	Alone      bool   // Consul serves nobody else
+}
+
+// check is one question to a site.
+type check struct {
+	id     string // stable: docs/operations/doctor.md has them all
+	fine   string // said where nothing is wrong
+	nomads bool   // it asks Nomad
+	shared bool   // only a Consul that others use too can fail it
+	ask    func(context.Context, *Site) ([]Finding, error)
+}
+
+// checks are all questions in the order of the report.
+func checks() []check {
+	return []check{
+		{id: "consul-acl", fine: "Consul's ACLs are on and deny what no token allows", ask: consulACL},
+		{id: "binding-rules", fine: "no binding rule gives a foreign job one of our names", shared: true, ask: bindingRules},
+		{id: "nomad-acl", fine: "Nomad's ACLs are on", nomads: true, ask: nomadACL},
+		{id: "nomad-tls", fine: "Nomad's agents ask each other for certificates", nomads: true, ask: nomadTLS},
+		{id: "nomad-identity", fine: "Nomad gives each service an identity of its own for Consul", nomads: true, ask: nomadIdentity},
+		{id: "nomad-hosts", fine: "Nomad's clients have what the jobs need", nomads: true, ask: nomadHosts},
+		{id: "nomad-templates", fine: "no template may call caLeaf", nomads: true, ask: templates},
+		{id: "nomad-raw-exec", fine: "no task is root on a Nomad client", nomads: true, ask: rawExecHosts},
+		{id: "entries-foreign", fine: "no config entry of somebody else has one of our names", shared: true, ask: entriesForeign},
+	}
+}
+
+// Examine asks everything. What cannot be asked is a finding as well; the error is ctx's.
+func Examine(ctx context.Context, site *Site) (*Report, error) {
+	report := &Report{Asked: site.Name, Prefix: string(site.Prefix)}
+	for _, c := range checks() {
+		if site.Alone && c.shared {
+			continue
+		}
+		found, err := c.run(ctx, site)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err != nil {
+			found = append(found, Finding{Level: Untried, What: err.Error()})
+		}
+		if len(found) == 0 {
+			found = []Finding{{Level: OK, What: c.fine}}
+		}
+		for _, f := range found {
+			f.ID = c.id
+			report.Findings = append(report.Findings, f)
+		}
+	}
+	return report, nil
+}
+
+func (c check) run(ctx context.Context, site *Site) ([]Finding, error) {
+	if c.nomads && site.Nomad == nil {
+		if site.NoNomad == "" {
+			return []Finding{{Level: OK, What: "there is no Nomad here"}}, nil
+		}
+		return nil, fmt.Errorf("Nomad was not asked: %s", site.NoNomad)
+	}
+	return c.ask(ctx, site)
+}
+
+// services are the names in Consul of all programs and backing services by the program's.
+func (s *Site) services() map[string]string {
+	all := map[string]string{}
+	for _, program := range registry.Services(s.Definition) {
+		all[program] = s.Prefix.Service(program)
+	}
+	return all
+}
+
+func asked(ctx context.Context) *api.QueryOptions {
+	return (&api.QueryOptions{RequireConsistent: true}).WithContext(ctx)
+}

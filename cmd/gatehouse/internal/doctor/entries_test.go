@@ -1,0 +1,25 @@
+package doctor_test
+
+import (
+	"testing"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/doctor"
+	"github.com/gatehouse/gatehouse/internal/registry"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
+)
+
+// Somebody else's postgres is in the way of ours without a prefix, and in nobody's with one.
+func TestAForeignEntry(t *testing.T) {
+	o, site := newSite(t)
+	_, _, err := o.ConfigEntries().Set(&api.ServiceConfigEntry{Kind: api.ServiceDefaults, Name: "postgres", Protocol: "http"}, nil)
+	check.NoError(t, err)
+	wants(t, site, "entries-foreign", doctor.OK)
+	site.Prefix, site.Entries = "", registry.ConfigEntries(site.Definition, "")
+	wants(t, site, "entries-foreign", doctor.Danger, "service-defaults/postgres", "--prefix gatehouse-")
+	site.Alone = true
+	if all := found(t, site, "entries-foreign"); len(all) != 0 {
+		t.Errorf("where nobody else is: %+v", all)
+	}
+}
