@@ -63,6 +63,28 @@ func ServicePolicy(d *mesh.Definition, name string, prefix request.ServicePrefix
 	}
 }
 
+// NomadClientPolicy is what the Nomad client on a node may do in Consul by itself: see the agent
+// beside it, and take services out that have ended, which Consul asks write for. Workloads register
+// theirs with their own identity. Whoever may write a service may have certificates signed for it,
+// so each node has a token of its own, and other people's services are out of its reach.
+func NomadClientPolicy(node string, prefix request.ServicePrefix) *api.ACLPolicy {
+	return &api.ACLPolicy{
+		Name: "nomad-client-" + node, Description: ours + "Nomad client " + node,
+		Rules: fmt.Sprintf(`# What the Nomad client of a node may do by itself. Generated; do not edit.
+
+agent "%s" {
+  policy = "read"
+}
+
+# To take out those that have ended. Where jobs of others have services too, it is the prefix of
+# all: "".
+service_prefix "%s" {
+  policy = "write"
+}
+`, node, prefix),
+	}
+}
+
 // BindingRule gives a program's policy to the Nomad job of that name alone: by its namespace, its id
 // and its service. The stock rule of `nomad setup consul` gives any job the service that it names
 // (R83).

@@ -9,17 +9,18 @@ import (
 	"github.com/gatehouse/gatehouse/internal/request"
 )
 
-// What the files leave open, in the words of Terraform's templatefile: the service prefix, and how
-// Consul reaches Nomad's servers.
+// What the files leave open, in the words of Terraform's templatefile: the service prefix, how Consul
+// reaches Nomad's servers, and the node of a Nomad client.
 const (
 	openPrefix = request.ServicePrefix("${service_prefix}")
 	openURL    = "${jwks_url}"
 	openCA     = "${jwks_ca}" // PEM, with \n for the ends of its lines
+	openNode   = "${node}"
 )
 
 // ACLFiles are the rules of a mesh as files below consul/acl, by path.
 func ACLFiles(d *mesh.Definition) (map[string][]byte, error) {
-	files := map[string][]byte{}
+	files := map[string][]byte{"nomad-client.hcl": []byte(NomadClientPolicy(openNode, openPrefix).Rules)}
 	method := Login(openURL, openCA)
 	var err error
 	files["auth-method.json"], err = encode(map[string]any{

@@ -108,6 +108,65 @@ func givesNoMore(t *testing.T, o *consultest.OneMachine, clients map[string]*api
 	}
 }
 
+// A Nomad client sees the agent of its own node, and what services of ours that has, and takes them
+// out; it does nothing else.
+func TestNomadClientsTakeOutWhatIsOurs(t *testing.T) {
+	o := consultest.NewOneMachine(t)
+	as := func(node string) *api.Client {
+		policy, _, err := o.ACL().PolicyCreate(registry.NomadClientPolicy(node, prefix), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, _, err := o.ACL().TokenCreate(&api.ACLToken{Policies: []*api.ACLLink{{ID: policy.ID}}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := registry.NewClient(o.HTTPS, registry.Config{CA: o.CAFile, Cert: o.CertFile, Key: o.KeyFile, Token: config.NewSecret(token.SecretID)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	here, elsewhere := as("gatehouse"), as("elsewhere")
+	for _, service := range []string{prefix.Service("identity"), "shop"} {
+		if err := o.Agent().ServiceRegister(&api.AgentServiceRegistration{Name: service, Check: &api.AgentServiceCheck{TTL: "1m"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := here.Agent().Self(); err != nil {
+		t.Errorf("its own agent: %v", err)
+	}
+	seen, err := here.Agent().Services()
+	if err != nil || len(seen) != 1 {
+		t.Errorf("it sees %v, %v", seen, err)
+	}
+	if checks, err := here.Agent().Checks(); err != nil || len(checks) != 1 {
+		t.Errorf("it sees the checks %v, %v", checks, err)
+	}
+	if err := here.Agent().ServiceDeregister(prefix.Service("identity")); err != nil {
+		t.Errorf("one of ours that has ended: %v", err)
+	}
+	for what, refused := range map[string]func() error{
+		"somebody else's service": func() error { return here.Agent().ServiceDeregister("shop") },
+		"another node's agent":    func() error { _, err := elsewhere.Agent().Self(); return err },
+		"a key":                   func() error { _, _, err := here.KV().Get("x", nil); return err },
+		"the catalog": func() error {
+			_, err := here.Catalog().Register(&api.CatalogRegistration{Node: "x", Address: "127.0.0.9"}, nil)
+			return err
+		},
+		"who may call whom": func() error {
+			_, _, err := here.ConfigEntries().Set(&api.ServiceIntentionsConfigEntry{Kind: api.ServiceIntentions, Name: prefix.Service("identity"), Sources: []*api.SourceIntention{{Name: "*", Action: api.IntentionActionAllow}}}, nil)
+			return err
+		},
+		"policies":                 func() error { _, _, err := here.ACL().PolicyList(nil); return err },
+		"the agent's own keepings": func() error { return here.Agent().EnableNodeMaintenance("x") },
+	} {
+		if status := (api.StatusError{}); !errors.As(refused(), &status) || status.Code != http.StatusForbidden {
+			t.Errorf("%s: %+v", what, status)
+		}
+	}
+}
+
 // closedEnvoy runs the sidecar of a program whose agent has TLS and ACLs, with a token.
 func closedEnvoy(t *testing.T, o *consultest.OneMachine, p mesh.Program, token string) {
 	t.Helper()

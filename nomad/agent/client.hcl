@@ -73,8 +73,8 @@ tls {
   tls_min_version        = "tls12"
 }
 
-# The Consul client on this host. Its own token registers no service: services have their own, by
-# their workload's identity.
+# The Consul client on this host. Nomad's own token, in host.hcl, takes out services that have ended
+# (consul/acl/nomad-client.hcl); those that begin have their own, by their workload's identity.
 consul {
   address      = "127.0.0.1:8501"
   ssl          = true

@@ -12,22 +12,6 @@ import (
 	"github.com/gatehouse/gatehouse/internal/registry"
 )
 
-// nomadClientRules are what Nomad's clients may do in Consul by themselves: take out services that
-// have ended. Workloads register them with their own identity.
-const nomadClientRules = `
-agent_prefix "" {
-  policy = "read"
-}
-
-node_prefix "" {
-  policy = "read"
-}
-
-service_prefix "" {
-  policy = "write"
-}
-`
-
 // Consul makes a client of the Consul API of a cluster, with the operator's certificate and token.
 func Consul(dir state.Dir, r Record) (*api.Client, error) {
 	token, err := dir.ReadSecret(ConsulToken)
@@ -68,13 +52,16 @@ func (c *cluster) bootstrapConsul(ctx context.Context) error {
 			return err
 		}
 	}
-	policy, _, err := client.ACL().PolicyCreate(&api.ACLPolicy{Name: "nomad-clients", Description: "Gatehouse: Nomad's clients", Rules: nomadClientRules}, written(ctx))
-	if err != nil {
-		return fmt.Errorf("write the policy of Nomad's clients: %w", err)
+	for name, secret := range c.keys.nomadAgents {
+		policy, _, err := client.ACL().PolicyCreate(registry.NomadClientPolicy(name, servicePrefix), written(ctx))
+		if err != nil {
+			return fmt.Errorf("write the policy of the Nomad client %s: %w", name, err)
+		}
+		if err := createToken(ctx, client, &api.ACLToken{SecretID: secret, Description: policy.Description, Policies: []*api.ACLLink{{ID: policy.ID}}}); err != nil {
+			return err
+		}
 	}
-	return createToken(ctx, client, &api.ACLToken{
-		SecretID: c.keys.nomadAgents, Description: "Gatehouse: Nomad's clients", Policies: []*api.ACLLink{{ID: policy.ID}},
-	})
+	return nil
 }
 
 func createToken(ctx context.Context, client *api.Client, token *api.ACLToken) error {

@@ -83,14 +83,9 @@ func (c *cluster) startClients(ctx context.Context) error {
 }
 
 func (c *cluster) startClient(ctx context.Context, name string, last byte) error {
-	address := number(c.opts.Network.private, last)
-	own, shared, err := c.consulAgent(name, false, address)
-	if err != nil {
-		return err
-	}
 	h := Host{Name: name}
 	values := nomad.Host{
-		NodeName: name, AllocDir: filepath.Join(c.folder(name), "alloc"), ConsulToken: c.keys.nomadAgents, CNI: c.opts.Programs.CNI,
+		NodeName: name, AllocDir: filepath.Join(c.folder(name), "alloc"), ConsulToken: c.keys.nomadAgents[name], CNI: c.opts.Programs.CNI,
 		Private: c.opts.Network.private.String(), Public: c.opts.Network.public.String(),
 		Chroot: map[string]string{c.programs(): "/opt/gatehouse/bin"}, Volumes: map[string]string{},
 	}
@@ -99,15 +94,30 @@ func (c *cluster) startClient(ctx context.Context, name string, last byte) error
 			return err
 		}
 	}
-	nomadOwn, nomadShared, err := c.nomadAgent(values, address)
+	processes, err := c.clientAgents(values, number(c.opts.Network.private, last))
 	if err != nil {
 		return err
 	}
-	consul := host.Process{Name: "consul", Command: []string{c.opts.Programs.Consul.Path, "agent", "-config-file", shared, "-config-file", own}}
-	consul.Ready = []string{c.opts.Programs.Consul.Path, "acl", "token", "read", "-self"} // it has joined
-	consul.Environ = c.askConsul(name)
-	return c.startHost(ctx, h, last, consul,
-		host.Process{Name: "nomad", Command: []string{c.opts.Programs.Nomad.Path, "agent", "-config", nomadShared, "-config", nomadOwn}})
+	return c.startHost(ctx, h, last, processes...)
+}
+
+// clientAgents writes what the agents of a host read and returns their processes.
+func (c *cluster) clientAgents(values nomad.Host, address netip.Addr) ([]host.Process, error) {
+	own, shared, err := c.consulAgent(values.NodeName, false, address)
+	if err != nil {
+		return nil, err
+	}
+	nomadOwn, nomadShared, err := c.nomadAgent(values, address)
+	if err != nil {
+		return nil, err
+	}
+	environ, err := c.askConsul(values.NodeName)
+	return []host.Process{{
+		Name: "consul", Command: []string{c.opts.Programs.Consul.Path, "agent", "-config-file", shared, "-config-file", own},
+		Environ: environ, Ready: []string{c.opts.Programs.Consul.Path, "acl", "token", "read", "-self"}, // it has joined
+	}, {
+		Name: "nomad", Command: []string{c.opts.Programs.Nomad.Path, "agent", "-config", nomadShared, "-config", nomadOwn},
+	}}, err
 }
 
 // giveDatabase makes a client the host of the database: it has the volume and the server's programs.
@@ -187,12 +197,15 @@ func (c *cluster) environ() []string {
 	return []string{"PATH=" + strings.Join(path, ":"), "HOME=/root", "LANG=C.UTF-8"}
 }
 
-// askConsul is the environment by which Consul's program asks the agent of its host.
-func (c *cluster) askConsul(name string) []string {
+// askConsul is the environment by which Consul's program asks the agent of its host whether it has
+// joined, as the agent itself. Its token is in a file: an environment is everybody's who may look
+// at the process.
+func (c *cluster) askConsul(name string) ([]string, error) {
 	folder := c.folder(name)
+	token := filepath.Join(folder, "consul-agent.token")
 	return []string{
 		"CONSUL_HTTP_ADDR=https://127.0.0.1:" + strconv.Itoa(mesh.ConsulHTTPSPort), "CONSUL_CACERT=" + c.opts.Dir.SecretPath(AgentsCA),
 		"CONSUL_CLIENT_CERT=" + filepath.Join(folder, "agent.pem"), "CONSUL_CLIENT_KEY=" + filepath.Join(folder, "agent-key.pem"),
-		"CONSUL_HTTP_TOKEN=" + c.keys.nomadAgents,
-	}
+		"CONSUL_HTTP_TOKEN_FILE=" + token,
+	}, writeFiles(map[string]string{token: c.keys.agentTokens[name]})
 }

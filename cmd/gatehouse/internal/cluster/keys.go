@@ -21,7 +21,7 @@ type keys struct {
 	consulGossip, nomadGossip string
 	consulToken, nomadToken   string            // management
 	agentTokens               map[string]string // of Consul's agents, by host
-	nomadAgents               string            // Consul's token of Nomad's clients
+	nomadAgents               map[string]string // Consul's tokens of Nomad's clients, by host
 }
 
 // makeKeys makes them and stores what the operator and the agents need.
@@ -39,13 +39,13 @@ func (c *cluster) makeKeys(context.Context) (err error) {
 			return err
 		}
 	}
-	s.agentTokens = map[string]string{}
-	for _, name := range append(clientNames(), serverName) {
-		if s.agentTokens[name], err = state.Token(); err != nil {
-			return err
-		}
+	if s.agentTokens, err = tokens(append(clientNames(), serverName)); err != nil {
+		return err
 	}
-	for _, token := range []*string{&s.consulToken, &s.nomadToken, &s.nomadAgents} {
+	if s.nomadAgents, err = tokens(clientNames()); err != nil {
+		return err
+	}
+	for _, token := range []*string{&s.consulToken, &s.nomadToken} {
 		if *token, err = state.Token(); err != nil {
 			return err
 		}
@@ -58,6 +58,18 @@ func (c *cluster) makeKeys(context.Context) (err error) {
 		AgentsCA: s.agents.PEM, SiteCA: s.site.PEM, OperatorCert: cert, OperatorKey: key,
 		ConsulToken: s.consulToken, NomadToken: s.nomadToken,
 	})
+}
+
+// tokens makes one for each host.
+func tokens(hosts []string) (map[string]string, error) {
+	made := map[string]string{}
+	for _, name := range hosts {
+		var err error
+		if made[name], err = state.Token(); err != nil {
+			return nil, err
+		}
+	}
+	return made, nil
 }
 
 func (c *cluster) store(files map[string]string) error {

@@ -18,8 +18,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/supervise"
 )
 
-// Spec says what a host is and runs. It is handed over as a file of root alone: a process may have a
-// token in its environment.
+// Spec says what a host is and runs. It is handed over as a file and holds no secret, and neither do
+// command lines and environments in it: what a process keeps to itself it reads from files.
 type Spec struct {
 	Name      string    `json:"name"`
 	Private   []string  `json:"private"`   // folders of which the host has its own, empty ones, in memory
