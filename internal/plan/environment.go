@@ -33,7 +33,8 @@ type Variable struct {
 // secretSuffix ends the name of a variable with the path of a secret.
 const secretSuffix = "_FILE"
 
-// task is one task of a program, which connects to the database as the role.
+// task is one task of a program, which connects to the database as the role. The program's secrets
+// are those of what serves: a migration has its role's URL alone.
 func task(p Program, verb, role string) Task {
 	t := Task{Program: p.Name, Verb: verb, Role: role, Env: []Variable{
 		{Name: "GATEHOUSE_MESH_PORT_OFFSET", Source: PortOffset},
@@ -43,6 +44,9 @@ func task(p Program, verb, role string) Task {
 	}}
 	if role != "" {
 		t.Env = append(t.Env, Variable{Name: "GATEHOUSE_POSTGRES_URL" + secretSuffix, Source: SecretFile, Secret: URLFile(role)})
+	}
+	if verb != Serve {
+		return t
 	}
 	for _, s := range p.Secrets {
 		yields := []string{s.Variable, s.Variable + secretSuffix}
@@ -79,7 +83,7 @@ func (p *Plan) Environ(t Task, operators []string, value func(Variable) (string,
 		}
 	}
 	for _, pair := range operators {
-		if name, _, _ := strings.Cut(pair, "="); p.reaches(name, t.Program) {
+		if name, _, _ := strings.Cut(pair, "="); p.reaches(name, t.Program) && !p.withholds(name, t) {
 			pairs = append(pairs, pair)
 		}
 	}
@@ -95,6 +99,16 @@ func (p *Plan) reaches(variable, program string) bool {
 	}
 	owner := p.areaOwner(rest)
 	return owner == "" || owner == program
+}
+
+// withholds reports whether a variable of the operator's is a secret of the program's, and the task
+// is none that serves.
+func (p *Plan) withholds(variable string, t Task) bool {
+	program, err := p.Program(t.Program)
+	if err != nil || t.Verb == Serve {
+		return false
+	}
+	return slices.ContainsFunc(program.Tasks[len(program.Tasks)-1].Env, func(v Variable) bool { return slices.Contains(v.Yields, variable) })
 }
 
 // decided reports whether a variable is the plan's, or the operator's command's own.

@@ -48,7 +48,7 @@ health: 8081
 database: identity behind 20039
 role identity owns: 34`,
 		"auth": `
-migrate as auth: port offset, trust domain, datacenter, service prefix, GATEHOUSE_POSTGRES_URL_FILE=postgres-auth.url, GATEHOUSE_AUTH_KEY_FILE=auth-encryption.key (key), GATEHOUSE_AUTH_KEY_PREVIOUS_FILE=auth-encryption-previous.key (key of before), GATEHOUSE_AUTH_BOOTSTRAP_SECRET_FILE=bootstrap.secret (password)
+migrate as auth: port offset, trust domain, datacenter, service prefix, GATEHOUSE_POSTGRES_URL_FILE=postgres-auth.url
 serve as auth: port offset, trust domain, datacenter, service prefix, GATEHOUSE_POSTGRES_URL_FILE=postgres-auth.url, GATEHOUSE_AUTH_KEY_FILE=auth-encryption.key (key), GATEHOUSE_AUTH_KEY_PREVIOUS_FILE=auth-encryption-previous.key (key of before), GATEHOUSE_AUTH_BOOTSTRAP_SECRET_FILE=bootstrap.secret (password)
 health: 8082
 database: auth behind 20059
@@ -67,7 +67,7 @@ database: audit behind 20099
 role audit: 34
 role audit_owner owns: 10`,
 		"corner-shop": `
-migrate as shop_owner: port offset, trust domain, datacenter, service prefix, GATEHOUSE_POSTGRES_URL_FILE=postgres-shop_owner.url, GATEHOUSE_CORNER_SHOP_KEY_FILE=shop.key (key)
+migrate as shop_owner: port offset, trust domain, datacenter, service prefix, GATEHOUSE_POSTGRES_URL_FILE=postgres-shop_owner.url
 serve as corner-shop: port offset, trust domain, datacenter, service prefix, GATEHOUSE_POSTGRES_URL_FILE=postgres-corner-shop.url, GATEHOUSE_CORNER_SHOP_KEY_FILE=shop.key (key)
 health: 8089
 database: corner-shop shop_search behind 20199
@@ -202,6 +202,12 @@ func TestOperatorsSettings(t *testing.T) {
 		}
 		if task.Program == "auth" && !slices.Contains(environ, "GATEHOUSE_AUTH_KEY_FILE=planned auth-encryption.key") {
 			t.Errorf("the other secret is not the plan's: %v", environ)
+		}
+	}
+	for _, task := range p.Stage(plan.Migrate) {
+		environ, err := p.Environ(task, operators, func(v plan.Variable) (string, error) { return "planned " + v.Secret, nil })
+		if err != nil || !slices.Contains(environ, "GATEHOUSE_LOG_LEVEL=debug") || strings.Contains(strings.Join(environ, " "), "BOOTSTRAP_SECRET") {
+			t.Errorf("the migration of %s gets %v, %v", task.Program, environ, err)
 		}
 	}
 	empty, err := p.Environ(p.Stage(plan.Serve)[2], []string{"GATEHOUSE_AUTH_KEY="}, func(plan.Variable) (string, error) { return "planned", nil })

@@ -14,12 +14,16 @@ variable "environment" {
 
 locals {
   secrets = { # items of the Nomad variable of each task, and their files
-    GATEHOUSE_POSTGRES_URL          = "postgres-auth.url"
-    GATEHOUSE_AUTH_KEY              = "auth-encryption.key"
-    GATEHOUSE_AUTH_KEY_PREVIOUS     = "auth-encryption-previous.key" # empty, but while the key is replaced
-    GATEHOUSE_AUTH_BOOTSTRAP_SECRET = "bootstrap.secret"
+    migrate = { GATEHOUSE_POSTGRES_URL = "postgres-auth.url" }
+    serve = {
+      GATEHOUSE_POSTGRES_URL          = "postgres-auth.url"
+      GATEHOUSE_AUTH_KEY              = "auth-encryption.key"
+      GATEHOUSE_AUTH_KEY_PREVIOUS     = "auth-encryption-previous.key" # empty unless it is replaced
+      GATEHOUSE_AUTH_BOOTSTRAP_SECRET = "bootstrap.secret"
+    }
   }
-  environment = merge(var.environment, { for item, file in local.secrets : "${item}_FILE" => "${NOMAD_SECRETS_DIR}/${file}" }, {
+  files = { for task, all in local.secrets : task => { for item, file in all : "${item}_FILE" => "${NOMAD_SECRETS_DIR}/${file}" } }
+  environment = merge(var.environment, {
     GATEHOUSE_MESH_TRUST_DOMAIN   = var.trust_domain
     GATEHOUSE_MESH_DATACENTER     = var.datacenter
     GATEHOUSE_MESH_SERVICE_PREFIX = var.service_prefix
@@ -35,9 +39,7 @@ job "auth" {
   group "auth" {
     count          = 3
     shutdown_delay = "10s" # out of the catalog first
-    spread {
-      attribute = "${node.unique.id}"
-    }
+    spread { attribute = "${node.unique.id}" }
     update {
       canary            = 3 # as many as instances: once they are promoted, all of the old stop at once
       auto_promote      = true
@@ -154,16 +156,14 @@ job "auth" {
     task "migrate" {
       driver = "exec"
       user   = "nobody"
-      env    = local.environment
+      env    = merge(local.environment, local.files.migrate)
       config {
         command = "${var.programs}/auth"
         args    = ["migrate"]
       }
-      lifecycle {
-        hook = "prestart"
-      }
+      lifecycle { hook = "prestart" }
       dynamic "template" {
-        for_each = local.secrets
+        for_each = local.secrets.migrate
         content {
           destination = "${NOMAD_SECRETS_DIR}/${template.value}"
           data        = "{{ with nomadVar `nomad/jobs/auth/auth/migrate` }}{{ .${template.key} }}{{ end }}"
@@ -178,14 +178,14 @@ job "auth" {
     task "serve" {
       driver = "exec"
       user   = "nobody"
-      env    = local.environment
+      env    = merge(local.environment, local.files.serve)
       config {
         command = "${var.programs}/auth"
         args    = ["serve"]
       }
       kill_timeout = "30s" # above the drain
       dynamic "template" {
-        for_each = local.secrets
+        for_each = local.secrets.serve
         content {
           destination = "${NOMAD_SECRETS_DIR}/${template.value}"
           data        = "{{ with nomadVar `nomad/jobs/auth/auth/serve` }}{{ .${template.key} }}{{ end }}"

@@ -66,14 +66,6 @@ func (k *Keeper) complete(kept variables, repair bool) (made, differ []string) {
 				differ = append(differ, at.path+" "+at.item)
 			}
 		}
-		if previous, being := s.previous(kept); being { // a place with the new value alone would lose what the old one opens
-			for _, at := range s.before {
-				if _, exists := kept.get(at); !exists {
-					kept.set(at, previous)
-					made = append(made, at.path+" "+at.item)
-				}
-			}
-		}
 	}
 	return made, differ
 }

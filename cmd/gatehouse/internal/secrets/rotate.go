@@ -87,54 +87,22 @@ func (k *Keeper) Finish(ctx context.Context, name string) error {
 	})
 }
 
-// replace writes a new value everywhere, and the old one where the previous one is kept. What has
-// written some of the variables already is taken up: its new value goes to the others, too.
+// replace writes a new value, and the old one where the previous one is kept: both are items of one
+// variable, which is written at once.
 func (s *secret) replace(kept variables, fresh string) ([]string, error) {
 	old, known := s.value(kept)
 	if !known {
 		return nil, s.unknown()
 	}
-	if previous, being := s.previous(kept); being {
-		begun, done := s.replaced(kept, previous)
-		if done {
-			return nil, fmt.Errorf("%s is being replaced, and something may need its previous value still: end that first (docs/operations/secrets.md), then run `gatehouse secrets rotate --finish %s`", s.name, s.name)
-		}
-		old = previous
-		if begun != "" {
-			fresh = begun
-		}
-	}
 	var names []string
 	for _, at := range s.before {
+		if _, being := kept.get(at); being {
+			return nil, fmt.Errorf("%s is being replaced, and something may need its previous value still: end that first (docs/operations/secrets.md), then run `gatehouse secrets rotate --finish %s`", s.name, s.name)
+		}
 		kept.set(at, old)
 		names = append(names, at.path+" "+at.item)
 	}
 	return append(names, s.put(kept, fresh, func(place) bool { return true })...), nil
-}
-
-// previous is the value that a secret had before, while it is replaced.
-func (s *secret) previous(kept variables) (string, bool) {
-	for _, at := range s.before {
-		if value, ok := kept.get(at); ok {
-			return value, true
-		}
-	}
-	return "", false
-}
-
-// replaced is the value that has taken the place of the previous one somewhere, empty for none, and
-// whether it has everywhere.
-func (s *secret) replaced(kept variables, previous string) (value string, everywhere bool) {
-	everywhere = true
-	for _, at := range s.places {
-		switch now, ok := kept.get(at); {
-		case ok && now != previous:
-			value = now
-		default:
-			everywhere = false
-		}
-	}
-	return value, everywhere
 }
 
 func (s *secret) put(kept variables, value string, which func(place) bool) []string {

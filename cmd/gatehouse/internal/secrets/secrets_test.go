@@ -185,7 +185,7 @@ func kept(w *world) {
 	w.ensure()
 	items := w.all()
 	for name, want := range map[string]string{
-		"nomad/jobs/auth/auth/serve GATEHOUSE_AUTH_KEY": "theirs", "nomad/jobs/auth/auth/migrate GATEHOUSE_AUTH_KEY": "theirs", "nomad/jobs/auth/auth/serve OTHER": "other",
+		"nomad/jobs/auth/auth/serve GATEHOUSE_AUTH_KEY": "theirs", "nomad/jobs/auth/auth/serve OTHER": "other",
 		"nomad/jobs/identity/identity/serve GATEHOUSE_POSTGRES_URL": "postgres://identity:p%40ss@127.0.0.1:20039/gatehouse?sslmode=disable",
 	} {
 		if items[name] != want {
