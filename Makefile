@@ -86,6 +86,11 @@ format: tools-lint ## gofmt and import order, in place
 tools: need-python ## get consul, envoy, nomad, the CNI plugins, buf and golangci-lint into .bin/, pinned and checked
 	@tools/get
 
+.PHONY: vagrant-check
+vagrant-check: ## the Vagrantfile is read without a virtual machine; needs ruby and vagrant
+	@ruby -c Vagrantfile >/dev/null
+	@vagrant validate --ignore-provider
+
 .PHONY: clean
 clean: ## remove built programs and test caches; keeps the tools (.bin is safe to delete) and the state of `make up`
 	@rm -f $(addprefix $(BIN)/,$(notdir $(PROGRAMS)))

@@ -35,13 +35,15 @@ type Host struct {
 	KeyFile   string
 
 	// A client's.
-	AllocDir    string // short: sockets are made below it
-	ConsulToken string
-	CNI         string            // folder of the plugins
-	Private     string            // subnet of the host network where health and metrics answer
-	Public      string            // subnet of the one where the gateway does
-	Volumes     map[string]string // paths of host volumes
-	Chroot      map[string]string // places in a task's root by where they are on the host
+	AllocDir      string // short: sockets are made below it
+	ConsulToken   string
+	CNI           string            // folder of the plugins
+	Interface     string            // link whose address is the host's
+	SharesMachine bool              // with other hosts
+	Private       string            // subnet of the host network where health and metrics answer
+	Public        string            // subnet of the one where the gateway does
+	Volumes       map[string]string // paths of host volumes
+	Chroot        map[string]string // places in a task's root by where they are on the host
 }
 
 // Shared is the file that this host shares with others: server.hcl or client.hcl.

@@ -25,7 +25,7 @@ func TestTheFilesOfASite(t *testing.T) {
 		"server": {agent.Host{Server: true, Servers: []string{"10.0.0.1", "10.0.0.2", "10.0.0.3"}, GossipKey: "aPuGh+5UDskRAbkLaXRzFoSOcSM+5vAK+NEYOWHJH7w="},
 			[]string{"# Exception: Consul's servers read the keys", "verify_https_client = false"}},
 		"client": {agent.Host{
-			Servers: []string{"10.0.0.1"}, AllocDir: "/a", ConsulToken: "t", CNI: "/c", Private: "10.0.0.0/24", Public: "10.0.1.0/24",
+			Servers: []string{"10.0.0.1"}, AllocDir: "/a", ConsulToken: "t", CNI: "/c", Interface: "eth0", SharesMachine: true, Private: "10.0.0.0/24", Public: "10.0.1.0/24",
 			Volumes: map[string]string{"v": "/v"}, Chroot: map[string]string{"/p": "/opt/gatehouse/bin"},
 		}, []string{"verify_https_client    = true", `function_denylist = ["executeTemplate", "plugin", "writeToFile", "caLeaf"]`, "enabled = false"}},
 	} {

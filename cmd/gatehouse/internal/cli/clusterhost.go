@@ -14,6 +14,8 @@ import (
 type clusterHostCommand struct {
 	Fail clusterFailCommand `cmd:"" help:"End everything on a host at once, as a loss of power does; its disk stays."`
 	Heal clusterHealCommand `cmd:"" help:"Start a host again, or mend its link."`
+	Keys hostKeysCommand    `cmd:"" help:"Make the keys of a site of three machines: a file for the host up of each, and what its operator needs."`
+	Up   hostUpCommand      `cmd:"" help:"Be one host of such a site, as root, until a signal ends it: Consul and Nomad."`
 }
 
 type clusterFailCommand struct {

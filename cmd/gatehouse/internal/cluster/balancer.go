@@ -46,7 +46,7 @@ func (c *cluster) balancer() (host.Process, error) {
 		return host.Process{}, fmt.Errorf("configure the balancer: %w", err)
 	}
 	return host.Process{
-		Name: "balancer", Environ: c.environ(),
+		Name: "balancer", Environ: environ(c.opts.Programs),
 		Command: []string{c.opts.Programs.Envoy.Path, "--config-path", configFile, "--disable-hot-restart", "--concurrency", "1", "--log-level", "warn"},
 	}, writeFiles(map[string]string{certFile: cert, keyFile: key, configFile: text})
 }

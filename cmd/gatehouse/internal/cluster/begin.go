@@ -64,12 +64,12 @@ func lock(dir state.Dir) (unlock func(), err error) {
 
 // stage puts what tasks run into one folder, hard-linked where it can be: a task's root is made of
 // links too, so that all instances of a program share its pages.
-func (c *cluster) stage(context.Context) error {
-	if err := os.MkdirAll(c.programs(), 0o755); err != nil { //nolint:gosec // tasks of other users run what is in it
+func stage(folder string, programs Programs, self string) error {
+	if err := os.MkdirAll(folder, 0o755); err != nil { //nolint:gosec // tasks of other users run what is in it
 		return fmt.Errorf("stage the programs: %w", err)
 	}
-	paths := map[string]string{"envoy": c.opts.Programs.Envoy.Path, "gatehouse": filepath.Join(filepath.Dir(c.opts.Self[0]), "gatehouse")}
-	for name, path := range c.opts.Programs.Own {
+	paths := map[string]string{"envoy": programs.Envoy.Path, "gatehouse": filepath.Join(filepath.Dir(self), "gatehouse")}
+	for name, path := range programs.Own {
 		paths[name] = path
 	}
 	for name, path := range paths {
@@ -77,7 +77,7 @@ func (c *cluster) stage(context.Context) error {
 		if err != nil {
 			return fmt.Errorf("stage the programs: %w", err)
 		}
-		if err := linkOrCopy(place, filepath.Join(c.programs(), name)); err != nil {
+		if err := linkOrCopy(place, filepath.Join(folder, name)); err != nil {
 			return err
 		}
 	}

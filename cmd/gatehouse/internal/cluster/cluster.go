@@ -69,7 +69,7 @@ func Up(ctx context.Context, opts Options) error {
 		what string
 		run  func(context.Context) error
 	}{
-		{"programs for the hosts", c.stage},
+		{"programs for the hosts", func(context.Context) error { return stage(c.programs(), opts.Programs, opts.Self[0]) }},
 		{"certificates, keys and tokens", c.makeKeys},
 		{"the switch and the balancer", c.startSite},
 		{"the server: Consul and Nomad", c.startServer},

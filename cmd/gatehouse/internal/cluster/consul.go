@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/hashicorp/consul/api"
 
@@ -29,6 +30,12 @@ func (c *cluster) bootstrapConsul(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.record.TrustDomain, err = bootstrapConsul(ctx, client, c.keys.tokens)
+	return err
+}
+
+// bootstrapConsul returns the trust domain of the mesh. It may run again.
+func bootstrapConsul(ctx context.Context, client *api.Client, tokens tokens) (trustDomain string, err error) {
 	err = await(ctx, patience, "Consul", func(ctx context.Context) error {
 		roots, _, err := client.Agent().ConnectCARoots(asked(ctx))
 		if err != nil {
@@ -37,35 +44,49 @@ func (c *cluster) bootstrapConsul(ctx context.Context) error {
 		if roots.TrustDomain == "" {
 			return fmt.Errorf("its CA names no trust domain")
 		}
-		c.record.TrustDomain = roots.TrustDomain
+		trustDomain = roots.TrustDomain
 		_, _, err = client.ACL().TokenReadSelf(asked(ctx))
 		return err
 	})
 	if err != nil {
-		return err
+		return "", err
 	}
-	for name, secret := range c.keys.agentTokens {
+	for name, secret := range tokens.Agents {
 		if err := createToken(ctx, client, &api.ACLToken{
 			SecretID: secret, Description: "Gatehouse: agent of " + name,
 			NodeIdentities: []*api.ACLNodeIdentity{{NodeName: name, Datacenter: agent.Datacenter}},
 		}); err != nil {
-			return err
+			return "", err
 		}
 	}
-	for name, secret := range c.keys.nomadAgents {
-		policy, _, err := client.ACL().PolicyCreate(registry.NomadClientPolicy(name, servicePrefix), written(ctx))
-		if err != nil {
-			return fmt.Errorf("write the policy of the Nomad client %s: %w", name, err)
-		}
-		if err := createToken(ctx, client, &api.ACLToken{SecretID: secret, Description: policy.Description, Policies: []*api.ACLLink{{ID: policy.ID}}}); err != nil {
-			return err
+	for name, secret := range tokens.NomadAgents {
+		if err := giveNomadClient(ctx, client, name, secret); err != nil {
+			return "", err
 		}
 	}
-	return nil
+	return trustDomain, nil
 }
 
+// giveNomadClient makes the token of a Nomad client.
+func giveNomadClient(ctx context.Context, client *api.Client, name, secret string) error {
+	want := registry.NomadClientPolicy(name, servicePrefix)
+	policy, _, err := client.ACL().PolicyReadByName(want.Name, asked(ctx))
+	if err == nil && policy == nil {
+		policy, _, err = client.ACL().PolicyCreate(want, written(ctx))
+	}
+	if err != nil {
+		return fmt.Errorf("write the policy of the Nomad client %s: %w", name, err)
+	}
+	return createToken(ctx, client, &api.ACLToken{SecretID: secret, Description: policy.Description, Policies: []*api.ACLLink{{ID: policy.ID}}})
+}
+
+// createToken makes a token unless it was made before.
 func createToken(ctx context.Context, client *api.Client, token *api.ACLToken) error {
-	if _, _, err := client.ACL().TokenCreate(token, written(ctx)); err != nil {
+	all, _, err := client.ACL().TokenList(asked(ctx))
+	if err == nil && !slices.ContainsFunc(all, func(t *api.ACLTokenListEntry) bool { return t.SecretID == token.SecretID }) {
+		_, _, err = client.ACL().TokenCreate(token, written(ctx))
+	}
+	if err != nil {
 		return fmt.Errorf("make the token %q: %w", token.Description, err)
 	}
 	return nil

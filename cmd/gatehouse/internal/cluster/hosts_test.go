@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/cluster/host"
-	nomad "github.com/gatehouse/gatehouse/nomad/agent"
 )
 
 // What is known of a host and of its processes holds no secret: those are in files of root alone, and
@@ -24,15 +23,19 @@ func TestSecretsAreInFilesOfRoots(t *testing.T) {
 	if err := c.makeKeys(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	secrets := []string{c.keys.consulGossip, c.keys.nomadGossip, c.keys.consulToken, c.keys.nomadToken}
+	secrets := []string{c.keys.consulGossip, c.keys.nomadGossip, c.keys.tokens.Consul, c.keys.tokens.Nomad}
 	for _, name := range clientNames() {
-		secrets = append(secrets, c.keys.nomadAgents[name], c.keys.agentTokens[name])
+		secrets = append(secrets, c.keys.tokens.NomadAgents[name], c.keys.tokens.Agents[name])
 	}
 	if slices.Sort(secrets); len(slices.Compact(slices.Clone(secrets))) != 4+2*clients || secrets[0] == "" {
 		t.Fatalf("two of %d secrets are one, or there is none", len(secrets))
 	}
 	name := clientNames()[1]
-	processes, err := c.clientAgents(nomad.Host{NodeName: name, ConsulToken: c.keys.nomadAgents[name]}, number(network.private, 22))
+	m, err := c.keys.member(network, name, 22)
+	if err != nil {
+		t.Fatal(err)
+	}
+	processes, err := m.prepare(t.Context(), place{folder: c.folder(name)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,14 +3,12 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/state"
 	"github.com/gatehouse/gatehouse/consul/agent"
-	nomad "github.com/gatehouse/gatehouse/nomad/agent"
 )
 
 // keys are made for one life of a cluster and thrown away with it. The keys of both authorities
@@ -19,49 +17,63 @@ type keys struct {
 	agents, site *agent.Authority
 
 	consulGossip, nomadGossip string
-	consulToken, nomadToken   string            // management
-	agentTokens               map[string]string // of Consul's agents, by host
-	nomadAgents               map[string]string // Consul's tokens of Nomad's clients, by host
+	tokens                    tokens
 }
 
-// makeKeys makes them and stores what the operator and the agents need.
+// tokens are those that Consul and Nomad are told when they begin.
+type tokens struct {
+	Consul      string            `json:"consul"`       // management
+	Nomad       string            `json:"nomad"`        // management
+	Agents      map[string]string `json:"agents"`       // of Consul's agents, by host
+	NomadAgents map[string]string `json:"nomad_agents"` // Consul's tokens of Nomad's clients, by host
+}
+
+// makeKeys makes them and stores what the operator needs.
 func (c *cluster) makeKeys(context.Context) (err error) {
-	s := &c.keys
-	if s.agents, err = agent.NewAuthority("Gatehouse development cluster: agents", c.opts.Now()); err != nil {
+	if c.keys, err = newKeys(c.opts.Now()); err != nil {
 		return err
 	}
-	// Another one than that of the agents: what it signs must not open their APIs.
-	if s.site, err = agent.NewAuthority("Gatehouse development cluster: site", c.opts.Now()); err != nil {
-		return err
-	}
-	for _, key := range []*string{&s.consulGossip, &s.nomadGossip} {
-		if *key, err = state.Key(); err != nil {
-			return err
-		}
-	}
-	if s.agentTokens, err = tokens(append(clientNames(), serverName)); err != nil {
-		return err
-	}
-	if s.nomadAgents, err = tokens(clientNames()); err != nil {
-		return err
-	}
-	for _, token := range []*string{&s.consulToken, &s.nomadToken} {
-		if *token, err = state.Token(); err != nil {
-			return err
-		}
-	}
-	cert, key, err := s.agents.Issue("operator", nil)
+	files, err := c.keys.operators()
 	if err != nil {
 		return err
 	}
-	return c.store(map[string]string{
-		AgentsCA: s.agents.PEM, SiteCA: s.site.PEM, OperatorCert: cert, OperatorKey: key,
-		ConsulToken: s.consulToken, NomadToken: s.nomadToken,
-	})
+	for name, secret := range files {
+		if err := c.opts.Dir.WriteSecret(name, secret); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// tokens makes one for each host.
-func tokens(hosts []string) (map[string]string, error) {
+func newKeys(now time.Time) (s keys, err error) {
+	if s.agents, err = agent.NewAuthority("Gatehouse development cluster: agents", now); err != nil {
+		return s, err
+	}
+	// Another one than that of the agents: what it signs must not open their APIs.
+	if s.site, err = agent.NewAuthority("Gatehouse development cluster: site", now); err != nil {
+		return s, err
+	}
+	for _, key := range []*string{&s.consulGossip, &s.nomadGossip} {
+		if *key, err = state.Key(); err != nil {
+			return s, err
+		}
+	}
+	if s.tokens.Agents, err = newTokens(append(clientNames(), serverName)); err != nil {
+		return s, err
+	}
+	if s.tokens.NomadAgents, err = newTokens(clientNames()); err != nil {
+		return s, err
+	}
+	for _, token := range []*string{&s.tokens.Consul, &s.tokens.Nomad} {
+		if *token, err = state.Token(); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+// newTokens makes one for each host.
+func newTokens(hosts []string) (map[string]string, error) {
 	made := map[string]string{}
 	for _, name := range hosts {
 		var err error
@@ -72,13 +84,12 @@ func tokens(hosts []string) (map[string]string, error) {
 	return made, nil
 }
 
-func (c *cluster) store(files map[string]string) error {
-	for name, secret := range files {
-		if err := c.opts.Dir.WriteSecret(name, secret); err != nil {
-			return err
-		}
-	}
-	return nil
+// operators are the files that the operator needs.
+func (k *keys) operators() (map[string]string, error) {
+	cert, key, err := k.agents.Issue("operator", nil)
+	return map[string]string{
+		AgentsCA: k.agents.PEM, SiteCA: k.site.PEM, OperatorCert: cert, OperatorKey: key, ConsulToken: k.tokens.Consul, NomadToken: k.tokens.Nomad,
+	}, err
 }
 
 func clientNames() []string {
@@ -87,22 +98,6 @@ func clientNames() []string {
 		names = append(names, fmt.Sprint(clientName, i+1))
 	}
 	return names
-}
-
-// certificate makes an agent's, by which it is server and client, and returns the paths of both
-// files.
-func (c *cluster) certificate(name string, server bool, address netip.Addr) (certFile, keyFile string, err error) {
-	role := "client"
-	if server {
-		role = "server"
-	}
-	names := []string{role + "." + agent.Datacenter + ".consul", role + "." + nomad.Region + ".nomad", "localhost"}
-	cert, key, err := c.keys.agents.Issue(name, names, net.IPv4(127, 0, 0, 1), address.AsSlice())
-	if err != nil {
-		return "", "", err
-	}
-	certFile, keyFile = filepath.Join(c.folder(name), "agent.pem"), filepath.Join(c.folder(name), "agent-key.pem")
-	return certFile, keyFile, writeFiles(map[string]string{certFile: cert, keyFile: key})
 }
 
 // folder is what a host has on the disk.

@@ -30,13 +30,18 @@ func (c *cluster) bootstrapNomad(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return bootstrapNomad(ctx, client, c.keys.tokens.Nomad)
+}
+
+// bootstrapNomad may run again.
+func bootstrapNomad(ctx context.Context, client *api.Client, token string) error {
 	return await(ctx, patience, "Nomad", func(ctx context.Context) error {
-		_, _, err := client.ACLTokens().BootstrapOpts(c.keys.nomadToken, (&api.WriteOptions{}).WithContext(ctx))
+		_, _, err := client.ACLTokens().BootstrapOpts(token, (&api.WriteOptions{}).WithContext(ctx))
 		if err == nil {
 			return nil
 		}
 		if _, _, known := client.ACLTokens().Self((&api.QueryOptions{}).WithContext(ctx)); known == nil {
-			return nil // an attempt whose answer came too late has made it
+			return nil // made before, or by an attempt whose answer came too late
 		}
 		return err
 	})

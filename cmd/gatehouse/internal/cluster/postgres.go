@@ -33,8 +33,8 @@ func volume(path string) error {
 // postgresRoots are the places of a PostgreSQL server's programs in a task's root by where they are on
 // this machine: one that is installed, or one that is fetched once. The server looks for its
 // libraries and templates beside its programs, or where a distribution has put them.
-func (c *cluster) postgresRoots(ctx context.Context) (map[string]string, error) {
-	bin, version, err := pgserver.Locate(ctx, filepath.Join(c.opts.Dir.Root(), "none"), progressWriter{c.opts.Progress})
+func postgresRoots(ctx context.Context, folder string, progress func(format string, args ...any)) (map[string]string, error) {
+	bin, version, err := pgserver.Locate(ctx, filepath.Join(folder, "none"), progressWriter{progress})
 	if err != nil {
 		return nil, err
 	}

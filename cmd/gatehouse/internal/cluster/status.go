@@ -156,27 +156,33 @@ func Environ(dir state.Dir, r Record) ([][2]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return [][2]string{
-		{"NOMAD_ADDR", r.Nomad},
-		{"NOMAD_CACERT", dir.SecretPath(AgentsCA)},
-		{"NOMAD_CLIENT_CERT", dir.SecretPath(OperatorCert)},
-		{"NOMAD_CLIENT_KEY", dir.SecretPath(OperatorKey)},
-		{"NOMAD_TOKEN", nomadToken},
-		{"NOMAD_NAMESPACE", operator.Namespace},
+	return append(variables(r, dir.SecretPath, nomadToken), [][2]string{
 		{"NOMAD_VAR_trust_domain", r.TrustDomain},
-		{"CONSUL_HTTP_ADDR", "https://" + r.Consul},
-		{"CONSUL_CACERT", dir.SecretPath(AgentsCA)},
-		{"CONSUL_CLIENT_CERT", dir.SecretPath(OperatorCert)},
-		{"CONSUL_CLIENT_KEY", dir.SecretPath(OperatorKey)},
-		{"CONSUL_HTTP_TOKEN_FILE", dir.SecretPath(ConsulToken)},
 		{"GATEHOUSE_URL", r.URL},
 		{"CURL_CA_BUNDLE", dir.SecretPath(SiteCA)},
 		{"GATEHOUSE_CLI_STATE", dir.Root()},
 		{"GATEHOUSE_CLI_CLUSTER", dir.Root()},
-		{"GATEHOUSE_MESH_SERVICE_PREFIX", r.Prefix},
 		{"GATEHOUSE_MESH_TRUST_DOMAIN", r.TrustDomain},
+	}...), nil
+}
+
+// variables are those that a site's operator needs, with the operator's files.
+func variables(r Record, file func(name string) string, nomadToken string) [][2]string {
+	return [][2]string{
+		{"NOMAD_ADDR", r.Nomad},
+		{"NOMAD_CACERT", file(AgentsCA)},
+		{"NOMAD_CLIENT_CERT", file(OperatorCert)},
+		{"NOMAD_CLIENT_KEY", file(OperatorKey)},
+		{"NOMAD_TOKEN", nomadToken},
+		{"NOMAD_NAMESPACE", operator.Namespace},
+		{"CONSUL_HTTP_ADDR", "https://" + r.Consul},
+		{"CONSUL_CACERT", file(AgentsCA)},
+		{"CONSUL_CLIENT_CERT", file(OperatorCert)},
+		{"CONSUL_CLIENT_KEY", file(OperatorKey)},
+		{"CONSUL_HTTP_TOKEN_FILE", file(ConsulToken)},
+		{"GATEHOUSE_MESH_SERVICE_PREFIX", r.Prefix},
 		{"GATEHOUSE_MESH_DATACENTER", agent.Datacenter},
-	}, nil
+	}
 }
 
 // allocations are those that run or should.
