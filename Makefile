@@ -70,6 +70,10 @@ generate: tools-buf need-go ## write all that is generated anew: proto/gen, cons
 generate-gateway: tools-buf need-go ## write only the mappings of REST to gRPC anew (grpc-gateway), a part of generate
 	@$(BIN)/buf generate --template buf.gateway.gen.yaml
 
+.PHONY: release
+release: need-go ## static programs for x86-64 and arm64, jobs, Terraform modules, checksums and a bill of materials, into dist/ (VERSION=v0.1.0)
+	@go run ./cmd/release --version '$(VERSION)' $(PROGRAMS)
+
 .PHONY: baseline
 baseline: tools-buf ## keep today's contracts as those of the release that is made: what later ones must not break
 	@$(BIN)/buf build proto --exclude-source-info -o proto/baseline.binpb
