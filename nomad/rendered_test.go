@@ -85,19 +85,28 @@ type upstream struct {
 }
 
 type task struct {
-	Name, Driver, User string
-	Config             map[string]any
-	Env                map[string]string
-	Lifecycle          *struct {
+	Name, Kind   string
+	Driver, User string
+	Config       map[string]any
+	Env          map[string]string
+	Lifecycle    *struct {
 		Hook    string
 		Sidecar bool
 	}
+	ShutdownDelay int64 // nanoseconds
 	KillTimeout   int64 // nanoseconds
+	Resources     *struct{ CPU, MemoryMB int }
+	Artifacts     []artifact
 	KillSignal    string
 	VolumeMounts  []struct{ Volume, Destination string }
 	Templates     []template
 	Consul, Vault any
 	Identities    []any
+}
+
+type artifact struct {
+	GetterSource, GetterMode, RelativeDest string
+	GetterOptions                          map[string]string
 }
 
 type template struct {
@@ -111,11 +120,12 @@ func render(t *testing.T, name string) job {
 	return decode(t, rendered(t, name))
 }
 
-// rendered is what Nomad prints.
-func rendered(t *testing.T, name string) string {
+// rendered is what Nomad prints, with more lines of variables.
+func rendered(t *testing.T, name string, more ...string) string {
 	t.Helper()
 	variables := filepath.Join(t.TempDir(), "test.hcl")
-	if err := os.WriteFile(variables, []byte(`environment = { GATEHOUSE_LOG_LEVEL = "debug" }`), 0o600); err != nil {
+	lines := append(more, `environment = { GATEHOUSE_LOG_LEVEL = "debug" }`)
+	if err := os.WriteFile(variables, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	out, err := command(t, "job", "run", "-output", "-hcl2-strict", "-var", "service_prefix="+prefix, "-var", "trust_domain="+trustDomain,

@@ -5,6 +5,10 @@ variable "datacenter" { default = "dc1" }
 variable "trust_domain" { type = string }
 variable "service_prefix" { default = "gatehouse-" }
 variable "programs" { default = "/opt/gatehouse/bin" }
+variable "artifacts" {
+  type    = map(string)
+  default = {}
+}
 variable "ops_network" { default = "private" }
 variable "public_network" { default = "public" }
 variable "environment" {
@@ -13,6 +17,7 @@ variable "environment" {
 }
 
 locals {
+  programs = length(var.artifacts) > 0 ? "/local/gatehouse" : var.programs
   secrets = { # items of the Nomad variable of each task, and their files
     migrate = { GATEHOUSE_POSTGRES_URL = "postgres-auth.url" }
     serve = {
@@ -22,7 +27,6 @@ locals {
       GATEHOUSE_AUTH_BOOTSTRAP_SECRET = "bootstrap.secret"
     }
   }
-  files = { for task, all in local.secrets : task => { for item, file in all : "${item}_FILE" => "${NOMAD_SECRETS_DIR}/${file}" } }
   environment = merge(var.environment, {
     GATEHOUSE_MESH_TRUST_DOMAIN   = var.trust_domain
     GATEHOUSE_MESH_DATACENTER     = var.datacenter
@@ -99,9 +103,7 @@ job "auth" {
                    "explicit_http_config": {"http2_protocol_options": {"initial_stream_window_size": 65536, "initial_connection_window_size": 1073741824}}}},
                  "load_assignment": {"cluster_name": "local_app", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 8082}}}}]}]}}
               JSON
-              envoy_extra_static_clusters_json = <<-JSON
-                {"name": "exposed_cluster_8482", "type": "STATIC", "load_assignment": {"cluster_name": "exposed_cluster_8482", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 8482}}}}]}]}}
-              JSON
+              envoy_extra_static_clusters_json = jsonencode({ name = "exposed_cluster_8482", type = "STATIC", load_assignment = { cluster_name = "exposed_cluster_8482", endpoints = [{ lb_endpoints = [{ endpoint = { address = { socket_address = { address = "127.0.0.1", port_value = 8482 } } } }] }] } })
             }
             expose {
               dynamic "path" {
@@ -142,7 +144,7 @@ job "auth" {
           driver = "exec"
           user   = "nobody"
           config {
-            command = "${var.programs}/envoy"
+            command = "${local.programs}/envoy"
             args    = ["--config-path", "${NOMAD_SECRETS_DIR}/envoy_bootstrap.json", "--concurrency", "1", "--disable-hot-restart", "--drain-time-s", "2", "--drain-strategy", "immediate", "--log-level", "warn"]
           }
           logs {
@@ -153,46 +155,67 @@ job "auth" {
       }
     }
 
-    task "migrate" {
-      driver = "exec"
-      user   = "nobody"
-      env    = merge(local.environment, local.files.migrate)
-      config {
-        command = "${var.programs}/auth"
-        args    = ["migrate"]
-      }
-      lifecycle { hook = "prestart" }
-      dynamic "template" {
-        for_each = local.secrets.migrate
-        content {
-          destination = "${NOMAD_SECRETS_DIR}/${template.value}"
-          data        = "{{ with nomadVar `nomad/jobs/auth/auth/migrate` }}{{ .${template.key} }}{{ end }}"
-          perms       = "0400"
-          uid         = 65534 # nobody
-          gid         = 65534
-          change_mode = "noop" # a roll brings it in, not a restart of all at once
+    # What Nomad makes of sidecar_task takes no artifact: then it is this task's.
+    dynamic "task" {
+      for_each = length(var.artifacts) > 0 ? ["${var.service_prefix}auth"] : []
+      labels   = ["connect-proxy-${task.value}"]
+      content {
+        kind           = "connect-proxy:${task.value}"
+        driver         = "exec"
+        shutdown_delay = "5s"
+        lifecycle {
+          hook    = "prestart"
+          sidecar = true
+        }
+        dynamic "artifact" {
+          for_each = var.artifacts
+          content {
+            source      = artifact.key
+            destination = "local/gatehouse"
+            options { checksum = artifact.value }
+          }
+        }
+        resources {
+          cpu    = 250
+          memory = 128
         }
       }
     }
 
-    task "serve" {
-      driver = "exec"
-      user   = "nobody"
-      env    = merge(local.environment, local.files.serve)
-      config {
-        command = "${var.programs}/auth"
-        args    = ["serve"]
-      }
-      kill_timeout = "30s" # above the drain
-      dynamic "template" {
-        for_each = local.secrets.serve
-        content {
-          destination = "${NOMAD_SECRETS_DIR}/${template.value}"
-          data        = "{{ with nomadVar `nomad/jobs/auth/auth/serve` }}{{ .${template.key} }}{{ end }}"
-          perms       = "0400"
-          uid         = 65534 # nobody
-          gid         = 65534
-          change_mode = "noop" # a roll brings it in, not a restart of all at once
+    dynamic "task" {
+      for_each = local.secrets
+      labels   = [task.key]
+      content {
+        driver = "exec"
+        user   = "nobody"
+        env    = merge(local.environment, { for item, file in task.value : "${item}_FILE" => "${NOMAD_SECRETS_DIR}/${file}" })
+        config {
+          command = "${local.programs}/auth"
+          args    = [task.key]
+        }
+        dynamic "lifecycle" {
+          for_each = task.key == "migrate" ? ["prestart"] : []
+          content { hook = lifecycle.value }
+        }
+        kill_timeout = "30s" # above the drain
+        dynamic "artifact" {
+          for_each = var.artifacts
+          content {
+            source      = artifact.key
+            destination = "local/gatehouse"
+            options { checksum = artifact.value }
+          }
+        }
+        dynamic "template" {
+          for_each = task.value
+          content {
+            destination = "${NOMAD_SECRETS_DIR}/${template.value}"
+            data        = "{{ with nomadVar `nomad/jobs/auth/auth/${task.key}` }}{{ .${template.key} }}{{ end }}"
+            perms       = "0400"
+            uid         = 65534 # nobody
+            gid         = 65534
+            change_mode = "noop" # a roll brings it in, not a restart of all at once
+          }
         }
       }
     }

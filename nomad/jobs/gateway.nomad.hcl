@@ -5,6 +5,10 @@ variable "datacenter" { default = "dc1" }
 variable "trust_domain" { type = string }
 variable "service_prefix" { default = "gatehouse-" }
 variable "programs" { default = "/opt/gatehouse/bin" }
+variable "artifacts" {
+  type    = map(string)
+  default = {}
+}
 variable "ops_network" { default = "private" }
 variable "public_network" { default = "public" }
 variable "environment" {
@@ -13,6 +17,7 @@ variable "environment" {
 }
 
 locals {
+  programs = length(var.artifacts) > 0 ? "/local/gatehouse" : var.programs
   environment = merge(var.environment, {
     GATEHOUSE_MESH_TRUST_DOMAIN   = var.trust_domain
     GATEHOUSE_MESH_DATACENTER     = var.datacenter
@@ -29,9 +34,7 @@ job "gateway" {
   group "gateway" {
     count = 2
 
-    constraint {
-      distinct_hosts = true # each has the same port
-    }
+    constraint { distinct_hosts = true } # each has the same port
     update {
       max_parallel      = 1 # and no canary, which would wait for the port of what it is to replace
       auto_revert       = true
@@ -115,13 +118,40 @@ job "gateway" {
           driver = "exec"
           user   = "nobody"
           config {
-            command = "${var.programs}/envoy"
+            command = "${local.programs}/envoy"
             args    = ["--config-path", "${NOMAD_SECRETS_DIR}/envoy_bootstrap.json", "--concurrency", "1", "--disable-hot-restart", "--drain-time-s", "2", "--drain-strategy", "immediate", "--log-level", "warn"]
           }
           logs {
             max_files     = 4 # a line for each call: `gatehouse mesh denied` reads them
             max_file_size = 20
           }
+        }
+      }
+    }
+
+    # What Nomad makes of sidecar_task takes no artifact: then it is this task's.
+    dynamic "task" {
+      for_each = length(var.artifacts) > 0 ? ["${var.service_prefix}gateway"] : []
+      labels   = ["connect-proxy-${task.value}"]
+      content {
+        kind           = "connect-proxy:${task.value}"
+        driver         = "exec"
+        shutdown_delay = "5s"
+        lifecycle {
+          hook    = "prestart"
+          sidecar = true
+        }
+        dynamic "artifact" {
+          for_each = var.artifacts
+          content {
+            source      = artifact.key
+            destination = "local/gatehouse"
+            options { checksum = artifact.value }
+          }
+        }
+        resources {
+          cpu    = 250
+          memory = 128
         }
       }
     }
@@ -136,8 +166,16 @@ job "gateway" {
         GATEHOUSE_DRAIN_DELAY           = "10s" # longer than the balancer needs to see that /readyz is 503
       })
       config {
-        command = "${var.programs}/gateway"
+        command = "${local.programs}/gateway"
         args    = ["serve"]
+      }
+      dynamic "artifact" {
+        for_each = var.artifacts
+        content {
+          source      = artifact.key
+          destination = "local/gatehouse"
+          options { checksum = artifact.value }
+        }
       }
       kill_timeout = "40s" # above the drain
       template {

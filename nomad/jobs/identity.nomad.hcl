@@ -5,6 +5,10 @@ variable "datacenter" { default = "dc1" }
 variable "trust_domain" { type = string }
 variable "service_prefix" { default = "gatehouse-" }
 variable "programs" { default = "/opt/gatehouse/bin" }
+variable "artifacts" {
+  type    = map(string)
+  default = {}
+}
 variable "ops_network" { default = "private" }
 variable "public_network" { default = "public" }
 variable "environment" {
@@ -13,6 +17,7 @@ variable "environment" {
 }
 
 locals {
+  programs = length(var.artifacts) > 0 ? "/local/gatehouse" : var.programs
   environment = merge(var.environment, {
     GATEHOUSE_MESH_TRUST_DOMAIN   = var.trust_domain
     GATEHOUSE_MESH_DATACENTER     = var.datacenter
@@ -29,9 +34,7 @@ job "identity" {
   group "identity" {
     count          = 2
     shutdown_delay = "10s" # out of the catalog first
-    spread {
-      attribute = "${node.unique.id}"
-    }
+    spread { attribute = "${node.unique.id}" }
     update {
       canary            = 2 # as many as instances: once they are promoted, all of the old stop at once
       auto_promote      = true
@@ -91,9 +94,7 @@ job "identity" {
                    "explicit_http_config": {"http2_protocol_options": {"initial_stream_window_size": 65536, "initial_connection_window_size": 1073741824}}}},
                  "load_assignment": {"cluster_name": "local_app", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 8081}}}}]}]}}
               JSON
-              envoy_extra_static_clusters_json = <<-JSON
-                {"name": "exposed_cluster_8481", "type": "STATIC", "load_assignment": {"cluster_name": "exposed_cluster_8481", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 8481}}}}]}]}}
-              JSON
+              envoy_extra_static_clusters_json = jsonencode({ name = "exposed_cluster_8481", type = "STATIC", load_assignment = { cluster_name = "exposed_cluster_8481", endpoints = [{ lb_endpoints = [{ endpoint = { address = { socket_address = { address = "127.0.0.1", port_value = 8481 } } } }] }] } })
             }
             expose {
               dynamic "path" {
@@ -134,7 +135,7 @@ job "identity" {
           driver = "exec"
           user   = "nobody"
           config {
-            command = "${var.programs}/envoy"
+            command = "${local.programs}/envoy"
             args    = ["--config-path", "${NOMAD_SECRETS_DIR}/envoy_bootstrap.json", "--concurrency", "1", "--disable-hot-restart", "--drain-time-s", "2", "--drain-strategy", "immediate", "--log-level", "warn"]
           }
           logs {
@@ -145,47 +146,65 @@ job "identity" {
       }
     }
 
-    task "migrate" {
-      driver = "exec"
-      user   = "nobody"
-      env = merge(local.environment, {
-        GATEHOUSE_POSTGRES_URL_FILE = "${NOMAD_SECRETS_DIR}/postgres-identity.url"
-      })
-      config {
-        command = "${var.programs}/identity"
-        args    = ["migrate"]
-      }
-      lifecycle {
-        hook = "prestart"
-      }
-      template {
-        destination = "${NOMAD_SECRETS_DIR}/postgres-identity.url"
-        data        = "{{ with nomadVar `nomad/jobs/identity/identity/migrate` }}{{ .GATEHOUSE_POSTGRES_URL }}{{ end }}"
-        perms       = "0400"
-        uid         = 65534 # nobody
-        gid         = 65534
-        change_mode = "noop" # a roll brings it in, not a restart of all at once
+    # What Nomad makes of sidecar_task takes no artifact: then it is this task's.
+    dynamic "task" {
+      for_each = length(var.artifacts) > 0 ? ["${var.service_prefix}identity"] : []
+      labels   = ["connect-proxy-${task.value}"]
+      content {
+        kind           = "connect-proxy:${task.value}"
+        driver         = "exec"
+        shutdown_delay = "5s"
+        lifecycle {
+          hook    = "prestart"
+          sidecar = true
+        }
+        dynamic "artifact" {
+          for_each = var.artifacts
+          content {
+            source      = artifact.key
+            destination = "local/gatehouse"
+            options { checksum = artifact.value }
+          }
+        }
+        resources {
+          cpu    = 250
+          memory = 128
+        }
       }
     }
 
-    task "serve" {
-      driver = "exec"
-      user   = "nobody"
-      env = merge(local.environment, {
-        GATEHOUSE_POSTGRES_URL_FILE = "${NOMAD_SECRETS_DIR}/postgres-identity.url"
-      })
-      config {
-        command = "${var.programs}/identity"
-        args    = ["serve"]
-      }
-      kill_timeout = "30s" # above the drain
-      template {
-        destination = "${NOMAD_SECRETS_DIR}/postgres-identity.url"
-        data        = "{{ with nomadVar `nomad/jobs/identity/identity/serve` }}{{ .GATEHOUSE_POSTGRES_URL }}{{ end }}"
-        perms       = "0400"
-        uid         = 65534 # nobody
-        gid         = 65534
-        change_mode = "noop" # a roll brings it in, not a restart of all at once
+    dynamic "task" {
+      for_each = { migrate = "postgres-identity.url", serve = "postgres-identity.url" }
+      labels   = [task.key]
+      content {
+        driver = "exec"
+        user   = "nobody"
+        env    = merge(local.environment, { GATEHOUSE_POSTGRES_URL_FILE = "${NOMAD_SECRETS_DIR}/${task.value}" })
+        config {
+          command = "${local.programs}/identity"
+          args    = [task.key]
+        }
+        dynamic "lifecycle" {
+          for_each = task.key == "migrate" ? ["prestart"] : []
+          content { hook = lifecycle.value }
+        }
+        kill_timeout = "30s" # above the drain
+        dynamic "artifact" {
+          for_each = var.artifacts
+          content {
+            source      = artifact.key
+            destination = "local/gatehouse"
+            options { checksum = artifact.value }
+          }
+        }
+        template {
+          destination = "${NOMAD_SECRETS_DIR}/${task.value}"
+          data        = "{{ with nomadVar `nomad/jobs/identity/identity/${task.key}` }}{{ .GATEHOUSE_POSTGRES_URL }}{{ end }}"
+          perms       = "0400"
+          uid         = 65534 # nobody
+          gid         = 65534
+          change_mode = "noop" # a roll brings it in, not a restart of all at once
+        }
       }
     }
   }

@@ -5,11 +5,19 @@ variable "datacenter" { default = "dc1" }
 variable "trust_domain" { type = string }
 variable "service_prefix" { default = "gatehouse-" }
 variable "programs" { default = "/opt/gatehouse/bin" }
+variable "artifacts" {
+  type    = map(string)
+  default = {}
+}
 variable "ops_network" { default = "private" }
 variable "public_network" { default = "public" }
 variable "environment" {
   type    = map(string)
   default = { GATEHOUSE_GATEWAY_TRUSTED_PROXIES = "10.203.1.1" }
+}
+
+locals {
+  programs = length(var.artifacts) > 0 ? "/local/gatehouse" : var.programs
 }
 
 job "postgres" {
@@ -66,7 +74,7 @@ job "postgres" {
           driver = "exec"
           user   = "nobody"
           config {
-            command = "${var.programs}/envoy"
+            command = "${local.programs}/envoy"
             # Connections outlive a change of the listener until pools have replaced them (5 m).
             args = ["--config-path", "${NOMAD_SECRETS_DIR}/envoy_bootstrap.json", "--concurrency", "1", "--disable-hot-restart", "--drain-time-s", "600", "--drain-strategy", "immediate", "--log-level", "warn"]
           }
@@ -78,12 +86,47 @@ job "postgres" {
       }
     }
 
+    # What Nomad makes of sidecar_task takes no artifact: then it is this task's.
+    dynamic "task" {
+      for_each = length(var.artifacts) > 0 ? ["${var.service_prefix}postgres"] : []
+      labels   = ["connect-proxy-${task.value}"]
+      content {
+        kind           = "connect-proxy:${task.value}"
+        driver         = "exec"
+        shutdown_delay = "5s"
+        lifecycle {
+          hook    = "prestart"
+          sidecar = true
+        }
+        dynamic "artifact" {
+          for_each = var.artifacts
+          content {
+            source      = artifact.key
+            destination = "local/gatehouse"
+            options { checksum = artifact.value }
+          }
+        }
+        resources {
+          cpu    = 250
+          memory = 128
+        }
+      }
+    }
+
     task "postgres" {
       driver = "exec"
       user   = "nobody"
       config {
-        command = "${var.programs}/gatehouse"
+        command = "${local.programs}/gatehouse"
         args    = ["database", "serve", "--data", "/data/postgres", "--programs", "/opt/gatehouse/postgres/bin", "--instances", "6"]
+      }
+      dynamic "artifact" {
+        for_each = var.artifacts
+        content {
+          source      = artifact.key
+          destination = "local/gatehouse"
+          options { checksum = artifact.value }
+        }
       }
       env = {
         POSTGRES_PASSWORD_FILE = "${NOMAD_SECRETS_DIR}/postgres.password"
@@ -113,10 +156,18 @@ job "postgres" {
       driver = "exec"
       user   = "nobody"
       config {
-        command = "${var.programs}/gatehouse"
+        command = "${local.programs}/gatehouse"
         args = ["database", "prepare", "--stay", "--own-server", "--passwords", "${NOMAD_SECRETS_DIR}/passwords.env",
           "--instances", "6", # of Auth, in a roll
         "--postgres-url", "postgres://postgres@127.0.0.1:15432/postgres?sslmode=disable"]
+      }
+      dynamic "artifact" {
+        for_each = var.artifacts
+        content {
+          source      = artifact.key
+          destination = "local/gatehouse"
+          options { checksum = artifact.value }
+        }
       }
       lifecycle {
         hook    = "poststart"
