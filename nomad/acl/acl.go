@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/nomad/api"
@@ -22,67 +23,80 @@ const ours = "Gatehouse: "
 // Apply brings the namespace and the policies to Nomad. What has the same name and is not ours is
 // left alone, and an error.
 func Apply(ctx context.Context, client *api.Client) error {
-	if err := applyNamespace(ctx, client); err != nil {
+	namespace, policies, err := wanted()
+	if err != nil {
 		return err
+	}
+	foreign, err := Foreign(ctx, client)
+	if err != nil {
+		return err
+	}
+	if len(foreign) > 0 {
+		return fmt.Errorf("Nomad has a %s that is not Gatehouse's (its description does not begin with %q): rename it, or give it that description", foreign[0], ours)
+	}
+	if _, err := client.Namespaces().Register(namespace, (&api.WriteOptions{}).WithContext(ctx)); err != nil {
+		return fmt.Errorf("write the namespace %s: %w", namespace.Name, err)
+	}
+	for _, policy := range policies {
+		if _, err := client.ACLPolicies().Upsert(policy, (&api.WriteOptions{}).WithContext(ctx)); err != nil {
+			return fmt.Errorf("write the policy %s: %w", policy.Name, err)
+		}
+	}
+	return nil
+}
+
+// Foreign are the namespace and the policies of our names that somebody else has made, such as
+// "policy gatehouse-ci".
+func Foreign(ctx context.Context, client *api.Client) ([]string, error) {
+	namespace, policies, err := wanted()
+	if err != nil {
+		return nil, err
+	}
+	var foreign []string
+	namespaces, _, err := client.Namespaces().List((&api.QueryOptions{}).WithContext(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("list Nomad's namespaces: %w", err)
+	}
+	for _, there := range namespaces {
+		if there.Name == namespace.Name && !strings.HasPrefix(there.Description, ours) {
+			foreign = append(foreign, "namespace "+there.Name)
+		}
+	}
+	list, _, err := client.ACLPolicies().List((&api.QueryOptions{}).WithContext(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("list Nomad's policies: %w", err)
+	}
+	for _, there := range list {
+		named := slices.ContainsFunc(policies, func(p *api.ACLPolicy) bool { return p.Name == there.Name })
+		if named && !strings.HasPrefix(there.Description, ours) {
+			foreign = append(foreign, "policy "+there.Name)
+		}
+	}
+	return foreign, nil
+}
+
+// wanted are the namespace and the policies as the files have them.
+func wanted() (*api.Namespace, []*api.ACLPolicy, error) {
+	text, err := files.ReadFile("namespace.json")
+	if err != nil {
+		return nil, nil, err
+	}
+	var namespace api.Namespace
+	if err := json.Unmarshal(text, &namespace); err != nil {
+		return nil, nil, fmt.Errorf("read namespace.json: %w", err)
 	}
 	names, err := fs.Glob(files, "*.policy.hcl")
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
+	var policies []*api.ACLPolicy
 	for _, name := range names {
-		if err := applyPolicy(ctx, client, name); err != nil {
-			return err
+		rules, err := files.ReadFile(name)
+		if err != nil {
+			return nil, nil, err
 		}
+		role := strings.TrimSuffix(name, ".policy.hcl")
+		policies = append(policies, &api.ACLPolicy{Name: "gatehouse-" + role, Description: ours + role, Rules: string(rules)})
 	}
-	return nil
-}
-
-func applyNamespace(ctx context.Context, client *api.Client) error {
-	text, err := files.ReadFile("namespace.json")
-	if err != nil {
-		return err
-	}
-	var want api.Namespace
-	if err := json.Unmarshal(text, &want); err != nil {
-		return fmt.Errorf("read namespace.json: %w", err)
-	}
-	all, _, err := client.Namespaces().List((&api.QueryOptions{}).WithContext(ctx))
-	if err != nil {
-		return fmt.Errorf("list Nomad's namespaces: %w", err)
-	}
-	for _, there := range all {
-		if there.Name == want.Name && !strings.HasPrefix(there.Description, ours) {
-			return refused("namespace", want.Name)
-		}
-	}
-	if _, err := client.Namespaces().Register(&want, (&api.WriteOptions{}).WithContext(ctx)); err != nil {
-		return fmt.Errorf("write the namespace %s: %w", want.Name, err)
-	}
-	return nil
-}
-
-func applyPolicy(ctx context.Context, client *api.Client, file string) error {
-	rules, err := files.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	role := strings.TrimSuffix(file, ".policy.hcl")
-	want := &api.ACLPolicy{Name: "gatehouse-" + role, Description: ours + role, Rules: string(rules)}
-	all, _, err := client.ACLPolicies().List((&api.QueryOptions{}).WithContext(ctx))
-	if err != nil {
-		return fmt.Errorf("list Nomad's policies: %w", err)
-	}
-	for _, there := range all {
-		if there.Name == want.Name && !strings.HasPrefix(there.Description, ours) {
-			return refused("policy", want.Name)
-		}
-	}
-	if _, err := client.ACLPolicies().Upsert(want, (&api.WriteOptions{}).WithContext(ctx)); err != nil {
-		return fmt.Errorf("write the policy %s: %w", want.Name, err)
-	}
-	return nil
-}
-
-func refused(kind, name string) error {
-	return fmt.Errorf("Nomad has a %s %s that is not Gatehouse's (its description does not begin with %q): rename it, or give it that description", kind, name, ours)
+	return &namespace, policies, nil
 }

@@ -7,6 +7,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/hashicorp/consul/api"
 	nomad "github.com/hashicorp/nomad/api"
@@ -41,16 +42,54 @@ type check struct {
 
 // checks are all questions in the order of the report.
 func checks() []check {
+	return slices.Concat(consulChecks(), nomadChecks(), sharedChecks())
+}
+
+// consulChecks are about Consul itself.
+func consulChecks() []check {
 	return []check{
 		{id: "consul-acl", fine: "Consul's ACLs are on and deny what no token allows", ask: consulACL},
-		{id: "binding-rules", fine: "no binding rule gives a foreign job one of our names", shared: true, ask: bindingRules},
+		{id: "consul-tls", fine: "Consul's agent asks for certificates and sends nothing in clear", ask: consulTLS},
+		{id: "consul-connect", fine: "Connect is on and denies what no intention allows", ask: consulConnect},
+		{id: "consul-version", fine: "Consul is on the floor for production", ask: consulVersion},
+		{id: "consul-anonymous", fine: "who shows no token may do nothing", ask: consulAnonymous},
+		{id: "consul-leaf", fine: "no private key is given to who shows no token", ask: consulLeaf},
+		{id: "consul-token", fine: "the given token suffices for an apply and is not Consul's first", shared: true, ask: consulToken},
+		{id: "envoy-version", fine: "Consul is made for Envoys on the floor for production", ask: envoyVersion},
+		{id: "mesh-permissive", fine: "no sidecar does without mTLS, and paths are normalized", shared: true, ask: permissive},
+		{id: "intentions-wildcard", fine: "no intention is for everybody", ask: wildcardIntentions},
+	}
+}
+
+// nomadChecks are about Nomad, and how its workloads log in to Consul.
+func nomadChecks() []check {
+	return []check{
 		{id: "nomad-acl", fine: "Nomad's ACLs are on", nomads: true, ask: nomadACL},
 		{id: "nomad-tls", fine: "Nomad's agents ask each other for certificates", nomads: true, ask: nomadTLS},
+		{id: "nomad-version", fine: "Nomad is on the floor for production", nomads: true, ask: nomadVersion},
+		{id: "nomad-token", fine: "the given token is for management and is not Nomad's first", nomads: true, ask: nomadToken},
 		{id: "nomad-identity", fine: "Nomad gives each service an identity of its own for Consul", nomads: true, ask: nomadIdentity},
 		{id: "nomad-hosts", fine: "Nomad's clients have what the jobs need", nomads: true, ask: nomadHosts},
 		{id: "nomad-templates", fine: "no template may call caLeaf", nomads: true, ask: templates},
 		{id: "nomad-raw-exec", fine: "no task is root on a Nomad client", nomads: true, ask: rawExecHosts},
+		{id: "auth-method", fine: "the auth method says what Gatehouse's rules read, and its tokens do not end", shared: true, ask: authMethod},
+		{id: "auth-method-keys", fine: "Nomad's keys are to be had where Consul asks for them", shared: true, ask: authMethodKeys},
+		{id: "binding-rules", fine: "no binding rule gives a foreign job one of our names", shared: true, ask: bindingRules},
+	}
+}
+
+// sharedChecks are about what others have beside us, and what was left.
+func sharedChecks() []check {
+	return []check{
 		{id: "entries-foreign", fine: "no config entry of somebody else has one of our names", shared: true, ask: entriesForeign},
+		{id: "service-names", fine: "no instance of somebody else has one of our names", shared: true, ask: serviceNames},
+		{id: "acl-names", fine: "no policy of somebody else has one of our names", shared: true, ask: aclNames},
+		{id: "nomad-names", fine: "no namespace and no policy of somebody else in Nomad has one of our names", nomads: true, ask: nomadNames},
+		{id: "tokens-foreign", fine: "no token is one of our services but those that our rules gave", shared: true, ask: tokensForeign},
+		{id: "tokens-left-over", fine: "no token is left of what runs no more", shared: true, ask: tokensLeftOver},
+		{id: "proxies-anonymous", fine: "every sidecar of ours that runs has been given a token", ask: proxiesAnonymous},
+		{id: "entries-left-over", fine: "no config entry of ours is left that the definition does not have", shared: true, ask: entriesLeftOver},
+		{id: "apply-changes", shared: true, ask: apply},
 	}
 }
 

@@ -20,6 +20,7 @@ var row = regexp.MustCompile("(?m)^\\| `([a-z]+-[a-z-]+)` \\|")
 // Operators and their scripts know the questions by their ids: docs/operations/doctor.md has them
 // all. What cannot be asked is not passed.
 func TestIDsAreDocumented(t *testing.T) {
+	t.Parallel()
 	nobody, err := api.NewClient(&api.Config{Address: "127.0.0.1:1"})
 	check.NoError(t, err)
 	report, err := doctor.Examine(t.Context(), &doctor.Site{

@@ -12,6 +12,7 @@ import (
 
 // Somebody else's postgres is in the way of ours without a prefix, and in nobody's with one.
 func TestAForeignEntry(t *testing.T) {
+	t.Parallel()
 	o, site := newSite(t)
 	_, _, err := o.ConfigEntries().Set(&api.ServiceConfigEntry{Kind: api.ServiceDefaults, Name: "postgres", Protocol: "http"}, nil)
 	check.NoError(t, err)

@@ -10,12 +10,15 @@ import (
 	"github.com/gatehouse/gatehouse/internal/registry"
 )
 
-// grant is what a policy of Consul gives of services: the policy of each by its name, or by what its
-// name begins with.
+// grant is what a policy of Consul gives of services.
 type grant struct {
-	everything      bool // who writes ACLs gives itself what it likes
-	exact, prefixed map[string]string
+	everything bool // who writes ACLs gives itself what it likes
+	services   byName
+	intentions byName
 }
+
+// byName is the policy of each name, and of all that begin with something.
+type byName struct{ exact, prefixed map[string]string }
 
 // readGrant reads the rules of a policy.
 func readGrant(rules string) (grant, error) {
@@ -23,18 +26,24 @@ func readGrant(rules string) (grant, error) {
 	if err := hcl.Decode(&said, rules); err != nil {
 		return grant{}, fmt.Errorf("read the rules of a policy: %w", err)
 	}
-	return grant{everything: said["acl"] == "write", exact: policies(said["service"]), prefixed: policies(said["service_prefix"])}, nil
+	return grant{
+		everything: said["acl"] == "write", services: read(said, "policy"), intentions: read(said, "intentions"),
+	}, nil
 }
 
-// policies are those of the blocks of one resource, by their labels.
-func policies(value any) map[string]string {
+func read(said map[string]any, field string) byName {
+	return byName{exact: policies(said["service"], field), prefixed: policies(said["service_prefix"], field)}
+}
+
+// policies are a field of the blocks of one resource, by their labels.
+func policies(value any, name string) map[string]string {
 	all := map[string]string{}
 	blocks, _ := value.([]map[string]any)
 	for _, block := range blocks {
 		for label, body := range block {
 			fields, _ := body.([]map[string]any)
 			for _, field := range fields {
-				if policy, ok := field["policy"].(string); ok {
+				if policy, ok := field[name].(string); ok {
 					all[label] = policy
 				}
 			}
@@ -43,21 +52,26 @@ func policies(value any) map[string]string {
 	return all
 }
 
-// writes reports whether who has the policy can be the service. The longest name decides.
-func (g grant) writes(service string) bool {
-	if g.everything {
-		return true
-	}
-	if policy, ok := g.exact[service]; ok {
-		return policy == "write"
+// writes reports whether who has the policy can be the service.
+func (g grant) writes(service string) bool { return g.everything || g.services.of(service) == "write" }
+
+// decides reports whether who has the policy may write the service's config entries and who calls it.
+func (g grant) decides(service string) bool {
+	return g.services.of(service) == "write" && g.intentions.of(service) == "write"
+}
+
+// of is the policy of a name. The longest one decides.
+func (b byName) of(name string) string {
+	if policy, ok := b.exact[name]; ok {
+		return policy
 	}
 	longest, found := "", ""
-	for prefix, policy := range g.prefixed {
-		if strings.HasPrefix(service, prefix) && (found == "" || len(prefix) > len(longest)) {
+	for prefix, policy := range b.prefixed {
+		if strings.HasPrefix(name, prefix) && (found == "" || len(prefix) > len(longest)) {
 			longest, found = prefix, policy
 		}
 	}
-	return found == "write"
+	return found
 }
 
 // identityOf reports whether an identity by that name can be the service: it can be its own sidecar.

@@ -17,6 +17,7 @@ const stockSelector = `"nomad_service" in value`
 // Nomad's own rule is named, and the command that doctor prints closes it for our names and leaves
 // it to others.
 func TestTheStockRule(t *testing.T) {
+	t.Parallel()
 	o, site := newSite(t)
 	wants(t, site, "binding-rules", doctor.OK)
 	stock(t, o, nomadtest.New(t))
@@ -88,10 +89,11 @@ var rules = map[string]struct {
 // What is said of a rule is what Consul does with it: it is named when a foreign job gets a name of
 // ours by it, and closed by what is printed.
 func TestRulesAsConsulTakesThem(t *testing.T) {
+	t.Parallel()
 	o, site := newSite(t)
 	nomad := newScheduler(t)
 	check.NoError(t, registry.WritePolicies(t.Context(), o.Client, site.Definition, prefix))
-	check.NoError(t, registry.WriteLogin(t.Context(), o.Client, site.Definition, prefix, registry.Login(nomad.url, "")))
+	check.NoError(t, registry.WriteLogin(t.Context(), o.Client, site.Definition, prefix, registry.Login(nomad.server.URL, "")))
 	makeRoles(t, o.Client)
 	for name, c := range rules {
 		t.Run(name, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -107,29 +108,35 @@ func stock(t *testing.T, o *consultest.OneMachine, server *nomadtest.Server) {
 
 // scheduler signs the identities of workloads as Nomad does.
 type scheduler struct {
-	key *rsa.PrivateKey
-	url string // of its keys
+	key    *rsa.PrivateKey
+	server *httptest.Server // of its keys
+	empty  atomic.Bool      // it has none
 }
 
-func newScheduler(t *testing.T) scheduler {
+func newScheduler(t *testing.T) *scheduler {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	check.NoError(t, err)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	s := &scheduler{key: key}
+	s.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		number := func(n *big.Int) string { return base64.RawURLEncoding.EncodeToString(n.Bytes()) }
-		_ = json.NewEncoder(w).Encode(map[string]any{"keys": []any{map[string]string{
+		keys := []any{map[string]string{
 			"kty": "RSA", "use": "sig", "alg": "RS256", "kid": "1", "n": number(key.N), "e": number(big.NewInt(int64(key.E))),
-		}}})
+		}}
+		if s.empty.Load() {
+			keys = nil
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"keys": keys})
 	}))
-	t.Cleanup(server.Close)
-	return scheduler{key: key, url: server.URL}
+	t.Cleanup(s.server.Close)
+	return s
 }
 
 // workload is a job's that logs in.
 type workload struct{ namespace, job, service string }
 
 // login is the token that Consul gives to a workload, nil when it refuses.
-func (s scheduler) login(t *testing.T, o *consultest.OneMachine, w workload) *api.ACLToken {
+func (s *scheduler) login(t *testing.T, o *consultest.OneMachine, w workload) *api.ACLToken {
 	t.Helper()
 	claims := jwt.MapClaims{"aud": []string{"consul.io"}, "nomad_namespace": w.namespace, "nomad_job_id": w.job, "exp": time.Now().Add(time.Minute).Unix()}
 	if w.service != "" {
