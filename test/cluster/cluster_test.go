@@ -16,6 +16,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	consul "github.com/hashicorp/consul/api"
+	nomad "github.com/hashicorp/nomad/api"
 )
 
 // upWithin is how long a warm start may take on two cores.
@@ -29,7 +32,11 @@ type cluster struct {
 	before  traces // of the machine, before anything was started
 	environ []string
 	up      bool
-	adopted bool // it was there before: whoever develops keeps one running
+	adopted bool   // it was there before: whoever develops keeps one running
+	built   string // the version of a second build that lies on its hosts; empty: there is none
+
+	catalogs  *consul.Client // one each: the agents bound the connections of an address
+	scheduler *nomad.Client
 }
 
 func TestMain(m *testing.M) {
@@ -140,7 +147,7 @@ func stopped(t *testing.T) *cluster {
 		if out, err := site.cli("down"); err != nil {
 			t.Fatalf("cluster down: %v\n%s", err, out)
 		}
-		site.up = false
+		*site = cluster{root: site.root, before: site.before}
 	}
 	return site
 }

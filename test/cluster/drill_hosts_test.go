@@ -18,15 +18,39 @@ import (
 )
 
 // Agents of the host without PostgreSQL end at once and are started again: what runs there goes on.
+// Consul's has forgotten the certificates of the sidecars then, so that they get others.
 func TestAgentRestart(t *testing.T) {
 	for _, agent := range []string{"consul", "nomad"} {
 		t.Run(agent, func(t *testing.T) {
-			l := drill(t, func(c *cluster, l *load) {
+			l := drillOn(t, other, func(c *cluster, l *load) {
+				before := c.serials(t, other)
 				c.restart(t, other, agent)
+				if agent == "consul" {
+					begun := time.Now()
+					c.renewed(t, before, other, 2*time.Minute)
+					t.Logf("%d sidecars have another certificate after %s", len(before), time.Since(begun).Round(time.Millisecond))
+				}
 				l.more(t, 10*perSecond)
 				c.spread(t)
 			})
 			l.unharmed(t)
+		})
+	}
+}
+
+// Agents beside PostgreSQL: there is no other server that could be asked meanwhile.
+func TestAgentRestartBesidePostgreSQL(t *testing.T) {
+	for _, agent := range []string{"consul", "nomad"} {
+		t.Run(agent, func(t *testing.T) {
+			var restarted time.Time
+			l := drillOn(t, withPostgres, func(c *cluster, l *load) {
+				restarted = time.Now()
+				c.restart(t, withPostgres, agent)
+				l.more(t, 10*perSecond)
+				l.calm(t, time.Minute)
+				c.spread(t)
+			})
+			l.harmed(t, 15*time.Second, restarted)
 		})
 	}
 }
@@ -84,5 +108,5 @@ func TestEnvoyKilled(t *testing.T) {
 		l.more(t, 10*perSecond)
 		c.spread(t)
 	})
-	l.harmed(t, killed, 3*time.Second)
+	l.harmed(t, 3*time.Second, killed)
 }

@@ -2,17 +2,12 @@ package cluster_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"slices"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	consul "github.com/hashicorp/consul/api"
-	nomad "github.com/hashicorp/nomad/api"
 
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 )
@@ -30,26 +25,60 @@ const (
 // token is refused.
 const leastAuth = 2
 
+// slowest is the p99 that the load may have while nothing happens, and busy how long a machine that
+// others keep busy is waited for. A drill on such a one would show how others fare, not the platform.
+const (
+	slowest = 500 * time.Millisecond
+	busy    = 3 * time.Minute
+)
+
 // drill lets something happen under load and returns what the load met. It begins with an instance
-// of each program on each client host, and fails when Auth has been below leastAuth.
+// of each program on each client host, once the undisturbed load is fast enough, and fails when Auth
+// has been below leastAuth or a write has had another effect than its answer said.
 func drill(t *testing.T, happens func(*cluster, *load), without ...string) *load {
 	t.Helper()
+	return drillOn(t, "", happens, without...)
+}
+
+// drillOn is drill for what happens to one host: of Auth's three instances it has one.
+func drillOn(t *testing.T, host string, happens func(*cluster, *load), without ...string) *load {
+	t.Helper()
 	c := running(t)
-	c.spread(t)
+	c.explains(t)
+	c.balance(t)
+	if host != "" {
+		c.keepAuthFrom(t, host)
+	}
 	l := c.load(t, without...)
+	l.undisturbed(t)
 	least := c.watchAuth(t)
-	l.more(t, 2*perSecond)
 	happens(c, l)
-	l.more(t, 5*perSecond)
+	l.more(t, 3*perSecond)
 	l.stop()
 	t.Log(l)
 	if n := least(); n < leastAuth {
 		t.Errorf("Auth was down to %d passing instances", n)
 	}
-	for _, lost := range l.lost(t) {
-		t.Errorf("lost: %s", lost)
-	}
+	l.effects(t)
 	return l
+}
+
+// undisturbed waits until the load is fast enough while nothing happens.
+func (l *load) undisturbed(t *testing.T) {
+	t.Helper()
+	for begun := time.Now(); ; {
+		from := l.sent()
+		l.more(t, 3*perSecond)
+		p99 := quantile(l.since(from), 0.99)
+		if p99 < slowest {
+			t.Logf("undisturbed: p99 %s", p99.Round(time.Millisecond))
+			return
+		}
+		t.Logf("undisturbed, but too slow: p99 %s", p99.Round(time.Millisecond))
+		if time.Since(begun) > busy {
+			t.Fatalf("the undisturbed load has a p99 of %s, at most %s may it have: this machine is too busy for a drill, or the platform too slow", p99.Round(time.Millisecond), slowest)
+		}
+	}
 }
 
 // unharmed wants no failure.
@@ -64,79 +93,55 @@ func (l *load) unharmed(t *testing.T) {
 	}
 }
 
-// harmed wants each failure to be a clean 503 or 504, none later than so long after the beginning.
-func (l *load) harmed(t *testing.T, since time.Time, most time.Duration) {
+// harmed wants each failure to be a clean 503 or 504, none later than so long after one of the times
+// at which something happened. It prints how long requests failed each time.
+func (l *load) harmed(t *testing.T, most time.Duration, happened ...time.Time) {
 	t.Helper()
-	var last time.Time
+	for i, since := range happened {
+		var until time.Time
+		if i+1 < len(happened) {
+			until = happened[i+1]
+		}
+		var count int
+		var last time.Duration
+		for _, f := range l.failures {
+			if ended := f.at.Add(f.took); ended.Before(since) || !until.IsZero() && !ended.Before(until) {
+				continue
+			}
+			if last = max(last, f.at.Sub(since)); !f.clean() {
+				t.Errorf("not a clean refusal: %s", f)
+			}
+			count++
+		}
+		t.Logf("%d failures, the last was sent %s after it happened", count, last.Round(time.Millisecond))
+		if last > most {
+			t.Errorf("requests failed for %s, at most %s may they", last.Round(time.Millisecond), most)
+		}
+	}
 	for _, f := range l.failures {
-		if f.at.After(last) {
-			last = f.at
-		}
-		if f.at.Add(f.took).Before(since) || f.status != 503 && f.status != 504 || !strings.Contains(f.body, `"status"`) {
-			t.Errorf("not a clean refusal: %s", f)
+		if f.at.Add(f.took).Before(happened[0]) {
+			t.Errorf("before anything happened: %s", f)
 		}
 	}
-	if len(l.failures) > 0 {
-		t.Logf("%d failures, the first %s, the last %s after it happened", len(l.failures), l.failures[0].at.Sub(since).Round(time.Millisecond), last.Sub(since).Round(time.Millisecond))
-	}
-	if last.Sub(since) > most {
-		t.Errorf("requests failed for %s, at most %s may they", last.Sub(since).Round(time.Millisecond), most)
-	}
 }
 
-// value is a variable of `gatehouse cluster env`.
-func (c *cluster) value(name string) string {
-	for _, pair := range slices.Backward(c.environ) {
-		if value, ok := strings.CutPrefix(pair, name+"="); ok {
-			return value
-		}
-	}
-	return ""
+// clean is an answer that says that a part cannot be reached now: the gateway's or, when it is the
+// gateway that cannot be reached, the balancer's.
+func (f failure) clean() bool {
+	return (f.status == http.StatusServiceUnavailable || f.status == http.StatusGatewayTimeout) &&
+		(strings.Contains(f.body, `"status"`) || strings.HasPrefix(f.body, "upstream connect error") || f.body == "no healthy upstream" || f.body == "upstream request timeout")
 }
 
-func (c *cluster) consul(t *testing.T) *consul.Client {
+// calm waits until requests have been answered well for some time.
+func (l *load) calm(t *testing.T, within time.Duration) {
 	t.Helper()
-	client, err := consul.NewClient(&consul.Config{
-		Address: c.value("CONSUL_HTTP_ADDR"), TokenFile: c.value("CONSUL_HTTP_TOKEN_FILE"),
-		TLSConfig: consul.TLSConfig{CAFile: c.value("CONSUL_CACERT"), CertFile: c.value("CONSUL_CLIENT_CERT"), KeyFile: c.value("CONSUL_CLIENT_KEY")},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client
-}
-
-func (c *cluster) nomad(t *testing.T) *nomad.Client {
-	t.Helper()
-	client, err := nomad.NewClient(&nomad.Config{
-		Address: c.value("NOMAD_ADDR"), SecretID: c.value("NOMAD_TOKEN"), Namespace: c.value("NOMAD_NAMESPACE"),
-		TLSConfig: &nomad.TLSConfig{CACert: c.value("NOMAD_CACERT"), ClientCert: c.value("NOMAD_CLIENT_CERT"), ClientKey: c.value("NOMAD_CLIENT_KEY")},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client
-}
-
-// passing are the hosts of the healthy instances of a program, once for each.
-func (c *cluster) passing(client *consul.Client, program string) ([]string, error) {
-	entries, _, err := client.Health().Service(c.value("GATEHOUSE_MESH_SERVICE_PREFIX")+program, "", true, &consul.QueryOptions{RequireConsistent: true})
-	var hosts []string
-	for _, entry := range entries {
-		hosts = append(hosts, entry.Node.Node)
-	}
-	return hosts, err
-}
-
-// spread wants a healthy instance of each program on each client host.
-func (c *cluster) spread(t *testing.T) {
-	t.Helper()
-	client := c.consul(t)
-	check.Within(t, time.Minute, "an instance of each program on each client host", func() error {
-		for _, program := range programs {
-			hosts, err := c.passing(client, program)
-			if err != nil || !slices.Contains(hosts, withPostgres) || !slices.Contains(hosts, other) {
-				return fmt.Errorf("%s is on %q: %w", program, hosts, err)
+	const calm = 5 * time.Second
+	check.Within(t, within, "requests are answered again", func() error {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if n := len(l.failures); n > 0 {
+			if f := l.failures[n-1]; time.Since(f.at.Add(f.took)) < calm {
+				return fmt.Errorf("%d have failed, the last %s", n, f)
 			}
 		}
 		return nil
@@ -175,120 +180,5 @@ func (c *cluster) watchAuth(t *testing.T) (fewest func() int) {
 			return int(n)
 		}
 		return -1
-	}
-}
-
-// says runs a command that has to succeed and returns what it prints.
-func (c *cluster) says(t *testing.T, name string, args ...string) string {
-	t.Helper()
-	out, err := output(c.command(t, name, args...))
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
-	}
-	return out
-}
-
-// submit runs a job file as an operator does, without waiting, and returns the version that it becomes.
-func (c *cluster) submit(t *testing.T, job string, args ...string) uint64 {
-	t.Helper()
-	c.says(t, "nomad", append(append([]string{"job", "run", "-detach", "-var-file=nomad/vars/dev.hcl"}, args...), "nomad/jobs/"+job+".nomad.hcl")...)
-	return c.version(t, job)
-}
-
-func (c *cluster) version(t *testing.T, job string) uint64 {
-	t.Helper()
-	info, _, err := c.nomad(t).Jobs().Info(job, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return *info.Version
-}
-
-// deployed waits for the end of the deployment of a version of a job, and wants it to be so.
-func (c *cluster) deployed(t *testing.T, job string, version uint64, want string) {
-	t.Helper()
-	client := c.nomad(t)
-	check.Within(t, 5*time.Minute, fmt.Sprintf("version %d of %s is deployed: %s", version, job, want), func() error {
-		d := deployment(t, client, job, version)
-		switch {
-		case d == nil:
-			return errors.New("it has no deployment")
-		case d.Status == want:
-			return nil
-		case d.Status != nomad.DeploymentStatusRunning && d.Status != nomad.DeploymentStatusPending:
-			t.Fatalf("version %d of %s: %s: %s", version, job, d.Status, d.StatusDescription)
-		}
-		return errors.New(d.StatusDescription)
-	})
-}
-
-// deployment is that of a version of a job, or nil.
-func deployment(t *testing.T, client *nomad.Client, job string, version uint64) *nomad.Deployment {
-	t.Helper()
-	all, _, err := client.Jobs().Deployments(job, true, nil)
-	check.NoError(t, err)
-	for _, d := range all {
-		if d.JobVersion == version {
-			return d
-		}
-	}
-	return nil
-}
-
-// gone waits until no instance of another version of a job is left.
-func (c *cluster) gone(t *testing.T, job string, instances int) {
-	t.Helper()
-	client := c.nomad(t)
-	check.Within(t, 2*time.Minute, fmt.Sprintf("%d instances of %s", instances, job), func() error {
-		running := c.allocations(t, client, job)
-		if len(running) != instances {
-			return fmt.Errorf("%d run", len(running))
-		}
-		return nil
-	})
-}
-
-// allocations are those of a job that run.
-func (c *cluster) allocations(t *testing.T, client *nomad.Client, job string) []*nomad.AllocationListStub {
-	t.Helper()
-	all, _, err := client.Jobs().Allocations(job, false, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return slices.DeleteFunc(all, func(a *nomad.AllocationListStub) bool { return a.ClientStatus != nomad.AllocClientStatusRunning })
-}
-
-// build lays a second version of the programs beside the first on every host, some of them being
-// others, and returns the folder that tasks see.
-func (c *cluster) build(t *testing.T, name string, instead map[string]string) string {
-	t.Helper()
-	from := c.value("GATEHOUSE_CLI_CLUSTER") + "/programs/"
-	if err := os.MkdirAll(from+name, 0o755); err != nil { // for the tasks' user
-		t.Fatal(err)
-	}
-	entries, err := os.ReadDir(from)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, entry := range entries {
-		if entry.IsDir() {
-			continue
-		}
-		program := entry.Name()
-		if other, ok := instead[program]; ok {
-			program = other
-		}
-		if err := os.Link(from+program, from+name+"/"+entry.Name()); err != nil && !errors.Is(err, os.ErrExist) {
-			t.Fatal(err)
-		}
-	}
-	return "/opt/gatehouse/bin/" + name
-}
-
-// kill ends a task at once. Nomad starts it again.
-func (c *cluster) kill(t *testing.T, client *nomad.Client, alloc, task string) {
-	t.Helper()
-	if err := client.Allocations().Signal(&nomad.Allocation{ID: alloc}, nil, task, "SIGKILL"); err != nil {
-		t.Fatal(err)
 	}
 }

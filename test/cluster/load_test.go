@@ -44,7 +44,7 @@ var mix = []string{signIn, rename, me, user, me, rename, user, trail, me, rename
 type person struct {
 	email, id string
 	access    atomic.Pointer[string]
-	names     []string // display names that it may have: the last that was acknowledged, and those that came to nothing after it
+	writes    []write // of a writer, in their order
 }
 
 // failure is a request of the load that was not answered with 200.
@@ -91,15 +91,27 @@ func (c *cluster) door(t *testing.T) *http.Client {
 	}}
 }
 
+// visit is a load that sends nothing by itself.
+func (c *cluster) visit(t *testing.T) *load {
+	t.Helper()
+	return &load{client: c.door(t), url: c.value("GATEHOUSE_URL"), idle: make(chan *person, writers), kinds: map[string]int{}, done: make(chan struct{})}
+}
+
+// signUp makes a person, who is signed in.
+func (l *load) signUp(t *testing.T) *person {
+	t.Helper()
+	p := &person{email: strings.ToLower(rand.Text()) + "@example.com"}
+	p.id = field(l.must(t, http.MethodPost, "/api/v1/auth/sign-up", "", `{"email": %q, "password": %q, "display_name": "none"}`, p.email, password), "id")
+	p.signedIn(l.must(t, http.MethodPost, "/api/v1/auth/sign-in", "", `{"email": %q, "password": %q}`, p.email, password))
+	return p
+}
+
 // load begins a load without the kinds that are named. Its people sign up first.
 func (c *cluster) load(t *testing.T, without ...string) *load {
 	t.Helper()
-	l := &load{client: c.door(t), url: c.value("GATEHOUSE_URL"), idle: make(chan *person, writers), kinds: map[string]int{}, done: make(chan struct{})}
+	l := c.visit(t)
 	for i := range readers + writers {
-		p := &person{email: strings.ToLower(rand.Text()) + "@example.com"}
-		body := l.must(t, http.MethodPost, "/api/v1/auth/sign-up", "", `{"email": %q, "password": %q, "display_name": "none"}`, p.email, password)
-		p.id, p.names = field(body, "id"), []string{"none"}
-		p.signedIn(l.must(t, http.MethodPost, "/api/v1/auth/sign-in", "", `{"email": %q, "password": %q}`, p.email, password))
+		p := l.signUp(t)
 		l.people = append(l.people, p)
 		if i >= readers {
 			l.idle <- p
@@ -158,11 +170,9 @@ func (l *load) one(kind string, p *person) {
 			l.count(kind, begun, 0, "every writer waits for an answer")
 			return
 		}
-		name := rand.Text()
-		status, body = l.ask(http.MethodPatch, "/api/v1/users/"+p.id, *p.access.Load(), fmt.Sprintf(`{"display_name": %q}`, name))
-		if p.names = append(p.names, name); status == http.StatusOK {
-			p.names = []string{name}
-		}
+		var w write
+		w, status, body = p.rename(l)
+		p.writes = append(p.writes, w)
 		l.idle <- p
 	case me:
 		status, body = l.ask(http.MethodGet, "/api/v1/me", access, "")
@@ -272,35 +282,30 @@ func (l *load) stop() {
 	<-l.done
 }
 
-// lost names the writers whose user does not have what the last answer said.
-func (l *load) lost(t *testing.T) []string {
-	t.Helper()
-	var lost []string
-	for _, p := range l.people[readers:] {
-		p.signedIn(l.must(t, http.MethodPost, "/api/v1/auth/sign-in", "", `{"email": %q, "password": %q}`, p.email, password))
-		name := field(l.must(t, http.MethodGet, "/api/v1/users/"+p.id, *p.access.Load(), ""), "display_name")
-		if !slices.Contains(p.names, name) {
-			lost = append(lost, fmt.Sprintf("%s is %q, want one of %q", p.id, name, p.names))
-		}
-	}
-	return lost
-}
+// sent is how many requests have been answered.
+func (l *load) sent() int { return len(l.since(0)) }
 
-// quantile is a duration within which such a part of the requests was answered.
-func (l *load) quantile(part float64) time.Duration {
+// since is how long the answers to all requests after the first so many took.
+func (l *load) since(from int) []time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	sorted := slices.Sorted(slices.Values(l.took))
-	if len(sorted) == 0 {
+	return slices.Clone(l.took[from:])
+}
+
+// quantile is the duration within which such a part of the requests was answered.
+func quantile(took []time.Duration, part float64) time.Duration {
+	slices.Sort(took)
+	if len(took) == 0 {
 		return 0
 	}
-	return sorted[min(len(sorted)-1, int(float64(len(sorted))*part))]
+	return took[min(len(took)-1, int(float64(len(took))*part))]
 }
 
 func (l *load) String() string {
 	l.mu.Lock()
-	sent, failed, kinds, seconds := len(l.took), len(l.failures), fmt.Sprint(l.kinds), time.Since(l.begun).Seconds()
+	failed, kinds, seconds := len(l.failures), fmt.Sprint(l.kinds), time.Since(l.begun).Seconds()
 	l.mu.Unlock()
-	return fmt.Sprintf("%d requests in %.0f s (%.1f a second), %d failed; p50 %s, p99 %s, longest %s; %s", sent, seconds, float64(sent)/seconds, failed,
-		l.quantile(0.5).Round(time.Millisecond), l.quantile(0.99).Round(time.Millisecond), l.quantile(1).Round(time.Millisecond), kinds)
+	took := l.since(0)
+	return fmt.Sprintf("%d requests in %.0f s (%.1f a second), %d failed; p50 %s, p99 %s, longest %s; %s", len(took), seconds, float64(len(took))/seconds, failed,
+		quantile(took, 0.5).Round(time.Millisecond), quantile(took, 0.99).Round(time.Millisecond), quantile(took, 1).Round(time.Millisecond), kinds)
 }
