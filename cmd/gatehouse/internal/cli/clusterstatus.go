@@ -1,12 +1,12 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"text/tabwriter"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/cluster"
+	"github.com/gatehouse/gatehouse/internal/registry"
 )
 
 type clusterStatusCommand struct {
@@ -14,13 +14,20 @@ type clusterStatusCommand struct {
 	Output      string `short:"o" enum:"text,json" default:"text" help:"text, or json for machines."`
 }
 
-// Run shows the cluster. It exits with 1 when something is not healthy.
+// Run shows the cluster. It exits with 1 when something is not healthy: a host, an agent, a job of the
+// definition, or the door.
 func (c *clusterStatusCommand) Run(console *Console) error {
 	dir, record, err := c.running()
 	if err != nil {
 		return err
 	}
-	status := cluster.Look(context.Background(), dir, record)
+	def, err := definition("")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := interruptible()
+	defer cancel()
+	status := cluster.Look(ctx, dir, record, registry.Services(def))
 	if c.Output == "json" {
 		raw, err := json.MarshalIndent(status, "", "  ")
 		if err != nil {
@@ -37,11 +44,15 @@ func (c *clusterStatusCommand) Run(console *Console) error {
 }
 
 func printCluster(console *Console, status cluster.Status) error {
-	console.printf("gateway  %s %s\n\n", status.URL, status.Door)
+	console.printf("gateway  %s/readyz: %s\n\n", status.URL, status.Door)
 	table := tabwriter.NewWriter(console.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "HOST\tADDRESS\tPID\tSTATE\tCONSUL\tNOMAD")
 	for _, h := range status.Hosts {
 		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%s\n", h.Name, h.Address, h.PID, h.State, h.Consul, h.Nomad)
+	}
+	fmt.Fprintln(table, "\nJOB\tWANTED\tRUNNING\tSTATE")
+	for _, j := range status.Jobs {
+		fmt.Fprintf(table, "%s\t%d\t%d\t%s\n", j.Name, j.Wanted, j.Running, j.State)
 	}
 	fmt.Fprintln(table, "\nJOB\tTASKS\tHOST\tSTATE\tALLOCATION\tVERSION")
 	for _, a := range status.Allocations {

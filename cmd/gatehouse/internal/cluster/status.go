@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -20,10 +19,11 @@ import (
 
 // Status is how a cluster is.
 type Status struct {
-	Healthy     bool         `json:"healthy"` // hosts, agents, and every job that should run
+	Healthy     bool         `json:"healthy"` // hosts, agents, the door, and every job with all instances that it should have
 	URL         string       `json:"url"`
-	Door        string       `json:"door"` // what /readyz answers there
+	Door        string       `json:"door"` // what /readyz answers there, or why nobody does
 	Hosts       []HostStatus `json:"hosts"`
+	Jobs        []JobStatus  `json:"jobs"` // of the definition
 	Allocations []Allocation `json:"allocations"`
 }
 
@@ -37,26 +37,19 @@ type HostStatus struct {
 	Nomad   string `json:"nomad"`  // ready, or what Nomad says instead
 }
 
-// Allocation is one instance of a job that runs or should.
-type Allocation struct {
-	ID      string `json:"id"`
-	Job     string `json:"job"`
-	Host    string `json:"host"`
-	State   string `json:"state"`
-	Tasks   string `json:"tasks"`
-	Version uint64 `json:"version"` // of the job
-}
-
 const (
 	running    = "running"
 	lookAtMost = 10 * time.Second
 )
 
-// Look finds out how the cluster is. What cannot be asked is told in the place of the answer.
-func Look(ctx context.Context, dir state.Dir, r Record) Status {
+// Look finds out how the cluster is, which should run a job for each of the names. What cannot be
+// asked is told in the place of the answer.
+func Look(ctx context.Context, dir state.Dir, r Record, jobs []string) Status {
 	ctx, cancel := context.WithTimeout(ctx, lookAtMost)
 	defer cancel()
-	status := Status{URL: r.URL, Healthy: r.Healthy, Door: "answers: " + door(ctx, dir, r)}
+	status := Status{URL: r.URL, Healthy: r.Healthy}
+	var open bool
+	status.Door, open = door(ctx, dir, r)
 	members, nodes := members(ctx, dir, r), nodes(ctx, dir, r)
 	for _, h := range r.Hosts {
 		one := HostStatus{Name: h.Name, Address: h.Address, PID: h.First.PID, State: running, Consul: members(h.Name), Nomad: nodes(h.Name)}
@@ -69,34 +62,32 @@ func Look(ctx context.Context, dir state.Dir, r Record) Status {
 		status.Healthy = status.Healthy && one.State == running && one.Consul == "alive" && (one.Nomad == "ready" || h.Server && one.Nomad == "alive")
 		status.Hosts = append(status.Hosts, one)
 	}
-	client, err := Nomad(dir, r)
-	if err == nil {
-		status.Allocations, err = allocations(ctx, client)
-	}
-	running := func(a Allocation) bool { return a.State == api.AllocClientStatusRunning }
-	status.Healthy = status.Healthy && err == nil && !slices.ContainsFunc(status.Allocations, func(a Allocation) bool { return !running(a) })
+	status.Jobs, status.Allocations = lookAtJobs(ctx, dir, r, jobs)
+	lacks := func(j JobStatus) bool { return j.State != running }
+	waits := func(a Allocation) bool { return a.State != api.AllocClientStatusRunning }
+	status.Healthy = status.Healthy && open && !slices.ContainsFunc(status.Jobs, lacks) && !slices.ContainsFunc(status.Allocations, waits)
 	return status
 }
 
 // door asks the balancer whether a gateway is ready.
-func door(ctx context.Context, dir state.Dir, r Record) string {
+func door(ctx context.Context, dir state.Dir, r Record) (answer string, open bool) {
 	raw, err := dir.ReadSecret(SiteCA)
 	if err != nil {
-		return err.Error()
+		return err.Error(), false
 	}
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM([]byte(raw))
-	client := &http.Client{Timeout: attemptTimeout, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
+	client := &http.Client{Timeout: attemptTimeout, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: pool}}}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.URL+"/readyz", nil)
 	if err != nil {
-		return err.Error()
+		return err.Error(), false
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return err.Error()
+		return err.Error(), false
 	}
 	defer func() { _ = response.Body.Close() }()
-	return response.Status
+	return response.Status, response.StatusCode == http.StatusOK
 }
 
 // members tells what Consul says of each host.
@@ -105,8 +96,8 @@ func members(ctx context.Context, dir state.Dir, r Record) func(host string) str
 	if err != nil {
 		return func(string) string { return err.Error() }
 	}
-	all, err := client.Agent().MembersOpts(consul.MembersOpts{Segment: ""})
-	if err != nil {
+	var all []*consul.AgentMember
+	if _, err := client.Raw().Query("/v1/agent/members", &all, asked(ctx)); err != nil { // the library's own call knows no context
 		return func(string) string { return err.Error() }
 	}
 	return func(host string) string {
@@ -183,28 +174,4 @@ func variables(r Record, file func(name string) string, nomadToken string) [][2]
 		{"GATEHOUSE_MESH_SERVICE_PREFIX", r.Prefix},
 		{"GATEHOUSE_MESH_DATACENTER", agent.Datacenter},
 	}
-}
-
-// allocations are those that run or should.
-func allocations(ctx context.Context, client *api.Client) ([]Allocation, error) {
-	all, _, err := client.Allocations().List((&api.QueryOptions{Namespace: operator.Namespace, Params: map[string]string{"task_states": "true"}}).WithContext(ctx))
-	if err != nil {
-		return nil, fmt.Errorf("list Nomad's allocations: %w", err)
-	}
-	var found []Allocation
-	for _, a := range all {
-		if a.DesiredStatus != api.AllocDesiredStatusRun {
-			continue
-		}
-		var tasks []string
-		for name, state := range a.TaskStates {
-			if state.State != "dead" || state.Failed {
-				tasks = append(tasks, name+" "+state.State)
-			}
-		}
-		slices.Sort(tasks)
-		found = append(found, Allocation{ID: a.ID[:8], Job: a.JobID, Host: a.NodeName, State: a.ClientStatus, Tasks: strings.Join(tasks, ", "), Version: a.JobVersion})
-	}
-	slices.SortFunc(found, func(a, b Allocation) int { return strings.Compare(a.Job+a.Host+a.ID, b.Job+b.Host+b.ID) })
-	return found, nil
 }
