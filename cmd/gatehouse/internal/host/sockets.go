@@ -32,16 +32,22 @@ func ListenersOf(pid int) ([]Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the sockets of process %d: %w", pid, err)
 	}
-	all, err := listeners()
+	all, err := listeners("/proc/net")
 	if err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(all, func(l Listener) bool { return !open[l.inode] }), nil
 }
 
+// ListenersAround returns the listeners of the network that a process is in, whosever they are. It
+// needs to be the process's user or root.
+func ListenersAround(pid int) ([]Listener, error) {
+	return listeners(filepath.Join("/proc", strconv.Itoa(pid), "net"))
+}
+
 // Owner returns the process that listens on a TCP port; its PID is 0 when this user may not know.
 func Owner(port int) (Process, error) {
-	all, err := listeners()
+	all, err := listeners("/proc/net")
 	if err != nil {
 		return Process{}, err
 	}
@@ -94,17 +100,17 @@ func inodes(pid int) (map[string]bool, error) {
 	return open, nil
 }
 
-func listeners() ([]Listener, error) {
+// listeners reads the tables of a folder such as /proc/net.
+func listeners(folder string) ([]Listener, error) {
 	var all []Listener
-	for _, table := range []struct{ file, network, state string }{
-		{"/proc/net/tcp", "tcp", "0A"}, {"/proc/net/tcp6", "tcp", "0A"}, {"/proc/net/udp", "udp", "07"}, {"/proc/net/udp6", "udp", "07"},
-	} {
-		rows, err := read(table.file, table.network, table.state)
-		if os.IsNotExist(err) {
+	for _, table := range []struct{ file, network, state string }{{"tcp", "tcp", "0A"}, {"tcp6", "tcp", "0A"}, {"udp", "udp", "07"}, {"udp6", "udp", "07"}} {
+		path := filepath.Join(folder, table.file)
+		rows, err := read(path, table.network, table.state)
+		if os.IsNotExist(err) && strings.HasSuffix(path, "6") {
 			continue // no IPv6
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", table.file, err)
+			return nil, fmt.Errorf("read %s: %w", path, err)
 		}
 		all = append(all, rows...)
 	}

@@ -29,13 +29,26 @@ func TestOfFindsWhatThisProcessListensOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	around, err := host.ListenersAround(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, address := range open {
+		if !slices.ContainsFunc(around, func(l host.Listener) bool { return l.Address.String() == address }) {
+			t.Errorf("%s is not among those of the network, %v", address, around)
+		}
 		i := slices.IndexFunc(found, func(l host.Listener) bool { return l.Address.String() == address })
 		if i < 0 {
 			t.Errorf("%s is not among %v", address, found)
 		} else if !found[i].Address.Addr().IsLoopback() {
 			t.Errorf("%s is not seen as loopback", address)
 		}
+	}
+}
+
+func TestTheNetworkOfNobody(t *testing.T) {
+	if found, err := host.ListenersAround(1 << 30); err == nil {
+		t.Errorf("found %v", found)
 	}
 }
 

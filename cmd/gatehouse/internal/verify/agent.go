@@ -28,17 +28,18 @@ const tokenHeader = "x-consul-token"
 
 // door is a Consul agent as others than its own clients find it.
 type door struct {
-	name   string          // in the report, where there are several
-	node   string          // that the agent is on; empty where that does not matter
-	api    string          // host:port of its HTTPS API; empty where that is not to be reached
-	xds    string          // host:port of its gRPC, or the path of a socket that leads there; empty likewise
-	signs  bool            // a server, which signs certificates
-	plain  bool            // its gRPC has no TLS
-	ports  []string        // host:port of every TCP socket that it listens on
-	ca     *x509.CertPool  // of its certificate
-	host   string          // name in its certificate, where the address is none
-	client tls.Certificate // with which its API can be asked, and its gRPC where that wants one
-	mesh   request.Mesh
+	name    string          // in the report, where there are several
+	node    string          // that the agent is on; empty where that does not matter
+	through string          // the instance from whose allocation it is asked; empty from here
+	api     string          // host:port of its HTTPS API; empty where that is not to be reached
+	xds     string          // host:port of its gRPC, or the path of a socket that leads there; empty likewise
+	signs   bool            // a server, which signs certificates
+	plain   bool            // its gRPC has no TLS
+	ports   []string        // host:port of every TCP socket that it listens on
+	ca      *x509.CertPool  // of its certificate
+	host    string          // name in its certificate, where the address is none
+	client  tls.Certificate // with which its API can be asked, and its gRPC where that wants one
+	mesh    request.Mesh
 }
 
 // certify takes the CA of the agent's certificate and a client certificate of its API, in PEM.
@@ -60,7 +61,7 @@ func (d door) probes(of instance, foreignToken string) []probe {
 	leaf := "/v1/agent/connect/ca/leaf/" + d.mesh.Prefix.Service(of.program)
 	var all []probe
 	ask := func(who, path string, ask func(context.Context) (Verdict, string)) {
-		all = append(all, probe{Caller: who, Callee: of.program, Instance: cmp.Or(d.name, of.name), Path: path, Way: Agent, Want: Refused, ask: ask})
+		all = append(all, probe{Caller: who, Callee: of.program, Instance: cmp.Or(d.name, of.name), Path: path, Way: Agent, Want: Refused, needs: []string{of.name, d.through}, ask: ask})
 	}
 	get := func(who, scheme, address, path string, certificates []tls.Certificate) {
 		page := scheme + "://" + address + path

@@ -53,7 +53,7 @@ func (c *Cluster) survey(ctx context.Context, def *mesh.Definition) (*ground, fu
 	if g.roots, err = readRoots(ctx, c.Consul, request.Mesh{Datacenter: c.datacenter, Prefix: c.Prefix}); err != nil {
 		return nil, s.end, err
 	}
-	if err := c.findCallees(ctx, def, g); err != nil {
+	if g.callees, g.untried, err = c.instances(ctx, def); err != nil {
 		return nil, s.end, err
 	}
 	servers, err := c.servers(ctx, g.roots.mesh)
@@ -63,23 +63,23 @@ func (c *Cluster) survey(ctx context.Context, def *mesh.Definition) (*ground, fu
 	if g.own, err = c.identities(ctx, servers, s.secret, g.roots.mesh, callers(def)); err != nil {
 		g.untried = append(g.untried, fmt.Sprintf("calls at the sidecars' public ports: %v", err))
 	}
-	c.findOwnSidecars(def, g)
+	c.enterAllocations(def, g)
 	c.findDoors(ctx, g, servers)
 	c.Nomad.tryTemplates(g, callers(def), c.Prefix)
 	return g, s.end, nil
 }
 
-// findCallees looks for the sidecars of all instances. Consul's health endpoint knows the
-// connect-capable ones.
-func (c *Cluster) findCallees(ctx context.Context, def *mesh.Definition, g *ground) error {
+// instances looks for the sidecars of all that are healthy, and says of the others why they are not
+// asked. Consul's health endpoint knows the connect-capable ones.
+func (c *Cluster) instances(ctx context.Context, def *mesh.Definition) (all []instance, untried []string, err error) {
 	for _, program := range callers(def) {
 		service := c.Prefix.Service(program)
 		found, _, err := c.Consul.Health().Connect(service, "", false, (&api.QueryOptions{RequireConsistent: true}).WithContext(ctx))
 		if err != nil {
-			return fmt.Errorf("look for %s in Consul's catalog: %w", service, err)
+			return nil, nil, fmt.Errorf("look for %s in Consul's catalog: %w", service, err)
 		}
 		if len(found) == 0 {
-			g.untried = append(g.untried, fmt.Sprintf("calls to %s and by its sidecar: Consul knows no instance of %s", program, service))
+			untried = append(untried, fmt.Sprintf("calls to %s and by its sidecar: Consul knows no instance of %s", program, service))
 		}
 		for _, e := range found {
 			one := instance{
@@ -87,13 +87,33 @@ func (c *Cluster) findCallees(ctx context.Context, def *mesh.Definition, g *grou
 				public: net.JoinHostPort(cmp.Or(e.Service.Address, e.Node.Address), strconv.Itoa(e.Service.Port)),
 			}
 			if state := e.Checks.AggregatedStatus(); state != api.HealthPassing {
-				g.untried = append(g.untried, fmt.Sprintf("calls to %s on %s: its health is %s", one.name, one.node, state))
+				untried = append(untried, fmt.Sprintf("calls to %s on %s: its health is %s", one.name, one.node, state))
 				continue
 			}
-			g.callees = append(g.callees, one)
+			all = append(all, one)
 		}
 	}
-	return nil
+	return all, untried, nil
+}
+
+// meanwhile looks at the catalog again: in a roll, instances end and others come.
+func (c *Cluster) meanwhile(ctx context.Context, def *mesh.Definition, g *ground) (ended, untried []string, err error) {
+	now, _, err := c.instances(ctx, def)
+	if err != nil {
+		return nil, nil, err
+	}
+	among := func(all []instance) func(instance) bool {
+		return func(one instance) bool {
+			return slices.ContainsFunc(all, func(other instance) bool { return other.id == one.id && other.node == one.node })
+		}
+	}
+	for _, one := range slices.DeleteFunc(slices.Clone(g.callees), among(now)) {
+		ended = append(ended, one.name)
+	}
+	for _, one := range slices.DeleteFunc(now, among(g.callees)) {
+		untried = append(untried, fmt.Sprintf("calls to %s on %s: it was not there yet when this began", one.name, one.node))
+	}
+	return ended, untried, nil
 }
 
 // allocation finds Nomad's allocation in the id of a service that it has registered.
@@ -177,8 +197,7 @@ func (c *Cluster) identities(ctx context.Context, servers []door, token string, 
 	return nil, last
 }
 
-// look finds versions. Sockets are looked at by what reaches them: every instance is behind the
-// network namespace of its allocation.
+// look finds versions, and what listens in the allocations that can be entered.
 func (c *Cluster) look(ctx context.Context, _ *mesh.Definition, g *ground) (listening []string, versions map[string][]string, err error) {
 	versions = map[string][]string{}
 	nodes, _, err := c.Consul.Catalog().Nodes((&api.QueryOptions{}).WithContext(ctx))
@@ -198,7 +217,7 @@ func (c *Cluster) look(ctx context.Context, _ *mesh.Definition, g *ground) (list
 		}
 		versions["envoy"] = append(versions["envoy"], version)
 	}
-	return []string{}, versions, nil
+	return c.Nomad.sockets(ctx, g), versions, nil
 }
 
 // envoyVersion asks the first of the places at which Nomad puts the admin of a sidecar that answers:

@@ -25,26 +25,33 @@ func clusterOf(t *testing.T) (*Cluster, *consultest.OneMachine, *mesh.Definition
 		},
 		Methods: []mesh.Method{{Path: "/shop.v1.Shop/Buy", Callee: "shop", Callers: []string{"gate"}}},
 	}
-	instance := func(id, name string, port int, status string) {
-		t.Helper()
-		if err := o.Agent().ServiceRegister(&api.AgentServiceRegistration{
-			ID: id, Name: "x-" + name, Address: "127.0.0.1", Port: 1,
-			Connect: &api.AgentServiceConnect{SidecarService: &api.AgentServiceRegistration{
-				Address: "127.0.0.1", Port: port, Check: &api.AgentServiceCheck{TTL: "1h", Status: status},
-			}},
-		}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	instance("_nomad-task-11111111-2222-3333-4444-555555555555-group-gate-x-gate-8080", "gate", 1, api.HealthPassing)
-	instance("_nomad-task-aaaaaaaa-2222-3333-4444-555555555555-group-shop-x-shop-8081", "shop", 2, api.HealthPassing)
-	instance("_nomad-task-bbbbbbbb-2222-3333-4444-555555555555-group-shop-x-shop-8081", "shop", 3, api.HealthPassing)
-	instance("by-hand", "shop", 4, api.HealthCritical)
+	register(t, o, allocated("1", "gate"), "gate", 1, api.HealthPassing)
+	register(t, o, allocated("a", "shop"), "shop", 2, api.HealthPassing)
+	register(t, o, allocated("b", "shop"), "shop", 3, api.HealthPassing)
+	register(t, o, "by-hand", "shop", 4, api.HealthCritical)
 	files, err := ReadFiles(o.HTTPS, o.CAFile, o.CertFile, o.KeyFile)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &Cluster{Consul: o.Client, Prefix: "x-", Files: files}, o, def
+}
+
+// allocated is the id of a service in an allocation whose own id begins with a digit eight times.
+func allocated(digit, name string) string {
+	return "_nomad-task-" + strings.Repeat(digit, 8) + "-2222-3333-4444-555555555555-group-" + name + "-x-" + name + "-8081"
+}
+
+// register tells the catalog of an instance with a sidecar.
+func register(t *testing.T, o *consultest.OneMachine, id, name string, port int, status string) {
+	t.Helper()
+	if err := o.Agent().ServiceRegister(&api.AgentServiceRegistration{
+		ID: id, Name: "x-" + name, Address: "127.0.0.1", Port: 1,
+		Connect: &api.AgentServiceConnect{SidecarService: &api.AgentServiceRegistration{
+			Address: "127.0.0.1", Port: port, Check: &api.AgentServiceCheck{TTL: "1h", Status: status},
+		}},
+	}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // left are the names of policies and tokens of checks.

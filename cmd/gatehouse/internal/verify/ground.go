@@ -21,6 +21,10 @@ type Surroundings interface {
 	// versions of what runs, by the names of host.Below.
 	look(ctx context.Context, def *mesh.Definition, g *ground) (listening []string, versions map[string][]string, err error)
 
+	// meanwhile finds what has changed since the survey: which of its instances have ended, by their
+	// names, and what is there that it has not seen, a sentence each.
+	meanwhile(ctx context.Context, def *mesh.Definition, g *ground) (ended []string, untried []string, err error)
+
 	// entries are what the definition wants of this place's Consul.
 	entries(def *mesh.Definition) expected
 }
@@ -40,8 +44,10 @@ type ground struct {
 	tokens  map[string]string   // of Consul, of some of their services; by the same names
 	callees []instance
 	callers []sidecar
+	entered []entered
 	doors   []door
 	more    []probe  // questions that only this place has
+	looked  int      // allocations whose sockets were looked at
 	untried []string // what should be tried and cannot be, a sentence each
 }
 
@@ -52,6 +58,14 @@ type instance struct {
 	id      string // of the service in Consul
 	node    string // of Consul, on which it runs
 	public  string // host:port of its sidecar's public listener
+}
+
+// entered is an instance whose allocation runs on this machine, with one of its processes.
+type entered struct {
+	instance
+
+	allocation string
+	pid        int
 }
 
 // sidecar is that of one instance as the instance finds it.

@@ -150,6 +150,12 @@ func (m Machine) versions(ctx context.Context, def *mesh.Definition, client *api
 	return running, nil
 }
 
+// meanwhile nothing comes or goes: what dies is started again in its place, and no answer of it is
+// wrong.
+func (m Machine) meanwhile(context.Context, *mesh.Definition, *ground) (ended, untried []string, err error) {
+	return nil, nil, nil
+}
+
 // entries are all that the agent may hold: it serves nobody else.
 func (m Machine) entries(def *mesh.Definition) expected {
 	return expected{

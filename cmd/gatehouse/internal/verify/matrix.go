@@ -99,7 +99,7 @@ func (m *matrix) methodsOf(program string) []mesh.Method {
 func (m *matrix) call(caller string, to instance, method mesh.Method) probe {
 	edge := m.def.IsEdge(to.program)
 	return probe{
-		Caller: caller, Callee: to.program, Instance: to.name, Path: method.Path, Way: Public, Want: want(method.Callers, caller),
+		Caller: caller, Callee: to.program, Instance: to.name, Path: method.Path, Way: Public, Want: want(method.Callers, caller), needs: []string{to.name},
 		ask: func(ctx context.Context) (Verdict, string) {
 			config := m.roots.client(m.own[caller], to.program)
 			if edge {
@@ -114,7 +114,7 @@ func (m *matrix) call(caller string, to instance, method mesh.Method) probe {
 // connect opens a connection to a backing service's public port.
 func (m *matrix) connect(caller string, to instance, backing mesh.Backing) probe {
 	return probe{
-		Caller: caller, Callee: to.program, Instance: to.name, Way: Public, Want: want(backing.Callers, caller),
+		Caller: caller, Callee: to.program, Instance: to.name, Way: Public, Want: want(backing.Callers, caller), needs: []string{to.name},
 		ask: func(ctx context.Context) (Verdict, string) {
 			return speak(ctx, (&net.Dialer{}).DialContext, to.public, m.roots.client(m.own[caller], to.program), sslRequest)
 		},
@@ -126,14 +126,14 @@ func (m *matrix) through(from sidecar, upstream mesh.Upstream) []probe {
 	address := from.address(upstream.Port)
 	if upstream.Protocol == "tcp" {
 		return []probe{{
-			Caller: from.program.Name, Callee: upstream.Name, Instance: from.name, Way: Sidecar, Want: Passed,
+			Caller: from.program.Name, Callee: upstream.Name, Instance: from.name, Way: Sidecar, Want: Passed, needs: []string{from.name},
 			ask: func(ctx context.Context) (Verdict, string) { return speak(ctx, from.dial, address, nil, sslRequest) },
 		}}
 	}
 	var all []probe
 	for _, method := range m.methodsOf(upstream.Name) {
 		all = append(all, probe{
-			Caller: from.program.Name, Callee: upstream.Name, Instance: from.name, Path: method.Path, Way: Sidecar, Want: want(method.Callers, from.program.Name),
+			Caller: from.program.Name, Callee: upstream.Name, Instance: from.name, Path: method.Path, Way: Sidecar, Want: want(method.Callers, from.program.Name), needs: []string{from.name},
 			ask: func(ctx context.Context) (Verdict, string) {
 				header, err := rawcall.Through(ctx, from.dial, address, method.Path)
 				return classify(header, err)
@@ -147,7 +147,7 @@ func (m *matrix) through(from sidecar, upstream mesh.Upstream) []probe {
 func (m *matrix) strangers(to instance, hello []byte) []probe {
 	dial := (&net.Dialer{}).DialContext
 	kind := func(name string, ask func(ctx context.Context) (Verdict, string)) probe {
-		return probe{Caller: name, Callee: to.program, Instance: to.name, Way: Stranger, Want: Refused, ask: ask}
+		return probe{Caller: name, Callee: to.program, Instance: to.name, Way: Stranger, Want: Refused, needs: []string{to.name}, ask: ask}
 	}
 	return []probe{
 		kind("plain TCP", func(ctx context.Context) (Verdict, string) { return speak(ctx, dial, to.public, nil, hello) }),

@@ -26,36 +26,47 @@ const (
 	mostTasks          = 10 // of a group
 )
 
-// findOwnSidecars looks for the allocations that run on this machine and that this user may enter:
+// enterAllocations looks for the allocations that run on this machine and that this user may enter:
 // there, and nowhere else, does a program's own sidecar listen for it.
-func (c *Cluster) findOwnSidecars(def *mesh.Definition, g *ground) {
+func (c *Cluster) enterAllocations(def *mesh.Definition, g *ground) {
 	for _, of := range g.callees {
 		program, err := def.Program(of.program)
-		if err != nil {
-			continue // a backing service calls nobody
+		calls := err == nil // a backing service calls nobody
+		what := "the sockets of " + of.name
+		if calls {
+			what = fmt.Sprintf("calls through the sidecar of %s, and the sockets beside it", of.name)
 		}
 		id := allocationOf(of.id)
-		pid, err := host.WithVariable(allocationVariable, id)
-		switch {
-		case id == "":
-			g.untried = append(g.untried, fmt.Sprintf("calls through the sidecar of %s: it is no allocation of Nomad", of.name))
+		if id == "" {
+			g.untried = append(g.untried, what+": it is no allocation of Nomad")
+			continue
+		}
+		switch pid, err := host.WithVariable(allocationVariable, id); {
 		case err != nil:
-			g.untried = append(g.untried, fmt.Sprintf("calls through the sidecar of %s on %s: %v", of.name, of.node, err))
+			g.untried = append(g.untried, fmt.Sprintf("%s, on %s: %v", what, of.node, err))
 		case pid == 0:
-			g.untried = append(g.untried, fmt.Sprintf("calls through the sidecar of %s: %s is another machine; run this there as root", of.name, of.node))
+			g.untried = append(g.untried, fmt.Sprintf("%s: %s is another machine; run this there as root", what, of.node))
 		default:
-			g.callers = append(g.callers, sidecar{
-				program: program, name: of.name, dial: host.Inside(pid),
-				address: func(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) },
-			})
-			d := door{
-				name: "agent of " + of.node + ", through " + of.name, node: of.node, mesh: g.roots.mesh, ca: x509.NewCertPool(),
-				xds: filepath.Join("/proc", strconv.Itoa(pid), "root", xdsSocket), host: "client." + c.datacenter + ".consul",
+			g.entered = append(g.entered, entered{instance: of, allocation: id, pid: pid})
+			if calls {
+				c.enter(g, of, program, pid)
 			}
-			d.plain = !d.ca.AppendCertsFromPEM(c.Files.CA) // sidecars have TLS with the agent where it has any
-			g.doors = append(g.doors, d)
 		}
 	}
+}
+
+// enter adds the sidecar of a program, and the way from there to the host's agent.
+func (c *Cluster) enter(g *ground, of instance, program mesh.Program, pid int) {
+	g.callers = append(g.callers, sidecar{
+		program: program, name: of.name, dial: host.Inside(pid),
+		address: func(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) },
+	})
+	d := door{
+		name: "agent of " + of.node + ", through " + of.name, node: of.node, through: of.name, mesh: g.roots.mesh, ca: x509.NewCertPool(),
+		xds: filepath.Join("/proc", strconv.Itoa(pid), "root", xdsSocket), host: "client." + c.datacenter + ".consul",
+	}
+	d.plain = !d.ca.AppendCertsFromPEM(c.Files.CA) // sidecars have TLS with the agent where it has any
+	g.doors = append(g.doors, d)
 }
 
 // findDoors adds the servers, and every port of every node's agent that can be reached from here.

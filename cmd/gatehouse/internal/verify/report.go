@@ -24,23 +24,26 @@ type Result struct {
 	Want   Verdict `json:"want"`
 	Got    Verdict `json:"got"`
 	Answer string  `json:"answer"`
+
+	needs []string // instances without which there is no answer
 }
 
 // Report is the outcome of a verification.
 type Report struct {
-	Cells     int      `json:"cells"`     // of the definition, and one unlisted method per program, at the public ports
-	Allowed   int      `json:"allowed"`   // of these
-	Denied    int      `json:"denied"`    // of these
-	Sidecars  int      `json:"sidecars"`  // asked again through the callers' own sidecars
-	Strangers int      `json:"strangers"` // connections without a mesh certificate
-	Agent     int      `json:"agent"`     // questions to Consul's agent without a certificate, without a token or with another's
-	Templates int      `json:"templates"` // asked for certificates
-	Untried   []string `json:"untried"`   // what could not be tried, one sentence each: it has not passed
-	Wrong     []string `json:"wrong"`     // one sentence each
-	Listening []string `json:"listening"` // sockets open to other machines; each is wrong
-	Warnings  []string `json:"warnings"`
-	Results   []Result `json:"results"`
-	callers   []string
+	Cells       int      `json:"cells"`       // of the definition, and one unlisted method per program, at the public ports
+	Allowed     int      `json:"allowed"`     // of these
+	Denied      int      `json:"denied"`      // of these
+	Sidecars    int      `json:"sidecars"`    // asked again through the callers' own sidecars
+	Strangers   int      `json:"strangers"`   // connections without a mesh certificate
+	Agent       int      `json:"agent"`       // questions to Consul's agent without a certificate, without a token or with another's
+	Templates   int      `json:"templates"`   // asked for certificates
+	Allocations int      `json:"allocations"` // whose sockets were looked at
+	Untried     []string `json:"untried"`     // what could not be tried, one sentence each: it has not passed
+	Wrong       []string `json:"wrong"`       // one sentence each
+	Listening   []string `json:"listening"`   // sockets open to other machines; each is wrong
+	Warnings    []string `json:"warnings"`
+	Results     []Result `json:"results"`
+	callers     []string
 }
 
 // OK reports whether everything that was tried is as the definition says.
@@ -48,6 +51,33 @@ func (r *Report) OK() bool { return len(r.Wrong) == 0 && len(r.Listening) == 0 }
 
 // Whole reports whether everything was tried.
 func (r *Report) Whole() bool { return len(r.Untried) == 0 }
+
+// without takes out the answers that instances which have ended meanwhile have to do with, and says
+// that their questions were not tried: whether they would have passed nobody knows. What was let
+// through that must not be stays.
+func (r *Report) without(g *ground, ended []string) {
+	lost := map[string]int{}
+	r.Results = slices.DeleteFunc(r.Results, func(result Result) bool {
+		i := slices.IndexFunc(ended, func(name string) bool { return result.dependsOn(g, name) })
+		if i < 0 || result.Got == Passed && result.Want == Refused {
+			return false
+		}
+		lost[ended[i]]++
+		return true
+	})
+	for _, name := range ended {
+		r.Untried = append(r.Untried, fmt.Sprintf("%d questions that %s has to do with: it has ended meanwhile", lost[name], name))
+	}
+}
+
+// dependsOn reports whether the end of an instance may have decided the answer: it was asked, or
+// asked itself, or a sidecar may have sent the call to it that got no answer.
+func (r Result) dependsOn(g *ground, name string) bool {
+	if slices.Contains(r.needs, name) {
+		return true
+	}
+	return r.Way == Sidecar && r.Got == Broken && slices.ContainsFunc(g.callees, func(one instance) bool { return one.name == name && one.program == r.Callee })
+}
 
 func (r *Report) conclude(def *mesh.Definition) {
 	cells := map[[3]string]Verdict{} // at whichever instances they were tried
@@ -99,6 +129,9 @@ func (r *Report) Text(w io.Writer) error {
 		r.Cells, r.Allowed, r.Denied, r.Sidecars, r.Strangers, r.Agent)
 	if r.Templates > 0 {
 		fmt.Fprintf(&b, "%d templates of a foreign job asked for certificates\n", r.Templates)
+	}
+	if r.Allocations > 0 {
+		fmt.Fprintf(&b, "the listening sockets of %d allocations\n", r.Allocations)
 	}
 	for _, warning := range r.Warnings {
 		fmt.Fprintf(&b, "warning: %s\n", warning)

@@ -37,6 +37,7 @@ type probe struct {
 
 	Instance string // of the callee, or of the caller where its own sidecar is asked
 
+	needs    []string      // instances without which there is no answer, by their names
 	patience time.Duration // for the answer; the usual when 0
 
 	ask func(ctx context.Context) (Verdict, string)
@@ -84,7 +85,12 @@ func Run(ctx context.Context, where Surroundings, def *mesh.Definition) (report 
 	if err != nil {
 		return nil, err
 	}
-	report.Listening, report.Untried = listening, append([]string{}, g.untried...)
+	ended, untried, err := where.meanwhile(ctx, def, g)
+	if err != nil {
+		return nil, err
+	}
+	report.Listening, report.Allocations, report.Untried = listening, g.looked, append(append([]string{}, g.untried...), untried...)
+	report.without(g, ended)
 	if report.Warnings, err = below(versions); err != nil {
 		return nil, err
 	}
@@ -107,7 +113,9 @@ func askAll(ctx context.Context, probes []probe) ([]Result, error) {
 			got, answer := p.ask(limit)
 			mu.Lock()
 			defer mu.Unlock()
-			results[i] = Result{Caller: p.Caller, Callee: p.Callee, Instance: p.Instance, Path: p.Path, Way: p.Way, Want: p.Want, Got: got, Answer: answer}
+			results[i] = Result{
+				Caller: p.Caller, Callee: p.Callee, Instance: p.Instance, Path: p.Path, Way: p.Way, Want: p.Want, Got: got, Answer: answer, needs: p.needs,
+			}
 			return ctx.Err()
 		})
 	}
