@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -190,11 +191,11 @@ func TestOneFileOfVariablesServesAllJobs(t *testing.T) {
 	}
 }
 
-// Who forgets the one variable without a value is told its name.
+// Who forgets the one variable without a value is told where the value is.
 func TestAVariableWithoutAValue(t *testing.T) {
 	for _, name := range registry.Services(meshtest.Definition(t)) {
 		out, err := command(t, "job", "run", "-output", file(t, name))
-		if err == nil || !strings.Contains(out, "trust_domain") {
+		if err == nil || !strings.Contains(out, "Set trust_domain (-var or NOMAD_VAR_trust_domain) to TrustDomain of Consul's /v1/connect/ca/roots") {
 			t.Errorf("%s: %v\n%s", name, err, out)
 		}
 	}
@@ -214,7 +215,7 @@ func TestJobsAreFormatted(t *testing.T) {
 	order := []string{"count", "shutdown_delay", "constraint", "spread", "update", "restart", "disconnect", "network", "volume", "service", "task"} // or a dynamic one
 	for _, file := range jobFiles(t) {
 		text := read(t, file)
-		if lines := strings.Count(text, "\n"); lines > 225 {
+		if lines := strings.Count(text, "\n"); lines > 230 {
 			t.Errorf("%s has %d lines", file, lines)
 		}
 		if regexp.MustCompile(`\bfile\(`).MatchString(text) {
@@ -227,6 +228,22 @@ func TestJobsAreFormatted(t *testing.T) {
 				t.Errorf("%s: %s stands after %s", file, found[1], order[last])
 			}
 			last = max(at, last)
+		}
+	}
+}
+
+// Comments wrap at 100 columns, as in all files.
+func TestCommentsOfJobsWrap(t *testing.T) {
+	comment := regexp.MustCompile(`(?:^|\s)# `)
+	files, err := filepath.Glob("vars/*.hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append(files, jobFiles(t)...) {
+		for number, line := range strings.Split(read(t, file), "\n") {
+			if comment.MatchString(line) && utf8.RuneCountInString(line) > 100 {
+				t.Errorf("%s:%d has a comment that ends in column %d", file, number+1, utf8.RuneCountInString(line))
+			}
 		}
 	}
 }

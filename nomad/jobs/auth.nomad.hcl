@@ -1,8 +1,14 @@
 # Auth: sign-in, sessions and tokens.
-# `go test ./nomad` compares what follows from its contract: ports, upstreams, limits, secrets. nomad/vars/dev.hcl says what the variables are.
+# `go test ./nomad` compares it with its contract. nomad/vars/dev.hcl says what the variables are.
 
 variable "datacenter" { default = "dc1" }
-variable "trust_domain" { type = string }
+variable "trust_domain" {
+  default = ""
+  validation {
+    condition     = var.trust_domain != ""
+    error_message = "Set trust_domain (-var or NOMAD_VAR_trust_domain) to TrustDomain of Consul's /v1/connect/ca/roots; `gatehouse cluster env` does."
+  }
+}
 variable "service_prefix" { default = "gatehouse-" }
 variable "programs" { default = "/opt/gatehouse/bin" }
 variable "artifacts" {
@@ -32,7 +38,7 @@ locals {
     GATEHOUSE_MESH_DATACENTER     = var.datacenter
     GATEHOUSE_MESH_SERVICE_PREFIX = var.service_prefix
   })
-  # An open stream counts as a request, and Envoy would admit 1,024. Who fails five times in a row is left alone for 5 s.
+  # A stream counts as a request; Envoy admits 1,024. Who fails 5 times in a row rests for 5 s.
   limits   = { max_connections = 4096, max_pending_requests = 4096, max_concurrent_requests = 16384 }
   ejection = { interval = "2s", max_failures = 5, enforcing_consecutive_5xx = 100, base_ejection_time = "5s", max_ejection_percent = 50 }
 }
@@ -45,7 +51,7 @@ job "auth" {
     shutdown_delay = "10s" # out of the catalog first
     spread { attribute = "${node.unique.id}" }
     update {
-      canary            = 3 # as many as instances: once they are promoted, all of the old stop at once
+      canary            = 3 # all instances: after their promotion all of the old stop at once
       auto_promote      = true
       auto_revert       = true
       progress_deadline = "0s" # the first that fails ends the deployment
@@ -62,7 +68,7 @@ job "auth" {
     network {
       mode = "bridge"
       dynamic "port" {
-        for_each = { readyz = -1, metrics = -1, envoy_metrics = 9102 } # Nomad's choice, but for the last
+        for_each = { readyz = -1, metrics = -1, envoy_metrics = 9102 } # -1: Nomad chooses
         labels   = [port.key]
         content {
           to           = port.value
@@ -94,7 +100,7 @@ job "auth" {
               protocol                   = "grpc"
               local_request_timeout_ms   = 0 # Envoy would end streams after 15 s
               envoy_prometheus_bind_addr = "0.0.0.0:9102"
-              # The program as Envoy sees it, since Consul has no option for its limits and windows; it would take the same for the ops port.
+              # For the program's limits and windows. Consul would give the ops port the same.
               envoy_local_cluster_json         = <<-JSON
                 {"@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster", "name": "local_app", "type": "STATIC", "connect_timeout": "2s",
                  "circuit_breakers": {"thresholds": [{"max_connections": 4096, "max_pending_requests": 4096, "max_requests": 16384}]},

@@ -1,8 +1,14 @@
 # The gateway: the only door.
-# `go test ./nomad` compares what follows from its contract: ports, upstreams, limits, secrets. nomad/vars/dev.hcl says what the variables are.
+# `go test ./nomad` compares it with its contract. nomad/vars/dev.hcl says what the variables are.
 
 variable "datacenter" { default = "dc1" }
-variable "trust_domain" { type = string }
+variable "trust_domain" {
+  default = ""
+  validation {
+    condition     = var.trust_domain != ""
+    error_message = "Set trust_domain (-var or NOMAD_VAR_trust_domain) to TrustDomain of Consul's /v1/connect/ca/roots; `gatehouse cluster env` does."
+  }
+}
 variable "service_prefix" { default = "gatehouse-" }
 variable "programs" { default = "/opt/gatehouse/bin" }
 variable "artifacts" {
@@ -23,7 +29,7 @@ locals {
     GATEHOUSE_MESH_DATACENTER     = var.datacenter
     GATEHOUSE_MESH_SERVICE_PREFIX = var.service_prefix
   })
-  # An open stream counts as a request, and Envoy would admit 1,024. Who fails five times in a row is left alone for 5 s.
+  # A stream counts as a request; Envoy admits 1,024. Who fails 5 times in a row rests for 5 s.
   limits   = { max_connections = 4096, max_pending_requests = 4096, max_concurrent_requests = 16384 }
   ejection = { interval = "2s", max_failures = 5, enforcing_consecutive_5xx = 100, base_ejection_time = "5s", max_ejection_percent = 50 }
 }
@@ -58,7 +64,7 @@ job "gateway" {
         host_network = var.public_network
       }
       dynamic "port" {
-        for_each = { readyz = -1, metrics = -1, envoy_metrics = 9102 } # Nomad's choice, but for the last
+        for_each = { readyz = -1, metrics = -1, envoy_metrics = 9102 } # -1: Nomad chooses
         labels   = [port.key]
         content {
           to           = port.value
@@ -163,7 +169,7 @@ job "gateway" {
         GATEHOUSE_GATEWAY_LISTEN        = "0.0.0.0:8080"
         GATEHOUSE_GATEWAY_TLS_CERT_FILE = "${NOMAD_SECRETS_DIR}/gateway.crt"
         GATEHOUSE_GATEWAY_TLS_KEY_FILE  = "${NOMAD_SECRETS_DIR}/gateway.key"
-        GATEHOUSE_DRAIN_DELAY           = "10s" # longer than the balancer needs to see that /readyz is 503
+        GATEHOUSE_DRAIN_DELAY           = "10s" # the balancer has seen 503 at /readyz by then
       })
       config {
         command = "${local.programs}/gateway"

@@ -1,8 +1,15 @@
-# PostgreSQL for development and small sites: one server, on the host that has its volume. With a server of one's own, which the
-# URLs in the programs' Nomad variables name (sslmode=verify-full), this job does not run.
+# PostgreSQL for development and small sites: one server, on the host that has its volume. With a
+# server of one's own, which the URLs in the programs' Nomad variables name (sslmode=verify-full),
+# this job does not run.
 
 variable "datacenter" { default = "dc1" }
-variable "trust_domain" { type = string }
+variable "trust_domain" {
+  default = ""
+  validation {
+    condition     = var.trust_domain != ""
+    error_message = "Set trust_domain (-var or NOMAD_VAR_trust_domain) to TrustDomain of Consul's /v1/connect/ca/roots; `gatehouse cluster env` does."
+  }
+}
 variable "service_prefix" { default = "gatehouse-" }
 variable "programs" { default = "/opt/gatehouse/bin" }
 variable "artifacts" {

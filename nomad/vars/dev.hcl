@@ -15,8 +15,8 @@ service_prefix = "gatehouse-"
 # Where the programs are on the hosts. Versions lie side by side: another folder rolls a job.
 programs = "/opt/gatehouse/bin"
 
-# In place of that folder: what each task downloads and unpacks for itself, and its checksum. The hosts here have the programs;
-# docs/deploying.md shows others.
+# In place of that folder: what each task downloads and unpacks for itself, and its checksum. The
+# hosts here have the programs; docs/deploying.md shows others.
 artifacts = {}
 
 # Host networks: where /readyz and metrics answer, and where the gateway does.

@@ -66,7 +66,7 @@ func (r *Report) without(g *ground, ended []string) {
 		return true
 	})
 	for _, name := range ended {
-		r.Untried = append(r.Untried, fmt.Sprintf("%d questions that %s has to do with: it has ended meanwhile", lost[name], name))
+		r.Untried = append(r.Untried, fmt.Sprintf("%d questions to %s or by it: it has ended meanwhile", lost[name], name))
 	}
 }
 
