@@ -22,9 +22,16 @@ var entries embed.FS
 //go:embed mesh-entry.json
 var meshEntry []byte
 
+//go:embed proxy-defaults-entry.json
+var proxyDefaults []byte
+
 // MeshEntry is the entry that holds for every sidecar of a datacenter (R77, R78). A site has one, and
 // it is the site's own: nothing but the development cluster writes it.
 func MeshEntry() []byte { return meshEntry }
+
+// ProxyDefaultsEntry is the entry by which every sidecar of a datacenter logs calls, for
+// `gatehouse mesh denied`. It is the site's own, too.
+func ProxyDefaultsEntry() []byte { return proxyDefaults }
 
 // Definition returns the mesh of this build: programs, ports and allowed calls.
 func Definition() (*mesh.Definition, error) {

@@ -69,6 +69,7 @@ func TestTableOfVariables(t *testing.T) {
 		{file: "services/shop/internal/app/config.go", name: "GATEHOUSE_SHOP_KEY", help: "Key of the shop.", secret: true},
 		{file: "internal/pg/pg.go", name: "GATEHOUSE_POSTGRES_URL", help: "Database. Prefer the _FILE variable: a command line is public.", secret: true},
 		{file: "cmd/gatehouse/internal/cli/up.go", name: "GATEHOUSE_POSTGRES_URL", help: "A server of your own."},
+		{file: "cmd/gatehouse/internal/cli/down.go", name: "GATEHOUSE_POSTGRES_URL", help: "A server of your own."},
 		{file: "internal/mesh/config.go", name: "GATEHOUSE_MESH_PORT", value: "1", help: "Port."},
 		{file: "cmd/gatehouse/internal/cli/up.go", name: "GATEHOUSE_MESH_PORT", value: "1", help: "Port."},
 	})
@@ -188,7 +189,9 @@ func (o option) row(others []option) string {
 		if other.name == o.name && other.help != o.help {
 			reader := strings.Split(other.file, "/")[1]
 			text := sentence(other.help)
-			what += "; for `" + reader + "`: " + strings.ToLower(text[:1]) + text[1:]
+			if also := "; for `" + reader + "`: " + strings.ToLower(text[:1]) + text[1:]; !strings.Contains(what, also) {
+				what += also
+			}
 		}
 	}
 	if o.secret {

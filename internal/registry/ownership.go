@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/hashicorp/consul/api"
 
+	"github.com/gatehouse/gatehouse/internal/mesh"
 	"github.com/gatehouse/gatehouse/internal/request"
 )
 
@@ -46,6 +48,25 @@ func rename(entry api.ConfigEntry, prefix request.ServicePrefix) {
 			if source.Name != everybody {
 				source.Name = prefix.Service(source.Name)
 			}
+		}
+	}
+}
+
+// Admit lets services of the site, by their whole names, call the programs at the edge through the
+// mesh: its own ingress. Without it nobody may.
+func Admit(d *mesh.Definition, prefix request.ServicePrefix, entries []api.ConfigEntry, services []string) {
+	var sources []*api.SourceIntention
+	for _, service := range services {
+		sources = append(sources, source(service, api.IntentionActionAllow))
+	}
+	for _, entry := range entries {
+		e, ok := entry.(*api.ServiceIntentionsConfigEntry)
+		if !ok {
+			continue
+		}
+		name, _ := prefix.Program(e.Name)
+		if p, err := d.Program(name); err == nil && p.Edge {
+			e.Sources = slices.Concat(sources, e.Sources)
 		}
 	}
 }

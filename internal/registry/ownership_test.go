@@ -53,6 +53,22 @@ func TestFilesAreReadWithThePrefix(t *testing.T) {
 	}
 }
 
+// A site's ingress may call the edge, before everybody else is denied, and nothing behind it.
+func TestAdmitTheSitesIngress(t *testing.T) {
+	entries := registry.ConfigEntries(world(), prefix)
+	registry.Admit(world(), prefix, entries, []string{"edge-envoy"})
+	for _, entry := range entries {
+		e, ok := entry.(*api.ServiceIntentionsConfigEntry)
+		if !ok {
+			continue
+		}
+		admitted := e.Sources[0].Name == "edge-envoy" && e.Sources[0].Action == api.IntentionActionAllow
+		if admitted != (e.Name == "gatehouse-gateway") || e.Sources[len(e.Sources)-1].Name != "*" {
+			t.Errorf("%s: %+v", e.Name, e.Sources[0])
+		}
+	}
+}
+
 // On a shared cluster somebody else may have an entry of that name. It stays, nothing is written
 // beside it, and the operator learns what to do; under a prefix there is room for both.
 func TestForeignEntriesStay(t *testing.T) {

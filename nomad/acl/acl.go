@@ -23,7 +23,7 @@ const ours = "Gatehouse: "
 // Apply brings the namespace and the policies to Nomad. What has the same name and is not ours is
 // left alone, and an error.
 func Apply(ctx context.Context, client *api.Client) error {
-	namespace, policies, err := wanted()
+	namespace, policies, err := Wanted()
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func Apply(ctx context.Context, client *api.Client) error {
 // Foreign are the namespace and the policies of our names that somebody else has made, such as
 // "policy gatehouse-ci".
 func Foreign(ctx context.Context, client *api.Client) ([]string, error) {
-	namespace, policies, err := wanted()
+	namespace, policies, err := Wanted()
 	if err != nil {
 		return nil, err
 	}
@@ -75,8 +75,8 @@ func Foreign(ctx context.Context, client *api.Client) ([]string, error) {
 	return foreign, nil
 }
 
-// wanted are the namespace and the policies as the files have them.
-func wanted() (*api.Namespace, []*api.ACLPolicy, error) {
+// Wanted are the namespace and the policies as the files have them.
+func Wanted() (*api.Namespace, []*api.ACLPolicy, error) {
 	text, err := files.ReadFile("namespace.json")
 	if err != nil {
 		return nil, nil, err

@@ -53,7 +53,7 @@ func (c *denyCommand) Run(console *Console) error {
 		return w.told(err)
 	}
 	console.printf("%s is denied in %s by service-intentions/%s; sidecars follow within 2 s\n", q, w.Name, w.Prefix.Service(q.Callee))
-	console.printf("the next %s undoes it, and so does: gatehouse mesh reset %s %s\n", undoes(w.Kind), q.Caller, calleeOf(q))
+	console.printf("it lasts until: gatehouse mesh reset %s %s; %s\n", q.Caller, calleeOf(q), meanwhile(w.Kind))
 	return nil
 }
 
@@ -119,12 +119,12 @@ func (f targetFlags) question(console *Console, caller, callee string) (world, e
 	return w, q, err
 }
 
-// undoes is what writes a definition's entries over a denial.
-func undoes(kind target.Kind) string {
+// meanwhile is what happens where a definition's entries are written over a denial.
+func meanwhile(kind target.Kind) string {
 	if kind == target.Machine {
-		return "`gatehouse up`"
+		return "the next `gatehouse up` undoes it, too"
 	}
-	return "`terraform apply`"
+	return "a plan of `terraform apply` fails until then, but with -var undo_denies=true"
 }
 
 // calleeOf is what a question was asked with.

@@ -31,6 +31,7 @@ type meshCommand struct {
 	Denied  deniedCommand  `cmd:"" help:"Show the calls that sidecars refused: who called whom, which method, how often."`
 	Deny    denyCommand    `cmd:"" help:"Deny calls now, by hand, until reset."`
 	Reset   resetCommand   `cmd:"" help:"Allow what the definition allows again."`
+	Render  renderCommand  `cmd:"" help:"Write what Consul and Nomad must know as files for their own commands, for sites without Terraform."`
 }
 
 // targetFlags say which running mesh a command is about.
@@ -39,6 +40,7 @@ type targetFlags struct {
 	Cluster   string      `name:"cluster-state" help:"State folder of the cluster." env:"GATEHOUSE_CLI_CLUSTER" default:"/var/lib/gatehouse-cluster" placeholder:"DIR"`
 	Target    target.Kind `enum:",machine,cluster,environment" default:"" help:"Which mesh: the platform of the state folder (machine), the development cluster, or what CONSUL_* and NOMAD_* name (environment); the first of these that there is when empty."`
 	Mesh      string      `help:"Folder of another mesh definition (mesh.json); that of the running platform, or the built-in one, when empty." env:"GATEHOUSE_CLI_MESH" placeholder:"DIR"`
+	Ingress   []string    `name:"ingress-source" help:"Service of the site that may call the gateway through the mesh, as in ingress_sources of the Terraform module." env:"GATEHOUSE_CLI_INGRESS_SOURCES" placeholder:"SERVICE"`
 }
 
 // world is a mesh that runs with the definition that it should follow.
@@ -46,7 +48,8 @@ type world struct {
 	*target.Target // nil where none runs
 	explain.Definition
 
-	consul *api.Client // nil until it is reached
+	ingress []string    // services of the site that may call the edge
+	consul  *api.Client // nil until it is reached
 }
 
 // reach is find with a client of the mesh's Consul.
@@ -69,7 +72,7 @@ func (f targetFlags) find(console *Console) (world, error) {
 	if folder == "" {
 		folder = t.Record.Mesh
 	}
-	w := world{Target: t}
+	w := world{Target: t, ingress: f.Ingress}
 	w.Definition, err = explained(folder)
 	return w, err
 }
@@ -77,6 +80,7 @@ func (f targetFlags) find(console *Console) (world, error) {
 // entries are those that the mesh should have.
 func (w world) entries() []api.ConfigEntry {
 	entries := registry.ConfigEntries(w.Definition.Definition, w.Prefix)
+	registry.Admit(w.Definition.Definition, w.Prefix, entries, w.ingress)
 	if w.Kind == target.Machine {
 		entries = append(entries, logs.Entry())
 	}

@@ -101,10 +101,23 @@ func TestMeshRefusals(t *testing.T) {
 		"reset: nothing runs":       {nil, []string{"reset", "identity", "authz"}, "gatehouse up"},
 		"reset: a slip":             {closed, []string{"reset", "identity", "atuhz"}, "did you mean authz?"},
 		"reset: Consul is away":     {closed, []string{"reset", "identity", "authz"}, "connection refused"},
+		"render: no prefix":         {nil, []string{"render", "--out", nowhere}, "--prefix"},
+		"render: a bad prefix":      {nil, []string{"render", "--out", nowhere, "--prefix", "x"}, "GATEHOUSE_MESH_SERVICE_PREFIX"},
+		"render: a method of ours":  {nil, []string{"render", "--out", nowhere, "--prefix", "x-", "--jwks-url", "https://x"}, "--own-cluster"},
+		"render: no keys":           {nil, []string{"render", "--out", nowhere, "--own-cluster"}, "--jwks-url"},
+		"render: no such CA":        {nil, []string{"render", "--out", nowhere, "--own-cluster", "--jwks-url", "https://x", "--jwks-ca", nowhere}, "--jwks-ca"},
+		"render: everybody":         {nil, []string{"render", "--out", nowhere, "--prefix", "x-", "--ingress-source", "*"}, "everybody"},
+		"render: an odd method":     {nil, []string{"render", "--out", nowhere, "--prefix", "x-", "--auth-method", "$(x)"}, "--auth-method"},
+		"render: an odd node":       {nil, []string{"render", "--out", nowhere, "--prefix", "x-", "--nomad-client", "../x"}, "--nomad-client"},
+		"render: a full folder":     {nil, []string{"render", "--out", ".", "--prefix", "x-"}, "not empty"},
 		"no such definition":        {closed, []string{"diff", "--mesh", nowhere}, "mesh.json"},
 		"a target that there isn't": {closed, []string{"diff", "--target", "moon"}, "machine"},
 	} {
-		code, out, problem := run(t, c.environ, append(append([]string{"mesh"}, c.args...), "--state", nowhere)...)
+		args := append([]string{"mesh"}, c.args...)
+		if c.args[0] != "render" { // it asks no mesh
+			args = append(args, "--state", nowhere)
+		}
+		code, out, problem := run(t, c.environ, args...)
 		if code == 0 || out != "" || strings.Count(problem, "\n") != 1 || !strings.Contains(problem, c.want) {
 			t.Errorf("%s: exit code %d, %q, %q, want one sentence with %q", name, code, out, problem, c.want)
 		}
@@ -130,7 +143,7 @@ func TestDenyAndReset(t *testing.T) {
 	}
 	say(0, "are as the definition says", "diff")
 	say(0, "running   allowed, in Consul at", "explain", "identity", "authz/WriteRelationships")
-	say(0, "the next `terraform apply` undoes it", "deny", "identity", "authz/WriteRelationships", "--reason", "it floods")
+	say(0, "a plan of `terraform apply` fails until then", "deny", "identity", "authz/WriteRelationships", "--reason", "it floods")
 	say(0, "nothing was changed", "deny", "identity", "authz/WriteRelationships", "--reason", "again")
 	say(1, "identity -> "+write+" is denied and should be allowed (denied by hand: ", "diff")
 	say(1, "by ada@", "diff")

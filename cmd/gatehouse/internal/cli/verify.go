@@ -61,5 +61,5 @@ func (w world) surroundings() (verify.Surroundings, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &verify.Cluster{Consul: w.consul, Prefix: w.Prefix, Files: files, Nomad: &verify.Nomad{Client: nomad}}, nil
+	return &verify.Cluster{Consul: w.consul, Prefix: w.Prefix, Ingress: w.ingress, Files: files, Nomad: &verify.Nomad{Client: nomad}}, nil
 }

@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/gatehouse/gatehouse/consul"
+	"github.com/gatehouse/gatehouse/internal/registry"
 )
 
 const peer = "spiffe://11111111-2222-3333-4444-555555555555.consul/ns/default/dc/dc1/svc/"
@@ -92,5 +95,16 @@ func TestFormatIsAnObject(t *testing.T) {
 	var members map[string]string
 	if err := json.Unmarshal([]byte(Format()), &members); err != nil || len(members) != 5 {
 		t.Errorf("%d members, %v", len(members), err)
+	}
+}
+
+// Terraform and `gatehouse mesh render` have the entry from a file.
+func TestTheEntryIsTheFile(t *testing.T) {
+	text, err := registry.EncodeEntry(Entry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(text), string(consul.ProxyDefaultsEntry())); diff != "" {
+		t.Errorf("consul/proxy-defaults-entry.json is another one (-entry +file):\n%s", diff)
 	}
 }

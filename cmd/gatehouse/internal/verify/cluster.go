@@ -20,10 +20,11 @@ import (
 
 // Cluster is a Consul with the instances that a scheduler runs, on whichever hosts.
 type Cluster struct {
-	Consul *api.Client // with the operator's rights, to make tokens among others
-	Prefix request.ServicePrefix
-	Files  Files
-	Nomad  *Nomad // nil where nobody says how to reach it
+	Consul  *api.Client // with the operator's rights, to make tokens among others
+	Prefix  request.ServicePrefix
+	Ingress []string // services of the site that may call the edge
+	Files   Files
+	Nomad   *Nomad // nil where nobody says how to reach it
 
 	datacenter string
 }
@@ -234,5 +235,7 @@ func (c *Cluster) envoyVersion(ctx context.Context, of sidecar) (version string,
 // entries are those of the definition. Others in a shared Consul are somebody else's, unless they
 // say that they are ours.
 func (c *Cluster) entries(def *mesh.Definition) expected {
-	return expected{want: registry.ConfigEntries(def, c.Prefix), mend: "apply the entries", owns: drift.LeftOver(def, c.Prefix)}
+	want := registry.ConfigEntries(def, c.Prefix)
+	registry.Admit(def, c.Prefix, want, c.Ingress)
+	return expected{want: want, mend: "apply the entries", owns: drift.LeftOver(def, c.Prefix)}
 }
