@@ -79,15 +79,19 @@ baseline: tools-buf ## keep today's contracts as those of the release that is ma
 	@$(BIN)/buf build proto --exclude-source-info -o proto/baseline.binpb
 
 .PHONY: lint
-lint: tools ## golangci-lint, buf lint, contracts against those of the last release (and BASE=<git ref>), generated code up to date
+lint: tools ## golangci-lint, tflint, buf lint, contracts against those of the last release (and BASE=<git ref>), generated code up to date
 	@BASE='$(BASE)' tools/check
+
+.PHONY: terraform-check
+terraform-check: need-go ## fmt, validate and terraform test of terraform/, where Terraform and its providers are found
+	@tools/terraform-check
 
 .PHONY: format
 format: tools-lint ## gofmt and import order, in place
 	@$(BIN)/golangci-lint fmt
 
 .PHONY: tools
-tools: need-python ## get consul, envoy, nomad, the CNI plugins, buf and golangci-lint into .bin/, pinned and checked
+tools: need-python ## get consul, envoy, nomad, the CNI plugins, buf, tflint and golangci-lint into .bin/, pinned and checked
 	@tools/get
 
 .PHONY: vagrant-check

@@ -1,0 +1,22 @@
+terraform {
+  required_version = ">= 1.9"
+
+  required_providers {
+    consul = {
+      source  = "hashicorp/consul"
+      version = ">= 2.23"
+    }
+    nomad = {
+      source  = "hashicorp/nomad"
+      version = ">= 2.6"
+    }
+  }
+
+  # The state of a cluster that lives on one machine: `terraform init -backend-config=path=...`.
+  backend "local" {}
+}
+
+# Addresses, certificates and tokens are those of CONSUL_* and NOMAD_*, which Terraform keeps nowhere.
+provider "consul" {}
+
+provider "nomad" {}
