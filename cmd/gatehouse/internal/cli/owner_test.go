@@ -27,7 +27,11 @@ const commandVariable = "CLI_TEST_COMMAND"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(commandVariable) != "" || (len(os.Args) > 1 && os.Args[1] == "up") { // its background half
-		os.Exit(cli.Main(cli.Console{Args: os.Args[1:], Out: os.Stdout, Err: os.Stderr, Now: time.Now}))
+		console := cli.Console{Args: os.Args[1:], Out: os.Stdout, Err: os.Stderr, Now: time.Now}
+		if os.Getenv(commandVariable) == "environ" {
+			console.Environ = os.Environ()
+		}
+		os.Exit(cli.Main(console))
 	}
 	os.Exit(m.Run())
 }
