@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -27,7 +29,7 @@ func (r release) look(ctx context.Context) (commit, error) {
 	if !released.MatchString(r.Version) || between.MatchString(r.Version) {
 		return commit{}, fmt.Errorf("%q is no version of a release: tag the commit (git tag v0.1.0), or say make release VERSION=v0.1.0", r.Version)
 	}
-	changes, err := r.git(ctx, "status", "--porcelain")
+	changes, err := r.git(ctx, "status", "--porcelain", "--untracked-files=normal")
 	if err != nil {
 		return commit{}, err
 	}
@@ -45,6 +47,9 @@ func (r release) look(ctx context.Context) (commit, error) {
 	if tagged != "" && !strings.Contains("\n"+tags, "\n"+r.Version+"\n") {
 		return commit{}, fmt.Errorf("%s is the tag of another commit: check that one out, or choose the next version", r.Version)
 	}
+	if err := r.told(); err != nil {
+		return commit{}, err
+	}
 	out, err := r.git(ctx, "log", "-1", "--format=%H %ct")
 	if err != nil {
 		return commit{}, err
@@ -55,6 +60,18 @@ func (r release) look(ctx context.Context) (commit, error) {
 		return commit{}, fmt.Errorf("read the time of the commit: %w", err)
 	}
 	return commit{id: id, time: time.Unix(at, 0).UTC()}, nil
+}
+
+// told refuses a version of which the changelog does not tell; candidates need not be told of.
+func (r release) told() error {
+	text, err := os.ReadFile(filepath.Join(r.Root, "CHANGELOG.md"))
+	if err != nil {
+		return fmt.Errorf("read what has changed: %w", err)
+	}
+	if version := strings.TrimPrefix(r.Version, "v"); !strings.Contains(version, "-") && !strings.Contains(string(text), "\n## ["+version+"] - ") {
+		return fmt.Errorf("CHANGELOG.md has no section [%s]: move what is under Unreleased there, run make baseline, and commit both", version)
+	}
+	return nil
 }
 
 // stamp is what the programs say of themselves: the version, and the commit as its build metadata

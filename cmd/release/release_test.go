@@ -29,7 +29,7 @@ func checkout(t *testing.T) string {
 	for name, text := range map[string]string{
 		"go.mod": "module example.test/shop\n\ngo 1.26\n", "cmd/shop/main.go": "package main\n\nvar version = \"dev\"\n\nfunc main() { println(version) }\n",
 		"LICENSE": "all of it\n", "consul/embed.go": "package consul\n", "consul/mesh.json": "{}\n", "nomad/jobs/shop.nomad.hcl": "job\n", "other": "not of a site\n",
-		".gitignore": "/dist/\n",
+		".gitignore": "/dist/\n", "CHANGELOG.md": "# Changelog\n\n## [Unreleased]\n\n## [0.1.0] - 2026-11-29\n",
 	} {
 		check.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o750))
 		check.NoError(t, os.WriteFile(filepath.Join(root, name), []byte(text), 0o600))
@@ -95,7 +95,7 @@ func TestReleasesOfOneCommitAreIdentical(t *testing.T) {
 		t.Errorf("the programs: %s", got)
 	}
 	site := entries(t, filepath.Join(a, names[2]))
-	if got := shown(site); got != "-rw-r--r-- gatehouse_v0.1.0/LICENSE, -rw-r--r-- gatehouse_v0.1.0/consul/mesh.json, -rw-r--r-- gatehouse_v0.1.0/nomad/jobs/shop.nomad.hcl" {
+	if got := shown(site); got != "-rw-r--r-- gatehouse_v0.1.0/CHANGELOG.md, -rw-r--r-- gatehouse_v0.1.0/LICENSE, -rw-r--r-- gatehouse_v0.1.0/consul/mesh.json, -rw-r--r-- gatehouse_v0.1.0/nomad/jobs/shop.nomad.hcl" {
 		t.Errorf("the site: %s", got)
 	}
 	for _, h := range append(programs, site...) {
@@ -162,7 +162,7 @@ func TestNoRelease(t *testing.T) {
 	check.NoError(t, os.WriteFile(kept, nil, 0o600))
 	for version, want := range map[string]string{
 		"": "is no version", "0.1.0": "is no version", "v0.1": "is no version", "v0.1.0-4-gabcdef1": "is no version", "v0.1.0-dirty": "is no version",
-		"1148e1e": "is no version", "v01.0.0": "is no version", "v0.2.0": "is the tag of another commit",
+		"1148e1e": "is no version", "v01.0.0": "is no version", "v0.2.0": "is the tag of another commit", "v0.3.0": "has no section [0.3.0]",
 	} {
 		r := release{Version: version, Root: root, Out: filepath.Join(root, "dist"), Programs: []string{"./cmd/shop"}}
 		if err := r.run(t.Context(), t.Logf); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
