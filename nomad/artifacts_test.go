@@ -34,9 +34,10 @@ func TestJobsWithArtifacts(t *testing.T) {
 					t.Errorf("the artifacts of %s (-want +job):\n%s", task.Name, diff)
 				}
 			}
-			// As Nomad makes it (newConnectSidecarTask), which then merges sidecar_task into it.
+			// As Nomad makes it (newConnectSidecarTask), which then merges sidecar_task into it; without
+			// a config the server that does would panic (1.11.3).
 			sidecar := g.Tasks[0]
-			if sidecar.Name != "connect-proxy-"+prefix+name || sidecar.Kind != "connect-proxy:"+prefix+name || sidecar.Driver != "exec" ||
+			if sidecar.Name != "connect-proxy-"+prefix+name || sidecar.Kind != "connect-proxy:"+prefix+name || sidecar.Driver != "exec" || len(sidecar.Config) == 0 ||
 				time.Duration(sidecar.ShutdownDelay) != 5*time.Second || sidecar.Resources == nil || *sidecar.Resources != struct{ CPU, MemoryMB int }{250, 128} ||
 				sidecar.Lifecycle == nil || sidecar.Lifecycle.Hook != "prestart" || !sidecar.Lifecycle.Sidecar {
 				t.Errorf("the sidecar's task is %+v", sidecar)

@@ -169,6 +169,7 @@ job "auth" {
         kind           = "connect-proxy:${task.value}"
         driver         = "exec"
         shutdown_delay = "5s"
+        config { command = "${local.programs}/envoy" }
         lifecycle {
           hook    = "prestart"
           sidecar = true

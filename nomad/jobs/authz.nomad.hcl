@@ -160,6 +160,7 @@ job "authz" {
         kind           = "connect-proxy:${task.value}"
         driver         = "exec"
         shutdown_delay = "5s"
+        config { command = "${local.programs}/envoy" }
         lifecycle {
           hook    = "prestart"
           sidecar = true

@@ -143,6 +143,7 @@ job "gateway" {
         kind           = "connect-proxy:${task.value}"
         driver         = "exec"
         shutdown_delay = "5s"
+        config { command = "${local.programs}/envoy" }
         lifecycle {
           hook    = "prestart"
           sidecar = true

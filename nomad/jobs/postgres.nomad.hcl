@@ -101,6 +101,7 @@ job "postgres" {
         kind           = "connect-proxy:${task.value}"
         driver         = "exec"
         shutdown_delay = "5s"
+        config { command = "${local.programs}/envoy" }
         lifecycle {
           hook    = "prestart"
           sidecar = true
