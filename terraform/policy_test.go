@@ -60,7 +60,7 @@ func TestWhatBreaksThePolicy(t *testing.T) {
 		"a policy without a prefix":          {acl, `name        = "${var.service_prefix}${each.key}"`, `name        = each.key`, "has no prefix"},
 		"a denial undone":                    {mesh, `var.undo_denies || length(local.denied) == 0`, `length(local.denied) >= 0`, "a denial would be undone"},
 		"a denial that nobody can undo":      {mesh, `var.undo_denies || length(local.denied) == 0`, `length(local.denied) == 0`, "undo_denies undoes nothing"},
-		"denials that are read too late":     {mesh, "name = each.value\n", "name = consul_config_entry.intentions[each.key].name\n", "is read after the change"},
+		"denials that are read too late":     {mesh, "name = try(local.kept[each.key], \"${var.service_prefix}${each.key}\")", "name = consul_config_entry.intentions[each.key].name\n", "is read after the change"},
 		"permissive TLS":                     {mesh, `config_json = jsonencode({ for field, value in each.value : field => value if !contains(["Kind", "Name"], field) })`, `config_json = jsonencode(merge(each.value, { AllowEnablingPermissiveMutualTLS = true }))`, "R77"},
 		"no normalization of paths":          {mesh, `if !contains(["Kind", "Name"], field) }`, `if !contains(["Kind", "Name", "HTTP"], field) }`, "R78"},
 		"everybody may":                      {mesh, `[for s in entry.Sources : merge(s, {`, `[for s in entry.Sources : merge(s, { Action = "allow", Permissions = [],`, "R79"},

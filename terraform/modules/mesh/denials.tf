@@ -9,10 +9,10 @@ locals {
 }
 
 data "consul_config_entry" "intentions" {
-  for_each = local.kept
+  for_each = local.intentions
 
   kind = "service-intentions"
-  name = each.value
+  name = try(local.kept[each.key], "${var.service_prefix}${each.key}") # `terraform import` knows only those that it has
 }
 
 locals {
