@@ -36,14 +36,19 @@ func (c *denyCommand) Run(console *Console) error {
 	mark := intentions.Mark{By: whoRuns(console.Environ), At: console.Now(), Reason: strings.TrimSpace(c.Reason)}
 	ctx, cancel := interruptible()
 	defer cancel()
-	err = intentions.Store{Consul: w.consul}.Change(ctx, w.Prefix.Service(q.Callee), func(live *api.ServiceIntentionsConfigEntry) (*api.ServiceIntentionsConfigEntry, error) {
+	store := intentions.Store{Consul: w.consul}
+	all, err := store.Get(ctx, intentions.Everybody)
+	if err != nil && !errors.Is(err, intentions.ErrMissing) {
+		return w.told(err)
+	}
+	err = store.Change(ctx, w.Prefix.Service(q.Callee), func(live *api.ServiceIntentionsConfigEntry) (*api.ServiceIntentionsConfigEntry, error) {
 		if live == nil {
 			return nil, fmt.Errorf("%s has no service-intentions of %s, so nothing of ours allows the call: %s first, then deny", w.Name, q.Callee, w.Mend)
 		}
 		if err := w.mine(live); err != nil {
 			return nil, err
 		}
-		return intentions.Deny(live, w.Prefix.Service(q.Caller), q.Path, mark)
+		return intentions.Deny(live, all, w.Prefix.Service(q.Caller), q.Path, mark)
 	})
 	if errors.Is(err, intentions.ErrDenied) {
 		console.printf("%s is denied already in %s: nothing was changed\n", q, w.Name)

@@ -33,19 +33,28 @@ type Decision struct {
 // one, in each the caller's own source before that of everybody, and of its permissions the first
 // that matches. A path that is empty stands for a connection.
 func Decide(own, all *api.ServiceIntentionsConfigEntry, caller, path string) Decision {
+	entry, source := ruling(own, all, caller)
+	if source == nil {
+		return Decision{Says: "no entry names the caller: Consul's default decides, which denies unless it was configured otherwise"}
+	}
+	d := bySource(source, path)
+	d.Entry, d.Source = entry.Name, source.Name
+	return d
+}
+
+// ruling is the source that decides about a caller with the entry that has it, nil without one.
+func ruling(own, all *api.ServiceIntentionsConfigEntry, caller string) (*api.ServiceIntentionsConfigEntry, *api.SourceIntention) {
 	for _, entry := range []*api.ServiceIntentionsConfigEntry{own, all} {
 		if entry == nil {
 			continue
 		}
 		for _, name := range []string{caller, Everybody} {
 			if i := sourceOf(entry, name); i >= 0 {
-				d := bySource(entry.Sources[i], path)
-				d.Entry, d.Source = entry.Name, name
-				return d
+				return entry, entry.Sources[i]
 			}
 		}
 	}
-	return Decision{Says: "no entry names the caller: Consul's default decides, which denies unless it was configured otherwise"}
+	return nil, nil
 }
 
 // sourceOf is the place of a source of this cluster, -1 without one.

@@ -61,8 +61,10 @@ func Marked(entry *api.ServiceIntentionsConfigEntry, caller, path string) string
 }
 
 // Deny returns the entry with the calls of a caller denied, of one path or all when it is empty, and
-// the mark. Whatever else it says stays. The error is ErrDenied where nothing of it was allowed.
-func Deny(live *api.ServiceIntentionsConfigEntry, caller, path string, mark Mark) (*api.ServiceIntentionsConfigEntry, error) {
+// the mark. Whatever else it says stays. all is the entry of all services, nil without one. A caller
+// that may only what everybody may, or that entry lets, gets a source of its own, which comes first.
+// The error is ErrDenied where nothing of it was allowed.
+func Deny(live, all *api.ServiceIntentionsConfigEntry, caller, path string, mark Mark) (*api.ServiceIntentionsConfigEntry, error) {
 	entry, err := clone(live)
 	if err != nil {
 		return nil, err
@@ -70,27 +72,24 @@ func Deny(live *api.ServiceIntentionsConfigEntry, caller, path string, mark Mark
 	if said := mark.value(); len(said) > longestValue {
 		return nil, fmt.Errorf("the reason is %d bytes too long: say it shorter", len(said)-longestValue)
 	}
-	i := sourceOf(entry, caller)
+	_, now := ruling(entry, all, caller)
 	switch {
-	case path != "" && denies(Decide(entry, nil, caller, path)):
+	case now == nil: // Consul's default decides, which nobody knows here
+		now = &api.SourceIntention{Action: api.IntentionActionDeny}
+	case path != "" && denies(bySource(now, path)), path == "" && !anything(now):
 		return nil, ErrDenied
-	case path == "" && !anything(entry, caller):
-		return nil, ErrDenied
-	case i < 0: // everybody may
-		entry.Sources = append(entry.Sources, &api.SourceIntention{Name: caller, Type: api.IntentionSourceConsul})
-		i = len(entry.Sources) - 1
-		if path != "" {
-			return nil, fmt.Errorf("%s may call %s only as everybody may: deny it the whole service", caller, entry.Name)
-		}
 	}
-	source := entry.Sources[i]
-	switch {
-	case path == "":
+	source := &api.SourceIntention{Name: caller, Type: api.IntentionSourceConsul}
+	if i := sourceOf(entry, caller); i >= 0 {
+		source = entry.Sources[i]
+	} else {
+		entry.Sources = append(entry.Sources, source)
+	}
+	if path == "" {
 		source.Action, source.Permissions = api.IntentionActionDeny, nil
-	case len(source.Permissions) == 0:
-		return nil, fmt.Errorf("%s may call all of %s, without a permission for each method: deny it the whole service", caller, entry.Name)
-	default:
-		source.Permissions = append([]*api.IntentionPermission{denial(path)}, source.Permissions...) // the first match decides
+	} else {
+		source.Permissions = append([]*api.IntentionPermission{denial(path)}, permissions(now)...) // the first match decides
+		source.Action = ""
 	}
 	if entry.Meta == nil {
 		entry.Meta = map[string]string{}
@@ -102,6 +101,14 @@ func Deny(live *api.ServiceIntentionsConfigEntry, caller, path string, mark Mark
 	return entry, nil
 }
 
+// permissions are those of a source, or one for every path that says the same as its action.
+func permissions(source *api.SourceIntention) []*api.IntentionPermission {
+	if len(source.Permissions) > 0 {
+		return source.Permissions
+	}
+	return []*api.IntentionPermission{{Action: source.Action, HTTP: &api.IntentionHTTPPermission{PathPrefix: "/"}}}
+}
+
 // denies reports whether a decision refuses every request, and not only some.
 func denies(d Decision) bool { return !d.Allowed && !d.Unsure }
 
@@ -109,25 +116,10 @@ func denial(path string) *api.IntentionPermission {
 	return &api.IntentionPermission{Action: api.IntentionActionDeny, HTTP: &api.IntentionHTTPPermission{PathExact: path}}
 }
 
-// anything reports whether a caller may call anything.
-func anything(entry *api.ServiceIntentionsConfigEntry, caller string) bool {
-	i := sourceOf(entry, caller)
-	if i < 0 {
-		i = sourceOf(entry, Everybody)
-	}
-	if i < 0 {
-		return false
-	}
-	source := entry.Sources[i]
-	if source.Action == api.IntentionActionAllow {
-		return true
-	}
-	for _, p := range source.Permissions {
-		if p.Action == api.IntentionActionAllow {
-			return true
-		}
-	}
-	return false
+// anything reports whether a source allows anything.
+func anything(source *api.SourceIntention) bool {
+	return source.Action == api.IntentionActionAllow ||
+		slices.ContainsFunc(source.Permissions, func(p *api.IntentionPermission) bool { return p.Action == api.IntentionActionAllow })
 }
 
 // Reset returns the entry with the calls of a caller as the definition's entry has them, and without

@@ -31,7 +31,7 @@ const said = "2026-11-28T21:00:00Z by ada@desk: it floods"
 
 func TestDenyOneMethod(t *testing.T) {
 	live := stock()
-	denied, err := intentions.Deny(live, "shop", "/s.S/Take", mark())
+	denied, err := intentions.Deny(live, nil, "shop", "/s.S/Take", mark())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,14 +46,14 @@ func TestDenyOneMethod(t *testing.T) {
 	if diff := cmp.Diff(stock(), live); diff != "" {
 		t.Errorf("what was handed in has changed: %s", diff)
 	}
-	if _, err := intentions.Deny(denied, "shop", "/s.S/Take", mark()); !errors.Is(err, intentions.ErrDenied) {
+	if _, err := intentions.Deny(denied, nil, "shop", "/s.S/Take", mark()); !errors.Is(err, intentions.ErrDenied) {
 		t.Errorf("again: %v", err)
 	}
 }
 
 func TestDenyAll(t *testing.T) {
 	for caller, allowed := range map[string]bool{"shop": true, "till": true, "stranger": false} {
-		denied, err := intentions.Deny(stock(), caller, "", mark())
+		denied, err := intentions.Deny(stock(), nil, caller, "", mark())
 		if allowed != (err == nil) {
 			t.Fatalf("%s: %v", caller, err)
 		}
@@ -62,9 +62,52 @@ func TestDenyAll(t *testing.T) {
 		}
 	}
 	open := entry("stock", from("*", allow))
-	denied, err := intentions.Deny(open, "shop", "", mark())
+	denied, err := intentions.Deny(open, nil, "shop", "", mark())
 	if err != nil || intentions.Decide(denied, nil, "shop", "/x").Allowed || !intentions.Decide(denied, nil, "till", "/x").Allowed {
 		t.Errorf("among everybody: %v, %+v", err, denied)
+	}
+}
+
+// A call that is allowed by what is said of everybody, of all services, or of a whole service, is
+// denied too, and nothing else is.
+func TestDenyWhatEverybodyMay(t *testing.T) {
+	methods := []*api.IntentionPermission{exact(allow, "/s.S/Take"), exact(allow, "/s.S/Put")}
+	const take, put = "/s.S/Take", "/s.S/Put"
+	for name, c := range map[string]struct {
+		own, all *api.ServiceIntentionsConfigEntry
+	}{
+		"everybody may":              {entry("stock", from("*", allow)), nil},
+		"everybody may, by method":   {entry("stock", from("*", "", methods...)), nil},
+		"the caller may all":         {entry("stock", from("shop", allow), from("*", allow)), nil},
+		"the caller, of any service": {entry("stock", from("bank", deny)), entry("*", from("shop", allow), from("*", allow))},
+		"everybody, of any service":  {entry("stock", from("bank", deny)), entry("*", from("*", allow))},
+	} {
+		for _, path := range []string{take, ""} {
+			denied, err := intentions.Deny(c.own, c.all, "shop", path, mark())
+			if err != nil {
+				t.Errorf("%s, %q: %v", name, path, err)
+				continue
+			}
+			if got := intentions.Decide(denied, c.all, "shop", take); got.Allowed || intentions.Marked(denied, "shop", take) != said {
+				t.Errorf("%s, %q: it is not denied: %+v", name, path, got)
+			}
+			if got := intentions.Decide(denied, c.all, "shop", put); got.Allowed != (path == take) {
+				t.Errorf("%s, %q: another method: %+v", name, path, got)
+			}
+			if got := intentions.Decide(denied, c.all, "till", take); !got.Allowed {
+				t.Errorf("%s, %q: somebody else: %+v", name, path, got)
+			}
+			if _, err := intentions.Deny(denied, c.all, "shop", path, mark()); !errors.Is(err, intentions.ErrDenied) {
+				t.Errorf("%s, %q: again: %v", name, path, err)
+			}
+		}
+	}
+	silent, err := intentions.Deny(entry("stock"), nil, "shop", "", mark()) // whatever Consul's default is
+	if err != nil || intentions.Decide(silent, nil, "shop", take).Entry != "stock" {
+		t.Errorf("nobody says anything: %v", err)
+	}
+	if _, err := intentions.Deny(entry("stock"), entry("*", from("*", deny)), "shop", "", mark()); !errors.Is(err, intentions.ErrDenied) {
+		t.Errorf("denied for all services: %v", err)
 	}
 }
 
@@ -82,12 +125,10 @@ func TestDenyRefuses(t *testing.T) {
 		mark         intentions.Mark
 		want         string
 	}{
-		"a long reason":               {stock(), "shop", "", long, "too long"},
-		"a method of a whole service": {stock(), "till", "/s.S/Take", mark(), "deny it the whole service"},
-		"a method of everybody's":     {entry("stock", from("*", allow)), "shop", "/s.S/Take", mark(), "deny it the whole service"},
-		"too many":                    {full, "shop", "/s.S/Take", mark(), "no room"},
+		"a long reason": {stock(), "shop", "", long, "too long"},
+		"too many":      {full, "shop", "/s.S/Take", mark(), "no room"},
 	} {
-		if _, err := intentions.Deny(c.entry, c.caller, c.path, c.mark); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := intentions.Deny(c.entry, nil, c.caller, c.path, c.mark); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
@@ -98,7 +139,7 @@ func TestDenyRefuses(t *testing.T) {
 func TestMarksOfLongNames(t *testing.T) {
 	long := "/" + strings.Repeat("package.", 20) + "Service/"
 	live := entry("stock", from("shop", "", exact(allow, long+"One"), exact(allow, long+"Two")))
-	denied, err := intentions.Deny(live, "shop", long+"One", mark())
+	denied, err := intentions.Deny(live, nil, "shop", long+"One", mark())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +161,7 @@ func TestReset(t *testing.T) {
 		e := stock()
 		for _, call := range calls {
 			var err error
-			if e, err = intentions.Deny(e, call[0], call[1], mark()); err != nil {
+			if e, err = intentions.Deny(e, nil, call[0], call[1], mark()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -167,7 +208,7 @@ func TestReset(t *testing.T) {
 	byHand.Sources = append(byHand.Sources, from("stranger", "", exact(allow, "/s.S/Take"), exact(allow, "/s.S/Put")))
 	for _, path := range []string{"/s.S/Take", "/s.S/Put"} {
 		var err error
-		if byHand, err = intentions.Deny(byHand, "stranger", path, mark()); err != nil {
+		if byHand, err = intentions.Deny(byHand, nil, "stranger", path, mark()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -180,7 +221,7 @@ func TestReset(t *testing.T) {
 func TestDenyWhatIsDeniedInPart(t *testing.T) {
 	some := exact(deny, "/s.S/Take")
 	some.HTTP.Header = []api.IntentionHTTPHeaderPermission{{Name: "x"}}
-	denied, err := intentions.Deny(entry("stock", from("shop", "", some, exact(allow, "/s.S/Take"))), "shop", "/s.S/Take", mark())
+	denied, err := intentions.Deny(entry("stock", from("shop", "", some, exact(allow, "/s.S/Take"))), nil, "shop", "/s.S/Take", mark())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func TestChange(t *testing.T) {
 	long := mark()
 	long.Reason = strings.Repeat("x", 400)
 	err = store.Change(t.Context(), "stock", func(live *api.ServiceIntentionsConfigEntry) (*api.ServiceIntentionsConfigEntry, error) {
-		return intentions.Deny(live, "shop", "/s.S/Take", long)
+		return intentions.Deny(live, nil, "shop", "/s.S/Take", long)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -58,6 +58,21 @@ func TestChange(t *testing.T) {
 	if live, err = store.Get(t.Context(), "stock"); err != nil || !intentions.Decide(live, nil, "shop", "/s.S/Take").Allowed || len(live.Meta) != 1 {
 		t.Errorf("reset: %v, %+v", err, live)
 	}
+	err = store.Change(t.Context(), "stock", func(live *api.ServiceIntentionsConfigEntry) (*api.ServiceIntentionsConfigEntry, error) {
+		live.Sources = []*api.SourceIntention{from("*", allow)}
+		return intentions.Deny(live, nil, "shop", "/s.S/Take", mark())
+	})
+	if err != nil {
+		t.Errorf("Consul does not take a denial of what everybody may: %v", err)
+	}
+	if live, err = store.Get(t.Context(), "stock"); err != nil || intentions.Decide(live, nil, "shop", "/s.S/Take").Allowed || !intentions.Decide(live, nil, "till", "/s.S/Take").Allowed {
+		t.Errorf("among everybody: %v, %+v", err, live)
+	}
+	check.NoError(t, store.Change(t.Context(), "stock", func(live *api.ServiceIntentionsConfigEntry) (*api.ServiceIntentionsConfigEntry, error) {
+		stock := stock()
+		stock.ModifyIndex = live.ModifyIndex
+		return stock, nil
+	}))
 	concurrent(t, server, store)
 }
 
@@ -75,7 +90,7 @@ func concurrent(t *testing.T, server *consultest.Server, store intentions.Store)
 					t.Fatal(err)
 				}
 			}
-			return intentions.Deny(live, "shop", "/s.S/Put", mark())
+			return intentions.Deny(live, nil, "shop", "/s.S/Put", mark())
 		}
 	}
 	err := store.Change(t.Context(), "stock", edit(100))
