@@ -42,9 +42,9 @@ func (a admin) suffices() error {
 	case a.super:
 		return nil
 	case !a.creates || !a.createsRoles:
-		return fmt.Errorf("role %s may not make databases and roles: name one that may, or let the operator run `alter role %s createdb createrole`", a.name, a.name)
+		return fmt.Errorf("role %s may not make databases and roles: name one that may, or let the operator run `alter role %s createdb createrole`", a.name, name(a.name))
 	case a.major < 16 && !a.inherits: // then being a member of a role is not enough to act as it
-		return fmt.Errorf("role %s does not inherit rights: let the operator run `alter role %s inherit`", a.name, a.name)
+		return fmt.Errorf("role %s does not inherit rights: let the operator run `alter role %s inherit`", a.name, name(a.name))
 	}
 	return nil
 }

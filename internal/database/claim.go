@@ -2,7 +2,6 @@ package database
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -61,7 +60,7 @@ func (c Claim) Take(ctx context.Context, superURL func(database string) config.S
 func usable(ctx context.Context, db querier) error {
 	user, err := adminOf(ctx, db)
 	if err == nil && !user.super {
-		err = fmt.Errorf("role %s is not a superuser: name one that is, or let the operator run `alter role %s superuser`", user.name, user.name)
+		err = fmt.Errorf("role %s is not a superuser: name one that is, or let the operator run `alter role %s superuser`", user.name, name(user.name))
 	}
 	return err
 }
@@ -119,13 +118,17 @@ func createDatabase(ctx context.Context, conn *pgx.Conn, name, platform string) 
 		}
 	}
 	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		return errors.Join(
-			run(ctx, tx, "comment on database %I is %L", fresh, object{}.marked(platform)),
-			run(ctx, tx, "alter database %I rename to %I", fresh, name),
-		)
+		if err := run(ctx, tx, "comment on database %I is %L", fresh, object{}.marked(platform)); err != nil {
+			return err
+		}
+		return run(ctx, tx, "alter database %I rename to %I", fresh, name)
 	})
-	if err != nil {
+	switch {
+	case err == nil:
+		return nil
+	case sqlState(err) == "42501": // insufficient_privilege
+		return fmt.Errorf("name database %s: there is a database %s that somebody else has made: let them drop it, or run this as they did: %w", name, fresh, err)
+	default:
 		return fmt.Errorf("name database %s: %w", name, err)
 	}
-	return nil
 }

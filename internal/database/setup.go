@@ -94,9 +94,14 @@ func (s Setup) found(ctx context.Context, admin config.Secret) error {
 
 // judge returns nil when all that is there bears the platform's mark.
 func (s Setup) judge(found situation) error {
-	things := map[string]object{"database " + s.Database: found.database}
-	for name, role := range found.roles {
-		things["role "+name] = role
+	things, quoted := map[string]object{}, map[string]string{} // by what it is and its name
+	add := func(what, called string, o object) {
+		thing := what + " " + called
+		things[thing], quoted[thing] = o, what+" "+name(called)
+	}
+	add("database", s.Database, found.database)
+	for role, o := range found.roles {
+		add("role", role, o)
 	}
 	var unmarked []string
 	for _, thing := range slices.Sorted(maps.Keys(things)) {
@@ -114,7 +119,7 @@ func (s Setup) judge(found situation) error {
 		return nil
 	}
 	return fmt.Errorf("the server has a %s, not made by Gatehouse; nothing was changed: rename what is in the way, or, if it is this platform's, say so with `comment on %s is '%s'`",
-		strings.Join(unmarked, " and a "), unmarked[0], mark(s.Platform))
+		strings.Join(unmarked, " and a "), quoted[unmarked[0]], mark(s.Platform))
 }
 
 // without refuses to make a role that nobody could sign in as.

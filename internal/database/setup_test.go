@@ -228,11 +228,17 @@ func refusedByName(t *testing.T, made served) {
 		}
 	}
 	execute(t, server, "postgres", "create database gatehouse", "create role audit login password 'theirs'")
-	refused(setup("site"), admin("postgres"), "a database gatehouse and a role audit", "nothing was changed", "comment on database gatehouse is 'Gatehouse platform site'")
-	execute(t, server, "postgres", "drop database gatehouse", "drop role audit", "create role weak login createdb password 'x'", "create role shy login createdb createrole noinherit password 'x'")
-	refused(setup("site"), server.URL("weak", config.NewSecret("x"), "postgres"), "alter role weak createdb createrole")
+	refused(setup("site"), admin("postgres"), "a database gatehouse and a role audit", "nothing was changed", `comment on database "gatehouse" is 'Gatehouse platform site'`)
+	execute(t, server, "postgres", "drop database gatehouse", "drop role audit", `create role "corner-shop"`, `create database "gatehouse-site"`)
+	shop := setup("site")
+	shop.Programs = append(shop.Programs, database.Program{Schemas: []string{"corner-shop"}, Owner: database.Role{Name: "corner-shop", Password: password("x")}})
+	refused(shop, admin("postgres"), "a role corner-shop", `comment on role "corner-shop" is 'Gatehouse platform site'`)
+	execute(t, server, "postgres", `comment on role "corner-shop" is 'Gatehouse platform site'`)
+	refused(shop, admin("postgres"), `database gatehouse-site that somebody else has made: let them drop it`)
+	execute(t, server, "postgres", `drop role "corner-shop"`, `drop database "gatehouse-site"`, "create role weak login createdb password 'x'", "create role shy login createdb createrole noinherit password 'x'")
+	refused(setup("site"), server.URL("weak", config.NewSecret("x"), "postgres"), `alter role "weak" createdb createrole`)
 	if major := majorOf(t, server); major < 16 {
-		refused(setup("site"), server.URL("shy", config.NewSecret("x"), "postgres"), "alter role shy inherit")
+		refused(setup("site"), server.URL("shy", config.NewSecret("x"), "postgres"), `alter role "shy" inherit`)
 	}
 	refused(setup("Site's"), admin("postgres"), "lower-case letters")
 	own := setup("site")

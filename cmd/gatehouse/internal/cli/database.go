@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"os/signal"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/database"
+	"github.com/gatehouse/gatehouse/internal/owned"
 	"github.com/gatehouse/gatehouse/internal/plan"
 )
 
@@ -25,7 +27,7 @@ type databaseCommand struct {
 type databasePrepareCommand struct {
 	PostgresURL config.Secret `name:"postgres-url" help:"Who makes the roles and schemas: a superuser, or a role with CREATEDB and CREATEROLE. Without a password in it, that of <ROLE>_PASSWORD[_FILE] counts, as for the roles that are made. Prefer the _FILE variable: a command line is public." env:"GATEHOUSE_POSTGRES_URL" placeholder:"URL"`
 	Platform    string        `help:"Name that marks what this platform has on the server: what bears another name is refused." env:"GATEHOUSE_CLI_PLATFORM" default:"gatehouse" placeholder:"NAME"`
-	Passwords   string        `help:"File with a line <ROLE>_PASSWORD=<password> for each role; those of the variables when empty." env:"GATEHOUSE_CLI_PASSWORDS_FILE" placeholder:"FILE"`
+	Passwords   string        `help:"File, this user's alone, with a line <ROLE>_PASSWORD=<password> for each role; those of the variables when empty." env:"GATEHOUSE_CLI_PASSWORDS_FILE" placeholder:"FILE"`
 	Instances   int           `help:"Most instances of a program at a time, for the connection limits of the roles: twice its count where a deployment starts all before it ends the others." default:"2"`
 	OwnServer   bool          `help:"The server is for this platform alone: close what PostgreSQL leaves open to every role. As its superuser only."`
 	Wait        time.Duration `help:"Longest time to wait for the server to answer." env:"GATEHOUSE_POSTGRES_WAIT" default:"60s"`
@@ -81,7 +83,7 @@ func (c *databasePrepareCommand) environ(environ []string) ([]string, error) {
 	if c.Passwords == "" || c.Print {
 		return environ, nil
 	}
-	content, err := os.ReadFile(c.Passwords)
+	content, err := readPrivate(c.Passwords)
 	if err != nil {
 		return nil, fmt.Errorf("the passwords cannot be read: %w", err)
 	}
@@ -98,6 +100,23 @@ func (c *databasePrepareCommand) environ(environ []string) ([]string, error) {
 		}
 	}
 	return all, nil
+}
+
+// readPrivate reads a file that is this user's and nobody else's to read (R88).
+func readPrivate(path string) ([]byte, error) {
+	f, err := owned.Open(path, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return nil, fmt.Errorf("%s is open to others (mode %04o): close it with `chmod 600`, and make passwords that somebody may have read anew", path, mode)
+	}
+	return io.ReadAll(f)
 }
 
 // admin is the URL of the role that makes the others, with its password.

@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -79,11 +80,17 @@ func TestDatabasePrepare(t *testing.T) {
 func TestDatabasePrepareRefuses(t *testing.T) {
 	server, _ := pgtest.Server(t)
 	url := "GATEHOUSE_POSTGRES_URL=" + server.SuperURL("postgres").Reveal()
+	open, link := written(t, "IDENTITY_PASSWORD=wrong-4e\n"), filepath.Join(t.TempDir(), "link")
+	if err := errors.Join(os.Chmod(open, 0o640), os.Symlink(written(t, "IDENTITY_PASSWORD=wrong-4e\n"), link)); err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		environ []string
 		args    []string
 		want    string
 	}{
+		"passwords for others": {[]string{url}, []string{"--passwords", open}, "is open to others (mode 0640)"},
+		"a link to passwords":  {[]string{url}, []string{"--passwords", link}, "is a link"},
 		"no server":            {nil, nil, "GATEHOUSE_POSTGRES_URL_FILE"},
 		"nobody there":         {[]string{"GATEHOUSE_POSTGRES_URL=postgres://postgres:x@127.0.0.1:1/postgres", "GATEHOUSE_POSTGRES_WAIT=300ms"}, nil, "has not answered for 300ms"},
 		"a wrong password":     {[]string{"GATEHOUSE_POSTGRES_URL=" + server.URL("postgres", config.NewSecret("wrong-4e"), "postgres").Reveal()}, nil, "correct the role, its password or the database"},

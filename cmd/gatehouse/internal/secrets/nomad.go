@@ -64,7 +64,7 @@ func (s store) read(ctx context.Context, paths []string) (variables, error) {
 	for _, path := range paths {
 		found, _, err := s.client.Variables().Peek(path, (&api.QueryOptions{}).WithContext(ctx))
 		if err != nil {
-			return nil, s.explain("read the variable "+path, err)
+			return nil, s.explain(ctx, "read the variable "+path, err)
 		}
 		kept[path] = &variable{items: api.VariableItems{}}
 		if found != nil {
@@ -87,7 +87,7 @@ func (s store) write(ctx context.Context, kept variables, paths []string) (confl
 			return true, nil
 		}
 		if err != nil {
-			return false, s.explain("write the variable "+path, err)
+			return false, s.explain(ctx, "write the variable "+path, err)
 		}
 	}
 	return false, nil
@@ -106,11 +106,14 @@ func (s store) namespaceExists(ctx context.Context) error {
 		}
 		return fmt.Errorf("Nomad has no namespace %s: make it with `nomad namespace apply %s`, or name another in NOMAD_NAMESPACE", s.namespace, what)
 	}
-	return s.explain("look for the namespace "+s.namespace, err)
+	return s.explain(ctx, "look for the namespace "+s.namespace, err)
 }
 
-// explain says what Nomad lacks, or who asked.
-func (s store) explain(what string, err error) error {
+// explain says what Nomad lacks, or who asked, or that nobody waits any more.
+func (s store) explain(ctx context.Context, what string, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: stopped: what was written stays, and the same command goes on from there", what)
+	}
 	var answer api.UnexpectedResponseError
 	if !errors.As(err, &answer) {
 		return fmt.Errorf("%s: Nomad does not answer at %s: start it, or correct NOMAD_ADDR and the certificates in NOMAD_CACERT, NOMAD_CLIENT_CERT and NOMAD_CLIENT_KEY: %w", what, s.client.Address(), err)
@@ -121,7 +124,7 @@ func (s store) explain(what string, err error) error {
 	if !s.token {
 		return fmt.Errorf("%s: Nomad wants a token: set NOMAD_TOKEN to one that may write variables of the namespace %s", what, s.namespace)
 	}
-	if _, _, err := s.client.ACLTokens().Self(nil); err != nil {
+	if _, _, err := s.client.ACLTokens().Self((&api.QueryOptions{}).WithContext(ctx)); err != nil {
 		return fmt.Errorf("%s: Nomad does not know the token in NOMAD_TOKEN: set one of this cluster that has not expired", what)
 	}
 	return fmt.Errorf("%s: the token in NOMAD_TOKEN may not do that: take one whose policy has the capabilities read and write for the variables nomad/jobs/* of the namespace %s", what, s.namespace)

@@ -370,6 +370,11 @@ func refusals(w *world) {
 	if len(w.all()) > 0 {
 		w.t.Error("something was written")
 	}
+	stopped, cancel := context.WithCancel(w.t.Context())
+	cancel()
+	if err := w.keeper().Ensure(stopped, false); err == nil || !strings.Contains(err.Error(), "stopped: ") || strings.Contains(err.Error(), "NOMAD_") {
+		w.t.Errorf("interrupted: %v", err)
+	}
 }
 
 // token is one with a policy of these rules.
