@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	consulapi "github.com/hashicorp/consul/api"
+	nomadapi "github.com/hashicorp/nomad/api"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/logs"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/render"
@@ -87,7 +88,7 @@ func TestWhatStopsTheFiles(t *testing.T) {
 			t.Errorf("%v, %v, %q, want one line with %q", err, listed, out, want)
 		}
 		for _, policy := range policies {
-			if policy.Name == "gatehouse-identity" {
+			if policy.Name == "gatehouse-audit" {
 				t.Errorf("%q came too late", want)
 			}
 		}
@@ -107,6 +108,14 @@ func TestWhatStopsTheFiles(t *testing.T) {
 	}
 	write(denied)
 	stops("denied by hand")
+	if _, err := nomad.ACLPolicies().Upsert(&nomadapi.ACLPolicy{Name: "gatehouse-ci", Description: "mine", Rules: `agent { policy = "read" }`}, nil); err != nil {
+		t.Fatal(err)
+	}
+	stops("policy gatehouse-ci that is not Gatehouse's", "UNDO_DENIES=true")
+	if _, err := nomad.Namespaces().Register(&nomadapi.Namespace{Name: "gatehouse", Description: "mine"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	stops("namespace gatehouse that is not Gatehouse's", "UNDO_DENIES=true")
 	theirs := &consulapi.ACLPolicy{Name: "gatehouse-gateway", Description: "theirs", Rules: `node_prefix "" { policy = "read" }`}
 	if _, _, err := c.ACL().PolicyCreate(theirs, nil); err != nil {
 		t.Fatal(err)
