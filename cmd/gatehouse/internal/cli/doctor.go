@@ -71,7 +71,7 @@ func (c *doctorCommand) site(w world) (*doctor.Site, error) {
 	}
 	site.Nomad, err = operator.Nomad(w.Environ)
 	if errors.Is(err, operator.ErrNoNomad) {
-		site.NoNomad, err = err.Error(), nil
+		site.NoNomad, err = "set NOMAD_ADDR, NOMAD_TOKEN and what goes with them", nil
 	}
 	return site, err
 }

@@ -81,6 +81,7 @@ func nomadChecks() []check {
 // sharedChecks are about what others have beside us, and what was left.
 func sharedChecks() []check {
 	return []check{
+		{id: "service-prefix", fine: "Gatehouse's services have a prefix", shared: true, ask: servicePrefix},
 		{id: "entries-foreign", fine: "no config entry of somebody else has one of our names", shared: true, ask: entriesForeign},
 		{id: "service-names", fine: "no instance of somebody else has one of our names", shared: true, ask: serviceNames},
 		{id: "acl-names", fine: "no policy of somebody else has one of our names", shared: true, ask: aclNames},

@@ -10,6 +10,17 @@ import (
 	"github.com/gatehouse/gatehouse/internal/registry"
 )
 
+// servicePrefix wants our names to be nobody else's.
+func servicePrefix(_ context.Context, site *Site) ([]Finding, error) {
+	if site.Prefix != "" {
+		return nil, nil
+	}
+	return []Finding{{
+		Level: Warning, What: "Gatehouse's services have no prefix in Consul", Why: "names such as postgres are soon somebody else's too, and no selector can tell them apart",
+		Fix: "give one, such as --prefix gatehouse- here and service_prefix in Terraform",
+	}}, nil
+}
+
 // entriesForeign looks for config entries of others under our names.
 func entriesForeign(ctx context.Context, site *Site) ([]Finding, error) {
 	held, err := drift.Held(ctx, site.Consul)

@@ -17,8 +17,10 @@ func TestAForeignEntry(t *testing.T) {
 	_, _, err := o.ConfigEntries().Set(&api.ServiceConfigEntry{Kind: api.ServiceDefaults, Name: "postgres", Protocol: "http"}, nil)
 	check.NoError(t, err)
 	wants(t, site, "entries-foreign", doctor.OK)
+	wants(t, site, "service-prefix", doctor.OK)
 	site.Prefix, site.Entries = "", registry.ConfigEntries(site.Definition, "")
 	wants(t, site, "entries-foreign", doctor.Danger, "service-defaults/postgres", "--prefix gatehouse-")
+	wants(t, site, "service-prefix", doctor.Warning, "no prefix", "--prefix gatehouse-")
 	site.Alone = true
 	if all := found(t, site, "entries-foreign"); len(all) != 0 {
 		t.Errorf("where nobody else is: %+v", all)
