@@ -40,6 +40,27 @@ func TestRemoveGroups(t *testing.T) {
 	}
 }
 
+// Which of the two versions of control groups nobody has tried is said where it is met.
+func TestGroupsThatWereNotTried(t *testing.T) {
+	root := t.TempDir()
+	for _, tree := range []string{"cpu", "memory", "unified"} {
+		if err := os.Mkdir(filepath.Join(root, tree), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	groups, err := nomadGroups(root)
+	if note := untriedGroups(root); note != "" || err != nil || len(groups) != 3 {
+		t.Errorf("version 1: %q, %v, %v", note, groups, err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "cgroup.controllers"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	groups, err = nomadGroups(root)
+	if note := untriedGroups(root); !strings.Contains(note, "version 2") || err != nil || len(groups) != 1 {
+		t.Errorf("version 2: %q, %v, %v", note, groups, err)
+	}
+}
+
 // What a start that was killed had made is removed by its record, what somebody else uses is not, and
 // logs stay.
 func TestDownForgets(t *testing.T) {

@@ -19,9 +19,24 @@ import (
 // cgroup_parent and goes on to use its own name.
 const cgroups = "/sys/fs/cgroup"
 
+// wholeTree reports whether the kernel has one tree for all controllers: control groups of version 2.
+func wholeTree(root string) bool {
+	_, err := os.Stat(filepath.Join(root, "cgroup.controllers"))
+	return err == nil
+}
+
+// untriedGroups says so where the machine's control groups are of the version that nobody has run a
+// cluster with; else it is empty.
+func untriedGroups(root string) string {
+	if !wholeTree(root) {
+		return ""
+	}
+	return "note: this machine has control groups of version 2 (cgroup v2), and a cluster was tried with version 1 only"
+}
+
 // nomadGroups are the groups in which Nomad's clients make those of tasks, where they would be.
 func nomadGroups(root string) ([]string, error) {
-	if _, err := os.Stat(filepath.Join(root, "cgroup.controllers")); err == nil {
+	if wholeTree(root) {
 		return []string{filepath.Join(root, "nomad.slice")}, nil
 	}
 	trees, err := os.ReadDir(root)
@@ -39,6 +54,9 @@ func nomadGroups(root string) ([]string, error) {
 
 // claimGroups puts on record which of them this machine has not: they go with the cluster.
 func (c *cluster) claimGroups() error {
+	if note := untriedGroups(cgroups); note != "" {
+		c.opts.Progress("%s", note)
+	}
 	groups, err := nomadGroups(cgroups)
 	if err != nil {
 		return err

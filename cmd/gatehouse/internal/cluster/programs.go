@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	machine "github.com/gatehouse/gatehouse/cmd/gatehouse/internal/host"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/preflight"
@@ -78,31 +77,4 @@ func findPlugins(ctx context.Context, folders ...string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("CNI plugins %s or newer (%s) were not found%s: run `make tools`", leastPlugins(), strings.Join(plugins(), ", "), refused)
-}
-
-// checkSystem tries what hosts and Nomad's plugins do, in a network namespace that is gone afterwards.
-func checkSystem(ctx context.Context) error {
-	for command, packages := range map[string]string{"ip": "iproute2", "nsenter": "util-linux", "iptables": "iptables"} {
-		if _, err := exec.LookPath(command); err != nil {
-			return fmt.Errorf("the command %s was not found, which sets up networks: install it (Debian: apt-get install %s)", command, packages)
-		}
-	}
-	for _, probe := range []struct{ what, module, command string }{
-		{"bridges", "bridge", "ip link add name probe type bridge"},
-		{"pairs of links", "veth", "ip link add name probe0 type veth peer name probe1"},
-		{"address translation by iptables", "xt_MASQUERADE, xt_comment and nft_compat, or iptable_nat",
-			"iptables -w -t nat -A POSTROUTING -m comment --comment probe -j MASQUERADE"},
-	} {
-		words := strings.Fields(probe.command)
-		cmd := exec.CommandContext(ctx, words[0], words[1:]...)
-		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-		out, err := cmd.CombinedOutput()
-		switch {
-		case errors.Is(err, syscall.EPERM):
-			return errors.New("the kernel gives root no network namespace here: run this outside of a container, or in a privileged one")
-		case err != nil:
-			return fmt.Errorf("this kernel has no %s (%s): load the module with `modprobe %s`, or run a kernel that has it", probe.what, strings.Join(strings.Fields(string(out)), " "), probe.module)
-		}
-	}
-	return nil
 }
