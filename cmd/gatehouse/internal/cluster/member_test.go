@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -109,5 +110,26 @@ func TestLinkOf(t *testing.T) {
 	}
 	if _, err := linkOf(netip.MustParseAddr("192.0.2.1")); err == nil || !strings.Contains(err.Error(), "192.0.2.1") || !strings.Contains(err.Error(), "--network") {
 		t.Errorf("%v", err)
+	}
+}
+
+// The Vagrantfile gives its machines the addresses that their keys are for.
+func TestTheAddressesOfTheVagrantfile(t *testing.T) {
+	raw, err := os.ReadFile("../../../../Vagrantfile")
+	check.NoError(t, err)
+	folder := madeSite(t)
+	for _, name := range append(clientNames(), serverName) {
+		m, err := ReadMember(memberFile(folder, name))
+		check.NoError(t, err)
+		network, err := ParseNetwork(m.Network)
+		check.NoError(t, err)
+		last := m.Address.As4()[3]
+		for _, want := range []string{fmt.Sprintf("%q => %d", name, last), fmt.Sprintf("NETWORK = %q", m.Network),
+			fmt.Sprintf(`ip: "%s#{number}"`, strings.TrimSuffix(network.private.Addr().String(), "0")),
+			fmt.Sprintf(`ip: "%s#{number}"`, strings.TrimSuffix(network.public.Addr().String(), "0"))} {
+			if !strings.Contains(string(raw), want) {
+				t.Errorf("%s: the Vagrantfile does not have %s", name, want)
+			}
+		}
 	}
 }
