@@ -76,6 +76,16 @@ func TestMeshDenied(t *testing.T) {
 	}
 }
 
+// A platform on one machine is as doctor wants it, and is asked about no Nomad and no neighbours.
+func TestDoctorOfAMachine(t *testing.T) {
+	t.Parallel()
+	out, err := gatehouse(t.Context(), nil, "doctor").CombinedOutput()
+	if err != nil || !bytes.Contains(out, []byte("ok       consul-leaf: ")) || !bytes.Contains(out, []byte("ok       proxies-anonymous: ")) ||
+		!bytes.Contains(out, []byte(": 0 dangers, ")) || !bytes.Contains(out, []byte(", 0 not asked, ")) || bytes.Contains(out, []byte("nomad-")) {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // The trail on a terminal: newest events first, and those that happen while one looks.
 func TestAuditOnATerminal(t *testing.T) {
 	t.Parallel()

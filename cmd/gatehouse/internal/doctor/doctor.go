@@ -23,12 +23,12 @@ type Site struct {
 	Consul     *api.Client // with the operator's token
 	Anonymous  *api.Client // the same agent, without a token
 	Nomad      *nomad.Client
-	NoNomad    string // why Nomad is nil; empty where the site has none
+	NoNomad    string // why Nomad is nil
 	Definition *mesh.Definition
 	Entries    []api.ConfigEntry // that the site should have
 	Prefix     request.ServicePrefix
 	AuthMethod string // of Consul, by which Nomad's workloads log in
-	Alone      bool   // Consul serves nobody else
+	Alone      bool   // Consul serves nobody else, and there is no Nomad
 }
 
 // check is one question to a site.
@@ -98,7 +98,7 @@ func sharedChecks() []check {
 func Examine(ctx context.Context, site *Site) (*Report, error) {
 	report := &Report{Asked: site.Name, Prefix: string(site.Prefix)}
 	for _, c := range checks() {
-		if site.Alone && c.shared {
+		if site.Alone && (c.shared || c.nomads) {
 			continue
 		}
 		found, err := c.run(ctx, site)
@@ -121,9 +121,6 @@ func Examine(ctx context.Context, site *Site) (*Report, error) {
 
 func (c check) run(ctx context.Context, site *Site) ([]Finding, error) {
 	if c.nomads && site.Nomad == nil {
-		if site.NoNomad == "" {
-			return []Finding{{Level: OK, What: "there is no Nomad here"}}, nil
-		}
 		return nil, fmt.Errorf("Nomad was not asked: %s", site.NoNomad)
 	}
 	return c.ask(ctx, site)

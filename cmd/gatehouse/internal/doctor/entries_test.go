@@ -22,7 +22,10 @@ func TestAForeignEntry(t *testing.T) {
 	wants(t, site, "entries-foreign", doctor.Danger, "service-defaults/postgres", "--prefix gatehouse-")
 	wants(t, site, "service-prefix", doctor.Warning, "no prefix", "--prefix gatehouse-")
 	site.Alone = true
-	if all := found(t, site, "entries-foreign"); len(all) != 0 {
-		t.Errorf("where nobody else is: %+v", all)
+	for _, id := range []string{"entries-foreign", "service-prefix", "nomad-acl", "binding-rules"} {
+		if all := found(t, site, id); len(all) != 0 {
+			t.Errorf("where nobody else is: %+v", all)
+		}
 	}
+	wants(t, site, "consul-acl", doctor.OK)
 }
