@@ -140,6 +140,10 @@ func TestNomadIsWhatGatehouseWrites(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The provider writes empty lists where nothing is said, and Nomad tells them from none.
+	if c := namespace.Capabilities; namespace.Meta == nil || c.DisabledTaskDrivers == nil || c.EnabledNetworkModes == nil || c.DisabledNetworkModes == nil {
+		t.Errorf("namespace.json leaves something out: %+v", c)
+	}
 	want := map[string]any{"namespace " + namespace.Name: []string{namespace.Description, strings.Join(namespace.Capabilities.EnabledTaskDrivers, " ")}}
 	for _, policy := range policies {
 		want["policy "+policy.Name] = []string{policy.Description, policy.Rules}

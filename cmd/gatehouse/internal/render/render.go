@@ -118,7 +118,7 @@ func (s *Site) addNomad(Options) error {
 		return err
 	}
 	text, err := json.MarshalIndent(map[string]any{
-		"Name": namespace.Name, "Description": namespace.Description, "Capabilities": namespace.Capabilities,
+		"Name": namespace.Name, "Description": namespace.Description, "Meta": namespace.Meta, "Capabilities": namespace.Capabilities,
 	}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode the namespace: %w", err)
