@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"time"
+
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/operator"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/target"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/verify"
@@ -21,7 +23,7 @@ func (c *verifyCommand) Run(console *Console) error {
 	if err != nil {
 		return err
 	}
-	where, err := w.surroundings()
+	where, err := w.surroundings(console.Now)
 	if err != nil {
 		return err
 	}
@@ -48,7 +50,7 @@ func (c *verifyCommand) Run(console *Console) error {
 }
 
 // surroundings are where the mesh is verified.
-func (w world) surroundings() (verify.Surroundings, error) {
+func (w world) surroundings(now func() time.Time) (verify.Surroundings, error) {
 	if w.Kind == target.Machine {
 		return verify.Machine{Dir: w.Dir, Record: w.Record}, nil
 	}
@@ -61,5 +63,5 @@ func (w world) surroundings() (verify.Surroundings, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &verify.Cluster{Consul: w.consul, Prefix: w.Prefix, Ingress: w.ingress, Files: files, Nomad: &verify.Nomad{Client: nomad}}, nil
+	return &verify.Cluster{Consul: w.consul, Prefix: w.Prefix, Ingress: w.ingress, Files: files, Nomad: &verify.Nomad{Client: nomad}, Now: now}, nil
 }

@@ -76,12 +76,12 @@ func (c *cluster) runAll(ctx context.Context, jobs map[string]string, first ...s
 
 // reasons tell why the allocations of a job are not healthy, in the words of their last events.
 func (c *cluster) reasons(ctx context.Context, client *api.Client, job string) string {
-	evaluations, _, err := client.Jobs().Allocations(job, false, (&api.QueryOptions{Namespace: operator.Namespace}).WithContext(ctx))
+	allocations, _, err := client.Jobs().Allocations(job, false, (&api.QueryOptions{Namespace: operator.Namespace}).WithContext(ctx))
 	if err != nil {
 		return err.Error()
 	}
 	var found []string
-	for _, a := range evaluations {
+	for _, a := range allocations {
 		for task, state := range a.TaskStates {
 			if n := len(state.Events); n > 0 && (state.Failed || state.State == "pending" || state.Restarts > 0) {
 				found = append(found, fmt.Sprintf("%s/%s on %s: %s", a.ID[:8], task, a.NodeName, state.Events[n-1].DisplayMessage))
@@ -91,7 +91,7 @@ func (c *cluster) reasons(ctx context.Context, client *api.Client, job string) s
 			found = append(found, fmt.Sprintf("%s on %s is %s: %s", a.ID[:8], a.NodeName, a.ClientStatus, a.ClientDescription))
 		}
 	}
-	if len(evaluations) == 0 {
+	if len(allocations) == 0 {
 		return "no host takes it (`nomad job status " + job + "` says why)"
 	}
 	slices.Sort(found)

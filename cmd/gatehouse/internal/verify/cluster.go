@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/hashicorp/consul/api"
 
@@ -25,6 +26,7 @@ type Cluster struct {
 	Ingress []string // services of the site that may call the edge
 	Files   Files
 	Nomad   *Nomad // nil where nobody says how to reach it
+	Now     func() time.Time
 
 	datacenter string
 }
@@ -40,7 +42,7 @@ var _ Surroundings = &Cluster{}
 // survey finds the instances in the catalog, has a token made for the check alone, and with it a
 // certificate signed for every caller, for keys that never leave this process.
 func (c *Cluster) survey(ctx context.Context, def *mesh.Definition) (*ground, func() error, error) {
-	s := &session{consul: c.Consul, prefix: c.Prefix}
+	s := &session{consul: c.Consul, prefix: c.Prefix, now: c.Now}
 	g := &ground{consul: c.Consul}
 	var err error
 	if g.tokens, err = s.begin(ctx, callers(def)); err != nil {

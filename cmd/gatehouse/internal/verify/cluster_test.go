@@ -2,10 +2,13 @@ package verify
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/consul/api"
 
@@ -33,7 +36,7 @@ func clusterOf(t *testing.T) (*Cluster, *consultest.OneMachine, *mesh.Definition
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Cluster{Consul: o.Client, Prefix: "x-", Files: files}, o, def
+	return &Cluster{Consul: o.Client, Prefix: "x-", Files: files, Now: time.Now}, o, def
 }
 
 // allocated is the id of a service in an allocation whose own id begins with a digit eight times.
@@ -113,6 +116,30 @@ func TestSurveyOfACluster(t *testing.T) {
 	}
 	if got := left(t, o.Client); len(got) != 0 {
 		t.Errorf("left over: %q", got)
+	}
+}
+
+// A check that was killed has left its policy; the next one takes it away, and none of a check that
+// may still be at work.
+func TestPoliciesOfKilledChecks(t *testing.T) {
+	c, o, def := clusterOf(t)
+	at := func(age time.Duration) string {
+		return fmt.Sprintf("gatehouse-verify-%d-x", time.Now().Add(-age).Unix())
+	}
+	fresh, killed := at(time.Minute), at(time.Hour)
+	for _, name := range []string{killed, fresh, "gatehouse-verify-ours"} {
+		if _, _, err := o.ACL().PolicyCreate(&api.ACLPolicy{Name: name}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, release, err := c.survey(t.Context(), def)
+	if err := errors.Join(err, release()); err != nil {
+		t.Fatal(err)
+	}
+	got := left(t, o.Client)
+	slices.Sort(got)
+	if want := []string{fresh, "gatehouse-verify-ours"}; !slices.Equal(got, want) {
+		t.Errorf("left over: %q, want %q", got, want)
 	}
 }
 

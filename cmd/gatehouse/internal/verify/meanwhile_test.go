@@ -77,6 +77,7 @@ func TestAnswersOfWhoHasEnded(t *testing.T) {
 		"answered through that sidecar":     {Result{Way: Sidecar, Callee: "shop", Want: Passed, Got: Passed, needs: []string{"gate"}}, true},
 		"to another program, not answered":  {Result{Way: Sidecar, Callee: "stock", Want: Passed, Got: Broken, needs: []string{"gate"}}, true},
 		"asked of an agent from inside":     {Result{Way: Agent, Want: Refused, Got: Broken, needs: []string{"gate", "shop@a"}}, false},
+		"no question":                       {Result{Way: Template, Want: Refused, Got: Unasked}, false},
 		"asked of an agent from outside":    {Result{Way: Agent, Want: Refused, Got: Broken, needs: []string{"gate", ""}}, true},
 		"given by the agent, and it may no": {Result{Way: Agent, Want: Refused, Got: Passed, needs: []string{"gate", "shop@a"}}, true},
 	} {

@@ -7,11 +7,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"time"
 
 	"github.com/hashicorp/consul/api"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/host"
 	"github.com/gatehouse/gatehouse/internal/mesh"
@@ -85,31 +85,45 @@ func (c *Cluster) findDoors(ctx context.Context, g *ground, servers []door) {
 	g.doors = append(g.doors, api)
 }
 
-// openPorts are the ports at which the agents of all nodes listen for this machine.
+// openPorts are the ports at which the agents of all nodes listen for this machine. Nodes may be
+// many, and a firewall that drops packets lets each port take its second.
 func (c *Cluster) openPorts(ctx context.Context) []string {
-	hosts := []string{}
+	addresses := []string{c.Files.API}
 	if nodes, _, err := c.Consul.Catalog().Nodes((&api.QueryOptions{}).WithContext(ctx)); err == nil {
 		for _, node := range nodes {
-			hosts = append(hosts, node.Address)
+			for _, port := range []int{mesh.ConsulHTTPPort, mesh.ConsulHTTPSPort, mesh.ConsulXDSPort - 1, mesh.ConsulXDSPort, mesh.ConsulRPCPort, mesh.ConsulSerfPort} {
+				if address := net.JoinHostPort(node.Address, strconv.Itoa(port)); address != c.Files.API {
+					addresses = append(addresses, address)
+				}
+			}
 		}
 	}
-	ports := []int{mesh.ConsulHTTPPort, mesh.ConsulHTTPSPort, mesh.ConsulXDSPort - 1, mesh.ConsulXDSPort, mesh.ConsulRPCPort, mesh.ConsulSerfPort}
-	open := []string{c.Files.API}
-	for _, to := range hosts {
-		for _, port := range ports {
-			address := net.JoinHostPort(to, strconv.Itoa(port))
+	listens := make([]bool, len(addresses))
+	var group errgroup.Group
+	group.SetLimit(dials)
+	for i, address := range addresses {
+		group.Go(func() error {
 			conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", address)
 			if err != nil {
-				continue // nobody listens there, or not for us: nothing is given
+				return nil //nolint:nilerr // nobody listens there, or not for us: nothing is given
 			}
-			_ = conn.Close()
-			if !slices.Contains(open, address) {
-				open = append(open, address)
-			}
+			listens[i] = true
+			return conn.Close()
+		})
+	}
+	_ = group.Wait()  // a connection that does not close is open all the same
+	listens[0] = true // it has answered
+	open := []string{}
+	for i, address := range addresses {
+		if listens[i] {
+			open = append(open, address)
 		}
 	}
 	return open
 }
+
+// dials bounds the connections that are tried at once.
+const dials = 64
 
 // ReadFiles reads what CONSUL_CACERT, CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY name; what they do not
 // name is left out.

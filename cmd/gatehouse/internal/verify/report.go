@@ -52,12 +52,16 @@ func (r *Report) OK() bool { return len(r.Wrong) == 0 && len(r.Listening) == 0 }
 // Whole reports whether everything was tried.
 func (r *Report) Whole() bool { return len(r.Untried) == 0 }
 
-// without takes out the answers that instances which have ended meanwhile have to do with, and says
+// without takes out what was no question, and the answers that instances which have ended meanwhile have to do with, and says
 // that their questions were not tried: whether they would have passed nobody knows. What was let
 // through that must not be stays.
 func (r *Report) without(g *ground, ended []string) {
 	lost := map[string]int{}
 	r.Results = slices.DeleteFunc(r.Results, func(result Result) bool {
+		if result.Got == Unasked {
+			r.Untried = append(r.Untried, fmt.Sprintf("%s -> %s by the %s: %s", result.Caller, cmp.Or(result.Path, result.Callee), result.Way, result.Answer))
+			return true
+		}
 		i := slices.IndexFunc(ended, func(name string) bool { return result.dependsOn(g, name) })
 		if i < 0 || result.Got == Passed && result.Want == Refused {
 			return false

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,12 +19,15 @@ import (
 const (
 	tokenLife = 15 * time.Minute // of tokens that a check was killed with
 	endWithin = 15 * time.Second
+
+	named = "gatehouse-verify-" // begins the names of policies, before the second in which they were made (Unix time)
 )
 
 // session is the tokens of one check and their policy. Who has them can be any program of the mesh,
 // so they are the check's alone and last no longer than it does.
 type session struct {
 	consul *api.Client
+	now    func() time.Time
 	prefix request.ServicePrefix
 	secret string // of the token with the policy
 	policy string // its id
@@ -34,7 +38,8 @@ type session struct {
 // These are returned by program.
 func (s *session) begin(ctx context.Context, programs []string) (map[string]string, error) {
 	options := (&api.WriteOptions{}).WithContext(ctx)
-	name := "gatehouse-verify-" + uuid.NewString()
+	s.sweep(ctx)
+	name := fmt.Sprintf("%s%d-%s", named, s.now().Unix(), uuid.NewString())
 	policy, _, err := s.consul.ACL().PolicyCreate(&api.ACLPolicy{
 		Name: name, Description: "Gatehouse: one run of `gatehouse mesh verify`; left over if older than a quarter of an hour", Rules: s.rules(programs),
 	}, options)
@@ -53,6 +58,23 @@ func (s *session) begin(ctx context.Context, programs []string) (map[string]stri
 		}
 	}
 	return others, nil
+}
+
+// sweep deletes the policies of checks that were killed, whose tokens have ended by themselves. What
+// cannot be deleted is nothing that this check needs.
+func (s *session) sweep(ctx context.Context) {
+	all, _, err := s.consul.ACL().PolicyList((&api.QueryOptions{}).WithContext(ctx))
+	if err != nil {
+		return
+	}
+	for _, policy := range all {
+		text, ours := strings.CutPrefix(policy.Name, named)
+		text, _, _ = strings.Cut(text, "-")
+		made, err := strconv.ParseInt(text, 10, 64)
+		if ours && err == nil && s.now().Sub(time.Unix(made, 0)) > tokenLife {
+			_, _ = s.consul.ACL().PolicyDelete(policy.ID, (&api.WriteOptions{}).WithContext(ctx)) // another check may be first
+		}
+	}
 }
 
 func (s *session) token(options *api.WriteOptions, name string, token *api.ACLToken) (string, error) {

@@ -45,7 +45,7 @@ func (n *Nomad) caLeaf(ctx context.Context, service string) (Verdict, string) {
 	job := templateJob("gatehouse-verify-"+uuid.NewString()[:8], service)
 	write := &api.WriteOptions{Namespace: foreign}
 	if _, _, err := n.Client.Jobs().Register(job, write.WithContext(ctx)); err != nil {
-		return Broken, fmt.Sprintf("the job cannot be run: %v", err)
+		return Unasked, fmt.Sprintf("the job cannot be run: %v: take a Nomad token that may submit jobs in the namespace %s", err, foreign)
 	}
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endWithin)
@@ -57,19 +57,19 @@ func (n *Nomad) caLeaf(ctx context.Context, service string) (Verdict, string) {
 	for {
 		all, _, err := n.Client.Jobs().Allocations(*job.ID, true, (&api.QueryOptions{Namespace: foreign}).WithContext(ctx))
 		if err == nil {
-			if verdict, text := judged(all); verdict != Broken {
+			if verdict, text := judged(all); verdict != Unasked {
 				return verdict, text
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return Broken, "the job did not end in time"
+			return Unasked, "its job was not placed on every host, or did not end, in time"
 		case <-tick.C:
 		}
 	}
 }
 
-// judged is Broken until every allocation has been refused, or one has not.
+// judged is Unasked until every allocation has been refused, or one has not.
 func judged(all []*api.AllocationListStub) (Verdict, string) {
 	refused, said := 0, ""
 	for _, a := range all {
@@ -88,7 +88,7 @@ func judged(all []*api.AllocationListStub) (Verdict, string) {
 	if len(all) > 0 && refused == len(all) {
 		return Refused, fmt.Sprintf("on %d hosts: %s", refused, said)
 	}
-	return Broken, ""
+	return Unasked, ""
 }
 
 // refusalOf is what Nomad says of the template of an allocation that failed of it, or "". A host

@@ -24,11 +24,11 @@ func TestWhatATemplateWasGiven(t *testing.T) {
 		says string
 	}{
 		"refused everywhere":     {[]*api.AllocationListStub{failed, allocationWith("two", api.AllocClientStatusFailed, received, refusal)}, Refused, "on 2 hosts"},
-		"one host cannot run it": {[]*api.AllocationListStub{failed, allocationWith("two", api.AllocClientStatusFailed, received, setup)}, Broken, ""},
+		"one host cannot run it": {[]*api.AllocationListStub{failed, allocationWith("two", api.AllocClientStatusFailed, received, setup)}, Unasked, ""},
 		"why":                    {[]*api.AllocationListStub{failed}, Refused, "function is disabled"},
-		"without a word":         {[]*api.AllocationListStub{{ClientStatus: api.AllocClientStatusFailed, ClientDescription: "lost"}}, Broken, ""},
-		"one host has not yet":   {[]*api.AllocationListStub{failed, allocationWith("two", api.AllocClientStatusPending, received)}, Broken, ""},
-		"nowhere yet":            {nil, Broken, ""},
+		"without a word":         {[]*api.AllocationListStub{{ClientStatus: api.AllocClientStatusFailed, ClientDescription: "lost"}}, Unasked, ""},
+		"one host has not yet":   {[]*api.AllocationListStub{failed, allocationWith("two", api.AllocClientStatusPending, received)}, Unasked, ""},
+		"nowhere yet":            {nil, Unasked, ""},
 		"one host gives it":      {[]*api.AllocationListStub{failed, allocationWith("two", api.AllocClientStatusRunning, &api.TaskEvent{Type: api.TaskStarted})}, Passed, "on two"},
 		"it fails of the rest":   {[]*api.AllocationListStub{allocationWith("two", api.AllocClientStatusFailed, received, &api.TaskEvent{Type: api.TaskDriverFailure})}, Passed, "on two"},
 		"it has ended meanwhile": {[]*api.AllocationListStub{allocationWith("two", api.AllocClientStatusComplete, &api.TaskEvent{Type: api.TaskTerminated})}, Passed, "on two"},
@@ -50,7 +50,7 @@ func TestNomadTakesNoJob(t *testing.T) {
 	if len(g.more) != 1 || len(g.untried) != 0 {
 		t.Fatalf("%d questions, untried %q", len(g.more), g.untried)
 	}
-	if got, says := g.more[0].ask(t.Context()); got != Broken || !strings.Contains(says, "the job cannot be run") {
+	if got, says := g.more[0].ask(t.Context()); got != Unasked || !strings.Contains(says, "the job cannot be run") {
 		t.Errorf("%s (%s)", got, says)
 	}
 }

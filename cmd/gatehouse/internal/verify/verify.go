@@ -58,11 +58,13 @@ const (
 // Verdict is what happened to a question.
 type Verdict string
 
-// The verdicts. Broken is neither: no answer, or one that proves nothing.
+// The verdicts. Broken is neither: no answer, or one that proves nothing. Unasked says that there was
+// no question: it was not tried, and nothing is wrong.
 const (
 	Passed  Verdict = "passed"
 	Refused Verdict = "refused"
 	Broken  Verdict = "broken"
+	Unasked Verdict = "not asked"
 )
 
 // Run asks every question. An error means that they could not be asked; a wrong answer is in the
