@@ -19,7 +19,7 @@ func TestRefusedValuesAreNotTheCause(t *testing.T) {
 	if parameter == nil || parameter.Reason != "INVALID_PARAMETER" {
 		t.Fatalf("the parameter is refused as %v", parameter)
 	}
-	field := checkBody([]byte(`{"password":918273645546372819}`), (&authv1.SignInRequest{}).ProtoReflect().Descriptor())
+	field := decodeInto(&authv1.SignInRequest{}, []byte(`{"password":918273645546372819}`))
 	if field == nil || field.Reason != "INVALID_FIELD" {
 		t.Fatalf("the field is refused as %v", field)
 	}
@@ -38,7 +38,6 @@ func TestRefusedValuesAreNotTheCause(t *testing.T) {
 
 // The field that is named is the one to correct, wherever it stands.
 func TestRefusalsNameTheField(t *testing.T) {
-	imports := (&identityv1.ImportUsersRequest{}).ProtoReflect().Descriptor()
 	for body, want := range map[string]string{
 		`{"organization_id":7}`:                        "organization_id",
 		`{"users":{}}`:                                 "users",
@@ -46,7 +45,7 @@ func TestRefusalsNameTheField(t *testing.T) {
 		`{"users":[{},{"locale":[]},{"time_zone":7}]}`: "users[1].locale",
 		`{"users":[null]}`:                             "users",
 	} {
-		err := checkBody([]byte(body), imports)
+		err := decodeInto(&identityv1.ImportUsersRequest{}, []byte(body))
 		if err == nil || len(err.Fields) != 1 || !strings.HasPrefix(err.Fields[0].Path, want) || want != "users" && err.Fields[0].Path != want {
 			t.Errorf("%s is refused as %v, want %s", body, err, want)
 		}

@@ -13,21 +13,31 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 )
 
-// checkBody refuses a body that protojson would not decode into the message, naming the field and the rule. protojson's own error
-// texts are deliberately unstable and would reach the client unnamed, so no client sees one. They also quote
-// the value, which may be a password, so they are not kept as the cause either: the log would tell it (R74).
-func checkBody(body []byte, d protoreflect.MessageDescriptor) *apierr.Error {
+// decodeInto decodes a body into an empty message, or refuses it and names the field and the rule.
+// protojson's own error texts are deliberately unstable and would reach the client unnamed, so no
+// client sees one. They also quote the value, which may be a password, so they are not kept as the
+// cause either: the log would tell it (R74).
+func decodeInto(m proto.Message, body []byte) *apierr.Error {
+	d := m.ProtoReflect().Descriptor()
 	if err := checkStructure(body, d); err != nil {
 		return err
 	}
-	return checkValues(body, d)
+	if protojson.Unmarshal(body, m) == nil {
+		return nil
+	}
+	return undecodable(body, d)
 }
 
-// checkValues is checkBody for a body of the right structure.
+// checkValues says what the mapping did not take of a body of the right structure; nil when it was
+// not the body.
 func checkValues(body []byte, d protoreflect.MessageDescriptor) *apierr.Error {
 	if decode(body, d) == nil {
 		return nil
 	}
+	return undecodable(body, d)
+}
+
+func undecodable(body []byte, d protoreflect.MessageDescriptor) *apierr.Error {
 	if named := explain(body, d, ""); named != nil {
 		return named
 	}

@@ -3,6 +3,7 @@ package rest
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"mime"
 	"strconv"
 	"strings"
@@ -57,7 +58,8 @@ func accepted(values []string) format {
 	return ndjson
 }
 
-// streamMarshaler writes the messages of a stream in one format. It is also grpc-gateway's choice by Accept.
+// streamMarshaler writes the messages of a stream in one format, and reads those of a stream of
+// lines. It is grpc-gateway's choice by Accept and by Content-Type.
 type streamMarshaler struct {
 	*runtime.JSONPb
 
@@ -66,6 +68,14 @@ type streamMarshaler struct {
 
 // StreamContentType is the media type of the response.
 func (m *streamMarshaler) StreamContentType(any) string { return string(m.format) }
+
+// NewDecoder lets a stream of lines decode itself.
+func (m *streamMarshaler) NewDecoder(r io.Reader) runtime.Decoder {
+	if lines, ok := r.(*lineReader); ok {
+		return lines
+	}
+	return m.JSONPb.NewDecoder(r)
+}
 
 // Delimiter ends a message.
 func (m *streamMarshaler) Delimiter() []byte { return []byte("\n") }

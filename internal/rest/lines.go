@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
-	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/request"
@@ -26,18 +26,18 @@ const StoredMessages = "Gatehouse-Stored-Messages"
 const lineTime = 10 * time.Second
 
 // lineReader is the body of a route whose request is a stream: one JSON object a line (NDJSON).
-// Each line is bounded and checked by itself before the service gets it. It ends where a line is
-// refused, so that the service tells what it has stored; failure then is the answer.
+// Each line is bounded and decoded by itself. It ends where a line is refused, so that the service
+// tells what it has stored; failure then is the answer.
 type lineReader struct {
+	io.ReadCloser // what was sent, for grpc-gateway, which leaves the reading to Decode
+
 	body    *bufio.Scanner
 	source  *source
 	control *http.ResponseController
 	now     func() time.Time
-	message protoreflect.MessageDescriptor
 	limit   int             // bytes of one line
-	ctx     context.Context // of the request; a reader is not told one
+	ctx     context.Context // of the request; a decoder is not told one
 	number  int             // of the last line
-	ready   []byte          // of that line, not read yet
 	failure error
 }
 
@@ -87,14 +87,13 @@ func (h *Handler) serveLines(w http.ResponseWriter, r, mapped *http.Request, rou
 	defer context.AfterFunc(h.draining, func() { cancel(stopping()) })()
 	limit, from := lineLimit(r.Context()), &source{Reader: r.Body}
 	l := &lineReader{
-		ctx: ctx, source: from, body: bufio.NewScanner(from), control: http.NewResponseController(w), now: h.now, message: route.shape.request, limit: limit,
+		ReadCloser: r.Body, ctx: ctx, source: from, body: bufio.NewScanner(from), control: http.NewResponseController(w), now: h.now, limit: limit,
 	}
 	l.body.Buffer(nil, limit+1)                                                               // with its end
 	defer context.AfterFunc(ctx, func() { _ = l.control.SetReadDeadline(time.Unix(1, 0)) })() // nobody waits for the next line
-	mapped.Body = io.NopCloser(l)
-	mapped.Header.Set("Content-Type", "application/json") // each line is, and so is the response
-	delete(mapped.Header, "Accept")
-	_ = l.control.SetWriteDeadline(time.Time{}) // unsupported in handler tests without a connection
+	mapped.Body = l
+	mapped.Header["Accept"] = []string{runtime.MIMEWildcard} // the answer is one JSON document, whatever the lines are
+	_ = l.control.SetWriteDeadline(time.Time{})              // unsupported in handler tests without a connection
 	route.serve(w, mapped.WithContext(context.WithValue(ctx, linesKey{}, l)), route.params)
 	_ = l.control.SetWriteDeadline(h.now().Add(slowest))
 	_ = l.control.Flush()
@@ -108,41 +107,46 @@ const (
 	farewellBytes = 4 << 20
 )
 
-// Read hands over checked lines.
-func (l *lineReader) Read(p []byte) (int, error) {
-	for len(l.ready) == 0 {
-		if l.failure != nil {
-			return 0, io.EOF
-		}
-		more := l.scan()
-		l.number++
-		switch {
-		case l.source.err != nil:
-			refusal := unread(l.source.err)
-			refusal.Err = l.named(refusal.Err)
-			l.failure = refusal
-		case errors.Is(l.body.Err(), bufio.ErrTooLong):
-			refusal := TooLarge(int64(l.limit))
-			refusal.Err = l.named(refusal.Err)
-			l.failure = refusal
-		}
-		if !more || l.failure != nil {
-			return 0, io.EOF
-		}
+// Decode decodes the next line that is not empty. Wherever the lines end it says io.EOF: the
+// service answers first.
+func (l *lineReader) Decode(v any) error {
+	m, ok := v.(proto.Message)
+	if !ok {
+		return fmt.Errorf("a line of %T", v)
+	}
+	for l.next() {
 		line := bytes.TrimSpace(l.body.Bytes())
 		if len(line) == 0 {
 			continue
 		}
-		if err := checkBody(line, l.message); err != nil {
+		if err := decodeInto(m, line); err != nil {
 			l.failure = l.named(err)
-			continue
+			break
 		}
-		l.ready = append(l.ready[:0], line...)
-		l.ready = append(l.ready, '\n')
+		return nil
 	}
-	n := copy(p, l.ready)
-	l.ready = l.ready[n:]
-	return n, nil
+	return io.EOF
+}
+
+// next reads the next line, unless one was refused, or cannot be read.
+func (l *lineReader) next() bool {
+	if l.failure != nil {
+		return false
+	}
+	more := l.scan()
+	l.number++
+	var refusal *Closing
+	switch {
+	case l.source.err != nil:
+		refusal = unread(l.source.err)
+	case errors.Is(l.body.Err(), bufio.ErrTooLong):
+		refusal = TooLarge(int64(l.limit))
+	default:
+		return more
+	}
+	refusal.Err = l.named(refusal.Err)
+	l.failure = refusal
+	return false
 }
 
 // scan waits for the next line, for as long as it may take.
