@@ -33,6 +33,7 @@ func TestSidecarsFromTheRegistration(t *testing.T) {
 	t.Run("stuck senders", w.stuckSending)
 	t.Run("trailers of a request", w.trailers)
 	t.Run("trailers without a sidecar", w.trailersWithoutASidecar)
+	t.Run("calls that are given up", w.givenUp)
 	t.Run("a killed callee", w.killedCallee) // last
 }
 
