@@ -66,6 +66,52 @@ func BenchmarkChain(b *testing.B) {
 	}
 }
 
+// mostMessageAllocations is what the chain may allocate for a message of a stream, each way, over
+// gRPC alone.
+const mostMessageAllocations = 6
+
+// BenchmarkMessages is what a message each way costs on an open stream, in allocations over gRPC
+// alone. The client's are the same on both sides.
+func BenchmarkMessages(b *testing.B) {
+	d := newDemo(b)
+	d.stream = func(s grpc.ServerStream) error {
+		for {
+			m := d.message()
+			if err := s.RecvMsg(m); err == io.EOF {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			if err := s.SendMsg(m); err != nil {
+				return err
+			}
+		}
+	}
+	tokens := grpctest.NewTokens(b, time.Now)
+	bare := grpc.NewServer()
+	bare.RegisterService(d.registration().Desc, d)
+	ctx := metadata.AppendToOutgoingContext(b.Context(), request.CallerHeader, grpctest.SPIFFE("worker"))
+	each := func(s served) (allocations float64) {
+		stream, err := d.open(ctx, serve(b, s, nil), "Ingest")
+		check.NoError(b, err)
+		return testing.AllocsPerRun(1000, func() {
+			check.NoError(b, stream.SendMsg(d.message("id", me)))
+			check.NoError(b, stream.RecvMsg(d.message()))
+		})
+	}
+	var over float64
+	rounds := 0.0
+	for b.Loop() {
+		rounds++
+		over += each(asInAProgram(b, d, tokens, time.Now)) - each(bare)
+	}
+	b.ReportMetric(over/rounds, "allocs/message")
+	b.ReportMetric(0, "ns/op")
+	if over/rounds > mostMessageAllocations {
+		b.Errorf("the chain allocates %.0f times for a message each way, more than %d", over/rounds, mostMessageAllocations)
+	}
+}
+
 // mostStack is what an open stream may hold of stacks, over gRPC alone, in bytes.
 const mostStack = 20 << 10
 

@@ -12,7 +12,7 @@ import (
 // deadline bounds a call by its contract's timeout, whatever the client asked for. Long-lived
 // streams have none. All streams, those of health and reflection too, end when the server drains:
 // who streams can go on elsewhere, and nobody is sent here for the drain's delay before that.
-func deadline(_ Params, draining context.Context) middleware {
+func deadline(draining context.Context) middleware {
 	stopping := apierr.ShuttingDown().WithRetryAfter(time.Second)
 	return middleware{around: func(ctx context.Context, c *rpc, next func(context.Context) error) error {
 		if limit := c.limit(); limit > 0 {

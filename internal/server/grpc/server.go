@@ -43,9 +43,6 @@ type Config struct {
 	Reflection bool `name:"grpc-reflection" env:"GATEHOUSE_GRPC_REFLECTION" help:"Serve gRPC reflection, for development: it tells every local process what the program offers. gatehouse up turns it on unless you set it."`
 }
 
-// Validate reports contradictions.
-func (c Config) Validate() error { return nil }
-
 // Registration is one gRPC service that the server offers.
 type Registration struct {
 	Desc *grpc.ServiceDesc

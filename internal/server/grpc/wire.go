@@ -15,6 +15,8 @@ type wire struct {
 	grpc.ServerStream
 	ctx context.Context // a ServerStream is how gRPC hands over the context
 	rpc *rpc
+
+	sent, received chan error // how a transfer ended
 }
 
 // Context returns the context with the state of the RPC.
@@ -27,35 +29,41 @@ func (w *wire) SendMsg(m any) error {
 	if err := encoded.Encode(w.ServerStream, m); err != nil {
 		return err
 	}
-	return w.transfer(func() error { return w.ServerStream.SendMsg(encoded) })
+	return w.transfer(send, &w.sent, encoded)
 }
 
 // RecvMsg receives the next message. One that was interrupted may still be written to until the
 // handler has returned: it is not to be read.
-func (w *wire) RecvMsg(m any) error {
-	return w.transfer(func() error { return w.ServerStream.RecvMsg(m) })
-}
+func (w *wire) RecvMsg(m any) error { return w.transfer(receive, &w.received, m) }
+
+func send(s grpc.ServerStream, m any) error    { return s.SendMsg(m) }
+func receive(s grpc.ServerStream, m any) error { return s.RecvMsg(m) }
 
 // transfer moves one message, or returns the error of the handler's context when that ends first.
 // The handler then returns, and gRPC, which ends the stream, releases the goroutine that waits.
-func (w *wire) transfer(move func() error) error {
+// Each message has a goroutine of its own: one for all would hold its stack while nothing moves.
+func (w *wire) transfer(move func(grpc.ServerStream, any) error, moved *chan error, m any) error {
 	until := w.rpc.until
 	if err := until.Err(); err != nil {
 		return err
 	}
-	moved := make(chan error, 1)
-	go func() {
-		var err error
-		defer func() { moved <- err }()
-		defer apierr.Recover(&err)
-		err = move()
-	}()
+	if *moved == nil {
+		*moved = make(chan error, 1)
+	}
+	go carry(w.ServerStream, move, m, *moved)
 	select {
-	case err := <-moved:
+	case err := <-*moved:
 		return err
-	case <-until.Done():
+	case <-until.Done(): // for good: nobody looks for the end of this transfer
 		return until.Err()
 	}
+}
+
+func carry(s grpc.ServerStream, move func(grpc.ServerStream, any) error, m any, moved chan<- error) {
+	var err error
+	defer func() { moved <- err }()
+	defer apierr.Recover(&err)
+	err = move(s, m)
 }
 
 // begin puts the stream below all middlewares.
