@@ -6,7 +6,9 @@ SHELL       := bash
 MAKEFLAGS   += --no-print-directory
 
 BIN     := .bin
-BENCH   ?= .
+BENCH    ?= .
+FUZZ     ?=
+FUZZTIME ?= 2m
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 VERSION_VAR := github.com/gatehouse/gatehouse/internal/program.version
@@ -61,6 +63,10 @@ test-new-service: tools need-go ## a new service, written into a clean clone of 
 bench: tools-run need-go ## speed, memory and start of the platform, each beside its bound or peer, in a quarter of an hour (BENCH=Permission)
 	@go test -p 1 -run '^$$' -bench '$(BENCH)' -benchtime 5x -timeout 30m \
 		./test/bench/ ./internal/registry/ ./gateway/internal/app/ ./services/identity/internal/api/ ./services/audit/internal/postgres/ ./internal/server/grpc/
+
+.PHONY: fuzz
+fuzz: need-go ## fuzz what reads what others send, 2 minutes each target, and keep what was found (FUZZ=PageToken FUZZTIME=10s)
+	@tools/fuzz '$(FUZZTIME)' '$(FUZZ)'
 
 .PHONY: generate
 generate: tools-buf need-go ## write all that is generated anew: proto/gen, consul, OpenAPI, the README's variables

@@ -162,3 +162,27 @@ func FuzzForm(f *testing.F) {
 		}
 	})
 }
+
+// FuzzOpen: a text that Seal did not make is Expired, and nothing worse.
+func FuzzOpen(f *testing.F) {
+	texts := NewTexts(fixed{}, time.Hour, func() time.Time { return moment(2) })
+	ours := At(head(f, "5:9:5", 1))
+	text, err := texts.Seal(f.Context(), ours, "users", "o")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range []string{text, text[1:], strings.ToUpper(text), text + "=", text + "\n", strings.Repeat("A", MaxText+1), "\x00", "é"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, sent string) {
+		c, err := texts.Open(t.Context(), sent, "users", "o")
+		want := ours // the only one that was ever sealed, by whichever of the fuzzer's processes
+		if sent == "" {
+			want = Cursor{}
+		}
+		diff := cmp.Diff(want, c, same)
+		if err == nil && (diff != "" || strings.ContainsAny(sent, "\r\n=")) || err != nil && !errors.Is(err, Expired()) {
+			t.Errorf("%q is read as %+v, %v", sent, c, err)
+		}
+	})
+}

@@ -1,13 +1,14 @@
 package api
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
-	"github.com/gatehouse/gatehouse/internal/testkit/check"
-
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 )
 
@@ -72,5 +73,32 @@ func TestChangedRefuses(t *testing.T) {
 	t.Run("long path is not echoed", func(t *testing.T) {
 		_, err := changed(&fieldmaskpb.FieldMask{Paths: []string{strings.Repeat("é", 5000)}}, &identityv1.User{}, "display_name")
 		check.InvalidField(t, err, "user."+strings.Repeat("é", 32)+"…", "unknown")
+	})
+}
+
+// FuzzChanged: whatever a mask names, only mutable fields change, and a refusal names fields and
+// repeats little.
+func FuzzChanged(f *testing.F) {
+	for _, seed := range []string{"", "*", "display_name", "locale,display_name", "displayName", "user.locale", "create_time.seconds", "*,email", ",", "locale.", "\xff", strings.Repeat("locale,", 64)} {
+		f.Add(seed)
+	}
+	mutable := []string{"display_name", "locale", "time_zone"}
+	fields := (&identityv1.User{}).ProtoReflect().Descriptor().Fields()
+	f.Fuzz(func(t *testing.T, text string) {
+		mask := &fieldmaskpb.FieldMask{Paths: strings.Split(text, ",")}
+		named, err := changed(mask, &identityv1.User{}, mutable...)
+		if err != nil {
+			if e := apierr.From(err); e.Kind != apierr.InvalidArgument || len(e.Fields) == 0 || len(e.Fields) > maxMaskPaths || len(e.Fields[0].Path) > 100 {
+				t.Errorf("%q is refused as %v with %d fields", text, e, len(e.Fields))
+			}
+			return
+		}
+		for i := range fields.Len() {
+			field := string(fields.Get(i).Name())
+			says := slices.Contains(mask.GetPaths(), field) || slices.Contains(mask.GetPaths(), "*")
+			if named(field) != (slices.Contains(mutable, field) && says) {
+				t.Errorf("%q changes %s: %t", text, field, named(field))
+			}
+		}
 	})
 }
