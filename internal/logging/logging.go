@@ -21,6 +21,9 @@ type Config struct {
 	Level string `name:"log-level" env:"GATEHOUSE_LOG_LEVEL" enum:"debug,info,warn,error" default:"info" help:"Least severe level that is logged: debug, info, warn or error."`
 }
 
+// Validate reports contradictions.
+func (c Config) Validate() error { return nil }
+
 // New returns a logger that writes to w. JSON escapes line breaks, so that no input can forge a
 // line, and leaves alone what a terminal obeys beyond ASCII: that is escaped here (R92).
 func New(c Config, w io.Writer) *slog.Logger {
