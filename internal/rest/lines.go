@@ -97,6 +97,9 @@ func (h *Handler) serveLines(w http.ResponseWriter, r, mapped *http.Request, rou
 	route.serve(w, mapped.WithContext(context.WithValue(ctx, linesKey{}, l)), route.params)
 	_ = l.control.SetWriteDeadline(h.now().Add(slowest))
 	_ = l.control.Flush()
+	if from.ended { // and a deadline that fires now would end the connection for its next request too
+		return
+	}
 	_ = l.control.SetReadDeadline(h.now().Add(farewell))
 	_, _ = io.CopyN(io.Discard, r.Body, farewellBytes) // a client that is cut while it writes may never read why
 }
