@@ -72,16 +72,20 @@ func (s *importing) CloseAndRecv() (*identityv1.ImportUsersResponse, error) {
 
 const importPath = "/api/v1/users:import"
 
-// importServer serves an import whose lines have at most 1,000 bytes and 2 s.
+// importServer serves an import whose lines have at most 1,000 bytes.
 func importServer(t *testing.T, takes int) (server *httptest.Server, h *Handler, took <-chan struct{}) {
+	t.Helper()
+	return importServerAt(t, takes, time.Now)
+}
+
+func importServerAt(t *testing.T, takes int, now func() time.Time) (server *httptest.Server, h *Handler, took <-chan struct{}) {
 	t.Helper()
 	taken := make(chan struct{}, 1)
 	c := meshtest.Contract(t)
 	form := testForm()
 	form.Message, form.Headers = form.Stream, []string{"Content-Type", "Content-Length"}
-	late := func() time.Time { return time.Now().Add(2*time.Second - lineTime) }
 	var err error
-	if h, err = NewHandler(form, c.Methods(), nil, late, func(ctx context.Context, mux *runtime.ServeMux) error {
+	if h, err = NewHandler(form, c.Methods(), nil, now, func(ctx context.Context, mux *runtime.ServeMux) error {
 		return identityv1.RegisterUserServiceHandlerClient(ctx, mux, imports{takes: takes, took: taken})
 	}); err != nil {
 		t.Fatal(err)
@@ -148,9 +152,19 @@ func TestLines(t *testing.T) {
 	post(t, refusing, lines, strings.NewReader(long.String()), http.StatusNotFound, "ORGANIZATION_NOT_FOUND", "", "3")
 }
 
+// A stream of lines that ended leaves nothing on its connection that ends the next one: a deadline
+// that fires between two requests would. This clock's fire at once.
+func TestLinesLeaveTheConnection(t *testing.T) {
+	server, _, _ := importServerAt(t, 1<<20, func() time.Time { return time.Now().Add(2*time.Second - lineTime) })
+	for range 200 {
+		post(t, server, "application/x-ndjson", strings.NewReader(importLine(1)), http.StatusOK, "", "", "1")
+	}
+}
+
 // A line that does not come ends the stream, and one that comes slowly but in time does not.
 func TestSlowLines(t *testing.T) {
-	server, _, _ := importServer(t, 1<<20)
+	late := func() time.Time { return time.Now().Add(2*time.Second - lineTime) } // a line has 2 s
+	server, _, _ := importServerAt(t, 1<<20, late)
 	reader, writer := io.Pipe()
 	go func() {
 		for n := range 8 { // together longer than one line may take
