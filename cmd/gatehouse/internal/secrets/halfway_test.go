@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -21,6 +22,7 @@ func rotateKeyBesideOthers(w *world) {
 		return true
 	})
 	w.rotateThrough("Nomad fails", func() bool { return false })
+	w.rotateAmongWriters()
 	if got := w.all()[authServe+" OTHER"]; got != "other" {
 		w.t.Errorf("what somebody has written is %q", got)
 	}
@@ -74,4 +76,34 @@ func (w *world) rotateThrough(name string, between func() bool) {
 	if err := w.keeper().Finish(t.Context(), key); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// rotateAmongWriters: where somebody writes the variable each time before, the rotation gives up.
+func (w *world) rotateAmongWriters() {
+	target, err := url.Parse(w.nomad.Address)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	way, writes := httputil.NewSingleHostReverseProxy(target), 0
+	door := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPut {
+			writes++
+			w.put(authServe, "OTHER", strconv.Itoa(writes))
+		}
+		way.ServeHTTP(out, r)
+	}))
+	defer door.Close()
+	before := w.all()[authServe+" GATEHOUSE_AUTH_KEY"]
+	environ := append(w.nomad.Environ(w.nomad.Token), "NOMAD_NAMESPACE="+w.namespace, "NOMAD_ADDR="+door.URL)
+	keeper, err := secrets.New(secrets.Nomad{Environ: environ}, w.def, w.server, w.cert, func(string, ...any) {})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := keeper.Rotate(w.t.Context(), "GATEHOUSE_AUTH_KEY", 0); err == nil || !strings.Contains(err.Error(), "others have written the variables 10 times") {
+		w.t.Errorf("%v after %d writes", err, writes)
+	}
+	if now := w.all()[authServe+" GATEHOUSE_AUTH_KEY"]; now != before || writes != 10 {
+		w.t.Errorf("after %d writes the key has changed: %t", writes, now != before)
+	}
+	w.put(authServe, "OTHER", "other")
 }

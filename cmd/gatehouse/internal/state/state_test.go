@@ -2,6 +2,7 @@ package state_test
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -188,5 +189,27 @@ func TestCleanEndsLeftovers(t *testing.T) {
 	}
 	if _, err := dir.Read(); !errors.Is(err, state.ErrNotRunning) {
 		t.Errorf("the record after cleaning up: %v", err)
+	}
+}
+
+// A secret that is forgotten is gone, and one that never was is no error.
+func TestSecretsAreForgotten(t *testing.T) {
+	dir := prepared(t)
+	if err := dir.WriteSecret("a.key", "secret"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := dir.RemoveSecret("a.key"); err != nil {
+			t.Error(err)
+		}
+		if _, err := dir.ReadSecret("a.key"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("it is there still: %v", err)
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(dir.SecretPath("folder"), "full"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := dir.RemoveSecret("folder"); err == nil {
+		t.Error("what is no secret was removed")
 	}
 }
