@@ -45,6 +45,9 @@ func (c *clusterStatusCommand) Run(console *Console) error {
 
 func printCluster(console *Console, status cluster.Status) error {
 	console.printf("gateway  %s/readyz: %s\n\n", status.URL, status.Door)
+	if !status.Started {
+		console.printf("its start has not come to its end: it goes on, or was stopped; begin anew with `gatehouse cluster down`\n\n")
+	}
 	table := tabwriter.NewWriter(console.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "HOST\tADDRESS\tPID\tSTATE\tCONSUL\tNOMAD")
 	for _, h := range status.Hosts {

@@ -20,6 +20,7 @@ import (
 // Status is how a cluster is.
 type Status struct {
 	Healthy     bool         `json:"healthy"` // hosts, agents, the door, and every job with all instances that it should have
+	Started     bool         `json:"started"` // its start has come to its end
 	URL         string       `json:"url"`
 	Door        string       `json:"door"` // what /readyz answers there, or why nobody does
 	Hosts       []HostStatus `json:"hosts"`
@@ -47,7 +48,7 @@ const (
 func Look(ctx context.Context, dir state.Dir, r Record, jobs []string) Status {
 	ctx, cancel := context.WithTimeout(ctx, lookAtMost)
 	defer cancel()
-	status := Status{URL: r.URL, Healthy: r.Healthy}
+	status := Status{URL: r.URL, Started: r.Healthy, Healthy: r.Healthy}
 	var open bool
 	status.Door, open = door(ctx, dir, r)
 	members, nodes := members(ctx, dir, r), nodes(ctx, dir, r)

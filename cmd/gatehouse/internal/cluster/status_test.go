@@ -56,7 +56,12 @@ func TestWhatIsHealthy(t *testing.T) {
 	if status := look(); !status.Healthy || status.Door != "200 OK" {
 		t.Errorf("with an open door: %+v", status)
 	}
-	if status := look("identity"); status.Healthy || !strings.Contains(status.Jobs[0].State, "nomad job run") {
+	record.Healthy = false
+	if status := look(); status.Healthy || status.Started {
+		t.Errorf("while it starts: %+v", status)
+	}
+	record.Healthy = true
+	if status := look("identity"); status.Healthy || !status.Started || !strings.Contains(status.Jobs[0].State, "nomad job run") {
 		t.Errorf("with a job that is not there: %+v", status)
 	}
 	job := api.NewServiceJob("identity", "identity", "global", 50).AddDatacenter("dc1")
