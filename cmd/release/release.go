@@ -25,7 +25,7 @@ func architectures() []string { return []string{"amd64", "arm64"} }
 
 // sitePaths are what a site needs beside the programs. What a commit does not have is left out.
 func sitePaths() []string {
-	return []string{"LICENSE", "CHANGELOG.md", "README.md", "Vagrantfile", "docs", "consul", "nomad", "terraform"}
+	return []string{"LICENSE", "CHANGELOG.md", "README.md", "docs", "consul", "nomad", "terraform"}
 }
 
 func (r release) run(ctx context.Context, progress func(format string, args ...any)) error {
