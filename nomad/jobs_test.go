@@ -212,7 +212,7 @@ func TestJobsAreFormatted(t *testing.T) {
 			t.Errorf("run nomad fmt nomad/%s: %v\n%s", folder, err, out)
 		}
 	}
-	order := []string{"count", "shutdown_delay", "constraint", "spread", "update", "restart", "disconnect", "network", "volume", "service", "task"} // or a dynamic one
+	order := []string{"count", "shutdown_delay", "constraint", "spread", "update", "restart", "network", "volume", "service", "task"} // or a dynamic one
 	for _, file := range jobFiles(t) {
 		text := read(t, file)
 		if lines := strings.Count(text, "\n"); lines > 230 {

@@ -43,6 +43,13 @@ client {
     function_denylist = ["executeTemplate", "plugin", "writeToFile", "caLeaf"]
   }
 
+  # How long a sidecar's start asks for its configuration before it fails, where Nomad has 60 s. When a
+  # host has lost its memory the tokens of its sidecars are gone, and Nomad does not write them
+  # again: their allocations must fail soon, so that Nomad starts others.
+  meta = {
+    "consul.service_preflight_check.timeout" = "5s"
+  }
+
   # Above the longest kill_timeout of a job: PostgreSQL's.
   max_kill_timeout = "2m"
 }

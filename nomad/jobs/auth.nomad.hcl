@@ -60,10 +60,6 @@ job "auth" {
       attempts = 10
       delay    = "1s"
     }
-    disconnect {
-      lost_after = "12h"
-      reconcile  = "keep_original"
-    }
 
     network {
       mode = "bridge"

@@ -51,10 +51,6 @@ job "gateway" {
       attempts = 10
       delay    = "1s"
     }
-    disconnect {
-      lost_after = "12h"
-      reconcile  = "keep_original"
-    }
 
     network {
       mode = "bridge"

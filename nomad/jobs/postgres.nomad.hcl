@@ -41,11 +41,6 @@ job "postgres" {
       attempts = 10
       delay    = "1s"
     }
-    disconnect {
-      lost_after = "12h"
-      replace    = false # its data are on that host
-      reconcile  = "keep_original"
-    }
 
     network {
       mode = "bridge"

@@ -27,7 +27,7 @@ func TestAgentRestart(t *testing.T) {
 				c.restart(t, other, agent)
 				if agent == "consul" {
 					begun := time.Now()
-					c.renewed(t, before, other, 2*time.Minute)
+					c.renewed(t, before, other, len(before), 2*time.Minute)
 					t.Logf("%d sidecars have another certificate after %s", len(before), time.Since(begun).Round(time.Millisecond))
 				}
 				l.more(t, 10*perSecond)
