@@ -43,6 +43,7 @@ type Platform struct {
 	State string // --state
 	Bin   string // --bin-dir
 	opt   Options
+	url   string // of one that somebody else runs
 }
 
 // Status is the machine-readable answer of `gatehouse status -o json`.
@@ -100,6 +101,9 @@ func New(opt Options) (*Platform, error) {
 	return p, p.build()
 }
 
+// At is a platform that somebody else runs: nothing but its URL is known.
+func At(url string) *Platform { return &Platform{url: url} }
+
 // Copy is a second platform with the same programs on other ports, and more environment.
 func (p *Platform) Copy(state string, offset int, env ...string) *Platform {
 	c := *p
@@ -127,7 +131,12 @@ func (p *Platform) build() error {
 }
 
 // URL is the gateway's address.
-func (p *Platform) URL() string { return fmt.Sprintf("http://127.0.0.1:%d", 8080+p.opt.Offset) }
+func (p *Platform) URL() string {
+	if p.url != "" {
+		return p.url
+	}
+	return fmt.Sprintf("http://127.0.0.1:%d", 8080+p.opt.Offset)
+}
 
 // Up starts the platform and returns when it is healthy.
 func (p *Platform) Up() error {
