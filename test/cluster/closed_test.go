@@ -33,28 +33,32 @@ func (c *cluster) hosts(t *testing.T) map[string]hostStatus {
 	return all
 }
 
-// asked asks a URL from a host, by whoever runs a job there, without a certificate and without a token.
-// It returns the status of the answer, "000" when there was none.
-func (h hostStatus) asked(t *testing.T, url string) (status, body string) {
+// asked asks a URL from there, without a certificate and without a token. It returns the status of the
+// answer, "000" when there was none.
+func (p place) asked(t *testing.T, url string) (status, body string) {
 	t.Helper()
-	out, _ := output(exec.CommandContext(t.Context(), "nsenter", "--net=/proc/"+strconv.Itoa(h.PID)+"/ns/net",
+	out, _ := output(exec.CommandContext(t.Context(), "nsenter", "--net=/proc/"+strconv.Itoa(p.pid)+"/ns/net",
 		"curl", "--noproxy", "*", "-sk", "-m", "5", "-w", "\n%{http_code}", url)) // no answer is one too
 	i := strings.LastIndex(out, "\n")
 	return out[i+1:], out[:max(i, 0)]
 }
 
-// R75, R82: without a certificate Consul answers nobody and Nomad's clients neither. Nomad's servers,
+// R75, R82: from a foreign job, and from its host, without a certificate Consul answers nobody and Nomad's clients neither. Nomad's servers,
 // which Consul must be able to ask, answer without a token what is in this list and nothing else.
 func TestAPIsAreClosed(t *testing.T) {
-	hosts := running(t).hosts(t)
-	from, server := hosts["client-1"], hosts["server"].Address
+	c := running(t)
+	c.explains(t)
+	hosts := c.hosts(t)
+	from, client, server := c.stranger(t, withPostgres), hosts[withPostgres].Address, hosts["server"].Address
 	for _, url := range []string{
-		"https://" + server + ":8501/v1/status/leader", "https://127.0.0.1:8501/v1/status/leader", "https://" + from.Address + ":8501/v1/status/leader",
-		"https://" + from.Address + ":4646/v1/status/leader", "https://127.0.0.1:4646/v1/status/leader",
+		"https://" + server + ":8501/v1/status/leader", "https://127.0.0.1:8501/v1/status/leader", "https://" + client + ":8501/v1/status/leader",
+		"https://" + client + ":4646/v1/status/leader", "https://127.0.0.1:4646/v1/status/leader", "https://" + bridge + ":4646/v1/status/leader",
 		"http://" + server + ":8500/v1/status/leader", "http://" + server + ":4646/v1/status/leader",
 	} {
-		if status, body := from.asked(t, url); status != "000" && status != "400" { // 400: HTTP to a port of HTTPS
-			t.Errorf("%s answers %s: %s", url, status, body)
+		for _, there := range []place{from, {hosts[withPostgres].PID}} {
+			if status, body := there.asked(t, url); status != "000" && status != "400" { // 400: HTTP to a port of HTTPS
+				t.Errorf("%s answers %s: %s", url, status, body)
+			}
 		}
 	}
 	open := map[string]string{ // what must be in the answer

@@ -3,7 +3,8 @@
 // machine to itself: `make test-cluster` runs it, `make test` does not.
 //
 // One cluster is started for whoever needs it first, and stays for the others. Tests run one after
-// the other and leave it healthy.
+// the other and leave it healthy. The names of the files order them: begin_* need a machine without a
+// cluster, or one that nobody has used.
 package cluster_test
 
 import (

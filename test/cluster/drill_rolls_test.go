@@ -38,10 +38,10 @@ func TestKillsWithoutDrainAreCounted(t *testing.T) {
 // Every program is rolled to another build without a failed request.
 func TestRolls(t *testing.T) {
 	counts := map[string]int{"identity": 2, "authz": 2, "audit": 2, "auth": 3, "gateway": 2}
+	build := running(t).build(t)
 	for _, job := range []string{"identity", "authz", "audit", "auth", "gateway"} {
 		t.Run(job, func(t *testing.T) {
 			l := drill(t, func(c *cluster, l *load) {
-				build := c.build(t)
 				if job == "audit" { // whose streams end by the roll, and resume
 					f := c.follow(t, l)
 					f.lives(t, time.Minute)

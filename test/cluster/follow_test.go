@@ -122,7 +122,7 @@ func (f *follower) stream(ctx context.Context, cursor *string, alive func()) err
 			Error  json.RawMessage
 		}
 		if err := json.Unmarshal(lines.Bytes(), &m); err != nil || m.Error != nil {
-			return fmt.Errorf("the last line is %s: %w", lines.Text(), err)
+			return fmt.Errorf("the last line is %s", lines.Text())
 		}
 		alive()
 		f.mu.Lock()
