@@ -5,6 +5,9 @@ import (
 	"testing"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/doctor"
+	"github.com/gatehouse/gatehouse/internal/registry"
+	"github.com/gatehouse/gatehouse/internal/testkit/consultest"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 )
 
 // The agent of one machine is as an agent should be, but for its version.
@@ -65,5 +68,26 @@ func TestOpenAgents(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A Consul as it comes: without ACLs, TLS and gossip key.
+func TestABareConsul(t *testing.T) {
+	server := consultest.New(t)
+	site := &doctor.Site{
+		Name: "the site", Consul: server.Client, Anonymous: server.Client, NoNomad: "no NOMAD_ADDR", Definition: meshtest.Definition(t), Prefix: prefix,
+		AuthMethod: registry.AuthMethod,
+	}
+	wants(t, site, "consul-acl", doctor.Danger, "has no ACLs")
+	wants(t, site, "consul-connect", doctor.Danger, `default intention policy`, `"allow"`)
+	wants(t, site, "consul-anonymous", doctor.Untried, "ACL support disabled")
+	said := ""
+	for _, f := range found(t, site, "consul-tls") {
+		said += f.What + "\n"
+	}
+	for _, want := range []string{"does not ask servers who they are", "takes RPC from who shows no certificate", "answers in plain HTTP on port", "asks who uses its HTTPS API for no certificate", "gossips in clear"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("%q lacks %q", said, want)
+		}
 	}
 }
