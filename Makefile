@@ -55,6 +55,10 @@ test: tools-test need-go ## unit, database and mesh tests, all with the race det
 test-cluster: tools-cluster build ## the platform on Nomad, as root: a cluster, its tour and its drills (TEST_FLAGS='-run Tour')
 	@go test -count 1 -timeout 40m $(TEST_FLAGS) ./test/cluster/
 
+.PHONY: test-site
+test-site: tools-cluster build ## the platform at a site of somebody else, as root: one host with jobs and services of others
+	@go test -count 1 -timeout 12m $(TEST_FLAGS) ./test/site/
+
 .PHONY: test-new-service
 test-new-service: tools need-go ## a new service, written into a clean clone of the last commit, builds, passes and runs with the others
 	@tools/try-new-service
