@@ -1,6 +1,7 @@
 package doctor_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -91,7 +92,7 @@ func TestTheGivenToken(t *testing.T) {
 	report, err := doctor.Examine(t.Context(), looks)
 	check.NoError(t, err)
 	for _, f := range report.Findings {
-		if f.Level == doctor.Untried {
+		if f.Level == doctor.Untried && !strings.HasPrefix(f.ID, "nomad-") {
 			t.Errorf("who may look is not told %+v", f)
 		}
 	}
