@@ -21,6 +21,8 @@ import (
 
 type databaseCommand struct {
 	Serve   databaseServeCommand   `cmd:"" help:"Be a PostgreSQL server for this platform alone, as a job of a scheduler: the data are made when there are none."`
+	Backup  databaseBackupCommand  `cmd:"" help:"Write everything in the database to standard output, as of one moment."`
+	Restore databaseRestoreCommand `cmd:"" help:"Make what a backup on standard input holds, on a server that was just prepared."`
 	Prepare databasePrepareCommand `cmd:"" help:"Make the database, roles and schemas of all programs on a PostgreSQL server, or bring them back to what they should be; it may run again."`
 }
 
@@ -121,16 +123,21 @@ func readPrivate(path string) ([]byte, error) {
 
 // admin is the URL of the role that makes the others, with its password.
 func (c *databasePrepareCommand) admin(environ []string) (config.Secret, error) {
-	u, err := url.Parse(c.PostgresURL.Reveal())
+	return withPassword(c.PostgresURL, environ)
+}
+
+// withPassword is a URL with the password of its role: its own, or that of the role's variable.
+func withPassword(address config.Secret, environ []string) (config.Secret, error) {
+	u, err := url.Parse(address.Reveal())
 	if err != nil || u.User.Username() == "" || u.Host == "" {
 		return config.Secret{}, errors.New("the server is not named: set GATEHOUSE_POSTGRES_URL_FILE, or GATEHOUSE_POSTGRES_URL, to postgres://role:password@host:5432/postgres")
 	}
 	if password, _ := u.User.Password(); password != "" {
-		return c.PostgresURL, nil
+		return address, nil
 	}
 	password, err := rolePassword(environ, u.User.Username())
 	if err != nil || password.IsZero() {
-		return c.PostgresURL, err
+		return address, err
 	}
 	u.User = url.UserPassword(u.User.Username(), password.Reveal())
 	return config.NewSecret(u.String()), nil

@@ -55,6 +55,14 @@ func postgresRoots(ctx context.Context, folder string, progress func(format stri
 			return nil, err
 		}
 	}
+	for _, program := range []string{"pg_dump", "pg_restore"} { // `gatehouse database backup`; a server that is fetched comes without
+		if _, err := os.Stat(filepath.Join(bin, program)); err != nil {
+			continue
+		}
+		if err := addLibraries(ctx, roots, filepath.Join(bin, program)); err != nil {
+			return nil, err
+		}
+	}
 	return roots, nil
 }
 
