@@ -6,13 +6,14 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"fmt"
 	"net"
 	"time"
 )
 
-// Authority signs certificates. Its key is nowhere but in memory: who forgets it has nothing signed
-// any more.
+// Authority signs certificates. Its key is nowhere but in memory, unless Key is asked for it: who
+// forgets it has nothing signed any more.
 type Authority struct {
 	PEM string // its own certificate
 
@@ -46,4 +47,13 @@ func (a *Authority) Issue(name string, names []string, addresses ...net.IP) (cer
 		certificate.ExtKeyUsage = append(certificate.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
 	}
 	return issue(certificate, a.certificate, a.key, a.now)
+}
+
+// Key is the authority's own, in PEM, for whoever signs elsewhere.
+func (a *Authority) Key() (string, error) {
+	raw, err := x509.MarshalPKCS8PrivateKey(a.key)
+	if err != nil {
+		return "", fmt.Errorf("write a key: %w", err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})), nil
 }

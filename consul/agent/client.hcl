@@ -64,6 +64,13 @@ connect {
 # until then.
 leave_on_terminate = false
 
+# Prometheus asks at /v1/agent/metrics?format=prometheus, with a token that may read agents. The age
+# of the agent's certificate is told once an hour: a shorter time would lose it in between.
+telemetry {
+  prometheus_retention_time = "4h"
+  disable_hostname          = true # the scrape says which host it is
+}
+
 ui_config {
   enabled = false
 }

@@ -63,6 +63,13 @@ peering {
   enabled = false
 }
 
+# Prometheus asks at /v1/agent/metrics?format=prometheus, with a token that may read agents. The
+# ages of the mesh's CA are told once an hour: a shorter time would lose them in between.
+telemetry {
+  prometheus_retention_time = "4h"
+  disable_hostname          = true # the scrape says which host it is
+}
+
 ui_config {
   enabled = false
 }

@@ -87,8 +87,12 @@ func newTokens(hosts []string) (map[string]string, error) {
 // operators are the files that the operator needs.
 func (k *keys) operators() (map[string]string, error) {
 	cert, key, err := k.agents.Issue("operator", nil)
+	if err != nil {
+		return nil, err
+	}
+	siteKey, err := k.site.Key()
 	return map[string]string{
-		AgentsCA: k.agents.PEM, SiteCA: k.site.PEM, OperatorCert: cert, OperatorKey: key, ConsulToken: k.tokens.Consul, NomadToken: k.tokens.Nomad,
+		AgentsCA: k.agents.PEM, SiteCA: k.site.PEM, SiteKey: siteKey, OperatorCert: cert, OperatorKey: key, ConsulToken: k.tokens.Consul, NomadToken: k.tokens.Nomad,
 	}, err
 }
 

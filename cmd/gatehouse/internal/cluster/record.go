@@ -26,6 +26,7 @@ const (
 	OperatorCert = "operator.pem"  // opens them
 	OperatorKey  = "operator-key.pem"
 	SiteCA       = "site-ca.pem" // verifies the balancer and the gateway
+	SiteKey      = "site-ca-key.pem"
 	ConsulToken  = state.ManagementToken
 	NomadToken   = "nomad-management.token"
 )
