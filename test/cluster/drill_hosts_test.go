@@ -30,7 +30,7 @@ func TestAgentRestart(t *testing.T) {
 					c.renewed(t, before, other, len(before), 2*time.Minute)
 					t.Logf("%d sidecars have another certificate after %s", len(before), time.Since(begun).Round(time.Millisecond))
 				}
-				l.more(t, 10*perSecond)
+				l.more(t, 5*perSecond)
 				c.spread(t)
 			})
 			l.unharmed(t)

@@ -17,7 +17,7 @@ import (
 const ours = "/opt/gatehouse/bin"
 
 func TestUndisturbed(t *testing.T) {
-	l := drill(t, func(_ *cluster, l *load) { l.more(t, 10*perSecond) })
+	l := drill(t, func(_ *cluster, l *load) { l.more(t, 5*perSecond) })
 	l.unharmed(t)
 }
 

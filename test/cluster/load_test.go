@@ -24,7 +24,7 @@ const (
 	perSecond = 32 // requests
 	mostOpen  = 256
 	readers   = 4
-	writers   = 24 // each has one write under way at most, so that what it should read is known
+	writers   = 13 // each has one write under way at most, so that what it should read is known
 	password  = "correct horse battery staple"
 	patience  = 20 * time.Second // for one response
 )
@@ -38,6 +38,7 @@ const (
 	trail  = "GET trail"
 )
 
+// Of 17 people each sends each of these 16 in turn.
 var mix = []string{signIn, rename, me, user, me, rename, user, trail, me, rename, user, me, trail, rename, user, me}
 
 // person is a user of the platform.
