@@ -101,10 +101,12 @@ func TestTheServingTaskCannotReadTheOwnersURL(t *testing.T) {
 	check.NoError(t, err)
 	version := c.version(t, "audit")
 	t.Cleanup(func() {
-		_, _, err := client.Jobs().Revert("audit", before, nil, nil, "", "")
-		check.NoError(t, err)
-		c.deployed(t, "audit", c.version(t, "audit"), nomad.DeploymentStatusSuccessful)
-		c.gone(t, "audit", 2)
+		if c.adopted { // as whoever develops had it; tests that come later do not mind
+			_, _, err := client.Jobs().Revert("audit", before, nil, nil, "", "")
+			check.NoError(t, err)
+			c.deployed(t, "audit", c.version(t, "audit"), nomad.DeploymentStatusSuccessful)
+			c.gone(t, "audit", 2)
+		}
 	})
 	c.deployed(t, "audit", version, nomad.DeploymentStatusSuccessful)
 	token := ""
