@@ -1,6 +1,7 @@
 package cluster_test
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"os"
@@ -47,6 +48,10 @@ func (c *cluster) try(t *testing.T, page string) {
 	}
 	var script strings.Builder
 	script.WriteString("vars=nomad/vars/dev.hcl\n")
+	if bytes.Contains(raw, []byte(`"$who"`)) { // somebody with an account
+		fmt.Fprintf(&script, "who='{\"email\": \"runbook-%d@example.com\", \"password\": \"correct horse battery staple\"}'\n", time.Now().UnixNano())
+		script.WriteString("curl -fsS --json \"$who\" -o /dev/null \"$GATEHOUSE_URL/api/v1/auth/sign-up\"\n")
+	}
 	blocks := 0
 	for _, found := range block.FindAllSubmatchIndex(raw, -1) {
 		language, word, text := string(raw[found[2]:found[3]]), string(raw[found[4]:found[5]]), string(raw[found[6]:found[7]])
