@@ -139,8 +139,8 @@ func (d *drill) run(t *testing.T, stop <-chan struct{}) {
 			continue
 		}
 		after := d.killed.Load()
-		a, err := send(d.base, request{method: "PATCH", path: d.who.path(), bearer: d.who.access, body: map[string]string{"display_name": fmt.Sprint("Eva ", n)}})
-		d.writes.Add(1)
+		name := fmt.Sprint("Eva ", d.writes.Add(1)) // of this write alone: one that changes nothing is not recorded
+		a, err := send(d.base, request{method: "PATCH", path: d.who.path(), bearer: d.who.access, body: map[string]string{"display_name": name}})
 		switch {
 		case err == nil && a.status == http.StatusServiceUnavailable:
 			d.failedWrites.Add(1)
