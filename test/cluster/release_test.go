@@ -29,11 +29,9 @@ func TestAJobWithArtifacts(t *testing.T) {
 	c := running(t)
 	sums := c.serve(t)
 	client := c.nomad(t)
-	t.Cleanup(func() {
-		if c.adopted { // as whoever develops had it; tests that come later do not mind
-			c.deployed(t, "identity", c.submit(t, "identity"), nomad.DeploymentStatusSuccessful)
-			c.gone(t, "identity", 2)
-		}
+	t.Cleanup(func() { // what it downloads is not to be had any more: a new allocation would fail
+		c.deployed(t, "identity", c.submit(t, "identity"), nomad.DeploymentStatusSuccessful)
+		c.gone(t, "identity", 2)
 	})
 	before := c.allocations(t, client, "identity")
 	wrong := c.submit(t, "identity", "-var", artifacts(sums, func(sum string) string { return strings.Repeat("0", len(sum)) }))
