@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"text/tabwriter"
 
@@ -28,13 +27,7 @@ func (c *clusterStatusCommand) Run(console *Console) error {
 	ctx, cancel := interruptible()
 	defer cancel()
 	status := cluster.Look(ctx, dir, record, registry.Services(def))
-	if c.Output == "json" {
-		raw, err := json.MarshalIndent(status, "", "  ")
-		if err != nil {
-			return fmt.Errorf("encode the status: %w", err)
-		}
-		console.printf("%s\n", raw)
-	} else if err := printCluster(console, status); err != nil {
+	if err := console.answer(c.Output, status, func() error { return printCluster(console, status) }); err != nil {
 		return err
 	}
 	if !status.Healthy {

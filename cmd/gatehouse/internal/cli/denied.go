@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"text/tabwriter"
@@ -40,15 +39,7 @@ func (c *deniedCommand) Run(console *Console) error {
 	if err != nil {
 		return err
 	}
-	if c.Output == "json" {
-		raw, err := json.MarshalIndent(tally.Calls(), "", "  ")
-		if err != nil {
-			return fmt.Errorf("encode the refused calls: %w", err)
-		}
-		console.printf("%s\n", raw)
-		return nil
-	}
-	return c.text(console, tally.Calls())
+	return console.answer(c.Output, tally.Calls(), func() error { return c.text(console, tally.Calls()) })
 }
 
 // machine reads the log files of the platform's sidecars.

@@ -41,11 +41,7 @@ func (c *diffCommand) running(console *Console) error {
 	if err != nil {
 		return err
 	}
-	if c.Output == "json" {
-		err = console.printJSON(report)
-	} else {
-		err = report.Text(console.Out)
-	}
+	err = console.answer(c.Output, report, func() error { return report.Text(console.Out) })
 	if err == nil && !report.OK() {
 		return exitError(1)
 	}

@@ -35,11 +35,7 @@ func (c *doctorCommand) Run(console *Console) error {
 	if err != nil {
 		return err
 	}
-	if c.Output == "json" {
-		err = console.printJSON(report)
-	} else {
-		err = report.Text(console.Out)
-	}
+	err = console.answer(c.Output, report, func() error { return report.Text(console.Out) })
 	switch {
 	case err != nil:
 		return err

@@ -42,8 +42,5 @@ func (c *explainCommand) Run(console *Console) error {
 	if err != nil {
 		return err
 	}
-	if c.Output == "json" {
-		return console.printJSON(answers)
-	}
-	return explain.Text(console.Out, answers, asked)
+	return console.answer(c.Output, answers, func() error { return explain.Text(console.Out, answers, asked) })
 }

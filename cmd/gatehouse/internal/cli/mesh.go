@@ -177,8 +177,11 @@ func interruptible() (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 }
 
-// printJSON writes a value for machines.
-func (c *Console) printJSON(value any) error {
+// answer writes a value as JSON for machines, or what text writes of it.
+func (c *Console) answer(output string, value any, text func() error) error {
+	if output != "json" {
+		return text()
+	}
 	raw, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode the answer: %w", err)

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"text/tabwriter"
 	"time"
@@ -24,13 +23,7 @@ func (c *statusCommand) Run(console *Console) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	status := inspect.Look(ctx, dir, record, def)
-	if c.Output == "json" {
-		raw, err := json.MarshalIndent(status, "", "  ")
-		if err != nil {
-			return fmt.Errorf("encode the status: %w", err)
-		}
-		console.printf("%s\n", raw)
-	} else if err := printStatus(console, status); err != nil {
+	if err := console.answer(c.Output, status, func() error { return printStatus(console, status) }); err != nil {
 		return err
 	}
 	if !status.Healthy() {
