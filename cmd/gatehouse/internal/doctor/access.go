@@ -25,8 +25,14 @@ func consulAnonymous(ctx context.Context, site *Site) ([]Finding, error) {
 	}
 	// A caller without a token is whoever the agent's default token is.
 	self, _, err := site.Anonymous.ACL().TokenReadSelf(asked(ctx))
-	if err != nil || self.AccessorID == anonymousToken {
-		return found, nil //nolint:nilerr // nobody stands in for the anonymous
+	var refused api.StatusError
+	switch {
+	case errors.As(err, &refused) && refused.Code == http.StatusForbidden:
+		return found, nil // nobody stands in for the anonymous, who may not read itself
+	case err != nil:
+		return found, fmt.Errorf("ask who is meant without a token: %w", err)
+	case self.AccessorID == anonymousToken:
+		return found, nil
 	}
 	more, err := site.withoutToken(ctx, self.AccessorID, "the agent's default token, which stands in for who shows none,",
 		"take acl { tokens { default } } out of the agent's configuration (consul acl set-agent-token default \"\")")
