@@ -2,10 +2,8 @@ package cli
 
 import (
 	"cmp"
-	"errors"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/doctor"
-	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/operator"
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/target"
 	"github.com/gatehouse/gatehouse/internal/registry"
 	"github.com/gatehouse/gatehouse/internal/request"
@@ -65,9 +63,8 @@ func (c *doctorCommand) site(w world) (*doctor.Site, error) {
 	if site.Anonymous, err = w.Anonymous(); err != nil || site.Alone {
 		return site, err
 	}
-	site.Nomad, err = operator.Nomad(w.Environ)
-	if errors.Is(err, operator.ErrNoNomad) {
-		site.NoNomad, err = "set NOMAD_ADDR, NOMAD_TOKEN and what goes with them", nil
+	if site.Nomad, err = w.Nomad(); site.Nomad == nil {
+		site.NoNomad = "set NOMAD_ADDR, NOMAD_TOKEN and what goes with them"
 	}
 	return site, err
 }

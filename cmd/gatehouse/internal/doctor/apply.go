@@ -47,11 +47,7 @@ func apply(ctx context.Context, site *Site) ([]Finding, error) {
 			missing++
 		case drift.Changed:
 			changed = append(changed, d.Entry)
-			for _, call := range d.Calls {
-				if strings.Contains(call, "denied by hand") {
-					denied = append(denied, call)
-				}
-			}
+			denied = append(denied, d.Denied...)
 		case drift.Extra:
 		}
 	}
@@ -75,9 +71,9 @@ func apply(ctx context.Context, site *Site) ([]Finding, error) {
 }
 
 func (s *Site) policiesMissing(ctx context.Context) (int, error) {
-	list, _, err := s.Consul.ACL().PolicyList(asked(ctx))
+	list, err := s.policies(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("list Consul's policies: %w", err)
+		return 0, err
 	}
 	there := map[string]bool{}
 	for _, policy := range list {

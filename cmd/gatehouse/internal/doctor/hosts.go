@@ -21,7 +21,6 @@ const (
 )
 
 // neededPlugins are those that Nomad's bridge network calls.
-
 func neededPlugins() []string {
 	return []string{"bridge", "firewall", "host-local", "loopback", "portmap"}
 }

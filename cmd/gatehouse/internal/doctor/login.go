@@ -137,9 +137,9 @@ func readKeys(ctx context.Context, url, ca string) error {
 
 // aclNames looks for policies of others under our names.
 func aclNames(ctx context.Context, site *Site) ([]Finding, error) {
-	list, _, err := site.Consul.ACL().PolicyList(asked(ctx))
+	list, err := site.policies(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list Consul's policies: %w", err)
+		return nil, err
 	}
 	var found []Finding
 	for program, service := range site.services() {

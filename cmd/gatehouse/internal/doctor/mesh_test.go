@@ -1,11 +1,14 @@
 package doctor_test
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/consul/api"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/doctor"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/intentions"
 	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/registry"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
@@ -79,4 +82,12 @@ func TestWhatAnApplyWouldDo(t *testing.T) {
 	wants(t, site, "apply-changes", doctor.OK, "change 1 entries (service-defaults/gatehouse-authz)")
 	does(t, o, wants(t, site, "entries-left-over", doctor.Warning, "service-defaults/gatehouse-gone").Fix)
 	wants(t, site, "entries-left-over", doctor.OK)
+	check.NoError(t, registry.WriteEntries(t.Context(), o.Client, site.Entries))
+	check.NoError(t, intentions.Store{Consul: o.Client}.Change(t.Context(), "gatehouse-authz", func(live *api.ServiceIntentionsConfigEntry) (*api.ServiceIntentionsConfigEntry, error) {
+		return intentions.Deny(live, nil, "gatehouse-identity", "", intentions.Mark{By: "ada@desk", At: time.Now(), Reason: "it floods"})
+	}))
+	all := found(t, site, "apply-changes")
+	if len(all) != 2 || all[1].Level != doctor.Warning || !strings.Contains(all[1].What, "identity -> ") || !strings.Contains(all[1].What, "it floods") {
+		t.Errorf("a denial by hand: %+v", all)
+	}
 }

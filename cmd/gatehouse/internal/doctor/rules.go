@@ -48,6 +48,15 @@ func bindingRules(ctx context.Context, site *Site) ([]Finding, error) {
 	return found, nil
 }
 
+// policies are all of Consul's, without their rules.
+func (s *Site) policies(ctx context.Context) ([]*api.ACLPolicyListEntry, error) {
+	list, _, err := s.Consul.ACL().PolicyList(asked(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("list Consul's policies: %w", err)
+	}
+	return list, nil
+}
+
 // acls reads the policies and roles of Consul, and adds the policies that an apply makes.
 func (s *Site) acls(ctx context.Context) (acls, error) {
 	all := acls{policies: map[string]grant{}}
@@ -56,9 +65,9 @@ func (s *Site) acls(ctx context.Context) (acls, error) {
 		policy := registry.ServicePolicy(s.Definition, program, s.Prefix)
 		texts[policy.Name] = policy.Rules
 	}
-	list, _, err := s.Consul.ACL().PolicyList(asked(ctx))
+	list, err := s.policies(ctx)
 	if err != nil {
-		return all, fmt.Errorf("list Consul's policies: %w", err)
+		return all, err
 	}
 	for _, entry := range list {
 		policy, _, err := s.Consul.ACL().PolicyRead(entry.ID, asked(ctx))

@@ -35,7 +35,7 @@ const prefix request.ServicePrefix = "gatehouse-"
 func newSite(t *testing.T, changes ...string) (*consultest.OneMachine, *doctor.Site) {
 	t.Helper()
 	o := consultest.NewOneMachine(t, changes...)
-	anonymous, err := api.NewClient(&api.Config{Address: o.HTTPS, Scheme: "https", TLSConfig: api.TLSConfig{CAFile: o.CAFile, CertFile: o.CertFile, KeyFile: o.KeyFile}})
+	anonymous, err := registry.NewClient(o.HTTPS, registry.Config{CA: o.CAFile, Cert: o.CertFile, Key: o.KeyFile})
 	check.NoError(t, err)
 	def := meshtest.Definition(t)
 	return o, &doctor.Site{

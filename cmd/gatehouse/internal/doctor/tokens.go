@@ -9,11 +9,9 @@ import (
 	nomad "github.com/hashicorp/nomad/api"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/operator"
+	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/verify"
 	"github.com/gatehouse/gatehouse/internal/registry"
 )
-
-// verifying begins the names of what `gatehouse mesh verify` makes for one run.
-const verifying = "gatehouse-verify-"
 
 // tokensForeign looks for tokens that are one of our services and were given by no rule of ours: they
 // outlive the rule by which somebody has got them.
@@ -24,7 +22,7 @@ func tokensForeign(ctx context.Context, site *Site) ([]Finding, error) {
 	}
 	var found []Finding
 	for _, token := range list {
-		if strings.HasPrefix(token.Description, verifying) && token.ExpirationTime != nil {
+		if strings.HasPrefix(token.Description, verify.PolicyPrefix) && token.ExpirationTime != nil {
 			continue
 		}
 		for _, program := range registry.Services(site.Definition) {
@@ -72,19 +70,19 @@ func tokensLeftOver(ctx context.Context, site *Site) ([]Finding, error) {
 	}
 	var found []Finding
 	for _, token := range list {
-		if strings.HasPrefix(token.Description, verifying) && token.ExpirationTime == nil {
+		if strings.HasPrefix(token.Description, verify.PolicyPrefix) && token.ExpirationTime == nil {
 			found = append(found, Finding{
 				Level: Warning, What: fmt.Sprintf("the token %s of a check (%s) never ends", token.AccessorID, token.Description), Why: "it can be any program of the mesh",
 				Fix: "consul acl token delete -accessor-id " + token.AccessorID,
 			})
 		}
 	}
-	policies, _, err := site.Consul.ACL().PolicyList(asked(ctx))
+	policies, err := site.policies(ctx)
 	if err != nil {
-		return found, fmt.Errorf("list Consul's policies: %w", err)
+		return found, err
 	}
 	for _, policy := range policies {
-		if strings.HasPrefix(policy.Name, verifying) {
+		if strings.HasPrefix(policy.Name, verify.PolicyPrefix) {
 			found = append(found, Finding{
 				Level: Warning, What: fmt.Sprintf("the policy %s of a check is there", policy.Name), Why: "a check that runs has it; one that was killed has left it",
 				Fix: "if no `gatehouse mesh verify` runs: consul acl policy delete -id " + policy.ID,

@@ -38,6 +38,7 @@ type Difference struct {
 	Entry  string   `json:"entry"`            // "service-intentions/authz"
 	Fields []string `json:"fields,omitempty"` // by which it differs, sorted
 	Calls  []string `json:"calls,omitempty"`  // that it decides otherwise, one sentence each
+	Denied []string `json:"denied,omitempty"` // of them, what was denied by hand
 }
 
 // rulingKinds are the kinds of config entries that decide who may call whom, by which way and under
@@ -77,7 +78,9 @@ func Compare(want, held []api.ConfigEntry, prefix request.ServicePrefix, ours fu
 			return nil, err
 		}
 		if len(fields) > 0 {
-			all = append(all, Difference{Kind: Changed, Entry: name(entry), Fields: fields, Calls: calls(entry, held[i], prefix)})
+			d := Difference{Kind: Changed, Entry: name(entry), Fields: fields}
+			d.Calls, d.Denied = calls(entry, held[i], prefix)
+			all = append(all, d)
 		}
 	}
 	for _, entry := range held {
@@ -177,11 +180,11 @@ func fields(entry api.ConfigEntry) (map[string]any, error) {
 
 // calls are the calls that two service-intentions entries decide differently: of every source and
 // every path that either names.
-func calls(a, b api.ConfigEntry, prefix request.ServicePrefix) []string {
+func calls(a, b api.ConfigEntry, prefix request.ServicePrefix) (all, denied []string) {
 	want, ok := a.(*api.ServiceIntentionsConfigEntry)
 	held, also := b.(*api.ServiceIntentionsConfigEntry)
 	if !ok || !also {
-		return nil
+		return nil, nil
 	}
 	callers, paths := map[string]bool{}, map[string]bool{}
 	for _, entry := range []*api.ServiceIntentionsConfigEntry{want, held} {
@@ -197,15 +200,20 @@ func calls(a, b api.ConfigEntry, prefix request.ServicePrefix) []string {
 	if len(paths) == 0 {
 		paths[""] = true
 	}
-	var all []string
 	for _, caller := range slices.Sorted(maps.Keys(callers)) {
 		for _, path := range slices.Sorted(maps.Keys(paths)) {
-			if text := differs(want, held, caller, path, prefix); text != "" {
-				all = append(all, text)
+			text := differs(want, held, caller, path, prefix)
+			if text == "" {
+				continue
 			}
+			if said := intentions.Marked(held, caller, path); said != "" {
+				text += " (denied by hand: " + said + ")"
+				denied = append(denied, text)
+			}
+			all = append(all, text)
 		}
 	}
-	return all
+	return all, denied
 }
 
 func differs(want, held *api.ServiceIntentionsConfigEntry, caller, path string, prefix request.ServicePrefix) string {
@@ -220,9 +228,6 @@ func differs(want, held *api.ServiceIntentionsConfigEntry, caller, path string, 
 		text = call + " depends on more than the definition says: " + is.Says
 	case is.Allowed:
 		text = call + " is allowed and should be denied"
-	}
-	if said := intentions.Marked(held, caller, path); said != "" {
-		text += " (denied by hand: " + said + ")"
 	}
 	return text
 }

@@ -46,7 +46,7 @@ func TestCompare(t *testing.T) {
 		{Kind: drift.Changed, Entry: "service-intentions/stock", Fields: []string{"Meta", "Sources"}, Calls: []string{
 			"shop -> /s.S/Put is allowed and should be denied",
 			"shop -> /s.S/Take is denied and should be allowed (denied by hand: by ada)",
-		}},
+		}, Denied: []string{"shop -> /s.S/Take is denied and should be allowed (denied by hand: by ada)"}},
 		{Kind: drift.Extra, Entry: "service-defaults/ours-old"},
 	}, got); diff != "" {
 		t.Error(diff)

@@ -19,9 +19,11 @@ import (
 const (
 	tokenLife = 15 * time.Minute // of tokens that a check was killed with
 	endWithin = 15 * time.Second
-
-	named = "gatehouse-verify-" // begins the names of policies, before the second in which they were made (Unix time)
 )
+
+// PolicyPrefix begins the names of what a check makes for itself in Consul, before the second in
+// which it was made (Unix time).
+const PolicyPrefix = "gatehouse-verify-"
 
 // session is the tokens of one check and their policy. Who has them can be any program of the mesh,
 // so they are the check's alone and last no longer than it does.
@@ -39,7 +41,7 @@ type session struct {
 func (s *session) begin(ctx context.Context, programs []string) (map[string]string, error) {
 	options := (&api.WriteOptions{}).WithContext(ctx)
 	s.sweep(ctx)
-	name := fmt.Sprintf("%s%d-%s", named, s.now().Unix(), uuid.NewString())
+	name := fmt.Sprintf("%s%d-%s", PolicyPrefix, s.now().Unix(), uuid.NewString())
 	policy, _, err := s.consul.ACL().PolicyCreate(&api.ACLPolicy{
 		Name: name, Description: "Gatehouse: one run of `gatehouse mesh verify`; left over if older than a quarter of an hour", Rules: s.rules(programs),
 	}, options)
@@ -68,7 +70,7 @@ func (s *session) sweep(ctx context.Context) {
 		return
 	}
 	for _, policy := range all {
-		text, ours := strings.CutPrefix(policy.Name, named)
+		text, ours := strings.CutPrefix(policy.Name, PolicyPrefix)
 		text, _, _ = strings.Cut(text, "-")
 		made, err := strconv.ParseInt(text, 10, 64)
 		if ours && err == nil && s.now().Sub(time.Unix(made, 0)) > tokenLife {

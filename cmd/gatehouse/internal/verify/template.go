@@ -42,7 +42,7 @@ func (n *Nomad) tryTemplates(g *ground, programs []string, prefix request.Servic
 // caLeaf runs a job on every host whose template asks for a service's certificate, and takes it
 // away again. What the template is given stays on the host, and goes with the job.
 func (n *Nomad) caLeaf(ctx context.Context, service string) (Verdict, string) {
-	job := templateJob("gatehouse-verify-"+uuid.NewString()[:8], service)
+	job := templateJob(PolicyPrefix+uuid.NewString()[:8], service)
 	write := &api.WriteOptions{Namespace: foreign}
 	if _, _, err := n.Client.Jobs().Register(job, write.WithContext(ctx)); err != nil {
 		return Unasked, fmt.Sprintf("the job cannot be run: %v: take a Nomad token that may submit jobs in the namespace %s", err, foreign)
