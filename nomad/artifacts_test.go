@@ -36,9 +36,12 @@ func TestJobsWithArtifacts(t *testing.T) {
 			}
 			// As Nomad makes it (newConnectSidecarTask), which then merges sidecar_task into it; without
 			// a config the server that does would panic (1.11.3).
-			sidecar := g.Tasks[0]
+			sidecar, made := g.Tasks[0], resources{CPU: 250, MemoryMB: 128}
+			if own := g.Services[0].Connect.SidecarTask.Resources; own != nil {
+				made = *own
+			}
 			if sidecar.Name != "connect-proxy-"+prefix+name || sidecar.Kind != "connect-proxy:"+prefix+name || sidecar.Driver != "exec" || len(sidecar.Config) == 0 ||
-				time.Duration(sidecar.ShutdownDelay) != 5*time.Second || sidecar.Resources == nil || *sidecar.Resources != struct{ CPU, MemoryMB int }{250, 128} ||
+				time.Duration(sidecar.ShutdownDelay) != 5*time.Second || sidecar.Resources == nil || *sidecar.Resources != made ||
 				sidecar.Lifecycle == nil || sidecar.Lifecycle.Hook != "prestart" || !sidecar.Lifecycle.Sidecar {
 				t.Errorf("the sidecar's task is %+v", sidecar)
 			}

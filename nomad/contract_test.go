@@ -3,6 +3,7 @@ package nomad_test
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -60,7 +61,13 @@ func identityOf(j job, name string) []string {
 	if sidecar.Driver != "exec" || sidecar.User != "nobody" || sidecar.Config["command"] != programs+"/envoy" {
 		found = append(found, fmt.Sprintf("the sidecar is %+v", sidecar))
 	}
+	if !reflect.DeepEqual(sidecar.Config["cap_drop"], []any{"all"}) {
+		found = append(found, "the sidecar keeps capabilities")
+	}
 	for _, task := range g.Tasks {
+		if !reflect.DeepEqual(task.Config["cap_drop"], []any{"all"}) { // R82
+			found = append(found, task.Name+" keeps capabilities")
+		}
 		if task.Driver != "exec" || task.User != "nobody" {
 			found = append(found, fmt.Sprintf("%s: the driver is %s, not exec, or the user %q, not nobody", task.Name, task.Driver, task.User))
 		}

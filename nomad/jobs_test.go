@@ -96,6 +96,8 @@ func TestJobsThatDoNotFollowTheContract(t *testing.T) {
 		"a quick kill":            {func(j *job) { serve(j).KillTimeout = 5e9 }, "kill_timeout"},
 		"one canary of two":       {func(j *job) { j.TaskGroups[0].Update.Canary = 1 }, "canary"},
 		"out of the catalog late": {func(j *job) { j.TaskGroups[0].ShutdownDelay = 0 }, "shutdown_delay"},
+		"capabilities":            {func(j *job) { delete(serve(j).Config, "cap_drop") }, "serve keeps capabilities"},
+		"a sidecar's":             {func(j *job) { delete(j.TaskGroups[0].Services[0].Connect.SidecarTask.Config, "cap_drop") }, "the sidecar keeps"},
 		"a sidecar of root":       {func(j *job) { j.TaskGroups[0].Services[0].Connect.SidecarTask.User = "root" }, "sidecar"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -60,6 +60,7 @@ type service struct {
 		SidecarTask    struct {
 			Driver, User string
 			Config       map[string]any
+			Resources    *resources
 		}
 	}
 }
@@ -95,7 +96,7 @@ type task struct {
 	}
 	ShutdownDelay int64 // nanoseconds
 	KillTimeout   int64 // nanoseconds
-	Resources     *struct{ CPU, MemoryMB int }
+	Resources     *resources
 	Artifacts     []artifact
 	KillSignal    string
 	VolumeMounts  []struct{ Volume, Destination string }
@@ -212,3 +213,5 @@ func unwrap(value any) any {
 	}
 	return value
 }
+
+type resources struct{ CPU, MemoryMB int }

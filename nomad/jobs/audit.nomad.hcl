@@ -137,8 +137,13 @@ job "audit" {
           driver = "exec"
           user   = "nobody"
           config {
-            command = "${local.programs}/envoy"
-            args    = ["--config-path", "${NOMAD_SECRETS_DIR}/envoy_bootstrap.json", "--concurrency", "1", "--disable-hot-restart", "--drain-time-s", "2", "--drain-strategy", "immediate", "--log-level", "warn"]
+            command  = "${local.programs}/envoy"
+            args     = ["--config-path", "${NOMAD_SECRETS_DIR}/envoy_bootstrap.json", "--concurrency", "1", "--disable-hot-restart", "--drain-time-s", "2", "--drain-strategy", "immediate", "--log-level", "warn"]
+            cap_drop = ["all"]
+          }
+          resources {
+            cpu    = 250
+            memory = 512 # 10,000 tails take 350 MiB
           }
           logs {
             max_files     = 4 # a line for each call: `gatehouse mesh denied` reads them
@@ -171,7 +176,7 @@ job "audit" {
         }
         resources {
           cpu    = 250
-          memory = 128
+          memory = 512
         }
       }
     }
@@ -184,14 +189,16 @@ job "audit" {
         user   = "nobody"
         env    = merge(local.environment, { GATEHOUSE_POSTGRES_URL_FILE = "${NOMAD_SECRETS_DIR}/${task.value}" })
         config {
-          command = "${local.programs}/audit"
-          args    = [task.key]
+          command  = "${local.programs}/audit"
+          args     = [task.key]
+          cap_drop = ["all"]
         }
         dynamic "lifecycle" {
           for_each = task.key == "migrate" ? ["prestart"] : []
           content { hook = lifecycle.value }
         }
-        kill_timeout = "30s" # above the drain
+        kill_timeout = "30s"       # above the drain
+        resources { memory = 512 } # 10,000 tails take 350 MiB
         dynamic "artifact" {
           for_each = var.artifacts
           content {

@@ -146,8 +146,9 @@ job "auth" {
           driver = "exec"
           user   = "nobody"
           config {
-            command = "${local.programs}/envoy"
-            args    = ["--config-path", "${NOMAD_SECRETS_DIR}/envoy_bootstrap.json", "--concurrency", "1", "--disable-hot-restart", "--drain-time-s", "2", "--drain-strategy", "immediate", "--log-level", "warn"]
+            command  = "${local.programs}/envoy"
+            args     = ["--config-path", "${NOMAD_SECRETS_DIR}/envoy_bootstrap.json", "--concurrency", "1", "--disable-hot-restart", "--drain-time-s", "2", "--drain-strategy", "immediate", "--log-level", "warn"]
+            cap_drop = ["all"]
           }
           logs {
             max_files     = 4 # a line for each call: `gatehouse mesh denied` reads them
@@ -193,8 +194,9 @@ job "auth" {
         user   = "nobody"
         env    = merge(local.environment, { for item, file in task.value : "${item}_FILE" => "${NOMAD_SECRETS_DIR}/${file}" })
         config {
-          command = "${local.programs}/auth"
-          args    = [task.key]
+          command  = "${local.programs}/auth"
+          args     = [task.key]
+          cap_drop = ["all"]
         }
         dynamic "lifecycle" {
           for_each = task.key == "migrate" ? ["prestart"] : []

@@ -120,8 +120,13 @@ job "gateway" {
           driver = "exec"
           user   = "nobody"
           config {
-            command = "${local.programs}/envoy"
-            args    = ["--config-path", "${NOMAD_SECRETS_DIR}/envoy_bootstrap.json", "--concurrency", "1", "--disable-hot-restart", "--drain-time-s", "2", "--drain-strategy", "immediate", "--log-level", "warn"]
+            command  = "${local.programs}/envoy"
+            args     = ["--config-path", "${NOMAD_SECRETS_DIR}/envoy_bootstrap.json", "--concurrency", "1", "--disable-hot-restart", "--drain-time-s", "2", "--drain-strategy", "immediate", "--log-level", "warn"]
+            cap_drop = ["all"]
+          }
+          resources {
+            cpu    = 250
+            memory = 256 # 2,000 streams
           }
           logs {
             max_files     = 4 # a line for each call: `gatehouse mesh denied` reads them
@@ -154,7 +159,7 @@ job "gateway" {
         }
         resources {
           cpu    = 250
-          memory = 128
+          memory = 256
         }
       }
     }
@@ -169,8 +174,9 @@ job "gateway" {
         GATEHOUSE_DRAIN_DELAY           = "10s" # the balancer has seen 503 at /readyz by then
       })
       config {
-        command = "${local.programs}/gateway"
-        args    = ["serve"]
+        command  = "${local.programs}/gateway"
+        args     = ["serve"]
+        cap_drop = ["all"]
       }
       dynamic "artifact" {
         for_each = var.artifacts

@@ -137,8 +137,9 @@ job "identity" {
           driver = "exec"
           user   = "nobody"
           config {
-            command = "${local.programs}/envoy"
-            args    = ["--config-path", "${NOMAD_SECRETS_DIR}/envoy_bootstrap.json", "--concurrency", "1", "--disable-hot-restart", "--drain-time-s", "2", "--drain-strategy", "immediate", "--log-level", "warn"]
+            command  = "${local.programs}/envoy"
+            args     = ["--config-path", "${NOMAD_SECRETS_DIR}/envoy_bootstrap.json", "--concurrency", "1", "--disable-hot-restart", "--drain-time-s", "2", "--drain-strategy", "immediate", "--log-level", "warn"]
+            cap_drop = ["all"]
           }
           logs {
             max_files     = 4 # a line for each call: `gatehouse mesh denied` reads them
@@ -184,8 +185,9 @@ job "identity" {
         user   = "nobody"
         env    = merge(local.environment, { GATEHOUSE_POSTGRES_URL_FILE = "${NOMAD_SECRETS_DIR}/${task.value}" })
         config {
-          command = "${local.programs}/identity"
-          args    = [task.key]
+          command  = "${local.programs}/identity"
+          args     = [task.key]
+          cap_drop = ["all"]
         }
         dynamic "lifecycle" {
           for_each = task.key == "migrate" ? ["prestart"] : []

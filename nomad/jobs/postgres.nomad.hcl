@@ -78,7 +78,8 @@ job "postgres" {
           config {
             command = "${local.programs}/envoy"
             # Connections outlive a change of the listener until pools have replaced them (5 m).
-            args = ["--config-path", "${NOMAD_SECRETS_DIR}/envoy_bootstrap.json", "--concurrency", "1", "--disable-hot-restart", "--drain-time-s", "600", "--drain-strategy", "immediate", "--log-level", "warn"]
+            args     = ["--config-path", "${NOMAD_SECRETS_DIR}/envoy_bootstrap.json", "--concurrency", "1", "--disable-hot-restart", "--drain-time-s", "600", "--drain-strategy", "immediate", "--log-level", "warn"]
+            cap_drop = ["all"]
           }
           logs {
             max_files     = 4
@@ -120,8 +121,9 @@ job "postgres" {
       driver = "exec"
       user   = "nobody"
       config {
-        command = "${local.programs}/gatehouse"
-        args    = ["database", "serve", "--data", "/data/postgres", "--programs", "/opt/gatehouse/postgres/bin", "--instances", "6"]
+        command  = "${local.programs}/gatehouse"
+        args     = ["database", "serve", "--data", "/data/postgres", "--programs", "/opt/gatehouse/postgres/bin", "--instances", "6"]
+        cap_drop = ["all"]
       }
       dynamic "artifact" {
         for_each = var.artifacts
@@ -163,6 +165,7 @@ job "postgres" {
         args = ["database", "prepare", "--stay", "--own-server", "--passwords", "${NOMAD_SECRETS_DIR}/passwords.env",
           "--instances", "6", # of Auth, in a roll
         "--postgres-url", "postgres://postgres@127.0.0.1:15432/postgres?sslmode=disable"]
+        cap_drop = ["all"]
       }
       dynamic "artifact" {
         for_each = var.artifacts

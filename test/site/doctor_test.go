@@ -1,6 +1,7 @@
 package site_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -58,6 +59,7 @@ func TestASiteOfOthers(t *testing.T) {
 	report = s.doctor(t, prefix, 0)
 	report.has(t, "ok", "apply-changes", "0 of 16 config entries and 0 of 6 policies")
 	report.has(t, "ok", "proxies-anonymous", "has been given a token")
+	powerless(t)
 
 	theirsAfter := s.theirs(t)
 	for name := range maps.Keys(theirsBefore) {
@@ -249,6 +251,31 @@ func (s *site) install(t *testing.T) {
 		})
 	}
 }
+
+// powerless sees that no task of ours has a capability, where the client gives some by default, even
+// to who is not root (R82).
+func powerless(t *testing.T) {
+	t.Helper()
+	environs, err := filepath.Glob("/proc/[0-9]*/environ")
+	check.NoError(t, err)
+	seen := 0
+	for _, environ := range environs {
+		text, err := os.ReadFile(environ)
+		status, statusErr := os.ReadFile(filepath.Join(filepath.Dir(environ), "status"))
+		if err != nil || statusErr != nil || !bytes.Contains(text, []byte("NOMAD_NAMESPACE=gatehouse\x00")) {
+			continue
+		}
+		seen++
+		if sets := capabilities.FindAllString(string(status), -1); len(sets) != 3 {
+			t.Errorf("%s has capabilities: of three sets only %v are empty", bytes.SplitN(status, []byte("\n"), 2)[0], sets)
+		}
+	}
+	if seen < 10 {
+		t.Errorf("only %d processes were looked at", seen)
+	}
+}
+
+var capabilities = regexp.MustCompile(`(?m)^Cap(?:Prm|Eff|Amb):\t0{16}$`)
 
 var counts = regexp.MustCompile(`(?m)^(\s+(?:count|canary)\s+=) \d`)
 
