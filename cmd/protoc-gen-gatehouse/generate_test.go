@@ -37,7 +37,7 @@ func TestGood(t *testing.T) {
 }
 
 func TestBad(t *testing.T) {
-	for _, name := range []string{"bad-methods", "bad-mesh", "bad-edge", "bad-facts", "bad-relationships", "bad-reach", "bad-partial", "bad-twins", "bad-reasons"} {
+	for _, name := range []string{"bad-methods", "bad-mesh", "bad-edge", "bad-facts", "bad-relationships", "bad-reach", "bad-partial", "bad-twins", "bad-reasons", "bad-exchanges"} {
 		t.Run(name, func(t *testing.T) {
 			files, err := run(t, protos(t, "testdata/"+name))
 			if err == nil {

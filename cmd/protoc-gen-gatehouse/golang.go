@@ -81,9 +81,10 @@ func generateRoutes(plugin *protogen.Plugin, c *contract.Contract) {
 	g.P("}")
 }
 
+// routed reports whether a service has routes that are served as JSON; web exchanges need no code.
 func routed(c *contract.Contract, service *protogen.Service) bool {
 	return slices.ContainsFunc(c.Methods(), func(m *contract.Method) bool {
-		return m.Route != nil && m.Descriptor.Parent().FullName() == service.Desc.FullName()
+		return m.Route != nil && !m.Exchange && m.Descriptor.Parent().FullName() == service.Desc.FullName()
 	})
 }
 

@@ -73,3 +73,23 @@ func (k Kind) wire() (code string, status int) {
 	}
 	return "INTERNAL", 500
 }
+
+// KindOf is the kind that an HTTP status of 400 or more is mostly used for.
+func KindOf(status int) Kind {
+	switch status {
+	case 401:
+		return Unauthenticated
+	case 403:
+		return PermissionDenied
+	case 404:
+		return NotFound
+	case 429:
+		return ResourceExhausted
+	case 503:
+		return Unavailable
+	}
+	if status >= 500 {
+		return Internal
+	}
+	return InvalidArgument
+}

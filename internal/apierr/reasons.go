@@ -55,6 +55,7 @@ func Kernel() []*Error {
 		InvalidIfMatch(),
 		InvalidLastEventID(),
 		MalformedRequest(),
+		ExchangeRefused(400),
 		// Its query.
 		MalformedQuery(),
 		UnknownParameter(),

@@ -38,10 +38,11 @@ func (c *Contract) Check(files Files, ours func(path string) bool, root string) 
 	k.relationships()
 	k.reasons()
 	k.reach()
-	routes := map[string]*Method{}
+	routes, exchanges := map[string]*Method{}, map[string]*Method{}
 	for _, m := range c.Methods() {
 		k.method(m)
 		k.route(m, routes)
+		k.exchange(m, exchanges)
 		k.consent(m)
 	}
 	for _, file := range sortedFiles(files) {

@@ -187,7 +187,7 @@ func (k *checker) route(m *Method, seen map[string]*Method) {
 		k.report(where, "the route of %s needs a verb and a path that starts with /", m.display())
 	case len(rule.GetAdditionalBindings()) > 0:
 		k.report(where, "%s has more than one route: keep one, so that one line says where it is reached", m.display())
-	case m.Route.Verb == "GET" && !m.ReadOnly:
+	case m.Route.Verb == "GET" && !m.ReadOnly && !(m.Exchange && m.Idempotent): // a browser gets anywhere by GET, to sign out too
 		k.report(where, "GET is for methods without side effects: say idempotency_level = NO_SIDE_EFFECTS in %s, or choose another verb", m.display())
 	}
 	key := m.Route.Verb + " " + template.ReplaceAllString(m.Route.Path, "{}")

@@ -125,6 +125,8 @@ type Method struct {
 	Duty         Duty
 	Rate         Rate   // of one program
 	Noun         string // of an object that cannot be named, such as "user"; empty where no refusal needs one
+	Exchange     bool   // a web exchange: served as HTTP (proto/gatehouse/web/v1)
+	Visitors     Visitors
 	Descriptor   protoreflect.MethodDescriptor
 
 	stated bool // the method carries the method option

@@ -110,6 +110,8 @@ func loadMethod(d protoreflect.MethodDescriptor, program string) *Method {
 		Duty:       Duty(options.GetDuty()), //nolint:gosec // an enumeration of few
 		Rate:       loadRate(d, options.GetRate()),
 		Noun:       options.GetNoun(),
+		Exchange:   isExchange(d),
+		Visitors:   Visitors(options.GetVisitors()), //nolint:gosec // an enumeration of few
 		Descriptor: d,
 		stated:     stated,
 	}
@@ -219,6 +221,9 @@ func loadAudit(d protoreflect.MethodDescriptor, options *optionsv1.Audit) Audit 
 		Object:     event.GetObject(),
 		Secret:     append(slices.Clone(event.GetSecret()), redacted(d.Input(), "", nil)...),
 		Personal:   slices.Clone(event.GetPersonal()),
+	}
+	if isExchange(d) { // what people type and clients prove is in it
+		audit.Secret = append(audit.Secret, exchangeField)
 	}
 	slices.Sort(audit.Secret)
 	audit.Secret = slices.Compact(audit.Secret)

@@ -15,12 +15,15 @@ type Verifier interface {
 }
 
 // Authenticate verifies the bearer token of every route that its contract does not call public, before a byte of the body is read. The
-// services' servers verify it again. admitted is told of each good token. A public route never sees a token, good or bad.
+// services' servers verify it again. admitted is told of each good token. A public route never sees a token, good or bad; a web exchange
+// reads its credentials by itself.
 func Authenticate(verifier Verifier, admitted func(context.Context, token.Claims)) Step {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if RouteFrom(r.Context()).Public() {
-				r.Header.Del("Authorization")
+			if route := RouteFrom(r.Context()); route.Public() {
+				if !route.exchange() {
+					r.Header.Del("Authorization")
+				}
 				next.ServeHTTP(w, r)
 				return
 			}

@@ -70,7 +70,7 @@ func checkContent(r *http.Request) error {
 // jsonContent refuses a body that does not say that it is JSON: a form or text/plain is what a foreign web page can send without
 // asking (R25).
 func jsonContent(h http.Header) error {
-	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+	if compressed(h) {
 		return unsupported("Content-Encoding", "must be absent: compressed bodies are not read")
 	}
 	values := h.Values("Content-Type")
@@ -84,6 +84,11 @@ func jsonContent(h http.Header) error {
 		return unsupported("Content-Type", "must be application/json in UTF-8")
 	}
 	return nil
+}
+
+func compressed(h http.Header) bool {
+	encoding := h.Get("Content-Encoding")
+	return encoding != "" && !strings.EqualFold(encoding, "identity")
 }
 
 func unsupported(header, description string) error {

@@ -4,8 +4,6 @@ import (
 	"net/http"
 
 	"google.golang.org/protobuf/encoding/protojson"
-
-	httpserver "github.com/gatehouse/gatehouse/internal/server/http"
 )
 
 // Form is what requests and responses look like at every door.
@@ -32,7 +30,7 @@ func Checks(form Form, h *Handler) Step {
 	return func(next http.Handler) http.Handler {
 		return Chain(next,
 			serverOptions(),             // before the path is looked at: this request has none
-			httpserver.LimitURI,         // likewise
+			limitURI(),                  // likewise
 			plainPath(),                 // before routing: no two readings of one path
 			closedHeaders(form.Headers), // before routing: nothing behind sees a header that it did not ask for
 			findRoute(h),                // last: the contract of the request is known from here on

@@ -86,6 +86,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		route.own.ServeHTTP(w, r)
+	case route.exchange():
+		route.serve(w, r, nil)
 	default:
 		mapped, err := route.mapped(r)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/web"
 )
 
 // reservedPrefixes and reservedNames are what a client must not send: metadata and headers that the
@@ -31,7 +32,7 @@ func Reserved(name string) bool {
 
 // closedHeaders refuses reserved headers and drops all others that are not accepted: proxies,
 // CDNs and browsers add many to honest requests, X-Forwarded-For among them, which only
-// the edge's clientAddress reads, of trusted proxies.
+// the edge's clientAddress reads, of trusted proxies. A web exchange gets those of browsers and of OAuth clients, too.
 func closedHeaders(accepted []string) Step {
 	known := map[string]bool{}
 	for _, name := range accepted {
@@ -49,8 +50,9 @@ func closedHeaders(accepted []string) Step {
 				refuseHeader(w, r, "Connection", "header.hop_by_hop", "must not list "+name)
 				return
 			}
+			exchange := VisitorsOf(r.Context()) != 0
 			for name := range r.Header {
-				if !known[name] {
+				if !known[name] && !(exchange && web.Carries(name)) {
 					delete(r.Header, name)
 				}
 			}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/contract"
 	httpserver "github.com/gatehouse/gatehouse/internal/server/http"
 )
 
@@ -56,11 +57,19 @@ func note(r *http.Request, err error) {
 	}
 }
 
-// Fail answers with the problem document of an error of any kind (RFC 9457).
+// Fail answers with the problem document of an error of any kind (RFC 9457); at a web exchange in the
+// form that its visitors understand.
 func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	note(r, err)
 	if closing := (*Closing)(nil); errors.As(err, &closing) {
 		w.Header().Set("Connection", "close")
 	}
-	httpserver.WriteProblem(w, r, apierr.From(err))
+	switch VisitorsOf(r.Context()) {
+	case contract.ByPrograms:
+		writeOAuthError(w, r, apierr.From(err))
+	case contract.ByPeople:
+		writeErrorPage(w, r, apierr.From(err))
+	default:
+		httpserver.WriteProblem(w, r, apierr.From(err))
+	}
 }

@@ -26,10 +26,14 @@ type Route struct {
 // Public reports whether the route needs no token.
 func (r *Route) Public() bool { return r.Method == nil || r.Method.Has(contract.Public) }
 
-// Credentials reports whether the route takes credentials from anybody: it needs no token and may change something.
+// Credentials reports whether the route takes credentials that people choose from anybody: it needs no token and may change something.
+// What programs send to a web exchange nobody guesses.
 func (r *Route) Credentials() bool {
-	return r.Method != nil && r.Method.Has(contract.Public) && !r.Method.ReadOnly
+	return r.Method != nil && r.Method.Has(contract.Public) && !r.Method.ReadOnly && r.Method.Visitors != contract.ByPrograms
 }
+
+// exchange reports whether the route is a web exchange.
+func (r *Route) exchange() bool { return r.Method != nil && r.Method.Exchange }
 
 // Errors of Handler.find.
 var (
@@ -41,16 +45,22 @@ var (
 // generated handlers, matches each request to them once: the route whose policy the chain enforces
 // is the route that is served.
 type routes struct {
-	verbs []string // all verbs in use, sorted
-	by    map[string]*Route
+	verbs    []string // all verbs in use, sorted
+	by       map[string]*Route
+	visitors map[string]contract.Visitors // of web exchanges, by path
 }
 
 // newRoutes makes the routes of the methods that have one and of the door's own documents (by path;
 // they answer GET).
 func newRoutes(methods []*contract.Method, own map[string]http.Handler) (*routes, error) {
-	all := &routes{by: map[string]*Route{}}
+	all := &routes{by: map[string]*Route{}, visitors: map[string]contract.Visitors{}}
 	for _, m := range methods {
 		if m.Route == nil {
+			continue
+		}
+		if m.Exchange {
+			all.visitors[m.Route.Path] = m.Visitors
+			all.add(&Route{Pattern: m.Route.Path, Verb: m.Route.Verb, Method: m})
 			continue
 		}
 		shape, err := shapeOf(m)

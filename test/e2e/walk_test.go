@@ -98,6 +98,10 @@ func TestWalkRoutes(t *testing.T) {
 		if m.Route == nil {
 			continue
 		}
+		if m.Exchange {
+			t.Run(strings.TrimPrefix(m.FullName, "/"), func(t *testing.T) { walkExchange(t, m) })
+			continue
+		}
 		routes++
 		c, ok := known[m.FullName]
 		if !ok {
@@ -108,6 +112,22 @@ func TestWalkRoutes(t *testing.T) {
 	}
 	if routes != len(known) {
 		t.Errorf("%d routes and %d calls: remove those of methods that are gone", routes, len(known))
+	}
+}
+
+// walkExchange asks a web exchange for nothing in particular, as a stranger: it answers by itself, never with a problem document.
+func walkExchange(t *testing.T, m *contract.Method) {
+	req, err := http.NewRequestWithContext(t.Context(), m.Route.Verb, plat.URL()+m.Route.Path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultTransport.RoundTrip(req) // which follows no redirect
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode == http.StatusNotFound || resp.StatusCode >= 500 || resp.Header.Get("Content-Type") == "application/problem+json" {
+		t.Errorf("a stranger is answered %d, %s", resp.StatusCode, resp.Header.Get("Content-Type"))
 	}
 }
 

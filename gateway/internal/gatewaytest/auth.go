@@ -2,6 +2,7 @@ package gatewaytest
 
 import (
 	"context"
+	"net/http"
 	"sync"
 	"time"
 
@@ -32,6 +33,7 @@ type Auth struct {
 	ids       map[string]string // by email
 	ended     []*authv1.Revocation
 	silent    bool
+	exchange  http.HandlerFunc // of web exchanges; nil answers nothing
 }
 
 // NewAuth makes an empty one that signs with the issuer's key.

@@ -91,6 +91,9 @@ func start(t testing.TB, log io.Writer, contracts *contract.Contract, ask asking
 			{Desc: &authzv1.AuthzService_ServiceDesc, Impl: answering{grants: s.Grants}},
 		},
 	}
+	for _, desc := range webServices() {
+		registrations["auth"] = append(registrations["auth"], grpcserver.Registration{Desc: s.Auth.exchanges(t, contracts, desc), Impl: s.Auth})
+	}
 	definition, err := consul.Definition()
 	if err != nil {
 		t.Fatal(err)

@@ -64,6 +64,7 @@ func Chain(p Params) (http.Handler, error) {
 	limits := newLimits(p.Now)
 	steps := []step{
 		requestID(p.NewID),                      // first: every response, log line and span of the request can then name it
+		p.REST.Recognize(),                      // before whatever may answer: it decides in which form
 		recoverPanic(p.Log),                     // outside of everything that can panic, so that a defect is a 500 and not a lost connection
 		grpcserver.Framing(),                    // before anything may answer: every response to such a request ends the connection
 		clientAddress(p.TrustedProxies),         // before the log and the limits, which need it, and before forwarding headers are dropped

@@ -35,7 +35,7 @@ func Build(files fs.FS, c *contract.Contract, version string) ([]byte, error) {
 	}
 	paths, used := object{}, map[string]bool{}
 	for _, m := range c.Methods() {
-		if m.Route == nil {
+		if m.Route == nil || b.leaveOut(m) {
 			continue
 		}
 		key := operationKey(m.Route.Verb, m.Route.Path)
@@ -96,6 +96,14 @@ type builder struct {
 	operations map[string]object // by operationKey
 	schemas    object            // by message name
 	tags       map[string]object // by service name
+}
+
+// leaveOut leaves out web exchanges: standards say what is sent there, and the generator describes the envelope.
+func (b *builder) leaveOut(m *contract.Method) bool {
+	if m.Exchange {
+		delete(b.operations, operationKey(m.Route.Verb, m.Route.Path))
+	}
+	return m.Exchange
 }
 
 func operationKey(verb, path string) string { return strings.ToUpper(verb) + " " + path }

@@ -5,6 +5,7 @@ package upstream
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 
@@ -20,7 +21,7 @@ type Connections interface {
 }
 
 // Routes returns the registrations of every service that the contract gives a route. One without a
-// handler is an error: its generated code is older than its contract.
+// handler is an error: its generated code is older than its contract. Web exchanges need none.
 func Routes(c *contract.Contract, conns Connections) ([]rest.Register, error) {
 	known, done := routes.Handlers(), map[string]bool{}
 	var registers []rest.Register
@@ -30,15 +31,24 @@ func Routes(c *contract.Contract, conns Connections) ([]rest.Register, error) {
 			continue
 		}
 		done[service] = true
-		register, ok := known[service]
-		if !ok {
-			return nil, fmt.Errorf("%s has a route and no REST handler: run make generate", service)
-		}
 		conn, err := conns.Conn(m.Program)
 		if err != nil {
 			return nil, fmt.Errorf("routes of %s: %w", service, err)
 		}
+		if m.Exchange { // so are all methods of its service
+			registers = append(registers, rest.Exchanges(methodsOf(c, service), conn))
+			continue
+		}
+		register, ok := known[service]
+		if !ok {
+			return nil, fmt.Errorf("%s has a route and no REST handler: run make generate", service)
+		}
 		registers = append(registers, func(ctx context.Context, mux *runtime.ServeMux) error { return register(ctx, mux, conn) })
 	}
 	return registers, nil
+}
+
+// methodsOf are the methods of a service.
+func methodsOf(c *contract.Contract, service string) []*contract.Method {
+	return slices.DeleteFunc(c.Methods(), func(m *contract.Method) bool { return string(m.Descriptor.Parent().FullName()) != service })
 }

@@ -48,7 +48,7 @@ func (s *Server) NewDoor(newID func() string) (*Door, error) {
 		_ = l.Close() // cannot fail
 		return conn.Close()
 	})}
-	if d.rest, err = NewREST(p.methods(), nil, p.Now, registers(p.Registrations, conn)...); err != nil {
+	if d.rest, err = NewREST(p.methods(), nil, p.Now, registers(p, conn)...); err != nil {
 		_ = d.Close()
 		return nil, err
 	}
@@ -62,7 +62,8 @@ func (d *Door) chain(newID func() string) http.Handler {
 	p := d.server.made
 	guesses := ratelimit.New(ratelimit.Rate{PerSecond: guessesPerSecond, Burst: guessesAtOnce}, p.Now())
 	return rest.Chain(d.rest.Handler,
-		visited(p, newID),      // first: names the request, tells of it, and outlives a panic
+		d.rest.Recognize(),     // before whatever may answer
+		visited(p, newID),      // names the request, tells of it, and outlives a panic
 		Framing(),              // before anything may answer
 		rest.SecurityHeaders(), // likewise
 		d.rest.Checks(),        // the shape of the request, as at every door
@@ -97,11 +98,12 @@ func (p Params) methods() []*contract.Method {
 	return own
 }
 
-// CheckREST refuses a registration whose service has routes that no door could answer.
+// CheckREST refuses a registration whose service has routes that no door could answer. Web exchanges
+// need no generated handler.
 func CheckREST(c *contract.Contract, registrations []Registration) error {
 	for _, r := range registrations {
 		for _, name := range methodsOf(r.Desc) {
-			if m, ok := c.Method(name); ok && m.Route != nil && r.REST == nil {
+			if m, ok := c.Method(name); ok && m.Route != nil && !m.Exchange && r.REST == nil {
 				return fmt.Errorf("%s has a route and %s no REST handler: add REST: Register…Handler of its package to the registration", name, r.Desc.ServiceName)
 			}
 		}
@@ -109,9 +111,9 @@ func CheckREST(c *contract.Contract, registrations []Registration) error {
 	return nil
 }
 
-func registers(registrations []Registration, conn *grpc.ClientConn) []rest.Register {
-	var all []rest.Register
-	for _, r := range registrations {
+func registers(p Params, conn *grpc.ClientConn) []rest.Register {
+	all := []rest.Register{rest.Exchanges(p.methods(), conn)}
+	for _, r := range p.Registrations {
 		if r.REST != nil {
 			all = append(all, func(ctx context.Context, mux *runtime.ServeMux) error { return r.REST(ctx, mux, conn) })
 		}

@@ -15,9 +15,6 @@ import (
 	"github.com/gatehouse/gatehouse/internal/rest"
 )
 
-// prefix begins the path of every route of a contract. What else a door answers is its own.
-const prefix = "/api/"
-
 // form is what REST looks like at every door, the edge's and each service's: how messages are
 // written, and which headers of a request what is behind may see (R51).
 func form() rest.Form {
@@ -47,11 +44,11 @@ type REST struct {
 }
 
 // NewREST makes the routes of the methods that have one, and of a door's own documents by path;
-// registers lead to the services that answer.
+// registers lead to the services that answer. What is no web exchange is below contract.APIPrefix.
 func NewREST(methods []*contract.Method, own map[string]http.Handler, now func() time.Time, registers ...rest.Register) (*REST, error) {
 	for _, m := range methods {
-		if m.Route != nil && !strings.HasPrefix(m.Route.Path, prefix) {
-			return nil, fmt.Errorf("the route of %s is %s: routes begin with %s", m.FullName, m.Route.Path, prefix)
+		if m.Route != nil && !m.Exchange && !strings.HasPrefix(m.Route.Path, contract.APIPrefix) {
+			return nil, fmt.Errorf("the route of %s is %s: routes begin with %s", m.FullName, m.Route.Path, contract.APIPrefix)
 		}
 	}
 	handler, err := rest.NewHandler(form(), methods, own, now, registers...)
@@ -60,6 +57,9 @@ func NewREST(methods []*contract.Method, own map[string]http.Handler, now func()
 	}
 	return &REST{Handler: handler}, nil
 }
+
+// Recognize comes first: it decides in which form a request is refused.
+func (r *REST) Recognize() rest.Step { return rest.Recognize(r.Handler) }
 
 // Framing comes before whatever may answer.
 func Framing() rest.Step { return rest.OneChunked() }

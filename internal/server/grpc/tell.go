@@ -79,6 +79,9 @@ func (t *teller) HandleRPC(ctx context.Context, s stats.RPCStats) {
 		if broken := c.broken.Load(); broken != nil {
 			err, c.failure = *broken, nil // the client has that answer, whatever the handler made of it
 		}
+		if err == nil && c.failure != nil { // a web exchange that refused: its client has a response
+			err = rpcstatus.FromError(c.failure).Err()
+		}
 		answer, took := status.Convert(err), s.EndTime.Sub(s.BeginTime)
 		if err != nil && c.failure == nil && !c.infra {
 			c.failure = rpcstatus.ToError(answer) // gRPC's own words, before or after the chain

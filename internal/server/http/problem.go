@@ -47,15 +47,20 @@ type ProblemField struct {
 	Description string `json:"description"`
 }
 
-// WriteProblem answers the request with the error's problem document. Headers that the response
-// must have follow from the status; the cause of the error is not sent.
+// WriteProblem answers the request with the error's problem document.
 func WriteProblem(w http.ResponseWriter, r *http.Request, e *apierr.Error) {
+	WriteError(w, r, e, problemContentType, encode(problem(r, e.Status(), e)))
+}
+
+// WriteError answers the request with an error in any form. Headers that the response must have
+// follow from the status; the cause of the error is not sent.
+func WriteError(w http.ResponseWriter, r *http.Request, e *apierr.Error, contentType string, body []byte) {
 	status := e.Status()
 	header := w.Header()
 	for _, name := range []string{"Content-Encoding", "Content-Length", "Etag", "Last-Modified"} {
 		header.Del(name) // they described the response that is not given
 	}
-	header.Set("Content-Type", problemContentType)
+	header.Set("Content-Type", contentType)
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
 	if status == http.StatusUnauthorized {
@@ -64,11 +69,10 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, e *apierr.Error) {
 	if seconds := retryAfter(status, e.RetryAfter); seconds > 0 {
 		header.Set("Retry-After", strconv.Itoa(seconds))
 	}
-	body := encode(problem(r, status, e))
 	header.Set("Content-Length", strconv.Itoa(len(body))) // the client has all of it, whatever is done with the connection afterwards
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) //nolint:gosec // JSON, not HTML; the client is gone when this is refused
+		_, _ = w.Write(body) //nolint:gosec // whoever made it has escaped it; the client is gone when this is refused
 	}
 }
 

@@ -92,6 +92,7 @@ func rpcs() fx.Option {
 		service.AsRegistration(func(k *signingkey.Keeper, f *session.Feed) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &authv1.VerificationService_ServiceDesc, Impl: api.NewVerificationService(k, f)}
 		}),
+		service.AsRegistration(openIDService),
 	)
 }
 

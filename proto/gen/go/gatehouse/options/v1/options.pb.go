@@ -79,6 +79,60 @@ func (Backing) EnumDescriptor() ([]byte, []int) {
 	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{0}
 }
 
+// Visitors are who comes to a web exchange: it decides in which form the door that they come through answers when it refuses a request
+// by itself, and by which budget it limits them.
+type Visitors int32
+
+const (
+	// Nobody.
+	Visitors_VISITORS_UNSPECIFIED Visitors = 0
+	// OAuth clients and other programs. Errors are JSON objects of RFC 6749, section 5.2.
+	Visitors_VISITORS_PROGRAMS Visitors = 1
+	// People with a browser. Errors are pages.
+	Visitors_VISITORS_PEOPLE Visitors = 2
+)
+
+// Enum value maps for Visitors.
+var (
+	Visitors_name = map[int32]string{
+		0: "VISITORS_UNSPECIFIED",
+		1: "VISITORS_PROGRAMS",
+		2: "VISITORS_PEOPLE",
+	}
+	Visitors_value = map[string]int32{
+		"VISITORS_UNSPECIFIED": 0,
+		"VISITORS_PROGRAMS":    1,
+		"VISITORS_PEOPLE":      2,
+	}
+)
+
+func (x Visitors) Enum() *Visitors {
+	p := new(Visitors)
+	*p = x
+	return p
+}
+
+func (x Visitors) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Visitors) Descriptor() protoreflect.EnumDescriptor {
+	return file_gatehouse_options_v1_options_proto_enumTypes[1].Descriptor()
+}
+
+func (Visitors) Type() protoreflect.EnumType {
+	return &file_gatehouse_options_v1_options_proto_enumTypes[1]
+}
+
+func (x Visitors) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Visitors.Descriptor instead.
+func (Visitors) EnumDescriptor() ([]byte, []int) {
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{1}
+}
+
 // Duty is what a method does for all programs. One method has it, with access service.
 type Duty int32
 
@@ -116,11 +170,11 @@ func (x Duty) String() string {
 }
 
 func (Duty) Descriptor() protoreflect.EnumDescriptor {
-	return file_gatehouse_options_v1_options_proto_enumTypes[1].Descriptor()
+	return file_gatehouse_options_v1_options_proto_enumTypes[2].Descriptor()
 }
 
 func (Duty) Type() protoreflect.EnumType {
-	return &file_gatehouse_options_v1_options_proto_enumTypes[1]
+	return &file_gatehouse_options_v1_options_proto_enumTypes[2]
 }
 
 func (x Duty) Number() protoreflect.EnumNumber {
@@ -129,7 +183,7 @@ func (x Duty) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Duty.Descriptor instead.
 func (Duty) EnumDescriptor() ([]byte, []int) {
-	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{1}
+	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{2}
 }
 
 // Kind is one of the gRPC codes that programs answer with.
@@ -197,11 +251,11 @@ func (x Reason_Kind) String() string {
 }
 
 func (Reason_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_gatehouse_options_v1_options_proto_enumTypes[2].Descriptor()
+	return file_gatehouse_options_v1_options_proto_enumTypes[3].Descriptor()
 }
 
 func (Reason_Kind) Type() protoreflect.EnumType {
-	return &file_gatehouse_options_v1_options_proto_enumTypes[2]
+	return &file_gatehouse_options_v1_options_proto_enumTypes[3]
 }
 
 func (x Reason_Kind) Number() protoreflect.EnumNumber {
@@ -250,11 +304,11 @@ func (x Secret_Kind) String() string {
 }
 
 func (Secret_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_gatehouse_options_v1_options_proto_enumTypes[3].Descriptor()
+	return file_gatehouse_options_v1_options_proto_enumTypes[4].Descriptor()
 }
 
 func (Secret_Kind) Type() protoreflect.EnumType {
-	return &file_gatehouse_options_v1_options_proto_enumTypes[3]
+	return &file_gatehouse_options_v1_options_proto_enumTypes[4]
 }
 
 func (x Secret_Kind) Number() protoreflect.EnumNumber {
@@ -898,7 +952,9 @@ type Method struct {
 	Noun string `protobuf:"bytes,8,opt,name=noun,proto3" json:"noun,omitempty"`
 	// rate bounds what one program may use of this method, on each instance of the program that serves
 	// it. What is beyond is answered RESOURCE_EXHAUSTED (CALLER_RATE_LIMITED).
-	Rate          *Rate `protobuf:"bytes,9,opt,name=rate,proto3" json:"rate,omitempty"`
+	Rate *Rate `protobuf:"bytes,9,opt,name=rate,proto3" json:"rate,omitempty"`
+	// visitors says who comes to a web exchange (gatehouse.web.v1). Required of one, and said of no other method.
+	Visitors      Visitors `protobuf:"varint,10,opt,name=visitors,proto3,enum=gatehouse.options.v1.Visitors" json:"visitors,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -994,6 +1050,13 @@ func (x *Method) GetRate() *Rate {
 		return x.Rate
 	}
 	return nil
+}
+
+func (x *Method) GetVisitors() Visitors {
+	if x != nil {
+		return x.Visitors
+	}
+	return Visitors_VISITORS_UNSPECIFIED
 }
 
 // Rate is what one program may use of a method.
@@ -1604,7 +1667,7 @@ const file_gatehouse_options_v1_options_proto_rawDesc = "" +
 	"objectType\x12\x1c\n" +
 	"\trelations\x18\x02 \x03(\tR\trelations\x12\x1d\n" +
 	"\n" +
-	"delete_all\x18\x03 \x01(\bR\tdeleteAll\"\xf0\x02\n" +
+	"delete_all\x18\x03 \x01(\bR\tdeleteAll\"\xac\x03\n" +
 	"\x06Method\x124\n" +
 	"\x06access\x18\x01 \x03(\v2\x1c.gatehouse.options.v1.AccessR\x06access\x12\x14\n" +
 	"\x05allow\x18\x02 \x03(\tR\x05allow\x121\n" +
@@ -1616,7 +1679,9 @@ const file_gatehouse_options_v1_options_proto_rawDesc = "" +
 	"httpStatus\x12.\n" +
 	"\x04duty\x18\a \x01(\x0e2\x1a.gatehouse.options.v1.DutyR\x04duty\x12\x12\n" +
 	"\x04noun\x18\b \x01(\tR\x04noun\x12.\n" +
-	"\x04rate\x18\t \x01(\v2\x1a.gatehouse.options.v1.RateR\x04rate\"U\n" +
+	"\x04rate\x18\t \x01(\v2\x1a.gatehouse.options.v1.RateR\x04rate\x12:\n" +
+	"\bvisitors\x18\n" +
+	" \x01(\x0e2\x1e.gatehouse.options.v1.VisitorsR\bvisitors\"U\n" +
 	"\x04Rate\x12\x1d\n" +
 	"\n" +
 	"per_second\x18\x01 \x01(\rR\tperSecond\x12\x14\n" +
@@ -1655,7 +1720,11 @@ const file_gatehouse_options_v1_options_proto_rawDesc = "" +
 	"objectType*8\n" +
 	"\aBacking\x12\x17\n" +
 	"\x13BACKING_UNSPECIFIED\x10\x00\x12\x14\n" +
-	"\x10BACKING_POSTGRES\x10\x01*G\n" +
+	"\x10BACKING_POSTGRES\x10\x01*P\n" +
+	"\bVisitors\x12\x18\n" +
+	"\x14VISITORS_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11VISITORS_PROGRAMS\x10\x01\x12\x13\n" +
+	"\x0fVISITORS_PEOPLE\x10\x02*G\n" +
 	"\x04Duty\x12\x14\n" +
 	"\x10DUTY_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rDUTY_DECISION\x10\x01\x12\x16\n" +
@@ -1675,60 +1744,62 @@ func file_gatehouse_options_v1_options_proto_rawDescGZIP() []byte {
 	return file_gatehouse_options_v1_options_proto_rawDescData
 }
 
-var file_gatehouse_options_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_gatehouse_options_v1_options_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
 var file_gatehouse_options_v1_options_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_gatehouse_options_v1_options_proto_goTypes = []any{
 	(Backing)(0),                       // 0: gatehouse.options.v1.Backing
-	(Duty)(0),                          // 1: gatehouse.options.v1.Duty
-	(Reason_Kind)(0),                   // 2: gatehouse.options.v1.Reason.Kind
-	(Secret_Kind)(0),                   // 3: gatehouse.options.v1.Secret.Kind
-	(*Program)(nil),                    // 4: gatehouse.options.v1.Program
-	(*Reason)(nil),                     // 5: gatehouse.options.v1.Reason
-	(*Database)(nil),                   // 6: gatehouse.options.v1.Database
-	(*Pool)(nil),                       // 7: gatehouse.options.v1.Pool
-	(*Secret)(nil),                     // 8: gatehouse.options.v1.Secret
-	(*ObjectType)(nil),                 // 9: gatehouse.options.v1.ObjectType
-	(*Consent)(nil),                    // 10: gatehouse.options.v1.Consent
-	(*Relationships)(nil),              // 11: gatehouse.options.v1.Relationships
-	(*Method)(nil),                     // 12: gatehouse.options.v1.Method
-	(*Rate)(nil),                       // 13: gatehouse.options.v1.Rate
-	(*Access)(nil),                     // 14: gatehouse.options.v1.Access
-	(*Self)(nil),                       // 15: gatehouse.options.v1.Self
-	(*Permission)(nil),                 // 16: gatehouse.options.v1.Permission
-	(*Audit)(nil),                      // 17: gatehouse.options.v1.Audit
-	(*AuditEvent)(nil),                 // 18: gatehouse.options.v1.AuditEvent
-	(*durationpb.Duration)(nil),        // 19: google.protobuf.Duration
-	(*descriptorpb.FileOptions)(nil),   // 20: google.protobuf.FileOptions
-	(*descriptorpb.MethodOptions)(nil), // 21: google.protobuf.MethodOptions
+	(Visitors)(0),                      // 1: gatehouse.options.v1.Visitors
+	(Duty)(0),                          // 2: gatehouse.options.v1.Duty
+	(Reason_Kind)(0),                   // 3: gatehouse.options.v1.Reason.Kind
+	(Secret_Kind)(0),                   // 4: gatehouse.options.v1.Secret.Kind
+	(*Program)(nil),                    // 5: gatehouse.options.v1.Program
+	(*Reason)(nil),                     // 6: gatehouse.options.v1.Reason
+	(*Database)(nil),                   // 7: gatehouse.options.v1.Database
+	(*Pool)(nil),                       // 8: gatehouse.options.v1.Pool
+	(*Secret)(nil),                     // 9: gatehouse.options.v1.Secret
+	(*ObjectType)(nil),                 // 10: gatehouse.options.v1.ObjectType
+	(*Consent)(nil),                    // 11: gatehouse.options.v1.Consent
+	(*Relationships)(nil),              // 12: gatehouse.options.v1.Relationships
+	(*Method)(nil),                     // 13: gatehouse.options.v1.Method
+	(*Rate)(nil),                       // 14: gatehouse.options.v1.Rate
+	(*Access)(nil),                     // 15: gatehouse.options.v1.Access
+	(*Self)(nil),                       // 16: gatehouse.options.v1.Self
+	(*Permission)(nil),                 // 17: gatehouse.options.v1.Permission
+	(*Audit)(nil),                      // 18: gatehouse.options.v1.Audit
+	(*AuditEvent)(nil),                 // 19: gatehouse.options.v1.AuditEvent
+	(*durationpb.Duration)(nil),        // 20: google.protobuf.Duration
+	(*descriptorpb.FileOptions)(nil),   // 21: google.protobuf.FileOptions
+	(*descriptorpb.MethodOptions)(nil), // 22: google.protobuf.MethodOptions
 }
 var file_gatehouse_options_v1_options_proto_depIdxs = []int32{
 	0,  // 0: gatehouse.options.v1.Program.needs:type_name -> gatehouse.options.v1.Backing
-	6,  // 1: gatehouse.options.v1.Program.database:type_name -> gatehouse.options.v1.Database
-	8,  // 2: gatehouse.options.v1.Program.secrets:type_name -> gatehouse.options.v1.Secret
-	9,  // 3: gatehouse.options.v1.Program.object_types:type_name -> gatehouse.options.v1.ObjectType
-	11, // 4: gatehouse.options.v1.Program.relationships:type_name -> gatehouse.options.v1.Relationships
-	5,  // 5: gatehouse.options.v1.Program.reasons:type_name -> gatehouse.options.v1.Reason
-	2,  // 6: gatehouse.options.v1.Reason.kind:type_name -> gatehouse.options.v1.Reason.Kind
-	7,  // 7: gatehouse.options.v1.Database.pools:type_name -> gatehouse.options.v1.Pool
-	3,  // 8: gatehouse.options.v1.Secret.kind:type_name -> gatehouse.options.v1.Secret.Kind
-	10, // 9: gatehouse.options.v1.ObjectType.allow:type_name -> gatehouse.options.v1.Consent
-	14, // 10: gatehouse.options.v1.Method.access:type_name -> gatehouse.options.v1.Access
-	17, // 11: gatehouse.options.v1.Method.audit:type_name -> gatehouse.options.v1.Audit
-	19, // 12: gatehouse.options.v1.Method.timeout:type_name -> google.protobuf.Duration
-	1,  // 13: gatehouse.options.v1.Method.duty:type_name -> gatehouse.options.v1.Duty
-	13, // 14: gatehouse.options.v1.Method.rate:type_name -> gatehouse.options.v1.Rate
-	15, // 15: gatehouse.options.v1.Access.self:type_name -> gatehouse.options.v1.Self
-	16, // 16: gatehouse.options.v1.Access.permission:type_name -> gatehouse.options.v1.Permission
-	18, // 17: gatehouse.options.v1.Audit.event:type_name -> gatehouse.options.v1.AuditEvent
-	20, // 18: gatehouse.options.v1.program:extendee -> google.protobuf.FileOptions
-	21, // 19: gatehouse.options.v1.method:extendee -> google.protobuf.MethodOptions
-	4,  // 20: gatehouse.options.v1.program:type_name -> gatehouse.options.v1.Program
-	12, // 21: gatehouse.options.v1.method:type_name -> gatehouse.options.v1.Method
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	20, // [20:22] is the sub-list for extension type_name
-	18, // [18:20] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	7,  // 1: gatehouse.options.v1.Program.database:type_name -> gatehouse.options.v1.Database
+	9,  // 2: gatehouse.options.v1.Program.secrets:type_name -> gatehouse.options.v1.Secret
+	10, // 3: gatehouse.options.v1.Program.object_types:type_name -> gatehouse.options.v1.ObjectType
+	12, // 4: gatehouse.options.v1.Program.relationships:type_name -> gatehouse.options.v1.Relationships
+	6,  // 5: gatehouse.options.v1.Program.reasons:type_name -> gatehouse.options.v1.Reason
+	3,  // 6: gatehouse.options.v1.Reason.kind:type_name -> gatehouse.options.v1.Reason.Kind
+	8,  // 7: gatehouse.options.v1.Database.pools:type_name -> gatehouse.options.v1.Pool
+	4,  // 8: gatehouse.options.v1.Secret.kind:type_name -> gatehouse.options.v1.Secret.Kind
+	11, // 9: gatehouse.options.v1.ObjectType.allow:type_name -> gatehouse.options.v1.Consent
+	15, // 10: gatehouse.options.v1.Method.access:type_name -> gatehouse.options.v1.Access
+	18, // 11: gatehouse.options.v1.Method.audit:type_name -> gatehouse.options.v1.Audit
+	20, // 12: gatehouse.options.v1.Method.timeout:type_name -> google.protobuf.Duration
+	2,  // 13: gatehouse.options.v1.Method.duty:type_name -> gatehouse.options.v1.Duty
+	14, // 14: gatehouse.options.v1.Method.rate:type_name -> gatehouse.options.v1.Rate
+	1,  // 15: gatehouse.options.v1.Method.visitors:type_name -> gatehouse.options.v1.Visitors
+	16, // 16: gatehouse.options.v1.Access.self:type_name -> gatehouse.options.v1.Self
+	17, // 17: gatehouse.options.v1.Access.permission:type_name -> gatehouse.options.v1.Permission
+	19, // 18: gatehouse.options.v1.Audit.event:type_name -> gatehouse.options.v1.AuditEvent
+	21, // 19: gatehouse.options.v1.program:extendee -> google.protobuf.FileOptions
+	22, // 20: gatehouse.options.v1.method:extendee -> google.protobuf.MethodOptions
+	5,  // 21: gatehouse.options.v1.program:type_name -> gatehouse.options.v1.Program
+	13, // 22: gatehouse.options.v1.method:type_name -> gatehouse.options.v1.Method
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	21, // [21:23] is the sub-list for extension type_name
+	19, // [19:21] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_options_v1_options_proto_init() }
@@ -1753,7 +1824,7 @@ func file_gatehouse_options_v1_options_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_options_v1_options_proto_rawDesc), len(file_gatehouse_options_v1_options_proto_rawDesc)),
-			NumEnums:      4,
+			NumEnums:      5,
 			NumMessages:   15,
 			NumExtensions: 2,
 			NumServices:   0,
