@@ -12,6 +12,12 @@ import (
 //go:embed jobs/*.nomad.hcl
 var jobs embed.FS
 
+// Development are the values of the jobs' variables on the development cluster, but for the trust
+// domain.
+//
+//go:embed vars/dev.hcl
+var Development string
+
 // suffix ends the name of a job's file.
 const suffix = ".nomad.hcl"
 

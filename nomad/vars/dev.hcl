@@ -2,7 +2,7 @@
 #
 #   nomad job run -var-file=nomad/vars/dev.hcl nomad/jobs/identity.nomad.hcl
 #
-# What is here are the jobs' own defaults. One is missing: the trust domain of the mesh's CA, which
+# `make cluster` runs the jobs with them. One is missing: the trust domain of the mesh's CA, which
 # each cluster makes anew (TrustDomain in Consul's /v1/connect/ca/roots):
 # `eval "$(gatehouse cluster env)"` sets NOMAD_VAR_trust_domain.
 
@@ -24,7 +24,8 @@ ops_network    = "private"
 public_network = "public"
 
 # Further variables of all programs; each takes those that are meant for it. Here: whose
-# X-Forwarded-For is believed, the balancer's.
+# X-Forwarded-For is believed, the balancer's; everybody may sign up.
 environment = {
+  GATEHOUSE_AUTH_SIGN_UP            = "open"
   GATEHOUSE_GATEWAY_TRUSTED_PROXIES = "10.203.1.1"
 }

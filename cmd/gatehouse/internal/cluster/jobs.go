@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gatehouse/gatehouse/cmd/gatehouse/internal/operator"
+	"github.com/gatehouse/gatehouse/nomad"
 )
 
 // jobPatience is how long a job may take to be healthy: several start beside each other, and each
@@ -51,8 +52,11 @@ func (c *cluster) run(ctx context.Context, client *api.Client, name, text string
 	return err
 }
 
-// variables are the values of the jobs' variables that each cluster makes anew.
-func (c *cluster) variables() string { return fmt.Sprintf("trust_domain = %q\n", c.record.TrustDomain) }
+// variables are the values of the jobs' variables: those of every development cluster, and the one
+// that each makes anew.
+func (c *cluster) variables() string {
+	return fmt.Sprintf("%s\ntrust_domain = %q\n", nomad.Development, c.record.TrustDomain)
+}
 
 // runAll runs the jobs: what others need first alone, then the rest beside each other.
 func (c *cluster) runAll(ctx context.Context, jobs map[string]string, first ...string) error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,10 +19,11 @@ const restVariable = "GATEHOUSE_REST"
 
 // ownMachine returns what programs are told on a machine of one's own, unless the operator says
 // otherwise. Tools such as grpcurl find methods by name, and services answer REST themselves: every
-// local process has the protos anyway, and reaches every port. A program that stops need not wait
-// until the others have noticed, unless there is a second instance to which they can go.
+// local process has the protos anyway, and reaches every port. Everybody may sign up. A program that
+// stops need not wait until the others have noticed, unless there is a second instance to which they
+// can go.
 func ownMachine(instances int) []string {
-	pairs := []string{"GATEHOUSE_GRPC_REFLECTION=true", restVariable + "=true"}
+	pairs := []string{"GATEHOUSE_GRPC_REFLECTION=true", restVariable + "=true", "GATEHOUSE_AUTH_SIGN_UP=open"}
 	if instances == 1 {
 		pairs = append(pairs, "GATEHOUSE_DRAIN_DELAY=0s")
 	}
@@ -48,18 +50,19 @@ const instanceVariable = "GATEHOUSE_MESH_INSTANCE"
 // environ is the environment of a process: the machine's, what the plan says, and the operator's
 // own settings for the program.
 func (p *Platform) environ(one process) ([]string, error) {
-	planned, err := p.plan.Environ(one.Task, p.opts.Environ, func(v plan.Variable) (string, error) { return p.value(one, v) })
+	told := p.opts.Environ
+	for _, pair := range ownMachine(p.opts.Scale.Of(one.Program)) {
+		if name, _, _ := strings.Cut(pair, "="); !plan.IsSet(told, name) {
+			told = append(slices.Clip(told), pair)
+		}
+	}
+	planned, err := p.plan.Environ(one.Task, told, func(v plan.Variable) (string, error) { return p.value(one, v) })
 	if err != nil {
 		return nil, err
 	}
 	env := append(p.baseEnviron(), planned...)
 	if one.of.number > 1 {
 		env = append(env, instanceVariable+"="+strconv.Itoa(one.of.number))
-	}
-	for _, pair := range ownMachine(p.opts.Scale.Of(one.Program)) {
-		if name, _, _ := strings.Cut(pair, "="); !plan.IsSet(p.opts.Environ, name) {
-			env = append(env, pair)
-		}
 	}
 	return env, nil
 }

@@ -82,7 +82,7 @@ func TestEnvironmentIsClosed(t *testing.T) {
 		"GATEHOUSE_CLI_STATE=/x", "GATEHOUSE_URL=x")
 	kept := []string{"HOME", "LANG", "PATH", "TMPDIR", "GATEHOUSE_MESH_DATACENTER", "GATEHOUSE_MESH_PORT_OFFSET", "GATEHOUSE_MESH_SERVICE_PREFIX", "GATEHOUSE_MESH_TRUST_DOMAIN", "GATEHOUSE_LOG_LEVEL", "GATEHOUSE_GRPC_REFLECTION", "GATEHOUSE_REST", "GATEHOUSE_DRAIN_DELAY"}
 	for program, own := range map[string][]string{
-		"auth":     {"GATEHOUSE_AUTH_KEY_FILE", "GATEHOUSE_AUTH_BOOTSTRAP_SECRET_FILE", "GATEHOUSE_AUTH_HASHERS", "GATEHOUSE_POSTGRES_URL_FILE"},
+		"auth":     {"GATEHOUSE_AUTH_KEY_FILE", "GATEHOUSE_AUTH_BOOTSTRAP_SECRET_FILE", "GATEHOUSE_AUTH_HASHERS", "GATEHOUSE_AUTH_SIGN_UP", "GATEHOUSE_POSTGRES_URL_FILE"},
 		"identity": {"GATEHOUSE_POSTGRES_URL_FILE"},
 		"gateway":  {"GATEHOUSE_GATEWAY_LISTEN"},
 	} {
@@ -152,11 +152,12 @@ func TestWhoServesIsNotWhoMigrates(t *testing.T) {
 	}
 }
 
-// On one machine tools find methods by name, and nobody waits for a second instance that does not
-// exist, unless the operator says otherwise.
+// On one machine tools find methods by name, everybody may sign up, and nobody waits for a second
+// instance that does not exist, unless the operator says otherwise.
 func TestReflectionIsOnUnlessTheOperatorSetsIt(t *testing.T) {
 	for want, environ := range map[string][]string{
 		"GATEHOUSE_GRPC_REFLECTION=true": nil, "GATEHOUSE_GRPC_REFLECTION=false": {"GATEHOUSE_GRPC_REFLECTION=false"},
+		"GATEHOUSE_AUTH_SIGN_UP=open": nil, "GATEHOUSE_AUTH_SIGN_UP=closed": {"GATEHOUSE_AUTH_SIGN_UP=closed"},
 		"GATEHOUSE_DRAIN_DELAY=0s": nil, "GATEHOUSE_DRAIN_DELAY=7s": {"GATEHOUSE_DRAIN_DELAY=7s"},
 	} {
 		variable, _, _ := strings.Cut(want, "=")

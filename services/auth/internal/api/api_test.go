@@ -117,7 +117,7 @@ func newAuth(t *testing.T, change ...func(*grpctest.Config)) *auth {
 	logins := login.NewService(login.Params{
 		Config: login.Config{
 			CreateUserTimeout: 5 * time.Second, SignUpGrace: time.Minute, RetryInterval: 10 * time.Second, RevocationPeriod: time.Hour,
-			BootstrapSecret: secret,
+			SignUps: login.SignUpsOpen, BootstrapSecret: secret,
 		},
 		Store: db.Logins, Directory: a.identity, Hasher: hasher, NewID: uuid.NewString, Now: time.Now, Wake: a.feed.Wake, Log: log,
 	})

@@ -78,7 +78,7 @@ func newFixed(t *testing.T) *fixed {
 	f.logins = login.NewService(login.Params{
 		Config: login.Config{
 			CreateUserTimeout: 5 * time.Second, SignUpGrace: time.Minute, RetryInterval: 10 * time.Second, RevocationPeriod: time.Hour,
-			BootstrapSecret: secret,
+			SignUps: login.SignUpsOpen, BootstrapSecret: secret,
 		},
 		Store: f.store, Directory: f.identity, Hasher: f.hasher, NewID: outboxtest.IDs(4), Now: clock, Wake: func() {}, Log: log,
 	})

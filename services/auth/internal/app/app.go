@@ -118,6 +118,7 @@ func newLogins(p loginParams) *login.Service {
 		Config: login.Config{
 			CreateUserTimeout: createUserTimeout, SignUpGrace: signUpGrace, RetryInterval: signUpRetry,
 			RevocationPeriod: session.RevocationPeriod, BootstrapSecret: p.Config.Bootstrap.Secret.Reveal(),
+			SignUps: login.SignUps(p.Config.SignUps.Where),
 		},
 		Store: p.Store, Directory: p.Directory, Hasher: p.Hasher, NewID: uuid.NewString, Now: p.Now, Wake: p.Feed.Wake, Log: p.Log,
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/token"
+	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
@@ -23,6 +24,7 @@ type Config struct {
 	Sessions SessionsConfig `embed:""`
 	Password PasswordConfig `embed:""`
 
+	SignUps   SignUpsConfig   `embed:""`
 	Bootstrap BootstrapConfig `embed:""`
 }
 
@@ -133,6 +135,20 @@ func (c PasswordConfig) workers() int {
 
 func (c PasswordConfig) parameters() password.Parameters {
 	return password.Parameters{Memory: c.Memory, Time: c.Time, Threads: c.Threads}
+}
+
+// SignUpsConfig is the option group of sign-ups.
+type SignUpsConfig struct {
+	Where string `name:"auth-sign-up" env:"GATEHOUSE_AUTH_SIGN_UP" default:"closed" help:"Where people may sign up: open (on the page /sign-up and over the API), pages (on the page alone) or closed. The bootstrap is none. gatehouse up says open unless you set it."`
+}
+
+// Validate reports contradictions.
+func (c SignUpsConfig) Validate() error {
+	switch login.SignUps(c.Where) {
+	case login.SignUpsOpen, login.SignUpsOnPages, login.SignUpsClosed:
+		return nil
+	}
+	return fmt.Errorf("GATEHOUSE_AUTH_SIGN_UP is %q: set it to %s, %s or %s", c.Where, login.SignUpsOpen, login.SignUpsOnPages, login.SignUpsClosed)
 }
 
 // Length of the bootstrap secret in bytes. The most is what a request may carry.

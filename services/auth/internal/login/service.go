@@ -21,6 +21,8 @@ type Config struct {
 	RetryInterval time.Duration
 	// RevocationPeriod is how long an ended session must be announced: until its last access token has expired everywhere.
 	RevocationPeriod time.Duration
+	// SignUps is where people may sign up; a bootstrap is none.
+	SignUps SignUps
 	// BootstrapSecret makes the first administrator, once; empty makes none.
 	BootstrapSecret string
 }

@@ -91,7 +91,7 @@ func (w *world) hashing(h login.Hasher) *login.Service {
 	return login.NewService(login.Params{
 		Config: login.Config{
 			CreateUserTimeout: 5 * time.Second, SignUpGrace: 15 * time.Second, RetryInterval: 10 * time.Second, RevocationPeriod: time.Hour,
-			BootstrapSecret: secret,
+			SignUps: login.SignUpsOpen, BootstrapSecret: secret,
 		},
 		Store: w.store, Directory: w.identity, Hasher: h, NewID: uuid.NewString,
 		Now: func() time.Time { return w.now }, Wake: func() {}, Log: slog.New(slog.NewJSONHandler(&w.log, nil)),

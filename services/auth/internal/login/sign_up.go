@@ -13,9 +13,24 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 )
 
+// SignUps says where people may sign up.
+type SignUps string
+
+// Where people may sign up. What is none of these admits nobody.
+const (
+	SignUpsOpen    SignUps = "open"   // on the pages and over the API
+	SignUpsOnPages SignUps = "pages"  // on the pages alone
+	SignUpsClosed  SignUps = "closed" // nowhere
+)
+
+// OnPages reports whether people may sign up on the pages.
+func (s SignUps) OnPages() bool { return s == SignUpsOpen || s == SignUpsOnPages }
+
 // SignUp is what a person gives to get a login.
 type SignUp struct {
 	Email, Password, DisplayName string
+
+	OnPage bool // it comes from the page, not over the API
 }
 
 var (
@@ -24,11 +39,16 @@ var (
 	errRefused    = reason.SignUpRefused()
 	errIdentity   = reason.IdentityUnavailable().Saying("the sign-up is stored and will be completed; repeat it with the same password or sign in a little later")
 	errRemoved    = reason.SignUpInterrupted()
+	errClosed     = reason.SignUpClosed()
+	errPagesOnly  = errClosed.Saying("people sign up on the page /sign-up here")
 )
 
 // SignUp creates a login and its user: reserve the address here, create the user in Identity, activate the login. An address that has
-// a login is EMAIL_TAKEN, unless that login is pending and the password is the same: then this call completes it.
+// a login is EMAIL_TAKEN, unless that login is pending and the password is the same: then this call completes it. Where it is not admitted, it is SIGN_UP_CLOSED.
 func (s *Service) SignUp(ctx context.Context, in SignUp) (User, error) {
+	if err := s.Config.SignUps.admit(in); err != nil {
+		return User{}, err
+	}
 	email := address.Fold(in.Email)
 	local, _, _ := strings.Cut(email, "@")
 	if v := password.Check(in.Password, email, local, in.DisplayName, "gatehouse"); v != nil {
@@ -42,6 +62,17 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (User, error) {
 		return User{}, err
 	}
 	return s.resume(ctx, l, event.FromContext(ctx), in.Password)
+}
+
+// admit refuses a sign-up that may not be made, or not this way.
+func (s SignUps) admit(in SignUp) error {
+	switch {
+	case s == SignUpsOpen, s == SignUpsOnPages && in.OnPage:
+		return nil
+	case s == SignUpsOnPages:
+		return errPagesOnly
+	}
+	return errClosed
 }
 
 // signUpNew reserves a free address and completes the sign-up, or resumes the one that took the address meanwhile.

@@ -1084,15 +1084,17 @@ const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\tGetKeySet\x12#.gatehouse.auth.v1.GetKeySetRequest\x1a$.gatehouse.auth.v1.GetKeySetResponse\"\x1e\xd2\xe7\x18\x17\n" +
 	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12\x8f\x01\n" +
 	"\x10WatchRevocations\x12*.gatehouse.auth.v1.WatchRevocationsRequest\x1a+.gatehouse.auth.v1.WatchRevocationsResponse\" \xd2\xe7\x18\x19\n" +
-	"\x02(\x01\x12\revery_service\x1a\x02\b\x01 \x01\x90\x02\x010\x01B\x8d\n" +
-	"\xd2\xe7\x18\xc2\t\n" +
+	"\x02(\x01\x12\revery_service\x1a\x02\b\x01 \x01\x90\x02\x010\x01B\xd3\n" +
+	"\xd2\xe7\x18\x88\n" +
+	"\n" +
 	"\x04auth\x10\x92?\x1a7gatehouse.identity.v1.UserDirectoryService/RegisterUser\x1a2gatehouse.authz.v1.AuthzService/WriteRelationships\x1a'gatehouse.audit.v1.IngestService/Ingest\"\x01\x01:-\n" +
 	"\x13auth-encryption.key\x12\x12GATEHOUSE_AUTH_KEY\x18\x01(\x01:|\n" +
 	"\x10bootstrap.secret\x12\x1fGATEHOUSE_AUTH_BOOTSTRAP_SECRET\x18\x02\"Esingle use: POST /api/v1/auth/bootstrap makes the first administratorJ\x1e\n" +
 	"\bplatform\x12\x12administrator@userR7\n" +
 	"\vEMAIL_TAKEN\x10\x05\"&this email address already has a loginR=\n" +
 	"\x10PASSWORD_REFUSED\x10\x01\"'the password does not satisfy the rulesR>\n" +
-	"\x0fSIGN_UP_REFUSED\x10\x06\")the user cannot be created with this dataRH\n" +
+	"\x0fSIGN_UP_REFUSED\x10\x06\")the user cannot be created with this dataRD\n" +
+	"\x0eSIGN_UP_CLOSED\x10\x03\"0people cannot sign up here; ask an administratorRH\n" +
 	"\x13SIGN_UP_INTERRUPTED\x10\t\"/the sign-up was undone meanwhile; sign up againRC\n" +
 	"\x13INVALID_CREDENTIALS\x10\x02\"*the email address or the password is wrongRH\n" +
 	"\x15INVALID_REFRESH_TOKEN\x10\x02\"-the refresh token is not valid; sign in againRQ\n" +

@@ -35,7 +35,8 @@ const (
 // AuthService is how people sign up, in and out.
 type AuthServiceClient interface {
 	// SignUp creates a login and its user. An address that has a login is ALREADY_EXISTS (EMAIL_TAKEN); repeating an interrupted
-	// sign-up with the same password completes it.
+	// sign-up with the same password completes it. Where people may sign up on the pages only, or not at all
+	// (GATEHOUSE_AUTH_SIGN_UP), it is PERMISSION_DENIED (SIGN_UP_CLOSED).
 	SignUp(ctx context.Context, in *SignUpRequest, opts ...grpc.CallOption) (*SignUpResponse, error)
 	// SignIn starts a session. Every refusal is the same UNAUTHENTICATED (INVALID_CREDENTIALS), whatever was wrong.
 	SignIn(ctx context.Context, in *SignInRequest, opts ...grpc.CallOption) (*SignInResponse, error)
@@ -115,7 +116,8 @@ func (c *authServiceClient) Bootstrap(ctx context.Context, in *BootstrapRequest,
 // AuthService is how people sign up, in and out.
 type AuthServiceServer interface {
 	// SignUp creates a login and its user. An address that has a login is ALREADY_EXISTS (EMAIL_TAKEN); repeating an interrupted
-	// sign-up with the same password completes it.
+	// sign-up with the same password completes it. Where people may sign up on the pages only, or not at all
+	// (GATEHOUSE_AUTH_SIGN_UP), it is PERMISSION_DENIED (SIGN_UP_CLOSED).
 	SignUp(context.Context, *SignUpRequest) (*SignUpResponse, error)
 	// SignIn starts a session. Every refusal is the same UNAUTHENTICATED (INVALID_CREDENTIALS), whatever was wrong.
 	SignIn(context.Context, *SignInRequest) (*SignInResponse, error)

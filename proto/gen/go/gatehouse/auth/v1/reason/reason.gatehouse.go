@@ -57,6 +57,11 @@ func SignInOverload() *apierr.Error {
 	return apierr.New(apierr.ResourceExhausted, "SIGN_IN_OVERLOAD", "too many sign-ins at once; come back later")
 }
 
+// SignUpClosed is SIGN_UP_CLOSED (PERMISSION_DENIED, over HTTP 403).
+func SignUpClosed() *apierr.Error {
+	return apierr.New(apierr.PermissionDenied, "SIGN_UP_CLOSED", "people cannot sign up here; ask an administrator")
+}
+
 // SignUpInterrupted is SIGN_UP_INTERRUPTED (UNAVAILABLE, over HTTP 503).
 func SignUpInterrupted() *apierr.Error {
 	return apierr.New(apierr.Unavailable, "SIGN_UP_INTERRUPTED", "the sign-up was undone meanwhile; sign up again")
