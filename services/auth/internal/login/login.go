@@ -93,6 +93,8 @@ type Store interface {
 	Recoverable(ctx context.Context, secret SecretHash) (bool, error)
 	// ByEmail returns the login of a normalized address, or ErrNotFound.
 	ByEmail(ctx context.Context, email string) (Login, error)
+	// ByUser returns the login of a user, or ErrNotFound.
+	ByUser(ctx context.Context, userID string) (Login, error)
 	// Activate makes a pending login active, forgets its display name and records the event. That
 	// of an administrator also uses the secret up and appends the relationships; their token is
 	// returned. An active login stays as it is, nothing is recorded, and the token is the same.

@@ -81,6 +81,11 @@ func (s *Service) Authenticate(ctx context.Context, email, password string) (Log
 	return l, e, nil
 }
 
+// ByUser returns the login of a user, or ErrNotFound.
+func (s *Service) ByUser(ctx context.Context, userID string) (Login, error) {
+	return s.Store.ByUser(ctx, userID)
+}
+
 // rehash replaces a weak hash. It costs this sign-in a second hash, and nothing fails with it: the next sign-in tries again.
 func (s *Service) rehash(ctx context.Context, l Login, password string, e event.Event) {
 	hash, err := s.Hasher.Hash(ctx, password)

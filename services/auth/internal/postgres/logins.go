@@ -83,11 +83,23 @@ func insertPending(ctx context.Context, db database, l login.Login, by event.Eve
 	return tag.RowsAffected() == 1, err
 }
 
-const loginByEmail = `select ` + loginColumns + ` from auth.logins where email = @email`
+const (
+	loginByEmail = `select ` + loginColumns + ` from auth.logins where email = @email`
+	loginByUser  = `select ` + loginColumns + ` from auth.logins where user_id = @user_id`
+)
 
 // ByEmail implements login.Store.
 func (s *Logins) ByEmail(ctx context.Context, email string) (login.Login, error) {
-	row, err := one[loginRow](ctx, s.pool, loginByEmail, pgx.StrictNamedArgs{"email": email})
+	return s.find(ctx, loginByEmail, pgx.StrictNamedArgs{"email": email})
+}
+
+// ByUser implements login.Store.
+func (s *Logins) ByUser(ctx context.Context, userID string) (login.Login, error) {
+	return s.find(ctx, loginByUser, pgx.StrictNamedArgs{"user_id": userID})
+}
+
+func (s *Logins) find(ctx context.Context, query string, args pgx.StrictNamedArgs) (login.Login, error) {
+	row, err := one[loginRow](ctx, s.pool, query, args)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return login.Login{}, login.ErrNotFound
 	}

@@ -25,6 +25,7 @@ func TestHotQueriesUseTheirIndex(t *testing.T) {
 		index string
 	}{
 		"sign-in":         {loginByEmail, pgx.StrictNamedArgs{"email": "77@example.com"}, "logins_email_key"},
+		"signed in as":    {loginByUser, pgx.StrictNamedArgs{"user_id": id}, "logins_pkey"},
 		"refresh":         {sessionByFamily, pgx.StrictNamedArgs{"family_hash": make([]byte, 32)}, "sessions_family_hash_key"},
 		"session start":   {startSession, record(pgx.StrictNamedArgs{"id": id, "user_id": id, "family_hash": hash, "token_hash": hash, "create_time": now, "refresh_time": now, "expire_time": now}), "logins_pkey"},
 		"rotation":        {rotateSession, record(pgx.StrictNamedArgs{"id": id, "token_hash": hash, "refresh_time": now}), "sessions_pkey"},

@@ -93,6 +93,12 @@ func find(t *testing.T, s login.Store, email string, want login.Login) {
 	if got, err := s.ByEmail(t.Context(), email); err != nil || got != want {
 		t.Fatalf("ByEmail(%s) = %+v, %v\nwant %+v", email, got, err, want)
 	}
+	if got, err := s.ByUser(t.Context(), want.UserID); err != nil || got != want {
+		t.Fatalf("ByUser(%s) = %+v, %v\nwant %+v", want.UserID, got, err, want)
+	}
+	if got, err := s.ByUser(t.Context(), uuid.NewString()); !errors.Is(err, login.ErrNotFound) {
+		t.Fatalf("ByUser of nobody = %+v, %v; want ErrNotFound", got, err)
+	}
 }
 
 func missing(t *testing.T, s login.Store, email string) {
