@@ -44,6 +44,7 @@ func (c *Contract) Check(files Files, ours func(path string) bool, root string) 
 		k.route(m, routes)
 		k.exchange(m, exchanges)
 		k.consent(m)
+		k.refusals(m)
 	}
 	for _, file := range sortedFiles(files) {
 		if ours(file.Path()) {

@@ -2,6 +2,7 @@ package contract
 
 import (
 	"regexp"
+	"slices"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	optionsv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/options/v1"
@@ -22,6 +23,22 @@ func (k *checker) reasons() {
 		seen := map[string]Position{}
 		for i, r := range options.GetReasons() {
 			k.reason(p, r, int32(i), seen)
+		}
+	}
+}
+
+// refusals checks that what a method states of its refusals is stated somewhere, and only here.
+func (k *checker) refusals(m *Method) {
+	for i, name := range m.Reasons {
+		where := in(m.Descriptor, methodReasons, int32(i))
+		switch {
+		case slices.Contains(m.Reasons[:i], name):
+			k.report(where, "%s states the reason %s twice: remove one", m.display(), name)
+		case len(k.contract.stated(m, name)) == 0:
+			k.report(where, "%s is a reason of neither %s, nor a program that it calls, nor the kernel: correct the name, or add it to reasons of the program",
+				name, m.Program)
+		case slices.ContainsFunc(m.implied(), func(r Reason) bool { return r.Name == name }):
+			k.report(where, "%s follows from what else %s says: remove it", name, m.display())
 		}
 	}
 }

@@ -123,9 +123,10 @@ type Method struct {
 	ReadOnly     bool     // idempotency_level = NO_SIDE_EFFECTS
 	Idempotent   bool     // NO_SIDE_EFFECTS or IDEMPOTENT
 	Duty         Duty
-	Rate         Rate   // of one program
-	Noun         string // of an object that cannot be named, such as "user"; empty where no refusal needs one
-	Exchange     bool   // a web exchange: served as HTTP (proto/gatehouse/web/v1)
+	Rate         Rate     // of one program
+	Noun         string   // of an object that cannot be named, such as "user"; empty where no refusal needs one
+	Reasons      []string // what it states of its refusals, in the order of the contract; Refusals has all
+	Exchange     bool     // a web exchange: served as HTTP (proto/gatehouse/web/v1)
 	Visitors     Visitors
 	Descriptor   protoreflect.MethodDescriptor
 

@@ -110,6 +110,7 @@ func loadMethod(d protoreflect.MethodDescriptor, program string) *Method {
 		Duty:       Duty(options.GetDuty()), //nolint:gosec // an enumeration of few
 		Rate:       loadRate(d, options.GetRate()),
 		Noun:       options.GetNoun(),
+		Reasons:    options.GetReasons(),
 		Exchange:   isExchange(d),
 		Visitors:   Visitors(options.GetVisitors()), //nolint:gosec // an enumeration of few
 		Descriptor: d,

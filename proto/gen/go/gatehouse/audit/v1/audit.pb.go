@@ -1093,7 +1093,7 @@ const file_gatehouse_audit_v1_audit_proto_rawDesc = "" +
 	"\x06cursor\x18\x02 \x01(\tR\x06cursor2\x86\x01\n" +
 	"\rIngestService\x12u\n" +
 	"\x06Ingest\x12!.gatehouse.audit.v1.IngestRequest\x1a\".gatehouse.audit.v1.IngestResponse\" \xd2\xe7\x18\x19\n" +
-	"\x02(\x01\x12\revery_service\x1a\x02\x18\x01 \x01\x90\x02\x02(\x010\x012\x9f\x04\n" +
+	"\x02(\x01\x12\revery_service\x1a\x02\x18\x01 \x01\x90\x02\x02(\x010\x012\xa9\x04\n" +
 	"\fAuditService\x12\xfe\x01\n" +
 	"\n" +
 	"ListEvents\x12%.gatehouse.audit.v1.ListEventsRequest\x1a&.gatehouse.audit.v1.ListEventsResponse\"\xa0\x01\xd2\xe7\x18}\n" +
@@ -1105,9 +1105,9 @@ const file_gatehouse_audit_v1_audit_proto_rawDesc = "" +
 	"1\"/\n" +
 	"\x0ecan_read_audit\x12\forganization\x1a\x0forganization_id\n" +
 	"'\"%\n" +
-	"\x0ecan_read_audit\x12\bplatform\"\tgatehouse\x1a\x02\b\x01\x82\xd3\xe4\x93\x02\x16\x12\x14/api/v1/audit/events\x90\x02\x01\x12\x8d\x02\n" +
+	"\x0ecan_read_audit\x12\bplatform\"\tgatehouse\x1a\x02\b\x01\x82\xd3\xe4\x93\x02\x16\x12\x14/api/v1/audit/events\x90\x02\x01\x12\x97\x02\n" +
 	"\n" +
-	"TailEvents\x12%.gatehouse.audit.v1.TailEventsRequest\x1a&.gatehouse.audit.v1.TailEventsResponse\"\xad\x01\xd2\xe7\x18\x84\x01\n" +
+	"TailEvents\x12%.gatehouse.audit.v1.TailEventsRequest\x1a&.gatehouse.audit.v1.TailEventsResponse\"\xb7\x01\xd2\xe7\x18\x8e\x01\n" +
 	"\f\x1a\n" +
 	"\n" +
 	"\bactor_id\n" +
@@ -1116,7 +1116,7 @@ const file_gatehouse_audit_v1_audit_proto_rawDesc = "" +
 	"1\"/\n" +
 	"\x0ecan_read_audit\x12\forganization\x1a\x0forganization_id\n" +
 	"'\"%\n" +
-	"\x0ecan_read_audit\x12\bplatform\"\tgatehouse\x1a\x02\b\x01 \x01J\x03\x18\xe0]\x82\xd3\xe4\x93\x02\x1b\x12\x19/api/v1/audit/events:tail\x90\x02\x010\x01B\x8f\a\xd2\xe7\x18\xc2\x06\n" +
+	"\x0ecan_read_audit\x12\bplatform\"\tgatehouse\x1a\x02\b\x01 \x01J\x03\x18\xe0]Z\bTOO_SLOW\x82\xd3\xe4\x93\x02\x1b\x12\x19/api/v1/audit/events:tail\x90\x02\x010\x01B\x8f\a\xd2\xe7\x18\xc2\x06\n" +
 	"\x05audit\x10\x94?\x1a/gatehouse.auth.v1.VerificationService/GetKeySet\x1a6gatehouse.auth.v1.VerificationService/WatchRevocations\x1a*gatehouse.authz.v1.AuthzService/BatchCheck\x1a,gatehouse.authz.v1.AuthzService/WatchChanges\"\x01\x012\r\x12\vaudit_ownerR5\n" +
 	"\x0fCALLER_REQUIRED\x10\x02\" the calling program is not knownR\x8f\x01\n" +
 	"\x13TRAIL_NOT_PROTECTED\x10\x06\"vthe role of this program may change or remove events: serve as the role audit, and let only audit_owner own the schemaR\x82\x01\n" +

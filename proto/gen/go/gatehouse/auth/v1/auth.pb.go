@@ -1059,23 +1059,23 @@ const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12;\n" +
 	"\vexpire_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime2\xda\x06\n" +
-	"\vAuthService\x12\xba\x01\n" +
-	"\x06SignUp\x12 .gatehouse.auth.v1.SignUpRequest\x1a!.gatehouse.auth.v1.SignUpResponse\"k\xd2\xe7\x18H\n" +
+	"expireTime2\xb7\t\n" +
+	"\vAuthService\x12\xb9\x02\n" +
+	"\x06SignUp\x12 .gatehouse.auth.v1.SignUpRequest\x1a!.gatehouse.auth.v1.SignUpResponse\"\xe9\x01\xd2\xe7\x18\xc5\x01\n" +
 	"\x02\b\x01\x1a?\x12=\n" +
-	"\x0eauth.signed_up\x12\x10response.user.id\"\x05email\"\fdisplay_name*\x04user0\xc9\x01\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/auth/sign-up\x12\x97\x01\n" +
-	"\x06SignIn\x12 .gatehouse.auth.v1.SignInRequest\x1a!.gatehouse.auth.v1.SignInResponse\"H\xd2\xe7\x18%\n" +
+	"\x0eauth.signed_up\x12\x10response.user.id\"\x05email\"\fdisplay_name*\x04user0\xc9\x01Z\vEMAIL_TAKENZ\x10PASSWORD_REFUSEDZ\x0eSIGN_UP_CLOSEDZ\x0fSIGN_UP_REFUSEDZ\x13SIGN_UP_INTERRUPTEDZ\x10SIGN_IN_OVERLOADZ\x14IDENTITY_UNAVAILABLE\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/auth/sign-up\x12\xbe\x01\n" +
+	"\x06SignIn\x12 .gatehouse.auth.v1.SignInRequest\x1a!.gatehouse.auth.v1.SignInResponse\"o\xd2\xe7\x18L\n" +
 	"\x02\b\x01\x1a\x1f\x12\x1d\n" +
-	"\x0eauth.signed_in\"\x05email*\x04user\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/auth/sign-in\x12\x9b\x01\n" +
-	"\aRefresh\x12!.gatehouse.auth.v1.RefreshRequest\x1a\".gatehouse.auth.v1.RefreshResponse\"I\xd2\xe7\x18&\n" +
+	"\x0eauth.signed_in\"\x05email*\x04userZ\x13INVALID_CREDENTIALSZ\x10SIGN_IN_OVERLOAD\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/auth/sign-in\x12\xb2\x01\n" +
+	"\aRefresh\x12!.gatehouse.auth.v1.RefreshRequest\x1a\".gatehouse.auth.v1.RefreshResponse\"`\xd2\xe7\x18=\n" +
 	"\x02\b\x01\x1a \x12\x1e\n" +
-	"\x16auth.session_refreshed*\x04user\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/auth/refresh\x12\x98\x01\n" +
+	"\x16auth.session_refreshed*\x04userZ\x15INVALID_REFRESH_TOKEN\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/auth/refresh\x12\x98\x01\n" +
 	"\aSignOut\x12!.gatehouse.auth.v1.SignOutRequest\x1a\".gatehouse.auth.v1.SignOutResponse\"F\xd2\xe7\x18\"\n" +
 	"\x02\x10\x01\x1a\x19\x12\x17\n" +
-	"\x0fauth.signed_out*\x04user0\xcc\x01\x82\xd3\xe4\x93\x02\x17\"\x15/api/v1/auth/sign-out\x90\x02\x02\x12\xba\x01\n" +
-	"\tBootstrap\x12#.gatehouse.auth.v1.BootstrapRequest\x1a$.gatehouse.auth.v1.BootstrapResponse\"b\xd2\xe7\x18=\n" +
+	"\x0fauth.signed_out*\x04user0\xcc\x01\x82\xd3\xe4\x93\x02\x17\"\x15/api/v1/auth/sign-out\x90\x02\x02\x12\xda\x02\n" +
+	"\tBootstrap\x12#.gatehouse.auth.v1.BootstrapRequest\x1a$.gatehouse.auth.v1.BootstrapResponse\"\x81\x02\xd2\xe7\x18\xdb\x01\n" +
 	"\x02\b\x01\x1a4\x122\n" +
-	"\x11auth.bootstrapped\x12\x10response.user.id\"\x05email*\x04user0\xc9\x01\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/api/v1/auth/bootstrap2\xab\x01\n" +
+	"\x11auth.bootstrapped\x12\x10response.user.id\"\x05email*\x04user0\xc9\x01Z\x18INVALID_BOOTSTRAP_SECRETZ\vEMAIL_TAKENZ\x10PASSWORD_REFUSEDZ\x0fSIGN_UP_REFUSEDZ\x13SIGN_UP_INTERRUPTEDZ\x15BOOTSTRAP_IN_PROGRESSZ\x10SIGN_IN_OVERLOADZ\x14IDENTITY_UNAVAILABLE\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/api/v1/auth/bootstrap2\xab\x01\n" +
 	"\fLoginService\x12\x9a\x01\n" +
 	"\vRemoveLogin\x12%.gatehouse.auth.v1.RemoveLoginRequest\x1a&.gatehouse.auth.v1.RemoveLoginResponse\"<\xd2\xe7\x185\n" +
 	"\x02(\x01\x12\bidentity\x1a%\x12#\n" +

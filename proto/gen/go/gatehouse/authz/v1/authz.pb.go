@@ -1975,18 +1975,19 @@ const file_gatehouse_authz_v1_authz_proto_rawDesc = "" +
 	"\fWatchChanges\x12'.gatehouse.authz.v1.WatchChangesRequest\x1a(.gatehouse.authz.v1.WatchChangesResponse\" \xd2\xe7\x18\x19\n" +
 	"\x02(\x01\x12\revery_service\x1a\x02\b\x01 \x01\x90\x02\x010\x01\x12u\n" +
 	"\bGetModel\x12#.gatehouse.authz.v1.GetModelRequest\x1a$.gatehouse.authz.v1.GetModelResponse\"\x1e\xd2\xe7\x18\x17\n" +
-	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x012\xb5\x05\n" +
-	"\x13RelationshipService\x12\xce\x01\n" +
-	"\x11CheckRelationship\x12,.gatehouse.authz.v1.CheckRelationshipRequest\x1a-.gatehouse.authz.v1.CheckRelationshipResponse\"\\\xd2\xe7\x187\n" +
+	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x012\xc2\a\n" +
+	"\x13RelationshipService\x12\x91\x02\n" +
+	"\x11CheckRelationship\x12,.gatehouse.authz.v1.CheckRelationshipRequest\x1a-.gatehouse.authz.v1.CheckRelationshipResponse\"\x9e\x01\xd2\xe7\x18y\n" +
 	"1\"/\n" +
-	"\x18can_manage_relationships\x12\bplatform\"\tgatehouse\x1a\x02\b\x01\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/api/v1/authz/check\x90\x02\x01\x12\xf6\x01\n" +
-	"\x13UpdateRelationships\x12..gatehouse.authz.v1.UpdateRelationshipsRequest\x1a/.gatehouse.authz.v1.UpdateRelationshipsResponse\"~\xd2\xe7\x18T\n" +
+	"\x18can_manage_relationships\x12\bplatform\"\tgatehouse\x1a\x02\b\x01Z\x14INVALID_RELATIONSHIPZ\x16RELATIONSHIPS_TOO_DEEPZ\x12RELATIONSHIPS_BUSY\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/api/v1/authz/check\x90\x02\x01\x12\x87\x03\n" +
+	"\x13UpdateRelationships\x12..gatehouse.authz.v1.UpdateRelationshipsRequest\x1a/.gatehouse.authz.v1.UpdateRelationshipsResponse\"\x8e\x02\xd2\xe7\x18\xe3\x01\n" +
 	"1\"/\n" +
 	"\x18can_manage_relationships\x12\bplatform\"\tgatehouse\x1a\x1f\x12\x1d\n" +
-	"\x1bauthz.relationships_written\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/api/v1/authz/relationships\x12\xd3\x01\n" +
-	"\x11ListRelationships\x12,.gatehouse.authz.v1.ListRelationshipsRequest\x1a-.gatehouse.authz.v1.ListRelationshipsResponse\"a\xd2\xe7\x187\n" +
+	"\x1bauthz.relationships_writtenZ\x14INVALID_RELATIONSHIPZ\x13PRECONDITION_FAILEDZ\x12LAST_ADMINISTRATORZ\n" +
+	"LAST_OWNERZ\x16RELATIONSHIPS_TOO_DEEPZ\x16RELATIONSHIP_NOT_OWNEDZ\x12RELATIONSHIPS_BUSY\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/api/v1/authz/relationships\x12\x8c\x02\n" +
+	"\x11ListRelationships\x12,.gatehouse.authz.v1.ListRelationshipsRequest\x1a-.gatehouse.authz.v1.ListRelationshipsResponse\"\x99\x01\xd2\xe7\x18o\n" +
 	"1\"/\n" +
-	"\x18can_manage_relationships\x12\bplatform\"\tgatehouse\x1a\x02\b\x01\x82\xd3\xe4\x93\x02\x1d\x12\x1b/api/v1/authz/relationships\x90\x02\x01B\xbe\v\xd2\xe7\x18\xf1\n" +
+	"\x18can_manage_relationships\x12\bplatform\"\tgatehouse\x1a\x02\b\x01Z\x0eINVALID_FILTERZ\x12INVALID_PAGE_TOKENZ\x12RELATIONSHIPS_BUSY\x82\xd3\xe4\x93\x02\x1d\x12\x1b/api/v1/authz/relationships\x90\x02\x01B\xbe\v\xd2\xe7\x18\xf1\n" +
 	"\n" +
 	"\x05authz\x10\x93?\x1a/gatehouse.auth.v1.VerificationService/GetKeySet\x1a6gatehouse.auth.v1.VerificationService/WatchRevocations\x1a'gatehouse.audit.v1.IngestService/Ingest\"\x01\x0121\n" +
 	"\tauthz_fga\x1a$\n" +

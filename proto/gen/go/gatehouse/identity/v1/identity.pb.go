@@ -1928,7 +1928,7 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"\x19DeleteOrganizationRequest\x12\x18\n" +
 	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12\x1b\n" +
 	"\x04etag\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\"\x1c\n" +
-	"\x1aDeleteOrganizationResponse2\xf1\x0e\n" +
+	"\x1aDeleteOrganizationResponse2\xa4\x10\n" +
 	"\vUserService\x12\xb0\x01\n" +
 	"\aGetUser\x12%.gatehouse.identity.v1.GetUserRequest\x1a&.gatehouse.identity.v1.GetUserResponse\"V\xd2\xe7\x18/\n" +
 	"\x06\x1a\x04\n" +
@@ -1942,41 +1942,42 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"\x1d\"\x1b\n" +
 	"\n" +
 	"can_update\x12\x04user\x1a\auser.id\x1aO\x12M\n" +
-	"\fuser.updated\x12\auser.id\"\x11user.display_name\"\vuser.locale\"\x0euser.time_zone*\x04userB\x04user\x82\xd3\xe4\x93\x02%:\x04userb\x04user2\x17/api/v1/users/{user.id}\x90\x02\x02\x12\xcb\x01\n" +
+	"\fuser.updated\x12\auser.id\"\x11user.display_name\"\vuser.locale\"\x0euser.time_zone*\x04userB\x04user\x82\xd3\xe4\x93\x02%:\x04userb\x04user2\x17/api/v1/users/{user.id}\x90\x02\x02\x12\xaa\x02\n" +
 	"\n" +
-	"DeleteUser\x12(.gatehouse.identity.v1.DeleteUserRequest\x1a).gatehouse.identity.v1.DeleteUserResponse\"h\xd2\xe7\x18G\n" +
+	"DeleteUser\x12(.gatehouse.identity.v1.DeleteUserRequest\x1a).gatehouse.identity.v1.DeleteUserResponse\"\xc6\x01\xd2\xe7\x18\xa4\x01\n" +
 	"\x06\x1a\x04\n" +
 	"\x02id\n" +
 	"\x18\"\x16\n" +
 	"\n" +
 	"can_delete\x12\x04user\x1a\x02id\x1a\x1a\x12\x18\n" +
-	"\fuser.deleted\x12\x02id*\x04user0\xcc\x01B\x04user\x82\xd3\xe4\x93\x02\x14*\x12/api/v1/users/{id}\x90\x02\x02\x12\xa9\x02\n" +
+	"\fuser.deleted\x12\x02id*\x04user0\xcc\x01B\x04userZ\x12LAST_ADMINISTRATORZ\n" +
+	"LAST_OWNERZ\x16RELATIONSHIPS_TOO_DEEPZ\x11CONCURRENT_CHANGEZ\x10AUTH_UNAVAILABLE\x82\xd3\xe4\x93\x02\x14*\x12/api/v1/users/{id}\x90\x02\x02\x12\xc9\x02\n" +
 	"\n" +
-	"CreateUser\x12(.gatehouse.identity.v1.CreateUserRequest\x1a).gatehouse.identity.v1.CreateUserResponse\"\xc5\x01\xd2\xe7\x18\xa2\x01\n" +
+	"CreateUser\x12(.gatehouse.identity.v1.CreateUserRequest\x1a).gatehouse.identity.v1.CreateUserResponse\"\xe5\x01\xd2\xe7\x18\xc2\x01\n" +
 	"3\"1\n" +
 	"\x10can_create_users\x12\forganization\x1a\x0forganization_id\n" +
 	")\"'\n" +
 	"\x10can_create_users\x12\bplatform\"\tgatehouse\x1a=\x12;\n" +
-	"\fuser.created\x12\x10response.user.id\"\x05email\"\fdisplay_name*\x04user0\xc9\x01\x82\xd3\xe4\x93\x02\x18:\x01*b\x04user\"\r/api/v1/users\x12\xdc\x01\n" +
+	"\fuser.created\x12\x10response.user.id\"\x05email\"\fdisplay_name*\x04user0\xc9\x01Z\vEMAIL_TAKENZ\x11CONCURRENT_CHANGE\x82\xd3\xe4\x93\x02\x18:\x01*b\x04user\"\r/api/v1/users\x12\xdc\x01\n" +
 	"\tListUsers\x12'.gatehouse.identity.v1.ListUsersRequest\x1a(.gatehouse.identity.v1.ListUsersResponse\"|\xd2\xe7\x18`\n" +
 	"1\"/\n" +
 	"\x0ecan_list_users\x12\forganization\x1a\x0forganization_id\n" +
 	"'\"%\n" +
-	"\x0ecan_list_users\x12\bplatform\"\tgatehouse\x1a\x02\b\x01\x82\xd3\xe4\x93\x02\x0f\x12\r/api/v1/users\x90\x02\x01\x12\xef\x01\n" +
+	"\x0ecan_list_users\x12\bplatform\"\tgatehouse\x1a\x02\b\x01\x82\xd3\xe4\x93\x02\x0f\x12\r/api/v1/users\x90\x02\x01\x12\xff\x01\n" +
 	"\n" +
-	"WatchUsers\x12(.gatehouse.identity.v1.WatchUsersRequest\x1a).gatehouse.identity.v1.WatchUsersResponse\"\x89\x01\xd2\xe7\x18g\n" +
+	"WatchUsers\x12(.gatehouse.identity.v1.WatchUsersRequest\x1a).gatehouse.identity.v1.WatchUsersResponse\"\x99\x01\xd2\xe7\x18w\n" +
 	"1\"/\n" +
 	"\x0ecan_list_users\x12\forganization\x1a\x0forganization_id\n" +
 	"'\"%\n" +
-	"\x0ecan_list_users\x12\bplatform\"\tgatehouse\x1a\x02\b\x01 \x01J\x03\x18\xe0]\x82\xd3\xe4\x93\x02\x15\x12\x13/api/v1/users:watch\x90\x02\x010\x01\x12\xca\x02\n" +
-	"\vImportUsers\x12).gatehouse.identity.v1.ImportUsersRequest\x1a*.gatehouse.identity.v1.ImportUsersResponse\"\xe1\x01\xd2\xe7\x18\xba\x01\n" +
+	"\x0ecan_list_users\x12\bplatform\"\tgatehouse\x1a\x02\b\x01 \x01J\x03\x18\xe0]Z\x0eCURSOR_EXPIRED\x82\xd3\xe4\x93\x02\x15\x12\x13/api/v1/users:watch\x90\x02\x010\x01\x12\xdd\x02\n" +
+	"\vImportUsers\x12).gatehouse.identity.v1.ImportUsersRequest\x1a*.gatehouse.identity.v1.ImportUsersResponse\"\xf4\x01\xd2\xe7\x18\xcd\x01\n" +
 	"3\"1\n" +
 	"\x10can_create_users\x12\forganization\x1a\x0forganization_id\n" +
 	")\"'\n" +
 	"\x10can_create_users\x12\bplatform\"\tgatehouse\x1aV\x12T\n" +
-	"\fuser.created\"\vusers.email\"\x12users.display_name\"\fusers.locale\"\x0fusers.time_zone*\x04user \x01\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/users:import\x90\x02\x02(\x01\x12z\n" +
-	"\x05GetMe\x12#.gatehouse.identity.v1.GetMeRequest\x1a$.gatehouse.identity.v1.GetMeResponse\"&\xd2\xe7\x18\r\n" +
-	"\x02\x10\x01\x1a\x02\b\x01J\x03\b\x90N\x82\xd3\xe4\x93\x02\f\x12\n" +
+	"\fuser.created\"\vusers.email\"\x12users.display_name\"\fusers.locale\"\x0fusers.time_zone*\x04user \x01Z\x11CONCURRENT_CHANGE\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/users:import\x90\x02\x02(\x01\x12\x8a\x01\n" +
+	"\x05GetMe\x12#.gatehouse.identity.v1.GetMeRequest\x1a$.gatehouse.identity.v1.GetMeResponse\"6\xd2\xe7\x18\x1d\n" +
+	"\x02\x10\x01\x1a\x02\b\x01J\x03\b\x90NZ\x0eUSER_NOT_FOUND\x82\xd3\xe4\x93\x02\f\x12\n" +
 	"/api/v1/me\x90\x02\x012\xc4\x01\n" +
 	"\x14UserDirectoryService\x12\xab\x01\n" +
 	"\fRegisterUser\x12*.gatehouse.identity.v1.RegisterUserRequest\x1a+.gatehouse.identity.v1.RegisterUserResponse\"B\xd2\xe7\x18;\n" +

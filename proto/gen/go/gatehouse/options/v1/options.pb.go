@@ -954,7 +954,12 @@ type Method struct {
 	// it. What is beyond is answered RESOURCE_EXHAUSTED (CALLER_RATE_LIMITED).
 	Rate *Rate `protobuf:"bytes,9,opt,name=rate,proto3" json:"rate,omitempty"`
 	// visitors says who comes to a web exchange (gatehouse.web.v1). Required of one, and said of no other method.
-	Visitors      Visitors `protobuf:"varint,10,opt,name=visitors,proto3,enum=gatehouse.options.v1.Visitors" json:"visitors,omitempty"`
+	Visitors Visitors `protobuf:"varint,10,opt,name=visitors,proto3,enum=gatehouse.options.v1.Visitors" json:"visitors,omitempty"`
+	// reasons that a request may be refused with, or may have to be repeated for: names that the
+	// program, one that it calls, or the kernel (internal/apierr) states. What follows from the method
+	// is not repeated: its access, its noun, the rules of its fields, an etag. Clients read them in the
+	// API document; what any method may answer with, such as an outage, is not among them.
+	Reasons       []string `protobuf:"bytes,11,rep,name=reasons,proto3" json:"reasons,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1057,6 +1062,13 @@ func (x *Method) GetVisitors() Visitors {
 		return x.Visitors
 	}
 	return Visitors_VISITORS_UNSPECIFIED
+}
+
+func (x *Method) GetReasons() []string {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
 }
 
 // Rate is what one program may use of a method.
@@ -1667,7 +1679,7 @@ const file_gatehouse_options_v1_options_proto_rawDesc = "" +
 	"objectType\x12\x1c\n" +
 	"\trelations\x18\x02 \x03(\tR\trelations\x12\x1d\n" +
 	"\n" +
-	"delete_all\x18\x03 \x01(\bR\tdeleteAll\"\xac\x03\n" +
+	"delete_all\x18\x03 \x01(\bR\tdeleteAll\"\xc6\x03\n" +
 	"\x06Method\x124\n" +
 	"\x06access\x18\x01 \x03(\v2\x1c.gatehouse.options.v1.AccessR\x06access\x12\x14\n" +
 	"\x05allow\x18\x02 \x03(\tR\x05allow\x121\n" +
@@ -1681,7 +1693,8 @@ const file_gatehouse_options_v1_options_proto_rawDesc = "" +
 	"\x04noun\x18\b \x01(\tR\x04noun\x12.\n" +
 	"\x04rate\x18\t \x01(\v2\x1a.gatehouse.options.v1.RateR\x04rate\x12:\n" +
 	"\bvisitors\x18\n" +
-	" \x01(\x0e2\x1e.gatehouse.options.v1.VisitorsR\bvisitors\"U\n" +
+	" \x01(\x0e2\x1e.gatehouse.options.v1.VisitorsR\bvisitors\x12\x18\n" +
+	"\areasons\x18\v \x03(\tR\areasons\"U\n" +
 	"\x04Rate\x12\x1d\n" +
 	"\n" +
 	"per_second\x18\x01 \x01(\rR\tperSecond\x12\x14\n" +
