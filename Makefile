@@ -59,6 +59,10 @@ test-cluster: tools-cluster build ## the platform on Nomad, as root: a cluster, 
 test-site: tools-cluster build ## the platform at a site of somebody else, as root: one host with jobs and services of others
 	@go test -count 1 -timeout 12m $(TEST_FLAGS) ./test/site/
 
+.PHONY: test-clients
+test-clients: tools-run need-go ## strangers' clients against a running platform, by node and npm 20.19 or newer, from the registries of npm and Go (TEST_FLAGS='-run Go')
+	@go test -count 1 -timeout 10m $(TEST_FLAGS) ./test/clients/
+
 .PHONY: alerts-check
 alerts-check: need-go ## each alert in a case in which it rings and one in which it is silent, by promtool (Debian: prometheus); a part of test
 	@go test -count 1 ./test/alerts/

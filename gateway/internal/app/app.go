@@ -61,8 +61,8 @@ func keysLoaded(keys *token.KeyCache) health.Check {
 }
 
 // newREST is every path of the public listener.
-func newREST(c *contract.Contract, p fxmod.Program, h *health.Health, keys *token.KeyCache, conns *client.Conns, now func() time.Time) (*grpcserver.REST, error) {
-	document, err := openapi.Build(openapi.Generated(), c, p.Version)
+func newREST(c *contract.Contract, p fxmod.Program, t token.Config, h *health.Health, keys *token.KeyCache, conns *client.Conns, now func() time.Time) (*grpcserver.REST, error) {
+	document, err := openapi.Build(openapi.Source{Files: openapi.Generated(), Contract: c, Version: p.Version, Issuer: t.Issuer})
 	if err != nil {
 		return nil, err
 	}

@@ -9,18 +9,31 @@ import (
 
 const (
 	consistencyName = "ConsistencyToken"
-	storedName      = "StoredMessages"
+	ifMatchName     = "IfMatch"
 	parameterPrefix = "#/components/parameters/"
 	headerPrefix    = "#/components/headers/"
 	cursorName      = "cursor"
+	etagHeader      = "ETag"
+)
+
+// Forms of headers. A tag is strong and of visible ASCII (RFC 9110, section 8.8.3; internal/rest); a consistency token is opaque base64url
+// (internal/request), as long as fields that hold one admit.
+const (
+	tagPattern         = `^"[!#-~]+"$`
+	ifMatchPattern     = `^(\*|"[!#-~]+")$`
+	consistencyPattern = `^[A-Za-z0-9_-]+$`
+	longestToken       = 256
 )
 
 // headerParameters are the request headers that a method honours, beside If-Match.
 func headerParameters(m *contract.Method) []any {
 	var out []any
-	if m.LongLived && m.Descriptor.Input().Fields().ByName(protoreflect.Name(cursorName)) != nil {
+	cursor := m.Descriptor.Input().Fields().ByName(protoreflect.Name(cursorName))
+	if m.LongLived && cursor != nil {
+		schema := object{"type": "string"}
+		constrain(schema, cursor)
 		out = append(out, object{
-			"name": "Last-Event-ID", "in": "header", "schema": object{"type": "string"},
+			"name": "Last-Event-ID", "in": "header", "schema": schema,
 			"description": "Cursor of the last message that was seen, as clients of server-sent events send it; it wins over the cursor parameter.",
 		})
 	}
@@ -30,48 +43,51 @@ func headerParameters(m *contract.Method) []any {
 	return out
 }
 
-func sharedParameters() object {
-	return object{consistencyName: object{
-		"name": rest.ConsistencyToken, "in": "header", "schema": object{"type": "string"},
-		"description": "Token of an earlier answer: this one reflects that write, or is 503 (NOT_FRESH_ENOUGH).",
-	}}
+func tokenSchema() object {
+	return object{"type": "string", "pattern": consistencyPattern, "maxLength": longestToken}
 }
 
-func sharedHeaders() object {
+func sharedParameters() object {
 	return object{
 		consistencyName: object{
-			"schema":      object{"type": "string"},
-			"description": "Token of what the request wrote, where it changed relationships. Send it to see the change.",
+			"name": rest.ConsistencyToken, "in": "header", "schema": tokenSchema(),
+			"description": "Token of an earlier answer: this one reflects that write, or is 503 (NOT_FRESH_ENOUGH).",
 		},
-		storedName: object{
-			"schema":      object{"type": "integer"},
-			"description": "How many lines of the body are stored, the first ones, however the request ended.",
+		ifMatchName: object{
+			"name": "If-Match", "in": "header", "schema": object{"type": "string", "pattern": ifMatchPattern},
+			"description": `ETag that the resource must still have, such as "abc" with its quotes; 412 when it has changed. Without it, or with *, any will do.`,
 		},
 	}
 }
 
-// correctLines states the form of a request that is a stream of messages.
-func correctLines(body object) {
-	content, _ := body["content"].(object)
-	body["description"] = "NDJSON: one message a line, as many as one likes; the size of each line and the time it may take are bounded."
-	body["content"] = object{"application/x-ndjson": content["application/json"]} // the schema is that of each line
+// headersOf refers to headers of an answer, and keeps what they refer to.
+func (b *builder) headersOf(names ...string) object {
+	headers := object{}
+	for _, name := range names {
+		component, header := answerHeader(name)
+		b.headers[component] = header
+		headers[name] = object{"$ref": headerPrefix + component}
+	}
+	return headers
 }
 
-// correctStream states the two forms of a stream of messages.
-func correctStream(success object) {
-	content, _ := success["content"].(object)
-	media, _ := content["application/json"].(object)
-	message := media["schema"]
-	success["description"] = "A stream of messages, NDJSON unless Accept prefers text/event-stream. It ends with the access token, without an error."
-	success["content"] = object{
-		"application/x-ndjson": object{"schema": object{
-			"description": "Each line. A line of only a cursor is a sign of life; an error is the last line.",
-			"anyOf": []any{message, object{
-				"type": "object", "required": []any{"error"}, "properties": object{"error": object{"$ref": schemaPrefix + problemSchema}},
-			}},
-		}},
-		"text/event-stream": object{"schema": object{
-			"type": "string", "description": "Server-sent events: id is the cursor and data a message; signs of life are comments; the event \"error\" has a problem document.",
-		}},
+// answerHeader describes a header of answers.
+func answerHeader(name string) (component string, header object) {
+	text := func(description string, schema object) object {
+		return object{"description": description, "schema": schema}
+	}
+	switch name {
+	case rest.ConsistencyToken:
+		return consistencyName, text("Token of what the request wrote, where it changed relationships. Send it to see the change.", tokenSchema())
+	case rest.StoredMessages:
+		return "StoredMessages", text("How many lines of the body are stored, the first ones, however the request ended; nobody knows where it is missing.",
+			object{"type": "integer", "minimum": 0})
+	case etagHeader:
+		return etagHeader, text("The resource's etag as a strong entity tag, for If-Match. "+
+			"Leave out a W/ that a compressing proxy put before it: a weak tag is always 412.", object{"type": "string", "pattern": tagPattern})
+	case retryAfterHeader:
+		return "RetryAfter", text("Seconds to wait before the request is repeated.", object{"type": "integer", "minimum": 1})
+	default: // challengeHeader
+		return "Challenge", text("Which credential is wanted and, where one was sent, what is wrong with it (RFC 6750, section 3).", object{"type": "string"})
 	}
 }

@@ -24,7 +24,7 @@ const golden = "testdata/openapi.json"
 func build(t *testing.T) []byte {
 	t.Helper()
 	c := meshtest.Contract(t)
-	document, err := openapi.Build(openapi.Generated(), c, "test")
+	document, err := openapi.Build(openapi.Source{Files: openapi.Generated(), Contract: c, Version: "test", Issuer: "http://localhost:8080"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func TestDocumentOfLines(t *testing.T) {
 // Files that are older than the contracts stop the start instead of describing another API.
 func TestOldGeneratedFilesAreAnError(t *testing.T) {
 	c := meshtest.Contract(t)
-	if _, err := openapi.Build(fstest.MapFS{}, c, "test"); err == nil || !strings.Contains(err.Error(), "make generate") {
+	if _, err := openapi.Build(openapi.Source{Files: fstest.MapFS{}, Contract: c}); err == nil || !strings.Contains(err.Error(), "make generate") {
 		t.Errorf("missing operations: %v", err)
 	}
 }

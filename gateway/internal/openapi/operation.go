@@ -13,19 +13,20 @@ import (
 )
 
 const (
-	bearerScheme  = "bearer"
-	problemSchema = "Problem"
-	etagName      = "etag"
+	bearerScheme = "bearer"
+	etagName     = "etag"
 )
 
 // correct makes a generated operation say what the gateway does.
 func (b *builder) correct(operation object, m *contract.Method) error {
-	request := m.Descriptor.Input()
+	if err := b.describe(operation, m); err != nil {
+		return err
+	}
 	operation["security"] = []any{}
 	if !m.Has(contract.Public) {
 		operation["security"] = []any{object{bearerScheme: []any{}}}
 	}
-	parameters, err := correctParameters(operation["parameters"], request)
+	parameters, err := correctParameters(operation["parameters"], m.Descriptor.Input())
 	if err != nil {
 		return err
 	}
@@ -35,15 +36,29 @@ func (b *builder) correct(operation object, m *contract.Method) error {
 		operation["parameters"] = parameters
 	}
 	if body, ok := operation["requestBody"].(object); ok {
-		if err := correctBody(body, request, m.Route.Body); err != nil {
+		if err := b.correctBody(body, m); err != nil {
 			return err
 		}
-		if m.Descriptor.IsStreamingClient() {
-			correctLines(body)
-		}
 	}
-	operation["responses"], err = correctResponses(operation["responses"], m)
+	operation["responses"], err = b.correctResponses(operation["responses"], m)
 	return err
+}
+
+// describe names the operation for programs and for people.
+func (b *builder) describe(operation object, m *contract.Method) error {
+	service, method := string(m.Descriptor.Parent().Name()), string(m.Descriptor.Name())
+	if err := b.claim("operation", operationID(m), m.FullName); err != nil {
+		return err
+	}
+	b.used = append(b.used, service)
+	first, _ := operation["summary"].(string)
+	rest, _ := operation["description"].(string)
+	description := said(first+"\n\n"+rest, method)
+	operation["operationId"] = operationID(m)
+	operation["tags"] = []any{tagName(service)}
+	operation["summary"] = summary(description)
+	operation["description"] = description
+	return nil
 }
 
 // correctParameters gives parameters their proto names and lets If-Match stand for the etag.
@@ -61,13 +76,13 @@ func correctParameters(generated any, request protoreflect.MessageDescriptor) ([
 		case parameter["in"] == "path":
 			path = lastElement(path)
 		case path == etagName && field.Kind() == protoreflect.StringKind:
-			out = append(out, object{
-				"name": "If-Match", "in": "header", "schema": object{"type": "string"},
-				"description": `ETag that the resource must still have, such as "abc" with its quotes; 412 when it has changed. Without it, or with *, any will do.`,
-			})
+			out = append(out, object{"$ref": parameterPrefix + ifMatchName})
 			continue
 		}
 		parameter["name"] = path
+		if description, ok := parameter["description"].(string); ok {
+			parameter["description"] = described(description, string(field.Name()))
+		}
 		if schema, ok := parameter["schema"].(object); ok {
 			constrain(schema, field)
 		}
@@ -98,66 +113,37 @@ func fieldByJSONPath(d protoreflect.MessageDescriptor, path string) (protoreflec
 	return field, strings.Join(names, ".")
 }
 
-// correctBody says that unknown fields are refused.
-func correctBody(body object, request protoreflect.MessageDescriptor, bound string) error {
-	content, _ := body["content"].(object)
-	media, _ := content["application/json"].(object)
-	schema, ok := media["schema"].(object)
-	if !ok {
-		return fmt.Errorf("the generated body has no JSON schema")
-	}
-	if reference, shared := schema["$ref"]; shared { // answers use it too, and may grow
-		media["schema"] = object{"allOf": []any{object{"$ref": reference}}, "unevaluatedProperties": false}
-		return nil
-	}
-	if bound != "*" {
-		request = request.Fields().ByName(protoreflect.Name(bound)).Message()
-	}
-	correctProperties(schema, request)
-	schema["additionalProperties"] = false
-	if names := required(request); len(names) > 0 {
-		schema["required"] = names
-	}
-	return nil
-}
-
-// correctResponses states the contract's status, the headers that come with it, and the problem document for everything else.
-func correctResponses(generated any, m *contract.Method) (object, error) {
+// correctResponses states the contract's status, the headers that come with it, and the problem documents of what is refused.
+func (b *builder) correctResponses(generated any, m *contract.Method) (object, error) {
 	all, _ := generated.(object)
 	success, ok := all["200"].(object)
 	if !ok {
 		return nil, fmt.Errorf("the generated operation has no 200 response")
 	}
+	description, _ := success["description"].(string)
+	success["description"] = said(description, string(m.Descriptor.Output().Name()))
 	if m.HTTPStatus == http.StatusNoContent {
 		delete(success, "content")
 		success["description"] = "Done."
 	}
-	headers := object{}
+	var names []string
 	if resourceHasETag(m) {
-		headers["ETag"] = object{
-			"schema": object{"type": "string"},
-			"description": "The resource's etag as a strong entity tag, for If-Match. " +
-				"Leave out a W/ that a compressing proxy put before it: a weak tag is always 412.",
-		}
+		names = append(names, etagHeader)
 	}
 	if !m.ReadOnly {
-		headers[rest.ConsistencyToken] = object{"$ref": headerPrefix + consistencyName}
-	}
-	refused := object{
-		"description": "Refused or failed: a problem document (RFC 9457).",
-		"content":     object{"application/problem+json": object{"schema": object{"$ref": schemaPrefix + problemSchema}}},
+		names = append(names, rest.ConsistencyToken)
 	}
 	if m.Descriptor.IsStreamingClient() {
-		headers[rest.StoredMessages] = object{"$ref": headerPrefix + storedName}
-		refused["headers"] = object{rest.StoredMessages: object{"$ref": headerPrefix + storedName}}
+		names = append(names, rest.StoredMessages)
 	}
-	if len(headers) > 0 {
-		success["headers"] = headers
+	if len(names) > 0 {
+		success["headers"] = b.headersOf(names...)
 	}
 	if m.Descriptor.IsStreamingServer() {
-		correctStream(success)
+		b.correctStream(success, m)
 	}
-	return object{strconv.Itoa(m.HTTPStatus): success, "default": refused}, nil
+	responses := object{strconv.Itoa(m.HTTPStatus): success}
+	return responses, b.addRefusals(responses, m)
 }
 
 // resourceHasETag reports whether the answered message itself has an etag; m's response_body names a part of the response.
@@ -169,33 +155,4 @@ func resourceHasETag(m *contract.Method) bool {
 		}
 	}
 	return d.Fields().ByName(etagName) != nil
-}
-
-// problem is the schema of the one error body (internal/server/http).
-func problem() object {
-	text := func(description string) object { return object{"type": "string", "description": description} }
-	return object{
-		"type":        "object",
-		"description": "Problem document (RFC 9457).",
-		"required":    []any{"type", "title", "status", "reason"},
-		"properties": object{
-			"type":     object{"type": "string", "format": "uri", "description": "Absolute URI of the kind of problem."},
-			"title":    text("Meaning of the status."),
-			"status":   object{"type": "integer", "description": "HTTP status."},
-			"detail":   text("What happened, for people."),
-			"instance": text("urn:gatehouse:request:<request id>, to quote to support."),
-			"reason":   text("UPPER_SNAKE word, stable: match on it."),
-			"subject":  text("What the failed precondition or the limit is about, such as organization:<id>."),
-			"errors": object{"type": "array", "items": object{
-				"type":     "object",
-				"required": []any{"field", "rule", "description"},
-				"properties": object{
-					"field":       text("Field, parameter or header at fault."),
-					"rule":        text("Name of the violated rule."),
-					"description": text("What would be right, for people."),
-				},
-			}},
-			"violations": object{"type": "integer", "description": "How many errors there are, where not all are named."},
-		},
-	}
 }

@@ -2,128 +2,160 @@ package openapi
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
-	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
-	"google.golang.org/genproto/googleapis/api/annotations"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
-// correctMessage corrects the schema of a message by its full name.
-func correctMessage(schema object, name string) error {
-	found, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(name))
-	if err != nil {
-		return fmt.Errorf("schema %s: %w", name, err)
-	}
-	if message, ok := found.(protoreflect.MessageDescriptor); ok {
-		correctProperties(schema, message)
-	}
-	return nil
+const schemaPrefix = "#/components/schemas/"
+
+// use says who writes a message: the form of JSON depends on it.
+type use struct {
+	requests map[string]bool // clients: unknown fields are refused, and many may be left out
+	answers  map[string]bool // the gateway, in an answer or a stream
+	streams  map[string]bool // the gateway in a stream, which leaves absent messages out
 }
 
-// correctProperties gives properties their proto names and rules.
-func correctProperties(schema object, d protoreflect.MessageDescriptor) {
-	properties, _ := schema["properties"].(object)
-	renamed := object{}
-	for name, value := range properties {
-		field := d.Fields().ByJSONName(name)
-		if field == nil {
-			renamed[name] = value
+// components returns the corrected schemas that the paths use, directly or through each other, by component name.
+func (b *builder) components(paths object) (object, error) {
+	requests, answers := sent(paths)
+	u := use{}
+	var err error
+	if u.requests, err = b.reachable(requests); err != nil {
+		return nil, err
+	}
+	if u.answers, err = b.reachable(append(answers, b.streamed...)); err != nil {
+		return nil, err
+	}
+	if u.streams, err = b.reachable(b.streamed); err != nil {
+		return nil, err
+	}
+	schemas := object{problemSchema: problem(), fieldSchema: problemField()}
+	for name := range schemas {
+		if err := b.claim("component", name, "internal/server/http.Problem"); err != nil {
+			return nil, err
+		}
+	}
+	all := maps.Clone(u.requests)
+	maps.Copy(all, u.answers)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if err := b.claim("component", componentName(name), name); err != nil {
+			return nil, err
+		}
+		schema, _ := b.schemas[name].(object)
+		if err := u.correct(schema, name); err != nil {
+			return nil, err
+		}
+		schemas[componentName(name)] = schema
+	}
+	return schemas, nil
+}
+
+// sent lists the schemas that requests and answers of the paths name.
+func sent(paths object) (requests, answers []string) {
+	for _, item := range paths {
+		operations, _ := item.(object)
+		for _, operation := range operations {
+			o, _ := operation.(object)
+			requests = append(requests, references(o["requestBody"])...)
+			answers = append(answers, references(o["responses"])...)
+		}
+	}
+	return requests, answers
+}
+
+// reachable returns the messages that the named ones have, with themselves.
+func (b *builder) reachable(pending []string) (map[string]bool, error) {
+	found := map[string]bool{}
+	for ; len(pending) > 0; pending = pending[1:] {
+		name := pending[0]
+		if found[name] || name == problemSchema {
 			continue
 		}
-		property, _ := value.(object)
-		constrain(property, field)
-		renamed[string(field.Name())] = nullable(property, field)
+		schema, ok := b.schemas[name].(object)
+		if !ok {
+			return nil, fmt.Errorf("schema %s is used and not generated", name)
+		}
+		found[name] = true
+		pending = append(pending, references(schema)...)
 	}
-	if len(renamed) > 0 {
-		schema["properties"] = renamed
-	}
+	return found, nil
 }
 
-// nullable admits null where the JSON mapping writes it: an absent message.
-func nullable(property object, field protoreflect.FieldDescriptor) object {
-	if field.Message() == nil || field.Cardinality() == protoreflect.Repeated {
-		return property
-	}
-	if kind, ok := property["type"].(string); ok {
-		property["type"] = []any{kind, "null"}
-		return property
-	}
-	out := object{}
-	if description, ok := property["description"]; ok {
-		out["description"] = description
-		delete(property, "description")
-	}
-	out["anyOf"] = []any{property, object{"type": "null"}}
-	return out
-}
-
-// constrain states the protovalidate rules that JSON Schema has a word for.
-func constrain(schema object, field protoreflect.FieldDescriptor) {
-	rules := rulesOf(field)
-	if rules == nil || rules.GetIgnore() != validate.Ignore_IGNORE_UNSPECIFIED {
-		return
-	}
-	if text := rules.GetString(); text != nil {
-		put(schema, "minLength", text.MinLen)
-		put(schema, "maxLength", text.MaxLen)
-		put(schema, "pattern", text.Pattern)
-		if len(text.GetIn()) > 0 {
-			schema["enum"] = text.GetIn()
+// references lists the schemas that a part of the document names.
+func references(part any) []string {
+	var names []string
+	switch part := part.(type) {
+	case object:
+		for _, key := range slices.Sorted(maps.Keys(part)) {
+			if target, ok := part[key].(string); ok && key == "$ref" {
+				if name, schema := strings.CutPrefix(target, schemaPrefix); schema {
+					names = append(names, name)
+				}
+				continue
+			}
+			names = append(names, references(part[key])...)
 		}
-		switch {
-		case text.GetUuid():
-			schema["format"] = "uuid"
-		case text.GetEmail():
-			schema["format"] = "email"
-		}
-	}
-	if list := rules.GetRepeated(); list != nil {
-		put(schema, "minItems", list.MinItems)
-		put(schema, "maxItems", list.MaxItems)
-	}
-	if number := rules.GetInt32(); number != nil {
-		if number.HasGte() {
-			schema["minimum"] = number.GetGte()
-		}
-		if number.HasLte() {
-			schema["maximum"] = number.GetLte()
-		}
-	}
-}
-
-func put[T any](schema object, name string, value *T) {
-	if value != nil {
-		schema[name] = *value
-	}
-}
-
-// required lists the fields whose rules the zero value breaks.
-func required(d protoreflect.MessageDescriptor) []any {
-	var names []any
-	for i := range d.Fields().Len() {
-		field := d.Fields().Get(i)
-		rules := rulesOf(field)
-		text := rules.GetString()
-		demanded := rules.GetRequired() || text.GetMinLen() > 0 || text.GetEmail() || text.GetUuid()
-		if demanded && rules.GetIgnore() == validate.Ignore_IGNORE_UNSPECIFIED {
-			names = append(names, string(field.Name()))
+	case []any:
+		for _, element := range part {
+			names = append(names, references(element)...)
 		}
 	}
 	return names
 }
 
-func rulesOf(field protoreflect.FieldDescriptor) *validate.FieldRules {
-	if !proto.HasExtension(field.Options(), validate.E_Field) {
+// correct corrects the schema of a message by its full name.
+func (u use) correct(schema object, name string) error {
+	found, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(name))
+	if err != nil {
+		return fmt.Errorf("schema %s: %w", name, err)
+	}
+	d, ok := found.(protoreflect.MessageDescriptor)
+	if !ok || schema["type"] != "object" { // an enumeration, or a message that is one value in JSON
 		return nil
 	}
-	rules, _ := proto.GetExtension(field.Options(), validate.E_Field).(*validate.FieldRules)
-	return rules
+	if description, ok := schema["description"].(string); ok {
+		schema["description"] = said(description, string(d.Name()))
+	}
+	if _, body := schema["additionalProperties"]; body {
+		return nil // of a request, and corrected with it
+	}
+	correctProperties(schema, d)
+	switch {
+	case !u.answers[name]:
+		schema["additionalProperties"] = false
+		require(schema, required(d))
+	case u.requests[name]:
+		require(schema, required(d))
+	default:
+		require(schema, written(d, u.streams[name]))
+		properties, _ := schema["properties"].(object)
+		for _, property := range properties { // of no use where all are read
+			delete(property.(object), "readOnly") //nolint:forcetypeassert // correctProperties left nothing else
+		}
+	}
+	return nil
 }
 
-// responseBody returns the response field that is the whole answer; empty for all of it.
-func responseBody(d protoreflect.MethodDescriptor) string {
-	rule, _ := proto.GetExtension(d.Options(), annotations.E_Http).(*annotations.HttpRule)
-	return rule.GetResponseBody()
+func require(schema object, names []any) {
+	if len(names) > 0 {
+		schema["required"] = names
+	}
+}
+
+// written lists the fields that an answer always has: all but those of which protojson tells nothing from the zero value. A stream leaves
+// absent messages out, where an answer says null.
+func written(d protoreflect.MessageDescriptor, streamed bool) []any {
+	var names []any
+	for i := range d.Fields().Len() {
+		field := d.Fields().Get(i)
+		message := field.Message() != nil && !field.IsList() && !field.IsMap()
+		if field.ContainingOneof() == nil && !(message && streamed) {
+			names = append(names, string(field.Name()))
+		}
+	}
+	return names
 }

@@ -25,7 +25,6 @@ type Database struct {
 	Outbox   *outbox.Outbox
 	Logins   *postgres.Logins
 	Sessions *postgres.Sessions
-	Clients  *postgres.Clients
 
 	SigningKeys *postgres.SigningKeys
 }
@@ -37,7 +36,7 @@ func Open(t *testing.T) *Database {
 	o := outboxtest.New(t, pool, migrations.Schema)
 	return &Database{
 		Pool: pool, Outbox: o, Logins: postgres.NewLogins(pool, o), Sessions: postgres.NewSessions(pool, o),
-		Clients: postgres.NewClients(pool, o), SigningKeys: postgres.NewSigningKeys(pool, o),
+		SigningKeys: postgres.NewSigningKeys(pool, o),
 	}
 }
 

@@ -1,0 +1,124 @@
+// Package clients_test holds what strangers' programs need of the platform: clients that are generated from its API document, and libraries
+// that know nothing but a standard. Each is a program of its own, in a folder below, against one running platform.
+//
+// `make test-clients` runs it. What the programs are made of is pinned by lock files beside them and fetched when the tests run; a missing
+// runtime is a failure.
+package clients_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
+	"github.com/gatehouse/gatehouse/internal/testkit/platform"
+)
+
+const (
+	portOffset = 7000
+	email      = "administrator@example.com"
+	password   = "correct horse battery staple"
+)
+
+// running is the platform that all clients share, started by the first that needs it. Its administrator is email.
+var running struct {
+	once sync.Once
+	p    *platform.Platform
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if running.p != nil {
+		if code != 0 {
+			running.p.PrintLogs(os.Stderr)
+		}
+		if err := running.p.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, "clients:", err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// url is where the platform is.
+func url(t *testing.T) string {
+	t.Helper()
+	running.once.Do(func() { running.err = start() })
+	check.NoError(t, running.err)
+	return running.p.URL()
+}
+
+func start() error {
+	p, err := platform.New(platform.Options{Offset: portOffset})
+	running.p = p
+	return errors.Join(err, p.Up(), bootstrap(p))
+}
+
+// bootstrap makes the platform's administrator.
+func bootstrap(p *platform.Platform) error {
+	secret, err := p.BootstrapSecret()
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(map[string]string{"secret": secret, "email": email, "password": password})
+	if err != nil {
+		return fmt.Errorf("write the bootstrap request: %w", err)
+	}
+	resp, err := http.Post(p.URL()+"/api/v1/auth/bootstrap", "application/json", bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("bootstrap: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusCreated {
+		return fmt.Errorf("bootstrap: status %d", resp.StatusCode)
+	}
+	return nil
+}
+
+// program is a client in a copy of its folder, where generated code and dependencies may be put.
+type program struct {
+	dir string
+	env []string
+}
+
+// copied copies a folder of this package.
+func copied(t *testing.T, folder string) program {
+	t.Helper()
+	dir := t.TempDir()
+	check.NoError(t, os.CopyFS(dir, os.DirFS(folder)))
+	return program{dir: dir, env: append(os.Environ(), "GATEHOUSE_URL="+url(t), "GATEHOUSE_EMAIL="+email, "GATEHOUSE_PASSWORD="+password)}
+}
+
+// run runs a command in the folder and returns its standard output. It ends the test with all that was printed when it fails.
+func (p program) run(t *testing.T, name string, args ...string) []byte {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	var out, both bytes.Buffer
+	cmd.Dir, cmd.Env, cmd.WaitDelay = p.dir, p.env, 5*time.Second
+	cmd.Stdout, cmd.Stderr = io.MultiWriter(&out, &both), &both
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%s %v: %v\n%s", filepath.Base(name), args, err, both.Bytes())
+	}
+	return out.Bytes()
+}
+
+// need fails the test when a runtime is not on this machine.
+func need(t *testing.T, runtime, install string) {
+	t.Helper()
+	if _, err := exec.LookPath(runtime); err != nil {
+		t.Fatalf("%s was not found: install %s and put it on PATH", runtime, install)
+	}
+}
