@@ -155,6 +155,7 @@ func (r *running) refused(status int, q request) problem {
 	if a.status != status {
 		r.t.Fatalf("%s %s: status %d, want %d: %s", q.method, q.path, a.status, status, a.body)
 	}
+	r.listed(q, a)
 	return document(r.t, a)
 }
 

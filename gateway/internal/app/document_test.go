@@ -1,13 +1,22 @@
 package app_test
 
 import (
+	"cmp"
+	"encoding/json"
 	"io"
 	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/pb33f/libopenapi"
 	validator "github.com/pb33f/libopenapi-validator"
+
+	"github.com/gatehouse/gatehouse/gateway/internal/openapi"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 )
 
 // /openapi.json describes what really goes over the wire: each request and its response are checked
@@ -47,6 +56,9 @@ func TestAnswersMatchTheDocument(t *testing.T) {
 		sent, received := r.exchanged(c.request)
 		if received.StatusCode != c.status {
 			t.Errorf("%s %s: status %d, want %d", c.method, c.path, received.StatusCode, c.status)
+		}
+		if c.status >= http.StatusBadRequest {
+			r.refused(c.status, c.request)
 		}
 		if ok, problems := v.ValidateHttpRequest(sent); !ok {
 			t.Errorf("%s %s: the document refuses the request: %v", c.method, c.path, problems[0])
@@ -106,4 +118,34 @@ func (r *running) exchanged(q request) (*http.Request, *http.Response) {
 		sent.Header.Set(name, value)
 	}
 	return sent, &http.Response{StatusCode: a.status, Header: a.header, Body: io.NopCloser(strings.NewReader(a.body)), Request: sent}
+}
+
+// listed fails the test where a refusal of an operation, but for what any may answer with, has a reason that the document does not list.
+func (r *running) listed(q request, a answer) {
+	r.t.Helper()
+	type refusal struct {
+		Ref     string   `json:"$ref"`
+		Reasons []string `json:"x-reasons"`
+	}
+	var d struct {
+		Paths      map[string]map[string]struct{ Responses map[string]refusal }
+		Components struct{ Responses map[string]refusal }
+	}
+	served, err := openapi.Build(openapi.Source{Files: openapi.Generated(), Contract: meshtest.Contract(r.t)})
+	check.NoError(r.t, err)
+	check.NoError(r.t, json.Unmarshal(served, &d))
+	path, _, _ := strings.Cut(q.path, "?")
+	for template, item := range d.Paths {
+		operation, known := item[strings.ToLower(cmp.Or(q.method, http.MethodGet))]
+		if form := regexp.MustCompile(`\\\{[^}]*\}`).ReplaceAllString(regexp.QuoteMeta(template), "[^/:]+"); !known || q.method != strings.ToUpper(q.method) || !regexp.MustCompile("^"+form+"$").MatchString(path) {
+			continue
+		}
+		given := operation.Responses[strconv.Itoa(a.status)]
+		if given.Ref != "" {
+			given = d.Components.Responses[given.Ref[strings.LastIndex(given.Ref, "/")+1:]]
+		}
+		if reason := document(r.t, a).Reason; a.status < http.StatusInternalServerError && !slices.Contains(given.Reasons, reason) {
+			r.t.Errorf("%s %s is refused with %d %s, and the document lists %v", q.method, q.path, a.status, reason, given.Reasons)
+		}
+	}
 }

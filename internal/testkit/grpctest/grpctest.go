@@ -59,9 +59,10 @@ type Server struct {
 	Tokens *Tokens
 	Health *health.Health
 
-	t      testing.TB
-	server *grpcserver.Server
-	dial   func(context.Context) (net.Conn, error)
+	t        testing.TB
+	contract *contract.Contract
+	server   *grpcserver.Server
+	dial     func(context.Context) (net.Conn, error)
 }
 
 // New starts a server; it stops with the test.
@@ -104,7 +105,7 @@ func New(t testing.TB, c Config) *Server {
 		t.Fatalf("make server: %v", err)
 	}
 	listener, dial := listen(t, c.TCP)
-	s := &Server{Tokens: c.Tokens, Health: h, t: t, server: server, dial: dial}
+	s := &Server{Tokens: c.Tokens, Health: h, t: t, contract: c.Contract, server: server, dial: dial}
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		if err := server.Serve(listener); err != nil && !errors.Is(err, net.ErrClosed) {
@@ -157,7 +158,9 @@ func (s *Server) DialOptions(pairs ...string) []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithContextDialer(s.Connect),
 		grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-			return invoke(metadata.AppendToOutgoingContext(ctx, pairs...), method, req, reply, cc, opts...)
+			err := invoke(metadata.AppendToOutgoingContext(ctx, pairs...), method, req, reply, cc, opts...)
+			s.stated(method, err)
+			return err
 		}),
 		grpc.WithChainStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 			return open(metadata.AppendToOutgoingContext(ctx, pairs...), desc, cc, method, opts...)
