@@ -31,6 +31,9 @@ func TestHotQueriesUseTheirIndex(t *testing.T) {
 		"rotation":        {rotateSession, record(pgx.StrictNamedArgs{"id": id, "token_hash": hash, "refresh_time": now}), "sessions_pkey"},
 		"sign-out":        {endSession, record(pgx.StrictNamedArgs{"id": id, "user_id": id, "expire_time": now}), "sessions_pkey"},
 		"revocation feed": {newRevocations, pgx.StrictNamedArgs{"after": int64(1) << 40, "now": "2020-01-01T00:00:00Z"}, "revocations_writer"},
+		"client":          {clientByID, pgx.StrictNamedArgs{"id": "client-" + id}, "clients_pkey"},
+		"client's secret": {clientByID, pgx.StrictNamedArgs{"id": "client-" + id}, "client_secrets_client_id"},
+		"clients":         {listClients, pgx.StrictNamedArgs{"first": false, "after_time": now, "after_id": "client-" + id, "row_limit": 51}, "clients_create_time_id"},
 		"reconciler":      {claimLogins, pgx.StrictNamedArgs{"now": now, "retry": now, "limit": 10}, "logins_attempt_time"},
 	} {
 		t.Run(title, func(t *testing.T) {
@@ -58,7 +61,13 @@ func fill(t *testing.T, pool *pgxpool.Pool) {
 		from auth.logins where state = 'active'`,
 		`insert into auth.revocations (session_id, expire_time, writer)
 		select gen_random_uuid(), now() + interval '1 day', n from generate_series(1, 5000) n`,
-		`analyze auth.logins, auth.sessions, auth.revocations`,
+		`insert into auth.clients (id, name, public, redirect_uris, post_logout_redirect_uris, web_origins, audiences, scopes, id_token_algorithm,
+			revision, create_time, update_time)
+		select 'client-' || gen_random_uuid(), n::text, false, '{}', '{}', '{}', '{}', '{}', 'RS256', 1, now() + n * interval '1 s', now()
+		from generate_series(1, 5000) n`,
+		`insert into auth.client_secrets (id, client_id, hash, create_time)
+		select gen_random_uuid(), id, sha256(id::bytea), create_time from auth.clients`,
+		`analyze auth.logins, auth.sessions, auth.revocations, auth.clients, auth.client_secrets`,
 	} {
 		if _, err := pool.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)

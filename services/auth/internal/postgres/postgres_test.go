@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
+	"github.com/gatehouse/gatehouse/services/auth/internal/client/clienttest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login/logintest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
@@ -33,6 +34,13 @@ func TestSigningKeys(t *testing.T) {
 	signingkeytest.Run(t, func(t *testing.T) signingkeytest.Database {
 		db := postgrestest.Open(t)
 		return signingkeytest.Database{Store: db.SigningKeys, Recorded: db.Recorded}
+	})
+}
+
+func TestClients(t *testing.T) {
+	clienttest.Run(t, func(t *testing.T) clienttest.Database {
+		db := postgrestest.Open(t)
+		return clienttest.Database{Store: db.Clients, Recorded: db.Recorded}
 	})
 }
 

@@ -25,6 +25,7 @@ type Database struct {
 	Outbox   *outbox.Outbox
 	Logins   *postgres.Logins
 	Sessions *postgres.Sessions
+	Clients  *postgres.Clients
 
 	SigningKeys *postgres.SigningKeys
 }
@@ -36,7 +37,7 @@ func Open(t *testing.T) *Database {
 	o := outboxtest.New(t, pool, migrations.Schema)
 	return &Database{
 		Pool: pool, Outbox: o, Logins: postgres.NewLogins(pool, o), Sessions: postgres.NewSessions(pool, o),
-		SigningKeys: postgres.NewSigningKeys(pool, o),
+		Clients: postgres.NewClients(pool, o), SigningKeys: postgres.NewSigningKeys(pool, o),
 	}
 }
 
