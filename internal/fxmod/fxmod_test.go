@@ -99,8 +99,10 @@ func TestConfigDefaults(t *testing.T) {
 	if cli.Kernel.Drain.Delay != 4*time.Second || cli.Kernel.Token.Audience != "gatehouse" || cli.Kernel.Consul.Register || cli.Kernel.GRPC.Reflection {
 		t.Errorf("defaults are %+v", cli.Kernel)
 	}
-	if _, err := config.Parse("demo", &cli, nil, []string{"GATEHOUSE_TOKEN_ISSUER=id.example.com"}, io.Discard); err == nil {
-		t.Error("an issuer that is not a URL is accepted")
+	for _, issuer := range []string{"id.example.com", "https://id.example.com?tenant=1", "https://id.example.com#", "https://me@id.example.com"} {
+		if _, err := config.Parse("demo", &cli, nil, []string{"GATEHOUSE_TOKEN_ISSUER=" + issuer}, io.Discard); err == nil {
+			t.Errorf("the issuer %s is accepted", issuer)
+		}
 	}
 }
 

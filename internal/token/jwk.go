@@ -4,13 +4,14 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/rsa"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
 )
 
-// NewJWK returns the public form of a key (RFC 7517, section 4; RFC 8037, section 2; RFC 7518, section 6.2).
+// NewJWK returns the public form of a key (RFC 7517, section 4; RFC 8037, section 2; RFC 7518, sections 6.2 and 6.3).
 func NewJWK(k Key) (JWK, error) {
 	if !validKeyID(k.ID) {
 		return JWK{}, fmt.Errorf("key id %q is not 1 to %d characters of A-Z a-z 0-9 - _", k.ID, maxKeyID)
@@ -20,6 +21,10 @@ func NewJWK(k Key) (JWK, error) {
 	case ed25519.PublicKey:
 		if k.Algorithm == EdDSA {
 			return JWK{KTY: "OKP", Use: "sig", Alg: EdDSA, KID: k.ID, CRV: "Ed25519", X: encode(p)}, nil
+		}
+	case *rsa.PublicKey:
+		if k.Algorithm == RS256 && p.N.BitLen() >= MinRSA {
+			return rsaJWK(k, p), nil
 		}
 	case *ecdsa.PublicKey:
 		if k.Algorithm == ES256 && p.Curve == elliptic.P256() {
@@ -33,7 +38,8 @@ func NewJWK(k Key) (JWK, error) {
 	return JWK{}, fmt.Errorf("key %s: a %T does not verify %q", k.ID, k.Public, k.Algorithm)
 }
 
-// Key returns the key that j describes. It honours use and key_ops and admits only the two algorithms with their own curve (R46).
+// Key returns the key that j describes. It honours use and key_ops and admits only the two algorithms of access tokens with their
+// own curve (R46).
 func (j JWK) Key() (Key, error) {
 	switch {
 	case !validKeyID(j.KID):

@@ -11,10 +11,11 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 )
 
-// Algorithms that a key may be bound to (RFC 7518, RFC 8037). RS256 is left out on purpose although RFC 9068 names it: the platform
+// Algorithms that a key of access tokens may be bound to (RFC 7518, RFC 8037). RS256 is left out on purpose although RFC 9068 names it: the platform
 // is the only issuer, and each algorithm more is one more way to be confused.
 const (
 	EdDSA = "EdDSA"
@@ -34,15 +35,15 @@ var ErrUnknownKey = errors.New("no key has this id")
 
 // Config says whose tokens are accepted, and for whom.
 type Config struct {
-	Issuer   string `name:"token-issuer" env:"GATEHOUSE_TOKEN_ISSUER" default:"https://gatehouse.local" help:"Issuer (iss) of access tokens, an absolute URL."`
+	Issuer   string `name:"token-issuer" env:"GATEHOUSE_TOKEN_ISSUER" default:"https://gatehouse.local" help:"Issuer (iss) of tokens, the URL at which clients reach the platform; gatehouse up says where the gateway is, on localhost, unless you set it."`
 	Audience string `name:"token-audience" env:"GATEHOUSE_TOKEN_AUDIENCE" default:"gatehouse" help:"Audience (aud) that access tokens must name."`
 }
 
 // Validate reports a value that no token could satisfy.
 func (c Config) Validate() error {
 	u, err := url.Parse(c.Issuer)
-	if err != nil || u.Scheme == "" || u.Host == "" {
-		return fmt.Errorf("GATEHOUSE_TOKEN_ISSUER is %q: give an absolute URL such as https://id.example.com", c.Issuer)
+	if err != nil || u.Scheme == "" || u.Host == "" || u.User != nil || strings.ContainsAny(c.Issuer, "?#") { // RFC 8414, section 2
+		return fmt.Errorf("GATEHOUSE_TOKEN_ISSUER is %q: give an absolute URL without query and fragment, such as https://id.example.com", c.Issuer)
 	}
 	if c.Audience == "" {
 		return errors.New("GATEHOUSE_TOKEN_AUDIENCE is empty: give the name that access tokens carry in aud, such as gatehouse")
@@ -67,8 +68,8 @@ type Claims struct {
 // Key is a public key with the one algorithm it verifies (R41).
 type Key struct {
 	ID        string
-	Algorithm string           // EdDSA or ES256
-	Public    crypto.PublicKey // ed25519.PublicKey or *ecdsa.PublicKey
+	Algorithm string           // EdDSA or ES256; RS256 of a key of ID tokens
+	Public    crypto.PublicKey // ed25519.PublicKey or *ecdsa.PublicKey; *rsa.PublicKey
 }
 
 // KeySource finds the key of a kid.
@@ -83,11 +84,11 @@ type Revocations interface {
 	Revoked(sessionID string) (bool, error)
 }
 
-// SigningKey signs access tokens.
+// SigningKey signs access tokens, or ID tokens.
 type SigningKey struct {
 	ID        string
-	Algorithm string        // EdDSA or ES256
-	Signer    crypto.Signer // ed25519.PrivateKey or *ecdsa.PrivateKey
+	Algorithm string        // EdDSA or ES256; RS256 of ID tokens
+	Signer    crypto.Signer // ed25519.PrivateKey or *ecdsa.PrivateKey; *rsa.PrivateKey
 }
 
 // Public returns the key that verifies what k signs.
@@ -102,9 +103,11 @@ type JWK struct {
 	KeyOps []string `json:"key_ops,omitempty"`
 	Alg    string   `json:"alg"`
 	KID    string   `json:"kid"`
-	CRV    string   `json:"crv"`
-	X      string   `json:"x"`
+	CRV    string   `json:"crv,omitempty"` // of OKP and EC, with X, and Y of EC
+	X      string   `json:"x,omitempty"`
 	Y      string   `json:"y,omitempty"`
+	N      string   `json:"n,omitempty"` // of RSA, with E
+	E      string   `json:"e,omitempty"`
 }
 
 // KeySet is a published set of keys.

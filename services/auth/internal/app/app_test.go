@@ -147,8 +147,10 @@ func TestStartOnAnOldSchemaSaysMigrate(t *testing.T) {
 // suffices, which the old one does not any more.
 func TestTheSealingKeyIsReplaced(t *testing.T) {
 	db, ports, old, fresh := database(t), apptest.FreePorts(t, Name), keyFile(t, 1), keyFile(t, 2)
-	start(t, configured(t, ports, db, old))()
-	stop := start(t, configured(t, ports, db, fresh, "GATEHOUSE_AUTH_KEY_PREVIOUS_FILE="+old))
+	stop := start(t, configured(t, ports, db, old))
+	idTokenKeys(t, db)
+	stop()
+	stop = start(t, configured(t, ports, db, fresh, "GATEHOUSE_AUTH_KEY_PREVIOUS_FILE="+old))
 	serving(t, ports)
 	stop()
 	wrong := ResealConfig{Postgres: db, Seal: SealConfig{File: fresh}}
@@ -157,7 +159,7 @@ func TestTheSealingKeyIsReplaced(t *testing.T) {
 		t.Errorf("without the previous key: %v, and %q is printed", err, out.String())
 	}
 	both := ResealConfig{Postgres: db, Seal: SealConfig{File: fresh, PreviousFile: old}}
-	for _, want := range []string{"2 of 2 signing keys", "0 of 2 signing keys"} {
+	for _, want := range []string{"8 of 8 signing keys", "0 of 8 signing keys"} {
 		out.Reset()
 		if err := both.Run(program.Process{Name: Name, Stdout: &out}); err != nil || !strings.HasPrefix(out.String(), want) || !strings.Contains(out.String(), "not needed any more") {
 			t.Errorf("%v, printed %q, want %q", err, out.String(), want)
@@ -169,6 +171,20 @@ func TestTheSealingKeyIsReplaced(t *testing.T) {
 	if err := New(configured(t, ports, db, old)).Start(t.Context()); !errors.Is(err, signingkey.ErrWrongSealingKey) {
 		t.Errorf("the old key: %v", err)
 	}
+}
+
+// idTokenKeys waits until the keys of ID tokens are made, which the start does not wait for.
+func idTokenKeys(t *testing.T, db pg.Config) {
+	t.Helper()
+	pool, err := pg.Open(t.Context(), db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	check.Eventually(t, "the keys of ID tokens", func() (all bool) {
+		check.NoError(t, pool.QueryRow(t.Context(), `select count(*) = 6 from auth.id_token_keys`).Scan(&all))
+		return all
+	})
 }
 
 // What recovers access needs the database, and prints nothing without it.

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"log/slog"
 	"time"
@@ -39,6 +38,7 @@ type workParams struct {
 	Logins   *login.Service
 	Sessions *session.Service
 	Keeper   *signingkey.Keeper
+	IDTokens *signingkey.IDTokens
 	Feed     *session.Feed
 	List     *token.RevocationList
 	Stop     fx.Shutdowner
@@ -50,6 +50,7 @@ func newWork(p workParams) service.Work {
 	refresh := loop.Loop{
 		Name: "refresh signing keys", Every: min(retryLoadEvery, p.Config.policy().Reload()), Timeout: firstLoadTimeout, Do: p.refresh,
 	}
+	idTokens := loop.Loop{Name: "refresh keys of ID tokens", Every: refresh.Every, Timeout: time.Minute, Do: p.IDTokens.Refresh}
 	read := loop.Loop{Name: "read ended sessions", Every: readFeedEvery, Wake: p.Feed.Woken(), Timeout: 2 * time.Second, Do: p.Feed.Read}
 	reconcile := loop.Loop{Name: "complete interrupted sign-ups", Every: reconcileEvery, Timeout: time.Minute, Do: p.Logins.Reconcile}
 	clean := loop.Loop{Name: "delete what expired", Every: cleanEvery, Timeout: time.Minute, Do: p.Sessions.Clean}
@@ -57,6 +58,7 @@ func newWork(p workParams) service.Work {
 		limitMemory(p.Config),                                        // before the first hash
 		{Name: "the signing keys", Start: p.loadKeys},                // before requests, if the database answers: they sign with them and verify by them
 		fxmod.Repeat(refresh, p.Log),                                 // after the first load, which says at once when the sealing key is wrong
+		fxmod.Repeat(idTokens, p.Log),                                // likewise; the first start makes RSA keys, for which nothing waits
 		fxmod.Background("the own list of ended sessions", p.follow), // before the first read, whose complete set it takes
 		{Name: "the ended sessions", Start: p.readSessions},          // before requests, if the database answers: without them no token is believed
 		fxmod.Repeat(read, p.Log),                                    // after the first read
@@ -65,29 +67,22 @@ func newWork(p workParams) service.Work {
 	}}
 }
 
-// newKeeper opens the sealing key; the keys themselves are loaded when the program starts.
-func newKeeper(c Config, store signingkey.Store, now func() time.Time) (*signingkey.Keeper, error) {
-	sealer, err := signingkey.OpenSealer(c.Keys.Seal.File, c.Keys.Seal.PreviousFile)
-	if err != nil {
-		return nil, err
-	}
-	return signingkey.NewKeeper(c.policy(), store, sealer, rand.Reader, now), nil
-}
-
 // loadKeys loads the signing keys before the program serves, if the database answers. Keys that the
 // sealing key does not open stop the start.
 func (p workParams) loadKeys(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, firstLoadTimeout)
 	defer cancel()
-	err := p.Keeper.Refresh(ctx)
+	err := errors.Join(p.Keeper.Refresh(ctx), p.IDTokens.Load(ctx))
 	if errors.Is(err, signingkey.ErrWrongSealingKey) {
-		return err
+		return signingkey.ErrWrongSealingKey
 	}
 	if err != nil {
 		p.Log.WarnContext(ctx, "the signing keys are not loaded yet", "error", err.Error())
 		return nil
 	}
-	switch two, needsPrevious := p.Keeper.Sealing(); {
+	two, needsPrevious := p.Keeper.Sealing()
+	_, idsNeed := p.IDTokens.Sealing()
+	switch needsPrevious = needsPrevious || idsNeed; {
 	case needsPrevious:
 		p.Log.InfoContext(ctx, "the signing keys are sealed with the previous sealing key: when all instances have both, run `auth reseal`")
 	case two:

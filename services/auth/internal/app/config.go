@@ -75,7 +75,7 @@ func (c KeysConfig) Validate() error {
 }
 
 func (c Config) policy() signingkey.Policy {
-	return signingkey.Policy{Algorithm: c.Keys.Algorithm, MaxAge: c.Keys.MaxAge, Interval: c.Keys.Interval}
+	return signingkey.Policy{Purpose: signingkey.ForAccess, Algorithm: c.Keys.Algorithm, MaxAge: c.Keys.MaxAge, Interval: c.Keys.Interval}
 }
 
 // SessionsConfig is the option group of sessions.

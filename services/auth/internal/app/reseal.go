@@ -9,7 +9,6 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/program"
-	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
 )
@@ -49,7 +48,7 @@ func Reseal(ctx context.Context, c ResealConfig, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	done, err := signingkey.Reseal(ctx, postgres.NewSigningKeys(pool, box), sealer, rand.Reader)
+	done, err := signingkey.Reseal(ctx, sealer, rand.Reader, keyStores(pool, box)...)
 	if err != nil {
 		return err
 	}

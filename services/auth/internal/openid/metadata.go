@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/contract"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
+	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
 )
 
 // metadataAge is how long clients may keep what the provider says of itself.
@@ -28,8 +29,8 @@ type offer struct {
 // offered is the one list of what this version can do.
 func offered() offer {
 	return offer{
-		ResponseTypes: []string{}, // required by OpenID Connect Discovery, section 3, as are algorithms
-		Algorithms:    []string{},
+		ResponseTypes: []string{}, // required by OpenID Connect Discovery, section 3
+		Algorithms:    signingkey.IDAlgorithms(),
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
+	"github.com/gatehouse/gatehouse/internal/token"
 	"github.com/gatehouse/gatehouse/services/auth/internal/client/clienttest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login/logintest"
@@ -16,6 +17,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session/sessiontest"
+	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey/signingkeytest"
 )
 
@@ -33,7 +35,14 @@ func TestOutboxTables(t *testing.T) {
 func TestSigningKeys(t *testing.T) {
 	signingkeytest.Run(t, func(t *testing.T) signingkeytest.Database {
 		db := postgrestest.Open(t)
-		return signingkeytest.Database{Store: db.SigningKeys, Recorded: db.Recorded}
+		return signingkeytest.Database{Store: db.SigningKeys, Purpose: signingkey.ForAccess, Recorded: db.Recorded}
+	})
+}
+
+func TestIDTokenKeys(t *testing.T) {
+	signingkeytest.Run(t, func(t *testing.T) signingkeytest.Database {
+		db := postgrestest.Open(t)
+		return signingkeytest.Database{Store: db.IDTokenKeys[token.EdDSA], Purpose: signingkey.ForID, Recorded: db.Recorded}
 	})
 }
 

@@ -37,5 +37,8 @@ func happened(ctx context.Context, action string, k Key) event.Event {
 		{Field: "algorithm", Value: json.RawMessage(strconv.Quote(k.Algorithm))},
 		{Field: "state", Value: json.RawMessage(strconv.Quote(string(k.State)))},
 	}
+	if k.Purpose == ForID {
+		e.Changes = append(e.Changes, event.Change{Field: "purpose", Value: json.RawMessage(strconv.Quote(string(k.Purpose)))})
+	}
 	return e
 }

@@ -2,6 +2,7 @@ package signingkey
 
 import (
 	"context"
+	"crypto"
 	"fmt"
 	"io"
 	"slices"
@@ -12,8 +13,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/token"
 )
 
-// Keeper holds the current keys in memory: it signs with the active one and knows the public halves of all. Any number of instances may
-// keep the same stored keys; the store lets one at a time change them.
+// Keeper holds the current keys of one purpose in memory: it signs with the active one and knows the public halves of all. Any number of
+// instances may keep the same stored keys; the store lets one at a time change them.
 type Keeper struct {
 	policy Policy
 	store  Store
@@ -21,19 +22,22 @@ type Keeper struct {
 	random io.Reader
 	now    func() time.Time
 	ring   atomic.Pointer[ring]
+
+	made chan crypto.Signer // not stored yet
 }
 
 // ring is one reading of the stored keys, opened.
 type ring struct {
 	active     token.SigningKey
-	public     []token.Key // next, active, retired
+	public     []token.Key // next, active, retired: the key set
+	kept       []token.Key // these, and those that are not published any more
 	byPrevious bool        // the sealing key of before has sealed the active one
 	read       time.Time
 }
 
 // NewKeeper returns a keeper that knows no key until the first Refresh.
 func NewKeeper(policy Policy, store Store, sealer *Sealer, random io.Reader, now func() time.Time) *Keeper {
-	return &Keeper{policy: policy, store: store, sealer: sealer, random: random, now: now}
+	return &Keeper{policy: policy, store: store, sealer: sealer, random: random, now: now, made: make(chan crypto.Signer, spare)}
 }
 
 // Refresh reads the stored keys and moves them on if that is due; the first call on an empty store makes them. After an error the keys
@@ -45,6 +49,9 @@ func (k *Keeper) Refresh(ctx context.Context) error {
 		return err
 	}
 	if k.policy.due(keys, k.now()) {
+		if err := k.prepare(keys); err != nil {
+			return err
+		}
 		keys, err = k.store.Change(ctx, func(stored []Key) (Plan, error) {
 			planned, err := k.plan(slices.Clone(stored))
 			return Plan{Keys: planned, Events: Events(ctx, stored, planned)}, err
@@ -60,6 +67,53 @@ func (k *Keeper) Refresh(ctx context.Context) error {
 	r.read = asked
 	k.ring.Store(r)
 	return nil
+}
+
+// Load reads the stored keys as Refresh does, but makes and changes none: it is quick. Where none are stored nothing is known
+// afterwards, which is no error.
+func (k *Keeper) Load(ctx context.Context) error {
+	asked := k.now()
+	keys, err := k.store.List(ctx)
+	if err != nil || len(keys) == 0 {
+		return err
+	}
+	r, err := k.open(keys)
+	if err != nil {
+		return err
+	}
+	r.read = asked
+	k.ring.Store(r)
+	return nil
+}
+
+// spare is how many keys a change can need.
+const spare = 2
+
+// prepare makes the keys that a change will need before it locks anything: an RSA key takes a while to find.
+func (k *Keeper) prepare(keys []Key) error {
+	_, missing := k.policy.advance(keys, k.now())
+	for len(k.made) < len(missing) {
+		signer, err := generateSigner(k.random, k.policy.Algorithm)
+		if err != nil {
+			return err
+		}
+		select {
+		case k.made <- signer:
+		default: // another Refresh made some meanwhile
+			return nil
+		}
+	}
+	return nil
+}
+
+// signer is a new key: one that was made before, if there is one.
+func (k *Keeper) signer() (crypto.Signer, error) {
+	select {
+	case made := <-k.made:
+		return made, nil
+	default:
+		return generateSigner(k.random, k.policy.Algorithm)
+	}
 }
 
 // Loaded reports whether any Refresh succeeded.
@@ -87,7 +141,11 @@ func (k *Keeper) plan(keys []Key) ([]Key, error) {
 	now := k.now()
 	kept, missing := k.policy.advance(keys, now)
 	for _, state := range missing {
-		made, err := generate(k.random, sealer, k.policy.Algorithm, state, now)
+		signer, err := k.signer()
+		if err != nil {
+			return nil, err
+		}
+		made, err := k.policy.seal(k.random, sealer, signer, state, now)
 		if err != nil {
 			return nil, err
 		}
@@ -103,7 +161,10 @@ func (k *Keeper) open(keys []Key) (*ring, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.public = append(r.public, public)
+		r.kept = append(r.kept, public)
+		if k.policy.published(stored, k.now()) {
+			r.public = append(r.public, public)
+		}
 		if stored.State != Active {
 			continue
 		}

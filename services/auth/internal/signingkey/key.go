@@ -1,5 +1,6 @@
-// Package signingkey owns the keys that sign access tokens: making them, rotating them with overlap, keeping their private halves
-// sealed at rest, and publishing their public halves.
+// Package signingkey owns the keys that sign access tokens and ID tokens: making them, rotating them with overlap, keeping their
+// private halves sealed at rest, and publishing their public halves. A Keeper keeps the keys of one purpose; those of ID tokens are
+// apart, one Keeper for each algorithm (IDTokens).
 //
 // It imports no driver, transport or generated code; the api and session packages use the Keeper and the postgres package stores for it.
 package signingkey
@@ -10,6 +11,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
@@ -34,10 +36,20 @@ const (
 	Retired State = "retired" // verifies what it signed
 )
 
+// Purpose is what keys sign. A key has one for life: it is sealed for it.
+type Purpose string
+
+// The purposes of keys.
+const (
+	ForAccess Purpose = "access_token"
+	ForID     Purpose = "id_token"
+)
+
 // Key is a signing key as it is stored.
 type Key struct {
 	ID         string
-	Algorithm  string // token.EdDSA or token.ES256
+	Purpose    Purpose
+	Algorithm  string // token.EdDSA or token.ES256; of ID tokens token.RS256, too
 	State      State
 	Public     []byte // PKIX, DER (RFC 5280, section 4.1)
 	Sealed     []byte // PKCS #8, DER, sealed by Sealer
@@ -51,7 +63,7 @@ type Plan struct {
 	Events []event.Event
 }
 
-// Store keeps signing keys. Each method is one transaction; internal/signingkey/signingkeytest holds implementations to these words.
+// Store keeps the signing keys of one purpose. Each method is one transaction; internal/signingkey/signingkeytest holds implementations to these words.
 type Store interface {
 	// List returns all keys, oldest first.
 	List(ctx context.Context) ([]Key, error)
@@ -61,12 +73,8 @@ type Store interface {
 	Change(ctx context.Context, plan func([]Key) (Plan, error)) ([]Key, error)
 }
 
-// generate makes a new key pair in the given state.
-func generate(random io.Reader, sealer *Sealer, algorithm string, state State, now time.Time) (Key, error) {
-	signer, err := generateSigner(random, algorithm)
-	if err != nil {
-		return Key{}, err
-	}
+// seal makes a new key of a signer, in the given state.
+func (p Policy) seal(random io.Reader, sealer *Sealer, signer crypto.Signer, state State, now time.Time) (Key, error) {
 	public, err := x509.MarshalPKIXPublicKey(signer.Public())
 	if err != nil {
 		return Key{}, fmt.Errorf("encode public key: %w", err)
@@ -80,7 +88,7 @@ func generate(random io.Reader, sealer *Sealer, algorithm string, state State, n
 		return Key{}, fmt.Errorf("draw key id: %w", err)
 	}
 	k := Key{
-		ID: base64.RawURLEncoding.EncodeToString(id), Algorithm: algorithm, State: state,
+		ID: base64.RawURLEncoding.EncodeToString(id), Purpose: p.Purpose, Algorithm: p.Algorithm, State: state,
 		Public: public, CreateTime: now, StateTime: now,
 	}
 	k.Sealed, err = sealer.seal(random, k, private)
@@ -94,6 +102,8 @@ func generateSigner(random io.Reader, algorithm string) (crypto.Signer, error) {
 		return private, err
 	case token.ES256:
 		return ecdsa.GenerateKey(elliptic.P256(), random)
+	case token.RS256:
+		return rsa.GenerateKey(random, token.MinRSA)
 	}
 	return nil, fmt.Errorf("no keys are made for algorithm %q: use %s or %s", algorithm, token.EdDSA, token.ES256)
 }

@@ -13,10 +13,22 @@ type Resealed struct {
 }
 
 // Reseal seals anew, with the current key, every stored signing key that the previous one has
-// sealed: all or none, with an event for each. From then on new keys are sealed with the current
-// one, too, and nobody needs the previous one. Instances that do not know the current key can load
-// no signing keys any more: call it when all know both.
-func Reseal(ctx context.Context, store Store, sealer *Sealer, random io.Reader) (Resealed, error) {
+// sealed: all of a store or none, with an event for each. From then on new keys are sealed with the
+// current one, too, and nobody needs the previous one. Instances that do not know the current key
+// can load no signing keys any more: call it when all know both. After an error call it again.
+func Reseal(ctx context.Context, sealer *Sealer, random io.Reader, stores ...Store) (Resealed, error) {
+	var all Resealed
+	for _, store := range stores {
+		done, err := reseal(ctx, store, sealer, random)
+		if err != nil {
+			return all, err
+		}
+		all.Keys, all.Changed = all.Keys+done.Keys, all.Changed+done.Changed
+	}
+	return all, nil
+}
+
+func reseal(ctx context.Context, store Store, sealer *Sealer, random io.Reader) (Resealed, error) {
 	var done Resealed
 	keys, err := store.Change(ctx, func(stored []Key) (Plan, error) {
 		done.Changed = 0

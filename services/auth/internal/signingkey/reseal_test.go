@@ -14,7 +14,7 @@ const oldKey, newKey = 1, 2
 
 func (w *world) reseal(sealingKeys ...byte) signingkey.Resealed {
 	w.t.Helper()
-	done, err := signingkey.Reseal(w.t.Context(), w.store, w.sealer(sealingKeys...), rand.Reader)
+	done, err := signingkey.Reseal(w.t.Context(), w.sealer(sealingKeys...), rand.Reader, w.store)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestResealRefusesTheWrongKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, keys := range [][]byte{{newKey}, {newKey, 3}} {
-		if _, err := signingkey.Reseal(t.Context(), w.store, w.sealer(keys...), rand.Reader); !errors.Is(err, signingkey.ErrWrongSealingKey) {
+		if _, err := signingkey.Reseal(t.Context(), w.sealer(keys...), rand.Reader, w.store); !errors.Is(err, signingkey.ErrWrongSealingKey) {
 			t.Errorf("%v: %v, want ErrWrongSealingKey", keys, err)
 		}
 	}
@@ -112,7 +112,7 @@ func TestResealBesideRotations(t *testing.T) {
 		}
 		sealer := w.sealer(newKey, oldKey)
 		wg.Go(func() {
-			if _, err := signingkey.Reseal(t.Context(), w.store, sealer, rand.Reader); err != nil {
+			if _, err := signingkey.Reseal(t.Context(), sealer, rand.Reader, w.store); err != nil {
 				t.Error(err)
 			}
 		})

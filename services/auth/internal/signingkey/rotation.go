@@ -8,9 +8,11 @@ import (
 
 // Policy says when keys change state.
 type Policy struct {
-	Algorithm string        // of new keys: token.EdDSA or token.ES256
+	Purpose   Purpose
+	Algorithm string        // of new keys: token.EdDSA or token.ES256, of ID tokens token.RS256, too
 	MaxAge    time.Duration // how long verifiers may cache the key set
 	Interval  time.Duration // how long a key signs; longer than Notice
+	Keep      time.Duration // how long a retired key is kept, if that is longer than it is published
 }
 
 // Reload is how often every instance should call Keeper.Refresh, so how long it may go on signing with a key that was retired.
@@ -27,6 +29,11 @@ func (p Policy) Notice() time.Duration { return p.MaxAge + p.slowest() }
 // retention is how long a retired key stays published: the slowest instance learns of its retirement, then its last token expires,
 // whatever lifetime that instance gives it.
 func (p Policy) retention() time.Duration { return token.MaxTTL + p.slowest() + time.Minute }
+
+// published reports whether a key is in the key set.
+func (p Policy) published(k Key, now time.Time) bool {
+	return k.State != Retired || now.Before(k.StateTime.Add(p.retention()))
+}
 
 // due reports whether plan would change anything, without making a key.
 func (p Policy) due(keys []Key, now time.Time) bool {
@@ -47,8 +54,8 @@ func (p Policy) advance(keys []Key, now time.Time) (kept []Key, missing []State)
 	active, next := -1, -1
 	for _, k := range keys {
 		switch {
-		case k.State == Retired && !now.Before(k.StateTime.Add(p.retention())):
-			continue // its last token has expired
+		case k.State == Retired && !now.Before(k.StateTime.Add(max(p.retention(), p.Keep))):
+			continue // its last token has expired, and nobody shows it any more
 		case k.State == Next && k.Algorithm != p.Algorithm:
 			continue // the configuration changed; it never signed
 		case k.State == Active:

@@ -15,7 +15,7 @@ const SealingKeyLength = 32
 // ErrWrongSealingKey is a sealing key that does not open the stored signing keys.
 var ErrWrongSealingKey = errors.New("the key in GATEHOUSE_AUTH_KEY_FILE does not open the stored signing keys: " +
 	"give the file they were sealed with, as GATEHOUSE_AUTH_KEY_PREVIOUS_FILE beside a new one, or, if it is lost for good, " +
-	"delete all rows of auth.signing_keys, which ends every access token")
+	"delete all rows of auth.signing_keys and auth.id_token_keys, which ends every token")
 
 // Sealer encrypts private keys at rest with AES-256-GCM, bound to the key's id and algorithm. While
 // the sealing key is replaced it has the previous one, too, and opens what either has sealed.
@@ -97,7 +97,11 @@ func (s *Sealer) like(stored []Key) (*Sealer, error) {
 	return s, nil
 }
 
-// binding is the additional data: a sealed key moved to another row does not open.
+// binding is the additional data: a sealed key moved to another row, or to another purpose, does not open.
 func binding(k Key) []byte {
-	return []byte("gatehouse.auth.signing_key\x00" + k.ID + "\x00" + k.Algorithm)
+	kind := "gatehouse.auth.signing_key"
+	if k.Purpose == ForID {
+		kind = "gatehouse.auth.id_token_key"
+	}
+	return []byte(kind + "\x00" + k.ID + "\x00" + k.Algorithm)
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,6 +27,15 @@ func writeKey(t *testing.T, content []byte, mode os.FileMode) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// generate makes a new key pair.
+func generate(random io.Reader, sealer *Sealer, algorithm string, state State, now time.Time) (Key, error) {
+	signer, err := generateSigner(random, algorithm)
+	if err != nil {
+		return Key{}, err
+	}
+	return Policy{Algorithm: algorithm}.seal(random, sealer, signer, state, now)
 }
 
 func TestOpenSealerReadsEachForm(t *testing.T) {

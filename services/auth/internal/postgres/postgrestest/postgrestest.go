@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
+	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
 )
 
 // Database is an empty database of Auth, without a relay: what is appended stays.
@@ -28,6 +29,7 @@ type Database struct {
 	Clients  *postgres.Clients
 
 	SigningKeys *postgres.SigningKeys
+	IDTokenKeys map[string]*postgres.SigningKeys // by algorithm
 }
 
 // Open makes a database that goes with the test.
@@ -37,8 +39,16 @@ func Open(t *testing.T) *Database {
 	o := outboxtest.New(t, pool, migrations.Schema)
 	return &Database{
 		Pool: pool, Outbox: o, Logins: postgres.NewLogins(pool, o), Sessions: postgres.NewSessions(pool, o),
-		Clients: postgres.NewClients(pool, o), SigningKeys: postgres.NewSigningKeys(pool, o),
+		Clients: postgres.NewClients(pool, o), SigningKeys: postgres.NewSigningKeys(pool, o), IDTokenKeys: idTokenKeys(pool, o),
 	}
+}
+
+func idTokenKeys(pool *pgxpool.Pool, o *outbox.Outbox) map[string]*postgres.SigningKeys {
+	stores := map[string]*postgres.SigningKeys{}
+	for _, algorithm := range signingkey.IDAlgorithms() {
+		stores[algorithm] = postgres.NewIDTokenKeys(pool, o, algorithm)
+	}
+	return stores
 }
 
 // Request returns a context with the event of a request, as the gRPC server makes it.

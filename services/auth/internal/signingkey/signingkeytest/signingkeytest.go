@@ -21,6 +21,7 @@ var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // Database is one empty database.
 type Database struct {
 	signingkey.Store
+	Purpose signingkey.Purpose // of the store's keys, which have the algorithm EdDSA
 	// Recorded returns what was recorded for Audit so far, in order.
 	Recorded func(t *testing.T) []event.Event
 }
@@ -35,9 +36,9 @@ func Run(t *testing.T, open func(t *testing.T) Database) {
 	t.Run("a key is sealed anew", func(t *testing.T) { sealedAnew(t, open(t)) })
 }
 
-func key(id string, state signingkey.State, at time.Time) signingkey.Key {
+func (s Database) key(id string, state signingkey.State, at time.Time) signingkey.Key {
 	return signingkey.Key{
-		ID: id, Algorithm: "EdDSA", State: state, Public: []byte{1}, Sealed: []byte{2}, CreateTime: at, StateTime: at,
+		ID: id, Purpose: s.Purpose, Algorithm: "EdDSA", State: state, Public: []byte{1}, Sealed: []byte{2}, CreateTime: at, StateTime: at,
 	}
 }
 
@@ -61,7 +62,7 @@ func list(t *testing.T, s signingkey.Store) []signingkey.Key {
 
 func change(t *testing.T, s Database) {
 	later := epoch.Add(time.Hour)
-	a, b, c := key("a", signingkey.Active, epoch), key("b", signingkey.Next, epoch.Add(time.Second)), key("c", signingkey.Next, later)
+	a, b, c := s.key("a", signingkey.Active, epoch), s.key("b", signingkey.Next, epoch.Add(time.Second)), s.key("c", signingkey.Next, later)
 	aRetired, bActive := a, b
 	aRetired.State, aRetired.StateTime = signingkey.Retired, later
 	bActive.State, bActive.StateTime = signingkey.Active, later
@@ -90,7 +91,7 @@ func change(t *testing.T, s Database) {
 }
 
 func refused(t *testing.T, s Database) {
-	want := []signingkey.Key{key("a", signingkey.Active, epoch)}
+	want := []signingkey.Key{s.key("a", signingkey.Active, epoch)}
 	if _, err := s.Change(t.Context(), set(t, want...)); err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +112,7 @@ func turns(t *testing.T, s Database) {
 	for range 10 {
 		wg.Go(func() {
 			_, err := s.Change(ctx, func(keys []signingkey.Key) (signingkey.Plan, error) {
-				more := append(slices.Clone(keys), key(fmt.Sprintf("key-%d", len(keys)), signingkey.Retired, epoch))
+				more := append(slices.Clone(keys), s.key(fmt.Sprintf("key-%d", len(keys)), signingkey.Retired, epoch))
 				return signingkey.Plan{Keys: more, Events: signingkey.Events(ctx, keys, more)}, nil
 			})
 			if err != nil {
@@ -126,7 +127,7 @@ func turns(t *testing.T, s Database) {
 }
 
 func oneActive(t *testing.T, s Database) {
-	_, err := s.Change(t.Context(), set(t, key("a", signingkey.Active, epoch), key("b", signingkey.Active, epoch)))
+	_, err := s.Change(t.Context(), set(t, s.key("a", signingkey.Active, epoch), s.key("b", signingkey.Active, epoch)))
 	if err == nil {
 		t.Fatal("two active keys were stored")
 	}
@@ -137,14 +138,14 @@ func oneActive(t *testing.T, s Database) {
 
 // unrecorded makes plans that say nothing of what they change (R68).
 func unrecorded(t *testing.T, s Database) {
-	want := []signingkey.Key{key("a", signingkey.Active, epoch)}
+	want := []signingkey.Key{s.key("a", signingkey.Active, epoch)}
 	if _, err := s.Change(t.Context(), set(t, want...)); err != nil {
 		t.Fatal(err)
 	}
 	retired := want[0]
 	retired.State = signingkey.Retired
 	for name, keys := range map[string][]signingkey.Key{
-		"a new key": {want[0], key("b", signingkey.Next, epoch)}, "a retired key": {retired}, "a key that goes": nil,
+		"a new key": {want[0], s.key("b", signingkey.Next, epoch)}, "a retired key": {retired}, "a key that goes": nil,
 	} {
 		_, err := s.Change(t.Context(), func([]signingkey.Key) (signingkey.Plan, error) { return signingkey.Plan{Keys: keys}, nil })
 		if got := list(t, s); err == nil || !reflect.DeepEqual(got, want) || len(s.Recorded(t)) != 1 {
@@ -158,7 +159,7 @@ func unrecorded(t *testing.T, s Database) {
 }
 
 func sealedAnew(t *testing.T, s Database) {
-	a := key("a", signingkey.Active, epoch)
+	a := s.key("a", signingkey.Active, epoch)
 	if _, err := s.Change(t.Context(), set(t, a)); err != nil {
 		t.Fatal(err)
 	}
