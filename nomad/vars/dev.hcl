@@ -24,8 +24,10 @@ ops_network    = "private"
 public_network = "public"
 
 # Further variables of all programs; each takes those that are meant for it. Here: whose
-# X-Forwarded-For is believed, the balancer's; everybody may sign up.
+# X-Forwarded-For is believed, the balancer's; where clients find the platform, there too; and that
+# everybody may sign up.
 environment = {
   GATEHOUSE_AUTH_SIGN_UP            = "open"
   GATEHOUSE_GATEWAY_TRUSTED_PROXIES = "10.203.1.1"
+  GATEHOUSE_TOKEN_ISSUER            = "https://10.203.1.1"
 }

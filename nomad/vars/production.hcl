@@ -23,7 +23,10 @@ ops_network    = "private"
 public_network = "public"
 
 # Further variables of all programs; each takes those that are meant for it. Here: whose
-# X-Forwarded-For is believed, the site's balancers; these addresses are nobody's (RFC 5737).
+# X-Forwarded-For is believed, the site's balancers; these addresses are nobody's (RFC 5737). And
+# the URL by which clients find the platform, which all its tokens name: where it changes, those of
+# before are refused, and clients refresh theirs.
 environment = {
   GATEHOUSE_GATEWAY_TRUSTED_PROXIES = "192.0.2.10,192.0.2.11"
+  GATEHOUSE_TOKEN_ISSUER            = "https://id.example.com"
 }

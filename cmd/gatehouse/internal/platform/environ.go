@@ -19,11 +19,15 @@ const restVariable = "GATEHOUSE_REST"
 
 // ownMachine returns what programs are told on a machine of one's own, unless the operator says
 // otherwise. Tools such as grpcurl find methods by name, and services answer REST themselves: every
-// local process has the protos anyway, and reaches every port. Everybody may sign up. A program that
+// local process has the protos anyway, and reaches every port. Everybody may sign up. Tokens are
+// issued where the gateway is, so that an OAuth client finds the issuer under its name. A program that
 // stops need not wait until the others have noticed, unless there is a second instance to which they
 // can go.
-func ownMachine(instances int) []string {
+func ownMachine(instances int, issuer string) []string {
 	pairs := []string{"GATEHOUSE_GRPC_REFLECTION=true", restVariable + "=true", "GATEHOUSE_AUTH_SIGN_UP=open"}
+	if issuer != "" {
+		pairs = append(pairs, "GATEHOUSE_TOKEN_ISSUER="+issuer)
+	}
 	if instances == 1 {
 		pairs = append(pairs, "GATEHOUSE_DRAIN_DELAY=0s")
 	}
@@ -51,7 +55,7 @@ const instanceVariable = "GATEHOUSE_MESH_INSTANCE"
 // own settings for the program.
 func (p *Platform) environ(one process) ([]string, error) {
 	told := p.opts.Environ
-	for _, pair := range ownMachine(p.opts.Scale.Of(one.Program)) {
+	for _, pair := range ownMachine(p.opts.Scale.Of(one.Program), p.opts.Gateway.Issuer) {
 		if name, _, _ := strings.Cut(pair, "="); !plan.IsSet(told, name) {
 			told = append(slices.Clip(told), pair)
 		}

@@ -12,6 +12,7 @@ import (
 type Gateway struct {
 	Address string // host:port it listens on
 	URL     string
+	Issuer  string // of tokens, unless the operator says another one: the URL as browsers and OAuth clients on this machine write it
 }
 
 // GatewayOf works out from the operator's settings, which the gateway gets too, where it will listen.
@@ -41,5 +42,13 @@ func GatewayOf(def *mesh.Definition, offset int, environ []string) (Gateway, err
 	if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
 		host = "127.0.0.1" // listening everywhere, also here
 	}
-	return Gateway{Address: address, URL: scheme + "://" + net.JoinHostPort(host, port)}, nil
+	g := Gateway{Address: address, URL: scheme + "://" + net.JoinHostPort(host, port)}
+	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
+		host = "localhost" // where browsers keep Secure cookies without TLS, too
+	}
+	g.Issuer = scheme + "://" + net.JoinHostPort(host, port)
+	if known := map[string]string{"http": "80", "https": "443"}; port == known[scheme] { // a browser leaves it out
+		g.Issuer = strings.TrimSuffix(g.Issuer, ":"+port)
+	}
+	return g, nil
 }

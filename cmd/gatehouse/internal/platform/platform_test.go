@@ -24,7 +24,11 @@ func testPlatform(t *testing.T, environ ...string) *Platform {
 	if err := dir.Prepare(); err != nil {
 		t.Fatal(err)
 	}
-	return &Platform{plan: plan.Of(def), opts: Options{Dir: dir, Definition: def, Offset: 3000, Environ: environ, Now: time.Now,
+	gateway, err := GatewayOf(def, 3000, environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Platform{plan: plan.Of(def), opts: Options{Dir: dir, Definition: def, Offset: 3000, Gateway: gateway, Environ: environ, Now: time.Now,
 		Programs: preflight.Programs{Envoy: preflight.Program{Path: "/bin/sh"}, Own: map[string]string{"auth": "/bin/true"}},
 		Progress: func(string, ...any) {}}}
 }
@@ -80,7 +84,7 @@ func TestEnvironmentIsClosed(t *testing.T) {
 		"GATEHOUSE_LOG_LEVEL=debug", "GATEHOUSE_AUTH_HASHERS=1", "GATEHOUSE_GATEWAY_LISTEN=127.0.0.1:1",
 		"GATEHOUSE_POSTGRES_URL=postgres://super:hunter2@h/x", "GATEHOUSE_MESH_PORT_OFFSET=9000", "GATEHOUSE_MESH_TRUST_DOMAIN=hunter2", "GATEHOUSE_MESH_SERVICE_PREFIX=hunter2", "GATEHOUSE_CONSUL_TOKEN=hunter2",
 		"GATEHOUSE_CLI_STATE=/x", "GATEHOUSE_URL=x")
-	kept := []string{"HOME", "LANG", "PATH", "TMPDIR", "GATEHOUSE_MESH_DATACENTER", "GATEHOUSE_MESH_PORT_OFFSET", "GATEHOUSE_MESH_SERVICE_PREFIX", "GATEHOUSE_MESH_TRUST_DOMAIN", "GATEHOUSE_LOG_LEVEL", "GATEHOUSE_GRPC_REFLECTION", "GATEHOUSE_REST", "GATEHOUSE_DRAIN_DELAY"}
+	kept := []string{"HOME", "LANG", "PATH", "TMPDIR", "GATEHOUSE_MESH_DATACENTER", "GATEHOUSE_MESH_PORT_OFFSET", "GATEHOUSE_MESH_SERVICE_PREFIX", "GATEHOUSE_MESH_TRUST_DOMAIN", "GATEHOUSE_LOG_LEVEL", "GATEHOUSE_GRPC_REFLECTION", "GATEHOUSE_REST", "GATEHOUSE_DRAIN_DELAY", "GATEHOUSE_TOKEN_ISSUER"}
 	for program, own := range map[string][]string{
 		"auth":     {"GATEHOUSE_AUTH_KEY_FILE", "GATEHOUSE_AUTH_BOOTSTRAP_SECRET_FILE", "GATEHOUSE_AUTH_HASHERS", "GATEHOUSE_AUTH_SIGN_UP", "GATEHOUSE_POSTGRES_URL_FILE"},
 		"identity": {"GATEHOUSE_POSTGRES_URL_FILE"},
@@ -159,6 +163,7 @@ func TestReflectionIsOnUnlessTheOperatorSetsIt(t *testing.T) {
 		"GATEHOUSE_GRPC_REFLECTION=true": nil, "GATEHOUSE_GRPC_REFLECTION=false": {"GATEHOUSE_GRPC_REFLECTION=false"},
 		"GATEHOUSE_AUTH_SIGN_UP=open": nil, "GATEHOUSE_AUTH_SIGN_UP=closed": {"GATEHOUSE_AUTH_SIGN_UP=closed"},
 		"GATEHOUSE_DRAIN_DELAY=0s": nil, "GATEHOUSE_DRAIN_DELAY=7s": {"GATEHOUSE_DRAIN_DELAY=7s"},
+		"GATEHOUSE_TOKEN_ISSUER=http://localhost:11080": nil, "GATEHOUSE_TOKEN_ISSUER=https://id.example.com": {"GATEHOUSE_TOKEN_ISSUER=https://id.example.com"},
 	} {
 		variable, _, _ := strings.Cut(want, "=")
 		got := environOf(t, testPlatform(t, environ...), "auth", plan.Serve)
@@ -233,10 +238,11 @@ func TestGatewayOf(t *testing.T) {
 		environ []string
 		want    Gateway
 	}{
-		"as it is":   {nil, Gateway{"127.0.0.1:11080", "http://127.0.0.1:11080"}},
-		"configured": {[]string{"GATEHOUSE_GATEWAY_LISTEN=127.0.0.1:99"}, Gateway{"127.0.0.1:99", "http://127.0.0.1:99"}},
-		"everywhere": {[]string{"GATEHOUSE_GATEWAY_LISTEN=:443", "GATEHOUSE_GATEWAY_TLS_CERT_FILE=/c"}, Gateway{":443", "https://127.0.0.1:443"}},
-		"IPv6":       {[]string{"GATEHOUSE_GATEWAY_LISTEN=[::1]:80"}, Gateway{"[::1]:80", "http://[::1]:80"}},
+		"as it is":   {nil, Gateway{"127.0.0.1:11080", "http://127.0.0.1:11080", "http://localhost:11080"}},
+		"configured": {[]string{"GATEHOUSE_GATEWAY_LISTEN=127.0.0.1:99"}, Gateway{"127.0.0.1:99", "http://127.0.0.1:99", "http://localhost:99"}},
+		"everywhere": {[]string{"GATEHOUSE_GATEWAY_LISTEN=:443", "GATEHOUSE_GATEWAY_TLS_CERT_FILE=/c"}, Gateway{":443", "https://127.0.0.1:443", "https://localhost"}},
+		"IPv6":       {[]string{"GATEHOUSE_GATEWAY_LISTEN=[::1]:80"}, Gateway{"[::1]:80", "http://[::1]:80", "http://localhost"}},
+		"elsewhere":  {[]string{"GATEHOUSE_GATEWAY_LISTEN=192.0.2.1:8443", "GATEHOUSE_GATEWAY_TLS_CERT_FILE=/c"}, Gateway{"192.0.2.1:8443", "https://192.0.2.1:8443", "https://192.0.2.1:8443"}},
 	} {
 		if got, err := GatewayOf(def, 3000, c.environ); err != nil || got != c.want {
 			t.Errorf("%s: %+v, %v, want %+v", name, got, err, c.want)
