@@ -8,11 +8,18 @@ import (
 )
 
 // example is a block of code with the file that it stands in.
-var example = regexp.MustCompile("(?ms)^ *<!-- ([a-z0-9_./]+) -->\n *```[a-z]+\n(.*?)^ *```$")
+var example = regexp.MustCompile("(?ms)^ *<!-- ([a-z0-9_./-]+) -->\n *```[a-z]+\n(.*?)^ *```$")
 
-// The guide's examples compile: each stands in a file of the tree, but for its indent.
+// The guides' examples are tried: each stands in a file of the tree, but for its indent.
 func TestExamplesAreFromTheTree(t *testing.T) {
-	guide, err := os.ReadFile("../../docs/grpc.md")
+	for _, guide := range []string{"grpc.md", "api.md"} {
+		t.Run(guide, func(t *testing.T) { fromTheTree(t, "../../docs/"+guide) })
+	}
+}
+
+func fromTheTree(t *testing.T, path string) {
+	t.Helper()
+	guide, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
