@@ -69,9 +69,10 @@ func domain() fx.Option {
 		fx.Provide(
 			fx.Annotate(postgres.NewLogins, fx.As(new(login.Store))),
 			fx.Annotate(postgres.NewSessions, fx.As(new(session.Store))),
+			fx.Annotate(postgres.NewBrowsers, fx.As(new(session.BrowserStore))),
 			fx.Annotate(postgres.NewSigningKeys, fx.As(new(signingkey.Store))),
 			fx.Annotate(identity.NewDirectory, fx.As(new(login.Directory))),
-			newHasher, newLogins, newSessions, session.NewFeed, newWork, newSealer, newIDTokens,
+			newHasher, newLogins, newSessions, newBrowsers, session.NewFeed, newWork, newSealer, newIDTokens,
 			fx.Annotate(newKeeper, fx.As(fx.Self()), fx.As(new(token.KeySource)), fx.As(new(session.Signer))),
 			fx.Annotate(token.NewRevocationList, fx.As(fx.Self()), fx.As(new(token.Revocations))),
 		),
@@ -140,5 +141,21 @@ func newSessions(p sessionParams) *session.Service {
 	return session.NewService(session.Params{
 		Config: p.Config.session(), Store: p.Store, Signer: p.Signer, NewID: uuid.NewString, Random: rand.Reader, Now: p.Now,
 		Wake: p.Feed.Wake, Log: p.Log,
+	})
+}
+
+// browserParams are what the service of browser sessions is made of.
+type browserParams struct {
+	fx.In
+
+	Config Config
+	Store  session.BrowserStore
+	Feed   *session.Feed
+	Now    func() time.Time
+}
+
+func newBrowsers(p browserParams) *session.Browsers {
+	return session.NewBrowsers(session.BrowserParams{
+		Config: p.Config.browsers(), Store: p.Store, NewID: uuid.NewString, Random: rand.Reader, Now: p.Now, Wake: p.Feed.Wake,
 	})
 }

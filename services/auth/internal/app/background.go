@@ -37,6 +37,7 @@ type workParams struct {
 	Config   Config
 	Logins   *login.Service
 	Sessions *session.Service
+	Browsers *session.Browsers
 	Keeper   *signingkey.Keeper
 	IDTokens *signingkey.IDTokens
 	Feed     *session.Feed
@@ -53,7 +54,7 @@ func newWork(p workParams) service.Work {
 	idTokens := loop.Loop{Name: "refresh keys of ID tokens", Every: refresh.Every, Timeout: time.Minute, Do: p.IDTokens.Refresh}
 	read := loop.Loop{Name: "read ended sessions", Every: readFeedEvery, Wake: p.Feed.Woken(), Timeout: 2 * time.Second, Do: p.Feed.Read}
 	reconcile := loop.Loop{Name: "complete interrupted sign-ups", Every: reconcileEvery, Timeout: time.Minute, Do: p.Logins.Reconcile}
-	clean := loop.Loop{Name: "delete what expired", Every: cleanEvery, Timeout: time.Minute, Do: p.Sessions.Clean}
+	clean := loop.Loop{Name: "delete what expired", Every: cleanEvery, Timeout: time.Minute, Do: p.clean}
 	return service.Work{Beside: fxmod.Parts{
 		limitMemory(p.Config),                                        // before the first hash
 		{Name: "the signing keys", Start: p.loadKeys},                // before requests, if the database answers: they sign with them and verify by them
@@ -65,6 +66,11 @@ func newWork(p workParams) service.Work {
 		fxmod.Repeat(reconcile, p.Log),                               // after the keys: it needs nothing else
 		fxmod.Repeat(clean, p.Log),                                   // its place is free
 	}}
+}
+
+// clean deletes the sessions that are over.
+func (p workParams) clean(ctx context.Context) error {
+	return errors.Join(p.Browsers.Clean(ctx), p.Sessions.Clean(ctx))
 }
 
 // loadKeys loads the signing keys before the program serves, if the database answers. Keys that the

@@ -78,11 +78,18 @@ func (c Config) policy() signingkey.Policy {
 	return signingkey.Policy{Purpose: signingkey.ForAccess, Algorithm: c.Keys.Algorithm, MaxAge: c.Keys.MaxAge, Interval: c.Keys.Interval}
 }
 
+// minBrowserIdle is longer than an access token lasts, so that a client that is used keeps its
+// browser session.
+const minBrowserIdle = 15 * time.Minute
+
 // SessionsConfig is the option group of sessions.
 type SessionsConfig struct {
 	AccessTTL time.Duration `name:"auth-access-token-ttl" env:"GATEHOUSE_AUTH_ACCESS_TOKEN_TTL" default:"10m" help:"Lifetime of an access token, 10m at most."`
 	Lifetime  time.Duration `name:"auth-session-lifetime" env:"GATEHOUSE_AUTH_SESSION_LIFETIME" default:"720h" help:"Lifetime of a session however busy, 720h (30 days) at most."`
 	Idle      time.Duration `name:"auth-session-idle" env:"GATEHOUSE_AUTH_SESSION_IDLE" default:"168h" help:"How long a session lasts without a refresh."`
+
+	BrowserLifetime time.Duration `name:"auth-browser-session-lifetime" env:"GATEHOUSE_AUTH_BROWSER_SESSION_LIFETIME" default:"720h" help:"Lifetime of a browser session however busy, 720h (30 days) at most."`
+	BrowserIdle     time.Duration `name:"auth-browser-session-idle" env:"GATEHOUSE_AUTH_BROWSER_SESSION_IDLE" default:"168h" help:"How long a browser session lasts while neither the browser nor a client of it is seen, 15m at least."`
 }
 
 // Validate reports contradictions.
@@ -94,6 +101,11 @@ func (c SessionsConfig) Validate() error {
 		return fmt.Errorf("GATEHOUSE_AUTH_SESSION_LIFETIME is %s: set it to 1m to %s", c.Lifetime, session.MaxLifetime)
 	case c.Idle > c.Lifetime:
 		return fmt.Errorf("GATEHOUSE_AUTH_SESSION_IDLE is %s, longer than GATEHOUSE_AUTH_SESSION_LIFETIME (%s): shorten it", c.Idle, c.Lifetime)
+	case c.BrowserLifetime < minBrowserIdle || c.BrowserLifetime > session.MaxLifetime:
+		return fmt.Errorf("GATEHOUSE_AUTH_BROWSER_SESSION_LIFETIME is %s: set it to %s to %s", c.BrowserLifetime, minBrowserIdle, session.MaxLifetime)
+	case c.BrowserIdle < minBrowserIdle || c.BrowserIdle > c.BrowserLifetime:
+		return fmt.Errorf("GATEHOUSE_AUTH_BROWSER_SESSION_IDLE is %s: set it to %s to GATEHOUSE_AUTH_BROWSER_SESSION_LIFETIME (%s)",
+			c.BrowserIdle, minBrowserIdle, c.BrowserLifetime)
 	}
 	return nil
 }
@@ -103,6 +115,10 @@ func (c Config) session() session.Config {
 		Issuer: c.Kernel.Token.Issuer, Audience: c.Kernel.Token.Audience,
 		AccessTTL: c.Sessions.AccessTTL, Lifetime: c.Sessions.Lifetime, Idle: c.Sessions.Idle,
 	}
+}
+
+func (c Config) browsers() session.BrowserConfig {
+	return session.BrowserConfig{Lifetime: c.Sessions.BrowserLifetime, Idle: c.Sessions.BrowserIdle}
 }
 
 // PasswordConfig is the option group of password hashing.

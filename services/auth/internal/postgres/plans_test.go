@@ -3,6 +3,7 @@ package postgres
 import (
 	"maps"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -11,13 +12,14 @@ import (
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
+	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
 
 // What every request or every quarter of a second asks reads an index: a scan of a table would grow with the number of users.
 func TestHotQueriesUseTheirIndex(t *testing.T) {
 	pool := pgtest.New(t, migrations.Schema, migrations.Files)
 	fill(t, pool)
-	const now, id = "2031-01-01T00:00:00Z", "0b7c1c3e-5a52-4a52-9f52-2d6f6c1d7a10"
+	const now, before, id = "2031-01-01T00:00:00Z", "2020-01-01T00:00:00Z", "0b7c1c3e-5a52-4a52-9f52-2d6f6c1d7a10"
 	hash := make([]byte, 32)
 	for title, c := range map[string]struct {
 		sql   string
@@ -30,16 +32,29 @@ func TestHotQueriesUseTheirIndex(t *testing.T) {
 		"session start":   {startSession, record(pgx.StrictNamedArgs{"id": id, "user_id": id, "family_hash": hash, "token_hash": hash, "create_time": now, "refresh_time": now, "expire_time": now}), "logins_pkey"},
 		"rotation":        {rotateSession, record(pgx.StrictNamedArgs{"id": id, "token_hash": hash, "refresh_time": now}), "sessions_pkey"},
 		"sign-out":        {endSession, record(pgx.StrictNamedArgs{"id": id, "user_id": id, "expire_time": now}), "sessions_pkey"},
-		"revocation feed": {newRevocations, pgx.StrictNamedArgs{"after": int64(1) << 40, "now": "2020-01-01T00:00:00Z"}, "revocations_writer"},
 		"client":          {clientByID, pgx.StrictNamedArgs{"id": "client-" + id}, "clients_pkey"},
 		"client's secret": {clientByID, pgx.StrictNamedArgs{"id": "client-" + id}, "client_secrets_client_id"},
 		"clients":         {listClients, pgx.StrictNamedArgs{"first": false, "after_time": now, "after_id": "client-" + id, "row_limit": 51}, "clients_create_time_id"},
+		"browser start":   {startBrowser, record(browser(pgx.StrictNamedArgs{"create_time": now})), "logins_pkey"},
+		"browser renewal": {renewBrowser, record(browser(pgx.StrictNamedArgs{"old_hash": hash})), "browser_sessions_secret_hash_key"},
+		"browser look":    {findBrowser, pgx.StrictNamedArgs{"secret_hash": hash, "now": before, "idle_since": before, "stale_since": before}, "browser_sessions_secret_hash_key"},
+		"browser end":     {endBrowser, record(pgx.StrictNamedArgs{"id": id, "user_id": id, "expire_time": now}), "sessions_browser_session_id"},
+		"revocation feed": {newRevocations, pgx.StrictNamedArgs{"after": int64(1) << 40, "now": before}, "revocations_writer"},
 		"reconciler":      {claimLogins, pgx.StrictNamedArgs{"now": now, "retry": now, "limit": 10}, "logins_attempt_time"},
 	} {
 		t.Run(title, func(t *testing.T) {
 			pgtest.WantIndex(t, pool, c.index, c.sql, c.args, "Seq Scan")
 		})
 	}
+}
+
+// browser adds the arguments of a browser session's row.
+func browser(args pgx.StrictNamedArgs) pgx.StrictNamedArgs {
+	when := time.Unix(1e9, 0)
+	maps.Copy(args, browserArgs(session.Browser{
+		ID: "0b7c1c3e-5a52-4a52-9f52-2d6f6c1d7a10", UserID: "0b7c1c3e-5a52-4a52-9f52-2d6f6c1d7a10", AuthTime: when, SeenTime: when, ExpireTime: when,
+	}))
+	return args
 }
 
 // record adds the arguments of an event's row.
@@ -67,7 +82,12 @@ func fill(t *testing.T, pool *pgxpool.Pool) {
 		from generate_series(1, 5000) n`,
 		`insert into auth.client_secrets (id, client_id, hash, create_time)
 		select gen_random_uuid(), id, sha256(id::bytea), create_time from auth.clients`,
-		`analyze auth.logins, auth.sessions, auth.revocations, auth.clients, auth.client_secrets`,
+		`insert into auth.browser_sessions (id, secret_hash, user_id, auth_time, amr, address, user_agent, create_time, seen_time, expire_time)
+		select gen_random_uuid(), sha256(email::bytea), user_id, now(), '{pwd}', '', '', now(), now(), now() + interval '1 day'
+		from auth.logins where state = 'active'`,
+		`update auth.sessions s set browser_session_id = b.id, client_id = 'client ' || (random() * 100)::int
+		from auth.browser_sessions b where b.user_id = s.user_id and random() < 0.5`,
+		`analyze auth.logins, auth.sessions, auth.revocations, auth.browser_sessions, auth.clients, auth.client_secrets`,
 	} {
 		if _, err := pool.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)

@@ -1,14 +1,17 @@
 package postgres_test
 
 import (
+	"context"
 	"crypto/rand"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/token"
 	"github.com/gatehouse/gatehouse/services/auth/internal/client/clienttest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
@@ -62,6 +65,54 @@ func TestSessions(t *testing.T) {
 			HoldRevocation: func(t *testing.T, r session.Revocation) func() { return holdRevocation(t, db.Pool, r) },
 			Recorded:       db.Recorded,
 		}
+	})
+}
+
+func TestBrowserSessions(t *testing.T) {
+	sessiontest.RunBrowsers(t, func(t *testing.T) sessiontest.Browsers {
+		db := postgrestest.Open(t)
+		return sessiontest.Browsers{
+			Database: sessiontest.Database{
+				Store: db.Sessions, Login: func(t *testing.T) (string, string) { return activeLogin(t, db) }, Recorded: db.Recorded,
+			},
+			Browsers: db.Browsers,
+			Below:    func(t *testing.T, b session.Browser) (string, func()) { return holdBelow(t, db.Pool, b) },
+			Waiting:  func(t *testing.T) { waiting(t, db.Pool) },
+		}
+	})
+}
+
+// holdBelow begins a client's session below a browser session in a transaction that stays open until commit is called.
+func holdBelow(t *testing.T, pool *pgxpool.Pool, b session.Browser) (id string, commit func()) {
+	t.Helper()
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }) // after a commit it changes nothing
+	id = uuid.NewString()
+	_, err = tx.Exec(t.Context(), `
+		insert into auth.sessions (id, user_id, family_hash, token_hash, create_time, refresh_time, expire_time, browser_session_id, client_id)
+		values (@id, @user_id, sha256(@hashed::bytea), sha256(@hashed::bytea), @begin, @begin, @end, @browser, 'a client')`,
+		pgx.StrictNamedArgs{"id": id, "user_id": b.UserID, "hashed": []byte(id), "begin": b.CreateTime, "end": b.ExpireTime, "browser": b.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id, func() {
+		if err := tx.Commit(context.WithoutCancel(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// waiting returns once a statement waits for a lock.
+func waiting(t *testing.T, pool *pgxpool.Pool) {
+	t.Helper()
+	check.Eventually(t, "a statement waits", func() bool {
+		var n int
+		err := pool.QueryRow(t.Context(), `
+			select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`).Scan(&n)
+		return err == nil && n > 0
 	})
 }
 

@@ -15,22 +15,33 @@ func (s Session) event(e event.Event) event.Event {
 	return e
 }
 
-// Causes of the event that a refused refresh token ended its session.
+// Causes of the event that a session was ended by something else than a request to end it.
 const (
-	causeReused  = "REFRESH_TOKEN_REUSED"
-	causeExpired = "SESSION_EXPIRED"
+	causeReused   = "REFRESH_TOKEN_REUSED"
+	causeExpired  = "SESSION_EXPIRED"
+	causeReplaced = "SIGNED_IN_AS_ANOTHER" // somebody else signed in with that browser
 )
 
 // ended is the event of a session that a refused refresh token ended; the refusal itself is another one. Who presented the token is not
 // known: of two holders one is a thief.
 func (s Session) ended(e event.Event, cause string) event.Event {
+	return sessionEnded(e, s.UserID, s.OrganizationID, s.ID, cause)
+}
+
+// ended is the event of a session that ended because of what happened to its browser. Who did that
+// is not its user.
+func (b Browser) ended(e event.Event, cause string) event.Event {
+	return sessionEnded(e, b.UserID, b.OrganizationID, b.ID, cause)
+}
+
+func sessionEnded(e event.Event, userID, organizationID, sessionID, cause string) event.Event {
 	if e.Action == "" { // no request, no event: the store refuses the change
 		return e
 	}
 	e.Action = "auth.session_ended"
-	e.OrganizationID, e.ObjectID = s.OrganizationID, s.UserID
+	e.OrganizationID, e.ObjectID = organizationID, userID
 	e.Changes = []event.Change{
-		{Field: "session_id", Value: json.RawMessage(strconv.Quote(s.ID))},
+		{Field: "session_id", Value: json.RawMessage(strconv.Quote(sessionID))},
 		{Field: "cause", Value: json.RawMessage(strconv.Quote(cause))},
 	}
 	return e

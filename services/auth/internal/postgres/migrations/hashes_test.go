@@ -17,5 +17,6 @@ func TestReleasedMigrationsAreUnchanged(t *testing.T) {
 		"005_create_recoveries.sql":           "88db905fd96a63ecd67566785538c67635d00eaebcd585a872f330f42027f997",
 		"006_create_clients.sql":              "59091b1c33f578f6031452a83e3350aa87af2e4c71500773a0e04d67353ae3ab",
 		"007_create_id_token_keys.sql":        "83fa0912776cf04d2f78c083cab6449694606b92b2b4c2b9886dc587f66c77d6",
+		"008_create_browser_sessions.sql":     "7ba283560287fbd73120cf2d44541c5027145d81e5ef0099627c918e9ad28071",
 	})
 }

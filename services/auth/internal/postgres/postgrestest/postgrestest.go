@@ -27,6 +27,7 @@ type Database struct {
 	Logins   *postgres.Logins
 	Sessions *postgres.Sessions
 	Clients  *postgres.Clients
+	Browsers *postgres.Browsers
 
 	SigningKeys *postgres.SigningKeys
 	IDTokenKeys map[string]*postgres.SigningKeys // by algorithm
@@ -39,7 +40,7 @@ func Open(t *testing.T) *Database {
 	o := outboxtest.New(t, pool, migrations.Schema)
 	return &Database{
 		Pool: pool, Outbox: o, Logins: postgres.NewLogins(pool, o), Sessions: postgres.NewSessions(pool, o),
-		Clients: postgres.NewClients(pool, o), SigningKeys: postgres.NewSigningKeys(pool, o), IDTokenKeys: idTokenKeys(pool, o),
+		Clients: postgres.NewClients(pool, o), Browsers: postgres.NewBrowsers(pool, o), SigningKeys: postgres.NewSigningKeys(pool, o), IDTokenKeys: idTokenKeys(pool, o),
 	}
 }
 

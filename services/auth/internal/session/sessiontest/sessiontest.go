@@ -26,8 +26,8 @@ type Database struct {
 	Recorded func(t *testing.T) []event.Event
 }
 
-// request is the event of a request, as the gRPC server makes it.
-func request(action string) event.Event {
+// requested is the event of a request, as the gRPC server makes it.
+func requested(action string) event.Event {
 	return event.Event{
 		Source: "auth", Caller: "gateway", Action: action, Outcome: event.Success, Actor: event.Actor{Type: event.Anonymous},
 		ObjectType: "user", RequestID: "request-1",
@@ -36,7 +36,7 @@ func request(action string) event.Event {
 
 // about is the event of a request about a user.
 func about(userID, action string) event.Event {
-	e := request(action)
+	e := requested(action)
 	e.ObjectID = userID
 	return e
 }
