@@ -36,7 +36,7 @@ func remembered(t *testing.T) (v *Verifier, compact string, keys *changing, ende
 	ended.Apply(true, nil)
 	v = NewVerifier(Config{Issuer: "https://issuer.example", Audience: "api"}, keys, ended, read)
 	compact, err = Sign(Claims{
-		Issuer: "https://issuer.example", Audience: []string{"api"}, Subject: "u", ClientID: "c", SessionID: "s", OrganizationID: "o", ID: "j",
+		Issuer: "https://issuer.example", Audience: []string{"api"}, Subject: "u", ClientID: "gatehouse", SessionID: "s", OrganizationID: "o", ID: "j",
 		IssuedAt: now, ExpiresAt: now.Add(10 * time.Minute),
 	}, signing)
 	if err != nil {

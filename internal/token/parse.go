@@ -117,6 +117,14 @@ func parseClaims(data []byte) (Claims, error) {
 	if c.Audience, err = audience(members["aud"]); err != nil {
 		return Claims{}, fmt.Errorf("claims: %w", err)
 	}
+	if raw, ok := members["scope"]; ok {
+		if c.Scope, err = stringValue(raw, "scope"); err != nil {
+			return Claims{}, fmt.Errorf("claims: %w", err)
+		}
+		if !validScope(c.Scope) {
+			return Claims{}, errors.New("claims: scope is not a list of scopes with single spaces between")
+		}
+	}
 	if c.IssuedAt, err = seconds(members, "iat"); err != nil {
 		return Claims{}, fmt.Errorf("claims: %w", err)
 	}

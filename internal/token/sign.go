@@ -37,6 +37,9 @@ func Sign(c Claims, key SigningKey) (string, error) {
 	if !c.NotBefore.IsZero() {
 		claims["nbf"] = c.NotBefore.Unix()
 	}
+	if c.Scope != "" {
+		claims["scope"] = c.Scope
+	}
 	t := jwt.NewWithClaims(method, claims)
 	t.Header["typ"] = mediaType
 	t.Header["kid"] = key.ID
@@ -77,6 +80,9 @@ func (c Claims) complete() error {
 		if a == "" {
 			return errors.New("claim aud has an empty value")
 		}
+	}
+	if c.Scope != "" && !validScope(c.Scope) {
+		return errors.New("claim scope is not a list of scopes with single spaces between")
 	}
 	if c.IssuedAt.IsZero() || c.ExpiresAt.IsZero() {
 		return errors.New("claims iat and exp are both required")

@@ -30,6 +30,13 @@ const Leeway = 5 * time.Second
 // the lifetime of today: tokens from before a restart, or of another instance, may be longer.
 const MaxTTL = 10 * time.Minute
 
+// PlatformScope is the scope whose tokens are good on the platform's own API: they carry the
+// person's full rights there. A client gets it only when an administrator granted it.
+const PlatformScope = "gatehouse"
+
+// PlatformClient is the client_id of the platform's own sign-in. No other client has it.
+const PlatformClient = "gatehouse"
+
 // ErrUnknownKey is a KeySource's answer when no key has the kid.
 var ErrUnknownKey = errors.New("no key has this id")
 
@@ -51,7 +58,7 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// Claims are what an access token says. All but NotBefore are required in a token.
+// Claims are what an access token says. All but NotBefore and Scope are required in a token.
 type Claims struct {
 	Issuer         string    // iss
 	Subject        string    // sub: the user's id
@@ -60,6 +67,7 @@ type Claims struct {
 	OrganizationID string    // org: the user's tenant
 	ID             string    // jti
 	Audience       []string  // aud
+	Scope          string    // scope: what was granted, with single spaces between (RFC 9068, section 2.2.3); "" when absent
 	IssuedAt       time.Time // iat, whole seconds
 	NotBefore      time.Time // nbf, whole seconds; zero when absent
 	ExpiresAt      time.Time // exp, whole seconds

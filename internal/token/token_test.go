@@ -68,7 +68,7 @@ func ecKey(t testing.TB, id string) token.SigningKey {
 
 func claims() token.Claims {
 	return token.Claims{
-		Issuer: issuer, Audience: []string{audience}, Subject: "user", ClientID: "client", SessionID: "session", OrganizationID: "org", ID: "id",
+		Issuer: issuer, Audience: []string{audience}, Subject: "user", ClientID: token.PlatformClient, SessionID: "session", OrganizationID: "org", ID: "id",
 		IssuedAt: start, ExpiresAt: start.Add(10 * time.Minute),
 	}
 }
@@ -284,7 +284,7 @@ func TestClaims(t *testing.T) {
 	v := verifier(keys{"ed": ed.Public()})
 	now := start.Unix()
 	base := map[string]string{
-		"iss": `"` + issuer + `"`, "aud": `"gatehouse"`, "sub": `"user"`, "client_id": `"client"`, "sid": `"session"`, "org": `"org"`, "jti": `"id"`,
+		"iss": `"` + issuer + `"`, "aud": `"gatehouse"`, "sub": `"user"`, "client_id": `"gatehouse"`, "sid": `"session"`, "org": `"org"`, "jti": `"id"`,
 		"iat": fmt.Sprint(now), "exp": fmt.Sprint(now + 600),
 	}
 	payload := func(changes ...string) string {
@@ -307,7 +307,7 @@ func TestClaims(t *testing.T) {
 		{"iat", fmt.Sprint(now + 5)},
 		{"nbf", fmt.Sprint(now + 5)},
 		{"iat", fmt.Sprint(now - 600), "exp", fmt.Sprint(now - 4)},
-		{"scope", `"anything"`},
+		{"scope", `"openid gatehouse"`},
 	}
 	for _, changes := range accepted {
 		if _, err := v.Verify(t.Context(), raw(ed, header, payload(changes...))); err != nil {
@@ -363,6 +363,12 @@ func refusedClaims(now int64) [][]string {
 		{"nbf", fmt.Sprint(now + 6)},
 		{"nbf", `"now"`},
 		{"nbf", `null`},
+		{"scope", `""`},
+		{"scope", `"gatehouse "`},
+		{"scope", `"openid  gatehouse"`},
+		{"scope", `"gatehouse\topenid"`},
+		{"scope", `["gatehouse"]`},
+		{"scope", `null`},
 	}
 }
 

@@ -26,11 +26,22 @@ func NewVerifier(config Config, keys KeySource, revocations Revocations, now fun
 	return &Verifier{config: config, keys: keys, revocations: revocations, now: now}
 }
 
-// Verify returns the claims of a good token. Errors are of the closed set: INVALID_TOKEN,
-// TOKEN_EXPIRED or TOKEN_REVOKED, whatever was wrong with the token; KEYS_UNAVAILABLE or
-// REVOCATIONS_STALE when it cannot be decided. The hidden cause says what was wrong and never holds
-// the token.
+// Verify returns the claims of a token that is good on the platform's own API. Errors are of the
+// closed set: INVALID_TOKEN, TOKEN_EXPIRED or TOKEN_REVOKED, whatever was wrong with the token;
+// KEYS_UNAVAILABLE or REVOCATIONS_STALE when it cannot be decided. The hidden cause says what was
+// wrong and never holds the token.
 func (v *Verifier) Verify(ctx context.Context, compact string) (Claims, error) {
+	return v.verify(ctx, compact, v.forPlatform)
+}
+
+// VerifyIssued returns the claims of a good token of this issuer, whomever it is for: what it may
+// be used for is the caller's to decide. It is for the endpoints of the issuer itself (userinfo,
+// introspection); an API calls Verify. Errors are those of Verify.
+func (v *Verifier) VerifyIssued(ctx context.Context, compact string) (Claims, error) {
+	return v.verify(ctx, compact, func(Claims) error { return nil })
+}
+
+func (v *Verifier) verify(ctx context.Context, compact string, permitted func(Claims) error) (Claims, error) {
 	if len(compact) > maxToken {
 		return Claims{}, invalid(fmt.Errorf("longer than %d bytes", maxToken))
 	}
@@ -48,6 +59,9 @@ func (v *Verifier) Verify(ctx context.Context, compact string) (Claims, error) {
 		v.proven.remember(id, known)
 	}
 	if err := v.accept(known.claims, now); err != nil {
+		return Claims{}, err
+	}
+	if err := permitted(known.claims); err != nil {
 		return Claims{}, err
 	}
 	revoked, err := v.revocations.Revoked(known.claims.SessionID)
@@ -108,13 +122,24 @@ func verifySignature(p parts, h header, key Key) error {
 	return nil
 }
 
-// accept checks issuer, audience and time (R43).
+// forPlatform is the one rule of what is good on the platform's own API: a token that is meant for
+// it and has PlatformScope. Any other carries no right there, whoever its user is. A token without
+// a scope is good when the platform's own sign-in made it: those of 0.1.0 had none.
+func (v *Verifier) forPlatform(c Claims) error {
+	switch {
+	case !slices.Contains(c.Audience, v.config.Audience):
+		return invalid(errors.New("aud does not name this platform"))
+	case c.Scope == "" && c.ClientID == PlatformClient, hasScope(c.Scope, PlatformScope):
+		return nil
+	}
+	return invalid(errors.New("scope does not admit to this platform's API"))
+}
+
+// accept checks issuer and time (R43).
 func (v *Verifier) accept(c Claims, now time.Time) error {
 	switch {
 	case c.Issuer != v.config.Issuer:
 		return invalid(errors.New("iss is another issuer"))
-	case !slices.Contains(c.Audience, v.config.Audience):
-		return invalid(errors.New("aud does not name this platform"))
 	case c.IssuedAt.After(now.Add(Leeway)):
 		return invalid(errors.New("iat is in the future"))
 	case !c.NotBefore.IsZero() && c.NotBefore.After(now.Add(Leeway)):

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 
 	"github.com/gatehouse/gatehouse/internal/token"
@@ -56,6 +57,35 @@ func (i *Tokens) Claims(userID string) token.Claims {
 	return token.Claims{
 		Issuer: Issuer, Audience: []string{Audience}, Subject: userID, ClientID: "gatehouse", ID: uuid.NewString(),
 		SessionID: uuid.NewString(), OrganizationID: uuid.NewString(), IssuedAt: now, ExpiresAt: now.Add(10 * time.Minute),
+		Scope: token.PlatformScope,
+	}
+}
+
+// Foreign are tokens of this issuer that are good elsewhere and worth nothing on the platform's API:
+// those of clients without the scope for it, and an ID token.
+func (i *Tokens) Foreign(userID string) map[string]string {
+	i.t.Helper()
+	client := i.Claims(userID)
+	client.ClientID, client.Audience, client.Scope = "shop", []string{Issuer, "https://api.shop.example"}, "openid email"
+	hinting, scopeless := client, client
+	hinting.Audience = append(hinting.Audience, Audience)
+	scopeless.Audience, scopeless.Scope = []string{Audience}, ""
+	_, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		i.t.Fatalf("generate key: %v", err)
+	}
+	now := i.now()
+	id := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.MapClaims{
+		"iss": Issuer, "aud": "shop", "sub": userID, "sid": uuid.NewString(), "iat": now.Unix(), "exp": now.Add(10 * time.Minute).Unix(),
+	})
+	id.Header["kid"] = "id-tokens"
+	idToken, err := id.SignedString(private)
+	if err != nil {
+		i.t.Fatalf("sign: %v", err)
+	}
+	return map[string]string{
+		"of a client": i.Sign(client), "of a client with the audience": i.Sign(hinting), "of a client without a scope": i.Sign(scopeless),
+		"an ID token": idToken,
 	}
 }
 

@@ -114,6 +114,7 @@ func (c Config) session() session.Config {
 	return session.Config{
 		Issuer: c.Kernel.Token.Issuer, Audience: c.Kernel.Token.Audience,
 		AccessTTL: c.Sessions.AccessTTL, Lifetime: c.Sessions.Lifetime, Idle: c.Sessions.Idle,
+		BrowserIdle: c.Sessions.BrowserIdle,
 	}
 }
 

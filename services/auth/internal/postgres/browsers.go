@@ -91,7 +91,7 @@ func (s *Browsers) RenewBrowser(ctx context.Context, b session.Browser, old [sha
 
 func browserArgs(b session.Browser) pgx.StrictNamedArgs {
 	return pgx.StrictNamedArgs{
-		"id": b.ID, "secret_hash": b.Secret[:], "user_id": b.UserID, "auth_time": b.AuthTime, "amr": b.AMR, "address": b.From.Address,
+		"id": b.ID, "secret_hash": b.Secret[:], "user_id": b.UserID, "auth_time": b.AuthTime, "amr": list(b.AMR), "address": b.From.Address,
 		"user_agent": b.From.Agent, "seen_time": b.SeenTime, "expire_time": b.ExpireTime,
 	}
 }
@@ -138,6 +138,15 @@ func (s *Browsers) FindBrowser(ctx context.Context, secret [sha256.Size]byte, no
 	}
 	return row.browser(), nil
 }
+
+// liveBrowser is the browser session below which a client's session begins, with its user, as a part of a statement: none when it has
+// ended or expired or its login is not active. It waits for whoever ends either of them, or they for it.
+const liveBrowser = `
+	browser as (
+	    select b.id as browser_id, b.user_id from auth.browser_sessions b join auth.logins l on l.user_id = b.user_id
+	    where b.id = nullif(@browser_session_id, '')::uuid and b.user_id is not distinct from @user_id and b.expire_time > @create_time
+	        and l.state = 'active'
+	    for key share of b for share of l)`
 
 // lockBrowser waits for whoever begins a client's session below at this moment. The statement after it sees that session; one that had
 // to wait itself would not.

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
 
@@ -35,16 +36,50 @@ type sessionRow struct {
 	OrganizationID string
 	FamilyHash     []byte
 	TokenHash      []byte
+	AuthTime       time.Time
+	AMR            []string
+	Address        string
+	UserAgent      string
 	CreateTime     time.Time
 	RefreshTime    time.Time
 	ExpireTime     time.Time
+	BrowserID      string
+	BrowserSeen    *time.Time
+	ClientID       string
+	Scope          string
+	Audience       []string
 }
 
 func (r sessionRow) session() session.Session {
-	return session.Session{
+	n := session.Session{
 		ID: r.ID, UserID: r.UserID, OrganizationID: r.OrganizationID,
 		Family: [sha256.Size]byte(r.FamilyHash), Token: [sha256.Size]byte(r.TokenHash),
+		AuthTime: r.AuthTime, AMR: r.AMR, From: request.Client{Address: r.Address, Agent: r.UserAgent},
 		CreateTime: r.CreateTime, RefreshTime: r.RefreshTime, ExpireTime: r.ExpireTime,
+		BrowserID: r.BrowserID, ClientID: r.ClientID, Scope: r.Scope, Audience: r.Audience,
+	}
+	if r.BrowserSeen != nil {
+		n.BrowserSeen = *r.BrowserSeen
+	}
+	return n
+}
+
+// sessionColumns and sessionValues are a row of a session that begins, whose user is named user_id where the values are selected;
+// sessionArgs are the arguments. A statement that stores a client's session selects them from the row of its browser session, locked
+// (liveBrowser), so that neither ends without the other.
+const (
+	sessionColumns = `id, user_id, family_hash, token_hash, auth_time, amr, address, user_agent, create_time, refresh_time, expire_time,
+	        browser_session_id, client_id, scope, audience`
+	sessionValues = `@id, user_id, @family_hash, @token_hash, @auth_time, @amr, @address, @user_agent, @create_time, @refresh_time, @expire_time,
+	        nullif(@browser_session_id, '')::uuid, nullif(@client_id, ''), @scope, @audience`
+)
+
+func sessionArgs(n session.Session) pgx.StrictNamedArgs {
+	return pgx.StrictNamedArgs{
+		"id": n.ID, "user_id": n.UserID, "family_hash": n.Family[:], "token_hash": n.Token[:],
+		"auth_time": n.AuthTime, "amr": list(n.AMR), "address": n.From.Address, "user_agent": n.From.Agent,
+		"create_time": n.CreateTime, "refresh_time": n.RefreshTime, "expire_time": n.ExpireTime,
+		"browser_session_id": n.BrowserID, "client_id": n.ClientID, "scope": n.Scope, "audience": list(n.Audience),
 	}
 }
 
@@ -64,8 +99,8 @@ func changeAndRecord(ctx context.Context, db database, sql string, args pgx.Stri
 const startSession = `
 	with login as (select user_id from auth.logins where user_id = @user_id and state = 'active' for share),
 	changed as (
-	    insert into auth.sessions (id, user_id, family_hash, token_hash, create_time, refresh_time, expire_time)
-	    select @id, user_id, @family_hash, @token_hash, @create_time, @refresh_time, @expire_time from login
+	    insert into auth.sessions (` + sessionColumns + `)
+	    select ` + sessionValues + ` from login
 	    returning user_id)` + recordChanged
 
 // Start implements session.Store. The shared lock on the login makes a removal wait for this session, or this session for the removal.
@@ -74,10 +109,7 @@ func (s *Sessions) Start(ctx context.Context, n session.Session, e event.Event) 
 	if err != nil {
 		return fmt.Errorf("start session: %w", err)
 	}
-	started, err := changeAndRecord(ctx, s.pool, startSession, pgx.StrictNamedArgs{
-		"id": n.ID, "user_id": n.UserID, "family_hash": n.Family[:], "token_hash": n.Token[:],
-		"create_time": n.CreateTime, "refresh_time": n.RefreshTime, "expire_time": n.ExpireTime,
-	}, m)
+	started, err := changeAndRecord(ctx, s.pool, startSession, sessionArgs(n), m)
 	if err != nil {
 		return pg.Error(fmt.Errorf("start session: %w", err))
 	}
@@ -88,14 +120,47 @@ func (s *Sessions) Start(ctx context.Context, n session.Session, e event.Event) 
 	return nil
 }
 
-const sessionByFamily = `
-	select s.id::text, s.user_id::text, l.organization_id::text, s.family_hash, s.token_hash, s.create_time, s.refresh_time, s.expire_time
-	from auth.sessions s join auth.logins l on l.user_id = s.user_id
-	where s.family_hash = @family_hash
-	for update of s`
+const sessionSelect = `
+	select s.id::text, s.user_id::text, l.organization_id::text, s.family_hash, s.token_hash, coalesce(s.auth_time, s.create_time) as auth_time,
+	    s.amr, s.address, s.user_agent, s.create_time, s.refresh_time, s.expire_time, coalesce(s.browser_session_id::text, '') as browser_id,
+	    b.seen_time as browser_seen, coalesce(s.client_id, '') as client_id, s.scope, s.audience
+	from auth.sessions s join auth.logins l on l.user_id = s.user_id left join auth.browser_sessions b on b.id = s.browser_session_id`
 
+const (
+	sessionByID     = sessionSelect + ` where s.id = @id`
+	sessionOfFamily = sessionSelect + ` where s.family_hash = @family_hash`
+	sessionByFamily = sessionOfFamily + ` for update of s`
+)
+
+// Get implements session.Store.
+func (s *Sessions) Get(ctx context.Context, id string) (session.Session, error) {
+	return s.get(ctx, sessionByID, pgx.StrictNamedArgs{"id": id})
+}
+
+// GetFamily implements session.Store.
+func (s *Sessions) GetFamily(ctx context.Context, family [sha256.Size]byte) (session.Session, error) {
+	return s.get(ctx, sessionOfFamily, pgx.StrictNamedArgs{"family_hash": family[:]})
+}
+
+func (s *Sessions) get(ctx context.Context, sql string, args pgx.StrictNamedArgs) (session.Session, error) {
+	row, err := one[sessionRow](ctx, s.pool, sql, args)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return session.Session{}, session.ErrNotFound
+	}
+	if err != nil {
+		return session.Session{}, pg.Error(fmt.Errorf("read session: %w", err))
+	}
+	return row.session(), nil
+}
+
+// rotateSession does not wait for whoever holds the browser session, which may wait for this session: it was seen by that one, too.
 const rotateSession = `
-	with changed as (
+	with seen as (
+	    update auth.browser_sessions set seen_time = @refresh_time
+	    where id in (
+	        select id from auth.browser_sessions where id = nullif(@browser_session_id, '')::uuid and seen_time <= @stale_since
+	        for no key update skip locked)),
+	changed as (
 	    update auth.sessions set token_hash = @token_hash, refresh_time = @refresh_time where id = @id
 	    returning id)` + recordChanged
 
@@ -130,8 +195,10 @@ func (s *Sessions) carryOut(ctx context.Context, tx pgx.Tx, row sessionRow, d se
 		_, err = end(ctx, tx, row.UserID, *d.End, m)
 		return err
 	}
-	_, err = changeAndRecord(ctx, tx, rotateSession,
-		pgx.StrictNamedArgs{"id": row.ID, "token_hash": d.Rotate.Token[:], "refresh_time": d.Rotate.RefreshTime}, m)
+	_, err = changeAndRecord(ctx, tx, rotateSession, pgx.StrictNamedArgs{
+		"id": row.ID, "token_hash": d.Rotate.Token[:], "refresh_time": d.Rotate.RefreshTime,
+		"browser_session_id": row.BrowserID, "stale_since": d.Rotate.StaleSince,
+	}, m)
 	return err
 }
 
@@ -162,53 +229,4 @@ const endSession = `
 // end deletes a session, revokes its access tokens and records that, in one statement.
 func end(ctx context.Context, db database, userID string, r session.Revocation, m outbox.Message) (ended bool, err error) {
 	return changeAndRecord(ctx, db, endSession, pgx.StrictNamedArgs{"id": r.SessionID, "user_id": userID, "expire_time": r.ExpireTime}, m)
-}
-
-const newRevocations = `select session_id::text, expire_time from auth.revocations where writer >= @after and expire_time > @now`
-
-// Revocations implements session.Store. The window is the oldest transaction that is still running before the rows are read: a row that
-// this read cannot see yet was written by that one or a later one.
-func (s *Sessions) Revocations(ctx context.Context, after session.Window, now time.Time) ([]session.Revocation, session.Window, error) {
-	batch := &pgx.Batch{} // one round trip, each statement with its own snapshot, in this order
-	batch.Queue(`select pg_snapshot_xmin(pg_current_snapshot())::text::bigint`)
-	batch.Queue(newRevocations,
-		pgx.StrictNamedArgs{"after": int64(after), "now": now})
-	results := s.pool.SendBatch(ctx, batch)
-	var window int64
-	err := results.QueryRow().Scan(&window)
-	var ended []session.Revocation
-	if err == nil {
-		rows, _ := results.Query() // its error comes out of CollectRows
-		ended, err = pgx.CollectRows(rows, pgx.RowToStructByName[session.Revocation])
-	}
-	if err = errors.Join(err, results.Close()); err != nil {
-		return nil, 0, pg.Error(fmt.Errorf("read revocations: %w", err))
-	}
-	return ended, session.Window(window), nil
-}
-
-// Clean implements session.Store. Rows that somebody holds are left for the next time.
-func (s *Sessions) Clean(ctx context.Context, now, idleSince time.Time, limit int) (int, error) {
-	deleted := 0
-	err := pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
-		sessions, err := tx.Exec(ctx, `
-			delete from auth.sessions where id in (
-			    select id from auth.sessions where expire_time <= @now or refresh_time <= @idle_since
-			    limit @limit for update skip locked)`,
-			pgx.StrictNamedArgs{"now": now, "idle_since": idleSince, "limit": limit})
-		if err != nil {
-			return err
-		}
-		revocations, err := tx.Exec(ctx, `
-			delete from auth.revocations where session_id in (
-			    select session_id from auth.revocations where expire_time <= @now
-			    limit @limit for update skip locked)`,
-			pgx.StrictNamedArgs{"now": now, "limit": limit})
-		deleted = int(sessions.RowsAffected() + revocations.RowsAffected())
-		return err
-	})
-	if err != nil {
-		return 0, fmt.Errorf("clean sessions: %w", err)
-	}
-	return deleted, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/internal/token"
 )
 
 // Browser is a person signed in with a browser. Its cookie signs the person in at every client
@@ -49,7 +50,7 @@ type BrowserStore interface {
 
 // event is the event of a request as the session's user causes it.
 func (b Browser) event(e event.Event) event.Event {
-	e.Actor = event.Actor{Type: event.User, ID: b.UserID, SessionID: b.ID, ClientID: ClientID}
+	e.Actor = event.Actor{Type: event.User, ID: b.UserID, SessionID: b.ID, ClientID: token.PlatformClient}
 	e.OrganizationID, e.ObjectID = b.OrganizationID, b.UserID
 	return e
 }

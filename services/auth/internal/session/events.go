@@ -7,12 +7,21 @@ import (
 	"github.com/gatehouse/gatehouse/internal/event"
 )
 
-// event is the event of a request as the session's user causes it. Only what is recorded with a
+// Event is the event of a request as the session's user causes it. Only what is recorded with a
 // change says so; a refusal keeps the event of the request, whose actor nobody has proven.
-func (s Session) event(e event.Event) event.Event {
-	e.Actor = event.Actor{Type: event.User, ID: s.UserID, SessionID: s.ID, ClientID: ClientID}
+func (s Session) Event(e event.Event) event.Event {
+	e.Actor = event.Actor{Type: event.User, ID: s.UserID, SessionID: s.ID, ClientID: s.client()}
 	e.OrganizationID, e.ObjectID = s.OrganizationID, s.UserID
 	return e
+}
+
+// Started is the event of a client's session that begins: the person is signed in there.
+func (s Session) Started(e event.Event) event.Event {
+	if e.Action != "" {
+		e.Action = "auth.client_signed_in"
+	}
+	e.Changes = nil // a code and a verifier are no facts of the session
+	return s.Event(e)
 }
 
 // Causes of the event that a session was ended by something else than a request to end it.
@@ -20,6 +29,7 @@ const (
 	causeReused   = "REFRESH_TOKEN_REUSED"
 	causeExpired  = "SESSION_EXPIRED"
 	causeReplaced = "SIGNED_IN_AS_ANOTHER" // somebody else signed in with that browser
+	causeReplayed = "CODE_REUSED"          // the authorization code of a client's session was presented twice
 )
 
 // ended is the event of a session that a refused refresh token ended; the refusal itself is another one. Who presented the token is not

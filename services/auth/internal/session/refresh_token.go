@@ -53,5 +53,10 @@ func (t refreshToken) compact() string {
 // compactLength guards against line breaks, which the decoder skips.
 func (refreshToken) compactLength() int { return base64.RawURLEncoding.EncodedLen(2 * secretLength) }
 
-func (t refreshToken) familyHash() [sha256.Size]byte { return sha256.Sum256(t.family[:]) }
+// familyHash binds the tokens of a client, "" for the platform's own sign-in, to it: whoever else
+// presents one names a family that nobody has.
+func (t refreshToken) familyHash(clientID string) [sha256.Size]byte {
+	return sha256.Sum256(append(t.family[:], clientID...))
+}
+
 func (t refreshToken) secretHash() [sha256.Size]byte { return sha256.Sum256(t.secret[:]) }

@@ -1,20 +1,18 @@
 package session
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/token"
 	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1/reason"
 )
-
-// ClientID is the client_id claim of the platform's own sign-in.
-const ClientID = "gatehouse"
 
 // MaxLifetime is the limit of Config.Lifetime (NIST SP 800-63B-4, AAL1).
 const MaxLifetime = 30 * 24 * time.Hour
@@ -22,6 +20,9 @@ const MaxLifetime = 30 * 24 * time.Hour
 // RevocationPeriod is how long an ended session is announced: until its last access token has expired by the clock of any program,
 // whatever lifetime it was configured to.
 const RevocationPeriod = token.MaxTTL + time.Minute
+
+// byPassword is the authentication method reference of a password (RFC 8176, section 2).
+const byPassword = "pwd"
 
 // cleanSize is how many rows of each table one transaction of Clean deletes at most.
 const cleanSize = 500
@@ -33,6 +34,8 @@ type Config struct {
 	AccessTTL time.Duration // of an access token, token.MaxTTL at most
 	Lifetime  time.Duration // of a session, however busy
 	Idle      time.Duration // without a refresh until a session is over; longer than AccessTTL
+
+	BrowserIdle time.Duration // BrowserConfig.Idle
 }
 
 // Signer signs the access tokens; signingkey.Keeper is one.
@@ -79,14 +82,15 @@ func (s *Service) Start(ctx context.Context, userID, organizationID string, atte
 		return Tokens{}, err
 	}
 	started := Session{
-		ID: s.NewID(), UserID: userID, OrganizationID: organizationID, Family: refresh.familyHash(), Token: refresh.secretHash(),
+		ID: s.NewID(), UserID: userID, OrganizationID: organizationID, Family: refresh.familyHash(""), Token: refresh.secretHash(),
+		AuthTime: now, AMR: []string{byPassword}, From: request.Client{Address: attempt.ClientAddress, Agent: attempt.ClientAgent},
 		CreateTime: now, RefreshTime: now, ExpireTime: now.Add(s.Config.Lifetime),
 	}
 	tokens, err := s.tokens(started, refresh, now)
 	if err != nil {
 		return Tokens{}, err
 	}
-	err = s.Store.Start(ctx, started, started.event(attempt))
+	err = s.Store.Start(ctx, started, started.Event(attempt))
 	if errors.Is(err, ErrNotFound) {
 		return Tokens{}, event.Attempt(errInvalidCredentials, attempt)
 	}
@@ -94,54 +98,6 @@ func (s *Service) Start(ctx context.Context, userID, organizationID string, atte
 		return Tokens{}, err
 	}
 	return tokens, nil
-}
-
-// Refresh exchanges a refresh token for the next pair. Any token of a session but the newest ends
-// the session (R33; RFC 9700, section 4.14.2): one of its two holders is not the user. There is no
-// grace: of parallel calls with one token at most one gets a response, and what it got is dead.
-func (s *Service) Refresh(ctx context.Context, compact string) (Tokens, error) {
-	presented, ok := parseRefreshToken(compact)
-	if !ok {
-		return Tokens{}, errInvalidRefreshToken
-	}
-	next, err := presented.next(s.Random)
-	if err != nil {
-		return Tokens{}, err
-	}
-	e := event.FromContext(ctx)
-	var tokens Tokens
-	var refused error
-	err = s.Store.Refresh(ctx, presented.familyHash(), func(found Session) Decision {
-		var d Decision
-		e.ObjectID = found.UserID // so that the user sees a refusal too
-		tokens, d, refused = s.decide(ctx, found, presented, next, e)
-		return d
-	})
-	if errors.Is(err, ErrNotFound) {
-		return Tokens{}, errInvalidRefreshToken
-	}
-	if err = cmp.Or(err, refused); err != nil {
-		s.Wake()
-		return Tokens{}, event.Attempt(err, e)
-	}
-	return tokens, nil
-}
-
-// decide judges a presented token against its session.
-func (s *Service) decide(ctx context.Context, found Session, presented, next refreshToken, e event.Event) (Tokens, Decision, error) {
-	now := s.Now()
-	switch {
-	case !found.newest(presented.secretHash()):
-		s.Log.WarnContext(ctx, "refresh token used again: session ended", "session_id", found.ID, "user_id", found.UserID)
-		return Tokens{}, Decision{End: s.revocation(found.ID, now), Event: found.ended(e, causeReused)}, errInvalidRefreshToken
-	case found.expired(now, s.Config.Idle):
-		return Tokens{}, Decision{End: s.revocation(found.ID, now), Event: found.ended(e, causeExpired)}, errInvalidRefreshToken
-	}
-	tokens, err := s.tokens(found, next, now)
-	if err != nil {
-		return Tokens{}, Decision{}, err
-	}
-	return tokens, Decision{Rotate: &Rotation{Token: next.secretHash(), RefreshTime: now}, Event: found.event(e)}, nil
 }
 
 // End ends a session of a user: its refresh token at once, its access tokens as soon as the feed reaches each program. One that is gone
@@ -168,20 +124,39 @@ func (s *Service) Clean(ctx context.Context) error {
 	}
 }
 
-// tokens makes the pair that a session hands out at now. No access token outlives its session.
+// tokens makes the pair that a session hands out at now. No access token outlives its session. That
+// of a client is for the issuer's own endpoints and the client's audiences; it is for the platform's
+// API only with the scope for that.
 func (s *Service) tokens(of Session, refresh refreshToken, now time.Time) (Tokens, error) {
 	expires := now.Add(s.Config.AccessTTL)
 	if of.ExpireTime.Before(expires) {
 		expires = of.ExpireTime
 	}
 	access, err := s.Signer.Sign(token.Claims{
-		Issuer: s.Config.Issuer, Audience: []string{s.Config.Audience}, ClientID: ClientID, ID: s.NewID(),
+		Issuer: s.Config.Issuer, Audience: s.audience(of), ClientID: of.client(), Scope: of.scope(), ID: s.NewID(),
 		Subject: of.UserID, SessionID: of.ID, OrganizationID: of.OrganizationID, IssuedAt: now, ExpiresAt: expires,
 	})
 	if err != nil {
 		return Tokens{}, err
 	}
 	return Tokens{Access: access, Refresh: refresh.compact(), ExpiresIn: expires.Sub(now)}, nil
+}
+
+// audience is what the access tokens of a session are for.
+func (s *Service) audience(of Session) []string {
+	if of.ClientID == "" {
+		return []string{s.Config.Audience}
+	}
+	audience := []string{s.Config.Issuer}
+	for _, a := range of.Audience {
+		if a != s.Config.Audience && !slices.Contains(audience, a) {
+			audience = append(audience, a)
+		}
+	}
+	if hasScope(of.Scope, token.PlatformScope) {
+		audience = append(audience, s.Config.Audience)
+	}
+	return audience
 }
 
 func (s *Service) revocation(sessionID string, now time.Time) *Revocation {

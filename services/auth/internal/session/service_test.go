@@ -63,7 +63,7 @@ func newWorld(t *testing.T) *world {
 	w.verifier = token.NewVerifier(token.Config{Issuer: "https://id.example", Audience: "gatehouse"}, keys, never{}, clock)
 	w.Service = w.with(session.Config{
 		Issuer: "https://id.example", Audience: "gatehouse",
-		AccessTTL: 10 * time.Minute, Lifetime: 24 * time.Hour, Idle: time.Hour,
+		AccessTTL: 10 * time.Minute, Lifetime: 24 * time.Hour, Idle: time.Hour, BrowserIdle: time.Hour,
 	}, keys)
 	l := login.Login{UserID: w.userID, Email: "ada@example.com", PasswordHash: "$hash"}
 	signedUp := postgrestest.Event("auth.signed_up")
@@ -139,7 +139,7 @@ func TestAccessTokenSaysWhoAndHowLong(t *testing.T) { // R42
 	w := newWorld(t)
 	tokens := w.start(t)
 	c := w.claims(t, tokens.Access)
-	if c.Subject != w.userID || c.OrganizationID != w.org || c.ClientID != "gatehouse" || c.SessionID == "" || c.ID == "" ||
+	if c.Subject != w.userID || c.OrganizationID != w.org || c.ClientID != "gatehouse" || c.Scope != "gatehouse" || c.SessionID == "" || c.ID == "" ||
 		!c.IssuedAt.Equal(w.now) || !c.ExpiresAt.Equal(w.now.Add(10*time.Minute)) || tokens.ExpiresIn != 10*time.Minute {
 		t.Fatalf("claims = %+v", c)
 	}

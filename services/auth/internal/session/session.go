@@ -14,18 +14,30 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/request"
 )
 
-// Session is one signed-in device of a user. Every refresh token that it ever handed out shares its family; only the newest is good.
+// Session is a person signed in at one place: with the platform's own sign-in, or at a client and
+// then below a browser session. Every refresh token that it ever handed out shares its family; only
+// the newest is good.
 type Session struct {
 	ID             string // sid of its access tokens
 	UserID         string
 	OrganizationID string            // of the user
 	Family         [sha256.Size]byte // hash of the first half of its refresh tokens, unique
 	Token          [sha256.Size]byte // hash of the second half of the newest one
+	AuthTime       time.Time         // when the person was proven
+	AMR            []string          // how (RFC 8176)
+	From           request.Client    // where the person was proven
 	CreateTime     time.Time
-	RefreshTime    time.Time // when the newest refresh token was handed out
+	RefreshTime    time.Time // when the newest refresh token was handed out: it was last seen then
 	ExpireTime     time.Time // the session ends then, however busy
+
+	BrowserID   string    // of the browser session above it; "" of the platform's own sign-in, like all that follows
+	BrowserSeen time.Time // when that was last seen; only of what is read
+	ClientID    string
+	Scope       string   // that the person granted the client, with single spaces between
+	Audience    []string // of the client's access tokens, beside the issuer
 }
 
 // Revocation is a session that ended before its access tokens expired.
@@ -44,10 +56,12 @@ type Decision struct {
 	Event  event.Event // that records it
 }
 
-// Rotation replaces the newest refresh token.
+// Rotation replaces the newest refresh token. A browser session above was seen then, too, which is
+// written when it was not seen since StaleSince.
 type Rotation struct {
 	Token       [sha256.Size]byte
 	RefreshTime time.Time
+	StaleSince  time.Time
 }
 
 // Window is a place in the order of commits: everything committed before it was seen.
@@ -56,12 +70,16 @@ type Window int64
 // Store keeps sessions and revocations. Each method is one transaction; internal/session/sessiontest holds implementations to these
 // words. A session and its revocation change together: there is no moment at which neither exists.
 type Store interface {
-	// Start stores the session of a login and records the event, in one round trip; ErrNotFound
-	// when the login is gone or not active. It waits for a removal of that login.
+	// Start stores a session of the platform's own sign-in and records the event, in one round trip;
+	// ErrNotFound when the login is gone or not active. It waits for a removal of that login.
 	Start(ctx context.Context, s Session, e event.Event) error
 	// Refresh locks the session of the family, asks decide, does what it says and records the decision's event; ErrNotFound when there is
 	// no such family. Two calls for one family happen one after the other.
 	Refresh(ctx context.Context, family [sha256.Size]byte, decide func(Session) Decision) error
+	// Get returns a session, whatever its times say, or ErrNotFound.
+	Get(ctx context.Context, id string) (Session, error)
+	// GetFamily returns the session of the family, whatever its times say, or ErrNotFound.
+	GetFamily(ctx context.Context, family [sha256.Size]byte) (Session, error)
 	// End ends a session of the user and records the event; one that is gone is not an error and
 	// records nothing.
 	End(ctx context.Context, userID string, r Revocation, e event.Event) error
@@ -78,7 +96,9 @@ func (s Session) newest(hash [sha256.Size]byte) bool {
 	return subtle.ConstantTimeCompare(s.Token[:], hash[:]) == 1
 }
 
-// expired reports whether the session is over by age or by disuse.
-func (s Session) expired(now time.Time, idle time.Duration) bool {
-	return !now.Before(s.ExpireTime) || !now.Before(s.RefreshTime.Add(idle))
+// expired reports whether the session is over by age or by disuse, its own or that of the browser
+// session above it.
+func (s Session) expired(now time.Time, c Config) bool {
+	return !now.Before(s.ExpireTime) || !now.Before(s.RefreshTime.Add(c.Idle)) ||
+		s.BrowserID != "" && !now.Before(s.BrowserSeen.Add(c.BrowserIdle))
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
+	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
 )
 
@@ -93,4 +94,22 @@ func (d *Database) Related(t *testing.T) map[string]relation.Change {
 		changes[request.TokenOf(m.ID).String()] = c.Change
 	}
 	return changes
+}
+
+// Below stores a client's session below a browser session, as the statement that takes an authorization code does.
+func (d *Database) Below(t *testing.T, n session.Session) {
+	t.Helper()
+	_, err := d.Pool.Exec(t.Context(), `
+		insert into auth.sessions (id, user_id, family_hash, token_hash, auth_time, amr, address, user_agent, create_time, refresh_time,
+		    expire_time, browser_session_id, client_id, scope, audience)
+		values (@id, @user_id, @family_hash, @token_hash, @auth_time, @amr, @address, @user_agent, @create_time, @refresh_time,
+		    @expire_time, @browser_session_id, @client_id, @scope, @audience)`,
+		pgx.StrictNamedArgs{
+			"id": n.ID, "user_id": n.UserID, "family_hash": n.Family[:], "token_hash": n.Token[:], "auth_time": n.AuthTime, "amr": n.AMR,
+			"address": n.From.Address, "user_agent": n.From.Agent, "create_time": n.CreateTime, "refresh_time": n.RefreshTime,
+			"expire_time": n.ExpireTime, "browser_session_id": n.BrowserID, "client_id": n.ClientID, "scope": n.Scope, "audience": n.Audience,
+		})
+	if err != nil {
+		t.Fatal(err)
+	}
 }

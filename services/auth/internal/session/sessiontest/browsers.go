@@ -34,6 +34,7 @@ func RunBrowsers(t *testing.T, open func(t *testing.T) Browsers) {
 	t.Run("renewal replaces the secret once", func(t *testing.T) { renew(t, open(t)) })
 	t.Run("end takes what is below with it", func(t *testing.T) { endBrowser(t, open(t)) })
 	t.Run("end sees what is begun at the same moment", func(t *testing.T) { endWhileBeginning(t, open(t)) })
+	t.Run("a client's refresh is a look", func(t *testing.T) { refreshBelow(t, open(t)) })
 	t.Run("clean deletes what is over, in bounds", func(t *testing.T) { cleanBrowsers(t, open(t)) })
 }
 
@@ -205,6 +206,28 @@ func endWhileBeginning(t *testing.T, db Browsers) {
 	}
 	if ended, _ := revocations(t, db.Store, 0, epoch); len(ended) != 1 || !ended[id].Equal(until) {
 		t.Fatalf("revocations = %v, want %s", ended, id)
+	}
+}
+
+func refreshBelow(t *testing.T, db Browsers) { // R21
+	b := begin(t, db, nil)
+	id := below(t, db, b)
+	found, err := db.Store.Get(t.Context(), id)
+	if err != nil || found.BrowserID != b.ID || !found.BrowserSeen.Equal(epoch) || found.ClientID == "" {
+		t.Fatalf("the session below = %+v, %v", found, err)
+	}
+	for _, c := range []struct{ after, want time.Duration }{{59 * time.Second, 0}, {time.Minute, time.Minute}, {90 * time.Second, time.Minute}} {
+		at := epoch.Add(c.after)
+		err := db.Store.Refresh(t.Context(), found.Family, func(session.Session) session.Decision {
+			rotation := &session.Rotation{Token: [32]byte{7}, RefreshTime: at, StaleSince: at.Add(-time.Minute)}
+			return session.Decision{Rotate: rotation, Event: about(b.UserID, "auth.rotated")}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := db.Store.Get(t.Context(), id); err != nil || !got.BrowserSeen.Equal(epoch.Add(c.want)) || !got.RefreshTime.Equal(at) {
+			t.Errorf("after a refresh at %s the browser was seen at %s, %v, want %s", c.after, got.BrowserSeen.Sub(epoch), err, c.want)
+		}
 	}
 }
 

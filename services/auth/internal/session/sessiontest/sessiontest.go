@@ -4,6 +4,7 @@ package sessiontest
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
 
@@ -73,8 +75,8 @@ func start(t *testing.T, db Database, change func(*session.Session)) session.Ses
 	t.Helper()
 	user, org := db.Login(t)
 	s := session.Session{
-		ID: uuid.NewString(), UserID: user, OrganizationID: org,
-		CreateTime: epoch, RefreshTime: epoch, ExpireTime: epoch.Add(time.Hour),
+		ID: uuid.NewString(), UserID: user, OrganizationID: org, AuthTime: epoch, AMR: []string{"pwd"},
+		From: request.Client{Address: "203.0.113.7", Agent: "curl/8"}, Audience: []string{}, CreateTime: epoch, RefreshTime: epoch, ExpireTime: epoch.Add(time.Hour),
 	}
 	family, secret := uuid.New(), uuid.New()
 	copy(s.Family[:], family[:])
@@ -96,8 +98,13 @@ func stored(t *testing.T, s session.Store, family [32]byte) (session.Session, er
 		found = n
 		return session.Decision{}
 	})
-	found.CreateTime, found.RefreshTime, found.ExpireTime = found.CreateTime.UTC(), found.RefreshTime.UTC(), found.ExpireTime.UTC()
-	return found, err
+	return inUTC(found), err
+}
+
+func inUTC(s session.Session) session.Session {
+	s.AuthTime, s.CreateTime, s.RefreshTime, s.ExpireTime = s.AuthTime.UTC(), s.CreateTime.UTC(), s.RefreshTime.UTC(), s.ExpireTime.UTC()
+	s.BrowserSeen = s.BrowserSeen.UTC()
+	return s
 }
 
 func revocations(t *testing.T, s session.Store, after session.Window, now time.Time) (map[string]time.Time, session.Window) {
@@ -115,8 +122,13 @@ func revocations(t *testing.T, s session.Store, after session.Window, now time.T
 
 func startNeedsLogin(t *testing.T, db Database) {
 	s := start(t, db, nil)
-	if got, err := stored(t, db.Store, s.Family); err != nil || got != s {
+	if got, err := stored(t, db.Store, s.Family); err != nil || !reflect.DeepEqual(got, s) {
 		t.Fatalf("stored session = %+v, %v\nwant %+v", got, err, s)
+	}
+	for name, get := range gets(t, db, s) {
+		if got, err := get(); err != nil || !reflect.DeepEqual(inUTC(got), s) {
+			t.Fatalf("%s = %+v, %v\nwant %+v", name, got, err, s)
+		}
 	}
 	orphan := s
 	orphan.ID, orphan.UserID, orphan.Family = uuid.NewString(), uuid.NewString(), [32]byte{1}
@@ -127,6 +139,14 @@ func startNeedsLogin(t *testing.T, db Database) {
 	recorded(t, db, orphan.UserID) // R67: no event without its change
 	if err := db.Store.Start(t.Context(), s, event.Event{}); err == nil || errors.Is(err, session.ErrNotFound) {
 		t.Fatalf("Start without an event = %v, want a refusal (R68)", err)
+	}
+}
+
+// gets are the ways to read a session.
+func gets(t *testing.T, db Database, s session.Session) map[string]func() (session.Session, error) {
+	return map[string]func() (session.Session, error){
+		"Get":       func() (session.Session, error) { return db.Store.Get(t.Context(), s.ID) },
+		"GetFamily": func() (session.Session, error) { return db.Store.GetFamily(t.Context(), s.Family) },
 	}
 }
 
@@ -141,7 +161,7 @@ func refresh(t *testing.T, db Database) {
 	}
 	want := s
 	want.Token, want.RefreshTime = [32]byte{7}, later
-	if got, err := stored(t, db.Store, s.Family); err != nil || got != want {
+	if got, err := stored(t, db.Store, s.Family); err != nil || !reflect.DeepEqual(got, want) {
 		t.Fatalf("after rotation = %+v, %v\nwant %+v", got, err, want)
 	}
 	until := epoch.Add(time.Hour)
@@ -160,6 +180,11 @@ func refresh(t *testing.T, db Database) {
 	}
 	if _, err := stored(t, db.Store, [32]byte{9}); !errors.Is(err, session.ErrNotFound) {
 		t.Fatalf("unknown family: %v, want ErrNotFound", err)
+	}
+	for name, get := range gets(t, db, s) {
+		if _, err := get(); !errors.Is(err, session.ErrNotFound) {
+			t.Fatalf("%s after the end: %v, want ErrNotFound", name, err)
+		}
 	}
 }
 
