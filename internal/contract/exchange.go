@@ -43,8 +43,8 @@ func isExchange(d protoreflect.MethodDescriptor) bool {
 	return isEnvelope(d.Input(), exchangeRequest) && isEnvelope(d.Output(), exchangeResponse)
 }
 
-// exchange checks what holds of web exchanges alone, and that no other method says what only they may. by has the visitors of each
-// path so far.
+// exchange checks what holds of web exchanges alone, and that no other method says what only they
+// may. by has the visitors of each path so far.
 func (k *checker) exchange(m *Method, by map[string]*Method) {
 	options, _ := extension[*optionsv1.Method](m.Descriptor.Options(), optionsv1.E_Method)
 	if !m.Exchange {
@@ -92,8 +92,8 @@ func (k *checker) exchangeRoute(m *Method, by map[string]*Method) {
 	by[m.Route.Path] = m
 }
 
-// noExchange checks that a method which is none is not half of one, and is not in a service of them, whose registration makes all
-// methods of handlers (internal/web).
+// noExchange checks that a method which is none is not half of one, and is not in a service of
+// them, whose registration makes all methods of handlers (internal/web).
 func (k *checker) noExchange(m *Method, options *optionsv1.Method) {
 	switch {
 	case isEnvelope(m.Descriptor.Input(), exchangeRequest), isEnvelope(m.Descriptor.Output(), exchangeResponse):

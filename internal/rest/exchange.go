@@ -15,8 +15,9 @@ import (
 
 type visitorsKey struct{}
 
-// Recognize notes who comes to the path of a web exchange. It stands before whatever may answer: what refuses such a request before its
-// route is known refuses it in the form of its visitors, too.
+// Recognize notes who comes to the path of a web exchange. It stands before whatever may answer:
+// what refuses such a request before its route is known refuses it in the form of its visitors,
+// too.
 func Recognize(h *Handler) Step {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -34,8 +35,8 @@ func VisitorsOf(ctx context.Context) contract.Visitors {
 	return visitors
 }
 
-// Exchanges serves those of the methods that are web exchanges. They have no generated handlers: what the client sent is handed over on
-// the connection as it is.
+// Exchanges serves those of the methods that are web exchanges. They have no generated handlers:
+// what the client sent is handed over on the connection as it is.
 func Exchanges(methods []*contract.Method, conn grpc.ClientConnInterface) Register {
 	return func(_ context.Context, mux *runtime.ServeMux) error {
 		for _, m := range methods {
@@ -92,8 +93,8 @@ func handOver(r *http.Request) (*webv1.Request, error) {
 	return asked, nil
 }
 
-// respond sends what the handler answered. What it says of a header counts instead of what the door says of every response (Security-
-// Headers); what is not its own to say does not leave.
+// respond sends what the handler answered. What it says of a header counts instead of what the door
+// says of every response (SecurityHeaders); what is not its own to say does not leave.
 func respond(w http.ResponseWriter, r *http.Request, response *webv1.Response) {
 	header, said := w.Header(), map[string]bool{}
 	for _, h := range response.GetHeaders() {

@@ -11,8 +11,8 @@ import (
 	httpserver "github.com/gatehouse/gatehouse/internal/server/http"
 )
 
-// writeOAuthError answers a program that came to a web exchange (RFC 6749, section 5.2): OAuth libraries read no problem documents. The
-// status stays that of the error.
+// writeOAuthError answers a program that came to a web exchange (RFC 6749, section 5.2): OAuth
+// libraries read no problem documents. The status stays that of the error.
 func writeOAuthError(w http.ResponseWriter, r *http.Request, e *apierr.Error) {
 	body, err := json.Marshal(struct {
 		Error       string `json:"error"`
@@ -25,8 +25,8 @@ func writeOAuthError(w http.ResponseWriter, r *http.Request, e *apierr.Error) {
 	httpserver.WriteError(w, r, e, "application/json", append(body, '\n'))
 }
 
-// oauthCode is the error in OAuth's words. Those of section 4.1.2.1 for a server that cannot answer now are used at other endpoints,
-// too.
+// oauthCode is the error in OAuth's words. Those of section 4.1.2.1 for a server that cannot answer
+// now are used at other endpoints, too.
 func oauthCode(e *apierr.Error) string {
 	switch status := e.Status(); {
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
@@ -50,8 +50,8 @@ func descriptive(text string) string {
 	}, text)
 }
 
-// errorPage is the page of an error that the door answers with by itself. It needs no style, script or image: the policy of every
-// response (SecurityHeaders) admits none.
+// errorPage is the page of an error that the door answers with by itself. It needs no style, script
+// or image: the policy of every response (SecurityHeaders) admits none.
 func errorPage() *template.Template {
 	return template.Must(template.New("error").Parse(`<!doctype html>
 <html lang="en">

@@ -16,7 +16,8 @@ import (
 // repeatable is the one parameter that a request may have more than once (RFC 8707, section 2).
 const repeatable = "resource"
 
-// readForm reads the body of a request to a web exchange: a form, or nothing. The chain has bounded its size.
+// readForm reads the body of a request to a web exchange: a form, or nothing. The chain has bounded
+// its size.
 func readForm(r *http.Request) ([]byte, error) {
 	if r.ContentLength > 0 || r.ContentLength < 0 && r.Header.Get("Expect") != "" { // see readBody
 		if err := formContent(r); err != nil {
@@ -45,8 +46,8 @@ func formContent(r *http.Request) error {
 	return nil
 }
 
-// checkParameters holds query and body to what OAuth says of both (RFC 6749, sections 3.1 and 3.2): names and values can be read, and a
-// parameter comes once. What nobody knows passes.
+// checkParameters holds query and body to what OAuth says of both (RFC 6749, sections 3.1 and 3.2):
+// names and values can be read, and a parameter comes once. What nobody knows passes.
 func checkParameters(query string, body []byte) *apierr.Error {
 	seen := map[string]bool{}
 	for _, text := range []string{query, string(body)} {

@@ -13,8 +13,8 @@ import (
 // patience is how many times the limit a refused body is read on before its connection is cut.
 const patience = 4
 
-// LimitBody refuses a body that says it is too large (413) and cuts off one that turns out to be. Of
-// a stream of lines it bounds each line; forms have a bound of their own.
+// LimitBody refuses a body that says it is too large (413) and cuts off one that turns out to be.
+// Of a stream of lines it bounds each line; forms have a bound of their own.
 func LimitBody(most int64) Step {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

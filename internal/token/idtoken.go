@@ -11,17 +11,19 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// RS256 signs ID tokens only (RFC 7518, section 3.3): it is what OAuth libraries expect. No key of access tokens has it, and no verifier
-// of them takes it.
+// RS256 signs ID tokens only (RFC 7518, section 3.3): it is what OAuth libraries expect. No key of
+// access tokens has it, and no verifier of them takes it.
 const RS256 = "RS256"
 
 // MinRSA is the least size of an RSA key in bits (R46; RFC 7518, section 3.3).
 const MinRSA = 2048
 
-// idTokenType is the typ header of an ID token. That of an access token is another one, so neither passes for the other (R42).
+// idTokenType is the typ header of an ID token. That of an access token is another one, so neither
+// passes for the other (R42).
 const idTokenType = "JWT"
 
-// SignIDToken makes a compact ID token of claims, which are encoded as JSON (OpenID Connect Core 1.0, section 2).
+// SignIDToken makes a compact ID token of claims, which are encoded as JSON (OpenID Connect Core
+// 1.0, section 2).
 func SignIDToken(claims any, key SigningKey) (string, error) {
 	if !validKeyID(key.ID) {
 		return "", fmt.Errorf("sign ID token: key id %q is not 1 to %d characters of A-Z a-z 0-9 - _", key.ID, maxKeyID)
@@ -52,8 +54,9 @@ func (k SigningKey) idTokenMethod() (jwt.SigningMethod, error) {
 	return k.method()
 }
 
-// VerifyIDToken returns the claims, as JSON, of a token that SignIDToken made with a key that find knows, however long ago. What is in
-// them the caller checks. find answers nil for an id that it does not know.
+// VerifyIDToken returns the claims, as JSON, of a token that SignIDToken made with a key that find
+// knows, however long ago. What is in them the caller checks. find answers nil for an id that it
+// does not know.
 func VerifyIDToken(compact string, find func(kid string) *Key) ([]byte, error) {
 	p, err := split(compact)
 	if err != nil {

@@ -40,7 +40,8 @@ func finder(keys map[string]SigningKey) func(string) *Key {
 	}
 }
 
-// R41, R44, R45: an ID token is good by the one algorithm of its key, in the one form that is made here.
+// R41, R44, R45: an ID token is good by the one algorithm of its key, in the one form that is made
+// here.
 func TestIDTokens(t *testing.T) {
 	keys := idKeys(t)
 	encode := base64.RawURLEncoding.EncodeToString
@@ -79,7 +80,8 @@ func TestIDTokens(t *testing.T) {
 	}
 }
 
-// R46: RSA keys are published with modulus and exponent, from 2048 bits on, and no verifier of access tokens takes one.
+// R46: RSA keys are published with modulus and exponent, from 2048 bits on, and no verifier of
+// access tokens takes one.
 func TestRSAKeysArePublished(t *testing.T) {
 	key := idKeys(t)[RS256].Public()
 	jwk, err := NewJWK(key)

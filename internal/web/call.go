@@ -17,7 +17,8 @@ type Call struct {
 	conn   grpc.ClientConnInterface
 }
 
-// NewCall prepares the calls of a method on a connection. The generated code of its messages has to be linked.
+// NewCall prepares the calls of a method on a connection. The generated code of its messages has to
+// be linked.
 func NewCall(m *contract.Method, conn grpc.ClientConnInterface) (*Call, error) {
 	types, err := messagesOf(m)
 	if err != nil {
@@ -26,7 +27,8 @@ func NewCall(m *contract.Method, conn grpc.ClientConnInterface) (*Call, error) {
 	return &Call{messages: types, method: m.FullName, conn: conn}, nil
 }
 
-// Do sends a request and returns the response. Errors are those of gRPC; one with a status of HTTP is a response.
+// Do sends a request and returns the response. Errors are those of gRPC; one with a status of HTTP
+// is a response.
 func (c *Call) Do(ctx context.Context, asked *webv1.Request) (*webv1.Response, error) {
 	out := c.response.New().Interface()
 	if err := c.conn.Invoke(ctx, c.method, around(c.request, asked), out); err != nil {

@@ -19,9 +19,10 @@ import (
 	webv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/web/v1"
 )
 
-// Service makes the gRPC service of handlers, one for each method of desc by its name: all of them are web exchanges. A method without
-// a handler and a handler without a method are errors. public is the URL that clients reach the platform by, from the configuration:
-// a handler never sees what a client says of the host (R14).
+// Service makes the gRPC service of handlers, one for each method of desc by its name: all of them
+// are web exchanges. A method without a handler and a handler without a method are errors. public
+// is the URL that clients reach the platform by, from the configuration: a handler never sees what
+// a client says of the host (R14).
 func Service(desc *grpc.ServiceDesc, c *contract.Contract, public *url.URL, handlers map[string]http.Handler) (*grpc.ServiceDesc, error) {
 	left := maps.Clone(handlers)
 	made := &grpc.ServiceDesc{ServiceName: desc.ServiceName, HandlerType: (*any)(nil), Metadata: desc.Metadata}

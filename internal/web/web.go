@@ -1,9 +1,11 @@
-// Package web serves HTTP through the mesh: it turns the methods of a service that are web exchanges (proto/gatehouse/web/v1) into
-// requests to http.Handlers, and says what of HTTP passes in either direction.
+// Package web serves HTTP through the mesh: it turns the methods of a service that are web
+// exchanges (proto/gatehouse/web/v1) into requests to http.Handlers, and says what of HTTP passes
+// in either direction.
 //
-// A handler sees one request: verb and path of its route, the query as it was sent, the headers of Carries, the body, the client's
-// address and User-Agent, and the context of the call (internal/request). It answers as to a client, and says by Refuse
-// why it refuses, or ends by Fail with an error that the door puts into words. The doors (internal/rest) and services that have web
+// A handler sees one request: verb and path of its route, the query as it was sent, the headers of
+// Carries, the body, the client's address and User-Agent, and the context of the call
+// (internal/request). It answers as to a client, and says by Refuse why it refuses, or ends by Fail
+// with an error that the door puts into words. The doors (internal/rest) and services that have web
 // exchanges import it.
 package web
 
@@ -28,8 +30,9 @@ const (
 // FormType is the only media type of request bodies.
 const FormType = "application/x-www-form-urlencoded"
 
-// Carries reports whether a header of the request, in canonical form, reaches the handler. Authorization, Cookie and what browsers say
-// of a request reach no other method. User-Agent travels as with every call.
+// Carries reports whether a header of the request, in canonical form, reaches the handler.
+// Authorization, Cookie and what browsers say of a request reach no other method. User-Agent
+// travels as with every call.
 func Carries(name string) bool {
 	return slices.Contains([]string{
 		"Accept", "Accept-Language", "Authorization", "Content-Type", "Cookie", "Origin",
@@ -37,8 +40,9 @@ func Carries(name string) bool {
 	}, name)
 }
 
-// Leaves reports whether a header that the handler sets, in canonical form, is sent. The others are those that the door answers for:
-// framing, CORS, the security headers that hold for every response (R26).
+// Leaves reports whether a header that the handler sets, in canonical form, is sent. The others are
+// those that the door answers for: framing, CORS, the security headers that hold for every response
+// (R26).
 func Leaves(name string) bool {
 	return slices.Contains([]string{
 		"Allow", "Cache-Control", "Content-Language", "Content-Security-Policy", "Content-Type", "Location", "Pragma", "Referrer-Policy",

@@ -108,7 +108,7 @@ func newChain(p chainParams) (Chain, error) {
 		Log: p.Log, Registry: p.Registry, TracerProvider: p.Tracer, Propagator: p.Propagator, Now: p.Now, NewID: rand.Text,
 		REST: p.REST, Verifier: p.Verifier,
 		Origins: origins, TrustedProxies: proxies, BodyLimit: p.Config.BodyLimit,
-		PerAddress: p.Config.perAddress(), PerCredential: p.Config.credentials(), PerSubject: p.Config.perSubject(),
+		PerAddress: p.Config.perAddress(), PerProgram: p.Config.oauth(), PerCredential: p.Config.credentials(), PerSubject: p.Config.perSubject(),
 		Streams: p.Config.Streams, StreamsPerSubject: p.Config.StreamsPerSubject,
 	})
 	if err != nil {

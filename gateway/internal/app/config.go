@@ -42,6 +42,8 @@ type EdgeConfig struct {
 
 	RatePerAddress   float64 `name:"gateway-rate-per-address" env:"GATEHOUSE_GATEWAY_RATE_PER_ADDRESS" default:"200" help:"Requests a second that one client address may make in the long run."`
 	BurstPerAddress  int     `name:"gateway-burst-per-address" env:"GATEHOUSE_GATEWAY_BURST_PER_ADDRESS" default:"400" help:"Requests that one client address may make at once."`
+	RateOAuth        float64 `name:"gateway-rate-oauth" env:"GATEHOUSE_GATEWAY_RATE_OAUTH" default:"1000" help:"Requests a second that one client address may make to what OAuth clients use, such as the token endpoint, in the long run: a backend has many users."`
+	BurstOAuth       int     `name:"gateway-burst-oauth" env:"GATEHOUSE_GATEWAY_BURST_OAUTH" default:"2000" help:"Requests that one client address may make there at once."`
 	RatePerSubject   float64 `name:"gateway-rate-per-subject" env:"GATEHOUSE_GATEWAY_RATE_PER_SUBJECT" default:"100" help:"Requests a second that one signed-in user may make in the long run."`
 	BurstPerSubject  int     `name:"gateway-burst-per-subject" env:"GATEHOUSE_GATEWAY_BURST_PER_SUBJECT" default:"200" help:"Requests that one signed-in user may make at once."`
 	RateCredentials  float64 `name:"gateway-rate-credentials" env:"GATEHOUSE_GATEWAY_RATE_CREDENTIALS" default:"20" help:"Requests a second to one route that takes credentials, such as sign-in, that one client address may try in the long run."`
@@ -81,7 +83,7 @@ func (c EdgeConfig) Validate() error {
 			c.Streams, c.StreamsPerSubject, maxStreams)
 	}
 	for name, r := range map[string]middleware.Rate{
-		"PER_ADDRESS": c.perAddress(), "PER_SUBJECT": c.perSubject(), "CREDENTIALS": c.credentials(),
+		"PER_ADDRESS": c.perAddress(), "PER_SUBJECT": c.perSubject(), "CREDENTIALS": c.credentials(), "OAUTH": c.oauth(),
 	} {
 		if !(r.PerSecond > 0) || r.PerSecond > 1e6 || r.Burst < 1 || r.Burst > 1e6 {
 			return fmt.Errorf("GATEHOUSE_GATEWAY_RATE_%s is %v and GATEHOUSE_GATEWAY_BURST_%s is %d: set both above 0, to 1000000 at most",
@@ -151,6 +153,10 @@ func (c EdgeConfig) proxies() ([]netip.Prefix, error) {
 
 func (c EdgeConfig) perAddress() middleware.Rate {
 	return middleware.Rate{PerSecond: c.RatePerAddress, Burst: c.BurstPerAddress}
+}
+
+func (c EdgeConfig) oauth() middleware.Rate {
+	return middleware.Rate{PerSecond: c.RateOAuth, Burst: c.BurstOAuth}
 }
 
 func (c EdgeConfig) perSubject() middleware.Rate {

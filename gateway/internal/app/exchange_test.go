@@ -22,8 +22,8 @@ func oauthError(t *testing.T, a answer) string {
 	return body.Error
 }
 
-// R26, R51, R56: a web exchange has the edge's shape of requests and its security headers, its own cookies and credentials, and no more
-// than that.
+// R26, R51, R56: a web exchange has the edge's shape of requests and its security headers, its own
+// cookies and credentials, and no more than that.
 func TestExchangesAtTheEdge(t *testing.T) {
 	r := start(t, nil)
 	var seen *http.Request
@@ -67,12 +67,38 @@ func TestExchangesAtTheEdge(t *testing.T) {
 	}
 }
 
-// What is refused before the route of a request is known speaks as its visitors do.
+// OAuth clients have a budget of their own: a backend that uses it up takes nothing of people
+// behind its address, and they nothing of it. What is refused before the route of a request is
+// known speaks as its visitors do.
 func TestLimitsOfExchanges(t *testing.T) {
-	r := start(t, map[string]string{"GATEHOUSE_GATEWAY_RATE_PER_ADDRESS": "0.001", "GATEHOUSE_GATEWAY_BURST_PER_ADDRESS": "400"})
-	check.Eventually(t, "the rate to be used up", func() bool { return r.do(request{path: "/livez"}).status == http.StatusTooManyRequests })
+	r := start(t, map[string]string{
+		"GATEHOUSE_GATEWAY_RATE_OAUTH": "0.001", "GATEHOUSE_GATEWAY_BURST_OAUTH": "30", // of which a tenth is there at the start
+		"GATEHOUSE_GATEWAY_RATE_PER_ADDRESS": "0.001", "GATEHOUSE_GATEWAY_BURST_PER_ADDRESS": "400",
+	})
+	limited := func(path string) bool { return r.do(request{path: path}).status == http.StatusTooManyRequests }
+	for n := range 3 {
+		if limited(jwks) {
+			t.Fatalf("request %d is over the rate", n)
+		}
+	}
 	a := r.do(request{path: jwks})
 	if a.status != http.StatusTooManyRequests || oauthError(t, a) != "temporarily_unavailable" || a.header.Get("Retry-After") == "" {
-		t.Errorf("%d %v %s", a.status, a.header, a.body)
+		t.Errorf("over the rate: %d %v %s", a.status, a.header, a.body)
+	}
+	if limited("/livez") {
+		t.Error("the budget of OAuth clients is that of all")
+	}
+	check.Eventually(t, "the rate of all to be used up", func() bool { return limited("/livez") })
+	if a := r.do(request{path: "/livez"}); a.header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("others are told: %v %s", a.header, a.body)
+	}
+}
+
+// The budget of all is not that of OAuth clients.
+func TestPeopleTakeNothingOfOAuthClients(t *testing.T) {
+	r := start(t, map[string]string{"GATEHOUSE_GATEWAY_RATE_PER_ADDRESS": "0.001", "GATEHOUSE_GATEWAY_BURST_PER_ADDRESS": "400"})
+	check.Eventually(t, "the rate of all to be used up", func() bool { return r.do(request{path: "/livez"}).status == http.StatusTooManyRequests })
+	if a := r.do(request{path: jwks}); a.status != http.StatusOK {
+		t.Errorf("%d %s", a.status, a.body)
 	}
 }

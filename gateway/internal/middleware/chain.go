@@ -36,7 +36,8 @@ type Params struct {
 	Origins        []string       // web origins that browsers may call from, such as "https://app.example.com"; none: no CORS
 	TrustedProxies []netip.Prefix // peers whose X-Forwarded-For is believed; none: nobody's
 	BodyLimit      int64          // bytes
-	PerAddress     Rate           // every request, by client address
+	PerAddress     Rate           // every request but those of PerProgram, by client address
+	PerProgram     Rate           // requests to web exchanges of programs (OAuth clients), by client address
 	PerCredential  Rate           // requests that take credentials without a token, by route and client address
 	PerSubject     Rate           // authenticated requests, by token subject
 
@@ -63,16 +64,16 @@ func Chain(p Params) (http.Handler, error) {
 	}
 	limits := newLimits(p.Now)
 	steps := []step{
-		requestID(p.NewID),                      // first: every response, log line and span of the request can then name it
-		p.REST.Recognize(),                      // before whatever may answer: it decides in which form
-		recoverPanic(p.Log),                     // outside of everything that can panic, so that a defect is a 500 and not a lost connection
-		grpcserver.Framing(),                    // before anything may answer: every response to such a request ends the connection
-		clientAddress(p.TrustedProxies),         // before the log and the limits, which need it, and before forwarding headers are dropped
-		accessLog(p.Log, p.Now),                 // outside of every refusal, so that refused requests are logged too
-		observe,                                 // beside the log, for the same reason
-		traced(p.TracerProvider, p.Propagator),  // inside the log, which reads the trace id afterwards; outside of all work
-		rest.SecurityHeaders(),                  // before anything may answer: refusals carry them too
-		limits.byAddress(p.PerAddress, cors),    // before any response: preflights count, and what is refused below
+		requestID(p.NewID),                                 // first: every response, log line and span of the request can then name it
+		p.REST.Recognize(),                                 // before whatever may answer: it decides in which form
+		recoverPanic(p.Log),                                // outside of everything that can panic, so that a defect is a 500 and not a lost connection
+		grpcserver.Framing(),                               // before anything may answer: every response to such a request ends the connection
+		clientAddress(p.TrustedProxies),                    // before the log and the limits, which need it, and before forwarding headers are dropped
+		accessLog(p.Log, p.Now),                            // outside of every refusal, so that refused requests are logged too
+		observe,                                            // beside the log, for the same reason
+		traced(p.TracerProvider, p.Propagator),             // inside the log, which reads the trace id afterwards; outside of all work
+		rest.SecurityHeaders(),                             // before anything may answer: refusals carry them too
+		limits.byAddress(p.PerAddress, p.PerProgram, cors), // before any response: preflights count, and what is refused below
 		cors,                                    // before refusals, so that a page may read them, and before routing: a preflight has no route
 		p.REST.Checks(),                         // the shape of the request, as at every door; its contract is known from here on
 		routed(),                                // after routing, for the log, the metrics and what follows

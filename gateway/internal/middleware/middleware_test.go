@@ -57,7 +57,7 @@ func chain(t testing.TB, end http.HandlerFunc, edit func(*Params)) (http.Handler
 	p := Params{
 		Log: logging.New(logging.Config{Level: "info"}, &log), Registry: prometheus.NewRegistry(), TracerProvider: trace.NewTracerProvider(),
 		Propagator: propagation.TraceContext{}, Now: time.Now, NewID: func() string { return "fresh-id" }, REST: door, Verifier: anybody{},
-		BodyLimit: 1 << 20, PerAddress: plenty, PerCredential: plenty, PerSubject: plenty, Streams: 100, StreamsPerSubject: 3,
+		BodyLimit: 1 << 20, PerAddress: plenty, PerProgram: plenty, PerCredential: plenty, PerSubject: plenty, Streams: 100, StreamsPerSubject: 3,
 	}
 	if end != nil {
 		p.Handler = end

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/ratelimit"
 	"github.com/gatehouse/gatehouse/internal/rest"
 )
@@ -16,13 +17,26 @@ type limits struct{ now func() time.Time }
 
 func newLimits(now func() time.Time) limits { return limits{now: now} }
 
-// byAddress limits every request, by client address. It stands before CORS, which answers
-// preflights, and refuses through it, so that a page can read how long to wait.
-func (l limits) byAddress(r Rate, cors step) step {
-	return l.limit(r, func(x *exchange) string { return ratelimit.Network(x.client) }, func(w http.ResponseWriter, r *http.Request, wait time.Duration) {
+// byAddress limits every request, by client address: those to web exchanges of programs by a budget
+// of their own, since one backend refreshes the tokens of thousands. It stands before CORS, which
+// answers preflights, and refuses through it, so that a page can read how long to wait.
+func (l limits) byAddress(r, programs Rate, cors step) step {
+	refuse := func(w http.ResponseWriter, r *http.Request, wait time.Duration) {
 		r.Header.Del("Access-Control-Request-Method") // CORS would answer a preflight instead of handing it on
 		cors(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { tooMany("clientip")(w, r, wait) })).ServeHTTP(w, r)
-	})
+	}
+	address := func(x *exchange) string { return ratelimit.Network(x.client) }
+	all, apart := l.limit(r, address, refuse), l.limit(programs, address, refuse)
+	return func(next http.Handler) http.Handler {
+		ofAll, ofPrograms := all(next), apart(next)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if rest.VisitorsOf(r.Context()) == contract.ByPrograms {
+				ofPrograms.ServeHTTP(w, r)
+				return
+			}
+			ofAll.ServeHTTP(w, r)
+		})
+	}
 }
 
 // byCredential limits requests that take credentials without a token, by route and client address: a burst of one kind does not lock

@@ -23,8 +23,8 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 )
 
-// exchanges runs OpenIDService with handlers of the test. Its methods are those of a provider and of pages: one that programs read, one
-// that they send forms to, and one that people do.
+// exchanges runs OpenIDService with handlers of the test. Its methods are those of a provider and
+// of pages: one that programs read, one that they send forms to, and one that people do.
 type exchanges struct {
 	url                string
 	read, token, login http.HandlerFunc
@@ -35,7 +35,7 @@ type exchanges struct {
 
 const tokenPath, loginPath, readPath = "/oauth2/token", "/sign-in", "/oauth2/jwks"
 
-func serveExchanges(t *testing.T) *exchanges {
+func serveExchanges(t testing.TB) *exchanges {
 	t.Helper()
 	contracts := meshtest.Contract(t)
 	form := func(method, path string, visitors contract.Visitors) {
@@ -99,8 +99,8 @@ func (x *exchanges) do(t *testing.T, method, target, body string, header ...stri
 	return answer{response, string(text)}
 }
 
-// R14, R51: a handler sees the request as it was sent, and of its header what web exchanges get; nobody says who it is but the contract,
-// the configuration and the edge.
+// R14, R51: a handler sees the request as it was sent, and of its header what web exchanges get;
+// nobody says who it is but the contract, the configuration and the edge.
 func TestWhatAnExchangeSees(t *testing.T) {
 	x := serveExchanges(t)
 	var seen *http.Request
@@ -147,7 +147,8 @@ func TestWhatAnExchangeSees(t *testing.T) {
 	}
 }
 
-// R26: of what a handler sets that leaves which is its own to say; the door's headers stay where it says nothing.
+// R26: of what a handler sets that leaves which is its own to say; the door's headers stay where it
+// says nothing.
 func TestWhatAnExchangeSends(t *testing.T) {
 	x := serveExchanges(t)
 	x.read = func(w http.ResponseWriter, _ *http.Request) {
@@ -195,8 +196,8 @@ func TestWhatAnExchangeSends(t *testing.T) {
 	}
 }
 
-// RFC 6749, sections 3.1 and 3.2; R25: forms only, each parameter once, and what is refused is refused in OAuth's words and not as a
-// problem document. No handler is asked.
+// RFC 6749, sections 3.1 and 3.2; R25: forms only, each parameter once, and what is refused is
+// refused in OAuth's words and not as a problem document. No handler is asked.
 func TestFormsOfExchanges(t *testing.T) {
 	x := serveExchanges(t)
 	x.token = func(_ http.ResponseWriter, r *http.Request) { t.Errorf("the handler is asked: %s", r.URL) }
@@ -244,7 +245,8 @@ func TestFormsOfExchanges(t *testing.T) {
 	}
 }
 
-// A refusal by a handler is one in log, metrics and trail (R66), whatever response it has; the client has that response.
+// A refusal by a handler is one in log, metrics and trail (R66), whatever response it has; the
+// client has that response.
 func TestRefusedExchanges(t *testing.T) {
 	x := serveExchanges(t)
 	why := apierr.New(apierr.Unauthenticated, "INVALID_GRANT_OF_TEST", "no")

@@ -12,8 +12,9 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
 )
 
-// Verifiers of version 0.1.0 refuse the whole set over one key that is not of these (its internal/token, JWK.Key and keysOf); so the keys of
-// ID tokens, RSA ones among them, are never in it.
+// Verifiers of version 0.1.0 refuse the whole set over one key that is not of these (its
+// internal/token, JWK.Key and keysOf); so the keys of ID tokens, RSA ones among them, are never in
+// it.
 func TestVerifiersOfTheReleaseBeforeTakeTheKeySet(t *testing.T) {
 	a := newAuth(t)
 	sealer, err := signingkey.NewSealer(bytes.Repeat([]byte{1}, signingkey.SealingKeyLength), nil)

@@ -32,8 +32,8 @@ func newIDTokens(c Config, sealer *signingkey.Sealer, pool *pgxpool.Pool, box *o
 	return signingkey.NewIDTokens(keepers)
 }
 
-// idPolicy is that of the keys of ID tokens with the algorithm. Clients show an ID token as a hint while its session lasts, so its key is
-// kept.
+// idPolicy is that of the keys of ID tokens with the algorithm. Clients show an ID token as a hint
+// while its session lasts, so its key is kept.
 func (c Config) idPolicy(algorithm string) signingkey.Policy {
 	p := c.policy()
 	p.Purpose, p.Algorithm, p.Keep = signingkey.ForID, algorithm, session.MaxLifetime

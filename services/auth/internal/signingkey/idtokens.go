@@ -10,12 +10,13 @@ import (
 	"github.com/gatehouse/gatehouse/internal/token"
 )
 
-// IDAlgorithms are those of ID tokens: a client has one of them. The first is what clients get that ask for none, since it is what common
-// libraries expect.
+// IDAlgorithms are those of ID tokens: a client has one of them. The first is what clients get that
+// ask for none, since it is what common libraries expect.
 func IDAlgorithms() []string { return []string{token.RS256, token.ES256, token.EdDSA} }
 
-// IDTokens signs ID tokens, with keys of each algorithm, and reads those that clients give back. Its keys are never among those that
-// verify access tokens: verifiers refuse a set with a key that they do not know the algorithm of.
+// IDTokens signs ID tokens, with keys of each algorithm, and reads those that clients give back.
+// Its keys are never among those that verify access tokens: verifiers refuse a set with a key that
+// they do not know the algorithm of.
 type IDTokens struct {
 	keepers map[string]*Keeper // by algorithm
 }
@@ -58,7 +59,8 @@ func (t *IDTokens) Sealing() (two, needsPrevious bool) {
 	return two, needsPrevious
 }
 
-// SignIDToken makes a compact ID token with the active key of the algorithm. The error is apierr.KeysUnavailable while none is known.
+// SignIDToken makes a compact ID token with the active key of the algorithm. The error is
+// apierr.KeysUnavailable while none is known.
 func (t *IDTokens) SignIDToken(algorithm string, claims any) (string, error) {
 	k, ok := t.keepers[algorithm]
 	if !ok {
@@ -71,7 +73,8 @@ func (t *IDTokens) SignIDToken(algorithm string, claims any) (string, error) {
 	return token.SignIDToken(claims, r.active)
 }
 
-// VerifyIDToken returns the claims, as JSON, of a token that was signed here, however long ago: keys are kept for it (Policy.Keep).
+// VerifyIDToken returns the claims, as JSON, of a token that was signed here, however long ago:
+// keys are kept for it (Policy.Keep).
 func (t *IDTokens) VerifyIDToken(compact string) ([]byte, error) {
 	return token.VerifyIDToken(compact, func(kid string) *token.Key {
 		for _, k := range t.keepers {
@@ -87,7 +90,8 @@ func (t *IDTokens) VerifyIDToken(compact string) ([]byte, error) {
 	})
 }
 
-// Set returns the public keys to publish and how long they may be kept. It is an error while those of an algorithm are not known.
+// Set returns the public keys to publish and how long they may be kept. It is an error while those
+// of an algorithm are not known.
 func (t *IDTokens) Set() ([]token.Key, time.Duration, error) {
 	var all []token.Key
 	var maxAge time.Duration

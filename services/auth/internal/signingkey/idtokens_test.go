@@ -86,8 +86,8 @@ func kid(t *testing.T, compact string) string {
 	return header.Kid
 }
 
-// R42: what is signed for one purpose is nothing for the other, whatever the algorithm, and the keys of access tokens stay among
-// themselves.
+// R42: what is signed for one purpose is nothing for the other, whatever the algorithm, and the
+// keys of access tokens stay among themselves.
 func TestIDTokensAreNoAccessTokens(t *testing.T) {
 	w := newIDWorld(t)
 	access, ids := w.instance(policy, 1), w.ids(rand.Reader, 1)
@@ -123,7 +123,8 @@ func TestIDTokensAreNoAccessTokens(t *testing.T) {
 	}
 }
 
-// Each algorithm rotates; a key is published while its tokens are good, and known for as long as clients may show one.
+// Each algorithm rotates; a key is published while its tokens are good, and known for as long as
+// clients may show one.
 func TestIDTokenKeysRotate(t *testing.T) {
 	w := newIDWorld(t)
 	ids := w.ids(rand.Reader, 1)
@@ -186,8 +187,8 @@ type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, errors.New("no key is to be made") }
 
-// R66, R74: resealing knows all keys, and says so in the trail without a word of them; a key that was moved to another purpose does not
-// open.
+// R66, R74: resealing knows all keys, and says so in the trail without a word of them; a key that
+// was moved to another purpose does not open.
 func TestIDTokenKeysAreResealed(t *testing.T) {
 	w := newIDWorld(t)
 	w.refresh(w.instance(policy, oldKey))

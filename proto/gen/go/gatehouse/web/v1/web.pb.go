@@ -4,11 +4,13 @@
 // 	protoc        (unknown)
 // source: gatehouse/web/v1/web.proto
 
-// Package gatehouse.web.v1 is the envelope in which the gateway hands a web exchange to the service that answers it.
+// Package gatehouse.web.v1 is the envelope in which the gateway hands a web exchange to the service
+// that answers it.
 //
-// A web exchange is a method whose request has exactly one field, `http` of type Request, and whose response has exactly one, `http`
-// of type Response. It is served as the HTTP that its clients speak (OAuth, pages) instead of as JSON. Verb and path are those of
-// its route and are not repeated here; the client's address and its User-Agent travel as with every call.
+// A web exchange is a method whose request has exactly one field, `http` of type Request, and whose
+// response has exactly one, `http` of type Response. It is served as the HTTP that its clients
+// speak (OAuth, pages) instead of as JSON. Verb and path are those of its route and are not
+// repeated here; the client's address and its User-Agent travel as with every call.
 
 package webv1
 
@@ -33,7 +35,8 @@ type Request struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// query of the request target, as it was sent, without the question mark.
 	Query string `protobuf:"bytes,1,opt,name=query,proto3" json:"query,omitempty"`
-	// headers that web exchanges get (internal/web), in canonical form. A header that was sent twice is here twice.
+	// headers that web exchanges get (internal/web), in canonical form. A header that was sent twice
+	// is here twice.
 	Headers []*Header `protobuf:"bytes,2,rep,name=headers,proto3" json:"headers,omitempty"`
 	// body is a form (application/x-www-form-urlencoded) as it was sent; empty when there was none.
 	Body          []byte `protobuf:"bytes,3,opt,name=body,proto3" json:"body,omitempty"`
@@ -97,7 +100,8 @@ type Response struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// status is a final one, 200 to 599.
 	Status uint32 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
-	// headers in canonical form. Those that web exchanges may not set (internal/web) go no further than the gateway.
+	// headers in canonical form. Those that web exchanges may not set (internal/web) go no further
+	// than the gateway.
 	Headers []*Header `protobuf:"bytes,2,rep,name=headers,proto3" json:"headers,omitempty"`
 	// body as it is sent.
 	Body          []byte `protobuf:"bytes,3,opt,name=body,proto3" json:"body,omitempty"`
