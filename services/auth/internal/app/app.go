@@ -22,6 +22,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/token"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/internal/api"
+	"github.com/gatehouse/gatehouse/services/auth/internal/client"
 	"github.com/gatehouse/gatehouse/services/auth/internal/identity"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
@@ -70,9 +71,10 @@ func domain() fx.Option {
 			fx.Annotate(postgres.NewLogins, fx.As(new(login.Store))),
 			fx.Annotate(postgres.NewSessions, fx.As(new(session.Store))),
 			fx.Annotate(postgres.NewBrowsers, fx.As(new(session.BrowserStore))),
+			fx.Annotate(postgres.NewClients, fx.As(new(client.Store))),
 			fx.Annotate(postgres.NewSigningKeys, fx.As(new(signingkey.Store))),
 			fx.Annotate(identity.NewDirectory, fx.As(new(login.Directory))),
-			newHasher, newLogins, newSessions, newBrowsers, session.NewFeed, newWork, newSealer, newIDTokens,
+			newHasher, newLogins, newSessions, newBrowsers, newPages, session.NewFeed, newWork, newSealer, newIDTokens,
 			fx.Annotate(newKeeper, fx.As(fx.Self()), fx.As(new(token.KeySource)), fx.As(new(session.Signer))),
 			fx.Annotate(token.NewRevocationList, fx.As(fx.Self()), fx.As(new(token.Revocations))),
 		),
@@ -94,6 +96,7 @@ func rpcs() fx.Option {
 			return grpcserver.Registration{Desc: &authv1.VerificationService_ServiceDesc, Impl: api.NewVerificationService(k, f)}
 		}),
 		service.AsRegistration(openIDService),
+		service.AsRegistration(pageService),
 	)
 }
 

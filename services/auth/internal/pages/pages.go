@@ -1,0 +1,89 @@
+// Package pages are the pages of Auth for people: signing in, up and out. They are HTML made here, without a script, in the language that the browser asks for.
+//
+// Forms hold no state of the server's, so that a page left open, a second tab, one from before a
+// restart and "back" all work; what a form may not be sent from is known by what browsers say of
+// every request (ADR 0086). It has one handler for each page and form, which wiring serves as web
+// exchanges. It imports no driver; domain packages prove, store and record.
+package pages
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/services/auth/internal/client"
+	"github.com/gatehouse/gatehouse/services/auth/internal/login"
+	"github.com/gatehouse/gatehouse/services/auth/internal/session"
+)
+
+// Paths of pages, and of what sends people to them.
+const (
+	signInPath    = "/sign-in"
+	signUpPath    = "/sign-up"
+	authorizePath = "/oauth2/authorize"
+	logoutPath    = "/oauth2/logout"
+)
+
+// Logins proves and makes logins; login.Service is one.
+type Logins interface {
+	// Authenticate returns the login that address and password prove, and the event of the attempt.
+	Authenticate(ctx context.Context, email, password string) (login.Login, event.Event, error)
+	// SignUp makes a login and its user.
+	SignUp(ctx context.Context, in login.SignUp) (login.User, error)
+	// ByUser returns the login of a user, or login.ErrNotFound.
+	ByUser(ctx context.Context, userID string) (login.Login, error)
+}
+
+// Browsers are the browser sessions; session.Browsers is one.
+type Browsers interface {
+	// Begin begins the session of somebody who was just proven, and returns what its cookie holds.
+	Begin(ctx context.Context, p session.Proof) (cookie string, b session.Browser, err error)
+	// Find returns the session of a cookie, or session.ErrNotFound.
+	Find(ctx context.Context, cookie string) (session.Browser, error)
+	// End ends a session with all clients' sessions below it.
+	End(ctx context.Context, b session.Browser) error
+}
+
+// Clients are the registered clients; client.Store is one.
+type Clients interface {
+	// Get returns a client, or client.ErrNotFound.
+	Get(ctx context.Context, id string) (client.Client, error)
+}
+
+// Params are the collaborators of the pages.
+type Params struct {
+	Logins   Logins
+	Browsers Browsers
+	Clients  Clients
+	SignUps  login.SignUps // where people may sign up
+	Now      func() time.Time
+}
+
+// Pages serves the pages.
+type Pages struct {
+	Params
+
+	looks *looks
+}
+
+// New returns the pages over their collaborators.
+func New(p Params) (*Pages, error) {
+	l, err := newLooks()
+	if err != nil {
+		return nil, err
+	}
+	return &Pages{Params: p, looks: l}, nil
+}
+
+// Handlers returns the handler of each method of the contract (gatehouse.auth.v1.PageService).
+func (p *Pages) Handlers() map[string]http.Handler {
+	return map[string]http.Handler{
+		"ShowSignIn":    http.HandlerFunc(p.showSignIn),
+		"SubmitSignIn":  p.form(p.signIn),
+		"ShowSignUp":    http.HandlerFunc(p.showSignUp),
+		"SubmitSignUp":  p.form(p.signUp),
+		"ShowSignOut":   http.HandlerFunc(p.showSignOut),
+		"SubmitSignOut": p.form(p.signOut),
+	}
+}
