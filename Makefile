@@ -63,6 +63,10 @@ test-site: tools-cluster build ## the platform at a site of somebody else, as ro
 test-clients: tools-run need-go ## strangers' clients against a running platform, by node and npm 20.19 or newer, from the registries of npm and Go (TEST_FLAGS='-run Go')
 	@go test -count 1 -timeout 10m $(TEST_FLAGS) ./test/clients/
 
+.PHONY: test-browser
+test-browser: tools-run need-go ## the pages for people in Chromium, scripts disabled and allowed, and by axe-core (TEST_FLAGS='-run Flow')
+	@go test -count 1 -timeout 15m ./test/browser/ $(TEST_FLAGS)
+
 .PHONY: alerts-check
 alerts-check: need-go ## each alert in a case in which it rings and one in which it is silent, by promtool (Debian: prometheus); a part of test
 	@go test -count 1 ./test/alerts/

@@ -1,0 +1,145 @@
+package browser_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+// address makes an address that nobody has.
+func address(t *testing.T) string {
+	t.Helper()
+	return fmt.Sprintf("%s-%d@example.com", strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name())), time.Now().UnixNano())
+}
+
+// home is where people are who were sent by nobody.
+const home = "/sign-in"
+
+// signUp makes an account, which signs the person in.
+func (b *tab) signUp(address string) {
+	b.t.Helper()
+	b.open("/sign-up")
+	b.load(200, home, fill("display_name", "Ada Lovelace", "email", address, "password", password, "repeat", password), press("/sign-up"))
+}
+
+func (b *tab) signIn(address string) {
+	b.t.Helper()
+	b.open("/sign-in")
+	b.load(200, home, fill("email", address, "password", password), press("/sign-in"))
+}
+
+// The whole of it, without a script.
+func TestFlowWithoutScripts(t *testing.T) {
+	who := address(t)
+	b := person(t, false)
+	b.open("/sign-in")
+	b.load(200, "/sign-up", follow("/sign-up"))
+	b.load(200, home, fill("display_name", "Ada", "email", who, "password", password, "repeat", password), press("/sign-up"))
+	b.says("You are signed in", who)
+	b.load(200, "/sign-out", follow("/sign-out"))
+	b.says("Sign out?", who)
+	b.load(200, "/sign-out", press("/sign-out"))
+	b.says("You are signed out")
+	b.load(200, "/sign-in", follow("/sign-in"))
+	b.load(401, "/sign-in", fill("email", who, "password", "not the password at all"), press("/sign-in"))
+	b.says("The email address or the password is wrong.")
+	if b.value("email") != who || b.value("password") != "" {
+		t.Errorf("the fields hold %q and %q", b.value("email"), b.value("password"))
+	}
+	b.load(200, home, fill("password", password), press("/sign-in"))
+	b.open("/sign-in")
+	b.says("You are signed in", "Signed in as "+who)
+}
+
+// The cookie is one that no script reads and no other site sends along; nothing else is kept (R24).
+func TestWhatTheBrowserKeeps(t *testing.T) {
+	b := person(t, true)
+	b.signUp(address(t))
+	cookies := b.cookies()
+	if len(cookies) != 1 {
+		t.Fatalf("%d cookies", len(cookies))
+	}
+	c := cookies[0]
+	if c.Name != "__Host-gatehouse" || !c.Secure || !c.HTTPOnly || c.SameSite != "Lax" || c.Path != "/" || strings.HasPrefix(c.Domain, ".") {
+		t.Errorf("the cookie is %+v", c)
+	}
+	kept, err := chromedp.Run(b.Context, chromedp.Evaluate[string](`document.cookie + JSON.stringify(localStorage) + JSON.stringify(sessionStorage)`))
+	if err != nil || kept != "{}{}" {
+		t.Errorf("a script finds %q, %v", kept, err)
+	}
+}
+
+// Two tabs with the same page: both work, whoever is first.
+func TestSecondTab(t *testing.T) {
+	who := address(t)
+	person(t, false).signUp(who)
+	first := person(t, false)
+	second := first.second(false)
+	first.open("/sign-in")
+	second.open("/sign-in")
+	first.load(200, home, fill("email", who, "password", password), press("/sign-in"))
+	second.load(200, home, fill("email", who, "password", password), press("/sign-in"))
+	first.open(home)
+	first.says(who)
+}
+
+// Back from where the sign-in led finds a page that works.
+func TestBack(t *testing.T) {
+	who := address(t)
+	person(t, false).signUp(who)
+	b := person(t, false)
+	b.signIn(who)
+	b.do(chromedp.NavigateBack())
+	b.says("You are signed in")
+	b.load(200, "/sign-out", follow("/sign-out"))
+	b.says(who)
+}
+
+// A page from before Auth was started anew works.
+func TestPageFromBeforeARestart(t *testing.T) {
+	who := address(t)
+	person(t, false).signUp(who)
+	b := person(t, false)
+	b.open("/sign-in")
+	restart(t)
+	b.load(200, home, fill("email", who, "password", password), press("/sign-in"))
+	b.says(who)
+}
+
+// restart ends Auth, and waits until `up` has started it anew and it serves.
+func restart(t *testing.T) {
+	t.Helper()
+	before, err := plat.Service("auth")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(before.PID, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.After(time.Minute)
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-deadline:
+			t.Fatal("auth did not come back")
+		case <-tick.C:
+		}
+		if now, err := plat.Service("auth"); err != nil || now.PID == before.PID || now.PID == 0 {
+			continue
+		}
+		answer, err := http.Get(origin() + "/sign-in")
+		if err != nil {
+			continue
+		}
+		_ = answer.Body.Close()
+		if answer.StatusCode == http.StatusOK {
+			return
+		}
+	}
+}

@@ -1,0 +1,64 @@
+package browser_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// shown are all pages, and how to get there; those whose names begin with "known" are for somebody
+// who is signed in.
+func shown() map[string]func(*tab) {
+	return map[string]func(*tab){
+		"sign in": func(b *tab) { b.open("/sign-in") },
+		"wrong password": func(b *tab) {
+			b.open("/sign-in")
+			b.load(401, "/sign-in", fill("email", "nobody@example.com", "password", "not the password at all"), press("/sign-in"))
+		},
+		"sign up": func(b *tab) { b.open("/sign-up") },
+		"wrong fields": func(b *tab) {
+			b.open("/sign-up")
+			b.load(400, "/sign-up", fill("email", "ada@example.com", "password", "short", "repeat", "other"), press("/sign-up"))
+		},
+		"signed out":       func(b *tab) { b.open("/sign-out") },
+		"error":            func(b *tab) { b.load(400, "/sign-in?return_to=x", chromedp.Navigate(origin()+"/sign-in?return_to=x")) },
+		"known: signed in": func(b *tab) { b.open("/sign-in") },
+		"known: sign out":  func(b *tab) { b.open("/sign-out") },
+	}
+}
+
+var pictures = flag.Bool("pictures", false, "write the pictures of README and guide anew (docs/pictures)")
+
+// The pictures of README and guide: make test-browser TEST_FLAGS='-run Pictures -pictures'.
+func TestPictures(t *testing.T) {
+	if !*pictures {
+		t.Skip("pictures are made where -pictures says so")
+	}
+	stranger := person(t, true)
+	for _, scheme := range []string{"light", "dark"} {
+		for name, p := range map[string]struct {
+			tab    *tab
+			path   string
+			height int64
+		}{"sign-in": {stranger, "/sign-in", 560}, "sign-up": {stranger, "/sign-up", 860}} {
+			p.tab.on(screen{name, 800, p.height, scheme})
+			p.tab.open(p.path)
+			p.tab.picture(name + "-" + scheme)
+		}
+	}
+}
+
+// picture writes what the screen shows.
+func (b *tab) picture(name string) {
+	b.t.Helper()
+	png, err := chromedp.Run(b.Context, chromedp.CaptureScreenshot())
+	if err == nil {
+		err = os.WriteFile(filepath.Join("..", "..", "docs", "pictures", name+".png"), png, 0o644)
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
