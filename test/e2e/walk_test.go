@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -50,6 +51,27 @@ func routeCalls() map[string]routeCall {
 		"/gatehouse.auth.v1.AuthService/SignOut": {anybody: true, request: func(person) request {
 			return request{method: "POST", path: "/api/v1/auth/sign-out"}
 		}},
+		"/gatehouse.auth.v1.SessionService/ListMySessions": {anybody: true, request: func(person) request {
+			return request{method: "GET", path: "/api/v1/me/sessions"}
+		}},
+		"/gatehouse.auth.v1.SessionService/EndMySession": {anybody: true, request: func(of person) request {
+			return request{method: "DELETE", path: "/api/v1/me/sessions/" + of.session()}
+		}},
+		"/gatehouse.auth.v1.SessionService/EndMyOtherSessions": {anybody: true, request: func(person) request {
+			return request{method: "POST", path: "/api/v1/me/sessions:end-others"}
+		}},
+		"/gatehouse.auth.v1.SessionService/ChangePassword": {anybody: true, request: func(person) request {
+			return request{method: "POST", path: "/api/v1/me/password", body: map[string]string{"old_password": password, "new_password": password + "!"}}
+		}},
+		"/gatehouse.auth.v1.SessionService/ListUserSessions": {request: func(of person) request {
+			return request{method: "GET", path: of.path() + "/sessions"}
+		}},
+		"/gatehouse.auth.v1.SessionService/EndUserSession": {request: func(of person) request {
+			return request{method: "DELETE", path: of.path() + "/sessions/" + of.session()}
+		}},
+		"/gatehouse.auth.v1.SessionService/EndUserSessions": {request: func(of person) request {
+			return request{method: "DELETE", path: of.path() + "/sessions"}
+		}},
 		"/gatehouse.identity.v1.UserService/GetMe": {anybody: true, request: func(person) request {
 			return request{method: "GET", path: "/api/v1/me"}
 		}},
@@ -88,6 +110,18 @@ func routeCalls() map[string]routeCall {
 			return request{method: "GET", path: "/api/v1/audit/events:tail?organization_id=" + of.organization}
 		}},
 	}
+}
+
+// session is the id of the session that the person's token names.
+func (p person) session() string {
+	parts := strings.Split(p.access, ".")
+	var claims struct{ SID string }
+	if len(parts) == 3 {
+		if text, err := base64.RawURLEncoding.DecodeString(parts[1]); err == nil {
+			_ = json.Unmarshal(text, &claims) // what is none names no session
+		}
+	}
+	return claims.SID
 }
 
 // Every route is walked as anonymous, as somebody without a grant who belongs to another organization, and as administrator (R50, R52).

@@ -34,8 +34,9 @@ func (p *Params) recordDenial(ctx context.Context, c *rpc, err error) {
 }
 
 // events gives the handler of each audited call the event of its request (event.FromContext), which
-// the handler completes. It also records a credential that a public method did not accept: nothing
-// changed, so no store will.
+// the handler completes. It also records a credential that a method did not accept: nothing changed,
+// so no store will. A public method that answers UNAUTHENTICATED has refused one; any other method
+// says so by the event that comes with the refusal (event.Attempt).
 func events(p Params) middleware {
 	return middleware{
 		around: func(ctx context.Context, c *rpc, next func(context.Context) error) error {
@@ -44,7 +45,7 @@ func events(p Params) middleware {
 			}
 			ctx = p.beginEvent(ctx, c)
 			err := next(ctx)
-			if err != nil && c.policy.Has(contract.Public) {
+			if _, tried := event.AttemptOf(err); err != nil && (tried || c.policy.Has(contract.Public)) {
 				p.recordFailure(ctx, c, err)
 			}
 			return err

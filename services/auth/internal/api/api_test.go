@@ -83,7 +83,10 @@ type auth struct {
 	*postgrestest.Database
 	t        *testing.T
 	identity *directory
+	grants   *grpctest.Grants
 	feed     *session.Feed
+	sessions *session.Service
+	browsers *session.Browsers
 	keeper   *signingkey.Keeper
 	ended    *ended
 	list     *token.RevocationList
@@ -96,7 +99,7 @@ type auth struct {
 func newAuth(t *testing.T, change ...func(*grpctest.Config)) *auth {
 	t.Helper()
 	db := postgrestest.Open(t)
-	a := &auth{Database: db, t: t, identity: &directory{}, ended: &ended{Store: db.Sessions}}
+	a := &auth{Database: db, t: t, identity: &directory{}, grants: grpctest.NewGrants(), ended: &ended{Store: db.Sessions}}
 	log := slog.New(slog.NewJSONHandler(&a.log, nil))
 	hasher, err := password.NewPool(password.Parameters{Memory: 64, Time: 1, Threads: 1}, 4, 100, rand.Reader)
 	if err != nil {
@@ -121,17 +124,24 @@ func newAuth(t *testing.T, change ...func(*grpctest.Config)) *auth {
 		},
 		Store: db.Logins, Directory: a.identity, Hasher: hasher, NewID: uuid.NewString, Now: time.Now, Wake: a.feed.Wake, Log: log,
 	})
-	sessions := session.NewService(session.Params{
-		Config: session.Config{
-			Issuer: "https://id.example", Audience: "gatehouse", AccessTTL: 10 * time.Minute, Lifetime: time.Hour, Idle: time.Hour,
-		},
-		Store: db.Sessions, Signer: a.keeper, NewID: uuid.NewString, Random: rand.Reader, Now: time.Now, Wake: a.feed.Wake, Log: log,
+	config := session.Config{
+		Issuer: "https://id.example", Audience: "gatehouse", AccessTTL: 10 * time.Minute, Lifetime: time.Hour, Idle: time.Hour, BrowserIdle: time.Hour,
+	}
+	a.browsers = session.NewBrowsers(session.BrowserParams{
+		Config: session.BrowserConfig{Lifetime: time.Hour, Idle: time.Hour}, Store: db.Browsers, NewID: uuid.NewString, Random: rand.Reader, Now: time.Now,
+		Wake: a.feed.Wake,
+	})
+	overview := session.NewOverview(session.OverviewParams{Config: config, Store: db.Overview, Now: time.Now, Wake: a.feed.Wake})
+	a.sessions = session.NewService(session.Params{
+		Config: config,
+		Store:  db.Sessions, Signer: a.keeper, NewID: uuid.NewString, Random: rand.Reader, Now: time.Now, Wake: a.feed.Wake, Log: log,
 	})
 	c := grpctest.Config{
-		Program: "auth", Log: &a.log, Refusals: refusals.New(db.Outbox),
+		Program: "auth", Log: &a.log, Refusals: refusals.New(db.Outbox), Permissions: a.grants,
 		Verifier: token.NewVerifier(token.Config{Issuer: "https://id.example", Audience: "gatehouse"}, a.keeper, a.list, time.Now),
 		Registrations: []grpcserver.Registration{
-			{Desc: &authv1.AuthService_ServiceDesc, Impl: api.NewAuthService(logins, sessions)},
+			{Desc: &authv1.AuthService_ServiceDesc, Impl: api.NewAuthService(logins, a.sessions)},
+			{Desc: &authv1.SessionService_ServiceDesc, Impl: api.NewSessionService(logins, overview)},
 			{Desc: &authv1.LoginService_ServiceDesc, Impl: api.NewLoginService(logins)},
 			{Desc: &authv1.VerificationService_ServiceDesc, Impl: api.NewVerificationService(a.keeper, a.feed)},
 		},

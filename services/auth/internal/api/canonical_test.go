@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/golden"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/token"
@@ -42,10 +43,12 @@ type fixed struct {
 	*grpctest.Server
 	*postgrestest.Database
 	refusals outboxtest.Recorder
+	grants   *grpctest.Grants
 	store    *postgres.Logins
 	logins   *login.Service
 	identity *directory
 	hasher   *weakening
+	verifier *token.Verifier
 	now      time.Time
 }
 
@@ -53,7 +56,7 @@ func newFixed(t *testing.T) *fixed {
 	t.Helper()
 	db := postgrestest.Open(t)
 	box := outboxtest.Fixed(t, db.Pool, "auth")
-	f := &fixed{Database: db, identity: &directory{}, now: outboxtest.Now(), refusals: outboxtest.Refusals(t, box), store: postgres.NewLogins(db.Pool, box)}
+	f := &fixed{Database: db, identity: &directory{}, now: outboxtest.Now(), grants: grpctest.NewGrants(), refusals: outboxtest.Refusals(t, box), store: postgres.NewLogins(db.Pool, box)}
 	clock, log := func() time.Time { return f.now }, slog.New(slog.DiscardHandler)
 	random := rand.NewChaCha8([32]byte{1})
 	pool, err := password.NewPool(password.Parameters{Memory: 64, Time: 1, Threads: 1}, 4, 100, random)
@@ -82,19 +85,61 @@ func newFixed(t *testing.T) *fixed {
 		},
 		Store: f.store, Directory: f.identity, Hasher: f.hasher, NewID: outboxtest.IDs(4), Now: clock, Wake: func() {}, Log: log,
 	})
+	config := session.Config{
+		Issuer: "https://id.example", Audience: "gatehouse", AccessTTL: 10 * time.Minute, Lifetime: time.Hour, Idle: time.Hour, BrowserIdle: time.Hour,
+	}
+	overview := session.NewOverview(session.OverviewParams{Config: config, Store: postgres.NewOverview(db.Pool, box), Now: clock, Wake: func() {}})
 	sessions := session.NewService(session.Params{
-		Config: session.Config{Issuer: "https://id.example", Audience: "gatehouse", AccessTTL: 10 * time.Minute, Lifetime: time.Hour, Idle: time.Hour},
+		Config: config,
 		Store:  postgres.NewSessions(db.Pool, box), Signer: keeper, NewID: outboxtest.IDs(5), Random: random, Now: clock, Wake: func() {}, Log: log,
 	})
+	f.verifier = token.NewVerifier(token.Config{Issuer: "https://id.example", Audience: "gatehouse"}, keeper, list, clock)
 	f.Server = grpctest.New(t, grpctest.Config{
-		Program: "auth", Refusals: f.refusals,
-		Verifier: token.NewVerifier(token.Config{Issuer: "https://id.example", Audience: "gatehouse"}, keeper, list, clock),
+		Program: "auth", Refusals: f.refusals, Permissions: f.grants,
+		Verifier: f.verifier,
 		Registrations: []grpcserver.Registration{
 			{Desc: &authv1.AuthService_ServiceDesc, Impl: api.NewAuthService(f.logins, sessions)},
+			{Desc: &authv1.SessionService_ServiceDesc, Impl: api.NewSessionService(f.logins, overview)},
 			{Desc: &authv1.LoginService_ServiceDesc, Impl: api.NewLoginService(f.logins)},
 		},
 	})
 	return f
+}
+
+// endSessions lets a person change the password and end sessions, and an administrator end that person's.
+func (f *fixed) endSessions(t *testing.T) {
+	t.Helper()
+	ctx, pw := t.Context(), pass
+	signIn := func(requestID string) (*authv1.SignInResponse, token.Claims) {
+		t.Helper()
+		people := authv1.NewAuthServiceClient(f.Through("gateway", requestID))
+		in, err := people.SignIn(ctx, &authv1.SignInRequest{Email: "bob@example.com", Password: pw})
+		check.NoError(t, err)
+		claims, err := f.verifier.Verify(ctx, in.GetAccessToken())
+		check.NoError(t, err)
+		return in, claims
+	}
+	in, claims := signIn("sign-in-of-bob")
+	as := func(requestID string) authv1.SessionServiceClient {
+		return authv1.NewSessionServiceClient(f.Through("gateway", requestID, "authorization", "Bearer "+in.GetAccessToken()))
+	}
+	_, other := signIn("sign-in-elsewhere")
+	_, err := as("end-mine").EndMySession(ctx, &authv1.EndMySessionRequest{SessionId: other.SessionID})
+	check.NoError(t, err)
+	signIn("sign-in-elsewhere-again")
+	_, err = as("end-others").EndMyOtherSessions(ctx, &authv1.EndMyOtherSessionsRequest{})
+	check.NoError(t, err)
+	_, err = as("password-wrong").ChangePassword(ctx, &authv1.ChangePasswordRequest{OldPassword: "wrong horse battery staple", NewPassword: newPass})
+	refused(t, err, codes.Unauthenticated, "INVALID_CREDENTIALS")
+	_, err = as("password").ChangePassword(ctx, &authv1.ChangePasswordRequest{OldPassword: pass, NewPassword: newPass})
+	check.NoError(t, err)
+	pw = newPass
+	f.grants.Allow(claims.Subject, "can_manage_sessions", "platform:gatehouse")
+	_, other = signIn("sign-in-of-another")
+	_, err = as("end-one").EndUserSession(ctx, &authv1.EndUserSessionRequest{UserId: claims.Subject, SessionId: other.SessionID})
+	check.NoError(t, err)
+	_, err = as("end-all").EndUserSessions(ctx, &authv1.EndUserSessionsRequest{UserId: claims.Subject})
+	check.NoError(t, err)
 }
 
 // R66, R67: what each audited method, and each thing that happens without one, writes to the
@@ -157,6 +202,7 @@ func TestCanonicalEvents(t *testing.T) {
 	remove := authv1.NewLoginServiceClient(f.Through("identity", "remove-login"))
 	_, err = remove.RemoveLogin(ctx, &authv1.RemoveLoginRequest{UserId: up.GetUser().GetId()})
 	must(err)
+	f.endSessions(t)
 	golden.Check(t, "events.golden", outboxtest.Rows(t, f.Pool, "auth"))
 	outboxtest.CheckAudited(t, f.Pool, "auth")
 }

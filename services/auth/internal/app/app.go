@@ -56,6 +56,7 @@ func options(c Config) fx.Option {
 		service.Outbox(migrations.Schema),
 		service.RemoteAudit(),
 		service.RemoteRelationships(),
+		service.RemotePermissions(),
 		domain(),
 		rpcs(),
 		fxmod.LocalTokens(),
@@ -70,11 +71,12 @@ func domain() fx.Option {
 		fx.Provide(
 			fx.Annotate(postgres.NewLogins, fx.As(new(login.Store))),
 			fx.Annotate(postgres.NewSessions, fx.As(new(session.Store))),
+			fx.Annotate(postgres.NewOverview, fx.As(new(session.OverviewStore))),
 			fx.Annotate(postgres.NewBrowsers, fx.As(new(session.BrowserStore))),
 			fx.Annotate(postgres.NewClients, fx.As(new(client.Store))),
 			fx.Annotate(postgres.NewSigningKeys, fx.As(new(signingkey.Store))),
 			fx.Annotate(identity.NewDirectory, fx.As(new(login.Directory))),
-			newHasher, newLogins, newSessions, newBrowsers, newPages, session.NewFeed, newWork, newSealer, newIDTokens,
+			newHasher, newLogins, newSessions, newBrowsers, newOverview, newPages, session.NewFeed, newWork, newSealer, newIDTokens,
 			fx.Annotate(newKeeper, fx.As(fx.Self()), fx.As(new(token.KeySource)), fx.As(new(session.Signer))),
 			fx.Annotate(token.NewRevocationList, fx.As(fx.Self()), fx.As(new(token.Revocations))),
 		),
@@ -88,6 +90,9 @@ func rpcs() fx.Option {
 	return fx.Options(
 		service.AsRegistration(func(l *login.Service, s *session.Service) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &authv1.AuthService_ServiceDesc, Impl: api.NewAuthService(l, s), REST: authv1.RegisterAuthServiceHandler}
+		}),
+		service.AsRegistration(func(l *login.Service, o *session.Overview) grpcserver.Registration {
+			return grpcserver.Registration{Desc: &authv1.SessionService_ServiceDesc, Impl: api.NewSessionService(l, o), REST: authv1.RegisterSessionServiceHandler}
 		}),
 		service.AsRegistration(func(l *login.Service) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &authv1.LoginService_ServiceDesc, Impl: api.NewLoginService(l)}
@@ -145,6 +150,10 @@ func newSessions(p sessionParams) *session.Service {
 		Config: p.Config.session(), Store: p.Store, Signer: p.Signer, NewID: uuid.NewString, Random: rand.Reader, Now: p.Now,
 		Wake: p.Feed.Wake, Log: p.Log,
 	})
+}
+
+func newOverview(c Config, store session.OverviewStore, feed *session.Feed, now func() time.Time) *session.Overview {
+	return session.NewOverview(session.OverviewParams{Config: c.session(), Store: store, Now: now, Wake: feed.Wake})
 }
 
 // browserParams are what the service of browser sessions is made of.

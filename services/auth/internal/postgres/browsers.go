@@ -139,14 +139,15 @@ func (s *Browsers) FindBrowser(ctx context.Context, secret [sha256.Size]byte, no
 	return row.browser(), nil
 }
 
-// liveBrowser is the browser session below which a client's session begins, with its user, as a part of a statement: none when it has
-// ended or expired or its login is not active. It waits for whoever ends either of them, or they for it.
+// liveBrowser is the browser session below which a client's session begins, with its user, as parts of a statement: none when it has
+// ended or expired or its login is not active. It waits for whoever ends either of them, or they for it; the login is locked first, as
+// everywhere.
 const liveBrowser = `
+	login as (select user_id from auth.logins where user_id = @user_id and state = 'active' for share),
 	browser as (
-	    select b.id as browser_id, b.user_id from auth.browser_sessions b join auth.logins l on l.user_id = b.user_id
-	    where b.id = nullif(@browser_session_id, '')::uuid and b.user_id is not distinct from @user_id and b.expire_time > @create_time
-	        and l.state = 'active'
-	    for key share of b for share of l)`
+	    select b.id as browser_id, b.user_id from auth.browser_sessions b join login on login.user_id = b.user_id
+	    where b.id = nullif(@browser_session_id, '')::uuid and b.expire_time > @create_time
+	    for key share of b)`
 
 // lockBrowser waits for whoever begins a client's session below at this moment. The statement after it sees that session; one that had
 // to wait itself would not.

@@ -208,12 +208,15 @@ func (s *Logins) ReplaceHash(ctx context.Context, userID, old, hash string, now 
 	return nil
 }
 
-// Remove implements login.Store. Everything that ends sessions locks login, session and revocation in this order.
+// Remove implements login.Store. Everything that ends sessions locks login, browser session, session and revocation in this
+// order; browser sessions go with the login.
 func (s *Logins) Remove(ctx context.Context, userID string, revokedUntil time.Time, e event.Event) error {
 	err := s.outbox.InTx(ctx, func(tx pgx.Tx) error {
-		locked, err := tx.Exec(ctx, `select from auth.logins where user_id = @user_id for update`,
-			pgx.StrictNamedArgs{"user_id": userID})
+		locked, err := tx.Exec(ctx, lockLogin, pgx.StrictNamedArgs{"user_id": userID})
 		if err != nil || locked.RowsAffected() == 0 {
+			return err
+		}
+		if _, err = tx.Exec(ctx, lockBrowsers, pgx.StrictNamedArgs{"user_id": userID}); err != nil {
 			return err
 		}
 		_, err = tx.Exec(ctx, `

@@ -41,6 +41,11 @@ func TestHotQueriesUseTheirIndex(t *testing.T) {
 		"browser renewal": {renewBrowser, record(browser(pgx.StrictNamedArgs{"old_hash": hash})), "browser_sessions_secret_hash_key"},
 		"browser look":    {findBrowser, pgx.StrictNamedArgs{"secret_hash": hash, "now": before, "idle_since": before, "stale_since": before}, "browser_sessions_secret_hash_key"},
 		"browser end":     {endBrowser, record(pgx.StrictNamedArgs{"id": id, "user_id": id, "expire_time": now}), "sessions_browser_session_id"},
+		"sessions, own":   {listEntries, pgx.StrictNamedArgs{"user_id": id, "now": before, "idle_since": before, "browser_idle": before, "first": true, "after_time": now, "after_id": id, "row_limit": 51}, "sessions_user_id"},
+		"and browsers":    {listEntries, pgx.StrictNamedArgs{"user_id": id, "now": before, "idle_since": before, "browser_idle": before, "first": true, "after_time": now, "after_id": id, "row_limit": 51}, "browser_sessions_user_id"},
+		"and below":       {listBelow, pgx.StrictNamedArgs{"browsers": []string{id}, "now": before, "idle_since": before}, "sessions_browser_session_id"},
+		"end one":         {endOne, record(pgx.StrictNamedArgs{"id": id, "user_id": id, "expire_time": now}), "sessions_browser_session_id"},
+		"end others":      {endOthers + recordChanged, record(pgx.StrictNamedArgs{"user_id": id, "keep": id, "expire_time": now}), "sessions_user_id"},
 		"revocation feed": {newRevocations, pgx.StrictNamedArgs{"after": int64(1) << 40, "now": before}, "revocations_writer"},
 		"reconciler":      {claimLogins, pgx.StrictNamedArgs{"now": now, "retry": now, "limit": 10}, "logins_attempt_time"},
 	} {

@@ -69,17 +69,25 @@ func TestSessions(t *testing.T) {
 }
 
 func TestBrowserSessions(t *testing.T) {
-	sessiontest.RunBrowsers(t, func(t *testing.T) sessiontest.Browsers {
+	sessiontest.RunBrowsers(t, func(t *testing.T) sessiontest.Browsers { return browsers(postgrestest.Open(t)) })
+}
+
+func TestOverview(t *testing.T) {
+	sessiontest.RunOverview(t, func(t *testing.T) sessiontest.Overview {
 		db := postgrestest.Open(t)
-		return sessiontest.Browsers{
-			Database: sessiontest.Database{
-				Store: db.Sessions, Login: func(t *testing.T) (string, string) { return activeLogin(t, db) }, Recorded: db.Recorded,
-			},
-			Browsers: db.Browsers,
-			Below:    func(t *testing.T, b session.Browser) (string, func()) { return holdBelow(t, db.Pool, b) },
-			Waiting:  func(t *testing.T) { waiting(t, db.Pool) },
-		}
+		return sessiontest.Overview{Browsers: browsers(db), Overview: db.Overview}
 	})
+}
+
+func browsers(db *postgrestest.Database) sessiontest.Browsers {
+	return sessiontest.Browsers{
+		Database: sessiontest.Database{
+			Store: db.Sessions, Login: func(t *testing.T) (string, string) { return activeLogin(t, db) }, Recorded: db.Recorded,
+		},
+		Browsers: db.Browsers,
+		Below:    func(t *testing.T, b session.Browser) (string, func()) { return holdBelow(t, db.Pool, b) },
+		Waiting:  func(t *testing.T) { waiting(t, db.Pool) },
+	}
 }
 
 // holdBelow begins a client's session below a browser session in a transaction that stays open until commit is called.

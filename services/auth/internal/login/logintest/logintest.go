@@ -65,6 +65,7 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 	t.Run("undo removes pending logins only", func(t *testing.T) { undo(t, open(t)) })
 	t.Run("claim gives each due login to one caller", func(t *testing.T) { claim(t, open(t)) })
 	t.Run("replace hash is conditional", func(t *testing.T) { replaceHash(t, open(t)) })
+	t.Run("a password changes once, and ends the other sessions", func(t *testing.T) { changePassword(t, open(t)) })
 	t.Run("remove ends sessions and deletes the login", func(t *testing.T) { remove(t, open(t)) })
 	t.Run("the bootstrap is used once for ever", func(t *testing.T) { bootstrapOnce(t, open(t)) })
 	t.Run("an interrupted bootstrap frees the secret", func(t *testing.T) { bootstrapFreed(t, open(t)) })

@@ -28,6 +28,7 @@ type Database struct {
 	Logins   *postgres.Logins
 	Sessions *postgres.Sessions
 	Clients  *postgres.Clients
+	Overview *postgres.Overview
 	Browsers *postgres.Browsers
 
 	SigningKeys *postgres.SigningKeys
@@ -41,7 +42,7 @@ func Open(t *testing.T) *Database {
 	o := outboxtest.New(t, pool, migrations.Schema)
 	return &Database{
 		Pool: pool, Outbox: o, Logins: postgres.NewLogins(pool, o), Sessions: postgres.NewSessions(pool, o),
-		Clients: postgres.NewClients(pool, o), Browsers: postgres.NewBrowsers(pool, o), SigningKeys: postgres.NewSigningKeys(pool, o), IDTokenKeys: idTokenKeys(pool, o),
+		Overview: postgres.NewOverview(pool, o), Clients: postgres.NewClients(pool, o), Browsers: postgres.NewBrowsers(pool, o), SigningKeys: postgres.NewSigningKeys(pool, o), IDTokenKeys: idTokenKeys(pool, o),
 	}
 }
 

@@ -1084,10 +1084,9 @@ const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\tGetKeySet\x12#.gatehouse.auth.v1.GetKeySetRequest\x1a$.gatehouse.auth.v1.GetKeySetResponse\"\x1e\xd2\xe7\x18\x17\n" +
 	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12\x8f\x01\n" +
 	"\x10WatchRevocations\x12*.gatehouse.auth.v1.WatchRevocationsRequest\x1a+.gatehouse.auth.v1.WatchRevocationsResponse\" \xd2\xe7\x18\x19\n" +
-	"\x02(\x01\x12\revery_service\x1a\x02\b\x01 \x01\x90\x02\x010\x01B\xd3\n" +
-	"\xd2\xe7\x18\x88\n" +
+	"\x02(\x01\x12\revery_service\x1a\x02\b\x01 \x01\x90\x02\x010\x01B\xa7\v\xd2\xe7\x18\xdc\n" +
 	"\n" +
-	"\x04auth\x10\x92?\x1a7gatehouse.identity.v1.UserDirectoryService/RegisterUser\x1a2gatehouse.authz.v1.AuthzService/WriteRelationships\x1a'gatehouse.audit.v1.IngestService/Ingest\"\x01\x01:-\n" +
+	"\x04auth\x10\x92?\x1a7gatehouse.identity.v1.UserDirectoryService/RegisterUser\x1a*gatehouse.authz.v1.AuthzService/BatchCheck\x1a2gatehouse.authz.v1.AuthzService/WriteRelationships\x1a'gatehouse.audit.v1.IngestService/Ingest\"\x01\x01:-\n" +
 	"\x13auth-encryption.key\x12\x12GATEHOUSE_AUTH_KEY\x18\x01(\x01:|\n" +
 	"\x10bootstrap.secret\x12\x1fGATEHOUSE_AUTH_BOOTSTRAP_SECRET\x18\x02\"Esingle use: POST /api/v1/auth/bootstrap makes the first administratorJ\x1e\n" +
 	"\bplatform\x12\x12administrator@userR7\n" +
@@ -1097,7 +1096,8 @@ const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\x0eSIGN_UP_CLOSED\x10\x03\"0people cannot sign up here; ask an administratorRH\n" +
 	"\x13SIGN_UP_INTERRUPTED\x10\t\"/the sign-up was undone meanwhile; sign up againRC\n" +
 	"\x13INVALID_CREDENTIALS\x10\x02\"*the email address or the password is wrongRH\n" +
-	"\x15INVALID_REFRESH_TOKEN\x10\x02\"-the refresh token is not valid; sign in againRQ\n" +
+	"\x15INVALID_REFRESH_TOKEN\x10\x02\"-the refresh token is not valid; sign in againR&\n" +
+	"\x11SESSION_NOT_FOUND\x10\x04\"\x0fno such sessionRQ\n" +
 	"\x18INVALID_BOOTSTRAP_SECRET\x10\x02\"3the secret is wrong, was used before or has expiredR\x8e\x01\n" +
 	"\x15BOOTSTRAP_IN_PROGRESS\x10\t\"sthe secret is being exchanged for another login; repeat it with that login's email and password, or try again laterR@\n" +
 	"\x10SIGN_IN_OVERLOAD\x10\b\"*too many sign-ins at once; come back laterRR\n" +

@@ -52,6 +52,11 @@ func RevocationsUnavailable() *apierr.Error {
 	return apierr.New(apierr.Unavailable, "REVOCATIONS_UNAVAILABLE", "ended sessions were not read from the database lately")
 }
 
+// SessionNotFound is SESSION_NOT_FOUND (NOT_FOUND, over HTTP 404).
+func SessionNotFound() *apierr.Error {
+	return apierr.New(apierr.NotFound, "SESSION_NOT_FOUND", "no such session")
+}
+
 // SignInOverload is SIGN_IN_OVERLOAD (RESOURCE_EXHAUSTED, over HTTP 429).
 func SignInOverload() *apierr.Error {
 	return apierr.New(apierr.ResourceExhausted, "SIGN_IN_OVERLOAD", "too many sign-ins at once; come back later")

@@ -1,0 +1,75 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/services/auth/internal/password"
+)
+
+// PasswordChange is what a person asks for who is signed in.
+type PasswordChange struct {
+	UserID   string
+	Old, New string
+	Keep     string      // session that stays, which may be a browser's; the one above it stays too
+	Event    event.Event // of the request, with the person as its actor
+}
+
+// NewHash is a password hash that takes the place of another one, and what ends with that.
+type NewHash struct {
+	UserID, Old, Hash string
+	Keep              string
+	Time              time.Time
+	RevokedUntil      time.Time
+}
+
+var errWrongPassword = errInvalidCredentials.Saying("the old password is wrong")
+
+// ChangePassword replaces a password by whoever knows it (R5), and ends all sessions of the person
+// but the one to keep (R22). A wrong old password is refused like a wrong sign-in, and counted like
+// one.
+func (s *Service) ChangePassword(ctx context.Context, c PasswordChange) error {
+	e := of(c.Event, c.UserID)
+	if e.Action != "" {
+		e.Action = "auth.password_changed"
+	}
+	e.Changes = nil // both passwords are secrets
+	l, err := s.Store.ByUser(ctx, c.UserID)
+	if errors.Is(err, ErrNotFound) || err == nil && l.State != Active {
+		return event.Attempt(errWrongPassword, e)
+	}
+	if err != nil {
+		return err
+	}
+	match, _, err := s.Hasher.Verify(ctx, c.Old, l.PasswordHash)
+	if err != nil {
+		return err
+	}
+	if !match {
+		return event.Attempt(errWrongPassword, e)
+	}
+	local, _, _ := strings.Cut(l.Email, "@")
+	if v := password.Check(c.New, l.Email, local, "gatehouse"); v != nil {
+		return errPassword.WithField("new_password", v.Rule, v.Description)
+	}
+	hash, err := s.Hasher.Hash(ctx, c.New)
+	if err != nil {
+		return err
+	}
+	now := s.Now()
+	e.OrganizationID = l.OrganizationID
+	err = s.Store.ChangePassword(ctx, NewHash{
+		UserID: l.UserID, Old: l.PasswordHash, Hash: hash, Keep: c.Keep, Time: now, RevokedUntil: now.Add(s.Config.RevocationPeriod),
+	}, e)
+	if errors.Is(err, ErrNotFound) { // somebody else has changed it meanwhile
+		return event.Attempt(errWrongPassword, e)
+	}
+	if err != nil {
+		return err
+	}
+	s.Wake()
+	return nil
+}
