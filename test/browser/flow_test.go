@@ -17,20 +17,17 @@ func address(t *testing.T) string {
 	return fmt.Sprintf("%s-%d@example.com", strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name())), time.Now().UnixNano())
 }
 
-// home is where people are who were sent by nobody.
-const home = "/sign-in"
-
 // signUp makes an account, which signs the person in.
 func (b *tab) signUp(address string) {
 	b.t.Helper()
 	b.open("/sign-up")
-	b.load(200, home, fill("display_name", "Ada Lovelace", "email", address, "password", password, "repeat", password), press("/sign-up"))
+	b.load(200, "/account", fill("display_name", "Ada Lovelace", "email", address, "password", password, "repeat", password), press("/sign-up"))
 }
 
 func (b *tab) signIn(address string) {
 	b.t.Helper()
 	b.open("/sign-in")
-	b.load(200, home, fill("email", address, "password", password), press("/sign-in"))
+	b.load(200, "/account", fill("email", address, "password", password), press("/sign-in"))
 }
 
 // The whole of it, without a script.
@@ -39,19 +36,19 @@ func TestFlowWithoutScripts(t *testing.T) {
 	b := person(t, false)
 	b.open("/sign-in")
 	b.load(200, "/sign-up", follow("/sign-up"))
-	b.load(200, home, fill("display_name", "Ada", "email", who, "password", password, "repeat", password), press("/sign-up"))
-	b.says("You are signed in", who)
+	b.load(200, "/account", fill("display_name", "Ada", "email", who, "password", password, "repeat", password), press("/sign-up"))
+	b.says("Security", who, "This browser")
 	b.load(200, "/sign-out", follow("/sign-out"))
 	b.says("Sign out?", who)
 	b.load(200, "/sign-out", press("/sign-out"))
 	b.says("You are signed out")
-	b.load(200, "/sign-in", follow("/sign-in"))
+	b.load(200, "/sign-in", chromedp.Navigate(origin()+"/account"))
 	b.load(401, "/sign-in", fill("email", who, "password", "not the password at all"), press("/sign-in"))
 	b.says("The email address or the password is wrong.")
 	if b.value("email") != who || b.value("password") != "" {
 		t.Errorf("the fields hold %q and %q", b.value("email"), b.value("password"))
 	}
-	b.load(200, home, fill("password", password), press("/sign-in"))
+	b.load(200, "/account", fill("password", password), press("/sign-in"))
 	b.open("/sign-in")
 	b.says("You are signed in", "Signed in as "+who)
 }
@@ -82,9 +79,9 @@ func TestSecondTab(t *testing.T) {
 	second := first.second(false)
 	first.open("/sign-in")
 	second.open("/sign-in")
-	first.load(200, home, fill("email", who, "password", password), press("/sign-in"))
-	second.load(200, home, fill("email", who, "password", password), press("/sign-in"))
-	first.open(home)
+	first.load(200, "/account", fill("email", who, "password", password), press("/sign-in"))
+	second.load(200, "/account", fill("email", who, "password", password), press("/sign-in"))
+	first.open("/account")
 	first.says(who)
 }
 
@@ -100,6 +97,34 @@ func TestBack(t *testing.T) {
 	b.says(who)
 }
 
+// People see where they are signed in, and end it (R23).
+func TestSessionList(t *testing.T) {
+	who := address(t)
+	desk, phone := person(t, false), person(t, false)
+	phone.signUp(who)
+	desk.signIn(who)
+	desk.says("Chrome on Linux", "This browser", "Sign out everywhere else")
+	desk.load(200, "/account?done=ended", press("/account/sessions/end"))
+	desk.says("That session is signed out.", "You are signed in nowhere else.")
+	phone.load(200, "/sign-in", chromedp.Navigate(origin()+"/account"))
+}
+
+// Who changes the password stays signed in here, and nowhere else (R5, R22).
+func TestPasswordChange(t *testing.T) {
+	who := address(t)
+	desk, phone := person(t, false), person(t, false)
+	phone.signUp(who)
+	desk.signIn(who)
+	const fresh = "another horse in the battery"
+	desk.load(401, "/account/password", fill("old_password", "not the password", "new_password", fresh, "repeat", fresh), press("/account/password"))
+	desk.says("This is not your current password.")
+	desk.load(200, "/account?done=password", fill("old_password", password, "new_password", fresh, "repeat", fresh), press("/account/password"))
+	desk.says("Your password is changed", "You are signed in nowhere else.")
+	phone.load(200, "/sign-in", chromedp.Navigate(origin()+"/account"))
+	phone.load(401, "/sign-in", fill("email", who, "password", password), press("/sign-in"))
+	phone.load(200, "/account", fill("password", fresh), press("/sign-in"))
+}
+
 // A page from before Auth was started anew works.
 func TestPageFromBeforeARestart(t *testing.T) {
 	who := address(t)
@@ -107,7 +132,7 @@ func TestPageFromBeforeARestart(t *testing.T) {
 	b := person(t, false)
 	b.open("/sign-in")
 	restart(t)
-	b.load(200, home, fill("email", who, "password", password), press("/sign-in"))
+	b.load(200, "/account", fill("email", who, "password", password), press("/sign-in"))
 	b.says(who)
 }
 

@@ -26,7 +26,12 @@ func shown() map[string]func(*tab) {
 		"signed out":       func(b *tab) { b.open("/sign-out") },
 		"error":            func(b *tab) { b.load(400, "/sign-in?return_to=x", chromedp.Navigate(origin()+"/sign-in?return_to=x")) },
 		"known: signed in": func(b *tab) { b.open("/sign-in") },
-		"known: sign out":  func(b *tab) { b.open("/sign-out") },
+		"known: security":  func(b *tab) { b.open("/account") },
+		"known: wrong old password": func(b *tab) {
+			b.open("/account")
+			b.load(401, "/account/password", fill("old_password", "x", "new_password", password, "repeat", password), press("/account/password"))
+		},
+		"known: sign out": func(b *tab) { b.open("/sign-out") },
 	}
 }
 
@@ -37,13 +42,15 @@ func TestPictures(t *testing.T) {
 	if !*pictures {
 		t.Skip("pictures are made where -pictures says so")
 	}
-	stranger := person(t, true)
+	ada, stranger := person(t, true), person(t, true)
+	person(t, true).signUp("ada@example.com")
+	ada.signIn("ada@example.com")
 	for _, scheme := range []string{"light", "dark"} {
 		for name, p := range map[string]struct {
 			tab    *tab
 			path   string
 			height int64
-		}{"sign-in": {stranger, "/sign-in", 560}, "sign-up": {stranger, "/sign-up", 860}} {
+		}{"sign-in": {stranger, "/sign-in", 560}, "sign-up": {stranger, "/sign-up", 860}, "account": {ada, "/account", 1000}} {
 			p.tab.on(screen{name, 800, p.height, scheme})
 			p.tab.open(p.path)
 			p.tab.picture(name + "-" + scheme)

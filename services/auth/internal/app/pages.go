@@ -24,13 +24,14 @@ type pageParams struct {
 	Config   Config
 	Logins   *login.Service
 	Browsers *session.Browsers
+	Overview *session.Overview
 	Clients  client.Store
 	Now      func() time.Time
 }
 
 func newPages(p pageParams) (*pages.Pages, error) {
 	return pages.New(pages.Params{
-		Logins: p.Logins, Browsers: p.Browsers, Clients: p.Clients,
+		Logins: p.Logins, Browsers: p.Browsers, Overview: p.Overview, Clients: p.Clients,
 		SignUps: login.SignUps(p.Config.SignUps.Where), Now: p.Now,
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"golang.org/x/text/language"
 )
@@ -49,4 +50,22 @@ func (c catalog) say(key string, values ...any) string {
 		return key
 	}
 	return t
+}
+
+const day = 24 * time.Hour
+
+// ago says how long ago something was. Where the person is, and so the time of the day there, is not
+// known without a script.
+func (c catalog) ago(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return c.say("ago.now")
+	case d < time.Hour:
+		return c.say("ago.minutes", int(d/time.Minute))
+	case d < day:
+		return c.say("ago.hours", int(d/time.Hour))
+	case d < 2*day:
+		return c.say("ago.yesterday")
+	}
+	return c.say("ago.days", int(d/day))
 }

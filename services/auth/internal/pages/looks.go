@@ -21,7 +21,7 @@ var style string
 
 // names are the templates of pages, beside their layout.
 func names() []string {
-	return []string{"sign_in", "signed_in", "sign_up", "sign_out", "message"}
+	return []string{"sign_in", "signed_in", "sign_up", "sign_out", "message", "account"}
 }
 
 // looks is how pages are written: templates in each language, and the one style that all have.
@@ -90,10 +90,13 @@ type page struct {
 	Next      string // where "continue" leads
 	Other     string // where the page's link to its sister leads
 	SignUp    bool   // people may sign up
+	Notice    string // what was done
 	Problem   string // what went wrong with the whole
 	Detail    string
 	Reference string // id of the request, for whoever is asked for help
 	Fields    []field
+	Sessions  []row
+	Others    bool // there are further sessions
 }
 
 // field is one field of a form.
@@ -135,6 +138,9 @@ func (p page) Wrong() []wrong {
 
 // Failed reports whether the page says that something went wrong.
 func (p page) Failed() bool { return p.Status >= http.StatusBadRequest }
+
+// Wide reports whether the page is more than one card.
+func (p page) Wide() bool { return p.Name == "account" }
 
 // write writes a page. Its headers are those of R26: nothing is loaded, no script runs, the one style
 // is known by its hash, no other site may frame it, and forms lead to this host or to where the page

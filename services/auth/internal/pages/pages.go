@@ -1,4 +1,5 @@
-// Package pages are the pages of Auth for people: signing in, up and out. They are HTML made here, without a script, in the language that the browser asks for.
+// Package pages are the pages of Auth for people: signing in, up and out, their password and their
+// sessions. They are HTML made here, without a script, in the language that the browser asks for.
 //
 // Forms hold no state of the server's, so that a page left open, a second tab, one from before a
 // restart and "back" all work; what a form may not be sent from is known by what browsers say of
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/resource"
 	"github.com/gatehouse/gatehouse/services/auth/internal/client"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
@@ -21,6 +23,7 @@ import (
 const (
 	signInPath    = "/sign-in"
 	signUpPath    = "/sign-up"
+	accountPath   = "/account"
 	authorizePath = "/oauth2/authorize"
 	logoutPath    = "/oauth2/logout"
 )
@@ -33,6 +36,8 @@ type Logins interface {
 	SignUp(ctx context.Context, in login.SignUp) (login.User, error)
 	// ByUser returns the login of a user, or login.ErrNotFound.
 	ByUser(ctx context.Context, userID string) (login.Login, error)
+	// ChangePassword replaces the password of a user by who knows it, and ends other sessions.
+	ChangePassword(ctx context.Context, c login.PasswordChange) error
 }
 
 // Browsers are the browser sessions; session.Browsers is one.
@@ -45,6 +50,16 @@ type Browsers interface {
 	End(ctx context.Context, b session.Browser) error
 }
 
+// Overview shows and ends the sessions of a person; session.Overview is one.
+type Overview interface {
+	// List returns a page of a user's sessions, the newest first.
+	List(ctx context.Context, userID string, q resource.Query) ([]session.Entry, *resource.Cursor, error)
+	// EndOne ends a session of a person, with what is below it.
+	EndOne(ctx context.Context, p session.Person, id string) error
+	// EndOthers ends all sessions of a person but the one to keep.
+	EndOthers(ctx context.Context, p session.Person, keep string) error
+}
+
 // Clients are the registered clients; client.Store is one.
 type Clients interface {
 	// Get returns a client, or client.ErrNotFound.
@@ -55,6 +70,7 @@ type Clients interface {
 type Params struct {
 	Logins   Logins
 	Browsers Browsers
+	Overview Overview
 	Clients  Clients
 	SignUps  login.SignUps // where people may sign up
 	Now      func() time.Time
@@ -79,11 +95,16 @@ func New(p Params) (*Pages, error) {
 // Handlers returns the handler of each method of the contract (gatehouse.auth.v1.PageService).
 func (p *Pages) Handlers() map[string]http.Handler {
 	return map[string]http.Handler{
-		"ShowSignIn":    http.HandlerFunc(p.showSignIn),
-		"SubmitSignIn":  p.form(p.signIn),
-		"ShowSignUp":    http.HandlerFunc(p.showSignUp),
-		"SubmitSignUp":  p.form(p.signUp),
-		"ShowSignOut":   http.HandlerFunc(p.showSignOut),
-		"SubmitSignOut": p.form(p.signOut),
+		"ShowSignIn":             http.HandlerFunc(p.showSignIn),
+		"SubmitSignIn":           p.form(p.signIn),
+		"ShowSignUp":             http.HandlerFunc(p.showSignUp),
+		"SubmitSignUp":           p.form(p.signUp),
+		"ShowSignOut":            http.HandlerFunc(p.showSignOut),
+		"ShowAccount":            http.HandlerFunc(p.showAccount),
+		"SubmitPassword":         p.form(p.changePassword),
+		"SubmitSessionEnd":       p.form(p.endSession),
+		"SubmitOtherSessionsEnd": p.form(p.endOtherSessions),
+		"LocateChangePassword":   http.HandlerFunc(changePasswordLocation),
+		"SubmitSignOut":          p.form(p.signOut),
 	}
 }

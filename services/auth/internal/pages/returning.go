@@ -40,7 +40,7 @@ type returning struct {
 // Path is where the browser goes.
 func (t returning) Path() string {
 	if t.To == "" {
-		return signInPath
+		return accountPath
 	}
 	return t.To
 }

@@ -45,7 +45,7 @@ func (p *Pages) showSignIn(w http.ResponseWriter, r *http.Request) {
 		separator = "&"
 	}
 	p.show(w, r, t, page{
-		Name: "signed_in", Title: t.say("sign_in.here_already"), Client: to.Client, Who: who, Next: to.To, Other: other + separator + "another=1",
+		Name: "signed_in", Title: t.say("sign_in.here_already"), Client: to.Client, Who: who, Next: to.Path(), Other: other + separator + "another=1",
 	})
 }
 

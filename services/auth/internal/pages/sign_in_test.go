@@ -15,14 +15,14 @@ func TestSignIn(t *testing.T) {
 	b := w.browser()
 	b.get(t, "/sign-in").says(t, http.StatusOK, `<form method="post" action="/sign-in">`, `autocomplete="username"`, `autocomplete="current-password"`)
 	in := b.post(t, "/sign-in", "email", " Ada@Example.com", "password", pass)
-	in.leads(t, "/sign-in")
+	in.leads(t, "/account")
 	cookie := in.Header().Get("Set-Cookie") // R24
 	for _, want := range []string{"__Host-gatehouse=", "; Secure", "; HttpOnly", "; SameSite=Lax", "; Path=/"} {
 		if !strings.Contains(cookie, want) {
 			t.Errorf("the cookie lacks %q: %s", want, cookie)
 		}
 	}
-	b.get(t, "/sign-in").says(t, http.StatusOK, "Signed in as ada@example.com", `href="/sign-out"`, `href="/sign-in?another=1"`)
+	b.get(t, "/sign-in").says(t, http.StatusOK, "Signed in as ada@example.com", `href="/account"`, `href="/sign-out"`, `href="/sign-in?another=1"`)
 	b.get(t, "/sign-in?another=1").says(t, http.StatusOK, `action="/sign-in"`)
 	if events := w.Recorded(t); events[len(events)-1].Action != "auth.signed_in" || events[len(events)-1].ClientAddress != "203.0.113.7" {
 		t.Errorf("recorded: %+v", events[len(events)-1]) // R66, R90

@@ -24,6 +24,7 @@ func TestSignOut(t *testing.T) {
 	}
 	b.cookie = old
 	b.get(t, "/sign-out").says(t, http.StatusOK, "Signed out")
+	b.get(t, "/account").leads(t, "/sign-in")
 	b.post(t, "/sign-out").leads(t, "/sign-out") // again, from a second tab
 	events := w.Recorded(t)
 	if last := events[len(events)-1]; last.Actor.ID == "" || len(events) != 4 {

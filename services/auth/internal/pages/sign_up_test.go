@@ -14,7 +14,7 @@ func TestSignUp(t *testing.T) {
 	b := w.browser()
 	b.get(t, "/sign-in").says(t, http.StatusOK, `href="/sign-up"`)
 	b.get(t, "/sign-up").says(t, http.StatusOK, `autocomplete="new-password"`, `autocomplete="name"`)
-	b.post(t, "/sign-up", "display_name", "Ada <3", "email", email, "password", pass, "repeat", pass).leads(t, "/sign-in")
+	b.post(t, "/sign-up", "display_name", "Ada <3", "email", email, "password", pass, "repeat", pass).leads(t, "/account")
 	b.get(t, "/sign-in").says(t, http.StatusOK, "Signed in as ada@example.com")
 	var actions []string
 	for _, e := range w.Recorded(t)[1:] {
@@ -56,7 +56,7 @@ func TestRefusedSignUps(t *testing.T) {
 	w.identity.fail = unavailable
 	w.browser().post(t, "/sign-up", "email", email, "password", pass, "repeat", pass).says(t, http.StatusServiceUnavailable, "Your account is being created.", `value="ada@example.com"`)
 	w.identity.fail = nil
-	w.browser().post(t, "/sign-up", "email", email, "password", pass, "repeat", pass).leads(t, "/sign-in")
+	w.browser().post(t, "/sign-up", "email", email, "password", pass, "repeat", pass).leads(t, "/account")
 }
 
 // Where people may not sign up, no page offers it, and the form is refused.

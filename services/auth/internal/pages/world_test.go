@@ -84,6 +84,9 @@ func newWorld(t *testing.T, queue int) *world {
 	}
 	w.params = pages.Params{
 		Logins: w.logins, Clients: clients, SignUps: login.SignUpsOnPages, Now: clock,
+		Overview: session.NewOverview(session.OverviewParams{
+			Config: session.Config{Idle: time.Hour, BrowserIdle: time.Hour}, Store: db.Overview, Now: clock, Wake: func() {},
+		}),
 		Browsers: session.NewBrowsers(session.BrowserParams{
 			Config: session.BrowserConfig{Lifetime: 24 * time.Hour, Idle: time.Hour}, Store: db.Browsers,
 			NewID: uuid.NewString, Random: rand.Reader, Now: clock, Wake: func() {},
@@ -172,7 +175,9 @@ type answer struct {
 func routes() map[string]string {
 	return map[string]string{
 		"GET /sign-in": "ShowSignIn", "POST /sign-in": "SubmitSignIn", "GET /sign-up": "ShowSignUp", "POST /sign-up": "SubmitSignUp",
-		"GET /sign-out": "ShowSignOut", "POST /sign-out": "SubmitSignOut",
+		"GET /sign-out": "ShowSignOut", "POST /sign-out": "SubmitSignOut", "GET /account": "ShowAccount",
+		"POST /account/password": "SubmitPassword", "POST /account/sessions/end": "SubmitSessionEnd",
+		"POST /account/sessions/end-others": "SubmitOtherSessionsEnd", "GET /.well-known/change-password": "LocateChangePassword",
 	}
 }
 
@@ -192,7 +197,7 @@ func (b *browser) send(t *testing.T, r *http.Request) answer {
 		r.AddCookie(&http.Cookie{Name: session.CookieName, Value: b.cookie})
 	}
 	e := postgrestest.Event("auth.signed_in")
-	e.Changes, e.ClientAddress, e.ClientAgent = nil, "203.0.113.7", "Mozilla/5.0"
+	e.Changes, e.ClientAddress, e.ClientAgent = nil, "203.0.113.7", r.Header.Get("User-Agent")
 	ctx := event.NewContext(request.WithID(r.Context(), "req-1"), e)
 	w := httptest.NewRecorder()
 	handler.ServeHTTP(w, r.WithContext(ctx))
@@ -220,7 +225,7 @@ func (b *browser) post(t *testing.T, path string, pairs ...string) answer {
 
 func (b *browser) signIn(t *testing.T, address string) {
 	t.Helper()
-	b.post(t, "/sign-in", "email", address, "password", pass).leads(t, "/sign-in")
+	b.post(t, "/sign-in", "email", address, "password", pass).leads(t, "/account")
 }
 
 // leads checks where a response leads.

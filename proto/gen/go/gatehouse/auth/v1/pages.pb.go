@@ -576,6 +576,466 @@ func (x *SubmitSignOutResponse) GetHttp() *v1.Response {
 	return nil
 }
 
+// ShowAccountRequest is a web exchange.
+type ShowAccountRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShowAccountRequest) Reset() {
+	*x = ShowAccountRequest{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowAccountRequest) ProtoMessage() {}
+
+func (x *ShowAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowAccountRequest.ProtoReflect.Descriptor instead.
+func (*ShowAccountRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ShowAccountRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// ShowAccountResponse is a web exchange.
+type ShowAccountResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShowAccountResponse) Reset() {
+	*x = ShowAccountResponse{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowAccountResponse) ProtoMessage() {}
+
+func (x *ShowAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowAccountResponse.ProtoReflect.Descriptor instead.
+func (*ShowAccountResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ShowAccountResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// SubmitPasswordRequest is a web exchange.
+type SubmitPasswordRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitPasswordRequest) Reset() {
+	*x = SubmitPasswordRequest{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitPasswordRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitPasswordRequest) ProtoMessage() {}
+
+func (x *SubmitPasswordRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitPasswordRequest.ProtoReflect.Descriptor instead.
+func (*SubmitPasswordRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *SubmitPasswordRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// SubmitPasswordResponse is a web exchange.
+type SubmitPasswordResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitPasswordResponse) Reset() {
+	*x = SubmitPasswordResponse{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitPasswordResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitPasswordResponse) ProtoMessage() {}
+
+func (x *SubmitPasswordResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitPasswordResponse.ProtoReflect.Descriptor instead.
+func (*SubmitPasswordResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *SubmitPasswordResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// SubmitSessionEndRequest is a web exchange.
+type SubmitSessionEndRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitSessionEndRequest) Reset() {
+	*x = SubmitSessionEndRequest{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitSessionEndRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitSessionEndRequest) ProtoMessage() {}
+
+func (x *SubmitSessionEndRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitSessionEndRequest.ProtoReflect.Descriptor instead.
+func (*SubmitSessionEndRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *SubmitSessionEndRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// SubmitSessionEndResponse is a web exchange.
+type SubmitSessionEndResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitSessionEndResponse) Reset() {
+	*x = SubmitSessionEndResponse{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitSessionEndResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitSessionEndResponse) ProtoMessage() {}
+
+func (x *SubmitSessionEndResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitSessionEndResponse.ProtoReflect.Descriptor instead.
+func (*SubmitSessionEndResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *SubmitSessionEndResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// SubmitOtherSessionsEndRequest is a web exchange.
+type SubmitOtherSessionsEndRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitOtherSessionsEndRequest) Reset() {
+	*x = SubmitOtherSessionsEndRequest{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitOtherSessionsEndRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitOtherSessionsEndRequest) ProtoMessage() {}
+
+func (x *SubmitOtherSessionsEndRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitOtherSessionsEndRequest.ProtoReflect.Descriptor instead.
+func (*SubmitOtherSessionsEndRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *SubmitOtherSessionsEndRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// SubmitOtherSessionsEndResponse is a web exchange.
+type SubmitOtherSessionsEndResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitOtherSessionsEndResponse) Reset() {
+	*x = SubmitOtherSessionsEndResponse{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitOtherSessionsEndResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitOtherSessionsEndResponse) ProtoMessage() {}
+
+func (x *SubmitOtherSessionsEndResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitOtherSessionsEndResponse.ProtoReflect.Descriptor instead.
+func (*SubmitOtherSessionsEndResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *SubmitOtherSessionsEndResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// LocateChangePasswordRequest is a web exchange.
+type LocateChangePasswordRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LocateChangePasswordRequest) Reset() {
+	*x = LocateChangePasswordRequest{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LocateChangePasswordRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LocateChangePasswordRequest) ProtoMessage() {}
+
+func (x *LocateChangePasswordRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LocateChangePasswordRequest.ProtoReflect.Descriptor instead.
+func (*LocateChangePasswordRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *LocateChangePasswordRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// LocateChangePasswordResponse is a web exchange.
+type LocateChangePasswordResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LocateChangePasswordResponse) Reset() {
+	*x = LocateChangePasswordResponse{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LocateChangePasswordResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LocateChangePasswordResponse) ProtoMessage() {}
+
+func (x *LocateChangePasswordResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LocateChangePasswordResponse.ProtoReflect.Descriptor instead.
+func (*LocateChangePasswordResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *LocateChangePasswordResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
 var File_gatehouse_auth_v1_pages_proto protoreflect.FileDescriptor
 
 const file_gatehouse_auth_v1_pages_proto_rawDesc = "" +
@@ -604,7 +1064,27 @@ const file_gatehouse_auth_v1_pages_proto_rawDesc = "" +
 	"\x14SubmitSignOutRequest\x12-\n" +
 	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"G\n" +
 	"\x15SubmitSignOutResponse\x12.\n" +
-	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http2\x90\b\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"C\n" +
+	"\x12ShowAccountRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"E\n" +
+	"\x13ShowAccountResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"F\n" +
+	"\x15SubmitPasswordRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"H\n" +
+	"\x16SubmitPasswordResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"H\n" +
+	"\x17SubmitSessionEndRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"J\n" +
+	"\x18SubmitSessionEndResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"N\n" +
+	"\x1dSubmitOtherSessionsEndRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"P\n" +
+	"\x1eSubmitOtherSessionsEndResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"L\n" +
+	"\x1bLocateChangePasswordRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"N\n" +
+	"\x1cLocateChangePasswordResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http2\xad\x0f\n" +
 	"\vPageService\x12|\n" +
 	"\n" +
 	"ShowSignIn\x12$.gatehouse.auth.v1.ShowSignInRequest\x1a%.gatehouse.auth.v1.ShowSignInResponse\"!\xd2\xe7\x18\n" +
@@ -628,7 +1108,23 @@ const file_gatehouse_auth_v1_pages_proto_rawDesc = "" +
 	"\x02\b\x01\x1a\x02\b\x01P\x02\x82\xd3\xe4\x93\x02\v\x12\t/sign-out\x90\x02\x01\x12\x9a\x01\n" +
 	"\rSubmitSignOut\x12'.gatehouse.auth.v1.SubmitSignOutRequest\x1a(.gatehouse.auth.v1.SubmitSignOutResponse\"6\xd2\xe7\x18!\n" +
 	"\x02\b\x01\x1a\x19\x12\x17\n" +
-	"\x0fauth.signed_out*\x04userP\x02\x82\xd3\xe4\x93\x02\v\"\t/sign-outBFZDgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1;authv1b\x06proto3"
+	"\x0fauth.signed_out*\x04userP\x02\x82\xd3\xe4\x93\x02\v\"\t/sign-out\x12\x7f\n" +
+	"\vShowAccount\x12%.gatehouse.auth.v1.ShowAccountRequest\x1a&.gatehouse.auth.v1.ShowAccountResponse\"!\xd2\xe7\x18\n" +
+	"\n" +
+	"\x02\b\x01\x1a\x02\b\x01P\x02\x82\xd3\xe4\x93\x02\n" +
+	"\x12\b/account\x90\x02\x01\x12\xe4\x01\n" +
+	"\x0eSubmitPassword\x12(.gatehouse.auth.v1.SubmitPasswordRequest\x1a).gatehouse.auth.v1.SubmitPasswordResponse\"}\xd2\xe7\x18`\n" +
+	"\x02\b\x01\x1a\x1f\x12\x1d\n" +
+	"\x15auth.password_changed*\x04userP\x02Z\x13INVALID_CREDENTIALSZ\x10PASSWORD_REFUSEDZ\x10SIGN_IN_OVERLOAD\x82\xd3\xe4\x93\x02\x13\"\x11/account/password\x12\xb2\x01\n" +
+	"\x10SubmitSessionEnd\x12*.gatehouse.auth.v1.SubmitSessionEndRequest\x1a+.gatehouse.auth.v1.SubmitSessionEndResponse\"E\xd2\xe7\x18$\n" +
+	"\x02\b\x01\x1a\x1c\x12\x1a\n" +
+	"\x12auth.session_ended*\x04userP\x02\x82\xd3\xe4\x93\x02\x17\"\x15/account/sessions/end\x12\xcc\x01\n" +
+	"\x16SubmitOtherSessionsEnd\x120.gatehouse.auth.v1.SubmitOtherSessionsEndRequest\x1a1.gatehouse.auth.v1.SubmitOtherSessionsEndResponse\"M\xd2\xe7\x18%\n" +
+	"\x02\b\x01\x1a\x1d\x12\x1b\n" +
+	"\x13auth.sessions_ended*\x04userP\x02\x82\xd3\xe4\x93\x02\x1e\"\x1c/account/sessions/end-others\x12\xae\x01\n" +
+	"\x14LocateChangePassword\x12..gatehouse.auth.v1.LocateChangePasswordRequest\x1a/.gatehouse.auth.v1.LocateChangePasswordResponse\"5\xd2\xe7\x18\n" +
+	"\n" +
+	"\x02\b\x01\x1a\x02\b\x01P\x02\x82\xd3\xe4\x93\x02\x1e\x12\x1c/.well-known/change-password\x90\x02\x01BFZDgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1;authv1b\x06proto3"
 
 var (
 	file_gatehouse_auth_v1_pages_proto_rawDescOnce sync.Once
@@ -642,53 +1138,83 @@ func file_gatehouse_auth_v1_pages_proto_rawDescGZIP() []byte {
 	return file_gatehouse_auth_v1_pages_proto_rawDescData
 }
 
-var file_gatehouse_auth_v1_pages_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_gatehouse_auth_v1_pages_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_gatehouse_auth_v1_pages_proto_goTypes = []any{
-	(*ShowSignInRequest)(nil),     // 0: gatehouse.auth.v1.ShowSignInRequest
-	(*ShowSignInResponse)(nil),    // 1: gatehouse.auth.v1.ShowSignInResponse
-	(*SubmitSignInRequest)(nil),   // 2: gatehouse.auth.v1.SubmitSignInRequest
-	(*SubmitSignInResponse)(nil),  // 3: gatehouse.auth.v1.SubmitSignInResponse
-	(*ShowSignUpRequest)(nil),     // 4: gatehouse.auth.v1.ShowSignUpRequest
-	(*ShowSignUpResponse)(nil),    // 5: gatehouse.auth.v1.ShowSignUpResponse
-	(*SubmitSignUpRequest)(nil),   // 6: gatehouse.auth.v1.SubmitSignUpRequest
-	(*SubmitSignUpResponse)(nil),  // 7: gatehouse.auth.v1.SubmitSignUpResponse
-	(*ShowSignOutRequest)(nil),    // 8: gatehouse.auth.v1.ShowSignOutRequest
-	(*ShowSignOutResponse)(nil),   // 9: gatehouse.auth.v1.ShowSignOutResponse
-	(*SubmitSignOutRequest)(nil),  // 10: gatehouse.auth.v1.SubmitSignOutRequest
-	(*SubmitSignOutResponse)(nil), // 11: gatehouse.auth.v1.SubmitSignOutResponse
-	(*v1.Request)(nil),            // 12: gatehouse.web.v1.Request
-	(*v1.Response)(nil),           // 13: gatehouse.web.v1.Response
+	(*ShowSignInRequest)(nil),              // 0: gatehouse.auth.v1.ShowSignInRequest
+	(*ShowSignInResponse)(nil),             // 1: gatehouse.auth.v1.ShowSignInResponse
+	(*SubmitSignInRequest)(nil),            // 2: gatehouse.auth.v1.SubmitSignInRequest
+	(*SubmitSignInResponse)(nil),           // 3: gatehouse.auth.v1.SubmitSignInResponse
+	(*ShowSignUpRequest)(nil),              // 4: gatehouse.auth.v1.ShowSignUpRequest
+	(*ShowSignUpResponse)(nil),             // 5: gatehouse.auth.v1.ShowSignUpResponse
+	(*SubmitSignUpRequest)(nil),            // 6: gatehouse.auth.v1.SubmitSignUpRequest
+	(*SubmitSignUpResponse)(nil),           // 7: gatehouse.auth.v1.SubmitSignUpResponse
+	(*ShowSignOutRequest)(nil),             // 8: gatehouse.auth.v1.ShowSignOutRequest
+	(*ShowSignOutResponse)(nil),            // 9: gatehouse.auth.v1.ShowSignOutResponse
+	(*SubmitSignOutRequest)(nil),           // 10: gatehouse.auth.v1.SubmitSignOutRequest
+	(*SubmitSignOutResponse)(nil),          // 11: gatehouse.auth.v1.SubmitSignOutResponse
+	(*ShowAccountRequest)(nil),             // 12: gatehouse.auth.v1.ShowAccountRequest
+	(*ShowAccountResponse)(nil),            // 13: gatehouse.auth.v1.ShowAccountResponse
+	(*SubmitPasswordRequest)(nil),          // 14: gatehouse.auth.v1.SubmitPasswordRequest
+	(*SubmitPasswordResponse)(nil),         // 15: gatehouse.auth.v1.SubmitPasswordResponse
+	(*SubmitSessionEndRequest)(nil),        // 16: gatehouse.auth.v1.SubmitSessionEndRequest
+	(*SubmitSessionEndResponse)(nil),       // 17: gatehouse.auth.v1.SubmitSessionEndResponse
+	(*SubmitOtherSessionsEndRequest)(nil),  // 18: gatehouse.auth.v1.SubmitOtherSessionsEndRequest
+	(*SubmitOtherSessionsEndResponse)(nil), // 19: gatehouse.auth.v1.SubmitOtherSessionsEndResponse
+	(*LocateChangePasswordRequest)(nil),    // 20: gatehouse.auth.v1.LocateChangePasswordRequest
+	(*LocateChangePasswordResponse)(nil),   // 21: gatehouse.auth.v1.LocateChangePasswordResponse
+	(*v1.Request)(nil),                     // 22: gatehouse.web.v1.Request
+	(*v1.Response)(nil),                    // 23: gatehouse.web.v1.Response
 }
 var file_gatehouse_auth_v1_pages_proto_depIdxs = []int32{
-	12, // 0: gatehouse.auth.v1.ShowSignInRequest.http:type_name -> gatehouse.web.v1.Request
-	13, // 1: gatehouse.auth.v1.ShowSignInResponse.http:type_name -> gatehouse.web.v1.Response
-	12, // 2: gatehouse.auth.v1.SubmitSignInRequest.http:type_name -> gatehouse.web.v1.Request
-	13, // 3: gatehouse.auth.v1.SubmitSignInResponse.http:type_name -> gatehouse.web.v1.Response
-	12, // 4: gatehouse.auth.v1.ShowSignUpRequest.http:type_name -> gatehouse.web.v1.Request
-	13, // 5: gatehouse.auth.v1.ShowSignUpResponse.http:type_name -> gatehouse.web.v1.Response
-	12, // 6: gatehouse.auth.v1.SubmitSignUpRequest.http:type_name -> gatehouse.web.v1.Request
-	13, // 7: gatehouse.auth.v1.SubmitSignUpResponse.http:type_name -> gatehouse.web.v1.Response
-	12, // 8: gatehouse.auth.v1.ShowSignOutRequest.http:type_name -> gatehouse.web.v1.Request
-	13, // 9: gatehouse.auth.v1.ShowSignOutResponse.http:type_name -> gatehouse.web.v1.Response
-	12, // 10: gatehouse.auth.v1.SubmitSignOutRequest.http:type_name -> gatehouse.web.v1.Request
-	13, // 11: gatehouse.auth.v1.SubmitSignOutResponse.http:type_name -> gatehouse.web.v1.Response
-	0,  // 12: gatehouse.auth.v1.PageService.ShowSignIn:input_type -> gatehouse.auth.v1.ShowSignInRequest
-	2,  // 13: gatehouse.auth.v1.PageService.SubmitSignIn:input_type -> gatehouse.auth.v1.SubmitSignInRequest
-	4,  // 14: gatehouse.auth.v1.PageService.ShowSignUp:input_type -> gatehouse.auth.v1.ShowSignUpRequest
-	6,  // 15: gatehouse.auth.v1.PageService.SubmitSignUp:input_type -> gatehouse.auth.v1.SubmitSignUpRequest
-	8,  // 16: gatehouse.auth.v1.PageService.ShowSignOut:input_type -> gatehouse.auth.v1.ShowSignOutRequest
-	10, // 17: gatehouse.auth.v1.PageService.SubmitSignOut:input_type -> gatehouse.auth.v1.SubmitSignOutRequest
-	1,  // 18: gatehouse.auth.v1.PageService.ShowSignIn:output_type -> gatehouse.auth.v1.ShowSignInResponse
-	3,  // 19: gatehouse.auth.v1.PageService.SubmitSignIn:output_type -> gatehouse.auth.v1.SubmitSignInResponse
-	5,  // 20: gatehouse.auth.v1.PageService.ShowSignUp:output_type -> gatehouse.auth.v1.ShowSignUpResponse
-	7,  // 21: gatehouse.auth.v1.PageService.SubmitSignUp:output_type -> gatehouse.auth.v1.SubmitSignUpResponse
-	9,  // 22: gatehouse.auth.v1.PageService.ShowSignOut:output_type -> gatehouse.auth.v1.ShowSignOutResponse
-	11, // 23: gatehouse.auth.v1.PageService.SubmitSignOut:output_type -> gatehouse.auth.v1.SubmitSignOutResponse
-	18, // [18:24] is the sub-list for method output_type
-	12, // [12:18] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	22, // 0: gatehouse.auth.v1.ShowSignInRequest.http:type_name -> gatehouse.web.v1.Request
+	23, // 1: gatehouse.auth.v1.ShowSignInResponse.http:type_name -> gatehouse.web.v1.Response
+	22, // 2: gatehouse.auth.v1.SubmitSignInRequest.http:type_name -> gatehouse.web.v1.Request
+	23, // 3: gatehouse.auth.v1.SubmitSignInResponse.http:type_name -> gatehouse.web.v1.Response
+	22, // 4: gatehouse.auth.v1.ShowSignUpRequest.http:type_name -> gatehouse.web.v1.Request
+	23, // 5: gatehouse.auth.v1.ShowSignUpResponse.http:type_name -> gatehouse.web.v1.Response
+	22, // 6: gatehouse.auth.v1.SubmitSignUpRequest.http:type_name -> gatehouse.web.v1.Request
+	23, // 7: gatehouse.auth.v1.SubmitSignUpResponse.http:type_name -> gatehouse.web.v1.Response
+	22, // 8: gatehouse.auth.v1.ShowSignOutRequest.http:type_name -> gatehouse.web.v1.Request
+	23, // 9: gatehouse.auth.v1.ShowSignOutResponse.http:type_name -> gatehouse.web.v1.Response
+	22, // 10: gatehouse.auth.v1.SubmitSignOutRequest.http:type_name -> gatehouse.web.v1.Request
+	23, // 11: gatehouse.auth.v1.SubmitSignOutResponse.http:type_name -> gatehouse.web.v1.Response
+	22, // 12: gatehouse.auth.v1.ShowAccountRequest.http:type_name -> gatehouse.web.v1.Request
+	23, // 13: gatehouse.auth.v1.ShowAccountResponse.http:type_name -> gatehouse.web.v1.Response
+	22, // 14: gatehouse.auth.v1.SubmitPasswordRequest.http:type_name -> gatehouse.web.v1.Request
+	23, // 15: gatehouse.auth.v1.SubmitPasswordResponse.http:type_name -> gatehouse.web.v1.Response
+	22, // 16: gatehouse.auth.v1.SubmitSessionEndRequest.http:type_name -> gatehouse.web.v1.Request
+	23, // 17: gatehouse.auth.v1.SubmitSessionEndResponse.http:type_name -> gatehouse.web.v1.Response
+	22, // 18: gatehouse.auth.v1.SubmitOtherSessionsEndRequest.http:type_name -> gatehouse.web.v1.Request
+	23, // 19: gatehouse.auth.v1.SubmitOtherSessionsEndResponse.http:type_name -> gatehouse.web.v1.Response
+	22, // 20: gatehouse.auth.v1.LocateChangePasswordRequest.http:type_name -> gatehouse.web.v1.Request
+	23, // 21: gatehouse.auth.v1.LocateChangePasswordResponse.http:type_name -> gatehouse.web.v1.Response
+	0,  // 22: gatehouse.auth.v1.PageService.ShowSignIn:input_type -> gatehouse.auth.v1.ShowSignInRequest
+	2,  // 23: gatehouse.auth.v1.PageService.SubmitSignIn:input_type -> gatehouse.auth.v1.SubmitSignInRequest
+	4,  // 24: gatehouse.auth.v1.PageService.ShowSignUp:input_type -> gatehouse.auth.v1.ShowSignUpRequest
+	6,  // 25: gatehouse.auth.v1.PageService.SubmitSignUp:input_type -> gatehouse.auth.v1.SubmitSignUpRequest
+	8,  // 26: gatehouse.auth.v1.PageService.ShowSignOut:input_type -> gatehouse.auth.v1.ShowSignOutRequest
+	10, // 27: gatehouse.auth.v1.PageService.SubmitSignOut:input_type -> gatehouse.auth.v1.SubmitSignOutRequest
+	12, // 28: gatehouse.auth.v1.PageService.ShowAccount:input_type -> gatehouse.auth.v1.ShowAccountRequest
+	14, // 29: gatehouse.auth.v1.PageService.SubmitPassword:input_type -> gatehouse.auth.v1.SubmitPasswordRequest
+	16, // 30: gatehouse.auth.v1.PageService.SubmitSessionEnd:input_type -> gatehouse.auth.v1.SubmitSessionEndRequest
+	18, // 31: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:input_type -> gatehouse.auth.v1.SubmitOtherSessionsEndRequest
+	20, // 32: gatehouse.auth.v1.PageService.LocateChangePassword:input_type -> gatehouse.auth.v1.LocateChangePasswordRequest
+	1,  // 33: gatehouse.auth.v1.PageService.ShowSignIn:output_type -> gatehouse.auth.v1.ShowSignInResponse
+	3,  // 34: gatehouse.auth.v1.PageService.SubmitSignIn:output_type -> gatehouse.auth.v1.SubmitSignInResponse
+	5,  // 35: gatehouse.auth.v1.PageService.ShowSignUp:output_type -> gatehouse.auth.v1.ShowSignUpResponse
+	7,  // 36: gatehouse.auth.v1.PageService.SubmitSignUp:output_type -> gatehouse.auth.v1.SubmitSignUpResponse
+	9,  // 37: gatehouse.auth.v1.PageService.ShowSignOut:output_type -> gatehouse.auth.v1.ShowSignOutResponse
+	11, // 38: gatehouse.auth.v1.PageService.SubmitSignOut:output_type -> gatehouse.auth.v1.SubmitSignOutResponse
+	13, // 39: gatehouse.auth.v1.PageService.ShowAccount:output_type -> gatehouse.auth.v1.ShowAccountResponse
+	15, // 40: gatehouse.auth.v1.PageService.SubmitPassword:output_type -> gatehouse.auth.v1.SubmitPasswordResponse
+	17, // 41: gatehouse.auth.v1.PageService.SubmitSessionEnd:output_type -> gatehouse.auth.v1.SubmitSessionEndResponse
+	19, // 42: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:output_type -> gatehouse.auth.v1.SubmitOtherSessionsEndResponse
+	21, // 43: gatehouse.auth.v1.PageService.LocateChangePassword:output_type -> gatehouse.auth.v1.LocateChangePasswordResponse
+	33, // [33:44] is the sub-list for method output_type
+	22, // [22:33] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_auth_v1_pages_proto_init() }
@@ -702,7 +1228,7 @@ func file_gatehouse_auth_v1_pages_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_auth_v1_pages_proto_rawDesc), len(file_gatehouse_auth_v1_pages_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

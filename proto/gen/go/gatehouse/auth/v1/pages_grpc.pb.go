@@ -19,12 +19,17 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	PageService_ShowSignIn_FullMethodName    = "/gatehouse.auth.v1.PageService/ShowSignIn"
-	PageService_SubmitSignIn_FullMethodName  = "/gatehouse.auth.v1.PageService/SubmitSignIn"
-	PageService_ShowSignUp_FullMethodName    = "/gatehouse.auth.v1.PageService/ShowSignUp"
-	PageService_SubmitSignUp_FullMethodName  = "/gatehouse.auth.v1.PageService/SubmitSignUp"
-	PageService_ShowSignOut_FullMethodName   = "/gatehouse.auth.v1.PageService/ShowSignOut"
-	PageService_SubmitSignOut_FullMethodName = "/gatehouse.auth.v1.PageService/SubmitSignOut"
+	PageService_ShowSignIn_FullMethodName             = "/gatehouse.auth.v1.PageService/ShowSignIn"
+	PageService_SubmitSignIn_FullMethodName           = "/gatehouse.auth.v1.PageService/SubmitSignIn"
+	PageService_ShowSignUp_FullMethodName             = "/gatehouse.auth.v1.PageService/ShowSignUp"
+	PageService_SubmitSignUp_FullMethodName           = "/gatehouse.auth.v1.PageService/SubmitSignUp"
+	PageService_ShowSignOut_FullMethodName            = "/gatehouse.auth.v1.PageService/ShowSignOut"
+	PageService_SubmitSignOut_FullMethodName          = "/gatehouse.auth.v1.PageService/SubmitSignOut"
+	PageService_ShowAccount_FullMethodName            = "/gatehouse.auth.v1.PageService/ShowAccount"
+	PageService_SubmitPassword_FullMethodName         = "/gatehouse.auth.v1.PageService/SubmitPassword"
+	PageService_SubmitSessionEnd_FullMethodName       = "/gatehouse.auth.v1.PageService/SubmitSessionEnd"
+	PageService_SubmitOtherSessionsEnd_FullMethodName = "/gatehouse.auth.v1.PageService/SubmitOtherSessionsEnd"
+	PageService_LocateChangePassword_FullMethodName   = "/gatehouse.auth.v1.PageService/LocateChangePassword"
 )
 
 // PageServiceClient is the client API for PageService service.
@@ -48,6 +53,16 @@ type PageServiceClient interface {
 	ShowSignOut(ctx context.Context, in *ShowSignOutRequest, opts ...grpc.CallOption) (*ShowSignOutResponse, error)
 	// SubmitSignOut takes the form of that page: it ends the browser session with all clients' sessions below it.
 	SubmitSignOut(ctx context.Context, in *SubmitSignOutRequest, opts ...grpc.CallOption) (*SubmitSignOutResponse, error)
+	// ShowAccount is the page on which people change their password and see and end their sessions.
+	ShowAccount(ctx context.Context, in *ShowAccountRequest, opts ...grpc.CallOption) (*ShowAccountResponse, error)
+	// SubmitPassword takes a form of that page: the password is changed, and all other sessions end.
+	SubmitPassword(ctx context.Context, in *SubmitPasswordRequest, opts ...grpc.CallOption) (*SubmitPasswordResponse, error)
+	// SubmitSessionEnd takes a form of that page: it ends one of the person's sessions.
+	SubmitSessionEnd(ctx context.Context, in *SubmitSessionEndRequest, opts ...grpc.CallOption) (*SubmitSessionEndResponse, error)
+	// SubmitOtherSessionsEnd takes a form of that page: it ends all of the person's sessions but that of the browser.
+	SubmitOtherSessionsEnd(ctx context.Context, in *SubmitOtherSessionsEndRequest, opts ...grpc.CallOption) (*SubmitOtherSessionsEndResponse, error)
+	// LocateChangePassword leads password managers to the page that changes the password (W3C, A Well-Known URL for Changing Passwords).
+	LocateChangePassword(ctx context.Context, in *LocateChangePasswordRequest, opts ...grpc.CallOption) (*LocateChangePasswordResponse, error)
 }
 
 type pageServiceClient struct {
@@ -118,6 +133,56 @@ func (c *pageServiceClient) SubmitSignOut(ctx context.Context, in *SubmitSignOut
 	return out, nil
 }
 
+func (c *pageServiceClient) ShowAccount(ctx context.Context, in *ShowAccountRequest, opts ...grpc.CallOption) (*ShowAccountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ShowAccountResponse)
+	err := c.cc.Invoke(ctx, PageService_ShowAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pageServiceClient) SubmitPassword(ctx context.Context, in *SubmitPasswordRequest, opts ...grpc.CallOption) (*SubmitPasswordResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SubmitPasswordResponse)
+	err := c.cc.Invoke(ctx, PageService_SubmitPassword_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pageServiceClient) SubmitSessionEnd(ctx context.Context, in *SubmitSessionEndRequest, opts ...grpc.CallOption) (*SubmitSessionEndResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SubmitSessionEndResponse)
+	err := c.cc.Invoke(ctx, PageService_SubmitSessionEnd_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pageServiceClient) SubmitOtherSessionsEnd(ctx context.Context, in *SubmitOtherSessionsEndRequest, opts ...grpc.CallOption) (*SubmitOtherSessionsEndResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SubmitOtherSessionsEndResponse)
+	err := c.cc.Invoke(ctx, PageService_SubmitOtherSessionsEnd_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pageServiceClient) LocateChangePassword(ctx context.Context, in *LocateChangePasswordRequest, opts ...grpc.CallOption) (*LocateChangePasswordResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(LocateChangePasswordResponse)
+	err := c.cc.Invoke(ctx, PageService_LocateChangePassword_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PageServiceServer is the server API for PageService service.
 // All implementations must embed UnimplementedPageServiceServer
 // for forward compatibility.
@@ -139,6 +204,16 @@ type PageServiceServer interface {
 	ShowSignOut(context.Context, *ShowSignOutRequest) (*ShowSignOutResponse, error)
 	// SubmitSignOut takes the form of that page: it ends the browser session with all clients' sessions below it.
 	SubmitSignOut(context.Context, *SubmitSignOutRequest) (*SubmitSignOutResponse, error)
+	// ShowAccount is the page on which people change their password and see and end their sessions.
+	ShowAccount(context.Context, *ShowAccountRequest) (*ShowAccountResponse, error)
+	// SubmitPassword takes a form of that page: the password is changed, and all other sessions end.
+	SubmitPassword(context.Context, *SubmitPasswordRequest) (*SubmitPasswordResponse, error)
+	// SubmitSessionEnd takes a form of that page: it ends one of the person's sessions.
+	SubmitSessionEnd(context.Context, *SubmitSessionEndRequest) (*SubmitSessionEndResponse, error)
+	// SubmitOtherSessionsEnd takes a form of that page: it ends all of the person's sessions but that of the browser.
+	SubmitOtherSessionsEnd(context.Context, *SubmitOtherSessionsEndRequest) (*SubmitOtherSessionsEndResponse, error)
+	// LocateChangePassword leads password managers to the page that changes the password (W3C, A Well-Known URL for Changing Passwords).
+	LocateChangePassword(context.Context, *LocateChangePasswordRequest) (*LocateChangePasswordResponse, error)
 	mustEmbedUnimplementedPageServiceServer()
 }
 
@@ -166,6 +241,21 @@ func (UnimplementedPageServiceServer) ShowSignOut(context.Context, *ShowSignOutR
 }
 func (UnimplementedPageServiceServer) SubmitSignOut(context.Context, *SubmitSignOutRequest) (*SubmitSignOutResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SubmitSignOut not implemented")
+}
+func (UnimplementedPageServiceServer) ShowAccount(context.Context, *ShowAccountRequest) (*ShowAccountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ShowAccount not implemented")
+}
+func (UnimplementedPageServiceServer) SubmitPassword(context.Context, *SubmitPasswordRequest) (*SubmitPasswordResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SubmitPassword not implemented")
+}
+func (UnimplementedPageServiceServer) SubmitSessionEnd(context.Context, *SubmitSessionEndRequest) (*SubmitSessionEndResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SubmitSessionEnd not implemented")
+}
+func (UnimplementedPageServiceServer) SubmitOtherSessionsEnd(context.Context, *SubmitOtherSessionsEndRequest) (*SubmitOtherSessionsEndResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SubmitOtherSessionsEnd not implemented")
+}
+func (UnimplementedPageServiceServer) LocateChangePassword(context.Context, *LocateChangePasswordRequest) (*LocateChangePasswordResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method LocateChangePassword not implemented")
 }
 func (UnimplementedPageServiceServer) mustEmbedUnimplementedPageServiceServer() {}
 func (UnimplementedPageServiceServer) testEmbeddedByValue()                     {}
@@ -296,6 +386,96 @@ func _PageService_SubmitSignOut_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PageService_ShowAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ShowAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PageServiceServer).ShowAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PageService_ShowAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PageServiceServer).ShowAccount(ctx, req.(*ShowAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PageService_SubmitPassword_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SubmitPasswordRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PageServiceServer).SubmitPassword(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PageService_SubmitPassword_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PageServiceServer).SubmitPassword(ctx, req.(*SubmitPasswordRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PageService_SubmitSessionEnd_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SubmitSessionEndRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PageServiceServer).SubmitSessionEnd(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PageService_SubmitSessionEnd_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PageServiceServer).SubmitSessionEnd(ctx, req.(*SubmitSessionEndRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PageService_SubmitOtherSessionsEnd_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SubmitOtherSessionsEndRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PageServiceServer).SubmitOtherSessionsEnd(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PageService_SubmitOtherSessionsEnd_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PageServiceServer).SubmitOtherSessionsEnd(ctx, req.(*SubmitOtherSessionsEndRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PageService_LocateChangePassword_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LocateChangePasswordRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PageServiceServer).LocateChangePassword(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PageService_LocateChangePassword_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PageServiceServer).LocateChangePassword(ctx, req.(*LocateChangePasswordRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PageService_ServiceDesc is the grpc.ServiceDesc for PageService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -326,6 +506,26 @@ var PageService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SubmitSignOut",
 			Handler:    _PageService_SubmitSignOut_Handler,
+		},
+		{
+			MethodName: "ShowAccount",
+			Handler:    _PageService_ShowAccount_Handler,
+		},
+		{
+			MethodName: "SubmitPassword",
+			Handler:    _PageService_SubmitPassword_Handler,
+		},
+		{
+			MethodName: "SubmitSessionEnd",
+			Handler:    _PageService_SubmitSessionEnd_Handler,
+		},
+		{
+			MethodName: "SubmitOtherSessionsEnd",
+			Handler:    _PageService_SubmitOtherSessionsEnd_Handler,
+		},
+		{
+			MethodName: "LocateChangePassword",
+			Handler:    _PageService_LocateChangePassword_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
