@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"net/url"
 	"testing"
 	"time"
 
@@ -16,10 +17,13 @@ import (
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/golden"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 	"github.com/gatehouse/gatehouse/internal/token"
+	"github.com/gatehouse/gatehouse/internal/web"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/internal/api"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
+	"github.com/gatehouse/gatehouse/services/auth/internal/pages"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
@@ -93,12 +97,23 @@ func newFixed(t *testing.T) *fixed {
 		Config: config,
 		Store:  postgres.NewSessions(db.Pool, box), Signer: keeper, NewID: outboxtest.IDs(5), Random: random, Now: clock, Wake: func() {}, Log: log,
 	})
+	page, err := pages.New(pages.Params{
+		Logins: f.logins, Clients: db.Clients, SignUps: login.SignUpsOpen, Now: clock,
+		Browsers: session.NewBrowsers(session.BrowserParams{
+			Config: session.BrowserConfig{Lifetime: time.Hour, Idle: time.Hour}, Store: postgres.NewBrowsers(db.Pool, box), NewID: outboxtest.IDs(6),
+			Random: random, Now: clock, Wake: func() {},
+		}),
+	})
+	check.NoError(t, err)
+	exchanges, err := web.Service(&authv1.PageService_ServiceDesc, meshtest.Contract(t), &url.URL{Scheme: "https", Host: "id.example"}, page.Handlers())
+	check.NoError(t, err)
 	f.verifier = token.NewVerifier(token.Config{Issuer: "https://id.example", Audience: "gatehouse"}, keeper, list, clock)
 	f.Server = grpctest.New(t, grpctest.Config{
 		Program: "auth", Refusals: f.refusals, Permissions: f.grants,
 		Verifier: f.verifier,
 		Registrations: []grpcserver.Registration{
 			{Desc: &authv1.AuthService_ServiceDesc, Impl: api.NewAuthService(f.logins, sessions)},
+			{Desc: exchanges, Impl: struct{}{}},
 			{Desc: &authv1.SessionService_ServiceDesc, Impl: api.NewSessionService(f.logins, overview)},
 			{Desc: &authv1.LoginService_ServiceDesc, Impl: api.NewLoginService(f.logins)},
 		},
@@ -203,6 +218,7 @@ func TestCanonicalEvents(t *testing.T) {
 	_, err = remove.RemoveLogin(ctx, &authv1.RemoveLoginRequest{UserId: up.GetUser().GetId()})
 	must(err)
 	f.endSessions(t)
+	f.usePages(t)
 	golden.Check(t, "events.golden", outboxtest.Rows(t, f.Pool, "auth"))
 	outboxtest.CheckAudited(t, f.Pool, "auth")
 }
