@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -35,7 +36,7 @@ type routeCall struct {
 // here, so none is forgotten.
 func routeCalls() map[string]routeCall {
 	credentials := func(of person) map[string]string { return map[string]string{"email": of.email, "password": password} }
-	return map[string]routeCall{
+	calls := map[string]routeCall{
 		"/gatehouse.auth.v1.AuthService/SignUp": {public: http.StatusConflict, request: func(of person) request {
 			return request{method: "POST", path: "/api/v1/auth/sign-up", body: map[string]string{"email": of.email, "password": password + "!", "display_name": "Eve"}}
 		}},
@@ -50,27 +51,6 @@ func routeCalls() map[string]routeCall {
 		}},
 		"/gatehouse.auth.v1.AuthService/SignOut": {anybody: true, request: func(person) request {
 			return request{method: "POST", path: "/api/v1/auth/sign-out"}
-		}},
-		"/gatehouse.auth.v1.SessionService/ListMySessions": {anybody: true, request: func(person) request {
-			return request{method: "GET", path: "/api/v1/me/sessions"}
-		}},
-		"/gatehouse.auth.v1.SessionService/EndMySession": {anybody: true, request: func(of person) request {
-			return request{method: "DELETE", path: "/api/v1/me/sessions/" + of.session()}
-		}},
-		"/gatehouse.auth.v1.SessionService/EndMyOtherSessions": {anybody: true, request: func(person) request {
-			return request{method: "POST", path: "/api/v1/me/sessions:end-others"}
-		}},
-		"/gatehouse.auth.v1.SessionService/ChangePassword": {anybody: true, request: func(person) request {
-			return request{method: "POST", path: "/api/v1/me/password", body: map[string]string{"old_password": password, "new_password": password + "!"}}
-		}},
-		"/gatehouse.auth.v1.SessionService/ListUserSessions": {request: func(of person) request {
-			return request{method: "GET", path: of.path() + "/sessions"}
-		}},
-		"/gatehouse.auth.v1.SessionService/EndUserSession": {request: func(of person) request {
-			return request{method: "DELETE", path: of.path() + "/sessions/" + of.session()}
-		}},
-		"/gatehouse.auth.v1.SessionService/EndUserSessions": {request: func(of person) request {
-			return request{method: "DELETE", path: of.path() + "/sessions"}
 		}},
 		"/gatehouse.identity.v1.UserService/GetMe": {anybody: true, request: func(person) request {
 			return request{method: "GET", path: "/api/v1/me"}
@@ -108,6 +88,35 @@ func routeCalls() map[string]routeCall {
 		}},
 		"/gatehouse.audit.v1.AuditService/TailEvents": {request: func(of person) request {
 			return request{method: "GET", path: "/api/v1/audit/events:tail?organization_id=" + of.organization}
+		}},
+	}
+	maps.Copy(calls, sessionCalls())
+	return calls
+}
+
+// sessionCalls are those of the methods about sessions.
+func sessionCalls() map[string]routeCall {
+	return map[string]routeCall{
+		"/gatehouse.auth.v1.SessionService/ListMySessions": {anybody: true, request: func(person) request {
+			return request{method: "GET", path: "/api/v1/me/sessions"}
+		}},
+		"/gatehouse.auth.v1.SessionService/EndMySession": {anybody: true, request: func(of person) request {
+			return request{method: "DELETE", path: "/api/v1/me/sessions/" + of.session()}
+		}},
+		"/gatehouse.auth.v1.SessionService/EndMyOtherSessions": {anybody: true, request: func(person) request {
+			return request{method: "POST", path: "/api/v1/me/sessions:end-others"}
+		}},
+		"/gatehouse.auth.v1.SessionService/ChangePassword": {anybody: true, request: func(person) request {
+			return request{method: "POST", path: "/api/v1/me/password", body: map[string]string{"old_password": password, "new_password": password + "!"}}
+		}},
+		"/gatehouse.auth.v1.SessionService/ListUserSessions": {request: func(of person) request {
+			return request{method: "GET", path: of.path() + "/sessions"}
+		}},
+		"/gatehouse.auth.v1.SessionService/EndUserSession": {request: func(of person) request {
+			return request{method: "DELETE", path: of.path() + "/sessions/" + of.session()}
+		}},
+		"/gatehouse.auth.v1.SessionService/EndUserSessions": {request: func(of person) request {
+			return request{method: "DELETE", path: of.path() + "/sessions"}
 		}},
 	}
 }
