@@ -4,7 +4,7 @@ package apierr
 // stays what it is for ever: clients match on it, and its page (docs/problems) is what a problem's
 // type names. A reason with two rows has two kinds or statuses.
 func Kernel() []*Error {
-	return []*Error{
+	return append([]*Error{
 		// Errors of which nothing more is known than their kind.
 		InternalError(),
 		InvalidArgumentError(),
@@ -46,38 +46,12 @@ func Kernel() []*Error {
 		SchemaOutdated(),
 		SchemaNotReady(),
 		OutboxStandsStill(),
-		// What an HTTP request looks like.
-		NoSuchPath(),
-		AmbiguousPath(),
-		MethodNotAllowed(),
-		URITooLong(),
-		HeaderNotAllowed(),
-		InvalidIfMatch(),
-		InvalidLastEventID(),
-		MalformedRequest(),
-		ExchangeRefused(400),
-		// Its query.
-		MalformedQuery(),
-		UnknownParameter(),
-		InvalidParameter(),
-		DuplicateParameter(),
-		// Its body.
-		BodyRequired(),
-		BodyNotAllowed(),
-		BodyTooLarge(),
-		BodyTimeout(),
-		MalformedBody(),
-		UnsupportedMediaType(),
-		MalformedJSON(),
-		UnknownField(),
-		InvalidField(),
-		DuplicateField(),
 		// How much is asked for.
 		RateLimited(),
 		TooManyStreams(),
 		AllStreamsTaken(),
 		CallerRateLimited(),
-	}
+	}, ofHTTP()...)
 }
 
 // InternalError is INTERNAL.

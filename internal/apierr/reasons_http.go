@@ -1,5 +1,36 @@
 package apierr
 
+// ofHTTP are the rows of the doors: what a request must not look like.
+func ofHTTP() []*Error {
+	return []*Error{
+		NoSuchPath(),
+		AmbiguousPath(),
+		MethodNotAllowed(),
+		URITooLong(),
+		HeaderNotAllowed(),
+		InvalidIfMatch(),
+		InvalidLastEventID(),
+		MalformedRequest(),
+		ExchangeRefused(400),
+		// Its query.
+		MalformedQuery(),
+		UnknownParameter(),
+		InvalidParameter(),
+		DuplicateParameter(),
+		// Its body.
+		BodyRequired(),
+		BodyNotAllowed(),
+		BodyTooLarge(),
+		BodyTimeout(),
+		MalformedBody(),
+		UnsupportedMediaType(),
+		MalformedJSON(),
+		UnknownField(),
+		InvalidField(),
+		DuplicateField(),
+	}
+}
+
 // NoSuchPath is NO_SUCH_PATH.
 func NoSuchPath() *Error {
 	return New(NotFound, "NO_SUCH_PATH", "there is nothing at this path")
