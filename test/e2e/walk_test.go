@@ -121,6 +121,46 @@ func sessionCalls() map[string]routeCall {
 	}
 }
 
+// clientCalls are those of the methods about OAuth clients, each about a client of its own.
+func clientCalls(t *testing.T) map[string]routeCall {
+	const clients, service = "/api/v1/clients", "/gatehouse.auth.v1.ClientService/"
+	registration := map[string]any{"name": "Walked", "redirect_uris": []string{"https://app.example.com/cb"}}
+	register := func() (path, secret string) {
+		t.Helper()
+		a := callAs(t, request{method: "POST", path: clients, body: registration}, administrator(t).access)
+		var created struct {
+			Client struct {
+				ID      string
+				Secrets []struct{ ID string }
+			}
+		}
+		if err := json.Unmarshal(a.raw, &created); err != nil || a.status != http.StatusCreated || len(created.Client.Secrets) != 1 {
+			t.Fatalf("register a client: %d %s", a.status, a.raw)
+		}
+		return clients + "/" + created.Client.ID, created.Client.Secrets[0].ID
+	}
+	about := func(method, below string, body any) routeCall {
+		return routeCall{request: func(person) request {
+			path, _ := register()
+			return request{method: method, path: path + below, body: body}
+		}}
+	}
+	return map[string]routeCall{
+		service + "CreateClient": {request: func(person) request { return request{method: "POST", path: clients, body: registration} }},
+		service + "ListClients":  {request: func(person) request { return request{method: "GET", path: clients} }},
+
+		service + "GetClient":          about("GET", "", nil),
+		service + "UpdateClient":       about("PATCH", "", map[string]any{"platform_api": true}),
+		service + "DeleteClient":       about("DELETE", "", nil),
+		service + "RotateClientSecret": about("POST", "/secrets", nil),
+		service + "EndClientSecret": {request: func(person) request {
+			path, secret := register()
+			callAs(t, request{method: "POST", path: path + "/secrets"}, administrator(t).access) // the only one stays
+			return request{method: "DELETE", path: path + "/secrets/" + secret}
+		}},
+	}
+}
+
 // session is the id of the session that the person's token names.
 func (p person) session() string {
 	parts := strings.Split(p.access, ".")
@@ -137,6 +177,7 @@ func (p person) session() string {
 func TestWalkRoutes(t *testing.T) {
 	routes := 0
 	known := routeCalls()
+	maps.Copy(known, clientCalls(t))
 	for _, m := range contracts(t).Methods() {
 		if m.Route == nil {
 			continue

@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse/gatehouse/gateway/internal/upstream"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/client"
+	"github.com/gatehouse/gatehouse/internal/client/auth"
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/health"
@@ -43,8 +44,9 @@ func Module(c Config) fx.Option {
 		fxmod.Base(Program, c.Kernel),
 		fxmod.RemoteTokens(),
 		fx.Supply(c.Edge),
+		fxmod.Client(auth.Name, auth.ClientDirectory),
 		fxmod.AsCheck(keysLoaded),
-		fx.Provide(newREST, newChain, newServer),
+		fx.Provide(newREST, newOrigins, newChain, newServer),
 		fx.Invoke(inOrder),
 	)
 }
@@ -84,6 +86,7 @@ type chainParams struct {
 
 	Config     EdgeConfig
 	REST       *grpcserver.REST
+	Origins    *middleware.Origins
 	Verifier   *token.Verifier
 	Log        *slog.Logger
 	Now        func() time.Time
@@ -100,14 +103,10 @@ func newChain(p chainParams) (Chain, error) {
 	if err != nil {
 		return Chain{}, err
 	}
-	origins, err := p.Config.origins()
-	if err != nil {
-		return Chain{}, err
-	}
 	chain, err := middleware.Chain(middleware.Params{
 		Log: p.Log, Registry: p.Registry, TracerProvider: p.Tracer, Propagator: p.Propagator, Now: p.Now, NewID: rand.Text,
 		REST: p.REST, Verifier: p.Verifier,
-		Origins: origins, TrustedProxies: proxies, BodyLimit: p.Config.BodyLimit,
+		Origins: p.Origins, TrustedProxies: proxies, BodyLimit: p.Config.BodyLimit,
 		PerAddress: p.Config.perAddress(), PerProgram: p.Config.oauth(), PerCredential: p.Config.credentials(), PerSubject: p.Config.perSubject(),
 		Streams: p.Config.Streams, StreamsPerSubject: p.Config.StreamsPerSubject,
 	})

@@ -5,8 +5,10 @@ import (
 
 	"go.uber.org/fx"
 
+	"github.com/gatehouse/gatehouse/gateway/internal/middleware"
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/health"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 )
 
 // orderParams are what starts and stops.
@@ -19,6 +21,8 @@ type orderParams struct {
 	Base      fxmod.BaseParts
 	Ops       *fxmod.OpsServer
 	Tokens    fxmod.Tokens
+	Pages     *middleware.Origins
+	Clients   authv1.ClientDirectoryServiceClient
 	Health    *health.Health
 	Server    *PublicServer
 	Drain     fxmod.DrainConfig
@@ -36,6 +40,7 @@ func inOrder(p orderParams) {
 		},
 		fxmod.Parts(p.Tokens), // before health, which waits for the keys
 		fxmod.Parts{
+			fxmod.Repeat(followOrigins(p.Pages, p.Clients), p.Log), // its place is free: the configured origins hold until it has read
 			p.Base.Health,       // after what it looks at: the first look finds that started
 			p.Base.Ops,          // after health, which it answers with; it stops once requests have drained
 			p.Base.Registration, // the program can be found from here on; Consul sends nobody before its check passes

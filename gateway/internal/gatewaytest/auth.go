@@ -20,10 +20,11 @@ import (
 // heartbeat is how often the revocation feed says that it is current.
 const heartbeat = 250 * time.Millisecond
 
-// Auth is Auth's public service and its verification service over maps.
+// Auth is Auth's public service, its verification service and its directory of clients over maps.
 type Auth struct {
 	authv1.UnimplementedAuthServiceServer
 	authv1.UnimplementedVerificationServiceServer
+	authv1.UnimplementedClientDirectoryServiceServer
 
 	tokens *grpctest.Tokens
 	users  *Users
@@ -34,6 +35,7 @@ type Auth struct {
 	ended     []*authv1.Revocation
 	silent    bool
 	exchange  http.HandlerFunc // of web exchanges; nil answers nothing
+	origins   []*authv1.WebOrigin
 }
 
 // NewAuth makes an empty one that signs with the issuer's key.
@@ -89,6 +91,20 @@ func (a *Auth) Silence(silent bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.silent = silent
+}
+
+// SetWebOrigins replaces the web origins of all clients.
+func (a *Auth) SetWebOrigins(origins ...*authv1.WebOrigin) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.origins = origins
+}
+
+// ListWebOrigins returns the web origins of all clients.
+func (a *Auth) ListWebOrigins(context.Context, *authv1.ListWebOriginsRequest) (*authv1.ListWebOriginsResponse, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return &authv1.ListWebOriginsResponse{Origins: a.origins}, nil
 }
 
 // GetKeySet returns the issuer's key.

@@ -84,6 +84,7 @@ func start(t testing.TB, log io.Writer, contracts *contract.Contract, ask asking
 		"auth": {
 			{Desc: &authv1.AuthService_ServiceDesc, Impl: s.Auth, REST: authv1.RegisterAuthServiceHandler},
 			{Desc: &authv1.VerificationService_ServiceDesc, Impl: s.Auth},
+			{Desc: &authv1.ClientDirectoryService_ServiceDesc, Impl: s.Auth},
 		},
 		"audit": {{Desc: &auditv1.AuditService_ServiceDesc, Impl: s.Audit, REST: auditv1.RegisterAuditServiceHandler}},
 		"authz": {

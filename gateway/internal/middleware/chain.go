@@ -33,7 +33,7 @@ type Params struct {
 	Verifier rest.Verifier
 	Handler  http.Handler // the end of the chain, instead of the route itself, for tests
 
-	Origins        []string       // web origins that browsers may call from, such as "https://app.example.com"; none: no CORS
+	Origins        *Origins       // which pages may read; nil: none
 	TrustedProxies []netip.Prefix // peers whose X-Forwarded-For is believed; none: nobody's
 	BodyLimit      int64          // bytes
 	PerAddress     Rate           // every request but those of PerProgram, by client address
@@ -50,10 +50,10 @@ type step = rest.Step
 
 // Chain returns the handler of the public listener. The order is the security argument, so it is written once, here.
 func Chain(p Params) (http.Handler, error) {
-	cors, err := allowOrigins(p.Origins)
-	if err != nil {
-		return nil, err
+	if p.Origins == nil {
+		p.Origins = &Origins{}
 	}
+	cors := p.Origins.step
 	observe, err := observe(p.Registry, p.Now)
 	if err != nil {
 		return nil, err

@@ -1,5 +1,5 @@
 // Package auth is Auth as every other program calls it: the keys and the ended sessions by which
-// bearer tokens are verified, and the removal of logins.
+// bearer tokens are verified, the removal of logins, and the web origins of OAuth clients.
 //
 // Only wiring imports it.
 package auth
@@ -25,6 +25,11 @@ func Verification(conn grpc.ClientConnInterface) authv1.VerificationServiceClien
 // Logins is the client of Auth's LoginService on a connection.
 func Logins(conn grpc.ClientConnInterface) authv1.LoginServiceClient {
 	return authv1.NewLoginServiceClient(conn)
+}
+
+// ClientDirectory is the client of Auth's ClientDirectoryService on a connection.
+func ClientDirectory(conn grpc.ClientConnInterface) authv1.ClientDirectoryServiceClient {
+	return authv1.NewClientDirectoryServiceClient(conn)
 }
 
 // KeySet fetches the issuer's keys by GetKeySet.

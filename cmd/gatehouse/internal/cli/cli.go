@@ -39,6 +39,7 @@ type commands struct {
 	Doctor   doctorCommand   `cmd:"" help:"Ask a site's Consul and Nomad whether Gatehouse can be installed there and is safe there; changes nothing."`
 	Audit    auditCommand    `cmd:"" help:"Read the audit trail."`
 	Users    usersCommand    `cmd:"" help:"Import users, or follow them."`
+	Clients  clientsCommand  `cmd:"" help:"Register applications that people sign in to, and rotate their secrets."`
 	Cluster  clusterCommand  `cmd:"" help:"A development cluster: three hosts on this machine with Consul and Nomad."`
 	Database databaseCommand `cmd:"" help:"Make what programs need on a PostgreSQL server."`
 	Secrets  secretsCommand  `cmd:"" help:"Keep the secrets of all tasks in Nomad."`

@@ -25,6 +25,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/token"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/internal/api"
+	"github.com/gatehouse/gatehouse/services/auth/internal/client"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
@@ -144,6 +145,8 @@ func newAuth(t *testing.T, change ...func(*grpctest.Config)) *auth {
 			{Desc: &authv1.SessionService_ServiceDesc, Impl: api.NewSessionService(logins, overview)},
 			{Desc: &authv1.LoginService_ServiceDesc, Impl: api.NewLoginService(logins)},
 			{Desc: &authv1.VerificationService_ServiceDesc, Impl: api.NewVerificationService(a.keeper, a.feed)},
+			{Desc: &authv1.ClientService_ServiceDesc, Impl: api.NewClientService(a.clients())},
+			{Desc: &authv1.ClientDirectoryService_ServiceDesc, Impl: api.NewClientDirectoryService(db.Clients)},
 		},
 	}
 	for _, f := range change {
@@ -156,6 +159,14 @@ func newAuth(t *testing.T, change ...func(*grpctest.Config)) *auth {
 	t.Cleanup(stop)
 	a.read()
 	return a
+}
+
+// clients are the rules of clients over the database.
+func (a *auth) clients() *client.Service {
+	return client.NewService(client.Params{
+		Store: a.Clients, Own: []string{"https://id.example", "gatehouse"}, NewID: uuid.NewString, Random: rand.Reader, Now: time.Now,
+		Wake: a.feed.Wake, RevocationPeriod: time.Hour,
+	})
 }
 
 // read turns the feed once and feeds Auth's own list, as the background work does.

@@ -3,6 +3,7 @@ package api_test
 import (
 	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
@@ -22,6 +24,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/web"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/internal/api"
+	"github.com/gatehouse/gatehouse/services/auth/internal/client"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/pages"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
@@ -116,6 +119,7 @@ func newFixed(t *testing.T) *fixed {
 			{Desc: exchanges, Impl: struct{}{}},
 			{Desc: &authv1.SessionService_ServiceDesc, Impl: api.NewSessionService(f.logins, overview)},
 			{Desc: &authv1.LoginService_ServiceDesc, Impl: api.NewLoginService(f.logins)},
+			{Desc: &authv1.ClientService_ServiceDesc, Impl: api.NewClientService(fixedClients(postgres.NewClients(db.Pool, box), random, clock))},
 		},
 	})
 	return f
@@ -219,6 +223,39 @@ func TestCanonicalEvents(t *testing.T) {
 	must(err)
 	f.endSessions(t)
 	f.usePages(t)
+	f.clients(t, signIn)
 	golden.Check(t, "events.golden", outboxtest.Rows(t, f.Pool, "auth"))
 	outboxtest.CheckAudited(t, f.Pool, "auth")
+}
+
+// clients registers a client, changes it, rotates its secret and removes it.
+func (f *fixed) clients(t *testing.T, signIn func(requestID, address string) (*authv1.SignInResponse, error)) {
+	t.Helper()
+	in, err := signIn("sign-in-administrator", "root@example.com")
+	check.NoError(t, err)
+	administrator := func(requestID string) authv1.ClientServiceClient {
+		return authv1.NewClientServiceClient(f.Through("gateway", requestID, "authorization", "Bearer "+in.GetAccessToken()))
+	}
+	_, err = administrator("client-denied").CreateClient(t.Context(), webApp())
+	refused(t, err, codes.PermissionDenied, "PERMISSION_DENIED")
+	var root string
+	check.NoError(t, f.Pool.QueryRow(t.Context(), `select user_id::text from auth.logins where email = 'root@example.com'`).Scan(&root))
+	f.grants.Allow(root, "can_manage_clients", "platform:gatehouse")
+	created, err := administrator("client-create").CreateClient(t.Context(), webApp())
+	check.NoError(t, err)
+	id := created.GetClient().GetId()
+	_, err = administrator("client-update").UpdateClient(t.Context(), &authv1.UpdateClientRequest{
+		Client: &authv1.Client{Id: id, PlatformApi: true}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"platform_api", "audiences"}},
+	})
+	check.NoError(t, err)
+	_, err = administrator("client-rotate").RotateClientSecret(t.Context(), &authv1.RotateClientSecretRequest{Id: id})
+	check.NoError(t, err)
+	_, err = administrator("client-end").EndClientSecret(t.Context(), &authv1.EndClientSecretRequest{Id: id, SecretId: created.GetClient().GetSecrets()[0].GetId()})
+	check.NoError(t, err)
+	_, err = administrator("client-delete").DeleteClient(t.Context(), &authv1.DeleteClientRequest{Id: id})
+	check.NoError(t, err)
+}
+
+func fixedClients(store client.Store, random io.Reader, clock func() time.Time) *client.Service {
+	return client.NewService(client.Params{Store: store, NewID: outboxtest.IDs(8), Random: random, Now: clock, Wake: func() {}})
 }

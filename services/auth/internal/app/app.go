@@ -76,7 +76,7 @@ func domain() fx.Option {
 			fx.Annotate(postgres.NewClients, fx.As(new(client.Store))),
 			fx.Annotate(postgres.NewSigningKeys, fx.As(new(signingkey.Store))),
 			fx.Annotate(identity.NewDirectory, fx.As(new(login.Directory))),
-			newHasher, newLogins, newSessions, newBrowsers, newOverview, newPages, session.NewFeed, newWork, newSealer, newIDTokens,
+			newHasher, newLogins, newSessions, newBrowsers, newOverview, newClients, newPages, session.NewFeed, newWork, newSealer, newIDTokens,
 			fx.Annotate(newKeeper, fx.As(fx.Self()), fx.As(new(token.KeySource)), fx.As(new(session.Signer))),
 			fx.Annotate(token.NewRevocationList, fx.As(fx.Self()), fx.As(new(token.Revocations))),
 		),
@@ -96,6 +96,12 @@ func rpcs() fx.Option {
 		}),
 		service.AsRegistration(func(l *login.Service) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &authv1.LoginService_ServiceDesc, Impl: api.NewLoginService(l)}
+		}),
+		service.AsRegistration(func(c *client.Service) grpcserver.Registration {
+			return grpcserver.Registration{Desc: &authv1.ClientService_ServiceDesc, Impl: api.NewClientService(c), REST: authv1.RegisterClientServiceHandler}
+		}),
+		service.AsRegistration(func(c client.Store) grpcserver.Registration {
+			return grpcserver.Registration{Desc: &authv1.ClientDirectoryService_ServiceDesc, Impl: api.NewClientDirectoryService(c)}
 		}),
 		service.AsRegistration(func(k *signingkey.Keeper, f *session.Feed) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &authv1.VerificationService_ServiceDesc, Impl: api.NewVerificationService(k, f)}
@@ -169,5 +175,12 @@ type browserParams struct {
 func newBrowsers(p browserParams) *session.Browsers {
 	return session.NewBrowsers(session.BrowserParams{
 		Config: p.Config.browsers(), Store: p.Store, NewID: uuid.NewString, Random: rand.Reader, Now: p.Now, Wake: p.Feed.Wake,
+	})
+}
+
+func newClients(c Config, store client.Store, feed *session.Feed, now func() time.Time) *client.Service {
+	return client.NewService(client.Params{
+		Store: store, Own: []string{c.Kernel.Token.Issuer, c.Kernel.Token.Audience}, NewID: uuid.NewString, Random: rand.Reader, Now: now,
+		Wake: feed.Wake, RevocationPeriod: session.RevocationPeriod,
 	})
 }

@@ -37,6 +37,11 @@ const (
 	ScopePlatform = "gatehouse"
 )
 
+// ownScopes are what every client may be registered for, in the order in which they are stored.
+func ownScopes() []string {
+	return []string{ScopeOpenID, ScopeProfile, ScopeEmail, ScopeRoles, ScopeOfflineAccess}
+}
+
 // idPrefix makes an id that no user has: the sub of a user is a bare UUID (R35, RFC 9700, section
 // 4.15).
 const idPrefix = "client-"
@@ -112,3 +117,10 @@ func (c Client) AllowsRedirect(uri string) bool { return among(c.RedirectURIs, u
 // AllowsPostLogout reports whether a browser may be sent there after a sign-out, by the rule of
 // AllowsRedirect.
 func (c Client) AllowsPostLogout(uri string) bool { return among(c.PostLogoutRedirectURIs, uri) }
+
+// equal reports whether two are the same in everything that Changes may set.
+func (c Client) equal(o Client) bool {
+	return c.Name == o.Name && c.IDTokenAlgorithm == o.IDTokenAlgorithm &&
+		slices.Equal(c.RedirectURIs, o.RedirectURIs) && slices.Equal(c.PostLogoutRedirectURIs, o.PostLogoutRedirectURIs) &&
+		slices.Equal(c.WebOrigins, o.WebOrigins) && slices.Equal(c.Audiences, o.Audiences) && slices.Equal(c.Scopes, o.Scopes)
+}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"net/netip"
 	"net/url"
 	"strings"
 )
@@ -24,10 +25,17 @@ func checkOrigin(text string) fault {
 	switch {
 	case text != u.Scheme+"://"+u.Host:
 		return fault{"origin.form", "must end behind host and port, without a path or a slash, such as https://app.example.com"}
+	case u.Scheme == "https" && isAddress(u.Hostname()):
+		return fault{"uri.host", "must have a host name behind https: no page of an address is let in"}
 	case u.Scheme == "https" && u.Port() == "443", u.Scheme == "http" && u.Port() == "80":
 		return fault{"origin.port", "must not name the port that the scheme has anyway: browsers leave it out"}
 	}
 	return fault{}
+}
+
+func isAddress(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil
 }
 
 // checkAudience refuses what is no absolute URI (RFC 8707, section 2), and the names of the platform

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"time"
 
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/resource"
@@ -21,9 +22,10 @@ type Store interface {
 	// secrets included, and records the event. An error of change is returned as it is and nothing
 	// changes.
 	Update(ctx context.Context, id string, change func(Client) (Client, event.Event, error)) (Client, error)
-	// Delete locks the client, calls decide with it, removes it and records the event that decide
-	// returns. An error of decide is returned as it is and nothing changes.
-	Delete(ctx context.Context, id string, decide func(Client) (event.Event, error)) error
+	// Delete locks the client, calls decide with it, removes it with its secrets, ends its sessions,
+	// which are announced until then, and records the event that decide returns. An error of decide is
+	// returned as it is and nothing changes.
+	Delete(ctx context.Context, id string, announced time.Time, decide func(Client) (event.Event, error)) error
 	// Origins returns the web origins of all clients, each once, in the order of their texts.
 	Origins(ctx context.Context) ([]Origin, error)
 }

@@ -213,8 +213,14 @@ func (s *Clients) Update(
 	return next, nil
 }
 
+const endSessionsOfClient = `
+	with ended as (delete from auth.sessions where client_id = @id returning id)
+	insert into auth.revocations (session_id, expire_time)
+	select id, @expire_time from ended
+	on conflict (session_id) do nothing`
+
 // Delete implements client.Store.
-func (s *Clients) Delete(ctx context.Context, id string, decide func(client.Client) (event.Event, error)) error {
+func (s *Clients) Delete(ctx context.Context, id string, announced time.Time, decide func(client.Client) (event.Event, error)) error {
 	return s.outbox.InTx(ctx, func(tx pgx.Tx) error {
 		current, err := lockClient(ctx, tx, id, "for update")
 		if err != nil {
@@ -222,6 +228,9 @@ func (s *Clients) Delete(ctx context.Context, id string, decide func(client.Clie
 		}
 		e, err := decide(current)
 		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, endSessionsOfClient, pgx.StrictNamedArgs{"id": id, "expire_time": announced}); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `delete from auth.clients where id = @id`, pgx.StrictNamedArgs{"id": id}); err != nil {

@@ -36,6 +36,7 @@ func TestHotQueriesUseTheirIndex(t *testing.T) {
 		"sign-out":        {endSession, record(pgx.StrictNamedArgs{"id": id, "user_id": id, "expire_time": now}), "sessions_pkey"},
 		"client":          {clientByID, pgx.StrictNamedArgs{"id": "client-" + id}, "clients_pkey"},
 		"client's secret": {clientByID, pgx.StrictNamedArgs{"id": "client-" + id}, "client_secrets_client_id"},
+		"client's end":    {endSessionsOfClient, pgx.StrictNamedArgs{"id": "client-" + id, "expire_time": now}, "sessions_client_id"},
 		"clients":         {listClients, pgx.StrictNamedArgs{"first": false, "after_time": now, "after_id": "client-" + id, "row_limit": 51}, "clients_create_time_id"},
 		"browser start":   {startBrowser, record(browser(pgx.StrictNamedArgs{"create_time": now})), "logins_pkey"},
 		"browser renewal": {renewBrowser, record(browser(pgx.StrictNamedArgs{"old_hash": hash})), "browser_sessions_secret_hash_key"},

@@ -52,8 +52,46 @@ func TestIDTokenKeys(t *testing.T) {
 func TestClients(t *testing.T) {
 	clienttest.Run(t, func(t *testing.T) clienttest.Database {
 		db := postgrestest.Open(t)
-		return clienttest.Database{Store: db.Clients, Recorded: db.Recorded}
+		return clienttest.Database{
+			Store: db.Clients, Recorded: db.Recorded,
+			Session:   func(t *testing.T, clientID string) string { return sessionOf(t, db, clientID) },
+			Announced: func(t *testing.T) map[string]time.Time { return announced(t, db.Pool) },
+		}
 	})
+}
+
+// sessionOf makes a session of a client, below a browser session.
+func sessionOf(t *testing.T, db *postgrestest.Database, clientID string) (id string) {
+	t.Helper()
+	user, _ := activeLogin(t, db)
+	err := db.Pool.QueryRow(t.Context(), `
+		with browser as (
+		    insert into auth.browser_sessions (id, secret_hash, user_id, auth_time, amr, address, user_agent, create_time, seen_time, expire_time)
+		    values (gen_random_uuid(), sha256(gen_random_uuid()::text::bytea), $1, now(), '{pwd}', '', '', now(), now(), now() + interval '1 day')
+		    returning id)
+		insert into auth.sessions (id, user_id, family_hash, token_hash, create_time, refresh_time, expire_time, browser_session_id, client_id)
+		select gen_random_uuid(), $1, sha256(gen_random_uuid()::text::bytea), sha256('x'), now(), now(), now() + interval '1 day', id, $2 from browser
+		returning id::text`, user, clientID).Scan(&id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func announced(t *testing.T, pool *pgxpool.Pool) map[string]time.Time {
+	t.Helper()
+	until := map[string]time.Time{}
+	rows, err := pool.Query(t.Context(), `select r.session_id::text, r.expire_time from auth.revocations r
+		where not exists (select from auth.sessions s where s.id = r.session_id)`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var id string
+	var at time.Time
+	if _, err := pgx.ForEachRow(rows, []any{&id, &at}, func() error { until[id] = at; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return until
 }
 
 func TestSessions(t *testing.T) {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 
+	"github.com/gatehouse/gatehouse/internal/resource/mask"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 	"github.com/gatehouse/gatehouse/services/identity/internal/organization"
 )
@@ -14,7 +15,7 @@ func (s *OrganizationDirectoryService) UpdateOrganization(
 	if err := requireUUID("organization.id", r.GetOrganization().GetId()); err != nil {
 		return nil, err
 	}
-	named, err := changed(r.GetUpdateMask(), r.GetOrganization(), "display_name")
+	named, err := mask.Changed(r.GetUpdateMask(), r.GetOrganization(), "display_name")
 	if err != nil {
 		return nil, err
 	}

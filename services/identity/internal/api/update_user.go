@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 
+	"github.com/gatehouse/gatehouse/internal/resource/mask"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
@@ -16,7 +17,7 @@ func (s *UserService) UpdateUser(ctx context.Context, r *identityv1.UpdateUserRe
 	if err != nil {
 		return nil, err
 	}
-	named, err := changed(r.GetUpdateMask(), r.GetUser(), "display_name", "locale", "time_zone")
+	named, err := mask.Changed(r.GetUpdateMask(), r.GetUser(), "display_name", "locale", "time_zone")
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,10 @@ import (
 // Database is one empty database.
 type Database struct {
 	Store client.Store
+	// Session makes a session of a client and returns its id.
+	Session func(t *testing.T, clientID string) string
+	// Announced returns until when the end of each session is announced.
+	Announced func(t *testing.T) map[string]time.Time
 	// Recorded returns what was recorded for Audit so far, in order.
 	Recorded func(t *testing.T) []event.Event
 }
@@ -39,6 +43,7 @@ func Run(t *testing.T, open func(t *testing.T) Database) {
 		"updates of one client take turns":       updateConcurrently,
 		"pages have every client once":           pages,
 		"a deletion takes the secrets along":     remove,
+		"a deletion ends the client's sessions":  removeSessions,
 		"a refused deletion removes nothing":     removeRefused,
 		"of rivals one deletes":                  removeByRivals,
 		"origins are the union":                  origins,
@@ -134,7 +139,7 @@ func unknown(t *testing.T, db Database) {
 			return c, did("client.updated", id), nil
 		})
 		wantError(t, err, client.ErrNotFound)
-		wantError(t, db.Store.Delete(t.Context(), id, deleted(id)), client.ErrNotFound)
+		wantError(t, db.Store.Delete(t.Context(), id, epoch(), deleted(id)), client.ErrNotFound)
 	}
 }
 
@@ -263,7 +268,7 @@ func deleted(id string) func(client.Client) (event.Event, error) {
 
 func remove(t *testing.T, db Database) {
 	c, bystander := db.stored(t, newClient("a")), db.stored(t, newClient("b"))
-	check.NoError(t, db.Store.Delete(t.Context(), c.ID, deleted(c.ID)))
+	check.NoError(t, db.Store.Delete(t.Context(), c.ID, epoch(), deleted(c.ID)))
 	_, err := db.Store.Get(t.Context(), c.ID)
 	wantError(t, err, client.ErrNotFound)
 	db.wantStored(t, bystander)
@@ -271,10 +276,27 @@ func remove(t *testing.T, db Database) {
 	db.stored(t, c) // its secrets would be in the way
 }
 
+// R22: the sessions of a client end with it, those of others do not.
+func removeSessions(t *testing.T, db Database) {
+	c, bystander := db.stored(t, newClient("a")), db.stored(t, newClient("b"))
+	first, second := db.Session(t, c.ID), db.Session(t, c.ID)
+	db.Session(t, bystander.ID)
+	check.NoError(t, db.Store.Delete(t.Context(), c.ID, epoch(), deleted(c.ID)))
+	got := db.Announced(t)
+	for _, id := range []string{first, second} {
+		if !got[id].Equal(epoch()) {
+			t.Errorf("the end of session %s is announced until %v, want %v", id, got[id], epoch())
+		}
+	}
+	if len(got) != 2 {
+		t.Errorf("%d sessions ended, want the client's 2", len(got))
+	}
+}
+
 func removeRefused(t *testing.T, db Database) {
 	c := db.stored(t, newClient("a"))
 	refusal := apierr.New(apierr.Aborted, "REFUSED", "no")
-	wantError(t, db.Store.Delete(t.Context(), c.ID, func(shown client.Client) (event.Event, error) {
+	wantError(t, db.Store.Delete(t.Context(), c.ID, epoch(), func(shown client.Client) (event.Event, error) {
 		if !reflect.DeepEqual(shown, c) {
 			t.Errorf("shown %+v, want %+v", shown, c)
 		}
@@ -290,7 +312,7 @@ func removeByRivals(t *testing.T, db Database) {
 	errs := make([]error, 4)
 	var wait sync.WaitGroup
 	for i := range errs {
-		wait.Go(func() { errs[i] = db.Store.Delete(t.Context(), c.ID, deleted(c.ID)) })
+		wait.Go(func() { errs[i] = db.Store.Delete(t.Context(), c.ID, epoch(), deleted(c.ID)) })
 	}
 	wait.Wait()
 	won := 0
@@ -319,7 +341,7 @@ func origins(t *testing.T, db Database) {
 		client.Origin{Origin: "http://localhost:3000", PlatformAPI: true},
 		client.Origin{Origin: "https://a.example.com", PlatformAPI: true}, // of either client
 		client.Origin{Origin: "https://b.example.com"})
-	check.NoError(t, db.Store.Delete(t.Context(), b.ID, deleted(b.ID)))
+	check.NoError(t, db.Store.Delete(t.Context(), b.ID, epoch(), deleted(b.ID)))
 	wantOrigins(t, db, client.Origin{Origin: "https://a.example.com"}, client.Origin{Origin: "https://b.example.com"})
 }
 
@@ -347,7 +369,7 @@ func unrecorded(t *testing.T, db Database) {
 	}); err == nil {
 		t.Error("a client is changed without an event")
 	}
-	if err := db.Store.Delete(t.Context(), c.ID, func(client.Client) (event.Event, error) { return event.Event{}, nil }); err == nil {
+	if err := db.Store.Delete(t.Context(), c.ID, epoch(), func(client.Client) (event.Event, error) { return event.Event{}, nil }); err == nil {
 		t.Error("a client is deleted without an event")
 	}
 	db.wantStored(t, c)

@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: gatehouse/auth/v1/auth.proto
 
-// Package gatehouse.auth.v1 is the contract of Auth, which owns login identifiers, passwords, sessions and signing keys.
+// Package gatehouse.auth.v1 is the contract of Auth, which owns login identifiers, passwords, sessions, OAuth clients and signing keys.
 
 package authv1
 
@@ -1084,8 +1084,7 @@ const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\tGetKeySet\x12#.gatehouse.auth.v1.GetKeySetRequest\x1a$.gatehouse.auth.v1.GetKeySetResponse\"\x1e\xd2\xe7\x18\x17\n" +
 	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12\x8f\x01\n" +
 	"\x10WatchRevocations\x12*.gatehouse.auth.v1.WatchRevocationsRequest\x1a+.gatehouse.auth.v1.WatchRevocationsResponse\" \xd2\xe7\x18\x19\n" +
-	"\x02(\x01\x12\revery_service\x1a\x02\b\x01 \x01\x90\x02\x010\x01B\xa7\v\xd2\xe7\x18\xdc\n" +
-	"\n" +
+	"\x02(\x01\x12\revery_service\x1a\x02\b\x01 \x01\x90\x02\x010\x01B\xc4\r\xd2\xe7\x18\xf9\f\n" +
 	"\x04auth\x10\x92?\x1a7gatehouse.identity.v1.UserDirectoryService/RegisterUser\x1a*gatehouse.authz.v1.AuthzService/BatchCheck\x1a2gatehouse.authz.v1.AuthzService/WriteRelationships\x1a'gatehouse.audit.v1.IngestService/Ingest\"\x01\x01:-\n" +
 	"\x13auth-encryption.key\x12\x12GATEHOUSE_AUTH_KEY\x18\x01(\x01:|\n" +
 	"\x10bootstrap.secret\x12\x1fGATEHOUSE_AUTH_BOOTSTRAP_SECRET\x18\x02\"Esingle use: POST /api/v1/auth/bootstrap makes the first administratorJ\x1e\n" +
@@ -1102,7 +1101,11 @@ const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\x15BOOTSTRAP_IN_PROGRESS\x10\t\"sthe secret is being exchanged for another login; repeat it with that login's email and password, or try again laterR@\n" +
 	"\x10SIGN_IN_OVERLOAD\x10\b\"*too many sign-ins at once; come back laterRR\n" +
 	"\x17REVOCATIONS_UNAVAILABLE\x10\t\"5ended sessions were not read from the database latelyRF\n" +
-	"\bTOO_SLOW\x10\t\"8the stream fell behind; watch again for the complete setZDgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1;authv1b\x06proto3"
+	"\bTOO_SLOW\x10\t\"8the stream fell behind; watch again for the complete setR$\n" +
+	"\x10CLIENT_NOT_FOUND\x10\x04\"\x0eno such clientRK\n" +
+	"\x10CLIENT_IS_PUBLIC\x10\x06\"5a public client has no secret, since it can keep noneRP\n" +
+	"\x16CLIENT_HAS_TWO_SECRETS\x10\x06\"4two secrets are valid already: end one of them firstRV\n" +
+	"\x12LAST_CLIENT_SECRET\x10\x06\">this is the client's only secret: rotate it first, then end itZDgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1;authv1b\x06proto3"
 
 var (
 	file_gatehouse_auth_v1_auth_proto_rawDescOnce sync.Once

@@ -28,8 +28,8 @@ var File_gatehouse_gateway_v1_gateway_proto protoreflect.FileDescriptor
 
 const file_gatehouse_gateway_v1_gateway_proto_rawDesc = "" +
 	"\n" +
-	"\"gatehouse/gateway/v1/gateway.proto\x12\x14gatehouse.gateway.v1\x1a\"gatehouse/options/v1/options.protoB\xc7\x01\xd2\xe7\x18w\n" +
-	"\agateway\x10\x90?\x1a/gatehouse.auth.v1.VerificationService/GetKeySet\x1a6gatehouse.auth.v1.VerificationService/WatchRevocations(\x01ZJgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/gateway/v1;gatewayv1b\x06proto3"
+	"\"gatehouse/gateway/v1/gateway.proto\x12\x14gatehouse.gateway.v1\x1a\"gatehouse/options/v1/options.protoB\x81\x02\xd2\xe7\x18\xb0\x01\n" +
+	"\agateway\x10\x90?\x1a7gatehouse.auth.v1.ClientDirectoryService/ListWebOrigins\x1a/gatehouse.auth.v1.VerificationService/GetKeySet\x1a6gatehouse.auth.v1.VerificationService/WatchRevocations(\x01ZJgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/gateway/v1;gatewayv1b\x06proto3"
 
 var file_gatehouse_gateway_v1_gateway_proto_goTypes = []any{}
 var file_gatehouse_gateway_v1_gateway_proto_depIdxs = []int32{

@@ -17,6 +17,21 @@ func BootstrapInProgress() *apierr.Error {
 	return apierr.New(apierr.Unavailable, "BOOTSTRAP_IN_PROGRESS", "the secret is being exchanged for another login; repeat it with that login's email and password, or try again later")
 }
 
+// ClientHasTwoSecrets is CLIENT_HAS_TWO_SECRETS (FAILED_PRECONDITION, over HTTP 400).
+func ClientHasTwoSecrets() *apierr.Error {
+	return apierr.New(apierr.FailedPrecondition, "CLIENT_HAS_TWO_SECRETS", "two secrets are valid already: end one of them first")
+}
+
+// ClientIsPublic is CLIENT_IS_PUBLIC (FAILED_PRECONDITION, over HTTP 400).
+func ClientIsPublic() *apierr.Error {
+	return apierr.New(apierr.FailedPrecondition, "CLIENT_IS_PUBLIC", "a public client has no secret, since it can keep none")
+}
+
+// ClientNotFound is CLIENT_NOT_FOUND (NOT_FOUND, over HTTP 404).
+func ClientNotFound() *apierr.Error {
+	return apierr.New(apierr.NotFound, "CLIENT_NOT_FOUND", "no such client")
+}
+
 // EmailTaken is EMAIL_TAKEN (ALREADY_EXISTS, over HTTP 409).
 func EmailTaken() *apierr.Error {
 	return apierr.New(apierr.AlreadyExists, "EMAIL_TAKEN", "this email address already has a login")
@@ -40,6 +55,11 @@ func InvalidCredentials() *apierr.Error {
 // InvalidRefreshToken is INVALID_REFRESH_TOKEN (UNAUTHENTICATED, over HTTP 401).
 func InvalidRefreshToken() *apierr.Error {
 	return apierr.New(apierr.Unauthenticated, "INVALID_REFRESH_TOKEN", "the refresh token is not valid; sign in again")
+}
+
+// LastClientSecret is LAST_CLIENT_SECRET (FAILED_PRECONDITION, over HTTP 400).
+func LastClientSecret() *apierr.Error {
+	return apierr.New(apierr.FailedPrecondition, "LAST_CLIENT_SECRET", "this is the client's only secret: rotate it first, then end it")
 }
 
 // PasswordRefused is PASSWORD_REFUSED (INVALID_ARGUMENT, over HTTP 400).

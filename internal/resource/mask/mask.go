@@ -1,4 +1,6 @@
-package api
+// Package mask reads update masks: which fields of a resource a request changes (AIP-134). The api
+// packages of services call it.
+package mask
 
 import (
 	"slices"
@@ -13,9 +15,9 @@ import (
 
 const maxMaskPaths = 64 // a resource has far fewer fields
 
-// changed returns the fields that an update changes, as AIP-134 says: those that the mask names, all mutable ones for "*", and without
+// Changed returns the fields that an update changes, as AIP-134 says: those that the mask names, all mutable ones for "*", and without
 // a mask those that the resource carries. A path that names a field which cannot be changed, or none, is a violation of that field.
-func changed(mask *fieldmaskpb.FieldMask, resource proto.Message, mutable ...string) (func(field string) bool, error) {
+func Changed(mask *fieldmaskpb.FieldMask, resource proto.Message, mutable ...string) (func(field string) bool, error) {
 	message := resource.ProtoReflect()
 	noun := strings.ToLower(string(message.Descriptor().Name()))
 	paths := mask.GetPaths()
