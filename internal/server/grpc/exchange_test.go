@@ -33,7 +33,7 @@ type exchanges struct {
 	registry           *prometheus.Registry
 }
 
-const tokenPath, loginPath, readPath = "/oauth2/token", "/sign-in", "/oauth2/jwks"
+const tokenPath, loginPath, readPath = "/oauth2/token", "/a/page", "/oauth2/jwks"
 
 func serveExchanges(t testing.TB) *exchanges {
 	t.Helper()
@@ -46,7 +46,7 @@ func serveExchanges(t testing.TB) *exchanges {
 		m.Route, m.ReadOnly, m.Idempotent, m.Visitors = &contract.Route{Verb: "POST", Path: path}, false, false, visitors
 		m.Audit = contract.Audit{Action: "auth.tried", ObjectType: "user", Secret: []string{"http"}}
 	}
-	form("Configuration", tokenPath, contract.ByPrograms)
+	form("Token", tokenPath, contract.ByPrograms)
 	form("AuthorizationServerMetadata", loginPath, contract.ByPeople)
 	x := &exchanges{trail: grpctest.NewTrail(), registry: prometheus.NewRegistry()}
 	public, err := url.Parse("https://id.example.com")
@@ -56,9 +56,9 @@ func serveExchanges(t testing.TB) *exchanges {
 	by := func(h *http.HandlerFunc) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*h)(w, r) })
 	}
-	desc, err := web.Service(&authv1.OpenIDService_ServiceDesc, contracts, public, map[string]http.Handler{
-		"KeySet": by(&x.read), "Configuration": by(&x.token), "AuthorizationServerMetadata": by(&x.login),
-	})
+	handlers := everyExchange(http.NotFoundHandler())
+	handlers["KeySet"], handlers["Token"], handlers["AuthorizationServerMetadata"] = by(&x.read), by(&x.token), by(&x.login)
+	desc, err := web.Service(&authv1.OpenIDService_ServiceDesc, contracts, public, handlers)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,6 +68,15 @@ func serveExchanges(t testing.TB) *exchanges {
 	})
 	x.url, _ = s.Door()
 	return x
+}
+
+// everyExchange has one handler for all methods of the service.
+func everyExchange(h http.Handler) map[string]http.Handler {
+	handlers := map[string]http.Handler{}
+	for _, method := range authv1.OpenIDService_ServiceDesc.Methods {
+		handlers[method.MethodName] = h
+	}
+	return handlers
 }
 
 // do sends a request; the body is a form, unless the header says something else.
@@ -314,15 +323,11 @@ func TestFailedExchanges(t *testing.T) {
 // A service of exchanges answers all of them, and no others.
 func TestEveryExchangeHasAHandler(t *testing.T) {
 	contracts, none := meshtest.Contract(t), http.NotFoundHandler()
-	all := map[string]http.Handler{"KeySet": none, "Configuration": none, "AuthorizationServerMetadata": none}
 	for name, change := range map[string]func(map[string]http.Handler){
 		"has no handler": func(h map[string]http.Handler) { delete(h, "KeySet") },
 		"has no method":  func(h map[string]http.Handler) { h["Another"] = none },
 	} {
-		handlers := map[string]http.Handler{}
-		for method, h := range all {
-			handlers[method] = h
-		}
+		handlers := everyExchange(none)
 		change(handlers)
 		if _, err := web.Service(&authv1.OpenIDService_ServiceDesc, contracts, &url.URL{}, handlers); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)

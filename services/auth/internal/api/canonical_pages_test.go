@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -25,8 +26,9 @@ func form(cookie string, fields ...string) *webv1.Request {
 	return &webv1.Request{Headers: headers, Body: []byte(values.Encode())}
 }
 
-// usePages lets a person sign up, in and out on the pages.
-func (f *fixed) usePages(t *testing.T) {
+// usePages lets a person sign up, in and out on the pages, end sessions and change the password, and
+// in again: the cookie of that is returned.
+func (f *fixed) usePages(t *testing.T) (cookie string) {
 	t.Helper()
 	ctx := t.Context()
 	pages := func(requestID string) authv1.PageServiceClient {
@@ -35,17 +37,38 @@ func (f *fixed) usePages(t *testing.T) {
 	fields := []string{"email", "carol@example.com", "password", pass, "repeat", pass, "display_name", "Carol"}
 	_, err := pages("page-sign-up").SubmitSignUp(ctx, &authv1.SubmitSignUpRequest{Http: form("", fields...)})
 	check.NoError(t, err)
-	in, err := pages("page-sign-in").SubmitSignIn(ctx, &authv1.SubmitSignInRequest{Http: form("", fields[:4]...)})
-	check.NoError(t, err)
-	cookie := ""
-	for _, h := range in.GetHttp().GetHeaders() {
-		if h.GetName() == "Set-Cookie" {
-			cookie, _, _ = strings.Cut(string(h.GetValue()), ";")
+	signIn := func(requestID string) (cookie string) {
+		t.Helper()
+		in, err := pages(requestID).SubmitSignIn(ctx, &authv1.SubmitSignInRequest{Http: form("", fields[:4]...)})
+		check.NoError(t, err)
+		cookie, _, _ = strings.Cut(header(in.GetHttp(), "Set-Cookie"), ";")
+		if cookie == "" {
+			t.Fatalf("no cookie: %v", in.GetHttp().GetStatus())
 		}
+		return cookie
 	}
-	if cookie == "" {
-		t.Fatalf("no cookie: %v", in.GetHttp().GetStatus())
-	}
-	_, err = pages("page-sign-out").SubmitSignOut(ctx, &authv1.SubmitSignOutRequest{Http: form(cookie)})
+	here := signIn("page-sign-in")
+	signIn("page-sign-in-elsewhere")
+	account, err := pages("page-account").ShowAccount(ctx, &authv1.ShowAccountRequest{Http: form(here)})
 	check.NoError(t, err)
+	other := otherSession.FindSubmatch(account.GetHttp().GetBody())
+	if other == nil {
+		t.Fatalf("no other session:\n%s", account.GetHttp().GetBody())
+	}
+	_, err = pages("page-end-one").SubmitSessionEnd(ctx, &authv1.SubmitSessionEndRequest{Http: form(here, "session", string(other[1]))})
+	check.NoError(t, err)
+	signIn("page-sign-in-elsewhere-again")
+	_, err = pages("page-end-others").SubmitOtherSessionsEnd(ctx, &authv1.SubmitOtherSessionsEndRequest{Http: form(here)})
+	check.NoError(t, err)
+	_, err = pages("page-password").SubmitPassword(ctx, &authv1.SubmitPasswordRequest{
+		Http: form(here, "old_password", pass, "new_password", newPass, "repeat", newPass),
+	})
+	check.NoError(t, err)
+	fields[3] = newPass
+	_, err = pages("page-sign-out").SubmitSignOut(ctx, &authv1.SubmitSignOutRequest{Http: form(here)})
+	check.NoError(t, err)
+	return signIn("page-sign-in-again")
 }
+
+// otherSession is where the page for the account can end a session that is not the browser's own.
+var otherSession = regexp.MustCompile(`name="session" value="([^"]+)"`)

@@ -80,6 +80,7 @@ func newFixed(t *testing.T) *fixed {
 	if err := keeper.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	ids := registerClient(t, db, sealer, random, clock)
 	if _, err := db.Pool.Exec(t.Context(), `delete from auth.outbox`); err != nil { // of the keys, which are random
 		t.Fatal(err)
 	}
@@ -100,13 +101,11 @@ func newFixed(t *testing.T) *fixed {
 		Config: config,
 		Store:  postgres.NewSessions(db.Pool, box), Signer: keeper, NewID: outboxtest.IDs(5), Random: random, Now: clock, Wake: func() {}, Log: log,
 	})
-	page, err := pages.New(pages.Params{
-		Logins: f.logins, Clients: db.Clients, SignUps: login.SignUpsOpen, Now: clock,
-		Browsers: session.NewBrowsers(session.BrowserParams{
-			Config: session.BrowserConfig{Lifetime: time.Hour, Idle: time.Hour}, Store: postgres.NewBrowsers(db.Pool, box), NewID: outboxtest.IDs(6),
-			Random: random, Now: clock, Wake: func() {},
-		}),
+	browsers := session.NewBrowsers(session.BrowserParams{
+		Config: session.BrowserConfig{Lifetime: time.Hour, Idle: time.Hour}, Store: postgres.NewBrowsers(db.Pool, box), NewID: outboxtest.IDs(6),
+		Random: random, Now: clock, Wake: func() {},
 	})
+	page, err := pages.New(pages.Params{Logins: f.logins, Clients: db.Clients, SignUps: login.SignUpsOpen, Now: clock, Browsers: browsers, Overview: overview})
 	check.NoError(t, err)
 	exchanges, err := web.Service(&authv1.PageService_ServiceDesc, meshtest.Contract(t), &url.URL{Scheme: "https", Host: "id.example"}, page.Handlers())
 	check.NoError(t, err)
@@ -117,6 +116,7 @@ func newFixed(t *testing.T) *fixed {
 		Registrations: []grpcserver.Registration{
 			{Desc: &authv1.AuthService_ServiceDesc, Impl: api.NewAuthService(f.logins, sessions)},
 			{Desc: exchanges, Impl: struct{}{}},
+			f.provider(t, box, sessions, browsers, ids),
 			{Desc: &authv1.SessionService_ServiceDesc, Impl: api.NewSessionService(f.logins, overview)},
 			{Desc: &authv1.LoginService_ServiceDesc, Impl: api.NewLoginService(f.logins)},
 			{Desc: &authv1.ClientService_ServiceDesc, Impl: api.NewClientService(fixedClients(postgres.NewClients(db.Pool, box), random, clock))},
@@ -222,7 +222,7 @@ func TestCanonicalEvents(t *testing.T) {
 	_, err = remove.RemoveLogin(ctx, &authv1.RemoveLoginRequest{UserId: up.GetUser().GetId()})
 	must(err)
 	f.endSessions(t)
-	f.usePages(t)
+	f.useProvider(t, f.usePages(t))
 	f.clients(t, signIn)
 	golden.Check(t, "events.golden", outboxtest.Rows(t, f.Pool, "auth"))
 	outboxtest.CheckAudited(t, f.Pool, "auth")

@@ -25,6 +25,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/client"
 	"github.com/gatehouse/gatehouse/services/auth/internal/identity"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
+	"github.com/gatehouse/gatehouse/services/auth/internal/openid"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
@@ -75,8 +76,10 @@ func domain() fx.Option {
 			fx.Annotate(postgres.NewBrowsers, fx.As(new(session.BrowserStore))),
 			fx.Annotate(postgres.NewClients, fx.As(new(client.Store))),
 			fx.Annotate(postgres.NewSigningKeys, fx.As(new(signingkey.Store))),
+			fx.Annotate(postgres.NewCodes, fx.As(new(openid.Store))),
+			fx.Annotate(postgres.NewPeople, fx.As(new(openid.People))),
 			fx.Annotate(identity.NewDirectory, fx.As(new(login.Directory))),
-			newHasher, newLogins, newSessions, newBrowsers, newOverview, newClients, newPages, session.NewFeed, newWork, newSealer, newIDTokens,
+			newHasher, newLogins, newSessions, newBrowsers, newOverview, newClients, newPages, newProvider, session.NewFeed, newWork, newSealer, newIDTokens,
 			fx.Annotate(newKeeper, fx.As(fx.Self()), fx.As(new(token.KeySource)), fx.As(new(session.Signer))),
 			fx.Annotate(token.NewRevocationList, fx.As(fx.Self()), fx.As(new(token.Revocations))),
 		),

@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/loop"
 	"github.com/gatehouse/gatehouse/internal/token"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
+	"github.com/gatehouse/gatehouse/services/auth/internal/openid"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
 )
@@ -38,6 +39,7 @@ type workParams struct {
 	Logins   *login.Service
 	Sessions *session.Service
 	Browsers *session.Browsers
+	Provider *openid.Provider
 	Keeper   *signingkey.Keeper
 	IDTokens *signingkey.IDTokens
 	Feed     *session.Feed
@@ -68,9 +70,9 @@ func newWork(p workParams) service.Work {
 	}}
 }
 
-// clean deletes the sessions that are over.
+// clean deletes the sessions that are over, and the used codes.
 func (p workParams) clean(ctx context.Context) error {
-	return errors.Join(p.Browsers.Clean(ctx), p.Sessions.Clean(ctx))
+	return errors.Join(p.Browsers.Clean(ctx), p.Sessions.Clean(ctx), p.Provider.Clean(ctx))
 }
 
 // loadKeys loads the signing keys before the program serves, if the database answers. Keys that the

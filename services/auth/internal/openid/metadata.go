@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/contract"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
+	"github.com/gatehouse/gatehouse/services/auth/internal/client"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
 )
 
@@ -29,7 +31,14 @@ type offer struct {
 // offered is the one list of what this version can do.
 func offered() offer {
 	return offer{
-		ResponseTypes: []string{}, // required by OpenID Connect Discovery, section 3
+		Scopes: []string{client.ScopeOpenID, client.ScopeProfile, client.ScopeEmail, client.ScopeRoles, client.ScopeOfflineAccess},
+		Claims: []string{
+			"iss", "sub", "aud", "exp", "iat", "auth_time", "amr", "nonce", "at_hash", "org", "updated_at", "email", "email_verified", "roles",
+		},
+		ResponseTypes: []string{"code"}, // R32
+		GrantTypes:    []string{"authorization_code", "refresh_token"},
+		Prompts:       []string{"none", "login", "select_account", "consent"},
+		ClientAuth:    []string{"client_secret_basic", "client_secret_post", "none"},
 		Algorithms:    signingkey.IDAlgorithms(),
 	}
 }
@@ -88,7 +97,7 @@ func metadataOf(issuer string, c *contract.Contract, can offer) metadata {
 		m.RevocationAuth = can.ClientAuth
 	}
 	if m.Introspection != "" {
-		m.IntrospectionAuth = can.ClientAuth
+		m.IntrospectionAuth = slices.DeleteFunc(slices.Clone(can.ClientAuth), func(method string) bool { return method == "none" })
 	}
 	if m.Authorization != "" {
 		m.ResponseModes = []string{"query"}

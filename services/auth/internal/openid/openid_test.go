@@ -40,7 +40,7 @@ func serve(t *testing.T, known *keys) (door string) {
 		t.Fatal(err)
 	}
 	desc, err := web.Service(&authv1.OpenIDService_ServiceDesc, contracts, public,
-		openid.Handlers(openid.Params{Issuer: issuer, Contract: contracts, Keys: known}))
+		openid.New(openid.Params{Issuer: issuer, Contract: contracts, Keys: known}).Handlers())
 	if err != nil {
 		t.Fatal(err)
 	}

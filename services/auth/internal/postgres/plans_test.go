@@ -47,6 +47,9 @@ func TestHotQueriesUseTheirIndex(t *testing.T) {
 		"and below":       {listBelow, pgx.StrictNamedArgs{"browsers": []string{id}, "now": before, "idle_since": before}, "sessions_browser_session_id"},
 		"end one":         {endOne, record(pgx.StrictNamedArgs{"id": id, "user_id": id, "expire_time": now}), "sessions_browser_session_id"},
 		"end others":      {endOthers + recordChanged, record(pgx.StrictNamedArgs{"user_id": id, "keep": id, "expire_time": now}), "sessions_user_id"},
+		"code":            {redeemCode, record(code(now, id)), "sessions_browser_session_id"},
+		"person":          {person, pgx.StrictNamedArgs{"id": id}, "logins_pkey"},
+		"used codes":      {cleanCodes, pgx.StrictNamedArgs{"before": before, "limit": 10}, "used_codes_expire_time"},
 		"revocation feed": {newRevocations, pgx.StrictNamedArgs{"after": int64(1) << 40, "now": before}, "revocations_writer"},
 		"reconciler":      {claimLogins, pgx.StrictNamedArgs{"now": now, "retry": now, "limit": 10}, "logins_attempt_time"},
 	} {
@@ -62,6 +65,13 @@ func browser(args pgx.StrictNamedArgs) pgx.StrictNamedArgs {
 	maps.Copy(args, browserArgs(session.Browser{
 		ID: "0b7c1c3e-5a52-4a52-9f52-2d6f6c1d7a10", UserID: "0b7c1c3e-5a52-4a52-9f52-2d6f6c1d7a10", AuthTime: when, SeenTime: when, ExpireTime: when,
 	}))
+	return args
+}
+
+// code are the arguments with which a code is redeemed.
+func code(now, id string) pgx.StrictNamedArgs {
+	args := sessionArgs(session.Session{ID: id, UserID: id, BrowserID: id, ClientID: "c", CreateTime: time.Unix(1e9, 0)})
+	maps.Copy(args, pgx.StrictNamedArgs{"code_expires": now, "kept": 49, "revoked_until": now})
 	return args
 }
 
@@ -95,7 +105,8 @@ func fill(t *testing.T, pool *pgxpool.Pool) {
 		from auth.logins where state = 'active'`,
 		`update auth.sessions s set browser_session_id = b.id, client_id = 'client ' || (random() * 100)::int
 		from auth.browser_sessions b where b.user_id = s.user_id and random() < 0.5`,
-		`analyze auth.logins, auth.sessions, auth.revocations, auth.browser_sessions, auth.clients, auth.client_secrets`,
+		`insert into auth.used_codes (session_id, expire_time) select gen_random_uuid(), now() from generate_series(1, 5000)`,
+		`analyze auth.used_codes, auth.logins, auth.sessions, auth.revocations, auth.browser_sessions, auth.clients, auth.client_secrets`,
 	} {
 		if _, err := pool.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -15,9 +16,10 @@ var ErrScope = errors.New("the scope exceeds what was granted")
 
 // Grant is what a client gets of a person who is signed in with a browser.
 type Grant struct {
-	ClientID string
-	Scope    string   // with single spaces between
-	Audience []string // of its access tokens, beside the issuer
+	SessionID string // of the session that it gets; "" for a new one
+	ClientID  string
+	Scope     string   // with single spaces between
+	Audience  []string // of its access tokens, beside the issuer
 }
 
 // Client is a client that was just authenticated, as it is registered now. What is taken from a
@@ -42,7 +44,7 @@ func (s *Service) Draw(b Browser, g Grant) (Session, Tokens, error) {
 		expires = b.ExpireTime
 	}
 	drawn := Session{
-		ID: s.NewID(), UserID: b.UserID, OrganizationID: b.OrganizationID, Family: refresh.familyHash(g.ClientID), Token: refresh.secretHash(),
+		ID: cmp.Or(g.SessionID, s.NewID()), UserID: b.UserID, OrganizationID: b.OrganizationID, Family: refresh.familyHash(g.ClientID), Token: refresh.secretHash(),
 		AuthTime: b.AuthTime, AMR: b.AMR, From: b.From, CreateTime: now, RefreshTime: now, ExpireTime: expires,
 		BrowserID: b.ID, ClientID: g.ClientID, Scope: g.Scope, Audience: g.Audience,
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -22,12 +24,13 @@ var ErrWrongSealingKey = errors.New("the key in GATEHOUSE_AUTH_KEY_FILE does not
 type Sealer struct {
 	current  cipher.AEAD
 	previous cipher.AEAD // nil without one
+	keys     [2][]byte   // current and previous, nil without one
 }
 
 // NewSealer returns a sealer over a key of SealingKeyLength random bytes, and a previous one of
 // which nil is none.
 func NewSealer(key, previous []byte) (*Sealer, error) {
-	s := &Sealer{}
+	s := &Sealer{keys: [2][]byte{key, nil}}
 	var err error
 	if s.current, err = newAEAD(key); err != nil {
 		return nil, err
@@ -35,8 +38,24 @@ func NewSealer(key, previous []byte) (*Sealer, error) {
 	if previous == nil || bytes.Equal(key, previous) {
 		return s, nil
 	}
+	s.keys[1] = previous
 	s.previous, err = newAEAD(previous)
 	return s, err
+}
+
+// Derive returns a secret for a purpose of its own, and that of the previous key, of which nil is
+// none: whoever learns one, or wears it out, has nothing of the sealing keys (RFC 5869).
+func (s *Sealer) Derive(purpose string) (current, previous []byte, err error) {
+	var derived [2][]byte
+	for i, key := range s.keys {
+		if key == nil {
+			continue
+		}
+		if derived[i], err = hkdf.Key(sha256.New, key, nil, purpose, SealingKeyLength); err != nil {
+			return nil, nil, fmt.Errorf("derive a key for %s: %w", purpose, err)
+		}
+	}
+	return derived[0], derived[1], nil
 }
 
 func newAEAD(key []byte) (cipher.AEAD, error) {

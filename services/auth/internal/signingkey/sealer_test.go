@@ -154,3 +154,25 @@ func TestSealedKeyIsBoundToItsRow(t *testing.T) {
 		}
 	}
 }
+
+func TestDerivedSecretsAreOfOnePurposeAndOneKey(t *testing.T) {
+	one, two := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)
+	derive := func(key, previous []byte, purpose string) ([]byte, []byte) {
+		t.Helper()
+		s, err := NewSealer(key, previous)
+		if err != nil {
+			t.Fatal(err)
+		}
+		current, before, err := s.Derive(purpose)
+		if err != nil || len(current) != 32 {
+			t.Fatalf("%x, %v", current, err)
+		}
+		return current, before
+	}
+	a, none := derive(one, nil, "a")
+	again, before := derive(two, one, "a")
+	other, _ := derive(one, nil, "b")
+	if none != nil || !bytes.Equal(before, a) || bytes.Equal(again, a) || bytes.Equal(other, a) || bytes.Equal(a, one) {
+		t.Errorf("derived %x and %x, for another purpose %x, with another key %x", a, none, other, again)
+	}
+}

@@ -18,5 +18,6 @@ func TestReleasedMigrationsAreUnchanged(t *testing.T) {
 		"006_create_clients.sql":              "59091b1c33f578f6031452a83e3350aa87af2e4c71500773a0e04d67353ae3ab",
 		"007_create_id_token_keys.sql":        "83fa0912776cf04d2f78c083cab6449694606b92b2b4c2b9886dc587f66c77d6",
 		"008_create_browser_sessions.sql":     "7ba283560287fbd73120cf2d44541c5027145d81e5ef0099627c918e9ad28071",
+		"009_create_used_codes.sql":           "d633a8a6fb480f38c0f9802e6c10fa74a97ca5a47f7568a273c235cb3a1fa90b",
 	})
 }

@@ -1084,7 +1084,7 @@ const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\tGetKeySet\x12#.gatehouse.auth.v1.GetKeySetRequest\x1a$.gatehouse.auth.v1.GetKeySetResponse\"\x1e\xd2\xe7\x18\x17\n" +
 	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12\x8f\x01\n" +
 	"\x10WatchRevocations\x12*.gatehouse.auth.v1.WatchRevocationsRequest\x1a+.gatehouse.auth.v1.WatchRevocationsResponse\" \xd2\xe7\x18\x19\n" +
-	"\x02(\x01\x12\revery_service\x1a\x02\b\x01 \x01\x90\x02\x010\x01B\xc4\r\xd2\xe7\x18\xf9\f\n" +
+	"\x02(\x01\x12\revery_service\x1a\x02\b\x01 \x01\x90\x02\x010\x01B\xb4\x0f\xd2\xe7\x18\xe9\x0e\n" +
 	"\x04auth\x10\x92?\x1a7gatehouse.identity.v1.UserDirectoryService/RegisterUser\x1a*gatehouse.authz.v1.AuthzService/BatchCheck\x1a2gatehouse.authz.v1.AuthzService/WriteRelationships\x1a'gatehouse.audit.v1.IngestService/Ingest\"\x01\x01:-\n" +
 	"\x13auth-encryption.key\x12\x12GATEHOUSE_AUTH_KEY\x18\x01(\x01:|\n" +
 	"\x10bootstrap.secret\x12\x1fGATEHOUSE_AUTH_BOOTSTRAP_SECRET\x18\x02\"Esingle use: POST /api/v1/auth/bootstrap makes the first administratorJ\x1e\n" +
@@ -1096,7 +1096,10 @@ const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\x13SIGN_UP_INTERRUPTED\x10\t\"/the sign-up was undone meanwhile; sign up againRC\n" +
 	"\x13INVALID_CREDENTIALS\x10\x02\"*the email address or the password is wrongRH\n" +
 	"\x15INVALID_REFRESH_TOKEN\x10\x02\"-the refresh token is not valid; sign in againR&\n" +
-	"\x11SESSION_NOT_FOUND\x10\x04\"\x0fno such sessionRQ\n" +
+	"\x11SESSION_NOT_FOUND\x10\x04\"\x0fno such sessionRU\n" +
+	"\x0eINVALID_CLIENT\x10\x02\"Athe client is not known, or not authenticated as it is registeredRI\n" +
+	"\rINVALID_GRANT\x10\x02\"6the code or the token is not good, or another client'sRL\n" +
+	"\x15OAUTH_REQUEST_REFUSED\x10\x01\"1the request of the application cannot be answeredRQ\n" +
 	"\x18INVALID_BOOTSTRAP_SECRET\x10\x02\"3the secret is wrong, was used before or has expiredR\x8e\x01\n" +
 	"\x15BOOTSTRAP_IN_PROGRESS\x10\t\"sthe secret is being exchanged for another login; repeat it with that login's email and password, or try again laterR@\n" +
 	"\x10SIGN_IN_OVERLOAD\x10\b\"*too many sign-ins at once; come back laterRR\n" +

@@ -300,6 +300,834 @@ func (x *KeySetResponse) GetHttp() *v1.Response {
 	return nil
 }
 
+// AuthorizeRequest is a web exchange.
+type AuthorizeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuthorizeRequest) Reset() {
+	*x = AuthorizeRequest{}
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuthorizeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuthorizeRequest) ProtoMessage() {}
+
+func (x *AuthorizeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuthorizeRequest.ProtoReflect.Descriptor instead.
+func (*AuthorizeRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_openid_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *AuthorizeRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// AuthorizeResponse is a web exchange.
+type AuthorizeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuthorizeResponse) Reset() {
+	*x = AuthorizeResponse{}
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuthorizeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuthorizeResponse) ProtoMessage() {}
+
+func (x *AuthorizeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuthorizeResponse.ProtoReflect.Descriptor instead.
+func (*AuthorizeResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_openid_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *AuthorizeResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// AuthorizeByPostRequest is a web exchange.
+type AuthorizeByPostRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuthorizeByPostRequest) Reset() {
+	*x = AuthorizeByPostRequest{}
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuthorizeByPostRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuthorizeByPostRequest) ProtoMessage() {}
+
+func (x *AuthorizeByPostRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuthorizeByPostRequest.ProtoReflect.Descriptor instead.
+func (*AuthorizeByPostRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_openid_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *AuthorizeByPostRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// AuthorizeByPostResponse is a web exchange.
+type AuthorizeByPostResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuthorizeByPostResponse) Reset() {
+	*x = AuthorizeByPostResponse{}
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuthorizeByPostResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuthorizeByPostResponse) ProtoMessage() {}
+
+func (x *AuthorizeByPostResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuthorizeByPostResponse.ProtoReflect.Descriptor instead.
+func (*AuthorizeByPostResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_openid_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *AuthorizeByPostResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// TokenRequest is a web exchange.
+type TokenRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TokenRequest) Reset() {
+	*x = TokenRequest{}
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TokenRequest) ProtoMessage() {}
+
+func (x *TokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TokenRequest.ProtoReflect.Descriptor instead.
+func (*TokenRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_openid_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *TokenRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// TokenResponse is a web exchange.
+type TokenResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TokenResponse) Reset() {
+	*x = TokenResponse{}
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TokenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TokenResponse) ProtoMessage() {}
+
+func (x *TokenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TokenResponse.ProtoReflect.Descriptor instead.
+func (*TokenResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_openid_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *TokenResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// UserinfoRequest is a web exchange.
+type UserinfoRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserinfoRequest) Reset() {
+	*x = UserinfoRequest{}
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserinfoRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserinfoRequest) ProtoMessage() {}
+
+func (x *UserinfoRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserinfoRequest.ProtoReflect.Descriptor instead.
+func (*UserinfoRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_openid_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *UserinfoRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// UserinfoResponse is a web exchange.
+type UserinfoResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserinfoResponse) Reset() {
+	*x = UserinfoResponse{}
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserinfoResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserinfoResponse) ProtoMessage() {}
+
+func (x *UserinfoResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserinfoResponse.ProtoReflect.Descriptor instead.
+func (*UserinfoResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_openid_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *UserinfoResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// UserinfoByPostRequest is a web exchange.
+type UserinfoByPostRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserinfoByPostRequest) Reset() {
+	*x = UserinfoByPostRequest{}
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserinfoByPostRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserinfoByPostRequest) ProtoMessage() {}
+
+func (x *UserinfoByPostRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserinfoByPostRequest.ProtoReflect.Descriptor instead.
+func (*UserinfoByPostRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_openid_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *UserinfoByPostRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// UserinfoByPostResponse is a web exchange.
+type UserinfoByPostResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserinfoByPostResponse) Reset() {
+	*x = UserinfoByPostResponse{}
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserinfoByPostResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserinfoByPostResponse) ProtoMessage() {}
+
+func (x *UserinfoByPostResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserinfoByPostResponse.ProtoReflect.Descriptor instead.
+func (*UserinfoByPostResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_openid_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *UserinfoByPostResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// IntrospectRequest is a web exchange.
+type IntrospectRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IntrospectRequest) Reset() {
+	*x = IntrospectRequest{}
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IntrospectRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IntrospectRequest) ProtoMessage() {}
+
+func (x *IntrospectRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IntrospectRequest.ProtoReflect.Descriptor instead.
+func (*IntrospectRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_openid_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *IntrospectRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// IntrospectResponse is a web exchange.
+type IntrospectResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IntrospectResponse) Reset() {
+	*x = IntrospectResponse{}
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IntrospectResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IntrospectResponse) ProtoMessage() {}
+
+func (x *IntrospectResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IntrospectResponse.ProtoReflect.Descriptor instead.
+func (*IntrospectResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_openid_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *IntrospectResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// RevokeRequest is a web exchange.
+type RevokeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeRequest) Reset() {
+	*x = RevokeRequest{}
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeRequest) ProtoMessage() {}
+
+func (x *RevokeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeRequest.ProtoReflect.Descriptor instead.
+func (*RevokeRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_openid_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *RevokeRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// RevokeResponse is a web exchange.
+type RevokeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeResponse) Reset() {
+	*x = RevokeResponse{}
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeResponse) ProtoMessage() {}
+
+func (x *RevokeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeResponse.ProtoReflect.Descriptor instead.
+func (*RevokeResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_openid_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *RevokeResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// EndSessionRequest is a web exchange.
+type EndSessionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndSessionRequest) Reset() {
+	*x = EndSessionRequest{}
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndSessionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndSessionRequest) ProtoMessage() {}
+
+func (x *EndSessionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndSessionRequest.ProtoReflect.Descriptor instead.
+func (*EndSessionRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_openid_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *EndSessionRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// EndSessionResponse is a web exchange.
+type EndSessionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndSessionResponse) Reset() {
+	*x = EndSessionResponse{}
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndSessionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndSessionResponse) ProtoMessage() {}
+
+func (x *EndSessionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndSessionResponse.ProtoReflect.Descriptor instead.
+func (*EndSessionResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_openid_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *EndSessionResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// EndSessionByPostRequest is a web exchange.
+type EndSessionByPostRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndSessionByPostRequest) Reset() {
+	*x = EndSessionByPostRequest{}
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndSessionByPostRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndSessionByPostRequest) ProtoMessage() {}
+
+func (x *EndSessionByPostRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndSessionByPostRequest.ProtoReflect.Descriptor instead.
+func (*EndSessionByPostRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_openid_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *EndSessionByPostRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// EndSessionByPostResponse is a web exchange.
+type EndSessionByPostResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndSessionByPostResponse) Reset() {
+	*x = EndSessionByPostResponse{}
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndSessionByPostResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndSessionByPostResponse) ProtoMessage() {}
+
+func (x *EndSessionByPostResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_openid_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndSessionByPostResponse.ProtoReflect.Descriptor instead.
+func (*EndSessionByPostResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_openid_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *EndSessionByPostResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
 var File_gatehouse_auth_v1_openid_proto protoreflect.FileDescriptor
 
 const file_gatehouse_auth_v1_openid_proto_rawDesc = "" +
@@ -316,7 +1144,43 @@ const file_gatehouse_auth_v1_openid_proto_rawDesc = "" +
 	"\rKeySetRequest\x12-\n" +
 	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"@\n" +
 	"\x0eKeySetResponse\x12.\n" +
-	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http2\xf7\x03\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"A\n" +
+	"\x10AuthorizeRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"C\n" +
+	"\x11AuthorizeResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"G\n" +
+	"\x16AuthorizeByPostRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"I\n" +
+	"\x17AuthorizeByPostResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"=\n" +
+	"\fTokenRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"?\n" +
+	"\rTokenResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"@\n" +
+	"\x0fUserinfoRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"B\n" +
+	"\x10UserinfoResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"F\n" +
+	"\x15UserinfoByPostRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"H\n" +
+	"\x16UserinfoByPostResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"B\n" +
+	"\x11IntrospectRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"D\n" +
+	"\x12IntrospectResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\">\n" +
+	"\rRevokeRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"@\n" +
+	"\x0eRevokeResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"B\n" +
+	"\x11EndSessionRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"D\n" +
+	"\x12EndSessionResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"H\n" +
+	"\x17EndSessionByPostRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"J\n" +
+	"\x18EndSessionByPostResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http2\xbd\x10\n" +
 	"\rOpenIDService\x12\x9e\x01\n" +
 	"\rConfiguration\x12'.gatehouse.auth.v1.ConfigurationRequest\x1a(.gatehouse.auth.v1.ConfigurationResponse\":\xd2\xe7\x18\n" +
 	"\n" +
@@ -326,7 +1190,30 @@ const file_gatehouse_auth_v1_openid_proto_rawDesc = "" +
 	"\x02\b\x01\x1a\x02\b\x01P\x01\x82\xd3\xe4\x93\x02)\x12'/.well-known/oauth-authorization-server\x90\x02\x01\x12t\n" +
 	"\x06KeySet\x12 .gatehouse.auth.v1.KeySetRequest\x1a!.gatehouse.auth.v1.KeySetResponse\"%\xd2\xe7\x18\n" +
 	"\n" +
-	"\x02\b\x01\x1a\x02\b\x01P\x01\x82\xd3\xe4\x93\x02\x0e\x12\f/oauth2/jwks\x90\x02\x01BFZDgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1;authv1b\x06proto3"
+	"\x02\b\x01\x1a\x02\b\x01P\x01\x82\xd3\xe4\x93\x02\x0e\x12\f/oauth2/jwks\x90\x02\x01\x12\x99\x01\n" +
+	"\tAuthorize\x12#.gatehouse.auth.v1.AuthorizeRequest\x1a$.gatehouse.auth.v1.AuthorizeResponse\"A\xd2\xe7\x18!\n" +
+	"\x02\b\x01\x1a\x02\b\x01P\x02Z\x15OAUTH_REQUEST_REFUSED\x82\xd3\xe4\x93\x02\x13\x12\x11/oauth2/authorize\x90\x02\x01\x12\xab\x01\n" +
+	"\x0fAuthorizeByPost\x12).gatehouse.auth.v1.AuthorizeByPostRequest\x1a*.gatehouse.auth.v1.AuthorizeByPostResponse\"A\xd2\xe7\x18!\n" +
+	"\x02\b\x01\x1a\x02\b\x01P\x02Z\x15OAUTH_REQUEST_REFUSED\x82\xd3\xe4\x93\x02\x13\"\x11/oauth2/authorize\x90\x02\x01\x12\xbf\x01\n" +
+	"\x05Token\x12\x1f.gatehouse.auth.v1.TokenRequest\x1a .gatehouse.auth.v1.TokenResponse\"s\xd2\xe7\x18Z\n" +
+	"\x02\b\x01\x1a\x1c\x12\x1a\n" +
+	"\x12auth.tokens_issued*\x04userP\x01Z\x0eINVALID_CLIENTZ\rINVALID_GRANTZ\x15OAUTH_REQUEST_REFUSED\x82\xd3\xe4\x93\x02\x0f\"\r/oauth2/token\x12\xa4\x01\n" +
+	"\bUserinfo\x12\".gatehouse.auth.v1.UserinfoRequest\x1a#.gatehouse.auth.v1.UserinfoResponse\"O\xd2\xe7\x180\n" +
+	"\x02\b\x01\x1a\x02\b\x01P\x01Z\rINVALID_TOKENZ\x15OAUTH_REQUEST_REFUSED\x82\xd3\xe4\x93\x02\x12\x12\x10/oauth2/userinfo\x90\x02\x01\x12\xb6\x01\n" +
+	"\x0eUserinfoByPost\x12(.gatehouse.auth.v1.UserinfoByPostRequest\x1a).gatehouse.auth.v1.UserinfoByPostResponse\"O\xd2\xe7\x180\n" +
+	"\x02\b\x01\x1a\x02\b\x01P\x01Z\rINVALID_TOKENZ\x15OAUTH_REQUEST_REFUSED\x82\xd3\xe4\x93\x02\x12\"\x10/oauth2/userinfo\x90\x02\x01\x12\xad\x01\n" +
+	"\n" +
+	"Introspect\x12$.gatehouse.auth.v1.IntrospectRequest\x1a%.gatehouse.auth.v1.IntrospectResponse\"R\xd2\xe7\x181\n" +
+	"\x02\b\x01\x1a\x02\b\x01P\x01Z\x0eINVALID_CLIENTZ\x15OAUTH_REQUEST_REFUSED\x82\xd3\xe4\x93\x02\x14\"\x12/oauth2/introspect\x90\x02\x01\x12\xc6\x01\n" +
+	"\x06Revoke\x12 .gatehouse.auth.v1.RevokeRequest\x1a!.gatehouse.auth.v1.RevokeResponse\"w\xd2\xe7\x18Z\n" +
+	"\x02\b\x01\x1a\x1c\x12\x1a\n" +
+	"\x12auth.token_revoked*\x04userP\x01Z\x0eINVALID_CLIENTZ\rINVALID_GRANTZ\x15OAUTH_REQUEST_REFUSED\x82\xd3\xe4\x93\x02\x10\"\x0e/oauth2/revoke\x90\x02\x02\x12\xb0\x01\n" +
+	"\n" +
+	"EndSession\x12$.gatehouse.auth.v1.EndSessionRequest\x1a%.gatehouse.auth.v1.EndSessionResponse\"U\xd2\xe7\x188\n" +
+	"\x02\b\x01\x1a\x19\x12\x17\n" +
+	"\x0fauth.signed_out*\x04userP\x02Z\x15OAUTH_REQUEST_REFUSED\x82\xd3\xe4\x93\x02\x10\x12\x0e/oauth2/logout\x90\x02\x02\x12\xab\x01\n" +
+	"\x10EndSessionByPost\x12*.gatehouse.auth.v1.EndSessionByPostRequest\x1a+.gatehouse.auth.v1.EndSessionByPostResponse\">\xd2\xe7\x18!\n" +
+	"\x02\b\x01\x1a\x02\b\x01P\x02Z\x15OAUTH_REQUEST_REFUSED\x82\xd3\xe4\x93\x02\x10\"\x0e/oauth2/logout\x90\x02\x01BFZDgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1;authv1b\x06proto3"
 
 var (
 	file_gatehouse_auth_v1_openid_proto_rawDescOnce sync.Once
@@ -340,7 +1227,7 @@ func file_gatehouse_auth_v1_openid_proto_rawDescGZIP() []byte {
 	return file_gatehouse_auth_v1_openid_proto_rawDescData
 }
 
-var file_gatehouse_auth_v1_openid_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_gatehouse_auth_v1_openid_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_gatehouse_auth_v1_openid_proto_goTypes = []any{
 	(*ConfigurationRequest)(nil),                // 0: gatehouse.auth.v1.ConfigurationRequest
 	(*ConfigurationResponse)(nil),               // 1: gatehouse.auth.v1.ConfigurationResponse
@@ -348,27 +1235,81 @@ var file_gatehouse_auth_v1_openid_proto_goTypes = []any{
 	(*AuthorizationServerMetadataResponse)(nil), // 3: gatehouse.auth.v1.AuthorizationServerMetadataResponse
 	(*KeySetRequest)(nil),                       // 4: gatehouse.auth.v1.KeySetRequest
 	(*KeySetResponse)(nil),                      // 5: gatehouse.auth.v1.KeySetResponse
-	(*v1.Request)(nil),                          // 6: gatehouse.web.v1.Request
-	(*v1.Response)(nil),                         // 7: gatehouse.web.v1.Response
+	(*AuthorizeRequest)(nil),                    // 6: gatehouse.auth.v1.AuthorizeRequest
+	(*AuthorizeResponse)(nil),                   // 7: gatehouse.auth.v1.AuthorizeResponse
+	(*AuthorizeByPostRequest)(nil),              // 8: gatehouse.auth.v1.AuthorizeByPostRequest
+	(*AuthorizeByPostResponse)(nil),             // 9: gatehouse.auth.v1.AuthorizeByPostResponse
+	(*TokenRequest)(nil),                        // 10: gatehouse.auth.v1.TokenRequest
+	(*TokenResponse)(nil),                       // 11: gatehouse.auth.v1.TokenResponse
+	(*UserinfoRequest)(nil),                     // 12: gatehouse.auth.v1.UserinfoRequest
+	(*UserinfoResponse)(nil),                    // 13: gatehouse.auth.v1.UserinfoResponse
+	(*UserinfoByPostRequest)(nil),               // 14: gatehouse.auth.v1.UserinfoByPostRequest
+	(*UserinfoByPostResponse)(nil),              // 15: gatehouse.auth.v1.UserinfoByPostResponse
+	(*IntrospectRequest)(nil),                   // 16: gatehouse.auth.v1.IntrospectRequest
+	(*IntrospectResponse)(nil),                  // 17: gatehouse.auth.v1.IntrospectResponse
+	(*RevokeRequest)(nil),                       // 18: gatehouse.auth.v1.RevokeRequest
+	(*RevokeResponse)(nil),                      // 19: gatehouse.auth.v1.RevokeResponse
+	(*EndSessionRequest)(nil),                   // 20: gatehouse.auth.v1.EndSessionRequest
+	(*EndSessionResponse)(nil),                  // 21: gatehouse.auth.v1.EndSessionResponse
+	(*EndSessionByPostRequest)(nil),             // 22: gatehouse.auth.v1.EndSessionByPostRequest
+	(*EndSessionByPostResponse)(nil),            // 23: gatehouse.auth.v1.EndSessionByPostResponse
+	(*v1.Request)(nil),                          // 24: gatehouse.web.v1.Request
+	(*v1.Response)(nil),                         // 25: gatehouse.web.v1.Response
 }
 var file_gatehouse_auth_v1_openid_proto_depIdxs = []int32{
-	6, // 0: gatehouse.auth.v1.ConfigurationRequest.http:type_name -> gatehouse.web.v1.Request
-	7, // 1: gatehouse.auth.v1.ConfigurationResponse.http:type_name -> gatehouse.web.v1.Response
-	6, // 2: gatehouse.auth.v1.AuthorizationServerMetadataRequest.http:type_name -> gatehouse.web.v1.Request
-	7, // 3: gatehouse.auth.v1.AuthorizationServerMetadataResponse.http:type_name -> gatehouse.web.v1.Response
-	6, // 4: gatehouse.auth.v1.KeySetRequest.http:type_name -> gatehouse.web.v1.Request
-	7, // 5: gatehouse.auth.v1.KeySetResponse.http:type_name -> gatehouse.web.v1.Response
-	0, // 6: gatehouse.auth.v1.OpenIDService.Configuration:input_type -> gatehouse.auth.v1.ConfigurationRequest
-	2, // 7: gatehouse.auth.v1.OpenIDService.AuthorizationServerMetadata:input_type -> gatehouse.auth.v1.AuthorizationServerMetadataRequest
-	4, // 8: gatehouse.auth.v1.OpenIDService.KeySet:input_type -> gatehouse.auth.v1.KeySetRequest
-	1, // 9: gatehouse.auth.v1.OpenIDService.Configuration:output_type -> gatehouse.auth.v1.ConfigurationResponse
-	3, // 10: gatehouse.auth.v1.OpenIDService.AuthorizationServerMetadata:output_type -> gatehouse.auth.v1.AuthorizationServerMetadataResponse
-	5, // 11: gatehouse.auth.v1.OpenIDService.KeySet:output_type -> gatehouse.auth.v1.KeySetResponse
-	9, // [9:12] is the sub-list for method output_type
-	6, // [6:9] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	24, // 0: gatehouse.auth.v1.ConfigurationRequest.http:type_name -> gatehouse.web.v1.Request
+	25, // 1: gatehouse.auth.v1.ConfigurationResponse.http:type_name -> gatehouse.web.v1.Response
+	24, // 2: gatehouse.auth.v1.AuthorizationServerMetadataRequest.http:type_name -> gatehouse.web.v1.Request
+	25, // 3: gatehouse.auth.v1.AuthorizationServerMetadataResponse.http:type_name -> gatehouse.web.v1.Response
+	24, // 4: gatehouse.auth.v1.KeySetRequest.http:type_name -> gatehouse.web.v1.Request
+	25, // 5: gatehouse.auth.v1.KeySetResponse.http:type_name -> gatehouse.web.v1.Response
+	24, // 6: gatehouse.auth.v1.AuthorizeRequest.http:type_name -> gatehouse.web.v1.Request
+	25, // 7: gatehouse.auth.v1.AuthorizeResponse.http:type_name -> gatehouse.web.v1.Response
+	24, // 8: gatehouse.auth.v1.AuthorizeByPostRequest.http:type_name -> gatehouse.web.v1.Request
+	25, // 9: gatehouse.auth.v1.AuthorizeByPostResponse.http:type_name -> gatehouse.web.v1.Response
+	24, // 10: gatehouse.auth.v1.TokenRequest.http:type_name -> gatehouse.web.v1.Request
+	25, // 11: gatehouse.auth.v1.TokenResponse.http:type_name -> gatehouse.web.v1.Response
+	24, // 12: gatehouse.auth.v1.UserinfoRequest.http:type_name -> gatehouse.web.v1.Request
+	25, // 13: gatehouse.auth.v1.UserinfoResponse.http:type_name -> gatehouse.web.v1.Response
+	24, // 14: gatehouse.auth.v1.UserinfoByPostRequest.http:type_name -> gatehouse.web.v1.Request
+	25, // 15: gatehouse.auth.v1.UserinfoByPostResponse.http:type_name -> gatehouse.web.v1.Response
+	24, // 16: gatehouse.auth.v1.IntrospectRequest.http:type_name -> gatehouse.web.v1.Request
+	25, // 17: gatehouse.auth.v1.IntrospectResponse.http:type_name -> gatehouse.web.v1.Response
+	24, // 18: gatehouse.auth.v1.RevokeRequest.http:type_name -> gatehouse.web.v1.Request
+	25, // 19: gatehouse.auth.v1.RevokeResponse.http:type_name -> gatehouse.web.v1.Response
+	24, // 20: gatehouse.auth.v1.EndSessionRequest.http:type_name -> gatehouse.web.v1.Request
+	25, // 21: gatehouse.auth.v1.EndSessionResponse.http:type_name -> gatehouse.web.v1.Response
+	24, // 22: gatehouse.auth.v1.EndSessionByPostRequest.http:type_name -> gatehouse.web.v1.Request
+	25, // 23: gatehouse.auth.v1.EndSessionByPostResponse.http:type_name -> gatehouse.web.v1.Response
+	0,  // 24: gatehouse.auth.v1.OpenIDService.Configuration:input_type -> gatehouse.auth.v1.ConfigurationRequest
+	2,  // 25: gatehouse.auth.v1.OpenIDService.AuthorizationServerMetadata:input_type -> gatehouse.auth.v1.AuthorizationServerMetadataRequest
+	4,  // 26: gatehouse.auth.v1.OpenIDService.KeySet:input_type -> gatehouse.auth.v1.KeySetRequest
+	6,  // 27: gatehouse.auth.v1.OpenIDService.Authorize:input_type -> gatehouse.auth.v1.AuthorizeRequest
+	8,  // 28: gatehouse.auth.v1.OpenIDService.AuthorizeByPost:input_type -> gatehouse.auth.v1.AuthorizeByPostRequest
+	10, // 29: gatehouse.auth.v1.OpenIDService.Token:input_type -> gatehouse.auth.v1.TokenRequest
+	12, // 30: gatehouse.auth.v1.OpenIDService.Userinfo:input_type -> gatehouse.auth.v1.UserinfoRequest
+	14, // 31: gatehouse.auth.v1.OpenIDService.UserinfoByPost:input_type -> gatehouse.auth.v1.UserinfoByPostRequest
+	16, // 32: gatehouse.auth.v1.OpenIDService.Introspect:input_type -> gatehouse.auth.v1.IntrospectRequest
+	18, // 33: gatehouse.auth.v1.OpenIDService.Revoke:input_type -> gatehouse.auth.v1.RevokeRequest
+	20, // 34: gatehouse.auth.v1.OpenIDService.EndSession:input_type -> gatehouse.auth.v1.EndSessionRequest
+	22, // 35: gatehouse.auth.v1.OpenIDService.EndSessionByPost:input_type -> gatehouse.auth.v1.EndSessionByPostRequest
+	1,  // 36: gatehouse.auth.v1.OpenIDService.Configuration:output_type -> gatehouse.auth.v1.ConfigurationResponse
+	3,  // 37: gatehouse.auth.v1.OpenIDService.AuthorizationServerMetadata:output_type -> gatehouse.auth.v1.AuthorizationServerMetadataResponse
+	5,  // 38: gatehouse.auth.v1.OpenIDService.KeySet:output_type -> gatehouse.auth.v1.KeySetResponse
+	7,  // 39: gatehouse.auth.v1.OpenIDService.Authorize:output_type -> gatehouse.auth.v1.AuthorizeResponse
+	9,  // 40: gatehouse.auth.v1.OpenIDService.AuthorizeByPost:output_type -> gatehouse.auth.v1.AuthorizeByPostResponse
+	11, // 41: gatehouse.auth.v1.OpenIDService.Token:output_type -> gatehouse.auth.v1.TokenResponse
+	13, // 42: gatehouse.auth.v1.OpenIDService.Userinfo:output_type -> gatehouse.auth.v1.UserinfoResponse
+	15, // 43: gatehouse.auth.v1.OpenIDService.UserinfoByPost:output_type -> gatehouse.auth.v1.UserinfoByPostResponse
+	17, // 44: gatehouse.auth.v1.OpenIDService.Introspect:output_type -> gatehouse.auth.v1.IntrospectResponse
+	19, // 45: gatehouse.auth.v1.OpenIDService.Revoke:output_type -> gatehouse.auth.v1.RevokeResponse
+	21, // 46: gatehouse.auth.v1.OpenIDService.EndSession:output_type -> gatehouse.auth.v1.EndSessionResponse
+	23, // 47: gatehouse.auth.v1.OpenIDService.EndSessionByPost:output_type -> gatehouse.auth.v1.EndSessionByPostResponse
+	36, // [36:48] is the sub-list for method output_type
+	24, // [24:36] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_auth_v1_openid_proto_init() }
@@ -382,7 +1323,7 @@ func file_gatehouse_auth_v1_openid_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_auth_v1_openid_proto_rawDesc), len(file_gatehouse_auth_v1_openid_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,15 @@ const (
 	OpenIDService_Configuration_FullMethodName               = "/gatehouse.auth.v1.OpenIDService/Configuration"
 	OpenIDService_AuthorizationServerMetadata_FullMethodName = "/gatehouse.auth.v1.OpenIDService/AuthorizationServerMetadata"
 	OpenIDService_KeySet_FullMethodName                      = "/gatehouse.auth.v1.OpenIDService/KeySet"
+	OpenIDService_Authorize_FullMethodName                   = "/gatehouse.auth.v1.OpenIDService/Authorize"
+	OpenIDService_AuthorizeByPost_FullMethodName             = "/gatehouse.auth.v1.OpenIDService/AuthorizeByPost"
+	OpenIDService_Token_FullMethodName                       = "/gatehouse.auth.v1.OpenIDService/Token"
+	OpenIDService_Userinfo_FullMethodName                    = "/gatehouse.auth.v1.OpenIDService/Userinfo"
+	OpenIDService_UserinfoByPost_FullMethodName              = "/gatehouse.auth.v1.OpenIDService/UserinfoByPost"
+	OpenIDService_Introspect_FullMethodName                  = "/gatehouse.auth.v1.OpenIDService/Introspect"
+	OpenIDService_Revoke_FullMethodName                      = "/gatehouse.auth.v1.OpenIDService/Revoke"
+	OpenIDService_EndSession_FullMethodName                  = "/gatehouse.auth.v1.OpenIDService/EndSession"
+	OpenIDService_EndSessionByPost_FullMethodName            = "/gatehouse.auth.v1.OpenIDService/EndSessionByPost"
 )
 
 // OpenIDServiceClient is the client API for OpenIDService service.
@@ -37,6 +46,27 @@ type OpenIDServiceClient interface {
 	AuthorizationServerMetadata(ctx context.Context, in *AuthorizationServerMetadataRequest, opts ...grpc.CallOption) (*AuthorizationServerMetadataResponse, error)
 	// KeySet is the public keys that verify what Auth signs (RFC 7517, section 5).
 	KeySet(ctx context.Context, in *KeySetRequest, opts ...grpc.CallOption) (*KeySetResponse, error)
+	// Authorize answers an application by a redirect with a code, or sends the person to sign in (OpenID Connect Core 1.0, section 3.1.2).
+	// Nothing is stored: the request is in the URL until it is answered.
+	Authorize(ctx context.Context, in *AuthorizeRequest, opts ...grpc.CallOption) (*AuthorizeResponse, error)
+	// AuthorizeByPost sends the browser to Authorize with what is in the form: with a POST from another site it shows no cookie.
+	AuthorizeByPost(ctx context.Context, in *AuthorizeByPostRequest, opts ...grpc.CallOption) (*AuthorizeByPostResponse, error)
+	// Token exchanges a code or a refresh token for tokens (RFC 6749, sections 4.1.3 and 6; RFC 7636, section 4.5). Either works once; a
+	// second use ends the session that the first one began.
+	Token(ctx context.Context, in *TokenRequest, opts ...grpc.CallOption) (*TokenResponse, error)
+	// Userinfo tells what the scopes of an access token allow about its person (OpenID Connect Core 1.0, section 5.3).
+	Userinfo(ctx context.Context, in *UserinfoRequest, opts ...grpc.CallOption) (*UserinfoResponse, error)
+	// UserinfoByPost is Userinfo, which also takes the token from a form (RFC 6750, section 2.2).
+	UserinfoByPost(ctx context.Context, in *UserinfoByPostRequest, opts ...grpc.CallOption) (*UserinfoByPostResponse, error)
+	// Introspect tells a client with a secret whether an access token is good (RFC 7662).
+	Introspect(ctx context.Context, in *IntrospectRequest, opts ...grpc.CallOption) (*IntrospectResponse, error)
+	// Revoke ends the session of an access token or a refresh token, by the will of its client (RFC 7009).
+	Revoke(ctx context.Context, in *RevokeRequest, opts ...grpc.CallOption) (*RevokeResponse, error)
+	// EndSession signs a person out of the browser, at once with an ID token of that person, otherwise after a page has asked (OpenID
+	// Connect RP-Initiated Logout 1.0).
+	EndSession(ctx context.Context, in *EndSessionRequest, opts ...grpc.CallOption) (*EndSessionResponse, error)
+	// EndSessionByPost sends the browser to EndSession with what is in the form.
+	EndSessionByPost(ctx context.Context, in *EndSessionByPostRequest, opts ...grpc.CallOption) (*EndSessionByPostResponse, error)
 }
 
 type openIDServiceClient struct {
@@ -77,6 +107,96 @@ func (c *openIDServiceClient) KeySet(ctx context.Context, in *KeySetRequest, opt
 	return out, nil
 }
 
+func (c *openIDServiceClient) Authorize(ctx context.Context, in *AuthorizeRequest, opts ...grpc.CallOption) (*AuthorizeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AuthorizeResponse)
+	err := c.cc.Invoke(ctx, OpenIDService_Authorize_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *openIDServiceClient) AuthorizeByPost(ctx context.Context, in *AuthorizeByPostRequest, opts ...grpc.CallOption) (*AuthorizeByPostResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AuthorizeByPostResponse)
+	err := c.cc.Invoke(ctx, OpenIDService_AuthorizeByPost_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *openIDServiceClient) Token(ctx context.Context, in *TokenRequest, opts ...grpc.CallOption) (*TokenResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TokenResponse)
+	err := c.cc.Invoke(ctx, OpenIDService_Token_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *openIDServiceClient) Userinfo(ctx context.Context, in *UserinfoRequest, opts ...grpc.CallOption) (*UserinfoResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UserinfoResponse)
+	err := c.cc.Invoke(ctx, OpenIDService_Userinfo_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *openIDServiceClient) UserinfoByPost(ctx context.Context, in *UserinfoByPostRequest, opts ...grpc.CallOption) (*UserinfoByPostResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UserinfoByPostResponse)
+	err := c.cc.Invoke(ctx, OpenIDService_UserinfoByPost_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *openIDServiceClient) Introspect(ctx context.Context, in *IntrospectRequest, opts ...grpc.CallOption) (*IntrospectResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(IntrospectResponse)
+	err := c.cc.Invoke(ctx, OpenIDService_Introspect_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *openIDServiceClient) Revoke(ctx context.Context, in *RevokeRequest, opts ...grpc.CallOption) (*RevokeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RevokeResponse)
+	err := c.cc.Invoke(ctx, OpenIDService_Revoke_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *openIDServiceClient) EndSession(ctx context.Context, in *EndSessionRequest, opts ...grpc.CallOption) (*EndSessionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EndSessionResponse)
+	err := c.cc.Invoke(ctx, OpenIDService_EndSession_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *openIDServiceClient) EndSessionByPost(ctx context.Context, in *EndSessionByPostRequest, opts ...grpc.CallOption) (*EndSessionByPostResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EndSessionByPostResponse)
+	err := c.cc.Invoke(ctx, OpenIDService_EndSessionByPost_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // OpenIDServiceServer is the server API for OpenIDService service.
 // All implementations must embed UnimplementedOpenIDServiceServer
 // for forward compatibility.
@@ -90,6 +210,27 @@ type OpenIDServiceServer interface {
 	AuthorizationServerMetadata(context.Context, *AuthorizationServerMetadataRequest) (*AuthorizationServerMetadataResponse, error)
 	// KeySet is the public keys that verify what Auth signs (RFC 7517, section 5).
 	KeySet(context.Context, *KeySetRequest) (*KeySetResponse, error)
+	// Authorize answers an application by a redirect with a code, or sends the person to sign in (OpenID Connect Core 1.0, section 3.1.2).
+	// Nothing is stored: the request is in the URL until it is answered.
+	Authorize(context.Context, *AuthorizeRequest) (*AuthorizeResponse, error)
+	// AuthorizeByPost sends the browser to Authorize with what is in the form: with a POST from another site it shows no cookie.
+	AuthorizeByPost(context.Context, *AuthorizeByPostRequest) (*AuthorizeByPostResponse, error)
+	// Token exchanges a code or a refresh token for tokens (RFC 6749, sections 4.1.3 and 6; RFC 7636, section 4.5). Either works once; a
+	// second use ends the session that the first one began.
+	Token(context.Context, *TokenRequest) (*TokenResponse, error)
+	// Userinfo tells what the scopes of an access token allow about its person (OpenID Connect Core 1.0, section 5.3).
+	Userinfo(context.Context, *UserinfoRequest) (*UserinfoResponse, error)
+	// UserinfoByPost is Userinfo, which also takes the token from a form (RFC 6750, section 2.2).
+	UserinfoByPost(context.Context, *UserinfoByPostRequest) (*UserinfoByPostResponse, error)
+	// Introspect tells a client with a secret whether an access token is good (RFC 7662).
+	Introspect(context.Context, *IntrospectRequest) (*IntrospectResponse, error)
+	// Revoke ends the session of an access token or a refresh token, by the will of its client (RFC 7009).
+	Revoke(context.Context, *RevokeRequest) (*RevokeResponse, error)
+	// EndSession signs a person out of the browser, at once with an ID token of that person, otherwise after a page has asked (OpenID
+	// Connect RP-Initiated Logout 1.0).
+	EndSession(context.Context, *EndSessionRequest) (*EndSessionResponse, error)
+	// EndSessionByPost sends the browser to EndSession with what is in the form.
+	EndSessionByPost(context.Context, *EndSessionByPostRequest) (*EndSessionByPostResponse, error)
 	mustEmbedUnimplementedOpenIDServiceServer()
 }
 
@@ -108,6 +249,33 @@ func (UnimplementedOpenIDServiceServer) AuthorizationServerMetadata(context.Cont
 }
 func (UnimplementedOpenIDServiceServer) KeySet(context.Context, *KeySetRequest) (*KeySetResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method KeySet not implemented")
+}
+func (UnimplementedOpenIDServiceServer) Authorize(context.Context, *AuthorizeRequest) (*AuthorizeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Authorize not implemented")
+}
+func (UnimplementedOpenIDServiceServer) AuthorizeByPost(context.Context, *AuthorizeByPostRequest) (*AuthorizeByPostResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AuthorizeByPost not implemented")
+}
+func (UnimplementedOpenIDServiceServer) Token(context.Context, *TokenRequest) (*TokenResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Token not implemented")
+}
+func (UnimplementedOpenIDServiceServer) Userinfo(context.Context, *UserinfoRequest) (*UserinfoResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Userinfo not implemented")
+}
+func (UnimplementedOpenIDServiceServer) UserinfoByPost(context.Context, *UserinfoByPostRequest) (*UserinfoByPostResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UserinfoByPost not implemented")
+}
+func (UnimplementedOpenIDServiceServer) Introspect(context.Context, *IntrospectRequest) (*IntrospectResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Introspect not implemented")
+}
+func (UnimplementedOpenIDServiceServer) Revoke(context.Context, *RevokeRequest) (*RevokeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Revoke not implemented")
+}
+func (UnimplementedOpenIDServiceServer) EndSession(context.Context, *EndSessionRequest) (*EndSessionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EndSession not implemented")
+}
+func (UnimplementedOpenIDServiceServer) EndSessionByPost(context.Context, *EndSessionByPostRequest) (*EndSessionByPostResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EndSessionByPost not implemented")
 }
 func (UnimplementedOpenIDServiceServer) mustEmbedUnimplementedOpenIDServiceServer() {}
 func (UnimplementedOpenIDServiceServer) testEmbeddedByValue()                       {}
@@ -184,6 +352,168 @@ func _OpenIDService_KeySet_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _OpenIDService_Authorize_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AuthorizeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OpenIDServiceServer).Authorize(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OpenIDService_Authorize_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OpenIDServiceServer).Authorize(ctx, req.(*AuthorizeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OpenIDService_AuthorizeByPost_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AuthorizeByPostRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OpenIDServiceServer).AuthorizeByPost(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OpenIDService_AuthorizeByPost_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OpenIDServiceServer).AuthorizeByPost(ctx, req.(*AuthorizeByPostRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OpenIDService_Token_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TokenRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OpenIDServiceServer).Token(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OpenIDService_Token_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OpenIDServiceServer).Token(ctx, req.(*TokenRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OpenIDService_Userinfo_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UserinfoRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OpenIDServiceServer).Userinfo(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OpenIDService_Userinfo_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OpenIDServiceServer).Userinfo(ctx, req.(*UserinfoRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OpenIDService_UserinfoByPost_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UserinfoByPostRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OpenIDServiceServer).UserinfoByPost(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OpenIDService_UserinfoByPost_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OpenIDServiceServer).UserinfoByPost(ctx, req.(*UserinfoByPostRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OpenIDService_Introspect_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(IntrospectRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OpenIDServiceServer).Introspect(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OpenIDService_Introspect_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OpenIDServiceServer).Introspect(ctx, req.(*IntrospectRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OpenIDService_Revoke_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RevokeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OpenIDServiceServer).Revoke(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OpenIDService_Revoke_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OpenIDServiceServer).Revoke(ctx, req.(*RevokeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OpenIDService_EndSession_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EndSessionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OpenIDServiceServer).EndSession(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OpenIDService_EndSession_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OpenIDServiceServer).EndSession(ctx, req.(*EndSessionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OpenIDService_EndSessionByPost_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EndSessionByPostRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OpenIDServiceServer).EndSessionByPost(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OpenIDService_EndSessionByPost_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OpenIDServiceServer).EndSessionByPost(ctx, req.(*EndSessionByPostRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // OpenIDService_ServiceDesc is the grpc.ServiceDesc for OpenIDService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -202,6 +532,42 @@ var OpenIDService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "KeySet",
 			Handler:    _OpenIDService_KeySet_Handler,
+		},
+		{
+			MethodName: "Authorize",
+			Handler:    _OpenIDService_Authorize_Handler,
+		},
+		{
+			MethodName: "AuthorizeByPost",
+			Handler:    _OpenIDService_AuthorizeByPost_Handler,
+		},
+		{
+			MethodName: "Token",
+			Handler:    _OpenIDService_Token_Handler,
+		},
+		{
+			MethodName: "Userinfo",
+			Handler:    _OpenIDService_Userinfo_Handler,
+		},
+		{
+			MethodName: "UserinfoByPost",
+			Handler:    _OpenIDService_UserinfoByPost_Handler,
+		},
+		{
+			MethodName: "Introspect",
+			Handler:    _OpenIDService_Introspect_Handler,
+		},
+		{
+			MethodName: "Revoke",
+			Handler:    _OpenIDService_Revoke_Handler,
+		},
+		{
+			MethodName: "EndSession",
+			Handler:    _OpenIDService_EndSession_Handler,
+		},
+		{
+			MethodName: "EndSessionByPost",
+			Handler:    _OpenIDService_EndSessionByPost_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

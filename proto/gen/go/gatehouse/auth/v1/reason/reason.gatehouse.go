@@ -47,9 +47,19 @@ func InvalidBootstrapSecret() *apierr.Error {
 	return apierr.New(apierr.Unauthenticated, "INVALID_BOOTSTRAP_SECRET", "the secret is wrong, was used before or has expired")
 }
 
+// InvalidClient is INVALID_CLIENT (UNAUTHENTICATED, over HTTP 401).
+func InvalidClient() *apierr.Error {
+	return apierr.New(apierr.Unauthenticated, "INVALID_CLIENT", "the client is not known, or not authenticated as it is registered")
+}
+
 // InvalidCredentials is INVALID_CREDENTIALS (UNAUTHENTICATED, over HTTP 401).
 func InvalidCredentials() *apierr.Error {
 	return apierr.New(apierr.Unauthenticated, "INVALID_CREDENTIALS", "the email address or the password is wrong")
+}
+
+// InvalidGrant is INVALID_GRANT (UNAUTHENTICATED, over HTTP 401).
+func InvalidGrant() *apierr.Error {
+	return apierr.New(apierr.Unauthenticated, "INVALID_GRANT", "the code or the token is not good, or another client's")
 }
 
 // InvalidRefreshToken is INVALID_REFRESH_TOKEN (UNAUTHENTICATED, over HTTP 401).
@@ -60,6 +70,11 @@ func InvalidRefreshToken() *apierr.Error {
 // LastClientSecret is LAST_CLIENT_SECRET (FAILED_PRECONDITION, over HTTP 400).
 func LastClientSecret() *apierr.Error {
 	return apierr.New(apierr.FailedPrecondition, "LAST_CLIENT_SECRET", "this is the client's only secret: rotate it first, then end it")
+}
+
+// OauthRequestRefused is OAUTH_REQUEST_REFUSED (INVALID_ARGUMENT, over HTTP 400).
+func OauthRequestRefused() *apierr.Error {
+	return apierr.New(apierr.InvalidArgument, "OAUTH_REQUEST_REFUSED", "the request of the application cannot be answered")
 }
 
 // PasswordRefused is PASSWORD_REFUSED (INVALID_ARGUMENT, over HTTP 400).
