@@ -16,9 +16,9 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
 
-// maxAuthorize is the most bytes of an authorization request: it has to fit into a URL within the
-// URL of the page that signs in.
-const maxAuthorize = 6 << 10
+// maxAuthorize is the most bytes of an authorization request, and maxLocation those of the URL of the
+// page that signs in, which has the request in it: the edge takes 8,000 (R54).
+const maxAuthorize, maxLocation = 6 << 10, 7 << 10
 
 // Authorize is the authorization endpoint (OpenID Connect Core, section 3.1.2). It stores nothing:
 // the request is in the URL until the person is known, so that a page left open, a second tab and
@@ -92,7 +92,11 @@ func (p *Provider) answer(r *http.Request, a authorization, d destination) (stri
 	case err == nil && a.cameBack(browser) && !a.wants(browser): // or the page would ask for ever
 		return "", oidc.ErrLoginRequired().WithDescription("another person than that of id_token_hint signed in")
 	case !signedIn:
-		return signInPath + "?" + returnTo + "=" + url.QueryEscape(AuthorizePath+"?"+a.again(now)), nil
+		location := signInPath + "?" + returnTo + "=" + url.QueryEscape(AuthorizePath+"?"+a.again(now))
+		if len(location) > maxLocation {
+			return "", invalidRequest("the request is too long")
+		}
+		return location, nil
 	}
 	text, err := p.Codes.seal(code{
 		SessionID: p.NewID(), ClientID: a.client.ID, Redirect: hashOf(d.redirectURI), Challenge: a.challenge,

@@ -210,6 +210,18 @@ func TestAuthorizeAsksForAPerson(t *testing.T) { // R40: prompt, max_age, id_tok
 	}
 }
 
+// What would not fit into the URL of the page that signs in goes back to the client.
+func TestAuthorizeDoesNotSendPeopleToURLsTooLong(t *testing.T) { // R54
+	w := newWorld(t)
+	long := w.asks("x", strings.Repeat("%", 1800)).Encode()
+	if q := sentTo(t, w.authorize(long)).Query(); q.Get("error") != "invalid_request" || q.Get("state") != "s t" {
+		t.Errorf("answered %v", q)
+	}
+	if q := sentTo(t, w.authorize(long, w.cookie)).Query(); !q.Has("code") {
+		t.Errorf("of whoever is signed in it is answered %v", q)
+	}
+}
+
 // Whoever was sent to sign in and did is not asked again.
 func TestAuthorizeAfterSignIn(t *testing.T) { // R40
 	w := newWorld(t)
