@@ -162,6 +162,7 @@ func (b *tab) load(status int64, path string, steps ...chromedp.Action[chromedp.
 	if err != nil {
 		b.t.Fatalf("load %s: %v", path, err)
 	}
+	b.text() // the page is there, not only its answer
 	if response.Status != status || response.URL != origin()+path {
 		b.t.Fatalf("%s is %d, want %s with %d\n%s", response.URL, response.Status, path, status, b.text())
 	}
@@ -176,13 +177,23 @@ func (b *tab) open(path string) {
 // text is what the page says.
 func (b *tab) text() string {
 	b.t.Helper()
+	return look(b, chromedp.Text(chromedp.CSS("body")))
+}
+
+// look reads something on the page, again when the page it was found on has made room for the next one.
+func look[T any](b *tab, what chromedp.Action[T]) T {
+	b.t.Helper()
 	ctx, cancel := b.bounded()
 	defer cancel()
-	text, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("body")))
-	if err != nil {
-		b.t.Fatal(err)
+	for {
+		found, err := chromedp.Run(ctx, what)
+		if err == nil {
+			return found
+		}
+		if !strings.Contains(err.Error(), "No node with given id found") {
+			b.t.Fatal(err)
+		}
 	}
-	return text
 }
 
 // says checks that the page says something.
@@ -199,13 +210,7 @@ func (b *tab) says(texts ...string) {
 // value is what stands in a field.
 func (b *tab) value(field string) string {
 	b.t.Helper()
-	ctx, cancel := b.bounded()
-	defer cancel()
-	value, err := chromedp.Run(ctx, chromedp.Value(chromedp.ID(field)))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return value
+	return look(b, chromedp.Value(chromedp.ID(field)))
 }
 
 // fill types into fields, given as pairs of name and text.
