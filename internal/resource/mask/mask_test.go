@@ -27,7 +27,7 @@ func TestChanged(t *testing.T) {
 		"no mask, read-only":  {nil, &identityv1.User{Email: "x@example.com", Etag: "x"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			named, err := Changed(c.mask, c.user, mutable...)
+			named, err := Changed(c.mask, "user", c.user, mutable...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -61,17 +61,17 @@ func TestChangedRefuses(t *testing.T) {
 		"roles.*":             "user.roles.* unknown",
 	} {
 		t.Run(path, func(t *testing.T) {
-			_, err := Changed(&fieldmaskpb.FieldMask{Paths: []string{"display_name", path}}, &identityv1.User{}, "display_name")
+			_, err := Changed(&fieldmaskpb.FieldMask{Paths: []string{"display_name", path}}, "user", &identityv1.User{}, "display_name")
 			field, rule, _ := strings.Cut(want, " ")
 			check.InvalidField(t, err, field, rule)
 		})
 	}
 	t.Run("too many", func(t *testing.T) {
-		_, err := Changed(&fieldmaskpb.FieldMask{Paths: make([]string, 65)}, &identityv1.User{}, "display_name")
+		_, err := Changed(&fieldmaskpb.FieldMask{Paths: make([]string, 65)}, "user", &identityv1.User{}, "display_name")
 		check.InvalidField(t, err, "update_mask", "max_items")
 	})
 	t.Run("long path is not echoed", func(t *testing.T) {
-		_, err := Changed(&fieldmaskpb.FieldMask{Paths: []string{strings.Repeat("é", 5000)}}, &identityv1.User{}, "display_name")
+		_, err := Changed(&fieldmaskpb.FieldMask{Paths: []string{strings.Repeat("é", 5000)}}, "user", &identityv1.User{}, "display_name")
 		check.InvalidField(t, err, "user."+strings.Repeat("é", 32)+"…", "unknown")
 	})
 }
@@ -86,7 +86,7 @@ func FuzzChanged(f *testing.F) {
 	fields := (&identityv1.User{}).ProtoReflect().Descriptor().Fields()
 	f.Fuzz(func(t *testing.T, text string) {
 		mask := &fieldmaskpb.FieldMask{Paths: strings.Split(text, ",")}
-		named, err := Changed(mask, &identityv1.User{}, mutable...)
+		named, err := Changed(mask, "user", &identityv1.User{}, mutable...)
 		if err != nil {
 			if e := apierr.From(err); e.Kind != apierr.InvalidArgument || len(e.Fields) == 0 || len(e.Fields) > maxMaskPaths || len(e.Fields[0].Path) > 100 {
 				t.Errorf("%q is refused as %v with %d fields", text, e, len(e.Fields))

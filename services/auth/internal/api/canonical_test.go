@@ -245,7 +245,7 @@ func (f *fixed) clients(t *testing.T, signIn func(requestID, address string) (*a
 	check.NoError(t, err)
 	id := created.GetClient().GetId()
 	_, err = administrator("client-update").UpdateClient(t.Context(), &authv1.UpdateClientRequest{
-		Client: &authv1.Client{Id: id, PlatformApi: true}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"platform_api", "audiences"}},
+		Client: &authv1.OAuthClient{Id: id, PlatformApi: true}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"platform_api", "audiences"}},
 	})
 	check.NoError(t, err)
 	_, err = administrator("client-rotate").RotateClientSecret(t.Context(), &authv1.RotateClientSecretRequest{Id: id})

@@ -20,8 +20,8 @@ func NewClientService(clients *client.Service) *ClientService {
 	return &ClientService{clients: clients}
 }
 
-func clientMessage(c client.Client) *authv1.Client {
-	m := &authv1.Client{
+func clientMessage(c client.Client) *authv1.OAuthClient {
+	m := &authv1.OAuthClient{
 		Id: c.ID, Name: c.Name, Public: c.Public, RedirectUris: c.RedirectURIs, PostLogoutRedirectUris: c.PostLogoutRedirectURIs,
 		WebOrigins: c.WebOrigins, Audiences: c.Audiences, PlatformApi: c.PlatformAPI(), IdTokenAlgorithm: c.IDTokenAlgorithm,
 		Scopes:     slices.DeleteFunc(slices.Clone(c.Scopes), func(s string) bool { return s == client.ScopePlatform }),

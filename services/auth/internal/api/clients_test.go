@@ -147,14 +147,14 @@ func TestAClientIsChanged(t *testing.T) {
 	a := newAuth(t)
 	clients, _ := a.administrator()
 	c := registered(t, clients, webApp()).GetClient()
-	update := func(tag string, changed *authv1.Client, paths ...string) (*authv1.Client, error) {
+	update := func(tag string, changed *authv1.OAuthClient, paths ...string) (*authv1.OAuthClient, error) {
 		changed.Id = c.GetId()
 		resp, err := clients.UpdateClient(t.Context(), &authv1.UpdateClientRequest{
 			Client: changed, UpdateMask: &fieldmaskpb.FieldMask{Paths: paths}, Etag: tag,
 		})
 		return resp.GetClient(), err
 	}
-	next, err := update(c.GetEtag(), &authv1.Client{PlatformApi: true, IdTokenAlgorithm: "ES256"}, "platform_api", "id_token_algorithm", "web_origins")
+	next, err := update(c.GetEtag(), &authv1.OAuthClient{PlatformApi: true, IdTokenAlgorithm: "ES256"}, "platform_api", "id_token_algorithm", "web_origins")
 	check.NoError(t, err)
 	if !next.GetPlatformApi() || next.GetIdTokenAlgorithm() != "ES256" || len(next.GetWebOrigins()) != 0 || next.GetName() != "Orders" ||
 		!slices.Equal(next.GetScopes(), c.GetScopes()) || !slices.Equal(next.GetRedirectUris(), c.GetRedirectUris()) || next.GetEtag() == c.GetEtag() {
@@ -163,14 +163,14 @@ func TestAClientIsChanged(t *testing.T) {
 	if s := a.storedClient(c.GetId()); !s.PlatformAPI() || s.IDTokenAlgorithm != client.ES256 {
 		t.Errorf("stored is %+v", s)
 	}
-	_, err = update(c.GetEtag(), &authv1.Client{Name: "Late"}, "name")
+	_, err = update(c.GetEtag(), &authv1.OAuthClient{Name: "Late"}, "name")
 	refused(t, err, codes.Aborted, "ETAG_MISMATCH")
-	back, err := update("", &authv1.Client{Scopes: []string{"openid"}}, "scopes", "platform_api", "id_token_algorithm")
+	back, err := update("", &authv1.OAuthClient{Scopes: []string{"openid"}}, "scopes", "platform_api", "id_token_algorithm")
 	check.NoError(t, err)
 	if back.GetPlatformApi() || !slices.Equal(back.GetScopes(), []string{"openid"}) || back.GetIdTokenAlgorithm() != "RS256" {
 		t.Errorf("changed is %v", back)
 	}
-	for path, changed := range map[string]*authv1.Client{ // R53
+	for path, changed := range map[string]*authv1.OAuthClient{ // R53
 		"client.public": {Public: true}, "client.secrets": {}, "client.first_party": {}, "client.redirect_uris[0]": {RedirectUris: []string{"x:/y"}},
 		"client.scopes[0]": {Scopes: []string{"gatehouse"}}, "client.name": {},
 	} {
@@ -248,7 +248,7 @@ func TestEachChangeOfAClientIsAnEvent(t *testing.T) {
 	clients, userID := a.administrator()
 	c := registered(t, clients, webApp()).GetClient()
 	_, err := clients.UpdateClient(t.Context(), &authv1.UpdateClientRequest{
-		Client: &authv1.Client{Id: c.GetId(), PlatformApi: true}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"platform_api"}},
+		Client: &authv1.OAuthClient{Id: c.GetId(), PlatformApi: true}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"platform_api"}},
 	})
 	check.NoError(t, err)
 	_, err = clients.RotateClientSecret(t.Context(), &authv1.RotateClientSecretRequest{Id: c.GetId()})
@@ -299,7 +299,7 @@ func TestClientsAreForAdministrators(t *testing.T) {
 		},
 		"list": func() error { _, err := clients.ListClients(t.Context(), &authv1.ListClientsRequest{}); return err },
 		"update": func() error {
-			_, err := clients.UpdateClient(t.Context(), &authv1.UpdateClientRequest{Client: &authv1.Client{Id: c.GetId(), PlatformApi: true}})
+			_, err := clients.UpdateClient(t.Context(), &authv1.UpdateClientRequest{Client: &authv1.OAuthClient{Id: c.GetId(), PlatformApi: true}})
 			return err
 		},
 		"delete": func() error {

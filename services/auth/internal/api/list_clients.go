@@ -18,7 +18,7 @@ func (s *ClientService) ListClients(ctx context.Context, r *authv1.ListClientsRe
 	if err != nil {
 		return nil, err
 	}
-	response := &authv1.ListClientsResponse{Clients: make([]*authv1.Client, 0, len(clients))}
+	response := &authv1.ListClientsResponse{Clients: make([]*authv1.OAuthClient, 0, len(clients))}
 	for _, c := range clients {
 		response.Clients = append(response.Clients, clientMessage(c))
 	}

@@ -11,7 +11,7 @@ import (
 // UpdateClient changes the fields that the mask names.
 func (s *ClientService) UpdateClient(ctx context.Context, r *authv1.UpdateClientRequest) (*authv1.UpdateClientResponse, error) {
 	wanted := r.GetClient()
-	named, err := mask.Changed(r.GetUpdateMask(), wanted, "name", "redirect_uris", "post_logout_redirect_uris", "web_origins", "audiences",
+	named, err := mask.Changed(r.GetUpdateMask(), "client", wanted, "name", "redirect_uris", "post_logout_redirect_uris", "web_origins", "audiences",
 		"scopes", "platform_api", "id_token_algorithm")
 	if err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ func (s *OrganizationDirectoryService) UpdateOrganization(
 	if err := requireUUID("organization.id", r.GetOrganization().GetId()); err != nil {
 		return nil, err
 	}
-	named, err := mask.Changed(r.GetUpdateMask(), r.GetOrganization(), "display_name")
+	named, err := mask.Changed(r.GetUpdateMask(), "organization", r.GetOrganization(), "display_name")
 	if err != nil {
 		return nil, err
 	}

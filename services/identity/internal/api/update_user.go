@@ -17,7 +17,7 @@ func (s *UserService) UpdateUser(ctx context.Context, r *identityv1.UpdateUserRe
 	if err != nil {
 		return nil, err
 	}
-	named, err := mask.Changed(r.GetUpdateMask(), r.GetUser(), "display_name", "locale", "time_zone")
+	named, err := mask.Changed(r.GetUpdateMask(), "user", r.GetUser(), "display_name", "locale", "time_zone")
 	if err != nil {
 		return nil, err
 	}

@@ -26,8 +26,8 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Client is an application that people sign in to (RFC 6749, section 2).
-type Client struct {
+// OAuthClient is an application that people sign in to (RFC 6749, section 2).
+type OAuthClient struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// id is the client_id: "client-" and a random UUID, which is no user's id.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -66,20 +66,20 @@ type Client struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Client) Reset() {
-	*x = Client{}
+func (x *OAuthClient) Reset() {
+	*x = OAuthClient{}
 	mi := &file_gatehouse_auth_v1_clients_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Client) String() string {
+func (x *OAuthClient) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Client) ProtoMessage() {}
+func (*OAuthClient) ProtoMessage() {}
 
-func (x *Client) ProtoReflect() protoreflect.Message {
+func (x *OAuthClient) ProtoReflect() protoreflect.Message {
 	mi := &file_gatehouse_auth_v1_clients_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -91,110 +91,110 @@ func (x *Client) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Client.ProtoReflect.Descriptor instead.
-func (*Client) Descriptor() ([]byte, []int) {
+// Deprecated: Use OAuthClient.ProtoReflect.Descriptor instead.
+func (*OAuthClient) Descriptor() ([]byte, []int) {
 	return file_gatehouse_auth_v1_clients_proto_rawDescGZIP(), []int{0}
 }
 
-func (x *Client) GetId() string {
+func (x *OAuthClient) GetId() string {
 	if x != nil {
 		return x.Id
 	}
 	return ""
 }
 
-func (x *Client) GetName() string {
+func (x *OAuthClient) GetName() string {
 	if x != nil {
 		return x.Name
 	}
 	return ""
 }
 
-func (x *Client) GetPublic() bool {
+func (x *OAuthClient) GetPublic() bool {
 	if x != nil {
 		return x.Public
 	}
 	return false
 }
 
-func (x *Client) GetRedirectUris() []string {
+func (x *OAuthClient) GetRedirectUris() []string {
 	if x != nil {
 		return x.RedirectUris
 	}
 	return nil
 }
 
-func (x *Client) GetPostLogoutRedirectUris() []string {
+func (x *OAuthClient) GetPostLogoutRedirectUris() []string {
 	if x != nil {
 		return x.PostLogoutRedirectUris
 	}
 	return nil
 }
 
-func (x *Client) GetWebOrigins() []string {
+func (x *OAuthClient) GetWebOrigins() []string {
 	if x != nil {
 		return x.WebOrigins
 	}
 	return nil
 }
 
-func (x *Client) GetAudiences() []string {
+func (x *OAuthClient) GetAudiences() []string {
 	if x != nil {
 		return x.Audiences
 	}
 	return nil
 }
 
-func (x *Client) GetScopes() []string {
+func (x *OAuthClient) GetScopes() []string {
 	if x != nil {
 		return x.Scopes
 	}
 	return nil
 }
 
-func (x *Client) GetPlatformApi() bool {
+func (x *OAuthClient) GetPlatformApi() bool {
 	if x != nil {
 		return x.PlatformApi
 	}
 	return false
 }
 
-func (x *Client) GetIdTokenAlgorithm() string {
+func (x *OAuthClient) GetIdTokenAlgorithm() string {
 	if x != nil {
 		return x.IdTokenAlgorithm
 	}
 	return ""
 }
 
-func (x *Client) GetSecrets() []*ClientSecret {
+func (x *OAuthClient) GetSecrets() []*ClientSecret {
 	if x != nil {
 		return x.Secrets
 	}
 	return nil
 }
 
-func (x *Client) GetFirstParty() bool {
+func (x *OAuthClient) GetFirstParty() bool {
 	if x != nil {
 		return x.FirstParty
 	}
 	return false
 }
 
-func (x *Client) GetCreateTime() *timestamppb.Timestamp {
+func (x *OAuthClient) GetCreateTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.CreateTime
 	}
 	return nil
 }
 
-func (x *Client) GetUpdateTime() *timestamppb.Timestamp {
+func (x *OAuthClient) GetUpdateTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.UpdateTime
 	}
 	return nil
 }
 
-func (x *Client) GetEtag() string {
+func (x *OAuthClient) GetEtag() string {
 	if x != nil {
 		return x.Etag
 	}
@@ -381,7 +381,7 @@ func (x *CreateClientRequest) GetIdTokenAlgorithm() string {
 type CreateClientResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// client as it was registered.
-	Client *Client `protobuf:"bytes,1,opt,name=client,proto3" json:"client,omitempty"`
+	Client *OAuthClient `protobuf:"bytes,1,opt,name=client,proto3" json:"client,omitempty"`
 	// secret of a confidential client; told here and nowhere else.
 	Secret        string `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -418,7 +418,7 @@ func (*CreateClientResponse) Descriptor() ([]byte, []int) {
 	return file_gatehouse_auth_v1_clients_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *CreateClientResponse) GetClient() *Client {
+func (x *CreateClientResponse) GetClient() *OAuthClient {
 	if x != nil {
 		return x.Client
 	}
@@ -482,7 +482,7 @@ func (x *GetClientRequest) GetId() string {
 type GetClientResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// client as it is now.
-	Client        *Client `protobuf:"bytes,1,opt,name=client,proto3" json:"client,omitempty"`
+	Client        *OAuthClient `protobuf:"bytes,1,opt,name=client,proto3" json:"client,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -517,7 +517,7 @@ func (*GetClientResponse) Descriptor() ([]byte, []int) {
 	return file_gatehouse_auth_v1_clients_proto_rawDescGZIP(), []int{5}
 }
 
-func (x *GetClientResponse) GetClient() *Client {
+func (x *GetClientResponse) GetClient() *OAuthClient {
 	if x != nil {
 		return x.Client
 	}
@@ -583,7 +583,7 @@ func (x *ListClientsRequest) GetPageToken() string {
 type ListClientsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// clients of the page, oldest first.
-	Clients []*Client `protobuf:"bytes,1,rep,name=clients,proto3" json:"clients,omitempty"`
+	Clients []*OAuthClient `protobuf:"bytes,1,rep,name=clients,proto3" json:"clients,omitempty"`
 	// next_page_token asks for the next page; empty on the last one.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -620,7 +620,7 @@ func (*ListClientsResponse) Descriptor() ([]byte, []int) {
 	return file_gatehouse_auth_v1_clients_proto_rawDescGZIP(), []int{7}
 }
 
-func (x *ListClientsResponse) GetClients() []*Client {
+func (x *ListClientsResponse) GetClients() []*OAuthClient {
 	if x != nil {
 		return x.Clients
 	}
@@ -638,7 +638,7 @@ func (x *ListClientsResponse) GetNextPageToken() string {
 type UpdateClientRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// client holds the id and the new values.
-	Client *Client `protobuf:"bytes,1,opt,name=client,proto3" json:"client,omitempty"`
+	Client *OAuthClient `protobuf:"bytes,1,opt,name=client,proto3" json:"client,omitempty"`
 	// update_mask names the fields to change: all but id, public and what only the platform sets. Over REST it follows from the body's
 	// fields.
 	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
@@ -678,7 +678,7 @@ func (*UpdateClientRequest) Descriptor() ([]byte, []int) {
 	return file_gatehouse_auth_v1_clients_proto_rawDescGZIP(), []int{8}
 }
 
-func (x *UpdateClientRequest) GetClient() *Client {
+func (x *UpdateClientRequest) GetClient() *OAuthClient {
 	if x != nil {
 		return x.Client
 	}
@@ -703,7 +703,7 @@ func (x *UpdateClientRequest) GetEtag() string {
 type UpdateClientResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// client after the change.
-	Client        *Client `protobuf:"bytes,1,opt,name=client,proto3" json:"client,omitempty"`
+	Client        *OAuthClient `protobuf:"bytes,1,opt,name=client,proto3" json:"client,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -738,7 +738,7 @@ func (*UpdateClientResponse) Descriptor() ([]byte, []int) {
 	return file_gatehouse_auth_v1_clients_proto_rawDescGZIP(), []int{9}
 }
 
-func (x *UpdateClientResponse) GetClient() *Client {
+func (x *UpdateClientResponse) GetClient() *OAuthClient {
 	if x != nil {
 		return x.Client
 	}
@@ -887,7 +887,7 @@ func (x *RotateClientSecretRequest) GetId() string {
 type RotateClientSecretResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// client with both of its secrets.
-	Client *Client `protobuf:"bytes,1,opt,name=client,proto3" json:"client,omitempty"`
+	Client *OAuthClient `protobuf:"bytes,1,opt,name=client,proto3" json:"client,omitempty"`
 	// secret that is new; told here and nowhere else.
 	Secret        string `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -924,7 +924,7 @@ func (*RotateClientSecretResponse) Descriptor() ([]byte, []int) {
 	return file_gatehouse_auth_v1_clients_proto_rawDescGZIP(), []int{13}
 }
 
-func (x *RotateClientSecretResponse) GetClient() *Client {
+func (x *RotateClientSecretResponse) GetClient() *OAuthClient {
 	if x != nil {
 		return x.Client
 	}
@@ -1172,8 +1172,8 @@ var File_gatehouse_auth_v1_clients_proto protoreflect.FileDescriptor
 
 const file_gatehouse_auth_v1_clients_proto_rawDesc = "" +
 	"\n" +
-	"\x1fgatehouse/auth/v1/clients.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa2\x06\n" +
-	"\x06Client\x12P\n" +
+	"\x1fgatehouse/auth/v1/clients.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa7\x06\n" +
+	"\vOAuthClient\x12P\n" +
 	"\x02id\x18\x01 \x01(\tB@\xe2A\x02\x05\b\xbaH8r6\x18@22^client-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x02id\x121\n" +
 	"\x04name\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x18\xc8\x012\x13^[^\\x00-\\x1F\\x7F]*$R\x04name\x12\x1c\n" +
 	"\x06public\x18\x03 \x01(\bB\x04\xe2A\x01\x05R\x06public\x126\n" +
@@ -1210,37 +1210,37 @@ const file_gatehouse_auth_v1_clients_proto_rawDesc = "" +
 	"\x06scopes\x18\a \x03(\tB\x10\xbaH\r\x92\x01\n" +
 	"\x10\x14\x18\x01\"\x04r\x02\x18dR\x06scopes\x12!\n" +
 	"\fplatform_api\x18\b \x01(\bR\vplatformApi\x125\n" +
-	"\x12id_token_algorithm\x18\t \x01(\tB\a\xbaH\x04r\x02\x18\x10R\x10idTokenAlgorithm\"f\n" +
-	"\x14CreateClientResponse\x121\n" +
-	"\x06client\x18\x01 \x01(\v2\x19.gatehouse.auth.v1.ClientR\x06client\x12\x1b\n" +
+	"\x12id_token_algorithm\x18\t \x01(\tB\a\xbaH\x04r\x02\x18\x10R\x10idTokenAlgorithm\"k\n" +
+	"\x14CreateClientResponse\x126\n" +
+	"\x06client\x18\x01 \x01(\v2\x1e.gatehouse.auth.v1.OAuthClientR\x06client\x12\x1b\n" +
 	"\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06secret\"_\n" +
 	"\x10GetClientRequest\x12K\n" +
-	"\x02id\x18\x01 \x01(\tB;\xbaH8r6\x18@22^client-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x02id\"F\n" +
-	"\x11GetClientResponse\x121\n" +
-	"\x06client\x18\x01 \x01(\v2\x19.gatehouse.auth.v1.ClientR\x06client\"f\n" +
+	"\x02id\x18\x01 \x01(\tB;\xbaH8r6\x18@22^client-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x02id\"K\n" +
+	"\x11GetClientResponse\x126\n" +
+	"\x06client\x18\x01 \x01(\v2\x1e.gatehouse.auth.v1.OAuthClientR\x06client\"f\n" +
 	"\x12ListClientsRequest\x12'\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\"r\n" +
-	"\x13ListClientsResponse\x123\n" +
-	"\aclients\x18\x01 \x03(\v2\x19.gatehouse.auth.v1.ClientR\aclients\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xaa\x01\n" +
-	"\x13UpdateClientRequest\x129\n" +
-	"\x06client\x18\x01 \x01(\v2\x19.gatehouse.auth.v1.ClientB\x06\xbaH\x03\xc8\x01\x01R\x06client\x12;\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\"w\n" +
+	"\x13ListClientsResponse\x128\n" +
+	"\aclients\x18\x01 \x03(\v2\x1e.gatehouse.auth.v1.OAuthClientR\aclients\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xaf\x01\n" +
+	"\x13UpdateClientRequest\x12>\n" +
+	"\x06client\x18\x01 \x01(\v2\x1e.gatehouse.auth.v1.OAuthClientB\x06\xbaH\x03\xc8\x01\x01R\x06client\x12;\n" +
 	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
 	"updateMask\x12\x1b\n" +
-	"\x04etag\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\"I\n" +
-	"\x14UpdateClientResponse\x121\n" +
-	"\x06client\x18\x01 \x01(\v2\x19.gatehouse.auth.v1.ClientR\x06client\"\x7f\n" +
+	"\x04etag\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\"N\n" +
+	"\x14UpdateClientResponse\x126\n" +
+	"\x06client\x18\x01 \x01(\v2\x1e.gatehouse.auth.v1.OAuthClientR\x06client\"\x7f\n" +
 	"\x13DeleteClientRequest\x12K\n" +
 	"\x02id\x18\x01 \x01(\tB;\xbaH8r6\x18@22^client-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x02id\x12\x1b\n" +
 	"\x04etag\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\"\x16\n" +
 	"\x14DeleteClientResponse\"h\n" +
 	"\x19RotateClientSecretRequest\x12K\n" +
-	"\x02id\x18\x01 \x01(\tB;\xbaH8r6\x18@22^client-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x02id\"l\n" +
-	"\x1aRotateClientSecretResponse\x121\n" +
-	"\x06client\x18\x01 \x01(\v2\x19.gatehouse.auth.v1.ClientR\x06client\x12\x1b\n" +
+	"\x02id\x18\x01 \x01(\tB;\xbaH8r6\x18@22^client-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x02id\"q\n" +
+	"\x1aRotateClientSecretResponse\x126\n" +
+	"\x06client\x18\x01 \x01(\v2\x1e.gatehouse.auth.v1.OAuthClientR\x06client\x12\x1b\n" +
 	"\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06secret\"\x8c\x01\n" +
 	"\x16EndClientSecretRequest\x12K\n" +
 	"\x02id\x18\x01 \x01(\tB;\xbaH8r6\x18@22^client-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x02id\x12%\n" +
@@ -1297,7 +1297,7 @@ func file_gatehouse_auth_v1_clients_proto_rawDescGZIP() []byte {
 
 var file_gatehouse_auth_v1_clients_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_gatehouse_auth_v1_clients_proto_goTypes = []any{
-	(*Client)(nil),                     // 0: gatehouse.auth.v1.Client
+	(*OAuthClient)(nil),                // 0: gatehouse.auth.v1.OAuthClient
 	(*ClientSecret)(nil),               // 1: gatehouse.auth.v1.ClientSecret
 	(*CreateClientRequest)(nil),        // 2: gatehouse.auth.v1.CreateClientRequest
 	(*CreateClientResponse)(nil),       // 3: gatehouse.auth.v1.CreateClientResponse
@@ -1320,17 +1320,17 @@ var file_gatehouse_auth_v1_clients_proto_goTypes = []any{
 	(*fieldmaskpb.FieldMask)(nil),      // 20: google.protobuf.FieldMask
 }
 var file_gatehouse_auth_v1_clients_proto_depIdxs = []int32{
-	1,  // 0: gatehouse.auth.v1.Client.secrets:type_name -> gatehouse.auth.v1.ClientSecret
-	19, // 1: gatehouse.auth.v1.Client.create_time:type_name -> google.protobuf.Timestamp
-	19, // 2: gatehouse.auth.v1.Client.update_time:type_name -> google.protobuf.Timestamp
+	1,  // 0: gatehouse.auth.v1.OAuthClient.secrets:type_name -> gatehouse.auth.v1.ClientSecret
+	19, // 1: gatehouse.auth.v1.OAuthClient.create_time:type_name -> google.protobuf.Timestamp
+	19, // 2: gatehouse.auth.v1.OAuthClient.update_time:type_name -> google.protobuf.Timestamp
 	19, // 3: gatehouse.auth.v1.ClientSecret.create_time:type_name -> google.protobuf.Timestamp
-	0,  // 4: gatehouse.auth.v1.CreateClientResponse.client:type_name -> gatehouse.auth.v1.Client
-	0,  // 5: gatehouse.auth.v1.GetClientResponse.client:type_name -> gatehouse.auth.v1.Client
-	0,  // 6: gatehouse.auth.v1.ListClientsResponse.clients:type_name -> gatehouse.auth.v1.Client
-	0,  // 7: gatehouse.auth.v1.UpdateClientRequest.client:type_name -> gatehouse.auth.v1.Client
+	0,  // 4: gatehouse.auth.v1.CreateClientResponse.client:type_name -> gatehouse.auth.v1.OAuthClient
+	0,  // 5: gatehouse.auth.v1.GetClientResponse.client:type_name -> gatehouse.auth.v1.OAuthClient
+	0,  // 6: gatehouse.auth.v1.ListClientsResponse.clients:type_name -> gatehouse.auth.v1.OAuthClient
+	0,  // 7: gatehouse.auth.v1.UpdateClientRequest.client:type_name -> gatehouse.auth.v1.OAuthClient
 	20, // 8: gatehouse.auth.v1.UpdateClientRequest.update_mask:type_name -> google.protobuf.FieldMask
-	0,  // 9: gatehouse.auth.v1.UpdateClientResponse.client:type_name -> gatehouse.auth.v1.Client
-	0,  // 10: gatehouse.auth.v1.RotateClientSecretResponse.client:type_name -> gatehouse.auth.v1.Client
+	0,  // 9: gatehouse.auth.v1.UpdateClientResponse.client:type_name -> gatehouse.auth.v1.OAuthClient
+	0,  // 10: gatehouse.auth.v1.RotateClientSecretResponse.client:type_name -> gatehouse.auth.v1.OAuthClient
 	18, // 11: gatehouse.auth.v1.ListWebOriginsResponse.origins:type_name -> gatehouse.auth.v1.WebOrigin
 	2,  // 12: gatehouse.auth.v1.ClientService.CreateClient:input_type -> gatehouse.auth.v1.CreateClientRequest
 	4,  // 13: gatehouse.auth.v1.ClientService.GetClient:input_type -> gatehouse.auth.v1.GetClientRequest
