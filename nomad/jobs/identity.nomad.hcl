@@ -19,7 +19,7 @@ variable "ops_network" { default = "private" }
 variable "public_network" { default = "public" }
 variable "environment" {
   type    = map(string)
-  default = { GATEHOUSE_GATEWAY_TRUSTED_PROXIES = "10.203.1.1", GATEHOUSE_TOKEN_ISSUER = "https://10.203.1.1" }
+  default = { GATEHOUSE_AUTH_SIGN_UP = "open", GATEHOUSE_GATEWAY_TRUSTED_PROXIES = "10.203.1.1", GATEHOUSE_TOKEN_ISSUER = "https://10.203.1.1" }
 }
 
 locals {
