@@ -171,7 +171,8 @@ func CallerRateLimited() *Error {
 		"the calling program calls this method too often").WithHTTPStatus(503)
 }
 
-// ExchangeRefused is EXCHANGE_REFUSED: a web exchange was answered with that status, of 400 or more, and nobody said why.
+// ExchangeRefused is EXCHANGE_REFUSED: a web exchange was answered with that status, of 400 or
+// more, and nobody said why.
 func ExchangeRefused(status int) *Error {
 	return New(KindOf(status), "EXCHANGE_REFUSED", "the request is refused").WithHTTPStatus(status)
 }

@@ -16,8 +16,8 @@ import (
 const module = "github.com/gatehouse/gatehouse/"
 
 // adapters are the packages of a service that face outwards: wiring, its own API, its database, its
-// engine, what speaks HTTP with browsers and OAuth clients, and the clients of other programs, which
-// are named after them.
+// engine, what speaks HTTP with browsers and OAuth clients, and the clients of other programs,
+// which are named after them.
 var adapters = regexp.MustCompile(`^services/[^/]+/internal/(app|api|openid|pages|postgres|fga|` + strings.Join(programs.Names(), "|") + `)(/|$)`)
 
 // rule says which packages may not depend on which others.

@@ -10,8 +10,8 @@ import (
 	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/contracts"
 )
 
-// What a method is refused for follows from its access, its noun and its fields, and what it states is looked up where it is stated: by
-// itself, by the kernel, or by a program that it calls.
+// What a method is refused for follows from its access, its noun and its fields, and what it states
+// is looked up where it is stated: by itself, by the kernel, or by a program that it calls.
 func TestRefusals(t *testing.T) {
 	c := meshtest.Contract(t)
 	for name, want := range map[string][]string{

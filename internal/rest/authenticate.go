@@ -14,9 +14,10 @@ type Verifier interface {
 	Verify(ctx context.Context, compact string) (token.Claims, error)
 }
 
-// Authenticate verifies the bearer token of every route that its contract does not call public, before a byte of the body is read. The
-// services' servers verify it again. admitted is told of each good token. A public route never sees a token, good or bad; a web exchange
-// reads its credentials by itself.
+// Authenticate verifies the bearer token of every route that its contract does not call public,
+// before a byte of the body is read. The services' servers verify it again. admitted is told of
+// each good token. A public route never sees a token, good or bad; a web exchange reads its
+// credentials by itself.
 func Authenticate(verifier Verifier, admitted func(context.Context, token.Claims)) Step {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -113,7 +113,8 @@ func FuzzQuery(f *testing.F) {
 	})
 }
 
-// FuzzForm: what is let through reads in one way, and says everything once but resource (RFC 6749, section 3.1; RFC 8707).
+// FuzzForm: what is let through reads in one way, and says everything once but resource (RFC 6749,
+// section 3.1; RFC 8707).
 func FuzzForm(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"", "grant_type=authorization_code&code=a"}, {"a=1", "a=2"}, {"resource=a&resource=b", "resource=c"}, {"%61=1&a=2", ""}, {"a;b", ""}, {"", "a=%ff"}, {"", "a=%"}, {"&&", "=&="},

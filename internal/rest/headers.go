@@ -30,9 +30,10 @@ func Reserved(name string) bool {
 		slices.ContainsFunc(reservedPrefixes(), func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
-// closedHeaders refuses reserved headers and drops all others that are not accepted: proxies,
-// CDNs and browsers add many to honest requests, X-Forwarded-For among them, which only
-// the edge's clientAddress reads, of trusted proxies. A web exchange gets those of browsers and of OAuth clients, too.
+// closedHeaders refuses reserved headers and drops all others that are not accepted: proxies, CDNs
+// and browsers add many to honest requests, X-Forwarded-For among them, which only the edge's
+// clientAddress reads, of trusted proxies. A web exchange gets those of browsers and of OAuth
+// clients, too.
 func closedHeaders(accepted []string) Step {
 	known := map[string]bool{}
 	for _, name := range accepted {

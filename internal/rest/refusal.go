@@ -57,8 +57,8 @@ func note(r *http.Request, err error) {
 	}
 }
 
-// Fail answers with the problem document of an error of any kind (RFC 9457); at a web exchange in the
-// form that its visitors understand.
+// Fail answers with the problem document of an error of any kind (RFC 9457); at a web exchange in
+// the form that its visitors understand.
 func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	note(r, err)
 	if closing := (*Closing)(nil); errors.As(err, &closing) {

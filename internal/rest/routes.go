@@ -26,8 +26,8 @@ type Route struct {
 // Public reports whether the route needs no token.
 func (r *Route) Public() bool { return r.Method == nil || r.Method.Has(contract.Public) }
 
-// Credentials reports whether the route takes credentials that people choose from anybody: it needs no token and may change something.
-// What programs send to a web exchange nobody guesses.
+// Credentials reports whether the route takes credentials that people choose from anybody: it needs
+// no token and may change something. What programs send to a web exchange nobody guesses.
 func (r *Route) Credentials() bool {
 	return r.Method != nil && r.Method.Has(contract.Public) && !r.Method.ReadOnly && r.Method.Visitors != contract.ByPrograms
 }

@@ -11,7 +11,8 @@ import (
 	"slices"
 )
 
-// NewJWK returns the public form of a key (RFC 7517, section 4; RFC 8037, section 2; RFC 7518, sections 6.2 and 6.3).
+// NewJWK returns the public form of a key (RFC 7517, section 4; RFC 8037, section 2; RFC 7518,
+// sections 6.2 and 6.3).
 func NewJWK(k Key) (JWK, error) {
 	if !validKeyID(k.ID) {
 		return JWK{}, fmt.Errorf("key id %q is not 1 to %d characters of A-Z a-z 0-9 - _", k.ID, maxKeyID)
@@ -38,8 +39,8 @@ func NewJWK(k Key) (JWK, error) {
 	return JWK{}, fmt.Errorf("key %s: a %T does not verify %q", k.ID, k.Public, k.Algorithm)
 }
 
-// Key returns the key that j describes. It honours use and key_ops and admits only the two algorithms of access tokens with their
-// own curve (R46).
+// Key returns the key that j describes. It honours use and key_ops and admits only the two
+// algorithms of access tokens with their own curve (R46).
 func (j JWK) Key() (Key, error) {
 	switch {
 	case !validKeyID(j.KID):

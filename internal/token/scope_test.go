@@ -13,8 +13,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/token"
 )
 
-// R42: what a token of this issuer is good for. Whoever a client's token is for, on the platform's own API it is worth nothing without
-// the platform's scope; the issuer's own endpoints take it.
+// R42: what a token of this issuer is good for. Whoever a client's token is for, on the platform's
+// own API it is worth nothing without the platform's scope; the issuer's own endpoints take it.
 func TestScopes(t *testing.T) {
 	ed := edKey(t, "ed")
 	v := verifier(keys{"ed": ed.Public()})
@@ -55,7 +55,8 @@ func TestScopes(t *testing.T) {
 	}
 }
 
-// What is no access token of this issuer is refused whatever it is asked for: an ID token has another key and another type (R42).
+// What is no access token of this issuer is refused whatever it is asked for: an ID token has
+// another key and another type (R42).
 func TestVerifyIssuedRefusesWhatVerifyDoes(t *testing.T) {
 	ed, ids := edKey(t, "ed"), edKey(t, "id-tokens")
 	v := verifier(keys{"ed": ed.Public()})
@@ -104,8 +105,8 @@ func TestTokensOf010AreGood(t *testing.T) {
 	}
 }
 
-// verifyAs010 is what the verifier of 0.1.0 demands of a token, beside its times: three header members and no more, its claims, and the
-// platform's audience. It knows no scope.
+// verifyAs010 is what the verifier of 0.1.0 demands of a token, beside its times: three header
+// members and no more, its claims, and the platform's audience. It knows no scope.
 func verifyAs010(compact string, key ed25519.PublicKey) error {
 	parts := strings.Split(compact, ".")
 	decode := base64.RawURLEncoding.Strict()
@@ -137,8 +138,8 @@ func verifyAs010(compact string, key ed25519.PublicKey) error {
 	return nil
 }
 
-// Instances of 0.1.0 run beside new ones: they take what the platform's own sign-in and a client with its scope hand out, and nothing that
-// a client without it has.
+// Instances of 0.1.0 run beside new ones: they take what the platform's own sign-in and a client
+// with its scope hand out, and nothing that a client without it has.
 func TestTheVerifierOf010TakesTodaysTokens(t *testing.T) {
 	ed := edKey(t, "ed")
 	public, _ := ed.Public().Public.(ed25519.PublicKey)

@@ -15,8 +15,9 @@ import (
 	"time"
 )
 
-// Algorithms that a key of access tokens may be bound to (RFC 7518, RFC 8037). RS256 is left out on purpose although RFC 9068 names it: the platform
-// is the only issuer, and each algorithm more is one more way to be confused.
+// Algorithms that a key of access tokens may be bound to (RFC 7518, RFC 8037). RS256 is left out on
+// purpose although RFC 9068 names it: the platform is the only issuer, and each algorithm more is
+// one more way to be confused.
 const (
 	EdDSA = "EdDSA"
 	ES256 = "ES256"

@@ -95,8 +95,8 @@ func (b *tab) audit(name string) {
 	}
 }
 
-// Every page, on a phone and a desk, light and dark, in both languages, is accessible: axe-core finds
-// nothing.
+// Every page, on a phone and a desk, light and dark, in both languages, is accessible: axe-core
+// finds nothing.
 func TestAccessibility(t *testing.T) {
 	who := strings.Repeat("a-long-name.", 5) + address(t) // which must not break a page
 	stranger, known := person(t, true), person(t, true)

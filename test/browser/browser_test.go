@@ -1,6 +1,6 @@
-// Package browser_test tries the pages for people in Debian's Chromium, by the DevTools protocol, on
-// a platform of its own: the whole flow with scripts disabled, then accessibility with axe-core. It
-// needs chromium, node and npm: `make test-browser` runs it, `make test` does not.
+// Package browser_test tries the pages for people in Debian's Chromium, by the DevTools protocol,
+// on a platform of its own: the whole flow with scripts disabled, then accessibility with axe-core.
+// It needs chromium, node and npm: `make test-browser` runs it, `make test` does not.
 package browser_test
 
 import (
@@ -180,7 +180,8 @@ func (b *tab) text() string {
 	return look(b, chromedp.Text(chromedp.CSS("body")))
 }
 
-// look reads something on the page, again when the page it was found on has made room for the next one.
+// look reads something on the page, again when the page it was found on has made room for the next
+// one.
 func look[T any](b *tab, what chromedp.Action[T]) T {
 	b.t.Helper()
 	ctx, cancel := b.bounded()

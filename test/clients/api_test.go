@@ -13,8 +13,8 @@ import (
 
 const node = "Node.js 20.19 or newer"
 
-// The served document passes redocly's recommended rules without a warning, and a TypeScript client that hey-api generates from it compiles
-// with --strict and does what its program says.
+// The served document passes redocly's recommended rules without a warning, and a TypeScript client
+// that hey-api generates from it compiles with --strict and does what its program says.
 func TestTheDocumentAndATypeScriptClient(t *testing.T) {
 	need(t, "node", node)
 	need(t, "npm", node)

@@ -1,8 +1,9 @@
-// Package clients_test holds what strangers' programs need of the platform: clients that are generated from its API document, and libraries
-// that know nothing but a standard. Each is a program of its own, in a folder below, against one running platform.
+// Package clients_test holds what strangers' programs need of the platform: clients that are
+// generated from its API document, and libraries that know nothing but a standard. Each is a
+// program of its own, in a folder below, against one running platform.
 //
-// `make test-clients` runs it. What the programs are made of is pinned by lock files beside them and fetched when the tests run; a missing
-// runtime is a failure.
+// `make test-clients` runs it. What the programs are made of is pinned by lock files beside them
+// and fetched when the tests run; a missing runtime is a failure.
 package clients_test
 
 import (
@@ -30,7 +31,8 @@ const (
 	password   = "correct horse battery staple"
 )
 
-// running is the platform that all clients share, started by the first that needs it. Its administrator is email.
+// running is the platform that all clients share, started by the first that needs it. Its
+// administrator is email.
 var running struct {
 	once sync.Once
 	p    *platform.Platform
@@ -100,7 +102,8 @@ func copied(t *testing.T, folder string) program {
 	return program{dir: dir, env: append(os.Environ(), "GATEHOUSE_URL="+url(t), "GATEHOUSE_EMAIL="+email, "GATEHOUSE_PASSWORD="+password)}
 }
 
-// run runs a command in the folder and returns its standard output. It ends the test with all that was printed when it fails.
+// run runs a command in the folder and returns its standard output. It ends the test with all that
+// was printed when it fails.
 func (p program) run(t *testing.T, name string, args ...string) []byte {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)

@@ -199,7 +199,8 @@ func TestWalkRoutes(t *testing.T) {
 	}
 }
 
-// walkExchange asks a web exchange for nothing in particular, as a stranger: it answers by itself, never with a problem document.
+// walkExchange asks a web exchange for nothing in particular, as a stranger: it answers by itself,
+// never with a problem document.
 func walkExchange(t *testing.T, m *contract.Method) {
 	req, err := http.NewRequestWithContext(t.Context(), m.Route.Verb, plat.URL()+m.Route.Path, nil)
 	if err != nil {

@@ -252,8 +252,8 @@ func (s *site) install(t *testing.T) {
 	}
 }
 
-// powerless sees that no task of ours has a capability, where the client gives some by default, even
-// to who is not root (R82).
+// powerless sees that no task of ours has a capability, where the client gives some by default,
+// even to who is not root (R82).
 func powerless(t *testing.T) {
 	t.Helper()
 	environs, err := filepath.Glob("/proc/[0-9]*/environ")

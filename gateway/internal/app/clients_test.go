@@ -12,7 +12,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 )
 
-// R42, R50: a client's token without the platform's scope, and an ID token, are 401 on every route that takes a token.
+// R42, R50: a client's token without the platform's scope, and an ID token, are 401 on every route
+// that takes a token.
 func TestEveryRouteRefusesTokensForOthers(t *testing.T) {
 	r := start(t, nil)
 	foreign := r.Tokens.Foreign(r.Users.Add("a@example.com", "A"))

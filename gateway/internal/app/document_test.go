@@ -120,7 +120,8 @@ func (r *running) exchanged(q request) (*http.Request, *http.Response) {
 	return sent, &http.Response{StatusCode: a.status, Header: a.header, Body: io.NopCloser(strings.NewReader(a.body)), Request: sent}
 }
 
-// listed fails the test where a refusal of an operation, but for what any may answer with, has a reason that the document does not list.
+// listed fails the test where a refusal of an operation, but for what any may answer with, has a
+// reason that the document does not list.
 func (r *running) listed(q request, a answer) {
 	r.t.Helper()
 	type refusal struct {

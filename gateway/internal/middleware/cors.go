@@ -16,11 +16,12 @@ import (
 
 // Origins decides which pages may read responses (R27): those of the configured origins; on what an
 // application in a browser asks the OpenID provider for, those of every client; on the platform's
-// own API, those of clients that an administrator granted it. Origins are compared whole. Credentials
-// stay off: the token travels in a header that the page sets itself.
+// own API, those of clients that an administrator granted it. Origins are compared whole.
+// Credentials stay off: the token travels in a header that the page sets itself.
 //
 // Where people go with their browser, such as the authorization endpoint and the sign-in page,
-// nobody's page reads anything, the configured ones neither. A path is named here to be read at all.
+// nobody's page reads anything, the configured ones neither. A path is named here to be read at
+// all.
 type Origins struct {
 	configured []string
 
@@ -138,8 +139,8 @@ func (l *listed) set(origins []string) error {
 	return nil
 }
 
-// wrap answers preflights, and lets pages read. While there are no origins, a cache is told that the
-// response may be another one for a page.
+// wrap answers preflights, and lets pages read. While there are no origins, a cache is told that
+// the response may be another one for a page.
 func (l *listed) wrap(next http.Handler) http.Handler {
 	open := l.cors.Wrap(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

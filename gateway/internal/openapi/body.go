@@ -10,8 +10,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/contract"
 )
 
-// correctBody makes a component of the body, with the name of the method's request: what generated clients call it. It has the fields that
-// a client may send there, and no others.
+// correctBody makes a component of the body, with the name of the method's request: what generated
+// clients call it. It has the fields that a client may send there, and no others.
 func (b *builder) correctBody(body object, m *contract.Method) error {
 	content, _ := body["content"].(object)
 	media, _ := content["application/json"].(object)
@@ -80,8 +80,9 @@ func pathFields(route *contract.Route) map[string]bool {
 	return fields
 }
 
-// sequence is a stream of messages as one body. OpenAPI 3.1 has no word for a sequence, so this is a string: to say that the body were one
-// message would make generated clients decode it whole. The form of each message is beside it.
+// sequence is a stream of messages as one body. OpenAPI 3.1 has no word for a sequence, so this is
+// a string: to say that the body were one message would make generated clients decode it whole. The
+// form of each message is beside it.
 func sequence(mediaType, description string, message any) object {
 	return object{"type": "string", "contentMediaType": mediaType, "contentSchema": message, "description": description}
 }

@@ -143,7 +143,8 @@ func find(t *testing.T, d served, id string) operation {
 	return operation{}
 }
 
-// A stream is no message: a client that decoded the whole of it as one would wait for its end, and then fail.
+// A stream is no message: a client that decoded the whole of it as one would wait for its end, and
+// then fail.
 func TestStreamsAreSequences(t *testing.T) {
 	d := document(t)
 	for id, form := range map[string]string{"watchUsers": "application/x-ndjson", "tailEvents": "text/event-stream"} {
@@ -156,7 +157,8 @@ func TestStreamsAreSequences(t *testing.T) {
 	}
 }
 
-// What a client may send has its form in the document: headers, and the fields that are not the platform's to say.
+// What a client may send has its form in the document: headers, and the fields that are not the
+// platform's to say.
 func TestFormsOfWhatClientsSend(t *testing.T) {
 	d := document(t)
 	for parameter, values := range map[string]map[string]bool{

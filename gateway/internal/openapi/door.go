@@ -9,8 +9,9 @@ import (
 	"github.com/gatehouse/gatehouse/internal/contract"
 )
 
-// atTheDoor are the reasons, by status, for which the gateway itself refuses a request of a method (internal/rest,
-// gateway/internal/middleware). Query parameters that nothing is left for are no reason to say how long a target may be.
+// atTheDoor are the reasons, by status, for which the gateway itself refuses a request of a method
+// (internal/rest, gateway/internal/middleware). Query parameters that nothing is left for are no
+// reason to say how long a target may be.
 func atTheDoor(m *contract.Method) map[int][]refusal {
 	all := map[int][]refusal{}
 	add := func(form bool, errors ...*apierr.Error) {

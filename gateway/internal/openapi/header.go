@@ -16,8 +16,9 @@ const (
 	etagHeader      = "ETag"
 )
 
-// Forms of headers. A tag is strong and of visible ASCII (RFC 9110, section 8.8.3; internal/rest); a consistency token is opaque base64url
-// (internal/request), as long as fields that hold one admit.
+// Forms of headers. A tag is strong and of visible ASCII (RFC 9110, section 8.8.3; internal/rest);
+// a consistency token is opaque base64url (internal/request), as long as fields that hold one
+// admit.
 const (
 	tagPattern         = `^"[!#-~]+"$`
 	ifMatchPattern     = `^(\*|"[!#-~]+")$`

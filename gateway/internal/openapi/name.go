@@ -40,8 +40,9 @@ func tagName(service string) string {
 	return service
 }
 
-// componentName is a message without its package: "User", and "UserAddress" of a message inside User. Elements of a package begin with a
-// small letter, messages with a capital one. SignInResponse is SignInResult: generators call what they make of an operation's answers
+// componentName is a message without its package: "User", and "UserAddress" of a message inside
+// User. Elements of a package begin with a small letter, messages with a capital one.
+// SignInResponse is SignInResult: generators call what they make of an operation's answers
 // <Operation>Response (oapi-codegen writes Go that does not compile when both have one name).
 func componentName(message string) string {
 	var name strings.Builder
@@ -73,8 +74,8 @@ func rename(part any) {
 	}
 }
 
-// said is a comment of the contract as a sentence of its own: "Creates a login." of "SignUp creates a login." Lines are joined, empty ones
-// begin a paragraph.
+// said is a comment of the contract as a sentence of its own: "Creates a login." of "SignUp creates
+// a login." Lines are joined, empty ones begin a paragraph.
 func said(comment, name string) string {
 	paragraphs := strings.Split(strings.TrimSpace(comment), "\n\n")
 	for i, paragraph := range paragraphs {
@@ -88,7 +89,8 @@ func said(comment, name string) string {
 	return capital(strings.TrimPrefix(rest, "is "))
 }
 
-// described is the comment of a field where it needs no name: "When the user was created." of "create_time is when the user was created."
+// described is the comment of a field where it needs no name: "When the user was created." of
+// "create_time is when the user was created."
 func described(comment, name string) string {
 	text := said(comment, "")
 	for _, verb := range []string{" is ", " are "} {
@@ -106,7 +108,8 @@ func capital(text string) string {
 
 var endOfSentence = regexp.MustCompile(`[.](\s|$)`)
 
-// summary is the first sentence of a description, or what of it fits into a line: up to a colon, a semicolon or a comma.
+// summary is the first sentence of a description, or what of it fits into a line: up to a colon, a
+// semicolon or a comma.
 func summary(description string) string {
 	line, _, _ := strings.Cut(description, "\n")
 	if end := endOfSentence.FindStringIndex(line); end != nil {

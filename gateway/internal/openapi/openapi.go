@@ -1,8 +1,9 @@
-// Package openapi makes /openapi.json: what protoc-gen-openapiv3 says of the contracts, corrected to what the gateway really does and
-// named for the programs that are generated from it (ADR 0087).
+// Package openapi makes /openapi.json: what protoc-gen-openapiv3 says of the contracts, corrected
+// to what the gateway really does and named for the programs that are generated from it (ADR 0087).
 //
-// The generator knows the mapping; the contract knows who needs a token, which status answers and what is refused; the gateway knows its
-// problem documents, its headers and its names. Build joins the three. Wiring and the tests import it.
+// The generator knows the mapping; the contract knows who needs a token, which status answers and
+// what is refused; the gateway knows its problem documents, its headers and its names. Build joins
+// the three. Wiring and the tests import it.
 package openapi
 
 import (
@@ -35,9 +36,10 @@ type Source struct {
 	Issuer   string // URL at which clients reach the platform
 }
 
-// Build returns the OpenAPI 3.1 document of all routed methods as JSON. A route without a generated operation, or an operation without
-// a route, is an error: the generated files are then older than the contracts. So are two methods, messages or services whose names would
-// be one in the document: whoever generates a client from it needs each once.
+// Build returns the OpenAPI 3.1 document of all routed methods as JSON. A route without a generated
+// operation, or an operation without a route, is an error: the generated files are then older than
+// the contracts. So are two methods, messages or services whose names would be one in the document:
+// whoever generates a client from it needs each once.
 func Build(s Source) ([]byte, error) {
 	b := builder{
 		contract: s.Contract, operations: map[string]object{}, schemas: object{}, tags: map[string]object{},
@@ -108,8 +110,9 @@ func servers(issuer string) []any {
 	}
 }
 
-// builder holds what was read of the generated files, and what the document has beside its paths. Schemas and references to them have the
-// full names of messages; rename makes component names of them at the end.
+// builder holds what was read of the generated files, and what the document has beside its paths.
+// Schemas and references to them have the full names of messages; rename makes component names of
+// them at the end.
 type builder struct {
 	contract   *contract.Contract
 	operations map[string]object // by operationKey; those that have a path are removed
@@ -122,7 +125,8 @@ type builder struct {
 	names      map[string]string // what has a name in the document, by kind and name
 }
 
-// leaveOut leaves out web exchanges: standards say what is sent there, and the generator describes the envelope.
+// leaveOut leaves out web exchanges: standards say what is sent there, and the generator describes
+// the envelope.
 func (b *builder) leaveOut(m *contract.Method) bool {
 	if m.Exchange {
 		delete(b.operations, operationKey(m.Route.Verb, m.Route.Path))

@@ -113,7 +113,8 @@ func fieldByJSONPath(d protoreflect.MessageDescriptor, path string) (protoreflec
 	return field, strings.Join(names, ".")
 }
 
-// correctResponses states the contract's status, the headers that come with it, and the problem documents of what is refused.
+// correctResponses states the contract's status, the headers that come with it, and the problem
+// documents of what is refused.
 func (b *builder) correctResponses(generated any, m *contract.Method) (object, error) {
 	all, _ := generated.(object)
 	success, ok := all["200"].(object)

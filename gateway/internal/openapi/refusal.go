@@ -26,7 +26,8 @@ type refusal struct {
 	form           bool // the request is not one of this document: no client that is generated from it sends such
 }
 
-// addRefusals states with which reasons a method answers, status by status. What all methods answer with is a shared answer.
+// addRefusals states with which reasons a method answers, status by status. What all methods answer
+// with is a shared answer.
 func (b *builder) addRefusals(responses object, m *contract.Method) error {
 	byStatus := map[int][]refusal{}
 	for _, r := range b.contract.Refusals(m) {
@@ -58,7 +59,8 @@ func (b *builder) addRefusals(responses object, m *contract.Method) error {
 	return nil
 }
 
-// ordered puts what the method is about before what is wrong with the request's form, each by name and once.
+// ordered puts what the method is about before what is wrong with the request's form, each by name
+// and once.
 func ordered(refusals []refusal) []refusal {
 	slices.SortStableFunc(refusals, func(a, b refusal) int {
 		if a.form != b.form {
@@ -165,7 +167,8 @@ type sharedRefusal struct {
 	refusals []refusal
 }
 
-// sharedRefusals are answers by status that a method refers to when it refuses for exactly these reasons.
+// sharedRefusals are answers by status that a method refers to when it refuses for exactly these
+// reasons.
 func sharedRefusals() map[int]sharedRefusal {
 	shared := map[int]sharedRefusal{}
 	add := func(name string, errors ...*apierr.Error) {

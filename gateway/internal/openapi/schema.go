@@ -19,7 +19,8 @@ type use struct {
 	streams  map[string]bool // the gateway in a stream, which leaves absent messages out
 }
 
-// components returns the corrected schemas that the paths use, directly or through each other, by component name.
+// components returns the corrected schemas that the paths use, directly or through each other, by
+// component name.
 func (b *builder) components(paths object) (object, error) {
 	requests, answers := sent(paths)
 	u := use{}
@@ -146,8 +147,8 @@ func require(schema object, names []any) {
 	}
 }
 
-// written lists the fields that an answer always has: all but those of which protojson tells nothing from the zero value. A stream leaves
-// absent messages out, where an answer says null.
+// written lists the fields that an answer always has: all but those of which protojson tells
+// nothing from the zero value. A stream leaves absent messages out, where an answer says null.
 func written(d protoreflect.MessageDescriptor, streamed bool) []any {
 	var names []any
 	for i := range d.Fields().Len() {

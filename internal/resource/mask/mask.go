@@ -15,10 +15,10 @@ import (
 
 const maxMaskPaths = 64 // a resource has far fewer fields
 
-// Changed returns the fields that an update changes, as AIP-134 says: those that the mask names, all
-// mutable ones for "*", and without a mask those that the resource carries, which the request has in
-// its field noun. A path that names a field which cannot be changed, or none, is a violation of that
-// field.
+// Changed returns the fields that an update changes, as AIP-134 says: those that the mask names,
+// all mutable ones for "*", and without a mask those that the resource carries, which the request
+// has in its field noun. A path that names a field which cannot be changed, or none, is a violation
+// of that field.
 func Changed(mask *fieldmaskpb.FieldMask, noun string, resource proto.Message, mutable ...string) (func(field string) bool, error) {
 	message := resource.ProtoReflect()
 	paths := mask.GetPaths()

@@ -34,9 +34,9 @@ func (p *Params) recordDenial(ctx context.Context, c *rpc, err error) {
 }
 
 // events gives the handler of each audited call the event of its request (event.FromContext), which
-// the handler completes. It also records a credential that a method did not accept: nothing changed,
-// so no store will. A public method that answers UNAUTHENTICATED has refused one; any other method
-// says so by the event that comes with the refusal (event.Attempt).
+// the handler completes. It also records a credential that a method did not accept: nothing
+// changed, so no store will. A public method that answers UNAUTHENTICATED has refused one; any
+// other method says so by the event that comes with the refusal (event.Attempt).
 func events(p Params) middleware {
 	return middleware{
 		around: func(ctx context.Context, c *rpc, next func(context.Context) error) error {

@@ -79,8 +79,8 @@ func call(ctx context.Context, conn *grpc.ClientConn, m *contract.Method) error 
 	return stream.RecvMsg(out)
 }
 
-// R42, R50: a client's token without the platform's scope, and an ID token, are worth nothing on every method of every program that takes
-// people's tokens, whoever hands them on.
+// R42, R50: a client's token without the platform's scope, and an ID token, are worth nothing on
+// every method of every program that takes people's tokens, whoever hands them on.
 func TestEveryMethodRefusesTokensForOthers(t *testing.T) {
 	c := meshtest.Contract(t)
 	servers := map[string]*grpctest.Server{}

@@ -98,8 +98,8 @@ func (p Params) methods() []*contract.Method {
 	return own
 }
 
-// CheckREST refuses a registration whose service has routes that no door could answer. Web exchanges
-// need no generated handler.
+// CheckREST refuses a registration whose service has routes that no door could answer. Web
+// exchanges need no generated handler.
 func CheckREST(c *contract.Contract, registrations []Registration) error {
 	for _, r := range registrations {
 		for _, name := range methodsOf(r.Desc) {

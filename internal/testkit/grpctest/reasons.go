@@ -10,8 +10,9 @@ import (
 	"github.com/gatehouse/gatehouse/internal/rpcstatus"
 )
 
-// stated fails the test where a method that clients reach refuses with a reason that its contract does not state: they read in the API
-// document what they have to reckon with. What is nobody's mistake (5xx), and what only programs are told, is not stated.
+// stated fails the test where a method that clients reach refuses with a reason that its contract
+// does not state: they read in the API document what they have to reckon with. What is nobody's
+// mistake (5xx), and what only programs are told, is not stated.
 func (s *Server) stated(method string, err error) {
 	m, ok := s.contract.Method(method)
 	if err == nil || !ok || m.Route == nil {

@@ -61,8 +61,8 @@ func (i *Tokens) Claims(userID string) token.Claims {
 	}
 }
 
-// Foreign are tokens of this issuer that are good elsewhere and worth nothing on the platform's API:
-// those of clients without the scope for it, and an ID token.
+// Foreign are tokens of this issuer that are good elsewhere and worth nothing on the platform's
+// API: those of clients without the scope for it, and an ID token.
 func (i *Tokens) Foreign(userID string) map[string]string {
 	i.t.Helper()
 	client := i.Claims(userID)

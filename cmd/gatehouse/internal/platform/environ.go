@@ -20,9 +20,9 @@ const restVariable = "GATEHOUSE_REST"
 // ownMachine returns what programs are told on a machine of one's own, unless the operator says
 // otherwise. Tools such as grpcurl find methods by name, and services answer REST themselves: every
 // local process has the protos anyway, and reaches every port. Everybody may sign up. Tokens are
-// issued where the gateway is, so that an OAuth client finds the issuer under its name. A program that
-// stops need not wait until the others have noticed, unless there is a second instance to which they
-// can go.
+// issued where the gateway is, so that an OAuth client finds the issuer under its name. A program
+// that stops need not wait until the others have noticed, unless there is a second instance to
+// which they can go.
 func ownMachine(instances int, issuer string) []string {
 	pairs := []string{"GATEHOUSE_GRPC_REFLECTION=true", restVariable + "=true", "GATEHOUSE_AUTH_SIGN_UP=open"}
 	if issuer != "" {

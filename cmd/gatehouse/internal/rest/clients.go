@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// OAuthClient is an application that people sign in to, as far as people are shown it; Raw is all of
-// it.
+// OAuthClient is an application that people sign in to, as far as people are shown it; Raw is all
+// of it.
 type OAuthClient struct {
 	ID           string         `json:"id"`
 	Name         string         `json:"name"`

@@ -26,8 +26,8 @@ func form(cookie string, fields ...string) *webv1.Request {
 	return &webv1.Request{Headers: headers, Body: []byte(values.Encode())}
 }
 
-// usePages lets a person sign up, in and out on the pages, end sessions and change the password, and
-// in again: the cookie of that is returned.
+// usePages lets a person sign up, in and out on the pages, end sessions and change the password,
+// and in again: the cookie of that is returned.
 func (f *fixed) usePages(t *testing.T) (cookie string) {
 	t.Helper()
 	ctx := t.Context()

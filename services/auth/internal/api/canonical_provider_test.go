@@ -81,7 +81,8 @@ func member(t *testing.T, document []byte, name string) string {
 	return text
 }
 
-// useProvider lets an application sign a person in who is signed in with a browser, use a code twice, revoke a token and sign out.
+// useProvider lets an application sign a person in who is signed in with a browser, use a code
+// twice, revoke a token and sign out.
 func (f *fixed) useProvider(t *testing.T, cookie string) {
 	t.Helper()
 	ctx := t.Context()

@@ -125,7 +125,8 @@ func newFixed(t *testing.T) *fixed {
 	return f
 }
 
-// endSessions lets a person change the password and end sessions, and an administrator end that person's.
+// endSessions lets a person change the password and end sessions, and an administrator end that
+// person's.
 func (f *fixed) endSessions(t *testing.T) {
 	t.Helper()
 	ctx, pw := t.Context(), pass

@@ -137,7 +137,8 @@ func TestPeopleEndTheirSessions(t *testing.T) { // R22, R23
 	}
 }
 
-// R52, R93: a session of somebody else is answered like one that nobody has, whoever asks by whichever way.
+// R52, R93: a session of somebody else is answered like one that nobody has, whoever asks by
+// whichever way.
 func TestForeignSessionsAreUnknown(t *testing.T) {
 	a := newAuth(t)
 	victim := a.claimsOf(a.signInAs("victim@example.com").GetAccessToken())

@@ -50,7 +50,8 @@ func newProvider(p providerParams) (*openid.Provider, error) {
 }
 
 // newCodes seals authorization codes with what follows from the sealing key of the signing keys.
-// While that is replaced, all instances know the previous one for as long as the signing keys need it.
+// While that is replaced, all instances know the previous one for as long as the signing keys need
+// it.
 func newCodes(sealer *signingkey.Sealer, keeper *signingkey.Keeper) (*openid.Codes, error) {
 	current, previous, err := sealer.Derive(openid.CodePurpose)
 	if err != nil {

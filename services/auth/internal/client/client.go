@@ -1,9 +1,9 @@
-// Package client owns OAuth clients: what a team registers so that people sign in to its application
-// (RFC 6749, section 2). It has the rules of where answers may be sent, and the secrets of those
-// that can keep one.
+// Package client owns OAuth clients: what a team registers so that people sign in to its
+// application (RFC 6749, section 2). It has the rules of where answers may be sent, and the secrets
+// of those that can keep one.
 //
-// It imports no driver, transport or generated code but that of reasons; the api and openid packages
-// call it and the postgres package stores for it.
+// It imports no driver, transport or generated code but that of reasons; the api and openid
+// packages call it and the postgres package stores for it.
 package client
 
 import (
@@ -32,8 +32,8 @@ const (
 	ScopeEmail         = "email"
 	ScopeRoles         = "roles"
 	ScopeOfflineAccess = "offline_access"
-	// ScopePlatform is the platform's own API, with all rights of whoever signed in. A client has it
-	// only when an administrator granted it.
+	// ScopePlatform is the platform's own API, with all rights of whoever signed in. A client has
+	// it only when an administrator granted it.
 	ScopePlatform = "gatehouse"
 )
 
@@ -49,8 +49,8 @@ const idPrefix = "client-"
 // NewID returns the id of the client for a random UUID.
 func NewID(random string) string { return idPrefix + random }
 
-// MaxSecrets is how many secrets of a client are valid at the same time: two, while one replaces the
-// other.
+// MaxSecrets is how many secrets of a client are valid at the same time: two, while one replaces
+// the other.
 const MaxSecrets = 2
 
 // Client is a registered application. All are first-party: nobody is asked for consent.

@@ -38,8 +38,8 @@ func isAddress(host string) bool {
 	return err == nil
 }
 
-// checkAudience refuses what is no absolute URI (RFC 8707, section 2), and the names of the platform
-// itself: a token for those is what ScopePlatform grants.
+// checkAudience refuses what is no absolute URI (RFC 8707, section 2), and the names of the
+// platform itself: a token for those is what ScopePlatform grants.
 func checkAudience(text string, own []string) fault {
 	u, f := parseURI(text)
 	if f.broken() {

@@ -15,9 +15,9 @@ type fault struct{ rule, must string }
 // broken reports whether there is one.
 func (f fault) broken() bool { return f.rule != "" }
 
-// A URI is compared as a text and is later put into a header and a page, so that it is registered in
-// the one form in which browsers send it on. Wildcards are refused like everything that only looks
-// like a URI.
+// A URI is compared as a text and is later put into a header and a page, so that it is registered
+// in the one form in which browsers send it on. Wildcards are refused like everything that only
+// looks like a URI.
 var (
 	uriForm    = regexp.MustCompile(`^([A-Za-z0-9._~:/?\[\]@!$&'()+,;=-]|%[0-9A-Fa-f]{2})+$`) // RFC 3986, appendix A, without "#" and "*"
 	hostForm   = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
@@ -125,8 +125,8 @@ func checkPath(u *url.URL) fault {
 	return fault{}
 }
 
-// among reports whether a URI is one of the registered ones, compared as texts. Nothing is parsed or
-// decoded: two readings of one text are how answers get to others.
+// among reports whether a URI is one of the registered ones, compared as texts. Nothing is parsed
+// or decoded: two readings of one text are how answers get to others.
 func among(registered []string, uri string) bool {
 	return slices.ContainsFunc(registered, func(r string) bool { return r == uri || sameButPort(r, uri) })
 }

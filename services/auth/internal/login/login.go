@@ -107,9 +107,9 @@ type Store interface {
 	Claim(ctx context.Context, now, retry time.Time, limit int) ([]Interrupted, error)
 	// ReplaceHash changes a password hash that is still old and records the event.
 	ReplaceHash(ctx context.Context, userID, old, hash string, now time.Time, e event.Event) error
-	// ChangePassword replaces a hash that is still old, ends and revokes all sessions of the user but
-	// the one to keep and the one above it, and records the event, all or nothing. ErrNotFound when
-	// the hash is another one by now, or the login is gone or not active.
+	// ChangePassword replaces a hash that is still old, ends and revokes all sessions of the user
+	// but the one to keep and the one above it, and records the event, all or nothing. ErrNotFound
+	// when the hash is another one by now, or the login is gone or not active.
 	ChangePassword(ctx context.Context, n NewHash, e event.Event) error
 	// Remove revokes every session of the user until revokedUntil, ends them, deletes the login,
 	// frees the secret that it has while pending, and records the event, all or nothing. A user

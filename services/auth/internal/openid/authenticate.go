@@ -17,9 +17,9 @@ type credentials struct {
 	id, secret string
 }
 
-// authenticate finds the client of a request and proves it by the one way that it is registered for:
-// its secret, in the header or in the form (RFC 6749, section 2.3.1), or, for a public client, its
-// id alone (section 3.2.1). Every refusal is the same invalid_client (R35).
+// authenticate finds the client of a request and proves it by the one way that it is registered
+// for: its secret, in the header or in the form (RFC 6749, section 2.3.1), or, for a public client,
+// its id alone (section 3.2.1). Every refusal is the same invalid_client (R35).
 func (p *Provider) authenticate(ctx context.Context, r *http.Request, form url.Values) (client.Client, error) {
 	given, err := credentialsOf(r, form)
 	if err != nil {

@@ -17,7 +17,8 @@ import (
 
 // sinceParameter is ours, in the request that comes back from the page that signs in: the Unix
 // milliseconds at which the person was sent there. It is not sealed: whoever could change it in the
-// browser could as well take prompt=login out of the request, and clients that care check auth_time.
+// browser could as well take prompt=login out of the request, and clients that care check
+// auth_time.
 const sinceParameter = "gatehouse_since"
 
 // sinceLimit is how long the way over the page that signs in may take.

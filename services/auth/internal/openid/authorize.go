@@ -16,8 +16,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
 
-// maxAuthorize is the most bytes of an authorization request, and maxLocation those of the URL of the
-// page that signs in, which has the request in it: the edge takes 8,000 (R54).
+// maxAuthorize is the most bytes of an authorization request, and maxLocation those of the URL of
+// the page that signs in, which has the request in it: the edge takes 8,000 (R54).
 const maxAuthorize, maxLocation = 6 << 10, 7 << 10
 
 // Authorize is the authorization endpoint (OpenID Connect Core, section 3.1.2). It stores nothing:
@@ -78,8 +78,8 @@ func (p *Provider) destination(ctx context.Context, query url.Values) (client.Cl
 	return c, destination{redirectURI: query.Get("redirect_uri"), state: query.Get("state")}, nil
 }
 
-// answer is where a browser goes with a good request: back to the client with a code, or to the page
-// that signs in.
+// answer is where a browser goes with a good request: back to the client with a code, or to the
+// page that signs in.
 func (p *Provider) answer(r *http.Request, a authorization, d destination) (string, error) {
 	now := p.Now()
 	browser, err := p.browserOf(r)
@@ -169,8 +169,8 @@ func (a authorization) cameBack(b session.Browser) bool {
 	return !a.since.IsZero() && !b.AuthTime.Before(a.since)
 }
 
-// again is the request as the page that signs in sends the browser back with it: with the time since
-// when a new proof counts, or it would be asked for again and again.
+// again is the request as the page that signs in sends the browser back with it: with the time
+// since when a new proof counts, or it would be asked for again and again.
 func (a authorization) again(now time.Time) string {
 	query := url.Values{}
 	for name, values := range a.query {

@@ -44,8 +44,8 @@ func (p *Provider) claimsOf(ctx context.Context, about Person, scope []string) (
 	return told, nil
 }
 
-// idToken signs what a client is told about a person (OpenID Connect Core, section 2), together with
-// the access token that it is told with.
+// idToken signs what a client is told about a person (OpenID Connect Core, section 2), together
+// with the access token that it is told with.
 func (p *Provider) idToken(c client.Client, told claims, v code, with session.Tokens) (string, error) {
 	now := p.Now()
 	told["iss"], told["aud"] = p.Issuer, c.ID
@@ -58,8 +58,8 @@ func (p *Provider) idToken(c client.Client, told claims, v code, with session.To
 	return p.IDTokens.SignIDToken(c.IDTokenAlgorithm, told)
 }
 
-// accessTokenHash is the left half of the hash that the algorithm uses (OpenID Connect Core, section
-// 3.1.3.6); Ed25519 uses SHA-512 (RFC 8032, section 5.1).
+// accessTokenHash is the left half of the hash that the algorithm uses (OpenID Connect Core,
+// section 3.1.3.6); Ed25519 uses SHA-512 (RFC 8032, section 5.1).
 func accessTokenHash(algorithm, access string) string {
 	if algorithm == client.EdDSA {
 		hash := sha512.Sum512([]byte(access))

@@ -49,8 +49,8 @@ type Codes struct {
 	usePrevious       func() bool
 }
 
-// NewCodes returns codes over secrets of 32 bytes or more; usePrevious tells whether an instance may
-// not know the current one yet, and is nil without a previous one.
+// NewCodes returns codes over secrets of 32 bytes or more; usePrevious tells whether an instance
+// may not know the current one yet, and is nil without a previous one.
 func NewCodes(current, previous []byte, usePrevious func() bool) *Codes {
 	return &Codes{current: current, previous: previous, usePrevious: usePrevious}
 }

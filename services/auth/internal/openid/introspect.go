@@ -27,8 +27,8 @@ type introspection struct {
 	ID        string   `json:"jti,omitempty"`
 }
 
-// Introspect tells a client whether an access token is good (RFC 7662). Whatever is not, and whatever
-// is none of the client's business, is inactive and nothing else (R37).
+// Introspect tells a client whether an access token is good (RFC 7662). Whatever is not, and
+// whatever is none of the client's business, is inactive and nothing else (R37).
 func (p *Provider) Introspect(w http.ResponseWriter, r *http.Request) {
 	c, form, err := p.asked(r, p.confidential)
 	if err != nil {
@@ -66,8 +66,8 @@ func (p *Provider) introspect(ctx context.Context, c client.Client, compact stri
 	}, nil
 }
 
-// Revoke ends the session that a token is of (RFC 7009): with an access token its refresh token dies
-// too, and the other way round (R36). An unknown token is no error.
+// Revoke ends the session that a token is of (RFC 7009): with an access token its refresh token
+// dies too, and the other way round (R36). An unknown token is no error.
 func (p *Provider) Revoke(w http.ResponseWriter, r *http.Request) {
 	c, form, err := p.asked(r, p.authenticate)
 	if err == nil {

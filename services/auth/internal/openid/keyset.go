@@ -15,7 +15,8 @@ type Keys interface {
 	Set() ([]token.Key, time.Duration, error)
 }
 
-// keySet answers the JSON Web Key Set (RFC 7517, section 5). A key is in it for longer than it may be kept before it signs (R48).
+// keySet answers the JSON Web Key Set (RFC 7517, section 5). A key is in it for longer than it may
+// be kept before it signs (R48).
 func keySet(keys Keys) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		known, age, err := keys.Set()

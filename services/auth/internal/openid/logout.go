@@ -17,9 +17,9 @@ type logout struct {
 	client string // "" when it is not known
 }
 
-// EndSession is the logout endpoint (OpenID Connect RP-Initiated Logout 1.0). A client that shows an
-// ID token of whoever is signed in with this browser ends the browser session at once; otherwise the
-// person is asked by the page that signs out, which sends the browser back here afterwards.
+// EndSession is the logout endpoint (OpenID Connect RP-Initiated Logout 1.0). A client that shows
+// an ID token of whoever is signed in with this browser ends the browser session at once; otherwise
+// the person is asked by the page that signs out, which sends the browser back here afterwards.
 func (p *Provider) EndSession(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost { // as at Authorize
 		form, err := readForm(r)
@@ -70,8 +70,8 @@ func (l logout) leave() string {
 	return l.d.with(url.Values{"state": {l.d.state}})
 }
 
-// logoutOf reads a request. The client is that of the hint, or the one that client_id names; where to
-// go afterwards must be registered for it, or nothing happens (R29).
+// logoutOf reads a request. The client is that of the hint, or the one that client_id names; where
+// to go afterwards must be registered for it, or nothing happens (R29).
 func (p *Provider) logoutOf(r *http.Request) (logout, error) {
 	query, repeated, err := parameters(r.URL.RawQuery)
 	switch {

@@ -43,8 +43,8 @@ func offered() offer {
 	}
 }
 
-// metadata is what the provider says of itself (RFC 8414, section 2; OpenID Connect Discovery 1.0, section 3). One document serves both:
-// they agree (R34).
+// metadata is what the provider says of itself (RFC 8414, section 2; OpenID Connect Discovery 1.0,
+// section 3). One document serves both: they agree (R34).
 type metadata struct {
 	Issuer        string `json:"issuer"`
 	Authorization string `json:"authorization_endpoint,omitempty"`
@@ -74,7 +74,8 @@ type metadata struct {
 	Request     bool `json:"request_parameter_supported"`
 }
 
-// metadataOf announces the endpoints that the contract has, and of what is offered that which can be used at them.
+// metadataOf announces the endpoints that the contract has, and of what is offered that which can
+// be used at them.
 func metadataOf(issuer string, c *contract.Contract, can offer) metadata {
 	at := func(method string) string {
 		m, ok := c.Method("/" + authv1.OpenIDService_ServiceDesc.ServiceName + "/" + method)

@@ -1,8 +1,9 @@
-// Package openid is Auth as an OpenID provider: the handlers of OpenIDService, which are web exchanges (internal/web). OAuth clients
-// and the browsers of their users come to them (OpenID Connect Core 1.0, RFC 6749, RFC 7009, RFC 7636, RFC 7662, RFC 9207).
+// Package openid is Auth as an OpenID provider: the handlers of OpenIDService, which are web
+// exchanges (internal/web). OAuth clients and the browsers of their users come to them (OpenID
+// Connect Core 1.0, RFC 6749, RFC 7009, RFC 7636, RFC 7662, RFC 9207).
 //
-// Errors and some words of the protocol are those of github.com/zitadel/oidc; what is granted is decided here (ADR 0085). Wiring
-// imports it, and the postgres package stores for it.
+// Errors and some words of the protocol are those of github.com/zitadel/oidc; what is granted is
+// decided here (ADR 0085). Wiring imports it, and the postgres package stores for it.
 package openid
 
 import (
@@ -133,7 +134,8 @@ func (p *Provider) Handlers() map[string]http.Handler {
 	}
 }
 
-// codesKept is how long a used code is known after its time: until nobody's clock takes it for good.
+// codesKept is how long a used code is known after its time: until nobody's clock takes it for
+// good.
 const codesKept = 10 * time.Minute
 
 // cleanSize is how many used codes one transaction of Clean deletes at most.

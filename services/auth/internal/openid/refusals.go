@@ -12,7 +12,8 @@ import (
 	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1/reason"
 )
 
-// refuse has log, metrics and trail tell of a refusal (web.Refuse), whatever the client is answered.
+// refuse has log, metrics and trail tell of a refusal (web.Refuse), whatever the client is
+// answered.
 func refuse(ctx context.Context, e *oidc.Error) { web.Refuse(ctx, whyRefused(e)) }
 
 // refusePage tells a person why an application cannot be answered. Nothing is sent to the
@@ -23,7 +24,8 @@ func refusePage(w http.ResponseWriter, r *http.Request, e *oidc.Error) {
 	web.Fail(r.Context(), whyRefused(e))
 }
 
-// whyRefused is a refusal in the words of the contract, with the user whom it is about if it knows one.
+// whyRefused is a refusal in the words of the contract, with the user whom it is about if it knows
+// one.
 func whyRefused(e *oidc.Error) error {
 	var why *apierr.Error
 	switch e.ErrorType {

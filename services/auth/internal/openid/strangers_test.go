@@ -22,8 +22,9 @@ const libraries = "../../../../test/clients/libraries"
 // what each library has to complete. A public client cannot introspect.
 var steps = []string{"discovery", "code", "userinfo", "refresh", "introspection", "revocation", "logout"}
 
-// Libraries that know nothing but the standards, pinned by lock files, complete all that they have, over https with the test's own
-// certificate and without a special case. Go's are in TestGoOIDC. A missing runtime is a failure. `make test-clients` runs it.
+// Libraries that know nothing but the standards, pinned by lock files, complete all that they have,
+// over https with the test's own certificate and without a special case. Go's are in TestGoOIDC. A
+// missing runtime is a failure. `make test-clients` runs it.
 func TestStrangersLibraries(t *testing.T) {
 	run(t, libraries, nil, "npm", "ci", "--no-audit", "--no-fund")
 	python := filepath.Join(t.TempDir(), "venv")
@@ -48,7 +49,8 @@ func TestStrangersLibraries(t *testing.T) {
 	}
 }
 
-// stranger publishes a provider with a client and a signed-in browser, and returns the environment that tells of them.
+// stranger publishes a provider with a client and a signed-in browser, and returns the environment
+// that tells of them.
 func stranger(t *testing.T, secret string) []string {
 	t.Helper()
 	p := publish(t)

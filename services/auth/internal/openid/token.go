@@ -102,8 +102,8 @@ func (p *Provider) begin(v code, about Person, c client.Client) (session.Session
 }
 
 // use stores the session of a code that is still good and was not used before: its tokens may be
-// handed out then. A code that is presented again, also when its time is over, ends the session that
-// it began (R31; RFC 6749, section 4.1.2).
+// handed out then. A code that is presented again, also when its time is over, ends the session
+// that it began (R31; RFC 6749, section 4.1.2).
 func (p *Provider) use(ctx context.Context, v code, begun session.Session) error {
 	e := event.FromContext(ctx)
 	e.ObjectID = v.UserID // so that the user sees a refusal too
@@ -128,8 +128,8 @@ func (p *Provider) use(ctx context.Context, v code, begun session.Session) error
 }
 
 // codeOf opens a code and checks whatever it is bound to: the client, the redirect URI and the
-// verifier, for confidential clients too (R30). Whether it is still good, and for the first time, is
-// decided by what redeems it.
+// verifier, for confidential clients too (R30). Whether it is still good, and for the first time,
+// is decided by what redeems it.
 func (p *Provider) codeOf(c client.Client, form url.Values) (code, error) {
 	for _, name := range []string{"code", "redirect_uri", "code_verifier"} {
 		if !form.Has(name) {
@@ -156,7 +156,8 @@ func (p *Provider) codeOf(c client.Client, form url.Values) (code, error) {
 }
 
 // refresh exchanges a refresh token (RFC 6749, section 6). It works once (R33). There is no new ID
-// token: nobody was proven anew (OpenID Connect Core, section 12.2), and UserInfo tells what changed.
+// token: nobody was proven anew (OpenID Connect Core, section 12.2), and UserInfo tells what
+// changed.
 func (p *Provider) refresh(ctx context.Context, c client.Client, form url.Values) (*oidc.AccessTokenResponse, error) {
 	if !form.Has("refresh_token") {
 		return nil, invalidRequest("refresh_token is missing")

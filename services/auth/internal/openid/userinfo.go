@@ -58,8 +58,8 @@ func (p *Provider) personOf(ctx context.Context, sessionID string) (Person, erro
 	return p.People.Person(ctx, found.UserID)
 }
 
-// bearerOf reads the token from the header, or, of a POST, from the form (RFC 6750, section 2), never
-// from the URL (R49).
+// bearerOf reads the token from the header, or, of a POST, from the form (RFC 6750, section 2),
+// never from the URL (R49).
 func bearerOf(r *http.Request) (string, error) {
 	if r.URL.RawQuery != "" {
 		return "", invalidRequest("parameters belong into the header or the body, not into the URL")

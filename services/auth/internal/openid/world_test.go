@@ -106,7 +106,8 @@ func newWorld(t *testing.T) *world {
 	return newWorldAt(t, issuer, time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
 }
 
-// newWorldAt is a world whose provider has an address, and whose clock begins to stand still at now.
+// newWorldAt is a world whose provider has an address, and whose clock begins to stand still at
+// now.
 func newWorldAt(t *testing.T, issuer string, now time.Time) *world {
 	t.Helper()
 	w := &world{Database: postgrestest.Open(t), userID: uuid.NewString(), org: uuid.NewString(), roles: &grantedRoles{}, now: now}
@@ -190,8 +191,8 @@ func (w *world) refresh(t *testing.T) {
 	w.ended.Apply(true, ended)
 }
 
-// asks is a good authorization request, changed by pairs of names and values; an empty value takes the
-// parameter away.
+// asks is a good authorization request, changed by pairs of names and values; an empty value takes
+// the parameter away.
 func (w *world) asks(pairs ...string) url.Values {
 	q := url.Values{
 		"client_id": {w.client.ID}, "redirect_uri": {callback}, "response_type": {"code"}, "scope": {"openid email"}, "state": {"s t"},

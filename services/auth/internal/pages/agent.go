@@ -2,9 +2,9 @@ package pages
 
 import "strings"
 
-// device says what a client calls itself in a few words, for people who look for a session that they
-// do not know: browser and system, where those are common ones. What a client says of itself may be
-// a lie, and is shown as text.
+// device says what a client calls itself in a few words, for people who look for a session that
+// they do not know: browser and system, where those are common ones. What a client says of itself
+// may be a lie, and is shown as text.
 func (t tongue) device(agent string) string {
 	browser, system := first(agent, browsers()), first(agent, systems())
 	switch {
@@ -23,8 +23,8 @@ func (t tongue) device(agent string) string {
 // mark is a part of a User-Agent by which something is known.
 type mark struct{ part, name string }
 
-// browsers are in the order in which they are looked for: nearly all call themselves Safari too, and
-// most Chrome.
+// browsers are in the order in which they are looked for: nearly all call themselves Safari too,
+// and most Chrome.
 func browsers() []mark {
 	return []mark{
 		{"Edg", "Edge"}, {"OPR/", "Opera"}, {"SamsungBrowser/", "Samsung Internet"}, {"Firefox/", "Firefox"}, {"FxiOS/", "Firefox"},

@@ -30,8 +30,8 @@ func readCatalog(tag language.Tag) (catalog, error) {
 	return c, nil
 }
 
-// text is the text of a key, with its values put in. A key that is not there is an error: a template
-// that asks for it fails.
+// text is the text of a key, with its values put in. A key that is not there is an error: a
+// template that asks for it fails.
 func (c catalog) text(key string, values ...any) (string, error) {
 	t, ok := c[key]
 	switch {
@@ -54,8 +54,8 @@ func (c catalog) say(key string, values ...any) string {
 
 const day = 24 * time.Hour
 
-// ago says how long ago something was. Where the person is, and so the time of the day there, is not
-// known without a script.
+// ago says how long ago something was. Where the person is, and so the time of the day there, is
+// not known without a script.
 func (c catalog) ago(d time.Duration) string {
 	switch {
 	case d < time.Minute:

@@ -13,9 +13,9 @@ import (
 )
 
 // form is a handler of forms. It takes only what a page of ours has sent: a browser that says
-// Sec-Fetch-Site says so there, another one by the Origin, and who says neither is refused (R25). That
-// holds without a session too: nobody is signed in to an account of somebody else's choice (login
-// CSRF).
+// Sec-Fetch-Site says so there, another one by the Origin, and who says neither is refused (R25).
+// That holds without a session too: nobody is signed in to an account of somebody else's choice
+// (login CSRF).
 func (p *Pages) form(handle http.HandlerFunc) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -142,9 +142,9 @@ func (p page) Failed() bool { return p.Status >= http.StatusBadRequest }
 // Wide reports whether the page is more than one card.
 func (p page) Wide() bool { return p.Name == "account" }
 
-// write writes a page. Its headers are those of R26: nothing is loaded, no script runs, the one style
-// is known by its hash, no other site may frame it, and forms lead to this host or to where the page
-// says. A browser that follows a redirect after a form asks the same list.
+// write writes a page. Its headers are those of R26: nothing is loaded, no script runs, the one
+// style is known by its hash, no other site may frame it, and forms lead to this host or to where
+// the page says. A browser that follows a redirect after a form asks the same list.
 func (l *looks) write(w http.ResponseWriter, t tongue, p page) error {
 	var body bytes.Buffer
 	if err := t.pages[p.Name].ExecuteTemplate(&body, "layout", p); err != nil {

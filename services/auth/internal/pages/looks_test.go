@@ -21,8 +21,8 @@ func record(show func(http.ResponseWriter, *http.Request)) answer {
 	return answer{w, w.Body.String()}
 }
 
-// R26: nothing is loaded, no script runs, nobody frames, the style is the one that the policy names,
-// and a page is kept nowhere.
+// R26: nothing is loaded, no script runs, nobody frames, the style is the one that the policy
+// names, and a page is kept nowhere.
 func TestHeadersOfPages(t *testing.T) {
 	w := newWorld(t, 100)
 	a := w.browser().get(t, "/sign-in")

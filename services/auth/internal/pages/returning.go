@@ -27,8 +27,8 @@ const (
 // errBadReturn is a return_to that leads nowhere from here.
 var errBadReturn = errors.New("return_to is no request of a registered client to this provider")
 
-// returning is where a browser goes when a page is done: on with the request of a client that sent it
-// here. The zero value is nowhere in particular.
+// returning is where a browser goes when a page is done: on with the request of a client that sent
+// it here. The zero value is nowhere in particular.
 type returning struct {
 	To      string    // path and query here
 	Client  string    // name of the application
@@ -53,9 +53,9 @@ func (t returning) beside(path string) string {
 	return path + "?" + returnTo + "=" + url.QueryEscape(t.To)
 }
 
-// signingIn reads the return_to of the pages that sign in: a request to our own authorization endpoint
-// by a client that exists, with a redirect of its own (R29). Whether it is granted the provider
-// decides when the browser is back.
+// signingIn reads the return_to of the pages that sign in: a request to our own authorization
+// endpoint by a client that exists, with a redirect of its own (R29). Whether it is granted the
+// provider decides when the browser is back.
 func (p *Pages) signingIn(ctx context.Context, raw string) (returning, error) {
 	query, err := ownRequest(raw, authorizePath)
 	if err != nil || query == nil {
@@ -161,16 +161,16 @@ func (p *Pages) clientOf(ctx context.Context, query url.Values) (client.Client, 
 	return c, err
 }
 
-// What an id of a client may look like, and what a source of form-action can name of a host (CSP Level
-// 3, section 2.3.1).
+// What an id of a client may look like, and what a source of form-action can name of a host (CSP
+// Level 3, section 2.3.1).
 var (
 	clientID   = regexp.MustCompile(`^[!-~]{1,256}$`)
 	hostForm   = regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]+)?$`)
 	schemeForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*$`)
 )
 
-// source returns a registered URI as a source of form-action: its origin, or its scheme where it has no
-// host that a source can name (a native application's own scheme, an IPv6 address).
+// source returns a registered URI as a source of form-action: its origin, or its scheme where it
+// has no host that a source can name (a native application's own scheme, an IPv6 address).
 func source(uri string) []string {
 	u, err := url.Parse(uri)
 	if err != nil || !schemeForm.MatchString(u.Scheme) {

@@ -59,8 +59,8 @@ func TestReturnsThatLeadNowhere(t *testing.T) {
 	}
 }
 
-// R26: form-action names where the answer to the form leads in the end; 'self' alone would block the
-// way back to the client.
+// R26: form-action names where the answer to the form leads in the end; 'self' alone would block
+// the way back to the client.
 func TestFormsLeadBackToTheClient(t *testing.T) {
 	w := newWorld(t, 100)
 	w.signedUp(t, email)

@@ -119,8 +119,8 @@ func (p *Pages) notSignedIn(w http.ResponseWriter, r *http.Request, t tongue, fo
 	p.show(w, r, t, form)
 }
 
-// signedIn returns the browser session of a request and the address of its person, "" when nobody is
-// signed in.
+// signedIn returns the browser session of a request and the address of its person, "" when nobody
+// is signed in.
 func (p *Pages) signedIn(r *http.Request) (session.Browser, string, error) {
 	b, err := p.browserOf(r)
 	if errors.Is(err, session.ErrNotFound) {

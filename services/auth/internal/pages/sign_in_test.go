@@ -97,8 +97,8 @@ func TestOverloadIsAPageThatSaysSo(t *testing.T) {
 	w.browser().signIn(t, email)
 }
 
-// Who must be proven again, because the request wants it, is asked for the password with the address
-// filled in; who was proven since need not.
+// Who must be proven again, because the request wants it, is asked for the password with the
+// address filled in; who was proven since need not.
 func TestProvenAgain(t *testing.T) {
 	w := newWorld(t, 100)
 	w.signedUp(t, email)

@@ -59,8 +59,8 @@ const startBrowser = `
 	    select @id, @secret_hash, user_id, @auth_time, @amr, @address, @user_agent, @create_time, @seen_time, @expire_time from login
 	    returning id)` + recordChanged
 
-// StartBrowser implements session.BrowserStore. The shared lock on the login makes a removal wait for this session, or this session for
-// the removal.
+// StartBrowser implements session.BrowserStore. The shared lock on the login makes a removal wait
+// for this session, or this session for the removal.
 func (s *Browsers) StartBrowser(ctx context.Context, b session.Browser, e event.Event) error {
 	args := browserArgs(b)
 	args["create_time"] = b.CreateTime
@@ -125,7 +125,8 @@ const findBrowser = `
 	select id::text, user_id::text, organization_id::text, secret_hash, auth_time, amr, address, user_agent, create_time, seen_time, expire_time
 	from found`
 
-// FindBrowser implements session.BrowserStore, in one round trip. A statement that updates no row writes nothing.
+// FindBrowser implements session.BrowserStore, in one round trip. A statement that updates no row
+// writes nothing.
 func (s *Browsers) FindBrowser(ctx context.Context, secret [sha256.Size]byte, now, idleSince, staleSince time.Time) (session.Browser, error) {
 	row, err := one[browserRow](ctx, s.pool, findBrowser, pgx.StrictNamedArgs{
 		"secret_hash": secret[:], "now": now, "idle_since": idleSince, "stale_since": staleSince,
@@ -139,9 +140,9 @@ func (s *Browsers) FindBrowser(ctx context.Context, secret [sha256.Size]byte, no
 	return row.browser(), nil
 }
 
-// liveBrowser is the browser session below which a client's session begins, with its user, as parts of a statement: none when it has
-// ended or expired or its login is not active. It waits for whoever ends either of them, or they for it; the login is locked first, as
-// everywhere.
+// liveBrowser is the browser session below which a client's session begins, with its user, as parts
+// of a statement: none when it has ended or expired or its login is not active. It waits for
+// whoever ends either of them, or they for it; the login is locked first, as everywhere.
 const liveBrowser = `
 	login as (select user_id from auth.logins where user_id = @user_id and state = 'active' for share),
 	browser as (
@@ -149,8 +150,8 @@ const liveBrowser = `
 	    where b.id = nullif(@browser_session_id, '')::uuid and b.expire_time > @create_time
 	    for key share of b)`
 
-// lockBrowser waits for whoever begins a client's session below at this moment. The statement after it sees that session; one that had
-// to wait itself would not.
+// lockBrowser waits for whoever begins a client's session below at this moment. The statement after
+// it sees that session; one that had to wait itself would not.
 const lockBrowser = `select from auth.browser_sessions where id = @id and user_id is not distinct from @user_id for update`
 
 const endBrowser = `
@@ -188,7 +189,8 @@ const cleanBrowsers = `
 	below as (delete from auth.sessions s using over where s.browser_session_id = over.id)
 	delete from auth.browser_sessions b using over where b.id = over.id`
 
-// CleanBrowsers implements session.BrowserStore. Rows that somebody holds are left for the next time.
+// CleanBrowsers implements session.BrowserStore. Rows that somebody holds are left for the next
+// time.
 func (s *Browsers) CleanBrowsers(ctx context.Context, now, idleSince time.Time, limit int) (int, error) {
 	tag, err := s.pool.Exec(ctx, cleanBrowsers, pgx.StrictNamedArgs{"now": now, "idle_since": idleSince, "limit": limit})
 	if err != nil {

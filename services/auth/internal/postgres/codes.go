@@ -26,11 +26,12 @@ type Codes struct {
 // NewCodes returns the store of used authorization codes.
 func NewCodes(pool *pgxpool.Pool, o *outbox.Outbox) *Codes { return &Codes{pool: pool, outbox: o} }
 
-// clientSessions is how many sessions of one client stay below one browser session. A page that signs in anew whenever it is loaded makes
-// many; the oldest ones end.
+// clientSessions is how many sessions of one client stay below one browser session. A page that
+// signs in anew whenever it is loaded makes many; the oldest ones end.
 const clientSessions = 50
 
-// redeemCode takes the code by inserting the id of its session: of several at once one inserts it, and the others wait for that one.
+// redeemCode takes the code by inserting the id of its session: of several at once one inserts it,
+// and the others wait for that one.
 const redeemCode = `
 	with ` + liveBrowser + `,
 	used as (

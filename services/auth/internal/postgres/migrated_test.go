@@ -22,7 +22,8 @@ const startAs010 = `
 	insert into auth.sessions (id, user_id, family_hash, token_hash, create_time, refresh_time, expire_time)
 	values (@id, @user_id, @hash, @hash, @now, @now, @end)`
 
-// A session of 0.1.0 goes on after the migration, and so does one that an instance of it starts beside new ones.
+// A session of 0.1.0 goes on after the migration, and so does one that an instance of it starts
+// beside new ones.
 func TestSessionsOf010GoOn(t *testing.T) {
 	c := pgtest.Config(t, migrations.Schema, pgtest.Before(t, migrations.Files, "008_create_browser_sessions.sql"))
 	pool := pgtest.Open(t, c)

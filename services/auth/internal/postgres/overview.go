@@ -134,8 +134,8 @@ func (s *Overview) EndOne(ctx context.Context, userID, id string, revokedUntil t
 	return ended, nil
 }
 
-// Whoever ends all sessions of a user locks login and browser sessions first, in this order, like whoever begins one: the statement
-// after these sees all there are.
+// Whoever ends all sessions of a user locks login and browser sessions first, in this order, like
+// whoever begins one: the statement after these sees all there are.
 const (
 	lockLogin    = `select from auth.logins where user_id = @user_id for update`
 	lockBrowsers = `select from auth.browser_sessions where user_id = @user_id for update`
@@ -168,7 +168,8 @@ func (s *Overview) EndOthers(ctx context.Context, userID, keep string, revokedUn
 	return nil
 }
 
-// end runs a statement that ends with recordChanged behind its locks, and reports whether something was changed.
+// end runs a statement that ends with recordChanged behind its locks, and reports whether something
+// was changed.
 func (s *Overview) end(ctx context.Context, sql string, args pgx.StrictNamedArgs, e event.Event, lock func(*pgx.Batch)) (changed bool, err error) {
 	m, err := audit.Seal(s.outbox, e)
 	if err != nil {

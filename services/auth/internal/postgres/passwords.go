@@ -16,7 +16,8 @@ const exchangeHash = `
 	update auth.logins set password_hash = @hash, update_time = @now
 	where user_id = @user_id and password_hash = @old and state = 'active'`
 
-// ChangePassword implements login.Store. The lock on the login makes every session that begins wait, or this change for it.
+// ChangePassword implements login.Store. The lock on the login makes every session that begins
+// wait, or this change for it.
 func (s *Logins) ChangePassword(ctx context.Context, n login.NewHash, e event.Event) error {
 	err := s.outbox.InTx(ctx, func(tx pgx.Tx) error {
 		of := pgx.StrictNamedArgs{"user_id": n.UserID}

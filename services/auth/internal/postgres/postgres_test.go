@@ -128,7 +128,8 @@ func browsers(db *postgrestest.Database) sessiontest.Browsers {
 	}
 }
 
-// holdBelow begins a client's session below a browser session in a transaction that stays open until commit is called.
+// holdBelow begins a client's session below a browser session in a transaction that stays open
+// until commit is called.
 func holdBelow(t *testing.T, pool *pgxpool.Pool, b session.Browser) (id string, commit func()) {
 	t.Helper()
 	tx, err := pool.Begin(t.Context())

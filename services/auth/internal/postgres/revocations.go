@@ -14,8 +14,9 @@ import (
 
 const newRevocations = `select session_id::text, expire_time from auth.revocations where writer >= @after and expire_time > @now`
 
-// Revocations implements session.Store. The window is the oldest transaction that is still running before the rows are read: a row that
-// this read cannot see yet was written by that one or a later one.
+// Revocations implements session.Store. The window is the oldest transaction that is still running
+// before the rows are read: a row that this read cannot see yet was written by that one or a later
+// one.
 func (s *Sessions) Revocations(ctx context.Context, after session.Window, now time.Time) ([]session.Revocation, session.Window, error) {
 	batch := &pgx.Batch{} // one round trip, each statement with its own snapshot, in this order
 	batch.Queue(`select pg_snapshot_xmin(pg_current_snapshot())::text::bigint`)

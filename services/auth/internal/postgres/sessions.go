@@ -64,9 +64,10 @@ func (r sessionRow) session() session.Session {
 	return n
 }
 
-// sessionColumns and sessionValues are a row of a session that begins, whose user is named user_id where the values are selected;
-// sessionArgs are the arguments. A statement that stores a client's session selects them from the row of its browser session, locked
-// (liveBrowser), so that neither ends without the other.
+// sessionColumns and sessionValues are a row of a session that begins, whose user is named user_id
+// where the values are selected; sessionArgs are the arguments. A statement that stores a client's
+// session selects them from the row of its browser session, locked (liveBrowser), so that neither
+// ends without the other.
 const (
 	sessionColumns = `id, user_id, family_hash, token_hash, auth_time, amr, address, user_agent, create_time, refresh_time, expire_time,
 	        browser_session_id, client_id, scope, audience`
@@ -153,7 +154,8 @@ func (s *Sessions) get(ctx context.Context, sql string, args pgx.StrictNamedArgs
 	return row.session(), nil
 }
 
-// rotateSession does not wait for whoever holds the browser session, which may wait for this session: it was seen by that one, too.
+// rotateSession does not wait for whoever holds the browser session, which may wait for this
+// session: it was seen by that one, too.
 const rotateSession = `
 	with seen as (
 	    update auth.browser_sessions set seen_time = @refresh_time

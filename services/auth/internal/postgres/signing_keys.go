@@ -118,8 +118,8 @@ func alike(a, b signingkey.Key) bool {
 	return a.ID == b.ID && a.State == b.State && bytes.Equal(a.Sealed, b.Sealed)
 }
 
-// storeAll writes the difference: removals first, then the key that stops signing, then the one that starts, as at most one may be
-// active at any moment.
+// storeAll writes the difference: removals first, then the key that stops signing, then the one
+// that starts, as at most one may be active at any moment.
 func (s *SigningKeys) storeAll(ctx context.Context, tx pgx.Tx, stored, planned []signingkey.Key) error {
 	for _, k := range stored {
 		if indexOf(planned, k.ID) >= 0 {

@@ -85,7 +85,8 @@ func TestCookieFindsItsSession(t *testing.T) {
 	}
 }
 
-// R20: whoever planted a cookie before a sign-in, or kept one from before another, has nothing afterwards.
+// R20: whoever planted a cookie before a sign-in, or kept one from before another, has nothing
+// afterwards.
 func TestCookieIsNewAtEachAuthentication(t *testing.T) {
 	w := newWorld(t)
 	b := w.browsers()

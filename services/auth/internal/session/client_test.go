@@ -114,7 +114,8 @@ func TestClientRefreshRotatesAndReuseEnds(t *testing.T) { // R33
 	w.Below(t, again) // the browser session goes on
 }
 
-// R33: at most one of 20 parallel refreshes is answered, and what it got is dead, as is the session.
+// R33: at most one of 20 parallel refreshes is answered, and what it got is dead, as is the
+// session.
 func TestRaceOfClientRefreshes(t *testing.T) {
 	w := newWorld(t)
 	_, drawn, first := w.below(t, grant())
@@ -144,7 +145,8 @@ func TestRaceOfClientRefreshes(t *testing.T) {
 	}
 }
 
-// A refresh token is worth something to its client alone: to others, the platform's own sign-in included, it is one that nobody has.
+// A refresh token is worth something to its client alone: to others, the platform's own sign-in
+// included, it is one that nobody has.
 func TestRefreshTokensAreTheirClients(t *testing.T) {
 	w := newWorld(t)
 	_, drawn, tokens := w.below(t, grant())
@@ -263,7 +265,8 @@ func countOf(events []event.Event, action string) (n int) {
 	return n
 }
 
-// R21: a client's session is over with the browser session above it, and keeps it alive for as long as it is used itself.
+// R21: a client's session is over with the browser session above it, and keeps it alive for as long
+// as it is used itself.
 func TestClientSessionsAndTheirBrowser(t *testing.T) {
 	w := newWorld(t) // an hour without use, a day in all
 	b, s, tokens := w.below(t, grant())

@@ -114,8 +114,8 @@ func (s *Overview) EndOne(ctx context.Context, p Person, id string) error {
 	return nil
 }
 
-// EndOthers ends all sessions of a person but the one to keep, which may be a browser's, and the one
-// above it; "" keeps none.
+// EndOthers ends all sessions of a person but the one to keep, which may be a browser's, and the
+// one above it; "" keeps none.
 func (s *Overview) EndOthers(ctx context.Context, p Person, keep string) error {
 	if err := s.Store.EndOthers(ctx, p.UserID, keep, s.Now().Add(RevocationPeriod), p.event(ctx)); err != nil {
 		return err

@@ -10,9 +10,9 @@ import (
 )
 
 // Refresh exchanges a refresh token of the platform's own sign-in for the next pair. Any token of a
-// session but the newest ends the session (R33; RFC 9700, section 4.14.2): one of its two holders is
-// not the user. There is no grace: of parallel calls with one token at most one gets a response, and
-// what it got is dead.
+// session but the newest ends the session (R33; RFC 9700, section 4.14.2): one of its two holders
+// is not the user. There is no grace: of parallel calls with one token at most one gets a response,
+// and what it got is dead.
 func (s *Service) Refresh(ctx context.Context, compact string) (Tokens, error) {
 	_, tokens, err := s.refresh(ctx, compact, "", event.FromContext(ctx), func(found Session) (Session, error) { return found, nil })
 	return tokens, err

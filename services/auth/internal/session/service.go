@@ -125,8 +125,8 @@ func (s *Service) Clean(ctx context.Context) error {
 }
 
 // tokens makes the pair that a session hands out at now. No access token outlives its session. That
-// of a client is for the issuer's own endpoints and the client's audiences; it is for the platform's
-// API only with the scope for that.
+// of a client is for the issuer's own endpoints and the client's audiences; it is for the
+// platform's API only with the scope for that.
 func (s *Service) tokens(of Session, refresh refreshToken, now time.Time) (Tokens, error) {
 	expires := now.Add(s.Config.AccessTTL)
 	if of.ExpireTime.Before(expires) {

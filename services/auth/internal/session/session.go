@@ -70,8 +70,8 @@ type Window int64
 // Store keeps sessions and revocations. Each method is one transaction; internal/session/sessiontest holds implementations to these
 // words. A session and its revocation change together: there is no moment at which neither exists.
 type Store interface {
-	// Start stores a session of the platform's own sign-in and records the event, in one round trip;
-	// ErrNotFound when the login is gone or not active. It waits for a removal of that login.
+	// Start stores a session of the platform's own sign-in and records the event, in one round
+	// trip; ErrNotFound when the login is gone or not active. It waits for a removal of that login.
 	Start(ctx context.Context, s Session, e event.Event) error
 	// Refresh locks the session of the family, asks decide, does what it says and records the decision's event; ErrNotFound when there is
 	// no such family. Two calls for one family happen one after the other.

@@ -13,8 +13,9 @@ import (
 	"github.com/gatehouse/gatehouse/internal/token"
 )
 
-// Keeper holds the current keys of one purpose in memory: it signs with the active one and knows the public halves of all. Any number of
-// instances may keep the same stored keys; the store lets one at a time change them.
+// Keeper holds the current keys of one purpose in memory: it signs with the active one and knows
+// the public halves of all. Any number of instances may keep the same stored keys; the store lets
+// one at a time change them.
 type Keeper struct {
 	policy Policy
 	store  Store
@@ -69,8 +70,8 @@ func (k *Keeper) Refresh(ctx context.Context) error {
 	return nil
 }
 
-// Load reads the stored keys as Refresh does, but makes and changes none: it is quick. Where none are stored nothing is known
-// afterwards, which is no error.
+// Load reads the stored keys as Refresh does, but makes and changes none: it is quick. Where none
+// are stored nothing is known afterwards, which is no error.
 func (k *Keeper) Load(ctx context.Context) error {
 	asked := k.now()
 	keys, err := k.store.List(ctx)
@@ -89,7 +90,8 @@ func (k *Keeper) Load(ctx context.Context) error {
 // spare is how many keys a change can need.
 const spare = 2
 
-// prepare makes the keys that a change will need before it locks anything: an RSA key takes a while to find.
+// prepare makes the keys that a change will need before it locks anything: an RSA key takes a while
+// to find.
 func (k *Keeper) prepare(keys []Key) error {
 	_, missing := k.policy.advance(keys, k.now())
 	for len(k.made) < len(missing) {

@@ -1,8 +1,10 @@
-// Package signingkey owns the keys that sign access tokens and ID tokens: making them, rotating them with overlap, keeping their
-// private halves sealed at rest, and publishing their public halves. A Keeper keeps the keys of one purpose; those of ID tokens are
-// apart, one Keeper for each algorithm (IDTokens).
+// Package signingkey owns the keys that sign access tokens and ID tokens: making them, rotating
+// them with overlap, keeping their private halves sealed at rest, and publishing their public
+// halves. A Keeper keeps the keys of one purpose; those of ID tokens are apart, one Keeper for each
+// algorithm (IDTokens).
 //
-// It imports no driver, transport or generated code; the api and session packages use the Keeper and the postgres package stores for it.
+// It imports no driver, transport or generated code; the api and session packages use the Keeper
+// and the postgres package stores for it.
 package signingkey
 
 import (
@@ -63,7 +65,8 @@ type Plan struct {
 	Events []event.Event
 }
 
-// Store keeps the signing keys of one purpose. Each method is one transaction; internal/signingkey/signingkeytest holds implementations to these words.
+// Store keeps the signing keys of one purpose. Each method is one transaction;
+// internal/signingkey/signingkeytest holds implementations to these words.
 type Store interface {
 	// List returns all keys, oldest first.
 	List(ctx context.Context) ([]Key, error)

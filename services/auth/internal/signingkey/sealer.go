@@ -116,7 +116,8 @@ func (s *Sealer) like(stored []Key) (*Sealer, error) {
 	return s, nil
 }
 
-// binding is the additional data: a sealed key moved to another row, or to another purpose, does not open.
+// binding is the additional data: a sealed key moved to another row, or to another purpose, does
+// not open.
 func binding(k Key) []byte {
 	kind := "gatehouse.auth.signing_key"
 	if k.Purpose == ForID {

@@ -1,4 +1,5 @@
-// Client of the platform's API, made of nothing but the generated code. It ends with 0 when everything was as the document says.
+// Client of the platform's API, made of nothing but the generated code. It ends with 0 when
+// everything was as the document says.
 package main
 
 import (

@@ -1,4 +1,5 @@
-// Package clienttest is the conformance suite of client.Store: what its comments promise, checked against a real implementation.
+// Package clienttest is the conformance suite of client.Store: what its comments promise, checked
+// against a real implementation.
 package clienttest
 
 import (

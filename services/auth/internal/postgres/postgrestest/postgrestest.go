@@ -97,7 +97,8 @@ func (d *Database) Related(t *testing.T) map[string]relation.Change {
 	return changes
 }
 
-// Below stores a client's session below a browser session, as the statement that takes an authorization code does.
+// Below stores a client's session below a browser session, as the statement that takes an
+// authorization code does.
 func (d *Database) Below(t *testing.T, n session.Session) {
 	t.Helper()
 	_, err := d.Pool.Exec(t.Context(), `

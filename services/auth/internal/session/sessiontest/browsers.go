@@ -19,8 +19,8 @@ type Browsers struct {
 	Database
 
 	Browsers session.BrowserStore
-	// Below begins a client's session below a browser session in a transaction that stays open until
-	// commit is called, and returns its id.
+	// Below begins a client's session below a browser session in a transaction that stays open
+	// until commit is called, and returns its id.
 	Below func(t *testing.T, b session.Browser) (id string, commit func())
 	// Waiting returns once a transaction waits for another one.
 	Waiting func(t *testing.T)
@@ -193,7 +193,8 @@ func endBrowser(t *testing.T, db Browsers) { // R22
 	recorded(t, db.Database, b.UserID, "auth.tested", "auth.ended") // R67: one, with the one that ended it
 }
 
-// endWhileBeginning ends a session while another transaction begins one below it: that one is ended too, or is not begun.
+// endWhileBeginning ends a session while another transaction begins one below it: that one is ended
+// too, or is not begun.
 func endWhileBeginning(t *testing.T, db Browsers) {
 	b := begin(t, db, nil)
 	id, commit := db.Below(t, b)

@@ -49,7 +49,8 @@ func entries(t *testing.T, db Overview, userID string, q resource.Query) (ids []
 	return ids, last
 }
 
-// person is a user with a browser session, two clients below it, and a session of the platform's own sign-in, the oldest of all.
+// person is a user with a browser session, two clients below it, and a session of the platform's
+// own sign-in, the oldest of all.
 type person struct {
 	id              string
 	browser         session.Browser

@@ -4,7 +4,8 @@
 // 	protoc        (unknown)
 // source: gatehouse/auth/v1/auth.proto
 
-// Package gatehouse.auth.v1 is the contract of Auth, which owns login identifiers, passwords, sessions, OAuth clients and signing keys.
+// Package gatehouse.auth.v1 is the contract of Auth, which owns login identifiers, passwords,
+// sessions, OAuth clients and signing keys.
 
 package authv1
 

@@ -4,7 +4,8 @@
 // - protoc             (unknown)
 // source: gatehouse/auth/v1/auth.proto
 
-// Package gatehouse.auth.v1 is the contract of Auth, which owns login identifiers, passwords, sessions, OAuth clients and signing keys.
+// Package gatehouse.auth.v1 is the contract of Auth, which owns login identifiers, passwords,
+// sessions, OAuth clients and signing keys.
 
 package authv1
 
@@ -34,9 +35,10 @@ const (
 //
 // AuthService is how people sign up, in and out.
 type AuthServiceClient interface {
-	// SignUp creates a login and its user. An address that has a login is ALREADY_EXISTS (EMAIL_TAKEN); repeating an interrupted
-	// sign-up with the same password completes it. Where people may sign up on the pages only, or not at all
-	// (GATEHOUSE_AUTH_SIGN_UP), it is PERMISSION_DENIED (SIGN_UP_CLOSED).
+	// SignUp creates a login and its user. An address that has a login is ALREADY_EXISTS
+	// (EMAIL_TAKEN); repeating an interrupted sign-up with the same password completes it. Where
+	// people may sign up on the pages only, or not at all (GATEHOUSE_AUTH_SIGN_UP), it is
+	// PERMISSION_DENIED (SIGN_UP_CLOSED).
 	SignUp(ctx context.Context, in *SignUpRequest, opts ...grpc.CallOption) (*SignUpResponse, error)
 	// SignIn starts a session. Every refusal is the same UNAUTHENTICATED (INVALID_CREDENTIALS), whatever was wrong.
 	SignIn(ctx context.Context, in *SignInRequest, opts ...grpc.CallOption) (*SignInResponse, error)
@@ -115,9 +117,10 @@ func (c *authServiceClient) Bootstrap(ctx context.Context, in *BootstrapRequest,
 //
 // AuthService is how people sign up, in and out.
 type AuthServiceServer interface {
-	// SignUp creates a login and its user. An address that has a login is ALREADY_EXISTS (EMAIL_TAKEN); repeating an interrupted
-	// sign-up with the same password completes it. Where people may sign up on the pages only, or not at all
-	// (GATEHOUSE_AUTH_SIGN_UP), it is PERMISSION_DENIED (SIGN_UP_CLOSED).
+	// SignUp creates a login and its user. An address that has a login is ALREADY_EXISTS
+	// (EMAIL_TAKEN); repeating an interrupted sign-up with the same password completes it. Where
+	// people may sign up on the pages only, or not at all (GATEHOUSE_AUTH_SIGN_UP), it is
+	// PERMISSION_DENIED (SIGN_UP_CLOSED).
 	SignUp(context.Context, *SignUpRequest) (*SignUpResponse, error)
 	// SignIn starts a session. Every refusal is the same UNAUTHENTICATED (INVALID_CREDENTIALS), whatever was wrong.
 	SignIn(context.Context, *SignInRequest) (*SignInResponse, error)

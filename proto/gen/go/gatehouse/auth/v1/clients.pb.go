@@ -33,34 +33,44 @@ type OAuthClient struct {
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// name is how the application is shown to people.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// public says that the application runs where it can keep no secret: in a browser, on a phone, on a desktop.
+	// public says that the application runs where it can keep no secret: in a browser, on a phone, on
+	// a desktop.
 	Public bool `protobuf:"varint,3,opt,name=public,proto3" json:"public,omitempty"`
-	// redirect_uris are where answers to a sign-in may be sent, compared as whole texts. Each is of https; or of http on this machine
-	// (127.0.0.1, [::1], localhost), where the port of the request may be another one; or, of a public client, has a scheme of its own with
-	// a dot, such as com.example.app:/callback.
+	// redirect_uris are where answers to a sign-in may be sent, compared as whole texts. Each is of
+	// https; or of http on this machine (127.0.0.1, [::1], localhost), where the port of the request
+	// may be another one; or, of a public client, has a scheme of its own with a dot, such as
+	// com.example.app:/callback.
 	RedirectUris []string `protobuf:"bytes,4,rep,name=redirect_uris,json=redirectUris,proto3" json:"redirect_uris,omitempty"`
-	// post_logout_redirect_uris are where a browser may be sent after a sign-out, by the rules of redirect_uris.
+	// post_logout_redirect_uris are where a browser may be sent after a sign-out, by the rules of
+	// redirect_uris.
 	PostLogoutRedirectUris []string `protobuf:"bytes,5,rep,name=post_logout_redirect_uris,json=postLogoutRedirectUris,proto3" json:"post_logout_redirect_uris,omitempty"`
-	// web_origins are whose pages may call the provider from a browser, such as https://app.example.com.
+	// web_origins are whose pages may call the provider from a browser, such as
+	// https://app.example.com.
 	WebOrigins []string `protobuf:"bytes,6,rep,name=web_origins,json=webOrigins,proto3" json:"web_origins,omitempty"`
-	// audiences are the APIs that its access tokens are for, as absolute URIs (RFC 8707, section 2); never the platform itself.
+	// audiences are the APIs that its access tokens are for, as absolute URIs (RFC 8707, section 2);
+	// never the platform itself.
 	Audiences []string `protobuf:"bytes,7,rep,name=audiences,proto3" json:"audiences,omitempty"`
-	// scopes that it may ask for: openid, profile, email, roles, offline_access; all of them when none is named.
+	// scopes that it may ask for: openid, profile, email, roles, offline_access; all of them when
+	// none is named.
 	Scopes []string `protobuf:"bytes,8,rep,name=scopes,proto3" json:"scopes,omitempty"`
-	// platform_api grants the scope gatehouse: tokens of the client that ask for it are good on the platform's own API, with all rights of
-	// whoever signed in. Grant it to applications that you trust like this platform.
+	// platform_api grants the scope gatehouse: tokens of the client that ask for it are good on the
+	// platform's own API, with all rights of whoever signed in. Grant it to applications that you
+	// trust like this platform.
 	PlatformApi bool `protobuf:"varint,9,opt,name=platform_api,json=platformApi,proto3" json:"platform_api,omitempty"`
-	// id_token_algorithm signs its ID tokens: RS256, which libraries expect, when it is empty; or ES256 or EdDSA.
+	// id_token_algorithm signs its ID tokens: RS256, which libraries expect, when it is empty; or
+	// ES256 or EdDSA.
 	IdTokenAlgorithm string `protobuf:"bytes,10,opt,name=id_token_algorithm,json=idTokenAlgorithm,proto3" json:"id_token_algorithm,omitempty"`
 	// secrets that are valid, oldest first: one, or two while one replaces the other.
 	Secrets []*ClientSecret `protobuf:"bytes,11,rep,name=secrets,proto3" json:"secrets,omitempty"`
-	// first_party is true: whoever signs in is not asked for consent. Clients of others need that, and wait until it exists.
+	// first_party is true: whoever signs in is not asked for consent. Clients of others need that,
+	// and wait until it exists.
 	FirstParty bool `protobuf:"varint,12,opt,name=first_party,json=firstParty,proto3" json:"first_party,omitempty"`
 	// create_time is when the client was registered.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// update_time is when the client last changed.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
-	// etag is opaque and changes with every change of the client (RFC 9110, section 8.8.3, without the quotes).
+	// etag is opaque and changes with every change of the client (RFC 9110, section 8.8.3, without
+	// the quotes).
 	Etag          string `protobuf:"bytes,15,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -261,24 +271,32 @@ type CreateClientRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// name is how the application is shown to people.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// public says that the application runs where it can keep no secret: in a browser, on a phone, on a desktop.
+	// public says that the application runs where it can keep no secret: in a browser, on a phone, on
+	// a desktop.
 	Public bool `protobuf:"varint,2,opt,name=public,proto3" json:"public,omitempty"`
-	// redirect_uris are where answers to a sign-in may be sent, compared as whole texts. Each is of https; or of http on this machine
-	// (127.0.0.1, [::1], localhost), where the port of the request may be another one; or, of a public client, has a scheme of its own with
-	// a dot, such as com.example.app:/callback.
+	// redirect_uris are where answers to a sign-in may be sent, compared as whole texts. Each is of
+	// https; or of http on this machine (127.0.0.1, [::1], localhost), where the port of the request
+	// may be another one; or, of a public client, has a scheme of its own with a dot, such as
+	// com.example.app:/callback.
 	RedirectUris []string `protobuf:"bytes,3,rep,name=redirect_uris,json=redirectUris,proto3" json:"redirect_uris,omitempty"`
-	// post_logout_redirect_uris are where a browser may be sent after a sign-out, by the rules of redirect_uris.
+	// post_logout_redirect_uris are where a browser may be sent after a sign-out, by the rules of
+	// redirect_uris.
 	PostLogoutRedirectUris []string `protobuf:"bytes,4,rep,name=post_logout_redirect_uris,json=postLogoutRedirectUris,proto3" json:"post_logout_redirect_uris,omitempty"`
-	// web_origins are whose pages may call the provider from a browser, such as https://app.example.com.
+	// web_origins are whose pages may call the provider from a browser, such as
+	// https://app.example.com.
 	WebOrigins []string `protobuf:"bytes,5,rep,name=web_origins,json=webOrigins,proto3" json:"web_origins,omitempty"`
-	// audiences are the APIs that its access tokens are for, as absolute URIs (RFC 8707, section 2); never the platform itself.
+	// audiences are the APIs that its access tokens are for, as absolute URIs (RFC 8707, section 2);
+	// never the platform itself.
 	Audiences []string `protobuf:"bytes,6,rep,name=audiences,proto3" json:"audiences,omitempty"`
-	// scopes that it may ask for: openid, profile, email, roles, offline_access; all of them when none is named.
+	// scopes that it may ask for: openid, profile, email, roles, offline_access; all of them when
+	// none is named.
 	Scopes []string `protobuf:"bytes,7,rep,name=scopes,proto3" json:"scopes,omitempty"`
-	// platform_api grants the scope gatehouse: tokens of the client that ask for it are good on the platform's own API, with all rights of
-	// whoever signed in. Grant it to applications that you trust like this platform.
+	// platform_api grants the scope gatehouse: tokens of the client that ask for it are good on the
+	// platform's own API, with all rights of whoever signed in. Grant it to applications that you
+	// trust like this platform.
 	PlatformApi bool `protobuf:"varint,8,opt,name=platform_api,json=platformApi,proto3" json:"platform_api,omitempty"`
-	// id_token_algorithm signs its ID tokens: RS256, which libraries expect, when it is empty; or ES256 or EdDSA.
+	// id_token_algorithm signs its ID tokens: RS256, which libraries expect, when it is empty; or
+	// ES256 or EdDSA.
 	IdTokenAlgorithm string `protobuf:"bytes,9,opt,name=id_token_algorithm,json=idTokenAlgorithm,proto3" json:"id_token_algorithm,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
@@ -639,10 +657,11 @@ type UpdateClientRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// client holds the id and the new values.
 	Client *OAuthClient `protobuf:"bytes,1,opt,name=client,proto3" json:"client,omitempty"`
-	// update_mask names the fields to change: all but id, public and what only the platform sets. Over REST it follows from the body's
-	// fields.
+	// update_mask names the fields to change: all but id, public and what only the platform sets.
+	// Over REST it follows from the body's fields.
 	UpdateMask *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
-	// etag that the client must still have; empty changes it whatever it is. Over REST this is If-Match.
+	// etag that the client must still have; empty changes it whatever it is. Over REST this is
+	// If-Match.
 	Etag          string `protobuf:"bytes,3,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -750,7 +769,8 @@ type DeleteClientRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// id of the client.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// etag that the client must still have; empty deletes it whatever it is. Over REST this is If-Match.
+	// etag that the client must still have; empty deletes it whatever it is. Over REST this is
+	// If-Match.
 	Etag          string `protobuf:"bytes,2,opt,name=etag,proto3" json:"etag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

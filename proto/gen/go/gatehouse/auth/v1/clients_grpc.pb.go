@@ -32,28 +32,31 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ClientService is what administrators do with OAuth clients: the applications that people sign in to with an OpenID library.
+// ClientService is what administrators do with OAuth clients: the applications that people sign in
+// to with an OpenID library.
 type ClientServiceClient interface {
-	// CreateClient registers an application. The answer has the secret of a confidential client, which is told nowhere else. All clients
-	// are first-party: whoever signs in to one is not asked for consent, since there is none yet, so register only applications of your
-	// own organization.
+	// CreateClient registers an application. The answer has the secret of a confidential client,
+	// which is told nowhere else. All clients are first-party: whoever signs in to one is not asked
+	// for consent, since there is none yet, so register only applications of your own organization.
 	CreateClient(ctx context.Context, in *CreateClientRequest, opts ...grpc.CallOption) (*CreateClientResponse, error)
 	// GetClient returns one client. An unknown id is NOT_FOUND (CLIENT_NOT_FOUND).
 	GetClient(ctx context.Context, in *GetClientRequest, opts ...grpc.CallOption) (*GetClientResponse, error)
 	// ListClients returns all clients, oldest first.
 	ListClients(ctx context.Context, in *ListClientsRequest, opts ...grpc.CallOption) (*ListClientsResponse, error)
-	// UpdateClient changes the fields that update_mask names. A stale etag is ABORTED (ETAG_MISMATCH) and changes nothing. What is taken
-	// away is refused from the next request on; tokens that were handed out stay good until they expire.
+	// UpdateClient changes the fields that update_mask names. A stale etag is ABORTED (ETAG_MISMATCH)
+	// and changes nothing. What is taken away is refused from the next request on; tokens that were
+	// handed out stay good until they expire.
 	UpdateClient(ctx context.Context, in *UpdateClientRequest, opts ...grpc.CallOption) (*UpdateClientResponse, error)
-	// DeleteClient removes a client with its secrets and ends all its sessions: their refresh tokens are refused at once, their access
-	// tokens within 5 s everywhere.
+	// DeleteClient removes a client with its secrets and ends all its sessions: their refresh tokens
+	// are refused at once, their access tokens within 5 s everywhere.
 	DeleteClient(ctx context.Context, in *DeleteClientRequest, opts ...grpc.CallOption) (*DeleteClientResponse, error)
-	// RotateClientSecret gives a confidential client one more secret, which is told nowhere else. The old one stays good until
-	// EndClientSecret, so that everything that uses it can be changed first. A client that has two already is FAILED_PRECONDITION
-	// (CLIENT_HAS_TWO_SECRETS), a public one too (CLIENT_IS_PUBLIC).
+	// RotateClientSecret gives a confidential client one more secret, which is told nowhere else. The
+	// old one stays good until EndClientSecret, so that everything that uses it can be changed first.
+	// A client that has two already is FAILED_PRECONDITION (CLIENT_HAS_TWO_SECRETS), a public one too
+	// (CLIENT_IS_PUBLIC).
 	RotateClientSecret(ctx context.Context, in *RotateClientSecretRequest, opts ...grpc.CallOption) (*RotateClientSecretResponse, error)
-	// EndClientSecret ends one of two secrets at once; one that is gone already is no error. The only one is FAILED_PRECONDITION
-	// (LAST_CLIENT_SECRET).
+	// EndClientSecret ends one of two secrets at once; one that is gone already is no error. The only
+	// one is FAILED_PRECONDITION (LAST_CLIENT_SECRET).
 	EndClientSecret(ctx context.Context, in *EndClientSecretRequest, opts ...grpc.CallOption) (*EndClientSecretResponse, error)
 }
 
@@ -139,28 +142,31 @@ func (c *clientServiceClient) EndClientSecret(ctx context.Context, in *EndClient
 // All implementations must embed UnimplementedClientServiceServer
 // for forward compatibility.
 //
-// ClientService is what administrators do with OAuth clients: the applications that people sign in to with an OpenID library.
+// ClientService is what administrators do with OAuth clients: the applications that people sign in
+// to with an OpenID library.
 type ClientServiceServer interface {
-	// CreateClient registers an application. The answer has the secret of a confidential client, which is told nowhere else. All clients
-	// are first-party: whoever signs in to one is not asked for consent, since there is none yet, so register only applications of your
-	// own organization.
+	// CreateClient registers an application. The answer has the secret of a confidential client,
+	// which is told nowhere else. All clients are first-party: whoever signs in to one is not asked
+	// for consent, since there is none yet, so register only applications of your own organization.
 	CreateClient(context.Context, *CreateClientRequest) (*CreateClientResponse, error)
 	// GetClient returns one client. An unknown id is NOT_FOUND (CLIENT_NOT_FOUND).
 	GetClient(context.Context, *GetClientRequest) (*GetClientResponse, error)
 	// ListClients returns all clients, oldest first.
 	ListClients(context.Context, *ListClientsRequest) (*ListClientsResponse, error)
-	// UpdateClient changes the fields that update_mask names. A stale etag is ABORTED (ETAG_MISMATCH) and changes nothing. What is taken
-	// away is refused from the next request on; tokens that were handed out stay good until they expire.
+	// UpdateClient changes the fields that update_mask names. A stale etag is ABORTED (ETAG_MISMATCH)
+	// and changes nothing. What is taken away is refused from the next request on; tokens that were
+	// handed out stay good until they expire.
 	UpdateClient(context.Context, *UpdateClientRequest) (*UpdateClientResponse, error)
-	// DeleteClient removes a client with its secrets and ends all its sessions: their refresh tokens are refused at once, their access
-	// tokens within 5 s everywhere.
+	// DeleteClient removes a client with its secrets and ends all its sessions: their refresh tokens
+	// are refused at once, their access tokens within 5 s everywhere.
 	DeleteClient(context.Context, *DeleteClientRequest) (*DeleteClientResponse, error)
-	// RotateClientSecret gives a confidential client one more secret, which is told nowhere else. The old one stays good until
-	// EndClientSecret, so that everything that uses it can be changed first. A client that has two already is FAILED_PRECONDITION
-	// (CLIENT_HAS_TWO_SECRETS), a public one too (CLIENT_IS_PUBLIC).
+	// RotateClientSecret gives a confidential client one more secret, which is told nowhere else. The
+	// old one stays good until EndClientSecret, so that everything that uses it can be changed first.
+	// A client that has two already is FAILED_PRECONDITION (CLIENT_HAS_TWO_SECRETS), a public one too
+	// (CLIENT_IS_PUBLIC).
 	RotateClientSecret(context.Context, *RotateClientSecretRequest) (*RotateClientSecretResponse, error)
-	// EndClientSecret ends one of two secrets at once; one that is gone already is no error. The only one is FAILED_PRECONDITION
-	// (LAST_CLIENT_SECRET).
+	// EndClientSecret ends one of two secrets at once; one that is gone already is no error. The only
+	// one is FAILED_PRECONDITION (LAST_CLIENT_SECRET).
 	EndClientSecret(context.Context, *EndClientSecretRequest) (*EndClientSecretResponse, error)
 	mustEmbedUnimplementedClientServiceServer()
 }
@@ -390,8 +396,8 @@ const (
 //
 // ClientDirectoryService is what other programs learn of clients.
 type ClientDirectoryServiceClient interface {
-	// ListWebOrigins returns the web origins of all clients, each once: whose pages may call the provider from a browser. Who keeps them
-	// asks again every few seconds.
+	// ListWebOrigins returns the web origins of all clients, each once: whose pages may call the
+	// provider from a browser. Who keeps them asks again every few seconds.
 	ListWebOrigins(ctx context.Context, in *ListWebOriginsRequest, opts ...grpc.CallOption) (*ListWebOriginsResponse, error)
 }
 
@@ -419,8 +425,8 @@ func (c *clientDirectoryServiceClient) ListWebOrigins(ctx context.Context, in *L
 //
 // ClientDirectoryService is what other programs learn of clients.
 type ClientDirectoryServiceServer interface {
-	// ListWebOrigins returns the web origins of all clients, each once: whose pages may call the provider from a browser. Who keeps them
-	// asks again every few seconds.
+	// ListWebOrigins returns the web origins of all clients, each once: whose pages may call the
+	// provider from a browser. Who keeps them asks again every few seconds.
 	ListWebOrigins(context.Context, *ListWebOriginsRequest) (*ListWebOriginsResponse, error)
 	mustEmbedUnimplementedClientDirectoryServiceServer()
 }

@@ -37,33 +37,38 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// OpenIDService is Auth as an OpenID provider and OAuth authorization server. Its methods are web exchanges: what they take and answer
-// is said by the standards that they name.
+// OpenIDService is Auth as an OpenID provider and OAuth authorization server. Its methods are web
+// exchanges: what they take and answer is said by the standards that they name.
 type OpenIDServiceClient interface {
 	// Configuration is the provider's metadata (OpenID Connect Discovery 1.0, section 4).
 	Configuration(ctx context.Context, in *ConfigurationRequest, opts ...grpc.CallOption) (*ConfigurationResponse, error)
-	// AuthorizationServerMetadata is the same metadata where OAuth clients look for it (RFC 8414, section 3).
+	// AuthorizationServerMetadata is the same metadata where OAuth clients look for it (RFC 8414,
+	// section 3).
 	AuthorizationServerMetadata(ctx context.Context, in *AuthorizationServerMetadataRequest, opts ...grpc.CallOption) (*AuthorizationServerMetadataResponse, error)
 	// KeySet is the public keys that verify what Auth signs (RFC 7517, section 5).
 	KeySet(ctx context.Context, in *KeySetRequest, opts ...grpc.CallOption) (*KeySetResponse, error)
-	// Authorize answers an application by a redirect with a code, or sends the person to sign in (OpenID Connect Core 1.0, section 3.1.2).
-	// Nothing is stored: the request is in the URL until it is answered.
+	// Authorize answers an application by a redirect with a code, or sends the person to sign in
+	// (OpenID Connect Core 1.0, section 3.1.2). Nothing is stored: the request is in the URL until it
+	// is answered.
 	Authorize(ctx context.Context, in *AuthorizeRequest, opts ...grpc.CallOption) (*AuthorizeResponse, error)
-	// AuthorizeByPost sends the browser to Authorize with what is in the form: with a POST from another site it shows no cookie.
+	// AuthorizeByPost sends the browser to Authorize with what is in the form: with a POST from
+	// another site it shows no cookie.
 	AuthorizeByPost(ctx context.Context, in *AuthorizeByPostRequest, opts ...grpc.CallOption) (*AuthorizeByPostResponse, error)
-	// Token exchanges a code or a refresh token for tokens (RFC 6749, sections 4.1.3 and 6; RFC 7636, section 4.5). Either works once; a
-	// second use ends the session that the first one began.
+	// Token exchanges a code or a refresh token for tokens (RFC 6749, sections 4.1.3 and 6; RFC 7636,
+	// section 4.5). Either works once; a second use ends the session that the first one began.
 	Token(ctx context.Context, in *TokenRequest, opts ...grpc.CallOption) (*TokenResponse, error)
-	// Userinfo tells what the scopes of an access token allow about its person (OpenID Connect Core 1.0, section 5.3).
+	// Userinfo tells what the scopes of an access token allow about its person (OpenID Connect Core
+	// 1.0, section 5.3).
 	Userinfo(ctx context.Context, in *UserinfoRequest, opts ...grpc.CallOption) (*UserinfoResponse, error)
 	// UserinfoByPost is Userinfo, which also takes the token from a form (RFC 6750, section 2.2).
 	UserinfoByPost(ctx context.Context, in *UserinfoByPostRequest, opts ...grpc.CallOption) (*UserinfoByPostResponse, error)
 	// Introspect tells a client with a secret whether an access token is good (RFC 7662).
 	Introspect(ctx context.Context, in *IntrospectRequest, opts ...grpc.CallOption) (*IntrospectResponse, error)
-	// Revoke ends the session of an access token or a refresh token, by the will of its client (RFC 7009).
+	// Revoke ends the session of an access token or a refresh token, by the will of its client (RFC
+	// 7009).
 	Revoke(ctx context.Context, in *RevokeRequest, opts ...grpc.CallOption) (*RevokeResponse, error)
-	// EndSession signs a person out of the browser, at once with an ID token of that person, otherwise after a page has asked (OpenID
-	// Connect RP-Initiated Logout 1.0).
+	// EndSession signs a person out of the browser, at once with an ID token of that person,
+	// otherwise after a page has asked (OpenID Connect RP-Initiated Logout 1.0).
 	EndSession(ctx context.Context, in *EndSessionRequest, opts ...grpc.CallOption) (*EndSessionResponse, error)
 	// EndSessionByPost sends the browser to EndSession with what is in the form.
 	EndSessionByPost(ctx context.Context, in *EndSessionByPostRequest, opts ...grpc.CallOption) (*EndSessionByPostResponse, error)
@@ -201,33 +206,38 @@ func (c *openIDServiceClient) EndSessionByPost(ctx context.Context, in *EndSessi
 // All implementations must embed UnimplementedOpenIDServiceServer
 // for forward compatibility.
 //
-// OpenIDService is Auth as an OpenID provider and OAuth authorization server. Its methods are web exchanges: what they take and answer
-// is said by the standards that they name.
+// OpenIDService is Auth as an OpenID provider and OAuth authorization server. Its methods are web
+// exchanges: what they take and answer is said by the standards that they name.
 type OpenIDServiceServer interface {
 	// Configuration is the provider's metadata (OpenID Connect Discovery 1.0, section 4).
 	Configuration(context.Context, *ConfigurationRequest) (*ConfigurationResponse, error)
-	// AuthorizationServerMetadata is the same metadata where OAuth clients look for it (RFC 8414, section 3).
+	// AuthorizationServerMetadata is the same metadata where OAuth clients look for it (RFC 8414,
+	// section 3).
 	AuthorizationServerMetadata(context.Context, *AuthorizationServerMetadataRequest) (*AuthorizationServerMetadataResponse, error)
 	// KeySet is the public keys that verify what Auth signs (RFC 7517, section 5).
 	KeySet(context.Context, *KeySetRequest) (*KeySetResponse, error)
-	// Authorize answers an application by a redirect with a code, or sends the person to sign in (OpenID Connect Core 1.0, section 3.1.2).
-	// Nothing is stored: the request is in the URL until it is answered.
+	// Authorize answers an application by a redirect with a code, or sends the person to sign in
+	// (OpenID Connect Core 1.0, section 3.1.2). Nothing is stored: the request is in the URL until it
+	// is answered.
 	Authorize(context.Context, *AuthorizeRequest) (*AuthorizeResponse, error)
-	// AuthorizeByPost sends the browser to Authorize with what is in the form: with a POST from another site it shows no cookie.
+	// AuthorizeByPost sends the browser to Authorize with what is in the form: with a POST from
+	// another site it shows no cookie.
 	AuthorizeByPost(context.Context, *AuthorizeByPostRequest) (*AuthorizeByPostResponse, error)
-	// Token exchanges a code or a refresh token for tokens (RFC 6749, sections 4.1.3 and 6; RFC 7636, section 4.5). Either works once; a
-	// second use ends the session that the first one began.
+	// Token exchanges a code or a refresh token for tokens (RFC 6749, sections 4.1.3 and 6; RFC 7636,
+	// section 4.5). Either works once; a second use ends the session that the first one began.
 	Token(context.Context, *TokenRequest) (*TokenResponse, error)
-	// Userinfo tells what the scopes of an access token allow about its person (OpenID Connect Core 1.0, section 5.3).
+	// Userinfo tells what the scopes of an access token allow about its person (OpenID Connect Core
+	// 1.0, section 5.3).
 	Userinfo(context.Context, *UserinfoRequest) (*UserinfoResponse, error)
 	// UserinfoByPost is Userinfo, which also takes the token from a form (RFC 6750, section 2.2).
 	UserinfoByPost(context.Context, *UserinfoByPostRequest) (*UserinfoByPostResponse, error)
 	// Introspect tells a client with a secret whether an access token is good (RFC 7662).
 	Introspect(context.Context, *IntrospectRequest) (*IntrospectResponse, error)
-	// Revoke ends the session of an access token or a refresh token, by the will of its client (RFC 7009).
+	// Revoke ends the session of an access token or a refresh token, by the will of its client (RFC
+	// 7009).
 	Revoke(context.Context, *RevokeRequest) (*RevokeResponse, error)
-	// EndSession signs a person out of the browser, at once with an ID token of that person, otherwise after a page has asked (OpenID
-	// Connect RP-Initiated Logout 1.0).
+	// EndSession signs a person out of the browser, at once with an ID token of that person,
+	// otherwise after a page has asked (OpenID Connect RP-Initiated Logout 1.0).
 	EndSession(context.Context, *EndSessionRequest) (*EndSessionResponse, error)
 	// EndSessionByPost sends the browser to EndSession with what is in the form.
 	EndSessionByPost(context.Context, *EndSessionByPostRequest) (*EndSessionByPostResponse, error)

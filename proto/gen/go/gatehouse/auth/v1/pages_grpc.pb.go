@@ -36,22 +36,27 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// PageService is the pages of Auth for people. Its methods are web exchanges: HTML and forms, by browsers. A form is taken only from a
-// page of this host, and answered with 303 when it worked. Who is signed in is known by the cookie of the browser session, not by a
-// bearer token: that is why access is public, and the pages decide.
+// PageService is the pages of Auth for people. Its methods are web exchanges: HTML and forms, by
+// browsers. A form is taken only from a page of this host, and answered with 303 when it worked.
+// Who is signed in is known by the cookie of the browser session, not by a bearer token: that is
+// why access is public, and the pages decide.
 type PageServiceClient interface {
-	// ShowSignIn is the page that signs in, or says who is signed in already. return_to names a request to /oauth2/authorize of a registered
-	// client, to go on with afterwards; any other is refused.
+	// ShowSignIn is the page that signs in, or says who is signed in already. return_to names a
+	// request to /oauth2/authorize of a registered client, to go on with afterwards; any other is
+	// refused.
 	ShowSignIn(ctx context.Context, in *ShowSignInRequest, opts ...grpc.CallOption) (*ShowSignInResponse, error)
-	// SubmitSignIn takes the form of that page: it proves a password and begins a browser session, with a cookie.
+	// SubmitSignIn takes the form of that page: it proves a password and begins a browser session,
+	// with a cookie.
 	SubmitSignIn(ctx context.Context, in *SubmitSignInRequest, opts ...grpc.CallOption) (*SubmitSignInResponse, error)
 	// ShowSignUp is the page on which people make an account, where GATEHOUSE_AUTH_SIGN_UP says so.
 	ShowSignUp(ctx context.Context, in *ShowSignUpRequest, opts ...grpc.CallOption) (*ShowSignUpResponse, error)
 	// SubmitSignUp takes the form of that page, makes a login and its user, and signs the person in.
 	SubmitSignUp(ctx context.Context, in *SubmitSignUpRequest, opts ...grpc.CallOption) (*SubmitSignUpResponse, error)
-	// ShowSignOut asks whether to sign out. return_to names a request to /oauth2/logout, to go on with afterwards.
+	// ShowSignOut asks whether to sign out. return_to names a request to /oauth2/logout, to go on
+	// with afterwards.
 	ShowSignOut(ctx context.Context, in *ShowSignOutRequest, opts ...grpc.CallOption) (*ShowSignOutResponse, error)
-	// SubmitSignOut takes the form of that page: it ends the browser session with all clients' sessions below it.
+	// SubmitSignOut takes the form of that page: it ends the browser session with all clients'
+	// sessions below it.
 	SubmitSignOut(ctx context.Context, in *SubmitSignOutRequest, opts ...grpc.CallOption) (*SubmitSignOutResponse, error)
 	// ShowAccount is the page on which people change their password and see and end their sessions.
 	ShowAccount(ctx context.Context, in *ShowAccountRequest, opts ...grpc.CallOption) (*ShowAccountResponse, error)
@@ -59,9 +64,11 @@ type PageServiceClient interface {
 	SubmitPassword(ctx context.Context, in *SubmitPasswordRequest, opts ...grpc.CallOption) (*SubmitPasswordResponse, error)
 	// SubmitSessionEnd takes a form of that page: it ends one of the person's sessions.
 	SubmitSessionEnd(ctx context.Context, in *SubmitSessionEndRequest, opts ...grpc.CallOption) (*SubmitSessionEndResponse, error)
-	// SubmitOtherSessionsEnd takes a form of that page: it ends all of the person's sessions but that of the browser.
+	// SubmitOtherSessionsEnd takes a form of that page: it ends all of the person's sessions but that
+	// of the browser.
 	SubmitOtherSessionsEnd(ctx context.Context, in *SubmitOtherSessionsEndRequest, opts ...grpc.CallOption) (*SubmitOtherSessionsEndResponse, error)
-	// LocateChangePassword leads password managers to the page that changes the password (W3C, A Well-Known URL for Changing Passwords).
+	// LocateChangePassword leads password managers to the page that changes the password (W3C, A
+	// Well-Known URL for Changing Passwords).
 	LocateChangePassword(ctx context.Context, in *LocateChangePasswordRequest, opts ...grpc.CallOption) (*LocateChangePasswordResponse, error)
 }
 
@@ -187,22 +194,27 @@ func (c *pageServiceClient) LocateChangePassword(ctx context.Context, in *Locate
 // All implementations must embed UnimplementedPageServiceServer
 // for forward compatibility.
 //
-// PageService is the pages of Auth for people. Its methods are web exchanges: HTML and forms, by browsers. A form is taken only from a
-// page of this host, and answered with 303 when it worked. Who is signed in is known by the cookie of the browser session, not by a
-// bearer token: that is why access is public, and the pages decide.
+// PageService is the pages of Auth for people. Its methods are web exchanges: HTML and forms, by
+// browsers. A form is taken only from a page of this host, and answered with 303 when it worked.
+// Who is signed in is known by the cookie of the browser session, not by a bearer token: that is
+// why access is public, and the pages decide.
 type PageServiceServer interface {
-	// ShowSignIn is the page that signs in, or says who is signed in already. return_to names a request to /oauth2/authorize of a registered
-	// client, to go on with afterwards; any other is refused.
+	// ShowSignIn is the page that signs in, or says who is signed in already. return_to names a
+	// request to /oauth2/authorize of a registered client, to go on with afterwards; any other is
+	// refused.
 	ShowSignIn(context.Context, *ShowSignInRequest) (*ShowSignInResponse, error)
-	// SubmitSignIn takes the form of that page: it proves a password and begins a browser session, with a cookie.
+	// SubmitSignIn takes the form of that page: it proves a password and begins a browser session,
+	// with a cookie.
 	SubmitSignIn(context.Context, *SubmitSignInRequest) (*SubmitSignInResponse, error)
 	// ShowSignUp is the page on which people make an account, where GATEHOUSE_AUTH_SIGN_UP says so.
 	ShowSignUp(context.Context, *ShowSignUpRequest) (*ShowSignUpResponse, error)
 	// SubmitSignUp takes the form of that page, makes a login and its user, and signs the person in.
 	SubmitSignUp(context.Context, *SubmitSignUpRequest) (*SubmitSignUpResponse, error)
-	// ShowSignOut asks whether to sign out. return_to names a request to /oauth2/logout, to go on with afterwards.
+	// ShowSignOut asks whether to sign out. return_to names a request to /oauth2/logout, to go on
+	// with afterwards.
 	ShowSignOut(context.Context, *ShowSignOutRequest) (*ShowSignOutResponse, error)
-	// SubmitSignOut takes the form of that page: it ends the browser session with all clients' sessions below it.
+	// SubmitSignOut takes the form of that page: it ends the browser session with all clients'
+	// sessions below it.
 	SubmitSignOut(context.Context, *SubmitSignOutRequest) (*SubmitSignOutResponse, error)
 	// ShowAccount is the page on which people change their password and see and end their sessions.
 	ShowAccount(context.Context, *ShowAccountRequest) (*ShowAccountResponse, error)
@@ -210,9 +222,11 @@ type PageServiceServer interface {
 	SubmitPassword(context.Context, *SubmitPasswordRequest) (*SubmitPasswordResponse, error)
 	// SubmitSessionEnd takes a form of that page: it ends one of the person's sessions.
 	SubmitSessionEnd(context.Context, *SubmitSessionEndRequest) (*SubmitSessionEndResponse, error)
-	// SubmitOtherSessionsEnd takes a form of that page: it ends all of the person's sessions but that of the browser.
+	// SubmitOtherSessionsEnd takes a form of that page: it ends all of the person's sessions but that
+	// of the browser.
 	SubmitOtherSessionsEnd(context.Context, *SubmitOtherSessionsEndRequest) (*SubmitOtherSessionsEndResponse, error)
-	// LocateChangePassword leads password managers to the page that changes the password (W3C, A Well-Known URL for Changing Passwords).
+	// LocateChangePassword leads password managers to the page that changes the password (W3C, A
+	// Well-Known URL for Changing Passwords).
 	LocateChangePassword(context.Context, *LocateChangePasswordRequest) (*LocateChangePasswordResponse, error)
 	mustEmbedUnimplementedPageServiceServer()
 }

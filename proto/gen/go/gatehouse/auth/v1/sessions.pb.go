@@ -40,7 +40,8 @@ type Session struct {
 	UserAgent string `protobuf:"bytes,5,opt,name=user_agent,json=userAgent,proto3" json:"user_agent,omitempty"`
 	// create_time is when it began.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// seen_time is when it was last used, to about a minute of a browser and to the last refresh of others.
+	// seen_time is when it was last used, to about a minute of a browser and to the last refresh of
+	// others.
 	SeenTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=seen_time,json=seenTime,proto3" json:"seen_time,omitempty"`
 	// expire_time is when it ends, however busy.
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`

@@ -32,21 +32,25 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// SessionService is where people see where they are signed in, and end it; and administrators do that for anybody.
+// SessionService is where people see where they are signed in, and end it; and administrators do
+// that for anybody.
 type SessionServiceClient interface {
-	// ListMySessions returns where the caller is signed in, the newest first: with browsers, each with the clients that were signed in to from
-	// there, and with the platform's own sign-in.
+	// ListMySessions returns where the caller is signed in, the newest first: with browsers, each
+	// with the clients that were signed in to from there, and with the platform's own sign-in.
 	ListMySessions(ctx context.Context, in *ListMySessionsRequest, opts ...grpc.CallOption) (*ListMySessionsResponse, error)
-	// EndMySession ends one session of the caller: that of a browser with all clients' sessions below it, or that of one client. Refresh
-	// tokens are refused at once, access tokens within 5 s everywhere. An unknown id and one of somebody else are NOT_FOUND
-	// (SESSION_NOT_FOUND).
+	// EndMySession ends one session of the caller: that of a browser with all clients' sessions below
+	// it, or that of one client. Refresh tokens are refused at once, access tokens within 5 s
+	// everywhere. An unknown id and one of somebody else are NOT_FOUND (SESSION_NOT_FOUND).
 	EndMySession(ctx context.Context, in *EndMySessionRequest, opts ...grpc.CallOption) (*EndMySessionResponse, error)
-	// EndMyOtherSessions ends all sessions of the caller but that of the request and the browser's above it.
+	// EndMyOtherSessions ends all sessions of the caller but that of the request and the browser's
+	// above it.
 	EndMyOtherSessions(ctx context.Context, in *EndMyOtherSessionsRequest, opts ...grpc.CallOption) (*EndMyOtherSessionsResponse, error)
-	// ChangePassword replaces the caller's password and ends all other sessions, as EndMyOtherSessions does. A wrong old password is
-	// UNAUTHENTICATED (INVALID_CREDENTIALS) and counts like a wrong sign-in; a refused new one names its rule (PASSWORD_REFUSED).
+	// ChangePassword replaces the caller's password and ends all other sessions, as
+	// EndMyOtherSessions does. A wrong old password is UNAUTHENTICATED (INVALID_CREDENTIALS) and
+	// counts like a wrong sign-in; a refused new one names its rule (PASSWORD_REFUSED).
 	ChangePassword(ctx context.Context, in *ChangePasswordRequest, opts ...grpc.CallOption) (*ChangePasswordResponse, error)
-	// ListUserSessions returns where a user is signed in, as ListMySessions does. Of a user that does not exist it is empty.
+	// ListUserSessions returns where a user is signed in, as ListMySessions does. Of a user that does
+	// not exist it is empty.
 	ListUserSessions(ctx context.Context, in *ListUserSessionsRequest, opts ...grpc.CallOption) (*ListUserSessionsResponse, error)
 	// EndUserSession ends one session of a user, as EndMySession does.
 	EndUserSession(ctx context.Context, in *EndUserSessionRequest, opts ...grpc.CallOption) (*EndUserSessionResponse, error)
@@ -136,21 +140,25 @@ func (c *sessionServiceClient) EndUserSessions(ctx context.Context, in *EndUserS
 // All implementations must embed UnimplementedSessionServiceServer
 // for forward compatibility.
 //
-// SessionService is where people see where they are signed in, and end it; and administrators do that for anybody.
+// SessionService is where people see where they are signed in, and end it; and administrators do
+// that for anybody.
 type SessionServiceServer interface {
-	// ListMySessions returns where the caller is signed in, the newest first: with browsers, each with the clients that were signed in to from
-	// there, and with the platform's own sign-in.
+	// ListMySessions returns where the caller is signed in, the newest first: with browsers, each
+	// with the clients that were signed in to from there, and with the platform's own sign-in.
 	ListMySessions(context.Context, *ListMySessionsRequest) (*ListMySessionsResponse, error)
-	// EndMySession ends one session of the caller: that of a browser with all clients' sessions below it, or that of one client. Refresh
-	// tokens are refused at once, access tokens within 5 s everywhere. An unknown id and one of somebody else are NOT_FOUND
-	// (SESSION_NOT_FOUND).
+	// EndMySession ends one session of the caller: that of a browser with all clients' sessions below
+	// it, or that of one client. Refresh tokens are refused at once, access tokens within 5 s
+	// everywhere. An unknown id and one of somebody else are NOT_FOUND (SESSION_NOT_FOUND).
 	EndMySession(context.Context, *EndMySessionRequest) (*EndMySessionResponse, error)
-	// EndMyOtherSessions ends all sessions of the caller but that of the request and the browser's above it.
+	// EndMyOtherSessions ends all sessions of the caller but that of the request and the browser's
+	// above it.
 	EndMyOtherSessions(context.Context, *EndMyOtherSessionsRequest) (*EndMyOtherSessionsResponse, error)
-	// ChangePassword replaces the caller's password and ends all other sessions, as EndMyOtherSessions does. A wrong old password is
-	// UNAUTHENTICATED (INVALID_CREDENTIALS) and counts like a wrong sign-in; a refused new one names its rule (PASSWORD_REFUSED).
+	// ChangePassword replaces the caller's password and ends all other sessions, as
+	// EndMyOtherSessions does. A wrong old password is UNAUTHENTICATED (INVALID_CREDENTIALS) and
+	// counts like a wrong sign-in; a refused new one names its rule (PASSWORD_REFUSED).
 	ChangePassword(context.Context, *ChangePasswordRequest) (*ChangePasswordResponse, error)
-	// ListUserSessions returns where a user is signed in, as ListMySessions does. Of a user that does not exist it is empty.
+	// ListUserSessions returns where a user is signed in, as ListMySessions does. Of a user that does
+	// not exist it is empty.
 	ListUserSessions(context.Context, *ListUserSessionsRequest) (*ListUserSessionsResponse, error)
 	// EndUserSession ends one session of a user, as EndMySession does.
 	EndUserSession(context.Context, *EndUserSessionRequest) (*EndUserSessionResponse, error)

@@ -79,8 +79,8 @@ func (Backing) EnumDescriptor() ([]byte, []int) {
 	return file_gatehouse_options_v1_options_proto_rawDescGZIP(), []int{0}
 }
 
-// Visitors are who comes to a web exchange: it decides in which form the door that they come through answers when it refuses a request
-// by itself, and by which budget it limits them.
+// Visitors are who comes to a web exchange: it decides in which form the door that they come
+// through answers when it refuses a request by itself, and by which budget it limits them.
 type Visitors int32
 
 const (
@@ -953,12 +953,14 @@ type Method struct {
 	// rate bounds what one program may use of this method, on each instance of the program that serves
 	// it. What is beyond is answered RESOURCE_EXHAUSTED (CALLER_RATE_LIMITED).
 	Rate *Rate `protobuf:"bytes,9,opt,name=rate,proto3" json:"rate,omitempty"`
-	// visitors says who comes to a web exchange (gatehouse.web.v1). Required of one, and said of no other method.
+	// visitors says who comes to a web exchange (gatehouse.web.v1). Required of one, and said of no
+	// other method.
 	Visitors Visitors `protobuf:"varint,10,opt,name=visitors,proto3,enum=gatehouse.options.v1.Visitors" json:"visitors,omitempty"`
 	// reasons that a request may be refused with, or may have to be repeated for: names that the
-	// program, one that it calls, or the kernel (internal/apierr) states. What follows from the method
-	// is not repeated: its access, its noun, the rules of its fields, an etag. Clients read them in the
-	// API document; what any method may answer with, such as an outage, is not among them.
+	// program, one that it calls, or the kernel (internal/apierr) states. What follows from the
+	// method is not repeated: its access, its noun, the rules of its fields, an etag. Clients read
+	// them in the API document; what any method may answer with, such as an outage, is not among
+	// them.
 	Reasons       []string `protobuf:"bytes,11,rep,name=reasons,proto3" json:"reasons,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
