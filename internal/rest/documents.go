@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
@@ -39,18 +38,7 @@ func KeySet(keys Keys) http.Handler {
 			Fail(w, r, apierr.KeysUnavailable().Saying("the keys are not known yet").WithRetryAfter(time.Second))
 			return
 		}
-		set := struct {
-			Keys []token.JWK `json:"keys"`
-		}{Keys: make([]token.JWK, 0, len(known))}
-		for _, key := range known {
-			jwk, err := token.NewJWK(key)
-			if err != nil {
-				Fail(w, r, apierr.InternalError().Because(err))
-				return
-			}
-			set.Keys = append(set.Keys, jwk)
-		}
-		body, err := json.Marshal(set)
+		body, err := token.EncodeKeySet(known)
 		if err != nil {
 			Fail(w, r, apierr.From(err))
 			return

@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -37,6 +38,21 @@ func NewJWK(k Key) (JWK, error) {
 		}
 	}
 	return JWK{}, fmt.Errorf("key %s: a %T does not verify %q", k.ID, k.Public, k.Algorithm)
+}
+
+// EncodeKeySet returns the JSON Web Key Set of keys (RFC 7517, section 5), application/jwk-set+json.
+func EncodeKeySet(keys []Key) ([]byte, error) {
+	set := struct {
+		Keys []JWK `json:"keys"`
+	}{Keys: make([]JWK, 0, len(keys))}
+	for _, key := range keys {
+		jwk, err := NewJWK(key)
+		if err != nil {
+			return nil, err
+		}
+		set.Keys = append(set.Keys, jwk)
+	}
+	return json.Marshal(set)
 }
 
 // Key returns the key that j describes. It honours use and key_ops and admits only the two

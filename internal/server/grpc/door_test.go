@@ -101,7 +101,16 @@ func send(t *testing.T, method, url, body string, header ...string) answer {
 			r.Header.Set(header[i], header[i+1])
 		}
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	return answered(t, r)
+}
+
+// answered sends a request on a connection of its own, and follows no redirect.
+func answered(t *testing.T, r *http.Request) answer {
+	t.Helper()
+	client := &http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	response, err := client.Do(r)
 	if err != nil {
 		t.Fatal(err)

@@ -92,20 +92,7 @@ func (x *exchanges) do(t *testing.T, method, target, body string, header ...stri
 	if body != "" && r.Header.Get("Content-Type") == "" {
 		r.Header.Set("Content-Type", web.FormType)
 	}
-	client := &http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	response, err := client.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer{response, string(text)}
+	return answered(t, r)
 }
 
 // R14, R51: a handler sees the request as it was sent, and of its header what web exchanges get;

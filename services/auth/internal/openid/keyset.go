@@ -1,7 +1,6 @@
 package openid
 
 import (
-	"encoding/json"
 	"net/http"
 	"time"
 
@@ -24,18 +23,7 @@ func keySet(keys Keys) http.Handler {
 			web.Fail(r.Context(), err)
 			return
 		}
-		set := struct {
-			Keys []token.JWK `json:"keys"`
-		}{Keys: make([]token.JWK, 0, len(known))}
-		for _, key := range known {
-			jwk, err := token.NewJWK(key)
-			if err != nil {
-				web.Fail(r.Context(), err)
-				return
-			}
-			set.Keys = append(set.Keys, jwk)
-		}
-		body, err := json.Marshal(set)
+		body, err := token.EncodeKeySet(known)
 		writeJSON(w, r, "application/jwk-set+json", age, body, err)
 	})
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/resource"
 	"github.com/gatehouse/gatehouse/internal/token"
-	"github.com/gatehouse/gatehouse/internal/web"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1/reason"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
@@ -176,9 +175,6 @@ func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request) {
 			p.fail(w, r, err)
 			return
 		}
-		web.Refuse(r.Context(), err)
-		comeBack(w, e)
-		form.Status = e.Status()
-		p.account(w, r, b, focused(form))
+		p.account(w, r, b, focused(refused(w, r, form, err)))
 	})
 }

@@ -98,6 +98,15 @@ func comeBack(w http.ResponseWriter, e *apierr.Error) {
 	}
 }
 
+// refused makes a form the response to what was refused, and can be mended on it.
+func refused(w http.ResponseWriter, r *http.Request, form page, why error) page {
+	e := apierr.From(why)
+	web.Refuse(r.Context(), why)
+	comeBack(w, e)
+	form.Status = e.Status()
+	return form
+}
+
 // browserOf finds the browser session of a request, or session.ErrNotFound.
 func (p *Pages) browserOf(r *http.Request) (session.Browser, error) {
 	return p.Browsers.Find(r.Context(), cookieOf(r))

@@ -113,10 +113,7 @@ func (p *Pages) notSignedIn(w http.ResponseWriter, r *http.Request, t tongue, fo
 		p.fail(w, r, err)
 		return
 	}
-	web.Refuse(r.Context(), err)
-	comeBack(w, e)
-	form.Status = e.Status()
-	p.show(w, r, t, form)
+	p.show(w, r, t, refused(w, r, form, err))
 }
 
 // signedIn returns the browser session of a request and the address of its person, "" when nobody

@@ -120,10 +120,7 @@ func (p *Pages) notSignedUp(w http.ResponseWriter, r *http.Request, t tongue, fo
 		p.fail(w, r, err)
 		return
 	}
-	web.Refuse(r.Context(), err)
-	comeBack(w, e)
-	form.Status = e.Status()
-	p.show(w, r, t, focused(form))
+	p.show(w, r, t, focused(refused(w, r, form, err)))
 }
 
 // refusedPassword is the rule that a password breaks, in words.

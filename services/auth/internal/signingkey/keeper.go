@@ -61,6 +61,11 @@ func (k *Keeper) Refresh(ctx context.Context) error {
 			return err
 		}
 	}
+	return k.know(keys, asked)
+}
+
+// know opens keys that were asked for at a time: they are the known ones from now on.
+func (k *Keeper) know(keys []Key, asked time.Time) error {
 	r, err := k.open(keys)
 	if err != nil {
 		return err
@@ -78,13 +83,7 @@ func (k *Keeper) Load(ctx context.Context) error {
 	if err != nil || len(keys) == 0 {
 		return err
 	}
-	r, err := k.open(keys)
-	if err != nil {
-		return err
-	}
-	r.read = asked
-	k.ring.Store(r)
-	return nil
+	return k.know(keys, asked)
 }
 
 // spare is how many keys a change can need.
