@@ -59,12 +59,12 @@ func parseURI(text string) (*url.URL, fault) {
 	case strings.Contains(text, "*"):
 		return nil, fault{"uri.wildcard", "must be one whole URI: list each, wildcards are not read"}
 	case !uriForm.MatchString(text):
-		return nil, fault{"uri.form", "must be an absolute URI of ASCII characters, such as https://app.example.com/callback"}
+		return nil, fault{"uri.form", "must be an absolute URI of ASCII characters, such as https://app.example.com"}
 	}
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Scheme == "":
-		return nil, fault{"uri.form", "must be an absolute URI, such as https://app.example.com/callback"}
+		return nil, fault{"uri.form", "must be an absolute URI, such as https://app.example.com"}
 	case !strings.HasPrefix(text, u.Scheme+":"):
 		return nil, fault{"uri.form", "must have its scheme in lower case"}
 	case u.User != nil:
