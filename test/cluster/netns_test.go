@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	nomad "github.com/hashicorp/nomad/api"
@@ -51,6 +53,10 @@ func space(pid int) string {
 	return name
 }
 
+// The first thread belongs to the goroutine of TestMain: it would not end with another one, and what
+// it has entered is what /proc says of this whole process.
+func init() { runtime.LockOSThread() }
+
 // enter does something there.
 func (p place) enter(do func() error) (err error) {
 	done := make(chan struct{})
@@ -93,4 +99,24 @@ func (p place) signsIn(ctx context.Context, url string) error {
 		return err
 	}
 	return conn.Close(ctx)
+}
+
+// Who looks into other namespaces leaves this process in its own: else the machine would not be as it
+// was when the tests end.
+func TestEnteringLeavesTheProcessWhereItWas(t *testing.T) {
+	elsewhere := exec.CommandContext(t.Context(), "sleep", "60")
+	elsewhere.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	if err := elsewhere.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = elsewhere.Process.Kill(), elsewhere.Wait() })
+	own := space(os.Getpid())
+	for range 200 {
+		if err := (place{elsewhere.Process.Pid}).enter(func() error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if now := space(os.Getpid()); now != own {
+			t.Fatalf("this process is in %s, and was in %s", now, own)
+		}
+	}
 }
