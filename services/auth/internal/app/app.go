@@ -5,6 +5,7 @@ package app
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"log/slog"
 	"os"
 	"time"
@@ -79,7 +80,7 @@ func domain() fx.Option {
 			fx.Annotate(postgres.NewCodes, fx.As(new(openid.Store))),
 			fx.Annotate(postgres.NewPeople, fx.As(new(openid.People))),
 			fx.Annotate(identity.NewDirectory, fx.As(new(login.Directory))),
-			newHasher, newLogins, newSessions, newBrowsers, newOverview, newClients, newPages, newProvider, session.NewFeed, newWork, newSealer, newIDTokens,
+			newHasher, newPolicy, newLogins, newSessions, newBrowsers, newOverview, newClients, newPages, newProvider, session.NewFeed, newWork, newSealer, newIDTokens,
 			fx.Annotate(newKeeper, fx.As(fx.Self()), fx.As(new(token.KeySource)), fx.As(new(session.Signer))),
 			fx.Annotate(token.NewRevocationList, fx.As(fx.Self()), fx.As(new(token.Revocations))),
 		),
@@ -118,6 +119,17 @@ func newHasher(c Config) (login.Hasher, error) {
 	return password.NewPool(c.Password.parameters(), c.Password.workers(), c.Password.Queue, rand.Reader)
 }
 
+func newPolicy(c Config) (password.Policy, error) {
+	if c.Password.BreachedFile == "" {
+		return password.Policy{}, nil
+	}
+	list, err := password.OpenBreached(c.Password.BreachedFile)
+	if err != nil {
+		return password.Policy{}, fmt.Errorf("GATEHOUSE_AUTH_PASSWORD_BREACHED_FILE: %w", err)
+	}
+	return password.Policy{Breached: list}, nil
+}
+
 // loginParams are what the login service is made of.
 type loginParams struct {
 	fx.In
@@ -126,6 +138,7 @@ type loginParams struct {
 	Store     login.Store
 	Directory login.Directory
 	Hasher    login.Hasher
+	Passwords password.Policy
 	Feed      *session.Feed
 	Now       func() time.Time
 	Log       *slog.Logger
@@ -138,7 +151,7 @@ func newLogins(p loginParams) *login.Service {
 			RevocationPeriod: session.RevocationPeriod, BootstrapSecret: p.Config.Bootstrap.Secret.Reveal(),
 			SignUps: login.SignUps(p.Config.SignUps.Where),
 		},
-		Store: p.Store, Directory: p.Directory, Hasher: p.Hasher, NewID: uuid.NewString, Now: p.Now, Wake: p.Feed.Wake, Log: p.Log,
+		Store: p.Store, Directory: p.Directory, Hasher: p.Hasher, Passwords: p.Passwords, NewID: uuid.NewString, Now: p.Now, Wake: p.Feed.Wake, Log: p.Log,
 	})
 }
 

@@ -224,3 +224,12 @@ func TestConfigRefuses(t *testing.T) {
 		})
 	}
 }
+
+// R4: a list that was named and is missing ends the start, by its variable.
+func TestAMissingListOfBreachedPasswordsEndsTheStart(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "none")
+	_, err := newPolicy(Config{Password: PasswordConfig{BreachedFile: missing}})
+	if err == nil || !strings.Contains(err.Error(), "GATEHOUSE_AUTH_PASSWORD_BREACHED_FILE") || !strings.Contains(err.Error(), missing) {
+		t.Fatalf("err = %v, want one that names the variable and %s", err, missing)
+	}
+}

@@ -129,6 +129,8 @@ type PasswordConfig struct {
 	Threads uint8  `name:"auth-password-threads" env:"GATEHOUSE_AUTH_PASSWORD_THREADS" default:"1" help:"Threads of one argon2id hash."`
 	Workers int    `name:"auth-password-workers" env:"GATEHOUSE_AUTH_PASSWORD_WORKERS" default:"0" help:"Hashes at the same time; 0 means one for each core."`
 	Queue   int    `name:"auth-password-queue" env:"GATEHOUSE_AUTH_PASSWORD_QUEUE" default:"100" help:"Hashes that may wait; beyond that sign-ins are answered 429."`
+
+	BreachedFile string `name:"auth-password-breached-file" env:"GATEHOUSE_AUTH_PASSWORD_BREACHED_FILE" placeholder:"PATH" help:"Sorted file of breached passwords, the SHA-1 of one in hexadecimal on each line, as Have I Been Pwned publishes it; new passwords must not be in it. Without one, only common passwords are refused."`
 }
 
 // Validate reports contradictions.

@@ -5,12 +5,10 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
-	"strings"
 
 	"github.com/gatehouse/gatehouse/internal/address"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1/reason"
-	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 )
 
 // Bootstrap is what the platform's operator gives to get the first administrator.
@@ -39,9 +37,8 @@ func (s *Service) Bootstrap(ctx context.Context, in Bootstrap) (User, error) {
 		by = recovered(by)
 	}
 	email := address.Fold(in.Email)
-	local, _, _ := strings.Cut(email, "@")
-	if v := password.Check(in.Password, email, local, "gatehouse"); v != nil {
-		return User{}, errPassword.WithField("password", v.Rule, v.Description)
+	if err := s.admissible("password", in.Password, email); err != nil {
+		return User{}, err
 	}
 	hash, err := s.Hasher.Hash(ctx, in.Password)
 	if err != nil {

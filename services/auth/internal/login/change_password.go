@@ -3,11 +3,9 @@ package login
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/event"
-	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 )
 
 // PasswordChange is what a person asks for who is signed in.
@@ -51,9 +49,8 @@ func (s *Service) ChangePassword(ctx context.Context, c PasswordChange) error {
 	if !match {
 		return event.Attempt(errWrongPassword, e)
 	}
-	local, _, _ := strings.Cut(l.Email, "@")
-	if v := password.Check(c.New, l.Email, local, "gatehouse"); v != nil {
-		return errPassword.WithField("new_password", v.Rule, v.Description)
+	if err := s.admissible("new_password", c.New, l.Email); err != nil {
+		return err
 	}
 	hash, err := s.Hasher.Hash(ctx, c.New)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/address"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1/reason"
+	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 )
 
 // Config are the times that the service needs.
@@ -33,7 +34,8 @@ type Params struct {
 	Store     Store
 	Directory Directory
 	Hasher    Hasher
-	NewID     func() string // random UUIDs, version 4
+	Passwords password.Policy // for new ones
+	NewID     func() string   // random UUIDs, version 4
 	Now       func() time.Time
 	Wake      func() // tells the feed that sessions ended here
 	Log       *slog.Logger

@@ -10,7 +10,6 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1/reason"
-	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 )
 
 // SignUps says where people may sign up.
@@ -52,9 +51,8 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (User, error) {
 		return User{}, err
 	}
 	email := address.Fold(in.Email)
-	local, _, _ := strings.Cut(email, "@")
-	if v := password.Check(in.Password, email, local, in.DisplayName, "gatehouse"); v != nil {
-		return User{}, errPassword.WithField("password", v.Rule, v.Description)
+	if err := s.admissible("password", in.Password, email, in.DisplayName); err != nil {
+		return User{}, err
 	}
 	l, err := s.Store.ByEmail(ctx, email)
 	if errors.Is(err, ErrNotFound) {
@@ -75,6 +73,20 @@ func (s SignUps) admit(in SignUp) error {
 		return errPagesOnly
 	}
 	return errClosed
+}
+
+// admissible refuses a new password that breaks a rule. field is where it was given, and names are
+// what the person is called.
+func (s *Service) admissible(field, password, email string, names ...string) error {
+	local, _, _ := strings.Cut(email, "@")
+	v, err := s.Passwords.Check(password, append(names, email, local, "gatehouse")...)
+	if err != nil {
+		return err
+	}
+	if v != nil {
+		return errPassword.WithField(field, v.Rule, v.Description)
+	}
+	return nil
 }
 
 // signUpNew reserves a free address and completes the sign-up, or resumes the one that took the address meanwhile.

@@ -128,6 +128,7 @@ func refusedPassword(t tongue, e *apierr.Error) string {
 	keys := map[string]string{
 		"password.min_len": "field.password_short", "password.context": "field.password_context",
 		"password.repetition": "field.password_repetition", "password.sequence": "field.password_sequence",
+		"password.common": "field.password_common", "password.breached": "field.password_breached",
 	}
 	for _, f := range e.Fields {
 		if key, ok := keys[f.Rule]; ok {

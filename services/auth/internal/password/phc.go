@@ -47,8 +47,8 @@ func parse(s string) (encoded, error) {
 	memory, err1 := number(cost[0], "m=", maxMemory)
 	time, err2 := number(cost[1], "t=", maxTime)
 	threads, err3 := number(cost[2], "p=", maxThreads)
-	salt, err4 := bytes(parts[4])
-	key, err5 := bytes(parts[5])
+	salt, err4 := base64Bytes(parts[4])
+	key, err5 := base64Bytes(parts[5])
 	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return encoded{}, errMalformed
 	}
@@ -68,8 +68,8 @@ func number(s, name string, most uint32) (uint32, error) {
 	return uint32(n), nil
 }
 
-// bytes reads 8 to maxBytes bytes of strict base64.
-func bytes(s string) ([]byte, error) {
+// base64Bytes reads 8 to maxBytes bytes of strict base64.
+func base64Bytes(s string) ([]byte, error) {
 	b, err := base64.RawStdEncoding.Strict().DecodeString(s)
 	if err != nil || len(b) < 8 || len(b) > maxBytes || strings.ContainsAny(s, "\r\n") {
 		return nil, errMalformed

@@ -14,10 +14,29 @@ type Violation struct {
 	Description string // for people
 }
 
-// Check returns the first rule that a new password breaks, or nil. context are words that an attacker tries first: the address, its
-// local part, the name, the product. Whole passwords are compared, without regard to case; there are no composition rules.
-func Check(password string, context ...string) *Violation {
-	p := strings.ToLower(Normalize(password))
+// Policy are the rules for new passwords. The zero Policy has all rules but the one that needs a list
+// of breached passwords.
+type Policy struct {
+	Breached *Breached // may be nil
+}
+
+// Check returns the first rule that a new password breaks, or nil. context are words that an attacker
+// tries first: the address, its local part, the name, the product. Whole passwords are compared,
+// without regard to case; there are no composition rules. An error is one of reading the list.
+func (p Policy) Check(password string, context ...string) (*Violation, error) {
+	password = Normalize(password)
+	if v := judge(strings.ToLower(password), context); v != nil || p.Breached == nil {
+		return v, nil
+	}
+	found, err := p.Breached.Contains(password)
+	if err != nil || !found {
+		return nil, err
+	}
+	return &Violation{"password.breached", "is known from a breach of another site"}, nil
+}
+
+// judge applies the rules that need no list but the one that is built in.
+func judge(p string, context []string) *Violation {
 	if utf8.RuneCountInString(p) < MinLength {
 		return &Violation{"password.min_len", "must have at least 15 characters"}
 	}
@@ -35,23 +54,31 @@ func Check(password string, context ...string) *Violation {
 	if sequential(runes) {
 		return &Violation{"password.sequence", "must not be a sequence such as 123456789012345"}
 	}
+	if isCommon(p) {
+		return &Violation{"password.common", "must not be a password that many people have, nor one repeated or two joined"}
+	}
 	return nil
 }
 
+// separators are what people put between pieces.
+var separators = strings.NewReplacer(" ", "", "-", "", "_", "", ".", "")
+
+// bare is a password without separators.
+func bare(p string) string { return separators.Replace(p) }
+
 // repeats reports whether p is word once or several times, the last time possibly cut, with nothing but separators between.
 func repeats(p, word string) bool {
-	separators := strings.NewReplacer(" ", "", "-", "", "_", "", ".", "")
-	p, bare := separators.Replace(p), separators.Replace(word)
-	if p == "" || bare == "" || len(p) < len(bare) {
+	p, word = bare(p), bare(word)
+	if p == "" || word == "" || len(p) < len(word) {
 		return false
 	}
-	for len(p) > len(bare) {
-		if !strings.HasPrefix(p, bare) {
+	for len(p) > len(word) {
+		if !strings.HasPrefix(p, word) {
 			return false
 		}
-		p = p[len(bare):]
+		p = p[len(word):]
 	}
-	return strings.HasPrefix(bare, p)
+	return strings.HasPrefix(word, p)
 }
 
 // periodic reports whether p is one piece of the given length over and over.

@@ -24,10 +24,21 @@ func TestCheck(t *testing.T) { // R1, R4, R5
 		"digits down":                 {"987654321098765", "password.sequence"},
 		"alphabet":                    {"abcdefghijklmnopq", "password.sequence"},
 		"keyboard":                    {"qwertyuiopasdfgh", "password.sequence"},
+		"common, long enough":         {"mailcreated5240", "password.common"},
+		"common, other case":          {"Qwerty123456789", "password.common"},
+		"common twice":                {"baseballBaseball", "password.common"},
+		"common thrice, cut":          {"dragondragondra", "password.common"},
+		"two common":                  {"superman qwertyuiop", "password.common"},
+		"common and something":        {"superman 4 breakfast", ""},
+		"three common":                {"shadow of superman", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := ""
-			if v := Check(c.password, words...); v != nil {
+			v, err := Policy{}.Check(c.password, words...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v != nil {
 				got = v.Rule
 			}
 			if got != c.rule {

@@ -1,0 +1,48 @@
+package password
+
+import (
+	_ "embed"
+	"strings"
+	"sync"
+)
+
+// commonList is one password on a line, and comments that begin with #.
+//
+//go:embed common.txt
+var commonList string
+
+// common are the passwords that attackers try first, in lower case.
+var common = sync.OnceValue(func() map[string]bool {
+	words := map[string]bool{}
+	for line := range strings.Lines(commonList) {
+		if word := strings.TrimSpace(line); word != "" && !strings.HasPrefix(word, "#") {
+			words[bare(strings.ToLower(Normalize(word)))] = true
+		}
+	}
+	return words
+})
+
+// isCommon reports whether p is a common password: one that is long enough by itself, or two that
+// are joined. What is one repeated is judged by repeatsCommon.
+func isCommon(p string) bool {
+	words, p := common(), bare(p)
+	if words[p] {
+		return true
+	}
+	for i := range p {
+		if words[p[:i]] && words[p[i:]] {
+			return true
+		}
+	}
+	return repeatsCommon(p)
+}
+
+// repeatsCommon reports whether p is a common password several times, the last time possibly cut.
+func repeatsCommon(p string) bool {
+	for i := range p {
+		if i > 0 && common()[p[:i]] && repeats(p, p[:i]) {
+			return true
+		}
+	}
+	return false
+}
