@@ -21,6 +21,7 @@ import (
 	webv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/web/v1"
 	"github.com/gatehouse/gatehouse/services/auth/internal/client"
 	"github.com/gatehouse/gatehouse/services/auth/internal/openid"
+	"github.com/gatehouse/gatehouse/services/auth/internal/pages"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
@@ -48,12 +49,14 @@ func registerClient(t *testing.T, db *postgrestest.Database, sealer *signingkey.
 }
 
 // provider is the OpenID provider, which decides about sessions as the other services do.
-func (f *fixed) provider(t *testing.T, box *outbox.Outbox, sessions *session.Service, browsers *session.Browsers, ids *signingkey.IDTokens) grpcserver.Registration {
+func (f *fixed) provider(
+	t *testing.T, box *outbox.Outbox, sessions *session.Service, browsers *session.Browsers, page *pages.Pages, ids *signingkey.IDTokens,
+) grpcserver.Registration {
 	t.Helper()
 	contracts, clock := meshtest.Contract(t), func() time.Time { return f.now }
 	p := openid.New(openid.Params{
 		Issuer: "https://id.example", Contract: contracts, Keys: ids, Clients: f.Clients, Browsers: browsers, Sessions: sessions,
-		Store: postgres.NewCodes(f.Pool, box), People: postgres.NewPeople(f.Pool), Permissions: f.grants,
+		Store: postgres.NewCodes(f.Pool, box), People: postgres.NewPeople(f.Pool), Pages: page, Permissions: f.grants,
 		Codes: openid.NewCodes(bytes.Repeat([]byte{1}, signingkey.SealingKeyLength), nil, nil), IDTokens: ids, Access: f.verifier,
 		NewID: outboxtest.IDs(7), Now: clock, Log: slog.New(slog.DiscardHandler),
 	})

@@ -116,7 +116,7 @@ func newFixed(t *testing.T) *fixed {
 		Registrations: []grpcserver.Registration{
 			{Desc: &authv1.AuthService_ServiceDesc, Impl: api.NewAuthService(f.logins, sessions)},
 			{Desc: exchanges, Impl: struct{}{}},
-			f.provider(t, box, sessions, browsers, ids),
+			f.provider(t, box, sessions, browsers, page, ids),
 			{Desc: &authv1.SessionService_ServiceDesc, Impl: api.NewSessionService(f.logins, overview)},
 			{Desc: &authv1.LoginService_ServiceDesc, Impl: api.NewLoginService(f.logins)},
 			{Desc: &authv1.ClientService_ServiceDesc, Impl: api.NewClientService(fixedClients(postgres.NewClients(db.Pool, box), random, clock))},

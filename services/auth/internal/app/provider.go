@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/token"
 	"github.com/gatehouse/gatehouse/services/auth/internal/client"
 	"github.com/gatehouse/gatehouse/services/auth/internal/openid"
+	"github.com/gatehouse/gatehouse/services/auth/internal/pages"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
 )
@@ -23,6 +24,7 @@ type providerParams struct {
 
 	Config      Config
 	Contract    *contract.Contract
+	Pages       *pages.Pages
 	Keeper      *signingkey.Keeper
 	IDTokens    *signingkey.IDTokens
 	Sealer      *signingkey.Sealer
@@ -44,7 +46,7 @@ func newProvider(p providerParams) (*openid.Provider, error) {
 	}
 	return openid.New(openid.Params{
 		Issuer: p.Config.Kernel.Token.Issuer, Contract: p.Contract, Keys: publicKeys{p.Keeper, p.IDTokens}, Clients: p.Clients, Browsers: p.Browsers,
-		Sessions: p.Sessions, Store: p.Store, People: p.People, Permissions: p.Permissions, Codes: codes, IDTokens: p.IDTokens,
+		Sessions: p.Sessions, Store: p.Store, People: p.People, Pages: p.Pages, Permissions: p.Permissions, Codes: codes, IDTokens: p.IDTokens,
 		Access: p.Access, NewID: uuid.NewString, Now: p.Now, Log: p.Log,
 	}), nil
 }

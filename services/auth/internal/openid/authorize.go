@@ -27,24 +27,24 @@ func (p *Provider) Authorize(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost { // a browser sends no cookie of ours with a POST from another site
 		form, err := readForm(r)
 		if err != nil {
-			refusePage(w, r, asError(err))
+			p.refusePage(w, r, err)
 			return
 		}
 		if query := form.Encode(); len(query) <= maxAuthorize {
 			seeOther(w, AuthorizePath+"?"+query)
 			return
 		}
-		refusePage(w, r, invalidRequest("the request is too long"))
+		p.refusePage(w, r, invalidRequest("the request is too long"))
 		return
 	}
 	query, repeated, err := parameters(r.URL.RawQuery)
 	if err != nil || len(r.URL.RawQuery) > maxAuthorize {
-		refusePage(w, r, invalidRequest("the request is malformed or too long"))
+		p.refusePage(w, r, invalidRequest("the request is malformed or too long"))
 		return
 	}
 	c, d, err := p.destination(r.Context(), query)
 	if err != nil {
-		refusePage(w, r, asError(err))
+		p.refusePage(w, r, err)
 		return
 	}
 	a, err := p.judge(c, query, repeated)

@@ -60,6 +60,38 @@ func TestAuthorizeSendsNothingToStrangers(t *testing.T) { // R28, R29, R40 (unre
 			if r.StatusCode != http.StatusBadRequest || r.Header.Get("Location") != "" || strings.Contains(string(body), "evil") {
 				t.Errorf("%d to %q: %s", r.StatusCode, r.Header.Get("Location"), body)
 			}
+			if !strings.Contains(string(body), "The application cannot be answered") || !strings.Contains(r.Header.Get("Content-Security-Policy"), "form-action 'self';") {
+				t.Errorf("the page is %q\n%s", r.Header.Get("Content-Security-Policy"), body)
+			}
+		})
+	}
+}
+
+// Whom an application sent here reads why it goes no further in a language of their own; the words
+// of the protocol are for whoever runs the application.
+func TestAuthorizeTellsThePersonWhy(t *testing.T) { // R28, R29
+	w := newWorld(t)
+	for name, c := range map[string]struct {
+		query  url.Values
+		detail string
+	}{
+		"unknown client":        {w.asks("client_id", "client-9"), "the application is not registered here"},
+		"unregistered redirect": {w.asks("redirect_uri", "https://evil.example/"), "the application is not registered with this redirect_uri"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := httptest.NewRequest(http.MethodGet, issuer+openid.AuthorizePath+"?"+c.query.Encode(), nil)
+			r.Header.Set("Accept-Language", "de-AT, en;q=0.5")
+			answer := httptest.NewRecorder()
+			w.Authorize(answer, r)
+			page := answer.Body.String()
+			if answer.Code != http.StatusBadRequest || answer.Header().Get("Location") != "" || answer.Header().Get("Content-Language") != "de" {
+				t.Errorf("%d to %q in %q", answer.Code, answer.Header().Get("Location"), answer.Header().Get("Content-Language"))
+			}
+			for _, text := range []string{`<html lang="de">`, "Die Anwendung", `<p class="detail" lang="en">` + c.detail} {
+				if !strings.Contains(page, text) {
+					t.Errorf("the page does not say %q:\n%s", text, page)
+				}
+			}
 		})
 	}
 }

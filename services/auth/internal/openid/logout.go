@@ -28,7 +28,7 @@ func (p *Provider) EndSession(w http.ResponseWriter, r *http.Request) {
 			err = invalidRequest("the request is too long")
 		}
 		if err != nil {
-			refusePage(w, r, asError(err))
+			p.refusePage(w, r, err)
 			return
 		}
 		seeOther(w, LogoutPath+"?"+query)
@@ -36,21 +36,21 @@ func (p *Provider) EndSession(w http.ResponseWriter, r *http.Request) {
 	}
 	l, err := p.logoutOf(r)
 	if err != nil {
-		refusePage(w, r, asError(err))
+		p.refusePage(w, r, err)
 		return
 	}
 	browser, err := p.browserOf(r)
 	switch {
 	case errors.Is(err, session.ErrNotFound):
 	case err != nil:
-		refusePage(w, r, asError(err))
+		p.refusePage(w, r, err)
 		return
 	case l.hint.Subject != browser.UserID:
 		seeOther(w, signOutPath+"?"+returnTo+"="+url.QueryEscape(LogoutPath+"?"+l.query.Encode()))
 		return
 	default:
 		if err := p.Browsers.End(r.Context(), browser); err != nil {
-			refusePage(w, r, asError(err))
+			p.refusePage(w, r, err)
 			return
 		}
 	}

@@ -2,6 +2,7 @@ package openid_test
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -113,6 +114,17 @@ func TestLogoutSendsNobodyElsewhere(t *testing.T) { // R29
 				t.Errorf("%d to %q, signed in %t", answer.Code, answer.Header().Get("Location"), w.signedIn(t))
 			}
 		})
+	}
+}
+
+// What goes wrong here is said on a page, too, and is no refusal of the application.
+func TestLogoutWithoutADatabase(t *testing.T) { // R62
+	w := newWorld(t)
+	w.Pool.Close()
+	r := w.logout(url.Values{}, w.cookie)
+	body, err := io.ReadAll(r.Body)
+	if err != nil || r.StatusCode < 500 || !strings.Contains(string(body), "That did not work") {
+		t.Errorf("%d %v\n%s", r.StatusCode, err, body)
 	}
 }
 

@@ -90,6 +90,14 @@ type Verifier interface {
 	VerifyIssued(ctx context.Context, compact string) (token.Claims, error)
 }
 
+// Pages tell people what cannot be told to an application; pages.Pages does.
+type Pages interface {
+	// Refused says that an application's request cannot be answered, and why.
+	Refused(w http.ResponseWriter, r *http.Request, text string)
+	// Failed says that something went wrong here.
+	Failed(w http.ResponseWriter, r *http.Request, err error)
+}
+
 // Params are what the provider is made of. All are required.
 type Params struct {
 	Issuer      string // exactly as tokens name it
@@ -100,6 +108,7 @@ type Params struct {
 	Sessions    Sessions
 	Store       Store
 	People      People
+	Pages       Pages
 	Permissions access.Permissions
 	Codes       *Codes
 	IDTokens    IDTokens

@@ -18,10 +18,14 @@ func refuse(ctx context.Context, e *oidc.Error) { web.Refuse(ctx, whyRefused(e))
 
 // refusePage tells a person why an application cannot be answered. Nothing is sent to the
 // application: where it is is not known.
-func refusePage(w http.ResponseWriter, r *http.Request, e *oidc.Error) {
-	noStore(w)
-	w.WriteHeader(http.StatusBadRequest) // of an answer without a page, outside of an exchange
-	web.Fail(r.Context(), whyRefused(e))
+func (p *Provider) refusePage(w http.ResponseWriter, r *http.Request, err error) {
+	e := asError(err)
+	if e.ErrorType == oidc.ServerError || e.ErrorType == temporarilyUnavailable {
+		p.Pages.Failed(w, r, e.Parent)
+		return
+	}
+	refuse(r.Context(), e)
+	p.Pages.Refused(w, r, e.Description)
 }
 
 // whyRefused is a refusal in the words of the contract, with the user whom it is about if it knows

@@ -25,6 +25,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/client"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/openid"
+	"github.com/gatehouse/gatehouse/services/auth/internal/pages"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
@@ -45,6 +46,7 @@ type world struct {
 	verifier *token.Verifier
 	ended    *token.RevocationList
 	feed     *session.Feed
+	pages    *pages.Pages
 	client   client.Client // public
 	backend  client.Client // confidential, with the secret "secret"
 	other    client.Client // another backend
@@ -129,6 +131,10 @@ func newWorldAt(t *testing.T, issuer string, now time.Time) *world {
 		Config: session.BrowserConfig{Lifetime: 24 * time.Hour, Idle: 12 * time.Hour}, Store: w.Database.Browsers, NewID: uuid.NewString,
 		Random: rand.Reader, Now: clock, Wake: w.feed.Wake,
 	})
+	w.pages, err = pages.New(pages.Params{Browsers: w.browsers, Clients: clients{}, Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
 	scopes := []string{"openid", "email", "profile", "roles", "offline_access"}
 	w.client = client.Client{
 		ID: "client-1", Public: true, Scopes: scopes, IDTokenAlgorithm: client.EdDSA,
@@ -142,7 +148,7 @@ func newWorldAt(t *testing.T, issuer string, now time.Time) *world {
 	w.other = client.Client{ID: "client-3", Secrets: secret, Scopes: scopes, RedirectURIs: []string{callback}, IDTokenAlgorithm: client.RS256}
 	w.Provider = openid.New(openid.Params{
 		Issuer: issuer, Clients: clients{w.client.ID: w.client, w.backend.ID: w.backend, w.other.ID: w.other}, Browsers: w.browsers,
-		Sessions: w.sessions, Store: postgres.NewCodes(w.Pool, w.Outbox), People: postgres.NewPeople(w.Pool), Permissions: w.roles,
+		Sessions: w.sessions, Store: postgres.NewCodes(w.Pool, w.Outbox), People: postgres.NewPeople(w.Pool), Pages: w.pages, Permissions: w.roles,
 		IDTokens: idTokens{}, Access: w.verifier,
 		Codes: openid.NewCodes(bytes.Repeat([]byte{1}, 32), nil, nil), NewID: uuid.NewString, Now: clock, Log: log,
 	})

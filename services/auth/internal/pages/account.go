@@ -49,7 +49,7 @@ func (p *Pages) known(w http.ResponseWriter, r *http.Request, act func(b session
 	b, who, err := p.signedIn(r)
 	switch {
 	case err != nil:
-		p.fail(w, r, err)
+		p.Failed(w, r, err)
 	case who == "":
 		see(w, signInPath)
 	default:
@@ -62,7 +62,7 @@ func (p *Pages) account(w http.ResponseWriter, r *http.Request, b session.Browse
 	t := p.looks.speaks(r)
 	all, _, err := p.Overview.List(r.Context(), b.UserID, resource.Query{})
 	if err != nil {
-		p.fail(w, r, err)
+		p.Failed(w, r, err)
 		return
 	}
 	notices := map[string]string{doneEnded: "notice.ended", doneOthers: "notice.ended_others", donePassword: "notice.password"}
@@ -105,7 +105,7 @@ func (p *Pages) endSession(w http.ResponseWriter, r *http.Request) {
 	p.known(w, r, func(b session.Browser, _ string) {
 		err := p.Overview.EndOne(event.NewContext(r.Context(), acting(event.FromContext(r.Context()), b)), person(b), id)
 		if err != nil && !errors.Is(err, reason.SessionNotFound()) {
-			p.fail(w, r, err)
+			p.Failed(w, r, err)
 			return
 		}
 		see(w, accountPath+"?"+done+"="+doneEnded)
@@ -117,7 +117,7 @@ func (p *Pages) endOtherSessions(w http.ResponseWriter, r *http.Request) {
 	p.known(w, r, func(b session.Browser, _ string) {
 		err := p.Overview.EndOthers(event.NewContext(r.Context(), acting(event.FromContext(r.Context()), b)), person(b), b.ID)
 		if err != nil {
-			p.fail(w, r, err)
+			p.Failed(w, r, err)
 			return
 		}
 		see(w, accountPath+"?"+done+"="+doneOthers)
@@ -172,7 +172,7 @@ func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request) {
 		case errors.Is(e, reason.SignInOverload()):
 			form.Problem = t.say("sign_in.overload")
 		default:
-			p.fail(w, r, err)
+			p.Failed(w, r, err)
 			return
 		}
 		p.account(w, r, b, focused(refused(w, r, form, err)))

@@ -74,11 +74,11 @@ func (p *Pages) badReturn(w http.ResponseWriter, r *http.Request, err error) {
 		p.refuse(w, r, http.StatusBadRequest, "error.bad_link", apierr.InvalidArgumentError().Because(err))
 		return
 	}
-	p.fail(w, r, err)
+	p.Failed(w, r, err)
 }
 
-// fail answers to what went wrong here.
-func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
+// Failed tells a person that something went wrong here, and when to try again.
+func (p *Pages) Failed(w http.ResponseWriter, r *http.Request, err error) {
 	e := apierr.From(err)
 	var key string
 	switch e.Kind {

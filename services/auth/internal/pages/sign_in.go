@@ -27,7 +27,7 @@ func (p *Pages) showSignIn(w http.ResponseWriter, r *http.Request) {
 	}
 	b, who, err := p.signedIn(r)
 	if err != nil {
-		p.fail(w, r, err)
+		p.Failed(w, r, err)
 		return
 	}
 	t := p.looks.speaks(r)
@@ -110,7 +110,7 @@ func (p *Pages) notSignedIn(w http.ResponseWriter, r *http.Request, t tongue, fo
 	case errors.Is(e, reason.SignInOverload()):
 		form.Problem = t.say("sign_in.overload")
 	default:
-		p.fail(w, r, err)
+		p.Failed(w, r, err)
 		return
 	}
 	p.show(w, r, t, refused(w, r, form, err))

@@ -17,7 +17,7 @@ func (p *Pages) showSignOut(w http.ResponseWriter, r *http.Request) {
 	_, who, err := p.signedIn(r)
 	switch {
 	case err != nil:
-		p.fail(w, r, err)
+		p.Failed(w, r, err)
 	case who == "" && to.To != "":
 		see(w, to.To) // nothing is left to ask
 	case who == "":
@@ -43,7 +43,7 @@ func (p *Pages) signOut(w http.ResponseWriter, r *http.Request) {
 		err = p.Browsers.End(r.Context(), b)
 	}
 	if err != nil {
-		p.fail(w, r, err)
+		p.Failed(w, r, err)
 		return
 	}
 	w.Header().Set("Set-Cookie", session.NoCookie())
@@ -59,8 +59,8 @@ func (p *Pages) SignedOut(w http.ResponseWriter, r *http.Request) {
 	p.show(w, r, t, page{Name: "message", Title: t.say("sign_out.done"), Problem: t.say("sign_out.done_text"), Other: signInPath})
 }
 
-// Refused tells a person why an application cannot be answered, in the provider's words: where an
-// answer could be sent to is not known.
+// Refused tells a person that an application cannot be answered, and whoever runs that why, in the
+// provider's words: where an answer could be sent to is not known (RFC 6749, section 4.1.2.1).
 func (p *Pages) Refused(w http.ResponseWriter, r *http.Request, text string) {
 	t := p.looks.speaks(r)
 	p.show(w, r, t, page{

@@ -85,7 +85,7 @@ func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) {
 	attempt := event.FromContext(ctx)
 	attempt.Action, attempt.Changes = "auth.signed_in", attempt.Changes[:1]
 	if err := p.begin(w, r, user.ID, user.OrganizationID, attempt); err != nil {
-		p.fail(w, r, err)
+		p.Failed(w, r, err)
 		return
 	}
 	see(w, to.Path())
@@ -117,7 +117,7 @@ func (p *Pages) notSignedUp(w http.ResponseWriter, r *http.Request, t tongue, fo
 	case errors.Is(e, reason.SignInOverload()):
 		form.Problem = t.say("sign_in.overload")
 	default:
-		p.fail(w, r, err)
+		p.Failed(w, r, err)
 		return
 	}
 	p.show(w, r, t, focused(refused(w, r, form, err)))
