@@ -102,7 +102,7 @@ func newAuth(t *testing.T, change ...func(*grpctest.Config)) *auth {
 	db := postgrestest.Open(t)
 	a := &auth{Database: db, t: t, identity: &directory{}, grants: grpctest.NewGrants(), ended: &ended{Store: db.Sessions}}
 	log := slog.New(slog.NewJSONHandler(&a.log, nil))
-	hasher, err := password.NewPool(password.Parameters{Memory: 64, Time: 1, Threads: 1}, 4, 100, rand.Reader)
+	hasher, err := password.NewPool(password.Parameters{Memory: 64, Time: 1, Threads: 1}, 4, 100, rand.Reader, func(context.Context) string { return "" })
 	if err != nil {
 		t.Fatal(err)
 	}

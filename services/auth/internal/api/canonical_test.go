@@ -66,7 +66,7 @@ func newFixed(t *testing.T) *fixed {
 	f := &fixed{Database: db, identity: &directory{}, now: outboxtest.Now(), grants: grpctest.NewGrants(), refusals: outboxtest.Refusals(t, box), store: postgres.NewLogins(db.Pool, box)}
 	clock, log := func() time.Time { return f.now }, slog.New(slog.DiscardHandler)
 	random := rand.NewChaCha8([32]byte{1})
-	pool, err := password.NewPool(password.Parameters{Memory: 64, Time: 1, Threads: 1}, 4, 100, random)
+	pool, err := password.NewPool(password.Parameters{Memory: 64, Time: 1, Threads: 1}, 4, 100, random, func(context.Context) string { return "" })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/fx"
 
 	identityclient "github.com/gatehouse/gatehouse/internal/client/identity"
+	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/fxmod"
 	"github.com/gatehouse/gatehouse/internal/fxmod/service"
 	"github.com/gatehouse/gatehouse/internal/health"
@@ -116,7 +117,8 @@ func rpcs() fx.Option {
 }
 
 func newHasher(c Config) (login.Hasher, error) {
-	return password.NewPool(c.Password.parameters(), c.Password.workers(), c.Password.Queue, rand.Reader)
+	from := func(ctx context.Context) string { return event.FromContext(ctx).ClientAddress }
+	return password.NewPool(c.Password.parameters(), c.Password.workers(), c.Password.Queue, rand.Reader, from)
 }
 
 func newPolicy(c Config) (password.Policy, error) {

@@ -79,7 +79,7 @@ func newWorld(t *testing.T) *world {
 // with is another instance on the same database.
 func (w *world) with(t *testing.T, p password.Parameters) *login.Service {
 	t.Helper()
-	pool, err := password.NewPool(p, 4, 100, rand.Reader)
+	pool, err := password.NewPool(p, 4, 100, rand.Reader, func(context.Context) string { return "" })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,7 +62,7 @@ func newWorld(t *testing.T, queue int) *world {
 	w := &world{Database: db, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	clock := func() time.Time { return w.now }
 	var err error
-	w.hasher, err = password.NewPool(password.Parameters{Memory: 64, Time: 1, Threads: 1}, 1, queue, &w.salts)
+	w.hasher, err = password.NewPool(password.Parameters{Memory: 64, Time: 1, Threads: 1}, 1, queue, &w.salts, func(context.Context) string { return "" })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,9 +12,11 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 )
 
+func nowhere(context.Context) string { return "" }
+
 func newPool(t *testing.T, p Parameters, workers, queue int) *Pool {
 	t.Helper()
-	pool, err := NewPool(p, workers, queue, rand.Reader)
+	pool, err := NewPool(p, workers, queue, rand.Reader, nowhere)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,13 +110,13 @@ func TestHashesUseTheirMemoryAgain(t *testing.T) {
 
 func TestPoolRefusesBeyondItsQueue(t *testing.T) { // R6
 	pool := newPool(t, cheap, 1, 1)
-	if err := pool.acquire(context.Background()); err != nil { // the only worker is busy
+	if err := pool.queue.acquire(context.Background(), ""); err != nil { // the only worker is busy
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	queued := make(chan error, 1)
 	go func() { queued <- pool.VerifyNobody(ctx, "x") }()
-	for pool.waiting.Load() == 0 {
+	for pool.queue.length() == 0 {
 		select {
 		case err := <-queued:
 			t.Fatalf("did not queue: %v", err)
@@ -130,11 +132,11 @@ func TestPoolRefusesBeyondItsQueue(t *testing.T) { // R6
 	if err := <-queued; !errors.Is(err, context.Canceled) {
 		t.Fatalf("canceled in the queue: %v, want context.Canceled", err)
 	}
-	pool.release()
+	pool.queue.release()
 	if _, err := pool.Hash(context.Background(), "x"); err != nil {
 		t.Fatalf("after the worker is free: %v", err)
 	}
-	if n := pool.waiting.Load(); n != 0 {
+	if n := pool.queue.length(); n != 0 {
 		t.Fatalf("%d still counted as waiting", n)
 	}
 }
