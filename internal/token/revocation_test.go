@@ -103,6 +103,8 @@ func TestConfigValidate(t *testing.T) {
 		{token.Config{Issuer: "id.example.com", Audience: "gatehouse"}, false},
 		{token.Config{Issuer: "", Audience: "gatehouse"}, false},
 		{token.Config{Issuer: "https://id.example.com"}, false},
+		{token.Config{Issuer: "https://id.example.com", Other: "https://gatehouse.local", Audience: "gatehouse"}, true},
+		{token.Config{Issuer: "https://id.example.com", Other: "gatehouse.local", Audience: "gatehouse"}, false},
 	} {
 		if err := c.config.Validate(); (err == nil) != c.ok {
 			t.Errorf("%+v: %v", c.config, err)

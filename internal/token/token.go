@@ -43,20 +43,30 @@ var ErrUnknownKey = errors.New("no key has this id")
 
 // Config says whose tokens are accepted, and for whom.
 type Config struct {
-	Issuer   string `name:"token-issuer" env:"GATEHOUSE_TOKEN_ISSUER" default:"https://gatehouse.local" help:"Issuer (iss) of tokens, the URL at which clients reach the platform; gatehouse up says where the gateway is, on localhost, unless you set it."`
+	Issuer string `name:"token-issuer" env:"GATEHOUSE_TOKEN_ISSUER" default:"https://gatehouse.local" help:"Issuer (iss) of tokens, the URL at which clients reach the platform; gatehouse up says where the gateway is, on localhost, unless you set it."`
+	// Other is a second issuer of the platform's own keys.
+	Other    string `name:"token-other-issuer" env:"GATEHOUSE_TOKEN_OTHER_ISSUER" help:"Issuer whose tokens are taken too while the platform's own changes: the one to come, then the one of before. Empty otherwise."`
 	Audience string `name:"token-audience" env:"GATEHOUSE_TOKEN_AUDIENCE" default:"gatehouse" help:"Audience (aud) that access tokens must name."`
 }
 
 // Validate reports a value that no token could satisfy.
 func (c Config) Validate() error {
-	u, err := url.Parse(c.Issuer)
-	if err != nil || u.Scheme == "" || u.Host == "" || u.User != nil || strings.ContainsAny(c.Issuer, "?#") { // RFC 8414, section 2
+	if !isIssuer(c.Issuer) {
 		return fmt.Errorf("GATEHOUSE_TOKEN_ISSUER is %q: give an absolute URL without query and fragment, such as https://id.example.com", c.Issuer)
+	}
+	if c.Other != "" && !isIssuer(c.Other) {
+		return fmt.Errorf("GATEHOUSE_TOKEN_OTHER_ISSUER is %q: give an absolute URL without query and fragment, or nothing", c.Other)
 	}
 	if c.Audience == "" {
 		return errors.New("GATEHOUSE_TOKEN_AUDIENCE is empty: give the name that access tokens carry in aud, such as gatehouse")
 	}
 	return nil
+}
+
+// isIssuer reports whether a text can name an issuer (RFC 8414, section 2).
+func isIssuer(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Scheme != "" && u.Host != "" && u.User == nil && !strings.ContainsAny(text, "?#")
 }
 
 // Claims are what an access token says. All but NotBefore and Scope are required in a token.

@@ -116,6 +116,25 @@ func TestSignAndVerify(t *testing.T) {
 	}
 }
 
+// While the issuer changes, tokens of the one of before and of the one to come are good, and no
+// others.
+func TestOtherIssuer(t *testing.T) {
+	ed := edKey(t, "ed")
+	config := token.Config{Issuer: issuer, Other: "https://gatehouse.local", Audience: audience}
+	changing := token.NewVerifier(config, keys{"ed": ed.Public()}, nobody{}, clock)
+	for from, good := range map[string]bool{issuer: true, config.Other: true, config.Other + "/": false, "https://id.example": false} {
+		c := claims()
+		c.Issuer = from
+		compact := sign(t, c, ed)
+		if _, err := changing.Verify(t.Context(), compact); (err == nil) != good {
+			t.Errorf("a token of %s: %v", from, err)
+		}
+		if _, err := verifier(keys{"ed": ed.Public()}).Verify(t.Context(), compact); (err == nil) != (from == issuer) {
+			t.Errorf("a token of %s when nothing changes: %v", from, err)
+		}
+	}
+}
+
 func TestSignRefusesWhatNobodyWouldAccept(t *testing.T) {
 	good := edKey(t, "ed")
 	for name, change := range map[string]func(*token.Claims, *token.SigningKey){

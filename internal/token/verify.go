@@ -138,7 +138,7 @@ func (v *Verifier) forPlatform(c Claims) error {
 // accept checks issuer and time (R43).
 func (v *Verifier) accept(c Claims, now time.Time) error {
 	switch {
-	case c.Issuer != v.config.Issuer:
+	case c.Issuer != v.config.Issuer && c.Issuer != v.config.Other: // neither is "": parseClaims
 		return invalid(errors.New("iss is another issuer"))
 	case c.IssuedAt.After(now.Add(Leeway)):
 		return invalid(errors.New("iat is in the future"))
