@@ -38,15 +38,15 @@ func TestAuthorizeSendsNothingToStrangers(t *testing.T) { // R28, R29, R40 (unre
 	w := newWorld(t)
 	for name, query := range map[string]string{
 		"no client":            w.asks("client_id", "").Encode(),
-		"unknown client":       w.asks("client_id", "client-9").Encode(),
-		"client with NUL":      w.asks("client_id", "client-1\x00").Encode(),
-		"client with a blank":  w.asks("client_id", "client-1 ").Encode(),
+		"unknown client":       w.asks("client_id", unknownID).Encode(),
+		"client with NUL":      w.asks("client_id", webID+"\x00").Encode(),
+		"client with a blank":  w.asks("client_id", webID+" ").Encode(),
 		"long client":          w.asks("client_id", strings.Repeat("c", 600)).Encode(),
 		"no redirect":          w.asks("redirect_uri", "").Encode(),
 		"another redirect":     w.asks("redirect_uri", "https://evil.example/callback").Encode(),
 		"a path below":         w.asks("redirect_uri", callback+"/x").Encode(),
 		"a query":              w.asks("redirect_uri", callback+"?x").Encode(),
-		"client twice":         w.asks().Encode() + "&client_id=client-1",
+		"client twice":         w.asks().Encode() + "&client_id=" + webID,
 		"redirect twice":       w.asks().Encode() + "&redirect_uri=" + url.QueryEscape(callback),
 		"malformed":            w.asks().Encode() + "&%zz",
 		"semicolons":           w.asks().Encode() + ";x=y",
@@ -75,7 +75,7 @@ func TestAuthorizeTellsThePersonWhy(t *testing.T) { // R28, R29
 		query  url.Values
 		detail string
 	}{
-		"unknown client":        {w.asks("client_id", "client-9"), "the application is not registered here"},
+		"unknown client":        {w.asks("client_id", unknownID), "the application is not registered here"},
 		"unregistered redirect": {w.asks("redirect_uri", "https://evil.example/"), "the application is not registered with this redirect_uri"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -152,7 +152,7 @@ func TestAuthorizeLetsPass(t *testing.T) { // R40
 		"empty":            w.asks().Encode() + "&request=&prompt=",
 		"all scopes":       w.asks("scope", "openid profile email address phone").Encode(),
 		"no nonce":         w.asks("nonce", "").Encode(),
-		"the person known": w.asks("id_token_hint", `{"sub":"`+w.userID+`","aud":"client-1"}`).Encode(),
+		"the person known": w.asks("id_token_hint", hintOf(w.userID)).Encode(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if q := sentTo(t, w.authorize(query, w.cookie)).Query(); !q.Has("code") {
@@ -203,7 +203,7 @@ func signIn(t *testing.T, r *http.Response) (query string) {
 
 func TestAuthorizeAsksForAPerson(t *testing.T) { // R40: prompt, max_age, id_token_hint
 	w := newWorld(t)
-	someone := `{"sub":"someone","aud":"client-1"}`
+	someone := hintOf("someone")
 	for name, c := range map[string]struct {
 		pairs   []string
 		cookies []string
@@ -274,7 +274,7 @@ func TestAuthorizeAfterSignIn(t *testing.T) { // R40
 		})
 	}
 	t.Run("as somebody else", func(t *testing.T) {
-		query := signIn(t, w.authorize(w.asks("id_token_hint", `{"sub":"someone","aud":"client-1"}`).Encode()))
+		query := signIn(t, w.authorize(w.asks("id_token_hint", hintOf("someone")).Encode()))
 		w.now = w.now.Add(time.Second)
 		if q := sentTo(t, w.authorize(query, w.signIn(t, w.userID))).Query(); q.Get("error") != "login_required" {
 			t.Errorf("answered %v", q)

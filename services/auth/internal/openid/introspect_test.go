@@ -34,16 +34,16 @@ func (w *world) grantTo(t *testing.T, id string, pairs ...string) answer {
 
 func TestIntrospectionOfAGoodToken(t *testing.T) {
 	w := newWorld(t)
-	compact := w.grantTo(t, "client-2").text("access_token")
+	compact := w.grantTo(t, backendID).text("access_token")
 	claims, err := w.verifier.VerifyIssued(t.Context(), compact)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := answer{
-		"active": true, "scope": "openid email", "client_id": "client-2", "token_type": "Bearer", "sub": w.userID, "iss": issuer, "jti": claims.ID,
+		"active": true, "scope": "openid email", "client_id": backendID, "token_type": "Bearer", "sub": w.userID, "iss": issuer, "jti": claims.ID,
 		"aud": []any{issuer, "https://api.example"}, "iat": float64(w.now.Unix()), "exp": float64(w.now.Add(10 * time.Minute).Unix()),
 	}
-	r, told := post(t, w.Introspect, url.Values{"token": {compact}, "token_type_hint": {"refresh_token"}}, basic("client-2", "secret"))
+	r, told := post(t, w.Introspect, url.Values{"token": {compact}, "token_type_hint": {"refresh_token"}}, basic(backendID, "secret"))
 	if diff := cmp.Diff(want, told); diff != "" || r.StatusCode != 200 {
 		t.Errorf("%d (-want +got):\n%s", r.StatusCode, diff)
 	}
@@ -52,9 +52,9 @@ func TestIntrospectionOfAGoodToken(t *testing.T) {
 // What is not good, and what is none of the client's business, is one answer to the byte.
 func TestIntrospectionTellsNothingElse(t *testing.T) { // R37
 	w := newWorld(t)
-	told := w.grantTo(t, "client-2", "scope", "openid offline_access")
+	told := w.grantTo(t, backendID, "scope", "openid offline_access")
 	good := told.text("access_token")
-	ended := w.grantTo(t, "client-2").text("access_token")
+	ended := w.grantTo(t, backendID).text("access_token")
 	claims, err := w.verifier.VerifyIssued(t.Context(), ended)
 	if err != nil {
 		t.Fatal(err)
@@ -63,14 +63,14 @@ func TestIntrospectionTellsNothingElse(t *testing.T) { // R37
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct{ token, who string }{
-		"garbage":               {"x", "client-2"},
-		"cut":                   {good[:len(good)-3], "client-2"},
-		"an ID token":           {told.text("id_token"), "client-2"},
-		"a refresh token":       {told.text("refresh_token"), "client-2"},
-		"ended a moment ago":    {ended, "client-2"},
-		"none of its business":  {good, "client-3"},
-		"long":                  {strings.Repeat("x", 20000), "client-2"},
-		"another one's garbage": {"x", "client-3"},
+		"garbage":               {"x", backendID},
+		"cut":                   {good[:len(good)-3], backendID},
+		"an ID token":           {told.text("id_token"), backendID},
+		"a refresh token":       {told.text("refresh_token"), backendID},
+		"ended a moment ago":    {ended, backendID},
+		"none of its business":  {good, otherID},
+		"long":                  {strings.Repeat("x", 20000), backendID},
+		"another one's garbage": {"x", otherID},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := httptest.NewRequest(http.MethodPost, issuer, strings.NewReader(url.Values{"token": {c.token}}.Encode()))
@@ -85,7 +85,7 @@ func TestIntrospectionTellsNothingElse(t *testing.T) { // R37
 	}
 	w.now = w.now.Add(11 * time.Minute)
 	w.refresh(t)
-	if _, told := post(t, w.Introspect, url.Values{"token": {good}}, basic("client-2", "secret")); len(told) != 1 || told["active"] != false {
+	if _, told := post(t, w.Introspect, url.Values{"token": {good}}, basic(backendID, "secret")); len(told) != 1 || told["active"] != false {
 		t.Errorf("expired: %v", told)
 	}
 }
@@ -99,10 +99,10 @@ func TestIntrospectionIsForClientsWithASecret(t *testing.T) { // R35, R37
 		code   string
 	}{
 		"nobody":       {url.Values{"token": {compact}}, func(*http.Request) {}, "invalid_client"},
-		"public":       {url.Values{"token": {compact}, "client_id": {"client-1"}}, func(*http.Request) {}, "invalid_client"},
-		"wrong secret": {url.Values{"token": {compact}}, basic("client-2", "x"), "invalid_client"},
+		"public":       {url.Values{"token": {compact}, "client_id": {webID}}, func(*http.Request) {}, "invalid_client"},
+		"wrong secret": {url.Values{"token": {compact}}, basic(backendID, "x"), "invalid_client"},
 		"by token":     {url.Values{"token": {compact}}, bearer(compact), "invalid_client"},
-		"no token":     {url.Values{}, basic("client-2", "secret"), "invalid_request"},
+		"no token":     {url.Values{}, basic(backendID, "secret"), "invalid_request"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, told := post(t, w.Introspect, c.form, c.change); told["error"] != c.code || told["active"] != nil {
@@ -119,7 +119,7 @@ func TestRevocationEndsTheGrant(t *testing.T) { // R36
 			w := newWorld(t)
 			told, other := w.grant(t, "scope", "openid offline_access"), w.grant(t)
 			for range 2 {
-				r, answered := post(t, w.Revoke, url.Values{"token": {told.text(name)}, "client_id": {"client-1"}})
+				r, answered := post(t, w.Revoke, url.Values{"token": {told.text(name)}, "client_id": {webID}})
 				if r.StatusCode != 200 || len(answered) != 0 {
 					t.Fatalf("%d %v", r.StatusCode, answered)
 				}
@@ -140,22 +140,22 @@ func TestRevocationEndsTheGrant(t *testing.T) { // R36
 
 func TestRevocationIsForWhomTheTokenIs(t *testing.T) { // R36
 	w := newWorld(t)
-	told := w.grantTo(t, "client-2", "scope", "openid offline_access")
+	told := w.grantTo(t, backendID, "scope", "openid offline_access")
 	for name, c := range map[string]struct {
 		form   url.Values
 		change func(*http.Request)
 		status int
 		code   any
 	}{
-		"unknown":               {url.Values{"token": {"x"}}, basic("client-3", "secret"), 200, nil},
-		"unknown kind":          {url.Values{"token": {"x"}, "token_type_hint": {"y"}}, basic("client-3", "secret"), 200, nil},
-		"an ID token":           {url.Values{"token": {told.text("id_token")}}, basic("client-3", "secret"), 200, nil},
-		"another one's access":  {url.Values{"token": {told.text("access_token")}}, basic("client-3", "secret"), 400, "invalid_grant"},
-		"another one's refresh": {url.Values{"token": {told.text("refresh_token")}}, basic("client-3", "secret"), 200, nil}, // unknown to it
-		"public":                {url.Values{"token": {told.text("access_token")}, "client_id": {"client-1"}}, func(*http.Request) {}, 400, "invalid_grant"},
+		"unknown":               {url.Values{"token": {"x"}}, basic(otherID, "secret"), 200, nil},
+		"unknown kind":          {url.Values{"token": {"x"}, "token_type_hint": {"y"}}, basic(otherID, "secret"), 200, nil},
+		"an ID token":           {url.Values{"token": {told.text("id_token")}}, basic(otherID, "secret"), 200, nil},
+		"another one's access":  {url.Values{"token": {told.text("access_token")}}, basic(otherID, "secret"), 400, "invalid_grant"},
+		"another one's refresh": {url.Values{"token": {told.text("refresh_token")}}, basic(otherID, "secret"), 200, nil}, // unknown to it
+		"public":                {url.Values{"token": {told.text("access_token")}, "client_id": {webID}}, func(*http.Request) {}, 400, "invalid_grant"},
 		"nobody":                {url.Values{"token": {told.text("access_token")}}, func(*http.Request) {}, 401, "invalid_client"},
-		"without the secret":    {url.Values{"token": {told.text("access_token")}, "client_id": {"client-2"}}, func(*http.Request) {}, 401, "invalid_client"},
-		"no token":              {url.Values{}, basic("client-2", "secret"), 400, "invalid_request"},
+		"without the secret":    {url.Values{"token": {told.text("access_token")}, "client_id": {backendID}}, func(*http.Request) {}, 401, "invalid_client"},
+		"no token":              {url.Values{}, basic(backendID, "secret"), 400, "invalid_request"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if r, answered := post(t, w.Revoke, c.form, c.change); r.StatusCode != c.status || answered["error"] != c.code {
@@ -167,7 +167,7 @@ func TestRevocationIsForWhomTheTokenIs(t *testing.T) { // R36
 	if _, err := w.verifier.VerifyIssued(t.Context(), told.text("access_token")); err != nil {
 		t.Errorf("somebody ended it: %v", err)
 	}
-	if r, answered := post(t, w.Token, refreshes(told.text("refresh_token"), "client_id", ""), basic("client-2", "secret")); r.StatusCode != 200 {
+	if r, answered := post(t, w.Token, refreshes(told.text("refresh_token"), "client_id", ""), basic(backendID, "secret")); r.StatusCode != 200 {
 		t.Errorf("somebody ended it: %v", answered)
 	}
 }

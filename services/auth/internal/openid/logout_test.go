@@ -63,8 +63,8 @@ func TestLogoutAsksThePerson(t *testing.T) {
 	w.grant(t)
 	for name, q := range map[string]url.Values{
 		"no hint":              {},
-		"only a client":        {"client_id": {"client-1"}, "post_logout_redirect_uri": {bye}, "state": {"s"}},
-		"a hint of other days": {"id_token_hint": {`{"sub":"someone","aud":"client-1"}`}, "post_logout_redirect_uri": {bye}},
+		"only a client":        {"client_id": {webID}, "post_logout_redirect_uri": {bye}, "state": {"s"}},
+		"a hint of other days": {"id_token_hint": {hintOf("someone")}, "post_logout_redirect_uri": {bye}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			to := sentTo(t, w.logout(q, w.cookie))
@@ -92,14 +92,14 @@ func TestLogoutSendsNobodyElsewhere(t *testing.T) { // R29
 	hint := w.grant(t).text("id_token")
 	for name, query := range map[string]string{
 		"nobody's":        url.Values{"post_logout_redirect_uri": {bye}}.Encode(),
-		"unknown client":  url.Values{"post_logout_redirect_uri": {bye}, "client_id": {"client-9"}}.Encode(),
-		"another client":  url.Values{"post_logout_redirect_uri": {bye}, "client_id": {"client-2"}}.Encode(),
+		"unknown client":  url.Values{"post_logout_redirect_uri": {bye}, "client_id": {unknownID}}.Encode(),
+		"another client":  url.Values{"post_logout_redirect_uri": {bye}, "client_id": {backendID}}.Encode(),
 		"a path below":    url.Values{"post_logout_redirect_uri": {bye + "/x"}, "id_token_hint": {hint}}.Encode(),
 		"a callback":      url.Values{"post_logout_redirect_uri": {callback}, "id_token_hint": {hint}}.Encode(),
 		"another host":    url.Values{"post_logout_redirect_uri": {"https://app.example.evil/bye"}, "id_token_hint": {hint}}.Encode(),
 		"no scheme":       url.Values{"post_logout_redirect_uri": {"//app.example/bye"}, "id_token_hint": {hint}}.Encode(),
 		"a forged hint":   url.Values{"post_logout_redirect_uri": {bye}, "id_token_hint": {"e30.e30."}}.Encode(),
-		"of two clients":  url.Values{"post_logout_redirect_uri": {bye}, "id_token_hint": {hint}, "client_id": {"client-2"}}.Encode(),
+		"of two clients":  url.Values{"post_logout_redirect_uri": {bye}, "id_token_hint": {hint}, "client_id": {backendID}}.Encode(),
 		"the hint twice":  url.Values{"post_logout_redirect_uri": {bye}, "id_token_hint": {hint, hint}}.Encode(),
 		"malformed":       "id_token_hint=" + url.QueryEscape(hint) + "&%zz",
 		"semicolons":      "id_token_hint=" + url.QueryEscape(hint) + ";x",
@@ -130,7 +130,7 @@ func TestLogoutWithoutADatabase(t *testing.T) { // R62
 
 func TestLogoutByPostBecomesAGet(t *testing.T) {
 	w := newWorld(t)
-	q := url.Values{"post_logout_redirect_uri": {bye}, "client_id": {"client-1"}}
+	q := url.Values{"post_logout_redirect_uri": {bye}, "client_id": {webID}}
 	r := httptest.NewRequest(http.MethodPost, issuer+openid.LogoutPath, strings.NewReader(q.Encode()))
 	form(r)
 	answer := httptest.NewRecorder()

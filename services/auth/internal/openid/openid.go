@@ -62,9 +62,10 @@ type Sessions interface {
 // Store keeps which authorization codes were used. Each method is one transaction.
 type Store interface {
 	// Redeem uses a code up, stores its session and records the event, in one statement.
-	// session.ErrNotFound when the browser session is gone or over when the session begins, and
-	// ErrCodeUsed when the code was used before; nothing is stored then. Of any number of calls at
-	// once one stores the session.
+	// session.ErrNotFound when the browser session is gone or over when the session begins, or the
+	// client is gone, and ErrCodeUsed when the code was used before; nothing is stored then. Of any
+	// number of calls at once one stores the session. Whoever ends the browser session or deletes
+	// the client at the same moment ends the session, too, or there is none.
 	Redeem(ctx context.Context, s session.Session, codeExpires time.Time, e event.Event) error
 	// CleanCodes deletes at most limit used codes that expired before, and returns how many.
 	CleanCodes(ctx context.Context, before time.Time, limit int) (int, error)

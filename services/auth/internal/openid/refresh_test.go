@@ -8,12 +8,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
+	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/services/auth/internal/client"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
+	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
 
 // refreshes is a good request of the public client for the next tokens.
 func refreshes(token string, pairs ...string) url.Values {
-	return with(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}, "client_id": {"client-1"}}, pairs...)
+	return with(url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}, "client_id": {webID}}, pairs...)
 }
 
 // postgresContext is the context of a request to end a session.
@@ -36,7 +41,7 @@ func TestRefreshTokensRotate(t *testing.T) { // R33
 		t.Fatal(err)
 	}
 	b, err := w.verifier.VerifyIssued(t.Context(), second.text("access_token"))
-	if err != nil || a.SessionID != b.SessionID || a.ID == b.ID || b.ClientID != "client-1" || b.Scope != "openid email offline_access" {
+	if err != nil || a.SessionID != b.SessionID || a.ID == b.ID || b.ClientID != webID || b.Scope != "openid email offline_access" {
 		t.Errorf("first %+v\nthen %+v, %v", a, b, err)
 	}
 	if r, told := post(t, w.Token, refreshes(first.text("refresh_token"))); r.StatusCode != 400 || told["error"] != "invalid_grant" {
@@ -57,7 +62,7 @@ func TestRefreshTokensAreOfOneClient(t *testing.T) { // R33
 	mine := w.grant(t, "scope", "openid offline_access").text("refresh_token")
 	for name, r := range map[string]func() (*http.Response, answer){
 		"of a backend": func() (*http.Response, answer) {
-			return post(t, w.Token, refreshes(mine, "client_id", ""), basic("client-2", "secret"))
+			return post(t, w.Token, refreshes(mine, "client_id", ""), basic(backendID, "secret"))
 		},
 		"unknown":       func() (*http.Response, answer) { return post(t, w.Token, refreshes("x"+mine[1:])) },
 		"none at all":   func() (*http.Response, answer) { return post(t, w.Token, refreshes("x")) },
@@ -137,6 +142,43 @@ func TestRaceOfRefreshes(t *testing.T) { // R33
 		if r, _ := post(t, w.Token, refreshes(told.text("refresh_token"))); r.StatusCode != 400 {
 			t.Error("a refresh token is still good")
 		}
+	}
+}
+
+// A client that is deleted in the moment in which its codes are redeemed leaves no session behind:
+// what was handed out is dead, or nothing was (R22).
+func TestRaceOfRedemptionsAndTheClientsDeletion(t *testing.T) {
+	w := newWorld(t)
+	deletion := postgrestest.Event("client.deleted")
+	for range 20 {
+		c := w.registered(t, client.Client{
+			ID: client.NewID(uuid.NewString()), Public: true, Scopes: w.client.Scopes, RedirectURIs: []string{callback}, IDTokenAlgorithm: client.EdDSA,
+		})
+		var forms []url.Values
+		for range 5 {
+			forms = append(forms, redeems(w.code(t, "client_id", c.ID, "scope", "openid offline_access"), "client_id", c.ID))
+		}
+		var wg sync.WaitGroup
+		for _, form := range forms {
+			wg.Go(func() {
+				if r, told := post(t, w.Token, form); r.StatusCode != 200 && told["error"] != "invalid_grant" && told["error"] != "invalid_client" {
+					t.Errorf("%d %v", r.StatusCode, told)
+				}
+			})
+		}
+		wg.Go(func() {
+			err := w.Clients.Delete(t.Context(), c.ID, w.now.Add(session.RevocationPeriod), func(client.Client) (event.Event, error) { return deletion, nil })
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Wait()
+	}
+	var left, redeemed, revoked int
+	err := w.Pool.QueryRow(t.Context(), `
+		select (select count(*) from auth.sessions), (select count(*) from auth.used_codes), (select count(*) from auth.revocations)`).Scan(&left, &redeemed, &revoked)
+	if err != nil || left != 0 || redeemed != revoked {
+		t.Errorf("%d sessions are left; %d codes were redeemed and %d sessions ended, %v", left, redeemed, revoked, err)
 	}
 }
 

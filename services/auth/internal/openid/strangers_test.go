@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/gatehouse/gatehouse/services/auth/internal/client"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
@@ -56,11 +58,10 @@ func stranger(t *testing.T, secret string) []string {
 	p := publish(t)
 	p.now = time.Now() // libraries go by the machine's clock
 	p.refresh(t)
-	c := client.Client{
-		ID: "client-9", Public: secret == "", Scopes: p.world.client.Scopes, RedirectURIs: []string{callback}, PostLogoutRedirectURIs: []string{bye},
-		IDTokenAlgorithm: client.RS256, Secrets: p.backend.Secrets,
-	}
-	p.Provider.Clients.(clients)[c.ID] = c
+	c := p.registered(t, client.Client{
+		ID: client.NewID(uuid.NewString()), Public: secret == "", Scopes: p.world.client.Scopes, RedirectURIs: []string{callback}, PostLogoutRedirectURIs: []string{bye},
+		IDTokenAlgorithm: client.RS256,
+	})
 	authority := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(authority, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.certificate}), 0o600); err != nil {
 		t.Fatal(err)

@@ -21,7 +21,7 @@ func TestCodeForTokens(t *testing.T) {
 	w := newWorld(t)
 	told := w.grant(t, "scope", "openid email offline_access")
 	c, err := w.verifier.VerifyIssued(t.Context(), told.text("access_token"))
-	if err != nil || c.Subject != w.userID || c.ClientID != "client-1" || c.OrganizationID != w.org || c.Scope != "openid email offline_access" ||
+	if err != nil || c.Subject != w.userID || c.ClientID != webID || c.OrganizationID != w.org || c.Scope != "openid email offline_access" ||
 		!slices.Equal(c.Audience, []string{issuer}) {
 		t.Errorf("the access token says %+v, %v", c, err)
 	}
@@ -37,7 +37,7 @@ func TestCodeForTokens(t *testing.T) {
 	}
 	now := float64(w.now.Unix())
 	want := map[string]any{
-		"iss": issuer, "sub": w.userID, "aud": "client-1", "iat": now, "exp": now + 600, "auth_time": now - 3600, "amr": []any{"pwd"}, "nonce": "n",
+		"iss": issuer, "sub": w.userID, "aud": webID, "iat": now, "exp": now + 600, "auth_time": now - 3600, "amr": []any{"pwd"}, "nonce": "n",
 		"at_hash": id["at_hash"], "email": "ada@example.com", "email_verified": false,
 	}
 	if diff := cmp.Diff(want, id); diff != "" {
@@ -45,7 +45,7 @@ func TestCodeForTokens(t *testing.T) {
 	}
 	events := w.Recorded(t)
 	last := events[len(events)-1]
-	if last.Action != "auth.client_signed_in" || last.Actor != (event.Actor{Type: event.User, ID: w.userID, SessionID: c.SessionID, ClientID: "client-1"}) || last.ObjectID != w.userID {
+	if last.Action != "auth.client_signed_in" || last.Actor != (event.Actor{Type: event.User, ID: w.userID, SessionID: c.SessionID, ClientID: webID}) || last.ObjectID != w.userID {
 		t.Errorf("recorded %+v", last)
 	}
 }
@@ -65,24 +65,24 @@ func TestScopesDecideWhatIsHandedOut(t *testing.T) {
 
 func TestConfidentialClients(t *testing.T) { // R35
 	w := newWorld(t)
-	good := func() string { return w.code(t, "client_id", "client-2", "scope", "openid gatehouse") }
+	good := func() string { return w.code(t, "client_id", backendID, "scope", "openid gatehouse") }
 	for name, c := range map[string]struct {
 		pairs  []string
 		header func(*http.Request)
 	}{
-		"basic":        {[]string{"client_id", ""}, basic("client-2", "secret")},
-		"basic and id": {[]string{"client_id", "client-2"}, basic("client-2", "secret")},
-		"post":         {[]string{"client_id", "client-2", "client_secret", "secret"}, func(*http.Request) {}},
+		"basic":        {[]string{"client_id", ""}, basic(backendID, "secret")},
+		"basic and id": {[]string{"client_id", backendID}, basic(backendID, "secret")},
+		"post":         {[]string{"client_id", backendID, "client_secret", "secret"}, func(*http.Request) {}},
 		"with a charset": {[]string{"client_id", ""}, func(r *http.Request) {
-			basic("client-2", "secret")(r)
+			basic(backendID, "secret")(r)
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded;charset=UTF-8")
 		}},
 		"in lower case": {[]string{"client_id", ""}, func(r *http.Request) {
-			basic("client-2", "secret")(r)
+			basic(backendID, "secret")(r)
 			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), "Basic", "basic", 1))
 		}},
-		"unknown field":   {[]string{"client_id", "", "x", "y"}, basic("client-2", "secret")},
-		"with a resource": {[]string{"client_id", "", "resource", "https://a.example"}, basic("client-2", "secret")},
+		"unknown field":   {[]string{"client_id", "", "x", "y"}, basic(backendID, "secret")},
+		"with a resource": {[]string{"client_id", "", "resource", "https://a.example"}, basic(backendID, "secret")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, told := post(t, w.Token, redeems(good(), c.pairs...), c.header)
@@ -99,7 +99,7 @@ func TestConfidentialClients(t *testing.T) { // R35
 
 func TestTokenRefusesClients(t *testing.T) { // R35
 	w := newWorld(t)
-	public, backend := w.code(t), w.code(t, "client_id", "client-2")
+	public, backend := w.code(t), w.code(t, "client_id", backendID)
 	for name, c := range map[string]struct {
 		code   string
 		pairs  []string
@@ -107,22 +107,22 @@ func TestTokenRefusesClients(t *testing.T) { // R35
 		want   string
 	}{
 		"nobody":                   {public, []string{"client_id", ""}, nil, "invalid_client"},
-		"unknown":                  {public, []string{"client_id", "client-9"}, nil, "invalid_client"},
-		"NUL":                      {public, []string{"client_id", ""}, basic("client-1\x00", ""), "invalid_client"},
+		"unknown":                  {public, []string{"client_id", unknownID}, nil, "invalid_client"},
+		"NUL":                      {public, []string{"client_id", ""}, basic(webID+"\x00", ""), "invalid_client"},
 		"public with a secret":     {public, []string{"client_secret", "x"}, nil, "invalid_client"},
-		"no secret":                {backend, []string{"client_id", "client-2"}, nil, "invalid_client"},
-		"wrong secret":             {backend, []string{"client_id", ""}, basic("client-2", "Secret"), "invalid_client"},
-		"long secret":              {backend, []string{"client_id", ""}, basic("client-2", strings.Repeat("s", 600)), "invalid_client"},
-		"unknown with a secret":    {backend, []string{"client_id", ""}, basic("client-9", "secret"), "invalid_client"},
-		"hash of the secret":       {backend, []string{"client_id", ""}, basic("client-2", "K7gNU3sdo+OL0wNhqoVWhr3g6s1xYv72ol/pe/Unols="), "invalid_client"},
-		"in two ways":              {backend, []string{"client_id", "client-2", "client_secret", "secret"}, basic("client-2", "secret"), "invalid_request"},
-		"as two":                   {backend, []string{"client_id", "client-1"}, basic("client-2", "secret"), "invalid_request"},
-		"bearer":                   {backend, []string{"client_id", "client-2"}, func(r *http.Request) { r.Header.Set("Authorization", "Bearer x") }, "invalid_client"},
+		"no secret":                {backend, []string{"client_id", backendID}, nil, "invalid_client"},
+		"wrong secret":             {backend, []string{"client_id", ""}, basic(backendID, "Secret"), "invalid_client"},
+		"long secret":              {backend, []string{"client_id", ""}, basic(backendID, strings.Repeat("s", 600)), "invalid_client"},
+		"unknown with a secret":    {backend, []string{"client_id", ""}, basic(unknownID, "secret"), "invalid_client"},
+		"hash of the secret":       {backend, []string{"client_id", ""}, basic(backendID, "K7gNU3sdo+OL0wNhqoVWhr3g6s1xYv72ol/pe/Unols="), "invalid_client"},
+		"in two ways":              {backend, []string{"client_id", backendID, "client_secret", "secret"}, basic(backendID, "secret"), "invalid_request"},
+		"as two":                   {backend, []string{"client_id", webID}, basic(backendID, "secret"), "invalid_request"},
+		"bearer":                   {backend, []string{"client_id", backendID}, func(r *http.Request) { r.Header.Set("Authorization", "Bearer x") }, "invalid_client"},
 		"two headers":              {backend, nil, func(r *http.Request) { r.Header["Authorization"] = []string{"Basic Og==", "Basic Og=="} }, "invalid_client"},
-		"not encoded":              {backend, []string{"client_id", ""}, func(r *http.Request) { r.SetBasicAuth("client-2", "%zz") }, "invalid_client"},
-		"assertion":                {backend, []string{"client_id", "client-2", "client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}, nil, "invalid_client"},
+		"not encoded":              {backend, []string{"client_id", ""}, func(r *http.Request) { r.SetBasicAuth(backendID, "%zz") }, "invalid_client"},
+		"assertion":                {backend, []string{"client_id", backendID, "client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}, nil, "invalid_client"},
 		"another one's code":       {backend, nil, nil, "invalid_grant"},
-		"a backend's other's code": {backend, []string{"client_id", ""}, basic("client-3", "secret"), "invalid_grant"},
+		"a backend's other's code": {backend, []string{"client_id", ""}, basic(otherID, "secret"), "invalid_grant"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			change := c.header
@@ -193,13 +193,13 @@ func TestTokenRefusesForms(t *testing.T) {
 		"GET":                  {"GET", "/oauth2/token?" + form, "", ""},
 		"PUT":                  {"PUT", "/oauth2/token", "application/x-www-form-urlencoded", form},
 		"in the query":         {"POST", "/oauth2/token?" + form, "application/x-www-form-urlencoded", ""},
-		"partly in the query":  {"POST", "/oauth2/token?client_id=client-1", "application/x-www-form-urlencoded", strings.Replace(form, "client_id=client-1", "", 1)},
+		"partly in the query":  {"POST", "/oauth2/token?client_id=" + webID, "application/x-www-form-urlencoded", strings.Replace(form, "client_id="+webID, "", 1)},
 		"secret in the query":  {"POST", "/oauth2/token?client_secret=x", "application/x-www-form-urlencoded", form},
 		"JSON":                 {"POST", "/oauth2/token", "application/json", `{"grant_type":"authorization_code"}`},
 		"form as JSON":         {"POST", "/oauth2/token", "application/json", form},
 		"no type":              {"POST", "/oauth2/token", "", form},
 		"multipart":            {"POST", "/oauth2/token", "multipart/form-data; boundary=x", form},
-		"repeated":             {"POST", "/oauth2/token", "application/x-www-form-urlencoded", form + "&client_id=client-1"},
+		"repeated":             {"POST", "/oauth2/token", "application/x-www-form-urlencoded", form + "&client_id=" + webID},
 		"repeated and unknown": {"POST", "/oauth2/token", "application/x-www-form-urlencoded", form + "&x=1&x=1"},
 		"malformed":            {"POST", "/oauth2/token", "application/x-www-form-urlencoded", form + "&%zz=1"},
 		"not UTF-8":            {"POST", "/oauth2/token", "application/x-www-form-urlencoded", form + "&x=%ff"},

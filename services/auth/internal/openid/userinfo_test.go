@@ -83,7 +83,7 @@ func TestUserInfoRefuses(t *testing.T) { // R42, R49
 		"in the query":    {"GET", "?access_token=" + good, "", none, 400, "invalid_request"},
 		"twice":           {"POST", "", "access_token=" + good, func(r *http.Request) { form(r); bearer(good)(r) }, 400, "invalid_request"},
 		"two headers":     {"GET", "", "", func(r *http.Request) { r.Header["Authorization"] = []string{"Bearer " + good, "Bearer " + good} }, 400, "invalid_request"},
-		"basic":           {"GET", "", "", basic("client-2", "secret"), 400, "invalid_request"},
+		"basic":           {"GET", "", "", basic(backendID, "secret"), 400, "invalid_request"},
 		"JSON":            {"POST", "", `{"access_token":"x"}`, func(r *http.Request) { r.Header.Set("Content-Type", "application/json") }, 400, "invalid_request"},
 		"no token":        {"GET", "", "", bearer("x"), 401, "invalid_token"},
 		"unsigned":        {"GET", "", "", bearer(unsigned), 401, "invalid_token"},

@@ -35,6 +35,11 @@ const (
 	callback = "https://app.example/callback"
 	verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk" // RFC 7636, appendix B
 	s256     = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+
+	webID     = "client-00000000-0000-4000-8000-000000000001"
+	backendID = "client-00000000-0000-4000-8000-000000000002"
+	otherID   = "client-00000000-0000-4000-8000-000000000003"
+	unknownID = "client-00000000-0000-4000-8000-000000000009"
 )
 
 // world is a provider over a database, with three clients and one person who is signed in.
@@ -56,16 +61,6 @@ type world struct {
 	now      time.Time
 	roles    *grantedRoles
 	log      bytes.Buffer
-}
-
-type clients map[string]client.Client
-
-func (c clients) Get(_ context.Context, id string) (client.Client, error) {
-	found, ok := c[id]
-	if !ok {
-		return client.Client{}, client.ErrNotFound
-	}
-	return found, nil
 }
 
 type idTokens struct{}
@@ -131,23 +126,13 @@ func newWorldAt(t *testing.T, issuer string, now time.Time) *world {
 		Config: session.BrowserConfig{Lifetime: 24 * time.Hour, Idle: 12 * time.Hour}, Store: w.Database.Browsers, NewID: uuid.NewString,
 		Random: rand.Reader, Now: clock, Wake: w.feed.Wake,
 	})
-	w.pages, err = pages.New(pages.Params{Browsers: w.browsers, Clients: clients{}, Now: clock})
+	w.pages, err = pages.New(pages.Params{Browsers: w.browsers, Clients: w.Clients, Now: clock})
 	if err != nil {
 		t.Fatal(err)
 	}
-	scopes := []string{"openid", "email", "profile", "roles", "offline_access"}
-	w.client = client.Client{
-		ID: "client-1", Public: true, Scopes: scopes, IDTokenAlgorithm: client.EdDSA,
-		RedirectURIs: []string{callback, "com.example.app:/callback", "https://app.example/with?a=b", "http://127.0.0.1/callback"}, PostLogoutRedirectURIs: []string{"https://app.example/bye"},
-	}
-	secret := []client.Secret{{ID: uuid.NewString(), Hash: sha256.Sum256([]byte("secret"))}}
-	w.backend = client.Client{
-		ID: "client-2", Secrets: secret, Scopes: append(scopes, "gatehouse"), RedirectURIs: []string{callback}, IDTokenAlgorithm: client.ES256,
-		Audiences: []string{"https://api.example"},
-	}
-	w.other = client.Client{ID: "client-3", Secrets: secret, Scopes: scopes, RedirectURIs: []string{callback}, IDTokenAlgorithm: client.RS256}
+	w.register(t)
 	w.Provider = openid.New(openid.Params{
-		Issuer: issuer, Clients: clients{w.client.ID: w.client, w.backend.ID: w.backend, w.other.ID: w.other}, Browsers: w.browsers,
+		Issuer: issuer, Clients: w.Clients, Browsers: w.browsers,
 		Sessions: w.sessions, Store: postgres.NewCodes(w.Pool, w.Outbox), People: postgres.NewPeople(w.Pool), Pages: w.pages, Permissions: w.roles,
 		IDTokens: idTokens{}, Access: w.verifier,
 		Codes: openid.NewCodes(bytes.Repeat([]byte{1}, 32), nil, nil), NewID: uuid.NewString, Now: clock, Log: log,
@@ -158,6 +143,36 @@ func newWorldAt(t *testing.T, issuer string, now time.Time) *world {
 	w.refresh(t)
 	return w
 }
+
+// register makes the clients.
+func (w *world) register(t *testing.T) {
+	t.Helper()
+	scopes := []string{"openid", "email", "profile", "roles", "offline_access"}
+	w.client = w.registered(t, client.Client{
+		ID: webID, Public: true, Scopes: scopes, IDTokenAlgorithm: client.EdDSA,
+		RedirectURIs: []string{callback, "com.example.app:/callback", "https://app.example/with?a=b", "http://127.0.0.1/callback"}, PostLogoutRedirectURIs: []string{bye},
+	})
+	w.backend = w.registered(t, client.Client{
+		ID: backendID, Scopes: append(scopes, "gatehouse"), RedirectURIs: []string{callback}, IDTokenAlgorithm: client.ES256, Audiences: []string{"https://api.example"},
+	})
+	w.other = w.registered(t, client.Client{ID: otherID, Scopes: scopes, RedirectURIs: []string{callback}, IDTokenAlgorithm: client.RS256})
+}
+
+// registered stores a client; the secret of a confidential one is "secret".
+func (w *world) registered(t *testing.T, c client.Client) client.Client {
+	t.Helper()
+	c.Name, c.Revision, c.CreateTime, c.UpdateTime = "An application", 1, w.now, w.now
+	if !c.Public {
+		c.Secrets = []client.Secret{{ID: uuid.NewString(), Hash: sha256.Sum256([]byte("secret")), CreateTime: w.now}}
+	}
+	if err := w.Clients.Create(t.Context(), c, postgrestest.Event("client.created")); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// hintOf is an ID token that was once given to the public client.
+func hintOf(subject string) string { return `{"sub":"` + subject + `","aud":"` + webID + `"}` }
 
 // signUp makes the login of the person.
 func (w *world) signUp(t *testing.T) {
@@ -251,7 +266,7 @@ func basic(id, secret string) func(*http.Request) {
 // redeems is a good request for the tokens of a code of the public client.
 func redeems(code string, pairs ...string) url.Values {
 	form := url.Values{
-		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {callback}, "code_verifier": {verifier}, "client_id": {"client-1"},
+		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {callback}, "code_verifier": {verifier}, "client_id": {webID},
 	}
 	return with(form, pairs...)
 }

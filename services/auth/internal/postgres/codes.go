@@ -31,11 +31,13 @@ func NewCodes(pool *pgxpool.Pool, o *outbox.Outbox) *Codes { return &Codes{pool:
 const clientSessions = 50
 
 // redeemCode takes the code by inserting the id of its session: of several at once one inserts it,
-// and the others wait for that one.
+// and the others wait for that one. It waits for whoever deletes the client, or they for it, so that
+// no session outlives its client.
 const redeemCode = `
 	with ` + liveBrowser + `,
+	client as (select from auth.clients where id = @client_id for key share),
 	used as (
-	    insert into auth.used_codes (session_id, expire_time) select @id, @code_expires from browser
+	    insert into auth.used_codes (session_id, expire_time) select @id, @code_expires from browser, client
 	    on conflict (session_id) do nothing
 	    returning session_id),
 	oldest as (

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/services/auth/internal/client"
 	"github.com/gatehouse/gatehouse/services/auth/internal/openid"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
@@ -24,6 +25,7 @@ type codes struct {
 	*postgres.Codes
 	*postgrestest.Database
 	browser session.Browser
+	client  string // id of one that is registered
 }
 
 func newCodes(t *testing.T) codes {
@@ -37,7 +39,19 @@ func newCodes(t *testing.T) codes {
 	if err := db.Browsers.StartBrowser(t.Context(), b, postgrestest.Event("auth.signed_in")); err != nil {
 		t.Fatal(err)
 	}
-	return codes{postgres.NewCodes(db.Pool, db.Outbox), db, b}
+	return codes{postgres.NewCodes(db.Pool, db.Outbox), db, b, registered(t, db)}
+}
+
+// registered makes a client.
+func registered(t *testing.T, db *postgrestest.Database) (id string) {
+	t.Helper()
+	c := client.Client{
+		ID: client.NewID(uuid.NewString()), Name: "An application", Public: true, IDTokenAlgorithm: client.RS256, Revision: 1, CreateTime: issued, UpdateTime: issued,
+	}
+	if err := db.Clients.Create(t.Context(), c, postgrestest.Event("client.created")); err != nil {
+		t.Fatal(err)
+	}
+	return c.ID
 }
 
 // session is one that a code begins.
@@ -46,7 +60,7 @@ func (c codes) session() session.Session {
 	return session.Session{
 		ID: id, UserID: c.browser.UserID, OrganizationID: c.browser.OrganizationID, Family: sha256.Sum256([]byte(id)), Token: sha256.Sum256([]byte(id + "t")),
 		AuthTime: issued, AMR: []string{"pwd"}, CreateTime: issued, RefreshTime: issued, ExpireTime: issued.Add(time.Hour),
-		BrowserID: c.browser.ID, ClientID: "client-1", Scope: "openid email", Audience: []string{"https://api.example"},
+		BrowserID: c.browser.ID, ClientID: c.client, Scope: "openid email", Audience: []string{"https://api.example"},
 	}
 }
 
@@ -92,7 +106,7 @@ func TestACodeIsUsedOnce(t *testing.T) { // R31
 	if used != 9 {
 		t.Errorf("%d of 10 were told that the code was used", used)
 	}
-	if got := c.actions(t); !slices.Equal(got, []string{"auth.signed_up", "auth.signed_in", "auth.client_signed_in"}) { // R67
+	if got := c.actions(t); !slices.Equal(got, []string{"auth.signed_up", "auth.signed_in", "client.created", "auth.client_signed_in"}) { // R67
 		t.Errorf("recorded %v", got)
 	}
 	r := session.Revocation{SessionID: first.ID, ExpireTime: issued}
@@ -134,6 +148,25 @@ func TestACodeNeedsItsBrowserSession(t *testing.T) {
 	}
 }
 
+func TestACodeNeedsItsClient(t *testing.T) { // R22
+	c := newCodes(t)
+	s := c.session()
+	s.ClientID = client.NewID(uuid.NewString())
+	if err := c.redeem(t, s); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("of an unknown client: %v, want ErrNotFound", err)
+	}
+	if err := c.redeem(t, c.session()); err != nil {
+		t.Fatal(err)
+	}
+	gone := func(client.Client) (event.Event, error) { return postgrestest.Event("client.deleted"), nil }
+	if err := c.Clients.Delete(t.Context(), c.client, issued.Add(time.Hour), gone); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.redeem(t, c.session()); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("of one that was deleted: %v, want ErrNotFound", err)
+	}
+}
+
 // A page that signs in whenever it is loaded keeps the newest sessions.
 func TestTheOldestSessionsOfAClientEnd(t *testing.T) {
 	c := newCodes(t)
@@ -142,7 +175,7 @@ func TestTheOldestSessionsOfAClientEnd(t *testing.T) {
 		s := c.session()
 		s.CreateTime = issued.Add(time.Duration(i) * time.Second)
 		if i == 0 {
-			s.ClientID = "client-2"
+			s.ClientID = registered(t, c.Database)
 		}
 		if err := c.redeem(t, s); err != nil {
 			t.Fatal(err)

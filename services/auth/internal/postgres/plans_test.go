@@ -48,6 +48,7 @@ func TestHotQueriesUseTheirIndex(t *testing.T) {
 		"end one":         {endOne, record(pgx.StrictNamedArgs{"id": id, "user_id": id, "expire_time": now}), "sessions_browser_session_id"},
 		"end others":      {endOthers + recordChanged, record(pgx.StrictNamedArgs{"user_id": id, "keep": id, "expire_time": now}), "sessions_user_id"},
 		"code":            {redeemCode, record(code(now, id)), "sessions_browser_session_id"},
+		"and its client":  {redeemCode, record(code(now, id)), "clients_pkey"},
 		"person":          {person, pgx.StrictNamedArgs{"id": id}, "logins_pkey"},
 		"used codes":      {cleanCodes, pgx.StrictNamedArgs{"before": before, "limit": 10}, "used_codes_expire_time"},
 		"revocation feed": {newRevocations, pgx.StrictNamedArgs{"after": int64(1) << 40, "now": before}, "revocations_writer"},
