@@ -37,15 +37,19 @@ func (f *fixed) usePages(t *testing.T) (cookie string) {
 	fields := []string{"email", "carol@example.com", "password", pass, "repeat", pass, "display_name", "Carol"}
 	_, err := pages("page-sign-up").SubmitSignUp(ctx, &authv1.SubmitSignUpRequest{Http: form("", fields...)})
 	check.NoError(t, err)
+	cookieOf := func(r *webv1.Response) string {
+		t.Helper()
+		cookie, _, _ := strings.Cut(header(r, "Set-Cookie"), ";")
+		if cookie == "" {
+			t.Fatalf("no cookie: %v", r.GetStatus())
+		}
+		return cookie
+	}
 	signIn := func(requestID string) (cookie string) {
 		t.Helper()
 		in, err := pages(requestID).SubmitSignIn(ctx, &authv1.SubmitSignInRequest{Http: form("", fields[:4]...)})
 		check.NoError(t, err)
-		cookie, _, _ = strings.Cut(header(in.GetHttp(), "Set-Cookie"), ";")
-		if cookie == "" {
-			t.Fatalf("no cookie: %v", in.GetHttp().GetStatus())
-		}
-		return cookie
+		return cookieOf(in.GetHttp())
 	}
 	here := signIn("page-sign-in")
 	signIn("page-sign-in-elsewhere")
@@ -60,12 +64,12 @@ func (f *fixed) usePages(t *testing.T) (cookie string) {
 	signIn("page-sign-in-elsewhere-again")
 	_, err = pages("page-end-others").SubmitOtherSessionsEnd(ctx, &authv1.SubmitOtherSessionsEndRequest{Http: form(here)})
 	check.NoError(t, err)
-	_, err = pages("page-password").SubmitPassword(ctx, &authv1.SubmitPasswordRequest{
+	changed, err := pages("page-password").SubmitPassword(ctx, &authv1.SubmitPasswordRequest{
 		Http: form(here, "old_password", pass, "new_password", newPass, "repeat", newPass),
 	})
 	check.NoError(t, err)
 	fields[3] = newPass
-	_, err = pages("page-sign-out").SubmitSignOut(ctx, &authv1.SubmitSignOutRequest{Http: form(here)})
+	_, err = pages("page-sign-out").SubmitSignOut(ctx, &authv1.SubmitSignOutRequest{Http: form(cookieOf(changed.GetHttp()))})
 	check.NoError(t, err)
 	return signIn("page-sign-in-again")
 }

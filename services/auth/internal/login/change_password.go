@@ -12,7 +12,7 @@ import (
 type PasswordChange struct {
 	UserID   string
 	Old, New string
-	Keep     string      // session that stays, which may be a browser's; the one above it stays too
+	Keep     string      // session that stays, which may be a browser's; the one above it stays too; "" for none
 	Event    event.Event // of the request, with the person as its actor
 }
 

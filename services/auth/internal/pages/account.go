@@ -143,7 +143,8 @@ func passwordFields() []field {
 	}
 }
 
-// changePassword replaces the password by who knows it, and ends all other sessions (R5, R22).
+// changePassword replaces the password by who knows it, and ends all sessions (R5, R22): that of the
+// browser, too, which begins anew.
 func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request) {
 	p.known(w, r, func(b session.Browser, who string) {
 		t := p.looks.speaks(r)
@@ -155,11 +156,11 @@ func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request) {
 		}
 		if err == nil {
 			err = p.Logins.ChangePassword(r.Context(), login.PasswordChange{
-				UserID: b.UserID, Old: former, New: fresh, Keep: b.ID, Event: acting(event.FromContext(r.Context()), b),
+				UserID: b.UserID, Old: former, New: fresh, Event: acting(event.FromContext(r.Context()), b),
 			})
 		}
 		if err == nil {
-			see(w, accountPath+"?"+done+"="+donePassword)
+			p.passwordChanged(w, r, b)
 			return
 		}
 		e := apierr.From(err)
@@ -177,4 +178,16 @@ func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request) {
 		}
 		p.account(w, r, b, focused(refused(w, r, form, err)))
 	})
+}
+
+// passwordChanged begins the browser's session anew: whoever told the old password was proven, and
+// what the browser showed before is worth nothing afterwards (R20).
+func (p *Pages) passwordChanged(w http.ResponseWriter, r *http.Request, b session.Browser) {
+	proven := acting(event.FromContext(r.Context()), b)
+	proven.Action, proven.Changes = "auth.signed_in", nil
+	if err := p.begin(w, r, b.UserID, b.OrganizationID, proven); err != nil {
+		p.Failed(w, r, err)
+		return
+	}
+	see(w, accountPath+"?"+done+"="+donePassword)
 }

@@ -79,7 +79,16 @@ func TestChangePassword(t *testing.T) {
 		}
 	}
 	other.get(t, "/account").says(t, http.StatusOK, "This browser")
+	thief := w.browser()
+	thief.cookie = desk.cookie
+	thief.get(t, "/account").says(t, http.StatusOK, "This browser")
 	desk.post(t, "/account/password", "old_password", pass, "new_password", newPass, "repeat", newPass).leads(t, "/account?done=password")
+	thief.get(t, "/account").leads(t, "/sign-in") // R20
+	recorded := w.Recorded(t)
+	changed, began := recorded[len(recorded)-2], recorded[len(recorded)-1]
+	if changed.Action != "auth.password_changed" || began.Action != "auth.signed_in" || began.Actor.SessionID == changed.Actor.SessionID || len(began.Changes) != 0 {
+		t.Errorf("recorded %+v and %+v, want the change and a session that begins", changed, began)
+	}
 	desk.get(t, "/account?done=password").says(t, http.StatusOK, "Your password is changed")
 	other.get(t, "/account").leads(t, "/sign-in")
 	other.post(t, "/sign-in", "email", email, "password", pass).says(t, http.StatusUnauthorized)

@@ -164,3 +164,21 @@ func TestOnlyForms(t *testing.T) {
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	w.browser().send(t, r).says(t, http.StatusBadRequest, "Enter your password.") // R49: nothing secret is read from a URL
 }
+
+// R20: the cookie is new at each sign-in, also of who is signed in already, and the one of before is
+// dead, whoever has it.
+func TestSignInWithACookie(t *testing.T) {
+	w := newWorld(t, 100)
+	w.signedUp(t, email)
+	w.signedUp(t, "bob@example.com")
+	b, thief := w.browser(), w.browser()
+	for _, address := range []string{email, email, "bob@example.com"} {
+		thief.cookie = b.cookie
+		b.signIn(t, address)
+		if b.cookie == thief.cookie {
+			t.Errorf("the cookie stays the same")
+		}
+		thief.get(t, "/account").leads(t, "/sign-in")
+		b.get(t, "/account").says(t, http.StatusOK, address, "You are signed in nowhere else.")
+	}
+}
