@@ -123,7 +123,7 @@ func newAuth(t *testing.T, change ...func(*grpctest.Config)) *auth {
 			CreateUserTimeout: 5 * time.Second, SignUpGrace: time.Minute, RetryInterval: 10 * time.Second, RevocationPeriod: time.Hour,
 			SignUps: login.SignUpsOpen, BootstrapSecret: secret,
 		},
-		Store: db.Logins, Directory: a.identity, Hasher: hasher, NewID: uuid.NewString, Now: time.Now, Wake: a.feed.Wake, Log: log,
+		Store: db.Logins, Directory: a.identity, Hasher: hasher, Throttle: db.Throttled(time.Now), NewID: uuid.NewString, Now: time.Now, Wake: a.feed.Wake, Log: log,
 	})
 	config := session.Config{
 		Issuer: "https://id.example", Audience: "gatehouse", AccessTTL: 10 * time.Minute, Lifetime: time.Hour, Idle: time.Hour, BrowserIdle: time.Hour,

@@ -4,11 +4,12 @@ import (
 	"context"
 
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
+	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 )
 
 // SignIn proves a password and starts a session.
 func (s *AuthService) SignIn(ctx context.Context, req *authv1.SignInRequest) (*authv1.SignInResponse, error) {
-	l, attempt, err := s.logins.Authenticate(ctx, req.GetEmail(), req.GetPassword())
+	l, attempt, err := s.logins.Authenticate(ctx, login.Credentials{Email: req.GetEmail(), Password: req.GetPassword()})
 	if err != nil {
 		return nil, err
 	}

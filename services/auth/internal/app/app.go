@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
 
 	identityclient "github.com/gatehouse/gatehouse/internal/client/identity"
@@ -33,6 +34,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
+	"github.com/gatehouse/gatehouse/services/auth/internal/throttle"
 )
 
 // Name is the mesh name of the program.
@@ -78,10 +80,11 @@ func domain() fx.Option {
 			fx.Annotate(postgres.NewBrowsers, fx.As(new(session.BrowserStore))),
 			fx.Annotate(postgres.NewClients, fx.As(new(client.Store))),
 			fx.Annotate(postgres.NewSigningKeys, fx.As(new(signingkey.Store))),
+			fx.Annotate(postgres.NewFailures, fx.As(new(throttle.Store))),
 			fx.Annotate(postgres.NewCodes, fx.As(new(openid.Store))),
 			fx.Annotate(postgres.NewPeople, fx.As(new(openid.People))),
 			fx.Annotate(identity.NewDirectory, fx.As(new(login.Directory))),
-			newHasher, newPolicy, newLogins, newSessions, newBrowsers, newOverview, newClients, newPages, newProvider, session.NewFeed, newWork, newSealer, newIDTokens,
+			newHasher, newPolicy, newThrottle, newLogins, newSessions, newBrowsers, newOverview, newClients, newPages, newProvider, session.NewFeed, newWork, newSealer, newIDTokens,
 			fx.Annotate(newKeeper, fx.As(fx.Self()), fx.As(new(token.KeySource)), fx.As(new(session.Signer))),
 			fx.Annotate(token.NewRevocationList, fx.As(fx.Self()), fx.As(new(token.Revocations))),
 		),
@@ -117,7 +120,7 @@ func rpcs() fx.Option {
 }
 
 func newHasher(c Config) (login.Hasher, error) {
-	from := func(ctx context.Context) string { return event.FromContext(ctx).ClientAddress }
+	from := func(ctx context.Context) string { return throttle.Network(event.FromContext(ctx).ClientAddress) }
 	return password.NewPool(c.Password.parameters(), c.Password.workers(), c.Password.Queue, rand.Reader, from)
 }
 
@@ -132,6 +135,25 @@ func newPolicy(c Config) (password.Policy, error) {
 	return password.Policy{Breached: list}, nil
 }
 
+// newThrottle counts failures under what follows from the sealing key: with another one all are
+// forgotten, and known devices too.
+func newThrottle(c Config, store throttle.Store, sealer *signingkey.Sealer, now func() time.Time, registry prometheus.Registerer) (*throttle.Guard, error) {
+	throttled := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "gatehouse_auth_throttled_total", Help: "Attempts to prove somebody that had to wait, by the counter of the account or device, or the platform's budget.",
+	}, []string{"by"})
+	if err := registry.Register(throttled); err != nil {
+		return nil, fmt.Errorf("register the metric of throttled attempts: %w", err)
+	}
+	secret, _, err := sealer.Derive(throttle.Purpose)
+	if err != nil {
+		return nil, err
+	}
+	return throttle.New(throttle.Params{
+		Store: store, Secret: secret, Budget: c.Password.FailureBudget, NewID: uuid.NewString, Now: now,
+		Throttled: func(by string) { throttled.WithLabelValues(by).Inc() },
+	}), nil
+}
+
 // loginParams are what the login service is made of.
 type loginParams struct {
 	fx.In
@@ -141,6 +163,7 @@ type loginParams struct {
 	Directory login.Directory
 	Hasher    login.Hasher
 	Passwords password.Policy
+	Throttle  *throttle.Guard
 	Feed      *session.Feed
 	Now       func() time.Time
 	Log       *slog.Logger
@@ -153,7 +176,7 @@ func newLogins(p loginParams) *login.Service {
 			RevocationPeriod: session.RevocationPeriod, BootstrapSecret: p.Config.Bootstrap.Secret.Reveal(),
 			SignUps: login.SignUps(p.Config.SignUps.Where),
 		},
-		Store: p.Store, Directory: p.Directory, Hasher: p.Hasher, Passwords: p.Passwords, NewID: uuid.NewString, Now: p.Now, Wake: p.Feed.Wake, Log: p.Log,
+		Store: p.Store, Directory: p.Directory, Hasher: p.Hasher, Passwords: p.Passwords, Throttle: p.Throttle, NewID: uuid.NewString, Now: p.Now, Wake: p.Feed.Wake, Log: p.Log,
 	})
 }
 

@@ -212,6 +212,7 @@ func TestConfigRefuses(t *testing.T) {
 		"short secret":        {"GATEHOUSE_AUTH_BOOTSTRAP_SECRET=" + strings.Repeat("x", 31), "has 31 bytes"},
 		"long secret":         {"GATEHOUSE_AUTH_BOOTSTRAP_SECRET=" + strings.Repeat("x", 257), "has 257 bytes"},
 		"sign-ups":            {"GATEHOUSE_AUTH_SIGN_UP=Open", "GATEHOUSE_AUTH_SIGN_UP"},
+		"no budget":           {"GATEHOUSE_AUTH_FAILURE_BUDGET=0", "GATEHOUSE_AUTH_FAILURE_BUDGET"},
 		"negative queue":      {"GATEHOUSE_AUTH_PASSWORD_QUEUE=-1", "GATEHOUSE_AUTH_PASSWORD_QUEUE"},
 		"unknown own name":    {"GATEHOUSE_AUTH_ACCES_TOKEN_TTL=1m", "did you mean GATEHOUSE_AUTH_ACCESS_TOKEN_TTL"},
 		"unknown kernel name": {"GATEHOUSE_POSTGRES_ULR=x", "GATEHOUSE_POSTGRES_URL"},

@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/openid"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
+	"github.com/gatehouse/gatehouse/services/auth/internal/throttle"
 )
 
 // Times of the background work. A request may take 10 s by its contract, so a sign-up belongs to
@@ -40,6 +41,7 @@ type workParams struct {
 	Sessions *session.Service
 	Browsers *session.Browsers
 	Provider *openid.Provider
+	Throttle *throttle.Guard
 	Keeper   *signingkey.Keeper
 	IDTokens *signingkey.IDTokens
 	Feed     *session.Feed
@@ -70,9 +72,9 @@ func newWork(p workParams) service.Work {
 	}}
 }
 
-// clean deletes the sessions that are over, and the used codes.
+// clean deletes the sessions that are over, the used codes and counters of failures.
 func (p workParams) clean(ctx context.Context) error {
-	return errors.Join(p.Browsers.Clean(ctx), p.Sessions.Clean(ctx), p.Provider.Clean(ctx))
+	return errors.Join(p.Browsers.Clean(ctx), p.Sessions.Clean(ctx), p.Provider.Clean(ctx), p.Throttle.Clean(ctx))
 }
 
 // loadKeys loads the signing keys before the program serves, if the database answers. Keys that the

@@ -130,6 +130,8 @@ type PasswordConfig struct {
 	Workers int    `name:"auth-password-workers" env:"GATEHOUSE_AUTH_PASSWORD_WORKERS" default:"0" help:"Hashes at the same time; 0 means one for each core."`
 	Queue   int    `name:"auth-password-queue" env:"GATEHOUSE_AUTH_PASSWORD_QUEUE" default:"100" help:"Hashes that may wait; beyond that sign-ins are answered 429."`
 
+	FailureBudget int `name:"auth-failure-budget" env:"GATEHOUSE_AUTH_FAILURE_BUDGET" default:"300" help:"Refused sign-ins of the whole platform in five minutes; beyond that only known devices, and addresses from which nothing failed of late, may sign in."`
+
 	BreachedFile string `name:"auth-password-breached-file" env:"GATEHOUSE_AUTH_PASSWORD_BREACHED_FILE" placeholder:"PATH" help:"Sorted file of breached passwords, the SHA-1 of one in hexadecimal on each line, as Have I Been Pwned publishes it; new passwords must not be in it. Without one, only common passwords are refused."`
 }
 
@@ -137,6 +139,9 @@ type PasswordConfig struct {
 func (c PasswordConfig) Validate() error {
 	if err := c.parameters().Validate(); err != nil {
 		return fmt.Errorf("GATEHOUSE_AUTH_PASSWORD_MEMORY, _TIME, _THREADS: %w", err)
+	}
+	if c.FailureBudget < 1 {
+		return fmt.Errorf("GATEHOUSE_AUTH_FAILURE_BUDGET is %d: set it to 1 or more", c.FailureBudget)
 	}
 	if c.Workers < 0 || c.Queue < 0 {
 		return errors.New("GATEHOUSE_AUTH_PASSWORD_WORKERS and GATEHOUSE_AUTH_PASSWORD_QUEUE must not be negative")

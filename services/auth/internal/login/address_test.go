@@ -27,12 +27,12 @@ func TestLookAlikesAreNobody(t *testing.T) {
 		"kim.sik@e\u0301xample.com", // combining
 		" kim.sik@example.com", "kim.sik@example.com.",
 	} {
-		if _, _, err := w.Authenticate(t.Context(), address, pass); reason(err) != "INVALID_CREDENTIALS" {
+		if _, _, err := w.Authenticate(t.Context(), login.Credentials{Email: address, Password: pass}); reason(err) != "INVALID_CREDENTIALS" {
 			t.Errorf("Authenticate as %q = %v, want INVALID_CREDENTIALS", address, err)
 		}
 	}
 	for _, address := range []string{"kim.sik@example.com", "KIM.SIK@EXAMPLE.COM"} {
-		if l, _, err := w.Authenticate(t.Context(), address, pass); err != nil || l.UserID != u.ID {
+		if l, _, err := w.Authenticate(t.Context(), login.Credentials{Email: address, Password: pass}); err != nil || l.UserID != u.ID {
 			t.Errorf("Authenticate as %q = %+v, %v; want the user", address, l, err)
 		}
 	}

@@ -32,7 +32,7 @@ func TestBootstrapMakesOneAdministrator(t *testing.T) { // R16
 	if len(related) != 1 || !reflect.DeepEqual(related[u.ConsistencyToken], login.Administrators(u.ID)) {
 		t.Fatalf("relationships %+v under token %s", related, u.ConsistencyToken)
 	}
-	if l, _, err := w.Authenticate(t.Context(), "admin@example.com", pass); err != nil || l.UserID != u.ID {
+	if l, _, err := w.Authenticate(t.Context(), login.Credentials{Email: "admin@example.com", Password: pass}); err != nil || l.UserID != u.ID {
 		t.Fatalf("Authenticate = %+v, %v; want the administrator", l, err)
 	}
 	for range 2 {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/services/auth/internal/password"
+	"github.com/gatehouse/gatehouse/services/auth/internal/throttle"
 )
 
 // PasswordChange is what a person asks for who is signed in.
@@ -42,11 +44,13 @@ func (s *Service) ChangePassword(ctx context.Context, c PasswordChange) error {
 	if err != nil {
 		return err
 	}
-	match, _, err := s.Hasher.Verify(ctx, c.Old, l.PasswordHash)
+	// A counter of its own: who has somebody's session must not be able to delay their sign-ins.
+	tried := throttle.Attempt{Factor: password.Factor, Account: l.UserID, Address: e.ClientAddress}
+	proven, _, err := s.prove(ctx, tried, l, c.Old)
 	if err != nil {
 		return err
 	}
-	if !match {
+	if !proven {
 		return event.Attempt(errWrongPassword, e)
 	}
 	if err := s.admissible("new_password", c.New, l.Email); err != nil {

@@ -43,10 +43,10 @@ func TestChangePassword(t *testing.T) { // R5, R22, R66
 	userID, kept, other := w.signedIn(t)
 	before := len(w.Recorded(t))
 	check.NoError(t, w.change(t.Context(), userID, pass, newPass, kept.ID))
-	if _, _, err := w.Authenticate(signingUp(t.Context()), email, pass); apierr.From(err).Reason != "INVALID_CREDENTIALS" {
+	if _, _, err := w.Authenticate(signingUp(t.Context()), login.Credentials{Email: email, Password: pass}); apierr.From(err).Reason != "INVALID_CREDENTIALS" {
 		t.Errorf("the old password: %v", err)
 	}
-	if _, _, err := w.Authenticate(signingUp(t.Context()), email, newPass); err != nil {
+	if _, _, err := w.Authenticate(signingUp(t.Context()), login.Credentials{Email: email, Password: newPass}); err != nil {
 		t.Errorf("the new password: %v", err)
 	}
 	if _, err := w.Sessions.Get(t.Context(), kept.ID); err != nil {
@@ -83,7 +83,7 @@ func TestRefusedPasswordChangesChangeNothing(t *testing.T) { // R4, R5
 			t.Errorf("%s: what is recorded is %+v, %v", name, e, tried)
 		}
 	}
-	if _, _, err := w.Authenticate(signingUp(t.Context()), email, pass); err != nil {
+	if _, _, err := w.Authenticate(signingUp(t.Context()), login.Credentials{Email: email, Password: pass}); err != nil {
 		t.Errorf("the password: %v", err)
 	}
 	if _, err := w.Sessions.Get(t.Context(), other.ID); err != nil || len(w.Recorded(t)) != before {

@@ -103,7 +103,7 @@ func TestRefusedSignInNamesTheOwner(t *testing.T) { // R66
 	}
 	for address, owner := range map[string]string{"ADA@Example.com": u.ID, "Nobody@example.com": ""} {
 		ctx := postgrestest.Request(t.Context(), "auth.signed_in")
-		_, _, err := w.Authenticate(ctx, address, "wrong horse battery staple")
+		_, _, err := w.Authenticate(ctx, login.Credentials{Email: address, Password: "wrong horse battery staple"})
 		if err == nil {
 			t.Fatal("a wrong password signs in")
 		}
@@ -122,7 +122,7 @@ func TestRehashIsRecorded(t *testing.T) { // R66
 		t.Fatal(err)
 	}
 	ctx := postgrestest.Request(t.Context(), "auth.signed_in")
-	if _, _, err := w.with(t, password.Parameters{Memory: 128, Time: 2, Threads: 1}).Authenticate(ctx, email, pass); err != nil {
+	if _, _, err := w.with(t, password.Parameters{Memory: 128, Time: 2, Threads: 1}).Authenticate(ctx, login.Credentials{Email: email, Password: pass}); err != nil {
 		t.Fatal(err)
 	}
 	e := w.only(t, 1)

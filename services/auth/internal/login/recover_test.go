@@ -43,7 +43,7 @@ func TestRecoveryMakesAnAdministrator(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(w.Related(t)[u.ConsistencyToken], login.Administrators(u.ID)) {
 		t.Fatalf("Bootstrap with a recovery = %+v, %v; relationships %v", u, err, w.Related(t))
 	}
-	if l, _, err := w.Authenticate(t.Context(), "again@example.com", pass); err != nil || l.UserID != u.ID {
+	if l, _, err := w.Authenticate(t.Context(), login.Credentials{Email: "again@example.com", Password: pass}); err != nil || l.UserID != u.ID {
 		t.Fatalf("Authenticate = %+v, %v; want the administrator", l, err)
 	}
 	for _, address := range []string{"again@example.com", "third@example.com"} {

@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1/reason"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
+	"github.com/gatehouse/gatehouse/services/auth/internal/throttle"
 )
 
 // Config are the times that the service needs.
@@ -35,7 +36,8 @@ type Params struct {
 	Directory Directory
 	Hasher    Hasher
 	Passwords password.Policy // for new ones
-	NewID     func() string   // random UUIDs, version 4
+	Throttle  *throttle.Guard
+	NewID     func() string // random UUIDs, version 4
 	Now       func() time.Time
 	Wake      func() // tells the feed that sessions ended here
 	Log       *slog.Logger
@@ -50,37 +52,70 @@ func NewService(p Params) *Service { return &Service{p} }
 // errInvalidCredentials is the one response to every refused sign-in (R10).
 var errInvalidCredentials = reason.InvalidCredentials()
 
-// Authenticate returns the active login that email and password prove, and the event of the
-// attempt, for whoever goes on with it. Unknown, pending and wrong are refused alike and after the
-// same work (R10, R11). A hash made with weaker parameters than today's is replaced (R6).
-func (s *Service) Authenticate(ctx context.Context, email, password string) (Login, event.Event, error) {
-	email = address.Fold(email)
+// Credentials are what somebody shows to be signed in.
+type Credentials struct {
+	Email, Password string
+	Device          string // what the device's cookie holds; "" without one
+}
+
+// Authenticate returns the active login that credentials prove, and the event of the attempt, for
+// whoever goes on with it. Unknown, pending, wrong and throttled are refused alike and after the same
+// work: one hash and the same statements (R7, R10, R11). A hash made with weaker parameters than
+// today's is replaced (R6).
+func (s *Service) Authenticate(ctx context.Context, c Credentials) (Login, event.Event, error) {
+	email := address.Fold(c.Email)
 	e := attempted(ctx, email)
-	l, err := Login{}, ErrNotFound
-	if storable(email) {
-		l, err = s.Store.ByEmail(ctx, email)
-	}
-	if errors.Is(err, ErrNotFound) {
-		if err := s.Hasher.VerifyNobody(ctx, password); err != nil {
-			return Login{}, event.Event{}, err
-		}
-		return Login{}, event.Event{}, event.Attempt(errInvalidCredentials, e)
-	}
-	if err != nil {
+	l, err := s.lookup(ctx, email)
+	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Login{}, event.Event{}, err
 	}
 	e = of(e, l.UserID) // so that the owner of the address sees the attempt
-	match, weak, err := s.Hasher.Verify(ctx, password, l.PasswordHash)
+	tried := throttle.Attempt{Factor: password.Factor, Account: email, Device: c.Device, Address: e.ClientAddress}
+	proven, weak, err := s.prove(ctx, tried, l, c.Password)
 	if err != nil {
 		return Login{}, event.Event{}, err
 	}
-	if !match || l.State != Active {
+	if !proven {
 		return Login{}, event.Event{}, event.Attempt(errInvalidCredentials, e)
 	}
 	if weak {
-		s.rehash(ctx, l, password, rehashed(e, l))
+		s.rehash(ctx, l, c.Password, rehashed(e, l))
 	}
 	return l, e, nil
+}
+
+// lookup returns the login of an address, or ErrNotFound. For an address that none can have it asks
+// the store for one that none has.
+func (s *Service) lookup(ctx context.Context, email string) (Login, error) {
+	if !storable(email) {
+		email = ""
+	}
+	return s.Store.ByEmail(ctx, email)
+}
+
+// prove reports whether a password is that of an active login and the attempt need not wait. l may be
+// the zero Login of nobody.
+func (s *Service) prove(ctx context.Context, tried throttle.Attempt, l Login, given string) (proven, weak bool, err error) {
+	tried, admitted, err := s.Throttle.Admit(ctx, tried)
+	if err != nil {
+		return false, false, err
+	}
+	match, weak, err := s.verify(ctx, l, given)
+	if err != nil {
+		return false, false, errors.Join(err, s.Throttle.Withdraw(ctx, tried))
+	}
+	if !admitted || !match || l.State != Active {
+		return false, false, s.Throttle.Fail(ctx, tried)
+	}
+	return true, weak, s.Throttle.Succeed(ctx, tried, l.UserID)
+}
+
+// verify reports whether a password is that of a login, which may be nobody's.
+func (s *Service) verify(ctx context.Context, l Login, given string) (match, weak bool, err error) {
+	if l.PasswordHash == "" {
+		return false, false, s.Hasher.VerifyNobody(ctx, given)
+	}
+	return s.Hasher.Verify(ctx, given, l.PasswordHash)
 }
 
 // ByUser returns the login of a user, or ErrNotFound.

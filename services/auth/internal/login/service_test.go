@@ -93,7 +93,7 @@ func (w *world) hashing(h login.Hasher) *login.Service {
 			CreateUserTimeout: 5 * time.Second, SignUpGrace: 15 * time.Second, RetryInterval: 10 * time.Second, RevocationPeriod: time.Hour,
 			SignUps: login.SignUpsOpen, BootstrapSecret: secret,
 		},
-		Store: w.store, Directory: w.identity, Hasher: h, NewID: uuid.NewString,
+		Store: w.store, Directory: w.identity, Hasher: h, Throttle: w.Throttled(func() time.Time { return w.now }), NewID: uuid.NewString,
 		Now: func() time.Time { return w.now }, Wake: func() {}, Log: slog.New(slog.NewJSONHandler(&w.log, nil)),
 	})
 }
@@ -132,7 +132,7 @@ func TestSignUpThenSignIn(t *testing.T) {
 	if err != nil || u.Email != email || u.DisplayName != "Ada" {
 		t.Fatalf("SignUp = %+v, %v", u, err)
 	}
-	l, _, err := w.Authenticate(postgrestest.Request(t.Context(), "auth.signed_in"), "ADA@example.com", pass)
+	l, _, err := w.Authenticate(postgrestest.Request(t.Context(), "auth.signed_in"), login.Credentials{Email: "ADA@example.com", Password: pass})
 	if err != nil || l.UserID != u.ID || l.OrganizationID != u.OrganizationID || l.DisplayName != "" {
 		t.Fatalf("Authenticate = %+v, %v; want user %s", l, err, u.ID)
 	}
@@ -172,7 +172,7 @@ func TestAuthenticateRefusesAlike(t *testing.T) { // R10
 		"quote":           {`ada@example.com' or ''='`, pass},
 		"empty password":  {email, ""},
 	} {
-		_, _, err := w.Authenticate(postgrestest.Request(t.Context(), "auth.signed_in"), c.email, c.password)
+		_, _, err := w.Authenticate(postgrestest.Request(t.Context(), "auth.signed_in"), login.Credentials{Email: c.email, Password: c.password})
 		var e *apierr.Error
 		if !errors.As(err, &e) || e.Kind != apierr.Unauthenticated || e.Reason != "INVALID_CREDENTIALS" ||
 			e.Message != "the email address or the password is wrong" || len(e.Fields) > 0 || e.RetryAfter != 0 {
@@ -220,7 +220,7 @@ func TestAuthenticateRefusesAfterTheSameWork(t *testing.T) { // R11
 		"an address nobody can own": {"ada@example.com\x00", pass},
 	} {
 		count := &counting{Hasher: w.Hasher}
-		if _, _, err := w.hashing(count).Authenticate(postgrestest.Request(t.Context(), "auth.signed_in"), c.email, c.password); reason(err) != "INVALID_CREDENTIALS" {
+		if _, _, err := w.hashing(count).Authenticate(postgrestest.Request(t.Context(), "auth.signed_in"), login.Credentials{Email: c.email, Password: c.password}); reason(err) != "INVALID_CREDENTIALS" {
 			t.Errorf("%s: %v, want INVALID_CREDENTIALS", name, err)
 		}
 		if count.verified != 1 || count.hashed != 0 {
@@ -235,14 +235,14 @@ func TestSignInReplacesWeakHashes(t *testing.T) { // R6
 		t.Fatal(err)
 	}
 	stronger := w.with(t, password.Parameters{Memory: 128, Time: 2, Threads: 1})
-	if _, _, err := stronger.Authenticate(postgrestest.Request(t.Context(), "auth.signed_in"), email, "wrong horse battery staple"); err == nil {
+	if _, _, err := stronger.Authenticate(postgrestest.Request(t.Context(), "auth.signed_in"), login.Credentials{Email: email, Password: "wrong horse battery staple"}); err == nil {
 		t.Fatal("a wrong password signs in")
 	}
 	if l, _ := w.store.ByEmail(t.Context(), email); !strings.Contains(l.PasswordHash, "m=64,t=1") {
 		t.Fatalf("a wrong password changed the hash to %s", l.PasswordHash)
 	}
 	for range 2 {
-		if _, _, err := stronger.Authenticate(postgrestest.Request(t.Context(), "auth.signed_in"), email, pass); err != nil {
+		if _, _, err := stronger.Authenticate(postgrestest.Request(t.Context(), "auth.signed_in"), login.Credentials{Email: email, Password: pass}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -282,7 +282,7 @@ func TestHalfFinishedSignUp(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if l, _, err := w.Authenticate(postgrestest.Request(t.Context(), "auth.signed_in"), email, pass); err != nil || l.UserID != u.ID || len(w.identity.users) != 1 {
+				if l, _, err := w.Authenticate(postgrestest.Request(t.Context(), "auth.signed_in"), login.Credentials{Email: email, Password: pass}); err != nil || l.UserID != u.ID || len(w.identity.users) != 1 {
 					t.Fatalf("Authenticate = %+v, %v with %d users; want the one user %s", l, err, len(w.identity.users), u.ID)
 				}
 			})
@@ -305,7 +305,7 @@ func TestReconcileCompletes(t *testing.T) {
 	if len(w.identity.users) != 1 {
 		t.Fatalf("%d users, want 1", len(w.identity.users))
 	}
-	if _, _, err := w.Authenticate(postgrestest.Request(t.Context(), "auth.signed_in"), email, pass); err != nil {
+	if _, _, err := w.Authenticate(postgrestest.Request(t.Context(), "auth.signed_in"), login.Credentials{Email: email, Password: pass}); err != nil {
 		t.Fatal(err)
 	}
 }

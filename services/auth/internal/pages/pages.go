@@ -30,8 +30,8 @@ const (
 
 // Logins proves and makes logins; login.Service is one.
 type Logins interface {
-	// Authenticate returns the login that address and password prove, and the event of the attempt.
-	Authenticate(ctx context.Context, email, password string) (login.Login, event.Event, error)
+	// Authenticate returns the login that credentials prove, and the event of the attempt.
+	Authenticate(ctx context.Context, c login.Credentials) (login.Login, event.Event, error)
 	// SignUp makes a login and its user.
 	SignUp(ctx context.Context, in login.SignUp) (login.User, error)
 	// ByUser returns the login of a user, or login.ErrNotFound.

@@ -78,7 +78,8 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) {
 		p.show(w, r, t, focused(form))
 		return
 	}
-	l, attempt, err := p.Logins.Authenticate(r.Context(), email, password)
+	device := deviceOf(r)
+	l, attempt, err := p.Logins.Authenticate(r.Context(), login.Credentials{Email: email, Password: password, Device: device})
 	if err == nil {
 		err = p.begin(w, r, l.UserID, l.OrganizationID, attempt)
 	}
@@ -86,6 +87,7 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) {
 		p.notSignedIn(w, r, t, form, err)
 		return
 	}
+	w.Header().Add("Set-Cookie", deviceCookie(device))
 	see(w, to.Path())
 }
 

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gatehouse/gatehouse/services/auth/internal/throttle"
 )
 
 func TestSignIn(t *testing.T) {
@@ -16,10 +18,12 @@ func TestSignIn(t *testing.T) {
 	b.get(t, "/sign-in").says(t, http.StatusOK, `<form method="post" action="/sign-in">`, `autocomplete="username"`, `autocomplete="current-password"`)
 	in := b.post(t, "/sign-in", "email", " Ada@Example.com", "password", pass)
 	in.leads(t, "/account")
-	cookie := in.Header().Get("Set-Cookie") // R24
-	for _, want := range []string{"__Host-gatehouse=", "; Secure", "; HttpOnly", "; SameSite=Lax", "; Path=/"} {
-		if !strings.Contains(cookie, want) {
-			t.Errorf("the cookie lacks %q: %s", want, cookie)
+	for i, name := range []string{"__Host-gatehouse=", "__Host-gatehouse-device="} { // R24
+		cookie := in.Header().Values("Set-Cookie")[i]
+		for _, want := range []string{name, "; Secure", "; HttpOnly", "; SameSite=Lax", "; Path=/"} {
+			if !strings.Contains(cookie, want) {
+				t.Errorf("the cookie lacks %q: %s", want, cookie)
+			}
 		}
 	}
 	b.get(t, "/sign-in").says(t, http.StatusOK, "Signed in as ada@example.com", `href="/account"`, `href="/sign-out"`, `href="/sign-in?another=1"`)
@@ -27,6 +31,28 @@ func TestSignIn(t *testing.T) {
 	if events := w.Recorded(t); events[len(events)-1].Action != "auth.signed_in" || events[len(events)-1].ClientAddress != "203.0.113.7" {
 		t.Errorf("recorded: %+v", events[len(events)-1]) // R66, R90
 	}
+}
+
+// The failures of strangers do not keep a person out whose browser has signed in before, also after
+// it has signed out; one that has not must wait, and is told nothing of that.
+func TestStrangersFailuresDelayNoKnownBrowser(t *testing.T) { // R8
+	w := newWorld(t, 100)
+	w.signedUp(t, email)
+	mine := w.browser()
+	mine.post(t, "/sign-in", "email", email, "password", pass).leads(t, "/account")
+	mine.post(t, "/sign-out")
+	known := mine.device.Value
+	for range throttle.FreeFailures {
+		w.browser().post(t, "/sign-in", "email", email, "password", "not the password at all").says(t, http.StatusUnauthorized)
+	}
+	w.browser().post(t, "/sign-in", "email", email, "password", pass).says(t, http.StatusUnauthorized, "The email address or the password is wrong.")
+	mine.post(t, "/sign-in", "email", email, "password", pass).leads(t, "/account")
+	if mine.device.Value != known {
+		t.Error("the device has another name than before")
+	}
+	forged := w.browser()
+	forged.device = &http.Cookie{Name: mine.device.Name, Value: strings.Repeat("A", len(known))}
+	forged.post(t, "/sign-in", "email", email, "password", pass).says(t, http.StatusUnauthorized)
 }
 
 // R10: an unknown address and a wrong password are one answer, byte by byte; the address stays.

@@ -71,7 +71,7 @@ func newWorld(t *testing.T, queue int) *world {
 			CreateUserTimeout: 5 * time.Second, SignUpGrace: time.Minute, RetryInterval: 10 * time.Second, RevocationPeriod: time.Hour,
 			SignUps: login.SignUpsOnPages,
 		},
-		Store: db.Logins, Directory: &w.identity, Hasher: w.hasher, NewID: uuid.NewString, Now: clock, Wake: func() {}, Log: slog.New(slog.DiscardHandler),
+		Store: db.Logins, Directory: &w.identity, Hasher: w.hasher, Throttle: db.Throttled(clock), NewID: uuid.NewString, Now: clock, Wake: func() {}, Log: slog.New(slog.DiscardHandler),
 	})
 	clients := postgres.NewClients(db.Pool, db.Outbox)
 	w.client = client.Client{
@@ -153,10 +153,11 @@ func (w *world) authorize(redirect string, more ...string) string {
 	return "/oauth2/authorize?" + query.Encode()
 }
 
-// browser is one browser: its cookie, and what it says of each request.
+// browser is one browser: the cookies of its session and its device, and what it says of each request.
 type browser struct {
 	world  *world
 	cookie string
+	device *http.Cookie
 	header http.Header
 }
 
@@ -196,13 +197,20 @@ func (b *browser) send(t *testing.T, r *http.Request) answer {
 	if b.cookie != "" {
 		r.AddCookie(&http.Cookie{Name: session.CookieName, Value: b.cookie})
 	}
+	if b.device != nil {
+		r.AddCookie(b.device)
+	}
 	e := postgrestest.Event("auth.signed_in")
 	e.Changes, e.ClientAddress, e.ClientAgent = nil, "203.0.113.7", r.Header.Get("User-Agent")
 	ctx := event.NewContext(request.WithID(r.Context(), "req-1"), e)
 	w := httptest.NewRecorder()
 	handler.ServeHTTP(w, r.WithContext(ctx))
 	for _, c := range w.Result().Cookies() {
-		b.cookie = c.Value
+		if c.Name == session.CookieName {
+			b.cookie = c.Value
+			continue
+		}
+		b.device = &http.Cookie{Name: c.Name, Value: c.Value}
 	}
 	return answer{w, w.Body.String()}
 }

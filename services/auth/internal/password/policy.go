@@ -8,6 +8,9 @@ import (
 // MinLength is the least number of Unicode code points of a password that is the only factor (NIST SP 800-63B-4, section 3.1.1.2).
 const MinLength = 15
 
+// Factor names a password among what people are proven by.
+const Factor = "password"
+
 // Violation is the rule that a password breaks.
 type Violation struct {
 	Rule        string // stable name, such as "password.context"

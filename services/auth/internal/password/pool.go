@@ -23,7 +23,8 @@ type Pool struct {
 }
 
 // NewPool returns a pool that hashes with p on at most workers cores while at most queue further
-// callers wait. from tells the address that a call is for, "" when there is none.
+// callers wait. from names the network that a call
+// comes from, "" when there is none.
 func NewPool(p Parameters, workers, queue int, random io.Reader, from func(context.Context) string) (*Pool, error) {
 	if workers < 1 || queue < 0 {
 		return nil, fmt.Errorf("a password pool needs at least one worker and no negative queue, not %d and %d", workers, queue)
@@ -47,7 +48,7 @@ func NewPool(p Parameters, workers, queue int, random io.Reader, from func(conte
 // Hash returns the PHC string of a password. A full queue is RESOURCE_EXHAUSTED (SIGN_IN_OVERLOAD); a context that ends in the queue
 // gives its error.
 func (p *Pool) Hash(ctx context.Context, password string) (string, error) {
-	if err := p.queue.acquire(ctx, laneOf(p.from(ctx))); err != nil {
+	if err := p.queue.acquire(ctx, p.from(ctx)); err != nil {
 		return "", err
 	}
 	defer p.queue.release()
@@ -60,7 +61,7 @@ func (p *Pool) Verify(ctx context.Context, password, phc string) (match, weak bo
 	if err != nil {
 		return false, false, err
 	}
-	if err := p.queue.acquire(ctx, laneOf(p.from(ctx))); err != nil {
+	if err := p.queue.acquire(ctx, p.from(ctx)); err != nil {
 		return false, false, err
 	}
 	defer p.queue.release()

@@ -3,7 +3,6 @@ package password
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -13,20 +12,6 @@ import (
 
 // retryAfter is what a caller is told when the queue is full: long enough for a whole default queue to be worked off.
 const retryAfter = 2 * time.Second
-
-// laneOf is where a client's address waits. An IPv6 address stands for its /64, which one person
-// has; what is no address shares a lane.
-func laneOf(address string) string {
-	a, err := netip.ParseAddr(address)
-	if err != nil {
-		return ""
-	}
-	bits := 32
-	if a = a.Unmap().WithZone(""); a.Is6() {
-		bits = 64
-	}
-	return netip.PrefixFrom(a, bits).Masked().String()
-}
 
 // queue hands out a number of slots. Who has to wait does so in the lane of their address; lanes
 // take turns, and each is served in order. When all places are taken, the longest lane gives up its

@@ -105,26 +105,6 @@ func TestAFloodKeepsNobodyOutOfTheQueue(t *testing.T) {
 	}
 }
 
-// One person has a whole /64, and a port of a proxy is no address.
-func TestLanes(t *testing.T) {
-	for name, c := range map[string]struct {
-		a, b string
-		same bool
-	}{
-		"addresses":    {"192.0.2.1", "192.0.2.2", false},
-		"mapped":       {"192.0.2.1", "::ffff:192.0.2.1", true},
-		"one /64":      {"2001:db8::1", "2001:db8::ffff:1", true},
-		"another /64":  {"2001:db8::1", "2001:db8:0:1::1", false},
-		"a zone":       {"fe80::1%eth0", "fe80::1", true},
-		"no addresses": {"", "unknown", true},
-		"one and none": {"", "192.0.2.1", false},
-	} {
-		if got := laneOf(c.a) == laneOf(c.b); got != c.same {
-			t.Errorf("%s: %q and %q", name, laneOf(c.a), laneOf(c.b))
-		}
-	}
-}
-
 // Requests that end while they wait, or in the moment of their turn, lose no slot.
 func TestNoSlotIsLost(t *testing.T) {
 	q := newQueue(2, 50)

@@ -15,6 +15,13 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
 
+func attempt(now, id string, key []byte) pgx.StrictNamedArgs {
+	return pgx.StrictNamedArgs{
+		"id": id, "account": key, "device": key, "address": key, "windows": [][]byte{key, key}, "budget": 300,
+		"now": now, "forgotten": now, "address_forgotten": now, "free": 10, "first_wait": 30 * time.Second, "longest_wait": 15 * time.Minute,
+	}
+}
+
 // What every request or every quarter of a second asks reads an index: a scan of a table would grow with the number of users.
 func TestHotQueriesUseTheirIndex(t *testing.T) {
 	pool := pgtest.New(t, migrations.Schema, migrations.Files)
@@ -49,6 +56,10 @@ func TestHotQueriesUseTheirIndex(t *testing.T) {
 		"end others":      {endOthers + recordChanged, record(pgx.StrictNamedArgs{"user_id": id, "keep": id, "expire_time": now}), "sessions_user_id"},
 		"code":            {redeemCode, record(code(now, id)), "sessions_browser_session_id"},
 		"and its client":  {redeemCode, record(code(now, id)), "clients_pkey"},
+		"attempt":         {admitAttempt, attempt(now, id, hash[:16]), "known_devices_pkey"},
+		"attempt, budget": {admitAttempt, attempt(now, id, hash[:16]), "failures_pkey"},
+		"forgotten":       {cleanFailures, pgx.StrictNamedArgs{"before": before, "most": 1000000}, "failures_update_time"},
+		"devices":         {cleanDevices, pgx.StrictNamedArgs{"before": before}, "known_devices_seen_time"},
 		"person":          {person, pgx.StrictNamedArgs{"id": id}, "logins_pkey"},
 		"used codes":      {cleanCodes, pgx.StrictNamedArgs{"before": before, "limit": 10}, "used_codes_expire_time"},
 		"revocation feed": {newRevocations, pgx.StrictNamedArgs{"after": int64(1) << 40, "now": before}, "revocations_writer"},
@@ -107,7 +118,11 @@ func fill(t *testing.T, pool *pgxpool.Pool) {
 		`update auth.sessions s set browser_session_id = b.id, client_id = 'client ' || (random() * 100)::int
 		from auth.browser_sessions b where b.user_id = s.user_id and random() < 0.5`,
 		`insert into auth.used_codes (session_id, expire_time) select gen_random_uuid(), now() from generate_series(1, 5000)`,
-		`analyze auth.used_codes, auth.logins, auth.sessions, auth.revocations, auth.browser_sessions, auth.clients, auth.client_secrets`,
+		`insert into auth.failures (key, count, blocked_until, attempt_id, update_time)
+		select substr(sha256(n::text::bytea), 1, 16), 1, now(), gen_random_uuid(), now() + n * interval '1 s' from generate_series(1, 5000) n`,
+		`insert into auth.known_devices (device_hash, user_id, seen_time)
+		select substr(sha256(email::bytea), 1, 16), user_id, now() from auth.logins`,
+		`analyze auth.failures, auth.known_devices, auth.used_codes, auth.logins, auth.sessions, auth.revocations, auth.browser_sessions, auth.clients, auth.client_secrets`,
 	} {
 		if _, err := pool.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)

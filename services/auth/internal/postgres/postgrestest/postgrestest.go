@@ -4,7 +4,9 @@ package postgrestest
 import (
 	"context"
 	"testing"
+	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -19,6 +21,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
+	"github.com/gatehouse/gatehouse/services/auth/internal/throttle"
 )
 
 // Database is an empty database of Auth, without a relay: what is appended stays.
@@ -52,6 +55,13 @@ func idTokenKeys(pool *pgxpool.Pool, o *outbox.Outbox) map[string]*postgres.Sign
 		stores[algorithm] = postgres.NewIDTokenKeys(pool, o, algorithm)
 	}
 	return stores
+}
+
+// Throttled is a guard over the database, as every instance of Auth has one.
+func (d *Database) Throttled(now func() time.Time) *throttle.Guard {
+	return throttle.New(throttle.Params{
+		Store: postgres.NewFailures(d.Pool), Secret: make([]byte, 32), Budget: 300, NewID: uuid.NewString, Now: now, Throttled: func(string) {},
+	})
 }
 
 // Request returns a context with the event of a request, as the gRPC server makes it.
