@@ -31,12 +31,12 @@ const (
 	password   = "correct horse battery staple"
 )
 
-// running is the platform that all clients share, started by the first that needs it. Its
+// running is the platform that all clients share, built and started by the first that needs it. Its
 // administrator is email.
 var running struct {
-	once sync.Once
-	p    *platform.Platform
-	err  error
+	build, up sync.Once
+	p         *platform.Platform
+	err       error
 }
 
 func TestMain(m *testing.M) {
@@ -53,19 +53,24 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// built is the platform, which may not run yet.
+func built(t *testing.T) *platform.Platform {
+	t.Helper()
+	running.build.Do(func() { running.p, running.err = platform.New(platform.Options{Offset: portOffset}) })
+	check.NoError(t, running.err)
+	return running.p
+}
+
 // url is where the platform is.
 func url(t *testing.T) string {
 	t.Helper()
-	running.once.Do(func() { running.err = start() })
+	p := built(t)
+	running.up.Do(func() { running.err = start(p) })
 	check.NoError(t, running.err)
-	return running.p.URL()
+	return p.URL()
 }
 
-func start() error {
-	p, err := platform.New(platform.Options{Offset: portOffset})
-	running.p = p
-	return errors.Join(err, p.Up(), bootstrap(p))
-}
+func start(p *platform.Platform) error { return errors.Join(p.Up(), bootstrap(p)) }
 
 // bootstrap makes the platform's administrator.
 func bootstrap(p *platform.Platform) error {
