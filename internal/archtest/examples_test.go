@@ -12,7 +12,7 @@ var example = regexp.MustCompile("(?ms)^ *<!-- ([a-z0-9_./-]+) -->\n *```[a-z]+\
 
 // The guides' examples are tried: each stands in a file of the tree, but for its indent.
 func TestExamplesAreFromTheTree(t *testing.T) {
-	for _, guide := range []string{"grpc.md", "api.md"} {
+	for _, guide := range []string{"grpc.md", "api.md", "sign-in.md"} {
 		t.Run(guide, func(t *testing.T) { fromTheTree(t, "../../docs/"+guide) })
 	}
 }

@@ -2,8 +2,10 @@ package browser_test
 
 import (
 	"flag"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -42,21 +44,33 @@ func TestPictures(t *testing.T) {
 	if !*pictures {
 		t.Skip("pictures are made where -pictures says so")
 	}
+	id := register(t, "Shop", "--public", "--redirect", "https://shop.example.com/")
+	request := url.Values{
+		"client_id": {id}, "redirect_uri": {"https://shop.example.com/"}, "response_type": {"code"}, "scope": {"openid"},
+		"code_challenge": {strings.Repeat("x", 43)}, "code_challenge_method": {"S256"},
+	}
 	ada, stranger := person(t, true), person(t, true)
 	person(t, true).signUp("ada@example.com")
 	ada.signIn("ada@example.com")
 	for _, scheme := range []string{"light", "dark"} {
 		for name, p := range map[string]struct {
-			tab    *tab
-			path   string
-			height int64
-		}{"sign-in": {stranger, "/sign-in", 560}, "sign-up": {stranger, "/sign-up", 860}, "account": {ada, "/account", 1000}} {
-			p.tab.on(screen{name, 800, p.height, scheme})
-			p.tab.open(p.path)
+			tab           *tab
+			path          string
+			width, height int64
+		}{
+			"sign-in": {stranger, "/sign-in", 800, 560},
+			"client":  {stranger, "/oauth2/authorize?" + request.Encode(), 360, 640}, // a phone
+			"account": {ada, "/account", 800, 1060},
+		} {
+			p.tab.on(screen{name, p.width, p.height, scheme})
+			p.tab.visit(origin() + p.path)
 			p.tab.picture(name + "-" + scheme)
 		}
 	}
 }
+
+// mostPicture is how many bytes a picture may have.
+const mostPicture = 100_000
 
 // picture writes what the screen shows.
 func (b *tab) picture(name string) {
@@ -67,5 +81,8 @@ func (b *tab) picture(name string) {
 	}
 	if err != nil {
 		b.t.Fatal(err)
+	}
+	if len(png) > mostPicture {
+		b.t.Errorf("%s has %d bytes", name, len(png))
 	}
 }
