@@ -26,10 +26,12 @@ type Route struct {
 // Public reports whether the route needs no token.
 func (r *Route) Public() bool { return r.Method == nil || r.Method.Has(contract.Public) }
 
-// Credentials reports whether the route takes credentials that people choose from anybody: it needs
-// no token and may change something. What programs send to a web exchange nobody guesses.
+// Credentials reports whether somebody could guess there what people choose: the route may change
+// something, and needs no token or asks for a secret beside it, such as the old password. What
+// programs send to a web exchange nobody guesses.
 func (r *Route) Credentials() bool {
-	return r.Method != nil && r.Method.Has(contract.Public) && !r.Method.ReadOnly && r.Method.Visitors != contract.ByPrograms
+	m := r.Method
+	return m != nil && !m.ReadOnly && m.Visitors != contract.ByPrograms && (m.Has(contract.Public) || len(m.Audit.Secret) > 0)
 }
 
 // exchange reports whether the route is a web exchange.

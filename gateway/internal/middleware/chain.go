@@ -38,7 +38,7 @@ type Params struct {
 	BodyLimit      int64          // bytes
 	PerAddress     Rate           // every request but those of PerProgram, by client address
 	PerProgram     Rate           // requests to web exchanges of programs (OAuth clients), by client address
-	PerCredential  Rate           // requests that take credentials without a token, by route and client address
+	PerCredential  Rate           // requests that take credentials, such as a password, by route and client address
 	PerSubject     Rate           // authenticated requests, by token subject
 
 	Streams           int // long-lived requests at once, in all

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/contract"
+	"github.com/gatehouse/gatehouse/internal/rest"
+	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 	"github.com/gatehouse/gatehouse/internal/token"
 )
 
@@ -41,6 +44,12 @@ func TestRates(t *testing.T) {
 		r.Header.Set("Content-Type", "application/json")
 		return r
 	}
+	change := func() *http.Request {
+		r := httptest.NewRequest(http.MethodPost, "/api/v1/me/password", strings.NewReader(`{"old_password":"p","new_password":"a long enough password"}`))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer ada")
+		return r
+	}
 	elsewhere := func(r *http.Request) *http.Request {
 		r.RemoteAddr = "203.0.113.9:1"
 		return r
@@ -63,7 +72,13 @@ func TestRates(t *testing.T) {
 		},
 		"guesses": {
 			func(p *Params, r Rate) { p.PerCredential = r }, credentials,
-			map[string]*http.Request{"another address": elsewhere(credentials()), "who has a token": asked(http.MethodGet, "/api/v1/me", "ada")},
+			map[string]*http.Request{
+				"another address": elsewhere(credentials()), "who has a token": asked(http.MethodGet, "/api/v1/me", "ada"), "another route": change(),
+			},
+		},
+		"guesses of who is signed in": {
+			func(p *Params, r Rate) { p.PerCredential = r }, change,
+			map[string]*http.Request{"another address": elsewhere(change()), "another route": asked(http.MethodGet, "/api/v1/me", "ada")},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -87,6 +102,35 @@ func TestRates(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The contract says which routes take what people choose, and others could guess: those have the
+// small budget, with a token and without one. What programs prove themselves with nobody guesses.
+func TestRoutesThatTakeCredentials(t *testing.T) { // R7, R9
+	var got []string
+	for _, m := range meshtest.Contract(t).Methods() {
+		if m.Route != nil && (&rest.Route{Method: m}).Credentials() {
+			got = append(got, m.Route.Verb+" "+m.Route.Path)
+		}
+	}
+	slices.Sort(got)
+	want := []string{
+		"GET /oauth2/logout",
+		"POST /account/password",
+		"POST /account/sessions/end",
+		"POST /account/sessions/end-others",
+		"POST /api/v1/auth/bootstrap",
+		"POST /api/v1/auth/refresh",
+		"POST /api/v1/auth/sign-in",
+		"POST /api/v1/auth/sign-up",
+		"POST /api/v1/me/password",
+		"POST /sign-in",
+		"POST /sign-out",
+		"POST /sign-up",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("these do: %q,\nwant %q", got, want)
 	}
 }
 

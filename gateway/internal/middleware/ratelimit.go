@@ -39,8 +39,8 @@ func (l limits) byAddress(r, programs Rate, cors step) step {
 	}
 }
 
-// byCredential limits requests that take credentials without a token, by route and client address: a burst of one kind does not lock
-// the client out of the others.
+// byCredential limits requests with which somebody could guess credentials, by route and client
+// address: a burst of one kind does not lock the client out of the others.
 func (l limits) byCredential(r Rate) step {
 	return l.limit(r, func(x *exchange) string {
 		if !x.route.Credentials() {

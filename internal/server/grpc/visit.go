@@ -102,8 +102,8 @@ func peerAddress(r *http.Request) netip.Addr {
 	return peer.Addr().Unmap().WithZone("")
 }
 
-// slowly limits requests that take credentials from anybody, by route and peer: a burst of one kind
-// does not lock the peer out of the others.
+// slowly limits requests that take credentials, by route and peer: a burst of one kind does not
+// lock the peer out of the others.
 func slowly(p Params, guesses *ratelimit.Buckets) rest.Step {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
