@@ -96,18 +96,15 @@ func (s *Service) lookup(ctx context.Context, email string) (Login, error) {
 // prove reports whether a password is that of an active login and the attempt need not wait. l may be
 // the zero Login of nobody.
 func (s *Service) prove(ctx context.Context, tried throttle.Attempt, l Login, given string) (proven, weak bool, err error) {
-	tried, admitted, err := s.Throttle.Admit(ctx, tried)
+	match, weak, err := s.verify(ctx, l, given)
 	if err != nil {
 		return false, false, err
 	}
-	match, weak, err := s.verify(ctx, l, given)
-	if err != nil {
-		return false, false, errors.Join(err, s.Throttle.Withdraw(ctx, tried))
+	if match && l.State == Active {
+		tried.UserID = l.UserID
 	}
-	if !admitted || !match || l.State != Active {
-		return false, false, s.Throttle.Fail(ctx, tried)
-	}
-	return true, weak, s.Throttle.Succeed(ctx, tried, l.UserID)
+	proven, err = s.Throttle.Settle(ctx, tried)
+	return proven, weak, err
 }
 
 // verify reports whether a password is that of a login, which may be nobody's.

@@ -1,7 +1,6 @@
 package postgres_test
 
 import (
-	"errors"
 	"testing"
 	"time"
 
@@ -25,9 +24,8 @@ func TestCleanFailures(t *testing.T) {
 	}
 	for i := range 10 {
 		at := now.Add(time.Duration(i) * time.Minute)
-		if err := store.Fail(t.Context(), []throttle.Key{{byte(i)}}, at, now.Add(-time.Hour)); err != nil {
-			t.Fatal(err)
-		}
+		_, err := db.Pool.Exec(t.Context(), `insert into auth.failures values ($1, 1, $2, gen_random_uuid(), $2)`, append(make([]byte, 15), byte(i)), at)
+		fatal(t, err)
 	}
 	for _, c := range []struct {
 		before time.Time
@@ -53,34 +51,34 @@ func TestKnownDevicesEnd(t *testing.T) {
 	db := postgrestest.Open(t)
 	store, now := postgres.NewFailures(db.Pool), time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	user, _ := activeLogin(t, db)
-	device := throttle.Key{1}
-	known := func() bool {
+	signIn := func(user string) {
 		t.Helper()
-		a, err := store.Admit(t.Context(), throttle.Question{ID: uuid.NewString(), Device: device, Budget: 1, Now: now, Forgotten: now, AddressForgotten: now})
-		if err != nil {
-			t.Fatal(err)
+		_, err := store.Settle(t.Context(), throttle.Outcome{
+			ID: uuid.NewString(), Account: throttle.Key{1}, Device: throttle.Key{2}, Address: throttle.Key{3}, UserID: user, Remember: true, Budget: 100, Now: now,
+		})
+		fatal(t, err)
+	}
+	known := func(want bool) {
+		t.Helper()
+		var is bool
+		if err := db.Pool.QueryRow(t.Context(), `select exists (select from auth.known_devices)`).Scan(&is); err != nil || is != want {
+			t.Fatalf("known: %t, %v; want %t", is, err, want)
 		}
-		return a.Known
 	}
-	remember := func() { t.Helper(); fatal(t, store.Forgive(t.Context(), throttle.Key{2}, &device, user, now)) }
-	if known() {
-		t.Fatal("a device is known with which nobody has signed in")
-	}
-	remember()
-	fatal(t, store.Clean(t.Context(), now, now.Add(-time.Second), 10))
-	if !known() {
-		t.Fatal("the device is not known")
-	}
-	fatal(t, store.Clean(t.Context(), now, now, 10))
-	if known() {
-		t.Fatal("the device is known although it was not seen for long")
-	}
-	remember()
+	signIn("") // in vain
+	known(false)
+	signIn(user)
+	known(true)
+	fatal(t, store.Clean(t.Context(), now.Add(-time.Hour), now.Add(-time.Second), 10))
+	known(true)
+	fatal(t, store.Clean(t.Context(), now.Add(-time.Hour), now, 10))
+	known(false)
+	signIn(user)
 	_, err := db.Pool.Exec(t.Context(), `delete from auth.logins where user_id = $1`, user)
-	fatal(t, errors.Join(err, store.Forgive(t.Context(), throttle.Key{2}, &device, user, now))) // of a sign-in at the same moment
-	if known() {
-		t.Fatal("the device of a removed login is known")
-	}
+	fatal(t, err)
+	known(false)
+	signIn(user) // at the same moment
+	known(false)
 }
 
 func fatal(t *testing.T, err error) {

@@ -17,7 +17,7 @@ import (
 
 func attempt(now, id string, key []byte) pgx.StrictNamedArgs {
 	return pgx.StrictNamedArgs{
-		"id": id, "account": key, "device": key, "address": key, "windows": [][]byte{key, key}, "budget": 300,
+		"id": id, "account": key, "device": key, "address": key, "window": key, "windows": [][]byte{key, key}, "proven": true, "remember": true, "user_id": id, "budget": 300,
 		"now": now, "forgotten": now, "address_forgotten": now, "free": 10, "first_wait": 30 * time.Second, "longest_wait": 15 * time.Minute,
 	}
 }
@@ -56,8 +56,8 @@ func TestHotQueriesUseTheirIndex(t *testing.T) {
 		"end others":      {endOthers + recordChanged, record(pgx.StrictNamedArgs{"user_id": id, "keep": id, "expire_time": now}), "sessions_user_id"},
 		"code":            {redeemCode, record(code(now, id)), "sessions_browser_session_id"},
 		"and its client":  {redeemCode, record(code(now, id)), "clients_pkey"},
-		"attempt":         {admitAttempt, attempt(now, id, hash[:16]), "known_devices_pkey"},
-		"attempt, budget": {admitAttempt, attempt(now, id, hash[:16]), "failures_pkey"},
+		"attempt":         {settleAttempt, attempt(now, id, hash[:16]), "known_devices_pkey"},
+		"attempt, budget": {settleAttempt, attempt(now, id, hash[:16]), "failures_pkey"},
 		"forgotten":       {cleanFailures, pgx.StrictNamedArgs{"before": before, "most": 1000000}, "failures_update_time"},
 		"devices":         {cleanDevices, pgx.StrictNamedArgs{"before": before}, "known_devices_seen_time"},
 		"person":          {person, pgx.StrictNamedArgs{"id": id}, "logins_pkey"},

@@ -18,8 +18,8 @@ import (
 )
 
 // Counters of accounts and devices [P]: after the last of the free failures each attempt has to wait
-// for twice as long as the one before. An attempt that has to wait is not counted, so that the wait
-// ends however many there are.
+// for twice as long as the one before. An attempt that should have waited is not counted, so that the
+// wait ends however many there are.
 const (
 	FreeFailures = 10
 	FirstWait    = 30 * time.Second
@@ -43,49 +43,43 @@ const (
 // Purpose is for what the key of a Guard is derived.
 const Purpose = "gatehouse auth throttle"
 
-// Attempt is one attempt to prove somebody.
+// Attempt is one attempt to prove somebody, whose outcome is known.
 type Attempt struct {
 	Factor  string // what is proven, such as "password"
 	Account string // whose, in one form: an address, or a user's id
 	Device  string // what the cookie of the device holds; "" for none
 	Address string // of the client
-
-	id    string
-	known bool
+	UserID  string // who was proven; "" when nobody was
 }
 
 // Key is the name of a counter.
 type Key [16]byte
 
-// Question is an attempt as a store is asked for it.
-type Question struct {
-	ID                       string // of the attempt
+// Outcome is an attempt as a store judges it.
+type Outcome struct {
+	ID                       string // of the attempt, a random UUID
 	Account, Device, Address Key
 	Windows                  [2]Key // of the platform, this and the one before
 	Budget                   int
+	UserID                   string // who was proven; "" when nobody was
+	Remember                 bool   // the device, if somebody was proven
 	Now                      time.Time
 	Forgotten                time.Time // when the last failure of a counter is before this, it begins anew
 	AddressForgotten         time.Time
 }
 
-// Answer is what became of an attempt.
-type Answer struct {
-	Admitted bool
-	Known    bool // its device
+// Verdict is what became of an attempt.
+type Verdict struct {
+	Admitted bool // it need not have waited
 	Exceeded bool // the platform's budget, for this attempt
 }
 
-// Store keeps counters. Each method is one transaction of one statement.
+// Store keeps counters.
 type Store interface {
-	// Admit counts an attempt in advance on the counter of its device, if that is known, else on that of its account, and says
-	// whether it may succeed. Of several at once no more are admitted than one after the other.
-	Admit(ctx context.Context, q Question) (Answer, error)
-	// Fail counts a failure on counters without a wait.
-	Fail(ctx context.Context, keys []Key, now, forgotten time.Time) error
-	// Withdraw takes an attempt back that was admitted on a counter, unless another one came after it.
-	Withdraw(ctx context.Context, counter Key, id string, now time.Time) error
-	// Forgive forgets a counter and knows a device of a user from now on, if one is given.
-	Forgive(ctx context.Context, counter Key, device *Key, userID string, now time.Time) error
+	// Settle judges an attempt by the failures that were settled before it, on the counter of its device if that is known, else on
+	// that of its account; counts it if it has failed; and forgets the counter and remembers the device if it has succeeded and was
+	// admitted. It is one statement, whatever comes of it.
+	Settle(ctx context.Context, o Outcome) (Verdict, error)
 	// Clean forgets counters and devices that were not touched since, and the oldest counters beyond most.
 	Clean(ctx context.Context, counters, devices time.Time, most int) error
 }
@@ -106,49 +100,27 @@ type Guard struct{ Params }
 // New returns a guard over its collaborators.
 func New(p Params) *Guard { return &Guard{p} }
 
-// Admit reports whether an attempt may succeed, and returns it for Fail and Succeed. It must be made
-// in any case: what is not admitted fails, after the same work as the others.
-func (g *Guard) Admit(ctx context.Context, a Attempt) (Attempt, bool, error) {
+// Settle reports whether an attempt, which was made in any case, counts as the success that it may
+// be: of many at the same moment no more do than one after the other. Who made it must be told of a
+// failure if it does not.
+func (g *Guard) Settle(ctx context.Context, a Attempt) (succeeded bool, err error) {
 	now := g.Now()
-	a.id = g.NewID()
-	q := Question{
-		ID: a.id, Account: g.account(a), Device: g.device(a), Address: g.address(a),
-		Windows: [2]Key{g.window(now), g.window(now.Add(-window))}, Budget: g.Budget,
+	v, err := g.Store.Settle(ctx, Outcome{
+		ID: g.NewID(), Account: g.key("account", a.Factor, a.Account), Device: g.key("device", a.Factor, a.Device, a.Account),
+		Address: g.key("address", Network(a.Address)), Windows: [2]Key{g.window(now), g.window(now.Add(-window))}, Budget: g.Budget,
+		UserID: a.UserID, Remember: a.Device != "",
 		Now: now, Forgotten: now.Add(-memory), AddressForgotten: now.Add(-addressMemory),
-	}
-	answer, err := g.Store.Admit(ctx, q)
+	})
 	if err != nil {
-		return a, false, err
+		return false, err
 	}
-	a.known = answer.Known
 	switch {
-	case answer.Exceeded:
+	case v.Exceeded:
 		g.Throttled("budget")
-	case !answer.Admitted:
+	case !v.Admitted:
 		g.Throttled("counter")
 	}
-	return a, answer.Admitted, nil
-}
-
-// Fail counts a failure, of an attempt that was admitted or not, on the client's address and the
-// platform.
-func (g *Guard) Fail(ctx context.Context, a Attempt) error {
-	now := g.Now()
-	return g.Store.Fail(ctx, []Key{g.address(a), g.window(now)}, now, now.Add(-memory))
-}
-
-// Withdraw takes an attempt back whose outcome nobody knows.
-func (g *Guard) Withdraw(ctx context.Context, a Attempt) error {
-	return g.Store.Withdraw(ctx, g.counter(a), a.id, g.Now())
-}
-
-// Succeed forgets the failures on the counter of an attempt, and knows its device from now on.
-func (g *Guard) Succeed(ctx context.Context, a Attempt, userID string) error {
-	if a.Device == "" {
-		return g.Store.Forgive(ctx, g.counter(a), nil, userID, g.Now())
-	}
-	device := g.device(a)
-	return g.Store.Forgive(ctx, g.counter(a), &device, userID, g.Now())
+	return v.Admitted && a.UserID != "", nil
 }
 
 // Clean forgets what is over.
@@ -156,20 +128,6 @@ func (g *Guard) Clean(ctx context.Context) error {
 	now := g.Now()
 	return g.Store.Clean(ctx, now.Add(-memory), now.Add(-deviceMemory), maxCounters)
 }
-
-// counter is the one that an attempt was counted on.
-func (g *Guard) counter(a Attempt) Key {
-	if a.known {
-		return g.device(a)
-	}
-	return g.account(a)
-}
-
-func (g *Guard) account(a Attempt) Key { return g.key("account", a.Factor, a.Account) }
-
-func (g *Guard) device(a Attempt) Key { return g.key("device", a.Factor, a.Device, a.Account) }
-
-func (g *Guard) address(a Attempt) Key { return g.key("address", Network(a.Address)) }
 
 func (g *Guard) window(at time.Time) Key {
 	return g.key("window", at.Truncate(window).UTC().Format(time.RFC3339))

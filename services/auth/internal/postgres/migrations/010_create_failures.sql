@@ -7,8 +7,8 @@ create table auth.failures (
     attempt_id    uuid        not null,
     update_time   timestamptz not null
 );
-comment on column auth.failures.blocked_until is 'attempts before this are refused and not counted';
-comment on column auth.failures.attempt_id is 'the last one that was admitted, so that each of several at once knows whether it was';
+comment on column auth.failures.blocked_until is 'attempts before this fail and are not counted';
+comment on column auth.failures.attempt_id is 'the last one that need not have waited, so that each of several at once knows whether it is that';
 
 create index failures_update_time on auth.failures (update_time);
 

@@ -19,6 +19,6 @@ func TestReleasedMigrationsAreUnchanged(t *testing.T) {
 		"007_create_id_token_keys.sql":        "83fa0912776cf04d2f78c083cab6449694606b92b2b4c2b9886dc587f66c77d6",
 		"008_create_browser_sessions.sql":     "7ba283560287fbd73120cf2d44541c5027145d81e5ef0099627c918e9ad28071",
 		"009_create_used_codes.sql":           "d633a8a6fb480f38c0f9802e6c10fa74a97ca5a47f7568a273c235cb3a1fa90b",
-		"010_create_failures.sql":             "bb6959fa0193ff981898c9862caf6a8d862aa65fd6ab629139a801dd2e81bf7b",
+		"010_create_failures.sql":             "0da45e5a15afc433933454ff17b77786dfb776305f6bb747ea70353716ff846f",
 	})
 }
