@@ -101,7 +101,8 @@ func typed(q request, name, value string) request {
 	return q
 }
 
-// Bad input is refused with a problem document that names the field and the rule, before any service is called.
+// Bad input is refused with a problem document that names the field and the rule, before any service is called. R25: so is a
+// body of a type that a page of another site may send.
 func TestBadInputIsRefusedBeforeAnyCall(t *testing.T) {
 	r := start(t, nil)
 	id := r.Users.Add("a@example.com", "A")

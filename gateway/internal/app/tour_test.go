@@ -124,12 +124,19 @@ func TestSecurityHeaders(t *testing.T) {
 	for _, q := range []request{
 		{path: "/livez"}, {path: "/nothing"}, {path: "/api/v1/users/x"}, {path: "/a//b"}, {method: "PUT", path: "/livez"},
 		{method: "POST", path: "/api/v1/auth/sign-in", body: "{"}, {path: "/livez", header: map[string]string{"X-User-Id": "1"}},
-		{path: "/" + strings.Repeat("a", 9000)},
+		{path: "/" + strings.Repeat("a", 9000)}, {path: "/oauth2/authorize"}, {path: "/sign-in"},
 	} {
 		h := r.do(q).header
-		for _, name := range []string{"Content-Security-Policy", "Referrer-Policy", "Strict-Transport-Security", "X-Content-Type-Options", "X-Request-Id"} {
-			if h.Get(name) == "" {
-				t.Errorf("%s %.40s answers without %s", q.method, q.path, name)
+		for name, want := range map[string][]string{
+			"Strict-Transport-Security": {"max-age=31536000", "includeSubDomains"},
+			"Content-Security-Policy":   {"default-src 'none'", "object-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"},
+			"X-Content-Type-Options":    {"nosniff"}, "Referrer-Policy": {""}, "Cross-Origin-Opener-Policy": {"same-origin"}, "X-Request-Id": {""},
+		} {
+			value := h.Get(name)
+			for _, part := range want {
+				if value == "" || !strings.Contains(value, part) {
+					t.Errorf("%s %.40s answers with %s %q, want %q in it", q.method, q.path, name, value, part)
+				}
 			}
 		}
 	}

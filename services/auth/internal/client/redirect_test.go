@@ -24,12 +24,15 @@ func TestOnlyTheRegisteredRedirectIsAllowed(t *testing.T) {
 		"https://app.example.com:pass@evil.example/callback?tenant=a",
 		"https://app.example.com/callback/?tenant=a", "https://app.example.com//callback?tenant=a", "https://app.example.com/./callback?tenant=a",
 		"https://app.example.com/x/../callback?tenant=a", "https://app.example.com/%63allback?tenant=a", "https://app.example.com/callback%3Ftenant=a",
-		"https://app.example.com/callback%2f..?tenant=a", `https://app.example.com\callback?tenant=a`, `https://app.example.com/callback\?tenant=a`,
+		"https://app.example.com/callback%2f..?tenant=a", "https://app.example.com/x/%2e%2e/callback?tenant=a",
+		"https://app.example.com/%2563allback?tenant=a", "https://app.example.com/callback?tenant=%61",
+		`https://app.example.com\callback?tenant=a`, `https://app.example.com/callback\?tenant=a`,
 		"https://app.example.com/callback?tenant=b", "https://app.example.com/callback?tenant=a&x=1", "https://app.example.com/callback?x=1&tenant=a",
 		"https://app.example.com/callback?tenant=a#", "https://app.example.com/callback?tenant=a#x", " https://app.example.com/callback?tenant=a",
 		"https://app.example.com/callback?tenant=a ", "https://app.example.com/callback?tenant=a\n", "//app.example.com/callback?tenant=a",
 		"/callback?tenant=a", "https:/app.example.com/callback?tenant=a", "https:app.example.com/callback?tenant=a", "javascript:alert(1)",
-		"https://аpp.example.com/callback?tenant=a", "https://app.example.com/callback?tenant=a\x00", "https://*.example.com/callback?tenant=a",
+		"https://аpp.example.com/callback?tenant=a", "https://xn--pp-6kc.example.com/callback?tenant=a",
+		"https://app.example.com/call\tback?tenant=a", "https://app.example.com/callback?tenant=a\x00", "https://*.example.com/callback?tenant=a",
 	} {
 		if c.AllowsRedirect(variant) {
 			t.Errorf("%q is allowed", variant)

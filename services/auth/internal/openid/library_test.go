@@ -77,20 +77,28 @@ func publish(t *testing.T) *published {
 	return p
 }
 
-// visit has the person's browser follow a link, and returns where it is sent.
-func (p *published) visit(t *testing.T, link string) *url.URL {
+// opens has the person's browser follow a link.
+func (p *published) opens(t *testing.T, link string) *http.Response {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, link, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.AddCookie(&http.Cookie{Name: session.CookieName, Value: p.cookie})
+	if p.cookie != "" {
+		r.AddCookie(&http.Cookie{Name: session.CookieName, Value: p.cookie})
+	}
 	response, err := p.client.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = response.Body.Close() }()
-	return sentTo(t, response)
+	t.Cleanup(func() { _ = response.Body.Close() })
+	return response
+}
+
+// visit has the person's browser follow a link, and returns where it is sent.
+func (p *published) visit(t *testing.T, link string) *url.URL {
+	t.Helper()
+	return sentTo(t, p.opens(t, link))
 }
 
 // A library of strangers finds everything by the metadata, for each algorithm of ID tokens and each
@@ -120,7 +128,7 @@ func TestGoOIDC(t *testing.T) {
 				Scopes: []string{oidc.ScopeOpenID, "email", oidc.ScopeOfflineAccess},
 			}
 			pkce := oauth2.GenerateVerifier()
-			back := p.visit(t, config.AuthCodeURL("state", oidc.Nonce("nonce"), oauth2.S256ChallengeOption(pkce)))
+			back := p.visit(t, config.AuthCodeURL("state", oidc.Nonce("n"), oauth2.S256ChallengeOption(pkce)))
 			if back.Query().Get("state") != "state" || back.Query().Get("iss") != p.issuer {
 				t.Fatalf("sent to %s", back)
 			}
@@ -128,7 +136,9 @@ func TestGoOIDC(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p.verified(ctx, t, provider, c.client, tokens)
+			if id := p.verified(ctx, t, provider, c.client, tokens); id.Nonce != "n" {
+				t.Errorf("the ID token says %+v", id)
+			}
 			info, err := provider.UserInfo(ctx, oauth2.StaticTokenSource(tokens))
 			if err != nil || info.Subject != p.userID || info.Email != "ada@example.com" || info.EmailVerified {
 				t.Errorf("userinfo is %+v, %v", info, err)
@@ -146,8 +156,8 @@ func TestGoOIDC(t *testing.T) {
 	}
 }
 
-// verified has the library verify the ID token of a response.
-func (p *published) verified(ctx context.Context, t *testing.T, provider *oidc.Provider, c client.Client, tokens *oauth2.Token) {
+// verified has the library verify the ID token of a response, and returns what it says.
+func (p *published) verified(ctx context.Context, t *testing.T, provider *oidc.Provider, c client.Client, tokens *oauth2.Token) *oidc.IDToken {
 	t.Helper()
 	compact, _ := tokens.Extra("id_token").(string)
 	known := oidc.Config{ClientID: c.ID, Now: func() time.Time { return p.now }}
@@ -155,7 +165,8 @@ func (p *published) verified(ctx context.Context, t *testing.T, provider *oidc.P
 	if err != nil {
 		t.Fatal(err)
 	}
-	if id.Subject != p.userID || id.Nonce != "nonce" || id.VerifyAccessToken(tokens.AccessToken) != nil {
-		t.Errorf("the ID token says %+v; %v", id, id.VerifyAccessToken(tokens.AccessToken))
+	if err := id.VerifyAccessToken(tokens.AccessToken); err != nil || id.Subject != p.userID {
+		t.Errorf("the ID token says %+v; %v", id, err)
 	}
+	return id
 }
