@@ -63,7 +63,7 @@ func newFixed(t *testing.T) *fixed {
 	t.Helper()
 	db := postgrestest.Open(t)
 	box := outboxtest.Fixed(t, db.Pool, "auth")
-	f := &fixed{Database: db, identity: &directory{}, now: outboxtest.Now(), grants: grpctest.NewGrants(), refusals: outboxtest.Refusals(t, box), store: postgres.NewLogins(db.Pool, box)}
+	f := &fixed{Database: db, identity: &directory{}, now: outboxtest.Now(), grants: grpctest.NewGrants(), refusals: outboxtest.Refusals(t, box), store: postgres.NewLogins(db.Pool, box, nil)}
 	clock, log := func() time.Time { return f.now }, slog.New(slog.DiscardHandler)
 	random := rand.NewChaCha8([32]byte{1})
 	pool, err := password.NewPool(password.Parameters{Memory: 64, Time: 1, Threads: 1}, 4, 100, random, func(context.Context) string { return "" })

@@ -28,6 +28,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/client"
 	"github.com/gatehouse/gatehouse/services/auth/internal/identity"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
+	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
 	"github.com/gatehouse/gatehouse/services/auth/internal/openid"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
@@ -85,6 +86,9 @@ func domain() fx.Option {
 			fx.Annotate(postgres.NewPeople, fx.As(new(openid.People))),
 			fx.Annotate(identity.NewDirectory, fx.As(new(login.Directory))),
 			newHasher, newPolicy, newThrottle, newLogins, newSessions, newBrowsers, newOverview, newClients, newPages, newProvider, session.NewFeed, newWork, newSealer, newIDTokens,
+			newMailSealer, newSender, newDesk, newCourier,
+			fx.Annotate(newMailMetrics, fx.As(new(mail.Metrics))),
+			fx.Annotate(newMails, fx.As(fx.Self()), fx.As(new(mail.Store))),
 			fx.Annotate(newKeeper, fx.As(fx.Self()), fx.As(new(token.KeySource)), fx.As(new(session.Signer))),
 			fx.Annotate(token.NewRevocationList, fx.As(fx.Self()), fx.As(new(token.Revocations))),
 		),
@@ -164,6 +168,8 @@ type loginParams struct {
 	Hasher    login.Hasher
 	Passwords password.Policy
 	Throttle  *throttle.Guard
+	Desk      *mail.Desk
+	Courier   *mail.Courier
 	Feed      *session.Feed
 	Now       func() time.Time
 	Log       *slog.Logger
@@ -176,7 +182,12 @@ func newLogins(p loginParams) *login.Service {
 			RevocationPeriod: session.RevocationPeriod, BootstrapSecret: p.Config.Bootstrap.Secret.Reveal(),
 			SignUps: login.SignUps(p.Config.SignUps.Where),
 		},
-		Store: p.Store, Directory: p.Directory, Hasher: p.Hasher, Passwords: p.Passwords, Throttle: p.Throttle, NewID: uuid.NewString, Now: p.Now, Wake: p.Feed.Wake, Log: p.Log,
+		Store: p.Store, Directory: p.Directory, Hasher: p.Hasher, Passwords: p.Passwords, Throttle: p.Throttle, Desk: p.Desk,
+		NewID: uuid.NewString, Now: p.Now, Log: p.Log,
+		Wake: func() {
+			p.Feed.Wake()
+			p.Courier.Wake()
+		},
 	})
 }
 

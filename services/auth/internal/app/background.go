@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/loop"
 	"github.com/gatehouse/gatehouse/internal/token"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
+	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
 	"github.com/gatehouse/gatehouse/services/auth/internal/openid"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
@@ -46,6 +47,8 @@ type workParams struct {
 	IDTokens *signingkey.IDTokens
 	Feed     *session.Feed
 	List     *token.RevocationList
+	Courier  *mail.Courier
+	Sender   mail.Sender
 	Stop     fx.Shutdowner
 	Log      *slog.Logger
 }
@@ -69,12 +72,14 @@ func newWork(p workParams) service.Work {
 		fxmod.Repeat(read, p.Log),                                    // after the first read
 		fxmod.Repeat(reconcile, p.Log),                               // after the keys: it needs nothing else
 		fxmod.Repeat(clean, p.Log),                                   // its place is free
+		p.deliver(),                                                  // likewise: a mail that is queued meanwhile waits
 	}}
 }
 
-// clean deletes the sessions that are over, the used codes and counters of failures.
+// clean deletes the sessions that are over, the used codes, counters of failures and mails that
+// expired.
 func (p workParams) clean(ctx context.Context) error {
-	return errors.Join(p.Browsers.Clean(ctx), p.Sessions.Clean(ctx), p.Provider.Clean(ctx), p.Throttle.Clean(ctx))
+	return errors.Join(p.Browsers.Clean(ctx), p.Sessions.Clean(ctx), p.Provider.Clean(ctx), p.Throttle.Clean(ctx), p.Courier.Clean(ctx))
 }
 
 // loadKeys loads the signing keys before the program serves, if the database answers. Keys that the

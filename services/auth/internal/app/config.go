@@ -23,6 +23,7 @@ type Config struct {
 	Keys     KeysConfig     `embed:""`
 	Sessions SessionsConfig `embed:""`
 	Password PasswordConfig `embed:""`
+	Mail     MailConfig     `embed:""`
 
 	SignUps   SignUpsConfig   `embed:""`
 	Bootstrap BootstrapConfig `embed:""`
@@ -34,7 +35,7 @@ func (c Config) Validate() error {
 		return fmt.Errorf("GATEHOUSE_AUTH_SESSION_IDLE (%s) must be longer than GATEHOUSE_AUTH_ACCESS_TOKEN_TTL (%s), or no session can be refreshed",
 			c.Sessions.Idle, c.Sessions.AccessTTL)
 	}
-	return nil
+	return c.validateMailbox()
 }
 
 // SealConfig is the option group of the keys that seal signing keys.

@@ -49,7 +49,7 @@ func Recover(ctx context.Context, c RecoverConfig, out, hint io.Writer) error {
 	if err != nil {
 		return err
 	}
-	secret, until, err := login.Recover(ctx, postgres.NewLogins(pool, box), rand.Reader)
+	secret, until, err := login.Recover(ctx, postgres.NewLogins(pool, box, nil), rand.Reader)
 	if err != nil {
 		return err
 	}

@@ -7,8 +7,11 @@ import (
 	"io"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/program"
+	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
 )
@@ -27,7 +30,7 @@ func (c *ResealConfig) Run(p program.Process) error {
 // resealTimeout bounds `auth reseal`.
 const resealTimeout = 30 * time.Second
 
-// Reseal is `auth reseal`: it seals the stored signing keys with the new sealing key and says that
+// Reseal is `auth reseal`: it seals the stored signing keys, and mails that wait, with the new sealing key and says that
 // the previous one is not needed any more.
 func Reseal(ctx context.Context, c ResealConfig, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, resealTimeout)
@@ -52,7 +55,21 @@ func Reseal(ctx context.Context, c ResealConfig, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "%d of %d signing keys were sealed anew; all are sealed with the key in GATEHOUSE_AUTH_KEY_FILE now, "+
-		"and GATEHOUSE_AUTH_KEY_PREVIOUS_FILE is not needed any more: take it away.\n", done.Changed, done.Keys)
+	mails, err := resealMails(ctx, sealer, pool)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "%d of %d signing keys and %d waiting mails were sealed anew; all are sealed with the key in GATEHOUSE_AUTH_KEY_FILE now, "+
+		"and GATEHOUSE_AUTH_KEY_PREVIOUS_FILE is not needed any more: take it away.\n", done.Changed, done.Keys, mails)
 	return err
+}
+
+// resealMails seals anew what waits to be mailed, after the signing keys: from then on instances
+// begin to seal mails with the new key.
+func resealMails(ctx context.Context, sealer *signingkey.Sealer, pool *pgxpool.Pool) (changed int, err error) {
+	mails, err := mailSealer(sealer, func() bool { return false })
+	if err != nil {
+		return 0, err
+	}
+	return mails.Reseal(ctx, postgres.NewMails(pool, nil))
 }

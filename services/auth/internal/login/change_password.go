@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 	"github.com/gatehouse/gatehouse/services/auth/internal/throttle"
 )
@@ -15,6 +16,7 @@ type PasswordChange struct {
 	UserID   string
 	Old, New string
 	Keep     string      // session that stays, which may be a browser's; the one above it stays too; "" for none
+	Accept   string      // Accept-Language of the request, if it had one: the notice is in that language
 	Event    event.Event // of the request, with the person as its actor
 }
 
@@ -23,14 +25,15 @@ type NewHash struct {
 	UserID, Old, Hash string
 	Keep              string
 	Time              time.Time
+	Notice            *mail.Queued // nil is none
 	RevokedUntil      time.Time
 }
 
 var errWrongPassword = errInvalidCredentials.Saying("the old password is wrong")
 
 // ChangePassword replaces a password by whoever knows it (R5), and ends all sessions of the person
-// but the one to keep (R22). A wrong old password is refused like a wrong sign-in, and counted like
-// one.
+// but the one to keep (R22); the owner of the login is told (R17). A wrong old password is refused
+// like a wrong sign-in, and counted like one.
 func (s *Service) ChangePassword(ctx context.Context, c PasswordChange) error {
 	e := of(c.Event, c.UserID)
 	if e.Action != "" {
@@ -64,6 +67,7 @@ func (s *Service) ChangePassword(ctx context.Context, c PasswordChange) error {
 	e.OrganizationID = l.OrganizationID
 	err = s.Store.ChangePassword(ctx, NewHash{
 		UserID: l.UserID, Old: l.PasswordHash, Hash: hash, Keep: c.Keep, Time: now, RevokedUntil: now.Add(s.Config.RevocationPeriod),
+		Notice: s.Desk.PasswordChanged(ctx, l.Email, c.Accept),
 	}, e)
 	if errors.Is(err, ErrNotFound) { // somebody else has changed it meanwhile
 		return event.Attempt(errWrongPassword, e)

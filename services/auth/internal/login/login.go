@@ -108,7 +108,8 @@ type Store interface {
 	// ReplaceHash changes a password hash that is still old and records the event.
 	ReplaceHash(ctx context.Context, userID, old, hash string, now time.Time, e event.Event) error
 	// ChangePassword replaces a hash that is still old, ends and revokes all sessions of the user
-	// but the one to keep and the one above it, and records the event, all or nothing. ErrNotFound
+	// but the one to keep and the one above it, queues the notice and records the event, all or
+	// nothing. ErrNotFound
 	// when the hash is another one by now, or the login is gone or not active.
 	ChangePassword(ctx context.Context, n NewHash, e event.Event) error
 	// Remove revokes every session of the user until revokedUntil, ends them, deletes the login,

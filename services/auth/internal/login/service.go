@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/address"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1/reason"
+	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 	"github.com/gatehouse/gatehouse/services/auth/internal/throttle"
 )
@@ -37,9 +38,10 @@ type Params struct {
 	Hasher    Hasher
 	Passwords password.Policy // for new ones
 	Throttle  *throttle.Guard
+	Desk      *mail.Desk    // writes what people are told of their logins
 	NewID     func() string // random UUIDs, version 4
 	Now       func() time.Time
-	Wake      func() // tells the feed that sessions ended here
+	Wake      func() // tells the feed that sessions ended here, and whoever sends mails that there may be one
 	Log       *slog.Logger
 }
 

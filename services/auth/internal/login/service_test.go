@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
+	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
@@ -58,6 +59,7 @@ type world struct {
 	*postgrestest.Database
 	store    *postgres.Logins
 	identity *identity
+	desk     *mail.Desk // nil writes no mails
 	now      time.Time
 	log      bytes.Buffer
 }
@@ -93,7 +95,7 @@ func (w *world) hashing(h login.Hasher) *login.Service {
 			CreateUserTimeout: 5 * time.Second, SignUpGrace: 15 * time.Second, RetryInterval: 10 * time.Second, RevocationPeriod: time.Hour,
 			SignUps: login.SignUpsOpen, BootstrapSecret: secret,
 		},
-		Store: w.store, Directory: w.identity, Hasher: h, Throttle: w.Throttled(func() time.Time { return w.now }), NewID: uuid.NewString,
+		Store: w.store, Directory: w.identity, Hasher: h, Throttle: w.Throttled(func() time.Time { return w.now }), Desk: w.desk, NewID: uuid.NewString,
 		Now: func() time.Time { return w.now }, Wake: func() {}, Log: slog.New(slog.NewJSONHandler(&w.log, nil)),
 	})
 }

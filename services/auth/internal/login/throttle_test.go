@@ -266,7 +266,7 @@ func TestRefusalsSendTheSameStatements(t *testing.T) { // R10, R11
 	}
 	defer pool.Close()
 	params := w.Params
-	params.Store = postgres.NewLogins(pool, w.Outbox)
+	params.Store = postgres.NewLogins(pool, w.Outbox, w.Mails)
 	params.Throttle = throttle.New(throttle.Params{
 		Store: postgres.NewFailures(pool), Budget: 300, NewID: uuid.NewString, Now: w.Now, Throttled: func(string) {},
 	})

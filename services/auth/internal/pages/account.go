@@ -156,7 +156,7 @@ func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request) {
 		}
 		if err == nil {
 			err = p.Logins.ChangePassword(r.Context(), login.PasswordChange{
-				UserID: b.UserID, Old: former, New: fresh, Event: acting(event.FromContext(r.Context()), b),
+				UserID: b.UserID, Old: former, New: fresh, Accept: r.Header.Get("Accept-Language"), Event: acting(event.FromContext(r.Context()), b),
 			})
 		}
 		if err == nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/services/auth/internal/client"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
+	"github.com/gatehouse/gatehouse/services/auth/internal/mail/mailtest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/pages"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
@@ -45,6 +46,7 @@ type world struct {
 	salts    salts
 	identity identity
 	client   client.Client
+	office   mailtest.Office
 	now      time.Time
 }
 
@@ -61,6 +63,7 @@ func newWorld(t *testing.T, queue int) *world {
 	db := postgrestest.Open(t)
 	w := &world{Database: db, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	clock := func() time.Time { return w.now }
+	w.office = mailtest.NewOffice(t, clock)
 	var err error
 	w.hasher, err = password.NewPool(password.Parameters{Memory: 64, Time: 1, Threads: 1}, 1, queue, &w.salts, func(context.Context) string { return "" })
 	if err != nil {
@@ -71,7 +74,7 @@ func newWorld(t *testing.T, queue int) *world {
 			CreateUserTimeout: 5 * time.Second, SignUpGrace: time.Minute, RetryInterval: 10 * time.Second, RevocationPeriod: time.Hour,
 			SignUps: login.SignUpsOnPages,
 		},
-		Store: db.Logins, Directory: &w.identity, Hasher: w.hasher, Throttle: db.Throttled(clock), NewID: uuid.NewString, Now: clock, Wake: func() {}, Log: slog.New(slog.DiscardHandler),
+		Store: db.Logins, Directory: &w.identity, Hasher: w.hasher, Throttle: db.Throttled(clock), Desk: w.office.Desk, NewID: uuid.NewString, Now: clock, Wake: func() {}, Log: slog.New(slog.DiscardHandler),
 	})
 	clients := postgres.NewClients(db.Pool, db.Outbox)
 	w.client = client.Client{

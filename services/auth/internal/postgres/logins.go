@@ -21,10 +21,13 @@ import (
 type Logins struct {
 	pool   *pgxpool.Pool
 	outbox *outbox.Outbox
+	mails  *Mails
 }
 
-// NewLogins returns the store of logins.
-func NewLogins(pool *pgxpool.Pool, o *outbox.Outbox) *Logins { return &Logins{pool: pool, outbox: o} }
+// NewLogins returns the store of logins. Mails may be nil where no change is told by mail.
+func NewLogins(pool *pgxpool.Pool, o *outbox.Outbox, m *Mails) *Logins {
+	return &Logins{pool: pool, outbox: o, mails: m}
+}
 
 const loginColumns = `user_id::text, email, password_hash, state, coalesce(organization_id::text, '') as organization_id, display_name,
 	first_administrator`

@@ -38,6 +38,9 @@ func (s *Logins) ChangePassword(ctx context.Context, n login.NewHash, e event.Ev
 		if _, err := tx.Exec(ctx, endOthers+" select id from changed", others); err != nil {
 			return err
 		}
+		if err := s.mails.Queue(ctx, tx, n.Notice); err != nil {
+			return err
+		}
 		return audit.Record(ctx, s.outbox, tx, e)
 	})
 	if err != nil && !errors.Is(err, login.ErrNotFound) {

@@ -62,6 +62,10 @@ func TestHotQueriesUseTheirIndex(t *testing.T) {
 		"devices":         {cleanDevices, pgx.StrictNamedArgs{"before": before}, "known_devices_seen_time"},
 		"person":          {person, pgx.StrictNamedArgs{"id": id}, "logins_pkey"},
 		"used codes":      {cleanCodes, pgx.StrictNamedArgs{"before": before, "limit": 10}, "used_codes_expire_time"},
+		"mails, due":      {claimMails, pgx.StrictNamedArgs{"now": before, "lease": now, "limit": 4}, "mails_attempt_time"},
+		"mails, expired":  {expireMails, pgx.StrictNamedArgs{"now": before, "limit": 10}, "mails_attempt_time"},
+		"mails, parked":   {cleanParked, pgx.StrictNamedArgs{"before": before, "limit": 10}, "mails_park_time"},
+		"mails, counted":  {cleanAddresses, pgx.StrictNamedArgs{"before": before, "limit": 10}, "mail_addresses_last_time"},
 		"revocation feed": {newRevocations, pgx.StrictNamedArgs{"after": int64(1) << 40, "now": before}, "revocations_writer"},
 		"reconciler":      {claimLogins, pgx.StrictNamedArgs{"now": now, "retry": now, "limit": 10}, "logins_attempt_time"},
 	} {
@@ -122,7 +126,11 @@ func fill(t *testing.T, pool *pgxpool.Pool) {
 		select substr(sha256(n::text::bytea), 1, 16), 1, now(), gen_random_uuid(), now() + n * interval '1 s' from generate_series(1, 5000) n`,
 		`insert into auth.known_devices (device_hash, user_id, seen_time)
 		select substr(sha256(email::bytea), 1, 16), user_id, now() from auth.logins`,
-		`analyze auth.failures, auth.known_devices, auth.used_codes, auth.logins, auth.sessions, auth.revocations, auth.browser_sessions, auth.clients, auth.client_secrets`,
+		`insert into auth.mails (id, kind, sealed, create_time, expire_time, attempt_time, park_time)
+		select gen_random_uuid(), 'test', 'sealed', now(), now() + interval '1 day', now(), case n % 10 when 0 then now() end
+		from generate_series(1, 5000) n`,
+		`insert into auth.mail_addresses (hash, times, last_time) select sha256(n::text::bytea), array[now()], now() from generate_series(1, 5000) n`,
+		`analyze auth.mails, auth.mail_addresses, auth.failures, auth.known_devices, auth.used_codes, auth.logins, auth.sessions, auth.revocations, auth.browser_sessions, auth.clients, auth.client_secrets`,
 	} {
 		if _, err := pool.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/client/clienttest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login/logintest"
+	"github.com/gatehouse/gatehouse/services/auth/internal/mail/mailtest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
@@ -46,6 +47,13 @@ func TestIDTokenKeys(t *testing.T) {
 	signingkeytest.Run(t, func(t *testing.T) signingkeytest.Database {
 		db := postgrestest.Open(t)
 		return signingkeytest.Database{Store: db.IDTokenKeys[token.EdDSA], Purpose: signingkey.ForID, Recorded: db.Recorded}
+	})
+}
+
+func TestMails(t *testing.T) {
+	mailtest.Run(t, func(t *testing.T) mailtest.Database {
+		db := postgrestest.Open(t)
+		return mailtest.Database{Store: db.Mails, Queue: db.Queue}
 	})
 }
 

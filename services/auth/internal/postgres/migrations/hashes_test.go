@@ -20,5 +20,6 @@ func TestReleasedMigrationsAreUnchanged(t *testing.T) {
 		"008_create_browser_sessions.sql":     "7ba283560287fbd73120cf2d44541c5027145d81e5ef0099627c918e9ad28071",
 		"009_create_used_codes.sql":           "d633a8a6fb480f38c0f9802e6c10fa74a97ca5a47f7568a273c235cb3a1fa90b",
 		"010_create_failures.sql":             "0da45e5a15afc433933454ff17b77786dfb776305f6bb747ea70353716ff846f",
+		"011_create_mails.sql":                "4f4d5e7e692c39156dd66e0d0532ea2f6cb30a0f4ce5a62a7aa87c3718068676",
 	})
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/relation"
 	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
+	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
@@ -28,6 +29,7 @@ import (
 type Database struct {
 	Pool     *pgxpool.Pool
 	Outbox   *outbox.Outbox
+	Mails    *postgres.Mails
 	Logins   *postgres.Logins
 	Sessions *postgres.Sessions
 	Clients  *postgres.Clients
@@ -43,8 +45,9 @@ func Open(t *testing.T) *Database {
 	t.Helper()
 	pool := pgtest.New(t, migrations.Schema, migrations.Files)
 	o := outboxtest.New(t, pool, migrations.Schema)
+	mails := postgres.NewMails(pool, func(context.Context, mail.Kind) {})
 	return &Database{
-		Pool: pool, Outbox: o, Logins: postgres.NewLogins(pool, o), Sessions: postgres.NewSessions(pool, o),
+		Pool: pool, Outbox: o, Mails: mails, Logins: postgres.NewLogins(pool, o, mails), Sessions: postgres.NewSessions(pool, o),
 		Overview: postgres.NewOverview(pool, o), Clients: postgres.NewClients(pool, o), Browsers: postgres.NewBrowsers(pool, o), SigningKeys: postgres.NewSigningKeys(pool, o), IDTokenKeys: idTokenKeys(pool, o),
 	}
 }
@@ -105,6 +108,15 @@ func (d *Database) Related(t *testing.T) map[string]relation.Change {
 		changes[request.TokenOf(m.ID).String()] = c.Change
 	}
 	return changes
+}
+
+// Queue commits a transaction that adds a mail to the queue.
+func (d *Database) Queue(t *testing.T, q *mail.Queued) {
+	t.Helper()
+	err := pgx.BeginFunc(t.Context(), d.Pool, func(tx pgx.Tx) error { return d.Mails.Queue(t.Context(), tx, q) })
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 // Below stores a client's session below a browser session, as the statement that takes an

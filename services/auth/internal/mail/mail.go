@@ -1,0 +1,155 @@
+// Package mail owns what people are told by mail: its texts, the queue in which it waits sealed,
+// and its way from there to whoever delivers it, an SMTP server (package smtp) or the mailbox of a
+// developer.
+//
+// It imports no driver, transport or generated code. The postgres package keeps the queue and adds
+// to it in the transaction of the change that a mail tells of; package smtp speaks SMTP.
+package mail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Kind is what a mail tells, for the log; it says nothing of the person.
+type Kind string
+
+// The kinds of mails.
+const (
+	PasswordChanged Kind = "password_changed" // to whoever has the login (R17)
+	Test            Kind = "test"             // to an address that an administrator names
+)
+
+// Letter is a mail as it is read.
+type Letter struct {
+	To       string `json:"to"` // one address
+	Language string `json:"language"`
+	Subject  string `json:"subject"`
+	Text     string `json:"text"`
+	HTML     string `json:"html"`
+}
+
+// Queued is a mail for the queue, sealed. It has one state at a time:
+//
+//	Queue ──► waiting ◄──retry──┐
+//	             │              │
+//	           claim ──► being sent ──250──► (deleted: sent)
+//	             │              └─────5xx──► parked ──a week later──► (deleted)
+//	             └──expired──► (deleted)
+//
+// A claim lasts for Lease: whoever claimed it and is gone by then has sent it or not, and another
+// instance sends it, with the same Message-ID. More than Most mails within an hour to one address
+// are never queued.
+type Queued struct {
+	ID         string // random UUID
+	Kind       Kind
+	Address    []byte // keyed hash of the address
+	Sealed     []byte // a Letter
+	CreateTime time.Time
+	ExpireTime time.Time
+}
+
+// Claimed is a mail that this instance may send until its lease ends.
+type Claimed struct {
+	ID         string
+	Kind       Kind
+	Sealed     []byte
+	CreateTime time.Time
+	ExpireTime time.Time
+	Attempt    int // 1 is the first; an attempt changes only what no later one has claimed
+}
+
+// Limits of the queue.
+const (
+	Most   = 5               // mails to one address within Window
+	Window = time.Hour       //
+	Lease  = 2 * time.Minute // longer than any attempt
+
+	keepParked = 7 * 24 * time.Hour
+)
+
+// Standing is what waits in the queue.
+type Standing struct {
+	Waiting, Parked int
+	Oldest          time.Time // when the oldest one that waits was queued; zero without one
+}
+
+// Store keeps the queue. Each method is one transaction; internal/mail/mailtest holds
+// implementations to these words.
+type Store interface {
+	// Claim takes at most limit mails whose attempt is due and that are good still, so that no
+	// other caller gets them before lease.
+	Claim(ctx context.Context, now, lease time.Time, limit int) ([]Claimed, error)
+	// Sent deletes a mail that was accepted, whoever has claimed it by now.
+	Sent(ctx context.Context, id string) error
+	// Retry says when the next attempt is, and why this one failed. A sealed that is not nil takes
+	// the place of what is stored.
+	Retry(ctx context.Context, c Claimed, next time.Time, reason string, sealed []byte) error
+	// Park keeps a mail that nobody will ever accept, without what it says.
+	Park(ctx context.Context, c Claimed, now time.Time, reason string) error
+	// Clean deletes what expired before it was accepted, what was parked before parked, and counts
+	// of addresses from before counted; it returns the kinds of those that expired.
+	Clean(ctx context.Context, now, parked, counted time.Time) (expired []Kind, err error)
+	// Standing counts what waits, up to a bound.
+	Standing(ctx context.Context) (Standing, error)
+	// Reseal changes what is sealed of every mail that waits, all or none; reseal returns nil for
+	// what is to stay.
+	Reseal(ctx context.Context, reseal func(id string, sealed []byte) ([]byte, error)) (changed int, err error)
+}
+
+// Envelope says which mail a letter is.
+type Envelope struct {
+	ID         string // of its Message-ID: a letter that is sent twice has one
+	CreateTime time.Time
+}
+
+// Sender delivers letters. An error that is Refused is for good, any other may be over at the next
+// attempt; neither names an address.
+type Sender interface {
+	Send(ctx context.Context, e Envelope, l Letter) error
+}
+
+// Refused is the answer of a server that will never accept the letter (RFC 5321, section 4.2.1).
+type Refused struct {
+	Code     int    // 500 to 599
+	Enhanced string // RFC 3463; "" where the server says none
+	Stage    string // what was refused, in SMTP's words
+}
+
+// Error says what was refused, without an address: servers repeat it in their texts.
+func (r *Refused) Error() string {
+	code := fmt.Sprint(r.Code)
+	if r.Enhanced != "" {
+		code += " " + r.Enhanced
+	}
+	return "the mail server answers " + code + " to " + r.Stage
+}
+
+// refusal reports whether an error is for good.
+func refusal(err error) bool {
+	var r *Refused
+	return errors.As(err, &r)
+}
+
+// Outcome is what became of a mail, or of an attempt to send it.
+type Outcome string
+
+// The outcomes.
+const (
+	Sent    Outcome = "sent"
+	Retried Outcome = "retried"
+	Parked  Outcome = "parked"
+	Expired Outcome = "expired"
+	Limited Outcome = "limited" // not queued: its address had Most mails within Window
+)
+
+// Outcomes are all outcomes.
+func Outcomes() []Outcome { return []Outcome{Sent, Retried, Parked, Expired, Limited} }
+
+// Metrics hears what becomes of mails.
+type Metrics interface {
+	Count(o Outcome)
+	Standing(s Standing, now time.Time)
+}
