@@ -62,7 +62,6 @@ test-site: tools-cluster build ## the platform at a site of somebody else, as ro
 .PHONY: test-clients
 test-clients: tools-run need-go ## strangers' clients against a running platform, by node and npm 20.19 or newer, and python3 with venv, from the registries of npm, PyPI and Go (TEST_FLAGS='-run Go')
 	@go test -count 1 -timeout 10m $(TEST_FLAGS) ./test/clients/
-	@go test -count 1 -timeout 10m -tags clients -run '^TestStrangersLibraries$$' ./services/auth/internal/openid/
 
 .PHONY: test-browser
 test-browser: tools-run need-go ## the pages for people in Chromium, scripts disabled and allowed, and by axe-core (TEST_FLAGS='-run Flow')

@@ -18,7 +18,7 @@ const node = "Node.js 20.19 or newer"
 func TestTheDocumentAndATypeScriptClient(t *testing.T) {
 	need(t, "node", node)
 	need(t, "npm", node)
-	p := copied(t, "api")
+	p := copied(t, "api", onThePlatform(t)...)
 	p.document(t)
 	p.env = append(p.env, "REDOCLY_TELEMETRY=off", "REDOCLY_SUPPRESS_UPDATE_NOTICE=true")
 	p.run(t, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
@@ -41,7 +41,7 @@ func TestTheDocumentAndATypeScriptClient(t *testing.T) {
 
 // A Go client that oapi-codegen generates compiles, and does what its program says.
 func TestAGoClient(t *testing.T) {
-	p := copied(t, "api/go")
+	p := copied(t, "api/go", onThePlatform(t)...)
 	p.document(t)
 	check.NoError(t, os.Mkdir(filepath.Join(p.dir, "gatehouse"), 0o755))
 	p.env = append(p.env, "GOFLAGS=-mod=readonly", "GOWORK=off")

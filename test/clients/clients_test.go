@@ -1,6 +1,6 @@
 // Package clients_test holds what strangers' programs need of the platform: clients that are
 // generated from its API document, and libraries that know nothing but a standard. Each is a
-// program of its own, in a folder below, against one running platform.
+// program of its own, in a folder below, against a running platform.
 //
 // `make test-clients` runs it. What the programs are made of is pinned by lock files beside them
 // and fetched when the tests run; a missing runtime is a failure.
@@ -70,6 +70,21 @@ func url(t *testing.T) string {
 	return p.URL()
 }
 
+// another starts one more platform, with more environment, for as long as the test runs.
+func another(t *testing.T, env ...string) *platform.Platform {
+	t.Helper()
+	first := built(t)
+	p := first.Copy(filepath.Join(first.Dir, "another"), portOffset+1000, env...)
+	t.Cleanup(func() {
+		if t.Failed() {
+			p.PrintLogs(os.Stderr)
+		}
+		check.NoError(t, errors.Join(p.Down(), os.RemoveAll(p.State)))
+	})
+	check.NoError(t, start(p))
+	return p
+}
+
 func start(p *platform.Platform) error { return errors.Join(p.Up(), bootstrap(p)) }
 
 // bootstrap makes the platform's administrator.
@@ -93,18 +108,49 @@ func bootstrap(p *platform.Platform) error {
 	return nil
 }
 
+// registered is a client.
+type registered struct {
+	Client struct{ ID string }
+	Secret string
+}
+
+// register registers a client at a platform as an administrator does.
+func register(t *testing.T, p *platform.Platform, args ...string) registered {
+	t.Helper()
+	t.Setenv("GATEHOUSE_CLI_PASSWORD", password)
+	out, err := p.CLI(t.Context(), append([]string{"clients", "create", "--email", email, "-o", "json"}, args...)...)
+	check.NoError(t, err)
+	var r registered
+	for line := range bytes.Lines(out) {
+		if bytes.HasPrefix(line, []byte("{")) {
+			check.NoError(t, json.Unmarshal(line, &r))
+		}
+	}
+	if r.Client.ID == "" {
+		t.Fatalf("no client was registered:\n%s", out)
+	}
+	return r
+}
+
 // program is a client in a copy of its folder, where generated code and dependencies may be put.
 type program struct {
 	dir string
 	env []string
 }
 
-// copied copies a folder of this package.
-func copied(t *testing.T, folder string) program {
+// copied copies a folder of this package. Its programs get the environment beside this process's
+// own.
+func copied(t *testing.T, folder string, env ...string) program {
 	t.Helper()
 	dir := t.TempDir()
 	check.NoError(t, os.CopyFS(dir, os.DirFS(folder)))
-	return program{dir: dir, env: append(os.Environ(), "GATEHOUSE_URL="+url(t), "GATEHOUSE_EMAIL="+email, "GATEHOUSE_PASSWORD="+password)}
+	return program{dir: dir, env: append(os.Environ(), env...)}
+}
+
+// onThePlatform tells a client of the API where the platform is, and who it is there.
+func onThePlatform(t *testing.T) []string {
+	t.Helper()
+	return []string{"GATEHOUSE_URL=" + url(t), "GATEHOUSE_EMAIL=" + email, "GATEHOUSE_PASSWORD=" + password}
 }
 
 // run runs a command in the folder and returns its standard output. It ends the test with all that

@@ -3,7 +3,6 @@ package clients_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -53,15 +52,7 @@ func newExamples(t *testing.T) *examples {
 	}
 	module.run(t, "go", "vet", "./...")
 	module.run(t, "go", "build", "-o", e.bin+string(filepath.Separator), "./...")
-	first := built(t)
-	e.p = first.Copy(filepath.Join(first.Dir, "examples"), portOffset+1000, "GATEHOUSE_AUTH_ACCESS_TOKEN_TTL="+accessTTL)
-	t.Cleanup(func() {
-		if t.Failed() {
-			e.p.PrintLogs(os.Stderr)
-		}
-		check.NoError(t, e.p.Down())
-	})
-	check.NoError(t, start(e.p))
+	e.p = another(t, "GATEHOUSE_AUTH_ACCESS_TOKEN_TTL="+accessTTL)
 	var err error
 	e.provider, err = oidc.NewProvider(context.Background(), e.issuer)
 	check.NoError(t, err)
@@ -70,28 +61,10 @@ func newExamples(t *testing.T) *examples {
 	return e
 }
 
-// registered is a client.
-type registered struct {
-	Client struct{ ID string }
-	Secret string
-}
-
 // register registers a client as an administrator does.
 func (e *examples) register(t *testing.T, args ...string) registered {
 	t.Helper()
-	t.Setenv("GATEHOUSE_CLI_PASSWORD", password)
-	out, err := e.p.CLI(t.Context(), append([]string{"clients", "create", "--email", email, "-o", "json"}, args...)...)
-	check.NoError(t, err)
-	var r registered
-	for line := range bytes.Lines(out) {
-		if bytes.HasPrefix(line, []byte("{")) {
-			check.NoError(t, json.Unmarshal(line, &r))
-		}
-	}
-	if r.Client.ID == "" {
-		t.Fatalf("no client was registered:\n%s", out)
-	}
-	return r
+	return register(t, e.p, args...)
 }
 
 // signUp makes somebody an account, and returns the address.
