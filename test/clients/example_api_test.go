@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
+	"github.com/gatehouse/gatehouse/internal/testkit/visitor"
 )
 
 const (
@@ -40,8 +41,8 @@ func (e *examples) protects(t *testing.T) {
 	stock := e.register(t, "Stock", "--public", "--redirect", loopback, "--audience", "https://stock.example.com")
 	// This one takes what is for the client: an ID token, if it takes one at all.
 	confused := e.serve(t, "api", "ISSUER="+e.issuer, "AUDIENCE="+orders.Client.ID)
-	who, v := e.signUp(t), newVisitor(t)
-	v.says(v.signIn(v.open(e.issuer+"/sign-in"), who), http.StatusOK, who)
+	who, v := e.signUp(t), visitor.New(t, nil)
+	v.Says(v.SignIn(v.Open(e.issuer+"/sign-in"), who, password), http.StatusOK, who)
 	access := func(client registered, scopes ...string) string {
 		return "Bearer " + e.tokens(t, v, client, scopes...).AccessToken
 	}
@@ -77,7 +78,7 @@ func (e *examples) protects(t *testing.T) {
 	}
 	t.Run("until it is over", func(t *testing.T) {
 		token := access(orders, "openid", "roles")
-		v.says(v.post(e.issuer+"/sign-out", neturl.Values{}), http.StatusOK, "You are signed out")
+		v.Says(v.Post(e.issuer+"/sign-out", neturl.Values{}), http.StatusOK, "You are signed out")
 		if status, challenge := asked(t, e.api+"/reports", token); status != http.StatusUnauthorized || challenge != invalidToken {
 			t.Errorf("what asks Gatehouse does not know that the session has ended: %d %s", status, challenge)
 		}

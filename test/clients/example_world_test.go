@@ -24,6 +24,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/platform"
+	"github.com/gatehouse/gatehouse/internal/testkit/visitor"
 )
 
 // accessTTL is how long access tokens last for the examples. A client of x/oauth2, which refreshes
@@ -132,15 +133,15 @@ func (e *examples) serve(t *testing.T, name string, env ...string) string {
 }
 
 // tokens gets a client's tokens for somebody who is signed in, as any library does.
-func (e *examples) tokens(t *testing.T, v *visitor, client registered, scopes ...string) *oauth2.Token {
+func (e *examples) tokens(t *testing.T, v *visitor.Visitor, client registered, scopes ...string) *oauth2.Token {
 	t.Helper()
 	config := oauth2.Config{ClientID: client.Client.ID, Endpoint: e.provider.Endpoint(), RedirectURL: "http://127.0.0.1/callback", Scopes: scopes}
 	verifier := oauth2.GenerateVerifier()
-	page := v.sent(config.AuthCodeURL("state", oauth2.S256ChallengeOption(verifier)))
-	if page.to == nil || page.to.Query().Get("code") == "" {
+	page := v.Sent(config.AuthCodeURL("state", oauth2.S256ChallengeOption(verifier)))
+	if page.To == nil || page.To.Query().Get("code") == "" {
 		t.Fatalf("no code: %+v", page)
 	}
-	tokens, err := config.Exchange(t.Context(), page.to.Query().Get("code"), oauth2.VerifierOption(verifier))
+	tokens, err := config.Exchange(t.Context(), page.To.Query().Get("code"), oauth2.VerifierOption(verifier))
 	check.NoError(t, err)
 	return tokens
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/platform"
+	"github.com/gatehouse/gatehouse/internal/testkit/visitor"
 )
 
 const callback, bye = "https://app.example/callback", "https://app.example/bye"
@@ -100,19 +101,18 @@ func behindABalancer(t *testing.T) *balancer {
 // stranger is a client, and the browser of somebody who is signed in.
 type stranger struct {
 	registered
-	browser *visitor
+	browser *visitor.Visitor
 	cookie  string
 }
 
 // stranger registers a client, and has the administrator sign in with a new browser.
 func (b *balancer) stranger(t *testing.T, flags ...string) stranger {
 	t.Helper()
-	s := stranger{registered: register(t, b.p, append([]string{t.Name(), "--redirect", callback, "--post-logout", bye}, flags...)...), browser: newVisitor(t)}
-	s.browser.client.Transport = b.client.Transport
-	s.browser.signIn(s.browser.open(b.issuer+"/sign-in"), email)
+	s := stranger{registered: register(t, b.p, append([]string{t.Name(), "--redirect", callback, "--post-logout", bye}, flags...)...), browser: visitor.New(t, b.client.Transport)}
+	s.browser.SignIn(s.browser.Open(b.issuer+"/sign-in"), email, password)
 	at, err := neturl.Parse(b.issuer)
 	check.NoError(t, err)
-	for _, c := range s.browser.client.Jar.Cookies(at) {
+	for _, c := range s.browser.Cookies(at) {
 		s.cookie += c.Name + "=" + c.Value + "; "
 	}
 	return s
@@ -137,7 +137,7 @@ func (b *balancer) goOIDC(t *testing.T, s stranger) []string {
 		Scopes: []string{oidc.ScopeOpenID, "email", oidc.ScopeOfflineAccess},
 	}
 	verifier := oauth2.GenerateVerifier()
-	back := s.browser.sent(config.AuthCodeURL("state", oidc.Nonce("nonce"), oauth2.S256ChallengeOption(verifier))).to
+	back := s.browser.Sent(config.AuthCodeURL("state", oidc.Nonce("nonce"), oauth2.S256ChallengeOption(verifier))).To
 	tokens, err := config.Exchange(ctx, back.Query().Get("code"), oauth2.VerifierOption(verifier))
 	check.NoError(t, err)
 	compact, _ := tokens.Extra("id_token").(string)
