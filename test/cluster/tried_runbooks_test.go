@@ -52,21 +52,7 @@ func (c *cluster) try(t *testing.T, page string) {
 		fmt.Fprintf(&script, "who='{\"email\": \"runbook-%d@example.com\", \"password\": \"correct horse battery staple\"}'\n", time.Now().UnixNano())
 		script.WriteString("curl -fsS --json \"$who\" -o /dev/null \"$GATEHOUSE_URL/api/v1/auth/sign-up\"\n")
 	}
-	blocks := 0
-	for _, found := range block.FindAllSubmatchIndex(raw, -1) {
-		language, word, text := string(raw[found[2]:found[3]]), string(raw[found[4]:found[5]]), string(raw[found[6]:found[7]])
-		line := 2 + strings.Count(string(raw[:found[0]]), "\n")
-		switch {
-		case language == "sh" && word == "run":
-			fmt.Fprintf(&script, "echo '== line %d' >&2\n%s\n", line, text)
-			blocks++
-		case language != "sh" || word != "vm":
-			t.Errorf("line %d: a block of %q %q: it is ```sh run, or ```sh vm where it needs machines of its own", line, language, word)
-		}
-	}
-	if blocks == 0 {
-		t.Fatal("nothing of it can be run")
-	}
+	blocks := runnable(t, raw, &script)
 	cmd := c.command(t, "bash", "-euo", "pipefail", "-c", script.String())
 	cmd.WaitDelay = 5 * time.Second
 	timer := time.AfterFunc(longest, func() { _ = cmd.Cancel() })
@@ -80,4 +66,24 @@ func (c *cluster) try(t *testing.T, page string) {
 	if status, err := c.cli("status"); err != nil {
 		t.Errorf("it leaves the cluster unwell: %v\n%s", err, status)
 	}
+}
+
+// runnable appends the blocks of a page that are for this cluster to a script, and says how many.
+func runnable(t *testing.T, page []byte, script *strings.Builder) (blocks int) {
+	t.Helper()
+	for _, found := range block.FindAllSubmatchIndex(page, -1) {
+		language, word, text := string(page[found[2]:found[3]]), string(page[found[4]:found[5]]), string(page[found[6]:found[7]])
+		line := 2 + strings.Count(string(page[:found[0]]), "\n")
+		switch {
+		case language == "sh" && word == "run":
+			fmt.Fprintf(script, "echo '== line %d' >&2\n%s\n", line, text)
+			blocks++
+		case language != "sh" || word != "vm":
+			t.Errorf("line %d: a block of %q %q: it is ```sh run, or ```sh vm where it needs machines of its own", line, language, word)
+		}
+	}
+	if blocks == 0 {
+		t.Fatal("nothing of it can be run")
+	}
+	return blocks
 }
