@@ -47,10 +47,18 @@ func TestRolls(t *testing.T) {
 					f.lives(t, time.Minute)
 					defer f.complete(t)
 				}
+				var people *signIns
+				if job == "auth" {
+					people = c.signIns(t, l)
+				}
 				before := c.version(t, job)
 				version := c.submit(t, job, "-var", "programs="+ours+"/"+build)
 				if version == before {
 					t.Fatalf("version %d of %s is the same", version, job)
+				}
+				if people != nil {
+					people.until(t, version, counts[job])
+					people.complete(t)
 				}
 				c.deployed(t, job, version, nomad.DeploymentStatusSuccessful)
 				c.gone(t, job, counts[job])
