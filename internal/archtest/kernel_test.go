@@ -3,6 +3,7 @@ package archtest
 import (
 	"fmt"
 	"go/format"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -46,9 +47,27 @@ func TestNoProgramHasTheNameOfAKernelArea(t *testing.T) {
 			t.Errorf("%s of %s: reserve its area in internal/contract", o.name, o.file)
 		}
 	}
+	for area, owner := range ownedAreas(read(t)) {
+		if !contract.Reserved(strings.ToLower(area)) {
+			t.Errorf("GATEHOUSE_%s_… of %s: reserve its area in internal/contract", area, owner)
+		}
+	}
 	if areas < 20 {
 		t.Fatalf("only %d options found", areas)
 	}
+}
+
+// ownedAreas are the areas that options of one service begin with and that are not its name.
+func ownedAreas(options []option) map[string]string {
+	owned := map[string]string{}
+	for _, o := range options {
+		path := strings.Split(o.file, "/")
+		area, _, _ := strings.Cut(strings.TrimPrefix(o.name, "GATEHOUSE_"), "_")
+		if path[0] == "services" && !strings.HasPrefix(o.name, "GATEHOUSE_"+strings.ToUpper(strings.ReplaceAll(path[1], "-", "_"))+"_") {
+			owned[area] = path[1]
+		}
+	}
+	return owned
 }
 
 // kernel is the source of the list.
@@ -72,6 +91,13 @@ func kernel(t *testing.T, options []option) string {
 	b.WriteString("func kernelNames() []string {\nreturn []string{\n")
 	for _, name := range slices.Compact(names) {
 		fmt.Fprintf(&b, "%q,\n", name)
+	}
+	b.WriteString("}\n}\n\n")
+	b.WriteString("// ownedAreas begin the names of variables that one program alone reads, beside those that begin with its\n")
+	b.WriteString("// own name.\nfunc ownedAreas() map[string]string {\nreturn map[string]string{\n")
+	owned := ownedAreas(options)
+	for _, area := range slices.Sorted(maps.Keys(owned)) {
+		fmt.Fprintf(&b, "%q: %q,\n", area, owned[area])
 	}
 	b.WriteString("}\n}\n")
 	source, err := format.Source([]byte(b.String()))

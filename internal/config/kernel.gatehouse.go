@@ -37,3 +37,11 @@ func kernelNames() []string {
 		"GATEHOUSE_URL",
 	}
 }
+
+// ownedAreas begin the names of variables that one program alone reads, beside those that begin with its
+// own name.
+func ownedAreas() map[string]string {
+	return map[string]string{
+		"MAIL": "auth",
+	}
+}

@@ -30,6 +30,9 @@ func knownElsewhere(program, name string) bool {
 	if slices.Contains(kernelNames(), name) {
 		return true
 	}
+	if owner := AreaOwner(strings.TrimPrefix(name, prefix)); owner != "" {
+		return owner != program
+	}
 	own, owner := area(program), ""
 	for _, a := range append(programAreas(), own) {
 		if strings.HasPrefix(name, prefix+a+"_") && len(a) > len(owner) {
@@ -37,6 +40,16 @@ func knownElsewhere(program, name string) bool {
 		}
 	}
 	return owner != "" && owner != own
+}
+
+// AreaOwner is the program that alone reads a variable whose area, what follows GATEHOUSE_, is not
+// its name; "" for all other variables.
+func AreaOwner(rest string) string {
+	area, _, more := strings.Cut(rest, "_")
+	if !more {
+		return ""
+	}
+	return ownedAreas()[area]
 }
 
 // try decodes a value the way kong will, to name the variable in the error.

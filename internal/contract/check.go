@@ -99,7 +99,7 @@ func (k *checker) programs() {
 }
 
 // Reserved reports whether a program may not have the name: Consul, Nomad, PostgreSQL or a process
-// beside the programs has it, or variables that concern several programs begin with its first word.
+// beside the programs has it, or variables of others begin with its first word.
 func Reserved(name string) bool {
 	first, _, _ := strings.Cut(name, "-")
 	for value := range optionsv1.Backing_name {
@@ -107,7 +107,7 @@ func Reserved(name string) bool {
 			return true
 		}
 	}
-	return slices.Contains([]string{"consul", "nomad", "cli", "drain", "grpc", "log", "mesh", "rest", "telemetry", "test", "token", "url"}, first) ||
+	return slices.Contains([]string{"consul", "nomad", "cli", "drain", "grpc", "log", "mail", "mesh", "rest", "telemetry", "test", "token", "url"}, first) ||
 		slices.Contains([]string{"none", "public", "up"}, name) ||
 		strings.HasSuffix(name, "-migrate") || strings.HasSuffix(name, "-sidecar")
 }

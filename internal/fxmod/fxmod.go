@@ -62,6 +62,11 @@ func Base(name string, c Config) fx.Option {
 // Clock is the clock that wiring hands to everything that asks for the time.
 func Clock() func() time.Time { return time.Now }
 
+// AsOps makes a constructor of routes feed the ops listener, which every local process reaches.
+func AsOps(constructor any) fx.Option {
+	return fx.Provide(fx.Annotate(constructor, fx.ResultTags(`group:"ops,flatten"`)))
+}
+
 // AsCheck makes a constructor of a health.Check feed the program's health.
 func AsCheck(constructor any) fx.Option {
 	return fx.Provide(fx.Annotate(constructor, fx.ResultTags(`group:"health"`)))

@@ -40,10 +40,11 @@ type opsParams struct {
 	Metrics    prometheus.Gatherer
 	Log        *slog.Logger
 	Now        func() time.Time
+	More       []httpserver.Route `group:"ops"`
 }
 
 // Ops provides *OpsServer: /livez, /readyz, /metrics and /version on the program's ops port of
-// loopback. It needs Program.
+// loopback, and what the program tells besides (AsOps). It needs Program.
 func Ops() fx.Option {
 	return fx.Provide(func(p opsParams) (*OpsServer, error) {
 		self, err := p.Definition.Program(p.Program.Name)
@@ -52,7 +53,7 @@ func Ops() fx.Option {
 		}
 		return &OpsServer{Server: httpserver.New(httpserver.Config{
 			Name: "ops listener of " + p.Program.Name, Address: Loopback(self.OpsPort + p.Mesh.PortOffset), Log: p.Log, Now: p.Now,
-		}, httpserver.Ops(p.Health, p.Metrics, p.Program.Version))}, nil
+		}, httpserver.Ops(p.Health, p.Metrics, p.Program.Version, p.More...))}, nil
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gatehouse/gatehouse/internal/config"
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/mesh"
 )
@@ -121,7 +122,8 @@ func decided(rest string) bool {
 	return slices.Contains([]string{"URL", "POSTGRES_URL", "POSTGRES_URL_FILE"}, rest)
 }
 
-// areaOwner is the program whose name is the longest area that a variable begins with, "" for the
+// areaOwner is the program whose name is the longest area that a variable begins with, or that alone
+// has the area, "" for the
 // kernel's: GATEHOUSE_AUTH_PROXY_PORT is that of auth-proxy, if there is one, and not of auth.
 func (p *Plan) areaOwner(rest string) string {
 	owner := ""
@@ -129,6 +131,9 @@ func (p *Plan) areaOwner(rest string) string {
 		if len(program.Name) > len(owner) && strings.HasPrefix(rest, Area(program.Program)+"_") {
 			owner = program.Name
 		}
+	}
+	if owner == "" {
+		owner = config.AreaOwner(rest)
 	}
 	return owner
 }

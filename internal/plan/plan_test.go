@@ -167,6 +167,8 @@ func TestOperatorsSettings(t *testing.T) {
 		"GATEHOUSE_AUTH_KEY_MAX_AGE=1m":             {"auth"},
 		"GATEHOUSE_AUTHZ_ENGINE_MAX_CONNS=1":        {"authz"},
 		"GATEHOUSE_CORNER_SHOP_SEARCH_CONNS=1":      {"corner-shop"},
+		"GATEHOUSE_MAIL_MAILBOX=true":               {"auth"}, // whose area has another name
+		"GATEHOUSE_MAIL_SMTP_PASSWORD=x":            {"auth"},
 		"GATEHOUSE_CORNER_SIZE=1":                   {"corner"},
 		"GATEHOUSE_MESH_PORT_OFFSET=9000":           {},
 		"GATEHOUSE_CONSUL_TOKEN=x":                  {},

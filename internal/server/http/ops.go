@@ -2,7 +2,9 @@ package httpserver
 
 import (
 	"encoding/json"
+	"net"
 	"net/http"
+	"net/netip"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -25,8 +27,8 @@ type check struct {
 }
 
 // Ops answers /livez, /readyz, /metrics and /version, for a listener on loopback. /livez says that the process answers; /readyz says
-// whether it can do its work, and which check says no.
-func Ops(health Health, registry prometheus.Gatherer, version string) http.Handler {
+// whether it can do its work, and which check says no. More is what the program tells besides.
+func Ops(health Health, registry prometheus.Gatherer, version string, more ...Route) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", Livez)
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { readyz(w, health) })
@@ -34,7 +36,29 @@ func Ops(health Health, registry prometheus.Gatherer, version string) http.Handl
 	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]string{"version": version})
 	})
+	for _, r := range more {
+		mux.Handle(r.Pattern, local(r.Handler))
+	}
 	return LimitURI(mux)
+}
+
+// Route is something that one program tells on its ops listener, to every local process.
+type Route struct {
+	Pattern string
+	Handler http.Handler
+}
+
+// local refuses who calls this host by a name of their own: a page whose name leads to loopback
+// since it was loaded (DNS rebinding) would read the answer.
+func local(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if address, parsed := netip.ParseAddr(host); err != nil || host != "localhost" && (parsed != nil || !address.IsLoopback()) {
+			http.Error(w, "this is for localhost alone", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // Livez says that the process answers.

@@ -63,3 +63,21 @@ func TestOps(t *testing.T) {
 		t.Errorf("the public answer names a check: %s", body)
 	}
 }
+
+// What a program tells besides is for who calls the listener by a name of loopback: a page of
+// another site whose name leads there by now reads nothing (DNS rebinding).
+func TestOpsTellsMoreToLocalhostAlone(t *testing.T) {
+	more := httpserver.Route{Pattern: "GET /more", Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("told")) })}
+	handler := httpserver.Ops(verdict{}, prometheus.NewRegistry(), "v1.2.3", more)
+	for host, status := range map[string]int{
+		"127.0.0.1:8482": 200, "localhost:8482": 200, "[::1]:8482": 200,
+		"evil.example:8482": 403, "localhost.evil.example:8482": 403, "127.0.0.1.evil.example:8482": 403, "10.0.0.1:8482": 403, "": 403, "localhost": 403,
+	} {
+		r, w := httptest.NewRequest(http.MethodGet, "/more", nil), httptest.NewRecorder()
+		r.Host = host
+		handler.ServeHTTP(w, r)
+		if w.Code != status || strings.Contains(w.Body.String(), "told") != (status == http.StatusOK) {
+			t.Errorf("%q: %d %s, want %d", host, w.Code, w.Body, status)
+		}
+	}
+}

@@ -92,6 +92,7 @@ func domain() fx.Option {
 			fx.Annotate(newKeeper, fx.As(fx.Self()), fx.As(new(token.KeySource)), fx.As(new(session.Signer))),
 			fx.Annotate(token.NewRevocationList, fx.As(fx.Self()), fx.As(new(token.Revocations))),
 		),
+		fxmod.AsOps(mailbox),
 		fxmod.AsCheck(func(k *signingkey.Keeper) health.Check { return health.Check{Name: "keys", Func: k.Check} }),
 		fxmod.AsCheck(func(f *session.Feed) health.Check { return health.Check{Name: "revocations", Func: f.Current} }),
 	)

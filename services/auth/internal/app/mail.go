@@ -2,8 +2,10 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -11,6 +13,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/gatehouse/gatehouse/internal/fxmod"
+	httpserver "github.com/gatehouse/gatehouse/internal/server/http"
 	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
@@ -96,6 +99,21 @@ func newSender(c Config) (mail.Sender, error) {
 		return c.Mail.sender()
 	}
 	return nil, nil
+}
+
+// mailbox is where the mails of a developer's mailbox are read: on the ops listener, and nowhere
+// where mails are sent.
+func mailbox(sender mail.Sender) []httpserver.Route {
+	box, ok := sender.(*mail.Mailbox)
+	if !ok {
+		return nil
+	}
+	return []httpserver.Route{{Pattern: "GET /mailbox", Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		_ = json.NewEncoder(w).Encode(map[string]any{"mails": box.List()}) // the client is gone when this is refused
+	})}}
 }
 
 // newDesk writes mails; nil writes none.

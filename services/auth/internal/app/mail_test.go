@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/testkit/apptest"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
@@ -71,6 +72,19 @@ func TestStartDeliversMails(t *testing.T) {
 	server := (&mailtest.Server{}).Start(t, "", smtp.Clear)
 	stop := start(t, configured(t, ports, db, key, "GATEHOUSE_MAIL_SMTP_URL=smtp://"+server.Address, "GATEHOUSE_MAIL_FROM=no-reply@gate.example"))
 	defer stop()
+	queueNotice(t, db, key)
+	check.Eventually(t, "the mail arrives", func() bool { return len(server.Taken()) == 1 })
+	check.Eventually(t, "it is counted", func() bool {
+		return strings.Contains(apptest.Get(t, ports.Ops, "/metrics", http.StatusOK), `gatehouse_mail_total{outcome="sent"} 1`)
+	})
+	if metrics := apptest.Get(t, ports.Ops, "/metrics", http.StatusOK); !strings.Contains(metrics, "gatehouse_mail_oldest_seconds 0") {
+		t.Error("the age of the oldest mail is not measured")
+	}
+}
+
+// queueNotice queues what a change of a password does.
+func queueNotice(t *testing.T, db pg.Config, key string) {
+	t.Helper()
 	sealing, err := signingkey.OpenSealer(key, "")
 	check.NoError(t, err)
 	sealer, err := mailSealer(sealing, func() bool { return false })
@@ -80,11 +94,19 @@ func TestStartDeliversMails(t *testing.T) {
 	check.NoError(t, pgx.BeginFunc(t.Context(), pgtest.Open(t, db), func(tx pgx.Tx) error {
 		return postgres.NewMails(nil, nil).Queue(t.Context(), tx, desk.PasswordChanged(t.Context(), "ada@example.com", ""))
 	}))
-	check.Eventually(t, "the mail arrives", func() bool { return len(server.Taken()) == 1 })
-	check.Eventually(t, "it is counted", func() bool {
-		return strings.Contains(apptest.Get(t, ports.Ops, "/metrics", http.StatusOK), `gatehouse_mail_total{outcome="sent"} 1`)
+}
+
+// The mailbox of a developer is read on the ops listener, by who calls that by a name of loopback;
+// without one there is nothing to read.
+func TestTheMailboxIsReadOnTheOpsListener(t *testing.T) {
+	db, key, ports := database(t), keyFile(t, 1), apptest.FreePorts(t, Name)
+	stop := start(t, configured(t, ports, db, key))
+	apptest.Get(t, ports.Ops, "/mailbox", http.StatusNotFound)
+	stop()
+	stop = start(t, configured(t, ports, db, key, "GATEHOUSE_MAIL_MAILBOX=true", "GATEHOUSE_TOKEN_ISSUER=http://localhost:8080"))
+	defer stop()
+	queueNotice(t, db, key)
+	check.Eventually(t, "the mail is there", func() bool {
+		return strings.Contains(apptest.Get(t, ports.Ops, "/mailbox", http.StatusOK), `"to":"ada@example.com","language":"en","subject":"Your password was changed"`)
 	})
-	if metrics := apptest.Get(t, ports.Ops, "/metrics", http.StatusOK); !strings.Contains(metrics, "gatehouse_mail_oldest_seconds 0") {
-		t.Error("the age of the oldest mail is not measured")
-	}
 }

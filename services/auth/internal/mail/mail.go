@@ -101,8 +101,8 @@ type Store interface {
 
 // Envelope says which mail a letter is.
 type Envelope struct {
-	ID         string // of its Message-ID: a letter that is sent twice has one
-	CreateTime time.Time
+	ID         string    `json:"id"` // of its Message-ID: a letter that is sent twice has one
+	CreateTime time.Time `json:"create_time"`
 }
 
 // Sender delivers letters. An error that is Refused is for good, any other may be over at the next

@@ -40,5 +40,5 @@ func (m *Mailbox) Send(_ context.Context, e Envelope, l Letter) error {
 func (m *Mailbox) List() []Delivered {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.Clone(m.mails)
+	return append([]Delivered{}, m.mails...)
 }
