@@ -30,30 +30,35 @@ func asked(verb, path, subject string) *http.Request {
 	return r
 }
 
+func preflight() *http.Request {
+	r := asked(http.MethodOptions, "/api/v1/me", "")
+	r.Header.Set("Origin", page)
+	r.Header.Set("Access-Control-Request-Method", http.MethodGet)
+	return r
+}
+
+func credentials() *http.Request {
+	r := httptest.NewRequest(http.MethodPost, "/api/v1/auth/sign-in", strings.NewReader(`{"email":"a@example.com","password":"p"}`))
+	r.Header.Set("Content-Type", "application/json")
+	return r
+}
+
+// change is a password change of somebody who is signed in.
+func change() *http.Request {
+	r := httptest.NewRequest(http.MethodPost, "/api/v1/me/password", strings.NewReader(`{"old_password":"p","new_password":"a long enough password"}`))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer ada")
+	return r
+}
+
+func elsewhere(r *http.Request) *http.Request {
+	r.RemoteAddr = "203.0.113.9:1"
+	return r
+}
+
 // Each limit counts what is its own: one who has used up a rate is answered 429 and when to come
 // back, also a page's preflight, which may read that; others are not held up.
 func TestRates(t *testing.T) {
-	preflight := func() *http.Request {
-		r := asked(http.MethodOptions, "/api/v1/me", "")
-		r.Header.Set("Origin", page)
-		r.Header.Set("Access-Control-Request-Method", http.MethodGet)
-		return r
-	}
-	credentials := func() *http.Request {
-		r := httptest.NewRequest(http.MethodPost, "/api/v1/auth/sign-in", strings.NewReader(`{"email":"a@example.com","password":"p"}`))
-		r.Header.Set("Content-Type", "application/json")
-		return r
-	}
-	change := func() *http.Request {
-		r := httptest.NewRequest(http.MethodPost, "/api/v1/me/password", strings.NewReader(`{"old_password":"p","new_password":"a long enough password"}`))
-		r.Header.Set("Content-Type", "application/json")
-		r.Header.Set("Authorization", "Bearer ada")
-		return r
-	}
-	elsewhere := func(r *http.Request) *http.Request {
-		r.RemoteAddr = "203.0.113.9:1"
-		return r
-	}
 	for name, c := range map[string]struct {
 		rate   func(*Params, Rate)
 		often  func() *http.Request

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha1" //nolint:gosec // the form in which such lists are published; it protects nothing here
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -97,7 +98,7 @@ type line struct {
 func (b *Breached) at(offset int64) (line, error) {
 	from := max(0, offset-longestLine)
 	window := make([]byte, min(b.size, offset+longestLine)-from)
-	if _, err := b.file.ReadAt(window, from); err != nil && err != io.EOF { //nolint:errorlint // ReaderAt returns it bare
+	if _, err := b.file.ReadAt(window, from); err != nil && !errors.Is(err, io.EOF) {
 		return line{}, fmt.Errorf("read %s: %w", b.name, err)
 	}
 	at := int(offset - from)

@@ -63,11 +63,15 @@ func judge(p string, context []string) *Violation {
 	return nil
 }
 
-// separators are what people put between pieces.
-var separators = strings.NewReplacer(" ", "", "-", "", "_", "", ".", "")
-
-// bare is a password without separators.
-func bare(p string) string { return separators.Replace(p) }
+// bare is a password without what people put between pieces.
+func bare(p string) string {
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune(" -_.", r) {
+			return -1
+		}
+		return r
+	}, p)
+}
 
 // repeats reports whether p is word once or several times, the last time possibly cut, with nothing but separators between.
 func repeats(p, word string) bool {

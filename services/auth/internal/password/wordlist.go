@@ -3,7 +3,6 @@ package password
 import (
 	_ "embed"
 	"strings"
-	"sync"
 )
 
 // commonList is one password on a line, and comments that begin with #.
@@ -11,8 +10,8 @@ import (
 //go:embed common.txt
 var commonList string
 
-// common are the passwords that attackers try first, in lower case.
-var common = sync.OnceValue(func() map[string]bool {
+// common are the passwords that attackers try first, in lower case and without separators.
+func common() map[string]bool {
 	words := map[string]bool{}
 	for line := range strings.Lines(commonList) {
 		if word := strings.TrimSpace(line); word != "" && !strings.HasPrefix(word, "#") {
@@ -20,10 +19,10 @@ var common = sync.OnceValue(func() map[string]bool {
 		}
 	}
 	return words
-})
+}
 
-// isCommon reports whether p is a common password: one that is long enough by itself, or two that
-// are joined. What is one repeated is judged by repeatsCommon.
+// isCommon reports whether p is a common password, two of them joined, or one several times, the last
+// time possibly cut.
 func isCommon(p string) bool {
 	words, p := common(), bare(p)
 	if words[p] {
@@ -34,13 +33,8 @@ func isCommon(p string) bool {
 			return true
 		}
 	}
-	return repeatsCommon(p)
-}
-
-// repeatsCommon reports whether p is a common password several times, the last time possibly cut.
-func repeatsCommon(p string) bool {
 	for i := range p {
-		if i > 0 && common()[p[:i]] && repeats(p, p[:i]) {
+		if i > 0 && words[p[:i]] && repeats(p, p[:i]) {
 			return true
 		}
 	}
