@@ -42,13 +42,6 @@ func (d *Desk) PasswordChanged(ctx context.Context, to, accept string) *Queued {
 	return d.queued(ctx, PasswordChanged, l, err, now.Add(noticeLasts))
 }
 
-// Try writes the letter by which an administrator tries the configuration.
-func (d *Desk) Try(to, accept string) (Letter, Envelope, error) {
-	now := d.now()
-	l, err := d.writer.write(Test, to, accept, values{Email: to, Time: now, Link: d.writer.link("/")})
-	return l, Envelope{ID: uuid.NewString(), CreateTime: now}, err
-}
-
 // queued seals a letter. What cannot be written or sealed is a fault of ours; the change of which
 // it tells goes on without it.
 func (d *Desk) queued(ctx context.Context, kind Kind, l Letter, err error, expires time.Time) *Queued {

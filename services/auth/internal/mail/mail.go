@@ -16,11 +16,8 @@ import (
 // Kind is what a mail tells, for the log; it says nothing of the person.
 type Kind string
 
-// The kinds of mails.
-const (
-	PasswordChanged Kind = "password_changed" // to whoever has the login (R17)
-	Test            Kind = "test"             // to an address that an administrator names
-)
+// PasswordChanged goes to whoever has the login (R17).
+const PasswordChanged Kind = "password_changed"
 
 // Letter is a mail as it is read.
 type Letter struct {

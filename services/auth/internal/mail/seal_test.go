@@ -28,11 +28,11 @@ func TestMailsAreSealedAtRest(t *testing.T) {
 	q := w.notice(t)
 	dump := w.dump(t)
 	if !strings.Contains(dump, q.ID) {
-		t.Fatalf("the dump has no mail: %s", dump)
+		t.Fatal("the dump has no mail")
 	}
-	for _, clear := range []string{to, "ada", "example.com", "Your password", "gate.example", "subject"} {
+	for _, clear := range []string{to, "@example.com", "Your password", "gate.example", "subject"} {
 		if strings.Contains(dump, clear) {
-			t.Errorf("the dump has %q: %s", clear, dump)
+			t.Errorf("the dump has %q", clear)
 		}
 	}
 }

@@ -127,7 +127,7 @@ func fill(t *testing.T, pool *pgxpool.Pool) {
 		`insert into auth.known_devices (device_hash, user_id, seen_time)
 		select substr(sha256(email::bytea), 1, 16), user_id, now() from auth.logins`,
 		`insert into auth.mails (id, kind, sealed, create_time, expire_time, attempt_time, park_time)
-		select gen_random_uuid(), 'test', 'sealed', now(), now() + interval '1 day', now(), case n % 10 when 0 then now() end
+		select gen_random_uuid(), 'password_changed', 'sealed', now(), now() + interval '1 day', now(), case n % 10 when 0 then now() end
 		from generate_series(1, 5000) n`,
 		`insert into auth.mail_addresses (hash, times, last_time) select sha256(n::text::bytea), array[now()], now() from generate_series(1, 5000) n`,
 		`analyze auth.mails, auth.mail_addresses, auth.failures, auth.known_devices, auth.used_codes, auth.logins, auth.sessions, auth.revocations, auth.browser_sessions, auth.clients, auth.client_secrets`,
