@@ -1,7 +1,7 @@
 package clients_test
 
 import (
-	"encoding/pem"
+	"crypto/tls"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +19,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/platform"
+	"github.com/gatehouse/gatehouse/internal/testkit/tlstest"
 	"github.com/gatehouse/gatehouse/internal/testkit/visitor"
 )
 
@@ -26,7 +27,7 @@ const callback, bye = "https://app.example/callback", "https://app.example/bye"
 
 // Libraries that know nothing but the standards, pinned by lock files, complete all that they have,
 // without a special case: through the gateway and the mesh, by https under the test's own
-// certificate, as a public and as a confidential client.
+// authority, as a public and as a confidential client.
 func TestStrangersLibraries(t *testing.T) {
 	need(t, "node", node)
 	need(t, "npm", node)
@@ -89,11 +90,13 @@ func behindABalancer(t *testing.T) *balancer {
 		r.Out.Host = r.In.Host
 		r.SetXForwarded()
 	}}
+	ca := tlstest.New(t)
+	front.TLS = &tls.Config{Certificates: []tls.Certificate{ca.Server(t)}, MinVersion: tls.VersionTLS12}
 	front.StartTLS()
 	t.Cleanup(front.Close)
-	b.client = front.Client()
+	b.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Roots, MinVersion: tls.VersionTLS12}}}
 	authority := filepath.Join(t.TempDir(), "ca.pem")
-	check.NoError(t, os.WriteFile(authority, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: front.Certificate().Raw}), 0o600))
+	check.NoError(t, os.WriteFile(authority, ca.PEM, 0o600))
 	b.trusted = []string{"NODE_EXTRA_CA_CERTS=" + authority, "REQUESTS_CA_BUNDLE=" + authority}
 	return b
 }

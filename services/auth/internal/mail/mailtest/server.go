@@ -15,6 +15,7 @@ import (
 	"github.com/emersion/go-sasl"
 	gosmtp "github.com/emersion/go-smtp"
 
+	"github.com/gatehouse/gatehouse/internal/testkit/tlstest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/mail/smtp"
 )
 
@@ -55,7 +56,8 @@ func (s *Server) Start(t *testing.T, address string, security smtp.Security) *Se
 	}
 	s.Address = listener.Addr().String()
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	config.Certificates, s.Roots = certificate(t)
+	ca := tlstest.New(t)
+	config.Certificates, s.Roots = []tls.Certificate{ca.Server(t)}, ca.Roots
 	s.server = gosmtp.NewServer(gosmtp.BackendFunc(func(*gosmtp.Conn) (gosmtp.Session, error) { return &session{server: s}, nil }))
 	s.server.Domain, s.server.ErrorLog = "mail.example.com", quiet{}
 	s.server.AllowInsecureAuth = security == smtp.Clear
