@@ -23,9 +23,6 @@ import (
 	"github.com/gatehouse/gatehouse/internal/testkit/platform"
 )
 
-// portOffset keeps the platform of these tests apart from others.
-const portOffset = 9000
-
 // password is everybody's.
 const password = "correct horse battery staple"
 
@@ -51,7 +48,11 @@ func run(m *testing.M) (code int, err error) {
 	if err != nil {
 		return 1, errors.New("chromium was not found: install it (Debian: apt-get install chromium) and put it on PATH")
 	}
-	if plat, err = platform.New(platform.Options{Offset: portOffset}); err != nil {
+	offset, err := platform.FreeOffset(9000)
+	if err != nil {
+		return 1, err
+	}
+	if plat, err = platform.New(platform.Options{Offset: offset}); err != nil {
 		return 1, err
 	}
 	defer func() {

@@ -186,8 +186,13 @@ func register(t *testing.T, args ...string) string {
 	t.Helper()
 	bootstrap(t)
 	t.Setenv("GATEHOUSE_CLI_PASSWORD", password)
-	out, err := plat.CLI(t.Context(), append([]string{"clients", "create", "--email", administrator, "-o", "json"}, args...)...)
-	check.NoError(t, err)
+	var out []byte
+	check.Within(t, time.Minute, "a client is registered", func() (err error) { // Authz learns of the administrator a moment later
+		if out, err = plat.CLI(t.Context(), append([]string{"clients", "create", "--email", administrator, "-o", "json"}, args...)...); err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
+	})
 	var told struct{ Client struct{ ID string } }
 	for line := range bytes.Lines(out) {
 		if bytes.HasPrefix(line, []byte("{")) {

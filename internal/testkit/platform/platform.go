@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +26,9 @@ import (
 	"github.com/gatehouse/gatehouse/internal/pg/pgurl"
 	"github.com/gatehouse/gatehouse/internal/request"
 )
+
+// gatewayPort is where the gateway is on one machine, and maxOffset the largest port offset.
+const gatewayPort, maxOffset = 8080, 11000
 
 // Options say what to run.
 type Options struct {
@@ -104,6 +108,17 @@ func New(opt Options) (*Platform, error) {
 // At is a platform that somebody else runs: nothing but its URL is known.
 func At(url string) *Platform { return &Platform{url: url} }
 
+// FreeOffset is the first port offset, from one on, at which no platform runs.
+func FreeOffset(from int) (int, error) {
+	for offset := from; offset <= maxOffset; offset += 1000 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", gatewayPort+offset))
+		if err == nil {
+			return offset, l.Close()
+		}
+	}
+	return 0, fmt.Errorf("platforms run at all port offsets from %d to %d", from, maxOffset)
+}
+
 // Copy is a second platform with the same programs on other ports, and more environment.
 func (p *Platform) Copy(state string, offset int, env ...string) *Platform {
 	c := *p
@@ -135,7 +150,7 @@ func (p *Platform) URL() string {
 	if p.url != "" {
 		return p.url
 	}
-	return fmt.Sprintf("http://127.0.0.1:%d", 8080+p.opt.Offset)
+	return fmt.Sprintf("http://127.0.0.1:%d", gatewayPort+p.opt.Offset)
 }
 
 // Up starts the platform and returns when it is healthy.
