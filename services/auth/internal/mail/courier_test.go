@@ -189,6 +189,11 @@ func TestASilentServerDelaysNobody(t *testing.T) {
 	<-done
 	_ = conn.Close()
 	w.want(t, 2, 0, 0)
+	var reason string
+	check.NoError(t, w.Pool.QueryRow(t.Context(), `select reason from auth.mails where attempts > 0`).Scan(&reason))
+	if reason != "the mail server did not answer in time" { // and not that the library gave up after its own time
+		t.Errorf("the stop waited until: %s", reason)
+	}
 	w.pass(mail.Lease)
 	turn(t, w.courier(t)) // nothing is lost
 	w.want(t, 0, 0, 2)
