@@ -43,41 +43,43 @@ func (e *examples) protects(t *testing.T) {
 	confused := e.serve(t, "api", "ISSUER="+e.issuer, "AUDIENCE="+orders.Client.ID)
 	who, v := e.signUp(t), visitor.New(t, nil)
 	v.Says(v.SignIn(v.Open(e.issuer+"/sign-in"), who, password), http.StatusOK, who)
-	access := func(client registered, scopes ...string) string {
-		return "Bearer " + e.tokens(t, v, client, scopes...).AccessToken
+	access := func(t *testing.T, client registered, scopes ...string) string {
+		t.Helper()
+		return "Bearer " + e.tokens(t, v.In(t), client, scopes...).AccessToken
 	}
-	id := func() string {
-		compact, _ := e.tokens(t, v, orders, "openid").Extra("id_token").(string)
+	id := func(t *testing.T) string {
+		t.Helper()
+		compact, _ := e.tokens(t, v.In(t), orders, "openid").Extra("id_token").(string)
 		return "Bearer " + compact
 	}
 	for name, c := range map[string]struct {
 		link       string
-		credential func() string
+		credential func(*testing.T) string
 		status     int
 		challenge  string
 	}{
-		"for it":               {e.api + "/orders", func() string { return access(orders, "email") }, http.StatusOK, ""},
-		"with the scopes":      {e.api + "/reports", func() string { return access(orders, "openid", "roles") }, http.StatusOK, ""},
-		"none":                 {e.api + "/orders", func() string { return "" }, http.StatusUnauthorized, "Bearer"},
-		"of another scheme":    {e.api + "/orders", func() string { return "Basic eDp5" }, http.StatusUnauthorized, "Bearer"},
-		"no token":             {e.api + "/orders", func() string { return "Bearer x" }, http.StatusUnauthorized, invalidToken},
-		"for another API":      {e.api + "/orders", func() string { return access(stock, "openid") }, http.StatusUnauthorized, invalidToken},
-		"for the platform":     {e.api + "/orders", func() string { return "Bearer " + e.session(t, who) }, http.StatusUnauthorized, invalidToken},
-		"changed":              {e.api + "/orders", func() string { return changed(t, access(orders, "openid")) }, http.StatusUnauthorized, invalidToken},
+		"for it":               {e.api + "/orders", func(t *testing.T) string { return access(t, orders, "email") }, http.StatusOK, ""},
+		"with the scopes":      {e.api + "/reports", func(t *testing.T) string { return access(t, orders, "openid", "roles") }, http.StatusOK, ""},
+		"none":                 {e.api + "/orders", func(*testing.T) string { return "" }, http.StatusUnauthorized, "Bearer"},
+		"of another scheme":    {e.api + "/orders", func(*testing.T) string { return "Basic eDp5" }, http.StatusUnauthorized, "Bearer"},
+		"no token":             {e.api + "/orders", func(*testing.T) string { return "Bearer x" }, http.StatusUnauthorized, invalidToken},
+		"for another API":      {e.api + "/orders", func(t *testing.T) string { return access(t, stock, "openid") }, http.StatusUnauthorized, invalidToken},
+		"for the platform":     {e.api + "/orders", func(t *testing.T) string { return "Bearer " + e.session(t, who) }, http.StatusUnauthorized, invalidToken},
+		"changed":              {e.api + "/orders", func(t *testing.T) string { return changed(t, access(t, orders, "openid")) }, http.StatusUnauthorized, invalidToken},
 		"an ID token":          {e.api + "/orders", id, http.StatusUnauthorized, invalidToken},
 		"an ID token for it":   {confused + "/orders", id, http.StatusUnauthorized, invalidToken},
-		"without a scope":      {e.api + "/reports", func() string { return access(orders, "openid", "email") }, http.StatusForbidden, missingScopes},
-		"without openid":       {e.api + "/reports", func() string { return access(orders, "roles") }, http.StatusForbidden, missingScopes},
-		"without the audience": {e.api + "/reports", func() string { return access(stock, "openid", "roles") }, http.StatusUnauthorized, invalidToken},
+		"without a scope":      {e.api + "/reports", func(t *testing.T) string { return access(t, orders, "openid", "email") }, http.StatusForbidden, missingScopes},
+		"without openid":       {e.api + "/reports", func(t *testing.T) string { return access(t, orders, "roles") }, http.StatusForbidden, missingScopes},
+		"without the audience": {e.api + "/reports", func(t *testing.T) string { return access(t, stock, "openid", "roles") }, http.StatusUnauthorized, invalidToken},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if status, challenge := asked(t, c.link, c.credential()); status != c.status || challenge != c.challenge {
+			if status, challenge := asked(t, c.link, c.credential(t)); status != c.status || challenge != c.challenge {
 				t.Errorf("answers %d %s, want %d %s", status, challenge, c.status, c.challenge)
 			}
 		})
 	}
 	t.Run("until it is over", func(t *testing.T) {
-		token := access(orders, "openid", "roles")
+		v, token := v.In(t), access(t, orders, "openid", "roles")
 		v.Says(v.Post(e.issuer+"/sign-out", neturl.Values{}), http.StatusOK, "You are signed out")
 		if status, challenge := asked(t, e.api+"/reports", token); status != http.StatusUnauthorized || challenge != invalidToken {
 			t.Errorf("what asks Gatehouse does not know that the session has ended: %d %s", status, challenge)

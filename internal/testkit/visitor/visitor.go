@@ -37,6 +37,9 @@ func New(t *testing.T, transport http.RoundTripper) *Visitor {
 	return &Visitor{t: t, client: &http.Client{Jar: trusting{jar}, Transport: transport}}
 }
 
+// In is the visitor in a part of the test, which fails by itself.
+func (v *Visitor) In(t *testing.T) *Visitor { return &Visitor{t: t, client: v.client} }
+
 // trusting is a jar that keeps secure cookies of this machine without TLS, as browsers do.
 type trusting struct{ http.CookieJar }
 
@@ -78,25 +81,38 @@ func (v *Visitor) PostAcross(link string, form neturl.Values) Page {
 	return v.do(v.client, http.MethodPost, link, form, "cross-site")
 }
 
+// Try is Open in a goroutine of its own, where nothing ends the test.
+func (v *Visitor) Try(link string) (Page, error) {
+	return v.try(v.client, http.MethodGet, link, nil, "none")
+}
+
 func (v *Visitor) do(client *http.Client, method, link string, form neturl.Values, site string) Page {
 	v.t.Helper()
-	r, err := http.NewRequestWithContext(v.t.Context(), method, link, strings.NewReader(form.Encode()))
+	page, err := v.try(client, method, link, form, site)
 	check.NoError(v.t, err)
+	return page
+}
+
+func (v *Visitor) try(client *http.Client, method, link string, form neturl.Values, site string) (Page, error) {
+	r, err := http.NewRequestWithContext(v.t.Context(), method, link, strings.NewReader(form.Encode()))
+	if err != nil {
+		return Page{}, err
+	}
 	r.Header.Set("Sec-Fetch-Site", site)
 	if form != nil {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	response, err := client.Do(r)
-	check.NoError(v.t, err)
+	if err != nil {
+		return Page{}, err
+	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
-	check.NoError(v.t, err)
 	page := Page{Status: response.StatusCode, At: response.Request.URL, Text: string(text)}
-	if response.Header.Get("Location") != "" {
+	if err == nil && response.Header.Get("Location") != "" {
 		page.To, err = response.Location()
-		check.NoError(v.t, err)
 	}
-	return page
+	return page, err
 }
 
 // Cookies are what the browser shows to a place.
