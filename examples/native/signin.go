@@ -87,7 +87,7 @@ func answer(ctx context.Context, listener net.Listener, issuer, state string) (s
 	select {
 	case query := <-answers:
 		if query.Has("error") {
-			return "", errors.New(query.Get("error") + ": " + query.Get("error_description"))
+			return "", fmt.Errorf("%s: %q", query.Get("error"), query.Get("error_description"))
 		}
 		return query.Get("code"), nil
 	case <-ctx.Done():
@@ -97,7 +97,11 @@ func answer(ctx context.Context, listener net.Listener, issuer, state string) (s
 
 // orders calls an API for whoever has signed in, and prints what it says.
 func orders(ctx context.Context, api string, tokens *oauth2.Token) error {
-	response, err := oauth2.NewClient(ctx, oauth2.StaticTokenSource(tokens)).Get(api + "/orders")
+	call, err := http.NewRequestWithContext(ctx, http.MethodGet, api+"/orders", nil)
+	if err != nil {
+		return err
+	}
+	response, err := oauth2.NewClient(ctx, oauth2.StaticTokenSource(tokens)).Do(call)
 	if err != nil {
 		return err
 	}

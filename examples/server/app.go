@@ -82,7 +82,7 @@ func (a *app) callback(w http.ResponseWriter, r *http.Request) {
 		show(w, http.StatusBadRequest, page{Problem: "This answer is to no sign-in that began here."})
 		return
 	case query.Has("error"):
-		log.Println("not signed in:", query.Get("error"), query.Get("error_description"))
+		log.Printf("not signed in: %q: %q", query.Get("error"), query.Get("error_description"))
 		show(w, http.StatusForbidden, page{Problem: "You are not signed in."})
 		return
 	}
@@ -130,7 +130,12 @@ func (a *app) orders(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/sign-in", http.StatusSeeOther)
 		return
 	}
-	response, err := oauth2.NewClient(a.ctx, s.tokens).Get(a.api + "/orders")
+	call, err := http.NewRequestWithContext(r.Context(), http.MethodGet, a.api+"/orders", nil)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	response, err := oauth2.NewClient(a.ctx, s.tokens).Do(call)
 	var refused *oauth2.RetrieveError
 	switch {
 	case errors.As(err, &refused) && refused.ErrorCode == "invalid_grant": // signed out elsewhere
