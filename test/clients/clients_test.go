@@ -118,8 +118,13 @@ type registered struct {
 func register(t *testing.T, p *platform.Platform, args ...string) registered {
 	t.Helper()
 	t.Setenv("GATEHOUSE_CLI_PASSWORD", password)
-	out, err := p.CLI(t.Context(), append([]string{"clients", "create", "--email", email, "-o", "json"}, args...)...)
-	check.NoError(t, err)
+	var out []byte
+	check.Within(t, time.Minute, "a client is registered", func() (err error) { // Authz learns of the administrator a moment later
+		if out, err = p.CLI(t.Context(), append([]string{"clients", "create", "--email", email, "-o", "json"}, args...)...); err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
+	})
 	var r registered
 	for line := range bytes.Lines(out) {
 		if bytes.HasPrefix(line, []byte("{")) {
