@@ -37,11 +37,16 @@ import (
 // weakening is a hasher that can call every hash weak.
 type weakening struct {
 	*password.Pool
-	weak bool
+	weak   bool
+	proven func() // what happens, once, when a password was just found right
 }
 
 func (w *weakening) Verify(ctx context.Context, pw, phc string) (match, weak bool, err error) {
 	match, _, err = w.Pool.Verify(ctx, pw, phc)
+	if proven := w.proven; match && proven != nil {
+		w.proven = nil
+		proven()
+	}
 	return match, match && w.weak, err
 }
 

@@ -5,6 +5,7 @@ import (
 
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
+	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
 
 // SignIn proves a password and starts a session.
@@ -13,7 +14,10 @@ func (s *AuthService) SignIn(ctx context.Context, req *authv1.SignInRequest) (*a
 	if err != nil {
 		return nil, err
 	}
-	t, err := s.sessions.Start(ctx, l.UserID, l.OrganizationID, attempt)
+	t, err := s.sessions.Start(ctx, session.Proof{
+		UserID: l.UserID, OrganizationID: l.OrganizationID, AMR: []string{"pwd"}, // RFC 8176
+		PasswordHash: l.PasswordHash, Attempt: attempt,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -105,7 +105,8 @@ type Store interface {
 	// Claim returns at most limit pending logins whose next attempt is due and moves that attempt to retry, so that no other caller gets
 	// them before.
 	Claim(ctx context.Context, now, retry time.Time, limit int) ([]Interrupted, error)
-	// ReplaceHash changes a password hash that is still old and records the event.
+	// ReplaceHash changes a password hash that is still old and records the event. ErrNotFound when
+	// it is another one by now, or the login is gone.
 	ReplaceHash(ctx context.Context, userID, old, hash string, now time.Time, e event.Event) error
 	// ChangePassword replaces a hash that is still old, ends and revokes all sessions of the user
 	// but the one to keep and the one above it, queues the notice and records the event, all or

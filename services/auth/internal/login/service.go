@@ -81,7 +81,7 @@ func (s *Service) Authenticate(ctx context.Context, c Credentials) (Login, event
 		return Login{}, event.Event{}, event.Attempt(errInvalidCredentials, e)
 	}
 	if weak {
-		s.rehash(ctx, l, c.Password, rehashed(e, l))
+		l = s.rehash(ctx, l, c.Password, rehashed(e, l))
 	}
 	return l, e, nil
 }
@@ -122,15 +122,35 @@ func (s *Service) ByUser(ctx context.Context, userID string) (Login, error) {
 	return s.Store.ByUser(ctx, userID)
 }
 
-// rehash replaces a weak hash. It costs this sign-in a second hash, and nothing fails with it: the next sign-in tries again.
-func (s *Service) rehash(ctx context.Context, l Login, password string, e event.Event) {
+// rehash replaces a weak hash, and returns the login with the one that it has then. It costs this
+// sign-in a second hash, and nothing fails with it: the next sign-in tries again.
+func (s *Service) rehash(ctx context.Context, l Login, password string, e event.Event) Login {
 	hash, err := s.Hasher.Hash(ctx, password)
 	if err == nil {
 		err = s.Store.ReplaceHash(ctx, l.UserID, l.PasswordHash, hash, s.Now(), e)
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+		l.PasswordHash = hash
+	case errors.Is(err, ErrNotFound):
+		return s.again(ctx, l, password)
+	default:
 		s.Log.WarnContext(ctx, "weak password hash kept", "user_id", l.UserID, "error", err)
 	}
+	return l
+}
+
+// again is a login whose hash has changed while it was proven: as it is now when that was another
+// sign-in, which has the same password, and else as it was, with which no session begins any more.
+func (s *Service) again(ctx context.Context, l Login, password string) Login {
+	now, err := s.Store.ByUser(ctx, l.UserID)
+	if err != nil {
+		return l
+	}
+	if match, _, err := s.Hasher.Verify(ctx, password, now.PasswordHash); err != nil || !match {
+		return l
+	}
+	return now
 }
 
 // Remove ends all sessions of a user and removes the login, pending or active. A user without a

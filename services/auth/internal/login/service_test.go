@@ -253,6 +253,63 @@ func TestSignInReplacesWeakHashes(t *testing.T) { // R6
 	}
 }
 
+// racing is a hasher beside which another sign-in is faster.
+type racing struct {
+	login.Hasher
+	first func()
+}
+
+func (r *racing) Hash(ctx context.Context, password string) (string, error) {
+	if first := r.first; first != nil {
+		r.first = nil
+		first()
+	}
+	return r.Hasher.Hash(ctx, password)
+}
+
+// Of two sign-ins at once that replace a weak hash both are of the one that stays; one beside a
+// change of the password is of the old one.
+func TestSignInBesideAnotherReplacement(t *testing.T) { // R6, R22
+	for name, c := range map[string]struct {
+		first func(*testing.T, *world, *login.Service, login.Login)
+		same  bool
+	}{
+		"by a sign-in": {func(t *testing.T, _ *world, s *login.Service, _ login.Login) {
+			if _, _, err := s.Authenticate(postgrestest.Request(t.Context(), "auth.signed_in"), login.Credentials{Email: email, Password: pass}); err != nil {
+				t.Error(err)
+			}
+		}, true},
+		"by a change": {func(t *testing.T, w *world, _ *login.Service, l login.Login) {
+			if err := w.change(t.Context(), l.UserID, pass, newPass, ""); err != nil {
+				t.Error(err)
+			}
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			if _, err := w.signUp(pass); err != nil {
+				t.Fatal(err)
+			}
+			old, err := w.store.ByEmail(t.Context(), email)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stronger := w.with(t, password.Parameters{Memory: 128, Time: 2, Threads: 1})
+			hasher := &racing{Hasher: stronger.Hasher}
+			hasher.first = func() { c.first(t, w, stronger, old) }
+			stronger.Hasher = hasher
+			got, _, err := stronger.Authenticate(postgrestest.Request(t.Context(), "auth.signed_in"), login.Credentials{Email: email, Password: pass})
+			if err != nil {
+				t.Fatal(err)
+			}
+			stored, err := w.store.ByEmail(t.Context(), email)
+			if err != nil || (got.PasswordHash == stored.PasswordHash) != c.same || !c.same && got.PasswordHash != old.PasswordHash {
+				t.Errorf("proven by %s, stored %s, %v", got.PasswordHash, stored.PasswordHash, err)
+			}
+		})
+	}
+}
+
 // TestHalfFinishedSignUp fails the saga at each step and drives it on in each way.
 func TestHalfFinishedSignUp(t *testing.T) {
 	down := apierr.New(apierr.Unavailable, "UPSTREAM_UNAVAILABLE", "down")

@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/access"
 	"github.com/gatehouse/gatehouse/internal/token"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
+	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
 
 // tells asks UserInfo, and returns the status and the document.
@@ -59,7 +60,7 @@ func TestUserInfoRefuses(t *testing.T) { // R42, R49
 	w := newWorld(t)
 	told := w.grant(t)
 	good := told.text("access_token")
-	own, err := w.sessions.Start(t.Context(), w.userID, w.org, postgrestest.Event("auth.signed_in"))
+	own, err := w.sessions.Start(t.Context(), session.Proof{UserID: w.userID, OrganizationID: w.org, Attempt: postgrestest.Event("auth.signed_in")})
 	if err != nil {
 		t.Fatal(err)
 	}

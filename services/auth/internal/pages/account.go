@@ -185,7 +185,7 @@ func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request) {
 func (p *Pages) passwordChanged(w http.ResponseWriter, r *http.Request, b session.Browser) {
 	proven := acting(event.FromContext(r.Context()), b)
 	proven.Action, proven.Changes = "auth.signed_in", nil
-	if err := p.begin(w, r, b.UserID, b.OrganizationID, proven); err != nil {
+	if err := p.begin(w, r, login.Login{UserID: b.UserID, OrganizationID: b.OrganizationID}, proven); err != nil {
 		p.Failed(w, r, err)
 		return
 	}

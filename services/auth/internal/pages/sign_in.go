@@ -81,7 +81,7 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) {
 	device := deviceOf(r)
 	l, attempt, err := p.Logins.Authenticate(r.Context(), login.Credentials{Email: email, Password: password, Device: device})
 	if err == nil {
-		err = p.begin(w, r, l.UserID, l.OrganizationID, attempt)
+		err = p.begin(w, r, l, attempt)
 	}
 	if err != nil {
 		p.notSignedIn(w, r, t, form, err)
@@ -92,9 +92,9 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) {
 }
 
 // begin begins the session of somebody who was just proven, with a new cookie (R20, R24).
-func (p *Pages) begin(w http.ResponseWriter, r *http.Request, userID, organizationID string, attempt event.Event) error {
+func (p *Pages) begin(w http.ResponseWriter, r *http.Request, l login.Login, attempt event.Event) error {
 	cookie, b, err := p.Browsers.Begin(r.Context(), session.Proof{
-		UserID: userID, OrganizationID: organizationID, AMR: byPassword(), Cookie: cookieOf(r), Attempt: attempt,
+		UserID: l.UserID, OrganizationID: l.OrganizationID, AMR: byPassword(), PasswordHash: l.PasswordHash, Cookie: cookieOf(r), Attempt: attempt,
 	})
 	if err != nil {
 		return err

@@ -84,7 +84,7 @@ func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) {
 	}
 	attempt := event.FromContext(ctx)
 	attempt.Action, attempt.Changes = "auth.signed_in", attempt.Changes[:1]
-	if err := p.begin(w, r, user.ID, user.OrganizationID, attempt); err != nil {
+	if err := p.begin(w, r, login.Login{UserID: user.ID, OrganizationID: user.OrganizationID}, attempt); err != nil {
 		p.Failed(w, r, err)
 		return
 	}

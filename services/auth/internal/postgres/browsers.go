@@ -53,14 +53,13 @@ func (r browserRow) browser() session.Browser {
 }
 
 const startBrowser = `
-	with login as (select user_id from auth.logins where user_id = @user_id and state = 'active' for share),
+	with login as (` + provenLogin + `),
 	changed as (
 	    insert into auth.browser_sessions (id, secret_hash, user_id, auth_time, amr, address, user_agent, create_time, seen_time, expire_time)
 	    select @id, @secret_hash, user_id, @auth_time, @amr, @address, @user_agent, @create_time, @seen_time, @expire_time from login
 	    returning id)` + recordChanged
 
-// StartBrowser implements session.BrowserStore. The shared lock on the login makes a removal wait
-// for this session, or this session for the removal.
+// StartBrowser implements session.BrowserStore.
 func (s *Browsers) StartBrowser(ctx context.Context, b session.Browser, e event.Event) error {
 	args := browserArgs(b)
 	args["create_time"] = b.CreateTime
@@ -71,7 +70,7 @@ func (s *Browsers) StartBrowser(ctx context.Context, b session.Browser, e event.
 }
 
 const renewBrowser = `
-	with login as (select user_id from auth.logins where user_id = @user_id and state = 'active' for share),
+	with login as (` + provenLogin + `),
 	changed as (
 	    update auth.browser_sessions b
 	    set secret_hash = @secret_hash, auth_time = @auth_time, amr = @amr, address = @address, user_agent = @user_agent,
@@ -92,7 +91,7 @@ func (s *Browsers) RenewBrowser(ctx context.Context, b session.Browser, old [sha
 func browserArgs(b session.Browser) pgx.StrictNamedArgs {
 	return pgx.StrictNamedArgs{
 		"id": b.ID, "secret_hash": b.Secret[:], "user_id": b.UserID, "auth_time": b.AuthTime, "amr": list(b.AMR), "address": b.From.Address,
-		"user_agent": b.From.Agent, "seen_time": b.SeenTime, "expire_time": b.ExpireTime,
+		"user_agent": b.From.Agent, "seen_time": b.SeenTime, "expire_time": b.ExpireTime, "proven_by": b.ProvenBy,
 	}
 }
 

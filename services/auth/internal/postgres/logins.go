@@ -200,15 +200,18 @@ func (s *Logins) ReplaceHash(ctx context.Context, userID, old, hash string, now 
 		tag, err := tx.Exec(ctx, `
 			update auth.logins set password_hash = @hash, update_time = @now where user_id = @user_id and password_hash = @old`,
 			pgx.StrictNamedArgs{"user_id": userID, "old": old, "hash": hash, "now": now})
-		if err != nil || tag.RowsAffected() == 0 {
+		if err != nil {
 			return err
+		}
+		if tag.RowsAffected() == 0 {
+			return login.ErrNotFound
 		}
 		return audit.Record(ctx, s.outbox, tx, e)
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, login.ErrNotFound) {
 		return fmt.Errorf("replace password hash: %w", err)
 	}
-	return nil
+	return err
 }
 
 // Remove implements login.Store. Everything that ends sessions locks login, browser session,

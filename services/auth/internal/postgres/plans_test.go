@@ -37,7 +37,7 @@ func TestHotQueriesUseTheirIndex(t *testing.T) {
 		"signed in as":    {loginByUser, pgx.StrictNamedArgs{"user_id": id}, "logins_pkey"},
 		"refresh":         {sessionByFamily, pgx.StrictNamedArgs{"family_hash": make([]byte, 32)}, "sessions_family_hash_key"},
 		"session by id":   {sessionByID, pgx.StrictNamedArgs{"id": id}, "sessions_pkey"},
-		"session start":   {startSession, record(sessionArgs(session.Session{ID: id, UserID: id, CreateTime: time.Unix(0, 0), RefreshTime: time.Unix(0, 0), AuthTime: time.Unix(0, 0), ExpireTime: time.Unix(0, 0)})), "logins_pkey"},
+		"session start":   {startSession, record(startArgs(session.Session{ID: id, UserID: id, CreateTime: time.Unix(0, 0), RefreshTime: time.Unix(0, 0), AuthTime: time.Unix(0, 0), ExpireTime: time.Unix(0, 0)})), "logins_pkey"},
 		"client start":    {"with " + liveBrowser + " insert into auth.sessions (" + sessionColumns + ") select " + sessionValues + " from browser", sessionArgs(session.Session{ID: id, UserID: id, BrowserID: id, ClientID: "shop"}), "browser_sessions_pkey"},
 		"rotation":        {rotateSession, record(pgx.StrictNamedArgs{"id": id, "token_hash": hash, "refresh_time": now, "browser_session_id": id, "stale_since": now}), "sessions_pkey"},
 		"sign-out":        {endSession, record(pgx.StrictNamedArgs{"id": id, "user_id": id, "expire_time": now}), "sessions_pkey"},

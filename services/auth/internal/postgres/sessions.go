@@ -98,19 +98,30 @@ func changeAndRecord(ctx context.Context, db database, sql string, args pgx.Stri
 }
 
 const startSession = `
-	with login as (select user_id from auth.logins where user_id = @user_id and state = 'active' for share),
+	with login as (` + provenLogin + `),
 	changed as (
 	    insert into auth.sessions (` + sessionColumns + `)
 	    select ` + sessionValues + ` from login
 	    returning user_id)` + recordChanged
 
-// Start implements session.Store. The shared lock on the login makes a removal wait for this session, or this session for the removal.
+func startArgs(n session.Session) pgx.StrictNamedArgs {
+	args := sessionArgs(n)
+	args["proven_by"] = n.ProvenBy
+	return args
+}
+
+// provenLogin is the active login of a person who was just proven by a password hash, if any. The
+// shared lock makes a removal, or a change of the password, wait for what begins, or the other way
+// round: then it is looked at again, so that nobody is signed in by a password of before.
+const provenLogin = `select user_id from auth.logins where user_id = @user_id and state = 'active' and @proven_by in ('', password_hash) for share`
+
+// Start implements session.Store.
 func (s *Sessions) Start(ctx context.Context, n session.Session, e event.Event) error {
 	m, err := audit.Seal(s.outbox, e)
 	if err != nil {
 		return fmt.Errorf("start session: %w", err)
 	}
-	started, err := changeAndRecord(ctx, s.pool, startSession, sessionArgs(n), m)
+	started, err := changeAndRecord(ctx, s.pool, startSession, startArgs(n), m)
 	if err != nil {
 		return pg.Error(fmt.Errorf("start session: %w", err))
 	}

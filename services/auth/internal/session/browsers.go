@@ -36,10 +36,11 @@ type Browsers struct{ BrowserParams }
 // NewBrowsers returns a service over its collaborators.
 func NewBrowsers(p BrowserParams) *Browsers { return &Browsers{p} }
 
-// Proof is a person who was just proven with a browser.
+// Proof is a person who was just proven.
 type Proof struct {
 	UserID, OrganizationID string
 	AMR                    []string    // how (RFC 8176)
+	PasswordHash           string      // that the password was compared with; "" when it cannot have changed since
 	Cookie                 string      // the one that the browser showed; "" if none
 	Attempt                event.Event // of the request, as login.Service returns it
 }
@@ -48,7 +49,7 @@ type Proof struct {
 // holds, for Cookie. That is a new secret each time, and what the browser showed before is worth
 // nothing afterwards (R20): a session of the same person goes on with the new secret, so that the
 // clients below it stay signed in; one of somebody else ends, with all below it. If the login was
-// removed meanwhile, the error is that of a wrong password.
+// removed meanwhile, or its password changed, the error is that of a wrong password.
 func (s *Browsers) Begin(ctx context.Context, p Proof) (cookie string, b Browser, err error) {
 	drawn, err := newSecret(s.Random)
 	if err != nil {
@@ -56,7 +57,7 @@ func (s *Browsers) Begin(ctx context.Context, p Proof) (cookie string, b Browser
 	}
 	now := s.Now()
 	b = Browser{
-		ID: s.NewID(), UserID: p.UserID, OrganizationID: p.OrganizationID, Secret: drawn.hash(), AuthTime: now, AMR: p.AMR,
+		ID: s.NewID(), UserID: p.UserID, OrganizationID: p.OrganizationID, Secret: drawn.hash(), AuthTime: now, AMR: p.AMR, ProvenBy: p.PasswordHash,
 		From:       request.Client{Address: p.Attempt.ClientAddress, Agent: p.Attempt.ClientAgent},
 		CreateTime: now, SeenTime: now, ExpireTime: now.Add(s.Config.Lifetime),
 	}

@@ -21,9 +21,6 @@ const MaxLifetime = 30 * 24 * time.Hour
 // whatever lifetime it was configured to.
 const RevocationPeriod = token.MaxTTL + time.Minute
 
-// byPassword is the authentication method reference of a password (RFC 8176, section 2).
-const byPassword = "pwd"
-
 // cleanSize is how many rows of each table one transaction of Clean deletes at most.
 const cleanSize = 500
 
@@ -73,26 +70,26 @@ var (
 	errInvalidCredentials  = reason.InvalidCredentials()
 )
 
-// Start begins a session of a login that was just proven by an attempt. If that login was removed
-// meanwhile, the response is that of a wrong password.
-func (s *Service) Start(ctx context.Context, userID, organizationID string, attempt event.Event) (Tokens, error) {
+// Start begins a session of a person who was just proven. If the login was removed meanwhile, or its
+// password changed, the error is that of a wrong password.
+func (s *Service) Start(ctx context.Context, p Proof) (Tokens, error) {
 	now := s.Now()
 	refresh, err := newRefreshToken(s.Random)
 	if err != nil {
 		return Tokens{}, err
 	}
 	started := Session{
-		ID: s.NewID(), UserID: userID, OrganizationID: organizationID, Family: refresh.familyHash(""), Token: refresh.secretHash(),
-		AuthTime: now, AMR: []string{byPassword}, From: request.Client{Address: attempt.ClientAddress, Agent: attempt.ClientAgent},
-		CreateTime: now, RefreshTime: now, ExpireTime: now.Add(s.Config.Lifetime),
+		ID: s.NewID(), UserID: p.UserID, OrganizationID: p.OrganizationID, Family: refresh.familyHash(""), Token: refresh.secretHash(),
+		AuthTime: now, AMR: p.AMR, From: request.Client{Address: p.Attempt.ClientAddress, Agent: p.Attempt.ClientAgent},
+		CreateTime: now, RefreshTime: now, ExpireTime: now.Add(s.Config.Lifetime), ProvenBy: p.PasswordHash,
 	}
 	tokens, err := s.tokens(started, refresh, now)
 	if err != nil {
 		return Tokens{}, err
 	}
-	err = s.Store.Start(ctx, started, started.Event(attempt))
+	err = s.Store.Start(ctx, started, started.Event(p.Attempt))
 	if errors.Is(err, ErrNotFound) {
-		return Tokens{}, event.Attempt(errInvalidCredentials, attempt)
+		return Tokens{}, event.Attempt(errInvalidCredentials, p.Attempt)
 	}
 	if err != nil {
 		return Tokens{}, err

@@ -94,9 +94,14 @@ type never struct{}
 
 func (never) Revoked(string) (bool, error) { return false, nil }
 
+// proof is that the world's user was proven, by a password hash.
+func (w *world) proof(hash string, attempt event.Event) session.Proof {
+	return session.Proof{UserID: w.userID, OrganizationID: w.org, AMR: []string{"pwd"}, PasswordHash: hash, Attempt: attempt}
+}
+
 func (w *world) start(t *testing.T) session.Tokens {
 	t.Helper()
-	tokens, err := w.Start(t.Context(), w.userID, w.org, postgrestest.Event("auth.signed_in"))
+	tokens, err := w.Start(t.Context(), w.proof("", postgrestest.Event("auth.signed_in")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -342,11 +347,61 @@ func TestStartOfARemovedLogin(t *testing.T) {
 	}
 	attempt := postgrestest.Event("auth.signed_in")
 	attempt.ObjectID = w.userID
-	_, err := w.Start(t.Context(), w.userID, w.org, attempt)
+	_, err := w.Start(t.Context(), w.proof("", attempt))
 	if apierr.From(err).Reason != "INVALID_CREDENTIALS" {
 		t.Fatalf("Start = %v, want INVALID_CREDENTIALS", err)
 	}
 	if e, ok := event.AttemptOf(err); !ok || !reflect.DeepEqual(e, attempt) { // R66: the refusal is of that attempt
 		t.Errorf("what is recorded of the refusal: %+v, want %+v", e, attempt)
 	}
+}
+
+// R22: whoever was proven by a password that is another one by now is signed in nowhere, however
+// late the session begins.
+func TestNobodyIsSignedInByAPasswordOfBefore(t *testing.T) {
+	w := newWorld(t)
+	b, attempt := w.browsers(), postgrestest.Event("auth.signed_in")
+	cookie, _ := w.begin(t, b, "")
+	err := w.logins.ChangePassword(t.Context(), login.NewHash{
+		UserID: w.userID, Old: "$hash", Hash: "$new", Keep: w.browser(t, b, cookie).ID, Time: w.now, RevokedUntil: w.now.Add(time.Hour),
+	}, postgrestest.Event("auth.password_changed"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	begins := map[string]func(session.Proof) error{
+		"a session": func(p session.Proof) error {
+			_, err := w.Start(t.Context(), p)
+			return err
+		},
+		"a browser's": func(p session.Proof) error {
+			_, _, err := b.Begin(t.Context(), p)
+			return err
+		},
+		"one in the place of the browser's": func(p session.Proof) error {
+			p.Cookie = cookie
+			_, _, err := b.Begin(t.Context(), p)
+			return err
+		},
+	}
+	for name, begin := range begins {
+		if err := begin(w.proof("$hash", attempt)); apierr.From(err).Reason != "INVALID_CREDENTIALS" {
+			t.Errorf("%s by the old password: %v", name, err)
+		}
+	}
+	w.browser(t, b, cookie)
+	for name, begin := range begins {
+		if err := begin(w.proof("$new", attempt)); err != nil {
+			t.Errorf("%s by the new one: %v", name, err)
+		}
+	}
+}
+
+// browser is the session of a cookie.
+func (w *world) browser(t *testing.T, b *session.Browsers, cookie string) session.Browser {
+	t.Helper()
+	found, err := b.Find(t.Context(), cookie)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
 }

@@ -32,6 +32,7 @@ type Session struct {
 	CreateTime     time.Time
 	RefreshTime    time.Time // when the newest refresh token was handed out: it was last seen then
 	ExpireTime     time.Time // the session ends then, however busy
+	ProvenBy       string    // Proof.PasswordHash; only of one that begins, and is the platform's own
 
 	BrowserID   string    // of the browser session above it; "" of the platform's own sign-in, like all that follows
 	BrowserSeen time.Time // when that was last seen; only of what is read
@@ -71,7 +72,8 @@ type Window int64
 // words. A session and its revocation change together: there is no moment at which neither exists.
 type Store interface {
 	// Start stores a session of the platform's own sign-in and records the event, in one round
-	// trip; ErrNotFound when the login is gone or not active. It waits for a removal of that login.
+	// trip; ErrNotFound when the login is gone or not active, or has another password hash than the
+	// person was proven by. It waits for a removal of that login, and for a change of its password.
 	Start(ctx context.Context, s Session, e event.Event) error
 	// Refresh locks the session of the family, asks decide, does what it says and records the decision's event; ErrNotFound when there is
 	// no such family. Two calls for one family happen one after the other.

@@ -259,11 +259,14 @@ func claim(t *testing.T, s Stores) {
 
 func replaceHash(t *testing.T, s Stores) {
 	l := reserve(t, s.Logins, "ada@example.com")
-	for _, c := range []struct{ old, hash, want string }{
-		{"$hash", "$better", "$better"},
-		{"$hash", "$late", "$better"},
+	for _, c := range []struct {
+		old, hash, want string
+		err             error
+	}{
+		{"$hash", "$better", "$better", nil},
+		{"$hash", "$late", "$better", login.ErrNotFound},
 	} {
-		if err := s.Logins.ReplaceHash(t.Context(), l.UserID, c.old, c.hash, epoch, request(l.UserID)); err != nil {
+		if err := s.Logins.ReplaceHash(t.Context(), l.UserID, c.old, c.hash, epoch, request(l.UserID)); !errors.Is(err, c.err) {
 			t.Fatal(err)
 		}
 		want := l
