@@ -23,8 +23,8 @@ const verifier = "an-application-draws-a-verifier-for-each-sign-in"
 
 // application is a client of the platform: a server of its own, on another site than the pages.
 type application struct {
-	id, name string
-	redirect string
+	id, name      string
+	redirect, bye string
 }
 
 // newApplication starts and registers one. What it is sent it shows.
@@ -35,8 +35,8 @@ func newApplication(t *testing.T) application {
 		_, _ = fmt.Fprintf(w, `<!doctype html><html lang="en"><title>Application</title><link rel="icon" href="data:,"><p>The application got the state %q.`, r.URL.Query().Get("state"))
 	}))
 	t.Cleanup(server.Close)
-	a := application{name: "Application of " + t.Name(), redirect: server.URL + "/callback"}
-	a.id = register(t, a.name, "--public", "--redirect", a.redirect, "--redirect", "com.example.app:/callback")
+	a := application{name: "Application of " + t.Name(), redirect: server.URL + "/callback", bye: server.URL + "/bye"}
+	a.id = register(t, a.name, "--public", "--redirect", a.redirect, "--redirect", "com.example.app:/callback", "--post-logout", a.bye)
 	return a
 }
 
@@ -154,6 +154,27 @@ func TestSignUpForAnApplication(t *testing.T) {
 	b.sentTo("/sign-in", chromedp.Navigate(a.asks(a.redirect, "new")))
 	b.sentTo("/sign-up", chromedp.Click(chromedp.CSS(`a[href^="/sign-up?"]`)))
 	b.sentBack(a, "new", fill("email", who, "password", password, "repeat", password), press("/sign-up"))
+}
+
+// An application that has no ID token at hand has the person asked, who is sent back there then, and
+// is signed out everywhere with that browser.
+func TestSignOutForAnApplication(t *testing.T) { // R22, R29
+	a := newApplication(t)
+	b := person(t, false)
+	b.signUp(address(t))
+	b.sentBack(a, "in", chromedp.Navigate(a.asks(a.redirect, "in")))
+	out := url.Values{"client_id": {a.id}, "post_logout_redirect_uri": {a.bye}, "state": {"out"}}
+	b.sentTo("/sign-out", chromedp.Navigate(origin()+"/oauth2/logout?"+out.Encode()))
+	b.says(a.name + " asks to sign you out.")
+	ctx, cancel := b.bounded()
+	defer cancel()
+	response, err := chromedp.RunResponse(ctx, press("/sign-out"))
+	check.NoError(t, err)
+	if response.URL != a.bye+"?state=out" {
+		t.Errorf("sent to %s", response.URL)
+	}
+	b.says(`The application got the state "out".`)
+	b.sentTo("/sign-in", chromedp.Navigate(a.asks(a.redirect, "again")))
 }
 
 // Two tabs with the page, one from before Auth was started anew, and "back": each leads its own
