@@ -39,7 +39,7 @@ func TestHotQueriesUseTheirIndex(t *testing.T) {
 		"session by id":   {sessionByID, pgx.StrictNamedArgs{"id": id}, "sessions_pkey"},
 		"session start":   {startSession, record(startArgs(session.Session{ID: id, UserID: id, CreateTime: time.Unix(0, 0), RefreshTime: time.Unix(0, 0), AuthTime: time.Unix(0, 0), ExpireTime: time.Unix(0, 0)})), "logins_pkey"},
 		"client start":    {"with " + liveBrowser + " insert into auth.sessions (" + sessionColumns + ") select " + sessionValues + " from browser", sessionArgs(session.Session{ID: id, UserID: id, BrowserID: id, ClientID: "shop"}), "browser_sessions_pkey"},
-		"rotation":        {rotateSession, record(pgx.StrictNamedArgs{"id": id, "token_hash": hash, "refresh_time": now, "browser_session_id": id, "stale_since": now}), "sessions_pkey"},
+		"rotation":        {rotateSession, record(pgx.StrictNamedArgs{"id": id, "read_hash": hash, "token_hash": hash, "refresh_time": now, "browser_session_id": id, "stale_since": now}), "sessions_pkey"},
 		"sign-out":        {endSession, record(pgx.StrictNamedArgs{"id": id, "user_id": id, "expire_time": now}), "sessions_pkey"},
 		"client":          {clientByID, pgx.StrictNamedArgs{"id": "client-" + id}, "clients_pkey"},
 		"client's secret": {clientByID, pgx.StrictNamedArgs{"id": "client-" + id}, "client_secrets_client_id"},

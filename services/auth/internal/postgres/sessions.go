@@ -140,8 +140,7 @@ const sessionSelect = `
 
 const (
 	sessionByID     = sessionSelect + ` where s.id = @id`
-	sessionOfFamily = sessionSelect + ` where s.family_hash = @family_hash`
-	sessionByFamily = sessionOfFamily + ` for update of s`
+	sessionByFamily = sessionSelect + ` where s.family_hash = @family_hash`
 )
 
 // Get implements session.Store.
@@ -151,7 +150,7 @@ func (s *Sessions) Get(ctx context.Context, id string) (session.Session, error) 
 
 // GetFamily implements session.Store.
 func (s *Sessions) GetFamily(ctx context.Context, family [sha256.Size]byte) (session.Session, error) {
-	return s.get(ctx, sessionOfFamily, pgx.StrictNamedArgs{"family_hash": family[:]})
+	return s.get(ctx, sessionByFamily, pgx.StrictNamedArgs{"family_hash": family[:]})
 }
 
 func (s *Sessions) get(ctx context.Context, sql string, args pgx.StrictNamedArgs) (session.Session, error) {
@@ -165,54 +164,59 @@ func (s *Sessions) get(ctx context.Context, sql string, args pgx.StrictNamedArgs
 	return row.session(), nil
 }
 
-// rotateSession does not wait for whoever holds the browser session, which may wait for this
-// session: it was seen by that one, too.
+// rotateSession changes a session that still has the token that was read. It does not wait for
+// whoever holds the browser session, which may wait for this session: it was seen by that one, too.
 const rotateSession = `
-	with seen as (
+	with changed as (
+	    update auth.sessions set token_hash = @token_hash, refresh_time = @refresh_time where id = @id and token_hash = @read_hash
+	    returning id),
+	seen as (
 	    update auth.browser_sessions set seen_time = @refresh_time
 	    where id in (
 	        select id from auth.browser_sessions where id = nullif(@browser_session_id, '')::uuid and seen_time <= @stale_since
-	        for no key update skip locked)),
-	changed as (
-	    update auth.sessions set token_hash = @token_hash, refresh_time = @refresh_time where id = @id
-	    returning id)` + recordChanged
+	        for no key update skip locked) and exists (select from changed))` + recordChanged
 
-// Refresh implements session.Store.
+// Refresh implements session.Store, in two round trips and without a transaction around them: of
+// several who read the same token one changes the session, and the others read it again.
 func (s *Sessions) Refresh(ctx context.Context, family [sha256.Size]byte, decide func(session.Session) session.Decision) error {
-	err := s.outbox.InTx(ctx, func(tx pgx.Tx) error {
-		row, err := one[sessionRow](ctx, tx, sessionByFamily, pgx.StrictNamedArgs{"family_hash": family[:]})
+	for {
+		row, err := one[sessionRow](ctx, s.pool, sessionByFamily, pgx.StrictNamedArgs{"family_hash": family[:]})
 		if errors.Is(err, pgx.ErrNoRows) {
 			return session.ErrNotFound
 		}
 		if err != nil {
-			return err
+			return pg.Error(fmt.Errorf("refresh session: %w", err))
 		}
-		return s.carryOut(ctx, tx, row, decide(row.session()))
-	})
-	if err != nil && !errors.Is(err, session.ErrNotFound) {
-		return fmt.Errorf("refresh session: %w", err)
+		done, err := s.carryOut(ctx, row, decide(row.session()))
+		if err != nil {
+			return pg.Error(fmt.Errorf("refresh session: %w", err))
+		}
+		if done {
+			return nil
+		}
 	}
-	return err
 }
 
-// carryOut does what was decided about a locked session.
-func (s *Sessions) carryOut(ctx context.Context, tx pgx.Tx, row sessionRow, d session.Decision) error {
+// carryOut does what was decided about a session, or reports that it is another one by now.
+func (s *Sessions) carryOut(ctx context.Context, row sessionRow, d session.Decision) (done bool, err error) {
 	if d.End == nil && d.Rotate == nil {
-		return nil
+		return true, nil
 	}
 	m, err := audit.Seal(s.outbox, d.Event)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if d.End != nil {
-		_, err = end(ctx, tx, row.UserID, *d.End, m)
-		return err
+		return true, s.end(ctx, row.UserID, *d.End, m)
 	}
-	_, err = changeAndRecord(ctx, tx, rotateSession, pgx.StrictNamedArgs{
-		"id": row.ID, "token_hash": d.Rotate.Token[:], "refresh_time": d.Rotate.RefreshTime,
+	done, err = changeAndRecord(ctx, s.pool, rotateSession, pgx.StrictNamedArgs{
+		"id": row.ID, "read_hash": row.TokenHash, "token_hash": d.Rotate.Token[:], "refresh_time": d.Rotate.RefreshTime,
 		"browser_session_id": row.BrowserID, "stale_since": d.Rotate.StaleSince,
 	}, m)
-	return err
+	if done {
+		s.outbox.Wake()
+	}
+	return done, err
 }
 
 // End implements session.Store.
@@ -221,12 +225,8 @@ func (s *Sessions) End(ctx context.Context, userID string, r session.Revocation,
 	if err != nil {
 		return fmt.Errorf("end session: %w", err)
 	}
-	ended, err := end(ctx, s.pool, userID, r, m)
-	if err != nil {
+	if err := s.end(ctx, userID, r, m); err != nil {
 		return pg.Error(fmt.Errorf("end session: %w", err))
-	}
-	if ended {
-		s.outbox.Wake()
 	}
 	return nil
 }
@@ -240,6 +240,10 @@ const endSession = `
 	    on conflict (session_id) do nothing)` + recordChanged
 
 // end deletes a session, revokes its access tokens and records that, in one statement.
-func end(ctx context.Context, db database, userID string, r session.Revocation, m outbox.Message) (ended bool, err error) {
-	return changeAndRecord(ctx, db, endSession, pgx.StrictNamedArgs{"id": r.SessionID, "user_id": userID, "expire_time": r.ExpireTime}, m)
+func (s *Sessions) end(ctx context.Context, userID string, r session.Revocation, m outbox.Message) error {
+	ended, err := changeAndRecord(ctx, s.pool, endSession, pgx.StrictNamedArgs{"id": r.SessionID, "user_id": userID, "expire_time": r.ExpireTime}, m)
+	if ended {
+		s.outbox.Wake()
+	}
+	return err
 }

@@ -75,8 +75,9 @@ type Store interface {
 	// trip; ErrNotFound when the login is gone or not active, or has another password hash than the
 	// person was proven by. It waits for a removal of that login, and for a change of its password.
 	Start(ctx context.Context, s Session, e event.Event) error
-	// Refresh locks the session of the family, asks decide, does what it says and records the decision's event; ErrNotFound when there is
-	// no such family. Two calls for one family happen one after the other.
+	// Refresh asks decide about the session of the family, does what it says and records the
+	// decision's event; ErrNotFound when there is no such family. When the session has got another
+	// token meanwhile, decide is asked again: each token is replaced once.
 	Refresh(ctx context.Context, family [sha256.Size]byte, decide func(Session) Decision) error
 	// Get returns a session, whatever its times say, or ErrNotFound.
 	Get(ctx context.Context, id string) (Session, error)
