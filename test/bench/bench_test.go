@@ -57,6 +57,7 @@ func built(b *testing.B) *platform.Platform {
 			"GATEHOUSE_GATEWAY_RATE_PER_ADDRESS=100000", "GATEHOUSE_GATEWAY_BURST_PER_ADDRESS=100000",
 			"GATEHOUSE_GATEWAY_RATE_PER_SUBJECT=100000", "GATEHOUSE_GATEWAY_BURST_PER_SUBJECT=100000",
 			"GATEHOUSE_GATEWAY_RATE_CREDENTIALS=100000", "GATEHOUSE_GATEWAY_BURST_CREDENTIALS=100000",
+			"GATEHOUSE_GATEWAY_RATE_OAUTH=100000", "GATEHOUSE_GATEWAY_BURST_OAUTH=100000",
 			"GATEHOUSE_AUTH_FAILURE_BUDGET=1000000"}})
 	})
 	check.NoError(b, running.err)
@@ -89,11 +90,24 @@ var client = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
 
 // post sends JSON and returns the members of the answer.
 func post(p *platform.Platform, path string, body any, want int) (map[string]any, error) {
+	return postAs(p, person{}, path, body, want)
+}
+
+// postAs is post by somebody who is signed in.
+func postAs(p *platform.Platform, who person, path string, body any, want int) (map[string]any, error) {
 	raw, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
-	resp, err := client.Post(p.URL()+path, "application/json", bytes.NewReader(raw))
+	req, err := http.NewRequest(http.MethodPost, p.URL()+path, bytes.NewReader(raw))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if who.access != "" {
+		req.Header.Set("Authorization", "Bearer "+who.access)
+	}
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err
 	}

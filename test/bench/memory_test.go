@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
 	"github.com/gatehouse/gatehouse/internal/request"
@@ -53,6 +54,7 @@ func BenchmarkSignInMemory(b *testing.B) {
 // auth is an Auth that runs beside the platform's.
 type auth struct {
 	pid    int
+	conn   *grpc.ClientConn
 	client authv1.AuthServiceClient
 }
 
@@ -67,7 +69,7 @@ func secondAuth(b *testing.B, p *platform.Platform, number int, more ...string) 
 	conn := dial(b, 8082+aloneOffset+1000*number)
 	serving(b, conn, 30*time.Second)
 	<-time.After(5 * time.Second) // at rest
-	return auth{pid: cmd.Process.Pid, client: authv1.NewAuthServiceClient(conn)}
+	return auth{pid: cmd.Process.Pid, conn: conn, client: authv1.NewAuthServiceClient(conn)}
 }
 
 func (a auth) resident(b *testing.B) float64 {
