@@ -1,5 +1,5 @@
 // Package ratelimit bounds how often somebody does something: token buckets by key, in bounded
-// memory. The doors use it.
+// memory. The doors use it, and Auth counts failures by the same networks.
 package ratelimit
 
 import (
@@ -23,7 +23,7 @@ const remembered = 1 << 15
 // Network is what counts as one client: an IPv4 address, or an IPv6 /64, which one subscriber has
 // to itself.
 func Network(addr netip.Addr) string {
-	if addr.Is6() {
+	if addr = addr.Unmap(); addr.Is6() {
 		if prefix, err := addr.WithZone("").Prefix(64); err == nil {
 			return prefix.String()
 		}

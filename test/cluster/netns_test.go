@@ -55,7 +55,7 @@ func space(pid int) string {
 
 // The first thread belongs to the goroutine of TestMain: it would not end with another one, and what
 // it has entered is what /proc says of this whole process.
-func init() { runtime.LockOSThread() } //nolint:gochecknoinits // only here is the first thread known to be the own //nolint:gochecknoinits // TestMain may have moved to another thread already
+func init() { runtime.LockOSThread() } //nolint:gochecknoinits // TestMain may have moved to another thread already
 
 // enter does something there.
 func (p place) enter(do func() error) (err error) {

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
 
 // The cookie of a device with which somebody has signed in: failures of others do not delay it (R8).
@@ -26,5 +28,5 @@ func deviceOf(r *http.Request) string {
 
 // deviceCookie is the value of the Set-Cookie header that hands it out.
 func deviceCookie(device string) string {
-	return deviceName + "=" + device + "; Max-Age=" + strconv.Itoa(int(deviceAge/time.Second)) + "; Path=/; Secure; HttpOnly; SameSite=Lax"
+	return deviceName + "=" + device + "; Max-Age=" + strconv.Itoa(int(deviceAge/time.Second)) + session.CookieAttributes
 }

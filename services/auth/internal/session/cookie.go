@@ -14,19 +14,19 @@ import (
 // section 4.1.3.2).
 const CookieName = "__Host-gatehouse"
 
-// attributes are those of every cookie of a browser session (R24). SameSite is Lax, not Strict: a
+// CookieAttributes are those of every cookie here (R24). SameSite is Lax, not Strict: a
 // person who comes back from a client's page must be known here.
-const attributes = "; Path=/; Secure; HttpOnly; SameSite=Lax"
+const CookieAttributes = "; Path=/; Secure; HttpOnly; SameSite=Lax"
 
 // Cookie is the value of the Set-Cookie header that hands out what Begin returned. The cookie is
 // kept for as long as the session can last.
 func Cookie(cookie string, b Browser) string {
 	seconds := int(b.ExpireTime.Sub(b.AuthTime) / time.Second)
-	return CookieName + "=" + cookie + "; Max-Age=" + strconv.Itoa(seconds) + attributes
+	return CookieName + "=" + cookie + "; Max-Age=" + strconv.Itoa(seconds) + CookieAttributes
 }
 
 // NoCookie is the value of the Set-Cookie header that takes the cookie away.
-func NoCookie() string { return CookieName + "=; Max-Age=0" + attributes }
+func NoCookie() string { return CookieName + "=; Max-Age=0" + CookieAttributes }
 
 // secret is what a cookie holds: 256 random bits, of which only the SHA-256 is stored.
 type secret [secretLength]byte

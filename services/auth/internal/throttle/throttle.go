@@ -15,6 +15,8 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"time"
+
+	"github.com/gatehouse/gatehouse/internal/ratelimit"
 )
 
 // Counters of accounts and devices [P]: after the last of the free failures each attempt has to wait
@@ -146,16 +148,11 @@ func (g *Guard) key(parts ...string) (k Key) {
 	return k
 }
 
-// Network is what one client has: its address, or the /64 of its IPv6 address. What is no address is
-// "".
+// Network is what counts as one client, as the doors count; what is no address is "".
 func Network(address string) string {
 	a, err := netip.ParseAddr(address)
 	if err != nil {
 		return ""
 	}
-	bits := 32
-	if a = a.Unmap().WithZone(""); a.Is6() {
-		bits = 64
-	}
-	return netip.PrefixFrom(a, bits).Masked().String()
+	return ratelimit.Network(a)
 }
