@@ -52,6 +52,7 @@ type Guard struct {
 // with a permission on the platform as a whole, that alone; then the subject knows it too. Without
 // an error and not admitted, the answer is Refusal.
 func (g Guard) Admit(ctx context.Context, policy *contract.Method, who *request.Subject, m proto.Message) (asked []Question, admitted bool, err error) {
+	who.ByPlatformRight = false // of an earlier message of the stream
 	for _, a := range policy.Access {
 		if a.Kind != contract.Self {
 			continue

@@ -105,6 +105,13 @@ func among(organizationID string) user.Scope {
 	return user.In(organizationID)
 }
 
+// unbounded says whether quotas do not bind a request: it was admitted by the permission on the
+// platform.
+func unbounded(ctx context.Context) bool {
+	c, ok := request.CallerFrom(ctx)
+	return ok && c.Subject != nil && c.Subject.ByPlatformRight
+}
+
 // requireUUID refuses an id inside a resource, for which the contract has no field rule because answers carry the same message.
 func requireUUID(path, id string) error {
 	if isUUID(id) {

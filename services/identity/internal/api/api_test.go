@@ -46,6 +46,12 @@ type service struct {
 
 func newService(t testing.TB, edit ...func(*grpctest.Config)) service {
 	t.Helper()
+	return newBoundService(t, 0, edit...)
+}
+
+// newBoundService is newService with a quota of users for personal organizations.
+func newBoundService(t testing.TB, quota int, edit ...func(*grpctest.Config)) service {
+	t.Helper()
 	s := service{
 		Database: postgrestest.New(t), grants: grpctest.NewGrants(), model: &model{}, logins: &logins{}, clock: &atomic.Int64{},
 	}
@@ -58,7 +64,7 @@ func newService(t testing.TB, edit ...func(*grpctest.Config)) service {
 	start := time.Now()
 	now := func() time.Time { return start.Add(time.Duration(s.clock.Add(1)) * time.Second) }
 	users := user.NewService(user.Params{
-		Store: s.Users, Deletions: s.Users, Now: now, NewID: uuid.NewString,
+		Store: s.Users, Deletions: s.Users, Quota: quota, Now: now, NewID: uuid.NewString,
 		Departures: authz.NewDepartures(authzv1.NewAuthzServiceClient(authzServer.As("identity"))),
 		Logins:     auth.NewLogins(authv1.NewLoginServiceClient(authServer.As("identity"))),
 	})

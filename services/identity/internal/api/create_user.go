@@ -11,7 +11,7 @@ import (
 // CreateUser creates a user without a login, and a personal organization when none is named.
 func (s *UserService) CreateUser(ctx context.Context, r *identityv1.CreateUserRequest) (*identityv1.CreateUserResponse, error) {
 	u, token, err := s.users.Create(ctx, user.New{
-		OrganizationID: r.GetOrganizationId(), Email: r.GetEmail(), DisplayName: r.GetDisplayName(),
+		OrganizationID: r.GetOrganizationId(), Email: r.GetEmail(), DisplayName: r.GetDisplayName(), Unbounded: unbounded(ctx),
 	})
 	if err != nil {
 		return nil, err

@@ -53,7 +53,7 @@ func (s *UserService) importMessage(ctx context.Context, r *identityv1.ImportUse
 			Email: u.GetEmail(), DisplayName: u.GetDisplayName(), Locale: u.GetLocale(), TimeZone: u.GetTimeZone(), Changes: changes,
 		}
 	}
-	verdicts, token, err := s.users.Import(ctx, r.GetOrganizationId(), users)
+	verdicts, token, err := s.users.Import(ctx, r.GetOrganizationId(), users, unbounded(ctx))
 	if err != nil {
 		return err
 	}

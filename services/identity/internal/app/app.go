@@ -61,6 +61,7 @@ func options(c Config) fx.Option {
 		service.RemoteChanges(),
 		fxmod.Client(authclient.Name, authclient.Logins),
 		fxmod.Client(authzclient.Name, authzclient.Client),
+		fx.Supply(c.Quota),
 		fx.Provide(
 			postgres.NewUsers,
 			postgres.NewOrganizations,
@@ -95,9 +96,9 @@ func newOrganizations(store *postgres.Organizations, now func() time.Time) *orga
 	return organization.NewService(store, now)
 }
 
-func newUsers(store *postgres.Users, departures *authz.Departures, logins *auth.Logins, now func() time.Time) *user.Service {
+func newUsers(quota QuotaConfig, store *postgres.Users, departures *authz.Departures, logins *auth.Logins, now func() time.Time) *user.Service {
 	return user.NewService(user.Params{
-		Store: store, Deletions: store, Departures: departures, Logins: logins, Now: now, NewID: uuid.NewString,
+		Store: store, Deletions: store, Departures: departures, Logins: logins, Quota: quota.PersonalUsers, Now: now, NewID: uuid.NewString,
 	})
 }
 

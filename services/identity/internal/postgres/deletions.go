@@ -67,13 +67,24 @@ func (s *Users) BeginDelete(
 
 // aloneInPersonal reports whether the user's organization is personal and has no other active user.
 // A deletion locks it "for update", which keeps others from joining until the deletion is there to
-// be seen; who joins locks it "for key share", which waits for a deletion that is about to begin.
+// be seen.
 func aloneInPersonal(ctx context.Context, db execer, u user.User, lock string) (bool, error) {
-	found, err := db.Exec(ctx, `select from identity.organizations where id = @organization_id and personal `+lock,
-		pgx.StrictNamedArgs{"organization_id": u.OrganizationID})
-	if err != nil || found.RowsAffected() == 0 {
+	personal, err := lockPersonal(ctx, db, u.OrganizationID, lock)
+	if err != nil || !personal {
 		return false, err
 	}
+	return alone(ctx, db, u)
+}
+
+// lockPersonal locks an organization if it is personal, and says whether it is.
+func lockPersonal(ctx context.Context, db execer, organizationID, lock string) (personal bool, err error) {
+	found, err := db.Exec(ctx, `select from identity.organizations where id = @organization_id and personal `+lock,
+		pgx.StrictNamedArgs{"organization_id": organizationID})
+	return err == nil && found.RowsAffected() > 0, err
+}
+
+// alone reports whether the organization has no other active user.
+func alone(ctx context.Context, db execer, u user.User) (bool, error) {
 	others, err := db.Exec(ctx, `
 		select from identity.users where organization_id = @organization_id and id <> @id and state = 'active' limit 1`,
 		pgx.StrictNamedArgs{"organization_id": u.OrganizationID, "id": u.ID})

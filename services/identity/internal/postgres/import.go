@@ -17,12 +17,23 @@ import (
 func (s *Users) Import(ctx context.Context, organizationID string, creations []user.Creation) (holders []user.User, token string, err error) {
 	parcels := packed(s.outbox.NewID, creations)
 	err = s.outbox.InTx(ctx, func(tx pgx.Tx) error {
-		if err := refuseEnding(ctx, tx, user.User{OrganizationID: organizationID, ID: creations[0].User.ID}); err != nil {
+		joins, err := lockJoined(ctx, tx, creations[0])
+		if err != nil {
 			return err
+		}
+		if joins {
+			if err := refuseEnding(ctx, tx, creations[0].User); err != nil {
+				return err
+			}
 		}
 		made, err := insertUsers(ctx, tx, parcels)
 		if err != nil {
 			return err
+		}
+		if joins && len(made) > 0 {
+			if err := refuseFull(ctx, tx, creations[0]); err != nil {
+				return err
+			}
 		}
 		if token, err = tellAll(ctx, tx, s.outbox, organizationID, parcels, made); err != nil {
 			return err

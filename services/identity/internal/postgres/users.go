@@ -37,6 +37,10 @@ const createAttempts = 3
 func (s *Users) Create(ctx context.Context, c user.Creation) (stored user.User, token string, err error) {
 	u := c.User
 	err = s.outbox.InTx(ctx, func(tx pgx.Tx) error {
+		joins, err := lockJoined(ctx, tx, c)
+		if err != nil {
+			return err
+		}
 		for range createAttempts {
 			won, err := insertUser(ctx, tx, u)
 			if err != nil {
@@ -44,7 +48,7 @@ func (s *Users) Create(ctx context.Context, c user.Creation) (stored user.User, 
 			}
 			if won {
 				stored = u
-				token, err = s.settle(ctx, tx, c)
+				token, err = s.settle(ctx, tx, c, joins)
 				return err
 			}
 			stored, token, err = selectUserByID(ctx, tx, u.ID)
@@ -67,13 +71,17 @@ func (s *Users) Create(ctx context.Context, c user.Creation) (stored user.User, 
 }
 
 // settle completes a creation whose user row is inserted: the personal organization and the facts.
-func (s *Users) settle(ctx context.Context, tx pgx.Tx, c user.Creation) (token string, err error) {
+// joins says that the user joins a personal one that was there before.
+func (s *Users) settle(ctx context.Context, tx pgx.Tx, c user.Creation, joins bool) (token string, err error) {
 	u := c.User
 	if err := refuseDeleted(ctx, tx, u.ID, c.Refused); err != nil {
 		return "", err
 	}
-	if c.Personal == nil {
+	if joins {
 		if err := refuseEnding(ctx, tx, u); err != nil {
+			return "", err
+		}
+		if err := refuseFull(ctx, tx, c); err != nil {
 			return "", err
 		}
 	}
@@ -125,16 +133,6 @@ func refuseDeleted(ctx context.Context, tx pgx.Tx, id string, since time.Time) e
 		pgx.StrictNamedArgs{"id": id, "since": since})
 	if err == nil && found.RowsAffected() > 0 {
 		return user.IDTaken()
-	}
-	return err
-}
-
-// refuseEnding refuses to join a personal organization whose users are all being deleted: it goes
-// with them, and until then it has no owner.
-func refuseEnding(ctx context.Context, tx pgx.Tx, u user.User) error {
-	alone, err := aloneInPersonal(ctx, tx, u, "for key share")
-	if err == nil && alone {
-		return organization.NotFound()
 	}
 	return err
 }

@@ -15,6 +15,7 @@ type Creation struct {
 	User     User
 	Refused  time.Time // the ids of users whose deletion was finished since are refused
 	Personal *organization.Organization
+	Most     int         // users of a personal organization with this one; 0 for any number
 	Founded  event.Event // of the personal organization, before the user
 	Joined   fact.Fact   // with the relationships of both
 }

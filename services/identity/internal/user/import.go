@@ -31,8 +31,9 @@ const (
 
 // Import creates users without a login in one organization, all in one transaction, and says in
 // their order what became of each. Repeating it changes nothing. Of users with one address the
-// first counts. The token names the relationships of the last one that was created.
-func (s *Service) Import(ctx context.Context, organizationID string, users []Imported) (verdicts []Verdict, token string, err error) {
+// first counts. unbounded is as in New. The token names the relationships of the last one that was
+// created.
+func (s *Service) Import(ctx context.Context, organizationID string, users []Imported, unbounded bool) (verdicts []Verdict, token string, err error) {
 	if err := validImport(users); err != nil {
 		return nil, "", err
 	}
@@ -45,6 +46,7 @@ func (s *Service) Import(ctx context.Context, organizationID string, users []Imp
 			OrganizationID: organizationID, ID: s.newID(), Email: address.Fold(u.Email), DisplayName: u.DisplayName, Locale: u.Locale,
 			TimeZone: u.TimeZone, State: Active, Revision: 1, CreateTime: now, UpdateTime: now,
 		}, nil)
+		creations[i].Most = s.most(unbounded)
 	}
 	holders, token, err := s.store.Import(ctx, organizationID, creations)
 	if err != nil {

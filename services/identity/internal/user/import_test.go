@@ -20,7 +20,7 @@ import (
 // imported imports users into an organization.
 func (w world) imported(t *testing.T, organizationID string, users ...user.Imported) ([]user.Verdict, string) {
 	t.Helper()
-	verdicts, token, err := w.Import(drafted(t), organizationID, users)
+	verdicts, token, err := w.Import(drafted(t), organizationID, users, false)
 	check.NoError(t, err)
 	return verdicts, token
 }
@@ -105,7 +105,7 @@ func TestImportThatIsRefused(t *testing.T) {
 	o := w.created(t).OrganizationID
 	_, _, err := w.Import(drafted(t), o, []user.Imported{
 		{Email: "b@example.com"}, {Email: "c@example.com", Locale: "de_CH"}, {Email: "d@example.com", Locale: "?", TimeZone: "Mars/Base"},
-	})
+	}, false)
 	var e *apierr.Error
 	if !errors.As(err, &e) || e.Kind != apierr.InvalidArgument {
 		t.Fatalf("got %v", err)
@@ -117,7 +117,7 @@ func TestImportThatIsRefused(t *testing.T) {
 	if want := []string{"users[1].locale locale", "users[2].locale locale", "users[2].time_zone time_zone"}; !slices.Equal(got, want) {
 		t.Errorf("violations %q, want %q", got, want)
 	}
-	_, _, err = w.Import(drafted(t), uuid.NewString(), []user.Imported{{Email: "b@example.com"}})
+	_, _, err = w.Import(drafted(t), uuid.NewString(), []user.Imported{{Email: "b@example.com"}}, false)
 	wantReason(t, err, apierr.NotFound, "ORGANIZATION_NOT_FOUND")
 	if all := w.all(t, o); len(all) != 1 {
 		t.Errorf("refused imports left %v", all)

@@ -17,6 +17,7 @@ type Service struct {
 	deletions  DeletionStore
 	departures Departures
 	logins     Logins
+	quota      int
 	now        func() time.Time
 	newID      func() string
 }
@@ -27,13 +28,14 @@ type Params struct {
 	Deletions  DeletionStore
 	Departures Departures
 	Logins     Logins
+	Quota      int // users of a personal organization; 0 for any number
 	Now        func() time.Time
 	NewID      func() string // returns a random UUID
 }
 
 // NewService returns the rules over a store, Authz and Auth.
 func NewService(p Params) *Service {
-	return &Service{store: p.Store, deletions: p.Deletions, departures: p.Departures, logins: p.Logins, now: p.Now, newID: p.NewID}
+	return &Service{store: p.Store, deletions: p.Deletions, departures: p.Departures, logins: p.Logins, quota: p.Quota, now: p.Now, newID: p.NewID}
 }
 
 // New describes a user to create.
@@ -42,6 +44,7 @@ type New struct {
 	OrganizationID string // empty: a personal organization is created with the user
 	Email          string
 	DisplayName    string
+	Unbounded      bool // by who is not bound by the quota of personal organizations
 }
 
 // Register creates a user under the caller's id. Repeating it with the same id and email returns the user as it is. The token names the
@@ -71,7 +74,7 @@ func (s *Service) create(ctx context.Context, n New) (User, string, error) {
 		o := organization.NewPersonal(s.newID(), n.DisplayName, now)
 		personal, n.OrganizationID = &o, o.ID
 	}
-	return s.store.Create(ctx, NewCreation(event.FromContext(ctx), User{
+	c := NewCreation(event.FromContext(ctx), User{
 		OrganizationID: n.OrganizationID,
 		ID:             n.ID,
 		Email:          n.Email,
@@ -80,7 +83,9 @@ func (s *Service) create(ctx context.Context, n New) (User, string, error) {
 		Revision:       1,
 		CreateTime:     now,
 		UpdateTime:     now,
-	}, personal))
+	}, personal)
+	c.Most = s.most(n.Unbounded)
+	return s.store.Create(ctx, c)
 }
 
 // Get returns one user of the scope.

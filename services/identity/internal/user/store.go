@@ -17,14 +17,17 @@ type Store interface {
 	// stored one, also one that is being deleted, with the token of its creation. With a personal
 	// organization it stores both or neither; otherwise an unknown organization is
 	// organization.NotFound(). The id of a user whose deletion was finished since c.Refused is
-	// IDTaken(), an email that an active user of the organization has is EmailTaken(). Concurrent
-	// duplicates are safe: one is stored, all return it.
+	// IDTaken(), an email that an active user of the organization has is EmailTaken(), and one user
+	// more than c.Most of a personal organization, in whatever state they are, is
+	// OrganizationFull(c.Most), however many are created at the same time. Concurrent duplicates are
+	// safe: one is stored, all return it.
 	Create(ctx context.Context, c Creation) (stored User, token string, err error)
 	// Import stores each user whose address is free in the organization, in this order, and returns
 	// in the same order who has each address then: the user itself, or another active one. All of
 	// them or, on an error, none is stored. token names the relationships of the last one stored.
 	// An organization that is unknown, or ends with users that are being deleted, is
-	// organization.NotFound().
+	// organization.NotFound(), one that would have more users than Most of the creations allow is
+	// OrganizationFull, as of Create.
 	Import(ctx context.Context, organizationID string, creations []Creation) (holders []User, token string, err error)
 	// Get returns one active user.
 	Get(ctx context.Context, scope Scope, id string) (User, error)

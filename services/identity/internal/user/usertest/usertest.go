@@ -6,6 +6,7 @@ package usertest
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -43,6 +44,9 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 		"ImportStoresWhoseAddressIsFree":       testImport,
 		"ImportAndDeletions":                   testImportAndDeletions,
 		"ImportConcurrently":                   testImportConcurrently,
+		"QuotaOfPersonalOrganizations":         testQuota,
+		"QuotaHoldsConcurrently":               testQuotaConcurrently,
+		"QuotaAndDeletionsConcurrently":        testQuotaAndDeletions,
 		"GetIsOfTheOrganization":               testTenancy,
 		"Update":                               testUpdate,
 		"UpdateRefused":                        testUpdateRefused,
@@ -155,4 +159,9 @@ func wantError(t *testing.T, err, want error) {
 	if !errors.As(err, &got) || !errors.Is(err, want) || got.Message != apierr.From(want).Message {
 		t.Fatalf("got error %v, want %v", err, want)
 	}
+}
+
+// isOneOf reports whether err is one of these answers.
+func isOneOf(err error, answers ...error) bool {
+	return slices.ContainsFunc(answers, func(a error) bool { return errors.Is(err, a) })
 }

@@ -1928,7 +1928,7 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"\x19DeleteOrganizationRequest\x12\x18\n" +
 	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12\x1b\n" +
 	"\x04etag\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\"\x1c\n" +
-	"\x1aDeleteOrganizationResponse2\xa4\x10\n" +
+	"\x1aDeleteOrganizationResponse2\xca\x10\n" +
 	"\vUserService\x12\xb0\x01\n" +
 	"\aGetUser\x12%.gatehouse.identity.v1.GetUserRequest\x1a&.gatehouse.identity.v1.GetUserResponse\"V\xd2\xe7\x18/\n" +
 	"\x06\x1a\x04\n" +
@@ -1951,14 +1951,14 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"\n" +
 	"can_delete\x12\x04user\x1a\x02id\x1a\x1a\x12\x18\n" +
 	"\fuser.deleted\x12\x02id*\x04user0\xcc\x01B\x04userZ\x12LAST_ADMINISTRATORZ\n" +
-	"LAST_OWNERZ\x16RELATIONSHIPS_TOO_DEEPZ\x11CONCURRENT_CHANGEZ\x10AUTH_UNAVAILABLE\x82\xd3\xe4\x93\x02\x14*\x12/api/v1/users/{id}\x90\x02\x02\x12\xc9\x02\n" +
+	"LAST_OWNERZ\x16RELATIONSHIPS_TOO_DEEPZ\x11CONCURRENT_CHANGEZ\x10AUTH_UNAVAILABLE\x82\xd3\xe4\x93\x02\x14*\x12/api/v1/users/{id}\x90\x02\x02\x12\xdc\x02\n" +
 	"\n" +
-	"CreateUser\x12(.gatehouse.identity.v1.CreateUserRequest\x1a).gatehouse.identity.v1.CreateUserResponse\"\xe5\x01\xd2\xe7\x18\xc2\x01\n" +
+	"CreateUser\x12(.gatehouse.identity.v1.CreateUserRequest\x1a).gatehouse.identity.v1.CreateUserResponse\"\xf8\x01\xd2\xe7\x18\xd5\x01\n" +
 	"3\"1\n" +
 	"\x10can_create_users\x12\forganization\x1a\x0forganization_id\n" +
 	")\"'\n" +
 	"\x10can_create_users\x12\bplatform\"\tgatehouse\x1a=\x12;\n" +
-	"\fuser.created\x12\x10response.user.id\"\x05email\"\fdisplay_name*\x04user0\xc9\x01Z\vEMAIL_TAKENZ\x11CONCURRENT_CHANGE\x82\xd3\xe4\x93\x02\x18:\x01*b\x04user\"\r/api/v1/users\x12\xdc\x01\n" +
+	"\fuser.created\x12\x10response.user.id\"\x05email\"\fdisplay_name*\x04user0\xc9\x01Z\vEMAIL_TAKENZ\x11ORGANIZATION_FULLZ\x11CONCURRENT_CHANGE\x82\xd3\xe4\x93\x02\x18:\x01*b\x04user\"\r/api/v1/users\x12\xdc\x01\n" +
 	"\tListUsers\x12'.gatehouse.identity.v1.ListUsersRequest\x1a(.gatehouse.identity.v1.ListUsersResponse\"|\xd2\xe7\x18`\n" +
 	"1\"/\n" +
 	"\x0ecan_list_users\x12\forganization\x1a\x0forganization_id\n" +
@@ -1969,13 +1969,13 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"1\"/\n" +
 	"\x0ecan_list_users\x12\forganization\x1a\x0forganization_id\n" +
 	"'\"%\n" +
-	"\x0ecan_list_users\x12\bplatform\"\tgatehouse\x1a\x02\b\x01 \x01J\x03\x18\xe0]Z\x0eCURSOR_EXPIRED\x82\xd3\xe4\x93\x02\x15\x12\x13/api/v1/users:watch\x90\x02\x010\x01\x12\xdd\x02\n" +
-	"\vImportUsers\x12).gatehouse.identity.v1.ImportUsersRequest\x1a*.gatehouse.identity.v1.ImportUsersResponse\"\xf4\x01\xd2\xe7\x18\xcd\x01\n" +
+	"\x0ecan_list_users\x12\bplatform\"\tgatehouse\x1a\x02\b\x01 \x01J\x03\x18\xe0]Z\x0eCURSOR_EXPIRED\x82\xd3\xe4\x93\x02\x15\x12\x13/api/v1/users:watch\x90\x02\x010\x01\x12\xf0\x02\n" +
+	"\vImportUsers\x12).gatehouse.identity.v1.ImportUsersRequest\x1a*.gatehouse.identity.v1.ImportUsersResponse\"\x87\x02\xd2\xe7\x18\xe0\x01\n" +
 	"3\"1\n" +
 	"\x10can_create_users\x12\forganization\x1a\x0forganization_id\n" +
 	")\"'\n" +
 	"\x10can_create_users\x12\bplatform\"\tgatehouse\x1aV\x12T\n" +
-	"\fuser.created\"\vusers.email\"\x12users.display_name\"\fusers.locale\"\x0fusers.time_zone*\x04user \x01Z\x11CONCURRENT_CHANGE\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/users:import\x90\x02\x02(\x01\x12\x8a\x01\n" +
+	"\fuser.created\"\vusers.email\"\x12users.display_name\"\fusers.locale\"\x0fusers.time_zone*\x04user \x01Z\x11ORGANIZATION_FULLZ\x11CONCURRENT_CHANGE\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/users:import\x90\x02\x02(\x01\x12\x8a\x01\n" +
 	"\x05GetMe\x12#.gatehouse.identity.v1.GetMeRequest\x1a$.gatehouse.identity.v1.GetMeResponse\"6\xd2\xe7\x18\x1d\n" +
 	"\x02\x10\x01\x1a\x02\b\x01J\x03\b\x90NZ\x0eUSER_NOT_FOUND\x82\xd3\xe4\x93\x02\f\x12\n" +
 	"/api/v1/me\x90\x02\x012\xc4\x01\n" +
@@ -1996,7 +1996,7 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"\x14organization.updated\x12\x0forganization.id\"\x19organization.display_name*\forganization\x90\x02\x02\x12\xc1\x01\n" +
 	"\x12DeleteOrganization\x120.gatehouse.identity.v1.DeleteOrganizationRequest\x1a1.gatehouse.identity.v1.DeleteOrganizationResponse\"F\xd2\xe7\x18?\n" +
 	"\x02(\x01\x12\revery_service\x1a*\x12(\n" +
-	"\x14organization.deleted\x12\x02id*\forganization\x90\x02\x02B\xff\a\xd2\xe7\x18\xac\a\n" +
+	"\x14organization.deleted\x12\x02id*\forganization\x90\x02\x02B\x86\t\xd2\xe7\x18\xb3\b\n" +
 	"\bidentity\x10\x91?\x1a*gatehouse.auth.v1.LoginService/RemoveLogin\x1a/gatehouse.auth.v1.VerificationService/GetKeySet\x1a6gatehouse.auth.v1.VerificationService/WatchRevocations\x1a*gatehouse.authz.v1.AuthzService/BatchCheck\x1a(gatehouse.authz.v1.AuthzService/GetModel\x1a0gatehouse.authz.v1.AuthzService/ReserveDeparture\x1a,gatehouse.authz.v1.AuthzService/WatchChanges\x1a2gatehouse.authz.v1.AuthzService/WriteRelationships\x1a'gatehouse.audit.v1.IngestService/Ingest\"\x01\x01B\x06\n" +
 	"\x04userB\x0e\n" +
 	"\forganizationJ\x18\n" +
@@ -2005,7 +2005,8 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"\rUSER_ID_TAKEN\x10\x05\"7another user has or had this id: choose a new random idRK\n" +
 	"\vEMAIL_TAKEN\x10\x05\":a user of this organization has this email address alreadyRV\n" +
 	"\x11CONCURRENT_CHANGE\x10\t\"?another change is being made at this moment: repeat the requestRO\n" +
-	"\x16ORGANIZATION_NOT_EMPTY\x10\x06\"3the organization still has users: delete them firstRS\n" +
+	"\x16ORGANIZATION_NOT_EMPTY\x10\x06\"3the organization still has users: delete them firstR\x84\x01\n" +
+	"\x11ORGANIZATION_FULL\x10\x06\"mthe personal organization has as many users as it may have: delete some, or ask the platform's administratorsRS\n" +
 	"\x15ORGANIZATION_ID_TAKEN\x10\x05\"8another organization has this id: choose a new random idZLgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1;identityv1b\x06proto3"
 
 var (

@@ -46,7 +46,9 @@ type UserServiceClient interface {
 	// FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER). A personal organization goes with its last user.
 	DeleteUser(ctx context.Context, in *DeleteUserRequest, opts ...grpc.CallOption) (*DeleteUserResponse, error)
 	// CreateUser creates a user without a login: in the organization that the request names, or in a personal one of its own. An address
-	// that an active user of the organization has is ALREADY_EXISTS (EMAIL_TAKEN).
+	// that an active user of the organization has is ALREADY_EXISTS (EMAIL_TAKEN). A personal organization has
+	// GATEHOUSE_IDENTITY_PERSONAL_USERS users at most, in whatever state: one more is FAILED_PRECONDITION (ORGANIZATION_FULL). Who may
+	// create users on the whole platform is not bound.
 	CreateUser(ctx context.Context, in *CreateUserRequest, opts ...grpc.CallOption) (*CreateUserResponse, error)
 	// ListUsers returns users, oldest first: of the organization that the request names, or of all when it names none.
 	ListUsers(ctx context.Context, in *ListUsersRequest, opts ...grpc.CallOption) (*ListUsersResponse, error)
@@ -60,7 +62,8 @@ type UserServiceClient interface {
 	// whole or not at all, in the order in which it was sent; an address that is taken by a user with other values is a conflict and changes
 	// nothing. Repeating an import is safe: what is there already stays as it is. An import that breaks says in the trailer
 	// x-gatehouse-stored-messages how many messages are stored; over REST this is the header Gatehouse-Stored-Messages, and each line of the
-	// body is a message.
+	// body is a message. A message with which a personal organization would have too many users is refused as a whole, as by CreateUser
+	// (ORGANIZATION_FULL).
 	ImportUsers(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportUsersRequest, ImportUsersResponse], error)
 	// GetMe returns the user of the token, the organization with what the user may do there, and what the user may do on the platform.
 	GetMe(ctx context.Context, in *GetMeRequest, opts ...grpc.CallOption) (*GetMeResponse, error)
@@ -181,7 +184,9 @@ type UserServiceServer interface {
 	// FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER). A personal organization goes with its last user.
 	DeleteUser(context.Context, *DeleteUserRequest) (*DeleteUserResponse, error)
 	// CreateUser creates a user without a login: in the organization that the request names, or in a personal one of its own. An address
-	// that an active user of the organization has is ALREADY_EXISTS (EMAIL_TAKEN).
+	// that an active user of the organization has is ALREADY_EXISTS (EMAIL_TAKEN). A personal organization has
+	// GATEHOUSE_IDENTITY_PERSONAL_USERS users at most, in whatever state: one more is FAILED_PRECONDITION (ORGANIZATION_FULL). Who may
+	// create users on the whole platform is not bound.
 	CreateUser(context.Context, *CreateUserRequest) (*CreateUserResponse, error)
 	// ListUsers returns users, oldest first: of the organization that the request names, or of all when it names none.
 	ListUsers(context.Context, *ListUsersRequest) (*ListUsersResponse, error)
@@ -195,7 +200,8 @@ type UserServiceServer interface {
 	// whole or not at all, in the order in which it was sent; an address that is taken by a user with other values is a conflict and changes
 	// nothing. Repeating an import is safe: what is there already stays as it is. An import that breaks says in the trailer
 	// x-gatehouse-stored-messages how many messages are stored; over REST this is the header Gatehouse-Stored-Messages, and each line of the
-	// body is a message.
+	// body is a message. A message with which a personal organization would have too many users is refused as a whole, as by CreateUser
+	// (ORGANIZATION_FULL).
 	ImportUsers(grpc.ClientStreamingServer[ImportUsersRequest, ImportUsersResponse]) error
 	// GetMe returns the user of the token, the organization with what the user may do there, and what the user may do on the platform.
 	GetMe(context.Context, *GetMeRequest) (*GetMeResponse, error)

@@ -27,6 +27,11 @@ func EmailTaken() *apierr.Error {
 	return apierr.New(apierr.AlreadyExists, "EMAIL_TAKEN", "a user of this organization has this email address already")
 }
 
+// OrganizationFull is ORGANIZATION_FULL (FAILED_PRECONDITION, over HTTP 400).
+func OrganizationFull() *apierr.Error {
+	return apierr.New(apierr.FailedPrecondition, "ORGANIZATION_FULL", "the personal organization has as many users as it may have: delete some, or ask the platform's administrators")
+}
+
 // OrganizationIDTaken is ORGANIZATION_ID_TAKEN (ALREADY_EXISTS, over HTTP 409).
 func OrganizationIDTaken() *apierr.Error {
 	return apierr.New(apierr.AlreadyExists, "ORGANIZATION_ID_TAKEN", "another organization has this id: choose a new random id")
