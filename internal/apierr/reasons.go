@@ -17,6 +17,7 @@ func Kernel() []*Error {
 		InvalidToken(),
 		TokenExpired(),
 		TokenRevoked(),
+		FreshSignInRequired(),
 		KeysUnavailable(),
 		RevocationsStale(),
 		AuthzUnavailable(),
@@ -102,6 +103,11 @@ func TokenExpired() *Error {
 // TokenRevoked is TOKEN_REVOKED.
 func TokenRevoked() *Error {
 	return New(Unauthenticated, "TOKEN_REVOKED", "the session has ended: sign in again")
+}
+
+// FreshSignInRequired is FRESH_SIGN_IN_REQUIRED.
+func FreshSignInRequired() *Error {
+	return New(Unauthenticated, "FRESH_SIGN_IN_REQUIRED", "this needs a sign-in that is at most 5 minutes old: sign in again, then repeat the request")
 }
 
 // KeysUnavailable is KEYS_UNAVAILABLE.

@@ -25,6 +25,7 @@ func (k *checker) method(m *Method) {
 	options, _ := extension[*optionsv1.Method](m.Descriptor.Options(), optionsv1.E_Method)
 	k.access(m, options)
 	k.noun(m)
+	k.freshness(m)
 	k.audit(m, options.GetAudit())
 	k.deadline(m, options)
 	k.rate(m, options.GetRate())
@@ -91,6 +92,18 @@ func (k *checker) noun(m *Method) {
 		k.report(in(m.Descriptor, methodNoun), "no refusal of %s names the noun: remove it", m.display())
 	case needed && !typeForm.MatchString(m.Noun):
 		k.report(in(m.Descriptor, methodNoun), "%q is not a noun: write lower-case words joined by underscores, such as service_account", m.Noun)
+	}
+}
+
+// freshness checks that a fresh sign-in is asked of people, and once.
+func (k *checker) freshness(m *Method) {
+	where := in(m.Descriptor, methodFreshSignIn)
+	switch {
+	case !m.FreshSignIn:
+	case m.Has(Public), m.Has(Service):
+		k.report(where, "%s reads no token, so no sign-in of it is fresh: remove fresh_sign_in", m.display())
+	case m.Descriptor.IsStreamingClient(), m.Descriptor.IsStreamingServer():
+		k.report(where, "%s is a stream, which outlasts a fresh sign-in: remove fresh_sign_in", m.display())
 	}
 }
 

@@ -128,6 +128,7 @@ type Method struct {
 	Reasons      []string // what it states of its refusals, in the order of the contract; Refusals has all
 	Exchange     bool     // a web exchange: served as HTTP (proto/gatehouse/web/v1)
 	Visitors     Visitors
+	FreshSignIn  bool // the person's authentication may not be older than token.FreshFor
 	Descriptor   protoreflect.MethodDescriptor
 
 	stated bool // the method carries the method option

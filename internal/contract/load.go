@@ -100,21 +100,22 @@ func backingName(b optionsv1.Backing) string {
 func loadMethod(d protoreflect.MethodDescriptor, program string) *Method {
 	options, stated := extension[*optionsv1.Method](d.Options(), optionsv1.E_Method)
 	m := &Method{
-		FullName:   fmt.Sprintf("/%s/%s", d.Parent().FullName(), d.Name()),
-		Program:    program,
-		Route:      loadRoute(d),
-		LongLived:  options.GetLongLived(),
-		Timeout:    timeout(options),
-		HTTPStatus: int(cmp.Or(options.GetHttpStatus(), 200)),
-		Audit:      loadAudit(d, options.GetAudit()),
-		Duty:       Duty(options.GetDuty()), //nolint:gosec // an enumeration of few
-		Rate:       loadRate(d, options.GetRate()),
-		Noun:       options.GetNoun(),
-		Reasons:    options.GetReasons(),
-		Exchange:   isExchange(d),
-		Visitors:   Visitors(options.GetVisitors()), //nolint:gosec // an enumeration of few
-		Descriptor: d,
-		stated:     stated,
+		FullName:    fmt.Sprintf("/%s/%s", d.Parent().FullName(), d.Name()),
+		Program:     program,
+		Route:       loadRoute(d),
+		LongLived:   options.GetLongLived(),
+		Timeout:     timeout(options),
+		HTTPStatus:  int(cmp.Or(options.GetHttpStatus(), 200)),
+		Audit:       loadAudit(d, options.GetAudit()),
+		Duty:        Duty(options.GetDuty()), //nolint:gosec // an enumeration of few
+		Rate:        loadRate(d, options.GetRate()),
+		Noun:        options.GetNoun(),
+		Reasons:     options.GetReasons(),
+		Exchange:    isExchange(d),
+		Visitors:    Visitors(options.GetVisitors()), //nolint:gosec // an enumeration of few
+		FreshSignIn: options.GetFreshSignIn(),
+		Descriptor:  d,
+		stated:      stated,
 	}
 	for _, access := range options.GetAccess() {
 		if a := loadAccess(access); a.Kind != 0 {

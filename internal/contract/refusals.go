@@ -78,6 +78,9 @@ func (m *Method) implied() []Reason {
 	if !m.Has(Public) && !m.Has(Service) {
 		kernel(apierr.TokenRequired(), apierr.InvalidToken(), apierr.TokenExpired(), apierr.TokenRevoked(), apierr.InvalidConsistencyToken())
 	}
+	if m.FreshSignIn {
+		kernel(apierr.FreshSignInRequired())
+	}
 	if m.Has(Permission) {
 		kernel(apierr.NotFreshEnough())
 	}

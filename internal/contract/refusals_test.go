@@ -26,6 +26,10 @@ func TestRefusals(t *testing.T) {
 			"401 INVALID_TOKEN", "401 TOKEN_EXPIRED", "401 TOKEN_REQUIRED", "401 TOKEN_REVOKED", "403 PERMISSION_DENIED", "404 ORGANIZATION_NOT_FOUND",
 			"503 NOT_FRESH_ENOUGH",
 		},
+		"/gatehouse.auth.v1.SessionService/EndUserSessions": {
+			"400 INVALID_ARGUMENT", "400 INVALID_CONSISTENCY_TOKEN", "401 FRESH_SIGN_IN_REQUIRED", "401 INVALID_TOKEN", "401 TOKEN_EXPIRED", "401 TOKEN_REQUIRED",
+			"401 TOKEN_REVOKED", "403 PERMISSION_DENIED", "503 NOT_FRESH_ENOUGH",
+		},
 		"/gatehouse.auth.v1.VerificationService/GetKeySet": nil,
 	} {
 		m, ok := c.Method(name)

@@ -131,9 +131,14 @@ func parseClaims(data []byte) (Claims, error) {
 	if c.ExpiresAt, err = seconds(members, "exp"); err != nil {
 		return Claims{}, fmt.Errorf("claims: %w", err)
 	}
-	if _, ok := members["nbf"]; ok {
-		if c.NotBefore, err = seconds(members, "nbf"); err != nil {
-			return Claims{}, fmt.Errorf("claims: %w", err)
+	for _, m := range []struct {
+		name string
+		into *time.Time
+	}{{"nbf", &c.NotBefore}, {"auth_time", &c.AuthTime}} {
+		if _, ok := members[m.name]; ok {
+			if *m.into, err = seconds(members, m.name); err != nil {
+				return Claims{}, fmt.Errorf("claims: %w", err)
+			}
 		}
 	}
 	return c, nil

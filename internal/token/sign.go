@@ -37,6 +37,9 @@ func Sign(c Claims, key SigningKey) (string, error) {
 	if !c.NotBefore.IsZero() {
 		claims["nbf"] = c.NotBefore.Unix()
 	}
+	if !c.AuthTime.IsZero() {
+		claims["auth_time"] = c.AuthTime.Unix()
+	}
 	if c.Scope != "" {
 		claims["scope"] = c.Scope
 	}

@@ -69,7 +69,11 @@ func isIssuer(text string) bool {
 	return err == nil && u.Scheme != "" && u.Host != "" && u.User == nil && !strings.ContainsAny(text, "?#")
 }
 
-// Claims are what an access token says. All but NotBefore and Scope are required in a token.
+// FreshFor is how old an authentication may be where a contract asks for a fresh sign-in (R17).
+const FreshFor = 5 * time.Minute
+
+// Claims are what an access token says. All but NotBefore, AuthTime and Scope are required in a
+// token.
 type Claims struct {
 	Issuer         string    // iss
 	Subject        string    // sub: the user's id
@@ -82,6 +86,13 @@ type Claims struct {
 	IssuedAt       time.Time // iat, whole seconds
 	NotBefore      time.Time // nbf, whole seconds; zero when absent
 	ExpiresAt      time.Time // exp, whole seconds
+	AuthTime       time.Time // auth_time, whole seconds: when the person was last proven (RFC 9068, section 2.2.1); zero when absent
+}
+
+// Fresh reports whether the person was proven at most FreshFor ago. Nobody knows it of a token that
+// does not say when, so that is not fresh.
+func (c Claims) Fresh(now time.Time) bool {
+	return !c.AuthTime.IsZero() && now.Sub(c.AuthTime) <= FreshFor && !c.AuthTime.After(now.Add(Leeway))
 }
 
 // Key is a public key with the one algorithm it verifies (R41).

@@ -107,6 +107,7 @@ func TestSignAndVerify(t *testing.T) {
 			claims(),
 			func() token.Claims { c := claims(); c.Audience = []string{"other", audience}; return c }(),
 			func() token.Claims { c := claims(); c.NotBefore = start; return c }(),
+			func() token.Claims { c := claims(); c.AuthTime = start.Add(-time.Hour); return c }(),
 		} {
 			got, err := verifier(keys{k.ID: k.Public()}).Verify(t.Context(), sign(t, c, k))
 			if err != nil || fmt.Sprint(got) != fmt.Sprint(c) {
@@ -327,6 +328,7 @@ func TestClaims(t *testing.T) {
 		{"nbf", fmt.Sprint(now + 5)},
 		{"iat", fmt.Sprint(now - 600), "exp", fmt.Sprint(now - 4)},
 		{"scope", `"openid gatehouse"`},
+		{"auth_time", fmt.Sprint(now - 86400)},
 	}
 	for _, changes := range accepted {
 		if _, err := v.Verify(t.Context(), raw(ed, header, payload(changes...))); err != nil {
@@ -382,6 +384,10 @@ func refusedClaims(now int64) [][]string {
 		{"nbf", fmt.Sprint(now + 6)},
 		{"nbf", `"now"`},
 		{"nbf", `null`},
+		{"auth_time", `null`},
+		{"auth_time", fmt.Sprintf("%q", fmt.Sprint(now))},
+		{"auth_time", fmt.Sprintf("%d.5", now)},
+		{"auth_time", "0"},
 		{"scope", `""`},
 		{"scope", `"gatehouse "`},
 		{"scope", `"openid  gatehouse"`},

@@ -11,8 +11,11 @@ package gatewaytest
 
 import (
 	"io"
+	"slices"
 	"testing"
 	"time"
+
+	"google.golang.org/grpc"
 
 	"github.com/gatehouse/gatehouse/consul"
 	"github.com/gatehouse/gatehouse/internal/access"
@@ -95,6 +98,9 @@ func start(t testing.TB, log io.Writer, contracts *contract.Contract, ask asking
 	for _, desc := range webServices() {
 		registrations["auth"] = append(registrations["auth"], grpcserver.Registration{Desc: s.Auth.exchanges(t, contracts, desc), Impl: s.Auth})
 	}
+	for _, name := range programs {
+		registrations[name] = append(registrations[name], unfilled(contracts, name, registrations[name])...)
+	}
 	definition, err := consul.Definition()
 	if err != nil {
 		t.Fatal(err)
@@ -133,6 +139,19 @@ func start(t testing.TB, log io.Writer, contracts *contract.Contract, ask asking
 	_ = listeners[0].Close() // the gateway takes these itself
 	_ = listeners[1].Close()
 	return s
+}
+
+// unfilled are the services of the API that have no implementation here: the chain refuses what it
+// has to, and what it lets through is answered with nothing.
+func unfilled(contracts *contract.Contract, program string, have []grpcserver.Registration) []grpcserver.Registration {
+	return slices.DeleteFunc(grpctest.Hollow(contracts, program, nil), func(r grpcserver.Registration) bool {
+		implemented := slices.ContainsFunc(have, func(h grpcserver.Registration) bool { return h.Desc.ServiceName == r.Desc.ServiceName })
+		exchanges := slices.ContainsFunc(r.Desc.Methods, func(d grpc.MethodDesc) bool {
+			m, ok := contracts.Method("/" + r.Desc.ServiceName + "/" + d.MethodName)
+			return ok && m.Exchange
+		})
+		return implemented || exchanges
+	})
 }
 
 // Door opens the REST door of a service and returns its URL.

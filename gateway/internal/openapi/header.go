@@ -89,6 +89,6 @@ func answerHeader(name string) (component string, header object) {
 	case retryAfterHeader:
 		return "RetryAfter", text("Seconds to wait before the request is repeated.", object{"type": "integer", "minimum": 1})
 	default: // challengeHeader
-		return "Challenge", text("Which credential is wanted and, where one was sent, what is wrong with it (RFC 6750, section 3).", object{"type": "string"})
+		return "Challenge", text("Which credential is wanted and, where one was sent, what is wrong with it (RFC 6750, section 3), or how old the sign-in may be (RFC 9470, section 3).", object{"type": "string"})
 	}
 }

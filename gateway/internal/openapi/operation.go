@@ -5,11 +5,14 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/rest"
+	"github.com/gatehouse/gatehouse/internal/token"
 )
 
 const (
@@ -54,6 +57,10 @@ func (b *builder) describe(operation object, m *contract.Method) error {
 	first, _ := operation["summary"].(string)
 	rest, _ := operation["description"].(string)
 	description := said(first+"\n\n"+rest, method)
+	if m.FreshSignIn {
+		description += fmt.Sprintf("\n\nNeeds a sign-in that is at most %d minutes old: sign in again where the answer is `%s`.",
+			int(token.FreshFor/time.Minute), apierr.FreshSignInRequired().Reason)
+	}
 	operation["operationId"] = operationID(m)
 	operation["tags"] = []any{tagName(service)}
 	operation["summary"] = summary(description)

@@ -19,6 +19,7 @@ import (
 //	caller that may not call ─────► deny
 //	own REST door, no route ──────► deny
 //	public, service ──────────────► admit, no token is read
+//	fresh_sign_in, an old one ────► deny, whatever else admits: signing in again mends it
 //	signed_in ────────────────────► admit with a valid token
 //	self(field) ──────────────────► admit when the field is the token's subject
 //	permission(…) ────────────────► admit when Authz says so; all permissions are asked at once
@@ -43,6 +44,9 @@ func authorize(p Params) middleware {
 			claims, err := p.guard().Bearer(ctx)
 			if err != nil {
 				return err
+			}
+			if c.policy.FreshSignIn && !claims.Fresh(p.Now()) {
+				return apierr.FreshSignInRequired()
 			}
 			c.who, c.admitted = access.Subject(claims), true
 			c.SetSubject(c.who)

@@ -8,56 +8,15 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	"github.com/gatehouse/gatehouse/internal/contract"
 	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/rpcstatus"
-	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/testkit/meshtest"
 	_ "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/contracts"
 )
-
-// hollow are the services of a program, whose methods answer nothing but what the chain refuses.
-func hollow(c *contract.Contract, program string) []grpcserver.Registration {
-	services := map[protoreflect.FullName]*grpc.ServiceDesc{}
-	for _, m := range c.Methods() {
-		if m.Program != program {
-			continue
-		}
-		d := m.Descriptor
-		of := d.Parent().FullName()
-		if services[of] == nil {
-			services[of] = &grpc.ServiceDesc{ServiceName: string(of), HandlerType: (*any)(nil)}
-		}
-		if d.IsStreamingClient() || d.IsStreamingServer() {
-			services[of].Streams = append(services[of].Streams, grpc.StreamDesc{
-				StreamName: string(d.Name()), ServerStreams: d.IsStreamingServer(), ClientStreams: d.IsStreamingClient(),
-				Handler: func(_ any, s grpc.ServerStream) error { return s.RecvMsg(dynamicpb.NewMessage(d.Input())) },
-			})
-			continue
-		}
-		services[of].Methods = append(services[of].Methods, grpc.MethodDesc{
-			MethodName: string(d.Name()),
-			Handler: func(_ any, ctx context.Context, decode func(any) error, chain grpc.UnaryServerInterceptor) (any, error) {
-				in := dynamicpb.NewMessage(d.Input())
-				if err := decode(in); err != nil {
-					return nil, err
-				}
-				return chain(ctx, in, &grpc.UnaryServerInfo{FullMethod: m.FullName}, func(context.Context, any) (any, error) {
-					return dynamicpb.NewMessage(d.Output()), nil
-				})
-			},
-		})
-	}
-	var all []grpcserver.Registration
-	for _, desc := range services {
-		all = append(all, grpcserver.Registration{Desc: desc, Impl: struct{}{}})
-	}
-	return all
-}
 
 // call makes one call of a method with an empty message.
 func call(ctx context.Context, conn *grpc.ClientConn, m *contract.Method) error {
@@ -92,7 +51,7 @@ func TestEveryMethodRefusesTokensForOthers(t *testing.T) {
 		walked++
 		s := servers[m.Program]
 		if s == nil {
-			s = grpctest.New(t, grpctest.Config{Program: m.Program, Registrations: hollow(c, m.Program), Callers: grpctest.Consenting(t)})
+			s = grpctest.New(t, grpctest.Config{Program: m.Program, Registrations: grpctest.Hollow(c, m.Program, nil), Callers: grpctest.Consenting(t)})
 			servers[m.Program] = s
 		}
 		as := func(bearer string) error {

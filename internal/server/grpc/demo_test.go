@@ -67,6 +67,8 @@ func newDemo(t testing.TB) *demo {
 	d.file = demoFile(t, []demoMethod{
 		{name: "Public", policy: &optionsv1.Method{Access: alternatives(public), Allow: edge}},
 		{name: "SignedIn", policy: &optionsv1.Method{Access: alternatives(signedIn), Allow: edge}},
+		{name: "FreshSignIn", policy: &optionsv1.Method{Access: alternatives(signedIn), Allow: edge, FreshSignIn: true}},
+		{name: "FreshPlatform", policy: &optionsv1.Method{Access: alternatives(platformPermission()), Allow: edge, FreshSignIn: true}},
 		{name: "GetUser", policy: &optionsv1.Method{Access: alternatives(self("id")), Allow: edge, Noun: "user"}},
 		{name: "Nested", policy: &optionsv1.Method{Access: alternatives(self("user.id")), Allow: edge, Noun: "user"}},
 		{name: "SelfOrPermission", policy: &optionsv1.Method{Access: alternatives(self("id"), permission()), Allow: edge, Noun: "user"}},

@@ -2,6 +2,7 @@ package httpserver
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"net/http"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/request"
+	"github.com/gatehouse/gatehouse/internal/token"
 )
 
 const (
@@ -135,8 +137,8 @@ func problem(r *http.Request, status int, e *apierr.Error) Problem {
 	return p
 }
 
-// challenge says what credential is wanted and, where one was sent, what is wrong with it (RFC 6750 section 3). No text of the request
-// or the error is echoed.
+// challenge says what credential is wanted and, where one was sent, what is wrong with it (RFC 6750, section 3) or how old the
+// sign-in may be (RFC 9470, section 3). No text of the request or the error is echoed.
 func challenge(r *http.Request, e *apierr.Error) string {
 	if r.Header.Get("Authorization") == "" {
 		return `Bearer realm="gatehouse"`
@@ -144,6 +146,8 @@ func challenge(r *http.Request, e *apierr.Error) string {
 	switch e.Reason {
 	case apierr.InvalidToken().Reason, apierr.TokenExpired().Reason, apierr.TokenRevoked().Reason:
 		return `Bearer realm="gatehouse", error="invalid_token"`
+	case apierr.FreshSignInRequired().Reason:
+		return fmt.Sprintf(`Bearer realm="gatehouse", error="insufficient_user_authentication", max_age="%d"`, int(token.FreshFor/time.Second))
 	default:
 		return `Bearer realm="gatehouse"`
 	}

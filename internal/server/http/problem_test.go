@@ -108,6 +108,7 @@ func TestUnauthenticatedIsAChallenge(t *testing.T) {
 		"no credential":      {"", "MISSING_TOKEN", `Bearer realm="gatehouse"`},
 		"bad token":          {"Bearer x", "INVALID_TOKEN", `Bearer realm="gatehouse", error="invalid_token"`},
 		"expired token":      {"Bearer x", "TOKEN_EXPIRED", `Bearer realm="gatehouse", error="invalid_token"`},
+		"old sign-in":        {"Bearer x", "FRESH_SIGN_IN_REQUIRED", `Bearer realm="gatehouse", error="insufficient_user_authentication", max_age="300"`}, // R17
 		"password sign-in":   {"", "INVALID_CREDENTIALS", `Bearer realm="gatehouse"`},
 		"nothing is echoed":  {"Bearer \"evil", "EVIL\"", `Bearer realm="gatehouse"`},
 		"text is not echoed": {"Bearer x", "INVALID_TOKEN", `Bearer realm="gatehouse", error="invalid_token"`},

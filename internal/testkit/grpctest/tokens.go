@@ -51,13 +51,28 @@ func (i *Tokens) Verifier() *token.Verifier {
 	return token.NewVerifier(i.Config(), oneKey{i.Key.Public()}, i.Revocations, i.now)
 }
 
-// Claims are good claims of a user, valid for ten minutes; session and token id are random.
+// Claims are good claims of a user who has just signed in, valid for ten minutes; session and token id are random.
 func (i *Tokens) Claims(userID string) token.Claims {
 	now := i.now()
 	return token.Claims{
 		Issuer: Issuer, Audience: []string{Audience}, Subject: userID, ClientID: "gatehouse", ID: uuid.NewString(),
 		SessionID: uuid.NewString(), OrganizationID: uuid.NewString(), IssuedAt: now, ExpiresAt: now.Add(10 * time.Minute),
-		Scope: token.PlatformScope,
+		Scope: token.PlatformScope, AuthTime: now,
+	}
+}
+
+// Old are tokens of a person that are good and not fresh: proven a moment longer ago than may be,
+// never said when, and said to be in the future.
+func (i *Tokens) Old(userID string) map[string]string {
+	i.t.Helper()
+	signed := func(at time.Time) string {
+		c := i.Claims(userID)
+		c.AuthTime = at
+		return i.Sign(c)
+	}
+	now := i.now()
+	return map[string]string{
+		"of an old sign-in": signed(now.Add(-token.FreshFor - time.Second)), "of nobody knows when": signed(time.Time{}), "of a sign-in to come": signed(now.Add(time.Minute)),
 	}
 }
 

@@ -131,7 +131,7 @@ func (s *Service) tokens(of Session, refresh refreshToken, now time.Time) (Token
 	}
 	access, err := s.Signer.Sign(token.Claims{
 		Issuer: s.Config.Issuer, Audience: s.audience(of), ClientID: of.client(), Scope: of.scope(), ID: s.NewID(),
-		Subject: of.UserID, SessionID: of.ID, OrganizationID: of.OrganizationID, IssuedAt: now, ExpiresAt: expires,
+		Subject: of.UserID, SessionID: of.ID, OrganizationID: of.OrganizationID, IssuedAt: now, ExpiresAt: expires, AuthTime: of.AuthTime,
 	})
 	if err != nil {
 		return Tokens{}, err

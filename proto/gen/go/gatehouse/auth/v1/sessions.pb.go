@@ -960,7 +960,7 @@ const file_gatehouse_auth_v1_sessions_proto_rawDesc = "" +
 	"\x16EndUserSessionResponse\";\n" +
 	"\x16EndUserSessionsRequest\x12!\n" +
 	"\auser_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06userId\"\x19\n" +
-	"\x17EndUserSessionsResponse2\xff\v\n" +
+	"\x17EndUserSessionsResponse2\x85\f\n" +
 	"\x0eSessionService\x12\x91\x01\n" +
 	"\x0eListMySessions\x12(.gatehouse.auth.v1.ListMySessionsRequest\x1a).gatehouse.auth.v1.ListMySessionsResponse\"*\xd2\xe7\x18\b\n" +
 	"\x02\x10\x01\x1a\x02\b\x01\x82\xd3\xe4\x93\x02\x15\x12\x13/api/v1/me/sessions\x90\x02\x01\x12\xc8\x01\n" +
@@ -969,21 +969,21 @@ const file_gatehouse_auth_v1_sessions_proto_rawDesc = "" +
 	"\x12auth.session_ended*\x04user0\xcc\x01Z\x11SESSION_NOT_FOUND\x82\xd3\xe4\x93\x02\"* /api/v1/me/sessions/{session_id}\x90\x02\x02\x12\xc6\x01\n" +
 	"\x12EndMyOtherSessions\x12,.gatehouse.auth.v1.EndMyOtherSessionsRequest\x1a-.gatehouse.auth.v1.EndMyOtherSessionsResponse\"S\xd2\xe7\x18&\n" +
 	"\x02\x10\x01\x1a\x1d\x12\x1b\n" +
-	"\x13auth.sessions_ended*\x04user0\xcc\x01\x82\xd3\xe4\x93\x02 \"\x1e/api/v1/me/sessions:end-others\x90\x02\x02\x12\xeb\x01\n" +
-	"\x0eChangePassword\x12(.gatehouse.auth.v1.ChangePasswordRequest\x1a).gatehouse.auth.v1.ChangePasswordResponse\"\x83\x01\xd2\xe7\x18a\n" +
+	"\x13auth.sessions_ended*\x04user0\xcc\x01\x82\xd3\xe4\x93\x02 \"\x1e/api/v1/me/sessions:end-others\x90\x02\x02\x12\xed\x01\n" +
+	"\x0eChangePassword\x12(.gatehouse.auth.v1.ChangePasswordRequest\x1a).gatehouse.auth.v1.ChangePasswordResponse\"\x85\x01\xd2\xe7\x18c\n" +
 	"\x02\x10\x01\x1a\x1f\x12\x1d\n" +
-	"\x15auth.password_changed*\x04user0\xcc\x01Z\x13INVALID_CREDENTIALSZ\x10PASSWORD_REFUSEDZ\x10SIGN_IN_OVERLOAD\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/api/v1/me/password\x12\xce\x01\n" +
+	"\x15auth.password_changed*\x04user0\xcc\x01Z\x13INVALID_CREDENTIALSZ\x10PASSWORD_REFUSEDZ\x10SIGN_IN_OVERLOAD`\x01\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/api/v1/me/password\x12\xce\x01\n" +
 	"\x10ListUserSessions\x12*.gatehouse.auth.v1.ListUserSessionsRequest\x1a+.gatehouse.auth.v1.ListUserSessionsResponse\"a\xd2\xe7\x182\n" +
 	",\"*\n" +
-	"\x13can_manage_sessions\x12\bplatform\"\tgatehouse\x1a\x02\b\x01\x82\xd3\xe4\x93\x02\"\x12 /api/v1/users/{user_id}/sessions\x90\x02\x01\x12\x8f\x02\n" +
-	"\x0eEndUserSession\x12(.gatehouse.auth.v1.EndUserSessionRequest\x1a).gatehouse.auth.v1.EndUserSessionResponse\"\xa7\x01\xd2\xe7\x18k\n" +
+	"\x13can_manage_sessions\x12\bplatform\"\tgatehouse\x1a\x02\b\x01\x82\xd3\xe4\x93\x02\"\x12 /api/v1/users/{user_id}/sessions\x90\x02\x01\x12\x91\x02\n" +
+	"\x0eEndUserSession\x12(.gatehouse.auth.v1.EndUserSessionRequest\x1a).gatehouse.auth.v1.EndUserSessionResponse\"\xa9\x01\xd2\xe7\x18m\n" +
 	",\"*\n" +
 	"\x13can_manage_sessions\x12\bplatform\"\tgatehouse\x1a%\x12#\n" +
-	"\x12auth.session_ended\x12\auser_id*\x04user0\xcc\x01Z\x11SESSION_NOT_FOUND\x82\xd3\xe4\x93\x02/*-/api/v1/users/{user_id}/sessions/{session_id}\x90\x02\x02\x12\xf3\x01\n" +
-	"\x0fEndUserSessions\x12).gatehouse.auth.v1.EndUserSessionsRequest\x1a*.gatehouse.auth.v1.EndUserSessionsResponse\"\x88\x01\xd2\xe7\x18Y\n" +
+	"\x12auth.session_ended\x12\auser_id*\x04user0\xcc\x01Z\x11SESSION_NOT_FOUND`\x01\x82\xd3\xe4\x93\x02/*-/api/v1/users/{user_id}/sessions/{session_id}\x90\x02\x02\x12\xf5\x01\n" +
+	"\x0fEndUserSessions\x12).gatehouse.auth.v1.EndUserSessionsRequest\x1a*.gatehouse.auth.v1.EndUserSessionsResponse\"\x8a\x01\xd2\xe7\x18[\n" +
 	",\"*\n" +
 	"\x13can_manage_sessions\x12\bplatform\"\tgatehouse\x1a&\x12$\n" +
-	"\x13auth.sessions_ended\x12\auser_id*\x04user0\xcc\x01\x82\xd3\xe4\x93\x02\"* /api/v1/users/{user_id}/sessions\x90\x02\x02BFZDgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1;authv1b\x06proto3"
+	"\x13auth.sessions_ended\x12\auser_id*\x04user0\xcc\x01`\x01\x82\xd3\xe4\x93\x02\"* /api/v1/users/{user_id}/sessions\x90\x02\x02BFZDgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1;authv1b\x06proto3"
 
 var (
 	file_gatehouse_auth_v1_sessions_proto_rawDescOnce sync.Once

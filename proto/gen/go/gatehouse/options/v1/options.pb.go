@@ -961,7 +961,12 @@ type Method struct {
 	// method is not repeated: its access, its noun, the rules of its fields, an etag. Clients read
 	// them in the API document; what any method may answer with, such as an outage, is not among
 	// them.
-	Reasons       []string `protobuf:"bytes,11,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	Reasons []string `protobuf:"bytes,11,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	// fresh_sign_in admits a person only while their authentication (auth_time of the access token) is
+	// at most 5 minutes old: for what whoever finds a signed-in device must not change. An older one
+	// is UNAUTHENTICATED (FRESH_SIGN_IN_REQUIRED), over REST with the challenge of RFC 9470. Not with
+	// access public or service, which read no token, and not of a stream.
+	FreshSignIn   bool `protobuf:"varint,12,opt,name=fresh_sign_in,json=freshSignIn,proto3" json:"fresh_sign_in,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1071,6 +1076,13 @@ func (x *Method) GetReasons() []string {
 		return x.Reasons
 	}
 	return nil
+}
+
+func (x *Method) GetFreshSignIn() bool {
+	if x != nil {
+		return x.FreshSignIn
+	}
+	return false
 }
 
 // Rate is what one program may use of a method.
@@ -1681,7 +1693,7 @@ const file_gatehouse_options_v1_options_proto_rawDesc = "" +
 	"objectType\x12\x1c\n" +
 	"\trelations\x18\x02 \x03(\tR\trelations\x12\x1d\n" +
 	"\n" +
-	"delete_all\x18\x03 \x01(\bR\tdeleteAll\"\xc6\x03\n" +
+	"delete_all\x18\x03 \x01(\bR\tdeleteAll\"\xea\x03\n" +
 	"\x06Method\x124\n" +
 	"\x06access\x18\x01 \x03(\v2\x1c.gatehouse.options.v1.AccessR\x06access\x12\x14\n" +
 	"\x05allow\x18\x02 \x03(\tR\x05allow\x121\n" +
@@ -1696,7 +1708,8 @@ const file_gatehouse_options_v1_options_proto_rawDesc = "" +
 	"\x04rate\x18\t \x01(\v2\x1a.gatehouse.options.v1.RateR\x04rate\x12:\n" +
 	"\bvisitors\x18\n" +
 	" \x01(\x0e2\x1e.gatehouse.options.v1.VisitorsR\bvisitors\x12\x18\n" +
-	"\areasons\x18\v \x03(\tR\areasons\"U\n" +
+	"\areasons\x18\v \x03(\tR\areasons\x12\"\n" +
+	"\rfresh_sign_in\x18\f \x01(\bR\vfreshSignIn\"U\n" +
 	"\x04Rate\x12\x1d\n" +
 	"\n" +
 	"per_second\x18\x01 \x01(\rR\tperSecond\x12\x14\n" +
