@@ -24,6 +24,9 @@ const (
 	doneEnded    = "ended"
 	doneOthers   = "others"
 	donePassword = "password"
+
+	doneConfirmed = "confirmed"
+	doneRepeat    = "repeat"
 )
 
 // row is a session as the account's page shows it.
@@ -40,7 +43,11 @@ func changePasswordLocation(w http.ResponseWriter, _ *http.Request) { see(w, acc
 // showAccount is the page of the person who is signed in: the password, and the sessions (R23).
 func (p *Pages) showAccount(w http.ResponseWriter, r *http.Request) {
 	p.known(w, r, func(b session.Browser, who string) {
-		p.account(w, r, b, page{Who: who, Fields: passwordFields()})
+		shown := page{Who: who, Fields: passwordFields()}
+		if p.stale(b) {
+			shown.Confirm = returning{To: toChange}.beside(signInPath)
+		}
+		p.account(w, r, b, shown)
 	})
 }
 
@@ -65,7 +72,9 @@ func (p *Pages) account(w http.ResponseWriter, r *http.Request, b session.Browse
 		p.Failed(w, r, err)
 		return
 	}
-	notices := map[string]string{doneEnded: "notice.ended", doneOthers: "notice.ended_others", donePassword: "notice.password"}
+	notices := map[string]string{
+		doneEnded: "notice.ended", doneOthers: "notice.ended_others", donePassword: "notice.password", doneConfirmed: "notice.confirmed", doneRepeat: "notice.repeat",
+	}
 	if key, ok := notices[r.URL.Query().Get(done)]; ok {
 		shown.Notice = t.say(key)
 	}
@@ -146,7 +155,7 @@ func passwordFields() []field {
 // changePassword replaces the password by who knows it, and ends all sessions (R5, R22): that of the
 // browser, too, which begins anew.
 func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request) {
-	p.known(w, r, func(b session.Browser, who string) {
+	p.fresh(w, r, func(b session.Browser, who string) {
 		t := p.looks.speaks(r)
 		form := page{Status: http.StatusBadRequest, Who: who, Fields: passwordFields()}
 		former, fresh := r.PostForm.Get("old_password"), r.PostForm.Get("new_password")

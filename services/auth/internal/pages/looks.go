@@ -96,7 +96,8 @@ type page struct {
 	Reference string // id of the request, for whoever is asked for help
 	Fields    []field
 	Sessions  []row
-	Others    bool // there are further sessions
+	Others    bool   // there are further sessions
+	Confirm   string // where a person has to confirm that it is them before changing anything
 }
 
 // field is one field of a form.

@@ -8,10 +8,12 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/gatehouse/gatehouse/internal/token"
 	"github.com/gatehouse/gatehouse/services/auth/internal/client"
 )
 
@@ -35,6 +37,7 @@ type returning struct {
 	Actions []string  // where the request leads in the end, as sources of form-action
 	Hint    string    // address of who is expected (login_hint)
 	Since   time.Time // who was proven before has to be proven again; zero: anybody may go on
+	Own     bool      // it is a page here
 }
 
 // Path is where the browser goes.
@@ -53,10 +56,13 @@ func (t returning) beside(path string) string {
 	return path + "?" + returnTo + "=" + url.QueryEscape(t.To)
 }
 
-// signingIn reads the return_to of the pages that sign in: a request to our own authorization
-// endpoint by a client that exists, with a redirect of its own (R29). Whether it is granted the
-// provider decides when the browser is back.
+// signingIn reads the return_to of the pages that sign in: one of our own pages, or a request to our
+// own authorization endpoint by a client that exists, with a redirect of its own (R29). Whether it
+// is granted the provider decides when the browser is back.
 func (p *Pages) signingIn(ctx context.Context, raw string) (returning, error) {
+	if slices.Contains(ownReturns(), raw) {
+		return returning{To: raw, Since: p.Now().Add(-token.FreshFor), Own: true}, nil
+	}
 	query, err := ownRequest(raw, authorizePath)
 	if err != nil || query == nil {
 		return returning{}, err

@@ -39,6 +39,10 @@ func (p *Pages) showSignIn(w http.ResponseWriter, r *http.Request) {
 		p.show(w, r, t, p.signInPage(t, to, page{Who: who}, who))
 		return
 	}
+	if to.Own {
+		see(w, to.Path())
+		return
+	}
 	other := to.beside(signInPath)
 	separator := "?"
 	if strings.Contains(other, "?") {
@@ -52,7 +56,7 @@ func (p *Pages) showSignIn(w http.ResponseWriter, r *http.Request) {
 // signInPage is the form, completed from what is known of the page already.
 func (p *Pages) signInPage(t tongue, to returning, shown page, email string) page {
 	shown.Name, shown.Title, shown.Actions = "sign_in", t.say("sign_in.title"), to.Actions
-	shown.Client, shown.ReturnTo, shown.Other, shown.SignUp = to.Client, to.To, to.beside(signUpPath), p.SignUps.OnPages()
+	shown.Client, shown.ReturnTo, shown.Other, shown.SignUp = to.Client, to.To, to.beside(signUpPath), p.SignUps.OnPages() && !to.Own
 	if shown.Fields == nil {
 		shown.Fields = []field{
 			{Name: "email", Label: "email", Type: "email", Complete: "username", Value: email, Required: true, Focus: email == ""},

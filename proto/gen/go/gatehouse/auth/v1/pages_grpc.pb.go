@@ -42,8 +42,8 @@ const (
 // why access is public, and the pages decide.
 type PageServiceClient interface {
 	// ShowSignIn is the page that signs in, or says who is signed in already. return_to names a
-	// request to /oauth2/authorize of a registered client, to go on with afterwards; any other is
-	// refused.
+	// request to /oauth2/authorize of a registered client, or one of a few pages here, to go on with
+	// afterwards; any other is refused.
 	ShowSignIn(ctx context.Context, in *ShowSignInRequest, opts ...grpc.CallOption) (*ShowSignInResponse, error)
 	// SubmitSignIn takes the form of that page: it proves a password and begins a browser session,
 	// with a cookie.
@@ -61,6 +61,7 @@ type PageServiceClient interface {
 	// ShowAccount is the page on which people change their password and see and end their sessions.
 	ShowAccount(ctx context.Context, in *ShowAccountRequest, opts ...grpc.CallOption) (*ShowAccountResponse, error)
 	// SubmitPassword takes a form of that page: the password is changed, and all other sessions end.
+	// Who signed in more than 5 minutes ago is led to the page that signs in, and nothing is changed.
 	SubmitPassword(ctx context.Context, in *SubmitPasswordRequest, opts ...grpc.CallOption) (*SubmitPasswordResponse, error)
 	// SubmitSessionEnd takes a form of that page: it ends one of the person's sessions.
 	SubmitSessionEnd(ctx context.Context, in *SubmitSessionEndRequest, opts ...grpc.CallOption) (*SubmitSessionEndResponse, error)
@@ -200,8 +201,8 @@ func (c *pageServiceClient) LocateChangePassword(ctx context.Context, in *Locate
 // why access is public, and the pages decide.
 type PageServiceServer interface {
 	// ShowSignIn is the page that signs in, or says who is signed in already. return_to names a
-	// request to /oauth2/authorize of a registered client, to go on with afterwards; any other is
-	// refused.
+	// request to /oauth2/authorize of a registered client, or one of a few pages here, to go on with
+	// afterwards; any other is refused.
 	ShowSignIn(context.Context, *ShowSignInRequest) (*ShowSignInResponse, error)
 	// SubmitSignIn takes the form of that page: it proves a password and begins a browser session,
 	// with a cookie.
@@ -219,6 +220,7 @@ type PageServiceServer interface {
 	// ShowAccount is the page on which people change their password and see and end their sessions.
 	ShowAccount(context.Context, *ShowAccountRequest) (*ShowAccountResponse, error)
 	// SubmitPassword takes a form of that page: the password is changed, and all other sessions end.
+	// Who signed in more than 5 minutes ago is led to the page that signs in, and nothing is changed.
 	SubmitPassword(context.Context, *SubmitPasswordRequest) (*SubmitPasswordResponse, error)
 	// SubmitSessionEnd takes a form of that page: it ends one of the person's sessions.
 	SubmitSessionEnd(context.Context, *SubmitSessionEndRequest) (*SubmitSessionEndResponse, error)
