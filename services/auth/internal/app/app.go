@@ -33,6 +33,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
+	"github.com/gatehouse/gatehouse/services/auth/internal/proof"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
 	"github.com/gatehouse/gatehouse/services/auth/internal/throttle"
@@ -83,6 +84,7 @@ func domain() fx.Option {
 			fx.Annotate(postgres.NewSigningKeys, fx.As(new(signingkey.Store))),
 			fx.Annotate(postgres.NewFailures, fx.As(new(throttle.Store))),
 			fx.Annotate(postgres.NewCodes, fx.As(new(openid.Store))),
+			fx.Annotate(postgres.NewMailedCodes, fx.As(new(proof.Store))),
 			fx.Annotate(postgres.NewPeople, fx.As(new(openid.People))),
 			fx.Annotate(identity.NewDirectory, fx.As(new(login.Directory))),
 			newHasher, newPolicy, newThrottle, newLogins, newSessions, newBrowsers, newOverview, newClients, newPages, newProvider, session.NewFeed, newWork, newSealer, newIDTokens,

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
 	"github.com/gatehouse/gatehouse/services/auth/internal/openid"
+	"github.com/gatehouse/gatehouse/services/auth/internal/proof"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
 	"github.com/gatehouse/gatehouse/services/auth/internal/throttle"
@@ -47,9 +48,11 @@ type workParams struct {
 	IDTokens *signingkey.IDTokens
 	Feed     *session.Feed
 	List     *token.RevocationList
+	Codes    proof.Store
 	Courier  *mail.Courier
 	Sender   mail.Sender
 	Stop     fx.Shutdowner
+	Now      func() time.Time
 	Log      *slog.Logger
 }
 
@@ -76,10 +79,11 @@ func newWork(p workParams) service.Work {
 	}}
 }
 
-// clean deletes the sessions that are over, the used codes, counters of failures and mails that
-// expired.
+// clean deletes the sessions that are over, the used codes, counters of failures, mailed codes and
+// mails that expired.
 func (p workParams) clean(ctx context.Context) error {
-	return errors.Join(p.Browsers.Clean(ctx), p.Sessions.Clean(ctx), p.Provider.Clean(ctx), p.Throttle.Clean(ctx), p.Courier.Clean(ctx))
+	return errors.Join(p.Browsers.Clean(ctx), p.Sessions.Clean(ctx), p.Provider.Clean(ctx), p.Throttle.Clean(ctx), p.Courier.Clean(ctx),
+		proof.Clean(ctx, p.Codes, p.Now()))
 }
 
 // loadKeys loads the signing keys before the program serves, if the database answers. Keys that the

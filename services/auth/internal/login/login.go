@@ -113,9 +113,9 @@ type Store interface {
 	// nothing. ErrNotFound
 	// when the hash is another one by now, or the login is gone or not active.
 	ChangePassword(ctx context.Context, n NewHash, e event.Event) error
-	// Remove revokes every session of the user until revokedUntil, ends them, deletes the login,
-	// frees the secret that it has while pending, and records the event, all or nothing. A user
-	// without a login is not an error and records nothing.
+	// Remove makes the user's mailed codes worthless, revokes every session of the user until
+	// revokedUntil, ends them, deletes the login, frees the secret that it has while pending, and
+	// records the event, all or nothing. A user without a login is not an error and records nothing.
 	Remove(ctx context.Context, userID string, revokedUntil time.Time, e event.Event) error
 }
 

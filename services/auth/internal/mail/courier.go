@@ -103,8 +103,14 @@ func (c *Courier) turn(ctx context.Context) (n int, err error) {
 	return len(claimed), nil
 }
 
-// deliver makes one attempt and records what became of it.
+// deliver makes one attempt and records what became of it. A mail to nobody is done with.
 func (c *Courier) deliver(ctx context.Context, one Claimed) {
+	if one.Kind == Nobody {
+		if err := c.Store.Sent(ctx, one.ID); err != nil { // another one drops it after the lease
+			c.Log.WarnContext(ctx, "a mail to nobody is not dropped yet", "mail", one.ID, "error", err.Error())
+		}
+		return
+	}
 	l, byPrevious, err := c.Sealer.open(one.ID, one.Sealed)
 	if err == nil {
 		err = c.send(ctx, one, l)

@@ -198,3 +198,19 @@ func TestASilentServerDelaysNobody(t *testing.T) {
 	turn(t, w.courier(t)) // nothing is lost
 	w.want(t, 0, 0, 2)
 }
+
+// A mail to an address that nobody has is counted and queued like any other, and never leaves.
+func TestAMailToNobodyIsDropped(t *testing.T) {
+	w := newWorld(t, &mailtest.Server{})
+	for range 2 * mail.Most {
+		w.Queue(t, w.desk.Nobody(t.Context(), to))
+	}
+	w.want(t, mail.Most, 0, 0)
+	c := w.courier(t)
+	turn(t, c)
+	turn(t, c)
+	w.want(t, 0, 0, 0)
+	if len(w.outcomes) != 0 {
+		t.Errorf("counted %v", w.outcomes)
+	}
+}

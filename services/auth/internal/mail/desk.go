@@ -3,6 +3,7 @@ package mail
 import (
 	"context"
 	"log/slog"
+	"net/url"
 	"time"
 
 	"github.com/google/uuid"
@@ -34,27 +35,67 @@ func NewDesk(issuer string, sealer *Sealer, now func() time.Time, log *slog.Logg
 // suits accept, the Accept-Language of the request, best (RFC 9110, section 12.5.4). It returns nil
 // when nothing is to be sent.
 func (d *Desk) PasswordChanged(ctx context.Context, to, accept string) *Queued {
+	return d.write(ctx, draft{kind: PasswordChanged, to: to, accept: accept, path: "/account", lasts: noticeLasts})
+}
+
+// Told is what a mail tells beside its words: a code, and how long that is good, which is how long
+// the mail is tried to be delivered.
+type Told struct {
+	Code  string
+	Lasts time.Duration
+}
+
+// SignUp tells the code that makes a login of a sign-up.
+func (d *Desk) SignUp(ctx context.Context, to, accept string, t Told) *Queued {
+	return d.write(ctx, draft{kind: SignUp, to: to, accept: accept, path: verifyPath, code: t.Code, lasts: t.Lasts})
+}
+
+// SignUpTaken tells the owner of a login that somebody wanted to sign up with its address, and
+// nothing that could be used. It waits as long as a code would.
+func (d *Desk) SignUpTaken(ctx context.Context, to, accept string, t Told) *Queued {
+	return d.write(ctx, draft{kind: SignUpTaken, to: to, accept: accept, path: "/sign-in", lasts: t.Lasts})
+}
+
+// VerifyEmail tells the owner of a login the code that verifies its address.
+func (d *Desk) VerifyEmail(ctx context.Context, to, accept string, t Told) *Queued {
+	return d.write(ctx, draft{kind: VerifyEmail, to: to, accept: accept, path: verifyPath, code: t.Code, lasts: t.Lasts})
+}
+
+// verifyPath is the page on which codes of sign-ups and addresses are shown.
+const verifyPath = "/verify-email"
+
+// draft is a mail before it is written.
+type draft struct {
+	kind       Kind
+	to, accept string
+	path, code string        // of the link, on the issuer's host
+	lasts      time.Duration // how long it is tried to be delivered, and the code is good
+	nobody     bool          // has the address: it is written all the same, for the same work, and never sent
+}
+
+// write writes and seals a letter. What cannot be written or sealed is a fault of ours; the change
+// of which it tells goes on without it. Without a desk it is nil.
+func (d *Desk) write(ctx context.Context, m draft) *Queued {
 	if d == nil {
 		return nil
 	}
-	now := d.now()
-	l, err := d.writer.write(PasswordChanged, to, accept, values{Email: to, Time: now, Link: d.writer.link("/account")})
-	return d.queued(ctx, PasswordChanged, l, err, now.Add(noticeLasts))
-}
-
-// queued seals a letter. What cannot be written or sealed is a fault of ours; the change of which
-// it tells goes on without it.
-func (d *Desk) queued(ctx context.Context, kind Kind, l Letter, err error, expires time.Time) *Queued {
-	id := uuid.NewString()
+	now, id := d.now(), uuid.NewString()
+	expires := now.Add(m.lasts)
+	v := values{Email: m.to, Time: now, Until: expires, Link: d.writer.link(m.path)}
+	if m.code != "" {
+		v.Link += "?code=" + url.QueryEscape(m.code)
+	}
+	l, err := d.writer.write(m.kind, m.to, m.accept, v)
+	if m.nobody {
+		m.kind, l.To = Nobody, ""
+	}
 	var sealed []byte
 	if err == nil {
 		sealed, err = d.sealer.seal(id, l)
 	}
 	if err != nil {
-		d.log.ErrorContext(ctx, "a mail was not written", "kind", string(kind), "error", err.Error())
+		d.log.ErrorContext(ctx, "a mail was not written", "kind", string(m.kind), "error", err.Error())
 		return nil
 	}
-	return &Queued{
-		ID: id, Kind: kind, Address: d.sealer.hash(address.Fold(l.To)), Sealed: sealed, CreateTime: d.now(), ExpireTime: expires,
-	}
+	return &Queued{ID: id, Kind: m.kind, Address: d.sealer.hash(address.Fold(m.to)), Sealed: sealed, CreateTime: now, ExpireTime: expires}
 }

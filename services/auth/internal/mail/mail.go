@@ -16,8 +16,14 @@ import (
 // Kind is what a mail tells, for the log; it says nothing of the person.
 type Kind string
 
-// PasswordChanged goes to whoever has the login (R17).
-const PasswordChanged Kind = "password_changed"
+// The kinds of mails.
+const (
+	PasswordChanged Kind = "password_changed" // to whoever has the login (R17)
+	SignUp          Kind = "sign_up"          // with the code that makes the login
+	SignUpTaken     Kind = "sign_up_taken"    // to whoever has a login, of a sign-up with its address
+	VerifyEmail     Kind = "verify_email"     // with the code that verifies the address of a login
+	Nobody          Kind = "nobody"           // to an address that nobody has: the same work, and deleted instead of sent
+)
 
 // Letter is a mail as it is read.
 type Letter struct {
@@ -33,7 +39,8 @@ type Letter struct {
 //	Queue ──► waiting ◄──retry──┐
 //	             │              │
 //	           claim ──► being sent ──250──► (deleted: sent)
-//	             │              └─────5xx──► parked ──a week later──► (deleted)
+//	             │              ├─────5xx──► parked ──a week later──► (deleted)
+//	             │              └──Nobody──► (deleted, not sent)
 //	             └──expired──► (deleted)
 //
 // A claim lasts for Lease: whoever claimed it and is gone by then has sent it or not, and another

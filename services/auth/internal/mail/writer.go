@@ -20,7 +20,8 @@ var files embed.FS
 // values are what a text may say beside its words.
 type values struct {
 	Email string
-	Time  time.Time
+	Time  time.Time // when it happened
+	Until time.Time // what it tells is good
 	Link  string
 }
 
@@ -76,6 +77,15 @@ func newWriter(issuer string) (*writer, error) {
 // link leads to a path of the issuer's host.
 func (w *writer) link(path string) string { return w.issuer + path }
 
+// site is what people know the issuer as.
+func (w *writer) site() string {
+	_, host, _ := strings.Cut(w.issuer, "://")
+	return host
+}
+
+// minute is how a time is written.
+const minute = "2006-01-02 15:04 UTC"
+
 // speaks returns the language that suits an Accept-Language best.
 func (w *writer) speaks(accept string) tongue {
 	wanted, _, err := language.ParseAcceptLanguage(accept)
@@ -93,7 +103,9 @@ var errControl = errors.New("a header field has a control character")
 func (w *writer) write(kind Kind, to, accept string, v values) (Letter, error) {
 	t := w.speaks(accept)
 	s := shown{Language: t.tag.String(), Link: v.Link}
-	fill := strings.NewReplacer("{email}", v.Email, "{time}", v.Time.UTC().Format("2006-01-02 15:04 UTC"))
+	fill := strings.NewReplacer(
+		"{email}", v.Email, "{site}", w.site(), "{time}", v.Time.UTC().Format(minute), "{until}", v.Until.UTC().Format(minute),
+	)
 	for _, part := range []struct {
 		key string
 		in  *string

@@ -214,10 +214,13 @@ func (s *Logins) ReplaceHash(ctx context.Context, userID, old, hash string, now 
 	return err
 }
 
-// Remove implements login.Store. Everything that ends sessions locks login, browser session,
-// session and revocation in this order; browser sessions go with the login.
+// Remove implements login.Store. Everything that ends sessions locks mailed codes, login, browser
+// session, session and revocation in this order; browser sessions go with the login.
 func (s *Logins) Remove(ctx context.Context, userID string, revokedUntil time.Time, e event.Event) error {
 	err := s.outbox.InTx(ctx, func(tx pgx.Tx) error {
+		if err := forgetMailedCodes(ctx, tx, userID); err != nil {
+			return err
+		}
 		locked, err := tx.Exec(ctx, lockLogin, pgx.StrictNamedArgs{"user_id": userID})
 		if err != nil || locked.RowsAffected() == 0 {
 			return err

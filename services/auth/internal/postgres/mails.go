@@ -39,20 +39,27 @@ const queueMail = `
 // Queue adds a mail to the transaction; nil is none. One that is over the limit of its address is
 // left out, and the transaction goes on.
 func (m *Mails) Queue(ctx context.Context, tx pgx.Tx, q *mail.Queued) error {
+	_, err := m.queue(ctx, tx, q)
+	return err
+}
+
+// queue is Queue, and reports whether somebody will be told.
+func (m *Mails) queue(ctx context.Context, tx pgx.Tx, q *mail.Queued) (queued bool, err error) {
 	if q == nil {
-		return nil
+		return false, nil
 	}
 	tag, err := tx.Exec(ctx, queueMail, pgx.StrictNamedArgs{
 		"hash": q.Address, "now": q.CreateTime, "since": q.CreateTime.Add(-mail.Window), "most": mail.Most,
 		"id": q.ID, "kind": string(q.Kind), "sealed": q.Sealed, "expire_time": q.ExpireTime,
 	})
 	if err != nil {
-		return fmt.Errorf("queue mail: %w", err)
+		return false, fmt.Errorf("queue mail: %w", err)
 	}
 	if tag.RowsAffected() == 0 {
 		m.limited(ctx, q.Kind)
+		return false, nil
 	}
-	return nil
+	return true, nil
 }
 
 // claimMails leaves alone what another instance claims at the moment.

@@ -66,6 +66,10 @@ func TestHotQueriesUseTheirIndex(t *testing.T) {
 		"mails, expired":  {expireMails, pgx.StrictNamedArgs{"now": before, "limit": 10}, "mails_attempt_time"},
 		"mails, parked":   {cleanParked, pgx.StrictNamedArgs{"before": before, "limit": 10}, "mails_park_time"},
 		"mails, counted":  {cleanAddresses, pgx.StrictNamedArgs{"before": before, "limit": 10}, "mail_addresses_last_time"},
+		"mailed code":     {findMailedCode, pgx.StrictNamedArgs{"code_hash": hash, "purposes": []string{"reset"}, "now": before}, "mailed_codes_pkey"},
+		"and its use":     {deleteMailedCode, pgx.StrictNamedArgs{"code_hash": hash, "purposes": []string{"reset"}, "now": before}, "mailed_codes_pkey"},
+		"and its end":     {dropMailedCodes, pgx.StrictNamedArgs{"user_id": id, "purposes": []string{"reset"}}, "mailed_codes_user_id_purpose"},
+		"mailed codes":    {cleanMailedCodes, pgx.StrictNamedArgs{"before": before, "limit": 10}, "mailed_codes_expire_time"},
 		"revocation feed": {newRevocations, pgx.StrictNamedArgs{"after": int64(1) << 40, "now": before}, "revocations_writer"},
 		"reconciler":      {claimLogins, pgx.StrictNamedArgs{"now": now, "retry": now, "limit": 10}, "logins_attempt_time"},
 	} {
@@ -130,7 +134,10 @@ func fill(t *testing.T, pool *pgxpool.Pool) {
 		select gen_random_uuid(), 'password_changed', 'sealed', now(), now() + interval '1 day', now(), case n % 10 when 0 then now() end
 		from generate_series(1, 5000) n`,
 		`insert into auth.mail_addresses (hash, times, last_time) select sha256(n::text::bytea), array[now()], now() from generate_series(1, 5000) n`,
-		`analyze auth.mails, auth.mail_addresses, auth.failures, auth.known_devices, auth.used_codes, auth.logins, auth.sessions, auth.revocations, auth.browser_sessions, auth.clients, auth.client_secrets`,
+		`insert into auth.mailed_codes (code_hash, purpose, user_id, email, create_time, expire_time)
+		select sha256(n::text::bytea), 'reset', case n % 2 when 0 then gen_random_uuid() end, n || '@example.com', now(), now() + interval '10 min'
+		from generate_series(1, 5000) n`,
+		`analyze auth.mailed_codes, auth.mails, auth.mail_addresses, auth.failures, auth.known_devices, auth.used_codes, auth.logins, auth.sessions, auth.revocations, auth.browser_sessions, auth.clients, auth.client_secrets`,
 	} {
 		if _, err := pool.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)

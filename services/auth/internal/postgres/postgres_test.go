@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/mail/mailtest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
+	"github.com/gatehouse/gatehouse/services/auth/internal/proof/prooftest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session/sessiontest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
@@ -54,6 +55,20 @@ func TestMails(t *testing.T) {
 	mailtest.Run(t, func(t *testing.T) mailtest.Database {
 		db := postgrestest.Open(t)
 		return mailtest.Database{Store: db.Mails, Queue: db.Queue}
+	})
+}
+
+func TestMailedCodes(t *testing.T) {
+	prooftest.Run(t, func(t *testing.T) prooftest.Database {
+		db := postgrestest.Open(t)
+		return prooftest.Database{
+			Store: db.MailedCodes, Take: db.MailedCodes.Take, Forget: db.MailedCodes.Forget, Recorded: db.Recorded,
+			Queued: func(t *testing.T) int {
+				s, err := db.Mails.Standing(t.Context())
+				check.NoError(t, err)
+				return s.Waiting
+			},
+		}
 	})
 }
 

@@ -36,6 +36,7 @@ type Database struct {
 	Overview *postgres.Overview
 	Browsers *postgres.Browsers
 
+	MailedCodes *postgres.MailedCodes
 	SigningKeys *postgres.SigningKeys
 	IDTokenKeys map[string]*postgres.SigningKeys // by algorithm
 }
@@ -48,7 +49,8 @@ func Open(t *testing.T) *Database {
 	mails := postgres.NewMails(pool, func(context.Context, mail.Kind) {})
 	return &Database{
 		Pool: pool, Outbox: o, Mails: mails, Logins: postgres.NewLogins(pool, o, mails), Sessions: postgres.NewSessions(pool, o),
-		Overview: postgres.NewOverview(pool, o), Clients: postgres.NewClients(pool, o), Browsers: postgres.NewBrowsers(pool, o), SigningKeys: postgres.NewSigningKeys(pool, o), IDTokenKeys: idTokenKeys(pool, o),
+		Overview: postgres.NewOverview(pool, o), Clients: postgres.NewClients(pool, o), Browsers: postgres.NewBrowsers(pool, o),
+		MailedCodes: postgres.NewMailedCodes(pool, o, mails), SigningKeys: postgres.NewSigningKeys(pool, o), IDTokenKeys: idTokenKeys(pool, o),
 	}
 }
 
