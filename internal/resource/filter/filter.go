@@ -6,12 +6,15 @@
 package filter
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"go.einride.tech/aip/filtering"
 	expr "google.golang.org/genproto/googleapis/api/expr/v1alpha1"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/resource"
@@ -21,26 +24,37 @@ import (
 const maxConditions = 10
 
 // Parser parses the filters of one list. Text is compared with = and !=, as a whole and with regard
-// to case; times with all six comparisons and RFC 3339 values. Safe for concurrent use.
+// to case; enums with = and !=; times with all six comparisons and RFC 3339 values. Safe for concurrent use.
 type Parser struct {
 	declarations *filtering.Declarations
+	enums        map[string]protoreflect.EnumType
 	fields       string // for people
 }
 
-// New declares the fields of a list, by their names in the contract.
-func New(texts, times []string) (*Parser, error) {
+// Fields are those of a list that may be filtered by, by their names in the contract.
+type Fields struct {
+	Texts, Times []string
+	Enums        map[string]protoreflect.EnumType // compared with names of their values, without quotes
+}
+
+// New declares the fields of a list.
+func New(f Fields) (*Parser, error) {
 	options := []filtering.DeclarationOption{filtering.DeclareStandardFunctions()}
-	for _, name := range texts {
+	for _, name := range f.Texts {
 		options = append(options, filtering.DeclareIdent(name, filtering.TypeString))
 	}
-	for _, name := range times {
+	for _, name := range f.Times {
 		options = append(options, filtering.DeclareIdent(name, filtering.TypeTimestamp))
+	}
+	enums := slices.Sorted(maps.Keys(f.Enums))
+	for _, name := range enums {
+		options = append(options, filtering.DeclareEnumIdent(name, f.Enums[name]))
 	}
 	declarations, err := filtering.NewDeclarations(options...)
 	if err != nil {
 		return nil, err
 	}
-	return &Parser{declarations: declarations, fields: strings.Join(append(append([]string(nil), texts...), times...), ", ")}, nil
+	return &Parser{declarations: declarations, enums: f.Enums, fields: strings.Join(slices.Concat(f.Texts, enums, f.Times), ", ")}, nil
 }
 
 // Parse returns the conditions of a filter; none for an empty one.
@@ -52,7 +66,7 @@ func (f *Parser) Parse(filter string) ([]resource.Condition, error) {
 	if err != nil {
 		return nil, f.bad(err)
 	}
-	conditions, ok := appendConditions(nil, parsed.CheckedExpr.GetExpr())
+	conditions, ok := f.appendConditions(nil, parsed.CheckedExpr.GetExpr())
 	if !ok || len(conditions) > maxConditions {
 		return nil, f.bad(nil)
 	}
@@ -62,11 +76,11 @@ func (f *Parser) Parse(filter string) ([]resource.Condition, error) {
 func (f *Parser) bad(cause error) error {
 	return apierr.InvalidArgumentError().Saying("the filter cannot be read").Because(cause).WithField("filter", "filter",
 		`must be at most 10 comparisons joined by AND, such as: display_name = "Ada" AND create_time >= "2026-01-01T00:00:00Z"; `+
-			"text is compared by = and !=; fields: "+f.fields)
+			"text and states are compared by = and !=; fields: "+f.fields)
 }
 
 // appendConditions walks the conjunction; ok is false for anything that is not part of the subset.
-func appendConditions(conditions []resource.Condition, e *expr.Expr) ([]resource.Condition, bool) {
+func (f *Parser) appendConditions(conditions []resource.Condition, e *expr.Expr) ([]resource.Condition, bool) {
 	call := e.GetCallExpr()
 	args := call.GetArgs()
 	if call == nil || len(args) != 2 {
@@ -74,14 +88,14 @@ func appendConditions(conditions []resource.Condition, e *expr.Expr) ([]resource
 	}
 	switch call.GetFunction() {
 	case filtering.FunctionAnd:
-		conditions, ok := appendConditions(conditions, args[0])
+		conditions, ok := f.appendConditions(conditions, args[0])
 		if !ok {
 			return nil, false
 		}
-		return appendConditions(conditions, args[1])
+		return f.appendConditions(conditions, args[1])
 	case filtering.FunctionEquals, filtering.FunctionNotEquals, filtering.FunctionLessThan, filtering.FunctionLessEquals,
 		filtering.FunctionGreaterThan, filtering.FunctionGreaterEquals:
-		c, ok := condition(call.GetFunction(), args[0], args[1])
+		c, ok := f.condition(call.GetFunction(), args[0], args[1])
 		return append(conditions, c), ok
 	default:
 		return nil, false
@@ -89,10 +103,16 @@ func appendConditions(conditions []resource.Condition, e *expr.Expr) ([]resource
 }
 
 // condition reads "field op value". The checker has made sure that field and value fit each other.
-func condition(op string, left, right *expr.Expr) (resource.Condition, bool) {
+func (f *Parser) condition(op string, left, right *expr.Expr) (resource.Condition, bool) {
 	c := resource.Condition{Field: left.GetIdentExpr().GetName(), Op: resource.Op(op)}
 	if c.Field == "" {
 		return c, false
+	}
+	if enum, isEnum := f.enums[c.Field]; isEnum {
+		name := protoreflect.Name(right.GetIdentExpr().GetName())
+		value := enum.Descriptor().Values().ByName(name)
+		c.Value = string(name)
+		return c, value != nil && value.Number() != 0
 	}
 	isTime := isTimeField(c.Field)
 	if call := right.GetCallExpr(); isTime && call.GetFunction() == filtering.FunctionTimestamp && len(call.GetArgs()) == 1 {

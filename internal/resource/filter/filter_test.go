@@ -7,6 +7,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
+
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 
 	"github.com/gatehouse/gatehouse/internal/resource"
@@ -14,7 +17,10 @@ import (
 
 func userFilters(t testing.TB) *Parser {
 	t.Helper()
-	f, err := New([]string{"email", "display_name"}, []string{"create_time"})
+	f, err := New(Fields{
+		Texts: []string{"email", "display_name"}, Times: []string{"create_time"},
+		Enums: map[string]protoreflect.EnumType{"kind": descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Type()},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,6 +37,8 @@ func TestFilter(t *testing.T) {
 		`display_name = "100%_*"`:    {{Field: "display_name", Op: resource.Equal, Value: "100%_*"}},
 		`create_time >= "2026-01-02T13:00:00+01:00"`:      {{Field: "create_time", Op: resource.GreaterEqual, Value: noon}},
 		`create_time < timestamp("2026-01-02T12:00:00Z")`: {{Field: "create_time", Op: resource.Less, Value: noon}},
+		`kind = LABEL_REPEATED`:                           {{Field: "kind", Op: resource.Equal, Value: "LABEL_REPEATED"}},
+		`kind != LABEL_REQUIRED`:                          {{Field: "kind", Op: resource.NotEqual, Value: "LABEL_REQUIRED"}},
 		`(email = "a") AND create_time > "2026-01-02T12:00:00Z"`: {
 			{Field: "email", Op: resource.Equal, Value: "a"}, {Field: "create_time", Op: resource.Greater, Value: noon},
 		},
@@ -54,6 +62,8 @@ func TestFilterIsRefused(t *testing.T) {
 		`email = "a" OR email = "b"`, `email = "a" display_name = "b"`, `NOT email = "a"`, `-email = "a"`,
 		`password_hash = "a"`, `user.email = "a"`, `id = "a"`, `state = "deleting"`,
 		`email = 1`, `create_time = 1`, `create_time > "yesterday"`, `create_time > ""`, `create_time = create_time`,
+		`kind = LABEL_OTHER`, `kind = "LABEL_REPEATED"`, `kind = kind`, `kind < LABEL_REPEATED`, `kind = 3`, `kind`, `kind = email`, `email = LABEL_REPEATED`,
+		`LABEL_REPEATED = LABEL_REPEATED`, `LABEL_REPEATED = kind`,
 		`email = "\x00"`, `email = "a"; drop table identity.users`, `email = "a`, `email = "a" AND`, `((((`, `timestamp("a")`,
 		strings.Repeat(`email = "a" AND `, 10) + `email = "a"`, strings.Repeat("(", 1000),
 	} {
@@ -68,6 +78,7 @@ func FuzzFilter(f *testing.F) {
 	parser := userFilters(f)
 	f.Add(`email = "a@example.com" AND create_time >= "2026-01-02T13:00:00Z"`)
 	f.Add(`NOT (display_name != 'x' OR email : "b")`)
+	f.Add(`kind = LABEL_REPEATED AND kind != kind`)
 	f.Add(`create_time < timestamp("2026-01-02T12:00:00Z") -a.b`)
 	f.Fuzz(func(t *testing.T, filter string) {
 		if len(filter) > 1024 { // the contract's rule
@@ -81,7 +92,7 @@ func FuzzFilter(f *testing.F) {
 		for _, c := range conditions {
 			switch value := c.Value.(type) {
 			case string:
-				if c.Field != "email" && c.Field != "display_name" || !utf8.ValidString(value) || strings.Contains(value, "\x00") {
+				if c.Field != "email" && c.Field != "display_name" && (c.Field != "kind" || !strings.HasPrefix(value, "LABEL_")) || !utf8.ValidString(value) || strings.Contains(value, "\x00") {
 					t.Fatalf("accepted %+v", c)
 				}
 			case time.Time:

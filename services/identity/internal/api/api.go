@@ -9,6 +9,7 @@ import (
 	"context"
 
 	"github.com/google/uuid"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
@@ -35,7 +36,10 @@ type UserService struct {
 func NewUserService(
 	users *user.Service, memberships *membership.Service, watching *user.Watching, cursors *cursor.Texts,
 ) (*UserService, error) {
-	f, err := filter.New([]string{"email", "display_name"}, []string{"create_time"})
+	f, err := filter.New(filter.Fields{
+		Texts: []string{"email", "display_name"}, Times: []string{"create_time"},
+		Enums: map[string]protoreflect.EnumType{"state": identityv1.User_State(0).Type()},
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +66,7 @@ type OrganizationDirectoryService struct {
 
 // NewOrganizationDirectoryService returns the handlers over the domain.
 func NewOrganizationDirectoryService(organizations *organization.Service) (*OrganizationDirectoryService, error) {
-	f, err := filter.New([]string{"display_name"}, []string{"create_time"})
+	f, err := filter.New(filter.Fields{Texts: []string{"display_name"}, Times: []string{"create_time"}})
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +137,14 @@ func userMessage(u user.User) *identityv1.User {
 		CreateTime:     timestamppb.New(u.CreateTime),
 		UpdateTime:     timestamppb.New(u.UpdateTime),
 		Etag:           u.ETag(),
+		State:          states()[u.State],
+	}
+}
+
+// states are the states of a user that is there, as the contract names them.
+func states() map[user.State]identityv1.User_State {
+	return map[user.State]identityv1.User_State{
+		user.Invited: identityv1.User_STATE_INVITED, user.Active: identityv1.User_STATE_ACTIVE, user.Suspended: identityv1.User_STATE_SUSPENDED,
 	}
 }
 

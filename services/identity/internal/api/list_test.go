@@ -55,6 +55,11 @@ func TestListUsers(t *testing.T) {
 	if page := list(&identityv1.ListUsersRequest{Filter: `create_time > "` + first.GetCreateTime().AsTime().Format("2006-01-02T15:04:05.999999Z07:00") + `"`}); len(page.GetUsers()) != 4 {
 		t.Fatalf("by time: got %v", page)
 	}
+	for filter, want := range map[string]int{`state = STATE_ACTIVE`: 5, `state != STATE_ACTIVE`: 0, `state = STATE_SUSPENDED`: 0} {
+		if page := list(&identityv1.ListUsersRequest{Filter: filter}); len(page.GetUsers()) != want {
+			t.Errorf("%s: got %v", filter, page)
+		}
+	}
 	for name, c := range map[string]struct {
 		r     *identityv1.ListUsersRequest
 		field string
@@ -63,6 +68,7 @@ func TestListUsers(t *testing.T) {
 		"token of another filter":       {&identityv1.ListUsersRequest{Filter: `email = "x"`, PageToken: tokens[0]}, "page_token"},
 		"made up token":                 {&identityv1.ListUsersRequest{PageToken: "2"}, "page_token"},
 		"bad filter":                    {&identityv1.ListUsersRequest{Filter: `state = "deleting"`}, "filter"},
+		"no state of the contract":      {&identityv1.ListUsersRequest{Filter: `state = STATE_DELETING`}, "filter"},
 		"negative page size":            {&identityv1.ListUsersRequest{PageSize: -1}, "page_size"},
 		"too large page size":           {&identityv1.ListUsersRequest{PageSize: 1001}, "page_size"},
 	} {

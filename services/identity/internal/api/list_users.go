@@ -5,6 +5,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/resource"
 	identityv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1"
+	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
 // ListUsers returns one page of an organization's users, or of all users.
@@ -13,6 +14,11 @@ func (s *UserService) ListUsers(ctx context.Context, r *identityv1.ListUsersRequ
 	where, err := s.filters.Parse(r.GetFilter())
 	if err != nil {
 		return nil, err
+	}
+	for i, c := range where {
+		if c.Field == "state" {
+			where[i].Value = stateNamed(c.Value)
+		}
 	}
 	after, err := resource.ParsePageToken(r.GetPageToken(), list...)
 	if err != nil {
@@ -28,4 +34,14 @@ func (s *UserService) ListUsers(ctx context.Context, r *identityv1.ListUsersRequ
 	}
 	response.NextPageToken, err = resource.PageToken(next, list...)
 	return response, err
+}
+
+// stateNamed returns the state that the contract calls by a name.
+func stateNamed(name any) user.State {
+	for state, value := range states() {
+		if value.String() == name {
+			return state
+		}
+	}
+	return ""
 }

@@ -38,7 +38,7 @@ func (s *Users) BeginDelete(
 			return err
 		}
 		ends := false
-		if current.State == user.Active {
+		if current.State.There() {
 			if ends, err = aloneInPersonal(ctx, tx, current, "for update"); err != nil {
 				return err
 			}
@@ -48,7 +48,7 @@ func (s *Users) BeginDelete(
 			return err
 		}
 		d = user.Deletion{OrganizationID: current.OrganizationID, UserID: id}
-		if current.State == user.Active {
+		if current.State.There() {
 			if token, err = tell(ctx, tx, s.outbox, f); err != nil {
 				return err
 			}
@@ -65,7 +65,7 @@ func (s *Users) BeginDelete(
 	return d, token, nil
 }
 
-// aloneInPersonal reports whether the user's organization is personal and has no other active user.
+// aloneInPersonal reports whether the user's organization is personal and has no other user.
 // A deletion locks it "for update", which keeps others from joining until the deletion is there to
 // be seen.
 func aloneInPersonal(ctx context.Context, db execer, u user.User, lock string) (bool, error) {

@@ -72,8 +72,8 @@ func insertUsers(ctx context.Context, tx pgx.Tx, parcels []parcel) (made map[str
 		return values
 	}
 	rows, err := tx.Query(ctx, `
-		insert into identity.users (organization_id, id, email, display_name, locale, time_zone, state, revision, create_time, update_time, relationships_token)
-		select @organization_id, id, email, display_name, locale, time_zone, @state, @revision, @create_time, @create_time, token
+		insert into identity.users (organization_id, id, email, display_name, locale, time_zone, state, standing, revision, create_time, update_time, relationships_token)
+		select @organization_id, id, email, display_name, locale, time_zone, 'active', @state, @revision, @create_time, @create_time, token
 		from unnest(@ids::uuid[], @emails::text[], @display_names::text[], @locales::text[], @time_zones::text[], @tokens::text[])
 			with ordinality as u (id, email, display_name, locale, time_zone, token, place)
 		order by place

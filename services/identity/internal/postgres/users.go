@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -104,8 +105,8 @@ func (s *Users) settle(ctx context.Context, tx pgx.Tx, c user.Creation, joins bo
 
 func insertUser(ctx context.Context, tx pgx.Tx, u user.User) (won bool, err error) {
 	tag, err := tx.Exec(ctx, `
-		insert into identity.users (organization_id, id, email, display_name, locale, time_zone, state, revision, create_time, update_time)
-		values (@organization_id, @id, @email, @display_name, @locale, @time_zone, @state, @revision, @create_time, @update_time)
+		insert into identity.users (organization_id, id, email, display_name, locale, time_zone, state, standing, revision, create_time, update_time)
+		values (@organization_id, @id, @email, @display_name, @locale, @time_zone, 'active', @state, @revision, @create_time, @update_time)
 		on conflict do nothing`, // on the id or the primary key, whichever a parallel repeat fills first, or on the email
 		pgx.StrictNamedArgs{
 			"organization_id": u.OrganizationID, "id": u.ID, "email": u.Email, "display_name": u.DisplayName, "locale": u.Locale,
@@ -114,7 +115,7 @@ func insertUser(ctx context.Context, tx pgx.Tx, u user.User) (won bool, err erro
 	return tag.RowsAffected() == 1, err
 }
 
-// refuseTakenEmail refuses the address of another active user of the organization.
+// refuseTakenEmail refuses the address of another user of the organization.
 func refuseTakenEmail(ctx context.Context, tx pgx.Tx, u user.User) error {
 	found, err := tx.Exec(ctx, `
 		select from identity.users where organization_id = @organization_id and email = @email and state = 'active'`,
@@ -159,7 +160,10 @@ func selectUserByID(ctx context.Context, tx pgx.Tx, id string) (u user.User, tok
 	return collectUser(rows)
 }
 
-const userColumns = `organization_id, id, email, display_name, locale, time_zone, state, revision, create_time, update_time`
+// userColumns are those of a user. The column state says whether the user is there ('active') or
+// being deleted, standing what it is meanwhile: programs of before know the first alone.
+const userColumns = `organization_id, id, email, display_name, locale, time_zone,
+	case state when 'active' then standing else state end as state, revision, create_time, update_time`
 
 // Get implements user.Store.
 func (s *Users) Get(ctx context.Context, scope user.Scope, id string) (user.User, error) {
@@ -195,7 +199,14 @@ func listUsers(scope user.Scope, q resource.Query) (string, pgx.StrictNamedArgs,
 	if _, everywhere := scope.Organization(); everywhere {
 		sql.WriteString(" and revision > 0") // always true: it names the indexes that are for these lists alone
 	}
-	err := addConditions(&sql, args, []string{"email", "display_name", "create_time"}, q)
+	q.Where = slices.Clone(q.Where)
+	for i, c := range q.Where {
+		if c.Field == "state" { // of a user that is there
+			q.Where[i].Field = "standing"
+			sql.WriteString(" and standing <> ''") // always true: it names the index that is for these lists alone
+		}
+	}
+	err := addConditions(&sql, args, []string{"email", "display_name", "standing", "create_time"}, q)
 	return sql.String(), args, err
 }
 
@@ -222,7 +233,7 @@ func (s *Users) Update(
 		if err != nil {
 			return err
 		}
-		if current.State != user.Active {
+		if !current.State.There() {
 			return user.NotFound()
 		}
 		var e event.Event

@@ -61,7 +61,7 @@ func (s *Service) Delete(ctx context.Context, scope Scope, id, tag string) (toke
 // errOtherwise says that Authz was asked about another deletion than the one that would begin.
 var errOtherwise = errors.New("the organization does not go with the user any more")
 
-// begin reserves the departure of an active user and begins the deletion. Authz is asked before
+// begin reserves the departure of a user that is there and begins the deletion. Authz is asked before
 // anything is locked and without a connection, so that a slow Authz holds up nothing else; what the
 // answer rests on is checked again under the lock. A reservation whose deletion does not begin errs
 // to the safe side.
@@ -70,7 +70,7 @@ func (s *Service) begin(ctx context.Context, scope Scope, id, tag string, by eve
 	if err != nil {
 		return Deletion{}, "", err
 	}
-	if u.State == Active {
+	if u.State.There() {
 		if err := resource.CheckETag(tag, u.ETag()); err != nil {
 			return Deletion{}, "", err
 		}
@@ -82,7 +82,7 @@ func (s *Service) begin(ctx context.Context, scope Scope, id, tag string, by eve
 		switch {
 		case now.State == Deleting: // all of this was checked when the deletion began
 			return fact.Fact{}, nil
-		case u.State != Active || reservedEnds && !ends: // it stays after all: somebody must be its owner
+		case !u.State.There() || reservedEnds && !ends: // it stays after all: somebody must be its owner
 			return fact.Fact{}, errOtherwise
 		}
 		return Deleted(by, now), resource.CheckETag(tag, now.ETag())

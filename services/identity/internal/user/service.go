@@ -47,15 +47,15 @@ type New struct {
 	Unbounded      bool // by who is not bound by the quota of personal organizations
 }
 
-// Register creates a user under the caller's id. Repeating it with the same id and email returns the user as it is. The token names the
-// user's relationships, also of a repeat.
+// Register creates a user under the caller's id. Repeating it with the same id and email returns the user as it is, suspended meanwhile or
+// not. The token names the user's relationships, also of a repeat.
 func (s *Service) Register(ctx context.Context, n New) (u User, token string, err error) {
 	n.Email = address.Fold(n.Email)
 	stored, token, err := s.create(ctx, n)
 	if err != nil {
 		return User{}, "", err
 	}
-	if stored.State != Active || stored.Email != n.Email {
+	if stored.State != Active && stored.State != Suspended || stored.Email != n.Email {
 		return User{}, "", IDTaken()
 	}
 	return stored, token, nil

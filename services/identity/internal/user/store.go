@@ -10,30 +10,31 @@ import (
 )
 
 // Store keeps users. Each method is one transaction, with what the change tells others. The scope
-// comes first: a user outside of it, like one that is being deleted, is NotFound(). A token names
+// comes first: a user outside of it, like one that is being deleted, is NotFound(). A user is there in
+// every other state. A token names
 // the relationships of a change (request.ConsistencyToken); it is empty when nothing changed.
 type Store interface {
 	// Create stores the user unless one with its id exists in any organization, and returns the
 	// stored one, also one that is being deleted, with the token of its creation. With a personal
 	// organization it stores both or neither; otherwise an unknown organization is
 	// organization.NotFound(). The id of a user whose deletion was finished since c.Refused is
-	// IDTaken(), an email that an active user of the organization has is EmailTaken(), and one user
+	// IDTaken(), an email that a user of the organization has is EmailTaken(), and one user
 	// more than c.Most of a personal organization, in whatever state they are, is
 	// OrganizationFull(c.Most), however many are created at the same time. Concurrent duplicates are
 	// safe: one is stored, all return it.
 	Create(ctx context.Context, c Creation) (stored User, token string, err error)
 	// Import stores each user whose address is free in the organization, in this order, and returns
-	// in the same order who has each address then: the user itself, or another active one. All of
+	// in the same order who has each address then: the user itself, or another one that is there. All of
 	// them or, on an error, none is stored. token names the relationships of the last one stored.
 	// An organization that is unknown, or ends with users that are being deleted, is
 	// organization.NotFound(), one that would have more users than Most of the creations allow is
 	// OrganizationFull, as of Create.
 	Import(ctx context.Context, organizationID string, creations []Creation) (holders []User, token string, err error)
-	// Get returns one active user.
+	// Get returns one user.
 	Get(ctx context.Context, scope Scope, id string) (User, error)
-	// List returns active users, oldest first.
+	// List returns users, oldest first.
 	List(ctx context.Context, scope Scope, q resource.Query) ([]User, error)
-	// Update locks an active user, calls change with it and, if its revision differs, stores the
+	// Update locks a user, calls change with it and, if its revision differs, stores the
 	// result and records the event. An error of change is returned as it is and nothing changes.
 	Update(ctx context.Context, scope Scope, id string, change func(User) (User, event.Event, error)) (User, error)
 }
@@ -57,7 +58,7 @@ type DeletionStore interface {
 	// the deletion before due. A user that already is Deleting stays so and gets the new due time;
 	// the fact of that is of before. An error of decide is returned as it is and nothing changes.
 	// ends says that the user's organization is personal and has no
-	// other active user: it goes with this one, because from here on nobody can join it.
+	// other user: it goes with this one, because from here on nobody can join it.
 	BeginDelete(
 		ctx context.Context, scope Scope, id string, due time.Time, decide func(u User, ends bool) (fact.Fact, error),
 	) (d Deletion, token string, err error)
@@ -66,7 +67,7 @@ type DeletionStore interface {
 	ClaimDeletion(ctx context.Context, now, until time.Time) (d Deletion, found bool, err error)
 	// FinishDelete removes the row of a Deleting user, remembers at now that its id was used, and
 	// removes its organization, with the fact that it ended, if that was personal and has no user
-	// left. A user that is gone already is not an error; an active one stays.
+	// left. A user that is gone already is not an error; one that is not Deleting stays.
 	FinishDelete(ctx context.Context, d Deletion, now time.Time, ended fact.Fact) error
 	// ForgetDeleted forgets at most limit ids of users whose deletion was finished before a time, and returns how many.
 	ForgetDeleted(ctx context.Context, before time.Time, limit int) (int, error)
@@ -74,7 +75,7 @@ type DeletionStore interface {
 
 // Departures is what the user's deletion needs of Authz.
 type Departures interface {
-	// Reserve says, for whoever asks for the deletion, whether an active user may be deleted:
+	// Reserve says, for whoever asks for the deletion, whether a user may be deleted:
 	// FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER) when nobody would be left in a role of
 	// the user. ends says that the user's organization goes too. After it the deletion need not be
 	// refused any more.

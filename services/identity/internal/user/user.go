@@ -12,18 +12,33 @@ import (
 
 // State is where a user is in its life.
 //
-//	Create ──► Active ──BeginDelete──► Deleting ──login removed, FinishDelete──► (row gone, id refused for an hour)
-//	            │  ▲                     │  ▲
-//	            └──┘ Update              └──┘ Auth unreachable: the reconciler tries again
+//	 invite               Create, Register, Import
+//	   │                             │
+//	   ▼                             ▼             ──Suspend──►
+//	Invited ────────accept───────► Active ◄──┐                   Suspended
+//	   │                             │       └──────Restore─────     │
+//	   └─────────────────────────────┼───────────────────────────────┘
+//	                                 │ BeginDelete, from each
+//	                                 ▼
+//	                             Deleting ──login removed, FinishDelete──► (row gone, id refused for an hour)
+//	                               │  ▲
+//	                               └──┘ Auth unreachable: the reconciler tries again
 //
-// A Deleting user is NOT_FOUND for everybody; there is no way back.
+// Invited, Active and Suspended users are there: whoever manages the users reads, lists, follows and
+// changes them, and nobody else of the organization gets their address. A Deleting user is NOT_FOUND
+// for everybody; there is no way back.
 type State string
 
 // The states.
 const (
-	Active   State = "active"
-	Deleting State = "deleting"
+	Invited   State = "invited"   // has no login before the invitation is accepted
+	Active    State = "active"    // may sign in with a login, if there is one
+	Suspended State = "suspended" // may not sign in until restored
+	Deleting  State = "deleting"
 )
+
+// There reports whether the user is one for others.
+func (s State) There() bool { return s == Invited || s == Active || s == Suspended }
 
 // User is a person of one organization.
 type User struct {
@@ -57,8 +72,7 @@ func IDTaken() error {
 	return reason.UserIDTaken()
 }
 
-// EmailTaken is the response to a creation with the email of another active user of the
-// organization.
+// EmailTaken is the response to a creation with the email of another user of the organization.
 func EmailTaken() error {
 	return reason.EmailTaken()
 }

@@ -22,5 +22,8 @@ func TestReleasedMigrationsAreUnchanged(t *testing.T) {
 		"010_index_all_users_by_writer.sql":         "3528c5ccf3cb5dca501aa7045bb28d7c02799f9441428b0f1db1c1a1c789d350",
 		"011_index_deleted_users_by_writer.sql":     "9a8fdb4196b094461f130a0df561e1b9aea6b9eecff563812417245a50cc6de1",
 		"012_index_all_deleted_users_by_writer.sql": "ba8c5724e7ea91adbae01186e74f3b10758cfffc478c132b5aa8b97741af440b",
+		"013_add_standing.sql":                      "ea05695b0532664016956f7fd619f78c518d3c36bc590edd9d55c0b26d9446e7",
+		"014_index_users_by_standing.sql":           "1da77df41e151ae4946a773132e5c7fe132bd14cbb2e6479d33d5614158d5b0e",
+		"015_index_all_users_by_standing.sql":       "a88b1920f840fff159c26445f23342e2090d275cbbc2fd6e8e5d4108c96fe6c2",
 	})
 }

@@ -107,7 +107,7 @@ func testListConditions(t *testing.T, f fixture) {
 func testListUnknownColumn(t *testing.T, f fixture) {
 	u := f.personal(t)
 	for _, c := range []resource.Condition{
-		{Field: "state", Op: resource.NotEqual, Value: "x"},
+		{Field: "revision", Op: resource.NotEqual, Value: "1"},
 		{Field: "true or email", Op: resource.Equal, Value: "x"},
 		{Field: "email", Op: "= '' or email !=", Value: "x"},
 	} {

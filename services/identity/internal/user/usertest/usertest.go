@@ -58,6 +58,9 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 		"TheZeroScopeReachesNobody":            testNowhere,
 		"ListByConditions":                     testListConditions,
 		"ListRefusesOtherColumns":              testListUnknownColumn,
+		"EachStateIsThere":                     testStatesAreThere,
+		"EachStateKeepsAPersonalOrganization":  testStatesKeepPersonal,
+		"ListByState":                          testListByState,
 		"BeginDeleteHidesTheUser":              testBeginDelete,
 		"BeginDeleteRefused":                   testBeginDeleteRefused,
 		"BeginDeleteAgain":                     testBeginDeleteAgain,
@@ -106,6 +109,9 @@ func newUser(organizationID string) user.User {
 		CreateTime: epoch(), UpdateTime: epoch(),
 	}
 }
+
+// event is the event of a request.
+func (f fixture) event() event.Event { return event.FromContext(f.ctx) }
 
 func (f fixture) organization(t *testing.T) organization.Organization {
 	t.Helper()

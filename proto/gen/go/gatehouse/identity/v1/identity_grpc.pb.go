@@ -46,7 +46,7 @@ type UserServiceClient interface {
 	// FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER). A personal organization goes with its last user.
 	DeleteUser(ctx context.Context, in *DeleteUserRequest, opts ...grpc.CallOption) (*DeleteUserResponse, error)
 	// CreateUser creates a user without a login: in the organization that the request names, or in a personal one of its own. An address
-	// that an active user of the organization has is ALREADY_EXISTS (EMAIL_TAKEN). A personal organization has
+	// that a user of the organization has is ALREADY_EXISTS (EMAIL_TAKEN). A personal organization has
 	// GATEHOUSE_IDENTITY_PERSONAL_USERS users at most, in whatever state: one more is FAILED_PRECONDITION (ORGANIZATION_FULL). Who may
 	// create users on the whole platform is not bound.
 	CreateUser(ctx context.Context, in *CreateUserRequest, opts ...grpc.CallOption) (*CreateUserResponse, error)
@@ -184,7 +184,7 @@ type UserServiceServer interface {
 	// FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER). A personal organization goes with its last user.
 	DeleteUser(context.Context, *DeleteUserRequest) (*DeleteUserResponse, error)
 	// CreateUser creates a user without a login: in the organization that the request names, or in a personal one of its own. An address
-	// that an active user of the organization has is ALREADY_EXISTS (EMAIL_TAKEN). A personal organization has
+	// that a user of the organization has is ALREADY_EXISTS (EMAIL_TAKEN). A personal organization has
 	// GATEHOUSE_IDENTITY_PERSONAL_USERS users at most, in whatever state: one more is FAILED_PRECONDITION (ORGANIZATION_FULL). Who may
 	// create users on the whole platform is not bound.
 	CreateUser(context.Context, *CreateUserRequest) (*CreateUserResponse, error)

@@ -24,6 +24,63 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// State of a user that is there.
+type User_State int32
+
+const (
+	// STATE_UNSPECIFIED is no user's.
+	User_STATE_UNSPECIFIED User_State = 0
+	// STATE_INVITED has an invitation, and no login before it is accepted.
+	User_STATE_INVITED User_State = 1
+	// STATE_ACTIVE may sign in, if there is a login.
+	User_STATE_ACTIVE User_State = 2
+	// STATE_SUSPENDED may not sign in, and has no session, until restored.
+	User_STATE_SUSPENDED User_State = 3
+)
+
+// Enum value maps for User_State.
+var (
+	User_State_name = map[int32]string{
+		0: "STATE_UNSPECIFIED",
+		1: "STATE_INVITED",
+		2: "STATE_ACTIVE",
+		3: "STATE_SUSPENDED",
+	}
+	User_State_value = map[string]int32{
+		"STATE_UNSPECIFIED": 0,
+		"STATE_INVITED":     1,
+		"STATE_ACTIVE":      2,
+		"STATE_SUSPENDED":   3,
+	}
+)
+
+func (x User_State) Enum() *User_State {
+	p := new(User_State)
+	*p = x
+	return p
+}
+
+func (x User_State) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (User_State) Descriptor() protoreflect.EnumDescriptor {
+	return file_gatehouse_identity_v1_user_proto_enumTypes[0].Descriptor()
+}
+
+func (User_State) Type() protoreflect.EnumType {
+	return &file_gatehouse_identity_v1_user_proto_enumTypes[0]
+}
+
+func (x User_State) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use User_State.Descriptor instead.
+func (User_State) EnumDescriptor() ([]byte, []int) {
+	return file_gatehouse_identity_v1_user_proto_rawDescGZIP(), []int{0, 0}
+}
+
 // User is a person of one organization.
 type User struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -44,7 +101,9 @@ type User struct {
 	// update_time is when the user last changed.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	// etag is opaque and changes with every change of the user (RFC 9110, section 8.8.3, without the quotes).
-	Etag          string `protobuf:"bytes,9,opt,name=etag,proto3" json:"etag,omitempty"`
+	Etag string `protobuf:"bytes,9,opt,name=etag,proto3" json:"etag,omitempty"`
+	// state is where the user is in its life. A user that is being deleted is not there any more.
+	State         User_State `protobuf:"varint,10,opt,name=state,proto3,enum=gatehouse.identity.v1.User_State" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -142,11 +201,18 @@ func (x *User) GetEtag() string {
 	return ""
 }
 
+func (x *User) GetState() User_State {
+	if x != nil {
+		return x.State
+	}
+	return User_STATE_UNSPECIFIED
+}
+
 var File_gatehouse_identity_v1_user_proto protoreflect.FileDescriptor
 
 const file_gatehouse_identity_v1_user_proto_rawDesc = "" +
 	"\n" +
-	" gatehouse/identity/v1/user.proto\x12\x15gatehouse.identity.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc1\x03\n" +
+	" gatehouse/identity/v1/user.proto\x12\x15gatehouse.identity.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xda\x04\n" +
 	"\x04User\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x02\x05\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12-\n" +
 	"\x0forganization_id\x18\x02 \x01(\tB\x04\xe2A\x01\x03R\x0eorganizationId\x12\x1a\n" +
@@ -158,7 +224,14 @@ const file_gatehouse_identity_v1_user_proto_rawDesc = "" +
 	"createTime\x12A\n" +
 	"\vupdate_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x03R\n" +
 	"updateTime\x12\x18\n" +
-	"\x04etag\x18\t \x01(\tB\x04\xe2A\x01\x03R\x04etagBNZLgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1;identityv1b\x06proto3"
+	"\x04etag\x18\t \x01(\tB\x04\xe2A\x01\x03R\x04etag\x12=\n" +
+	"\x05state\x18\n" +
+	" \x01(\x0e2!.gatehouse.identity.v1.User.StateB\x04\xe2A\x01\x03R\x05state\"X\n" +
+	"\x05State\x12\x15\n" +
+	"\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rSTATE_INVITED\x10\x01\x12\x10\n" +
+	"\fSTATE_ACTIVE\x10\x02\x12\x13\n" +
+	"\x0fSTATE_SUSPENDED\x10\x03BNZLgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1;identityv1b\x06proto3"
 
 var (
 	file_gatehouse_identity_v1_user_proto_rawDescOnce sync.Once
@@ -172,19 +245,22 @@ func file_gatehouse_identity_v1_user_proto_rawDescGZIP() []byte {
 	return file_gatehouse_identity_v1_user_proto_rawDescData
 }
 
+var file_gatehouse_identity_v1_user_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_gatehouse_identity_v1_user_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
 var file_gatehouse_identity_v1_user_proto_goTypes = []any{
-	(*User)(nil),                  // 0: gatehouse.identity.v1.User
-	(*timestamppb.Timestamp)(nil), // 1: google.protobuf.Timestamp
+	(User_State)(0),               // 0: gatehouse.identity.v1.User.State
+	(*User)(nil),                  // 1: gatehouse.identity.v1.User
+	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
 }
 var file_gatehouse_identity_v1_user_proto_depIdxs = []int32{
-	1, // 0: gatehouse.identity.v1.User.create_time:type_name -> google.protobuf.Timestamp
-	1, // 1: gatehouse.identity.v1.User.update_time:type_name -> google.protobuf.Timestamp
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	2, // 0: gatehouse.identity.v1.User.create_time:type_name -> google.protobuf.Timestamp
+	2, // 1: gatehouse.identity.v1.User.update_time:type_name -> google.protobuf.Timestamp
+	0, // 2: gatehouse.identity.v1.User.state:type_name -> gatehouse.identity.v1.User.State
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_identity_v1_user_proto_init() }
@@ -197,13 +273,14 @@ func file_gatehouse_identity_v1_user_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_identity_v1_user_proto_rawDesc), len(file_gatehouse_identity_v1_user_proto_rawDesc)),
-			NumEnums:      0,
+			NumEnums:      1,
 			NumMessages:   1,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_gatehouse_identity_v1_user_proto_goTypes,
 		DependencyIndexes: file_gatehouse_identity_v1_user_proto_depIdxs,
+		EnumInfos:         file_gatehouse_identity_v1_user_proto_enumTypes,
 		MessageInfos:      file_gatehouse_identity_v1_user_proto_msgTypes,
 	}.Build()
 	File_gatehouse_identity_v1_user_proto = out.File
