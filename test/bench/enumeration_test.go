@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -20,69 +19,104 @@ import (
 // samplesASide is how many refusals of each kind are timed.
 const samplesASide = 2000
 
-// nobody makes the addresses that no account has, each used once: the case that others are compared with.
-func nobody(int) string { return "nobody-" + strings.ToLower(rand.Text()) + "@example.com" }
+// nobody makes an address that no account has.
+func nobody() string { return "nobody-" + strings.ToLower(rand.Text()) + "@example.com" }
 
-// BenchmarkEnumeration asks whether the time of a refused sign-in tells if the account exists, or if
-// it has to wait: the area under the ROC curve (AUC) of 2,000 refusals of each kind beside as many of
-// addresses that nobody has, in one interleaved run. 0.5 tells nothing. Bound: 0.45 to 0.55 (R11); a
+// BenchmarkEnumeration asks whether the time of a refused sign-in tells if the account exists: the
+// area under the ROC curve (AUC) of 2,000 refusals of each kind beside as many of addresses that
+// nobody has, in one interleaved run. Both sides have the same history, which whoever asks makes
+// themselves: as many attempts at as many addresses. 0.5 tells nothing. Bound: 0.45 to 0.55 (R11); a
 // kind beyond it is measured once more, with fresh samples.
 func BenchmarkEnumeration(b *testing.B) {
 	p := started(b)
 	people := make([]string, samplesASide/5) // each fails less often than costs a wait
+	strangers := make([]string, len(people))
 	for i := range people {
-		people[i] = "refused-" + strings.ToLower(rand.Text()) + "@example.com"
+		people[i], strangers[i] = "refused-"+strings.ToLower(rand.Text())+"@example.com", nobody()
 		_, err := post(p, "/api/v1/auth/sign-up", map[string]string{"email": people[i], "password": password}, http.StatusCreated)
 		check.NoError(b, err)
 	}
-	waiting := [2]string{signUp(b, p).email, nobody(0)}
+	waiting := [2]string{signUp(b, p).email, nobody()}
 	for _, address := range waiting {
 		for range 12 {
 			_, err := refuse(p, address)
 			check.NoError(b, err)
 		}
 	}
-	kinds := map[string]func(i int) string{
-		"wrong":           func(i int) string { return people[i%len(people)] },
-		"waiting":         func(int) string { return waiting[0] },
-		"waiting-unknown": func(int) string { return waiting[1] },
+	cells := []cell{
+		{"wrong", func(i int) string { return people[i%len(people)] }, func(i int) string { return strangers[i%len(strangers)] }},
+		{"waiting", func(int) string { return waiting[0] }, func(int) string { return waiting[1] }},
 	}
-	took := map[string][]float64{}
-	for b.Loop() {
-		check.NoError(b, refuseInTurn(p, kinds, took, samplesASide/5)) // make bench has five rounds
-	}
-	for name, kind := range kinds {
-		area := auc(took[name], took["unknown"])
-		if area < 0.45 || area > 0.55 {
-			b.Logf("%s: %.3f, once more", name, area)
-			again := map[string][]float64{}
-			check.NoError(b, refuseInTurn(p, map[string]func(int) string{name: kind}, again, samplesASide))
-			area = auc(again[name], again["unknown"])
+	took := make([]samples, len(cells))
+	for b.Loop() { // make bench has five rounds
+		for i, c := range cells {
+			check.NoError(b, took[i].refuse(p, c, samplesASide/5))
 		}
-		b.ReportMetric(area, name+"-AUC")
+	}
+	for i, c := range cells {
+		area := took[i].auc()
+		if area < 0.45 || area > 0.55 {
+			b.Logf("%s: %.3f, once more", c.name, area)
+			again := samples{}
+			check.NoError(b, again.refuse(p, c, samplesASide))
+			area = again.auc()
+		}
+		b.ReportMetric(area, c.name+"-AUC")
 	}
 	b.ReportMetric(0.45, "AUC-least")
 	b.ReportMetric(0.55, "AUC-most")
 	b.ReportMetric(0, "ns/op") // a round, which says nothing
 }
 
-// refuseInTurn has sign-ins of each kind and of nobody refused some times, one after the other, and
-// adds how long each took. Who is first changes.
-func refuseInTurn(p *platform.Platform, kinds map[string]func(int) string, took map[string][]float64, times int) error {
-	all := maps.Clone(kinds)
-	all["unknown"] = nobody
-	names := slices.Sorted(maps.Keys(all))
-	for i := range times {
-		for turn := range names {
-			name := names[(i+turn)%len(names)]
-			d, err := refuse(p, all[name](len(took[name])))
-			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
+// cell compares refusals of addresses that have an account with those of addresses that have none;
+// both say which address the nth attempt is for.
+type cell struct {
+	name           string
+	known, unknown func(n int) string
+}
+
+// samples are how long refusals took, in seconds.
+type samples struct {
+	known, unknown []float64
+}
+
+// refuse has some more sign-ins of each side refused, one after the other. Who is first changes.
+func (s *samples) refuse(p *platform.Platform, c cell, times int) error {
+	for range times {
+		n := len(s.known)
+		known := func() error { return sample(p, c.known(n), &s.known) }
+		unknown := func() error { return sample(p, c.unknown(n), &s.unknown) }
+		turns := []func() error{known, unknown}
+		for i := range turns {
+			if err := turns[(n+i)%len(turns)](); err != nil {
+				return fmt.Errorf("%s: %w", c.name, err)
 			}
-			took[name] = append(took[name], d.Seconds())
 		}
 	}
 	return nil
+}
+
+// sample appends how long one refusal took.
+func sample(p *platform.Platform, email string, took *[]float64) error {
+	d, err := refuse(p, email)
+	*took = append(*took, d.Seconds())
+	return err
+}
+
+// auc is the probability that a refusal of the known took longer than one of the unknown
+// (Mann–Whitney U), equal ones half.
+func (s *samples) auc() float64 {
+	sorted := slices.Sorted(slices.Values(s.unknown))
+	sum := 0.0
+	for _, v := range s.known {
+		smaller, _ := slices.BinarySearch(sorted, v)
+		upTo := smaller
+		for upTo < len(sorted) && sorted[upTo] == v {
+			upTo++
+		}
+		sum += float64(smaller) + float64(upTo-smaller)/2
+	}
+	return sum / float64(len(s.known)) / float64(len(s.unknown))
 }
 
 // refuse signs in with a wrong password, and returns how long the refusal took.
@@ -104,19 +138,4 @@ func refuse(p *platform.Platform, email string) (time.Duration, error) {
 		return 0, fmt.Errorf("status %d, want 401", resp.StatusCode)
 	}
 	return time.Since(begun), nil
-}
-
-// auc is the probability that one of a is larger than one of b (Mann–Whitney U), equal ones half.
-func auc(a, b []float64) float64 {
-	sorted := slices.Sorted(slices.Values(b))
-	sum := 0.0
-	for _, v := range a {
-		smaller, _ := slices.BinarySearch(sorted, v)
-		upTo := smaller
-		for upTo < len(sorted) && sorted[upTo] == v {
-			upTo++
-		}
-		sum += float64(smaller) + float64(upTo-smaller)/2
-	}
-	return sum / float64(len(a)) / float64(len(b))
 }
