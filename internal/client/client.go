@@ -104,6 +104,7 @@ func handOn(ctx context.Context) context.Context {
 	client := request.ClientOf(ctx)
 	for _, p := range [][2]string{
 		{request.IDHeader, request.ID(ctx)}, {request.ClientAddressHeader, client.Address}, {request.ClientAgentHeader, client.Agent},
+		{request.ClientLanguageHeader, client.Language},
 	} {
 		if p[1] != "" {
 			pairs = append(pairs, p[0], p[1])

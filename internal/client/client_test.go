@@ -113,7 +113,7 @@ func TestRetries(t *testing.T) {
 
 // Every call has the deadline of its contract, without a word of its caller.
 func TestDeadlineAndRequestID(t *testing.T) {
-	client := request.Client{Address: "203.0.113.7", Agent: "curl/8.5.0"}
+	client := request.Client{Address: "203.0.113.7", Agent: "curl/8.5.0", Language: "de-AT, en;q=0.5"}
 	a := &auth{keys: func(ctx context.Context) (*authv1.GetKeySetResponse, error) {
 		if until, ok := ctx.Deadline(); !ok || time.Until(until) > contract.DefaultTimeout {
 			t.Errorf("deadline is %v, %v", until, ok)

@@ -73,7 +73,7 @@ var catalogue = map[string]map[string]string{
 		"X-Datadog-Trace-Id": "1", "X-Datadog-Sampling-Priority": "1", "Newrelic": "ey", "Elastic-Apm-Traceparent": "00-1-2-01", "X-Ot-Span-Context": "1",
 	},
 	"browsers": {
-		"Accept": "*/*", "Accept-Encoding": "gzip, deflate, br, zstd", "Accept-Language": "de", "Cache-Control": "no-cache", "Pragma": "no-cache", "Dnt": "1", "Sec-Gpc": "1",
+		"Accept": "*/*", "Accept-Encoding": "gzip, deflate, br, zstd", "Cache-Control": "no-cache", "Pragma": "no-cache", "Dnt": "1", "Sec-Gpc": "1",
 		"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty", "Sec-Ch-Ua": `"Chromium";v="130"`, "Sec-Ch-Ua-Mobile": "?0",
 		"Sec-Ch-Ua-Platform": `"Linux"`, "Upgrade-Insecure-Requests": "1", "Priority": "u=1, i", "Save-Data": "on", "Referer": "https://app.example.com/",
 		"Origin": "https://app.example.com", "X-Requested-With": "XMLHttpRequest", "If-None-Match": `"v1"`, "If-Modified-Since": "Sat, 01 Jan 2000 00:00:00 GMT",
@@ -129,7 +129,7 @@ func TestHeadersOfOrdinaryProxies(t *testing.T) {
 }
 
 // R90: a service is told where the client is as the gateway sees it, and nothing that the client
-// says of itself but its bounded name.
+// says of itself but its bounded name and the languages that it is answered in.
 func TestServicesAreToldTheClient(t *testing.T) {
 	r := start(t, map[string]string{"GATEHOUSE_GATEWAY_TRUSTED_PROXIES": "127.0.0.1"})
 	id := r.Users.Add("a@example.com", "A")
@@ -143,6 +143,8 @@ func TestServicesAreToldTheClient(t *testing.T) {
 		want   requests.Client
 	}{
 		"through a proxy": {map[string]string{"X-Forwarded-For": "192.0.2.99, 203.0.113.7", "User-Agent": "curl/8.5.0"}, requests.Client{Address: "203.0.113.7", Agent: "curl/8.5.0"}},
+		"in German":       {map[string]string{"User-Agent": "a", "Accept-Language": "de-AT,de;q=0.9"}, requests.Client{Address: "127.0.0.1", Agent: "a", Language: "de-AT,de;q=0.9"}},
+		"in nothing":      {map[string]string{"User-Agent": "a", "Accept-Language": "de<b>"}, requests.Client{Address: "127.0.0.1", Agent: "a"}},
 		"directly":        {map[string]string{"User-Agent": strings.Repeat("a", 1000)}, requests.Client{Address: "127.0.0.1", Agent: strings.Repeat("a", 256)}},
 		"an unusual name": {map[string]string{"User-Agent": "Zo\u00eb/1 (\u202e)"}, requests.Client{Address: "127.0.0.1", Agent: "Zo/1 ()"}},
 	} {
@@ -152,7 +154,7 @@ func TestServicesAreToldTheClient(t *testing.T) {
 			t.Errorf("%s: the service is told %+v, want %+v", name, got, c.want)
 		}
 	}
-	for _, header := range []string{requests.ClientAddressHeader, requests.ClientAgentHeader, "Grpc-Metadata-" + requests.ClientAddressHeader} {
+	for _, header := range []string{requests.ClientAddressHeader, requests.ClientAgentHeader, requests.ClientLanguageHeader, "Grpc-Metadata-" + requests.ClientAddressHeader} {
 		if a := r.do(request{path: "/api/v1/users/" + id, bearer: r.bearer(id), header: map[string]string{header: "203.0.113.7"}}); a.status != http.StatusBadRequest {
 			t.Errorf("a client sets %s: %d %s", header, a.status, a.body)
 		}

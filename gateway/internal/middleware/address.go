@@ -23,8 +23,8 @@ func clientAddress(trusted []netip.Prefix) step {
 			if within(trusted, x.client) {
 				x.client = forwarded(r.Header.Values(forwardedFor), trusted, x.client)
 			}
-			ctx := request.WithClient(r.Context(), request.NewClient(x.client, r.UserAgent())) // for the trail (R90)
-			next.ServeHTTP(w, r.WithContext(ctx))
+			c := request.NewClient(x.client, r.UserAgent(), r.Header.Get("Accept-Language")) // for the trail (R90) and for mails
+			next.ServeHTTP(w, r.WithContext(request.WithClient(r.Context(), c)))
 		})
 	}
 }

@@ -34,12 +34,14 @@ func callingService(p Params) middleware {
 	}}
 }
 
-// believeClient reads where the request came from. The edge is believed, which saw it, and so is
-// the program's own door. A program that calls for itself hands on what it was told. Any other
-// program cannot say where a person is: what it says is dropped.
+// believeClient reads where the request came from, and in which language it wants to be answered.
+// The edge is believed, which saw it, and so is the program's own door. A program that calls for
+// itself hands on what it was told. Any other program cannot say where a person is: what it says is
+// dropped.
 func believeClient(p Params, c *rpc) {
 	if c.inside || p.Callers.IsEdge(c.service) || c.policy != nil && c.policy.Has(contract.Service) {
-		c.SetClient(request.ParseClient(c.header[request.ClientAddressHeader], c.header[request.ClientAgentHeader]))
+		c.SetClient(request.ParseClient(
+			c.header[request.ClientAddressHeader], c.header[request.ClientAgentHeader], c.header[request.ClientLanguageHeader]))
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 func TestWhoIsBelievedAboutTheClient(t *testing.T) {
 	d := newDemo(t)
 	s := start(t, d, grpctest.Config{})
-	told := []string{request.ClientAddressHeader, "203.0.113.7", request.ClientAgentHeader, "curl/8.5.0"}
-	seen := request.Client{Address: "203.0.113.7", Agent: "curl/8.5.0"}
+	told := []string{request.ClientAddressHeader, "203.0.113.7", request.ClientAgentHeader, "curl/8.5.0", request.ClientLanguageHeader, "de"}
+	seen := request.Client{Address: "203.0.113.7", Agent: "curl/8.5.0", Language: "de"}
 	person := []string{"authorization", "Bearer " + s.Tokens.Sign(s.Tokens.Claims(me))}
 	for name, c := range map[string]struct {
 		caller, method string

@@ -47,7 +47,7 @@ func visited(p Params, newID func() string) rest.Step {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			id, peer, v, began := newID(), peerAddress(r), &visit{ResponseWriter: w}, p.Now()
 			w.Header().Set(rest.RequestID, id)
-			ctx := request.WithClient(request.WithID(r.Context(), id), request.NewClient(peer, r.UserAgent()))
+			ctx := request.WithClient(request.WithID(r.Context(), id), request.NewClient(peer, r.UserAgent(), r.Header.Get("Accept-Language")))
 			r = r.WithContext(rest.WithNote(ctx, &v.failure))
 			defer func() {
 				cut := v.recover(p.Log, r, recover())

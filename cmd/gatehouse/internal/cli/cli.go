@@ -40,7 +40,7 @@ type commands struct {
 	Audit    auditCommand    `cmd:"" help:"Read the audit trail."`
 	Users    usersCommand    `cmd:"" help:"Import users, or follow them."`
 	Clients  clientsCommand  `cmd:"" help:"Register applications that people sign in to, and rotate their secrets."`
-	Mail     mailCommand     `cmd:"" help:"Read the mails that a development platform keeps instead of sending them."`
+	Mail     mailCommand     `cmd:"" help:"Send a mail to see whether mail arrives; read the mails that a development platform keeps instead of sending them."`
 	Cluster  clusterCommand  `cmd:"" help:"A development cluster: three hosts on this machine with Consul and Nomad."`
 	Database databaseCommand `cmd:"" help:"Make what programs need on a PostgreSQL server."`
 	Secrets  secretsCommand  `cmd:"" help:"Keep the secrets of all tasks in Nomad."`

@@ -18,6 +18,7 @@ import (
 type mailCommand struct {
 	List mailListCommand `cmd:"" help:"Print the mails that were kept, oldest first."`
 	Show mailShowCommand `cmd:"" help:"Print one mail; the newest without an id."`
+	Test mailTestCommand `cmd:"" help:"Send somebody a mail, as an administrator, and say what becomes of it."`
 }
 
 // mailFlags are those of both commands.

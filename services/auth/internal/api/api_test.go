@@ -27,7 +27,10 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/api"
 	"github.com/gatehouse/gatehouse/services/auth/internal/client"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
+	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
+	"github.com/gatehouse/gatehouse/services/auth/internal/mail/mailtest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
+	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
@@ -93,6 +96,7 @@ type auth struct {
 	list     *token.RevocationList
 	log      logBuffer
 	people   authv1.AuthServiceClient
+	office   mailtest.Office
 	before   int // events that came before the test
 	follower *session.Follower
 }
@@ -100,7 +104,7 @@ type auth struct {
 func newAuth(t *testing.T, change ...func(*grpctest.Config)) *auth {
 	t.Helper()
 	db := postgrestest.Open(t)
-	a := &auth{Database: db, t: t, identity: &directory{}, grants: grpctest.NewGrants(), ended: &ended{Store: db.Sessions}}
+	a := &auth{Database: db, t: t, identity: &directory{}, grants: grpctest.NewGrants(), ended: &ended{Store: db.Sessions}, office: mailtest.NewOffice(t, time.Now)}
 	log := slog.New(slog.NewJSONHandler(&a.log, nil))
 	hasher, err := password.NewPool(password.Parameters{Memory: 64, Time: 1, Threads: 1}, 4, 100, rand.Reader, func(context.Context) string { return "" })
 	if err != nil {
@@ -146,6 +150,9 @@ func newAuth(t *testing.T, change ...func(*grpctest.Config)) *auth {
 			{Desc: &authv1.LoginService_ServiceDesc, Impl: api.NewLoginService(logins)},
 			{Desc: &authv1.VerificationService_ServiceDesc, Impl: api.NewVerificationService(a.keeper, a.feed)},
 			{Desc: &authv1.ClientService_ServiceDesc, Impl: api.NewClientService(a.clients())},
+			{Desc: &authv1.MailService_ServiceDesc, Impl: api.NewMailService(mail.NewTrials(mail.TrialParams{
+				Store: postgres.NewMailTrials(db.Pool, db.Outbox, db.Mails), Desk: a.office.Desk, Wake: func() {},
+			}))},
 			{Desc: &authv1.ClientDirectoryService_ServiceDesc, Impl: api.NewClientDirectoryService(db.Clients)},
 		},
 	}

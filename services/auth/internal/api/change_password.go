@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/request"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 )
@@ -15,7 +16,8 @@ func (s *SessionService) ChangePassword(ctx context.Context, r *authv1.ChangePas
 		return nil, err
 	}
 	err = s.logins.ChangePassword(ctx, login.PasswordChange{
-		UserID: who.UserID, Old: r.GetOldPassword(), New: r.GetNewPassword(), Keep: who.SessionID, Event: event.FromContext(ctx),
+		UserID: who.UserID, Old: r.GetOldPassword(), New: r.GetNewPassword(), Keep: who.SessionID,
+		Accept: request.ClientOf(ctx).Language, Event: event.FromContext(ctx),
 	})
 	if err != nil {
 		return nil, err

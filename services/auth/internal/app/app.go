@@ -88,7 +88,8 @@ func domain() fx.Option {
 			fx.Annotate(postgres.NewPeople, fx.As(new(openid.People))),
 			fx.Annotate(identity.NewDirectory, fx.As(new(login.Directory))),
 			newHasher, newPolicy, newThrottle, newLogins, newSessions, newBrowsers, newOverview, newClients, newPages, newProvider, session.NewFeed, newWork, newSealer, newIDTokens,
-			newMailSealer, newSender, newDesk, newCourier,
+			newMailSealer, newSender, newDesk, newCourier, newTrials,
+			fx.Annotate(postgres.NewMailTrials, fx.As(new(mail.TrialStore))),
 			fx.Annotate(newMailMetrics, fx.As(new(mail.Metrics))),
 			fx.Annotate(newMails, fx.As(fx.Self()), fx.As(new(mail.Store))),
 			fx.Annotate(newKeeper, fx.As(fx.Self()), fx.As(new(token.KeySource)), fx.As(new(session.Signer))),
@@ -120,6 +121,9 @@ func rpcs() fx.Option {
 		}),
 		service.AsRegistration(func(k *signingkey.Keeper, f *session.Feed) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &authv1.VerificationService_ServiceDesc, Impl: api.NewVerificationService(k, f)}
+		}),
+		service.AsRegistration(func(t *mail.Trials) grpcserver.Registration {
+			return grpcserver.Registration{Desc: &authv1.MailService_ServiceDesc, Impl: api.NewMailService(t), REST: authv1.RegisterMailServiceHandler}
 		}),
 		service.AsRegistration(openIDService),
 		service.AsRegistration(pageService),

@@ -140,6 +140,11 @@ func newCourier(p courierParams) *mail.Courier {
 	return mail.NewCourier(mail.CourierParams{Store: p.Store, Sender: p.Sender, Sealer: p.Sealer, Metrics: p.Metrics, Now: p.Now, Log: p.Log})
 }
 
+// newTrials send the mails of administrators who look whether mail arrives.
+func newTrials(store mail.TrialStore, desk *mail.Desk, courier *mail.Courier) *mail.Trials {
+	return mail.NewTrials(mail.TrialParams{Store: store, Desk: desk, Wake: courier.Wake})
+}
+
 // deliver is the part that delivers mails, or says that none is sent.
 func (p workParams) deliver() fxmod.Part {
 	if p.Sender == nil {

@@ -61,6 +61,11 @@ func (d *Desk) VerifyEmail(ctx context.Context, to, accept string, t Told) *Queu
 	return d.write(ctx, draft{kind: VerifyEmail, to: to, accept: accept, path: verifyPath, code: t.Code, lasts: t.Lasts})
 }
 
+// Test says to whom an administrator names that mail arrives.
+func (d *Desk) Test(ctx context.Context, to, accept string) *Queued {
+	return d.write(ctx, draft{kind: Test, to: to, accept: accept, path: "/account", lasts: testLasts})
+}
+
 // verifyPath is the page on which codes of sign-ups and addresses are shown.
 const verifyPath = "/verify-email"
 

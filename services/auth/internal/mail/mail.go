@@ -22,6 +22,7 @@ const (
 	SignUp          Kind = "sign_up"          // with the code that makes the login
 	SignUpTaken     Kind = "sign_up_taken"    // to whoever has a login, of a sign-up with its address
 	VerifyEmail     Kind = "verify_email"     // with the code that verifies the address of a login
+	Test            Kind = "test"             // to whom an administrator says
 	Nobody          Kind = "nobody"           // to an address that nobody has: the same work, and deleted instead of sent
 )
 

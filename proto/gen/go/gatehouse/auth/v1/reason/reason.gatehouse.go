@@ -72,6 +72,21 @@ func LastClientSecret() *apierr.Error {
 	return apierr.New(apierr.FailedPrecondition, "LAST_CLIENT_SECRET", "this is the client's only secret: rotate it first, then end it")
 }
 
+// MailLimitReached is MAIL_LIMIT_REACHED (RESOURCE_EXHAUSTED, over HTTP 429).
+func MailLimitReached() *apierr.Error {
+	return apierr.New(apierr.ResourceExhausted, "MAIL_LIMIT_REACHED", "this address had as many mails as it may have within an hour")
+}
+
+// MailNotConfigured is MAIL_NOT_CONFIGURED (FAILED_PRECONDITION, over HTTP 400).
+func MailNotConfigured() *apierr.Error {
+	return apierr.New(apierr.FailedPrecondition, "MAIL_NOT_CONFIGURED", "no mail is configured: set GATEHOUSE_MAIL_SMTP_URL, or GATEHOUSE_MAIL_MAILBOX for development, and start Auth again")
+}
+
+// MailNotFound is MAIL_NOT_FOUND (NOT_FOUND, over HTTP 404).
+func MailNotFound() *apierr.Error {
+	return apierr.New(apierr.NotFound, "MAIL_NOT_FOUND", "no such mail waits or is parked: it was accepted, or it expired")
+}
+
 // OauthRequestRefused is OAUTH_REQUEST_REFUSED (INVALID_ARGUMENT, over HTTP 400).
 func OauthRequestRefused() *apierr.Error {
 	return apierr.New(apierr.InvalidArgument, "OAUTH_REQUEST_REFUSED", "the request of the application cannot be answered")
