@@ -116,7 +116,7 @@ func newFixed(t *testing.T) *fixed {
 	check.NoError(t, err)
 	f.verifier = token.NewVerifier(token.Config{Issuer: "https://id.example", Audience: "gatehouse"}, keeper, list, clock)
 	f.Server = grpctest.New(t, grpctest.Config{
-		Program: "auth", Refusals: f.refusals, Permissions: f.grants,
+		Program: "auth", Refusals: f.refusals, Permissions: f.grants, Now: clock,
 		Verifier: f.verifier,
 		Registrations: []grpcserver.Registration{
 			{Desc: &authv1.AuthService_ServiceDesc, Impl: api.NewAuthService(f.logins, sessions)},
