@@ -26,6 +26,7 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/internal/api"
 	"github.com/gatehouse/gatehouse/services/auth/internal/client"
+	"github.com/gatehouse/gatehouse/services/auth/internal/factor"
 	"github.com/gatehouse/gatehouse/services/auth/internal/identity"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
@@ -82,13 +83,14 @@ func domain() fx.Option {
 			fx.Annotate(postgres.NewBrowsers, fx.As(new(session.BrowserStore))),
 			fx.Annotate(postgres.NewClients, fx.As(new(client.Store))),
 			fx.Annotate(postgres.NewSigningKeys, fx.As(new(signingkey.Store))),
+			fx.Annotate(postgres.NewFactors, fx.As(new(factor.Store))),
 			fx.Annotate(postgres.NewFailures, fx.As(new(throttle.Store))),
 			fx.Annotate(postgres.NewCodes, fx.As(new(openid.Store))),
 			fx.Annotate(postgres.NewMailedCodes, fx.As(new(proof.Store))),
 			fx.Annotate(postgres.NewPeople, fx.As(new(openid.People))),
 			fx.Annotate(identity.NewDirectory, fx.As(new(login.Directory))),
 			newHasher, newPolicy, newThrottle, newLogins, newSessions, newBrowsers, newOverview, newClients, newPages, newProvider, session.NewFeed, newWork, newSealer, newIDTokens,
-			newMailSealer, newSender, newDesk, newCourier, newTrials,
+			newFactors, newMailSealer, newSender, newDesk, newCourier, newTrials,
 			fx.Annotate(postgres.NewMailTrials, fx.As(new(mail.TrialStore))),
 			fx.Annotate(newMailMetrics, fx.As(new(mail.Metrics))),
 			fx.Annotate(newMails, fx.As(fx.Self()), fx.As(new(mail.Store))),

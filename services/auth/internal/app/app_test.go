@@ -159,7 +159,7 @@ func TestTheSealingKeyIsReplaced(t *testing.T) {
 		t.Errorf("without the previous key: %v, and %q is printed", err, out.String())
 	}
 	both := ResealConfig{Postgres: db, Seal: SealConfig{File: fresh, PreviousFile: old}}
-	for _, want := range []string{"8 of 8 signing keys and 0 waiting mails", "0 of 8 signing keys"} {
+	for _, want := range []string{"8 of 8 signing keys, 0 waiting mails and 0 second factors", "0 of 8 signing keys"} {
 		out.Reset()
 		if err := both.Run(program.Process{Name: Name, Stdout: &out}); err != nil || !strings.HasPrefix(out.String(), want) || !strings.Contains(out.String(), "not needed any more") {
 			t.Errorf("%v, printed %q, want %q", err, out.String(), want)

@@ -30,7 +30,8 @@ func (c *ResealConfig) Run(p program.Process) error {
 // resealTimeout bounds `auth reseal`.
 const resealTimeout = 30 * time.Second
 
-// Reseal is `auth reseal`: it seals the stored signing keys, and mails that wait, with the new sealing key and says that
+// Reseal is `auth reseal`: it seals the stored signing keys, mails that wait and the secrets of
+// second factors with the new sealing key, and says that
 // the previous one is not needed any more.
 func Reseal(ctx context.Context, c ResealConfig, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, resealTimeout)
@@ -59,8 +60,16 @@ func Reseal(ctx context.Context, c ResealConfig, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "%d of %d signing keys and %d waiting mails were sealed anew; all are sealed with the key in GATEHOUSE_AUTH_KEY_FILE now, "+
-		"and GATEHOUSE_AUTH_KEY_PREVIOUS_FILE is not needed any more: take it away.\n", done.Changed, done.Keys, mails)
+	factors, err := resealer(sealer, pool, box)
+	if err != nil {
+		return err
+	}
+	secrets, err := factors.Reseal(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "%d of %d signing keys, %d waiting mails and %d second factors were sealed anew; all are sealed with the key in GATEHOUSE_AUTH_KEY_FILE now, "+
+		"and GATEHOUSE_AUTH_KEY_PREVIOUS_FILE is not needed any more: take it away.\n", done.Changed, done.Keys, mails, secrets)
 	return err
 }
 

@@ -41,8 +41,18 @@ type Login struct {
 	OrganizationID string // of the user; empty while pending
 	DisplayName    string // for Identity; kept only while pending
 
+	Factor SecondFactor // of an active login
+
 	FirstAdministrator bool       // its activation makes an administrator, of a bootstrap or a recovery; only while pending
 	Recovery           SecretHash // of the recovery that it is made with; only when it is reserved
+}
+
+// SecondFactor is what a login tells of its second factor. Sign-in reads it with the password hash:
+// whether there is one shows in no time that a refusal takes.
+type SecondFactor struct {
+	Enrolled bool
+	Revision int64 // goes up with each change of it
+	Required bool  // by the organization of the user
 }
 
 // Interrupted is a pending login that nobody works on any more, with the event of the request that made it; the event of a login from

@@ -21,7 +21,10 @@ func desk(t *testing.T) *mail.Desk {
 
 // What people read, in each language.
 func TestLetters(t *testing.T) {
-	for _, kind := range []mail.Kind{mail.PasswordChanged, mail.SignUp, mail.SignUpTaken, mail.VerifyEmail, mail.Test} {
+	for _, kind := range []mail.Kind{
+		mail.PasswordChanged, mail.SignUp, mail.SignUpTaken, mail.VerifyEmail, mail.Test,
+		mail.SecondFactorEnrolled, mail.SecondFactorRemoved, mail.RecoveryCodeUsed, mail.RecoveryCodesReplaced,
+	} {
 		for _, language := range []string{"en", "de"} {
 			t.Run(string(kind)+" "+language, func(t *testing.T) {
 				l, err := desk(t).Write(kind, to, language, begun)

@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1/reason"
 	"github.com/gatehouse/gatehouse/services/auth/internal/client"
+	"github.com/gatehouse/gatehouse/services/auth/internal/seal"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
 
@@ -137,7 +138,7 @@ func (p *Provider) codeOf(c client.Client, form url.Values) (code, error) {
 		}
 	}
 	v, err := p.Codes.open(form.Get("code"))
-	if errors.Is(err, errNoCode) {
+	if errors.Is(err, seal.ErrNotOurs) {
 		return code{}, invalidGrant(err.Error())
 	}
 	if err != nil {

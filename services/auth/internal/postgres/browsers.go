@@ -91,7 +91,7 @@ func (s *Browsers) RenewBrowser(ctx context.Context, b session.Browser, old [sha
 func browserArgs(b session.Browser) pgx.StrictNamedArgs {
 	return pgx.StrictNamedArgs{
 		"id": b.ID, "secret_hash": b.Secret[:], "user_id": b.UserID, "auth_time": b.AuthTime, "amr": list(b.AMR), "address": b.From.Address,
-		"user_agent": b.From.Agent, "seen_time": b.SeenTime, "expire_time": b.ExpireTime, "proven_by": b.ProvenBy,
+		"user_agent": b.From.Agent, "seen_time": b.SeenTime, "expire_time": b.ExpireTime, "proven_by": b.ProvenBy, "factor": b.Factor,
 	}
 }
 

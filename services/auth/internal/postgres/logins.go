@@ -30,7 +30,8 @@ func NewLogins(pool *pgxpool.Pool, o *outbox.Outbox, m *Mails) *Logins {
 }
 
 const loginColumns = `user_id::text, email, password_hash, state, coalesce(organization_id::text, '') as organization_id, display_name,
-	first_administrator`
+	first_administrator, second_factor, factor_revision,
+	exists (select from auth.sign_in_policies p where p.organization_id = logins.organization_id and p.second_factor_required) as factor_required`
 
 type loginRow struct {
 	UserID             string
@@ -40,12 +41,16 @@ type loginRow struct {
 	OrganizationID     string
 	DisplayName        string
 	FirstAdministrator bool
+	SecondFactor       bool
+	FactorRevision     int64
+	FactorRequired     bool
 }
 
 func (r loginRow) login() login.Login {
 	return login.Login{
 		UserID: r.UserID, Email: r.Email, PasswordHash: r.PasswordHash, State: login.State(r.State),
 		OrganizationID: r.OrganizationID, DisplayName: r.DisplayName, FirstAdministrator: r.FirstAdministrator,
+		Factor: login.SecondFactor{Enrolled: r.SecondFactor, Revision: r.FactorRevision, Required: r.FactorRequired},
 	}
 }
 

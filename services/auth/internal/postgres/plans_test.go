@@ -72,6 +72,13 @@ func TestHotQueriesUseTheirIndex(t *testing.T) {
 		"and its end":     {dropMailedCodes, pgx.StrictNamedArgs{"user_id": id, "purposes": []string{"reset"}}, "mailed_codes_user_id_purpose"},
 		"mailed codes":    {cleanMailedCodes, pgx.StrictNamedArgs{"before": before, "limit": 10}, "mailed_codes_expire_time"},
 		"revocation feed": {newRevocations, pgx.StrictNamedArgs{"after": int64(1) << 40, "now": before}, "revocations_writer"},
+		"second factor":   {factorOf, pgx.StrictNamedArgs{"user_id": id}, "logins_pkey"},
+		"its secret":      {factorOf, pgx.StrictNamedArgs{"user_id": id}, "totp_pkey"},
+		"its codes":       {factorOf, pgx.StrictNamedArgs{"user_id": id}, "recovery_codes_pkey"},
+		"code's step":     {useStep, pgx.StrictNamedArgs{"user_id": id, "revision": 1, "step": 1}, "totp_pkey"},
+		"recovery code":   {hasCode, pgx.StrictNamedArgs{"user_id": id, "hash": hash}, "recovery_codes_pkey"},
+		"and its use":     {useCode, pgx.StrictNamedArgs{"user_id": id, "revision": 1, "hash": hash}, "recovery_codes_pkey"},
+		"sign-in policy":  {loginByEmail, pgx.StrictNamedArgs{"email": "77@example.com"}, "sign_in_policies_pkey"},
 		"reconciler":      {claimLogins, pgx.StrictNamedArgs{"now": now, "retry": now, "limit": 10}, "logins_attempt_time"},
 	} {
 		t.Run(title, func(t *testing.T) {
@@ -138,7 +145,11 @@ func fill(t *testing.T, pool *pgxpool.Pool) {
 		`insert into auth.mailed_codes (code_hash, purpose, user_id, email, create_time, expire_time)
 		select sha256(n::text::bytea), 'reset', case n % 2 when 0 then gen_random_uuid() end, n || '@example.com', now(), now() + interval '10 min'
 		from generate_series(1, 5000) n`,
-		`analyze auth.mailed_codes, auth.mails, auth.mail_addresses, auth.failures, auth.known_devices, auth.used_codes, auth.logins, auth.sessions, auth.revocations, auth.browser_sessions, auth.clients, auth.client_secrets`,
+		`insert into auth.totp (user_id, sealed, last_step, enrol_time) select user_id, 'sealed', 1, now() from auth.logins where state = 'active'`,
+		`insert into auth.recovery_codes (user_id, code_hash) select user_id, sha256(n::text::bytea) from auth.totp, generate_series(1, 5) n`,
+		`insert into auth.sign_in_policies (organization_id, second_factor_required, update_time)
+		select organization_id, true, now() from auth.logins where organization_id is not null`,
+		`analyze auth.totp, auth.recovery_codes, auth.sign_in_policies, auth.mailed_codes, auth.mails, auth.mail_addresses, auth.failures, auth.known_devices, auth.used_codes, auth.logins, auth.sessions, auth.revocations, auth.browser_sessions, auth.clients, auth.client_secrets`,
 	} {
 		if _, err := pool.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/token"
 	"github.com/gatehouse/gatehouse/services/auth/internal/client/clienttest"
+	"github.com/gatehouse/gatehouse/services/auth/internal/factor/factortest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login/logintest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/mail/mailtest"
@@ -68,6 +69,15 @@ func TestMailedCodes(t *testing.T) {
 				check.NoError(t, err)
 				return s.Waiting
 			},
+		}
+	})
+}
+
+func TestFactors(t *testing.T) { // R12, R13
+	factortest.Run(t, func(t *testing.T) factortest.Database {
+		db := postgrestest.Open(t)
+		return factortest.Database{
+			Store: db.Factors, Sessions: db.Sessions, Recorded: db.Recorded, Login: func(t *testing.T) (string, string) { return activeLogin(t, db) },
 		}
 	})
 }

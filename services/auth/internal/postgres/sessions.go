@@ -106,14 +106,19 @@ const startSession = `
 
 func startArgs(n session.Session) pgx.StrictNamedArgs {
 	args := sessionArgs(n)
-	args["proven_by"] = n.ProvenBy
+	args["proven_by"], args["factor"] = n.ProvenBy, n.Factor
 	return args
 }
 
-// provenLogin is the active login of a person who was just proven by a password hash, if any. The
-// shared lock makes a removal, or a change of the password, wait for what begins, or the other way
-// round: then it is looked at again, so that nobody is signed in by a password of before.
-const provenLogin = `select user_id from auth.logins where user_id = @user_id and state = 'active' and @proven_by in ('', password_hash) for share`
+// provenLogin is the active login of a person who was just proven by a password hash, if any, and by
+// the second factor that the login has, if any: no way to a session leads past that. The shared lock
+// makes a removal, or a change of the password or the factor, wait for what begins, or the other way
+// round: then it is looked at again, so that nobody is signed in by what was good before.
+const provenLogin = `
+	    select user_id from auth.logins
+	    where user_id = @user_id and state = 'active' and @proven_by in ('', password_hash)
+	        and @factor::bigint = case when second_factor then factor_revision else 0 end
+	    for share`
 
 // Start implements session.Store.
 func (s *Sessions) Start(ctx context.Context, n session.Session, e event.Event) error {

@@ -24,6 +24,7 @@ type Browser struct {
 	SeenTime       time.Time // when the cookie or a client below was last seen, to about seenStep
 	ExpireTime     time.Time // it ends then, however busy
 	ProvenBy       string    // Proof.PasswordHash; only of what is begun or renewed
+	Factor         int64     // Proof.Factor; likewise
 }
 
 // BrowserStore keeps browser sessions. Each method is one transaction;
@@ -31,11 +32,12 @@ type Browser struct {
 type BrowserStore interface {
 	// StartBrowser stores a session of a login and records the event, in one round trip;
 	// ErrNotFound when the login is gone or not active, or has another password hash than the
-	// person was proven by. It waits for a removal of that login, and for a change of its password.
+	// person was proven by, or a second factor that was not shown. It waits for a removal of that
+	// login, and for a change of its password or second factor.
 	StartBrowser(ctx context.Context, b Browser, e event.Event) error
 	// RenewBrowser replaces all but id, user and create time of the session that has the old secret
 	// and records the event, in one round trip; ErrNotFound when it has another secret by now, or
-	// is gone, or its login is or has another password hash, as at StartBrowser.
+	// is gone, or its login is or has another password hash or factor, as at StartBrowser.
 	RenewBrowser(ctx context.Context, b Browser, old [sha256.Size]byte, e event.Event) error
 	// FindBrowser returns the session with the secret, or ErrNotFound when there is none or its
 	// time is over: it expired at now, or was not seen since idleSince. When it was not seen since

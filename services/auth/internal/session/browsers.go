@@ -41,6 +41,7 @@ type Proof struct {
 	UserID, OrganizationID string
 	AMR                    []string    // how (RFC 8176)
 	PasswordHash           string      // that the password was compared with; "" when it cannot have changed since
+	Factor                 int64       // revision of the second factor that was shown; 0 when none was
 	Cookie                 string      // the one that the browser showed; "" if none
 	Attempt                event.Event // of the request, as login.Service returns it
 }
@@ -49,7 +50,8 @@ type Proof struct {
 // holds, for Cookie. That is a new secret each time, and what the browser showed before is worth
 // nothing afterwards (R20): a session of the same person goes on with the new secret, so that the
 // clients below it stay signed in; one of somebody else ends, with all below it. If the login was
-// removed meanwhile, or its password changed, the error is that of a wrong password.
+// removed meanwhile, its password changed, or it has a second factor that was not shown, the error is
+// that of a wrong password.
 func (s *Browsers) Begin(ctx context.Context, p Proof) (cookie string, b Browser, err error) {
 	drawn, err := newSecret(s.Random)
 	if err != nil {
@@ -57,7 +59,7 @@ func (s *Browsers) Begin(ctx context.Context, p Proof) (cookie string, b Browser
 	}
 	now := s.Now()
 	b = Browser{
-		ID: s.NewID(), UserID: p.UserID, OrganizationID: p.OrganizationID, Secret: drawn.hash(), AuthTime: now, AMR: p.AMR, ProvenBy: p.PasswordHash,
+		ID: s.NewID(), UserID: p.UserID, OrganizationID: p.OrganizationID, Secret: drawn.hash(), AuthTime: now, AMR: p.AMR, ProvenBy: p.PasswordHash, Factor: p.Factor,
 		From:       request.Client{Address: p.Attempt.ClientAddress, Agent: p.Attempt.ClientAgent},
 		CreateTime: now, SeenTime: now, ExpireTime: now.Add(s.Config.Lifetime),
 	}

@@ -70,8 +70,9 @@ var (
 	errInvalidCredentials  = reason.InvalidCredentials()
 )
 
-// Start begins a session of a person who was just proven. If the login was removed meanwhile, or its
-// password changed, the error is that of a wrong password.
+// Start begins a session of a person who was just proven. If the login was removed meanwhile, its
+// password changed, or it has a second factor that was not shown, the error is that of a wrong
+// password.
 func (s *Service) Start(ctx context.Context, p Proof) (Tokens, error) {
 	now := s.Now()
 	refresh, err := newRefreshToken(s.Random)
@@ -81,7 +82,7 @@ func (s *Service) Start(ctx context.Context, p Proof) (Tokens, error) {
 	started := Session{
 		ID: s.NewID(), UserID: p.UserID, OrganizationID: p.OrganizationID, Family: refresh.familyHash(""), Token: refresh.secretHash(),
 		AuthTime: now, AMR: p.AMR, From: request.Client{Address: p.Attempt.ClientAddress, Agent: p.Attempt.ClientAgent},
-		CreateTime: now, RefreshTime: now, ExpireTime: now.Add(s.Config.Lifetime), ProvenBy: p.PasswordHash,
+		CreateTime: now, RefreshTime: now, ExpireTime: now.Add(s.Config.Lifetime), ProvenBy: p.PasswordHash, Factor: p.Factor,
 	}
 	tokens, err := s.tokens(started, refresh, now)
 	if err != nil {

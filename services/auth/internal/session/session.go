@@ -33,6 +33,7 @@ type Session struct {
 	RefreshTime    time.Time // when the newest refresh token was handed out: it was last seen then
 	ExpireTime     time.Time // the session ends then, however busy
 	ProvenBy       string    // Proof.PasswordHash; only of one that begins, and is the platform's own
+	Factor         int64     // Proof.Factor; likewise
 
 	BrowserID   string    // of the browser session above it; "" of the platform's own sign-in, like all that follows
 	BrowserSeen time.Time // when that was last seen; only of what is read
@@ -73,7 +74,8 @@ type Window int64
 type Store interface {
 	// Start stores a session of the platform's own sign-in and records the event, in one round
 	// trip; ErrNotFound when the login is gone or not active, or has another password hash than the
-	// person was proven by. It waits for a removal of that login, and for a change of its password.
+	// person was proven by, or a second factor that was not shown. It waits for a removal of that
+	// login, and for a change of its password or second factor.
 	Start(ctx context.Context, s Session, e event.Event) error
 	// Refresh asks decide about the session of the family, does what it says and records the
 	// decision's event; ErrNotFound when there is no such family. When the session has got another

@@ -22,5 +22,6 @@ func TestReleasedMigrationsAreUnchanged(t *testing.T) {
 		"010_create_failures.sql":             "0da45e5a15afc433933454ff17b77786dfb776305f6bb747ea70353716ff846f",
 		"011_create_mails.sql":                "4f4d5e7e692c39156dd66e0d0532ea2f6cb30a0f4ce5a62a7aa87c3718068676",
 		"012_create_mailed_codes.sql":         "b49a3a8a633fb7efa6e336c06b0fd8723e2127a9a525f475315e82861f60422f",
+		"013_create_factors.sql":              "381541c5f1ffed4013bec1a97e39ccbfd3675bdae0a111570e1d3c7a21333c74",
 	})
 }

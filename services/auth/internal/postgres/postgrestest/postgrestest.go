@@ -35,6 +35,7 @@ type Database struct {
 	Clients  *postgres.Clients
 	Overview *postgres.Overview
 	Browsers *postgres.Browsers
+	Factors  *postgres.Factors
 
 	MailedCodes *postgres.MailedCodes
 	SigningKeys *postgres.SigningKeys
@@ -50,7 +51,7 @@ func Open(t *testing.T) *Database {
 	return &Database{
 		Pool: pool, Outbox: o, Mails: mails, Logins: postgres.NewLogins(pool, o, mails), Sessions: postgres.NewSessions(pool, o),
 		Overview: postgres.NewOverview(pool, o), Clients: postgres.NewClients(pool, o), Browsers: postgres.NewBrowsers(pool, o),
-		MailedCodes: postgres.NewMailedCodes(pool, o, mails), SigningKeys: postgres.NewSigningKeys(pool, o), IDTokenKeys: idTokenKeys(pool, o),
+		MailedCodes: postgres.NewMailedCodes(pool, o, mails), Factors: postgres.NewFactors(pool, o, mails), SigningKeys: postgres.NewSigningKeys(pool, o), IDTokenKeys: idTokenKeys(pool, o),
 	}
 }
 

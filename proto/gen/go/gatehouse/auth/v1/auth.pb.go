@@ -1085,7 +1085,7 @@ const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\tGetKeySet\x12#.gatehouse.auth.v1.GetKeySetRequest\x1a$.gatehouse.auth.v1.GetKeySetResponse\"\x1e\xd2\xe7\x18\x17\n" +
 	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12\x8f\x01\n" +
 	"\x10WatchRevocations\x12*.gatehouse.auth.v1.WatchRevocationsRequest\x1a+.gatehouse.auth.v1.WatchRevocationsResponse\" \xd2\xe7\x18\x19\n" +
-	"\x02(\x01\x12\revery_service\x1a\x02\b\x01 \x01\x90\x02\x010\x01B\xee\x11\xd2\xe7\x18\xa3\x11\n" +
+	"\x02(\x01\x12\revery_service\x1a\x02\b\x01 \x01\x90\x02\x010\x01B\xbf\x15\xd2\xe7\x18\xf4\x14\n" +
 	"\x04auth\x10\x92?\x1a7gatehouse.identity.v1.UserDirectoryService/RegisterUser\x1a*gatehouse.authz.v1.AuthzService/BatchCheck\x1a2gatehouse.authz.v1.AuthzService/WriteRelationships\x1a'gatehouse.audit.v1.IngestService/Ingest\"\x01\x01:-\n" +
 	"\x13auth-encryption.key\x12\x12GATEHOUSE_AUTH_KEY\x18\x01(\x01:|\n" +
 	"\x10bootstrap.secret\x12\x1fGATEHOUSE_AUTH_BOOTSTRAP_SECRET\x18\x02\"Esingle use: POST /api/v1/auth/bootstrap makes the first administratorJ\x1e\n" +
@@ -1095,7 +1095,12 @@ const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\x0fSIGN_UP_REFUSED\x10\x06\")the user cannot be created with this dataRD\n" +
 	"\x0eSIGN_UP_CLOSED\x10\x03\"0people cannot sign up here; ask an administratorRH\n" +
 	"\x13SIGN_UP_INTERRUPTED\x10\t\"/the sign-up was undone meanwhile; sign up againRC\n" +
-	"\x13INVALID_CREDENTIALS\x10\x02\"*the email address or the password is wrongRH\n" +
+	"\x13INVALID_CREDENTIALS\x10\x02\"*the email address or the password is wrongRN\n" +
+	"\x15INVALID_SECOND_FACTOR\x10\x02\"3the code is wrong, was used or is not good any moreRk\n" +
+	"\x11INVALID_CHALLENGE\x10\x02\"Tthe sign-in took too long, or something about the account has changed; sign in againRp\n" +
+	"\x11INVALID_ENROLMENT\x10\x06\"Ythe enrolment took too long, or the account has another second factor by now; enrol againR6\n" +
+	"\x10NO_SECOND_FACTOR\x10\x06\" the account has no second factorRh\n" +
+	"\x16SECOND_FACTOR_REQUIRED\x10\x06\"Lthe organization requires a second factor: replace it instead of removing itRH\n" +
 	"\x15INVALID_REFRESH_TOKEN\x10\x02\"-the refresh token is not valid; sign in againR&\n" +
 	"\x11SESSION_NOT_FOUND\x10\x04\"\x0fno such sessionRU\n" +
 	"\x0eINVALID_CLIENT\x10\x02\"Athe client is not known, or not authenticated as it is registeredRI\n" +

@@ -47,6 +47,11 @@ func InvalidBootstrapSecret() *apierr.Error {
 	return apierr.New(apierr.Unauthenticated, "INVALID_BOOTSTRAP_SECRET", "the secret is wrong, was used before or has expired")
 }
 
+// InvalidChallenge is INVALID_CHALLENGE (UNAUTHENTICATED, over HTTP 401).
+func InvalidChallenge() *apierr.Error {
+	return apierr.New(apierr.Unauthenticated, "INVALID_CHALLENGE", "the sign-in took too long, or something about the account has changed; sign in again")
+}
+
 // InvalidClient is INVALID_CLIENT (UNAUTHENTICATED, over HTTP 401).
 func InvalidClient() *apierr.Error {
 	return apierr.New(apierr.Unauthenticated, "INVALID_CLIENT", "the client is not known, or not authenticated as it is registered")
@@ -57,6 +62,11 @@ func InvalidCredentials() *apierr.Error {
 	return apierr.New(apierr.Unauthenticated, "INVALID_CREDENTIALS", "the email address or the password is wrong")
 }
 
+// InvalidEnrolment is INVALID_ENROLMENT (FAILED_PRECONDITION, over HTTP 400).
+func InvalidEnrolment() *apierr.Error {
+	return apierr.New(apierr.FailedPrecondition, "INVALID_ENROLMENT", "the enrolment took too long, or the account has another second factor by now; enrol again")
+}
+
 // InvalidGrant is INVALID_GRANT (UNAUTHENTICATED, over HTTP 401).
 func InvalidGrant() *apierr.Error {
 	return apierr.New(apierr.Unauthenticated, "INVALID_GRANT", "the code or the token is not good, or another client's")
@@ -65,6 +75,11 @@ func InvalidGrant() *apierr.Error {
 // InvalidRefreshToken is INVALID_REFRESH_TOKEN (UNAUTHENTICATED, over HTTP 401).
 func InvalidRefreshToken() *apierr.Error {
 	return apierr.New(apierr.Unauthenticated, "INVALID_REFRESH_TOKEN", "the refresh token is not valid; sign in again")
+}
+
+// InvalidSecondFactor is INVALID_SECOND_FACTOR (UNAUTHENTICATED, over HTTP 401).
+func InvalidSecondFactor() *apierr.Error {
+	return apierr.New(apierr.Unauthenticated, "INVALID_SECOND_FACTOR", "the code is wrong, was used or is not good any more")
 }
 
 // LastClientSecret is LAST_CLIENT_SECRET (FAILED_PRECONDITION, over HTTP 400).
@@ -87,6 +102,11 @@ func MailNotFound() *apierr.Error {
 	return apierr.New(apierr.NotFound, "MAIL_NOT_FOUND", "no such mail waits or is parked: it was accepted, or it expired")
 }
 
+// NoSecondFactor is NO_SECOND_FACTOR (FAILED_PRECONDITION, over HTTP 400).
+func NoSecondFactor() *apierr.Error {
+	return apierr.New(apierr.FailedPrecondition, "NO_SECOND_FACTOR", "the account has no second factor")
+}
+
 // OauthRequestRefused is OAUTH_REQUEST_REFUSED (INVALID_ARGUMENT, over HTTP 400).
 func OauthRequestRefused() *apierr.Error {
 	return apierr.New(apierr.InvalidArgument, "OAUTH_REQUEST_REFUSED", "the request of the application cannot be answered")
@@ -100,6 +120,11 @@ func PasswordRefused() *apierr.Error {
 // RevocationsUnavailable is REVOCATIONS_UNAVAILABLE (UNAVAILABLE, over HTTP 503).
 func RevocationsUnavailable() *apierr.Error {
 	return apierr.New(apierr.Unavailable, "REVOCATIONS_UNAVAILABLE", "ended sessions were not read from the database lately")
+}
+
+// SecondFactorRequired is SECOND_FACTOR_REQUIRED (FAILED_PRECONDITION, over HTTP 400).
+func SecondFactorRequired() *apierr.Error {
+	return apierr.New(apierr.FailedPrecondition, "SECOND_FACTOR_REQUIRED", "the organization requires a second factor: replace it instead of removing it")
 }
 
 // SessionNotFound is SESSION_NOT_FOUND (NOT_FOUND, over HTTP 404).

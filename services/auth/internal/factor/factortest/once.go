@@ -1,0 +1,89 @@
+package factortest
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/gatehouse/gatehouse/services/auth/internal/factor"
+	"github.com/gatehouse/gatehouse/services/auth/internal/session"
+)
+
+// atOnce counts the successes of many calls at the same moment.
+func atOnce(t *testing.T, call func() error) (succeeded int64) {
+	t.Helper()
+	var n atomic.Int64
+	var all sync.WaitGroup
+	for range 16 {
+		all.Go(func() {
+			switch err := call(); {
+			case err == nil:
+				n.Add(1)
+			case !errors.Is(err, factor.ErrNotFound):
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	return n.Load()
+}
+
+func stepOnce(t *testing.T, d Database) {
+	user, _ := d.Login(t)
+	revision := enrol(t, d, user, 0)
+	use := func(step int64) error { return d.Store.UseStep(t.Context(), user, revision, step) }
+	if n := atOnce(t, func() error { return use(9) }); n != 1 {
+		t.Errorf("%d of 16 took one step", n)
+	}
+	wantNotFound(t, "once more", use(9))
+	wantNotFound(t, "one before", use(8))
+	if err := use(10); err != nil {
+		t.Errorf("the next one: %v", err)
+	}
+}
+
+func codeOnce(t *testing.T, d Database) {
+	user, _ := d.Login(t)
+	revision := enrol(t, d, user, 0)
+	before := len(d.Recorded(t))
+	use := func(h factor.CodeHash) error {
+		return d.Store.UseCode(t.Context(), user, revision, h, nil, request(user))
+	}
+	if n := atOnce(t, func() error { return use(hash(1)) }); n != 1 {
+		t.Errorf("%d of 16 used one code", n)
+	}
+	wantNotFound(t, "a code that there is not", use(hash(9)))
+	other, _ := d.Login(t)
+	wantNotFound(t, "of somebody else", d.Store.UseCode(t.Context(), other, 0, hash(2), nil, request(other)))
+	if p := person(t, d, user); p.Codes != 1 || len(d.Recorded(t)) != before+2 { // the use, and the other login
+		t.Errorf("%+v after %d events", p, len(d.Recorded(t))-before)
+	}
+}
+
+// noWayPast is R13 where no code can forget it: the statement that begins a session looks.
+func noWayPast(t *testing.T, d Database) {
+	user, _ := d.Login(t)
+	start := func(shown int64) error { return d.Sessions.Start(t.Context(), sessionOf(user, shown), request(user)) }
+	if err := start(0); err != nil {
+		t.Fatal(err)
+	}
+	first := enrol(t, d, user, 0)
+	for _, shown := range []int64{0, first + 1} {
+		if err := start(shown); !errors.Is(err, session.ErrNotFound) {
+			t.Errorf("with factor %d shown, of %d: %v", shown, first, err)
+		}
+	}
+	if err := start(first); err != nil {
+		t.Errorf("with the factor: %v", err)
+	}
+	if err := d.Store.Remove(t.Context(), user, first, nil, request(user)); err != nil {
+		t.Fatal(err)
+	}
+	if err := start(first); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("with a factor that was removed: %v", err)
+	}
+	if err := start(0); err != nil {
+		t.Errorf("without one: %v", err)
+	}
+}
