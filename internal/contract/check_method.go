@@ -191,6 +191,9 @@ func (k *checker) route(m *Method, seen map[string]*Method) {
 		if options.GetHttpStatus() != 0 {
 			k.report(in(m.Descriptor, methodHTTPStatus), "%s has no route: remove http_status", m.display())
 		}
+		if options.GetAccepted() {
+			k.report(in(m.Descriptor, methodAccepted), "%s has no route: remove accepted", m.display())
+		}
 		return
 	}
 	where := inOption(m.Descriptor, httpNumber)
@@ -219,6 +222,9 @@ func (k *checker) status(m *Method) {
 		k.report(where, "http_status %d of %s is not a success: choose 200, 201, 202 or 204", m.HTTPStatus, m.display())
 	case m.HTTPStatus == 204 && !empty:
 		k.report(where, "http_status 204 has no body, but %s has fields: choose another status or empty the response", m.Descriptor.Output().Name())
+	}
+	if m.Accepted && (empty || m.HTTPStatus > 201 || m.Exchange || m.Descriptor.IsStreamingServer()) {
+		k.report(in(m.Descriptor, methodAccepted), "accepted makes an empty answer of %s 202: say it of one answer with fields, whose http_status is 200 or 201", m.display())
 	}
 }
 

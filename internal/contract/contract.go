@@ -118,6 +118,7 @@ type Method struct {
 	LongLived    bool
 	Timeout      time.Duration // 0 when LongLived
 	HTTPStatus   int           // 200 unless said otherwise
+	Accepted     bool          // an empty answer is 202 instead
 	Audit        Audit
 	IDs          []string // paths of the request fields that hold an id, sorted
 	ReadOnly     bool     // idempotency_level = NO_SIDE_EFFECTS

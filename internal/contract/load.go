@@ -106,6 +106,7 @@ func loadMethod(d protoreflect.MethodDescriptor, program string) *Method {
 		LongLived:   options.GetLongLived(),
 		Timeout:     timeout(options),
 		HTTPStatus:  int(cmp.Or(options.GetHttpStatus(), 200)),
+		Accepted:    options.GetAccepted(),
 		Audit:       loadAudit(d, options.GetAudit()),
 		Duty:        Duty(options.GetDuty()), //nolint:gosec // an enumeration of few
 		Rate:        loadRate(d, options.GetRate()),

@@ -57,6 +57,7 @@ const (
 
 	methodAccess, methodAllow, methodAudit, methodLongLived, methodTimeout, methodHTTPStatus = 1, 2, 3, 4, 5, 6
 	methodDuty, methodNoun, methodRate, methodVisitors, methodReasons, methodFreshSignIn     = 7, 8, 9, 10, 11, 12
+	methodAccepted                                                                           = 13
 
 	auditEvent, auditTrail                                 = 2, 3
 	eventAction, eventObject, eventSecret, eventPersonal   = 1, 2, 3, 4

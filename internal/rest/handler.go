@@ -149,7 +149,7 @@ func head(ctx context.Context, w http.ResponseWriter, m proto.Message) error {
 	setETag(w.Header(), m)
 	setConsistency(ctx, w.Header())
 	setStored(ctx, w.Header())
-	switch status := RouteFrom(ctx).Method.HTTPStatus; status {
+	switch status := statusOf(RouteFrom(ctx).Method, m); status {
 	case http.StatusOK:
 	case http.StatusNoContent:
 		w.Header().Del("Content-Type")
@@ -158,6 +158,14 @@ func head(ctx context.Context, w http.ResponseWriter, m proto.Message) error {
 		w.WriteHeader(status)
 	}
 	return nil
+}
+
+// statusOf is the status of a successful response.
+func statusOf(method *contract.Method, m proto.Message) int {
+	if method.Accepted && proto.Size(m) == 0 {
+		return http.StatusAccepted
+	}
+	return method.HTTPStatus
 }
 
 // fail answers with what a service, its sidecar or the connection answered.

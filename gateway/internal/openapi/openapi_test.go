@@ -95,7 +95,8 @@ func TestDocumentSaysWhatTheContractsSay(t *testing.T) {
 	if routed == 0 || operations != routed {
 		t.Errorf("%d operations for %d routes", operations, routed)
 	}
-	if document.Paths["/api/v1/auth/sign-up"]["post"].Responses["201"] == nil ||
+	signUp := document.Paths["/api/v1/auth/sign-up"]["post"].Responses
+	if signUp["201"] == nil || signUp["202"] == nil ||
 		document.Paths["/api/v1/auth/sign-out"]["post"].Responses["204"] == nil {
 		t.Error("the statuses of the contract are missing")
 	}

@@ -2,6 +2,7 @@ package openapi
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -151,6 +152,11 @@ func (b *builder) correctResponses(generated any, m *contract.Method) (object, e
 		b.correctStream(success, m)
 	}
 	responses := object{strconv.Itoa(m.HTTPStatus): success}
+	if m.Accepted {
+		accepted := maps.Clone(success)
+		accepted["description"] = "Accepted: there is nothing to tell yet, and the object is empty."
+		responses["202"] = accepted
+	}
 	return responses, b.addRefusals(responses, m)
 }
 

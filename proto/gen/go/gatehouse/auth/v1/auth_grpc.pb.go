@@ -22,11 +22,12 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AuthService_SignUp_FullMethodName    = "/gatehouse.auth.v1.AuthService/SignUp"
-	AuthService_SignIn_FullMethodName    = "/gatehouse.auth.v1.AuthService/SignIn"
-	AuthService_Refresh_FullMethodName   = "/gatehouse.auth.v1.AuthService/Refresh"
-	AuthService_SignOut_FullMethodName   = "/gatehouse.auth.v1.AuthService/SignOut"
-	AuthService_Bootstrap_FullMethodName = "/gatehouse.auth.v1.AuthService/Bootstrap"
+	AuthService_SignUp_FullMethodName      = "/gatehouse.auth.v1.AuthService/SignUp"
+	AuthService_VerifyEmail_FullMethodName = "/gatehouse.auth.v1.AuthService/VerifyEmail"
+	AuthService_SignIn_FullMethodName      = "/gatehouse.auth.v1.AuthService/SignIn"
+	AuthService_Refresh_FullMethodName     = "/gatehouse.auth.v1.AuthService/Refresh"
+	AuthService_SignOut_FullMethodName     = "/gatehouse.auth.v1.AuthService/SignOut"
+	AuthService_Bootstrap_FullMethodName   = "/gatehouse.auth.v1.AuthService/Bootstrap"
 )
 
 // AuthServiceClient is the client API for AuthService service.
@@ -35,11 +36,18 @@ const (
 //
 // AuthService is how people sign up, in and out.
 type AuthServiceClient interface {
-	// SignUp creates a login and its user. An address that has a login is ALREADY_EXISTS
-	// (EMAIL_TAKEN); repeating an interrupted sign-up with the same password completes it. Where
-	// people may sign up on the pages only, or not at all (GATEHOUSE_AUTH_SIGN_UP), it is
-	// PERMISSION_DENIED (SIGN_UP_CLOSED).
+	// SignUp creates a login and its user. Where mail is configured it is accepted for every address
+	// alike, with an empty answer, and creates nothing yet: whoever reads the mails of the address
+	// finds a code for VerifyEmail there, or that there is a login already. Without mail, an address
+	// that has a login is ALREADY_EXISTS (EMAIL_TAKEN); repeating an interrupted sign-up with the same
+	// password completes it. Where people may sign up on the pages only, or not at all
+	// (GATEHOUSE_AUTH_SIGN_UP), it is PERMISSION_DENIED (SIGN_UP_CLOSED).
 	SignUp(ctx context.Context, in *SignUpRequest, opts ...grpc.CallOption) (*SignUpResponse, error)
+	// VerifyEmail proves that an address is that of whoever signed up with it, or of a login: by the
+	// code that was mailed there, and by the password of that sign-up or login, so that nobody gets an
+	// account that a stranger made with their address. A sign-up is completed by it. The code works
+	// once.
+	VerifyEmail(ctx context.Context, in *VerifyEmailRequest, opts ...grpc.CallOption) (*VerifyEmailResponse, error)
 	// SignIn starts a session. Every refusal is the same UNAUTHENTICATED (INVALID_CREDENTIALS), whatever was wrong.
 	SignIn(ctx context.Context, in *SignInRequest, opts ...grpc.CallOption) (*SignInResponse, error)
 	// Refresh exchanges a refresh token for a new pair. A token works once; using it again ends its session (RFC 9700, section 4.14).
@@ -65,6 +73,16 @@ func (c *authServiceClient) SignUp(ctx context.Context, in *SignUpRequest, opts 
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SignUpResponse)
 	err := c.cc.Invoke(ctx, AuthService_SignUp_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *authServiceClient) VerifyEmail(ctx context.Context, in *VerifyEmailRequest, opts ...grpc.CallOption) (*VerifyEmailResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(VerifyEmailResponse)
+	err := c.cc.Invoke(ctx, AuthService_VerifyEmail_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -117,11 +135,18 @@ func (c *authServiceClient) Bootstrap(ctx context.Context, in *BootstrapRequest,
 //
 // AuthService is how people sign up, in and out.
 type AuthServiceServer interface {
-	// SignUp creates a login and its user. An address that has a login is ALREADY_EXISTS
-	// (EMAIL_TAKEN); repeating an interrupted sign-up with the same password completes it. Where
-	// people may sign up on the pages only, or not at all (GATEHOUSE_AUTH_SIGN_UP), it is
-	// PERMISSION_DENIED (SIGN_UP_CLOSED).
+	// SignUp creates a login and its user. Where mail is configured it is accepted for every address
+	// alike, with an empty answer, and creates nothing yet: whoever reads the mails of the address
+	// finds a code for VerifyEmail there, or that there is a login already. Without mail, an address
+	// that has a login is ALREADY_EXISTS (EMAIL_TAKEN); repeating an interrupted sign-up with the same
+	// password completes it. Where people may sign up on the pages only, or not at all
+	// (GATEHOUSE_AUTH_SIGN_UP), it is PERMISSION_DENIED (SIGN_UP_CLOSED).
 	SignUp(context.Context, *SignUpRequest) (*SignUpResponse, error)
+	// VerifyEmail proves that an address is that of whoever signed up with it, or of a login: by the
+	// code that was mailed there, and by the password of that sign-up or login, so that nobody gets an
+	// account that a stranger made with their address. A sign-up is completed by it. The code works
+	// once.
+	VerifyEmail(context.Context, *VerifyEmailRequest) (*VerifyEmailResponse, error)
 	// SignIn starts a session. Every refusal is the same UNAUTHENTICATED (INVALID_CREDENTIALS), whatever was wrong.
 	SignIn(context.Context, *SignInRequest) (*SignInResponse, error)
 	// Refresh exchanges a refresh token for a new pair. A token works once; using it again ends its session (RFC 9700, section 4.14).
@@ -145,6 +170,9 @@ type UnimplementedAuthServiceServer struct{}
 
 func (UnimplementedAuthServiceServer) SignUp(context.Context, *SignUpRequest) (*SignUpResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SignUp not implemented")
+}
+func (UnimplementedAuthServiceServer) VerifyEmail(context.Context, *VerifyEmailRequest) (*VerifyEmailResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method VerifyEmail not implemented")
 }
 func (UnimplementedAuthServiceServer) SignIn(context.Context, *SignInRequest) (*SignInResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SignIn not implemented")
@@ -193,6 +221,24 @@ func _AuthService_SignUp_Handler(srv interface{}, ctx context.Context, dec func(
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(AuthServiceServer).SignUp(ctx, req.(*SignUpRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AuthService_VerifyEmail_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(VerifyEmailRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AuthServiceServer).VerifyEmail(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AuthService_VerifyEmail_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AuthServiceServer).VerifyEmail(ctx, req.(*VerifyEmailRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -279,6 +325,10 @@ var AuthService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SignUp",
 			Handler:    _AuthService_SignUp_Handler,
+		},
+		{
+			MethodName: "VerifyEmail",
+			Handler:    _AuthService_VerifyEmail_Handler,
 		},
 		{
 			MethodName: "SignIn",

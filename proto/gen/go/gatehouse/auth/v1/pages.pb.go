@@ -392,6 +392,190 @@ func (x *SubmitSignUpResponse) GetHttp() *v1.Response {
 	return nil
 }
 
+// ShowVerifyEmailRequest is a web exchange.
+type ShowVerifyEmailRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShowVerifyEmailRequest) Reset() {
+	*x = ShowVerifyEmailRequest{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowVerifyEmailRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowVerifyEmailRequest) ProtoMessage() {}
+
+func (x *ShowVerifyEmailRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowVerifyEmailRequest.ProtoReflect.Descriptor instead.
+func (*ShowVerifyEmailRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ShowVerifyEmailRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// ShowVerifyEmailResponse is a web exchange.
+type ShowVerifyEmailResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShowVerifyEmailResponse) Reset() {
+	*x = ShowVerifyEmailResponse{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowVerifyEmailResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowVerifyEmailResponse) ProtoMessage() {}
+
+func (x *ShowVerifyEmailResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowVerifyEmailResponse.ProtoReflect.Descriptor instead.
+func (*ShowVerifyEmailResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ShowVerifyEmailResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// SubmitVerifyEmailRequest is a web exchange.
+type SubmitVerifyEmailRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitVerifyEmailRequest) Reset() {
+	*x = SubmitVerifyEmailRequest{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitVerifyEmailRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitVerifyEmailRequest) ProtoMessage() {}
+
+func (x *SubmitVerifyEmailRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitVerifyEmailRequest.ProtoReflect.Descriptor instead.
+func (*SubmitVerifyEmailRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *SubmitVerifyEmailRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// SubmitVerifyEmailResponse is a web exchange.
+type SubmitVerifyEmailResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitVerifyEmailResponse) Reset() {
+	*x = SubmitVerifyEmailResponse{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitVerifyEmailResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitVerifyEmailResponse) ProtoMessage() {}
+
+func (x *SubmitVerifyEmailResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitVerifyEmailResponse.ProtoReflect.Descriptor instead.
+func (*SubmitVerifyEmailResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *SubmitVerifyEmailResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
 // ShowSignOutRequest is a web exchange.
 type ShowSignOutRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -403,7 +587,7 @@ type ShowSignOutRequest struct {
 
 func (x *ShowSignOutRequest) Reset() {
 	*x = ShowSignOutRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[8]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -415,7 +599,7 @@ func (x *ShowSignOutRequest) String() string {
 func (*ShowSignOutRequest) ProtoMessage() {}
 
 func (x *ShowSignOutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[8]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -428,7 +612,7 @@ func (x *ShowSignOutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowSignOutRequest.ProtoReflect.Descriptor instead.
 func (*ShowSignOutRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{8}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ShowSignOutRequest) GetHttp() *v1.Request {
@@ -449,7 +633,7 @@ type ShowSignOutResponse struct {
 
 func (x *ShowSignOutResponse) Reset() {
 	*x = ShowSignOutResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[9]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -461,7 +645,7 @@ func (x *ShowSignOutResponse) String() string {
 func (*ShowSignOutResponse) ProtoMessage() {}
 
 func (x *ShowSignOutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[9]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -474,7 +658,7 @@ func (x *ShowSignOutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowSignOutResponse.ProtoReflect.Descriptor instead.
 func (*ShowSignOutResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{9}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ShowSignOutResponse) GetHttp() *v1.Response {
@@ -495,7 +679,7 @@ type SubmitSignOutRequest struct {
 
 func (x *SubmitSignOutRequest) Reset() {
 	*x = SubmitSignOutRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[10]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -507,7 +691,7 @@ func (x *SubmitSignOutRequest) String() string {
 func (*SubmitSignOutRequest) ProtoMessage() {}
 
 func (x *SubmitSignOutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[10]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -520,7 +704,7 @@ func (x *SubmitSignOutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitSignOutRequest.ProtoReflect.Descriptor instead.
 func (*SubmitSignOutRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{10}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SubmitSignOutRequest) GetHttp() *v1.Request {
@@ -541,7 +725,7 @@ type SubmitSignOutResponse struct {
 
 func (x *SubmitSignOutResponse) Reset() {
 	*x = SubmitSignOutResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[11]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -553,7 +737,7 @@ func (x *SubmitSignOutResponse) String() string {
 func (*SubmitSignOutResponse) ProtoMessage() {}
 
 func (x *SubmitSignOutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[11]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -566,7 +750,7 @@ func (x *SubmitSignOutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitSignOutResponse.ProtoReflect.Descriptor instead.
 func (*SubmitSignOutResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{11}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SubmitSignOutResponse) GetHttp() *v1.Response {
@@ -587,7 +771,7 @@ type ShowAccountRequest struct {
 
 func (x *ShowAccountRequest) Reset() {
 	*x = ShowAccountRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[12]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -599,7 +783,7 @@ func (x *ShowAccountRequest) String() string {
 func (*ShowAccountRequest) ProtoMessage() {}
 
 func (x *ShowAccountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[12]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -612,7 +796,7 @@ func (x *ShowAccountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowAccountRequest.ProtoReflect.Descriptor instead.
 func (*ShowAccountRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{12}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ShowAccountRequest) GetHttp() *v1.Request {
@@ -633,7 +817,7 @@ type ShowAccountResponse struct {
 
 func (x *ShowAccountResponse) Reset() {
 	*x = ShowAccountResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[13]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -645,7 +829,7 @@ func (x *ShowAccountResponse) String() string {
 func (*ShowAccountResponse) ProtoMessage() {}
 
 func (x *ShowAccountResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[13]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -658,7 +842,7 @@ func (x *ShowAccountResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowAccountResponse.ProtoReflect.Descriptor instead.
 func (*ShowAccountResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{13}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ShowAccountResponse) GetHttp() *v1.Response {
@@ -679,7 +863,7 @@ type SubmitPasswordRequest struct {
 
 func (x *SubmitPasswordRequest) Reset() {
 	*x = SubmitPasswordRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[14]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -691,7 +875,7 @@ func (x *SubmitPasswordRequest) String() string {
 func (*SubmitPasswordRequest) ProtoMessage() {}
 
 func (x *SubmitPasswordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[14]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -704,7 +888,7 @@ func (x *SubmitPasswordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitPasswordRequest.ProtoReflect.Descriptor instead.
 func (*SubmitPasswordRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{14}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SubmitPasswordRequest) GetHttp() *v1.Request {
@@ -725,7 +909,7 @@ type SubmitPasswordResponse struct {
 
 func (x *SubmitPasswordResponse) Reset() {
 	*x = SubmitPasswordResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[15]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -737,7 +921,7 @@ func (x *SubmitPasswordResponse) String() string {
 func (*SubmitPasswordResponse) ProtoMessage() {}
 
 func (x *SubmitPasswordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[15]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -750,7 +934,7 @@ func (x *SubmitPasswordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitPasswordResponse.ProtoReflect.Descriptor instead.
 func (*SubmitPasswordResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{15}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SubmitPasswordResponse) GetHttp() *v1.Response {
@@ -771,7 +955,7 @@ type SubmitSessionEndRequest struct {
 
 func (x *SubmitSessionEndRequest) Reset() {
 	*x = SubmitSessionEndRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[16]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -783,7 +967,7 @@ func (x *SubmitSessionEndRequest) String() string {
 func (*SubmitSessionEndRequest) ProtoMessage() {}
 
 func (x *SubmitSessionEndRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[16]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -796,7 +980,7 @@ func (x *SubmitSessionEndRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitSessionEndRequest.ProtoReflect.Descriptor instead.
 func (*SubmitSessionEndRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{16}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SubmitSessionEndRequest) GetHttp() *v1.Request {
@@ -817,7 +1001,7 @@ type SubmitSessionEndResponse struct {
 
 func (x *SubmitSessionEndResponse) Reset() {
 	*x = SubmitSessionEndResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[17]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -829,7 +1013,7 @@ func (x *SubmitSessionEndResponse) String() string {
 func (*SubmitSessionEndResponse) ProtoMessage() {}
 
 func (x *SubmitSessionEndResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[17]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -842,7 +1026,7 @@ func (x *SubmitSessionEndResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitSessionEndResponse.ProtoReflect.Descriptor instead.
 func (*SubmitSessionEndResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{17}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SubmitSessionEndResponse) GetHttp() *v1.Response {
@@ -863,7 +1047,7 @@ type SubmitOtherSessionsEndRequest struct {
 
 func (x *SubmitOtherSessionsEndRequest) Reset() {
 	*x = SubmitOtherSessionsEndRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[18]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -875,7 +1059,7 @@ func (x *SubmitOtherSessionsEndRequest) String() string {
 func (*SubmitOtherSessionsEndRequest) ProtoMessage() {}
 
 func (x *SubmitOtherSessionsEndRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[18]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -888,7 +1072,7 @@ func (x *SubmitOtherSessionsEndRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitOtherSessionsEndRequest.ProtoReflect.Descriptor instead.
 func (*SubmitOtherSessionsEndRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{18}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SubmitOtherSessionsEndRequest) GetHttp() *v1.Request {
@@ -909,7 +1093,7 @@ type SubmitOtherSessionsEndResponse struct {
 
 func (x *SubmitOtherSessionsEndResponse) Reset() {
 	*x = SubmitOtherSessionsEndResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[19]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -921,7 +1105,7 @@ func (x *SubmitOtherSessionsEndResponse) String() string {
 func (*SubmitOtherSessionsEndResponse) ProtoMessage() {}
 
 func (x *SubmitOtherSessionsEndResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[19]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -934,7 +1118,7 @@ func (x *SubmitOtherSessionsEndResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitOtherSessionsEndResponse.ProtoReflect.Descriptor instead.
 func (*SubmitOtherSessionsEndResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{19}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SubmitOtherSessionsEndResponse) GetHttp() *v1.Response {
@@ -955,7 +1139,7 @@ type LocateChangePasswordRequest struct {
 
 func (x *LocateChangePasswordRequest) Reset() {
 	*x = LocateChangePasswordRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[20]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -967,7 +1151,7 @@ func (x *LocateChangePasswordRequest) String() string {
 func (*LocateChangePasswordRequest) ProtoMessage() {}
 
 func (x *LocateChangePasswordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[20]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -980,7 +1164,7 @@ func (x *LocateChangePasswordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocateChangePasswordRequest.ProtoReflect.Descriptor instead.
 func (*LocateChangePasswordRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{20}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *LocateChangePasswordRequest) GetHttp() *v1.Request {
@@ -1001,7 +1185,7 @@ type LocateChangePasswordResponse struct {
 
 func (x *LocateChangePasswordResponse) Reset() {
 	*x = LocateChangePasswordResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[21]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1013,7 +1197,7 @@ func (x *LocateChangePasswordResponse) String() string {
 func (*LocateChangePasswordResponse) ProtoMessage() {}
 
 func (x *LocateChangePasswordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[21]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1026,7 +1210,7 @@ func (x *LocateChangePasswordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocateChangePasswordResponse.ProtoReflect.Descriptor instead.
 func (*LocateChangePasswordResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{21}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *LocateChangePasswordResponse) GetHttp() *v1.Response {
@@ -1056,6 +1240,14 @@ const file_gatehouse_auth_v1_pages_proto_rawDesc = "" +
 	"\x13SubmitSignUpRequest\x12-\n" +
 	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"F\n" +
 	"\x14SubmitSignUpResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"G\n" +
+	"\x16ShowVerifyEmailRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"I\n" +
+	"\x17ShowVerifyEmailResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"I\n" +
+	"\x18SubmitVerifyEmailRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"K\n" +
+	"\x19SubmitVerifyEmailResponse\x12.\n" +
 	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"C\n" +
 	"\x12ShowSignOutRequest\x12-\n" +
 	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"E\n" +
@@ -1084,7 +1276,7 @@ const file_gatehouse_auth_v1_pages_proto_rawDesc = "" +
 	"\x1bLocateChangePasswordRequest\x12-\n" +
 	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"N\n" +
 	"\x1cLocateChangePasswordResponse\x12.\n" +
-	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http2\xad\x0f\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http2\xf8\x12\n" +
 	"\vPageService\x12|\n" +
 	"\n" +
 	"ShowSignIn\x12$.gatehouse.auth.v1.ShowSignInRequest\x1a%.gatehouse.auth.v1.ShowSignInResponse\"!\xd2\xe7\x18\n" +
@@ -1102,7 +1294,13 @@ const file_gatehouse_auth_v1_pages_proto_rawDesc = "" +
 	"\fSubmitSignUp\x12&.gatehouse.auth.v1.SubmitSignUpRequest\x1a'.gatehouse.auth.v1.SubmitSignUpResponse\"\xb2\x01\xd2\xe7\x18\x9d\x01\n" +
 	"\x02\b\x01\x1a\x18\x12\x16\n" +
 	"\x0eauth.signed_up*\x04userP\x02Z\vEMAIL_TAKENZ\x10PASSWORD_REFUSEDZ\x0eSIGN_UP_CLOSEDZ\x0fSIGN_UP_REFUSEDZ\x13SIGN_UP_INTERRUPTEDZ\x10SIGN_IN_OVERLOADZ\x14IDENTITY_UNAVAILABLE\x82\xd3\xe4\x93\x02\n" +
-	"\"\b/sign-up\x12\x80\x01\n" +
+	"\"\b/sign-up\x12\x90\x01\n" +
+	"\x0fShowVerifyEmail\x12).gatehouse.auth.v1.ShowVerifyEmailRequest\x1a*.gatehouse.auth.v1.ShowVerifyEmailResponse\"&\xd2\xe7\x18\n" +
+	"\n" +
+	"\x02\b\x01\x1a\x02\b\x01P\x02\x82\xd3\xe4\x93\x02\x0f\x12\r/verify-email\x90\x02\x01\x12\xb5\x02\n" +
+	"\x11SubmitVerifyEmail\x12+.gatehouse.auth.v1.SubmitVerifyEmailRequest\x1a,.gatehouse.auth.v1.SubmitVerifyEmailResponse\"\xc4\x01\xd2\xe7\x18\xaa\x01\n" +
+	"\x02\b\x01\x1a\x1d\x12\x1b\n" +
+	"\x13auth.email_verified*\x04userP\x02Z\x13INVALID_MAILED_CODEZ\x13INVALID_CREDENTIALSZ\vEMAIL_TAKENZ\x0fSIGN_UP_REFUSEDZ\x13SIGN_UP_INTERRUPTEDZ\x10SIGN_IN_OVERLOADZ\x14IDENTITY_UNAVAILABLE\x82\xd3\xe4\x93\x02\x0f\"\r/verify-email\x12\x80\x01\n" +
 	"\vShowSignOut\x12%.gatehouse.auth.v1.ShowSignOutRequest\x1a&.gatehouse.auth.v1.ShowSignOutResponse\"\"\xd2\xe7\x18\n" +
 	"\n" +
 	"\x02\b\x01\x1a\x02\b\x01P\x02\x82\xd3\xe4\x93\x02\v\x12\t/sign-out\x90\x02\x01\x12\x9a\x01\n" +
@@ -1138,7 +1336,7 @@ func file_gatehouse_auth_v1_pages_proto_rawDescGZIP() []byte {
 	return file_gatehouse_auth_v1_pages_proto_rawDescData
 }
 
-var file_gatehouse_auth_v1_pages_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_gatehouse_auth_v1_pages_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_gatehouse_auth_v1_pages_proto_goTypes = []any{
 	(*ShowSignInRequest)(nil),              // 0: gatehouse.auth.v1.ShowSignInRequest
 	(*ShowSignInResponse)(nil),             // 1: gatehouse.auth.v1.ShowSignInResponse
@@ -1148,73 +1346,85 @@ var file_gatehouse_auth_v1_pages_proto_goTypes = []any{
 	(*ShowSignUpResponse)(nil),             // 5: gatehouse.auth.v1.ShowSignUpResponse
 	(*SubmitSignUpRequest)(nil),            // 6: gatehouse.auth.v1.SubmitSignUpRequest
 	(*SubmitSignUpResponse)(nil),           // 7: gatehouse.auth.v1.SubmitSignUpResponse
-	(*ShowSignOutRequest)(nil),             // 8: gatehouse.auth.v1.ShowSignOutRequest
-	(*ShowSignOutResponse)(nil),            // 9: gatehouse.auth.v1.ShowSignOutResponse
-	(*SubmitSignOutRequest)(nil),           // 10: gatehouse.auth.v1.SubmitSignOutRequest
-	(*SubmitSignOutResponse)(nil),          // 11: gatehouse.auth.v1.SubmitSignOutResponse
-	(*ShowAccountRequest)(nil),             // 12: gatehouse.auth.v1.ShowAccountRequest
-	(*ShowAccountResponse)(nil),            // 13: gatehouse.auth.v1.ShowAccountResponse
-	(*SubmitPasswordRequest)(nil),          // 14: gatehouse.auth.v1.SubmitPasswordRequest
-	(*SubmitPasswordResponse)(nil),         // 15: gatehouse.auth.v1.SubmitPasswordResponse
-	(*SubmitSessionEndRequest)(nil),        // 16: gatehouse.auth.v1.SubmitSessionEndRequest
-	(*SubmitSessionEndResponse)(nil),       // 17: gatehouse.auth.v1.SubmitSessionEndResponse
-	(*SubmitOtherSessionsEndRequest)(nil),  // 18: gatehouse.auth.v1.SubmitOtherSessionsEndRequest
-	(*SubmitOtherSessionsEndResponse)(nil), // 19: gatehouse.auth.v1.SubmitOtherSessionsEndResponse
-	(*LocateChangePasswordRequest)(nil),    // 20: gatehouse.auth.v1.LocateChangePasswordRequest
-	(*LocateChangePasswordResponse)(nil),   // 21: gatehouse.auth.v1.LocateChangePasswordResponse
-	(*v1.Request)(nil),                     // 22: gatehouse.web.v1.Request
-	(*v1.Response)(nil),                    // 23: gatehouse.web.v1.Response
+	(*ShowVerifyEmailRequest)(nil),         // 8: gatehouse.auth.v1.ShowVerifyEmailRequest
+	(*ShowVerifyEmailResponse)(nil),        // 9: gatehouse.auth.v1.ShowVerifyEmailResponse
+	(*SubmitVerifyEmailRequest)(nil),       // 10: gatehouse.auth.v1.SubmitVerifyEmailRequest
+	(*SubmitVerifyEmailResponse)(nil),      // 11: gatehouse.auth.v1.SubmitVerifyEmailResponse
+	(*ShowSignOutRequest)(nil),             // 12: gatehouse.auth.v1.ShowSignOutRequest
+	(*ShowSignOutResponse)(nil),            // 13: gatehouse.auth.v1.ShowSignOutResponse
+	(*SubmitSignOutRequest)(nil),           // 14: gatehouse.auth.v1.SubmitSignOutRequest
+	(*SubmitSignOutResponse)(nil),          // 15: gatehouse.auth.v1.SubmitSignOutResponse
+	(*ShowAccountRequest)(nil),             // 16: gatehouse.auth.v1.ShowAccountRequest
+	(*ShowAccountResponse)(nil),            // 17: gatehouse.auth.v1.ShowAccountResponse
+	(*SubmitPasswordRequest)(nil),          // 18: gatehouse.auth.v1.SubmitPasswordRequest
+	(*SubmitPasswordResponse)(nil),         // 19: gatehouse.auth.v1.SubmitPasswordResponse
+	(*SubmitSessionEndRequest)(nil),        // 20: gatehouse.auth.v1.SubmitSessionEndRequest
+	(*SubmitSessionEndResponse)(nil),       // 21: gatehouse.auth.v1.SubmitSessionEndResponse
+	(*SubmitOtherSessionsEndRequest)(nil),  // 22: gatehouse.auth.v1.SubmitOtherSessionsEndRequest
+	(*SubmitOtherSessionsEndResponse)(nil), // 23: gatehouse.auth.v1.SubmitOtherSessionsEndResponse
+	(*LocateChangePasswordRequest)(nil),    // 24: gatehouse.auth.v1.LocateChangePasswordRequest
+	(*LocateChangePasswordResponse)(nil),   // 25: gatehouse.auth.v1.LocateChangePasswordResponse
+	(*v1.Request)(nil),                     // 26: gatehouse.web.v1.Request
+	(*v1.Response)(nil),                    // 27: gatehouse.web.v1.Response
 }
 var file_gatehouse_auth_v1_pages_proto_depIdxs = []int32{
-	22, // 0: gatehouse.auth.v1.ShowSignInRequest.http:type_name -> gatehouse.web.v1.Request
-	23, // 1: gatehouse.auth.v1.ShowSignInResponse.http:type_name -> gatehouse.web.v1.Response
-	22, // 2: gatehouse.auth.v1.SubmitSignInRequest.http:type_name -> gatehouse.web.v1.Request
-	23, // 3: gatehouse.auth.v1.SubmitSignInResponse.http:type_name -> gatehouse.web.v1.Response
-	22, // 4: gatehouse.auth.v1.ShowSignUpRequest.http:type_name -> gatehouse.web.v1.Request
-	23, // 5: gatehouse.auth.v1.ShowSignUpResponse.http:type_name -> gatehouse.web.v1.Response
-	22, // 6: gatehouse.auth.v1.SubmitSignUpRequest.http:type_name -> gatehouse.web.v1.Request
-	23, // 7: gatehouse.auth.v1.SubmitSignUpResponse.http:type_name -> gatehouse.web.v1.Response
-	22, // 8: gatehouse.auth.v1.ShowSignOutRequest.http:type_name -> gatehouse.web.v1.Request
-	23, // 9: gatehouse.auth.v1.ShowSignOutResponse.http:type_name -> gatehouse.web.v1.Response
-	22, // 10: gatehouse.auth.v1.SubmitSignOutRequest.http:type_name -> gatehouse.web.v1.Request
-	23, // 11: gatehouse.auth.v1.SubmitSignOutResponse.http:type_name -> gatehouse.web.v1.Response
-	22, // 12: gatehouse.auth.v1.ShowAccountRequest.http:type_name -> gatehouse.web.v1.Request
-	23, // 13: gatehouse.auth.v1.ShowAccountResponse.http:type_name -> gatehouse.web.v1.Response
-	22, // 14: gatehouse.auth.v1.SubmitPasswordRequest.http:type_name -> gatehouse.web.v1.Request
-	23, // 15: gatehouse.auth.v1.SubmitPasswordResponse.http:type_name -> gatehouse.web.v1.Response
-	22, // 16: gatehouse.auth.v1.SubmitSessionEndRequest.http:type_name -> gatehouse.web.v1.Request
-	23, // 17: gatehouse.auth.v1.SubmitSessionEndResponse.http:type_name -> gatehouse.web.v1.Response
-	22, // 18: gatehouse.auth.v1.SubmitOtherSessionsEndRequest.http:type_name -> gatehouse.web.v1.Request
-	23, // 19: gatehouse.auth.v1.SubmitOtherSessionsEndResponse.http:type_name -> gatehouse.web.v1.Response
-	22, // 20: gatehouse.auth.v1.LocateChangePasswordRequest.http:type_name -> gatehouse.web.v1.Request
-	23, // 21: gatehouse.auth.v1.LocateChangePasswordResponse.http:type_name -> gatehouse.web.v1.Response
-	0,  // 22: gatehouse.auth.v1.PageService.ShowSignIn:input_type -> gatehouse.auth.v1.ShowSignInRequest
-	2,  // 23: gatehouse.auth.v1.PageService.SubmitSignIn:input_type -> gatehouse.auth.v1.SubmitSignInRequest
-	4,  // 24: gatehouse.auth.v1.PageService.ShowSignUp:input_type -> gatehouse.auth.v1.ShowSignUpRequest
-	6,  // 25: gatehouse.auth.v1.PageService.SubmitSignUp:input_type -> gatehouse.auth.v1.SubmitSignUpRequest
-	8,  // 26: gatehouse.auth.v1.PageService.ShowSignOut:input_type -> gatehouse.auth.v1.ShowSignOutRequest
-	10, // 27: gatehouse.auth.v1.PageService.SubmitSignOut:input_type -> gatehouse.auth.v1.SubmitSignOutRequest
-	12, // 28: gatehouse.auth.v1.PageService.ShowAccount:input_type -> gatehouse.auth.v1.ShowAccountRequest
-	14, // 29: gatehouse.auth.v1.PageService.SubmitPassword:input_type -> gatehouse.auth.v1.SubmitPasswordRequest
-	16, // 30: gatehouse.auth.v1.PageService.SubmitSessionEnd:input_type -> gatehouse.auth.v1.SubmitSessionEndRequest
-	18, // 31: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:input_type -> gatehouse.auth.v1.SubmitOtherSessionsEndRequest
-	20, // 32: gatehouse.auth.v1.PageService.LocateChangePassword:input_type -> gatehouse.auth.v1.LocateChangePasswordRequest
-	1,  // 33: gatehouse.auth.v1.PageService.ShowSignIn:output_type -> gatehouse.auth.v1.ShowSignInResponse
-	3,  // 34: gatehouse.auth.v1.PageService.SubmitSignIn:output_type -> gatehouse.auth.v1.SubmitSignInResponse
-	5,  // 35: gatehouse.auth.v1.PageService.ShowSignUp:output_type -> gatehouse.auth.v1.ShowSignUpResponse
-	7,  // 36: gatehouse.auth.v1.PageService.SubmitSignUp:output_type -> gatehouse.auth.v1.SubmitSignUpResponse
-	9,  // 37: gatehouse.auth.v1.PageService.ShowSignOut:output_type -> gatehouse.auth.v1.ShowSignOutResponse
-	11, // 38: gatehouse.auth.v1.PageService.SubmitSignOut:output_type -> gatehouse.auth.v1.SubmitSignOutResponse
-	13, // 39: gatehouse.auth.v1.PageService.ShowAccount:output_type -> gatehouse.auth.v1.ShowAccountResponse
-	15, // 40: gatehouse.auth.v1.PageService.SubmitPassword:output_type -> gatehouse.auth.v1.SubmitPasswordResponse
-	17, // 41: gatehouse.auth.v1.PageService.SubmitSessionEnd:output_type -> gatehouse.auth.v1.SubmitSessionEndResponse
-	19, // 42: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:output_type -> gatehouse.auth.v1.SubmitOtherSessionsEndResponse
-	21, // 43: gatehouse.auth.v1.PageService.LocateChangePassword:output_type -> gatehouse.auth.v1.LocateChangePasswordResponse
-	33, // [33:44] is the sub-list for method output_type
-	22, // [22:33] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	26, // 0: gatehouse.auth.v1.ShowSignInRequest.http:type_name -> gatehouse.web.v1.Request
+	27, // 1: gatehouse.auth.v1.ShowSignInResponse.http:type_name -> gatehouse.web.v1.Response
+	26, // 2: gatehouse.auth.v1.SubmitSignInRequest.http:type_name -> gatehouse.web.v1.Request
+	27, // 3: gatehouse.auth.v1.SubmitSignInResponse.http:type_name -> gatehouse.web.v1.Response
+	26, // 4: gatehouse.auth.v1.ShowSignUpRequest.http:type_name -> gatehouse.web.v1.Request
+	27, // 5: gatehouse.auth.v1.ShowSignUpResponse.http:type_name -> gatehouse.web.v1.Response
+	26, // 6: gatehouse.auth.v1.SubmitSignUpRequest.http:type_name -> gatehouse.web.v1.Request
+	27, // 7: gatehouse.auth.v1.SubmitSignUpResponse.http:type_name -> gatehouse.web.v1.Response
+	26, // 8: gatehouse.auth.v1.ShowVerifyEmailRequest.http:type_name -> gatehouse.web.v1.Request
+	27, // 9: gatehouse.auth.v1.ShowVerifyEmailResponse.http:type_name -> gatehouse.web.v1.Response
+	26, // 10: gatehouse.auth.v1.SubmitVerifyEmailRequest.http:type_name -> gatehouse.web.v1.Request
+	27, // 11: gatehouse.auth.v1.SubmitVerifyEmailResponse.http:type_name -> gatehouse.web.v1.Response
+	26, // 12: gatehouse.auth.v1.ShowSignOutRequest.http:type_name -> gatehouse.web.v1.Request
+	27, // 13: gatehouse.auth.v1.ShowSignOutResponse.http:type_name -> gatehouse.web.v1.Response
+	26, // 14: gatehouse.auth.v1.SubmitSignOutRequest.http:type_name -> gatehouse.web.v1.Request
+	27, // 15: gatehouse.auth.v1.SubmitSignOutResponse.http:type_name -> gatehouse.web.v1.Response
+	26, // 16: gatehouse.auth.v1.ShowAccountRequest.http:type_name -> gatehouse.web.v1.Request
+	27, // 17: gatehouse.auth.v1.ShowAccountResponse.http:type_name -> gatehouse.web.v1.Response
+	26, // 18: gatehouse.auth.v1.SubmitPasswordRequest.http:type_name -> gatehouse.web.v1.Request
+	27, // 19: gatehouse.auth.v1.SubmitPasswordResponse.http:type_name -> gatehouse.web.v1.Response
+	26, // 20: gatehouse.auth.v1.SubmitSessionEndRequest.http:type_name -> gatehouse.web.v1.Request
+	27, // 21: gatehouse.auth.v1.SubmitSessionEndResponse.http:type_name -> gatehouse.web.v1.Response
+	26, // 22: gatehouse.auth.v1.SubmitOtherSessionsEndRequest.http:type_name -> gatehouse.web.v1.Request
+	27, // 23: gatehouse.auth.v1.SubmitOtherSessionsEndResponse.http:type_name -> gatehouse.web.v1.Response
+	26, // 24: gatehouse.auth.v1.LocateChangePasswordRequest.http:type_name -> gatehouse.web.v1.Request
+	27, // 25: gatehouse.auth.v1.LocateChangePasswordResponse.http:type_name -> gatehouse.web.v1.Response
+	0,  // 26: gatehouse.auth.v1.PageService.ShowSignIn:input_type -> gatehouse.auth.v1.ShowSignInRequest
+	2,  // 27: gatehouse.auth.v1.PageService.SubmitSignIn:input_type -> gatehouse.auth.v1.SubmitSignInRequest
+	4,  // 28: gatehouse.auth.v1.PageService.ShowSignUp:input_type -> gatehouse.auth.v1.ShowSignUpRequest
+	6,  // 29: gatehouse.auth.v1.PageService.SubmitSignUp:input_type -> gatehouse.auth.v1.SubmitSignUpRequest
+	8,  // 30: gatehouse.auth.v1.PageService.ShowVerifyEmail:input_type -> gatehouse.auth.v1.ShowVerifyEmailRequest
+	10, // 31: gatehouse.auth.v1.PageService.SubmitVerifyEmail:input_type -> gatehouse.auth.v1.SubmitVerifyEmailRequest
+	12, // 32: gatehouse.auth.v1.PageService.ShowSignOut:input_type -> gatehouse.auth.v1.ShowSignOutRequest
+	14, // 33: gatehouse.auth.v1.PageService.SubmitSignOut:input_type -> gatehouse.auth.v1.SubmitSignOutRequest
+	16, // 34: gatehouse.auth.v1.PageService.ShowAccount:input_type -> gatehouse.auth.v1.ShowAccountRequest
+	18, // 35: gatehouse.auth.v1.PageService.SubmitPassword:input_type -> gatehouse.auth.v1.SubmitPasswordRequest
+	20, // 36: gatehouse.auth.v1.PageService.SubmitSessionEnd:input_type -> gatehouse.auth.v1.SubmitSessionEndRequest
+	22, // 37: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:input_type -> gatehouse.auth.v1.SubmitOtherSessionsEndRequest
+	24, // 38: gatehouse.auth.v1.PageService.LocateChangePassword:input_type -> gatehouse.auth.v1.LocateChangePasswordRequest
+	1,  // 39: gatehouse.auth.v1.PageService.ShowSignIn:output_type -> gatehouse.auth.v1.ShowSignInResponse
+	3,  // 40: gatehouse.auth.v1.PageService.SubmitSignIn:output_type -> gatehouse.auth.v1.SubmitSignInResponse
+	5,  // 41: gatehouse.auth.v1.PageService.ShowSignUp:output_type -> gatehouse.auth.v1.ShowSignUpResponse
+	7,  // 42: gatehouse.auth.v1.PageService.SubmitSignUp:output_type -> gatehouse.auth.v1.SubmitSignUpResponse
+	9,  // 43: gatehouse.auth.v1.PageService.ShowVerifyEmail:output_type -> gatehouse.auth.v1.ShowVerifyEmailResponse
+	11, // 44: gatehouse.auth.v1.PageService.SubmitVerifyEmail:output_type -> gatehouse.auth.v1.SubmitVerifyEmailResponse
+	13, // 45: gatehouse.auth.v1.PageService.ShowSignOut:output_type -> gatehouse.auth.v1.ShowSignOutResponse
+	15, // 46: gatehouse.auth.v1.PageService.SubmitSignOut:output_type -> gatehouse.auth.v1.SubmitSignOutResponse
+	17, // 47: gatehouse.auth.v1.PageService.ShowAccount:output_type -> gatehouse.auth.v1.ShowAccountResponse
+	19, // 48: gatehouse.auth.v1.PageService.SubmitPassword:output_type -> gatehouse.auth.v1.SubmitPasswordResponse
+	21, // 49: gatehouse.auth.v1.PageService.SubmitSessionEnd:output_type -> gatehouse.auth.v1.SubmitSessionEndResponse
+	23, // 50: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:output_type -> gatehouse.auth.v1.SubmitOtherSessionsEndResponse
+	25, // 51: gatehouse.auth.v1.PageService.LocateChangePassword:output_type -> gatehouse.auth.v1.LocateChangePasswordResponse
+	39, // [39:52] is the sub-list for method output_type
+	26, // [26:39] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_auth_v1_pages_proto_init() }
@@ -1228,7 +1438,7 @@ func file_gatehouse_auth_v1_pages_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_auth_v1_pages_proto_rawDesc), len(file_gatehouse_auth_v1_pages_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

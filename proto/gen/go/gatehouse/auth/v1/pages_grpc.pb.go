@@ -23,6 +23,8 @@ const (
 	PageService_SubmitSignIn_FullMethodName           = "/gatehouse.auth.v1.PageService/SubmitSignIn"
 	PageService_ShowSignUp_FullMethodName             = "/gatehouse.auth.v1.PageService/ShowSignUp"
 	PageService_SubmitSignUp_FullMethodName           = "/gatehouse.auth.v1.PageService/SubmitSignUp"
+	PageService_ShowVerifyEmail_FullMethodName        = "/gatehouse.auth.v1.PageService/ShowVerifyEmail"
+	PageService_SubmitVerifyEmail_FullMethodName      = "/gatehouse.auth.v1.PageService/SubmitVerifyEmail"
 	PageService_ShowSignOut_FullMethodName            = "/gatehouse.auth.v1.PageService/ShowSignOut"
 	PageService_SubmitSignOut_FullMethodName          = "/gatehouse.auth.v1.PageService/SubmitSignOut"
 	PageService_ShowAccount_FullMethodName            = "/gatehouse.auth.v1.PageService/ShowAccount"
@@ -50,8 +52,15 @@ type PageServiceClient interface {
 	SubmitSignIn(ctx context.Context, in *SubmitSignInRequest, opts ...grpc.CallOption) (*SubmitSignInResponse, error)
 	// ShowSignUp is the page on which people make an account, where GATEHOUSE_AUTH_SIGN_UP says so.
 	ShowSignUp(ctx context.Context, in *ShowSignUpRequest, opts ...grpc.CallOption) (*ShowSignUpResponse, error)
-	// SubmitSignUp takes the form of that page, makes a login and its user, and signs the person in.
+	// SubmitSignUp takes the form of that page, makes a login and its user, and signs the person in;
+	// where mail is configured it makes nothing yet, and the page says to look for a mail.
 	SubmitSignUp(ctx context.Context, in *SubmitSignUpRequest, opts ...grpc.CallOption) (*SubmitSignUpResponse, error)
+	// ShowVerifyEmail is the page behind the link of a mail with a code. It asks for the password, and
+	// looking at it changes nothing: programs that scan mails leave the code good.
+	ShowVerifyEmail(ctx context.Context, in *ShowVerifyEmailRequest, opts ...grpc.CallOption) (*ShowVerifyEmailResponse, error)
+	// SubmitVerifyEmail takes the form of that page: it verifies the address, completes a sign-up, and
+	// signs the person in.
+	SubmitVerifyEmail(ctx context.Context, in *SubmitVerifyEmailRequest, opts ...grpc.CallOption) (*SubmitVerifyEmailResponse, error)
 	// ShowSignOut asks whether to sign out. return_to names a request to /oauth2/logout, to go on
 	// with afterwards.
 	ShowSignOut(ctx context.Context, in *ShowSignOutRequest, opts ...grpc.CallOption) (*ShowSignOutResponse, error)
@@ -115,6 +124,26 @@ func (c *pageServiceClient) SubmitSignUp(ctx context.Context, in *SubmitSignUpRe
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SubmitSignUpResponse)
 	err := c.cc.Invoke(ctx, PageService_SubmitSignUp_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pageServiceClient) ShowVerifyEmail(ctx context.Context, in *ShowVerifyEmailRequest, opts ...grpc.CallOption) (*ShowVerifyEmailResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ShowVerifyEmailResponse)
+	err := c.cc.Invoke(ctx, PageService_ShowVerifyEmail_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pageServiceClient) SubmitVerifyEmail(ctx context.Context, in *SubmitVerifyEmailRequest, opts ...grpc.CallOption) (*SubmitVerifyEmailResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SubmitVerifyEmailResponse)
+	err := c.cc.Invoke(ctx, PageService_SubmitVerifyEmail_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -209,8 +238,15 @@ type PageServiceServer interface {
 	SubmitSignIn(context.Context, *SubmitSignInRequest) (*SubmitSignInResponse, error)
 	// ShowSignUp is the page on which people make an account, where GATEHOUSE_AUTH_SIGN_UP says so.
 	ShowSignUp(context.Context, *ShowSignUpRequest) (*ShowSignUpResponse, error)
-	// SubmitSignUp takes the form of that page, makes a login and its user, and signs the person in.
+	// SubmitSignUp takes the form of that page, makes a login and its user, and signs the person in;
+	// where mail is configured it makes nothing yet, and the page says to look for a mail.
 	SubmitSignUp(context.Context, *SubmitSignUpRequest) (*SubmitSignUpResponse, error)
+	// ShowVerifyEmail is the page behind the link of a mail with a code. It asks for the password, and
+	// looking at it changes nothing: programs that scan mails leave the code good.
+	ShowVerifyEmail(context.Context, *ShowVerifyEmailRequest) (*ShowVerifyEmailResponse, error)
+	// SubmitVerifyEmail takes the form of that page: it verifies the address, completes a sign-up, and
+	// signs the person in.
+	SubmitVerifyEmail(context.Context, *SubmitVerifyEmailRequest) (*SubmitVerifyEmailResponse, error)
 	// ShowSignOut asks whether to sign out. return_to names a request to /oauth2/logout, to go on
 	// with afterwards.
 	ShowSignOut(context.Context, *ShowSignOutRequest) (*ShowSignOutResponse, error)
@@ -251,6 +287,12 @@ func (UnimplementedPageServiceServer) ShowSignUp(context.Context, *ShowSignUpReq
 }
 func (UnimplementedPageServiceServer) SubmitSignUp(context.Context, *SubmitSignUpRequest) (*SubmitSignUpResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SubmitSignUp not implemented")
+}
+func (UnimplementedPageServiceServer) ShowVerifyEmail(context.Context, *ShowVerifyEmailRequest) (*ShowVerifyEmailResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ShowVerifyEmail not implemented")
+}
+func (UnimplementedPageServiceServer) SubmitVerifyEmail(context.Context, *SubmitVerifyEmailRequest) (*SubmitVerifyEmailResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SubmitVerifyEmail not implemented")
 }
 func (UnimplementedPageServiceServer) ShowSignOut(context.Context, *ShowSignOutRequest) (*ShowSignOutResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ShowSignOut not implemented")
@@ -362,6 +404,42 @@ func _PageService_SubmitSignUp_Handler(srv interface{}, ctx context.Context, dec
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(PageServiceServer).SubmitSignUp(ctx, req.(*SubmitSignUpRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PageService_ShowVerifyEmail_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ShowVerifyEmailRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PageServiceServer).ShowVerifyEmail(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PageService_ShowVerifyEmail_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PageServiceServer).ShowVerifyEmail(ctx, req.(*ShowVerifyEmailRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PageService_SubmitVerifyEmail_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SubmitVerifyEmailRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PageServiceServer).SubmitVerifyEmail(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PageService_SubmitVerifyEmail_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PageServiceServer).SubmitVerifyEmail(ctx, req.(*SubmitVerifyEmailRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -514,6 +592,14 @@ var PageService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SubmitSignUp",
 			Handler:    _PageService_SubmitSignUp_Handler,
+		},
+		{
+			MethodName: "ShowVerifyEmail",
+			Handler:    _PageService_ShowVerifyEmail_Handler,
+		},
+		{
+			MethodName: "SubmitVerifyEmail",
+			Handler:    _PageService_SubmitVerifyEmail_Handler,
 		},
 		{
 			MethodName: "ShowSignOut",

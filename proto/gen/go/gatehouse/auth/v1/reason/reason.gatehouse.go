@@ -72,6 +72,11 @@ func InvalidGrant() *apierr.Error {
 	return apierr.New(apierr.Unauthenticated, "INVALID_GRANT", "the code or the token is not good, or another client's")
 }
 
+// InvalidMailedCode is INVALID_MAILED_CODE (UNAUTHENTICATED, over HTTP 401).
+func InvalidMailedCode() *apierr.Error {
+	return apierr.New(apierr.Unauthenticated, "INVALID_MAILED_CODE", "the mailed code is wrong, was used or replaced by a newer one, or has expired; ask for another")
+}
+
 // InvalidRefreshToken is INVALID_REFRESH_TOKEN (UNAUTHENTICATED, over HTTP 401).
 func InvalidRefreshToken() *apierr.Error {
 	return apierr.New(apierr.Unauthenticated, "INVALID_REFRESH_TOKEN", "the refresh token is not valid; sign in again")
