@@ -129,10 +129,12 @@ func TestRoutesThatTakeCredentials(t *testing.T) { // R7, R9
 		"POST /api/v1/auth/refresh",
 		"POST /api/v1/auth/sign-in",
 		"POST /api/v1/auth/sign-up",
+		"POST /api/v1/auth/verify-email",
 		"POST /api/v1/me/password",
 		"POST /sign-in",
 		"POST /sign-out",
 		"POST /sign-up",
+		"POST /verify-email",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("these do: %q,\nwant %q", got, want)

@@ -11,11 +11,14 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 )
 
-// SignUp creates a login and its user.
+// SignUp creates a login and its user, or mails how to go on.
 func (s *AuthService) SignUp(ctx context.Context, req *authv1.SignUpRequest) (*authv1.SignUpResponse, error) {
 	u, err := s.logins.SignUp(ctx, login.SignUp{Email: req.GetEmail(), Password: req.GetPassword(), DisplayName: req.GetDisplayName()})
 	if err != nil {
 		return nil, err
+	}
+	if u.ID == "" {
+		return &authv1.SignUpResponse{}, nil
 	}
 	request.Wrote(ctx, u.ConsistencyToken)
 	return &authv1.SignUpResponse{User: user(u)}, nil

@@ -178,6 +178,7 @@ type loginParams struct {
 	Passwords password.Policy
 	Throttle  *throttle.Guard
 	Desk      *mail.Desk
+	Codes     proof.Store
 	Courier   *mail.Courier
 	Feed      *session.Feed
 	Now       func() time.Time
@@ -191,7 +192,7 @@ func newLogins(p loginParams) *login.Service {
 			RevocationPeriod: session.RevocationPeriod, BootstrapSecret: p.Config.Bootstrap.Secret.Reveal(),
 			SignUps: login.SignUps(p.Config.SignUps.Where),
 		},
-		Store: p.Store, Directory: p.Directory, Hasher: p.Hasher, Passwords: p.Passwords, Throttle: p.Throttle, Desk: p.Desk,
+		Store: p.Store, Directory: p.Directory, Hasher: p.Hasher, Passwords: p.Passwords, Throttle: p.Throttle, Desk: p.Desk, Codes: p.Codes,
 		NewID: uuid.NewString, Now: p.Now, Log: p.Log,
 		Wake: func() {
 			p.Feed.Wake()

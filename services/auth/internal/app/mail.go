@@ -149,7 +149,7 @@ func newTrials(store mail.TrialStore, desk *mail.Desk, courier *mail.Courier) *m
 func (p workParams) deliver() fxmod.Part {
 	if p.Sender == nil {
 		return fxmod.Part{Name: "mail", Start: func(ctx context.Context) error {
-			p.Log.InfoContext(ctx, "no mail is sent: neither GATEHOUSE_MAIL_SMTP_URL nor GATEHOUSE_MAIL_MAILBOX is set")
+			p.Log.InfoContext(ctx, "no mail is sent: neither GATEHOUSE_MAIL_SMTP_URL nor GATEHOUSE_MAIL_MAILBOX is set; nobody proves their address, and who signs up is told when one has a login")
 			return nil
 		}}
 	}

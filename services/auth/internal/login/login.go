@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/relation"
+	"github.com/gatehouse/gatehouse/services/auth/internal/proof"
 )
 
 // State is where a login is in its life.
@@ -40,6 +41,7 @@ type Login struct {
 	State          State
 	OrganizationID string // of the user; empty while pending
 	DisplayName    string // for Identity; kept only while pending
+	EmailVerified  bool   // somebody has proven that the address is theirs
 
 	Factor SecondFactor // of an active login
 
@@ -96,6 +98,15 @@ type Store interface {
 	// that one is returned, and after the first activation it is ErrBootstrapped. ErrNotFound when
 	// the one to return was removed at the same moment.
 	Reserve(ctx context.Context, l Login, by event.Event, now, retry time.Time) (existing Login, reserved bool, err error)
+	// ReserveProven uses the code of a sign-up up and reserves its login like Reserve, all or
+	// nothing. It is proof.ErrNotFound when the code is not good any more, and ErrTaken when the
+	// address has a login by now.
+	ReserveProven(ctx context.Context, code proof.Hash, l Login, by event.Event, now, retry time.Time) error
+	// VerifyEmail uses a code up, marks the address of the login that it is of as verified, to be
+	// told to Identity, and records the event, all or nothing. It is proof.ErrNotFound when the code
+	// is not good any more, and ErrNotFound when the login is gone, not active, or has another
+	// address or password hash than l by now.
+	VerifyEmail(ctx context.Context, code proof.Hash, l Login, now time.Time, e event.Event) error
 	// Bootstrapped reports whether the bootstrap was used up.
 	Bootstrapped(ctx context.Context) (bool, error)
 	// Recoverable reports whether a recovery of the secret may still be used: it is not used up,

@@ -2,11 +2,9 @@ package login_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
-	"github.com/gatehouse/gatehouse/services/auth/internal/mail/mailtest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
 )
 
@@ -14,10 +12,8 @@ import (
 // of a change that is refused nobody is told.
 func TestAChangeOfThePasswordIsTold(t *testing.T) {
 	w := newWorld(t)
-	office := mailtest.NewOffice(t, func() time.Time { return w.now })
-	w.desk = office.Desk
-	w.Service = w.with(t, cheap)
 	userID, _, _ := w.signedIn(t)
+	office := w.mailing(t)
 	for _, refused := range []login.PasswordChange{{Old: "not the password at all", New: newPass}, {Old: pass, New: "short"}} {
 		refused.UserID, refused.Event = userID, postgrestest.Event("auth.asked")
 		if err := w.ChangePassword(t.Context(), refused); err == nil {
@@ -40,10 +36,8 @@ func TestAChangeOfThePasswordIsTold(t *testing.T) {
 // same.
 func TestTheLimitOfMailsHoldsUpNoChange(t *testing.T) {
 	w := newWorld(t)
-	office := mailtest.NewOffice(t, func() time.Time { return w.now })
-	w.desk = office.Desk
-	w.Service = w.with(t, cheap)
 	userID, _, _ := w.signedIn(t)
+	office := w.mailing(t)
 	const changes = 7
 	passwords := [2]string{pass, newPass}
 	for i := range changes {

@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1/reason"
 	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
+	"github.com/gatehouse/gatehouse/services/auth/internal/proof"
 	"github.com/gatehouse/gatehouse/services/auth/internal/throttle"
 )
 
@@ -38,7 +39,8 @@ type Params struct {
 	Hasher    Hasher
 	Passwords password.Policy // for new ones
 	Throttle  *throttle.Guard
-	Desk      *mail.Desk    // writes what people are told of their logins
+	Desk      *mail.Desk    // writes what people are told of their logins; nil where no mail is configured
+	Codes     proof.Store   // what waits for codes that are mailed
 	NewID     func() string // random UUIDs, version 4
 	Now       func() time.Time
 	Wake      func() // tells the feed that sessions ended here, and whoever sends mails that there may be one

@@ -29,7 +29,8 @@ func (s SignUps) OnPages() bool { return s == SignUpsOpen || s == SignUpsOnPages
 type SignUp struct {
 	Email, Password, DisplayName string
 
-	OnPage bool // it comes from the page, not over the API
+	OnPage bool   // it comes from the page, not over the API
+	Accept string // Accept-Language of the request, if it had one: the mail is in that language
 }
 
 var (
@@ -45,7 +46,8 @@ var (
 // SignUp creates a login and its user: reserve the address here, create the user in Identity,
 // activate the login. An address that has a login is EMAIL_TAKEN, unless that login is pending and
 // the password is the same: then this call completes it. Where it is not admitted, it is
-// SIGN_UP_CLOSED.
+// SIGN_UP_CLOSED. Where mail is configured the answer is the zero User for every address: nothing is
+// created before the code that is mailed there was shown.
 func (s *Service) SignUp(ctx context.Context, in SignUp) (User, error) {
 	if err := s.Config.SignUps.admit(in); err != nil {
 		return User{}, err
@@ -53,6 +55,9 @@ func (s *Service) SignUp(ctx context.Context, in SignUp) (User, error) {
 	email := address.Fold(in.Email)
 	if err := s.admissible("password", in.Password, email, in.DisplayName); err != nil {
 		return User{}, err
+	}
+	if s.Desk != nil {
+		return User{}, s.askSignUp(ctx, email, in)
 	}
 	l, err := s.Store.ByEmail(ctx, email)
 	if errors.Is(err, ErrNotFound) {

@@ -21,7 +21,7 @@ var style string
 
 // names are the templates of pages, beside their layout.
 func names() []string {
-	return []string{"sign_in", "signed_in", "sign_up", "sign_out", "message", "account"}
+	return []string{"sign_in", "signed_in", "sign_up", "sign_out", "message", "account", "verify_email"}
 }
 
 // looks is how pages are written: templates in each language, and the one style that all have.
@@ -87,6 +87,7 @@ type page struct {
 	Who       string // address of whoever is signed in; "" for nobody
 	Client    string // name of the application that sent the person here
 	ReturnTo  string // goes along with a form
+	Code      string // likewise: of a mail
 	Next      string // where "continue" leads
 	Other     string // where the page's link to its sister leads
 	SignUp    bool   // people may sign up

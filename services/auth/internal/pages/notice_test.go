@@ -6,6 +6,7 @@ import "testing"
 func TestAChangeOfThePasswordIsTold(t *testing.T) {
 	w := newWorld(t, 100)
 	w.signedUp(t, email)
+	w.mailing(t)
 	b := w.browser()
 	b.signIn(t, email)
 	b.header.Set("Accept-Language", "de")

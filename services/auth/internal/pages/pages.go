@@ -32,8 +32,10 @@ const (
 type Logins interface {
 	// Authenticate returns the login that credentials prove, and the event of the attempt.
 	Authenticate(ctx context.Context, c login.Credentials) (login.Login, event.Event, error)
-	// SignUp makes a login and its user.
+	// SignUp makes a login and its user; the zero User says that it goes on by mail.
 	SignUp(ctx context.Context, in login.SignUp) (login.User, error)
+	// VerifyEmail proves an address by a mailed code, and completes the sign-up with it.
+	VerifyEmail(ctx context.Context, v login.Verification) (login.Verified, error)
 	// ByUser returns the login of a user, or login.ErrNotFound.
 	ByUser(ctx context.Context, userID string) (login.Login, error)
 	// ChangePassword replaces the password of a user by who knows it, and ends other sessions.
@@ -99,6 +101,8 @@ func (p *Pages) Handlers() map[string]http.Handler {
 		"SubmitSignIn":           p.form(p.signIn),
 		"ShowSignUp":             http.HandlerFunc(p.showSignUp),
 		"SubmitSignUp":           p.form(p.signUp),
+		"ShowVerifyEmail":        http.HandlerFunc(p.showVerifyEmail),
+		"SubmitVerifyEmail":      p.form(p.verifyEmail),
 		"ShowSignOut":            http.HandlerFunc(p.showSignOut),
 		"ShowAccount":            http.HandlerFunc(p.showAccount),
 		"SubmitPassword":         p.form(p.changePassword),

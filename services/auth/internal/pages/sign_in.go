@@ -82,8 +82,12 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) {
 		p.show(w, r, t, focused(form))
 		return
 	}
-	device := deviceOf(r)
-	l, attempt, err := p.Logins.Authenticate(r.Context(), login.Credentials{Email: email, Password: password, Device: device})
+	p.prove(w, r, t, form, to, login.Credentials{Email: email, Password: password, Device: deviceOf(r)})
+}
+
+// prove signs in who shows credentials, and leads on; or says why not, on the form.
+func (p *Pages) prove(w http.ResponseWriter, r *http.Request, t tongue, form page, to returning, c login.Credentials) {
+	l, attempt, err := p.Logins.Authenticate(r.Context(), c)
 	if err == nil {
 		err = p.begin(w, r, l, attempt)
 	}
@@ -91,7 +95,7 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) {
 		p.notSignedIn(w, r, t, form, err)
 		return
 	}
-	w.Header().Add("Set-Cookie", deviceCookie(device))
+	w.Header().Add("Set-Cookie", deviceCookie(c.Device))
 	see(w, to.Path())
 }
 

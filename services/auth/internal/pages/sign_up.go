@@ -15,6 +15,9 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 )
 
+// doneMailed says on the page that signs up that a mail says how to go on.
+const doneMailed = "mailed"
+
 // showSignUp is the page on which people make an account, where they may.
 func (p *Pages) showSignUp(w http.ResponseWriter, r *http.Request) {
 	to, err := p.signingIn(r.Context(), returnOf(r))
@@ -25,6 +28,10 @@ func (p *Pages) showSignUp(w http.ResponseWriter, r *http.Request) {
 	t := p.looks.speaks(r)
 	if !p.SignUps.OnPages() {
 		p.closed(w, r, t, to)
+		return
+	}
+	if r.URL.Query().Get(done) == doneMailed {
+		p.show(w, r, t, page{Name: "message", Title: t.say("sign_up.mailed_title"), Problem: t.say("sign_up.mailed"), Other: to.beside(signInPath)})
 		return
 	}
 	p.show(w, r, t, signUpPage(t, to, "", to.Hint))
@@ -50,7 +57,8 @@ func (p *Pages) closed(w http.ResponseWriter, r *http.Request, t tongue, to retu
 	})
 }
 
-// signUp makes a login and its user, and signs the person in.
+// signUp makes a login and its user, and signs the person in; where mail is configured it leads, for
+// every address alike, to the page that says to look for one.
 func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) {
 	to, err := p.signingIn(r.Context(), returnOf(r))
 	if err != nil {
@@ -64,6 +72,7 @@ func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) {
 	}
 	in := login.SignUp{
 		Email: strings.TrimSpace(r.PostForm.Get("email")), Password: r.PostForm.Get("password"), DisplayName: strings.TrimSpace(r.PostForm.Get("display_name")), OnPage: true,
+		Accept: r.Header.Get("Accept-Language"),
 	}
 	form := signUpPage(t, to, in.DisplayName, in.Email)
 	form.Status = http.StatusBadRequest
@@ -80,6 +89,10 @@ func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) {
 	user, err := p.Logins.SignUp(ctx, in)
 	if err != nil {
 		p.notSignedUp(w, r, t, form, err)
+		return
+	}
+	if user.ID == "" {
+		see(w, signUpPath+"?"+done+"="+doneMailed)
 		return
 	}
 	attempt := event.FromContext(ctx)

@@ -41,7 +41,7 @@ type world struct {
 	*postgrestest.Database
 	*pages.Pages
 	params   pages.Params
-	logins   *login.Service
+	logins   *login.Service // without mail, unless mailing says otherwise
 	hasher   *password.Pool
 	salts    salts
 	identity identity
@@ -74,7 +74,7 @@ func newWorld(t *testing.T, queue int) *world {
 			CreateUserTimeout: 5 * time.Second, SignUpGrace: time.Minute, RetryInterval: 10 * time.Second, RevocationPeriod: time.Hour,
 			SignUps: login.SignUpsOnPages,
 		},
-		Store: db.Logins, Directory: &w.identity, Hasher: w.hasher, Throttle: db.Throttled(clock), Desk: w.office.Desk, NewID: uuid.NewString, Now: clock, Wake: func() {}, Log: slog.New(slog.DiscardHandler),
+		Store: db.Logins, Directory: &w.identity, Hasher: w.hasher, Throttle: db.Throttled(clock), Codes: db.MailedCodes, NewID: uuid.NewString, Now: clock, Wake: func() {}, Log: slog.New(slog.DiscardHandler),
 	})
 	clients := postgres.NewClients(db.Pool, db.Outbox)
 	w.client = client.Client{
@@ -97,6 +97,15 @@ func newWorld(t *testing.T, queue int) *world {
 	}
 	w.serve(t)
 	return w
+}
+
+// mailing configures mail.
+func (w *world) mailing(t *testing.T) {
+	t.Helper()
+	p := w.logins.Params
+	p.Desk = w.office.Desk
+	w.params.Logins = login.NewService(p)
+	w.serve(t)
 }
 
 // serve makes the pages of the params anew, as a restart does.
@@ -179,6 +188,7 @@ type answer struct {
 func routes() map[string]string {
 	return map[string]string{
 		"GET /sign-in": "ShowSignIn", "POST /sign-in": "SubmitSignIn", "GET /sign-up": "ShowSignUp", "POST /sign-up": "SubmitSignUp",
+		"GET /verify-email": "ShowVerifyEmail", "POST /verify-email": "SubmitVerifyEmail",
 		"GET /sign-out": "ShowSignOut", "POST /sign-out": "SubmitSignOut", "GET /account": "ShowAccount",
 		"POST /account/password": "SubmitPassword", "POST /account/sessions/end": "SubmitSessionEnd",
 		"POST /account/sessions/end-others": "SubmitOtherSessionsEnd", "GET /.well-known/change-password": "LocateChangePassword",

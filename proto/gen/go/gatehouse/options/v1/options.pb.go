@@ -966,7 +966,10 @@ type Method struct {
 	// at most 5 minutes old: for what whoever finds a signed-in device must not change. An older one
 	// is UNAUTHENTICATED (FRESH_SIGN_IN_REQUIRED), over REST with the challenge of RFC 9470. Not with
 	// access public or service, which read no token, and not of a stream.
-	FreshSignIn   bool `protobuf:"varint,12,opt,name=fresh_sign_in,json=freshSignIn,proto3" json:"fresh_sign_in,omitempty"`
+	FreshSignIn bool `protobuf:"varint,12,opt,name=fresh_sign_in,json=freshSignIn,proto3" json:"fresh_sign_in,omitempty"`
+	// accepted says that an empty answer is 202 instead of http_status: what was asked for happens
+	// later, or in another way, and there is nothing to tell yet.
+	Accepted      bool `protobuf:"varint,13,opt,name=accepted,proto3" json:"accepted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1081,6 +1084,13 @@ func (x *Method) GetReasons() []string {
 func (x *Method) GetFreshSignIn() bool {
 	if x != nil {
 		return x.FreshSignIn
+	}
+	return false
+}
+
+func (x *Method) GetAccepted() bool {
+	if x != nil {
+		return x.Accepted
 	}
 	return false
 }
@@ -1693,7 +1703,7 @@ const file_gatehouse_options_v1_options_proto_rawDesc = "" +
 	"objectType\x12\x1c\n" +
 	"\trelations\x18\x02 \x03(\tR\trelations\x12\x1d\n" +
 	"\n" +
-	"delete_all\x18\x03 \x01(\bR\tdeleteAll\"\xea\x03\n" +
+	"delete_all\x18\x03 \x01(\bR\tdeleteAll\"\x86\x04\n" +
 	"\x06Method\x124\n" +
 	"\x06access\x18\x01 \x03(\v2\x1c.gatehouse.options.v1.AccessR\x06access\x12\x14\n" +
 	"\x05allow\x18\x02 \x03(\tR\x05allow\x121\n" +
@@ -1709,7 +1719,8 @@ const file_gatehouse_options_v1_options_proto_rawDesc = "" +
 	"\bvisitors\x18\n" +
 	" \x01(\x0e2\x1e.gatehouse.options.v1.VisitorsR\bvisitors\x12\x18\n" +
 	"\areasons\x18\v \x03(\tR\areasons\x12\"\n" +
-	"\rfresh_sign_in\x18\f \x01(\bR\vfreshSignIn\"U\n" +
+	"\rfresh_sign_in\x18\f \x01(\bR\vfreshSignIn\x12\x1a\n" +
+	"\baccepted\x18\r \x01(\bR\baccepted\"U\n" +
 	"\x04Rate\x12\x1d\n" +
 	"\n" +
 	"per_second\x18\x01 \x01(\rR\tperSecond\x12\x14\n" +

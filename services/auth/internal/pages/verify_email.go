@@ -1,0 +1,91 @@
+package pages
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/web"
+	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
+	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1/reason"
+	"github.com/gatehouse/gatehouse/services/auth/internal/login"
+	"github.com/gatehouse/gatehouse/services/auth/internal/proof"
+)
+
+// code is the parameter of links in mails, and the field of the forms behind them. No page ever
+// judges it before its form was sent.
+const code = "code"
+
+// showVerifyEmail is the page behind the link of a mail.
+func (p *Pages) showVerifyEmail(w http.ResponseWriter, r *http.Request) {
+	t := p.looks.speaks(r)
+	p.show(w, r, t, verifyEmailPage(t, r.URL.Query().Get(code)))
+}
+
+func verifyEmailPage(t tongue, shown string) page {
+	return page{
+		Name: "verify_email", Title: t.say("verify_email.title"), Code: shown,
+		Fields: []field{{
+			Name: "password", Label: "password", Hint: "verify_email.password_hint", Type: "password", Complete: "current-password", Required: true, Focus: true,
+		}},
+	}
+}
+
+// verifyEmail proves an address by code and password, and signs the person in by the same password
+// as the page for that does.
+func (p *Pages) verifyEmail(w http.ResponseWriter, r *http.Request) {
+	t := p.looks.speaks(r)
+	form := verifyEmailPage(t, r.PostForm.Get(code))
+	form.Status = http.StatusBadRequest
+	password, device := r.PostForm.Get("password"), deviceOf(r)
+	err := check(t, form, &authv1.VerifyEmailRequest{Code: form.Code, Password: password})
+	if err != nil && form.Fields[0].Wrong == "" {
+		p.badCode(w, r, err)
+		return
+	}
+	if err != nil {
+		web.Refuse(r.Context(), err)
+		p.show(w, r, t, focused(form))
+		return
+	}
+	v, err := p.Logins.VerifyEmail(r.Context(), login.Verification{Code: proof.Code(form.Code), Password: password, Device: device})
+	if err != nil {
+		p.notVerified(w, r, t, form, err)
+		return
+	}
+	e := event.FromContext(r.Context())
+	e.Action = "auth.signed_in"
+	asked := r.WithContext(event.NewContext(r.Context(), e))
+	p.prove(w, asked, t, p.signInPage(t, returning{}, page{Status: http.StatusBadRequest}, v.Email), returning{}, login.Credentials{Email: v.Email, Password: password, Device: device})
+}
+
+// notVerified says why, on the form where it can be sent again.
+func (p *Pages) notVerified(w http.ResponseWriter, r *http.Request, t tongue, form page, err error) {
+	e := apierr.From(err)
+	switch {
+	case errors.Is(e, reason.InvalidMailedCode()):
+		p.badCode(w, r, err)
+		return
+	case errors.Is(e, reason.InvalidCredentials()):
+		form.Problem = t.say("verify_email.wrong")
+	case errors.Is(e, reason.EmailTaken()):
+		form.Problem = t.say("field.email_taken")
+	case errors.Is(e, reason.SignUpRefused()):
+		form.Problem = t.say("sign_up.refused")
+	case errors.Is(e, reason.IdentityUnavailable()), errors.Is(e, reason.SignUpInterrupted()):
+		form.Problem = t.say("sign_in.interrupted")
+	case errors.Is(e, reason.SignInOverload()):
+		form.Problem = t.say("sign_in.overload")
+	default:
+		p.Failed(w, r, err)
+		return
+	}
+	p.show(w, r, t, refused(w, r, form, err))
+}
+
+// badCode is the page of a link that leads nowhere any more.
+func (p *Pages) badCode(w http.ResponseWriter, r *http.Request, err error) {
+	t := p.looks.speaks(r)
+	p.show(w, r, t, refused(w, r, page{Name: "message", Title: t.say("mailed_code.title"), Problem: t.say("mailed_code.wrong"), Other: signInPath}, err))
+}

@@ -1,0 +1,106 @@
+package pages_test
+
+import (
+	"net/http"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/gatehouse/gatehouse/services/auth/internal/login"
+)
+
+// link is where the newest mail that waits leads.
+func (w *world) link(t *testing.T) string {
+	t.Helper()
+	told := w.office.Read(t, w.Mails)
+	if len(told) == 0 {
+		t.Fatal("no mail")
+	}
+	return regexp.MustCompile(`https://gate\.example(/\S+)`).FindStringSubmatch(told[len(told)-1].Text)[1]
+}
+
+var hiddenCode = regexp.MustCompile(`<input type="hidden" name="code" value="([^"]*)">`)
+
+// A sign-up goes on by mail: the page says so, the link leads to a form that however many looks leave
+// as it is, and the password that was chosen completes it and signs in.
+func TestSignUpByMail(t *testing.T) {
+	w := newWorld(t, 100)
+	w.mailing(t)
+	b := w.browser()
+	b.header.Set("Accept-Language", "de")
+	b.post(t, "/sign-up", "display_name", "Ada", "email", email, "password", pass, "repeat", pass).leads(t, "/sign-up?done=mailed")
+	b.get(t, "/sign-up?done=mailed").says(t, http.StatusOK, "Wir haben Ihnen eine E-Mail geschickt")
+	if b.cookie != "" || b.device != nil {
+		t.Error("signed in before the address was proven")
+	}
+	link := w.link(t)
+	var code string
+	for range 20 { // as scanners of mail do
+		a := w.browser().get(t, link)
+		a.says(t, http.StatusOK, "Confirm your address", `action="/verify-email"`)
+		code = hiddenCode.FindStringSubmatch(a.page)[1]
+	}
+	b.post(t, "/verify-email", "code", code, "password", newPass).says(t, http.StatusUnauthorized, "Das ist nicht das Passwort", `value="`+code+`"`)
+	b.post(t, "/verify-email", "code", code, "password", "").says(t, http.StatusBadRequest, "Geben Sie Ihr Passwort ein.")
+	b.post(t, "/verify-email", "code", code, "password", pass).leads(t, "/account")
+	if b.cookie == "" || b.device == nil {
+		t.Error("not signed in, or the device is not known")
+	}
+	b.get(t, "/account").says(t, http.StatusOK, email)
+	b.post(t, "/verify-email", "code", code, "password", pass).says(t, http.StatusUnauthorized, "Dieser Link gilt nicht mehr")
+}
+
+// A sign-up tells nobody whether its address has a login: the answers are the same to the byte.
+func TestSignUpsByMailAreOneAnswer(t *testing.T) { // R10
+	w := newWorld(t, 100)
+	w.signedUp(t, email)
+	w.identity.fail = unavailable
+	if _, err := w.logins.SignUp(t.Context(), login.SignUp{Email: "pending@example.com", Password: pass, OnPage: true}); err == nil {
+		t.Fatal("it is not pending")
+	}
+	w.mailing(t)
+	var want answer
+	for i := range 8 { // more than an address is told of
+		for _, address := range []string{"new@example.com", email, "pending@example.com"} {
+			got := w.browser().post(t, "/sign-up", "email", address, "password", pass, "repeat", pass)
+			got.leads(t, "/sign-up?done=mailed")
+			if want.ResponseRecorder == nil {
+				want = got
+			}
+			if got.page != want.page || len(got.Header()) != len(want.Header()) {
+				t.Errorf("%s, %d: %v %q, want %v %q", address, i, got.Header(), got.page, want.Header(), want.page)
+			}
+			for name := range want.Header() {
+				if got.Header().Get(name) != want.Header().Get(name) {
+					t.Errorf("%s, %d: %s is %q", address, i, name, got.Header().Get(name))
+				}
+			}
+		}
+	}
+}
+
+// Links that are not good any more, or never were, lead to one page that says so.
+func TestLinksThatAreNotGood(t *testing.T) {
+	w := newWorld(t, 100)
+	w.mailing(t)
+	b := w.browser()
+	b.post(t, "/sign-up", "email", email, "password", pass, "repeat", pass).leads(t, "/sign-up?done=mailed")
+	code := hiddenCode.FindStringSubmatch(b.get(t, w.link(t)).page)[1]
+	w.now = w.now.Add(10 * time.Minute)
+	for _, shown := range []string{code, "guessed", string(make([]byte, 65))} {
+		b.post(t, "/verify-email", "code", shown, "password", pass).says(t, map[bool]int{true: http.StatusBadRequest, false: http.StatusUnauthorized}[len(shown) > 64], "This link is not good any more")
+	}
+	b.post(t, "/verify-email", "password", pass).says(t, http.StatusBadRequest, "This link is not good any more")
+	if b.cookie != "" {
+		t.Error("signed in")
+	}
+}
+
+// A page that asks for an account's password without a mail configured goes on as before.
+func TestSignUpWithoutMailIsNotMailed(t *testing.T) {
+	w := newWorld(t, 100)
+	w.signedUp(t, email)
+	if told := w.office.Read(t, w.Mails); len(told) != 0 {
+		t.Errorf("told: %+v", told)
+	}
+}
