@@ -13,7 +13,9 @@ import (
 
 // SignUp creates a login and its user, or mails how to go on.
 func (s *AuthService) SignUp(ctx context.Context, req *authv1.SignUpRequest) (*authv1.SignUpResponse, error) {
-	u, err := s.logins.SignUp(ctx, login.SignUp{Email: req.GetEmail(), Password: req.GetPassword(), DisplayName: req.GetDisplayName()})
+	u, err := s.logins.SignUp(ctx, login.SignUp{
+		Email: req.GetEmail(), Password: req.GetPassword(), DisplayName: req.GetDisplayName(), Accept: request.ClientOf(ctx).Language,
+	})
 	if err != nil {
 		return nil, err
 	}
