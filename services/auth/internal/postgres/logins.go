@@ -51,7 +51,7 @@ func (r loginRow) login() login.Login {
 	return login.Login{
 		UserID: r.UserID, Email: r.Email, PasswordHash: r.PasswordHash, State: login.State(r.State),
 		OrganizationID: r.OrganizationID, DisplayName: r.DisplayName, FirstAdministrator: r.FirstAdministrator,
-		Factor: login.SecondFactor{Enrolled: r.SecondFactor, Revision: r.FactorRevision, Required: r.FactorRequired},
+		Factor:        login.SecondFactor{Enrolled: r.SecondFactor, Revision: r.FactorRevision, Required: r.FactorRequired},
 		EmailVerified: r.EmailVerified,
 	}
 }

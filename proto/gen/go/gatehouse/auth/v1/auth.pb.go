@@ -94,10 +94,10 @@ func (x *SignUpRequest) GetDisplayName() string {
 	return ""
 }
 
-// SignUpResponse carries the new user.
+// SignUpResponse carries the new user, or is empty.
 type SignUpResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// user as Identity created it.
+	// user as Identity created it; not there where a mail says how the sign-up goes on.
 	User          *v1.User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -140,6 +140,98 @@ func (x *SignUpResponse) GetUser() *v1.User {
 	return nil
 }
 
+// VerifyEmailRequest carries what proves an address.
+type VerifyEmailRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// code that was mailed to the address.
+	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	// password that was chosen at the sign-up, or is that of the login.
+	Password      string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyEmailRequest) Reset() {
+	*x = VerifyEmailRequest{}
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyEmailRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyEmailRequest) ProtoMessage() {}
+
+func (x *VerifyEmailRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyEmailRequest.ProtoReflect.Descriptor instead.
+func (*VerifyEmailRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *VerifyEmailRequest) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *VerifyEmailRequest) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
+// VerifyEmailResponse is empty.
+type VerifyEmailResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyEmailResponse) Reset() {
+	*x = VerifyEmailResponse{}
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyEmailResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyEmailResponse) ProtoMessage() {}
+
+func (x *VerifyEmailResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyEmailResponse.ProtoReflect.Descriptor instead.
+func (*VerifyEmailResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{3}
+}
+
 // BootstrapRequest carries the secret and the administrator's login.
 type BootstrapRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -155,7 +247,7 @@ type BootstrapRequest struct {
 
 func (x *BootstrapRequest) Reset() {
 	*x = BootstrapRequest{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[2]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -167,7 +259,7 @@ func (x *BootstrapRequest) String() string {
 func (*BootstrapRequest) ProtoMessage() {}
 
 func (x *BootstrapRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[2]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -180,7 +272,7 @@ func (x *BootstrapRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BootstrapRequest.ProtoReflect.Descriptor instead.
 func (*BootstrapRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{2}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *BootstrapRequest) GetSecret() string {
@@ -215,7 +307,7 @@ type BootstrapResponse struct {
 
 func (x *BootstrapResponse) Reset() {
 	*x = BootstrapResponse{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[3]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -227,7 +319,7 @@ func (x *BootstrapResponse) String() string {
 func (*BootstrapResponse) ProtoMessage() {}
 
 func (x *BootstrapResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[3]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -240,7 +332,7 @@ func (x *BootstrapResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BootstrapResponse.ProtoReflect.Descriptor instead.
 func (*BootstrapResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{3}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *BootstrapResponse) GetUser() *v1.User {
@@ -263,7 +355,7 @@ type SignInRequest struct {
 
 func (x *SignInRequest) Reset() {
 	*x = SignInRequest{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[4]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -275,7 +367,7 @@ func (x *SignInRequest) String() string {
 func (*SignInRequest) ProtoMessage() {}
 
 func (x *SignInRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[4]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -288,7 +380,7 @@ func (x *SignInRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignInRequest.ProtoReflect.Descriptor instead.
 func (*SignInRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{4}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SignInRequest) GetEmail() string {
@@ -322,7 +414,7 @@ type SignInResponse struct {
 
 func (x *SignInResponse) Reset() {
 	*x = SignInResponse{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[5]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -334,7 +426,7 @@ func (x *SignInResponse) String() string {
 func (*SignInResponse) ProtoMessage() {}
 
 func (x *SignInResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[5]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -347,7 +439,7 @@ func (x *SignInResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignInResponse.ProtoReflect.Descriptor instead.
 func (*SignInResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{5}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SignInResponse) GetAccessToken() string {
@@ -389,7 +481,7 @@ type RefreshRequest struct {
 
 func (x *RefreshRequest) Reset() {
 	*x = RefreshRequest{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[6]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -401,7 +493,7 @@ func (x *RefreshRequest) String() string {
 func (*RefreshRequest) ProtoMessage() {}
 
 func (x *RefreshRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[6]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -414,7 +506,7 @@ func (x *RefreshRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefreshRequest.ProtoReflect.Descriptor instead.
 func (*RefreshRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{6}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RefreshRequest) GetRefreshToken() string {
@@ -441,7 +533,7 @@ type RefreshResponse struct {
 
 func (x *RefreshResponse) Reset() {
 	*x = RefreshResponse{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[7]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -453,7 +545,7 @@ func (x *RefreshResponse) String() string {
 func (*RefreshResponse) ProtoMessage() {}
 
 func (x *RefreshResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[7]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -466,7 +558,7 @@ func (x *RefreshResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefreshResponse.ProtoReflect.Descriptor instead.
 func (*RefreshResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{7}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RefreshResponse) GetAccessToken() string {
@@ -506,7 +598,7 @@ type SignOutRequest struct {
 
 func (x *SignOutRequest) Reset() {
 	*x = SignOutRequest{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[8]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -518,7 +610,7 @@ func (x *SignOutRequest) String() string {
 func (*SignOutRequest) ProtoMessage() {}
 
 func (x *SignOutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[8]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -531,7 +623,7 @@ func (x *SignOutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignOutRequest.ProtoReflect.Descriptor instead.
 func (*SignOutRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{8}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{10}
 }
 
 // SignOutResponse is empty.
@@ -543,7 +635,7 @@ type SignOutResponse struct {
 
 func (x *SignOutResponse) Reset() {
 	*x = SignOutResponse{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[9]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -555,7 +647,7 @@ func (x *SignOutResponse) String() string {
 func (*SignOutResponse) ProtoMessage() {}
 
 func (x *SignOutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[9]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -568,7 +660,7 @@ func (x *SignOutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignOutResponse.ProtoReflect.Descriptor instead.
 func (*SignOutResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{9}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{11}
 }
 
 // RemoveLoginRequest names a user.
@@ -582,7 +674,7 @@ type RemoveLoginRequest struct {
 
 func (x *RemoveLoginRequest) Reset() {
 	*x = RemoveLoginRequest{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[10]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -594,7 +686,7 @@ func (x *RemoveLoginRequest) String() string {
 func (*RemoveLoginRequest) ProtoMessage() {}
 
 func (x *RemoveLoginRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[10]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -607,7 +699,7 @@ func (x *RemoveLoginRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveLoginRequest.ProtoReflect.Descriptor instead.
 func (*RemoveLoginRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{10}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RemoveLoginRequest) GetUserId() string {
@@ -626,7 +718,7 @@ type RemoveLoginResponse struct {
 
 func (x *RemoveLoginResponse) Reset() {
 	*x = RemoveLoginResponse{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[11]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -638,7 +730,7 @@ func (x *RemoveLoginResponse) String() string {
 func (*RemoveLoginResponse) ProtoMessage() {}
 
 func (x *RemoveLoginResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[11]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -651,7 +743,7 @@ func (x *RemoveLoginResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveLoginResponse.ProtoReflect.Descriptor instead.
 func (*RemoveLoginResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{11}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{13}
 }
 
 // GetKeySetRequest is empty.
@@ -663,7 +755,7 @@ type GetKeySetRequest struct {
 
 func (x *GetKeySetRequest) Reset() {
 	*x = GetKeySetRequest{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[12]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -675,7 +767,7 @@ func (x *GetKeySetRequest) String() string {
 func (*GetKeySetRequest) ProtoMessage() {}
 
 func (x *GetKeySetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[12]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -688,7 +780,7 @@ func (x *GetKeySetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetKeySetRequest.ProtoReflect.Descriptor instead.
 func (*GetKeySetRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{12}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{14}
 }
 
 // GetKeySetResponse is a JSON Web Key Set (RFC 7517).
@@ -704,7 +796,7 @@ type GetKeySetResponse struct {
 
 func (x *GetKeySetResponse) Reset() {
 	*x = GetKeySetResponse{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[13]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -716,7 +808,7 @@ func (x *GetKeySetResponse) String() string {
 func (*GetKeySetResponse) ProtoMessage() {}
 
 func (x *GetKeySetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[13]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -729,7 +821,7 @@ func (x *GetKeySetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetKeySetResponse.ProtoReflect.Descriptor instead.
 func (*GetKeySetResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{13}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetKeySetResponse) GetKeys() []*JsonWebKey {
@@ -769,7 +861,7 @@ type JsonWebKey struct {
 
 func (x *JsonWebKey) Reset() {
 	*x = JsonWebKey{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[14]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -781,7 +873,7 @@ func (x *JsonWebKey) String() string {
 func (*JsonWebKey) ProtoMessage() {}
 
 func (x *JsonWebKey) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[14]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -794,7 +886,7 @@ func (x *JsonWebKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JsonWebKey.ProtoReflect.Descriptor instead.
 func (*JsonWebKey) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{14}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *JsonWebKey) GetKty() string {
@@ -855,7 +947,7 @@ type WatchRevocationsRequest struct {
 
 func (x *WatchRevocationsRequest) Reset() {
 	*x = WatchRevocationsRequest{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[15]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -867,7 +959,7 @@ func (x *WatchRevocationsRequest) String() string {
 func (*WatchRevocationsRequest) ProtoMessage() {}
 
 func (x *WatchRevocationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[15]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -880,7 +972,7 @@ func (x *WatchRevocationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRevocationsRequest.ProtoReflect.Descriptor instead.
 func (*WatchRevocationsRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{15}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{17}
 }
 
 // WatchRevocationsResponse adds ended sessions to the set.
@@ -897,7 +989,7 @@ type WatchRevocationsResponse struct {
 
 func (x *WatchRevocationsResponse) Reset() {
 	*x = WatchRevocationsResponse{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[16]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -909,7 +1001,7 @@ func (x *WatchRevocationsResponse) String() string {
 func (*WatchRevocationsResponse) ProtoMessage() {}
 
 func (x *WatchRevocationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[16]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -922,7 +1014,7 @@ func (x *WatchRevocationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRevocationsResponse.ProtoReflect.Descriptor instead.
 func (*WatchRevocationsResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{16}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *WatchRevocationsResponse) GetRevocations() []*Revocation {
@@ -952,7 +1044,7 @@ type Revocation struct {
 
 func (x *Revocation) Reset() {
 	*x = Revocation{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[17]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -964,7 +1056,7 @@ func (x *Revocation) String() string {
 func (*Revocation) ProtoMessage() {}
 
 func (x *Revocation) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[17]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -977,7 +1069,7 @@ func (x *Revocation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Revocation.ProtoReflect.Descriptor instead.
 func (*Revocation) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{17}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Revocation) GetSessionId() string {
@@ -1005,7 +1097,11 @@ const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\bpassword\x18\x02 \x01(\tB\r\xbaH\ar\x05\x10\x0f\x18\x80\x02\x80\x01\x01R\bpassword\x12@\n" +
 	"\fdisplay_name\x18\x03 \x01(\tB\x1d\xbaH\x1ar\x18\x18\xc8\x012\x13^[^\\x00-\\x1F\\x7F]*$R\vdisplayName\"A\n" +
 	"\x0eSignUpResponse\x12/\n" +
-	"\x04user\x18\x01 \x01(\v2\x1b.gatehouse.identity.v1.UserR\x04user\"\x86\x01\n" +
+	"\x04user\x18\x01 \x01(\v2\x1b.gatehouse.identity.v1.UserR\x04user\"a\n" +
+	"\x12VerifyEmailRequest\x12 \n" +
+	"\x04code\x18\x01 \x01(\tB\f\xbaH\x06r\x04\x10\x01\x18@\x80\x01\x01R\x04code\x12)\n" +
+	"\bpassword\x18\x02 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x02\x80\x01\x01R\bpassword\"\x15\n" +
+	"\x13VerifyEmailResponse\"\x86\x01\n" +
 	"\x10BootstrapRequest\x12%\n" +
 	"\x06secret\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x02\x80\x01\x01R\x06secret\x12 \n" +
 	"\x05email\x18\x02 \x01(\tB\n" +
@@ -1060,11 +1156,14 @@ const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12;\n" +
 	"\vexpire_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime2\xb7\t\n" +
-	"\vAuthService\x12\xb9\x02\n" +
-	"\x06SignUp\x12 .gatehouse.auth.v1.SignUpRequest\x1a!.gatehouse.auth.v1.SignUpResponse\"\xe9\x01\xd2\xe7\x18\xc5\x01\n" +
+	"expireTime2\xef\v\n" +
+	"\vAuthService\x12\xbb\x02\n" +
+	"\x06SignUp\x12 .gatehouse.auth.v1.SignUpRequest\x1a!.gatehouse.auth.v1.SignUpResponse\"\xeb\x01\xd2\xe7\x18\xc7\x01\n" +
 	"\x02\b\x01\x1a?\x12=\n" +
-	"\x0eauth.signed_up\x12\x10response.user.id\"\x05email\"\fdisplay_name*\x04user0\xc9\x01Z\vEMAIL_TAKENZ\x10PASSWORD_REFUSEDZ\x0eSIGN_UP_CLOSEDZ\x0fSIGN_UP_REFUSEDZ\x13SIGN_UP_INTERRUPTEDZ\x10SIGN_IN_OVERLOADZ\x14IDENTITY_UNAVAILABLE\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/auth/sign-up\x12\xbe\x01\n" +
+	"\x0eauth.signed_up\x12\x10response.user.id\"\x05email\"\fdisplay_name*\x04user0\xc9\x01Z\vEMAIL_TAKENZ\x10PASSWORD_REFUSEDZ\x0eSIGN_UP_CLOSEDZ\x0fSIGN_UP_REFUSEDZ\x13SIGN_UP_INTERRUPTEDZ\x10SIGN_IN_OVERLOADZ\x14IDENTITY_UNAVAILABLEh\x01\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/auth/sign-up\x12\xb3\x02\n" +
+	"\vVerifyEmail\x12%.gatehouse.auth.v1.VerifyEmailRequest\x1a&.gatehouse.auth.v1.VerifyEmailResponse\"\xd4\x01\xd2\xe7\x18\xab\x01\n" +
+	"\x02\b\x01\x1a\x1d\x12\x1b\n" +
+	"\x13auth.email_verified*\x04user0\xcc\x01Z\x13INVALID_MAILED_CODEZ\x13INVALID_CREDENTIALSZ\vEMAIL_TAKENZ\x0fSIGN_UP_REFUSEDZ\x13SIGN_UP_INTERRUPTEDZ\x10SIGN_IN_OVERLOADZ\x14IDENTITY_UNAVAILABLE\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/api/v1/auth/verify-email\x12\xbe\x01\n" +
 	"\x06SignIn\x12 .gatehouse.auth.v1.SignInRequest\x1a!.gatehouse.auth.v1.SignInResponse\"o\xd2\xe7\x18L\n" +
 	"\x02\b\x01\x1a\x1f\x12\x1d\n" +
 	"\x0eauth.signed_in\"\x05email*\x04userZ\x13INVALID_CREDENTIALSZ\x10SIGN_IN_OVERLOAD\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/auth/sign-in\x12\xb2\x01\n" +
@@ -1085,7 +1184,7 @@ const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\tGetKeySet\x12#.gatehouse.auth.v1.GetKeySetRequest\x1a$.gatehouse.auth.v1.GetKeySetResponse\"\x1e\xd2\xe7\x18\x17\n" +
 	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12\x8f\x01\n" +
 	"\x10WatchRevocations\x12*.gatehouse.auth.v1.WatchRevocationsRequest\x1a+.gatehouse.auth.v1.WatchRevocationsResponse\" \xd2\xe7\x18\x19\n" +
-	"\x02(\x01\x12\revery_service\x1a\x02\b\x01 \x01\x90\x02\x010\x01B\xbf\x15\xd2\xe7\x18\xf4\x14\n" +
+	"\x02(\x01\x12\revery_service\x1a\x02\b\x01 \x01\x90\x02\x010\x01B\xb8\x16\xd2\xe7\x18\xed\x15\n" +
 	"\x04auth\x10\x92?\x1a7gatehouse.identity.v1.UserDirectoryService/RegisterUser\x1a*gatehouse.authz.v1.AuthzService/BatchCheck\x1a2gatehouse.authz.v1.AuthzService/WriteRelationships\x1a'gatehouse.audit.v1.IngestService/Ingest\"\x01\x01:-\n" +
 	"\x13auth-encryption.key\x12\x12GATEHOUSE_AUTH_KEY\x18\x01(\x01:|\n" +
 	"\x10bootstrap.secret\x12\x1fGATEHOUSE_AUTH_BOOTSTRAP_SECRET\x18\x02\"Esingle use: POST /api/v1/auth/bootstrap makes the first administratorJ\x1e\n" +
@@ -1100,7 +1199,8 @@ const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\x11INVALID_CHALLENGE\x10\x02\"Tthe sign-in took too long, or something about the account has changed; sign in againRp\n" +
 	"\x11INVALID_ENROLMENT\x10\x06\"Ythe enrolment took too long, or the account has another second factor by now; enrol againR6\n" +
 	"\x10NO_SECOND_FACTOR\x10\x06\" the account has no second factorRh\n" +
-	"\x16SECOND_FACTOR_REQUIRED\x10\x06\"Lthe organization requires a second factor: replace it instead of removing itRH\n" +
+	"\x16SECOND_FACTOR_REQUIRED\x10\x06\"Lthe organization requires a second factor: replace it instead of removing itRw\n" +
+	"\x13INVALID_MAILED_CODE\x10\x02\"^the mailed code is wrong, was used or replaced by a newer one, or has expired; ask for anotherRH\n" +
 	"\x15INVALID_REFRESH_TOKEN\x10\x02\"-the refresh token is not valid; sign in againR&\n" +
 	"\x11SESSION_NOT_FOUND\x10\x04\"\x0fno such sessionRU\n" +
 	"\x0eINVALID_CLIENT\x10\x02\"Athe client is not known, or not authenticated as it is registeredRI\n" +
@@ -1131,55 +1231,59 @@ func file_gatehouse_auth_v1_auth_proto_rawDescGZIP() []byte {
 	return file_gatehouse_auth_v1_auth_proto_rawDescData
 }
 
-var file_gatehouse_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_gatehouse_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_gatehouse_auth_v1_auth_proto_goTypes = []any{
 	(*SignUpRequest)(nil),            // 0: gatehouse.auth.v1.SignUpRequest
 	(*SignUpResponse)(nil),           // 1: gatehouse.auth.v1.SignUpResponse
-	(*BootstrapRequest)(nil),         // 2: gatehouse.auth.v1.BootstrapRequest
-	(*BootstrapResponse)(nil),        // 3: gatehouse.auth.v1.BootstrapResponse
-	(*SignInRequest)(nil),            // 4: gatehouse.auth.v1.SignInRequest
-	(*SignInResponse)(nil),           // 5: gatehouse.auth.v1.SignInResponse
-	(*RefreshRequest)(nil),           // 6: gatehouse.auth.v1.RefreshRequest
-	(*RefreshResponse)(nil),          // 7: gatehouse.auth.v1.RefreshResponse
-	(*SignOutRequest)(nil),           // 8: gatehouse.auth.v1.SignOutRequest
-	(*SignOutResponse)(nil),          // 9: gatehouse.auth.v1.SignOutResponse
-	(*RemoveLoginRequest)(nil),       // 10: gatehouse.auth.v1.RemoveLoginRequest
-	(*RemoveLoginResponse)(nil),      // 11: gatehouse.auth.v1.RemoveLoginResponse
-	(*GetKeySetRequest)(nil),         // 12: gatehouse.auth.v1.GetKeySetRequest
-	(*GetKeySetResponse)(nil),        // 13: gatehouse.auth.v1.GetKeySetResponse
-	(*JsonWebKey)(nil),               // 14: gatehouse.auth.v1.JsonWebKey
-	(*WatchRevocationsRequest)(nil),  // 15: gatehouse.auth.v1.WatchRevocationsRequest
-	(*WatchRevocationsResponse)(nil), // 16: gatehouse.auth.v1.WatchRevocationsResponse
-	(*Revocation)(nil),               // 17: gatehouse.auth.v1.Revocation
-	(*v1.User)(nil),                  // 18: gatehouse.identity.v1.User
-	(*durationpb.Duration)(nil),      // 19: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),    // 20: google.protobuf.Timestamp
+	(*VerifyEmailRequest)(nil),       // 2: gatehouse.auth.v1.VerifyEmailRequest
+	(*VerifyEmailResponse)(nil),      // 3: gatehouse.auth.v1.VerifyEmailResponse
+	(*BootstrapRequest)(nil),         // 4: gatehouse.auth.v1.BootstrapRequest
+	(*BootstrapResponse)(nil),        // 5: gatehouse.auth.v1.BootstrapResponse
+	(*SignInRequest)(nil),            // 6: gatehouse.auth.v1.SignInRequest
+	(*SignInResponse)(nil),           // 7: gatehouse.auth.v1.SignInResponse
+	(*RefreshRequest)(nil),           // 8: gatehouse.auth.v1.RefreshRequest
+	(*RefreshResponse)(nil),          // 9: gatehouse.auth.v1.RefreshResponse
+	(*SignOutRequest)(nil),           // 10: gatehouse.auth.v1.SignOutRequest
+	(*SignOutResponse)(nil),          // 11: gatehouse.auth.v1.SignOutResponse
+	(*RemoveLoginRequest)(nil),       // 12: gatehouse.auth.v1.RemoveLoginRequest
+	(*RemoveLoginResponse)(nil),      // 13: gatehouse.auth.v1.RemoveLoginResponse
+	(*GetKeySetRequest)(nil),         // 14: gatehouse.auth.v1.GetKeySetRequest
+	(*GetKeySetResponse)(nil),        // 15: gatehouse.auth.v1.GetKeySetResponse
+	(*JsonWebKey)(nil),               // 16: gatehouse.auth.v1.JsonWebKey
+	(*WatchRevocationsRequest)(nil),  // 17: gatehouse.auth.v1.WatchRevocationsRequest
+	(*WatchRevocationsResponse)(nil), // 18: gatehouse.auth.v1.WatchRevocationsResponse
+	(*Revocation)(nil),               // 19: gatehouse.auth.v1.Revocation
+	(*v1.User)(nil),                  // 20: gatehouse.identity.v1.User
+	(*durationpb.Duration)(nil),      // 21: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),    // 22: google.protobuf.Timestamp
 }
 var file_gatehouse_auth_v1_auth_proto_depIdxs = []int32{
-	18, // 0: gatehouse.auth.v1.SignUpResponse.user:type_name -> gatehouse.identity.v1.User
-	18, // 1: gatehouse.auth.v1.BootstrapResponse.user:type_name -> gatehouse.identity.v1.User
-	14, // 2: gatehouse.auth.v1.GetKeySetResponse.keys:type_name -> gatehouse.auth.v1.JsonWebKey
-	19, // 3: gatehouse.auth.v1.GetKeySetResponse.max_age:type_name -> google.protobuf.Duration
-	17, // 4: gatehouse.auth.v1.WatchRevocationsResponse.revocations:type_name -> gatehouse.auth.v1.Revocation
-	20, // 5: gatehouse.auth.v1.Revocation.expire_time:type_name -> google.protobuf.Timestamp
+	20, // 0: gatehouse.auth.v1.SignUpResponse.user:type_name -> gatehouse.identity.v1.User
+	20, // 1: gatehouse.auth.v1.BootstrapResponse.user:type_name -> gatehouse.identity.v1.User
+	16, // 2: gatehouse.auth.v1.GetKeySetResponse.keys:type_name -> gatehouse.auth.v1.JsonWebKey
+	21, // 3: gatehouse.auth.v1.GetKeySetResponse.max_age:type_name -> google.protobuf.Duration
+	19, // 4: gatehouse.auth.v1.WatchRevocationsResponse.revocations:type_name -> gatehouse.auth.v1.Revocation
+	22, // 5: gatehouse.auth.v1.Revocation.expire_time:type_name -> google.protobuf.Timestamp
 	0,  // 6: gatehouse.auth.v1.AuthService.SignUp:input_type -> gatehouse.auth.v1.SignUpRequest
-	4,  // 7: gatehouse.auth.v1.AuthService.SignIn:input_type -> gatehouse.auth.v1.SignInRequest
-	6,  // 8: gatehouse.auth.v1.AuthService.Refresh:input_type -> gatehouse.auth.v1.RefreshRequest
-	8,  // 9: gatehouse.auth.v1.AuthService.SignOut:input_type -> gatehouse.auth.v1.SignOutRequest
-	2,  // 10: gatehouse.auth.v1.AuthService.Bootstrap:input_type -> gatehouse.auth.v1.BootstrapRequest
-	10, // 11: gatehouse.auth.v1.LoginService.RemoveLogin:input_type -> gatehouse.auth.v1.RemoveLoginRequest
-	12, // 12: gatehouse.auth.v1.VerificationService.GetKeySet:input_type -> gatehouse.auth.v1.GetKeySetRequest
-	15, // 13: gatehouse.auth.v1.VerificationService.WatchRevocations:input_type -> gatehouse.auth.v1.WatchRevocationsRequest
-	1,  // 14: gatehouse.auth.v1.AuthService.SignUp:output_type -> gatehouse.auth.v1.SignUpResponse
-	5,  // 15: gatehouse.auth.v1.AuthService.SignIn:output_type -> gatehouse.auth.v1.SignInResponse
-	7,  // 16: gatehouse.auth.v1.AuthService.Refresh:output_type -> gatehouse.auth.v1.RefreshResponse
-	9,  // 17: gatehouse.auth.v1.AuthService.SignOut:output_type -> gatehouse.auth.v1.SignOutResponse
-	3,  // 18: gatehouse.auth.v1.AuthService.Bootstrap:output_type -> gatehouse.auth.v1.BootstrapResponse
-	11, // 19: gatehouse.auth.v1.LoginService.RemoveLogin:output_type -> gatehouse.auth.v1.RemoveLoginResponse
-	13, // 20: gatehouse.auth.v1.VerificationService.GetKeySet:output_type -> gatehouse.auth.v1.GetKeySetResponse
-	16, // 21: gatehouse.auth.v1.VerificationService.WatchRevocations:output_type -> gatehouse.auth.v1.WatchRevocationsResponse
-	14, // [14:22] is the sub-list for method output_type
-	6,  // [6:14] is the sub-list for method input_type
+	2,  // 7: gatehouse.auth.v1.AuthService.VerifyEmail:input_type -> gatehouse.auth.v1.VerifyEmailRequest
+	6,  // 8: gatehouse.auth.v1.AuthService.SignIn:input_type -> gatehouse.auth.v1.SignInRequest
+	8,  // 9: gatehouse.auth.v1.AuthService.Refresh:input_type -> gatehouse.auth.v1.RefreshRequest
+	10, // 10: gatehouse.auth.v1.AuthService.SignOut:input_type -> gatehouse.auth.v1.SignOutRequest
+	4,  // 11: gatehouse.auth.v1.AuthService.Bootstrap:input_type -> gatehouse.auth.v1.BootstrapRequest
+	12, // 12: gatehouse.auth.v1.LoginService.RemoveLogin:input_type -> gatehouse.auth.v1.RemoveLoginRequest
+	14, // 13: gatehouse.auth.v1.VerificationService.GetKeySet:input_type -> gatehouse.auth.v1.GetKeySetRequest
+	17, // 14: gatehouse.auth.v1.VerificationService.WatchRevocations:input_type -> gatehouse.auth.v1.WatchRevocationsRequest
+	1,  // 15: gatehouse.auth.v1.AuthService.SignUp:output_type -> gatehouse.auth.v1.SignUpResponse
+	3,  // 16: gatehouse.auth.v1.AuthService.VerifyEmail:output_type -> gatehouse.auth.v1.VerifyEmailResponse
+	7,  // 17: gatehouse.auth.v1.AuthService.SignIn:output_type -> gatehouse.auth.v1.SignInResponse
+	9,  // 18: gatehouse.auth.v1.AuthService.Refresh:output_type -> gatehouse.auth.v1.RefreshResponse
+	11, // 19: gatehouse.auth.v1.AuthService.SignOut:output_type -> gatehouse.auth.v1.SignOutResponse
+	5,  // 20: gatehouse.auth.v1.AuthService.Bootstrap:output_type -> gatehouse.auth.v1.BootstrapResponse
+	13, // 21: gatehouse.auth.v1.LoginService.RemoveLogin:output_type -> gatehouse.auth.v1.RemoveLoginResponse
+	15, // 22: gatehouse.auth.v1.VerificationService.GetKeySet:output_type -> gatehouse.auth.v1.GetKeySetResponse
+	18, // 23: gatehouse.auth.v1.VerificationService.WatchRevocations:output_type -> gatehouse.auth.v1.WatchRevocationsResponse
+	15, // [15:24] is the sub-list for method output_type
+	6,  // [6:15] is the sub-list for method input_type
 	6,  // [6:6] is the sub-list for extension type_name
 	6,  // [6:6] is the sub-list for extension extendee
 	0,  // [0:6] is the sub-list for field type_name
@@ -1196,7 +1300,7 @@ func file_gatehouse_auth_v1_auth_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_auth_v1_auth_proto_rawDesc), len(file_gatehouse_auth_v1_auth_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   3,
 		},
