@@ -32,6 +32,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
+	"github.com/gatehouse/gatehouse/services/auth/internal/reset"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
 )
@@ -150,6 +151,10 @@ func newAuth(t *testing.T, change ...func(*grpctest.Config)) *auth {
 			{Desc: &authv1.LoginService_ServiceDesc, Impl: api.NewLoginService(logins)},
 			{Desc: &authv1.VerificationService_ServiceDesc, Impl: api.NewVerificationService(a.keeper, a.feed)},
 			{Desc: &authv1.ClientService_ServiceDesc, Impl: api.NewClientService(a.clients())},
+			{Desc: &authv1.RecoveryService_ServiceDesc, Impl: api.NewRecoveryService(reset.NewService(reset.Params{
+				Store: db.Resets, Logins: db.Logins, Codes: db.MailedCodes, Hasher: hasher, Throttle: db.Throttled(time.Now), Desk: a.office.Desk,
+				RevocationPeriod: time.Hour, Now: time.Now, Wake: a.feed.Wake, Log: log,
+			}))},
 			{Desc: &authv1.MailService_ServiceDesc, Impl: api.NewMailService(mail.NewTrials(mail.TrialParams{
 				Store: postgres.NewMailTrials(db.Pool, db.Outbox, db.Mails), Desk: a.office.Desk, Wake: func() {},
 			}))},

@@ -35,6 +35,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
 	"github.com/gatehouse/gatehouse/services/auth/internal/proof"
+	"github.com/gatehouse/gatehouse/services/auth/internal/reset"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
 	"github.com/gatehouse/gatehouse/services/auth/internal/throttle"
@@ -90,7 +91,8 @@ func domain() fx.Option {
 			fx.Annotate(postgres.NewPeople, fx.As(new(openid.People))),
 			fx.Annotate(identity.NewDirectory, fx.As(new(login.Directory))),
 			newHasher, newPolicy, newThrottle, newLogins, newSessions, newBrowsers, newOverview, newClients, newPages, newProvider, session.NewFeed, newWork, newSealer, newIDTokens,
-			newFactors, newMailSealer, newSender, newDesk, newCourier, newTrials,
+			newFactors, newMailSealer, newSender, newDesk, newCourier, newTrials, newResets,
+			fx.Annotate(postgres.NewResets, fx.As(new(reset.Store))),
 			fx.Annotate(postgres.NewMailTrials, fx.As(new(mail.TrialStore))),
 			fx.Annotate(newMailMetrics, fx.As(new(mail.Metrics))),
 			fx.Annotate(newMails, fx.As(fx.Self()), fx.As(new(mail.Store))),
@@ -123,6 +125,9 @@ func rpcs() fx.Option {
 		}),
 		service.AsRegistration(func(k *signingkey.Keeper, f *session.Feed) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &authv1.VerificationService_ServiceDesc, Impl: api.NewVerificationService(k, f)}
+		}),
+		service.AsRegistration(func(r *reset.Service) grpcserver.Registration {
+			return grpcserver.Registration{Desc: &authv1.RecoveryService_ServiceDesc, Impl: api.NewRecoveryService(r), REST: authv1.RegisterRecoveryServiceHandler}
 		}),
 		service.AsRegistration(func(t *mail.Trials) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &authv1.MailService_ServiceDesc, Impl: api.NewMailService(t), REST: authv1.RegisterMailServiceHandler}

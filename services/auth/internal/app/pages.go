@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/client"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/pages"
+	"github.com/gatehouse/gatehouse/services/auth/internal/reset"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
 
@@ -23,6 +24,7 @@ type pageParams struct {
 
 	Config   Config
 	Logins   *login.Service
+	Resets   *reset.Service
 	Browsers *session.Browsers
 	Overview *session.Overview
 	Clients  client.Store
@@ -31,7 +33,7 @@ type pageParams struct {
 
 func newPages(p pageParams) (*pages.Pages, error) {
 	return pages.New(pages.Params{
-		Logins: p.Logins, Browsers: p.Browsers, Overview: p.Overview, Clients: p.Clients,
+		Logins: p.Logins, Resets: p.Resets, Browsers: p.Browsers, Overview: p.Overview, Clients: p.Clients,
 		SignUps: login.SignUps(p.Config.SignUps.Where), Now: p.Now,
 	})
 }

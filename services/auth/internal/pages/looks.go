@@ -21,7 +21,7 @@ var style string
 
 // names are the templates of pages, beside their layout.
 func names() []string {
-	return []string{"sign_in", "signed_in", "sign_up", "sign_out", "message", "account", "verify_email"}
+	return []string{"sign_in", "signed_in", "sign_up", "sign_out", "message", "account", "verify_email", "recover", "reset_password"}
 }
 
 // looks is how pages are written: templates in each language, and the one style that all have.
@@ -91,6 +91,7 @@ type page struct {
 	Next      string // where "continue" leads
 	Other     string // where the page's link to its sister leads
 	SignUp    bool   // people may sign up
+	Recover   bool   // people may ask for another password
 	Notice    string // what was done
 	Problem   string // what went wrong with the whole
 	Detail    string

@@ -16,6 +16,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/resource"
 	"github.com/gatehouse/gatehouse/services/auth/internal/client"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
+	"github.com/gatehouse/gatehouse/services/auth/internal/proof"
+	"github.com/gatehouse/gatehouse/services/auth/internal/reset"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
 
@@ -68,9 +70,22 @@ type Clients interface {
 	Get(ctx context.Context, id string) (client.Client, error)
 }
 
+// Resets replace passwords that are lost; reset.Service is one.
+type Resets interface {
+	// Configured reports whether there is mail.
+	Configured() bool
+	// Ask mails a code to an address, if it has a login.
+	Ask(ctx context.Context, email, accept string) error
+	// Find says what waits for a code, which stays good.
+	Find(ctx context.Context, code proof.Code) (reset.Waiting, error)
+	// Reset replaces a password by a code.
+	Reset(ctx context.Context, r reset.Reset) error
+}
+
 // Params are the collaborators of the pages.
 type Params struct {
 	Logins   Logins
+	Resets   Resets
 	Browsers Browsers
 	Overview Overview
 	Clients  Clients
@@ -103,6 +118,10 @@ func (p *Pages) Handlers() map[string]http.Handler {
 		"SubmitSignUp":           p.form(p.signUp),
 		"ShowVerifyEmail":        http.HandlerFunc(p.showVerifyEmail),
 		"SubmitVerifyEmail":      p.form(p.verifyEmail),
+		"ShowRecover":            http.HandlerFunc(p.showRecover),
+		"SubmitRecover":          p.form(p.recover),
+		"ShowResetPassword":      http.HandlerFunc(p.showResetPassword),
+		"SubmitResetPassword":    p.form(p.resetPassword),
 		"ShowSignOut":            http.HandlerFunc(p.showSignOut),
 		"ShowAccount":            http.HandlerFunc(p.showAccount),
 		"SubmitPassword":         p.form(p.changePassword),

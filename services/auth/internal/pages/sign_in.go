@@ -32,7 +32,11 @@ func (p *Pages) showSignIn(w http.ResponseWriter, r *http.Request) {
 	}
 	t := p.looks.speaks(r)
 	if who == "" || r.URL.Query().Has("another") {
-		p.show(w, r, t, p.signInPage(t, to, page{}, to.Hint))
+		var shown page
+		if r.URL.Query().Get(done) == doneReset {
+			shown.Notice = t.say("sign_in.reset")
+		}
+		p.show(w, r, t, p.signInPage(t, to, shown, to.Hint))
 		return
 	}
 	if b.AuthTime.Before(to.Since) {
@@ -56,7 +60,8 @@ func (p *Pages) showSignIn(w http.ResponseWriter, r *http.Request) {
 // signInPage is the form, completed from what is known of the page already.
 func (p *Pages) signInPage(t tongue, to returning, shown page, email string) page {
 	shown.Name, shown.Title, shown.Actions = "sign_in", t.say("sign_in.title"), to.Actions
-	shown.Client, shown.ReturnTo, shown.Other, shown.SignUp = to.Client, to.To, to.beside(signUpPath), p.SignUps.OnPages() && !to.Own
+	shown.Client, shown.ReturnTo, shown.Other, shown.SignUp = to.Client, to.To, to.beside(signUpPath), p.SignUps.OnPages()
+	shown.Recover = p.Resets.Configured() && !to.Own
 	if shown.Fields == nil {
 		shown.Fields = []field{
 			{Name: "email", Label: "email", Type: "email", Complete: "username", Value: email, Required: true, Focus: email == ""},

@@ -86,7 +86,7 @@ func newWorld(t *testing.T, queue int) *world {
 		t.Fatal(err)
 	}
 	w.params = pages.Params{
-		Logins: w.logins, Clients: clients, SignUps: login.SignUpsOnPages, Now: clock,
+		Logins: w.logins, Resets: w.resets(false), Clients: clients, SignUps: login.SignUpsOnPages, Now: clock,
 		Overview: session.NewOverview(session.OverviewParams{
 			Config: session.Config{Idle: time.Hour, BrowserIdle: time.Hour}, Store: db.Overview, Now: clock, Wake: func() {},
 		}),
@@ -104,7 +104,7 @@ func (w *world) mailing(t *testing.T) {
 	t.Helper()
 	p := w.logins.Params
 	p.Desk = w.office.Desk
-	w.params.Logins = login.NewService(p)
+	w.params.Logins, w.params.Resets = login.NewService(p), w.resets(true)
 	w.serve(t)
 }
 
@@ -189,6 +189,7 @@ func routes() map[string]string {
 	return map[string]string{
 		"GET /sign-in": "ShowSignIn", "POST /sign-in": "SubmitSignIn", "GET /sign-up": "ShowSignUp", "POST /sign-up": "SubmitSignUp",
 		"GET /verify-email": "ShowVerifyEmail", "POST /verify-email": "SubmitVerifyEmail",
+		"GET /recover": "ShowRecover", "POST /recover": "SubmitRecover", "GET /reset-password": "ShowResetPassword", "POST /reset-password": "SubmitResetPassword",
 		"GET /sign-out": "ShowSignOut", "POST /sign-out": "SubmitSignOut", "GET /account": "ShowAccount",
 		"POST /account/password": "SubmitPassword", "POST /account/sessions/end": "SubmitSessionEnd",
 		"POST /account/sessions/end-others": "SubmitOtherSessionsEnd", "GET /.well-known/change-password": "LocateChangePassword",

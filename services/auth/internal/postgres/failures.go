@@ -84,6 +84,16 @@ func (s *Failures) Settle(ctx context.Context, o throttle.Outcome) (throttle.Ver
 	return throttle.Verdict(row), nil
 }
 
+const forgetFailures = `delete from auth.failures where key = @key`
+
+// Forget implements throttle.Store.
+func (s *Failures) Forget(ctx context.Context, counter throttle.Key) error {
+	if _, err := s.pool.Exec(ctx, forgetFailures, pgx.StrictNamedArgs{"key": counter[:]}); err != nil {
+		return pg.Error(fmt.Errorf("forget failures: %w", err))
+	}
+	return nil
+}
+
 const (
 	cleanFailures = `
 		delete from auth.failures where update_time <= greatest(@before::timestamptz, (

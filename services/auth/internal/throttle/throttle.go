@@ -82,6 +82,8 @@ type Store interface {
 	// that of its account; counts it if it has failed; and forgets the counter and remembers the device if it has succeeded and was
 	// admitted. It is one statement, whatever comes of it.
 	Settle(ctx context.Context, o Outcome) (Verdict, error)
+	// Forget forgets a counter.
+	Forget(ctx context.Context, counter Key) error
 	// Clean forgets counters and devices that were not touched since, and the oldest counters beyond most.
 	Clean(ctx context.Context, counters, devices time.Time, most int) error
 }
@@ -123,6 +125,11 @@ func (g *Guard) Settle(ctx context.Context, a Attempt) (succeeded bool, err erro
 		g.Throttled("counter")
 	}
 	return v.Admitted && a.UserID != "", nil
+}
+
+// Forget forgets the failures of an account by a factor, which was proven in another way.
+func (g *Guard) Forget(ctx context.Context, factor, account string) error {
+	return g.Store.Forget(ctx, g.key("account", factor, account))
 }
 
 // Clean forgets what is over.

@@ -31,6 +31,7 @@ type Database struct {
 	Outbox   *outbox.Outbox
 	Mails    *postgres.Mails
 	Logins   *postgres.Logins
+	Resets   *postgres.Resets
 	Sessions *postgres.Sessions
 	Clients  *postgres.Clients
 	Overview *postgres.Overview
@@ -49,7 +50,7 @@ func Open(t *testing.T) *Database {
 	o := outboxtest.New(t, pool, migrations.Schema)
 	mails := postgres.NewMails(pool, func(context.Context, mail.Kind) {})
 	return &Database{
-		Pool: pool, Outbox: o, Mails: mails, Logins: postgres.NewLogins(pool, o, mails), Sessions: postgres.NewSessions(pool, o),
+		Pool: pool, Outbox: o, Mails: mails, Logins: postgres.NewLogins(pool, o, mails), Resets: postgres.NewResets(pool, o, mails), Sessions: postgres.NewSessions(pool, o),
 		Overview: postgres.NewOverview(pool, o), Clients: postgres.NewClients(pool, o), Browsers: postgres.NewBrowsers(pool, o),
 		MailedCodes: postgres.NewMailedCodes(pool, o, mails), Factors: postgres.NewFactors(pool, o, mails), SigningKeys: postgres.NewSigningKeys(pool, o), IDTokenKeys: idTokenKeys(pool, o),
 	}

@@ -576,6 +576,374 @@ func (x *SubmitVerifyEmailResponse) GetHttp() *v1.Response {
 	return nil
 }
 
+// ShowRecoverRequest is a web exchange.
+type ShowRecoverRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShowRecoverRequest) Reset() {
+	*x = ShowRecoverRequest{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowRecoverRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowRecoverRequest) ProtoMessage() {}
+
+func (x *ShowRecoverRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowRecoverRequest.ProtoReflect.Descriptor instead.
+func (*ShowRecoverRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ShowRecoverRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// ShowRecoverResponse is a web exchange.
+type ShowRecoverResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShowRecoverResponse) Reset() {
+	*x = ShowRecoverResponse{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowRecoverResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowRecoverResponse) ProtoMessage() {}
+
+func (x *ShowRecoverResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowRecoverResponse.ProtoReflect.Descriptor instead.
+func (*ShowRecoverResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ShowRecoverResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// SubmitRecoverRequest is a web exchange.
+type SubmitRecoverRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitRecoverRequest) Reset() {
+	*x = SubmitRecoverRequest{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitRecoverRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitRecoverRequest) ProtoMessage() {}
+
+func (x *SubmitRecoverRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitRecoverRequest.ProtoReflect.Descriptor instead.
+func (*SubmitRecoverRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *SubmitRecoverRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// SubmitRecoverResponse is a web exchange.
+type SubmitRecoverResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitRecoverResponse) Reset() {
+	*x = SubmitRecoverResponse{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitRecoverResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitRecoverResponse) ProtoMessage() {}
+
+func (x *SubmitRecoverResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitRecoverResponse.ProtoReflect.Descriptor instead.
+func (*SubmitRecoverResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *SubmitRecoverResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// ShowResetPasswordRequest is a web exchange.
+type ShowResetPasswordRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShowResetPasswordRequest) Reset() {
+	*x = ShowResetPasswordRequest{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowResetPasswordRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowResetPasswordRequest) ProtoMessage() {}
+
+func (x *ShowResetPasswordRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowResetPasswordRequest.ProtoReflect.Descriptor instead.
+func (*ShowResetPasswordRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ShowResetPasswordRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// ShowResetPasswordResponse is a web exchange.
+type ShowResetPasswordResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShowResetPasswordResponse) Reset() {
+	*x = ShowResetPasswordResponse{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowResetPasswordResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowResetPasswordResponse) ProtoMessage() {}
+
+func (x *ShowResetPasswordResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowResetPasswordResponse.ProtoReflect.Descriptor instead.
+func (*ShowResetPasswordResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ShowResetPasswordResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// SubmitResetPasswordRequest is a web exchange.
+type SubmitResetPasswordRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitResetPasswordRequest) Reset() {
+	*x = SubmitResetPasswordRequest{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitResetPasswordRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitResetPasswordRequest) ProtoMessage() {}
+
+func (x *SubmitResetPasswordRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitResetPasswordRequest.ProtoReflect.Descriptor instead.
+func (*SubmitResetPasswordRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *SubmitResetPasswordRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// SubmitResetPasswordResponse is a web exchange.
+type SubmitResetPasswordResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitResetPasswordResponse) Reset() {
+	*x = SubmitResetPasswordResponse{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitResetPasswordResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitResetPasswordResponse) ProtoMessage() {}
+
+func (x *SubmitResetPasswordResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitResetPasswordResponse.ProtoReflect.Descriptor instead.
+func (*SubmitResetPasswordResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *SubmitResetPasswordResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
 // ShowSignOutRequest is a web exchange.
 type ShowSignOutRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -587,7 +955,7 @@ type ShowSignOutRequest struct {
 
 func (x *ShowSignOutRequest) Reset() {
 	*x = ShowSignOutRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[12]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -599,7 +967,7 @@ func (x *ShowSignOutRequest) String() string {
 func (*ShowSignOutRequest) ProtoMessage() {}
 
 func (x *ShowSignOutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[12]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -612,7 +980,7 @@ func (x *ShowSignOutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowSignOutRequest.ProtoReflect.Descriptor instead.
 func (*ShowSignOutRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{12}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ShowSignOutRequest) GetHttp() *v1.Request {
@@ -633,7 +1001,7 @@ type ShowSignOutResponse struct {
 
 func (x *ShowSignOutResponse) Reset() {
 	*x = ShowSignOutResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[13]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -645,7 +1013,7 @@ func (x *ShowSignOutResponse) String() string {
 func (*ShowSignOutResponse) ProtoMessage() {}
 
 func (x *ShowSignOutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[13]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -658,7 +1026,7 @@ func (x *ShowSignOutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowSignOutResponse.ProtoReflect.Descriptor instead.
 func (*ShowSignOutResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{13}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ShowSignOutResponse) GetHttp() *v1.Response {
@@ -679,7 +1047,7 @@ type SubmitSignOutRequest struct {
 
 func (x *SubmitSignOutRequest) Reset() {
 	*x = SubmitSignOutRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[14]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -691,7 +1059,7 @@ func (x *SubmitSignOutRequest) String() string {
 func (*SubmitSignOutRequest) ProtoMessage() {}
 
 func (x *SubmitSignOutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[14]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -704,7 +1072,7 @@ func (x *SubmitSignOutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitSignOutRequest.ProtoReflect.Descriptor instead.
 func (*SubmitSignOutRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{14}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SubmitSignOutRequest) GetHttp() *v1.Request {
@@ -725,7 +1093,7 @@ type SubmitSignOutResponse struct {
 
 func (x *SubmitSignOutResponse) Reset() {
 	*x = SubmitSignOutResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[15]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -737,7 +1105,7 @@ func (x *SubmitSignOutResponse) String() string {
 func (*SubmitSignOutResponse) ProtoMessage() {}
 
 func (x *SubmitSignOutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[15]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -750,7 +1118,7 @@ func (x *SubmitSignOutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitSignOutResponse.ProtoReflect.Descriptor instead.
 func (*SubmitSignOutResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{15}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SubmitSignOutResponse) GetHttp() *v1.Response {
@@ -771,7 +1139,7 @@ type ShowAccountRequest struct {
 
 func (x *ShowAccountRequest) Reset() {
 	*x = ShowAccountRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[16]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -783,7 +1151,7 @@ func (x *ShowAccountRequest) String() string {
 func (*ShowAccountRequest) ProtoMessage() {}
 
 func (x *ShowAccountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[16]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -796,7 +1164,7 @@ func (x *ShowAccountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowAccountRequest.ProtoReflect.Descriptor instead.
 func (*ShowAccountRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{16}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ShowAccountRequest) GetHttp() *v1.Request {
@@ -817,7 +1185,7 @@ type ShowAccountResponse struct {
 
 func (x *ShowAccountResponse) Reset() {
 	*x = ShowAccountResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[17]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -829,7 +1197,7 @@ func (x *ShowAccountResponse) String() string {
 func (*ShowAccountResponse) ProtoMessage() {}
 
 func (x *ShowAccountResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[17]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -842,7 +1210,7 @@ func (x *ShowAccountResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowAccountResponse.ProtoReflect.Descriptor instead.
 func (*ShowAccountResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{17}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ShowAccountResponse) GetHttp() *v1.Response {
@@ -863,7 +1231,7 @@ type SubmitPasswordRequest struct {
 
 func (x *SubmitPasswordRequest) Reset() {
 	*x = SubmitPasswordRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[18]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -875,7 +1243,7 @@ func (x *SubmitPasswordRequest) String() string {
 func (*SubmitPasswordRequest) ProtoMessage() {}
 
 func (x *SubmitPasswordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[18]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -888,7 +1256,7 @@ func (x *SubmitPasswordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitPasswordRequest.ProtoReflect.Descriptor instead.
 func (*SubmitPasswordRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{18}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *SubmitPasswordRequest) GetHttp() *v1.Request {
@@ -909,7 +1277,7 @@ type SubmitPasswordResponse struct {
 
 func (x *SubmitPasswordResponse) Reset() {
 	*x = SubmitPasswordResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[19]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -921,7 +1289,7 @@ func (x *SubmitPasswordResponse) String() string {
 func (*SubmitPasswordResponse) ProtoMessage() {}
 
 func (x *SubmitPasswordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[19]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -934,7 +1302,7 @@ func (x *SubmitPasswordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitPasswordResponse.ProtoReflect.Descriptor instead.
 func (*SubmitPasswordResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{19}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *SubmitPasswordResponse) GetHttp() *v1.Response {
@@ -955,7 +1323,7 @@ type SubmitSessionEndRequest struct {
 
 func (x *SubmitSessionEndRequest) Reset() {
 	*x = SubmitSessionEndRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[20]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -967,7 +1335,7 @@ func (x *SubmitSessionEndRequest) String() string {
 func (*SubmitSessionEndRequest) ProtoMessage() {}
 
 func (x *SubmitSessionEndRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[20]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -980,7 +1348,7 @@ func (x *SubmitSessionEndRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitSessionEndRequest.ProtoReflect.Descriptor instead.
 func (*SubmitSessionEndRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{20}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SubmitSessionEndRequest) GetHttp() *v1.Request {
@@ -1001,7 +1369,7 @@ type SubmitSessionEndResponse struct {
 
 func (x *SubmitSessionEndResponse) Reset() {
 	*x = SubmitSessionEndResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[21]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1013,7 +1381,7 @@ func (x *SubmitSessionEndResponse) String() string {
 func (*SubmitSessionEndResponse) ProtoMessage() {}
 
 func (x *SubmitSessionEndResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[21]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1026,7 +1394,7 @@ func (x *SubmitSessionEndResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitSessionEndResponse.ProtoReflect.Descriptor instead.
 func (*SubmitSessionEndResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{21}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *SubmitSessionEndResponse) GetHttp() *v1.Response {
@@ -1047,7 +1415,7 @@ type SubmitOtherSessionsEndRequest struct {
 
 func (x *SubmitOtherSessionsEndRequest) Reset() {
 	*x = SubmitOtherSessionsEndRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[22]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1059,7 +1427,7 @@ func (x *SubmitOtherSessionsEndRequest) String() string {
 func (*SubmitOtherSessionsEndRequest) ProtoMessage() {}
 
 func (x *SubmitOtherSessionsEndRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[22]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1072,7 +1440,7 @@ func (x *SubmitOtherSessionsEndRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitOtherSessionsEndRequest.ProtoReflect.Descriptor instead.
 func (*SubmitOtherSessionsEndRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{22}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *SubmitOtherSessionsEndRequest) GetHttp() *v1.Request {
@@ -1093,7 +1461,7 @@ type SubmitOtherSessionsEndResponse struct {
 
 func (x *SubmitOtherSessionsEndResponse) Reset() {
 	*x = SubmitOtherSessionsEndResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[23]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1105,7 +1473,7 @@ func (x *SubmitOtherSessionsEndResponse) String() string {
 func (*SubmitOtherSessionsEndResponse) ProtoMessage() {}
 
 func (x *SubmitOtherSessionsEndResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[23]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1118,7 +1486,7 @@ func (x *SubmitOtherSessionsEndResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitOtherSessionsEndResponse.ProtoReflect.Descriptor instead.
 func (*SubmitOtherSessionsEndResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{23}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *SubmitOtherSessionsEndResponse) GetHttp() *v1.Response {
@@ -1139,7 +1507,7 @@ type LocateChangePasswordRequest struct {
 
 func (x *LocateChangePasswordRequest) Reset() {
 	*x = LocateChangePasswordRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[24]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1151,7 +1519,7 @@ func (x *LocateChangePasswordRequest) String() string {
 func (*LocateChangePasswordRequest) ProtoMessage() {}
 
 func (x *LocateChangePasswordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[24]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1164,7 +1532,7 @@ func (x *LocateChangePasswordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocateChangePasswordRequest.ProtoReflect.Descriptor instead.
 func (*LocateChangePasswordRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{24}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *LocateChangePasswordRequest) GetHttp() *v1.Request {
@@ -1185,7 +1553,7 @@ type LocateChangePasswordResponse struct {
 
 func (x *LocateChangePasswordResponse) Reset() {
 	*x = LocateChangePasswordResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[25]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1197,7 +1565,7 @@ func (x *LocateChangePasswordResponse) String() string {
 func (*LocateChangePasswordResponse) ProtoMessage() {}
 
 func (x *LocateChangePasswordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[25]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1210,7 +1578,7 @@ func (x *LocateChangePasswordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocateChangePasswordResponse.ProtoReflect.Descriptor instead.
 func (*LocateChangePasswordResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{25}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *LocateChangePasswordResponse) GetHttp() *v1.Response {
@@ -1249,6 +1617,22 @@ const file_gatehouse_auth_v1_pages_proto_rawDesc = "" +
 	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"K\n" +
 	"\x19SubmitVerifyEmailResponse\x12.\n" +
 	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"C\n" +
+	"\x12ShowRecoverRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"E\n" +
+	"\x13ShowRecoverResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"E\n" +
+	"\x14SubmitRecoverRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"G\n" +
+	"\x15SubmitRecoverResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"I\n" +
+	"\x18ShowResetPasswordRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"K\n" +
+	"\x19ShowResetPasswordResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"K\n" +
+	"\x1aSubmitResetPasswordRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"M\n" +
+	"\x1bSubmitResetPasswordResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"C\n" +
 	"\x12ShowSignOutRequest\x12-\n" +
 	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"E\n" +
 	"\x13ShowSignOutResponse\x12.\n" +
@@ -1276,7 +1660,7 @@ const file_gatehouse_auth_v1_pages_proto_rawDesc = "" +
 	"\x1bLocateChangePasswordRequest\x12-\n" +
 	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"N\n" +
 	"\x1cLocateChangePasswordResponse\x12.\n" +
-	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http2\xf8\x12\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http2\x85\x19\n" +
 	"\vPageService\x12|\n" +
 	"\n" +
 	"ShowSignIn\x12$.gatehouse.auth.v1.ShowSignInRequest\x1a%.gatehouse.auth.v1.ShowSignInResponse\"!\xd2\xe7\x18\n" +
@@ -1300,7 +1684,19 @@ const file_gatehouse_auth_v1_pages_proto_rawDesc = "" +
 	"\x02\b\x01\x1a\x02\b\x01P\x02\x82\xd3\xe4\x93\x02\x0f\x12\r/verify-email\x90\x02\x01\x12\xb5\x02\n" +
 	"\x11SubmitVerifyEmail\x12+.gatehouse.auth.v1.SubmitVerifyEmailRequest\x1a,.gatehouse.auth.v1.SubmitVerifyEmailResponse\"\xc4\x01\xd2\xe7\x18\xaa\x01\n" +
 	"\x02\b\x01\x1a\x1d\x12\x1b\n" +
-	"\x13auth.email_verified*\x04userP\x02Z\x13INVALID_MAILED_CODEZ\x13INVALID_CREDENTIALSZ\vEMAIL_TAKENZ\x0fSIGN_UP_REFUSEDZ\x13SIGN_UP_INTERRUPTEDZ\x10SIGN_IN_OVERLOADZ\x14IDENTITY_UNAVAILABLE\x82\xd3\xe4\x93\x02\x0f\"\r/verify-email\x12\x80\x01\n" +
+	"\x13auth.email_verified*\x04userP\x02Z\x13INVALID_MAILED_CODEZ\x13INVALID_CREDENTIALSZ\vEMAIL_TAKENZ\x0fSIGN_UP_REFUSEDZ\x13SIGN_UP_INTERRUPTEDZ\x10SIGN_IN_OVERLOADZ\x14IDENTITY_UNAVAILABLE\x82\xd3\xe4\x93\x02\x0f\"\r/verify-email\x12\x94\x01\n" +
+	"\vShowRecover\x12%.gatehouse.auth.v1.ShowRecoverRequest\x1a&.gatehouse.auth.v1.ShowRecoverResponse\"6\xd2\xe7\x18\x1f\n" +
+	"\x02\b\x01\x1a\x02\b\x01P\x02Z\x13MAIL_NOT_CONFIGURED\x82\xd3\xe4\x93\x02\n" +
+	"\x12\b/recover\x90\x02\x01\x12\xbc\x01\n" +
+	"\rSubmitRecover\x12'.gatehouse.auth.v1.SubmitRecoverRequest\x1a(.gatehouse.auth.v1.SubmitRecoverResponse\"X\xd2\xe7\x18D\n" +
+	"\x02\b\x01\x1a'\x12%\n" +
+	"\x1dauth.password_reset_requested*\x04userP\x02Z\x13MAIL_NOT_CONFIGURED\x82\xd3\xe4\x93\x02\n" +
+	"\"\b/recover\x12\xc2\x01\n" +
+	"\x11ShowResetPassword\x12+.gatehouse.auth.v1.ShowResetPasswordRequest\x1a,.gatehouse.auth.v1.ShowResetPasswordResponse\"R\xd2\xe7\x184\n" +
+	"\x02\b\x01\x1a\x02\b\x01P\x02Z\x13INVALID_MAILED_CODEZ\x13MAIL_NOT_CONFIGURED\x82\xd3\xe4\x93\x02\x11\x12\x0f/reset-password\x90\x02\x01\x12\xef\x01\n" +
+	"\x13SubmitResetPassword\x12-.gatehouse.auth.v1.SubmitResetPasswordRequest\x1a..gatehouse.auth.v1.SubmitResetPasswordResponse\"y\xd2\xe7\x18^\n" +
+	"\x02\b\x01\x1a\x1d\x12\x1b\n" +
+	"\x13auth.password_reset*\x04userP\x02Z\x13INVALID_MAILED_CODEZ\x10PASSWORD_REFUSEDZ\x10SIGN_IN_OVERLOAD\x82\xd3\xe4\x93\x02\x11\"\x0f/reset-password\x12\x80\x01\n" +
 	"\vShowSignOut\x12%.gatehouse.auth.v1.ShowSignOutRequest\x1a&.gatehouse.auth.v1.ShowSignOutResponse\"\"\xd2\xe7\x18\n" +
 	"\n" +
 	"\x02\b\x01\x1a\x02\b\x01P\x02\x82\xd3\xe4\x93\x02\v\x12\t/sign-out\x90\x02\x01\x12\x9a\x01\n" +
@@ -1336,7 +1732,7 @@ func file_gatehouse_auth_v1_pages_proto_rawDescGZIP() []byte {
 	return file_gatehouse_auth_v1_pages_proto_rawDescData
 }
 
-var file_gatehouse_auth_v1_pages_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_gatehouse_auth_v1_pages_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_gatehouse_auth_v1_pages_proto_goTypes = []any{
 	(*ShowSignInRequest)(nil),              // 0: gatehouse.auth.v1.ShowSignInRequest
 	(*ShowSignInResponse)(nil),             // 1: gatehouse.auth.v1.ShowSignInResponse
@@ -1350,81 +1746,105 @@ var file_gatehouse_auth_v1_pages_proto_goTypes = []any{
 	(*ShowVerifyEmailResponse)(nil),        // 9: gatehouse.auth.v1.ShowVerifyEmailResponse
 	(*SubmitVerifyEmailRequest)(nil),       // 10: gatehouse.auth.v1.SubmitVerifyEmailRequest
 	(*SubmitVerifyEmailResponse)(nil),      // 11: gatehouse.auth.v1.SubmitVerifyEmailResponse
-	(*ShowSignOutRequest)(nil),             // 12: gatehouse.auth.v1.ShowSignOutRequest
-	(*ShowSignOutResponse)(nil),            // 13: gatehouse.auth.v1.ShowSignOutResponse
-	(*SubmitSignOutRequest)(nil),           // 14: gatehouse.auth.v1.SubmitSignOutRequest
-	(*SubmitSignOutResponse)(nil),          // 15: gatehouse.auth.v1.SubmitSignOutResponse
-	(*ShowAccountRequest)(nil),             // 16: gatehouse.auth.v1.ShowAccountRequest
-	(*ShowAccountResponse)(nil),            // 17: gatehouse.auth.v1.ShowAccountResponse
-	(*SubmitPasswordRequest)(nil),          // 18: gatehouse.auth.v1.SubmitPasswordRequest
-	(*SubmitPasswordResponse)(nil),         // 19: gatehouse.auth.v1.SubmitPasswordResponse
-	(*SubmitSessionEndRequest)(nil),        // 20: gatehouse.auth.v1.SubmitSessionEndRequest
-	(*SubmitSessionEndResponse)(nil),       // 21: gatehouse.auth.v1.SubmitSessionEndResponse
-	(*SubmitOtherSessionsEndRequest)(nil),  // 22: gatehouse.auth.v1.SubmitOtherSessionsEndRequest
-	(*SubmitOtherSessionsEndResponse)(nil), // 23: gatehouse.auth.v1.SubmitOtherSessionsEndResponse
-	(*LocateChangePasswordRequest)(nil),    // 24: gatehouse.auth.v1.LocateChangePasswordRequest
-	(*LocateChangePasswordResponse)(nil),   // 25: gatehouse.auth.v1.LocateChangePasswordResponse
-	(*v1.Request)(nil),                     // 26: gatehouse.web.v1.Request
-	(*v1.Response)(nil),                    // 27: gatehouse.web.v1.Response
+	(*ShowRecoverRequest)(nil),             // 12: gatehouse.auth.v1.ShowRecoverRequest
+	(*ShowRecoverResponse)(nil),            // 13: gatehouse.auth.v1.ShowRecoverResponse
+	(*SubmitRecoverRequest)(nil),           // 14: gatehouse.auth.v1.SubmitRecoverRequest
+	(*SubmitRecoverResponse)(nil),          // 15: gatehouse.auth.v1.SubmitRecoverResponse
+	(*ShowResetPasswordRequest)(nil),       // 16: gatehouse.auth.v1.ShowResetPasswordRequest
+	(*ShowResetPasswordResponse)(nil),      // 17: gatehouse.auth.v1.ShowResetPasswordResponse
+	(*SubmitResetPasswordRequest)(nil),     // 18: gatehouse.auth.v1.SubmitResetPasswordRequest
+	(*SubmitResetPasswordResponse)(nil),    // 19: gatehouse.auth.v1.SubmitResetPasswordResponse
+	(*ShowSignOutRequest)(nil),             // 20: gatehouse.auth.v1.ShowSignOutRequest
+	(*ShowSignOutResponse)(nil),            // 21: gatehouse.auth.v1.ShowSignOutResponse
+	(*SubmitSignOutRequest)(nil),           // 22: gatehouse.auth.v1.SubmitSignOutRequest
+	(*SubmitSignOutResponse)(nil),          // 23: gatehouse.auth.v1.SubmitSignOutResponse
+	(*ShowAccountRequest)(nil),             // 24: gatehouse.auth.v1.ShowAccountRequest
+	(*ShowAccountResponse)(nil),            // 25: gatehouse.auth.v1.ShowAccountResponse
+	(*SubmitPasswordRequest)(nil),          // 26: gatehouse.auth.v1.SubmitPasswordRequest
+	(*SubmitPasswordResponse)(nil),         // 27: gatehouse.auth.v1.SubmitPasswordResponse
+	(*SubmitSessionEndRequest)(nil),        // 28: gatehouse.auth.v1.SubmitSessionEndRequest
+	(*SubmitSessionEndResponse)(nil),       // 29: gatehouse.auth.v1.SubmitSessionEndResponse
+	(*SubmitOtherSessionsEndRequest)(nil),  // 30: gatehouse.auth.v1.SubmitOtherSessionsEndRequest
+	(*SubmitOtherSessionsEndResponse)(nil), // 31: gatehouse.auth.v1.SubmitOtherSessionsEndResponse
+	(*LocateChangePasswordRequest)(nil),    // 32: gatehouse.auth.v1.LocateChangePasswordRequest
+	(*LocateChangePasswordResponse)(nil),   // 33: gatehouse.auth.v1.LocateChangePasswordResponse
+	(*v1.Request)(nil),                     // 34: gatehouse.web.v1.Request
+	(*v1.Response)(nil),                    // 35: gatehouse.web.v1.Response
 }
 var file_gatehouse_auth_v1_pages_proto_depIdxs = []int32{
-	26, // 0: gatehouse.auth.v1.ShowSignInRequest.http:type_name -> gatehouse.web.v1.Request
-	27, // 1: gatehouse.auth.v1.ShowSignInResponse.http:type_name -> gatehouse.web.v1.Response
-	26, // 2: gatehouse.auth.v1.SubmitSignInRequest.http:type_name -> gatehouse.web.v1.Request
-	27, // 3: gatehouse.auth.v1.SubmitSignInResponse.http:type_name -> gatehouse.web.v1.Response
-	26, // 4: gatehouse.auth.v1.ShowSignUpRequest.http:type_name -> gatehouse.web.v1.Request
-	27, // 5: gatehouse.auth.v1.ShowSignUpResponse.http:type_name -> gatehouse.web.v1.Response
-	26, // 6: gatehouse.auth.v1.SubmitSignUpRequest.http:type_name -> gatehouse.web.v1.Request
-	27, // 7: gatehouse.auth.v1.SubmitSignUpResponse.http:type_name -> gatehouse.web.v1.Response
-	26, // 8: gatehouse.auth.v1.ShowVerifyEmailRequest.http:type_name -> gatehouse.web.v1.Request
-	27, // 9: gatehouse.auth.v1.ShowVerifyEmailResponse.http:type_name -> gatehouse.web.v1.Response
-	26, // 10: gatehouse.auth.v1.SubmitVerifyEmailRequest.http:type_name -> gatehouse.web.v1.Request
-	27, // 11: gatehouse.auth.v1.SubmitVerifyEmailResponse.http:type_name -> gatehouse.web.v1.Response
-	26, // 12: gatehouse.auth.v1.ShowSignOutRequest.http:type_name -> gatehouse.web.v1.Request
-	27, // 13: gatehouse.auth.v1.ShowSignOutResponse.http:type_name -> gatehouse.web.v1.Response
-	26, // 14: gatehouse.auth.v1.SubmitSignOutRequest.http:type_name -> gatehouse.web.v1.Request
-	27, // 15: gatehouse.auth.v1.SubmitSignOutResponse.http:type_name -> gatehouse.web.v1.Response
-	26, // 16: gatehouse.auth.v1.ShowAccountRequest.http:type_name -> gatehouse.web.v1.Request
-	27, // 17: gatehouse.auth.v1.ShowAccountResponse.http:type_name -> gatehouse.web.v1.Response
-	26, // 18: gatehouse.auth.v1.SubmitPasswordRequest.http:type_name -> gatehouse.web.v1.Request
-	27, // 19: gatehouse.auth.v1.SubmitPasswordResponse.http:type_name -> gatehouse.web.v1.Response
-	26, // 20: gatehouse.auth.v1.SubmitSessionEndRequest.http:type_name -> gatehouse.web.v1.Request
-	27, // 21: gatehouse.auth.v1.SubmitSessionEndResponse.http:type_name -> gatehouse.web.v1.Response
-	26, // 22: gatehouse.auth.v1.SubmitOtherSessionsEndRequest.http:type_name -> gatehouse.web.v1.Request
-	27, // 23: gatehouse.auth.v1.SubmitOtherSessionsEndResponse.http:type_name -> gatehouse.web.v1.Response
-	26, // 24: gatehouse.auth.v1.LocateChangePasswordRequest.http:type_name -> gatehouse.web.v1.Request
-	27, // 25: gatehouse.auth.v1.LocateChangePasswordResponse.http:type_name -> gatehouse.web.v1.Response
-	0,  // 26: gatehouse.auth.v1.PageService.ShowSignIn:input_type -> gatehouse.auth.v1.ShowSignInRequest
-	2,  // 27: gatehouse.auth.v1.PageService.SubmitSignIn:input_type -> gatehouse.auth.v1.SubmitSignInRequest
-	4,  // 28: gatehouse.auth.v1.PageService.ShowSignUp:input_type -> gatehouse.auth.v1.ShowSignUpRequest
-	6,  // 29: gatehouse.auth.v1.PageService.SubmitSignUp:input_type -> gatehouse.auth.v1.SubmitSignUpRequest
-	8,  // 30: gatehouse.auth.v1.PageService.ShowVerifyEmail:input_type -> gatehouse.auth.v1.ShowVerifyEmailRequest
-	10, // 31: gatehouse.auth.v1.PageService.SubmitVerifyEmail:input_type -> gatehouse.auth.v1.SubmitVerifyEmailRequest
-	12, // 32: gatehouse.auth.v1.PageService.ShowSignOut:input_type -> gatehouse.auth.v1.ShowSignOutRequest
-	14, // 33: gatehouse.auth.v1.PageService.SubmitSignOut:input_type -> gatehouse.auth.v1.SubmitSignOutRequest
-	16, // 34: gatehouse.auth.v1.PageService.ShowAccount:input_type -> gatehouse.auth.v1.ShowAccountRequest
-	18, // 35: gatehouse.auth.v1.PageService.SubmitPassword:input_type -> gatehouse.auth.v1.SubmitPasswordRequest
-	20, // 36: gatehouse.auth.v1.PageService.SubmitSessionEnd:input_type -> gatehouse.auth.v1.SubmitSessionEndRequest
-	22, // 37: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:input_type -> gatehouse.auth.v1.SubmitOtherSessionsEndRequest
-	24, // 38: gatehouse.auth.v1.PageService.LocateChangePassword:input_type -> gatehouse.auth.v1.LocateChangePasswordRequest
-	1,  // 39: gatehouse.auth.v1.PageService.ShowSignIn:output_type -> gatehouse.auth.v1.ShowSignInResponse
-	3,  // 40: gatehouse.auth.v1.PageService.SubmitSignIn:output_type -> gatehouse.auth.v1.SubmitSignInResponse
-	5,  // 41: gatehouse.auth.v1.PageService.ShowSignUp:output_type -> gatehouse.auth.v1.ShowSignUpResponse
-	7,  // 42: gatehouse.auth.v1.PageService.SubmitSignUp:output_type -> gatehouse.auth.v1.SubmitSignUpResponse
-	9,  // 43: gatehouse.auth.v1.PageService.ShowVerifyEmail:output_type -> gatehouse.auth.v1.ShowVerifyEmailResponse
-	11, // 44: gatehouse.auth.v1.PageService.SubmitVerifyEmail:output_type -> gatehouse.auth.v1.SubmitVerifyEmailResponse
-	13, // 45: gatehouse.auth.v1.PageService.ShowSignOut:output_type -> gatehouse.auth.v1.ShowSignOutResponse
-	15, // 46: gatehouse.auth.v1.PageService.SubmitSignOut:output_type -> gatehouse.auth.v1.SubmitSignOutResponse
-	17, // 47: gatehouse.auth.v1.PageService.ShowAccount:output_type -> gatehouse.auth.v1.ShowAccountResponse
-	19, // 48: gatehouse.auth.v1.PageService.SubmitPassword:output_type -> gatehouse.auth.v1.SubmitPasswordResponse
-	21, // 49: gatehouse.auth.v1.PageService.SubmitSessionEnd:output_type -> gatehouse.auth.v1.SubmitSessionEndResponse
-	23, // 50: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:output_type -> gatehouse.auth.v1.SubmitOtherSessionsEndResponse
-	25, // 51: gatehouse.auth.v1.PageService.LocateChangePassword:output_type -> gatehouse.auth.v1.LocateChangePasswordResponse
-	39, // [39:52] is the sub-list for method output_type
-	26, // [26:39] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	34, // 0: gatehouse.auth.v1.ShowSignInRequest.http:type_name -> gatehouse.web.v1.Request
+	35, // 1: gatehouse.auth.v1.ShowSignInResponse.http:type_name -> gatehouse.web.v1.Response
+	34, // 2: gatehouse.auth.v1.SubmitSignInRequest.http:type_name -> gatehouse.web.v1.Request
+	35, // 3: gatehouse.auth.v1.SubmitSignInResponse.http:type_name -> gatehouse.web.v1.Response
+	34, // 4: gatehouse.auth.v1.ShowSignUpRequest.http:type_name -> gatehouse.web.v1.Request
+	35, // 5: gatehouse.auth.v1.ShowSignUpResponse.http:type_name -> gatehouse.web.v1.Response
+	34, // 6: gatehouse.auth.v1.SubmitSignUpRequest.http:type_name -> gatehouse.web.v1.Request
+	35, // 7: gatehouse.auth.v1.SubmitSignUpResponse.http:type_name -> gatehouse.web.v1.Response
+	34, // 8: gatehouse.auth.v1.ShowVerifyEmailRequest.http:type_name -> gatehouse.web.v1.Request
+	35, // 9: gatehouse.auth.v1.ShowVerifyEmailResponse.http:type_name -> gatehouse.web.v1.Response
+	34, // 10: gatehouse.auth.v1.SubmitVerifyEmailRequest.http:type_name -> gatehouse.web.v1.Request
+	35, // 11: gatehouse.auth.v1.SubmitVerifyEmailResponse.http:type_name -> gatehouse.web.v1.Response
+	34, // 12: gatehouse.auth.v1.ShowRecoverRequest.http:type_name -> gatehouse.web.v1.Request
+	35, // 13: gatehouse.auth.v1.ShowRecoverResponse.http:type_name -> gatehouse.web.v1.Response
+	34, // 14: gatehouse.auth.v1.SubmitRecoverRequest.http:type_name -> gatehouse.web.v1.Request
+	35, // 15: gatehouse.auth.v1.SubmitRecoverResponse.http:type_name -> gatehouse.web.v1.Response
+	34, // 16: gatehouse.auth.v1.ShowResetPasswordRequest.http:type_name -> gatehouse.web.v1.Request
+	35, // 17: gatehouse.auth.v1.ShowResetPasswordResponse.http:type_name -> gatehouse.web.v1.Response
+	34, // 18: gatehouse.auth.v1.SubmitResetPasswordRequest.http:type_name -> gatehouse.web.v1.Request
+	35, // 19: gatehouse.auth.v1.SubmitResetPasswordResponse.http:type_name -> gatehouse.web.v1.Response
+	34, // 20: gatehouse.auth.v1.ShowSignOutRequest.http:type_name -> gatehouse.web.v1.Request
+	35, // 21: gatehouse.auth.v1.ShowSignOutResponse.http:type_name -> gatehouse.web.v1.Response
+	34, // 22: gatehouse.auth.v1.SubmitSignOutRequest.http:type_name -> gatehouse.web.v1.Request
+	35, // 23: gatehouse.auth.v1.SubmitSignOutResponse.http:type_name -> gatehouse.web.v1.Response
+	34, // 24: gatehouse.auth.v1.ShowAccountRequest.http:type_name -> gatehouse.web.v1.Request
+	35, // 25: gatehouse.auth.v1.ShowAccountResponse.http:type_name -> gatehouse.web.v1.Response
+	34, // 26: gatehouse.auth.v1.SubmitPasswordRequest.http:type_name -> gatehouse.web.v1.Request
+	35, // 27: gatehouse.auth.v1.SubmitPasswordResponse.http:type_name -> gatehouse.web.v1.Response
+	34, // 28: gatehouse.auth.v1.SubmitSessionEndRequest.http:type_name -> gatehouse.web.v1.Request
+	35, // 29: gatehouse.auth.v1.SubmitSessionEndResponse.http:type_name -> gatehouse.web.v1.Response
+	34, // 30: gatehouse.auth.v1.SubmitOtherSessionsEndRequest.http:type_name -> gatehouse.web.v1.Request
+	35, // 31: gatehouse.auth.v1.SubmitOtherSessionsEndResponse.http:type_name -> gatehouse.web.v1.Response
+	34, // 32: gatehouse.auth.v1.LocateChangePasswordRequest.http:type_name -> gatehouse.web.v1.Request
+	35, // 33: gatehouse.auth.v1.LocateChangePasswordResponse.http:type_name -> gatehouse.web.v1.Response
+	0,  // 34: gatehouse.auth.v1.PageService.ShowSignIn:input_type -> gatehouse.auth.v1.ShowSignInRequest
+	2,  // 35: gatehouse.auth.v1.PageService.SubmitSignIn:input_type -> gatehouse.auth.v1.SubmitSignInRequest
+	4,  // 36: gatehouse.auth.v1.PageService.ShowSignUp:input_type -> gatehouse.auth.v1.ShowSignUpRequest
+	6,  // 37: gatehouse.auth.v1.PageService.SubmitSignUp:input_type -> gatehouse.auth.v1.SubmitSignUpRequest
+	8,  // 38: gatehouse.auth.v1.PageService.ShowVerifyEmail:input_type -> gatehouse.auth.v1.ShowVerifyEmailRequest
+	10, // 39: gatehouse.auth.v1.PageService.SubmitVerifyEmail:input_type -> gatehouse.auth.v1.SubmitVerifyEmailRequest
+	12, // 40: gatehouse.auth.v1.PageService.ShowRecover:input_type -> gatehouse.auth.v1.ShowRecoverRequest
+	14, // 41: gatehouse.auth.v1.PageService.SubmitRecover:input_type -> gatehouse.auth.v1.SubmitRecoverRequest
+	16, // 42: gatehouse.auth.v1.PageService.ShowResetPassword:input_type -> gatehouse.auth.v1.ShowResetPasswordRequest
+	18, // 43: gatehouse.auth.v1.PageService.SubmitResetPassword:input_type -> gatehouse.auth.v1.SubmitResetPasswordRequest
+	20, // 44: gatehouse.auth.v1.PageService.ShowSignOut:input_type -> gatehouse.auth.v1.ShowSignOutRequest
+	22, // 45: gatehouse.auth.v1.PageService.SubmitSignOut:input_type -> gatehouse.auth.v1.SubmitSignOutRequest
+	24, // 46: gatehouse.auth.v1.PageService.ShowAccount:input_type -> gatehouse.auth.v1.ShowAccountRequest
+	26, // 47: gatehouse.auth.v1.PageService.SubmitPassword:input_type -> gatehouse.auth.v1.SubmitPasswordRequest
+	28, // 48: gatehouse.auth.v1.PageService.SubmitSessionEnd:input_type -> gatehouse.auth.v1.SubmitSessionEndRequest
+	30, // 49: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:input_type -> gatehouse.auth.v1.SubmitOtherSessionsEndRequest
+	32, // 50: gatehouse.auth.v1.PageService.LocateChangePassword:input_type -> gatehouse.auth.v1.LocateChangePasswordRequest
+	1,  // 51: gatehouse.auth.v1.PageService.ShowSignIn:output_type -> gatehouse.auth.v1.ShowSignInResponse
+	3,  // 52: gatehouse.auth.v1.PageService.SubmitSignIn:output_type -> gatehouse.auth.v1.SubmitSignInResponse
+	5,  // 53: gatehouse.auth.v1.PageService.ShowSignUp:output_type -> gatehouse.auth.v1.ShowSignUpResponse
+	7,  // 54: gatehouse.auth.v1.PageService.SubmitSignUp:output_type -> gatehouse.auth.v1.SubmitSignUpResponse
+	9,  // 55: gatehouse.auth.v1.PageService.ShowVerifyEmail:output_type -> gatehouse.auth.v1.ShowVerifyEmailResponse
+	11, // 56: gatehouse.auth.v1.PageService.SubmitVerifyEmail:output_type -> gatehouse.auth.v1.SubmitVerifyEmailResponse
+	13, // 57: gatehouse.auth.v1.PageService.ShowRecover:output_type -> gatehouse.auth.v1.ShowRecoverResponse
+	15, // 58: gatehouse.auth.v1.PageService.SubmitRecover:output_type -> gatehouse.auth.v1.SubmitRecoverResponse
+	17, // 59: gatehouse.auth.v1.PageService.ShowResetPassword:output_type -> gatehouse.auth.v1.ShowResetPasswordResponse
+	19, // 60: gatehouse.auth.v1.PageService.SubmitResetPassword:output_type -> gatehouse.auth.v1.SubmitResetPasswordResponse
+	21, // 61: gatehouse.auth.v1.PageService.ShowSignOut:output_type -> gatehouse.auth.v1.ShowSignOutResponse
+	23, // 62: gatehouse.auth.v1.PageService.SubmitSignOut:output_type -> gatehouse.auth.v1.SubmitSignOutResponse
+	25, // 63: gatehouse.auth.v1.PageService.ShowAccount:output_type -> gatehouse.auth.v1.ShowAccountResponse
+	27, // 64: gatehouse.auth.v1.PageService.SubmitPassword:output_type -> gatehouse.auth.v1.SubmitPasswordResponse
+	29, // 65: gatehouse.auth.v1.PageService.SubmitSessionEnd:output_type -> gatehouse.auth.v1.SubmitSessionEndResponse
+	31, // 66: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:output_type -> gatehouse.auth.v1.SubmitOtherSessionsEndResponse
+	33, // 67: gatehouse.auth.v1.PageService.LocateChangePassword:output_type -> gatehouse.auth.v1.LocateChangePasswordResponse
+	51, // [51:68] is the sub-list for method output_type
+	34, // [34:51] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_auth_v1_pages_proto_init() }
@@ -1438,7 +1858,7 @@ func file_gatehouse_auth_v1_pages_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_auth_v1_pages_proto_rawDesc), len(file_gatehouse_auth_v1_pages_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

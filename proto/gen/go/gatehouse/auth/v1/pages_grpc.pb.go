@@ -25,6 +25,10 @@ const (
 	PageService_SubmitSignUp_FullMethodName           = "/gatehouse.auth.v1.PageService/SubmitSignUp"
 	PageService_ShowVerifyEmail_FullMethodName        = "/gatehouse.auth.v1.PageService/ShowVerifyEmail"
 	PageService_SubmitVerifyEmail_FullMethodName      = "/gatehouse.auth.v1.PageService/SubmitVerifyEmail"
+	PageService_ShowRecover_FullMethodName            = "/gatehouse.auth.v1.PageService/ShowRecover"
+	PageService_SubmitRecover_FullMethodName          = "/gatehouse.auth.v1.PageService/SubmitRecover"
+	PageService_ShowResetPassword_FullMethodName      = "/gatehouse.auth.v1.PageService/ShowResetPassword"
+	PageService_SubmitResetPassword_FullMethodName    = "/gatehouse.auth.v1.PageService/SubmitResetPassword"
 	PageService_ShowSignOut_FullMethodName            = "/gatehouse.auth.v1.PageService/ShowSignOut"
 	PageService_SubmitSignOut_FullMethodName          = "/gatehouse.auth.v1.PageService/SubmitSignOut"
 	PageService_ShowAccount_FullMethodName            = "/gatehouse.auth.v1.PageService/ShowAccount"
@@ -61,6 +65,16 @@ type PageServiceClient interface {
 	// SubmitVerifyEmail takes the form of that page: it verifies the address, completes a sign-up, and
 	// signs the person in.
 	SubmitVerifyEmail(ctx context.Context, in *SubmitVerifyEmailRequest, opts ...grpc.CallOption) (*SubmitVerifyEmailResponse, error)
+	// ShowRecover is the page on which people ask for another password, where mail is configured.
+	ShowRecover(ctx context.Context, in *ShowRecoverRequest, opts ...grpc.CallOption) (*ShowRecoverResponse, error)
+	// SubmitRecover takes the form of that page, and answers every address alike.
+	SubmitRecover(ctx context.Context, in *SubmitRecoverRequest, opts ...grpc.CallOption) (*SubmitRecoverResponse, error)
+	// ShowResetPassword is the page behind the link of a mail with a code for a reset. Looking at it
+	// changes nothing: programs that scan mails leave the code good.
+	ShowResetPassword(ctx context.Context, in *ShowResetPasswordRequest, opts ...grpc.CallOption) (*ShowResetPasswordResponse, error)
+	// SubmitResetPassword takes the form of that page: the password is another one, all sessions end,
+	// and the person signs in with it.
+	SubmitResetPassword(ctx context.Context, in *SubmitResetPasswordRequest, opts ...grpc.CallOption) (*SubmitResetPasswordResponse, error)
 	// ShowSignOut asks whether to sign out. return_to names a request to /oauth2/logout, to go on
 	// with afterwards.
 	ShowSignOut(ctx context.Context, in *ShowSignOutRequest, opts ...grpc.CallOption) (*ShowSignOutResponse, error)
@@ -144,6 +158,46 @@ func (c *pageServiceClient) SubmitVerifyEmail(ctx context.Context, in *SubmitVer
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SubmitVerifyEmailResponse)
 	err := c.cc.Invoke(ctx, PageService_SubmitVerifyEmail_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pageServiceClient) ShowRecover(ctx context.Context, in *ShowRecoverRequest, opts ...grpc.CallOption) (*ShowRecoverResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ShowRecoverResponse)
+	err := c.cc.Invoke(ctx, PageService_ShowRecover_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pageServiceClient) SubmitRecover(ctx context.Context, in *SubmitRecoverRequest, opts ...grpc.CallOption) (*SubmitRecoverResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SubmitRecoverResponse)
+	err := c.cc.Invoke(ctx, PageService_SubmitRecover_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pageServiceClient) ShowResetPassword(ctx context.Context, in *ShowResetPasswordRequest, opts ...grpc.CallOption) (*ShowResetPasswordResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ShowResetPasswordResponse)
+	err := c.cc.Invoke(ctx, PageService_ShowResetPassword_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pageServiceClient) SubmitResetPassword(ctx context.Context, in *SubmitResetPasswordRequest, opts ...grpc.CallOption) (*SubmitResetPasswordResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SubmitResetPasswordResponse)
+	err := c.cc.Invoke(ctx, PageService_SubmitResetPassword_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -247,6 +301,16 @@ type PageServiceServer interface {
 	// SubmitVerifyEmail takes the form of that page: it verifies the address, completes a sign-up, and
 	// signs the person in.
 	SubmitVerifyEmail(context.Context, *SubmitVerifyEmailRequest) (*SubmitVerifyEmailResponse, error)
+	// ShowRecover is the page on which people ask for another password, where mail is configured.
+	ShowRecover(context.Context, *ShowRecoverRequest) (*ShowRecoverResponse, error)
+	// SubmitRecover takes the form of that page, and answers every address alike.
+	SubmitRecover(context.Context, *SubmitRecoverRequest) (*SubmitRecoverResponse, error)
+	// ShowResetPassword is the page behind the link of a mail with a code for a reset. Looking at it
+	// changes nothing: programs that scan mails leave the code good.
+	ShowResetPassword(context.Context, *ShowResetPasswordRequest) (*ShowResetPasswordResponse, error)
+	// SubmitResetPassword takes the form of that page: the password is another one, all sessions end,
+	// and the person signs in with it.
+	SubmitResetPassword(context.Context, *SubmitResetPasswordRequest) (*SubmitResetPasswordResponse, error)
 	// ShowSignOut asks whether to sign out. return_to names a request to /oauth2/logout, to go on
 	// with afterwards.
 	ShowSignOut(context.Context, *ShowSignOutRequest) (*ShowSignOutResponse, error)
@@ -293,6 +357,18 @@ func (UnimplementedPageServiceServer) ShowVerifyEmail(context.Context, *ShowVeri
 }
 func (UnimplementedPageServiceServer) SubmitVerifyEmail(context.Context, *SubmitVerifyEmailRequest) (*SubmitVerifyEmailResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SubmitVerifyEmail not implemented")
+}
+func (UnimplementedPageServiceServer) ShowRecover(context.Context, *ShowRecoverRequest) (*ShowRecoverResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ShowRecover not implemented")
+}
+func (UnimplementedPageServiceServer) SubmitRecover(context.Context, *SubmitRecoverRequest) (*SubmitRecoverResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SubmitRecover not implemented")
+}
+func (UnimplementedPageServiceServer) ShowResetPassword(context.Context, *ShowResetPasswordRequest) (*ShowResetPasswordResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ShowResetPassword not implemented")
+}
+func (UnimplementedPageServiceServer) SubmitResetPassword(context.Context, *SubmitResetPasswordRequest) (*SubmitResetPasswordResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SubmitResetPassword not implemented")
 }
 func (UnimplementedPageServiceServer) ShowSignOut(context.Context, *ShowSignOutRequest) (*ShowSignOutResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ShowSignOut not implemented")
@@ -440,6 +516,78 @@ func _PageService_SubmitVerifyEmail_Handler(srv interface{}, ctx context.Context
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(PageServiceServer).SubmitVerifyEmail(ctx, req.(*SubmitVerifyEmailRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PageService_ShowRecover_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ShowRecoverRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PageServiceServer).ShowRecover(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PageService_ShowRecover_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PageServiceServer).ShowRecover(ctx, req.(*ShowRecoverRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PageService_SubmitRecover_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SubmitRecoverRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PageServiceServer).SubmitRecover(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PageService_SubmitRecover_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PageServiceServer).SubmitRecover(ctx, req.(*SubmitRecoverRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PageService_ShowResetPassword_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ShowResetPasswordRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PageServiceServer).ShowResetPassword(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PageService_ShowResetPassword_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PageServiceServer).ShowResetPassword(ctx, req.(*ShowResetPasswordRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PageService_SubmitResetPassword_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SubmitResetPasswordRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PageServiceServer).SubmitResetPassword(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PageService_SubmitResetPassword_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PageServiceServer).SubmitResetPassword(ctx, req.(*SubmitResetPasswordRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -600,6 +748,22 @@ var PageService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SubmitVerifyEmail",
 			Handler:    _PageService_SubmitVerifyEmail_Handler,
+		},
+		{
+			MethodName: "ShowRecover",
+			Handler:    _PageService_ShowRecover_Handler,
+		},
+		{
+			MethodName: "SubmitRecover",
+			Handler:    _PageService_SubmitRecover_Handler,
+		},
+		{
+			MethodName: "ShowResetPassword",
+			Handler:    _PageService_ShowResetPassword_Handler,
+		},
+		{
+			MethodName: "SubmitResetPassword",
+			Handler:    _PageService_SubmitResetPassword_Handler,
 		},
 		{
 			MethodName: "ShowSignOut",
