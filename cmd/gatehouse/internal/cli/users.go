@@ -21,6 +21,7 @@ import (
 type usersCommand struct {
 	Import usersImportCommand `cmd:"" help:"Create users without a login from a table; repeating it is safe."`
 	Watch  usersWatchCommand  `cmd:"" help:"Print users, then what changes; Ctrl-C ends."`
+	Reset  usersResetCommand  `cmd:"" help:"Mail a user a link with which they choose another password."`
 }
 
 // importBatch is how many messages are sent at a time: an answer for each is the progress, and what

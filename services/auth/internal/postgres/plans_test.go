@@ -64,6 +64,8 @@ func TestHotQueriesUseTheirIndex(t *testing.T) {
 		"used codes":         {cleanCodes, pgx.StrictNamedArgs{"before": before, "limit": 10}, "used_codes_expire_time"},
 		"mails, due":         {claimMails, pgx.StrictNamedArgs{"now": before, "lease": now, "limit": 4}, "mails_attempt_time"},
 		"mails, expired":     {expireMails, pgx.StrictNamedArgs{"now": before, "limit": 10}, "mails_attempt_time"},
+		"failures, one":   {forgetFailures, pgx.StrictNamedArgs{"key": make([]byte, 16)}, "failures_pkey"},
+		"devices of one":  {dropDevices, pgx.StrictNamedArgs{"user_id": id}, "known_devices_user_id"},
 		"mail, of its id":    {statusOfMail, pgx.StrictNamedArgs{"id": id}, "mails_pkey"},
 		"mails, parked":      {cleanParked, pgx.StrictNamedArgs{"before": before, "limit": 10}, "mails_park_time"},
 		"mails, counted":     {cleanAddresses, pgx.StrictNamedArgs{"before": before, "limit": 10}, "mail_addresses_last_time"},

@@ -1,6 +1,7 @@
 package reset_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"log/slog"
@@ -12,12 +13,14 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
+	"github.com/gatehouse/gatehouse/services/auth/internal/factor"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/mail/mailtest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/proof"
 	"github.com/gatehouse/gatehouse/services/auth/internal/reset"
+	"github.com/gatehouse/gatehouse/services/auth/internal/seal"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
 
@@ -34,6 +37,7 @@ type world struct {
 	logins   *login.Service
 	browsers *session.Browsers
 	office   mailtest.Office
+	factors  *factor.Service
 	now      time.Time
 }
 
@@ -55,8 +59,13 @@ func newWorld(t *testing.T) *world {
 	w.browsers = session.NewBrowsers(session.BrowserParams{
 		Config: session.BrowserConfig{Lifetime: time.Hour, Idle: time.Hour}, Store: w.Browsers, NewID: uuid.NewString, Random: rand.Reader, Now: clock, Wake: func() {},
 	})
+	box := func(purpose string) *seal.Box { return seal.NewBox(purpose, bytes.Repeat([]byte{1}, 32), nil, nil) }
+	w.factors = factor.NewService(factor.Params{
+		Store: w.Factors, Secrets: box(factor.SecretPurpose), Tokens: box(factor.TokenPurpose), Throttle: w.Throttled(clock), Desk: w.office.Desk,
+		Site: "gate.example", RevocationPeriod: time.Hour, Now: clock, Wake: func() {}, Log: slog.New(slog.DiscardHandler),
+	})
 	w.Service = reset.NewService(reset.Params{
-		Store: w.Resets, Logins: w.Logins, Codes: w.MailedCodes, Hasher: pool, Throttle: w.Throttled(clock),
+		Store: w.Resets, Logins: w.Logins, Codes: w.MailedCodes, Factors: w.factors, Hasher: pool, Throttle: w.Throttled(clock),
 		Desk: w.office.Desk, RevocationPeriod: time.Hour, Now: clock, Wake: func() {}, Log: slog.New(slog.DiscardHandler),
 	})
 	return w

@@ -1660,7 +1660,7 @@ const file_gatehouse_auth_v1_pages_proto_rawDesc = "" +
 	"\x1bLocateChangePasswordRequest\x12-\n" +
 	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"N\n" +
 	"\x1cLocateChangePasswordResponse\x12.\n" +
-	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http2\x85\x19\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http2\x9d\x19\n" +
 	"\vPageService\x12|\n" +
 	"\n" +
 	"ShowSignIn\x12$.gatehouse.auth.v1.ShowSignInRequest\x1a%.gatehouse.auth.v1.ShowSignInResponse\"!\xd2\xe7\x18\n" +
@@ -1693,10 +1693,10 @@ const file_gatehouse_auth_v1_pages_proto_rawDesc = "" +
 	"\x1dauth.password_reset_requested*\x04userP\x02Z\x13MAIL_NOT_CONFIGURED\x82\xd3\xe4\x93\x02\n" +
 	"\"\b/recover\x12\xc2\x01\n" +
 	"\x11ShowResetPassword\x12+.gatehouse.auth.v1.ShowResetPasswordRequest\x1a,.gatehouse.auth.v1.ShowResetPasswordResponse\"R\xd2\xe7\x184\n" +
-	"\x02\b\x01\x1a\x02\b\x01P\x02Z\x13INVALID_MAILED_CODEZ\x13MAIL_NOT_CONFIGURED\x82\xd3\xe4\x93\x02\x11\x12\x0f/reset-password\x90\x02\x01\x12\xef\x01\n" +
-	"\x13SubmitResetPassword\x12-.gatehouse.auth.v1.SubmitResetPasswordRequest\x1a..gatehouse.auth.v1.SubmitResetPasswordResponse\"y\xd2\xe7\x18^\n" +
+	"\x02\b\x01\x1a\x02\b\x01P\x02Z\x13INVALID_MAILED_CODEZ\x13MAIL_NOT_CONFIGURED\x82\xd3\xe4\x93\x02\x11\x12\x0f/reset-password\x90\x02\x01\x12\x87\x02\n" +
+	"\x13SubmitResetPassword\x12-.gatehouse.auth.v1.SubmitResetPasswordRequest\x1a..gatehouse.auth.v1.SubmitResetPasswordResponse\"\x90\x01\xd2\xe7\x18u\n" +
 	"\x02\b\x01\x1a\x1d\x12\x1b\n" +
-	"\x13auth.password_reset*\x04userP\x02Z\x13INVALID_MAILED_CODEZ\x10PASSWORD_REFUSEDZ\x10SIGN_IN_OVERLOAD\x82\xd3\xe4\x93\x02\x11\"\x0f/reset-password\x12\x80\x01\n" +
+	"\x13auth.password_reset*\x04userP\x02Z\x13INVALID_MAILED_CODEZ\x15INVALID_SECOND_FACTORZ\x10PASSWORD_REFUSEDZ\x10SIGN_IN_OVERLOAD\x82\xd3\xe4\x93\x02\x11\"\x0f/reset-password\x12\x80\x01\n" +
 	"\vShowSignOut\x12%.gatehouse.auth.v1.ShowSignOutRequest\x1a&.gatehouse.auth.v1.ShowSignOutResponse\"\"\xd2\xe7\x18\n" +
 	"\n" +
 	"\x02\b\x01\x1a\x02\b\x01P\x02\x82\xd3\xe4\x93\x02\v\x12\t/sign-out\x90\x02\x01\x12\x9a\x01\n" +

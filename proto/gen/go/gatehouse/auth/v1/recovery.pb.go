@@ -320,14 +320,14 @@ const file_gatehouse_auth_v1_recovery_proto_rawDesc = "" +
 	"\x15ResetPasswordResponse\":\n" +
 	"\x15StartUserResetRequest\x12!\n" +
 	"\auser_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06userId\"\x18\n" +
-	"\x16StartUserResetResponse2\xfe\x05\n" +
+	"\x16StartUserResetResponse2\x95\x06\n" +
 	"\x0fRecoveryService\x12\xc1\x01\n" +
 	"\aRecover\x12!.gatehouse.auth.v1.RecoverRequest\x1a\".gatehouse.auth.v1.RecoverResponse\"o\xd2\xe7\x18L\n" +
 	"\x02\b\x01\x1a.\x12,\n" +
-	"\x1dauth.password_reset_requested\"\x05email*\x04user0\xca\x01Z\x13MAIL_NOT_CONFIGURED\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/auth/recover\x12\xee\x01\n" +
-	"\rResetPassword\x12'.gatehouse.auth.v1.ResetPasswordRequest\x1a(.gatehouse.auth.v1.ResetPasswordResponse\"\x89\x01\xd2\xe7\x18_\n" +
+	"\x1dauth.password_reset_requested\"\x05email*\x04user0\xca\x01Z\x13MAIL_NOT_CONFIGURED\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/auth/recover\x12\x85\x02\n" +
+	"\rResetPassword\x12'.gatehouse.auth.v1.ResetPasswordRequest\x1a(.gatehouse.auth.v1.ResetPasswordResponse\"\xa0\x01\xd2\xe7\x18v\n" +
 	"\x02\b\x01\x1a\x1d\x12\x1b\n" +
-	"\x13auth.password_reset*\x04user0\xcc\x01Z\x13INVALID_MAILED_CODEZ\x10PASSWORD_REFUSEDZ\x10SIGN_IN_OVERLOAD\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/api/v1/auth/reset-password\x12\xb5\x02\n" +
+	"\x13auth.password_reset*\x04user0\xcc\x01Z\x13INVALID_MAILED_CODEZ\x15INVALID_SECOND_FACTORZ\x10PASSWORD_REFUSEDZ\x10SIGN_IN_OVERLOAD\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/api/v1/auth/reset-password\x12\xb5\x02\n" +
 	"\x0eStartUserReset\x12(.gatehouse.auth.v1.StartUserResetRequest\x1a).gatehouse.auth.v1.StartUserResetResponse\"\xcd\x01\xd2\xe7\x18\xa3\x01\n" +
 	",\"*\n" +
 	"\x13can_manage_sessions\x12\bplatform\"\tgatehouse\n" +

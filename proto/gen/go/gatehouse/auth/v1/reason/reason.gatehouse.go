@@ -107,6 +107,11 @@ func MailNotFound() *apierr.Error {
 	return apierr.New(apierr.NotFound, "MAIL_NOT_FOUND", "no such mail waits or is parked: it was accepted, or it expired")
 }
 
+// NoLogin is NO_LOGIN (FAILED_PRECONDITION, over HTTP 400).
+func NoLogin() *apierr.Error {
+	return apierr.New(apierr.FailedPrecondition, "NO_LOGIN", "this user has no login whose password could be reset")
+}
+
 // NoSecondFactor is NO_SECOND_FACTOR (FAILED_PRECONDITION, over HTTP 400).
 func NoSecondFactor() *apierr.Error {
 	return apierr.New(apierr.FailedPrecondition, "NO_SECOND_FACTOR", "the account has no second factor")
@@ -160,4 +165,9 @@ func SignUpRefused() *apierr.Error {
 // TooSlow is TOO_SLOW (UNAVAILABLE, over HTTP 503).
 func TooSlow() *apierr.Error {
 	return apierr.New(apierr.Unavailable, "TOO_SLOW", "the stream fell behind; watch again for the complete set")
+}
+
+// UserNotFound is USER_NOT_FOUND (NOT_FOUND, over HTTP 404).
+func UserNotFound() *apierr.Error {
+	return apierr.New(apierr.NotFound, "USER_NOT_FOUND", "no such user")
 }
