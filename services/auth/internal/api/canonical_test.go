@@ -30,6 +30,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
+	"github.com/gatehouse/gatehouse/services/auth/internal/reset"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
 )
@@ -110,7 +111,7 @@ func newFixed(t *testing.T) *fixed {
 		Config: session.BrowserConfig{Lifetime: time.Hour, Idle: time.Hour}, Store: postgres.NewBrowsers(db.Pool, box), NewID: outboxtest.IDs(6),
 		Random: random, Now: clock, Wake: func() {},
 	})
-	page, err := pages.New(pages.Params{Logins: f.logins, Clients: db.Clients, SignUps: login.SignUpsOpen, Now: clock, Browsers: browsers, Overview: overview})
+	page, err := pages.New(pages.Params{Logins: f.logins, Resets: reset.NewService(reset.Params{}), Clients: db.Clients, SignUps: login.SignUpsOpen, Now: clock, Browsers: browsers, Overview: overview})
 	check.NoError(t, err)
 	exchanges, err := web.Service(&authv1.PageService_ServiceDesc, meshtest.Contract(t), &url.URL{Scheme: "https", Host: "id.example"}, page.Handlers())
 	check.NoError(t, err)

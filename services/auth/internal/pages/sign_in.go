@@ -60,8 +60,8 @@ func (p *Pages) showSignIn(w http.ResponseWriter, r *http.Request) {
 // signInPage is the form, completed from what is known of the page already.
 func (p *Pages) signInPage(t tongue, to returning, shown page, email string) page {
 	shown.Name, shown.Title, shown.Actions = "sign_in", t.say("sign_in.title"), to.Actions
-	shown.Client, shown.ReturnTo, shown.Other, shown.SignUp = to.Client, to.To, to.beside(signUpPath), p.SignUps.OnPages()
-	shown.Recover = p.Resets.Configured() && !to.Own
+	shown.Client, shown.ReturnTo, shown.Other, shown.SignUp = to.Client, to.To, to.beside(signUpPath), p.SignUps.OnPages() && !to.Own
+	shown.Recover = p.Resets.Configured()
 	if shown.Fields == nil {
 		shown.Fields = []field{
 			{Name: "email", Label: "email", Type: "email", Complete: "username", Value: email, Required: true, Focus: email == ""},
