@@ -156,7 +156,7 @@ func newAuth(t *testing.T, change ...func(*grpctest.Config)) *auth {
 				RevocationPeriod: time.Hour, Now: time.Now, Wake: a.feed.Wake, Log: log,
 			}))},
 			{Desc: &authv1.MailService_ServiceDesc, Impl: api.NewMailService(mail.NewTrials(mail.TrialParams{
-				Store: postgres.NewMailTrials(db.Pool, db.Outbox, db.Mails), Desk: a.office.Desk, Wake: func() {},
+				Store: postgres.NewMailTrials(db.Pool, db.Outbox, db.Mails), Desk: a.office.Desk, NewID: uuid.NewString, Wake: func() {},
 			}))},
 			{Desc: &authv1.ClientDirectoryService_ServiceDesc, Impl: api.NewClientDirectoryService(db.Clients)},
 		},

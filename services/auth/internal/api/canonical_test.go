@@ -26,6 +26,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/api"
 	"github.com/gatehouse/gatehouse/services/auth/internal/client"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
+	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
+	"github.com/gatehouse/gatehouse/services/auth/internal/mail/mailtest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/pages"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
@@ -62,6 +64,7 @@ type fixed struct {
 	identity *directory
 	hasher   *weakening
 	verifier *token.Verifier
+	office   mailtest.Office
 	now      time.Time
 }
 
@@ -111,7 +114,13 @@ func newFixed(t *testing.T) *fixed {
 		Config: session.BrowserConfig{Lifetime: time.Hour, Idle: time.Hour}, Store: postgres.NewBrowsers(db.Pool, box), NewID: outboxtest.IDs(6),
 		Random: random, Now: clock, Wake: func() {},
 	})
-	page, err := pages.New(pages.Params{Logins: f.logins, Resets: reset.NewService(reset.Params{}), Clients: db.Clients, SignUps: login.SignUpsOpen, Now: clock, Browsers: browsers, Overview: overview})
+	mails := postgres.NewMails(db.Pool, func(context.Context, mail.Kind) {})
+	f.office = mailtest.NewOffice(t, clock)
+	resets := reset.NewService(reset.Params{
+		Store: postgres.NewResets(db.Pool, box, mails), Logins: f.store, Codes: postgres.NewMailedCodes(db.Pool, box, mails), Hasher: f.hasher,
+		Throttle: db.Throttled(clock), Desk: f.office.Desk, RevocationPeriod: time.Hour, Now: clock, Wake: func() {}, Log: log,
+	})
+	page, err := pages.New(pages.Params{Logins: f.logins, Resets: resets, Clients: db.Clients, SignUps: login.SignUpsOpen, Now: clock, Browsers: browsers, Overview: overview})
 	check.NoError(t, err)
 	exchanges, err := web.Service(&authv1.PageService_ServiceDesc, meshtest.Contract(t), &url.URL{Scheme: "https", Host: "id.example"}, page.Handlers())
 	check.NoError(t, err)
@@ -122,6 +131,10 @@ func newFixed(t *testing.T) *fixed {
 		Registrations: []grpcserver.Registration{
 			{Desc: &authv1.AuthService_ServiceDesc, Impl: api.NewAuthService(f.logins, sessions)},
 			{Desc: exchanges, Impl: struct{}{}},
+			{Desc: &authv1.RecoveryService_ServiceDesc, Impl: api.NewRecoveryService(resets)},
+			{Desc: &authv1.MailService_ServiceDesc, Impl: api.NewMailService(mail.NewTrials(mail.TrialParams{
+				Store: postgres.NewMailTrials(db.Pool, box, mails), Desk: f.office.Desk, NewID: outboxtest.IDs(9), Wake: func() {},
+			}))},
 			f.provider(t, box, sessions, browsers, page, ids),
 			{Desc: &authv1.SessionService_ServiceDesc, Impl: api.NewSessionService(f.logins, overview)},
 			{Desc: &authv1.LoginService_ServiceDesc, Impl: api.NewLoginService(f.logins)},
@@ -232,6 +245,7 @@ func TestCanonicalEvents(t *testing.T) {
 	f.useProvider(t, f.usePages(t))
 	f.clients(t, signIn)
 	f.verifyEmails(t)
+	f.recoverPasswords(t, signIn)
 	golden.Check(t, "events.golden", outboxtest.Rows(t, f.Pool, "auth"))
 	outboxtest.CheckAudited(t, f.Pool, "auth")
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
@@ -142,7 +143,7 @@ func newCourier(p courierParams) *mail.Courier {
 
 // newTrials send the mails of administrators who look whether mail arrives.
 func newTrials(store mail.TrialStore, desk *mail.Desk, courier *mail.Courier) *mail.Trials {
-	return mail.NewTrials(mail.TrialParams{Store: store, Desk: desk, Wake: courier.Wake})
+	return mail.NewTrials(mail.TrialParams{Store: store, Desk: desk, NewID: uuid.NewString, Wake: courier.Wake})
 }
 
 // deliver is the part that delivers mails, or says that none is sent.

@@ -61,9 +61,9 @@ func (d *Desk) VerifyEmail(ctx context.Context, to, accept string, t Told) *Queu
 	return d.write(ctx, draft{kind: VerifyEmail, to: to, accept: accept, path: verifyPath, code: t.Code, lasts: t.Lasts})
 }
 
-// Test says to whom an administrator names that mail arrives.
-func (d *Desk) Test(ctx context.Context, to, accept string) *Queued {
-	return d.write(ctx, draft{kind: Test, to: to, accept: accept, path: "/account", lasts: testLasts})
+// Test says to whom an administrator names that mail arrives; the mail has an id of the caller's.
+func (d *Desk) Test(ctx context.Context, id, to, accept string) *Queued {
+	return d.write(ctx, draft{id: id, kind: Test, to: to, accept: accept, path: "/account", lasts: testLasts})
 }
 
 // verifyPath is the page on which codes of sign-ups and addresses are shown.
@@ -71,6 +71,7 @@ const verifyPath = "/verify-email"
 
 // draft is a mail before it is written.
 type draft struct {
+	id         string // a random UUID; "" makes one
 	kind       Kind
 	to, accept string
 	path, code string        // of the link, on the issuer's host
@@ -84,7 +85,10 @@ func (d *Desk) write(ctx context.Context, m draft) *Queued {
 	if d == nil {
 		return nil
 	}
-	now, id := d.now(), uuid.NewString()
+	now, id := d.now(), m.id
+	if id == "" {
+		id = uuid.NewString()
+	}
 	expires := now.Add(m.lasts)
 	v := values{Email: m.to, Time: now, Until: expires, Link: d.writer.link(m.path)}
 	if m.code != "" {

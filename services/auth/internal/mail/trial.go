@@ -44,8 +44,9 @@ type TrialStore interface {
 // TrialParams are what Trials are made of.
 type TrialParams struct {
 	Store TrialStore
-	Desk  *Desk  // nil where no mail is configured
-	Wake  func() // tells whoever sends mails that there may be one
+	Desk  *Desk         // nil where no mail is configured
+	NewID func() string // random UUIDs, version 4
+	Wake  func()        // tells whoever sends mails that there may be one
 }
 
 // Trials are how administrators learn whether mail arrives.
@@ -59,7 +60,7 @@ func (t *Trials) Send(ctx context.Context, to, accept string, e event.Event) (St
 	if t.Desk == nil {
 		return Status{}, reason.MailNotConfigured()
 	}
-	q := t.Desk.Test(ctx, to, accept)
+	q := t.Desk.Test(ctx, t.NewID(), to, accept)
 	if q == nil {
 		return Status{}, apierr.InternalError()
 	}

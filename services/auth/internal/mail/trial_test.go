@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
 	"github.com/gatehouse/gatehouse/services/auth/internal/mail/mailtest"
@@ -13,7 +15,7 @@ import (
 )
 
 func (w *world) trials(desk *mail.Desk) *mail.Trials {
-	return mail.NewTrials(mail.TrialParams{Store: postgres.NewMailTrials(w.Pool, w.Outbox, w.Mails), Desk: desk, Wake: func() {}})
+	return mail.NewTrials(mail.TrialParams{Store: postgres.NewMailTrials(w.Pool, w.Outbox, w.Mails), Desk: desk, NewID: uuid.NewString, Wake: func() {}})
 }
 
 // send queues a test mail and fails unless its refusal is the one that is wanted.

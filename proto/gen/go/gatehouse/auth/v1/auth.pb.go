@@ -1184,7 +1184,7 @@ const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\tGetKeySet\x12#.gatehouse.auth.v1.GetKeySetRequest\x1a$.gatehouse.auth.v1.GetKeySetResponse\"\x1e\xd2\xe7\x18\x17\n" +
 	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12\x8f\x01\n" +
 	"\x10WatchRevocations\x12*.gatehouse.auth.v1.WatchRevocationsRequest\x1a+.gatehouse.auth.v1.WatchRevocationsResponse\" \xd2\xe7\x18\x19\n" +
-	"\x02(\x01\x12\revery_service\x1a\x02\b\x01 \x01\x90\x02\x010\x01B\xb8\x16\xd2\xe7\x18\xed\x15\n" +
+	"\x02(\x01\x12\revery_service\x1a\x02\b\x01 \x01\x90\x02\x010\x01B\xfc\x16\xd2\xe7\x18\xb1\x16\n" +
 	"\x04auth\x10\x92?\x1a7gatehouse.identity.v1.UserDirectoryService/RegisterUser\x1a*gatehouse.authz.v1.AuthzService/BatchCheck\x1a2gatehouse.authz.v1.AuthzService/WriteRelationships\x1a'gatehouse.audit.v1.IngestService/Ingest\"\x01\x01:-\n" +
 	"\x13auth-encryption.key\x12\x12GATEHOUSE_AUTH_KEY\x18\x01(\x01:|\n" +
 	"\x10bootstrap.secret\x12\x1fGATEHOUSE_AUTH_BOOTSTRAP_SECRET\x18\x02\"Esingle use: POST /api/v1/auth/bootstrap makes the first administratorJ\x1e\n" +
@@ -1214,7 +1214,8 @@ const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\x10CLIENT_NOT_FOUND\x10\x04\"\x0eno such clientRK\n" +
 	"\x10CLIENT_IS_PUBLIC\x10\x06\"5a public client has no secret, since it can keep noneRP\n" +
 	"\x16CLIENT_HAS_TWO_SECRETS\x10\x06\"4two secrets are valid already: end one of them firstRV\n" +
-	"\x12LAST_CLIENT_SECRET\x10\x06\">this is the client's only secret: rotate it first, then end itR\x8c\x01\n" +
+	"\x12LAST_CLIENT_SECRET\x10\x06\">this is the client's only secret: rotate it first, then end itRB\n" +
+	"\bNO_LOGIN\x10\x06\"4this user has no login whose password could be resetR\x8c\x01\n" +
 	"\x13MAIL_NOT_CONFIGURED\x10\x06\"sno mail is configured: set GATEHOUSE_MAIL_SMTP_URL, or GATEHOUSE_MAIL_MAILBOX for development, and start Auth againRT\n" +
 	"\x12MAIL_LIMIT_REACHED\x10\b\"<this address had as many mails as it may have within an hourRS\n" +
 	"\x0eMAIL_NOT_FOUND\x10\x04\"?no such mail waits or is parked: it was accepted, or it expiredZDgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1;authv1b\x06proto3"
