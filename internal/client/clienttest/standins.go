@@ -136,6 +136,11 @@ func (*Authz) ReserveDeparture(context.Context, *authzv1.ReserveDepartureRequest
 	return &authzv1.ReserveDepartureResponse{}, nil
 }
 
+// SettleSuspension hears.
+func (*Authz) SettleSuspension(context.Context, *authzv1.SettleSuspensionRequest) (*authzv1.SettleSuspensionResponse, error) {
+	return &authzv1.SettleSuspensionResponse{}, nil
+}
+
 // WriteRelationships remembers.
 func (s *Authz) WriteRelationships(_ context.Context, r *authzv1.WriteRelationshipsRequest) (*authzv1.WriteRelationshipsResponse, error) {
 	s.mu.Lock()

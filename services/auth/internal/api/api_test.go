@@ -338,6 +338,35 @@ func TestRemoveLoginEndsEverything(t *testing.T) { // R22
 	}
 }
 
+// Suspend, and everything is refused like a wrong password, a session of before like one that ended;
+// restore, and the password signs in again.
+func TestSuspendLogin(t *testing.T) { // R10, R22
+	a := newAuth(t)
+	id := a.signUp()
+	in := a.signIn()
+	identity := authv1.NewLoginServiceClient(a.As("identity"))
+	if _, err := identity.SuspendLogin(t.Context(), &authv1.SuspendLoginRequest{UserId: id, Revision: 2}); err != nil {
+		t.Fatal(err)
+	}
+	a.read()
+	_, err := a.people.Refresh(t.Context(), &authv1.RefreshRequest{RefreshToken: in.GetRefreshToken()})
+	refused(t, err, codes.Unauthenticated, "INVALID_REFRESH_TOKEN")
+	_, err = authv1.NewAuthServiceClient(a.bearer(in.GetAccessToken())).SignOut(t.Context(), &authv1.SignOutRequest{})
+	refused(t, err, codes.Unauthenticated, "TOKEN_REVOKED")
+	_, suspended := a.people.SignIn(t.Context(), &authv1.SignInRequest{Email: email, Password: pass})
+	refused(t, suspended, codes.Unauthenticated, "INVALID_CREDENTIALS")
+	_, wrong := a.people.SignIn(t.Context(), &authv1.SignInRequest{Email: email, Password: "wrong horse battery staple"})
+	if suspended.Error() != wrong.Error() {
+		t.Errorf("a suspended sign-in is %v, one with a wrong password %v", suspended, wrong)
+	}
+	if _, err := identity.RestoreLogin(t.Context(), &authv1.RestoreLoginRequest{UserId: id, Revision: 3}); err != nil {
+		t.Fatal(err)
+	}
+	a.signIn()
+	_, err = authv1.NewLoginServiceClient(a.As("gateway")).SuspendLogin(t.Context(), &authv1.SuspendLoginRequest{UserId: id, Revision: 4})
+	refused(t, err, codes.PermissionDenied, "CALLER_NOT_ADMITTED") // R50
+}
+
 func TestWhoMayCall(t *testing.T) { // R50
 	a := newAuth(t)
 	ctx := t.Context()

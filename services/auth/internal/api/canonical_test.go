@@ -238,6 +238,16 @@ func TestCanonicalEvents(t *testing.T) {
 	must(f.logins.Reconcile(ctx))
 	_, err = people("refresh-expired").Refresh(ctx, &authv1.RefreshRequest{RefreshToken: in.GetRefreshToken()})
 	refused(t, err, codes.Unauthenticated, "INVALID_REFRESH_TOKEN")
+	_, err = authv1.NewLoginServiceClient(f.Through("identity", "suspend-login")).SuspendLogin(ctx, &authv1.SuspendLoginRequest{
+		UserId: up.GetUser().GetId(), Revision: 2,
+	})
+	must(err)
+	_, err = signIn("sign-in-suspended", email)
+	refused(t, err, codes.Unauthenticated, "INVALID_CREDENTIALS")
+	_, err = authv1.NewLoginServiceClient(f.Through("identity", "restore-login")).RestoreLogin(ctx, &authv1.RestoreLoginRequest{
+		UserId: up.GetUser().GetId(), Revision: 3,
+	})
+	must(err)
 	remove := authv1.NewLoginServiceClient(f.Through("identity", "remove-login"))
 	_, err = remove.RemoveLogin(ctx, &authv1.RemoveLoginRequest{UserId: up.GetUser().GetId()})
 	must(err)

@@ -20,8 +20,13 @@ import (
 // State is where a login is in its life.
 //
 //	SignUp ──► pending ──CreateUser answered──► active ──Remove──► (deleted)
-//	              │
-//	              └──CreateUser refused for good, or Remove──► (deleted)
+//	              │                             │ ▲                   ▲
+//	              │                      Suspend│ │Restore            │
+//	              │                             ▼ │                   │
+//	              │                          suspended ──Remove───────┤
+//	              └──CreateUser refused for good, or Remove───────────┘
+//
+// A pending login that is suspended becomes suspended when CreateUser is answered.
 //
 // A pending login is driven on by the request that made it, by a repeated sign-up with the same password, or by Reconcile,
 // whichever comes first; each step may happen twice without harm.
@@ -31,6 +36,9 @@ type State string
 const (
 	Pending State = "pending" // reserves the address; the user may or may not exist in Identity
 	Active  State = "active"  // can sign in
+
+	// Suspended is refused like a wrong password until it is restored.
+	Suspended State = "suspended"
 )
 
 // Login is an address, its password and the user they prove.
@@ -116,7 +124,7 @@ type Store interface {
 	ByEmail(ctx context.Context, email string) (Login, error)
 	// ByUser returns the login of a user, or ErrNotFound.
 	ByUser(ctx context.Context, userID string) (Login, error)
-	// Activate makes a pending login active, forgets its display name and records the event. That
+	// Activate makes a pending login active, or suspended if it is to be, forgets its display name and records the event. That
 	// of an administrator also uses the secret up and appends the relationships; their token is
 	// returned. An active login stays as it is, nothing is recorded, and the token is the same.
 	// ErrNotFound when it is gone.
@@ -134,6 +142,11 @@ type Store interface {
 	// nothing. ErrNotFound
 	// when the hash is another one by now, or the login is gone or not active.
 	ChangePassword(ctx context.Context, n NewHash, e event.Event) error
+	// SetStanding suspends a login, in whatever state: makes the user's mailed codes worthless, ends
+	// and revokes all sessions; or restores it; and records the event, all or nothing. It waits for
+	// sessions that begin at this moment. What is of no later revision than what was said before
+	// changes and records nothing, like what is said of a user without a login.
+	SetStanding(ctx context.Context, n Standing, e event.Event) error
 	// Remove makes the user's mailed codes worthless, revokes every session of the user until
 	// revokedUntil, ends them, deletes the login, frees the secret that it has while pending, and
 	// records the event, all or nothing. A user without a login is not an error and records nothing.

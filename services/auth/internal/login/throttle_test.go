@@ -250,9 +250,16 @@ func (s *statements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, q pgx.Tra
 
 func (*statements) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-// Unknown, wrong, pending and throttled cost the same statements, in the same order.
+// Unknown, wrong, pending, suspended and throttled cost the same statements, in the same order.
 func TestRefusalsSendTheSameStatements(t *testing.T) { // R10, R11
 	w := signedUp(t)
+	out, err := w.SignUp(signingUp(t.Context()), login.SignUp{Email: "suspended@example.com", Password: pass})
+	if err == nil {
+		err = w.Suspend(event.NewContext(t.Context(), postgrestest.Event("auth.login_suspended")), out.ID, 2)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	w.identity.fail(apierr.New(apierr.Unavailable, "DOWN", "down"), nil)
 	if _, err := w.SignUp(signingUp(t.Context()), login.SignUp{Email: "pending@example.com", Password: pass}); err == nil {
 		t.Fatal("the pending sign-up succeeded")
@@ -281,6 +288,7 @@ func TestRefusalsSendTheSameStatements(t *testing.T) { // R10, R11
 		{"unknown", login.Credentials{Email: "nobody@example.com", Password: pass}, 0},
 		{"an address nobody can have", login.Credentials{Email: "ada@example.com\x00", Password: pass}, 0},
 		{"pending", login.Credentials{Email: "pending@example.com", Password: pass}, 0},
+		{"suspended", login.Credentials{Email: "suspended@example.com", Password: pass}, 0},
 		{"throttled", login.Credentials{Email: email, Password: pass}, throttle.FreeFailures},
 		{"throttled, of nobody", login.Credentials{Email: "nobody@example.com", Password: pass}, throttle.FreeFailures},
 		{"throttled, of a new device", login.Credentials{Email: email, Password: pass, Device: "new"}, 0},

@@ -122,7 +122,7 @@ func (s *Logins) find(ctx context.Context, query string, args pgx.StrictNamedArg
 const activateLogin = `
 	with pending as (select user_id, first_administrator from auth.logins where user_id = @user_id and state = 'pending' for update)
 	update auth.logins l
-	set state = 'active', organization_id = @organization_id, display_name = '', attempt_time = null, event = null,
+	set state = case when suspended then 'suspended' else 'active' end, organization_id = @organization_id, display_name = '', attempt_time = null, event = null,
 	    first_administrator = false, update_time = @now
 	from pending where l.user_id = pending.user_id
 	returning pending.first_administrator`

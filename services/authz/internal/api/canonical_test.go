@@ -102,6 +102,12 @@ func TestCanonicalEvents(t *testing.T) {
 	check.NoError(t, err)
 	_, err = programs("identity", "departs-by").ReserveDeparture(ctx, &authzv1.ReserveDepartureRequest{UserId: ada, Origin: delivered().GetOrigin()})
 	check.NoError(t, err)
+	_, err = programs("identity", "suspends").ReserveDeparture(ctx, &authzv1.ReserveDepartureRequest{UserId: ada, SuspensionRevision: 2})
+	check.NoError(t, err)
+	_, err = programs("identity", "suspended").SettleSuspension(ctx, &authzv1.SettleSuspensionRequest{UserId: ada, Revision: 2, Suspended: true})
+	check.NoError(t, err)
+	_, err = programs("identity", "returned").SettleSuspension(ctx, &authzv1.SettleSuspensionRequest{UserId: ada, Revision: 3})
+	check.NoError(t, err)
 	_, err = programs("identity", "gone").WriteRelationships(ctx, &authzv1.WriteRelationshipsRequest{
 		Id: "66666666-6666-4666-8666-666666666666", DeleteAllOf: "user:" + ada, Origin: delivered().GetOrigin(),
 	})

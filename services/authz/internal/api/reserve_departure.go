@@ -10,9 +10,9 @@ import (
 	"github.com/gatehouse/gatehouse/services/authz/internal/relationship"
 )
 
-// ReserveDeparture asks whether a user may be deleted, and keeps the answer true.
+// ReserveDeparture asks whether a user may be deleted or suspended, and keeps the answer true.
 func (s *AuthzService) ReserveDeparture(ctx context.Context, r *authzv1.ReserveDepartureRequest) (*authzv1.ReserveDepartureResponse, error) {
-	d := relationship.Departure{ID: uuid.NewString(), User: relation.User(r.GetUserId())}
+	d := relationship.Departure{ID: uuid.NewString(), User: relation.User(r.GetUserId()), Suspension: r.GetSuspensionRevision()}
 	if id := r.GetEndingOrganizationId(); id != "" {
 		d.Ends = relation.Organization(id)
 	}

@@ -41,10 +41,22 @@ func (s *Commands) Depart(
 	return nil, err
 }
 
+const reserveDeletion = `
+	insert into authz.departures (subject, reserve_time) values (@subject, clock_timestamp())
+	on conflict (subject) do update set reserve_time = excluded.reserve_time`
+
+// reserveSuspension leaves one that is settled so: it is settled anew, or the user has returned.
+const reserveSuspension = `
+	insert into authz.suspensions (subject, revision, reserve_time) values (@subject, @revision, clock_timestamp())
+	on conflict (subject) do update set
+		revision = greatest(suspensions.revision, excluded.revision), reserve_time = greatest(suspensions.reserve_time, excluded.reserve_time)`
+
 func (s *Commands) storeDeparture(ctx context.Context, tx pgx.Tx, d relationship.Departure, e event.Event) error {
-	_, err := tx.Exec(ctx, `
-		insert into authz.departures (subject, reserve_time) values (@subject, clock_timestamp())
-		on conflict (subject) do update set reserve_time = excluded.reserve_time`, pgx.StrictNamedArgs{"subject": d.User})
+	reserve, args := reserveDeletion, pgx.StrictNamedArgs{"subject": d.User}
+	if d.Suspension > 0 {
+		reserve, args["revision"] = reserveSuspension, d.Suspension
+	}
+	_, err := tx.Exec(ctx, reserve, args)
 	if err != nil {
 		return fmt.Errorf("store the departure: %w", err)
 	}
@@ -58,7 +70,8 @@ func (s *Commands) storeDeparture(ctx context.Context, tx pgx.Tx, d relationship
 }
 
 const departs = `
-	select exists (select from authz.departures where subject = @subject and reserve_time > clock_timestamp() - @kept::interval)`
+	select exists (select from authz.departures where subject = @subject and reserve_time > clock_timestamp() - @kept::interval)
+	    or exists (select from authz.suspensions where subject = @subject and reserve_time > clock_timestamp() - @kept::interval)`
 
 // departsIn returns the question for departures, asked in a transaction.
 func departsIn(tx pgx.Tx) relationship.Departs {
@@ -68,15 +81,55 @@ func departsIn(tx pgx.Tx) relationship.Departs {
 	}
 }
 
+// settleSuspension keeps a departure for as long as it takes, endSuspension ends it; neither is about
+// one that was reserved since for a later suspension.
+const (
+	settleSuspension = `update authz.suspensions set reserve_time = 'infinity' where subject = @subject and revision = @revision and reserve_time < 'infinity'`
+	endSuspension    = `delete from authz.suspensions where subject = @subject and revision < @revision`
+)
+
+// Settle implements relationship.Store.
+func (s *Commands) Settle(ctx context.Context, u relationship.Suspension, e event.Event) error {
+	sql := settleSuspension
+	if u.Returned {
+		sql = endSuspension
+	}
+	return s.outbox.InTx(ctx, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, sql, pgx.StrictNamedArgs{"subject": u.User, "revision": u.Revision})
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		return audit.Record(ctx, s.outbox, tx, e)
+	})
+}
+
+// forgetDepartures forgets with a deletion what was settled of the same user before.
 const forgetDepartures = `
-	delete from authz.departures where subject = any(array(
-		select subject from authz.departures where reserve_time < @before
+	with gone as (
+		delete from authz.departures where subject = any(array(
+			select subject from authz.departures where reserve_time < @before
+			order by reserve_time limit @row_limit
+			for update skip locked
+		)) returning subject
+	), settled as (
+		delete from authz.suspensions s using gone where s.subject = gone.subject
+	)
+	select count(*) from gone`
+
+const forgetSuspensions = `
+	delete from authz.suspensions where subject = any(array(
+		select subject from authz.suspensions where reserve_time < @before
 		order by reserve_time limit @row_limit
 		for update skip locked
 	))`
 
 // ForgetDepartures implements relationship.Store.
 func (s *Commands) ForgetDepartures(ctx context.Context, before time.Time, limit int) (int, error) {
-	tag, err := s.pool.Exec(ctx, forgetDepartures, pgx.StrictNamedArgs{"before": before, "row_limit": limit})
-	return int(tag.RowsAffected()), pg.Error(err)
+	args := pgx.StrictNamedArgs{"before": before, "row_limit": limit}
+	var gone int
+	if err := s.pool.QueryRow(ctx, forgetDepartures, args).Scan(&gone); err != nil {
+		return 0, pg.Error(err)
+	}
+	suspensions, err := s.pool.Exec(ctx, forgetSuspensions, args)
+	return max(gone, int(suspensions.RowsAffected())), pg.Error(err)
 }

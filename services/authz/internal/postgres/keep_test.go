@@ -159,10 +159,14 @@ func TestTwoWhoLeaveAtOnceLeaveOne(t *testing.T) {
 			func(i *postgrestest.Instance) error { return departs(t, i, "user:b", "") }},
 		{func(i *postgrestest.Instance) error { return departs(t, i, "user:a", "") },
 			func(i *postgrestest.Instance) error { return changed(t, i, "-"+administrators+"user:b") }},
+		{func(i *postgrestest.Instance) error { return suspends(t, i, "user:a", 2) },
+			func(i *postgrestest.Instance) error { return suspends(t, i, "user:b", 2) }},
+		{func(i *postgrestest.Instance) error { return suspends(t, i, "user:a", 2) },
+			func(i *postgrestest.Instance) error { return departs(t, i, "user:b", "") }},
 	}
 	for round := range 60 {
 		fgatest.Write(t, all[0].Engine, there...)
-		if _, err := all[0].Pool.Exec(t.Context(), "delete from authz.departures"); err != nil {
+		if _, err := all[0].Pool.Exec(t.Context(), "with d as (delete from authz.departures) delete from authz.suspensions"); err != nil {
 			t.Fatal(err)
 		}
 		way := ways[round%len(ways)]

@@ -10,22 +10,38 @@ import (
 	"github.com/gatehouse/gatehouse/internal/relation"
 )
 
-// KeepDepartures is how long a user whose deletion Identity was about to begin does not count, if
-// that deletion never comes: longer than a deletion that has begun can be under way. Until then the
+// KeepDepartures is how long a user whose deletion or suspension Identity was about to begin does
+// not count, if that never comes: longer than a deletion that has begun can be under way. Until then the
 // user may be deleted again, and nobody relies on somebody who may be gone.
 const KeepDepartures = 30 * 24 * time.Hour
 
-// Departure is a user whose deletion is about to begin.
+// Departure is a user whose deletion or suspension is about to begin.
 type Departure struct {
-	ID   string // UUID of this reservation
-	User string // "user:id"
-	Ends string // the organization that goes with the user, "organization:id"; "" for none
+	ID         string // UUID of this reservation
+	User       string // "user:id"
+	Ends       string // the organization that has nobody else, "organization:id"; "" for none
+	Suspension int64  // the revision of the user once suspended; 0 for a deletion
+}
+
+// Suspension is what became of a suspension that was reserved.
+type Suspension struct {
+	User     string // "user:id"
+	Revision int64  // of the user since when this is so
+	Returned bool   // the user is suspended no longer
+}
+
+// Settle keeps a suspended user from counting until returned. What is of an earlier revision than
+// what is reserved changes nothing.
+func (s *Service) Settle(ctx context.Context, u Suspension) error {
+	e := event.FromContext(ctx)
+	e.ObjectID, _ = relation.UserID(u.User)
+	return s.store.Settle(ctx, u, e)
 }
 
 // Depart reserves the departure of a user: FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER)
 // when nobody would be left in a role of the user. From here on the user counts in no such
 // decision, so the deletion, which is a fact once it has begun, need not be refused. Repeating it
-// is not an error.
+// is not an error. Of a suspension, Settle says when the user counts again.
 func (s *Service) Depart(ctx context.Context, d Departure, origin *Origin) error {
 	e, err := from(event.FromContext(ctx), origin)
 	if err != nil {

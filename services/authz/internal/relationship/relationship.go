@@ -78,7 +78,7 @@ const (
 	Refused  State = "refused" // the engine will never take it: the model changed after it was accepted
 )
 
-// Departs reports whether a user's departure is stored and not older than KeepDepartures. A store
+// Departs reports whether a user's departure is stored, and settled or not older than KeepDepartures. A store
 // asks it on the connection of the transaction that decides: decisions that each waited for a
 // second one of the same pool would wait for each other.
 type Departs func(ctx context.Context, user string) (bool, error)
@@ -102,8 +102,12 @@ type Store interface {
 	Finish(ctx context.Context, c Command, s State) (bool, error)
 	// States returns the states of the commands that are known.
 	States(ctx context.Context, ids []string) (map[string]State, error)
-	// ForgetDepartures removes at most limit departures that were reserved before, and returns how
-	// many.
+	// Settle keeps the departure of a suspension, however old it gets, or removes it when the user
+	// has returned, and records the event. What is about another revision than the one reserved, or
+	// a return that is no later, changes and records nothing.
+	Settle(ctx context.Context, u Suspension, e event.Event) error
+	// ForgetDepartures removes at most limit departures of each kind that were reserved before, and
+	// returns how many of the kind that has more. Settled ones stay, unless the user's deletion was reserved, too.
 	ForgetDepartures(ctx context.Context, before time.Time, limit int) (int, error)
 	// Forget removes at most limit commands that ended before, and returns how many.
 	Forget(ctx context.Context, before time.Time, limit int) (int, error)

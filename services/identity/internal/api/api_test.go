@@ -64,7 +64,7 @@ func newBoundService(t testing.TB, quota int, edit ...func(*grpctest.Config)) se
 	start := time.Now()
 	now := func() time.Time { return start.Add(time.Duration(s.clock.Add(1)) * time.Second) }
 	users := user.NewService(user.Params{
-		Store: s.Users, Deletions: s.Users, Quota: quota, Now: now, NewID: uuid.NewString,
+		Store: s.Users, Deletions: s.Users, Standings: s.Users, Quota: quota, Now: now, NewID: uuid.NewString,
 		Departures: authz.NewDepartures(authzv1.NewAuthzServiceClient(authzServer.As("identity"))),
 		Logins:     auth.NewLogins(authv1.NewLoginServiceClient(authServer.As("identity"))),
 	})
@@ -108,6 +108,7 @@ type model struct {
 	down     atomic.Bool
 	keep     atomic.Bool // refuses departures
 	reserved atomic.Pointer[authzv1.ReserveDepartureRequest]
+	settled  atomic.Pointer[authzv1.SettleSuspensionRequest]
 }
 
 func (m *model) ReserveDeparture(_ context.Context, r *authzv1.ReserveDepartureRequest) (*authzv1.ReserveDepartureResponse, error) {
@@ -137,6 +138,8 @@ type logins struct {
 	authv1.UnimplementedLoginServiceServer
 	down    atomic.Bool
 	removed atomic.Value // string
+
+	told, restored atomic.Value // the last requests, proto.Message
 }
 
 func (l *logins) RemoveLogin(_ context.Context, r *authv1.RemoveLoginRequest) (*authv1.RemoveLoginResponse, error) {

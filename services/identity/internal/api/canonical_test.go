@@ -50,7 +50,7 @@ func newFixed(t *testing.T) *fixed {
 	authzClient := authzv1.NewAuthzServiceClient(authzServer.As("identity"))
 	stored := postgres.NewUsers(f.Pool, box)
 	f.users = user.NewService(user.Params{
-		Store: stored, Deletions: stored, Now: clock, NewID: outboxtest.IDs(4),
+		Store: stored, Deletions: stored, Standings: stored, Now: clock, NewID: outboxtest.IDs(4),
 		Departures: authz.NewDepartures(authzClient), Logins: auth.NewLogins(authv1.NewLoginServiceClient(authServer.As("identity"))),
 	})
 	organizations := organization.NewService(postgres.NewOrganizations(f.Pool, box), clock)
@@ -129,6 +129,13 @@ func TestCanonicalEvents(t *testing.T) {
 	_, err = organizations("organization-created-empty").CreateOrganization(ctx, &identityv1.CreateOrganizationRequest{Id: empty, DisplayName: "Empty"})
 	check.NoError(t, err)
 	_, err = organizations("organization-deleted").DeleteOrganization(ctx, &identityv1.DeleteOrganizationRequest{Id: empty})
+	check.NoError(t, err)
+	f.grants.Allow(root, "can_suspend", "user:"+bob)
+	_, err = f.by(root, home, "suspended").SuspendUser(ctx, &identityv1.SuspendUserRequest{Id: bob})
+	check.NoError(t, err)
+	_, err = f.by(root, home, "suspended-again").SuspendUser(ctx, &identityv1.SuspendUserRequest{Id: bob})
+	check.NoError(t, err)
+	_, err = f.by(root, home, "restored").RestoreUser(ctx, &identityv1.RestoreUserRequest{Id: bob})
 	check.NoError(t, err)
 	_, err = f.by(ada, home, "deleted").DeleteUser(ctx, &identityv1.DeleteUserRequest{Id: ada})
 	check.NoError(t, err)

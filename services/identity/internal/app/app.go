@@ -39,8 +39,8 @@ const Name = "identity"
 const (
 	lookEvery        = time.Second      // how often an instance looks for changes, if anybody watches
 	lookTimeout      = 10 * time.Second // of one look
-	reconcileEvery   = 2 * time.Second  // how often an instance looks for interrupted deletions
-	reconcileTimeout = time.Minute      // of one look, with the deletions it completes
+	reconcileEvery   = 2 * time.Second  // how often an instance looks for interrupted deletions, and suspensions
+	reconcileTimeout = time.Minute      // of one look, with what it completes
 	forgetEvery      = time.Minute      // how often the ids of users deleted long ago are forgotten
 )
 
@@ -98,7 +98,7 @@ func newOrganizations(store *postgres.Organizations, now func() time.Time) *orga
 
 func newUsers(quota QuotaConfig, store *postgres.Users, departures *authz.Departures, logins *auth.Logins, now func() time.Time) *user.Service {
 	return user.NewService(user.Params{
-		Store: store, Deletions: store, Departures: departures, Logins: logins, Quota: quota.PersonalUsers, Now: now, NewID: uuid.NewString,
+		Store: store, Deletions: store, Standings: store, Departures: departures, Logins: logins, Quota: quota.PersonalUsers, Now: now, NewID: uuid.NewString,
 	})
 }
 
@@ -122,6 +122,7 @@ func newWork(users *user.Service, watching *user.Watching, log *slog.Logger) ser
 	forget := loop.Loop{Name: "forget deleted users", Every: forgetEvery, Timeout: time.Minute, Do: users.ForgetDeleted}
 	return service.Work{Beside: fxmod.Parts{
 		fxmod.Repeat(reconciler(users, log), log),
+		fxmod.Repeat(standings(users, log), log),
 		fxmod.Repeat(look, log),
 		fxmod.Repeat(forget, log),
 	}}
@@ -130,12 +131,21 @@ func newWork(users *user.Service, watching *user.Watching, log *slog.Logger) ser
 // reconciler completes deletions that a crash or an unreachable Auth interrupted. Every instance
 // runs one; claims keep them from each other's work.
 func reconciler(users *user.Service, log *slog.Logger) loop.Loop {
+	return completing("deletions", users.CompleteDeletions, log)
+}
+
+// standings completes suspensions and returns in the same way. Neither kind waits for the other.
+func standings(users *user.Service, log *slog.Logger) loop.Loop {
+	return completing("suspensions and returns", users.CompleteStandings, log)
+}
+
+func completing(what string, complete func(context.Context) (int, error), log *slog.Logger) loop.Loop {
 	return loop.Loop{
-		Name: "complete interrupted deletions", Every: reconcileEvery, Timeout: reconcileTimeout,
+		Name: "complete interrupted " + what, Every: reconcileEvery, Timeout: reconcileTimeout,
 		Do: func(ctx context.Context) error {
-			completed, err := users.CompleteDeletions(ctx)
+			completed, err := complete(ctx)
 			if completed > 0 {
-				log.InfoContext(ctx, "completed interrupted deletions", "users", completed)
+				log.InfoContext(ctx, "completed interrupted "+what, "users", completed)
 			}
 			return err
 		},

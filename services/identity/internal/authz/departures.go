@@ -15,7 +15,7 @@ import (
 // reserveTimeout bounds the question.
 const reserveTimeout = 3 * time.Second
 
-// Departures asks before deletions; it is user.Departures.
+// Departures asks before deletions and suspensions; it is user.Departures.
 type Departures struct{ client authzv1.AuthzServiceClient }
 
 // NewDepartures returns the adapter over a client.
@@ -24,7 +24,17 @@ func NewDepartures(client authzv1.AuthzServiceClient) *Departures { return &Depa
 // Reserve implements user.Departures. When Authz does not answer, the error is UNAVAILABLE
 // (AUTHZ_UNAVAILABLE).
 func (d *Departures) Reserve(ctx context.Context, u user.User, ends bool, by event.Event) error {
-	r := &authzv1.ReserveDepartureRequest{UserId: u.ID, Origin: origin(by.Clean())}
+	return d.reserve(ctx, u, ends, 0, by)
+}
+
+// ReserveSuspension implements user.Departures. When Authz does not answer, the error is UNAVAILABLE
+// (AUTHZ_UNAVAILABLE).
+func (d *Departures) ReserveSuspension(ctx context.Context, u user.User, alone bool, revision int64, by event.Event) error {
+	return d.reserve(ctx, u, alone, revision, by)
+}
+
+func (d *Departures) reserve(ctx context.Context, u user.User, ends bool, suspension int64, by event.Event) error {
+	r := &authzv1.ReserveDepartureRequest{UserId: u.ID, SuspensionRevision: suspension, Origin: origin(by.Clean())}
 	if ends {
 		r.EndingOrganizationId = u.OrganizationID
 	}
@@ -33,6 +43,16 @@ func (d *Departures) Reserve(ctx context.Context, u user.User, ends bool, by eve
 	_, err := d.client.ReserveDeparture(call, r)
 	return rpcstatus.FromCallee(ctx, err, apierr.AuthzUnavailable().WithRetryAfter(time.Second),
 		reason.LastAdministrator(), reason.LastOwner(), reason.RelationshipsTooDeep(), apierr.NotFreshEnough(), apierr.InvalidConsistencyToken())
+}
+
+// Settle implements user.Departures.
+func (d *Departures) Settle(ctx context.Context, told user.Standing) error {
+	call, cancel := context.WithTimeout(ctx, reserveTimeout)
+	defer cancel()
+	_, err := d.client.SettleSuspension(call, &authzv1.SettleSuspensionRequest{
+		UserId: told.UserID, Revision: told.Revision, Suspended: told.Suspended,
+	})
+	return rpcstatus.FromCallee(ctx, err, apierr.AuthzUnavailable().WithRetryAfter(time.Second))
 }
 
 // origin is the request behind a change, nil when the change has none.

@@ -52,6 +52,9 @@ func (s *Users) BeginDelete(
 			if token, err = tell(ctx, tx, s.outbox, f); err != nil {
 				return err
 			}
+			if _, err = tx.Exec(ctx, `delete from identity.standings where user_id = @id`, pgx.StrictNamedArgs{"id": id}); err != nil {
+				return err
+			}
 		}
 		_, err = tx.Exec(ctx, `
 			update identity.users set state = 'deleting', deletion_due = @due, relationships_token = @token

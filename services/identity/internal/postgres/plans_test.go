@@ -61,6 +61,9 @@ func TestListsUseTheirIndex(t *testing.T) {
 		"organizations, next page":  {listOrganizations, resource.Query{Limit: 51, After: after}, "organizations_by_create_time"},
 		"organizations by name":     {listOrganizations, resource.Query{Limit: 51, Where: name}, "organizations_by_display_name"},
 		"organizations since":       {listOrganizations, resource.Query{Limit: 51, Where: since}, "organizations_by_create_time"},
+		"due standings": {func(resource.Query) (string, pgx.StrictNamedArgs, error) {
+			return claimStanding, pgx.StrictNamedArgs{"now": at, "until": at}, nil
+		}, resource.Query{}, "standings_due"},
 		"due deletions": {func(resource.Query) (string, pgx.StrictNamedArgs, error) {
 			return claimDeletion, pgx.StrictNamedArgs{"now": at, "until": at}, nil
 		}, resource.Query{}, "users_deletion_due"},
@@ -99,6 +102,8 @@ func fill(t *testing.T, pool *pgxpool.Pool) string {
 		`insert into identity.deleted_users (id, delete_time, organization_id, writer)
 		select gen_random_uuid(), t, case when n % 3 > 0 then @id::uuid else gen_random_uuid() end, n::text::xid8 from generate_series(0, 6000) n, lateral (select timestamptz '2031-01-01' + n * interval '10 ms' as t) times
 		where @id::uuid is not null`,
+		`insert into identity.standings (user_id, suspended, revision, due)
+		select id, true, 2, create_time from identity.users where @id::uuid is not null`,
 	} {
 		args := pgx.StrictNamedArgs{}
 		if strings.Contains(sql, "@id") {
@@ -108,7 +113,7 @@ func fill(t *testing.T, pool *pgxpool.Pool) string {
 			t.Fatal(err)
 		}
 	}
-	if _, err := pool.Exec(t.Context(), `analyze identity.organizations, identity.users, identity.deleted_users`); err != nil {
+	if _, err := pool.Exec(t.Context(), `analyze identity.organizations, identity.users, identity.deleted_users, identity.standings`); err != nil {
 		t.Fatal(err)
 	}
 	return organizationID

@@ -48,12 +48,16 @@ func (c Changes) apply(u User, now time.Time) User {
 	if next == u {
 		return u
 	}
-	next.Revision++
+	return next.revised(now)
+}
+
+// revised returns the user as its next revision.
+func (u User) revised(now time.Time) User {
 	if !now.After(u.UpdateTime) { // the clock of another instance may be ahead
 		now = u.UpdateTime.Add(time.Microsecond)
 	}
-	next.UpdateTime = now
-	return next
+	u.Revision, u.UpdateTime = u.Revision+1, now
+	return u
 }
 
 func set(field, value *string) {

@@ -15,6 +15,7 @@ import (
 type Service struct {
 	store      Store
 	deletions  DeletionStore
+	standings  StandingStore
 	departures Departures
 	logins     Logins
 	quota      int
@@ -26,6 +27,7 @@ type Service struct {
 type Params struct {
 	Store      Store
 	Deletions  DeletionStore
+	Standings  StandingStore
 	Departures Departures
 	Logins     Logins
 	Quota      int // users of a personal organization; 0 for any number
@@ -35,7 +37,9 @@ type Params struct {
 
 // NewService returns the rules over a store, Authz and Auth.
 func NewService(p Params) *Service {
-	return &Service{store: p.Store, deletions: p.Deletions, departures: p.Departures, logins: p.Logins, quota: p.Quota, now: p.Now, newID: p.NewID}
+	return &Service{
+		store: p.Store, deletions: p.Deletions, standings: p.Standings, departures: p.Departures, logins: p.Logins, quota: p.Quota, now: p.Now, newID: p.NewID,
+	}
 }
 
 // New describes a user to create.

@@ -38,7 +38,7 @@ func newWorld(t *testing.T) world {
 	w := world{pool: d.Pool, database: d, stores: usertest.Plain{Store: d.Users, DeletionStore: d.Users}, departures: &departures{}, logins: &logins{}, clock: &clock{now: time.Date(2031, 1, 1, 0, 0, 0, 123456789, time.UTC)}}
 	w.organizations = organization.NewService(d.Organizations, w.clock.Now)
 	w.Service = user.NewService(user.Params{
-		Store: w.stores.Store, Deletions: w.stores.DeletionStore, Departures: w.departures, Logins: w.logins, Now: w.clock.Now, NewID: uuid.NewString,
+		Store: w.stores.Store, Deletions: w.stores.DeletionStore, Standings: d.Users, Departures: w.departures, Logins: w.logins, Now: w.clock.Now, NewID: uuid.NewString,
 	})
 	return w
 }
@@ -287,14 +287,18 @@ type logins struct {
 	only    string // if set, err is for this user only
 	called  func() // if set, runs inside each call
 	removed map[string]int
+	told    []user.Standing
 }
 
-// departures is Authz, as far as it is asked before deletions.
+// departures is Authz, as far as it is asked before deletions and suspensions.
 type departures struct {
 	called func(u user.User, ends bool) error // before anything else; nil for nothing
 	mutex  sync.Mutex
 	err    error
 	asked  map[string]bool // by user: whether the organization goes too
+
+	reserved []int64 // revisions of suspensions
+	settled  []user.Standing
 }
 
 func (d *departures) Reserve(_ context.Context, u user.User, ends bool, _ event.Event) error {

@@ -52,7 +52,7 @@ type DeletionStore interface {
 	// whether its organization would go too (ends of BeginDelete). It locks nothing: both may be
 	// different when the deletion begins.
 	Leaving(ctx context.Context, scope Scope, id string) (u User, ends bool, err error)
-	// BeginDelete locks the user, calls decide with it and makes it Deleting: from here on there is
+	// BeginDelete locks the user, calls decide with it and makes it Deleting, of which no standing is told any more: from here on there is
 	// no way back, so this is the deletion that the trail records, by the fact that decide returns,
 	// and after which the user has no relationships; token names their removal. Nobody else claims
 	// the deletion before due. A user that already is Deleting stays so and gets the new due time;
@@ -73,18 +73,26 @@ type DeletionStore interface {
 	ForgetDeleted(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
-// Departures is what the user's deletion needs of Authz.
+// Departures is what deletions and suspensions need of Authz.
 type Departures interface {
 	// Reserve says, for whoever asks for the deletion, whether a user may be deleted:
 	// FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER) when nobody would be left in a role of
 	// the user. ends says that the user's organization goes too. After it the deletion need not be
 	// refused any more.
 	Reserve(ctx context.Context, u User, ends bool, by event.Event) error
+	// ReserveSuspension is Reserve for who will be suspended with a revision, until Settle says that
+	// the user is back. alone says that nobody else is in the user's personal organization.
+	ReserveSuspension(ctx context.Context, u User, alone bool, revision int64, by event.Event) error
+	// Settle says what became of a suspension that was reserved.
+	Settle(ctx context.Context, told Standing) error
 }
 
-// Logins is what the user's deletion needs of Auth.
+// Logins is what deletions and suspensions need of Auth.
 type Logins interface {
 	// RemoveLogin ends all sessions of the user and removes the login; a user without one is not an
 	// error.
 	RemoveLogin(ctx context.Context, userID string) error
+	// SetStanding ends all sessions of a suspended user and refuses every sign-in, or lets a user
+	// sign in again; a user without a login is not an error.
+	SetStanding(ctx context.Context, told Standing) error
 }

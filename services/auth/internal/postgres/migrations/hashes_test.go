@@ -24,5 +24,6 @@ func TestReleasedMigrationsAreUnchanged(t *testing.T) {
 		"012_create_mailed_codes.sql":         "b49a3a8a633fb7efa6e336c06b0fd8723e2127a9a525f475315e82861f60422f",
 		"013_create_factors.sql":              "381541c5f1ffed4013bec1a97e39ccbfd3675bdae0a111570e1d3c7a21333c74",
 		"014_add_email_verified.sql":          "3817b25ca5c6065475f23d4c1cc71288e219ff61e58819bd89dd5d0712bcdc10",
+		"015_suspend_logins.sql":              "fb39e9e1712bd73913253984f54bf995d6a9433776718c51a408a5d750a0e73a",
 	})
 }

@@ -25,5 +25,6 @@ func TestReleasedMigrationsAreUnchanged(t *testing.T) {
 		"013_add_standing.sql":                      "ea05695b0532664016956f7fd619f78c518d3c36bc590edd9d55c0b26d9446e7",
 		"014_index_users_by_standing.sql":           "1da77df41e151ae4946a773132e5c7fe132bd14cbb2e6479d33d5614158d5b0e",
 		"015_index_all_users_by_standing.sql":       "a88b1920f840fff159c26445f23342e2090d275cbbc2fd6e8e5d4108c96fe6c2",
+		"016_create_standings.sql":                  "e52e9c57b177377ae581ec5fb12075f6652894989ed967e8262112b8a2157f00",
 	})
 }

@@ -24,6 +24,7 @@ import (
 type Stores struct {
 	Users         user.Store
 	Deletions     user.DeletionStore
+	Standings     user.StandingStore
 	Organizations organization.Store
 }
 
@@ -61,6 +62,10 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 		"EachStateIsThere":                     testStatesAreThere,
 		"EachStateKeepsAPersonalOrganization":  testStatesKeepPersonal,
 		"ListByState":                          testListByState,
+		"StandingsAreToldUntilTheyWere":        testStandings,
+		"StandingsThatDoNotChange":             testStandingsUnchanged,
+		"StandingsOfDeletions":                 testStandingsOfDeletions,
+		"StandingsConcurrently":                testStandingsConcurrently,
 		"BeginDeleteHidesTheUser":              testBeginDelete,
 		"BeginDeleteRefused":                   testBeginDeleteRefused,
 		"BeginDeleteAgain":                     testBeginDeleteAgain,
@@ -84,7 +89,7 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 			s := open(t)
 			plain := Plain{s.Users, s.Deletions}
 			test(t, fixture{
-				Users: plain, Deletions: plain, Organizations: organizationtest.Plain{Store: s.Organizations},
+				Users: plain, Deletions: plain, Standings: s.Standings, Organizations: organizationtest.Plain{Store: s.Organizations},
 				ctx: event.NewContext(t.Context(), event.Own(t.Context(), "identity", "user.tested", "user")),
 			})
 		})
@@ -94,6 +99,7 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 // fixture is one test's stores with short ways to fill and read them.
 type fixture struct {
 	Users, Deletions Plain
+	Standings        user.StandingStore
 	Organizations    organizationtest.Plain
 	ctx              context.Context // one test's context, with the event of a request
 }

@@ -746,6 +746,190 @@ func (*RemoveLoginResponse) Descriptor() ([]byte, []int) {
 	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{13}
 }
 
+// SuspendLoginRequest names a user.
+type SuspendLoginRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// user_id who is suspended.
+	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// revision of the user since when this is so.
+	Revision      int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SuspendLoginRequest) Reset() {
+	*x = SuspendLoginRequest{}
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SuspendLoginRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SuspendLoginRequest) ProtoMessage() {}
+
+func (x *SuspendLoginRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SuspendLoginRequest.ProtoReflect.Descriptor instead.
+func (*SuspendLoginRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *SuspendLoginRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *SuspendLoginRequest) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+// SuspendLoginResponse is empty.
+type SuspendLoginResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SuspendLoginResponse) Reset() {
+	*x = SuspendLoginResponse{}
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SuspendLoginResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SuspendLoginResponse) ProtoMessage() {}
+
+func (x *SuspendLoginResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SuspendLoginResponse.ProtoReflect.Descriptor instead.
+func (*SuspendLoginResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{15}
+}
+
+// RestoreLoginRequest names a user.
+type RestoreLoginRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// user_id who is restored.
+	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// revision of the user since when this is so.
+	Revision      int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreLoginRequest) Reset() {
+	*x = RestoreLoginRequest{}
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreLoginRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreLoginRequest) ProtoMessage() {}
+
+func (x *RestoreLoginRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreLoginRequest.ProtoReflect.Descriptor instead.
+func (*RestoreLoginRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *RestoreLoginRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *RestoreLoginRequest) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+// RestoreLoginResponse is empty.
+type RestoreLoginResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreLoginResponse) Reset() {
+	*x = RestoreLoginResponse{}
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreLoginResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreLoginResponse) ProtoMessage() {}
+
+func (x *RestoreLoginResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreLoginResponse.ProtoReflect.Descriptor instead.
+func (*RestoreLoginResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{17}
+}
+
 // GetKeySetRequest is empty.
 type GetKeySetRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -755,7 +939,7 @@ type GetKeySetRequest struct {
 
 func (x *GetKeySetRequest) Reset() {
 	*x = GetKeySetRequest{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[14]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -767,7 +951,7 @@ func (x *GetKeySetRequest) String() string {
 func (*GetKeySetRequest) ProtoMessage() {}
 
 func (x *GetKeySetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[14]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -780,7 +964,7 @@ func (x *GetKeySetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetKeySetRequest.ProtoReflect.Descriptor instead.
 func (*GetKeySetRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{14}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{18}
 }
 
 // GetKeySetResponse is a JSON Web Key Set (RFC 7517).
@@ -796,7 +980,7 @@ type GetKeySetResponse struct {
 
 func (x *GetKeySetResponse) Reset() {
 	*x = GetKeySetResponse{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[15]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -808,7 +992,7 @@ func (x *GetKeySetResponse) String() string {
 func (*GetKeySetResponse) ProtoMessage() {}
 
 func (x *GetKeySetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[15]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -821,7 +1005,7 @@ func (x *GetKeySetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetKeySetResponse.ProtoReflect.Descriptor instead.
 func (*GetKeySetResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{15}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetKeySetResponse) GetKeys() []*JsonWebKey {
@@ -861,7 +1045,7 @@ type JsonWebKey struct {
 
 func (x *JsonWebKey) Reset() {
 	*x = JsonWebKey{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[16]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -873,7 +1057,7 @@ func (x *JsonWebKey) String() string {
 func (*JsonWebKey) ProtoMessage() {}
 
 func (x *JsonWebKey) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[16]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -886,7 +1070,7 @@ func (x *JsonWebKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JsonWebKey.ProtoReflect.Descriptor instead.
 func (*JsonWebKey) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{16}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *JsonWebKey) GetKty() string {
@@ -947,7 +1131,7 @@ type WatchRevocationsRequest struct {
 
 func (x *WatchRevocationsRequest) Reset() {
 	*x = WatchRevocationsRequest{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[17]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -959,7 +1143,7 @@ func (x *WatchRevocationsRequest) String() string {
 func (*WatchRevocationsRequest) ProtoMessage() {}
 
 func (x *WatchRevocationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[17]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -972,7 +1156,7 @@ func (x *WatchRevocationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRevocationsRequest.ProtoReflect.Descriptor instead.
 func (*WatchRevocationsRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{17}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{21}
 }
 
 // WatchRevocationsResponse adds ended sessions to the set.
@@ -989,7 +1173,7 @@ type WatchRevocationsResponse struct {
 
 func (x *WatchRevocationsResponse) Reset() {
 	*x = WatchRevocationsResponse{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[18]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1001,7 +1185,7 @@ func (x *WatchRevocationsResponse) String() string {
 func (*WatchRevocationsResponse) ProtoMessage() {}
 
 func (x *WatchRevocationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[18]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1014,7 +1198,7 @@ func (x *WatchRevocationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRevocationsResponse.ProtoReflect.Descriptor instead.
 func (*WatchRevocationsResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{18}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *WatchRevocationsResponse) GetRevocations() []*Revocation {
@@ -1044,7 +1228,7 @@ type Revocation struct {
 
 func (x *Revocation) Reset() {
 	*x = Revocation{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[19]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1056,7 +1240,7 @@ func (x *Revocation) String() string {
 func (*Revocation) ProtoMessage() {}
 
 func (x *Revocation) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[19]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1069,7 +1253,7 @@ func (x *Revocation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Revocation.ProtoReflect.Descriptor instead.
 func (*Revocation) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{19}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Revocation) GetSessionId() string {
@@ -1133,7 +1317,15 @@ const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\x0fSignOutResponse\"7\n" +
 	"\x12RemoveLoginRequest\x12!\n" +
 	"\auser_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06userId\"\x15\n" +
-	"\x13RemoveLoginResponse\"\x12\n" +
+	"\x13RemoveLoginResponse\"]\n" +
+	"\x13SuspendLoginRequest\x12!\n" +
+	"\auser_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06userId\x12#\n" +
+	"\brevision\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02 \x00R\brevision\"\x16\n" +
+	"\x14SuspendLoginResponse\"]\n" +
+	"\x13RestoreLoginRequest\x12!\n" +
+	"\auser_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06userId\x12#\n" +
+	"\brevision\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02 \x00R\brevision\"\x16\n" +
+	"\x14RestoreLoginResponse\"\x12\n" +
 	"\x10GetKeySetRequest\"z\n" +
 	"\x11GetKeySetResponse\x121\n" +
 	"\x04keys\x18\x01 \x03(\v2\x1d.gatehouse.auth.v1.JsonWebKeyR\x04keys\x122\n" +
@@ -1175,11 +1367,17 @@ const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\x0fauth.signed_out*\x04user0\xcc\x01\x82\xd3\xe4\x93\x02\x17\"\x15/api/v1/auth/sign-out\x90\x02\x02\x12\xda\x02\n" +
 	"\tBootstrap\x12#.gatehouse.auth.v1.BootstrapRequest\x1a$.gatehouse.auth.v1.BootstrapResponse\"\x81\x02\xd2\xe7\x18\xdb\x01\n" +
 	"\x02\b\x01\x1a4\x122\n" +
-	"\x11auth.bootstrapped\x12\x10response.user.id\"\x05email*\x04user0\xc9\x01Z\x18INVALID_BOOTSTRAP_SECRETZ\vEMAIL_TAKENZ\x10PASSWORD_REFUSEDZ\x0fSIGN_UP_REFUSEDZ\x13SIGN_UP_INTERRUPTEDZ\x15BOOTSTRAP_IN_PROGRESSZ\x10SIGN_IN_OVERLOADZ\x14IDENTITY_UNAVAILABLE\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/api/v1/auth/bootstrap2\xab\x01\n" +
+	"\x11auth.bootstrapped\x12\x10response.user.id\"\x05email*\x04user0\xc9\x01Z\x18INVALID_BOOTSTRAP_SECRETZ\vEMAIL_TAKENZ\x10PASSWORD_REFUSEDZ\x0fSIGN_UP_REFUSEDZ\x13SIGN_UP_INTERRUPTEDZ\x15BOOTSTRAP_IN_PROGRESSZ\x10SIGN_IN_OVERLOADZ\x14IDENTITY_UNAVAILABLE\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/api/v1/auth/bootstrap2\xee\x03\n" +
 	"\fLoginService\x12\x9a\x01\n" +
 	"\vRemoveLogin\x12%.gatehouse.auth.v1.RemoveLoginRequest\x1a&.gatehouse.auth.v1.RemoveLoginResponse\"<\xd2\xe7\x185\n" +
 	"\x02(\x01\x12\bidentity\x1a%\x12#\n" +
-	"\x12auth.login_removed\x12\auser_id*\x04user\x90\x02\x022\x9f\x02\n" +
+	"\x12auth.login_removed\x12\auser_id*\x04user\x90\x02\x02\x12\x9f\x01\n" +
+	"\fSuspendLogin\x12&.gatehouse.auth.v1.SuspendLoginRequest\x1a'.gatehouse.auth.v1.SuspendLoginResponse\">\xd2\xe7\x187\n" +
+	"\x02(\x01\x12\bidentity\x1a'\x12%\n" +
+	"\x14auth.login_suspended\x12\auser_id*\x04user\x90\x02\x02\x12\x9e\x01\n" +
+	"\fRestoreLogin\x12&.gatehouse.auth.v1.RestoreLoginRequest\x1a'.gatehouse.auth.v1.RestoreLoginResponse\"=\xd2\xe7\x186\n" +
+	"\x02(\x01\x12\bidentity\x1a&\x12$\n" +
+	"\x13auth.login_restored\x12\auser_id*\x04user\x90\x02\x022\x9f\x02\n" +
 	"\x13VerificationService\x12v\n" +
 	"\tGetKeySet\x12#.gatehouse.auth.v1.GetKeySetRequest\x1a$.gatehouse.auth.v1.GetKeySetResponse\"\x1e\xd2\xe7\x18\x17\n" +
 	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12\x8f\x01\n" +
@@ -1232,7 +1430,7 @@ func file_gatehouse_auth_v1_auth_proto_rawDescGZIP() []byte {
 	return file_gatehouse_auth_v1_auth_proto_rawDescData
 }
 
-var file_gatehouse_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_gatehouse_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_gatehouse_auth_v1_auth_proto_goTypes = []any{
 	(*SignUpRequest)(nil),            // 0: gatehouse.auth.v1.SignUpRequest
 	(*SignUpResponse)(nil),           // 1: gatehouse.auth.v1.SignUpResponse
@@ -1248,23 +1446,27 @@ var file_gatehouse_auth_v1_auth_proto_goTypes = []any{
 	(*SignOutResponse)(nil),          // 11: gatehouse.auth.v1.SignOutResponse
 	(*RemoveLoginRequest)(nil),       // 12: gatehouse.auth.v1.RemoveLoginRequest
 	(*RemoveLoginResponse)(nil),      // 13: gatehouse.auth.v1.RemoveLoginResponse
-	(*GetKeySetRequest)(nil),         // 14: gatehouse.auth.v1.GetKeySetRequest
-	(*GetKeySetResponse)(nil),        // 15: gatehouse.auth.v1.GetKeySetResponse
-	(*JsonWebKey)(nil),               // 16: gatehouse.auth.v1.JsonWebKey
-	(*WatchRevocationsRequest)(nil),  // 17: gatehouse.auth.v1.WatchRevocationsRequest
-	(*WatchRevocationsResponse)(nil), // 18: gatehouse.auth.v1.WatchRevocationsResponse
-	(*Revocation)(nil),               // 19: gatehouse.auth.v1.Revocation
-	(*v1.User)(nil),                  // 20: gatehouse.identity.v1.User
-	(*durationpb.Duration)(nil),      // 21: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),    // 22: google.protobuf.Timestamp
+	(*SuspendLoginRequest)(nil),      // 14: gatehouse.auth.v1.SuspendLoginRequest
+	(*SuspendLoginResponse)(nil),     // 15: gatehouse.auth.v1.SuspendLoginResponse
+	(*RestoreLoginRequest)(nil),      // 16: gatehouse.auth.v1.RestoreLoginRequest
+	(*RestoreLoginResponse)(nil),     // 17: gatehouse.auth.v1.RestoreLoginResponse
+	(*GetKeySetRequest)(nil),         // 18: gatehouse.auth.v1.GetKeySetRequest
+	(*GetKeySetResponse)(nil),        // 19: gatehouse.auth.v1.GetKeySetResponse
+	(*JsonWebKey)(nil),               // 20: gatehouse.auth.v1.JsonWebKey
+	(*WatchRevocationsRequest)(nil),  // 21: gatehouse.auth.v1.WatchRevocationsRequest
+	(*WatchRevocationsResponse)(nil), // 22: gatehouse.auth.v1.WatchRevocationsResponse
+	(*Revocation)(nil),               // 23: gatehouse.auth.v1.Revocation
+	(*v1.User)(nil),                  // 24: gatehouse.identity.v1.User
+	(*durationpb.Duration)(nil),      // 25: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),    // 26: google.protobuf.Timestamp
 }
 var file_gatehouse_auth_v1_auth_proto_depIdxs = []int32{
-	20, // 0: gatehouse.auth.v1.SignUpResponse.user:type_name -> gatehouse.identity.v1.User
-	20, // 1: gatehouse.auth.v1.BootstrapResponse.user:type_name -> gatehouse.identity.v1.User
-	16, // 2: gatehouse.auth.v1.GetKeySetResponse.keys:type_name -> gatehouse.auth.v1.JsonWebKey
-	21, // 3: gatehouse.auth.v1.GetKeySetResponse.max_age:type_name -> google.protobuf.Duration
-	19, // 4: gatehouse.auth.v1.WatchRevocationsResponse.revocations:type_name -> gatehouse.auth.v1.Revocation
-	22, // 5: gatehouse.auth.v1.Revocation.expire_time:type_name -> google.protobuf.Timestamp
+	24, // 0: gatehouse.auth.v1.SignUpResponse.user:type_name -> gatehouse.identity.v1.User
+	24, // 1: gatehouse.auth.v1.BootstrapResponse.user:type_name -> gatehouse.identity.v1.User
+	20, // 2: gatehouse.auth.v1.GetKeySetResponse.keys:type_name -> gatehouse.auth.v1.JsonWebKey
+	25, // 3: gatehouse.auth.v1.GetKeySetResponse.max_age:type_name -> google.protobuf.Duration
+	23, // 4: gatehouse.auth.v1.WatchRevocationsResponse.revocations:type_name -> gatehouse.auth.v1.Revocation
+	26, // 5: gatehouse.auth.v1.Revocation.expire_time:type_name -> google.protobuf.Timestamp
 	0,  // 6: gatehouse.auth.v1.AuthService.SignUp:input_type -> gatehouse.auth.v1.SignUpRequest
 	2,  // 7: gatehouse.auth.v1.AuthService.VerifyEmail:input_type -> gatehouse.auth.v1.VerifyEmailRequest
 	6,  // 8: gatehouse.auth.v1.AuthService.SignIn:input_type -> gatehouse.auth.v1.SignInRequest
@@ -1272,19 +1474,23 @@ var file_gatehouse_auth_v1_auth_proto_depIdxs = []int32{
 	10, // 10: gatehouse.auth.v1.AuthService.SignOut:input_type -> gatehouse.auth.v1.SignOutRequest
 	4,  // 11: gatehouse.auth.v1.AuthService.Bootstrap:input_type -> gatehouse.auth.v1.BootstrapRequest
 	12, // 12: gatehouse.auth.v1.LoginService.RemoveLogin:input_type -> gatehouse.auth.v1.RemoveLoginRequest
-	14, // 13: gatehouse.auth.v1.VerificationService.GetKeySet:input_type -> gatehouse.auth.v1.GetKeySetRequest
-	17, // 14: gatehouse.auth.v1.VerificationService.WatchRevocations:input_type -> gatehouse.auth.v1.WatchRevocationsRequest
-	1,  // 15: gatehouse.auth.v1.AuthService.SignUp:output_type -> gatehouse.auth.v1.SignUpResponse
-	3,  // 16: gatehouse.auth.v1.AuthService.VerifyEmail:output_type -> gatehouse.auth.v1.VerifyEmailResponse
-	7,  // 17: gatehouse.auth.v1.AuthService.SignIn:output_type -> gatehouse.auth.v1.SignInResponse
-	9,  // 18: gatehouse.auth.v1.AuthService.Refresh:output_type -> gatehouse.auth.v1.RefreshResponse
-	11, // 19: gatehouse.auth.v1.AuthService.SignOut:output_type -> gatehouse.auth.v1.SignOutResponse
-	5,  // 20: gatehouse.auth.v1.AuthService.Bootstrap:output_type -> gatehouse.auth.v1.BootstrapResponse
-	13, // 21: gatehouse.auth.v1.LoginService.RemoveLogin:output_type -> gatehouse.auth.v1.RemoveLoginResponse
-	15, // 22: gatehouse.auth.v1.VerificationService.GetKeySet:output_type -> gatehouse.auth.v1.GetKeySetResponse
-	18, // 23: gatehouse.auth.v1.VerificationService.WatchRevocations:output_type -> gatehouse.auth.v1.WatchRevocationsResponse
-	15, // [15:24] is the sub-list for method output_type
-	6,  // [6:15] is the sub-list for method input_type
+	14, // 13: gatehouse.auth.v1.LoginService.SuspendLogin:input_type -> gatehouse.auth.v1.SuspendLoginRequest
+	16, // 14: gatehouse.auth.v1.LoginService.RestoreLogin:input_type -> gatehouse.auth.v1.RestoreLoginRequest
+	18, // 15: gatehouse.auth.v1.VerificationService.GetKeySet:input_type -> gatehouse.auth.v1.GetKeySetRequest
+	21, // 16: gatehouse.auth.v1.VerificationService.WatchRevocations:input_type -> gatehouse.auth.v1.WatchRevocationsRequest
+	1,  // 17: gatehouse.auth.v1.AuthService.SignUp:output_type -> gatehouse.auth.v1.SignUpResponse
+	3,  // 18: gatehouse.auth.v1.AuthService.VerifyEmail:output_type -> gatehouse.auth.v1.VerifyEmailResponse
+	7,  // 19: gatehouse.auth.v1.AuthService.SignIn:output_type -> gatehouse.auth.v1.SignInResponse
+	9,  // 20: gatehouse.auth.v1.AuthService.Refresh:output_type -> gatehouse.auth.v1.RefreshResponse
+	11, // 21: gatehouse.auth.v1.AuthService.SignOut:output_type -> gatehouse.auth.v1.SignOutResponse
+	5,  // 22: gatehouse.auth.v1.AuthService.Bootstrap:output_type -> gatehouse.auth.v1.BootstrapResponse
+	13, // 23: gatehouse.auth.v1.LoginService.RemoveLogin:output_type -> gatehouse.auth.v1.RemoveLoginResponse
+	15, // 24: gatehouse.auth.v1.LoginService.SuspendLogin:output_type -> gatehouse.auth.v1.SuspendLoginResponse
+	17, // 25: gatehouse.auth.v1.LoginService.RestoreLogin:output_type -> gatehouse.auth.v1.RestoreLoginResponse
+	19, // 26: gatehouse.auth.v1.VerificationService.GetKeySet:output_type -> gatehouse.auth.v1.GetKeySetResponse
+	22, // 27: gatehouse.auth.v1.VerificationService.WatchRevocations:output_type -> gatehouse.auth.v1.WatchRevocationsResponse
+	17, // [17:28] is the sub-list for method output_type
+	6,  // [6:17] is the sub-list for method input_type
 	6,  // [6:6] is the sub-list for extension type_name
 	6,  // [6:6] is the sub-list for extension extendee
 	0,  // [0:6] is the sub-list for field type_name
@@ -1301,7 +1507,7 @@ func file_gatehouse_auth_v1_auth_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_auth_v1_auth_proto_rawDesc), len(file_gatehouse_auth_v1_auth_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

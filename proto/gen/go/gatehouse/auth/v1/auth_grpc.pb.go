@@ -352,7 +352,9 @@ var AuthService_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	LoginService_RemoveLogin_FullMethodName = "/gatehouse.auth.v1.LoginService/RemoveLogin"
+	LoginService_RemoveLogin_FullMethodName  = "/gatehouse.auth.v1.LoginService/RemoveLogin"
+	LoginService_SuspendLogin_FullMethodName = "/gatehouse.auth.v1.LoginService/SuspendLogin"
+	LoginService_RestoreLogin_FullMethodName = "/gatehouse.auth.v1.LoginService/RestoreLogin"
 )
 
 // LoginServiceClient is the client API for LoginService service.
@@ -363,6 +365,11 @@ const (
 type LoginServiceClient interface {
 	// RemoveLogin ends all sessions of a user and removes the login. A user without a login is not an error.
 	RemoveLogin(ctx context.Context, in *RemoveLoginRequest, opts ...grpc.CallOption) (*RemoveLoginResponse, error)
+	// SuspendLogin ends all sessions of a user and refuses every sign-in from here on like one with a wrong password, also of a login that
+	// is not active yet. A user without a login is not an error. Of what is said of one user the highest revision counts.
+	SuspendLogin(ctx context.Context, in *SuspendLoginRequest, opts ...grpc.CallOption) (*SuspendLoginResponse, error)
+	// RestoreLogin lets a user sign in again. A user without a login is not an error. Of what is said of one user the highest revision counts.
+	RestoreLogin(ctx context.Context, in *RestoreLoginRequest, opts ...grpc.CallOption) (*RestoreLoginResponse, error)
 }
 
 type loginServiceClient struct {
@@ -383,6 +390,26 @@ func (c *loginServiceClient) RemoveLogin(ctx context.Context, in *RemoveLoginReq
 	return out, nil
 }
 
+func (c *loginServiceClient) SuspendLogin(ctx context.Context, in *SuspendLoginRequest, opts ...grpc.CallOption) (*SuspendLoginResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SuspendLoginResponse)
+	err := c.cc.Invoke(ctx, LoginService_SuspendLogin_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *loginServiceClient) RestoreLogin(ctx context.Context, in *RestoreLoginRequest, opts ...grpc.CallOption) (*RestoreLoginResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RestoreLoginResponse)
+	err := c.cc.Invoke(ctx, LoginService_RestoreLogin_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // LoginServiceServer is the server API for LoginService service.
 // All implementations must embed UnimplementedLoginServiceServer
 // for forward compatibility.
@@ -391,6 +418,11 @@ func (c *loginServiceClient) RemoveLogin(ctx context.Context, in *RemoveLoginReq
 type LoginServiceServer interface {
 	// RemoveLogin ends all sessions of a user and removes the login. A user without a login is not an error.
 	RemoveLogin(context.Context, *RemoveLoginRequest) (*RemoveLoginResponse, error)
+	// SuspendLogin ends all sessions of a user and refuses every sign-in from here on like one with a wrong password, also of a login that
+	// is not active yet. A user without a login is not an error. Of what is said of one user the highest revision counts.
+	SuspendLogin(context.Context, *SuspendLoginRequest) (*SuspendLoginResponse, error)
+	// RestoreLogin lets a user sign in again. A user without a login is not an error. Of what is said of one user the highest revision counts.
+	RestoreLogin(context.Context, *RestoreLoginRequest) (*RestoreLoginResponse, error)
 	mustEmbedUnimplementedLoginServiceServer()
 }
 
@@ -403,6 +435,12 @@ type UnimplementedLoginServiceServer struct{}
 
 func (UnimplementedLoginServiceServer) RemoveLogin(context.Context, *RemoveLoginRequest) (*RemoveLoginResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RemoveLogin not implemented")
+}
+func (UnimplementedLoginServiceServer) SuspendLogin(context.Context, *SuspendLoginRequest) (*SuspendLoginResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SuspendLogin not implemented")
+}
+func (UnimplementedLoginServiceServer) RestoreLogin(context.Context, *RestoreLoginRequest) (*RestoreLoginResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RestoreLogin not implemented")
 }
 func (UnimplementedLoginServiceServer) mustEmbedUnimplementedLoginServiceServer() {}
 func (UnimplementedLoginServiceServer) testEmbeddedByValue()                      {}
@@ -443,6 +481,42 @@ func _LoginService_RemoveLogin_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _LoginService_SuspendLogin_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SuspendLoginRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LoginServiceServer).SuspendLogin(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LoginService_SuspendLogin_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LoginServiceServer).SuspendLogin(ctx, req.(*SuspendLoginRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _LoginService_RestoreLogin_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RestoreLoginRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LoginServiceServer).RestoreLogin(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LoginService_RestoreLogin_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LoginServiceServer).RestoreLogin(ctx, req.(*RestoreLoginRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // LoginService_ServiceDesc is the grpc.ServiceDesc for LoginService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -453,6 +527,14 @@ var LoginService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RemoveLogin",
 			Handler:    _LoginService_RemoveLogin_Handler,
+		},
+		{
+			MethodName: "SuspendLogin",
+			Handler:    _LoginService_SuspendLogin_Handler,
+		},
+		{
+			MethodName: "RestoreLogin",
+			Handler:    _LoginService_RestoreLogin_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

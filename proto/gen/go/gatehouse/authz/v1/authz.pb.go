@@ -880,7 +880,7 @@ func (x *WriteRelationshipsResponse) GetConsistencyToken() string {
 	return ""
 }
 
-// ReserveDepartureRequest names a user whose deletion is about to begin.
+// ReserveDepartureRequest names a user whose deletion or suspension is about to begin.
 type ReserveDepartureRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// user_id of the user.
@@ -888,9 +888,11 @@ type ReserveDepartureRequest struct {
 	// ending_organization_id is the organization that goes with its last user, whose owner need not be replaced; empty for none.
 	EndingOrganizationId string `protobuf:"bytes,2,opt,name=ending_organization_id,json=endingOrganizationId,proto3" json:"ending_organization_id,omitempty"`
 	// origin of the deletion; absent when this call is the origin.
-	Origin        *Origin `protobuf:"bytes,3,opt,name=origin,proto3" json:"origin,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Origin *Origin `protobuf:"bytes,3,opt,name=origin,proto3" json:"origin,omitempty"`
+	// suspension_revision is that of the user once suspended; 0 for a deletion.
+	SuspensionRevision int64 `protobuf:"varint,4,opt,name=suspension_revision,json=suspensionRevision,proto3" json:"suspension_revision,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *ReserveDepartureRequest) Reset() {
@@ -944,6 +946,13 @@ func (x *ReserveDepartureRequest) GetOrigin() *Origin {
 	return nil
 }
 
+func (x *ReserveDepartureRequest) GetSuspensionRevision() int64 {
+	if x != nil {
+		return x.SuspensionRevision
+	}
+	return 0
+}
+
 // ReserveDepartureResponse is empty.
 type ReserveDepartureResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -981,6 +990,107 @@ func (*ReserveDepartureResponse) Descriptor() ([]byte, []int) {
 	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{15}
 }
 
+// SettleSuspensionRequest names a user who was suspended or restored.
+type SettleSuspensionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// user_id of the user.
+	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// revision of the user since when this is so.
+	Revision int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	// suspended says that the user is suspended, otherwise that the user is back.
+	Suspended     bool `protobuf:"varint,3,opt,name=suspended,proto3" json:"suspended,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SettleSuspensionRequest) Reset() {
+	*x = SettleSuspensionRequest{}
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SettleSuspensionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SettleSuspensionRequest) ProtoMessage() {}
+
+func (x *SettleSuspensionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SettleSuspensionRequest.ProtoReflect.Descriptor instead.
+func (*SettleSuspensionRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *SettleSuspensionRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *SettleSuspensionRequest) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *SettleSuspensionRequest) GetSuspended() bool {
+	if x != nil {
+		return x.Suspended
+	}
+	return false
+}
+
+// SettleSuspensionResponse is empty.
+type SettleSuspensionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SettleSuspensionResponse) Reset() {
+	*x = SettleSuspensionResponse{}
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SettleSuspensionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SettleSuspensionResponse) ProtoMessage() {}
+
+func (x *SettleSuspensionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SettleSuspensionResponse.ProtoReflect.Descriptor instead.
+func (*SettleSuspensionResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{17}
+}
+
 // ReadRelationshipsRequest asks for one page of relationships.
 type ReadRelationshipsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1002,7 +1112,7 @@ type ReadRelationshipsRequest struct {
 
 func (x *ReadRelationshipsRequest) Reset() {
 	*x = ReadRelationshipsRequest{}
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[16]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1014,7 +1124,7 @@ func (x *ReadRelationshipsRequest) String() string {
 func (*ReadRelationshipsRequest) ProtoMessage() {}
 
 func (x *ReadRelationshipsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[16]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1027,7 +1137,7 @@ func (x *ReadRelationshipsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRelationshipsRequest.ProtoReflect.Descriptor instead.
 func (*ReadRelationshipsRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{16}
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ReadRelationshipsRequest) GetObject() string {
@@ -1085,7 +1195,7 @@ type ReadRelationshipsResponse struct {
 
 func (x *ReadRelationshipsResponse) Reset() {
 	*x = ReadRelationshipsResponse{}
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[17]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1097,7 +1207,7 @@ func (x *ReadRelationshipsResponse) String() string {
 func (*ReadRelationshipsResponse) ProtoMessage() {}
 
 func (x *ReadRelationshipsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[17]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1110,7 +1220,7 @@ func (x *ReadRelationshipsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRelationshipsResponse.ProtoReflect.Descriptor instead.
 func (*ReadRelationshipsResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{17}
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReadRelationshipsResponse) GetRelationships() []*Relationship {
@@ -1136,7 +1246,7 @@ type GetModelRequest struct {
 
 func (x *GetModelRequest) Reset() {
 	*x = GetModelRequest{}
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[18]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1148,7 +1258,7 @@ func (x *GetModelRequest) String() string {
 func (*GetModelRequest) ProtoMessage() {}
 
 func (x *GetModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[18]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1161,7 +1271,7 @@ func (x *GetModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetModelRequest.ProtoReflect.Descriptor instead.
 func (*GetModelRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{18}
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{20}
 }
 
 // GetModelResponse is the authorization model.
@@ -1179,7 +1289,7 @@ type GetModelResponse struct {
 
 func (x *GetModelResponse) Reset() {
 	*x = GetModelResponse{}
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[19]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1191,7 +1301,7 @@ func (x *GetModelResponse) String() string {
 func (*GetModelResponse) ProtoMessage() {}
 
 func (x *GetModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[19]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1204,7 +1314,7 @@ func (x *GetModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetModelResponse.ProtoReflect.Descriptor instead.
 func (*GetModelResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{19}
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GetModelResponse) GetId() string {
@@ -1241,7 +1351,7 @@ type ObjectType struct {
 
 func (x *ObjectType) Reset() {
 	*x = ObjectType{}
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[20]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1253,7 +1363,7 @@ func (x *ObjectType) String() string {
 func (*ObjectType) ProtoMessage() {}
 
 func (x *ObjectType) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[20]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1266,7 +1376,7 @@ func (x *ObjectType) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectType.ProtoReflect.Descriptor instead.
 func (*ObjectType) Descriptor() ([]byte, []int) {
-	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{20}
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ObjectType) GetName() string {
@@ -1300,7 +1410,7 @@ type CheckRelationshipRequest struct {
 
 func (x *CheckRelationshipRequest) Reset() {
 	*x = CheckRelationshipRequest{}
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[21]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1312,7 +1422,7 @@ func (x *CheckRelationshipRequest) String() string {
 func (*CheckRelationshipRequest) ProtoMessage() {}
 
 func (x *CheckRelationshipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[21]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1325,7 +1435,7 @@ func (x *CheckRelationshipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRelationshipRequest.ProtoReflect.Descriptor instead.
 func (*CheckRelationshipRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{21}
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CheckRelationshipRequest) GetSubject() string {
@@ -1367,7 +1477,7 @@ type CheckRelationshipResponse struct {
 
 func (x *CheckRelationshipResponse) Reset() {
 	*x = CheckRelationshipResponse{}
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[22]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1379,7 +1489,7 @@ func (x *CheckRelationshipResponse) String() string {
 func (*CheckRelationshipResponse) ProtoMessage() {}
 
 func (x *CheckRelationshipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[22]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1392,7 +1502,7 @@ func (x *CheckRelationshipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRelationshipResponse.ProtoReflect.Descriptor instead.
 func (*CheckRelationshipResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{22}
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *CheckRelationshipResponse) GetAllowed() bool {
@@ -1417,7 +1527,7 @@ type UpdateRelationshipsRequest struct {
 
 func (x *UpdateRelationshipsRequest) Reset() {
 	*x = UpdateRelationshipsRequest{}
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[23]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1429,7 +1539,7 @@ func (x *UpdateRelationshipsRequest) String() string {
 func (*UpdateRelationshipsRequest) ProtoMessage() {}
 
 func (x *UpdateRelationshipsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[23]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1442,7 +1552,7 @@ func (x *UpdateRelationshipsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateRelationshipsRequest.ProtoReflect.Descriptor instead.
 func (*UpdateRelationshipsRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{23}
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *UpdateRelationshipsRequest) GetWrites() []*Relationship {
@@ -1477,7 +1587,7 @@ type UpdateRelationshipsResponse struct {
 
 func (x *UpdateRelationshipsResponse) Reset() {
 	*x = UpdateRelationshipsResponse{}
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[24]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1489,7 +1599,7 @@ func (x *UpdateRelationshipsResponse) String() string {
 func (*UpdateRelationshipsResponse) ProtoMessage() {}
 
 func (x *UpdateRelationshipsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[24]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1502,7 +1612,7 @@ func (x *UpdateRelationshipsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateRelationshipsResponse.ProtoReflect.Descriptor instead.
 func (*UpdateRelationshipsResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{24}
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *UpdateRelationshipsResponse) GetConsistencyToken() string {
@@ -1533,7 +1643,7 @@ type ListRelationshipsRequest struct {
 
 func (x *ListRelationshipsRequest) Reset() {
 	*x = ListRelationshipsRequest{}
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[25]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1545,7 +1655,7 @@ func (x *ListRelationshipsRequest) String() string {
 func (*ListRelationshipsRequest) ProtoMessage() {}
 
 func (x *ListRelationshipsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[25]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1558,7 +1668,7 @@ func (x *ListRelationshipsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRelationshipsRequest.ProtoReflect.Descriptor instead.
 func (*ListRelationshipsRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{25}
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListRelationshipsRequest) GetObject() string {
@@ -1616,7 +1726,7 @@ type ListRelationshipsResponse struct {
 
 func (x *ListRelationshipsResponse) Reset() {
 	*x = ListRelationshipsResponse{}
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[26]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1628,7 +1738,7 @@ func (x *ListRelationshipsResponse) String() string {
 func (*ListRelationshipsResponse) ProtoMessage() {}
 
 func (x *ListRelationshipsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[26]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1641,7 +1751,7 @@ func (x *ListRelationshipsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRelationshipsResponse.ProtoReflect.Descriptor instead.
 func (*ListRelationshipsResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{26}
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListRelationshipsResponse) GetRelationships() []*Relationship {
@@ -1669,7 +1779,7 @@ type WatchChangesRequest struct {
 
 func (x *WatchChangesRequest) Reset() {
 	*x = WatchChangesRequest{}
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[27]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1681,7 +1791,7 @@ func (x *WatchChangesRequest) String() string {
 func (*WatchChangesRequest) ProtoMessage() {}
 
 func (x *WatchChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[27]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1694,7 +1804,7 @@ func (x *WatchChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchChangesRequest.ProtoReflect.Descriptor instead.
 func (*WatchChangesRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{27}
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *WatchChangesRequest) GetCursor() string {
@@ -1719,7 +1829,7 @@ type WatchChangesResponse struct {
 
 func (x *WatchChangesResponse) Reset() {
 	*x = WatchChangesResponse{}
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[28]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1731,7 +1841,7 @@ func (x *WatchChangesResponse) String() string {
 func (*WatchChangesResponse) ProtoMessage() {}
 
 func (x *WatchChangesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[28]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1744,7 +1854,7 @@ func (x *WatchChangesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchChangesResponse.ProtoReflect.Descriptor instead.
 func (*WatchChangesResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{28}
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *WatchChangesResponse) GetChanges() []*ChangedRelationship {
@@ -1784,7 +1894,7 @@ type ChangedRelationship struct {
 
 func (x *ChangedRelationship) Reset() {
 	*x = ChangedRelationship{}
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[29]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1796,7 +1906,7 @@ func (x *ChangedRelationship) String() string {
 func (*ChangedRelationship) ProtoMessage() {}
 
 func (x *ChangedRelationship) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[29]
+	mi := &file_gatehouse_authz_v1_authz_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1809,7 +1919,7 @@ func (x *ChangedRelationship) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangedRelationship.ProtoReflect.Descriptor instead.
 func (*ChangedRelationship) Descriptor() ([]byte, []int) {
-	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{29}
+	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ChangedRelationship) GetObject() string {
@@ -1892,12 +2002,18 @@ const file_gatehouse_authz_v1_authz_proto_rawDesc = "" +
 	"\rpreconditions\x18\x05 \x03(\v2 .gatehouse.authz.v1.PreconditionB\b\xbaH\x05\x92\x01\x02\x10\x14R\rpreconditions\x122\n" +
 	"\x06origin\x18\x06 \x01(\v2\x1a.gatehouse.authz.v1.OriginR\x06origin\"I\n" +
 	"\x1aWriteRelationshipsResponse\x12+\n" +
-	"\x11consistency_token\x18\x01 \x01(\tR\x10consistencyToken\"\xb3\x01\n" +
+	"\x11consistency_token\x18\x01 \x01(\tR\x10consistencyToken\"\xed\x01\n" +
 	"\x17ReserveDepartureRequest\x12!\n" +
 	"\auser_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06userId\x12A\n" +
 	"\x16ending_organization_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x14endingOrganizationId\x122\n" +
-	"\x06origin\x18\x03 \x01(\v2\x1a.gatehouse.authz.v1.OriginR\x06origin\"\x1a\n" +
-	"\x18ReserveDepartureResponse\"\xf8\x02\n" +
+	"\x06origin\x18\x03 \x01(\v2\x1a.gatehouse.authz.v1.OriginR\x06origin\x128\n" +
+	"\x13suspension_revision\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x12suspensionRevision\"\x1a\n" +
+	"\x18ReserveDepartureResponse\"\x7f\n" +
+	"\x17SettleSuspensionRequest\x12!\n" +
+	"\auser_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06userId\x12#\n" +
+	"\brevision\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02 \x00R\brevision\x12\x1c\n" +
+	"\tsuspended\x18\x03 \x01(\bR\tsuspended\"\x1a\n" +
+	"\x18SettleSuspensionResponse\"\xf8\x02\n" +
 	"\x18ReadRelationshipsRequest\x12A\n" +
 	"\x06object\x18\x01 \x01(\tB)\xbaH&r$\x18\x80\x022\x1f^([a-z][a-z0-9_]*:[^:#@*\\s]*)?$R\x06object\x129\n" +
 	"\brelation\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x1822\x14^([a-z][a-z0-9_]*)?$R\brelation\x12V\n" +
@@ -1952,8 +2068,7 @@ const file_gatehouse_authz_v1_authz_proto_rawDesc = "" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12\x18\n" +
 	"\asubject\x18\x02 \x01(\tR\asubject\x12\x1d\n" +
 	"\n" +
-	"from_types\x18\x03 \x03(\tR\tfromTypes2\x88\n" +
-	"\n" +
+	"from_types\x18\x03 \x03(\tR\tfromTypes2\xbc\v\n" +
 	"\fAuthzService\x12r\n" +
 	"\x05Check\x12 .gatehouse.authz.v1.CheckRequest\x1a!.gatehouse.authz.v1.CheckResponse\"$\xd2\xe7\x18\x1d\n" +
 	"\x02(\x01\x12\revery_service\x1a\x02\b\x01J\x04\b\xa0\x9c\x01\x90\x02\x01\x12\x83\x01\n" +
@@ -1969,7 +2084,10 @@ const file_gatehouse_authz_v1_authz_proto_rawDesc = "" +
 	"\x1bauthz.relationships_written8\x02\x90\x02\x02\x12\xb1\x01\n" +
 	"\x10ReserveDeparture\x12+.gatehouse.authz.v1.ReserveDepartureRequest\x1a,.gatehouse.authz.v1.ReserveDepartureResponse\"B\xd2\xe7\x18;\n" +
 	"\x02(\x01\x12\bidentity\x1a+\x12)\n" +
-	"\x18authz.departure_reserved\x12\auser_id*\x04user\x90\x02\x02\x12\x90\x01\n" +
+	"\x18authz.departure_reserved\x12\auser_id*\x04user\x90\x02\x02\x12\xb1\x01\n" +
+	"\x10SettleSuspension\x12+.gatehouse.authz.v1.SettleSuspensionRequest\x1a,.gatehouse.authz.v1.SettleSuspensionResponse\"B\xd2\xe7\x18;\n" +
+	"\x02(\x01\x12\bidentity\x1a+\x12)\n" +
+	"\x18authz.suspension_settled\x12\auser_id*\x04user\x90\x02\x02\x12\x90\x01\n" +
 	"\x11ReadRelationships\x12,.gatehouse.authz.v1.ReadRelationshipsRequest\x1a-.gatehouse.authz.v1.ReadRelationshipsResponse\"\x1e\xd2\xe7\x18\x17\n" +
 	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12\x85\x01\n" +
 	"\fWatchChanges\x12'.gatehouse.authz.v1.WatchChangesRequest\x1a(.gatehouse.authz.v1.WatchChangesResponse\" \xd2\xe7\x18\x19\n" +
@@ -2023,7 +2141,7 @@ func file_gatehouse_authz_v1_authz_proto_rawDescGZIP() []byte {
 	return file_gatehouse_authz_v1_authz_proto_rawDescData
 }
 
-var file_gatehouse_authz_v1_authz_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_gatehouse_authz_v1_authz_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_gatehouse_authz_v1_authz_proto_goTypes = []any{
 	(*Relationship)(nil),                // 0: gatehouse.authz.v1.Relationship
 	(*Precondition)(nil),                // 1: gatehouse.authz.v1.Precondition
@@ -2041,20 +2159,22 @@ var file_gatehouse_authz_v1_authz_proto_goTypes = []any{
 	(*WriteRelationshipsResponse)(nil),  // 13: gatehouse.authz.v1.WriteRelationshipsResponse
 	(*ReserveDepartureRequest)(nil),     // 14: gatehouse.authz.v1.ReserveDepartureRequest
 	(*ReserveDepartureResponse)(nil),    // 15: gatehouse.authz.v1.ReserveDepartureResponse
-	(*ReadRelationshipsRequest)(nil),    // 16: gatehouse.authz.v1.ReadRelationshipsRequest
-	(*ReadRelationshipsResponse)(nil),   // 17: gatehouse.authz.v1.ReadRelationshipsResponse
-	(*GetModelRequest)(nil),             // 18: gatehouse.authz.v1.GetModelRequest
-	(*GetModelResponse)(nil),            // 19: gatehouse.authz.v1.GetModelResponse
-	(*ObjectType)(nil),                  // 20: gatehouse.authz.v1.ObjectType
-	(*CheckRelationshipRequest)(nil),    // 21: gatehouse.authz.v1.CheckRelationshipRequest
-	(*CheckRelationshipResponse)(nil),   // 22: gatehouse.authz.v1.CheckRelationshipResponse
-	(*UpdateRelationshipsRequest)(nil),  // 23: gatehouse.authz.v1.UpdateRelationshipsRequest
-	(*UpdateRelationshipsResponse)(nil), // 24: gatehouse.authz.v1.UpdateRelationshipsResponse
-	(*ListRelationshipsRequest)(nil),    // 25: gatehouse.authz.v1.ListRelationshipsRequest
-	(*ListRelationshipsResponse)(nil),   // 26: gatehouse.authz.v1.ListRelationshipsResponse
-	(*WatchChangesRequest)(nil),         // 27: gatehouse.authz.v1.WatchChangesRequest
-	(*WatchChangesResponse)(nil),        // 28: gatehouse.authz.v1.WatchChangesResponse
-	(*ChangedRelationship)(nil),         // 29: gatehouse.authz.v1.ChangedRelationship
+	(*SettleSuspensionRequest)(nil),     // 16: gatehouse.authz.v1.SettleSuspensionRequest
+	(*SettleSuspensionResponse)(nil),    // 17: gatehouse.authz.v1.SettleSuspensionResponse
+	(*ReadRelationshipsRequest)(nil),    // 18: gatehouse.authz.v1.ReadRelationshipsRequest
+	(*ReadRelationshipsResponse)(nil),   // 19: gatehouse.authz.v1.ReadRelationshipsResponse
+	(*GetModelRequest)(nil),             // 20: gatehouse.authz.v1.GetModelRequest
+	(*GetModelResponse)(nil),            // 21: gatehouse.authz.v1.GetModelResponse
+	(*ObjectType)(nil),                  // 22: gatehouse.authz.v1.ObjectType
+	(*CheckRelationshipRequest)(nil),    // 23: gatehouse.authz.v1.CheckRelationshipRequest
+	(*CheckRelationshipResponse)(nil),   // 24: gatehouse.authz.v1.CheckRelationshipResponse
+	(*UpdateRelationshipsRequest)(nil),  // 25: gatehouse.authz.v1.UpdateRelationshipsRequest
+	(*UpdateRelationshipsResponse)(nil), // 26: gatehouse.authz.v1.UpdateRelationshipsResponse
+	(*ListRelationshipsRequest)(nil),    // 27: gatehouse.authz.v1.ListRelationshipsRequest
+	(*ListRelationshipsResponse)(nil),   // 28: gatehouse.authz.v1.ListRelationshipsResponse
+	(*WatchChangesRequest)(nil),         // 29: gatehouse.authz.v1.WatchChangesRequest
+	(*WatchChangesResponse)(nil),        // 30: gatehouse.authz.v1.WatchChangesResponse
+	(*ChangedRelationship)(nil),         // 31: gatehouse.authz.v1.ChangedRelationship
 }
 var file_gatehouse_authz_v1_authz_proto_depIdxs = []int32{
 	0,  // 0: gatehouse.authz.v1.Precondition.relationship:type_name -> gatehouse.authz.v1.Relationship
@@ -2065,38 +2185,40 @@ var file_gatehouse_authz_v1_authz_proto_depIdxs = []int32{
 	3,  // 5: gatehouse.authz.v1.WriteRelationshipsRequest.origin:type_name -> gatehouse.authz.v1.Origin
 	3,  // 6: gatehouse.authz.v1.ReserveDepartureRequest.origin:type_name -> gatehouse.authz.v1.Origin
 	0,  // 7: gatehouse.authz.v1.ReadRelationshipsResponse.relationships:type_name -> gatehouse.authz.v1.Relationship
-	20, // 8: gatehouse.authz.v1.GetModelResponse.types:type_name -> gatehouse.authz.v1.ObjectType
+	22, // 8: gatehouse.authz.v1.GetModelResponse.types:type_name -> gatehouse.authz.v1.ObjectType
 	0,  // 9: gatehouse.authz.v1.UpdateRelationshipsRequest.writes:type_name -> gatehouse.authz.v1.Relationship
 	0,  // 10: gatehouse.authz.v1.UpdateRelationshipsRequest.deletes:type_name -> gatehouse.authz.v1.Relationship
 	1,  // 11: gatehouse.authz.v1.UpdateRelationshipsRequest.preconditions:type_name -> gatehouse.authz.v1.Precondition
 	0,  // 12: gatehouse.authz.v1.ListRelationshipsResponse.relationships:type_name -> gatehouse.authz.v1.Relationship
-	29, // 13: gatehouse.authz.v1.WatchChangesResponse.changes:type_name -> gatehouse.authz.v1.ChangedRelationship
+	31, // 13: gatehouse.authz.v1.WatchChangesResponse.changes:type_name -> gatehouse.authz.v1.ChangedRelationship
 	4,  // 14: gatehouse.authz.v1.AuthzService.Check:input_type -> gatehouse.authz.v1.CheckRequest
 	6,  // 15: gatehouse.authz.v1.AuthzService.BatchCheck:input_type -> gatehouse.authz.v1.BatchCheckRequest
 	8,  // 16: gatehouse.authz.v1.AuthzService.ListObjects:input_type -> gatehouse.authz.v1.ListObjectsRequest
 	10, // 17: gatehouse.authz.v1.AuthzService.ListSubjects:input_type -> gatehouse.authz.v1.ListSubjectsRequest
 	12, // 18: gatehouse.authz.v1.AuthzService.WriteRelationships:input_type -> gatehouse.authz.v1.WriteRelationshipsRequest
 	14, // 19: gatehouse.authz.v1.AuthzService.ReserveDeparture:input_type -> gatehouse.authz.v1.ReserveDepartureRequest
-	16, // 20: gatehouse.authz.v1.AuthzService.ReadRelationships:input_type -> gatehouse.authz.v1.ReadRelationshipsRequest
-	27, // 21: gatehouse.authz.v1.AuthzService.WatchChanges:input_type -> gatehouse.authz.v1.WatchChangesRequest
-	18, // 22: gatehouse.authz.v1.AuthzService.GetModel:input_type -> gatehouse.authz.v1.GetModelRequest
-	21, // 23: gatehouse.authz.v1.RelationshipService.CheckRelationship:input_type -> gatehouse.authz.v1.CheckRelationshipRequest
-	23, // 24: gatehouse.authz.v1.RelationshipService.UpdateRelationships:input_type -> gatehouse.authz.v1.UpdateRelationshipsRequest
-	25, // 25: gatehouse.authz.v1.RelationshipService.ListRelationships:input_type -> gatehouse.authz.v1.ListRelationshipsRequest
-	5,  // 26: gatehouse.authz.v1.AuthzService.Check:output_type -> gatehouse.authz.v1.CheckResponse
-	7,  // 27: gatehouse.authz.v1.AuthzService.BatchCheck:output_type -> gatehouse.authz.v1.BatchCheckResponse
-	9,  // 28: gatehouse.authz.v1.AuthzService.ListObjects:output_type -> gatehouse.authz.v1.ListObjectsResponse
-	11, // 29: gatehouse.authz.v1.AuthzService.ListSubjects:output_type -> gatehouse.authz.v1.ListSubjectsResponse
-	13, // 30: gatehouse.authz.v1.AuthzService.WriteRelationships:output_type -> gatehouse.authz.v1.WriteRelationshipsResponse
-	15, // 31: gatehouse.authz.v1.AuthzService.ReserveDeparture:output_type -> gatehouse.authz.v1.ReserveDepartureResponse
-	17, // 32: gatehouse.authz.v1.AuthzService.ReadRelationships:output_type -> gatehouse.authz.v1.ReadRelationshipsResponse
-	28, // 33: gatehouse.authz.v1.AuthzService.WatchChanges:output_type -> gatehouse.authz.v1.WatchChangesResponse
-	19, // 34: gatehouse.authz.v1.AuthzService.GetModel:output_type -> gatehouse.authz.v1.GetModelResponse
-	22, // 35: gatehouse.authz.v1.RelationshipService.CheckRelationship:output_type -> gatehouse.authz.v1.CheckRelationshipResponse
-	24, // 36: gatehouse.authz.v1.RelationshipService.UpdateRelationships:output_type -> gatehouse.authz.v1.UpdateRelationshipsResponse
-	26, // 37: gatehouse.authz.v1.RelationshipService.ListRelationships:output_type -> gatehouse.authz.v1.ListRelationshipsResponse
-	26, // [26:38] is the sub-list for method output_type
-	14, // [14:26] is the sub-list for method input_type
+	16, // 20: gatehouse.authz.v1.AuthzService.SettleSuspension:input_type -> gatehouse.authz.v1.SettleSuspensionRequest
+	18, // 21: gatehouse.authz.v1.AuthzService.ReadRelationships:input_type -> gatehouse.authz.v1.ReadRelationshipsRequest
+	29, // 22: gatehouse.authz.v1.AuthzService.WatchChanges:input_type -> gatehouse.authz.v1.WatchChangesRequest
+	20, // 23: gatehouse.authz.v1.AuthzService.GetModel:input_type -> gatehouse.authz.v1.GetModelRequest
+	23, // 24: gatehouse.authz.v1.RelationshipService.CheckRelationship:input_type -> gatehouse.authz.v1.CheckRelationshipRequest
+	25, // 25: gatehouse.authz.v1.RelationshipService.UpdateRelationships:input_type -> gatehouse.authz.v1.UpdateRelationshipsRequest
+	27, // 26: gatehouse.authz.v1.RelationshipService.ListRelationships:input_type -> gatehouse.authz.v1.ListRelationshipsRequest
+	5,  // 27: gatehouse.authz.v1.AuthzService.Check:output_type -> gatehouse.authz.v1.CheckResponse
+	7,  // 28: gatehouse.authz.v1.AuthzService.BatchCheck:output_type -> gatehouse.authz.v1.BatchCheckResponse
+	9,  // 29: gatehouse.authz.v1.AuthzService.ListObjects:output_type -> gatehouse.authz.v1.ListObjectsResponse
+	11, // 30: gatehouse.authz.v1.AuthzService.ListSubjects:output_type -> gatehouse.authz.v1.ListSubjectsResponse
+	13, // 31: gatehouse.authz.v1.AuthzService.WriteRelationships:output_type -> gatehouse.authz.v1.WriteRelationshipsResponse
+	15, // 32: gatehouse.authz.v1.AuthzService.ReserveDeparture:output_type -> gatehouse.authz.v1.ReserveDepartureResponse
+	17, // 33: gatehouse.authz.v1.AuthzService.SettleSuspension:output_type -> gatehouse.authz.v1.SettleSuspensionResponse
+	19, // 34: gatehouse.authz.v1.AuthzService.ReadRelationships:output_type -> gatehouse.authz.v1.ReadRelationshipsResponse
+	30, // 35: gatehouse.authz.v1.AuthzService.WatchChanges:output_type -> gatehouse.authz.v1.WatchChangesResponse
+	21, // 36: gatehouse.authz.v1.AuthzService.GetModel:output_type -> gatehouse.authz.v1.GetModelResponse
+	24, // 37: gatehouse.authz.v1.RelationshipService.CheckRelationship:output_type -> gatehouse.authz.v1.CheckRelationshipResponse
+	26, // 38: gatehouse.authz.v1.RelationshipService.UpdateRelationships:output_type -> gatehouse.authz.v1.UpdateRelationshipsResponse
+	28, // 39: gatehouse.authz.v1.RelationshipService.ListRelationships:output_type -> gatehouse.authz.v1.ListRelationshipsResponse
+	27, // [27:40] is the sub-list for method output_type
+	14, // [14:27] is the sub-list for method input_type
 	14, // [14:14] is the sub-list for extension type_name
 	14, // [14:14] is the sub-list for extension extendee
 	0,  // [0:14] is the sub-list for field type_name
@@ -2113,7 +2235,7 @@ func file_gatehouse_authz_v1_authz_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_authz_v1_authz_proto_rawDesc), len(file_gatehouse_authz_v1_authz_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   30,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -30,6 +30,7 @@ const (
 	AuthzService_ListSubjects_FullMethodName       = "/gatehouse.authz.v1.AuthzService/ListSubjects"
 	AuthzService_WriteRelationships_FullMethodName = "/gatehouse.authz.v1.AuthzService/WriteRelationships"
 	AuthzService_ReserveDeparture_FullMethodName   = "/gatehouse.authz.v1.AuthzService/ReserveDeparture"
+	AuthzService_SettleSuspension_FullMethodName   = "/gatehouse.authz.v1.AuthzService/SettleSuspension"
 	AuthzService_ReadRelationships_FullMethodName  = "/gatehouse.authz.v1.AuthzService/ReadRelationships"
 	AuthzService_WatchChanges_FullMethodName       = "/gatehouse.authz.v1.AuthzService/WatchChanges"
 	AuthzService_GetModel_FullMethodName           = "/gatehouse.authz.v1.AuthzService/GetModel"
@@ -53,10 +54,13 @@ type AuthzServiceClient interface {
 	// WriteRelationships changes relationships, all or none, once per id. A precondition that does not hold is FAILED_PRECONDITION
 	// (PRECONDITION_FAILED) and changes nothing; a relationship outside of what the calling program owns is PERMISSION_DENIED.
 	WriteRelationships(ctx context.Context, in *WriteRelationshipsRequest, opts ...grpc.CallOption) (*WriteRelationshipsResponse, error)
-	// ReserveDeparture asks, before a user's deletion begins, whether it may. FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER) says that
+	// ReserveDeparture asks, before a user's deletion or suspension begins, whether it may. FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER) says that
 	// nobody would be left in a role of the user. Otherwise the user counts as gone in every such decision from here on, so that the
 	// deletion is certain to be accepted whenever it arrives.
 	ReserveDeparture(ctx context.Context, in *ReserveDepartureRequest, opts ...grpc.CallOption) (*ReserveDepartureResponse, error)
+	// SettleSuspension says what became of a suspension that was reserved: who is suspended counts in no such decision as if gone, until
+	// returned. What is said of an earlier revision than what is known changes nothing.
+	SettleSuspension(ctx context.Context, in *SettleSuspensionRequest, opts ...grpc.CallOption) (*SettleSuspensionResponse, error)
 	// ReadRelationships returns the relationships as they were written, filtered by object, relation and subject.
 	ReadRelationships(ctx context.Context, in *ReadRelationshipsRequest, opts ...grpc.CallOption) (*ReadRelationshipsResponse, error)
 	// WatchChanges sends which relationships changed from here on, or after a cursor: those of changes that were acknowledged. A message
@@ -135,6 +139,16 @@ func (c *authzServiceClient) ReserveDeparture(ctx context.Context, in *ReserveDe
 	return out, nil
 }
 
+func (c *authzServiceClient) SettleSuspension(ctx context.Context, in *SettleSuspensionRequest, opts ...grpc.CallOption) (*SettleSuspensionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SettleSuspensionResponse)
+	err := c.cc.Invoke(ctx, AuthzService_SettleSuspension_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *authzServiceClient) ReadRelationships(ctx context.Context, in *ReadRelationshipsRequest, opts ...grpc.CallOption) (*ReadRelationshipsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ReadRelationshipsResponse)
@@ -192,10 +206,13 @@ type AuthzServiceServer interface {
 	// WriteRelationships changes relationships, all or none, once per id. A precondition that does not hold is FAILED_PRECONDITION
 	// (PRECONDITION_FAILED) and changes nothing; a relationship outside of what the calling program owns is PERMISSION_DENIED.
 	WriteRelationships(context.Context, *WriteRelationshipsRequest) (*WriteRelationshipsResponse, error)
-	// ReserveDeparture asks, before a user's deletion begins, whether it may. FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER) says that
+	// ReserveDeparture asks, before a user's deletion or suspension begins, whether it may. FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER) says that
 	// nobody would be left in a role of the user. Otherwise the user counts as gone in every such decision from here on, so that the
 	// deletion is certain to be accepted whenever it arrives.
 	ReserveDeparture(context.Context, *ReserveDepartureRequest) (*ReserveDepartureResponse, error)
+	// SettleSuspension says what became of a suspension that was reserved: who is suspended counts in no such decision as if gone, until
+	// returned. What is said of an earlier revision than what is known changes nothing.
+	SettleSuspension(context.Context, *SettleSuspensionRequest) (*SettleSuspensionResponse, error)
 	// ReadRelationships returns the relationships as they were written, filtered by object, relation and subject.
 	ReadRelationships(context.Context, *ReadRelationshipsRequest) (*ReadRelationshipsResponse, error)
 	// WatchChanges sends which relationships changed from here on, or after a cursor: those of changes that were acknowledged. A message
@@ -231,6 +248,9 @@ func (UnimplementedAuthzServiceServer) WriteRelationships(context.Context, *Writ
 }
 func (UnimplementedAuthzServiceServer) ReserveDeparture(context.Context, *ReserveDepartureRequest) (*ReserveDepartureResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReserveDeparture not implemented")
+}
+func (UnimplementedAuthzServiceServer) SettleSuspension(context.Context, *SettleSuspensionRequest) (*SettleSuspensionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SettleSuspension not implemented")
 }
 func (UnimplementedAuthzServiceServer) ReadRelationships(context.Context, *ReadRelationshipsRequest) (*ReadRelationshipsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReadRelationships not implemented")
@@ -370,6 +390,24 @@ func _AuthzService_ReserveDeparture_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AuthzService_SettleSuspension_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SettleSuspensionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AuthzServiceServer).SettleSuspension(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AuthzService_SettleSuspension_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AuthzServiceServer).SettleSuspension(ctx, req.(*SettleSuspensionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AuthzService_ReadRelationships_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ReadRelationshipsRequest)
 	if err := dec(in); err != nil {
@@ -447,6 +485,10 @@ var AuthzService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReserveDeparture",
 			Handler:    _AuthzService_ReserveDeparture_Handler,
+		},
+		{
+			MethodName: "SettleSuspension",
+			Handler:    _AuthzService_SettleSuspension_Handler,
 		},
 		{
 			MethodName: "ReadRelationships",

@@ -321,6 +321,190 @@ func (*DeleteUserResponse) Descriptor() ([]byte, []int) {
 	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{5}
 }
 
+// SuspendUserRequest names a user.
+type SuspendUserRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id of the user.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SuspendUserRequest) Reset() {
+	*x = SuspendUserRequest{}
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SuspendUserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SuspendUserRequest) ProtoMessage() {}
+
+func (x *SuspendUserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SuspendUserRequest.ProtoReflect.Descriptor instead.
+func (*SuspendUserRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SuspendUserRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// SuspendUserResponse carries the user.
+type SuspendUserResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// user as it is now.
+	User          *User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SuspendUserResponse) Reset() {
+	*x = SuspendUserResponse{}
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SuspendUserResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SuspendUserResponse) ProtoMessage() {}
+
+func (x *SuspendUserResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SuspendUserResponse.ProtoReflect.Descriptor instead.
+func (*SuspendUserResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *SuspendUserResponse) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+// RestoreUserRequest names a user.
+type RestoreUserRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id of the user.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreUserRequest) Reset() {
+	*x = RestoreUserRequest{}
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreUserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreUserRequest) ProtoMessage() {}
+
+func (x *RestoreUserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreUserRequest.ProtoReflect.Descriptor instead.
+func (*RestoreUserRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *RestoreUserRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// RestoreUserResponse carries the user.
+type RestoreUserResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// user as it is now.
+	User          *User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreUserResponse) Reset() {
+	*x = RestoreUserResponse{}
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreUserResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreUserResponse) ProtoMessage() {}
+
+func (x *RestoreUserResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreUserResponse.ProtoReflect.Descriptor instead.
+func (*RestoreUserResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *RestoreUserResponse) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
 // CreateUserRequest describes a new user.
 type CreateUserRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -336,7 +520,7 @@ type CreateUserRequest struct {
 
 func (x *CreateUserRequest) Reset() {
 	*x = CreateUserRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[6]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -348,7 +532,7 @@ func (x *CreateUserRequest) String() string {
 func (*CreateUserRequest) ProtoMessage() {}
 
 func (x *CreateUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[6]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -361,7 +545,7 @@ func (x *CreateUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateUserRequest.ProtoReflect.Descriptor instead.
 func (*CreateUserRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{6}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CreateUserRequest) GetOrganizationId() string {
@@ -396,7 +580,7 @@ type CreateUserResponse struct {
 
 func (x *CreateUserResponse) Reset() {
 	*x = CreateUserResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[7]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -408,7 +592,7 @@ func (x *CreateUserResponse) String() string {
 func (*CreateUserResponse) ProtoMessage() {}
 
 func (x *CreateUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[7]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -421,7 +605,7 @@ func (x *CreateUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateUserResponse.ProtoReflect.Descriptor instead.
 func (*CreateUserResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{7}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CreateUserResponse) GetUser() *User {
@@ -444,7 +628,7 @@ type WatchUsersRequest struct {
 
 func (x *WatchUsersRequest) Reset() {
 	*x = WatchUsersRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[8]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -456,7 +640,7 @@ func (x *WatchUsersRequest) String() string {
 func (*WatchUsersRequest) ProtoMessage() {}
 
 func (x *WatchUsersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[8]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -469,7 +653,7 @@ func (x *WatchUsersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchUsersRequest.ProtoReflect.Descriptor instead.
 func (*WatchUsersRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{8}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *WatchUsersRequest) GetOrganizationId() string {
@@ -501,7 +685,7 @@ type WatchUsersResponse struct {
 
 func (x *WatchUsersResponse) Reset() {
 	*x = WatchUsersResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[9]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -513,7 +697,7 @@ func (x *WatchUsersResponse) String() string {
 func (*WatchUsersResponse) ProtoMessage() {}
 
 func (x *WatchUsersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[9]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -526,7 +710,7 @@ func (x *WatchUsersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchUsersResponse.ProtoReflect.Descriptor instead.
 func (*WatchUsersResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{9}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *WatchUsersResponse) GetUser() *User {
@@ -563,7 +747,7 @@ type DeletedUser struct {
 
 func (x *DeletedUser) Reset() {
 	*x = DeletedUser{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[10]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -575,7 +759,7 @@ func (x *DeletedUser) String() string {
 func (*DeletedUser) ProtoMessage() {}
 
 func (x *DeletedUser) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[10]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -588,7 +772,7 @@ func (x *DeletedUser) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletedUser.ProtoReflect.Descriptor instead.
 func (*DeletedUser) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{10}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DeletedUser) GetId() string {
@@ -618,7 +802,7 @@ type ImportUsersRequest struct {
 
 func (x *ImportUsersRequest) Reset() {
 	*x = ImportUsersRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[11]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -630,7 +814,7 @@ func (x *ImportUsersRequest) String() string {
 func (*ImportUsersRequest) ProtoMessage() {}
 
 func (x *ImportUsersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[11]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -643,7 +827,7 @@ func (x *ImportUsersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportUsersRequest.ProtoReflect.Descriptor instead.
 func (*ImportUsersRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{11}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ImportUsersRequest) GetOrganizationId() string {
@@ -677,7 +861,7 @@ type ImportedUser struct {
 
 func (x *ImportedUser) Reset() {
 	*x = ImportedUser{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[12]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -689,7 +873,7 @@ func (x *ImportedUser) String() string {
 func (*ImportedUser) ProtoMessage() {}
 
 func (x *ImportedUser) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[12]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -702,7 +886,7 @@ func (x *ImportedUser) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportedUser.ProtoReflect.Descriptor instead.
 func (*ImportedUser) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{12}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ImportedUser) GetEmail() string {
@@ -752,7 +936,7 @@ type ImportUsersResponse struct {
 
 func (x *ImportUsersResponse) Reset() {
 	*x = ImportUsersResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[13]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -764,7 +948,7 @@ func (x *ImportUsersResponse) String() string {
 func (*ImportUsersResponse) ProtoMessage() {}
 
 func (x *ImportUsersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[13]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -777,7 +961,7 @@ func (x *ImportUsersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportUsersResponse.ProtoReflect.Descriptor instead.
 func (*ImportUsersResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{13}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ImportUsersResponse) GetMessages() int64 {
@@ -832,7 +1016,7 @@ type ImportRefusal struct {
 
 func (x *ImportRefusal) Reset() {
 	*x = ImportRefusal{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[14]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -844,7 +1028,7 @@ func (x *ImportRefusal) String() string {
 func (*ImportRefusal) ProtoMessage() {}
 
 func (x *ImportRefusal) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[14]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -857,7 +1041,7 @@ func (x *ImportRefusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportRefusal.ProtoReflect.Descriptor instead.
 func (*ImportRefusal) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{14}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ImportRefusal) GetMessage() int64 {
@@ -897,7 +1081,7 @@ type GetMeRequest struct {
 
 func (x *GetMeRequest) Reset() {
 	*x = GetMeRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[15]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -909,7 +1093,7 @@ func (x *GetMeRequest) String() string {
 func (*GetMeRequest) ProtoMessage() {}
 
 func (x *GetMeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[15]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -922,7 +1106,7 @@ func (x *GetMeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetMeRequest.ProtoReflect.Descriptor instead.
 func (*GetMeRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{15}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{19}
 }
 
 // GetMeResponse is who the caller is and what the caller may do.
@@ -940,7 +1124,7 @@ type GetMeResponse struct {
 
 func (x *GetMeResponse) Reset() {
 	*x = GetMeResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[16]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -952,7 +1136,7 @@ func (x *GetMeResponse) String() string {
 func (*GetMeResponse) ProtoMessage() {}
 
 func (x *GetMeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[16]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -965,7 +1149,7 @@ func (x *GetMeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetMeResponse.ProtoReflect.Descriptor instead.
 func (*GetMeResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{16}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetMeResponse) GetUser() *User {
@@ -1002,7 +1186,7 @@ type Membership struct {
 
 func (x *Membership) Reset() {
 	*x = Membership{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[17]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1014,7 +1198,7 @@ func (x *Membership) String() string {
 func (*Membership) ProtoMessage() {}
 
 func (x *Membership) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[17]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1027,7 +1211,7 @@ func (x *Membership) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Membership.ProtoReflect.Descriptor instead.
 func (*Membership) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{17}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Membership) GetOrganization() *Organization {
@@ -1061,7 +1245,7 @@ type RegisterUserRequest struct {
 
 func (x *RegisterUserRequest) Reset() {
 	*x = RegisterUserRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[18]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1073,7 +1257,7 @@ func (x *RegisterUserRequest) String() string {
 func (*RegisterUserRequest) ProtoMessage() {}
 
 func (x *RegisterUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[18]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1086,7 +1270,7 @@ func (x *RegisterUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterUserRequest.ProtoReflect.Descriptor instead.
 func (*RegisterUserRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{18}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RegisterUserRequest) GetId() string {
@@ -1130,7 +1314,7 @@ type RegisterUserResponse struct {
 
 func (x *RegisterUserResponse) Reset() {
 	*x = RegisterUserResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[19]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1142,7 +1326,7 @@ func (x *RegisterUserResponse) String() string {
 func (*RegisterUserResponse) ProtoMessage() {}
 
 func (x *RegisterUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[19]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1155,7 +1339,7 @@ func (x *RegisterUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterUserResponse.ProtoReflect.Descriptor instead.
 func (*RegisterUserResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{19}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RegisterUserResponse) GetUser() *User {
@@ -1189,7 +1373,7 @@ type ListUsersRequest struct {
 
 func (x *ListUsersRequest) Reset() {
 	*x = ListUsersRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[20]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1201,7 +1385,7 @@ func (x *ListUsersRequest) String() string {
 func (*ListUsersRequest) ProtoMessage() {}
 
 func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[20]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1214,7 +1398,7 @@ func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersRequest.ProtoReflect.Descriptor instead.
 func (*ListUsersRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{20}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListUsersRequest) GetOrganizationId() string {
@@ -1258,7 +1442,7 @@ type ListUsersResponse struct {
 
 func (x *ListUsersResponse) Reset() {
 	*x = ListUsersResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[21]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1270,7 +1454,7 @@ func (x *ListUsersResponse) String() string {
 func (*ListUsersResponse) ProtoMessage() {}
 
 func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[21]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1283,7 +1467,7 @@ func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersResponse.ProtoReflect.Descriptor instead.
 func (*ListUsersResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{21}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListUsersResponse) GetUsers() []*User {
@@ -1313,7 +1497,7 @@ type CreateOrganizationRequest struct {
 
 func (x *CreateOrganizationRequest) Reset() {
 	*x = CreateOrganizationRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[22]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1325,7 +1509,7 @@ func (x *CreateOrganizationRequest) String() string {
 func (*CreateOrganizationRequest) ProtoMessage() {}
 
 func (x *CreateOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[22]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1338,7 +1522,7 @@ func (x *CreateOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*CreateOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{22}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CreateOrganizationRequest) GetId() string {
@@ -1366,7 +1550,7 @@ type CreateOrganizationResponse struct {
 
 func (x *CreateOrganizationResponse) Reset() {
 	*x = CreateOrganizationResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[23]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1378,7 +1562,7 @@ func (x *CreateOrganizationResponse) String() string {
 func (*CreateOrganizationResponse) ProtoMessage() {}
 
 func (x *CreateOrganizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[23]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1391,7 +1575,7 @@ func (x *CreateOrganizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateOrganizationResponse.ProtoReflect.Descriptor instead.
 func (*CreateOrganizationResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{23}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CreateOrganizationResponse) GetOrganization() *Organization {
@@ -1412,7 +1596,7 @@ type GetOrganizationRequest struct {
 
 func (x *GetOrganizationRequest) Reset() {
 	*x = GetOrganizationRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[24]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1424,7 +1608,7 @@ func (x *GetOrganizationRequest) String() string {
 func (*GetOrganizationRequest) ProtoMessage() {}
 
 func (x *GetOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[24]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1437,7 +1621,7 @@ func (x *GetOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*GetOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{24}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GetOrganizationRequest) GetId() string {
@@ -1458,7 +1642,7 @@ type GetOrganizationResponse struct {
 
 func (x *GetOrganizationResponse) Reset() {
 	*x = GetOrganizationResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[25]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1470,7 +1654,7 @@ func (x *GetOrganizationResponse) String() string {
 func (*GetOrganizationResponse) ProtoMessage() {}
 
 func (x *GetOrganizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[25]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1483,7 +1667,7 @@ func (x *GetOrganizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrganizationResponse.ProtoReflect.Descriptor instead.
 func (*GetOrganizationResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{25}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *GetOrganizationResponse) GetOrganization() *Organization {
@@ -1508,7 +1692,7 @@ type ListOrganizationsRequest struct {
 
 func (x *ListOrganizationsRequest) Reset() {
 	*x = ListOrganizationsRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[26]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1520,7 +1704,7 @@ func (x *ListOrganizationsRequest) String() string {
 func (*ListOrganizationsRequest) ProtoMessage() {}
 
 func (x *ListOrganizationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[26]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1533,7 +1717,7 @@ func (x *ListOrganizationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrganizationsRequest.ProtoReflect.Descriptor instead.
 func (*ListOrganizationsRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{26}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListOrganizationsRequest) GetPageSize() int32 {
@@ -1570,7 +1754,7 @@ type ListOrganizationsResponse struct {
 
 func (x *ListOrganizationsResponse) Reset() {
 	*x = ListOrganizationsResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[27]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1582,7 +1766,7 @@ func (x *ListOrganizationsResponse) String() string {
 func (*ListOrganizationsResponse) ProtoMessage() {}
 
 func (x *ListOrganizationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[27]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1595,7 +1779,7 @@ func (x *ListOrganizationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrganizationsResponse.ProtoReflect.Descriptor instead.
 func (*ListOrganizationsResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{27}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListOrganizationsResponse) GetOrganizations() []*Organization {
@@ -1627,7 +1811,7 @@ type UpdateOrganizationRequest struct {
 
 func (x *UpdateOrganizationRequest) Reset() {
 	*x = UpdateOrganizationRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[28]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1639,7 +1823,7 @@ func (x *UpdateOrganizationRequest) String() string {
 func (*UpdateOrganizationRequest) ProtoMessage() {}
 
 func (x *UpdateOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[28]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1652,7 +1836,7 @@ func (x *UpdateOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*UpdateOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{28}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *UpdateOrganizationRequest) GetOrganization() *Organization {
@@ -1687,7 +1871,7 @@ type UpdateOrganizationResponse struct {
 
 func (x *UpdateOrganizationResponse) Reset() {
 	*x = UpdateOrganizationResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[29]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1699,7 +1883,7 @@ func (x *UpdateOrganizationResponse) String() string {
 func (*UpdateOrganizationResponse) ProtoMessage() {}
 
 func (x *UpdateOrganizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[29]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1712,7 +1896,7 @@ func (x *UpdateOrganizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateOrganizationResponse.ProtoReflect.Descriptor instead.
 func (*UpdateOrganizationResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{29}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *UpdateOrganizationResponse) GetOrganization() *Organization {
@@ -1735,7 +1919,7 @@ type DeleteOrganizationRequest struct {
 
 func (x *DeleteOrganizationRequest) Reset() {
 	*x = DeleteOrganizationRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[30]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1747,7 +1931,7 @@ func (x *DeleteOrganizationRequest) String() string {
 func (*DeleteOrganizationRequest) ProtoMessage() {}
 
 func (x *DeleteOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[30]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1760,7 +1944,7 @@ func (x *DeleteOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*DeleteOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{30}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *DeleteOrganizationRequest) GetId() string {
@@ -1786,7 +1970,7 @@ type DeleteOrganizationResponse struct {
 
 func (x *DeleteOrganizationResponse) Reset() {
 	*x = DeleteOrganizationResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[31]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1798,7 +1982,7 @@ func (x *DeleteOrganizationResponse) String() string {
 func (*DeleteOrganizationResponse) ProtoMessage() {}
 
 func (x *DeleteOrganizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[31]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1811,7 +1995,7 @@ func (x *DeleteOrganizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteOrganizationResponse.ProtoReflect.Descriptor instead.
 func (*DeleteOrganizationResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{31}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{35}
 }
 
 var File_gatehouse_identity_v1_identity_proto protoreflect.FileDescriptor
@@ -1833,7 +2017,15 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"\x11DeleteUserRequest\x12\x18\n" +
 	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12\x1b\n" +
 	"\x04etag\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\"\x14\n" +
-	"\x12DeleteUserResponse\"\xad\x01\n" +
+	"\x12DeleteUserResponse\".\n" +
+	"\x12SuspendUserRequest\x12\x18\n" +
+	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\"F\n" +
+	"\x13SuspendUserResponse\x12/\n" +
+	"\x04user\x18\x01 \x01(\v2\x1b.gatehouse.identity.v1.UserR\x04user\".\n" +
+	"\x12RestoreUserRequest\x12\x18\n" +
+	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\"F\n" +
+	"\x13RestoreUserResponse\x12/\n" +
+	"\x04user\x18\x01 \x01(\v2\x1b.gatehouse.identity.v1.UserR\x04user\"\xad\x01\n" +
 	"\x11CreateUserRequest\x124\n" +
 	"\x0forganization_id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x0eorganizationId\x12 \n" +
 	"\x05email\x18\x02 \x01(\tB\n" +
@@ -1928,7 +2120,7 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"\x19DeleteOrganizationRequest\x12\x18\n" +
 	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12\x1b\n" +
 	"\x04etag\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\"\x1c\n" +
-	"\x1aDeleteOrganizationResponse2\xca\x10\n" +
+	"\x1aDeleteOrganizationResponse2\x9a\x15\n" +
 	"\vUserService\x12\xb0\x01\n" +
 	"\aGetUser\x12%.gatehouse.identity.v1.GetUserRequest\x1a&.gatehouse.identity.v1.GetUserResponse\"V\xd2\xe7\x18/\n" +
 	"\x06\x1a\x04\n" +
@@ -1951,7 +2143,16 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"\n" +
 	"can_delete\x12\x04user\x1a\x02id\x1a\x1a\x12\x18\n" +
 	"\fuser.deleted\x12\x02id*\x04user0\xcc\x01B\x04userZ\x12LAST_ADMINISTRATORZ\n" +
-	"LAST_OWNERZ\x16RELATIONSHIPS_TOO_DEEPZ\x11CONCURRENT_CHANGEZ\x10AUTH_UNAVAILABLE\x82\xd3\xe4\x93\x02\x14*\x12/api/v1/users/{id}\x90\x02\x02\x12\xdc\x02\n" +
+	"LAST_OWNERZ\x16RELATIONSHIPS_TOO_DEEPZ\x11CONCURRENT_CHANGEZ\x10AUTH_UNAVAILABLE\x82\xd3\xe4\x93\x02\x14*\x12/api/v1/users/{id}\x90\x02\x02\x12\xd4\x02\n" +
+	"\vSuspendUser\x12).gatehouse.identity.v1.SuspendUserRequest\x1a*.gatehouse.identity.v1.SuspendUserResponse\"\xed\x01\xd2\xe7\x18\xbd\x01\n" +
+	"\x19\"\x17\n" +
+	"\vcan_suspend\x12\x04user\x1a\x02id\x1a\x1c\x12\x1a\n" +
+	"\x0euser.suspended\x12\x02id*\x04userB\x04userZ\x0fSELF_SUSPENSIONZ\fUSER_INVITEDZ\x12LAST_ADMINISTRATORZ\n" +
+	"LAST_OWNERZ\x16RELATIONSHIPS_TOO_DEEPZ\x11CONCURRENT_CHANGEZ\x10AUTH_UNAVAILABLE`\x01\x82\xd3\xe4\x93\x02\"b\x04user\"\x1a/api/v1/users/{id}:suspend\x90\x02\x02\x12\xf6\x01\n" +
+	"\vRestoreUser\x12).gatehouse.identity.v1.RestoreUserRequest\x1a*.gatehouse.identity.v1.RestoreUserResponse\"\x8f\x01\xd2\xe7\x18`\n" +
+	"\x19\"\x17\n" +
+	"\vcan_suspend\x12\x04user\x1a\x02id\x1a\x1b\x12\x19\n" +
+	"\ruser.restored\x12\x02id*\x04userB\x04userZ\fUSER_INVITEDZ\x10AUTH_UNAVAILABLE`\x01\x82\xd3\xe4\x93\x02\"b\x04user\"\x1a/api/v1/users/{id}:restore\x90\x02\x02\x12\xdc\x02\n" +
 	"\n" +
 	"CreateUser\x12(.gatehouse.identity.v1.CreateUserRequest\x1a).gatehouse.identity.v1.CreateUserResponse\"\xf8\x01\xd2\xe7\x18\xd5\x01\n" +
 	"3\"1\n" +
@@ -1996,15 +2197,18 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"\x14organization.updated\x12\x0forganization.id\"\x19organization.display_name*\forganization\x90\x02\x02\x12\xc1\x01\n" +
 	"\x12DeleteOrganization\x120.gatehouse.identity.v1.DeleteOrganizationRequest\x1a1.gatehouse.identity.v1.DeleteOrganizationResponse\"F\xd2\xe7\x18?\n" +
 	"\x02(\x01\x12\revery_service\x1a*\x12(\n" +
-	"\x14organization.deleted\x12\x02id*\forganization\x90\x02\x02B\x86\t\xd2\xe7\x18\xb3\b\n" +
-	"\bidentity\x10\x91?\x1a*gatehouse.auth.v1.LoginService/RemoveLogin\x1a/gatehouse.auth.v1.VerificationService/GetKeySet\x1a6gatehouse.auth.v1.VerificationService/WatchRevocations\x1a*gatehouse.authz.v1.AuthzService/BatchCheck\x1a(gatehouse.authz.v1.AuthzService/GetModel\x1a0gatehouse.authz.v1.AuthzService/ReserveDeparture\x1a,gatehouse.authz.v1.AuthzService/WatchChanges\x1a2gatehouse.authz.v1.AuthzService/WriteRelationships\x1a'gatehouse.audit.v1.IngestService/Ingest\"\x01\x01B\x06\n" +
+	"\x14organization.deleted\x12\x02id*\forganization\x90\x02\x02B\xbf\v\xd2\xe7\x18\xec\n" +
+	"\n" +
+	"\bidentity\x10\x91?\x1a*gatehouse.auth.v1.LoginService/RemoveLogin\x1a+gatehouse.auth.v1.LoginService/RestoreLogin\x1a+gatehouse.auth.v1.LoginService/SuspendLogin\x1a/gatehouse.auth.v1.VerificationService/GetKeySet\x1a6gatehouse.auth.v1.VerificationService/WatchRevocations\x1a*gatehouse.authz.v1.AuthzService/BatchCheck\x1a(gatehouse.authz.v1.AuthzService/GetModel\x1a0gatehouse.authz.v1.AuthzService/ReserveDeparture\x1a0gatehouse.authz.v1.AuthzService/SettleSuspension\x1a,gatehouse.authz.v1.AuthzService/WatchChanges\x1a2gatehouse.authz.v1.AuthzService/WriteRelationships\x1a'gatehouse.audit.v1.IngestService/Ingest\"\x01\x01B\x06\n" +
 	"\x04userB\x0e\n" +
 	"\forganizationJ\x18\n" +
 	"\x04user\x12\x0eevery_relation\x18\x01J)\n" +
 	"\forganization\x12\bplatform\x12\x05owner\x12\x06member\x18\x01RJ\n" +
 	"\rUSER_ID_TAKEN\x10\x05\"7another user has or had this id: choose a new random idRK\n" +
 	"\vEMAIL_TAKEN\x10\x05\":a user of this organization has this email address alreadyRV\n" +
-	"\x11CONCURRENT_CHANGE\x10\t\"?another change is being made at this moment: repeat the requestRO\n" +
+	"\x11CONCURRENT_CHANGE\x10\t\"?another change is being made at this moment: repeat the requestR_\n" +
+	"\fUSER_INVITED\x10\x06\"Mthe user has not accepted the invitation yet: delete the user to take it backRJ\n" +
+	"\x0fSELF_SUSPENSION\x10\x06\"5nobody suspends themselves: ask another administratorRO\n" +
 	"\x16ORGANIZATION_NOT_EMPTY\x10\x06\"3the organization still has users: delete them firstR\x84\x01\n" +
 	"\x11ORGANIZATION_FULL\x10\x06\"mthe personal organization has as many users as it may have: delete some, or ask the platform's administratorsRS\n" +
 	"\x15ORGANIZATION_ID_TAKEN\x10\x05\"8another organization has this id: choose a new random idZLgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1;identityv1b\x06proto3"
@@ -2021,7 +2225,7 @@ func file_gatehouse_identity_v1_identity_proto_rawDescGZIP() []byte {
 	return file_gatehouse_identity_v1_identity_proto_rawDescData
 }
 
-var file_gatehouse_identity_v1_identity_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_gatehouse_identity_v1_identity_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_gatehouse_identity_v1_identity_proto_goTypes = []any{
 	(*GetUserRequest)(nil),             // 0: gatehouse.identity.v1.GetUserRequest
 	(*GetUserResponse)(nil),            // 1: gatehouse.identity.v1.GetUserResponse
@@ -2029,90 +2233,100 @@ var file_gatehouse_identity_v1_identity_proto_goTypes = []any{
 	(*UpdateUserResponse)(nil),         // 3: gatehouse.identity.v1.UpdateUserResponse
 	(*DeleteUserRequest)(nil),          // 4: gatehouse.identity.v1.DeleteUserRequest
 	(*DeleteUserResponse)(nil),         // 5: gatehouse.identity.v1.DeleteUserResponse
-	(*CreateUserRequest)(nil),          // 6: gatehouse.identity.v1.CreateUserRequest
-	(*CreateUserResponse)(nil),         // 7: gatehouse.identity.v1.CreateUserResponse
-	(*WatchUsersRequest)(nil),          // 8: gatehouse.identity.v1.WatchUsersRequest
-	(*WatchUsersResponse)(nil),         // 9: gatehouse.identity.v1.WatchUsersResponse
-	(*DeletedUser)(nil),                // 10: gatehouse.identity.v1.DeletedUser
-	(*ImportUsersRequest)(nil),         // 11: gatehouse.identity.v1.ImportUsersRequest
-	(*ImportedUser)(nil),               // 12: gatehouse.identity.v1.ImportedUser
-	(*ImportUsersResponse)(nil),        // 13: gatehouse.identity.v1.ImportUsersResponse
-	(*ImportRefusal)(nil),              // 14: gatehouse.identity.v1.ImportRefusal
-	(*GetMeRequest)(nil),               // 15: gatehouse.identity.v1.GetMeRequest
-	(*GetMeResponse)(nil),              // 16: gatehouse.identity.v1.GetMeResponse
-	(*Membership)(nil),                 // 17: gatehouse.identity.v1.Membership
-	(*RegisterUserRequest)(nil),        // 18: gatehouse.identity.v1.RegisterUserRequest
-	(*RegisterUserResponse)(nil),       // 19: gatehouse.identity.v1.RegisterUserResponse
-	(*ListUsersRequest)(nil),           // 20: gatehouse.identity.v1.ListUsersRequest
-	(*ListUsersResponse)(nil),          // 21: gatehouse.identity.v1.ListUsersResponse
-	(*CreateOrganizationRequest)(nil),  // 22: gatehouse.identity.v1.CreateOrganizationRequest
-	(*CreateOrganizationResponse)(nil), // 23: gatehouse.identity.v1.CreateOrganizationResponse
-	(*GetOrganizationRequest)(nil),     // 24: gatehouse.identity.v1.GetOrganizationRequest
-	(*GetOrganizationResponse)(nil),    // 25: gatehouse.identity.v1.GetOrganizationResponse
-	(*ListOrganizationsRequest)(nil),   // 26: gatehouse.identity.v1.ListOrganizationsRequest
-	(*ListOrganizationsResponse)(nil),  // 27: gatehouse.identity.v1.ListOrganizationsResponse
-	(*UpdateOrganizationRequest)(nil),  // 28: gatehouse.identity.v1.UpdateOrganizationRequest
-	(*UpdateOrganizationResponse)(nil), // 29: gatehouse.identity.v1.UpdateOrganizationResponse
-	(*DeleteOrganizationRequest)(nil),  // 30: gatehouse.identity.v1.DeleteOrganizationRequest
-	(*DeleteOrganizationResponse)(nil), // 31: gatehouse.identity.v1.DeleteOrganizationResponse
-	(*User)(nil),                       // 32: gatehouse.identity.v1.User
-	(*fieldmaskpb.FieldMask)(nil),      // 33: google.protobuf.FieldMask
-	(*Organization)(nil),               // 34: gatehouse.identity.v1.Organization
+	(*SuspendUserRequest)(nil),         // 6: gatehouse.identity.v1.SuspendUserRequest
+	(*SuspendUserResponse)(nil),        // 7: gatehouse.identity.v1.SuspendUserResponse
+	(*RestoreUserRequest)(nil),         // 8: gatehouse.identity.v1.RestoreUserRequest
+	(*RestoreUserResponse)(nil),        // 9: gatehouse.identity.v1.RestoreUserResponse
+	(*CreateUserRequest)(nil),          // 10: gatehouse.identity.v1.CreateUserRequest
+	(*CreateUserResponse)(nil),         // 11: gatehouse.identity.v1.CreateUserResponse
+	(*WatchUsersRequest)(nil),          // 12: gatehouse.identity.v1.WatchUsersRequest
+	(*WatchUsersResponse)(nil),         // 13: gatehouse.identity.v1.WatchUsersResponse
+	(*DeletedUser)(nil),                // 14: gatehouse.identity.v1.DeletedUser
+	(*ImportUsersRequest)(nil),         // 15: gatehouse.identity.v1.ImportUsersRequest
+	(*ImportedUser)(nil),               // 16: gatehouse.identity.v1.ImportedUser
+	(*ImportUsersResponse)(nil),        // 17: gatehouse.identity.v1.ImportUsersResponse
+	(*ImportRefusal)(nil),              // 18: gatehouse.identity.v1.ImportRefusal
+	(*GetMeRequest)(nil),               // 19: gatehouse.identity.v1.GetMeRequest
+	(*GetMeResponse)(nil),              // 20: gatehouse.identity.v1.GetMeResponse
+	(*Membership)(nil),                 // 21: gatehouse.identity.v1.Membership
+	(*RegisterUserRequest)(nil),        // 22: gatehouse.identity.v1.RegisterUserRequest
+	(*RegisterUserResponse)(nil),       // 23: gatehouse.identity.v1.RegisterUserResponse
+	(*ListUsersRequest)(nil),           // 24: gatehouse.identity.v1.ListUsersRequest
+	(*ListUsersResponse)(nil),          // 25: gatehouse.identity.v1.ListUsersResponse
+	(*CreateOrganizationRequest)(nil),  // 26: gatehouse.identity.v1.CreateOrganizationRequest
+	(*CreateOrganizationResponse)(nil), // 27: gatehouse.identity.v1.CreateOrganizationResponse
+	(*GetOrganizationRequest)(nil),     // 28: gatehouse.identity.v1.GetOrganizationRequest
+	(*GetOrganizationResponse)(nil),    // 29: gatehouse.identity.v1.GetOrganizationResponse
+	(*ListOrganizationsRequest)(nil),   // 30: gatehouse.identity.v1.ListOrganizationsRequest
+	(*ListOrganizationsResponse)(nil),  // 31: gatehouse.identity.v1.ListOrganizationsResponse
+	(*UpdateOrganizationRequest)(nil),  // 32: gatehouse.identity.v1.UpdateOrganizationRequest
+	(*UpdateOrganizationResponse)(nil), // 33: gatehouse.identity.v1.UpdateOrganizationResponse
+	(*DeleteOrganizationRequest)(nil),  // 34: gatehouse.identity.v1.DeleteOrganizationRequest
+	(*DeleteOrganizationResponse)(nil), // 35: gatehouse.identity.v1.DeleteOrganizationResponse
+	(*User)(nil),                       // 36: gatehouse.identity.v1.User
+	(*fieldmaskpb.FieldMask)(nil),      // 37: google.protobuf.FieldMask
+	(*Organization)(nil),               // 38: gatehouse.identity.v1.Organization
 }
 var file_gatehouse_identity_v1_identity_proto_depIdxs = []int32{
-	32, // 0: gatehouse.identity.v1.GetUserResponse.user:type_name -> gatehouse.identity.v1.User
-	32, // 1: gatehouse.identity.v1.UpdateUserRequest.user:type_name -> gatehouse.identity.v1.User
-	33, // 2: gatehouse.identity.v1.UpdateUserRequest.update_mask:type_name -> google.protobuf.FieldMask
-	32, // 3: gatehouse.identity.v1.UpdateUserResponse.user:type_name -> gatehouse.identity.v1.User
-	32, // 4: gatehouse.identity.v1.CreateUserResponse.user:type_name -> gatehouse.identity.v1.User
-	32, // 5: gatehouse.identity.v1.WatchUsersResponse.user:type_name -> gatehouse.identity.v1.User
-	10, // 6: gatehouse.identity.v1.WatchUsersResponse.deleted:type_name -> gatehouse.identity.v1.DeletedUser
-	12, // 7: gatehouse.identity.v1.ImportUsersRequest.users:type_name -> gatehouse.identity.v1.ImportedUser
-	14, // 8: gatehouse.identity.v1.ImportUsersResponse.refusals:type_name -> gatehouse.identity.v1.ImportRefusal
-	32, // 9: gatehouse.identity.v1.GetMeResponse.user:type_name -> gatehouse.identity.v1.User
-	17, // 10: gatehouse.identity.v1.GetMeResponse.organizations:type_name -> gatehouse.identity.v1.Membership
-	34, // 11: gatehouse.identity.v1.Membership.organization:type_name -> gatehouse.identity.v1.Organization
-	32, // 12: gatehouse.identity.v1.RegisterUserResponse.user:type_name -> gatehouse.identity.v1.User
-	32, // 13: gatehouse.identity.v1.ListUsersResponse.users:type_name -> gatehouse.identity.v1.User
-	34, // 14: gatehouse.identity.v1.CreateOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
-	34, // 15: gatehouse.identity.v1.GetOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
-	34, // 16: gatehouse.identity.v1.ListOrganizationsResponse.organizations:type_name -> gatehouse.identity.v1.Organization
-	34, // 17: gatehouse.identity.v1.UpdateOrganizationRequest.organization:type_name -> gatehouse.identity.v1.Organization
-	33, // 18: gatehouse.identity.v1.UpdateOrganizationRequest.update_mask:type_name -> google.protobuf.FieldMask
-	34, // 19: gatehouse.identity.v1.UpdateOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
-	0,  // 20: gatehouse.identity.v1.UserService.GetUser:input_type -> gatehouse.identity.v1.GetUserRequest
-	2,  // 21: gatehouse.identity.v1.UserService.UpdateUser:input_type -> gatehouse.identity.v1.UpdateUserRequest
-	4,  // 22: gatehouse.identity.v1.UserService.DeleteUser:input_type -> gatehouse.identity.v1.DeleteUserRequest
-	6,  // 23: gatehouse.identity.v1.UserService.CreateUser:input_type -> gatehouse.identity.v1.CreateUserRequest
-	20, // 24: gatehouse.identity.v1.UserService.ListUsers:input_type -> gatehouse.identity.v1.ListUsersRequest
-	8,  // 25: gatehouse.identity.v1.UserService.WatchUsers:input_type -> gatehouse.identity.v1.WatchUsersRequest
-	11, // 26: gatehouse.identity.v1.UserService.ImportUsers:input_type -> gatehouse.identity.v1.ImportUsersRequest
-	15, // 27: gatehouse.identity.v1.UserService.GetMe:input_type -> gatehouse.identity.v1.GetMeRequest
-	18, // 28: gatehouse.identity.v1.UserDirectoryService.RegisterUser:input_type -> gatehouse.identity.v1.RegisterUserRequest
-	22, // 29: gatehouse.identity.v1.OrganizationDirectoryService.CreateOrganization:input_type -> gatehouse.identity.v1.CreateOrganizationRequest
-	24, // 30: gatehouse.identity.v1.OrganizationDirectoryService.GetOrganization:input_type -> gatehouse.identity.v1.GetOrganizationRequest
-	26, // 31: gatehouse.identity.v1.OrganizationDirectoryService.ListOrganizations:input_type -> gatehouse.identity.v1.ListOrganizationsRequest
-	28, // 32: gatehouse.identity.v1.OrganizationDirectoryService.UpdateOrganization:input_type -> gatehouse.identity.v1.UpdateOrganizationRequest
-	30, // 33: gatehouse.identity.v1.OrganizationDirectoryService.DeleteOrganization:input_type -> gatehouse.identity.v1.DeleteOrganizationRequest
-	1,  // 34: gatehouse.identity.v1.UserService.GetUser:output_type -> gatehouse.identity.v1.GetUserResponse
-	3,  // 35: gatehouse.identity.v1.UserService.UpdateUser:output_type -> gatehouse.identity.v1.UpdateUserResponse
-	5,  // 36: gatehouse.identity.v1.UserService.DeleteUser:output_type -> gatehouse.identity.v1.DeleteUserResponse
-	7,  // 37: gatehouse.identity.v1.UserService.CreateUser:output_type -> gatehouse.identity.v1.CreateUserResponse
-	21, // 38: gatehouse.identity.v1.UserService.ListUsers:output_type -> gatehouse.identity.v1.ListUsersResponse
-	9,  // 39: gatehouse.identity.v1.UserService.WatchUsers:output_type -> gatehouse.identity.v1.WatchUsersResponse
-	13, // 40: gatehouse.identity.v1.UserService.ImportUsers:output_type -> gatehouse.identity.v1.ImportUsersResponse
-	16, // 41: gatehouse.identity.v1.UserService.GetMe:output_type -> gatehouse.identity.v1.GetMeResponse
-	19, // 42: gatehouse.identity.v1.UserDirectoryService.RegisterUser:output_type -> gatehouse.identity.v1.RegisterUserResponse
-	23, // 43: gatehouse.identity.v1.OrganizationDirectoryService.CreateOrganization:output_type -> gatehouse.identity.v1.CreateOrganizationResponse
-	25, // 44: gatehouse.identity.v1.OrganizationDirectoryService.GetOrganization:output_type -> gatehouse.identity.v1.GetOrganizationResponse
-	27, // 45: gatehouse.identity.v1.OrganizationDirectoryService.ListOrganizations:output_type -> gatehouse.identity.v1.ListOrganizationsResponse
-	29, // 46: gatehouse.identity.v1.OrganizationDirectoryService.UpdateOrganization:output_type -> gatehouse.identity.v1.UpdateOrganizationResponse
-	31, // 47: gatehouse.identity.v1.OrganizationDirectoryService.DeleteOrganization:output_type -> gatehouse.identity.v1.DeleteOrganizationResponse
-	34, // [34:48] is the sub-list for method output_type
-	20, // [20:34] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	36, // 0: gatehouse.identity.v1.GetUserResponse.user:type_name -> gatehouse.identity.v1.User
+	36, // 1: gatehouse.identity.v1.UpdateUserRequest.user:type_name -> gatehouse.identity.v1.User
+	37, // 2: gatehouse.identity.v1.UpdateUserRequest.update_mask:type_name -> google.protobuf.FieldMask
+	36, // 3: gatehouse.identity.v1.UpdateUserResponse.user:type_name -> gatehouse.identity.v1.User
+	36, // 4: gatehouse.identity.v1.SuspendUserResponse.user:type_name -> gatehouse.identity.v1.User
+	36, // 5: gatehouse.identity.v1.RestoreUserResponse.user:type_name -> gatehouse.identity.v1.User
+	36, // 6: gatehouse.identity.v1.CreateUserResponse.user:type_name -> gatehouse.identity.v1.User
+	36, // 7: gatehouse.identity.v1.WatchUsersResponse.user:type_name -> gatehouse.identity.v1.User
+	14, // 8: gatehouse.identity.v1.WatchUsersResponse.deleted:type_name -> gatehouse.identity.v1.DeletedUser
+	16, // 9: gatehouse.identity.v1.ImportUsersRequest.users:type_name -> gatehouse.identity.v1.ImportedUser
+	18, // 10: gatehouse.identity.v1.ImportUsersResponse.refusals:type_name -> gatehouse.identity.v1.ImportRefusal
+	36, // 11: gatehouse.identity.v1.GetMeResponse.user:type_name -> gatehouse.identity.v1.User
+	21, // 12: gatehouse.identity.v1.GetMeResponse.organizations:type_name -> gatehouse.identity.v1.Membership
+	38, // 13: gatehouse.identity.v1.Membership.organization:type_name -> gatehouse.identity.v1.Organization
+	36, // 14: gatehouse.identity.v1.RegisterUserResponse.user:type_name -> gatehouse.identity.v1.User
+	36, // 15: gatehouse.identity.v1.ListUsersResponse.users:type_name -> gatehouse.identity.v1.User
+	38, // 16: gatehouse.identity.v1.CreateOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
+	38, // 17: gatehouse.identity.v1.GetOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
+	38, // 18: gatehouse.identity.v1.ListOrganizationsResponse.organizations:type_name -> gatehouse.identity.v1.Organization
+	38, // 19: gatehouse.identity.v1.UpdateOrganizationRequest.organization:type_name -> gatehouse.identity.v1.Organization
+	37, // 20: gatehouse.identity.v1.UpdateOrganizationRequest.update_mask:type_name -> google.protobuf.FieldMask
+	38, // 21: gatehouse.identity.v1.UpdateOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
+	0,  // 22: gatehouse.identity.v1.UserService.GetUser:input_type -> gatehouse.identity.v1.GetUserRequest
+	2,  // 23: gatehouse.identity.v1.UserService.UpdateUser:input_type -> gatehouse.identity.v1.UpdateUserRequest
+	4,  // 24: gatehouse.identity.v1.UserService.DeleteUser:input_type -> gatehouse.identity.v1.DeleteUserRequest
+	6,  // 25: gatehouse.identity.v1.UserService.SuspendUser:input_type -> gatehouse.identity.v1.SuspendUserRequest
+	8,  // 26: gatehouse.identity.v1.UserService.RestoreUser:input_type -> gatehouse.identity.v1.RestoreUserRequest
+	10, // 27: gatehouse.identity.v1.UserService.CreateUser:input_type -> gatehouse.identity.v1.CreateUserRequest
+	24, // 28: gatehouse.identity.v1.UserService.ListUsers:input_type -> gatehouse.identity.v1.ListUsersRequest
+	12, // 29: gatehouse.identity.v1.UserService.WatchUsers:input_type -> gatehouse.identity.v1.WatchUsersRequest
+	15, // 30: gatehouse.identity.v1.UserService.ImportUsers:input_type -> gatehouse.identity.v1.ImportUsersRequest
+	19, // 31: gatehouse.identity.v1.UserService.GetMe:input_type -> gatehouse.identity.v1.GetMeRequest
+	22, // 32: gatehouse.identity.v1.UserDirectoryService.RegisterUser:input_type -> gatehouse.identity.v1.RegisterUserRequest
+	26, // 33: gatehouse.identity.v1.OrganizationDirectoryService.CreateOrganization:input_type -> gatehouse.identity.v1.CreateOrganizationRequest
+	28, // 34: gatehouse.identity.v1.OrganizationDirectoryService.GetOrganization:input_type -> gatehouse.identity.v1.GetOrganizationRequest
+	30, // 35: gatehouse.identity.v1.OrganizationDirectoryService.ListOrganizations:input_type -> gatehouse.identity.v1.ListOrganizationsRequest
+	32, // 36: gatehouse.identity.v1.OrganizationDirectoryService.UpdateOrganization:input_type -> gatehouse.identity.v1.UpdateOrganizationRequest
+	34, // 37: gatehouse.identity.v1.OrganizationDirectoryService.DeleteOrganization:input_type -> gatehouse.identity.v1.DeleteOrganizationRequest
+	1,  // 38: gatehouse.identity.v1.UserService.GetUser:output_type -> gatehouse.identity.v1.GetUserResponse
+	3,  // 39: gatehouse.identity.v1.UserService.UpdateUser:output_type -> gatehouse.identity.v1.UpdateUserResponse
+	5,  // 40: gatehouse.identity.v1.UserService.DeleteUser:output_type -> gatehouse.identity.v1.DeleteUserResponse
+	7,  // 41: gatehouse.identity.v1.UserService.SuspendUser:output_type -> gatehouse.identity.v1.SuspendUserResponse
+	9,  // 42: gatehouse.identity.v1.UserService.RestoreUser:output_type -> gatehouse.identity.v1.RestoreUserResponse
+	11, // 43: gatehouse.identity.v1.UserService.CreateUser:output_type -> gatehouse.identity.v1.CreateUserResponse
+	25, // 44: gatehouse.identity.v1.UserService.ListUsers:output_type -> gatehouse.identity.v1.ListUsersResponse
+	13, // 45: gatehouse.identity.v1.UserService.WatchUsers:output_type -> gatehouse.identity.v1.WatchUsersResponse
+	17, // 46: gatehouse.identity.v1.UserService.ImportUsers:output_type -> gatehouse.identity.v1.ImportUsersResponse
+	20, // 47: gatehouse.identity.v1.UserService.GetMe:output_type -> gatehouse.identity.v1.GetMeResponse
+	23, // 48: gatehouse.identity.v1.UserDirectoryService.RegisterUser:output_type -> gatehouse.identity.v1.RegisterUserResponse
+	27, // 49: gatehouse.identity.v1.OrganizationDirectoryService.CreateOrganization:output_type -> gatehouse.identity.v1.CreateOrganizationResponse
+	29, // 50: gatehouse.identity.v1.OrganizationDirectoryService.GetOrganization:output_type -> gatehouse.identity.v1.GetOrganizationResponse
+	31, // 51: gatehouse.identity.v1.OrganizationDirectoryService.ListOrganizations:output_type -> gatehouse.identity.v1.ListOrganizationsResponse
+	33, // 52: gatehouse.identity.v1.OrganizationDirectoryService.UpdateOrganization:output_type -> gatehouse.identity.v1.UpdateOrganizationResponse
+	35, // 53: gatehouse.identity.v1.OrganizationDirectoryService.DeleteOrganization:output_type -> gatehouse.identity.v1.DeleteOrganizationResponse
+	38, // [38:54] is the sub-list for method output_type
+	22, // [22:38] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_identity_v1_identity_proto_init() }
@@ -2128,7 +2342,7 @@ func file_gatehouse_identity_v1_identity_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_identity_v1_identity_proto_rawDesc), len(file_gatehouse_identity_v1_identity_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   32,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

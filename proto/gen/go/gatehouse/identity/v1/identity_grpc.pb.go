@@ -24,6 +24,8 @@ const (
 	UserService_GetUser_FullMethodName     = "/gatehouse.identity.v1.UserService/GetUser"
 	UserService_UpdateUser_FullMethodName  = "/gatehouse.identity.v1.UserService/UpdateUser"
 	UserService_DeleteUser_FullMethodName  = "/gatehouse.identity.v1.UserService/DeleteUser"
+	UserService_SuspendUser_FullMethodName = "/gatehouse.identity.v1.UserService/SuspendUser"
+	UserService_RestoreUser_FullMethodName = "/gatehouse.identity.v1.UserService/RestoreUser"
 	UserService_CreateUser_FullMethodName  = "/gatehouse.identity.v1.UserService/CreateUser"
 	UserService_ListUsers_FullMethodName   = "/gatehouse.identity.v1.UserService/ListUsers"
 	UserService_WatchUsers_FullMethodName  = "/gatehouse.identity.v1.UserService/WatchUsers"
@@ -45,6 +47,15 @@ type UserServiceClient interface {
 	// interrupted. The last administrator of the platform, and the last owner of an organization that stays, cannot be deleted:
 	// FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER). A personal organization goes with its last user.
 	DeleteUser(ctx context.Context, in *DeleteUserRequest, opts ...grpc.CallOption) (*DeleteUserResponse, error)
+	// SuspendUser keeps a user from signing in until RestoreUser: all sessions end, refresh tokens at once and access tokens within
+	// seconds, and every sign-in is refused like one with a wrong password. The user, with all rights, stays. It is answered when that
+	// holds; UNAVAILABLE (AUTH_UNAVAILABLE, AUTHZ_UNAVAILABLE) says that it completes by itself. Repeating it is safe. The last administrator
+	// of the platform, and the last owner of an organization with other users, cannot be suspended: FAILED_PRECONDITION (LAST_ADMINISTRATOR,
+	// LAST_OWNER); nor can the caller (SELF_SUSPENSION), nor who is invited (USER_INVITED).
+	SuspendUser(ctx context.Context, in *SuspendUserRequest, opts ...grpc.CallOption) (*SuspendUserResponse, error)
+	// RestoreUser lets a suspended user sign in again, as before; sessions that ended stay ended. One that is not suspended stays as it is, one
+	// that is invited is FAILED_PRECONDITION (USER_INVITED). Repeating it is safe.
+	RestoreUser(ctx context.Context, in *RestoreUserRequest, opts ...grpc.CallOption) (*RestoreUserResponse, error)
 	// CreateUser creates a user without a login: in the organization that the request names, or in a personal one of its own. An address
 	// that a user of the organization has is ALREADY_EXISTS (EMAIL_TAKEN). A personal organization has
 	// GATEHOUSE_IDENTITY_PERSONAL_USERS users at most, in whatever state: one more is FAILED_PRECONDITION (ORGANIZATION_FULL). Who may
@@ -101,6 +112,26 @@ func (c *userServiceClient) DeleteUser(ctx context.Context, in *DeleteUserReques
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(DeleteUserResponse)
 	err := c.cc.Invoke(ctx, UserService_DeleteUser_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *userServiceClient) SuspendUser(ctx context.Context, in *SuspendUserRequest, opts ...grpc.CallOption) (*SuspendUserResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SuspendUserResponse)
+	err := c.cc.Invoke(ctx, UserService_SuspendUser_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *userServiceClient) RestoreUser(ctx context.Context, in *RestoreUserRequest, opts ...grpc.CallOption) (*RestoreUserResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RestoreUserResponse)
+	err := c.cc.Invoke(ctx, UserService_RestoreUser_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -183,6 +214,15 @@ type UserServiceServer interface {
 	// interrupted. The last administrator of the platform, and the last owner of an organization that stays, cannot be deleted:
 	// FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER). A personal organization goes with its last user.
 	DeleteUser(context.Context, *DeleteUserRequest) (*DeleteUserResponse, error)
+	// SuspendUser keeps a user from signing in until RestoreUser: all sessions end, refresh tokens at once and access tokens within
+	// seconds, and every sign-in is refused like one with a wrong password. The user, with all rights, stays. It is answered when that
+	// holds; UNAVAILABLE (AUTH_UNAVAILABLE, AUTHZ_UNAVAILABLE) says that it completes by itself. Repeating it is safe. The last administrator
+	// of the platform, and the last owner of an organization with other users, cannot be suspended: FAILED_PRECONDITION (LAST_ADMINISTRATOR,
+	// LAST_OWNER); nor can the caller (SELF_SUSPENSION), nor who is invited (USER_INVITED).
+	SuspendUser(context.Context, *SuspendUserRequest) (*SuspendUserResponse, error)
+	// RestoreUser lets a suspended user sign in again, as before; sessions that ended stay ended. One that is not suspended stays as it is, one
+	// that is invited is FAILED_PRECONDITION (USER_INVITED). Repeating it is safe.
+	RestoreUser(context.Context, *RestoreUserRequest) (*RestoreUserResponse, error)
 	// CreateUser creates a user without a login: in the organization that the request names, or in a personal one of its own. An address
 	// that a user of the organization has is ALREADY_EXISTS (EMAIL_TAKEN). A personal organization has
 	// GATEHOUSE_IDENTITY_PERSONAL_USERS users at most, in whatever state: one more is FAILED_PRECONDITION (ORGANIZATION_FULL). Who may
@@ -223,6 +263,12 @@ func (UnimplementedUserServiceServer) UpdateUser(context.Context, *UpdateUserReq
 }
 func (UnimplementedUserServiceServer) DeleteUser(context.Context, *DeleteUserRequest) (*DeleteUserResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteUser not implemented")
+}
+func (UnimplementedUserServiceServer) SuspendUser(context.Context, *SuspendUserRequest) (*SuspendUserResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SuspendUser not implemented")
+}
+func (UnimplementedUserServiceServer) RestoreUser(context.Context, *RestoreUserRequest) (*RestoreUserResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RestoreUser not implemented")
 }
 func (UnimplementedUserServiceServer) CreateUser(context.Context, *CreateUserRequest) (*CreateUserResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateUser not implemented")
@@ -310,6 +356,42 @@ func _UserService_DeleteUser_Handler(srv interface{}, ctx context.Context, dec f
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(UserServiceServer).DeleteUser(ctx, req.(*DeleteUserRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _UserService_SuspendUser_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SuspendUserRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(UserServiceServer).SuspendUser(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: UserService_SuspendUser_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(UserServiceServer).SuspendUser(ctx, req.(*SuspendUserRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _UserService_RestoreUser_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RestoreUserRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(UserServiceServer).RestoreUser(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: UserService_RestoreUser_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(UserServiceServer).RestoreUser(ctx, req.(*RestoreUserRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -404,6 +486,14 @@ var UserService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeleteUser",
 			Handler:    _UserService_DeleteUser_Handler,
+		},
+		{
+			MethodName: "SuspendUser",
+			Handler:    _UserService_SuspendUser_Handler,
+		},
+		{
+			MethodName: "RestoreUser",
+			Handler:    _UserService_RestoreUser_Handler,
 		},
 		{
 			MethodName: "CreateUser",

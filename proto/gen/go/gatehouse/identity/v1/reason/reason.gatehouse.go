@@ -47,9 +47,19 @@ func OrganizationNotFound() *apierr.Error {
 	return apierr.New(apierr.NotFound, "ORGANIZATION_NOT_FOUND", "no such organization")
 }
 
+// SelfSuspension is SELF_SUSPENSION (FAILED_PRECONDITION, over HTTP 400).
+func SelfSuspension() *apierr.Error {
+	return apierr.New(apierr.FailedPrecondition, "SELF_SUSPENSION", "nobody suspends themselves: ask another administrator")
+}
+
 // UserIDTaken is USER_ID_TAKEN (ALREADY_EXISTS, over HTTP 409).
 func UserIDTaken() *apierr.Error {
 	return apierr.New(apierr.AlreadyExists, "USER_ID_TAKEN", "another user has or had this id: choose a new random id")
+}
+
+// UserInvited is USER_INVITED (FAILED_PRECONDITION, over HTTP 400).
+func UserInvited() *apierr.Error {
+	return apierr.New(apierr.FailedPrecondition, "USER_INVITED", "the user has not accepted the invitation yet: delete the user to take it back")
 }
 
 // UserNotFound is USER_NOT_FOUND (NOT_FOUND, over HTTP 404).

@@ -1,0 +1,96 @@
+package postgres_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
+	"github.com/gatehouse/gatehouse/services/authz/internal/fga/fgatest"
+	"github.com/gatehouse/gatehouse/services/authz/internal/postgres/postgrestest"
+	"github.com/gatehouse/gatehouse/services/authz/internal/relationship"
+)
+
+func suspends(t *testing.T, i *postgrestest.Instance, user string, revision int64) error {
+	t.Helper()
+	d := relationship.Departure{ID: uuid.NewString(), User: user, Suspension: revision}
+	return i.Depart(postgrestest.Draft(t.Context(), "identity"), d, nil)
+}
+
+func settles(t *testing.T, i *postgrestest.Instance, user string, revision int64, returned bool) {
+	t.Helper()
+	check.NoError(t, i.Settle(postgrestest.Draft(t.Context(), "identity"), relationship.Suspension{User: user, Revision: revision, Returned: returned}))
+}
+
+// counts checks whether a user counts as an administrator beside another one.
+func counts(t *testing.T, i *postgrestest.Instance, beside string, want bool) {
+	t.Helper()
+	reason := "LAST_ADMINISTRATOR"
+	if want {
+		reason = ""
+	}
+	err := changed(t, i, "-"+administrators+beside)
+	wantReason(t, err, reason)
+	if err == nil {
+		check.NoError(t, changed(t, i, administrators+beside))
+	}
+}
+
+// R89: who is suspended counts in no decision, however long that takes, until the user is back. The
+// highest revision counts, in whatever order things are said.
+func TestSuspensions(t *testing.T) {
+	t.Parallel()
+	i := postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{})
+	fgatest.Write(t, i.Engine, append(exist("user:a", "user:b"), administrators+"user:a", administrators+"user:b")...)
+	counts(t, i, "user:b", true)
+	wantReason(t, suspends(t, i, "user:a", 2), "")
+	wantReason(t, suspends(t, i, "user:a", 2), "") // as often as one likes
+	counts(t, i, "user:b", false)
+	wantReason(t, suspends(t, i, "user:b", 7), "LAST_ADMINISTRATOR")
+	wantReason(t, departs(t, i, "user:b", ""), "LAST_ADMINISTRATOR")
+	settles(t, i, "user:a", 2, false)
+	settles(t, i, "user:a", 2, true) // no later
+	counts(t, i, "user:b", false)
+	n, err := i.Store.ForgetDepartures(t.Context(), time.Now().Add(time.Hour), 10)
+	if n != 0 || err != nil {
+		t.Errorf("forgot %d settled suspensions, %v", n, err)
+	}
+	counts(t, i, "user:b", false)
+	before := len(i.Events(t))
+	settles(t, i, "user:a", 3, true)
+	settles(t, i, "user:a", 3, true)
+	settles(t, i, "user:a", 2, false) // late
+	counts(t, i, "user:b", true)
+	if n := len(i.Events(t)) - before; n != 3 { // and the two changes of counts
+		t.Errorf("%d events, want one of the return", n)
+	}
+	wantReason(t, suspends(t, i, "user:a", 4), "")
+	settles(t, i, "user:a", 3, true)  // late: of the return before
+	settles(t, i, "user:a", 2, false) // later still
+	counts(t, i, "user:b", false)
+}
+
+// A suspension that never began is forgotten like a deletion that never did, and a settled one with
+// the deletion of its user.
+func TestSuspensionsAreForgotten(t *testing.T) {
+	t.Parallel()
+	i := postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{})
+	fgatest.Write(t, i.Engine, append(exist("user:a", "user:b", "user:c", "user:d"), administrators+"user:d")...)
+	for _, user := range []string{"user:a", "user:b", "user:c"} {
+		wantReason(t, suspends(t, i, user, 2), "")
+	}
+	settles(t, i, "user:b", 2, false)
+	settles(t, i, "user:c", 2, false)
+	wantReason(t, departs(t, i, "user:c", ""), "")
+	n, err := i.Store.ForgetDepartures(t.Context(), time.Now().Add(time.Hour), 10)
+	if n != 1 || err != nil {
+		t.Errorf("forgot %d, %v", n, err)
+	}
+	var left []string
+	check.NoError(t, i.Pool.QueryRow(t.Context(), `
+		select array_agg(subject order by subject) from (select subject from authz.suspensions union all select subject from authz.departures) s`).Scan(&left))
+	if len(left) != 1 || left[0] != "user:b" {
+		t.Errorf("left are %v, want who is suspended and not deleted", left)
+	}
+}
