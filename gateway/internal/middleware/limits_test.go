@@ -122,7 +122,10 @@ func TestRoutesThatTakeCredentials(t *testing.T) { // R7, R9
 	slices.Sort(got)
 	want := []string{
 		"GET /oauth2/logout",
+		"POST /account/authenticator",
+		"POST /account/authenticator/remove",
 		"POST /account/password",
+		"POST /account/recovery-codes",
 		"POST /account/sessions/end",
 		"POST /account/sessions/end-others",
 		"POST /api/v1/auth/bootstrap",

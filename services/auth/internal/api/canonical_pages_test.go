@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pquerna/otp/totp"
+
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	webv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/web/v1"
@@ -68,11 +70,43 @@ func (f *fixed) usePages(t *testing.T) (cookie string) {
 		Http: form(here, "old_password", pass, "new_password", newPass, "repeat", newPass),
 	})
 	check.NoError(t, err)
+	here = cookieOf(changed.GetHttp())
+	f.useFactor(t, pages, here)
 	fields[3] = newPass
-	_, err = pages("page-sign-out").SubmitSignOut(ctx, &authv1.SubmitSignOutRequest{Http: form(cookieOf(changed.GetHttp()))})
+	_, err = pages("page-sign-out").SubmitSignOut(ctx, &authv1.SubmitSignOutRequest{Http: form(here)})
 	check.NoError(t, err)
 	return signIn("page-sign-in-again")
 }
+
+// useFactor enrols an authenticator, makes new recovery codes and removes all of it.
+func (f *fixed) useFactor(t *testing.T, pages func(requestID string) authv1.PageServiceClient, cookie string) {
+	t.Helper()
+	ctx := t.Context()
+	shown, err := pages("page-authenticator").ShowAuthenticator(ctx, &authv1.ShowAuthenticatorRequest{Http: form(cookie)})
+	check.NoError(t, err)
+	body := shown.GetHttp().GetBody()
+	key, enrolment := shownKey.FindSubmatch(body), shownEnrolment.FindSubmatch(body)
+	if key == nil || enrolment == nil {
+		t.Fatalf("no key:\n%s", body)
+	}
+	code, err := totp.GenerateCode(strings.ReplaceAll(string(key[1]), " ", ""), f.now)
+	check.NoError(t, err)
+	enrolled, err := pages("page-enrol").SubmitAuthenticator(ctx, &authv1.SubmitAuthenticatorRequest{Http: form(cookie, "enrolment", string(enrolment[1]), "code", code)})
+	check.NoError(t, err)
+	replaced, err := pages("page-recovery-codes").SubmitRecoveryCodes(ctx, &authv1.SubmitRecoveryCodesRequest{Http: form(cookie)})
+	check.NoError(t, err)
+	removed, err := pages("page-remove").SubmitFactorRemoval(ctx, &authv1.SubmitFactorRemovalRequest{Http: form(cookie)})
+	check.NoError(t, err)
+	if e, r, gone := enrolled.GetHttp().GetStatus(), replaced.GetHttp().GetStatus(), removed.GetHttp().GetStatus(); e != 200 || r != 200 || gone != 303 {
+		t.Fatalf("enrolled %d, new codes %d, removed %d", e, r, gone)
+	}
+}
+
+// Where the page that enrols has the key and the token of its form.
+var (
+	shownKey       = regexp.MustCompile(`translate="no">([A-Z2-7 ]+)<`)
+	shownEnrolment = regexp.MustCompile(`name="enrolment" value="([^"]+)"`)
+)
 
 // otherSession is where the page for the account can end a session that is not the browser's own.
 var otherSession = regexp.MustCompile(`name="session" value="([^"]+)"`)

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
+	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
@@ -25,6 +26,7 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/internal/api"
 	"github.com/gatehouse/gatehouse/services/auth/internal/client"
+	"github.com/gatehouse/gatehouse/services/auth/internal/factor"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
 	"github.com/gatehouse/gatehouse/services/auth/internal/mail/mailtest"
@@ -33,6 +35,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/reset"
+	"github.com/gatehouse/gatehouse/services/auth/internal/seal"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
 )
@@ -120,7 +123,10 @@ func newFixed(t *testing.T) *fixed {
 		Store: postgres.NewResets(db.Pool, box, mails), Logins: f.store, Codes: postgres.NewMailedCodes(db.Pool, box, mails), Hasher: f.hasher,
 		Throttle: db.Throttled(clock), Desk: f.office.Desk, RevocationPeriod: time.Hour, Now: clock, Wake: func() {}, Log: log,
 	})
-	page, err := pages.New(pages.Params{Logins: f.logins, Resets: resets, Clients: db.Clients, SignUps: login.SignUpsOpen, Now: clock, Browsers: browsers, Overview: overview})
+	page, err := pages.New(pages.Params{
+		Logins: f.logins, Resets: resets, Clients: db.Clients, SignUps: login.SignUpsOpen, Now: clock, Browsers: browsers, Overview: overview,
+		Factors: fixedFactors(db, box, clock),
+	})
 	check.NoError(t, err)
 	exchanges, err := web.Service(&authv1.PageService_ServiceDesc, meshtest.Contract(t), &url.URL{Scheme: "https", Host: "id.example"}, page.Handlers())
 	check.NoError(t, err)
@@ -179,6 +185,16 @@ func (f *fixed) endSessions(t *testing.T) {
 	check.NoError(t, err)
 	_, err = as("end-all").EndUserSessions(ctx, &authv1.EndUserSessionsRequest{UserId: claims.Subject})
 	check.NoError(t, err)
+}
+
+// fixedFactors are second factors whose events are recorded in the box.
+func fixedFactors(db *postgrestest.Database, box *outbox.Outbox, clock func() time.Time) *factor.Service {
+	return factor.NewService(factor.Params{
+		Store:    postgres.NewFactors(db.Pool, box, nil),
+		Secrets:  seal.NewBox(factor.SecretPurpose, make([]byte, 32), nil, nil),
+		Tokens:   seal.NewBox(factor.TokenPurpose, make([]byte, 32), nil, nil),
+		Throttle: db.Throttled(clock), Site: "id.example", RevocationPeriod: time.Hour, Now: clock, Wake: func() {}, Log: slog.New(slog.DiscardHandler),
+	})
 }
 
 // R66, R67: what each audited method, and each thing that happens without one, writes to the

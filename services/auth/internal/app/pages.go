@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/web"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/internal/client"
+	"github.com/gatehouse/gatehouse/services/auth/internal/factor"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/pages"
 	"github.com/gatehouse/gatehouse/services/auth/internal/reset"
@@ -28,12 +29,13 @@ type pageParams struct {
 	Browsers *session.Browsers
 	Overview *session.Overview
 	Clients  client.Store
+	Factors  *factor.Service
 	Now      func() time.Time
 }
 
 func newPages(p pageParams) (*pages.Pages, error) {
 	return pages.New(pages.Params{
-		Logins: p.Logins, Resets: p.Resets, Browsers: p.Browsers, Overview: p.Overview, Clients: p.Clients,
+		Logins: p.Logins, Resets: p.Resets, Browsers: p.Browsers, Overview: p.Overview, Clients: p.Clients, Factors: p.Factors,
 		SignUps: login.SignUps(p.Config.SignUps.Where), Now: p.Now,
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"time"
 
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 
@@ -25,6 +26,7 @@ type introspection struct {
 	Audience  []string `json:"aud,omitempty"`
 	Issuer    string   `json:"iss,omitempty"`
 	ID        string   `json:"jti,omitempty"`
+	AuthTime  int64    `json:"auth_time,omitempty"` // RFC 9470, section 6.2
 }
 
 // Introspect tells a client whether an access token is good (RFC 7662). Whatever is not, and
@@ -63,7 +65,16 @@ func (p *Provider) introspect(ctx context.Context, c client.Client, compact stri
 	return introspection{
 		Active: true, Scope: granted.Scope, ClientID: granted.ClientID, TokenType: oidc.BearerToken, Expires: granted.ExpiresAt.Unix(),
 		Issued: granted.IssuedAt.Unix(), Subject: granted.Subject, Audience: granted.Audience, Issuer: granted.Issuer, ID: granted.ID,
+		AuthTime: authTime(granted.AuthTime),
 	}, nil
+}
+
+// authTime is when somebody was proven; 0 where a token does not say.
+func authTime(at time.Time) int64 {
+	if at.IsZero() {
+		return 0
+	}
+	return at.Unix()
 }
 
 // Revoke ends the session that a token is of (RFC 7009): with an access token its refresh token

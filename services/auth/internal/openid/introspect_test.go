@@ -42,6 +42,7 @@ func TestIntrospectionOfAGoodToken(t *testing.T) {
 	want := answer{
 		"active": true, "scope": "openid email", "client_id": backendID, "token_type": "Bearer", "sub": w.userID, "iss": issuer, "jti": claims.ID,
 		"aud": []any{issuer, "https://api.example"}, "iat": float64(w.now.Unix()), "exp": float64(w.now.Add(10 * time.Minute).Unix()),
+		"auth_time": float64(claims.AuthTime.Unix()),
 	}
 	r, told := post(t, w.Introspect, url.Values{"token": {compact}, "token_type_hint": {"refresh_token"}}, basic(backendID, "secret"))
 	if diff := cmp.Diff(want, told); diff != "" || r.StatusCode != 200 {

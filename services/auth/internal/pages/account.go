@@ -27,6 +27,9 @@ const (
 
 	doneConfirmed = "confirmed"
 	doneRepeat    = "repeat"
+
+	doneRemoved = "factor_removed"
+	doneKept    = "factor_kept"
 )
 
 // row is a session as the account's page shows it.
@@ -74,9 +77,14 @@ func (p *Pages) account(w http.ResponseWriter, r *http.Request, b session.Browse
 	}
 	notices := map[string]string{
 		doneEnded: "notice.ended", doneOthers: "notice.ended_others", donePassword: "notice.password", doneConfirmed: "notice.confirmed", doneRepeat: "notice.repeat",
+		doneRemoved: "notice.factor_removed", doneKept: "notice.factor_kept",
 	}
 	if key, ok := notices[r.URL.Query().Get(done)]; ok {
 		shown.Notice = t.say(key)
+	}
+	if shown.Factor, err = p.statusOf(r.Context(), t, b.UserID); err != nil {
+		p.Failed(w, r, err)
+		return
 	}
 	shown.Name, shown.Title = "account", t.say("account.title")
 	now := p.Now()
@@ -155,7 +163,7 @@ func passwordFields() []field {
 // changePassword replaces the password by who knows it, and ends all sessions (R5, R22): that of the
 // browser, too, which begins anew.
 func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request) {
-	p.fresh(w, r, func(b session.Browser, who string) {
+	p.fresh(w, r, toRepeat, func(b session.Browser, who string) {
 		t := p.looks.speaks(r)
 		form := page{Status: http.StatusBadRequest, Who: who, Fields: passwordFields()}
 		former, fresh := r.PostForm.Get("old_password"), r.PostForm.Get("new_password")

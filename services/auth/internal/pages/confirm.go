@@ -15,15 +15,15 @@ const (
 )
 
 // ownReturns are all of the pages here that the one that signs in leads back to (R29).
-func ownReturns() []string { return []string{toRepeat, toChange} }
+func ownReturns() []string { return []string{toRepeat, toChange, authenticatorPath} }
 
 // fresh calls act with the person who is signed in, where they were proven as lately as the API's
 // contract asks for by fresh_sign_in (R17), or leads to the page that signs in: nothing is changed
-// then, and what was typed is not kept, since it may be a secret.
-func (p *Pages) fresh(w http.ResponseWriter, r *http.Request, act func(b session.Browser, who string)) {
+// then, and what was typed is not kept, since it may be a secret. back is where they come back to.
+func (p *Pages) fresh(w http.ResponseWriter, r *http.Request, back string, act func(b session.Browser, who string)) {
 	p.known(w, r, func(b session.Browser, who string) {
 		if p.stale(b) {
-			see(w, returning{To: toRepeat}.beside(signInPath))
+			see(w, returning{To: back}.beside(signInPath))
 			return
 		}
 		act(b, who)

@@ -21,7 +21,10 @@ var style string
 
 // names are the templates of pages, beside their layout.
 func names() []string {
-	return []string{"sign_in", "signed_in", "sign_up", "sign_out", "message", "account", "verify_email", "recover", "reset_password"}
+	return []string{
+		"sign_in", "signed_in", "sign_up", "sign_out", "message", "account", "verify_email", "recover", "reset_password",
+		"authenticator", "recovery_codes",
+	}
 }
 
 // looks is how pages are written: templates in each language, and the one style that all have.
@@ -98,8 +101,11 @@ type page struct {
 	Reference string // id of the request, for whoever is asked for help
 	Fields    []field
 	Sessions  []row
-	Others    bool   // there are further sessions
-	Confirm   string // where a person has to confirm that it is them before changing anything
+	Others    bool // there are further sessions
+	Factor    *status
+	Enrolment *enrolment
+	Codes     []string // recovery codes, shown this once
+	Confirm   string   // where a person has to confirm that it is them before changing anything
 }
 
 // field is one field of a form.
@@ -110,6 +116,7 @@ type field struct {
 	Value    string
 	Wrong    string // what is wrong with it, in words
 	Required bool
+	Numeric  bool // phones show digits alone
 	Focus    bool
 }
 

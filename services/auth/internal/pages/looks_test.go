@@ -45,9 +45,24 @@ func TestHeadersOfPages(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
 	}
-	for _, refused := range []string{"<script", " style=", " onclick", "http://", "//cdn"} {
-		if page := strings.ReplaceAll(a.page, "xmlns='http://www.w3.org/2000/svg'", ""); contains(page, refused) {
-			t.Errorf("it has %q", refused)
+}
+
+// isStrict checks what holds of every page: the policy that allows nothing beside the one style, no
+// script, nothing from elsewhere, no title that is not there in the language of the page.
+func (a answer) isStrict(t *testing.T) {
+	t.Helper()
+	if a.page == "" {
+		return
+	}
+	policy := a.Header().Get("Content-Security-Policy")
+	if !strings.HasPrefix(policy, "default-src 'none'; style-src 'sha256-") || !strings.HasSuffix(policy, "; base-uri 'none'; object-src 'none'; frame-ancestors 'none'") ||
+		strings.Contains(policy, "unsafe") || a.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("its policy is %q, kept: %q", policy, a.Header().Get("Cache-Control"))
+	}
+	page := strings.ReplaceAll(a.page, "xmlns='http://www.w3.org/2000/svg'", "")
+	for _, refused := range []string{"<script", " style=", " onclick", "http://", "//cdn", "%!", "javascript:", "ZgotmplZ"} {
+		if strings.Contains(page, refused) {
+			t.Errorf("it has %q:\n%s", refused, a.page)
 		}
 	}
 }

@@ -23,9 +23,12 @@ import (
 
 // Paths of pages, and of what sends people to them.
 const (
-	signInPath    = "/sign-in"
-	signUpPath    = "/sign-up"
-	accountPath   = "/account"
+	signInPath  = "/sign-in"
+	signUpPath  = "/sign-up"
+	accountPath = "/account"
+
+	authenticatorPath = "/account/authenticator"
+
 	authorizePath = "/oauth2/authorize"
 	logoutPath    = "/oauth2/logout"
 )
@@ -89,6 +92,7 @@ type Params struct {
 	Browsers Browsers
 	Overview Overview
 	Clients  Clients
+	Factors  Factors
 	SignUps  login.SignUps // where people may sign up
 	Now      func() time.Time
 }
@@ -129,5 +133,9 @@ func (p *Pages) Handlers() map[string]http.Handler {
 		"SubmitOtherSessionsEnd": p.form(p.endOtherSessions),
 		"LocateChangePassword":   http.HandlerFunc(changePasswordLocation),
 		"SubmitSignOut":          p.form(p.signOut),
+		"ShowAuthenticator":      http.HandlerFunc(p.showAuthenticator),
+		"SubmitAuthenticator":    p.form(p.enrol),
+		"SubmitRecoveryCodes":    p.form(p.replaceCodes),
+		"SubmitFactorRemoval":    p.form(p.removeAuthenticator),
 	}
 }

@@ -18,12 +18,14 @@ import (
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/services/auth/internal/client"
+	"github.com/gatehouse/gatehouse/services/auth/internal/factor"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/mail/mailtest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/pages"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
+	"github.com/gatehouse/gatehouse/services/auth/internal/seal"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
 
@@ -31,6 +33,8 @@ const (
 	email = "ada@example.com"
 	pass  = "correct horse battery staple"
 	host  = "id.example"
+
+	organization = "0b7c1c3e-5a52-4a52-9f52-2d6f6c1d7a10" // everybody's
 
 	callback   = "https://app.example/callback"
 	afterwards = "https://app.example/bye"
@@ -42,6 +46,7 @@ type world struct {
 	*pages.Pages
 	params   pages.Params
 	logins   *login.Service // without mail, unless mailing says otherwise
+	factors  *factor.Service
 	hasher   *password.Pool
 	salts    salts
 	identity identity
@@ -54,7 +59,7 @@ type world struct {
 type identity struct{ fail error }
 
 func (i *identity) CreateUser(_ context.Context, n login.NewUser) (login.User, error) {
-	return login.User{ID: n.ID, OrganizationID: "0b7c1c3e-5a52-4a52-9f52-2d6f6c1d7a10", Email: n.Email, DisplayName: n.DisplayName}, i.fail
+	return login.User{ID: n.ID, OrganizationID: organization, Email: n.Email, DisplayName: n.DisplayName}, i.fail
 }
 
 // newWorld makes the pages; so many passwords may wait while one is hashed.
@@ -85,8 +90,12 @@ func newWorld(t *testing.T, queue int) *world {
 	if err := clients.Create(t.Context(), w.client, postgrestest.Event("client.created")); err != nil {
 		t.Fatal(err)
 	}
+	w.factors = factor.NewService(factor.Params{
+		Store: db.Factors, Secrets: seal.NewBox(factor.SecretPurpose, make([]byte, 32), nil, nil), Tokens: seal.NewBox(factor.TokenPurpose, make([]byte, 32), nil, nil),
+		Throttle: db.Throttled(clock), Desk: w.office.Desk, Site: host, RevocationPeriod: time.Hour, Now: clock, Wake: func() {}, Log: slog.New(slog.DiscardHandler),
+	})
 	w.params = pages.Params{
-		Logins: w.logins, Resets: w.resets(false), Clients: clients, SignUps: login.SignUpsOnPages, Now: clock,
+		Logins: w.logins, Resets: w.resets(false), Factors: w.factors, Clients: clients, SignUps: login.SignUpsOnPages, Now: clock,
 		Overview: session.NewOverview(session.OverviewParams{
 			Config: session.Config{Idle: time.Hour, BrowserIdle: time.Hour}, Store: db.Overview, Now: clock, Wake: func() {},
 		}),
@@ -193,6 +202,8 @@ func routes() map[string]string {
 		"GET /sign-out": "ShowSignOut", "POST /sign-out": "SubmitSignOut", "GET /account": "ShowAccount",
 		"POST /account/password": "SubmitPassword", "POST /account/sessions/end": "SubmitSessionEnd",
 		"POST /account/sessions/end-others": "SubmitOtherSessionsEnd", "GET /.well-known/change-password": "LocateChangePassword",
+		"GET /account/authenticator": "ShowAuthenticator", "POST /account/authenticator": "SubmitAuthenticator",
+		"POST /account/recovery-codes": "SubmitRecoveryCodes", "POST /account/authenticator/remove": "SubmitFactorRemoval",
 	}
 }
 
@@ -226,7 +237,9 @@ func (b *browser) send(t *testing.T, r *http.Request) answer {
 		}
 		b.device = &http.Cookie{Name: c.Name, Value: c.Value}
 	}
-	return answer{w, w.Body.String()}
+	a := answer{w, w.Body.String()}
+	a.isStrict(t)
+	return a
 }
 
 func (b *browser) get(t *testing.T, path string) answer {

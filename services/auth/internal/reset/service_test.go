@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -121,13 +120,11 @@ func TestStepsOutOfOrder(t *testing.T) {
 	userID := w.signedUp(t, ada, true)
 	refused := func(name string, code proof.Code, fresh, want string) {
 		t.Helper()
-		before := w.Contents(t)
-		if got := w.resets(t, code, fresh); got != want {
-			t.Errorf("%s: %q, want %q", name, got, want)
-		}
-		if after := w.Contents(t); !maps.Equal(after, before) {
-			t.Errorf("%s changes\n%v\nto\n%v", name, before, after)
-		}
+		w.Unchanged(t, name, func() {
+			if got := w.resets(t, code, fresh); got != want {
+				t.Errorf("%s: %q, want %q", name, got, want)
+			}
+		})
 	}
 	refused("before anything was asked for", "guessed", newPass, wrong)
 	if code := w.asked(t, "nobody@example.com"); code != "" {

@@ -1496,6 +1496,374 @@ func (x *SubmitOtherSessionsEndResponse) GetHttp() *v1.Response {
 	return nil
 }
 
+// ShowAuthenticatorRequest is a web exchange.
+type ShowAuthenticatorRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShowAuthenticatorRequest) Reset() {
+	*x = ShowAuthenticatorRequest{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowAuthenticatorRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowAuthenticatorRequest) ProtoMessage() {}
+
+func (x *ShowAuthenticatorRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowAuthenticatorRequest.ProtoReflect.Descriptor instead.
+func (*ShowAuthenticatorRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ShowAuthenticatorRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// ShowAuthenticatorResponse is a web exchange.
+type ShowAuthenticatorResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShowAuthenticatorResponse) Reset() {
+	*x = ShowAuthenticatorResponse{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowAuthenticatorResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowAuthenticatorResponse) ProtoMessage() {}
+
+func (x *ShowAuthenticatorResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowAuthenticatorResponse.ProtoReflect.Descriptor instead.
+func (*ShowAuthenticatorResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ShowAuthenticatorResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// SubmitAuthenticatorRequest is a web exchange.
+type SubmitAuthenticatorRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitAuthenticatorRequest) Reset() {
+	*x = SubmitAuthenticatorRequest{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitAuthenticatorRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitAuthenticatorRequest) ProtoMessage() {}
+
+func (x *SubmitAuthenticatorRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitAuthenticatorRequest.ProtoReflect.Descriptor instead.
+func (*SubmitAuthenticatorRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *SubmitAuthenticatorRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// SubmitAuthenticatorResponse is a web exchange.
+type SubmitAuthenticatorResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitAuthenticatorResponse) Reset() {
+	*x = SubmitAuthenticatorResponse{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitAuthenticatorResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitAuthenticatorResponse) ProtoMessage() {}
+
+func (x *SubmitAuthenticatorResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitAuthenticatorResponse.ProtoReflect.Descriptor instead.
+func (*SubmitAuthenticatorResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *SubmitAuthenticatorResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// SubmitRecoveryCodesRequest is a web exchange.
+type SubmitRecoveryCodesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitRecoveryCodesRequest) Reset() {
+	*x = SubmitRecoveryCodesRequest{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitRecoveryCodesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitRecoveryCodesRequest) ProtoMessage() {}
+
+func (x *SubmitRecoveryCodesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitRecoveryCodesRequest.ProtoReflect.Descriptor instead.
+func (*SubmitRecoveryCodesRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *SubmitRecoveryCodesRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// SubmitRecoveryCodesResponse is a web exchange.
+type SubmitRecoveryCodesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitRecoveryCodesResponse) Reset() {
+	*x = SubmitRecoveryCodesResponse{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitRecoveryCodesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitRecoveryCodesResponse) ProtoMessage() {}
+
+func (x *SubmitRecoveryCodesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitRecoveryCodesResponse.ProtoReflect.Descriptor instead.
+func (*SubmitRecoveryCodesResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *SubmitRecoveryCodesResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// SubmitFactorRemovalRequest is a web exchange.
+type SubmitFactorRemovalRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitFactorRemovalRequest) Reset() {
+	*x = SubmitFactorRemovalRequest{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitFactorRemovalRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitFactorRemovalRequest) ProtoMessage() {}
+
+func (x *SubmitFactorRemovalRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitFactorRemovalRequest.ProtoReflect.Descriptor instead.
+func (*SubmitFactorRemovalRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *SubmitFactorRemovalRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// SubmitFactorRemovalResponse is a web exchange.
+type SubmitFactorRemovalResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitFactorRemovalResponse) Reset() {
+	*x = SubmitFactorRemovalResponse{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitFactorRemovalResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitFactorRemovalResponse) ProtoMessage() {}
+
+func (x *SubmitFactorRemovalResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitFactorRemovalResponse.ProtoReflect.Descriptor instead.
+func (*SubmitFactorRemovalResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *SubmitFactorRemovalResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
 // LocateChangePasswordRequest is a web exchange.
 type LocateChangePasswordRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1507,7 +1875,7 @@ type LocateChangePasswordRequest struct {
 
 func (x *LocateChangePasswordRequest) Reset() {
 	*x = LocateChangePasswordRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[32]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1519,7 +1887,7 @@ func (x *LocateChangePasswordRequest) String() string {
 func (*LocateChangePasswordRequest) ProtoMessage() {}
 
 func (x *LocateChangePasswordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[32]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1532,7 +1900,7 @@ func (x *LocateChangePasswordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocateChangePasswordRequest.ProtoReflect.Descriptor instead.
 func (*LocateChangePasswordRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{32}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *LocateChangePasswordRequest) GetHttp() *v1.Request {
@@ -1553,7 +1921,7 @@ type LocateChangePasswordResponse struct {
 
 func (x *LocateChangePasswordResponse) Reset() {
 	*x = LocateChangePasswordResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[33]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1565,7 +1933,7 @@ func (x *LocateChangePasswordResponse) String() string {
 func (*LocateChangePasswordResponse) ProtoMessage() {}
 
 func (x *LocateChangePasswordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[33]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1578,7 +1946,7 @@ func (x *LocateChangePasswordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocateChangePasswordResponse.ProtoReflect.Descriptor instead.
 func (*LocateChangePasswordResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{33}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *LocateChangePasswordResponse) GetHttp() *v1.Response {
@@ -1656,11 +2024,27 @@ const file_gatehouse_auth_v1_pages_proto_rawDesc = "" +
 	"\x1dSubmitOtherSessionsEndRequest\x12-\n" +
 	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"P\n" +
 	"\x1eSubmitOtherSessionsEndResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"I\n" +
+	"\x18ShowAuthenticatorRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"K\n" +
+	"\x19ShowAuthenticatorResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"K\n" +
+	"\x1aSubmitAuthenticatorRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"M\n" +
+	"\x1bSubmitAuthenticatorResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"K\n" +
+	"\x1aSubmitRecoveryCodesRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"M\n" +
+	"\x1bSubmitRecoveryCodesResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"K\n" +
+	"\x1aSubmitFactorRemovalRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"M\n" +
+	"\x1bSubmitFactorRemovalResponse\x12.\n" +
 	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"L\n" +
 	"\x1bLocateChangePasswordRequest\x12-\n" +
 	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"N\n" +
 	"\x1cLocateChangePasswordResponse\x12.\n" +
-	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http2\x9d\x19\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http2\xb7\x1f\n" +
 	"\vPageService\x12|\n" +
 	"\n" +
 	"ShowSignIn\x12$.gatehouse.auth.v1.ShowSignInRequest\x1a%.gatehouse.auth.v1.ShowSignInResponse\"!\xd2\xe7\x18\n" +
@@ -1715,7 +2099,19 @@ const file_gatehouse_auth_v1_pages_proto_rawDesc = "" +
 	"\x12auth.session_ended*\x04userP\x02\x82\xd3\xe4\x93\x02\x17\"\x15/account/sessions/end\x12\xcc\x01\n" +
 	"\x16SubmitOtherSessionsEnd\x120.gatehouse.auth.v1.SubmitOtherSessionsEndRequest\x1a1.gatehouse.auth.v1.SubmitOtherSessionsEndResponse\"M\xd2\xe7\x18%\n" +
 	"\x02\b\x01\x1a\x1d\x12\x1b\n" +
-	"\x13auth.sessions_ended*\x04userP\x02\x82\xd3\xe4\x93\x02\x1e\"\x1c/account/sessions/end-others\x12\xae\x01\n" +
+	"\x13auth.sessions_ended*\x04userP\x02\x82\xd3\xe4\x93\x02\x1e\"\x1c/account/sessions/end-others\x12\x9f\x01\n" +
+	"\x11ShowAuthenticator\x12+.gatehouse.auth.v1.ShowAuthenticatorRequest\x1a,.gatehouse.auth.v1.ShowAuthenticatorResponse\"/\xd2\xe7\x18\n" +
+	"\n" +
+	"\x02\b\x01\x1a\x02\b\x01P\x02\x82\xd3\xe4\x93\x02\x18\x12\x16/account/authenticator\x90\x02\x01\x12\xe6\x01\n" +
+	"\x13SubmitAuthenticator\x12-.gatehouse.auth.v1.SubmitAuthenticatorRequest\x1a..gatehouse.auth.v1.SubmitAuthenticatorResponse\"p\xd2\xe7\x18N\n" +
+	"\x02\b\x01\x1a\x1c\x12\x1a\n" +
+	"\x12auth.totp_enrolled*\x04userP\x02Z\x15INVALID_SECOND_FACTORZ\x11INVALID_ENROLMENT\x82\xd3\xe4\x93\x02\x18\"\x16/account/authenticator\x12\xc7\x01\n" +
+	"\x13SubmitRecoveryCodes\x12-.gatehouse.auth.v1.SubmitRecoveryCodesRequest\x1a..gatehouse.auth.v1.SubmitRecoveryCodesResponse\"Q\xd2\xe7\x18.\n" +
+	"\x02\b\x01\x1a&\x12$\n" +
+	"\x1cauth.recovery_codes_replaced*\x04userP\x02\x82\xd3\xe4\x93\x02\x19\"\x17/account/recovery-codes\x12\xc2\x01\n" +
+	"\x13SubmitFactorRemoval\x12-.gatehouse.auth.v1.SubmitFactorRemovalRequest\x1a..gatehouse.auth.v1.SubmitFactorRemovalResponse\"L\xd2\xe7\x18#\n" +
+	"\x02\b\x01\x1a\x1b\x12\x19\n" +
+	"\x11auth.totp_removed*\x04userP\x02\x82\xd3\xe4\x93\x02\x1f\"\x1d/account/authenticator/remove\x12\xae\x01\n" +
 	"\x14LocateChangePassword\x12..gatehouse.auth.v1.LocateChangePasswordRequest\x1a/.gatehouse.auth.v1.LocateChangePasswordResponse\"5\xd2\xe7\x18\n" +
 	"\n" +
 	"\x02\b\x01\x1a\x02\b\x01P\x02\x82\xd3\xe4\x93\x02\x1e\x12\x1c/.well-known/change-password\x90\x02\x01BFZDgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1;authv1b\x06proto3"
@@ -1732,7 +2128,7 @@ func file_gatehouse_auth_v1_pages_proto_rawDescGZIP() []byte {
 	return file_gatehouse_auth_v1_pages_proto_rawDescData
 }
 
-var file_gatehouse_auth_v1_pages_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_gatehouse_auth_v1_pages_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_gatehouse_auth_v1_pages_proto_goTypes = []any{
 	(*ShowSignInRequest)(nil),              // 0: gatehouse.auth.v1.ShowSignInRequest
 	(*ShowSignInResponse)(nil),             // 1: gatehouse.auth.v1.ShowSignInResponse
@@ -1766,85 +2162,109 @@ var file_gatehouse_auth_v1_pages_proto_goTypes = []any{
 	(*SubmitSessionEndResponse)(nil),       // 29: gatehouse.auth.v1.SubmitSessionEndResponse
 	(*SubmitOtherSessionsEndRequest)(nil),  // 30: gatehouse.auth.v1.SubmitOtherSessionsEndRequest
 	(*SubmitOtherSessionsEndResponse)(nil), // 31: gatehouse.auth.v1.SubmitOtherSessionsEndResponse
-	(*LocateChangePasswordRequest)(nil),    // 32: gatehouse.auth.v1.LocateChangePasswordRequest
-	(*LocateChangePasswordResponse)(nil),   // 33: gatehouse.auth.v1.LocateChangePasswordResponse
-	(*v1.Request)(nil),                     // 34: gatehouse.web.v1.Request
-	(*v1.Response)(nil),                    // 35: gatehouse.web.v1.Response
+	(*ShowAuthenticatorRequest)(nil),       // 32: gatehouse.auth.v1.ShowAuthenticatorRequest
+	(*ShowAuthenticatorResponse)(nil),      // 33: gatehouse.auth.v1.ShowAuthenticatorResponse
+	(*SubmitAuthenticatorRequest)(nil),     // 34: gatehouse.auth.v1.SubmitAuthenticatorRequest
+	(*SubmitAuthenticatorResponse)(nil),    // 35: gatehouse.auth.v1.SubmitAuthenticatorResponse
+	(*SubmitRecoveryCodesRequest)(nil),     // 36: gatehouse.auth.v1.SubmitRecoveryCodesRequest
+	(*SubmitRecoveryCodesResponse)(nil),    // 37: gatehouse.auth.v1.SubmitRecoveryCodesResponse
+	(*SubmitFactorRemovalRequest)(nil),     // 38: gatehouse.auth.v1.SubmitFactorRemovalRequest
+	(*SubmitFactorRemovalResponse)(nil),    // 39: gatehouse.auth.v1.SubmitFactorRemovalResponse
+	(*LocateChangePasswordRequest)(nil),    // 40: gatehouse.auth.v1.LocateChangePasswordRequest
+	(*LocateChangePasswordResponse)(nil),   // 41: gatehouse.auth.v1.LocateChangePasswordResponse
+	(*v1.Request)(nil),                     // 42: gatehouse.web.v1.Request
+	(*v1.Response)(nil),                    // 43: gatehouse.web.v1.Response
 }
 var file_gatehouse_auth_v1_pages_proto_depIdxs = []int32{
-	34, // 0: gatehouse.auth.v1.ShowSignInRequest.http:type_name -> gatehouse.web.v1.Request
-	35, // 1: gatehouse.auth.v1.ShowSignInResponse.http:type_name -> gatehouse.web.v1.Response
-	34, // 2: gatehouse.auth.v1.SubmitSignInRequest.http:type_name -> gatehouse.web.v1.Request
-	35, // 3: gatehouse.auth.v1.SubmitSignInResponse.http:type_name -> gatehouse.web.v1.Response
-	34, // 4: gatehouse.auth.v1.ShowSignUpRequest.http:type_name -> gatehouse.web.v1.Request
-	35, // 5: gatehouse.auth.v1.ShowSignUpResponse.http:type_name -> gatehouse.web.v1.Response
-	34, // 6: gatehouse.auth.v1.SubmitSignUpRequest.http:type_name -> gatehouse.web.v1.Request
-	35, // 7: gatehouse.auth.v1.SubmitSignUpResponse.http:type_name -> gatehouse.web.v1.Response
-	34, // 8: gatehouse.auth.v1.ShowVerifyEmailRequest.http:type_name -> gatehouse.web.v1.Request
-	35, // 9: gatehouse.auth.v1.ShowVerifyEmailResponse.http:type_name -> gatehouse.web.v1.Response
-	34, // 10: gatehouse.auth.v1.SubmitVerifyEmailRequest.http:type_name -> gatehouse.web.v1.Request
-	35, // 11: gatehouse.auth.v1.SubmitVerifyEmailResponse.http:type_name -> gatehouse.web.v1.Response
-	34, // 12: gatehouse.auth.v1.ShowRecoverRequest.http:type_name -> gatehouse.web.v1.Request
-	35, // 13: gatehouse.auth.v1.ShowRecoverResponse.http:type_name -> gatehouse.web.v1.Response
-	34, // 14: gatehouse.auth.v1.SubmitRecoverRequest.http:type_name -> gatehouse.web.v1.Request
-	35, // 15: gatehouse.auth.v1.SubmitRecoverResponse.http:type_name -> gatehouse.web.v1.Response
-	34, // 16: gatehouse.auth.v1.ShowResetPasswordRequest.http:type_name -> gatehouse.web.v1.Request
-	35, // 17: gatehouse.auth.v1.ShowResetPasswordResponse.http:type_name -> gatehouse.web.v1.Response
-	34, // 18: gatehouse.auth.v1.SubmitResetPasswordRequest.http:type_name -> gatehouse.web.v1.Request
-	35, // 19: gatehouse.auth.v1.SubmitResetPasswordResponse.http:type_name -> gatehouse.web.v1.Response
-	34, // 20: gatehouse.auth.v1.ShowSignOutRequest.http:type_name -> gatehouse.web.v1.Request
-	35, // 21: gatehouse.auth.v1.ShowSignOutResponse.http:type_name -> gatehouse.web.v1.Response
-	34, // 22: gatehouse.auth.v1.SubmitSignOutRequest.http:type_name -> gatehouse.web.v1.Request
-	35, // 23: gatehouse.auth.v1.SubmitSignOutResponse.http:type_name -> gatehouse.web.v1.Response
-	34, // 24: gatehouse.auth.v1.ShowAccountRequest.http:type_name -> gatehouse.web.v1.Request
-	35, // 25: gatehouse.auth.v1.ShowAccountResponse.http:type_name -> gatehouse.web.v1.Response
-	34, // 26: gatehouse.auth.v1.SubmitPasswordRequest.http:type_name -> gatehouse.web.v1.Request
-	35, // 27: gatehouse.auth.v1.SubmitPasswordResponse.http:type_name -> gatehouse.web.v1.Response
-	34, // 28: gatehouse.auth.v1.SubmitSessionEndRequest.http:type_name -> gatehouse.web.v1.Request
-	35, // 29: gatehouse.auth.v1.SubmitSessionEndResponse.http:type_name -> gatehouse.web.v1.Response
-	34, // 30: gatehouse.auth.v1.SubmitOtherSessionsEndRequest.http:type_name -> gatehouse.web.v1.Request
-	35, // 31: gatehouse.auth.v1.SubmitOtherSessionsEndResponse.http:type_name -> gatehouse.web.v1.Response
-	34, // 32: gatehouse.auth.v1.LocateChangePasswordRequest.http:type_name -> gatehouse.web.v1.Request
-	35, // 33: gatehouse.auth.v1.LocateChangePasswordResponse.http:type_name -> gatehouse.web.v1.Response
-	0,  // 34: gatehouse.auth.v1.PageService.ShowSignIn:input_type -> gatehouse.auth.v1.ShowSignInRequest
-	2,  // 35: gatehouse.auth.v1.PageService.SubmitSignIn:input_type -> gatehouse.auth.v1.SubmitSignInRequest
-	4,  // 36: gatehouse.auth.v1.PageService.ShowSignUp:input_type -> gatehouse.auth.v1.ShowSignUpRequest
-	6,  // 37: gatehouse.auth.v1.PageService.SubmitSignUp:input_type -> gatehouse.auth.v1.SubmitSignUpRequest
-	8,  // 38: gatehouse.auth.v1.PageService.ShowVerifyEmail:input_type -> gatehouse.auth.v1.ShowVerifyEmailRequest
-	10, // 39: gatehouse.auth.v1.PageService.SubmitVerifyEmail:input_type -> gatehouse.auth.v1.SubmitVerifyEmailRequest
-	12, // 40: gatehouse.auth.v1.PageService.ShowRecover:input_type -> gatehouse.auth.v1.ShowRecoverRequest
-	14, // 41: gatehouse.auth.v1.PageService.SubmitRecover:input_type -> gatehouse.auth.v1.SubmitRecoverRequest
-	16, // 42: gatehouse.auth.v1.PageService.ShowResetPassword:input_type -> gatehouse.auth.v1.ShowResetPasswordRequest
-	18, // 43: gatehouse.auth.v1.PageService.SubmitResetPassword:input_type -> gatehouse.auth.v1.SubmitResetPasswordRequest
-	20, // 44: gatehouse.auth.v1.PageService.ShowSignOut:input_type -> gatehouse.auth.v1.ShowSignOutRequest
-	22, // 45: gatehouse.auth.v1.PageService.SubmitSignOut:input_type -> gatehouse.auth.v1.SubmitSignOutRequest
-	24, // 46: gatehouse.auth.v1.PageService.ShowAccount:input_type -> gatehouse.auth.v1.ShowAccountRequest
-	26, // 47: gatehouse.auth.v1.PageService.SubmitPassword:input_type -> gatehouse.auth.v1.SubmitPasswordRequest
-	28, // 48: gatehouse.auth.v1.PageService.SubmitSessionEnd:input_type -> gatehouse.auth.v1.SubmitSessionEndRequest
-	30, // 49: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:input_type -> gatehouse.auth.v1.SubmitOtherSessionsEndRequest
-	32, // 50: gatehouse.auth.v1.PageService.LocateChangePassword:input_type -> gatehouse.auth.v1.LocateChangePasswordRequest
-	1,  // 51: gatehouse.auth.v1.PageService.ShowSignIn:output_type -> gatehouse.auth.v1.ShowSignInResponse
-	3,  // 52: gatehouse.auth.v1.PageService.SubmitSignIn:output_type -> gatehouse.auth.v1.SubmitSignInResponse
-	5,  // 53: gatehouse.auth.v1.PageService.ShowSignUp:output_type -> gatehouse.auth.v1.ShowSignUpResponse
-	7,  // 54: gatehouse.auth.v1.PageService.SubmitSignUp:output_type -> gatehouse.auth.v1.SubmitSignUpResponse
-	9,  // 55: gatehouse.auth.v1.PageService.ShowVerifyEmail:output_type -> gatehouse.auth.v1.ShowVerifyEmailResponse
-	11, // 56: gatehouse.auth.v1.PageService.SubmitVerifyEmail:output_type -> gatehouse.auth.v1.SubmitVerifyEmailResponse
-	13, // 57: gatehouse.auth.v1.PageService.ShowRecover:output_type -> gatehouse.auth.v1.ShowRecoverResponse
-	15, // 58: gatehouse.auth.v1.PageService.SubmitRecover:output_type -> gatehouse.auth.v1.SubmitRecoverResponse
-	17, // 59: gatehouse.auth.v1.PageService.ShowResetPassword:output_type -> gatehouse.auth.v1.ShowResetPasswordResponse
-	19, // 60: gatehouse.auth.v1.PageService.SubmitResetPassword:output_type -> gatehouse.auth.v1.SubmitResetPasswordResponse
-	21, // 61: gatehouse.auth.v1.PageService.ShowSignOut:output_type -> gatehouse.auth.v1.ShowSignOutResponse
-	23, // 62: gatehouse.auth.v1.PageService.SubmitSignOut:output_type -> gatehouse.auth.v1.SubmitSignOutResponse
-	25, // 63: gatehouse.auth.v1.PageService.ShowAccount:output_type -> gatehouse.auth.v1.ShowAccountResponse
-	27, // 64: gatehouse.auth.v1.PageService.SubmitPassword:output_type -> gatehouse.auth.v1.SubmitPasswordResponse
-	29, // 65: gatehouse.auth.v1.PageService.SubmitSessionEnd:output_type -> gatehouse.auth.v1.SubmitSessionEndResponse
-	31, // 66: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:output_type -> gatehouse.auth.v1.SubmitOtherSessionsEndResponse
-	33, // 67: gatehouse.auth.v1.PageService.LocateChangePassword:output_type -> gatehouse.auth.v1.LocateChangePasswordResponse
-	51, // [51:68] is the sub-list for method output_type
-	34, // [34:51] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	42, // 0: gatehouse.auth.v1.ShowSignInRequest.http:type_name -> gatehouse.web.v1.Request
+	43, // 1: gatehouse.auth.v1.ShowSignInResponse.http:type_name -> gatehouse.web.v1.Response
+	42, // 2: gatehouse.auth.v1.SubmitSignInRequest.http:type_name -> gatehouse.web.v1.Request
+	43, // 3: gatehouse.auth.v1.SubmitSignInResponse.http:type_name -> gatehouse.web.v1.Response
+	42, // 4: gatehouse.auth.v1.ShowSignUpRequest.http:type_name -> gatehouse.web.v1.Request
+	43, // 5: gatehouse.auth.v1.ShowSignUpResponse.http:type_name -> gatehouse.web.v1.Response
+	42, // 6: gatehouse.auth.v1.SubmitSignUpRequest.http:type_name -> gatehouse.web.v1.Request
+	43, // 7: gatehouse.auth.v1.SubmitSignUpResponse.http:type_name -> gatehouse.web.v1.Response
+	42, // 8: gatehouse.auth.v1.ShowVerifyEmailRequest.http:type_name -> gatehouse.web.v1.Request
+	43, // 9: gatehouse.auth.v1.ShowVerifyEmailResponse.http:type_name -> gatehouse.web.v1.Response
+	42, // 10: gatehouse.auth.v1.SubmitVerifyEmailRequest.http:type_name -> gatehouse.web.v1.Request
+	43, // 11: gatehouse.auth.v1.SubmitVerifyEmailResponse.http:type_name -> gatehouse.web.v1.Response
+	42, // 12: gatehouse.auth.v1.ShowRecoverRequest.http:type_name -> gatehouse.web.v1.Request
+	43, // 13: gatehouse.auth.v1.ShowRecoverResponse.http:type_name -> gatehouse.web.v1.Response
+	42, // 14: gatehouse.auth.v1.SubmitRecoverRequest.http:type_name -> gatehouse.web.v1.Request
+	43, // 15: gatehouse.auth.v1.SubmitRecoverResponse.http:type_name -> gatehouse.web.v1.Response
+	42, // 16: gatehouse.auth.v1.ShowResetPasswordRequest.http:type_name -> gatehouse.web.v1.Request
+	43, // 17: gatehouse.auth.v1.ShowResetPasswordResponse.http:type_name -> gatehouse.web.v1.Response
+	42, // 18: gatehouse.auth.v1.SubmitResetPasswordRequest.http:type_name -> gatehouse.web.v1.Request
+	43, // 19: gatehouse.auth.v1.SubmitResetPasswordResponse.http:type_name -> gatehouse.web.v1.Response
+	42, // 20: gatehouse.auth.v1.ShowSignOutRequest.http:type_name -> gatehouse.web.v1.Request
+	43, // 21: gatehouse.auth.v1.ShowSignOutResponse.http:type_name -> gatehouse.web.v1.Response
+	42, // 22: gatehouse.auth.v1.SubmitSignOutRequest.http:type_name -> gatehouse.web.v1.Request
+	43, // 23: gatehouse.auth.v1.SubmitSignOutResponse.http:type_name -> gatehouse.web.v1.Response
+	42, // 24: gatehouse.auth.v1.ShowAccountRequest.http:type_name -> gatehouse.web.v1.Request
+	43, // 25: gatehouse.auth.v1.ShowAccountResponse.http:type_name -> gatehouse.web.v1.Response
+	42, // 26: gatehouse.auth.v1.SubmitPasswordRequest.http:type_name -> gatehouse.web.v1.Request
+	43, // 27: gatehouse.auth.v1.SubmitPasswordResponse.http:type_name -> gatehouse.web.v1.Response
+	42, // 28: gatehouse.auth.v1.SubmitSessionEndRequest.http:type_name -> gatehouse.web.v1.Request
+	43, // 29: gatehouse.auth.v1.SubmitSessionEndResponse.http:type_name -> gatehouse.web.v1.Response
+	42, // 30: gatehouse.auth.v1.SubmitOtherSessionsEndRequest.http:type_name -> gatehouse.web.v1.Request
+	43, // 31: gatehouse.auth.v1.SubmitOtherSessionsEndResponse.http:type_name -> gatehouse.web.v1.Response
+	42, // 32: gatehouse.auth.v1.ShowAuthenticatorRequest.http:type_name -> gatehouse.web.v1.Request
+	43, // 33: gatehouse.auth.v1.ShowAuthenticatorResponse.http:type_name -> gatehouse.web.v1.Response
+	42, // 34: gatehouse.auth.v1.SubmitAuthenticatorRequest.http:type_name -> gatehouse.web.v1.Request
+	43, // 35: gatehouse.auth.v1.SubmitAuthenticatorResponse.http:type_name -> gatehouse.web.v1.Response
+	42, // 36: gatehouse.auth.v1.SubmitRecoveryCodesRequest.http:type_name -> gatehouse.web.v1.Request
+	43, // 37: gatehouse.auth.v1.SubmitRecoveryCodesResponse.http:type_name -> gatehouse.web.v1.Response
+	42, // 38: gatehouse.auth.v1.SubmitFactorRemovalRequest.http:type_name -> gatehouse.web.v1.Request
+	43, // 39: gatehouse.auth.v1.SubmitFactorRemovalResponse.http:type_name -> gatehouse.web.v1.Response
+	42, // 40: gatehouse.auth.v1.LocateChangePasswordRequest.http:type_name -> gatehouse.web.v1.Request
+	43, // 41: gatehouse.auth.v1.LocateChangePasswordResponse.http:type_name -> gatehouse.web.v1.Response
+	0,  // 42: gatehouse.auth.v1.PageService.ShowSignIn:input_type -> gatehouse.auth.v1.ShowSignInRequest
+	2,  // 43: gatehouse.auth.v1.PageService.SubmitSignIn:input_type -> gatehouse.auth.v1.SubmitSignInRequest
+	4,  // 44: gatehouse.auth.v1.PageService.ShowSignUp:input_type -> gatehouse.auth.v1.ShowSignUpRequest
+	6,  // 45: gatehouse.auth.v1.PageService.SubmitSignUp:input_type -> gatehouse.auth.v1.SubmitSignUpRequest
+	8,  // 46: gatehouse.auth.v1.PageService.ShowVerifyEmail:input_type -> gatehouse.auth.v1.ShowVerifyEmailRequest
+	10, // 47: gatehouse.auth.v1.PageService.SubmitVerifyEmail:input_type -> gatehouse.auth.v1.SubmitVerifyEmailRequest
+	12, // 48: gatehouse.auth.v1.PageService.ShowRecover:input_type -> gatehouse.auth.v1.ShowRecoverRequest
+	14, // 49: gatehouse.auth.v1.PageService.SubmitRecover:input_type -> gatehouse.auth.v1.SubmitRecoverRequest
+	16, // 50: gatehouse.auth.v1.PageService.ShowResetPassword:input_type -> gatehouse.auth.v1.ShowResetPasswordRequest
+	18, // 51: gatehouse.auth.v1.PageService.SubmitResetPassword:input_type -> gatehouse.auth.v1.SubmitResetPasswordRequest
+	20, // 52: gatehouse.auth.v1.PageService.ShowSignOut:input_type -> gatehouse.auth.v1.ShowSignOutRequest
+	22, // 53: gatehouse.auth.v1.PageService.SubmitSignOut:input_type -> gatehouse.auth.v1.SubmitSignOutRequest
+	24, // 54: gatehouse.auth.v1.PageService.ShowAccount:input_type -> gatehouse.auth.v1.ShowAccountRequest
+	26, // 55: gatehouse.auth.v1.PageService.SubmitPassword:input_type -> gatehouse.auth.v1.SubmitPasswordRequest
+	28, // 56: gatehouse.auth.v1.PageService.SubmitSessionEnd:input_type -> gatehouse.auth.v1.SubmitSessionEndRequest
+	30, // 57: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:input_type -> gatehouse.auth.v1.SubmitOtherSessionsEndRequest
+	32, // 58: gatehouse.auth.v1.PageService.ShowAuthenticator:input_type -> gatehouse.auth.v1.ShowAuthenticatorRequest
+	34, // 59: gatehouse.auth.v1.PageService.SubmitAuthenticator:input_type -> gatehouse.auth.v1.SubmitAuthenticatorRequest
+	36, // 60: gatehouse.auth.v1.PageService.SubmitRecoveryCodes:input_type -> gatehouse.auth.v1.SubmitRecoveryCodesRequest
+	38, // 61: gatehouse.auth.v1.PageService.SubmitFactorRemoval:input_type -> gatehouse.auth.v1.SubmitFactorRemovalRequest
+	40, // 62: gatehouse.auth.v1.PageService.LocateChangePassword:input_type -> gatehouse.auth.v1.LocateChangePasswordRequest
+	1,  // 63: gatehouse.auth.v1.PageService.ShowSignIn:output_type -> gatehouse.auth.v1.ShowSignInResponse
+	3,  // 64: gatehouse.auth.v1.PageService.SubmitSignIn:output_type -> gatehouse.auth.v1.SubmitSignInResponse
+	5,  // 65: gatehouse.auth.v1.PageService.ShowSignUp:output_type -> gatehouse.auth.v1.ShowSignUpResponse
+	7,  // 66: gatehouse.auth.v1.PageService.SubmitSignUp:output_type -> gatehouse.auth.v1.SubmitSignUpResponse
+	9,  // 67: gatehouse.auth.v1.PageService.ShowVerifyEmail:output_type -> gatehouse.auth.v1.ShowVerifyEmailResponse
+	11, // 68: gatehouse.auth.v1.PageService.SubmitVerifyEmail:output_type -> gatehouse.auth.v1.SubmitVerifyEmailResponse
+	13, // 69: gatehouse.auth.v1.PageService.ShowRecover:output_type -> gatehouse.auth.v1.ShowRecoverResponse
+	15, // 70: gatehouse.auth.v1.PageService.SubmitRecover:output_type -> gatehouse.auth.v1.SubmitRecoverResponse
+	17, // 71: gatehouse.auth.v1.PageService.ShowResetPassword:output_type -> gatehouse.auth.v1.ShowResetPasswordResponse
+	19, // 72: gatehouse.auth.v1.PageService.SubmitResetPassword:output_type -> gatehouse.auth.v1.SubmitResetPasswordResponse
+	21, // 73: gatehouse.auth.v1.PageService.ShowSignOut:output_type -> gatehouse.auth.v1.ShowSignOutResponse
+	23, // 74: gatehouse.auth.v1.PageService.SubmitSignOut:output_type -> gatehouse.auth.v1.SubmitSignOutResponse
+	25, // 75: gatehouse.auth.v1.PageService.ShowAccount:output_type -> gatehouse.auth.v1.ShowAccountResponse
+	27, // 76: gatehouse.auth.v1.PageService.SubmitPassword:output_type -> gatehouse.auth.v1.SubmitPasswordResponse
+	29, // 77: gatehouse.auth.v1.PageService.SubmitSessionEnd:output_type -> gatehouse.auth.v1.SubmitSessionEndResponse
+	31, // 78: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:output_type -> gatehouse.auth.v1.SubmitOtherSessionsEndResponse
+	33, // 79: gatehouse.auth.v1.PageService.ShowAuthenticator:output_type -> gatehouse.auth.v1.ShowAuthenticatorResponse
+	35, // 80: gatehouse.auth.v1.PageService.SubmitAuthenticator:output_type -> gatehouse.auth.v1.SubmitAuthenticatorResponse
+	37, // 81: gatehouse.auth.v1.PageService.SubmitRecoveryCodes:output_type -> gatehouse.auth.v1.SubmitRecoveryCodesResponse
+	39, // 82: gatehouse.auth.v1.PageService.SubmitFactorRemoval:output_type -> gatehouse.auth.v1.SubmitFactorRemovalResponse
+	41, // 83: gatehouse.auth.v1.PageService.LocateChangePassword:output_type -> gatehouse.auth.v1.LocateChangePasswordResponse
+	63, // [63:84] is the sub-list for method output_type
+	42, // [42:63] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_auth_v1_pages_proto_init() }
@@ -1858,7 +2278,7 @@ func file_gatehouse_auth_v1_pages_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_auth_v1_pages_proto_rawDesc), len(file_gatehouse_auth_v1_pages_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   34,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -35,6 +35,10 @@ const (
 	PageService_SubmitPassword_FullMethodName         = "/gatehouse.auth.v1.PageService/SubmitPassword"
 	PageService_SubmitSessionEnd_FullMethodName       = "/gatehouse.auth.v1.PageService/SubmitSessionEnd"
 	PageService_SubmitOtherSessionsEnd_FullMethodName = "/gatehouse.auth.v1.PageService/SubmitOtherSessionsEnd"
+	PageService_ShowAuthenticator_FullMethodName      = "/gatehouse.auth.v1.PageService/ShowAuthenticator"
+	PageService_SubmitAuthenticator_FullMethodName    = "/gatehouse.auth.v1.PageService/SubmitAuthenticator"
+	PageService_SubmitRecoveryCodes_FullMethodName    = "/gatehouse.auth.v1.PageService/SubmitRecoveryCodes"
+	PageService_SubmitFactorRemoval_FullMethodName    = "/gatehouse.auth.v1.PageService/SubmitFactorRemoval"
 	PageService_LocateChangePassword_FullMethodName   = "/gatehouse.auth.v1.PageService/LocateChangePassword"
 )
 
@@ -91,6 +95,18 @@ type PageServiceClient interface {
 	// SubmitOtherSessionsEnd takes a form of that page: it ends all of the person's sessions but that
 	// of the browser.
 	SubmitOtherSessionsEnd(ctx context.Context, in *SubmitOtherSessionsEndRequest, opts ...grpc.CallOption) (*SubmitOtherSessionsEndResponse, error)
+	// ShowAuthenticator is the page on which people enrol an authenticator, with its key as a text and
+	// as a picture. Looking at it enrols nothing. Who signed in more than 5 minutes ago is led to the
+	// page that signs in, by this and the methods that follow.
+	ShowAuthenticator(ctx context.Context, in *ShowAuthenticatorRequest, opts ...grpc.CallOption) (*ShowAuthenticatorResponse, error)
+	// SubmitAuthenticator takes the form of that page: the first code enrols the authenticator, and the
+	// response shows the recovery codes, this once.
+	SubmitAuthenticator(ctx context.Context, in *SubmitAuthenticatorRequest, opts ...grpc.CallOption) (*SubmitAuthenticatorResponse, error)
+	// SubmitRecoveryCodes makes new recovery codes and shows them, this once.
+	SubmitRecoveryCodes(ctx context.Context, in *SubmitRecoveryCodesRequest, opts ...grpc.CallOption) (*SubmitRecoveryCodesResponse, error)
+	// SubmitFactorRemoval takes the authenticator and the recovery codes away, unless the organization
+	// requires a second factor.
+	SubmitFactorRemoval(ctx context.Context, in *SubmitFactorRemovalRequest, opts ...grpc.CallOption) (*SubmitFactorRemovalResponse, error)
 	// LocateChangePassword leads password managers to the page that changes the password (W3C, A
 	// Well-Known URL for Changing Passwords).
 	LocateChangePassword(ctx context.Context, in *LocateChangePasswordRequest, opts ...grpc.CallOption) (*LocateChangePasswordResponse, error)
@@ -264,6 +280,46 @@ func (c *pageServiceClient) SubmitOtherSessionsEnd(ctx context.Context, in *Subm
 	return out, nil
 }
 
+func (c *pageServiceClient) ShowAuthenticator(ctx context.Context, in *ShowAuthenticatorRequest, opts ...grpc.CallOption) (*ShowAuthenticatorResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ShowAuthenticatorResponse)
+	err := c.cc.Invoke(ctx, PageService_ShowAuthenticator_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pageServiceClient) SubmitAuthenticator(ctx context.Context, in *SubmitAuthenticatorRequest, opts ...grpc.CallOption) (*SubmitAuthenticatorResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SubmitAuthenticatorResponse)
+	err := c.cc.Invoke(ctx, PageService_SubmitAuthenticator_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pageServiceClient) SubmitRecoveryCodes(ctx context.Context, in *SubmitRecoveryCodesRequest, opts ...grpc.CallOption) (*SubmitRecoveryCodesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SubmitRecoveryCodesResponse)
+	err := c.cc.Invoke(ctx, PageService_SubmitRecoveryCodes_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pageServiceClient) SubmitFactorRemoval(ctx context.Context, in *SubmitFactorRemovalRequest, opts ...grpc.CallOption) (*SubmitFactorRemovalResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SubmitFactorRemovalResponse)
+	err := c.cc.Invoke(ctx, PageService_SubmitFactorRemoval_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *pageServiceClient) LocateChangePassword(ctx context.Context, in *LocateChangePasswordRequest, opts ...grpc.CallOption) (*LocateChangePasswordResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(LocateChangePasswordResponse)
@@ -327,6 +383,18 @@ type PageServiceServer interface {
 	// SubmitOtherSessionsEnd takes a form of that page: it ends all of the person's sessions but that
 	// of the browser.
 	SubmitOtherSessionsEnd(context.Context, *SubmitOtherSessionsEndRequest) (*SubmitOtherSessionsEndResponse, error)
+	// ShowAuthenticator is the page on which people enrol an authenticator, with its key as a text and
+	// as a picture. Looking at it enrols nothing. Who signed in more than 5 minutes ago is led to the
+	// page that signs in, by this and the methods that follow.
+	ShowAuthenticator(context.Context, *ShowAuthenticatorRequest) (*ShowAuthenticatorResponse, error)
+	// SubmitAuthenticator takes the form of that page: the first code enrols the authenticator, and the
+	// response shows the recovery codes, this once.
+	SubmitAuthenticator(context.Context, *SubmitAuthenticatorRequest) (*SubmitAuthenticatorResponse, error)
+	// SubmitRecoveryCodes makes new recovery codes and shows them, this once.
+	SubmitRecoveryCodes(context.Context, *SubmitRecoveryCodesRequest) (*SubmitRecoveryCodesResponse, error)
+	// SubmitFactorRemoval takes the authenticator and the recovery codes away, unless the organization
+	// requires a second factor.
+	SubmitFactorRemoval(context.Context, *SubmitFactorRemovalRequest) (*SubmitFactorRemovalResponse, error)
 	// LocateChangePassword leads password managers to the page that changes the password (W3C, A
 	// Well-Known URL for Changing Passwords).
 	LocateChangePassword(context.Context, *LocateChangePasswordRequest) (*LocateChangePasswordResponse, error)
@@ -387,6 +455,18 @@ func (UnimplementedPageServiceServer) SubmitSessionEnd(context.Context, *SubmitS
 }
 func (UnimplementedPageServiceServer) SubmitOtherSessionsEnd(context.Context, *SubmitOtherSessionsEndRequest) (*SubmitOtherSessionsEndResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SubmitOtherSessionsEnd not implemented")
+}
+func (UnimplementedPageServiceServer) ShowAuthenticator(context.Context, *ShowAuthenticatorRequest) (*ShowAuthenticatorResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ShowAuthenticator not implemented")
+}
+func (UnimplementedPageServiceServer) SubmitAuthenticator(context.Context, *SubmitAuthenticatorRequest) (*SubmitAuthenticatorResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SubmitAuthenticator not implemented")
+}
+func (UnimplementedPageServiceServer) SubmitRecoveryCodes(context.Context, *SubmitRecoveryCodesRequest) (*SubmitRecoveryCodesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SubmitRecoveryCodes not implemented")
+}
+func (UnimplementedPageServiceServer) SubmitFactorRemoval(context.Context, *SubmitFactorRemovalRequest) (*SubmitFactorRemovalResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SubmitFactorRemoval not implemented")
 }
 func (UnimplementedPageServiceServer) LocateChangePassword(context.Context, *LocateChangePasswordRequest) (*LocateChangePasswordResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method LocateChangePassword not implemented")
@@ -700,6 +780,78 @@ func _PageService_SubmitOtherSessionsEnd_Handler(srv interface{}, ctx context.Co
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PageService_ShowAuthenticator_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ShowAuthenticatorRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PageServiceServer).ShowAuthenticator(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PageService_ShowAuthenticator_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PageServiceServer).ShowAuthenticator(ctx, req.(*ShowAuthenticatorRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PageService_SubmitAuthenticator_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SubmitAuthenticatorRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PageServiceServer).SubmitAuthenticator(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PageService_SubmitAuthenticator_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PageServiceServer).SubmitAuthenticator(ctx, req.(*SubmitAuthenticatorRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PageService_SubmitRecoveryCodes_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SubmitRecoveryCodesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PageServiceServer).SubmitRecoveryCodes(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PageService_SubmitRecoveryCodes_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PageServiceServer).SubmitRecoveryCodes(ctx, req.(*SubmitRecoveryCodesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PageService_SubmitFactorRemoval_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SubmitFactorRemovalRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PageServiceServer).SubmitFactorRemoval(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PageService_SubmitFactorRemoval_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PageServiceServer).SubmitFactorRemoval(ctx, req.(*SubmitFactorRemovalRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _PageService_LocateChangePassword_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(LocateChangePasswordRequest)
 	if err := dec(in); err != nil {
@@ -788,6 +940,22 @@ var PageService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SubmitOtherSessionsEnd",
 			Handler:    _PageService_SubmitOtherSessionsEnd_Handler,
+		},
+		{
+			MethodName: "ShowAuthenticator",
+			Handler:    _PageService_ShowAuthenticator_Handler,
+		},
+		{
+			MethodName: "SubmitAuthenticator",
+			Handler:    _PageService_SubmitAuthenticator_Handler,
+		},
+		{
+			MethodName: "SubmitRecoveryCodes",
+			Handler:    _PageService_SubmitRecoveryCodes_Handler,
+		},
+		{
+			MethodName: "SubmitFactorRemoval",
+			Handler:    _PageService_SubmitFactorRemoval_Handler,
 		},
 		{
 			MethodName: "LocateChangePassword",
