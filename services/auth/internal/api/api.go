@@ -5,6 +5,7 @@ package api
 
 import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
+	"github.com/gatehouse/gatehouse/services/auth/internal/factor"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
@@ -17,12 +18,13 @@ const tokenType = "Bearer"
 type AuthService struct {
 	authv1.UnimplementedAuthServiceServer
 	logins   *login.Service
+	factors  *factor.Service
 	sessions *session.Service
 }
 
 // NewAuthService returns the service for people.
-func NewAuthService(logins *login.Service, sessions *session.Service) *AuthService {
-	return &AuthService{logins: logins, sessions: sessions}
+func NewAuthService(logins *login.Service, factors *factor.Service, sessions *session.Service) *AuthService {
+	return &AuthService{logins: logins, factors: factors, sessions: sessions}
 }
 
 // LoginService implements gatehouse.auth.v1.LoginService.

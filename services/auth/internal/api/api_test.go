@@ -98,7 +98,8 @@ type auth struct {
 	log      logBuffer
 	people   authv1.AuthServiceClient
 	office   mailtest.Office
-	before   int // events that came before the test
+	ahead    time.Duration // of the clock of second factors
+	before   int           // events that came before the test
 	follower *session.Follower
 }
 
@@ -142,11 +143,13 @@ func newAuth(t *testing.T, change ...func(*grpctest.Config)) *auth {
 		Config: config,
 		Store:  db.Sessions, Signer: a.keeper, NewID: uuid.NewString, Random: rand.Reader, Now: time.Now, Wake: a.feed.Wake, Log: log,
 	})
+	factors := db.FactorService(func() time.Time { return time.Now().Add(a.ahead) })
 	c := grpctest.Config{
 		Program: "auth", Log: &a.log, Refusals: refusals.New(db.Outbox), Permissions: a.grants,
 		Verifier: token.NewVerifier(token.Config{Issuer: "https://id.example", Audience: "gatehouse"}, a.keeper, a.list, time.Now),
 		Registrations: []grpcserver.Registration{
-			{Desc: &authv1.AuthService_ServiceDesc, Impl: api.NewAuthService(logins, a.sessions)},
+			{Desc: &authv1.AuthService_ServiceDesc, Impl: api.NewAuthService(logins, factors, a.sessions)},
+			{Desc: &authv1.FactorService_ServiceDesc, Impl: api.NewFactorService(factors)},
 			{Desc: &authv1.SessionService_ServiceDesc, Impl: api.NewSessionService(logins, overview)},
 			{Desc: &authv1.LoginService_ServiceDesc, Impl: api.NewLoginService(logins)},
 			{Desc: &authv1.VerificationService_ServiceDesc, Impl: api.NewVerificationService(a.keeper, a.feed)},

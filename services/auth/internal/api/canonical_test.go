@@ -123,9 +123,10 @@ func newFixed(t *testing.T) *fixed {
 		Store: postgres.NewResets(db.Pool, box, mails), Logins: f.store, Codes: postgres.NewMailedCodes(db.Pool, box, mails), Hasher: f.hasher,
 		Throttle: db.Throttled(clock), Desk: f.office.Desk, RevocationPeriod: time.Hour, Now: clock, Wake: func() {}, Log: log,
 	})
+	factors := fixedFactors(db, box, clock)
 	page, err := pages.New(pages.Params{
 		Logins: f.logins, Resets: resets, Clients: db.Clients, SignUps: login.SignUpsOpen, Now: clock, Browsers: browsers, Overview: overview,
-		Factors: fixedFactors(db, box, clock),
+		Factors: factors,
 	})
 	check.NoError(t, err)
 	exchanges, err := web.Service(&authv1.PageService_ServiceDesc, meshtest.Contract(t), &url.URL{Scheme: "https", Host: "id.example"}, page.Handlers())
@@ -135,7 +136,8 @@ func newFixed(t *testing.T) *fixed {
 		Program: "auth", Refusals: f.refusals, Permissions: f.grants, Now: clock,
 		Verifier: f.verifier,
 		Registrations: []grpcserver.Registration{
-			{Desc: &authv1.AuthService_ServiceDesc, Impl: api.NewAuthService(f.logins, sessions)},
+			{Desc: &authv1.AuthService_ServiceDesc, Impl: api.NewAuthService(f.logins, factors, sessions)},
+			{Desc: &authv1.FactorService_ServiceDesc, Impl: api.NewFactorService(factors)},
 			{Desc: exchanges, Impl: struct{}{}},
 			{Desc: &authv1.RecoveryService_ServiceDesc, Impl: api.NewRecoveryService(resets)},
 			{Desc: &authv1.MailService_ServiceDesc, Impl: api.NewMailService(mail.NewTrials(mail.TrialParams{
@@ -272,6 +274,7 @@ func TestCanonicalEvents(t *testing.T) {
 	f.clients(t, signIn)
 	f.verifyEmails(t)
 	f.recoverPasswords(t, signIn)
+	f.useFactors(t)
 	golden.Check(t, "events.golden", outboxtest.Rows(t, f.Pool, "auth"))
 	outboxtest.CheckAudited(t, f.Pool, "auth")
 }

@@ -108,8 +108,11 @@ func domain() fx.Option {
 // rpcs provides the gRPC services of the contract.
 func rpcs() fx.Option {
 	return fx.Options(
-		service.AsRegistration(func(l *login.Service, s *session.Service) grpcserver.Registration {
-			return grpcserver.Registration{Desc: &authv1.AuthService_ServiceDesc, Impl: api.NewAuthService(l, s), REST: authv1.RegisterAuthServiceHandler}
+		service.AsRegistration(func(l *login.Service, f *factor.Service, s *session.Service) grpcserver.Registration {
+			return grpcserver.Registration{Desc: &authv1.AuthService_ServiceDesc, Impl: api.NewAuthService(l, f, s), REST: authv1.RegisterAuthServiceHandler}
+		}),
+		service.AsRegistration(func(f *factor.Service) grpcserver.Registration {
+			return grpcserver.Registration{Desc: &authv1.FactorService_ServiceDesc, Impl: api.NewFactorService(f), REST: authv1.RegisterFactorServiceHandler}
 		}),
 		service.AsRegistration(func(l *login.Service, o *session.Overview) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &authv1.SessionService_ServiceDesc, Impl: api.NewSessionService(l, o), REST: authv1.RegisterSessionServiceHandler}

@@ -198,11 +198,20 @@ func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request) {
 }
 
 // passwordChanged begins the browser's session anew: whoever told the old password was proven, and
-// what the browser showed before is worth nothing afterwards (R20).
+// what the browser showed before is worth nothing afterwards (R20). What else it was proven by stays:
+// it was so lately.
 func (p *Pages) passwordChanged(w http.ResponseWriter, r *http.Request, b session.Browser) {
 	proven := acting(event.FromContext(r.Context()), b)
 	proven.Action, proven.Changes = "auth.signed_in", nil
-	if err := p.begin(w, r, login.Login{UserID: b.UserID, OrganizationID: b.OrganizationID}, proven); err != nil {
+	l, err := p.Logins.ByUser(r.Context(), b.UserID)
+	if err == nil {
+		proof := session.Proof{UserID: b.UserID, OrganizationID: b.OrganizationID, AMR: b.AMR, Attempt: proven}
+		if l.Factor.Enrolled {
+			proof.Factor = l.Factor.Revision
+		}
+		err = p.beginProven(w, r, proof)
+	}
+	if err != nil {
 		p.Failed(w, r, err)
 		return
 	}

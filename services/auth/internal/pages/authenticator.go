@@ -16,6 +16,8 @@ import (
 
 // Factors are the second factors; factor.Service is one.
 type Factors interface {
+	Challenges
+
 	// Status returns what a person has.
 	Status(ctx context.Context, userID string) (factor.Status, error)
 	// Offer draws the secret of a new authenticator, and stores nothing.

@@ -23,7 +23,7 @@ var style string
 func names() []string {
 	return []string{
 		"sign_in", "signed_in", "sign_up", "sign_out", "message", "account", "verify_email", "recover", "reset_password",
-		"authenticator", "recovery_codes",
+		"authenticator", "recovery_codes", "code",
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 // Paths of pages, and of what sends people to them.
 const (
 	signInPath  = "/sign-in"
+	codePath    = "/sign-in/code"
 	signUpPath  = "/sign-up"
 	accountPath = "/account"
 
@@ -118,6 +119,8 @@ func (p *Pages) Handlers() map[string]http.Handler {
 	return map[string]http.Handler{
 		"ShowSignIn":             http.HandlerFunc(p.showSignIn),
 		"SubmitSignIn":           p.form(p.signIn),
+		"ShowCode":               http.HandlerFunc(p.showCode),
+		"SubmitCode":             p.form(p.submitCode),
 		"ShowSignUp":             http.HandlerFunc(p.showSignUp),
 		"SubmitSignUp":           p.form(p.signUp),
 		"ShowVerifyEmail":        http.HandlerFunc(p.showVerifyEmail),

@@ -60,7 +60,7 @@ func (p *Pages) resetPassword(w http.ResponseWriter, r *http.Request) {
 	}
 	if err == nil {
 		err = p.Resets.Reset(r.Context(), reset.Reset{
-			Code: proof.Code(shown), NewPassword: fresh, Factor: given(r), Event: event.FromContext(r.Context()),
+			Code: proof.Code(shown), NewPassword: fresh, Factor: given(r, "second_factor"), Event: event.FromContext(r.Context()),
 		})
 	}
 	if err != nil {
@@ -70,11 +70,11 @@ func (p *Pages) resetPassword(w http.ResponseWriter, r *http.Request) {
 	see(w, signInPath+"?"+done+"="+doneReset)
 }
 
-// given is the second factor of a form with one field for both of its kinds: the codes of an
+// given is the second factor of a form with one field, of a name, for both of its kinds: the codes of an
 // authenticator are six digits, and recovery codes are longer.
-func given(r *http.Request) factor.Given {
+func given(r *http.Request, name string) factor.Given {
 	g := factor.Given{Accept: r.Header.Get("Accept-Language"), Device: deviceOf(r)}
-	typed := strings.Join(strings.Fields(r.PostForm.Get("second_factor")), "")
+	typed := strings.Join(strings.Fields(r.PostForm.Get(name)), "")
 	if len(typed) <= 6 {
 		g.Code = typed
 	} else {

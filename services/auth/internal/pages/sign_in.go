@@ -14,7 +14,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
 
-// byPassword is how people are proven here (RFC 8176).
+// byPassword is how people are proven who have no second factor (RFC 8176).
 func byPassword() []string { return []string{"pwd"} }
 
 // showSignIn is the page that signs in, or, for whoever is signed in already and need not be proven
@@ -94,6 +94,12 @@ func (p *Pages) signIn(w http.ResponseWriter, r *http.Request) {
 func (p *Pages) prove(w http.ResponseWriter, r *http.Request, t tongue, form page, to returning, c login.Credentials) {
 	l, attempt, err := p.Logins.Authenticate(r.Context(), c)
 	if err == nil {
+		var asked bool
+		if asked, err = p.asked(w, r, to, l, c.Device, attempt); asked {
+			return
+		}
+	}
+	if err == nil {
 		err = p.begin(w, r, l, attempt)
 	}
 	if err != nil {
@@ -104,11 +110,17 @@ func (p *Pages) prove(w http.ResponseWriter, r *http.Request, t tongue, form pag
 	see(w, to.Path())
 }
 
-// begin begins the session of somebody who was just proven, with a new cookie (R20, R24).
+// begin begins the session of somebody who was just proven by the password alone.
 func (p *Pages) begin(w http.ResponseWriter, r *http.Request, l login.Login, attempt event.Event) error {
-	cookie, b, err := p.Browsers.Begin(r.Context(), session.Proof{
-		UserID: l.UserID, OrganizationID: l.OrganizationID, AMR: byPassword(), PasswordHash: l.PasswordHash, Cookie: cookieOf(r), Attempt: attempt,
+	return p.beginProven(w, r, session.Proof{
+		UserID: l.UserID, OrganizationID: l.OrganizationID, AMR: byPassword(), PasswordHash: l.PasswordHash, Attempt: attempt,
 	})
+}
+
+// beginProven begins the session of somebody who was just proven, with a new cookie (R20, R24).
+func (p *Pages) beginProven(w http.ResponseWriter, r *http.Request, proof session.Proof) error {
+	proof.Cookie = cookieOf(r)
+	cookie, b, err := p.Browsers.Begin(r.Context(), proof)
 	if err != nil {
 		return err
 	}

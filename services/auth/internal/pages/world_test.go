@@ -25,7 +25,6 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
-	"github.com/gatehouse/gatehouse/services/auth/internal/seal"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
 
@@ -90,10 +89,7 @@ func newWorld(t *testing.T, queue int) *world {
 	if err := clients.Create(t.Context(), w.client, postgrestest.Event("client.created")); err != nil {
 		t.Fatal(err)
 	}
-	w.factors = factor.NewService(factor.Params{
-		Store: db.Factors, Secrets: seal.NewBox(factor.SecretPurpose, make([]byte, 32), nil, nil), Tokens: seal.NewBox(factor.TokenPurpose, make([]byte, 32), nil, nil),
-		Throttle: db.Throttled(clock), Desk: w.office.Desk, Site: host, RevocationPeriod: time.Hour, Now: clock, Wake: func() {}, Log: slog.New(slog.DiscardHandler),
-	})
+	w.factors = db.FactorService(clock)
 	w.params = pages.Params{
 		Logins: w.logins, Resets: w.resets(false), Factors: w.factors, Clients: clients, SignUps: login.SignUpsOnPages, Now: clock,
 		Overview: session.NewOverview(session.OverviewParams{
@@ -179,6 +175,9 @@ type browser struct {
 	world  *world
 	cookie string
 	device *http.Cookie
+
+	challenge string // what the cookie of a challenge holds
+
 	header http.Header
 }
 
@@ -199,6 +198,7 @@ func routes() map[string]string {
 		"GET /sign-in": "ShowSignIn", "POST /sign-in": "SubmitSignIn", "GET /sign-up": "ShowSignUp", "POST /sign-up": "SubmitSignUp",
 		"GET /verify-email": "ShowVerifyEmail", "POST /verify-email": "SubmitVerifyEmail",
 		"GET /recover": "ShowRecover", "POST /recover": "SubmitRecover", "GET /reset-password": "ShowResetPassword", "POST /reset-password": "SubmitResetPassword",
+		"GET /sign-in/code": "ShowCode", "POST /sign-in/code": "SubmitCode",
 		"GET /sign-out": "ShowSignOut", "POST /sign-out": "SubmitSignOut", "GET /account": "ShowAccount",
 		"POST /account/password": "SubmitPassword", "POST /account/sessions/end": "SubmitSessionEnd",
 		"POST /account/sessions/end-others": "SubmitOtherSessionsEnd", "GET /.well-known/change-password": "LocateChangePassword",
@@ -222,6 +222,9 @@ func (b *browser) send(t *testing.T, r *http.Request) answer {
 	if b.cookie != "" {
 		r.AddCookie(&http.Cookie{Name: session.CookieName, Value: b.cookie})
 	}
+	if b.challenge != "" {
+		r.AddCookie(&http.Cookie{Name: "__Host-gatehouse-challenge", Value: b.challenge})
+	}
 	if b.device != nil {
 		r.AddCookie(b.device)
 	}
@@ -231,8 +234,12 @@ func (b *browser) send(t *testing.T, r *http.Request) answer {
 	w := httptest.NewRecorder()
 	handler.ServeHTTP(w, r.WithContext(ctx))
 	for _, c := range w.Result().Cookies() {
-		if c.Name == session.CookieName {
+		switch c.Name {
+		case session.CookieName:
 			b.cookie = c.Value
+			continue
+		case "__Host-gatehouse-challenge":
+			b.challenge = c.Value
 			continue
 		}
 		b.device = &http.Cookie{Name: c.Name, Value: c.Value}

@@ -397,7 +397,7 @@ func (x *SignInRequest) GetPassword() string {
 	return ""
 }
 
-// SignInResponse carries the tokens of a new session.
+// SignInResponse carries the tokens of a new session, or a challenge and no tokens.
 type SignInResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// access_token is a signed JWT (RFC 9068).
@@ -407,7 +407,9 @@ type SignInResponse struct {
 	// token_type is "Bearer" (RFC 6750).
 	TokenType string `protobuf:"bytes,3,opt,name=token_type,json=tokenType,proto3" json:"token_type,omitempty"`
 	// expires_in is the lifetime of the access token in seconds.
-	ExpiresIn     int32 `protobuf:"varint,4,opt,name=expires_in,json=expiresIn,proto3" json:"expires_in,omitempty"`
+	ExpiresIn int32 `protobuf:"varint,4,opt,name=expires_in,json=expiresIn,proto3" json:"expires_in,omitempty"`
+	// challenge asks for a second factor. With one there are no tokens yet.
+	Challenge     *Challenge `protobuf:"bytes,5,opt,name=challenge,proto3" json:"challenge,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -470,6 +472,224 @@ func (x *SignInResponse) GetExpiresIn() int32 {
 	return 0
 }
 
+func (x *SignInResponse) GetChallenge() *Challenge {
+	if x != nil {
+		return x.Challenge
+	}
+	return nil
+}
+
+// Challenge asks for a second factor after the password.
+type Challenge struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// token of the challenge, opaque, good for five minutes.
+	Token string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	// methods with which it may be answered: "totp", "recovery_code". Clients leave out what they do not know.
+	Methods []string `protobuf:"bytes,2,rep,name=methods,proto3" json:"methods,omitempty"`
+	// enrolment is there when the person has no second factor and the organization requires one: a code
+	// of it answers the challenge and enrols it.
+	Enrolment     *TotpEnrolment `protobuf:"bytes,3,opt,name=enrolment,proto3" json:"enrolment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Challenge) Reset() {
+	*x = Challenge{}
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Challenge) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Challenge) ProtoMessage() {}
+
+func (x *Challenge) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Challenge.ProtoReflect.Descriptor instead.
+func (*Challenge) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Challenge) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *Challenge) GetMethods() []string {
+	if x != nil {
+		return x.Methods
+	}
+	return nil
+}
+
+func (x *Challenge) GetEnrolment() *TotpEnrolment {
+	if x != nil {
+		return x.Enrolment
+	}
+	return nil
+}
+
+// AnswerChallengeRequest carries the challenge and one of the two codes.
+type AnswerChallengeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// token of the challenge.
+	Token string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	// code that the authenticator shows.
+	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
+	// recovery_code in place of one of the authenticator.
+	RecoveryCode  string `protobuf:"bytes,3,opt,name=recovery_code,json=recoveryCode,proto3" json:"recovery_code,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AnswerChallengeRequest) Reset() {
+	*x = AnswerChallengeRequest{}
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnswerChallengeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnswerChallengeRequest) ProtoMessage() {}
+
+func (x *AnswerChallengeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnswerChallengeRequest.ProtoReflect.Descriptor instead.
+func (*AnswerChallengeRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *AnswerChallengeRequest) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *AnswerChallengeRequest) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *AnswerChallengeRequest) GetRecoveryCode() string {
+	if x != nil {
+		return x.RecoveryCode
+	}
+	return ""
+}
+
+// AnswerChallengeResponse carries the tokens of a new session.
+type AnswerChallengeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// access_token is a signed JWT (RFC 9068).
+	AccessToken string `protobuf:"bytes,1,opt,name=access_token,json=accessToken,proto3" json:"access_token,omitempty"`
+	// refresh_token is opaque and works once.
+	RefreshToken string `protobuf:"bytes,2,opt,name=refresh_token,json=refreshToken,proto3" json:"refresh_token,omitempty"`
+	// token_type is "Bearer" (RFC 6750).
+	TokenType string `protobuf:"bytes,3,opt,name=token_type,json=tokenType,proto3" json:"token_type,omitempty"`
+	// expires_in is the lifetime of the access token in seconds.
+	ExpiresIn int32 `protobuf:"varint,4,opt,name=expires_in,json=expiresIn,proto3" json:"expires_in,omitempty"`
+	// recovery_codes of a second factor that was just enrolled, each good once. They are told once.
+	RecoveryCodes []string `protobuf:"bytes,5,rep,name=recovery_codes,json=recoveryCodes,proto3" json:"recovery_codes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AnswerChallengeResponse) Reset() {
+	*x = AnswerChallengeResponse{}
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnswerChallengeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnswerChallengeResponse) ProtoMessage() {}
+
+func (x *AnswerChallengeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnswerChallengeResponse.ProtoReflect.Descriptor instead.
+func (*AnswerChallengeResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *AnswerChallengeResponse) GetAccessToken() string {
+	if x != nil {
+		return x.AccessToken
+	}
+	return ""
+}
+
+func (x *AnswerChallengeResponse) GetRefreshToken() string {
+	if x != nil {
+		return x.RefreshToken
+	}
+	return ""
+}
+
+func (x *AnswerChallengeResponse) GetTokenType() string {
+	if x != nil {
+		return x.TokenType
+	}
+	return ""
+}
+
+func (x *AnswerChallengeResponse) GetExpiresIn() int32 {
+	if x != nil {
+		return x.ExpiresIn
+	}
+	return 0
+}
+
+func (x *AnswerChallengeResponse) GetRecoveryCodes() []string {
+	if x != nil {
+		return x.RecoveryCodes
+	}
+	return nil
+}
+
 // RefreshRequest carries a refresh token.
 type RefreshRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -481,7 +701,7 @@ type RefreshRequest struct {
 
 func (x *RefreshRequest) Reset() {
 	*x = RefreshRequest{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[8]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -493,7 +713,7 @@ func (x *RefreshRequest) String() string {
 func (*RefreshRequest) ProtoMessage() {}
 
 func (x *RefreshRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[8]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -506,7 +726,7 @@ func (x *RefreshRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefreshRequest.ProtoReflect.Descriptor instead.
 func (*RefreshRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{8}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RefreshRequest) GetRefreshToken() string {
@@ -533,7 +753,7 @@ type RefreshResponse struct {
 
 func (x *RefreshResponse) Reset() {
 	*x = RefreshResponse{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[9]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -545,7 +765,7 @@ func (x *RefreshResponse) String() string {
 func (*RefreshResponse) ProtoMessage() {}
 
 func (x *RefreshResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[9]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -558,7 +778,7 @@ func (x *RefreshResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefreshResponse.ProtoReflect.Descriptor instead.
 func (*RefreshResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{9}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RefreshResponse) GetAccessToken() string {
@@ -598,7 +818,7 @@ type SignOutRequest struct {
 
 func (x *SignOutRequest) Reset() {
 	*x = SignOutRequest{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[10]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -610,7 +830,7 @@ func (x *SignOutRequest) String() string {
 func (*SignOutRequest) ProtoMessage() {}
 
 func (x *SignOutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[10]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -623,7 +843,7 @@ func (x *SignOutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignOutRequest.ProtoReflect.Descriptor instead.
 func (*SignOutRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{10}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{13}
 }
 
 // SignOutResponse is empty.
@@ -635,7 +855,7 @@ type SignOutResponse struct {
 
 func (x *SignOutResponse) Reset() {
 	*x = SignOutResponse{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[11]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -647,7 +867,7 @@ func (x *SignOutResponse) String() string {
 func (*SignOutResponse) ProtoMessage() {}
 
 func (x *SignOutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[11]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -660,7 +880,7 @@ func (x *SignOutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignOutResponse.ProtoReflect.Descriptor instead.
 func (*SignOutResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{11}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{14}
 }
 
 // RemoveLoginRequest names a user.
@@ -674,7 +894,7 @@ type RemoveLoginRequest struct {
 
 func (x *RemoveLoginRequest) Reset() {
 	*x = RemoveLoginRequest{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[12]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -686,7 +906,7 @@ func (x *RemoveLoginRequest) String() string {
 func (*RemoveLoginRequest) ProtoMessage() {}
 
 func (x *RemoveLoginRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[12]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -699,7 +919,7 @@ func (x *RemoveLoginRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveLoginRequest.ProtoReflect.Descriptor instead.
 func (*RemoveLoginRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{12}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RemoveLoginRequest) GetUserId() string {
@@ -718,7 +938,7 @@ type RemoveLoginResponse struct {
 
 func (x *RemoveLoginResponse) Reset() {
 	*x = RemoveLoginResponse{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[13]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -730,7 +950,7 @@ func (x *RemoveLoginResponse) String() string {
 func (*RemoveLoginResponse) ProtoMessage() {}
 
 func (x *RemoveLoginResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[13]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -743,7 +963,7 @@ func (x *RemoveLoginResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveLoginResponse.ProtoReflect.Descriptor instead.
 func (*RemoveLoginResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{13}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{16}
 }
 
 // SuspendLoginRequest names a user.
@@ -759,7 +979,7 @@ type SuspendLoginRequest struct {
 
 func (x *SuspendLoginRequest) Reset() {
 	*x = SuspendLoginRequest{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[14]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -771,7 +991,7 @@ func (x *SuspendLoginRequest) String() string {
 func (*SuspendLoginRequest) ProtoMessage() {}
 
 func (x *SuspendLoginRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[14]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -784,7 +1004,7 @@ func (x *SuspendLoginRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendLoginRequest.ProtoReflect.Descriptor instead.
 func (*SuspendLoginRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{14}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SuspendLoginRequest) GetUserId() string {
@@ -810,7 +1030,7 @@ type SuspendLoginResponse struct {
 
 func (x *SuspendLoginResponse) Reset() {
 	*x = SuspendLoginResponse{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[15]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -822,7 +1042,7 @@ func (x *SuspendLoginResponse) String() string {
 func (*SuspendLoginResponse) ProtoMessage() {}
 
 func (x *SuspendLoginResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[15]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -835,7 +1055,7 @@ func (x *SuspendLoginResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendLoginResponse.ProtoReflect.Descriptor instead.
 func (*SuspendLoginResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{15}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{18}
 }
 
 // RestoreLoginRequest names a user.
@@ -851,7 +1071,7 @@ type RestoreLoginRequest struct {
 
 func (x *RestoreLoginRequest) Reset() {
 	*x = RestoreLoginRequest{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[16]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -863,7 +1083,7 @@ func (x *RestoreLoginRequest) String() string {
 func (*RestoreLoginRequest) ProtoMessage() {}
 
 func (x *RestoreLoginRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[16]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -876,7 +1096,7 @@ func (x *RestoreLoginRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreLoginRequest.ProtoReflect.Descriptor instead.
 func (*RestoreLoginRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{16}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RestoreLoginRequest) GetUserId() string {
@@ -902,7 +1122,7 @@ type RestoreLoginResponse struct {
 
 func (x *RestoreLoginResponse) Reset() {
 	*x = RestoreLoginResponse{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[17]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -914,7 +1134,7 @@ func (x *RestoreLoginResponse) String() string {
 func (*RestoreLoginResponse) ProtoMessage() {}
 
 func (x *RestoreLoginResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[17]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -927,7 +1147,7 @@ func (x *RestoreLoginResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreLoginResponse.ProtoReflect.Descriptor instead.
 func (*RestoreLoginResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{17}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{20}
 }
 
 // GetKeySetRequest is empty.
@@ -939,7 +1159,7 @@ type GetKeySetRequest struct {
 
 func (x *GetKeySetRequest) Reset() {
 	*x = GetKeySetRequest{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[18]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -951,7 +1171,7 @@ func (x *GetKeySetRequest) String() string {
 func (*GetKeySetRequest) ProtoMessage() {}
 
 func (x *GetKeySetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[18]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -964,7 +1184,7 @@ func (x *GetKeySetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetKeySetRequest.ProtoReflect.Descriptor instead.
 func (*GetKeySetRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{18}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{21}
 }
 
 // GetKeySetResponse is a JSON Web Key Set (RFC 7517).
@@ -980,7 +1200,7 @@ type GetKeySetResponse struct {
 
 func (x *GetKeySetResponse) Reset() {
 	*x = GetKeySetResponse{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[19]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -992,7 +1212,7 @@ func (x *GetKeySetResponse) String() string {
 func (*GetKeySetResponse) ProtoMessage() {}
 
 func (x *GetKeySetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[19]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1005,7 +1225,7 @@ func (x *GetKeySetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetKeySetResponse.ProtoReflect.Descriptor instead.
 func (*GetKeySetResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{19}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetKeySetResponse) GetKeys() []*JsonWebKey {
@@ -1045,7 +1265,7 @@ type JsonWebKey struct {
 
 func (x *JsonWebKey) Reset() {
 	*x = JsonWebKey{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[20]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1057,7 +1277,7 @@ func (x *JsonWebKey) String() string {
 func (*JsonWebKey) ProtoMessage() {}
 
 func (x *JsonWebKey) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[20]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1070,7 +1290,7 @@ func (x *JsonWebKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JsonWebKey.ProtoReflect.Descriptor instead.
 func (*JsonWebKey) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{20}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *JsonWebKey) GetKty() string {
@@ -1131,7 +1351,7 @@ type WatchRevocationsRequest struct {
 
 func (x *WatchRevocationsRequest) Reset() {
 	*x = WatchRevocationsRequest{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[21]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1143,7 +1363,7 @@ func (x *WatchRevocationsRequest) String() string {
 func (*WatchRevocationsRequest) ProtoMessage() {}
 
 func (x *WatchRevocationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[21]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1156,7 +1376,7 @@ func (x *WatchRevocationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRevocationsRequest.ProtoReflect.Descriptor instead.
 func (*WatchRevocationsRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{21}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{24}
 }
 
 // WatchRevocationsResponse adds ended sessions to the set.
@@ -1173,7 +1393,7 @@ type WatchRevocationsResponse struct {
 
 func (x *WatchRevocationsResponse) Reset() {
 	*x = WatchRevocationsResponse{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[22]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1185,7 +1405,7 @@ func (x *WatchRevocationsResponse) String() string {
 func (*WatchRevocationsResponse) ProtoMessage() {}
 
 func (x *WatchRevocationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[22]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1198,7 +1418,7 @@ func (x *WatchRevocationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRevocationsResponse.ProtoReflect.Descriptor instead.
 func (*WatchRevocationsResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{22}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *WatchRevocationsResponse) GetRevocations() []*Revocation {
@@ -1228,7 +1448,7 @@ type Revocation struct {
 
 func (x *Revocation) Reset() {
 	*x = Revocation{}
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[23]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1240,7 +1460,7 @@ func (x *Revocation) String() string {
 func (*Revocation) ProtoMessage() {}
 
 func (x *Revocation) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[23]
+	mi := &file_gatehouse_auth_v1_auth_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1253,7 +1473,7 @@ func (x *Revocation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Revocation.ProtoReflect.Descriptor instead.
 func (*Revocation) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{23}
+	return file_gatehouse_auth_v1_auth_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Revocation) GetSessionId() string {
@@ -1274,7 +1494,7 @@ var File_gatehouse_auth_v1_auth_proto protoreflect.FileDescriptor
 
 const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\n" +
-	"\x1cgatehouse/auth/v1/auth.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a gatehouse/identity/v1/user.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9e\x01\n" +
+	"\x1cgatehouse/auth/v1/auth.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgatehouse/auth/v1/factors.proto\x1a gatehouse/identity/v1/user.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9e\x01\n" +
 	"\rSignUpRequest\x12 \n" +
 	"\x05email\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x18\xfe\x01`\x01R\x05email\x12)\n" +
@@ -1296,14 +1516,33 @@ const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\rSignInRequest\x12 \n" +
 	"\x05email\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xfe\x01R\x05email\x12)\n" +
-	"\bpassword\x18\x02 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x02\x80\x01\x01R\bpassword\"\xa0\x01\n" +
+	"\bpassword\x18\x02 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x02\x80\x01\x01R\bpassword\"\xdc\x01\n" +
 	"\x0eSignInResponse\x12&\n" +
 	"\faccess_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\vaccessToken\x12(\n" +
 	"\rrefresh_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\frefreshToken\x12\x1d\n" +
 	"\n" +
 	"token_type\x18\x03 \x01(\tR\ttokenType\x12\x1d\n" +
 	"\n" +
-	"expires_in\x18\x04 \x01(\x05R\texpiresIn\"D\n" +
+	"expires_in\x18\x04 \x01(\x05R\texpiresIn\x12:\n" +
+	"\tchallenge\x18\x05 \x01(\v2\x1c.gatehouse.auth.v1.ChallengeR\tchallenge\"\x80\x01\n" +
+	"\tChallenge\x12\x19\n" +
+	"\x05token\x18\x01 \x01(\tB\x03\x80\x01\x01R\x05token\x12\x18\n" +
+	"\amethods\x18\x02 \x03(\tR\amethods\x12>\n" +
+	"\tenrolment\x18\x03 \x01(\v2 .gatehouse.auth.v1.TotpEnrolmentR\tenrolment\"\x8e\x01\n" +
+	"\x16AnswerChallengeRequest\x12#\n" +
+	"\x05token\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\b\x80\x01\x01R\x05token\x12\x1e\n" +
+	"\x04code\x18\x02 \x01(\tB\n" +
+	"\xbaH\x04r\x02\x18 \x80\x01\x01R\x04code\x12/\n" +
+	"\rrecovery_code\x18\x03 \x01(\tB\n" +
+	"\xbaH\x04r\x02\x18@\x80\x01\x01R\frecoveryCode\"\xd5\x01\n" +
+	"\x17AnswerChallengeResponse\x12&\n" +
+	"\faccess_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\vaccessToken\x12(\n" +
+	"\rrefresh_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\frefreshToken\x12\x1d\n" +
+	"\n" +
+	"token_type\x18\x03 \x01(\tR\ttokenType\x12\x1d\n" +
+	"\n" +
+	"expires_in\x18\x04 \x01(\x05R\texpiresIn\x12*\n" +
+	"\x0erecovery_codes\x18\x05 \x03(\tB\x03\x80\x01\x01R\rrecoveryCodes\"D\n" +
 	"\x0eRefreshRequest\x122\n" +
 	"\rrefresh_token\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x04\x80\x01\x01R\frefreshToken\"\xa1\x01\n" +
 	"\x0fRefreshResponse\x12&\n" +
@@ -1348,7 +1587,7 @@ const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12;\n" +
 	"\vexpire_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime2\xef\v\n" +
+	"expireTime2\xe7\r\n" +
 	"\vAuthService\x12\xbb\x02\n" +
 	"\x06SignUp\x12 .gatehouse.auth.v1.SignUpRequest\x1a!.gatehouse.auth.v1.SignUpResponse\"\xeb\x01\xd2\xe7\x18\xc7\x01\n" +
 	"\x02\b\x01\x1a?\x12=\n" +
@@ -1358,7 +1597,10 @@ const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\x13auth.email_verified*\x04user0\xcc\x01Z\x13INVALID_MAILED_CODEZ\x13INVALID_CREDENTIALSZ\vEMAIL_TAKENZ\x0fSIGN_UP_REFUSEDZ\x13SIGN_UP_INTERRUPTEDZ\x10SIGN_IN_OVERLOADZ\x14IDENTITY_UNAVAILABLE\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/api/v1/auth/verify-email\x12\xbe\x01\n" +
 	"\x06SignIn\x12 .gatehouse.auth.v1.SignInRequest\x1a!.gatehouse.auth.v1.SignInResponse\"o\xd2\xe7\x18L\n" +
 	"\x02\b\x01\x1a\x1f\x12\x1d\n" +
-	"\x0eauth.signed_in\"\x05email*\x04userZ\x13INVALID_CREDENTIALSZ\x10SIGN_IN_OVERLOAD\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/auth/sign-in\x12\xb2\x01\n" +
+	"\x0eauth.signed_in\"\x05email*\x04userZ\x13INVALID_CREDENTIALSZ\x10SIGN_IN_OVERLOAD\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/auth/sign-in\x12\xf5\x01\n" +
+	"\x0fAnswerChallenge\x12).gatehouse.auth.v1.AnswerChallengeRequest\x1a*.gatehouse.auth.v1.AnswerChallengeResponse\"\x8a\x01\xd2\xe7\x18]\n" +
+	"\x02\b\x01\x1a\x18\x12\x16\n" +
+	"\x0eauth.signed_in*\x04userZ\x11INVALID_CHALLENGEZ\x15INVALID_SECOND_FACTORZ\x13INVALID_CREDENTIALS\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/api/v1/auth/sign-in/challenge\x12\xb2\x01\n" +
 	"\aRefresh\x12!.gatehouse.auth.v1.RefreshRequest\x1a\".gatehouse.auth.v1.RefreshResponse\"`\xd2\xe7\x18=\n" +
 	"\x02\b\x01\x1a \x12\x1e\n" +
 	"\x16auth.session_refreshed*\x04userZ\x15INVALID_REFRESH_TOKEN\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/auth/refresh\x12\x98\x01\n" +
@@ -1430,7 +1672,7 @@ func file_gatehouse_auth_v1_auth_proto_rawDescGZIP() []byte {
 	return file_gatehouse_auth_v1_auth_proto_rawDescData
 }
 
-var file_gatehouse_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_gatehouse_auth_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_gatehouse_auth_v1_auth_proto_goTypes = []any{
 	(*SignUpRequest)(nil),            // 0: gatehouse.auth.v1.SignUpRequest
 	(*SignUpResponse)(nil),           // 1: gatehouse.auth.v1.SignUpResponse
@@ -1440,60 +1682,68 @@ var file_gatehouse_auth_v1_auth_proto_goTypes = []any{
 	(*BootstrapResponse)(nil),        // 5: gatehouse.auth.v1.BootstrapResponse
 	(*SignInRequest)(nil),            // 6: gatehouse.auth.v1.SignInRequest
 	(*SignInResponse)(nil),           // 7: gatehouse.auth.v1.SignInResponse
-	(*RefreshRequest)(nil),           // 8: gatehouse.auth.v1.RefreshRequest
-	(*RefreshResponse)(nil),          // 9: gatehouse.auth.v1.RefreshResponse
-	(*SignOutRequest)(nil),           // 10: gatehouse.auth.v1.SignOutRequest
-	(*SignOutResponse)(nil),          // 11: gatehouse.auth.v1.SignOutResponse
-	(*RemoveLoginRequest)(nil),       // 12: gatehouse.auth.v1.RemoveLoginRequest
-	(*RemoveLoginResponse)(nil),      // 13: gatehouse.auth.v1.RemoveLoginResponse
-	(*SuspendLoginRequest)(nil),      // 14: gatehouse.auth.v1.SuspendLoginRequest
-	(*SuspendLoginResponse)(nil),     // 15: gatehouse.auth.v1.SuspendLoginResponse
-	(*RestoreLoginRequest)(nil),      // 16: gatehouse.auth.v1.RestoreLoginRequest
-	(*RestoreLoginResponse)(nil),     // 17: gatehouse.auth.v1.RestoreLoginResponse
-	(*GetKeySetRequest)(nil),         // 18: gatehouse.auth.v1.GetKeySetRequest
-	(*GetKeySetResponse)(nil),        // 19: gatehouse.auth.v1.GetKeySetResponse
-	(*JsonWebKey)(nil),               // 20: gatehouse.auth.v1.JsonWebKey
-	(*WatchRevocationsRequest)(nil),  // 21: gatehouse.auth.v1.WatchRevocationsRequest
-	(*WatchRevocationsResponse)(nil), // 22: gatehouse.auth.v1.WatchRevocationsResponse
-	(*Revocation)(nil),               // 23: gatehouse.auth.v1.Revocation
-	(*v1.User)(nil),                  // 24: gatehouse.identity.v1.User
-	(*durationpb.Duration)(nil),      // 25: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),    // 26: google.protobuf.Timestamp
+	(*Challenge)(nil),                // 8: gatehouse.auth.v1.Challenge
+	(*AnswerChallengeRequest)(nil),   // 9: gatehouse.auth.v1.AnswerChallengeRequest
+	(*AnswerChallengeResponse)(nil),  // 10: gatehouse.auth.v1.AnswerChallengeResponse
+	(*RefreshRequest)(nil),           // 11: gatehouse.auth.v1.RefreshRequest
+	(*RefreshResponse)(nil),          // 12: gatehouse.auth.v1.RefreshResponse
+	(*SignOutRequest)(nil),           // 13: gatehouse.auth.v1.SignOutRequest
+	(*SignOutResponse)(nil),          // 14: gatehouse.auth.v1.SignOutResponse
+	(*RemoveLoginRequest)(nil),       // 15: gatehouse.auth.v1.RemoveLoginRequest
+	(*RemoveLoginResponse)(nil),      // 16: gatehouse.auth.v1.RemoveLoginResponse
+	(*SuspendLoginRequest)(nil),      // 17: gatehouse.auth.v1.SuspendLoginRequest
+	(*SuspendLoginResponse)(nil),     // 18: gatehouse.auth.v1.SuspendLoginResponse
+	(*RestoreLoginRequest)(nil),      // 19: gatehouse.auth.v1.RestoreLoginRequest
+	(*RestoreLoginResponse)(nil),     // 20: gatehouse.auth.v1.RestoreLoginResponse
+	(*GetKeySetRequest)(nil),         // 21: gatehouse.auth.v1.GetKeySetRequest
+	(*GetKeySetResponse)(nil),        // 22: gatehouse.auth.v1.GetKeySetResponse
+	(*JsonWebKey)(nil),               // 23: gatehouse.auth.v1.JsonWebKey
+	(*WatchRevocationsRequest)(nil),  // 24: gatehouse.auth.v1.WatchRevocationsRequest
+	(*WatchRevocationsResponse)(nil), // 25: gatehouse.auth.v1.WatchRevocationsResponse
+	(*Revocation)(nil),               // 26: gatehouse.auth.v1.Revocation
+	(*v1.User)(nil),                  // 27: gatehouse.identity.v1.User
+	(*TotpEnrolment)(nil),            // 28: gatehouse.auth.v1.TotpEnrolment
+	(*durationpb.Duration)(nil),      // 29: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),    // 30: google.protobuf.Timestamp
 }
 var file_gatehouse_auth_v1_auth_proto_depIdxs = []int32{
-	24, // 0: gatehouse.auth.v1.SignUpResponse.user:type_name -> gatehouse.identity.v1.User
-	24, // 1: gatehouse.auth.v1.BootstrapResponse.user:type_name -> gatehouse.identity.v1.User
-	20, // 2: gatehouse.auth.v1.GetKeySetResponse.keys:type_name -> gatehouse.auth.v1.JsonWebKey
-	25, // 3: gatehouse.auth.v1.GetKeySetResponse.max_age:type_name -> google.protobuf.Duration
-	23, // 4: gatehouse.auth.v1.WatchRevocationsResponse.revocations:type_name -> gatehouse.auth.v1.Revocation
-	26, // 5: gatehouse.auth.v1.Revocation.expire_time:type_name -> google.protobuf.Timestamp
-	0,  // 6: gatehouse.auth.v1.AuthService.SignUp:input_type -> gatehouse.auth.v1.SignUpRequest
-	2,  // 7: gatehouse.auth.v1.AuthService.VerifyEmail:input_type -> gatehouse.auth.v1.VerifyEmailRequest
-	6,  // 8: gatehouse.auth.v1.AuthService.SignIn:input_type -> gatehouse.auth.v1.SignInRequest
-	8,  // 9: gatehouse.auth.v1.AuthService.Refresh:input_type -> gatehouse.auth.v1.RefreshRequest
-	10, // 10: gatehouse.auth.v1.AuthService.SignOut:input_type -> gatehouse.auth.v1.SignOutRequest
-	4,  // 11: gatehouse.auth.v1.AuthService.Bootstrap:input_type -> gatehouse.auth.v1.BootstrapRequest
-	12, // 12: gatehouse.auth.v1.LoginService.RemoveLogin:input_type -> gatehouse.auth.v1.RemoveLoginRequest
-	14, // 13: gatehouse.auth.v1.LoginService.SuspendLogin:input_type -> gatehouse.auth.v1.SuspendLoginRequest
-	16, // 14: gatehouse.auth.v1.LoginService.RestoreLogin:input_type -> gatehouse.auth.v1.RestoreLoginRequest
-	18, // 15: gatehouse.auth.v1.VerificationService.GetKeySet:input_type -> gatehouse.auth.v1.GetKeySetRequest
-	21, // 16: gatehouse.auth.v1.VerificationService.WatchRevocations:input_type -> gatehouse.auth.v1.WatchRevocationsRequest
-	1,  // 17: gatehouse.auth.v1.AuthService.SignUp:output_type -> gatehouse.auth.v1.SignUpResponse
-	3,  // 18: gatehouse.auth.v1.AuthService.VerifyEmail:output_type -> gatehouse.auth.v1.VerifyEmailResponse
-	7,  // 19: gatehouse.auth.v1.AuthService.SignIn:output_type -> gatehouse.auth.v1.SignInResponse
-	9,  // 20: gatehouse.auth.v1.AuthService.Refresh:output_type -> gatehouse.auth.v1.RefreshResponse
-	11, // 21: gatehouse.auth.v1.AuthService.SignOut:output_type -> gatehouse.auth.v1.SignOutResponse
-	5,  // 22: gatehouse.auth.v1.AuthService.Bootstrap:output_type -> gatehouse.auth.v1.BootstrapResponse
-	13, // 23: gatehouse.auth.v1.LoginService.RemoveLogin:output_type -> gatehouse.auth.v1.RemoveLoginResponse
-	15, // 24: gatehouse.auth.v1.LoginService.SuspendLogin:output_type -> gatehouse.auth.v1.SuspendLoginResponse
-	17, // 25: gatehouse.auth.v1.LoginService.RestoreLogin:output_type -> gatehouse.auth.v1.RestoreLoginResponse
-	19, // 26: gatehouse.auth.v1.VerificationService.GetKeySet:output_type -> gatehouse.auth.v1.GetKeySetResponse
-	22, // 27: gatehouse.auth.v1.VerificationService.WatchRevocations:output_type -> gatehouse.auth.v1.WatchRevocationsResponse
-	17, // [17:28] is the sub-list for method output_type
-	6,  // [6:17] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	27, // 0: gatehouse.auth.v1.SignUpResponse.user:type_name -> gatehouse.identity.v1.User
+	27, // 1: gatehouse.auth.v1.BootstrapResponse.user:type_name -> gatehouse.identity.v1.User
+	8,  // 2: gatehouse.auth.v1.SignInResponse.challenge:type_name -> gatehouse.auth.v1.Challenge
+	28, // 3: gatehouse.auth.v1.Challenge.enrolment:type_name -> gatehouse.auth.v1.TotpEnrolment
+	23, // 4: gatehouse.auth.v1.GetKeySetResponse.keys:type_name -> gatehouse.auth.v1.JsonWebKey
+	29, // 5: gatehouse.auth.v1.GetKeySetResponse.max_age:type_name -> google.protobuf.Duration
+	26, // 6: gatehouse.auth.v1.WatchRevocationsResponse.revocations:type_name -> gatehouse.auth.v1.Revocation
+	30, // 7: gatehouse.auth.v1.Revocation.expire_time:type_name -> google.protobuf.Timestamp
+	0,  // 8: gatehouse.auth.v1.AuthService.SignUp:input_type -> gatehouse.auth.v1.SignUpRequest
+	2,  // 9: gatehouse.auth.v1.AuthService.VerifyEmail:input_type -> gatehouse.auth.v1.VerifyEmailRequest
+	6,  // 10: gatehouse.auth.v1.AuthService.SignIn:input_type -> gatehouse.auth.v1.SignInRequest
+	9,  // 11: gatehouse.auth.v1.AuthService.AnswerChallenge:input_type -> gatehouse.auth.v1.AnswerChallengeRequest
+	11, // 12: gatehouse.auth.v1.AuthService.Refresh:input_type -> gatehouse.auth.v1.RefreshRequest
+	13, // 13: gatehouse.auth.v1.AuthService.SignOut:input_type -> gatehouse.auth.v1.SignOutRequest
+	4,  // 14: gatehouse.auth.v1.AuthService.Bootstrap:input_type -> gatehouse.auth.v1.BootstrapRequest
+	15, // 15: gatehouse.auth.v1.LoginService.RemoveLogin:input_type -> gatehouse.auth.v1.RemoveLoginRequest
+	17, // 16: gatehouse.auth.v1.LoginService.SuspendLogin:input_type -> gatehouse.auth.v1.SuspendLoginRequest
+	19, // 17: gatehouse.auth.v1.LoginService.RestoreLogin:input_type -> gatehouse.auth.v1.RestoreLoginRequest
+	21, // 18: gatehouse.auth.v1.VerificationService.GetKeySet:input_type -> gatehouse.auth.v1.GetKeySetRequest
+	24, // 19: gatehouse.auth.v1.VerificationService.WatchRevocations:input_type -> gatehouse.auth.v1.WatchRevocationsRequest
+	1,  // 20: gatehouse.auth.v1.AuthService.SignUp:output_type -> gatehouse.auth.v1.SignUpResponse
+	3,  // 21: gatehouse.auth.v1.AuthService.VerifyEmail:output_type -> gatehouse.auth.v1.VerifyEmailResponse
+	7,  // 22: gatehouse.auth.v1.AuthService.SignIn:output_type -> gatehouse.auth.v1.SignInResponse
+	10, // 23: gatehouse.auth.v1.AuthService.AnswerChallenge:output_type -> gatehouse.auth.v1.AnswerChallengeResponse
+	12, // 24: gatehouse.auth.v1.AuthService.Refresh:output_type -> gatehouse.auth.v1.RefreshResponse
+	14, // 25: gatehouse.auth.v1.AuthService.SignOut:output_type -> gatehouse.auth.v1.SignOutResponse
+	5,  // 26: gatehouse.auth.v1.AuthService.Bootstrap:output_type -> gatehouse.auth.v1.BootstrapResponse
+	16, // 27: gatehouse.auth.v1.LoginService.RemoveLogin:output_type -> gatehouse.auth.v1.RemoveLoginResponse
+	18, // 28: gatehouse.auth.v1.LoginService.SuspendLogin:output_type -> gatehouse.auth.v1.SuspendLoginResponse
+	20, // 29: gatehouse.auth.v1.LoginService.RestoreLogin:output_type -> gatehouse.auth.v1.RestoreLoginResponse
+	22, // 30: gatehouse.auth.v1.VerificationService.GetKeySet:output_type -> gatehouse.auth.v1.GetKeySetResponse
+	25, // 31: gatehouse.auth.v1.VerificationService.WatchRevocations:output_type -> gatehouse.auth.v1.WatchRevocationsResponse
+	20, // [20:32] is the sub-list for method output_type
+	8,  // [8:20] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_auth_v1_auth_proto_init() }
@@ -1501,13 +1751,14 @@ func file_gatehouse_auth_v1_auth_proto_init() {
 	if File_gatehouse_auth_v1_auth_proto != nil {
 		return
 	}
+	file_gatehouse_auth_v1_factors_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_auth_v1_auth_proto_rawDesc), len(file_gatehouse_auth_v1_auth_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

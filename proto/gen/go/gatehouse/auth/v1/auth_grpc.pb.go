@@ -22,12 +22,13 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AuthService_SignUp_FullMethodName      = "/gatehouse.auth.v1.AuthService/SignUp"
-	AuthService_VerifyEmail_FullMethodName = "/gatehouse.auth.v1.AuthService/VerifyEmail"
-	AuthService_SignIn_FullMethodName      = "/gatehouse.auth.v1.AuthService/SignIn"
-	AuthService_Refresh_FullMethodName     = "/gatehouse.auth.v1.AuthService/Refresh"
-	AuthService_SignOut_FullMethodName     = "/gatehouse.auth.v1.AuthService/SignOut"
-	AuthService_Bootstrap_FullMethodName   = "/gatehouse.auth.v1.AuthService/Bootstrap"
+	AuthService_SignUp_FullMethodName          = "/gatehouse.auth.v1.AuthService/SignUp"
+	AuthService_VerifyEmail_FullMethodName     = "/gatehouse.auth.v1.AuthService/VerifyEmail"
+	AuthService_SignIn_FullMethodName          = "/gatehouse.auth.v1.AuthService/SignIn"
+	AuthService_AnswerChallenge_FullMethodName = "/gatehouse.auth.v1.AuthService/AnswerChallenge"
+	AuthService_Refresh_FullMethodName         = "/gatehouse.auth.v1.AuthService/Refresh"
+	AuthService_SignOut_FullMethodName         = "/gatehouse.auth.v1.AuthService/SignOut"
+	AuthService_Bootstrap_FullMethodName       = "/gatehouse.auth.v1.AuthService/Bootstrap"
 )
 
 // AuthServiceClient is the client API for AuthService service.
@@ -48,8 +49,16 @@ type AuthServiceClient interface {
 	// account that a stranger made with their address. A sign-up is completed by it. The code works
 	// once.
 	VerifyEmail(ctx context.Context, in *VerifyEmailRequest, opts ...grpc.CallOption) (*VerifyEmailResponse, error)
-	// SignIn starts a session. Every refusal is the same UNAUTHENTICATED (INVALID_CREDENTIALS), whatever was wrong.
+	// SignIn starts a session, or, of a person with a second factor or whose organization requires one,
+	// asks for that by a challenge instead of tokens. Every refusal is the same UNAUTHENTICATED
+	// (INVALID_CREDENTIALS), whatever was wrong.
 	SignIn(ctx context.Context, in *SignInRequest, opts ...grpc.CallOption) (*SignInResponse, error)
+	// AnswerChallenge starts the session that SignIn has not, by the second factor. A wrong, a used and a
+	// throttled code are the same UNAUTHENTICATED (INVALID_SECOND_FACTOR), after which the challenge may
+	// be answered again; one that is not good any more is UNAUTHENTICATED (INVALID_CHALLENGE): sign in
+	// again then. A challenge that enrols is answered by a code of the new authenticator, and the
+	// recovery codes are in the answer.
+	AnswerChallenge(ctx context.Context, in *AnswerChallengeRequest, opts ...grpc.CallOption) (*AnswerChallengeResponse, error)
 	// Refresh exchanges a refresh token for a new pair. A token works once; using it again ends its session (RFC 9700, section 4.14).
 	// Every refusal is UNAUTHENTICATED (INVALID_REFRESH_TOKEN).
 	Refresh(ctx context.Context, in *RefreshRequest, opts ...grpc.CallOption) (*RefreshResponse, error)
@@ -93,6 +102,16 @@ func (c *authServiceClient) SignIn(ctx context.Context, in *SignInRequest, opts 
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SignInResponse)
 	err := c.cc.Invoke(ctx, AuthService_SignIn_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *authServiceClient) AnswerChallenge(ctx context.Context, in *AnswerChallengeRequest, opts ...grpc.CallOption) (*AnswerChallengeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AnswerChallengeResponse)
+	err := c.cc.Invoke(ctx, AuthService_AnswerChallenge_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -147,8 +166,16 @@ type AuthServiceServer interface {
 	// account that a stranger made with their address. A sign-up is completed by it. The code works
 	// once.
 	VerifyEmail(context.Context, *VerifyEmailRequest) (*VerifyEmailResponse, error)
-	// SignIn starts a session. Every refusal is the same UNAUTHENTICATED (INVALID_CREDENTIALS), whatever was wrong.
+	// SignIn starts a session, or, of a person with a second factor or whose organization requires one,
+	// asks for that by a challenge instead of tokens. Every refusal is the same UNAUTHENTICATED
+	// (INVALID_CREDENTIALS), whatever was wrong.
 	SignIn(context.Context, *SignInRequest) (*SignInResponse, error)
+	// AnswerChallenge starts the session that SignIn has not, by the second factor. A wrong, a used and a
+	// throttled code are the same UNAUTHENTICATED (INVALID_SECOND_FACTOR), after which the challenge may
+	// be answered again; one that is not good any more is UNAUTHENTICATED (INVALID_CHALLENGE): sign in
+	// again then. A challenge that enrols is answered by a code of the new authenticator, and the
+	// recovery codes are in the answer.
+	AnswerChallenge(context.Context, *AnswerChallengeRequest) (*AnswerChallengeResponse, error)
 	// Refresh exchanges a refresh token for a new pair. A token works once; using it again ends its session (RFC 9700, section 4.14).
 	// Every refusal is UNAUTHENTICATED (INVALID_REFRESH_TOKEN).
 	Refresh(context.Context, *RefreshRequest) (*RefreshResponse, error)
@@ -176,6 +203,9 @@ func (UnimplementedAuthServiceServer) VerifyEmail(context.Context, *VerifyEmailR
 }
 func (UnimplementedAuthServiceServer) SignIn(context.Context, *SignInRequest) (*SignInResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SignIn not implemented")
+}
+func (UnimplementedAuthServiceServer) AnswerChallenge(context.Context, *AnswerChallengeRequest) (*AnswerChallengeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AnswerChallenge not implemented")
 }
 func (UnimplementedAuthServiceServer) Refresh(context.Context, *RefreshRequest) (*RefreshResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Refresh not implemented")
@@ -261,6 +291,24 @@ func _AuthService_SignIn_Handler(srv interface{}, ctx context.Context, dec func(
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AuthService_AnswerChallenge_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AnswerChallengeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AuthServiceServer).AnswerChallenge(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AuthService_AnswerChallenge_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AuthServiceServer).AnswerChallenge(ctx, req.(*AnswerChallengeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AuthService_Refresh_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RefreshRequest)
 	if err := dec(in); err != nil {
@@ -333,6 +381,10 @@ var AuthService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SignIn",
 			Handler:    _AuthService_SignIn_Handler,
+		},
+		{
+			MethodName: "AnswerChallenge",
+			Handler:    _AuthService_AnswerChallenge_Handler,
 		},
 		{
 			MethodName: "Refresh",

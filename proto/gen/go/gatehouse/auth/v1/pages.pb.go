@@ -208,6 +208,190 @@ func (x *SubmitSignInResponse) GetHttp() *v1.Response {
 	return nil
 }
 
+// ShowCodeRequest is a web exchange.
+type ShowCodeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShowCodeRequest) Reset() {
+	*x = ShowCodeRequest{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowCodeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowCodeRequest) ProtoMessage() {}
+
+func (x *ShowCodeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowCodeRequest.ProtoReflect.Descriptor instead.
+func (*ShowCodeRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ShowCodeRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// ShowCodeResponse is a web exchange.
+type ShowCodeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShowCodeResponse) Reset() {
+	*x = ShowCodeResponse{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowCodeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowCodeResponse) ProtoMessage() {}
+
+func (x *ShowCodeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowCodeResponse.ProtoReflect.Descriptor instead.
+func (*ShowCodeResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ShowCodeResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// SubmitCodeRequest is a web exchange.
+type SubmitCodeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitCodeRequest) Reset() {
+	*x = SubmitCodeRequest{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitCodeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitCodeRequest) ProtoMessage() {}
+
+func (x *SubmitCodeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitCodeRequest.ProtoReflect.Descriptor instead.
+func (*SubmitCodeRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SubmitCodeRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// SubmitCodeResponse is a web exchange.
+type SubmitCodeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitCodeResponse) Reset() {
+	*x = SubmitCodeResponse{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitCodeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitCodeResponse) ProtoMessage() {}
+
+func (x *SubmitCodeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitCodeResponse.ProtoReflect.Descriptor instead.
+func (*SubmitCodeResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *SubmitCodeResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
 // ShowSignUpRequest is a web exchange.
 type ShowSignUpRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -219,7 +403,7 @@ type ShowSignUpRequest struct {
 
 func (x *ShowSignUpRequest) Reset() {
 	*x = ShowSignUpRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[4]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -231,7 +415,7 @@ func (x *ShowSignUpRequest) String() string {
 func (*ShowSignUpRequest) ProtoMessage() {}
 
 func (x *ShowSignUpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[4]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -244,7 +428,7 @@ func (x *ShowSignUpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowSignUpRequest.ProtoReflect.Descriptor instead.
 func (*ShowSignUpRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{4}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ShowSignUpRequest) GetHttp() *v1.Request {
@@ -265,7 +449,7 @@ type ShowSignUpResponse struct {
 
 func (x *ShowSignUpResponse) Reset() {
 	*x = ShowSignUpResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[5]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -277,7 +461,7 @@ func (x *ShowSignUpResponse) String() string {
 func (*ShowSignUpResponse) ProtoMessage() {}
 
 func (x *ShowSignUpResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[5]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -290,7 +474,7 @@ func (x *ShowSignUpResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowSignUpResponse.ProtoReflect.Descriptor instead.
 func (*ShowSignUpResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{5}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ShowSignUpResponse) GetHttp() *v1.Response {
@@ -311,7 +495,7 @@ type SubmitSignUpRequest struct {
 
 func (x *SubmitSignUpRequest) Reset() {
 	*x = SubmitSignUpRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[6]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -323,7 +507,7 @@ func (x *SubmitSignUpRequest) String() string {
 func (*SubmitSignUpRequest) ProtoMessage() {}
 
 func (x *SubmitSignUpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[6]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -336,7 +520,7 @@ func (x *SubmitSignUpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitSignUpRequest.ProtoReflect.Descriptor instead.
 func (*SubmitSignUpRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{6}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SubmitSignUpRequest) GetHttp() *v1.Request {
@@ -357,7 +541,7 @@ type SubmitSignUpResponse struct {
 
 func (x *SubmitSignUpResponse) Reset() {
 	*x = SubmitSignUpResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[7]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -369,7 +553,7 @@ func (x *SubmitSignUpResponse) String() string {
 func (*SubmitSignUpResponse) ProtoMessage() {}
 
 func (x *SubmitSignUpResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[7]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -382,7 +566,7 @@ func (x *SubmitSignUpResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitSignUpResponse.ProtoReflect.Descriptor instead.
 func (*SubmitSignUpResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{7}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SubmitSignUpResponse) GetHttp() *v1.Response {
@@ -403,7 +587,7 @@ type ShowVerifyEmailRequest struct {
 
 func (x *ShowVerifyEmailRequest) Reset() {
 	*x = ShowVerifyEmailRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[8]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -415,7 +599,7 @@ func (x *ShowVerifyEmailRequest) String() string {
 func (*ShowVerifyEmailRequest) ProtoMessage() {}
 
 func (x *ShowVerifyEmailRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[8]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -428,7 +612,7 @@ func (x *ShowVerifyEmailRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowVerifyEmailRequest.ProtoReflect.Descriptor instead.
 func (*ShowVerifyEmailRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{8}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ShowVerifyEmailRequest) GetHttp() *v1.Request {
@@ -449,7 +633,7 @@ type ShowVerifyEmailResponse struct {
 
 func (x *ShowVerifyEmailResponse) Reset() {
 	*x = ShowVerifyEmailResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[9]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -461,7 +645,7 @@ func (x *ShowVerifyEmailResponse) String() string {
 func (*ShowVerifyEmailResponse) ProtoMessage() {}
 
 func (x *ShowVerifyEmailResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[9]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -474,7 +658,7 @@ func (x *ShowVerifyEmailResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowVerifyEmailResponse.ProtoReflect.Descriptor instead.
 func (*ShowVerifyEmailResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{9}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ShowVerifyEmailResponse) GetHttp() *v1.Response {
@@ -495,7 +679,7 @@ type SubmitVerifyEmailRequest struct {
 
 func (x *SubmitVerifyEmailRequest) Reset() {
 	*x = SubmitVerifyEmailRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[10]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -507,7 +691,7 @@ func (x *SubmitVerifyEmailRequest) String() string {
 func (*SubmitVerifyEmailRequest) ProtoMessage() {}
 
 func (x *SubmitVerifyEmailRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[10]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -520,7 +704,7 @@ func (x *SubmitVerifyEmailRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitVerifyEmailRequest.ProtoReflect.Descriptor instead.
 func (*SubmitVerifyEmailRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{10}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SubmitVerifyEmailRequest) GetHttp() *v1.Request {
@@ -541,7 +725,7 @@ type SubmitVerifyEmailResponse struct {
 
 func (x *SubmitVerifyEmailResponse) Reset() {
 	*x = SubmitVerifyEmailResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[11]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -553,7 +737,7 @@ func (x *SubmitVerifyEmailResponse) String() string {
 func (*SubmitVerifyEmailResponse) ProtoMessage() {}
 
 func (x *SubmitVerifyEmailResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[11]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -566,7 +750,7 @@ func (x *SubmitVerifyEmailResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitVerifyEmailResponse.ProtoReflect.Descriptor instead.
 func (*SubmitVerifyEmailResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{11}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SubmitVerifyEmailResponse) GetHttp() *v1.Response {
@@ -587,7 +771,7 @@ type ShowRecoverRequest struct {
 
 func (x *ShowRecoverRequest) Reset() {
 	*x = ShowRecoverRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[12]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -599,7 +783,7 @@ func (x *ShowRecoverRequest) String() string {
 func (*ShowRecoverRequest) ProtoMessage() {}
 
 func (x *ShowRecoverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[12]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -612,7 +796,7 @@ func (x *ShowRecoverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowRecoverRequest.ProtoReflect.Descriptor instead.
 func (*ShowRecoverRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{12}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ShowRecoverRequest) GetHttp() *v1.Request {
@@ -633,7 +817,7 @@ type ShowRecoverResponse struct {
 
 func (x *ShowRecoverResponse) Reset() {
 	*x = ShowRecoverResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[13]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -645,7 +829,7 @@ func (x *ShowRecoverResponse) String() string {
 func (*ShowRecoverResponse) ProtoMessage() {}
 
 func (x *ShowRecoverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[13]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -658,7 +842,7 @@ func (x *ShowRecoverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowRecoverResponse.ProtoReflect.Descriptor instead.
 func (*ShowRecoverResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{13}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ShowRecoverResponse) GetHttp() *v1.Response {
@@ -679,7 +863,7 @@ type SubmitRecoverRequest struct {
 
 func (x *SubmitRecoverRequest) Reset() {
 	*x = SubmitRecoverRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[14]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -691,7 +875,7 @@ func (x *SubmitRecoverRequest) String() string {
 func (*SubmitRecoverRequest) ProtoMessage() {}
 
 func (x *SubmitRecoverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[14]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -704,7 +888,7 @@ func (x *SubmitRecoverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRecoverRequest.ProtoReflect.Descriptor instead.
 func (*SubmitRecoverRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{14}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SubmitRecoverRequest) GetHttp() *v1.Request {
@@ -725,7 +909,7 @@ type SubmitRecoverResponse struct {
 
 func (x *SubmitRecoverResponse) Reset() {
 	*x = SubmitRecoverResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[15]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -737,7 +921,7 @@ func (x *SubmitRecoverResponse) String() string {
 func (*SubmitRecoverResponse) ProtoMessage() {}
 
 func (x *SubmitRecoverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[15]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -750,7 +934,7 @@ func (x *SubmitRecoverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRecoverResponse.ProtoReflect.Descriptor instead.
 func (*SubmitRecoverResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{15}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SubmitRecoverResponse) GetHttp() *v1.Response {
@@ -771,7 +955,7 @@ type ShowResetPasswordRequest struct {
 
 func (x *ShowResetPasswordRequest) Reset() {
 	*x = ShowResetPasswordRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[16]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -783,7 +967,7 @@ func (x *ShowResetPasswordRequest) String() string {
 func (*ShowResetPasswordRequest) ProtoMessage() {}
 
 func (x *ShowResetPasswordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[16]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -796,7 +980,7 @@ func (x *ShowResetPasswordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowResetPasswordRequest.ProtoReflect.Descriptor instead.
 func (*ShowResetPasswordRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{16}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ShowResetPasswordRequest) GetHttp() *v1.Request {
@@ -817,7 +1001,7 @@ type ShowResetPasswordResponse struct {
 
 func (x *ShowResetPasswordResponse) Reset() {
 	*x = ShowResetPasswordResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[17]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -829,7 +1013,7 @@ func (x *ShowResetPasswordResponse) String() string {
 func (*ShowResetPasswordResponse) ProtoMessage() {}
 
 func (x *ShowResetPasswordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[17]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -842,7 +1026,7 @@ func (x *ShowResetPasswordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowResetPasswordResponse.ProtoReflect.Descriptor instead.
 func (*ShowResetPasswordResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{17}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ShowResetPasswordResponse) GetHttp() *v1.Response {
@@ -863,7 +1047,7 @@ type SubmitResetPasswordRequest struct {
 
 func (x *SubmitResetPasswordRequest) Reset() {
 	*x = SubmitResetPasswordRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[18]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -875,7 +1059,7 @@ func (x *SubmitResetPasswordRequest) String() string {
 func (*SubmitResetPasswordRequest) ProtoMessage() {}
 
 func (x *SubmitResetPasswordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[18]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -888,7 +1072,7 @@ func (x *SubmitResetPasswordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitResetPasswordRequest.ProtoReflect.Descriptor instead.
 func (*SubmitResetPasswordRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{18}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SubmitResetPasswordRequest) GetHttp() *v1.Request {
@@ -909,7 +1093,7 @@ type SubmitResetPasswordResponse struct {
 
 func (x *SubmitResetPasswordResponse) Reset() {
 	*x = SubmitResetPasswordResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[19]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -921,7 +1105,7 @@ func (x *SubmitResetPasswordResponse) String() string {
 func (*SubmitResetPasswordResponse) ProtoMessage() {}
 
 func (x *SubmitResetPasswordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[19]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -934,7 +1118,7 @@ func (x *SubmitResetPasswordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitResetPasswordResponse.ProtoReflect.Descriptor instead.
 func (*SubmitResetPasswordResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{19}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SubmitResetPasswordResponse) GetHttp() *v1.Response {
@@ -955,7 +1139,7 @@ type ShowSignOutRequest struct {
 
 func (x *ShowSignOutRequest) Reset() {
 	*x = ShowSignOutRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[20]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -967,7 +1151,7 @@ func (x *ShowSignOutRequest) String() string {
 func (*ShowSignOutRequest) ProtoMessage() {}
 
 func (x *ShowSignOutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[20]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -980,7 +1164,7 @@ func (x *ShowSignOutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowSignOutRequest.ProtoReflect.Descriptor instead.
 func (*ShowSignOutRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{20}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ShowSignOutRequest) GetHttp() *v1.Request {
@@ -1001,7 +1185,7 @@ type ShowSignOutResponse struct {
 
 func (x *ShowSignOutResponse) Reset() {
 	*x = ShowSignOutResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[21]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1013,7 +1197,7 @@ func (x *ShowSignOutResponse) String() string {
 func (*ShowSignOutResponse) ProtoMessage() {}
 
 func (x *ShowSignOutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[21]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1026,7 +1210,7 @@ func (x *ShowSignOutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowSignOutResponse.ProtoReflect.Descriptor instead.
 func (*ShowSignOutResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{21}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ShowSignOutResponse) GetHttp() *v1.Response {
@@ -1047,7 +1231,7 @@ type SubmitSignOutRequest struct {
 
 func (x *SubmitSignOutRequest) Reset() {
 	*x = SubmitSignOutRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[22]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1059,7 +1243,7 @@ func (x *SubmitSignOutRequest) String() string {
 func (*SubmitSignOutRequest) ProtoMessage() {}
 
 func (x *SubmitSignOutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[22]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1072,7 +1256,7 @@ func (x *SubmitSignOutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitSignOutRequest.ProtoReflect.Descriptor instead.
 func (*SubmitSignOutRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{22}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *SubmitSignOutRequest) GetHttp() *v1.Request {
@@ -1093,7 +1277,7 @@ type SubmitSignOutResponse struct {
 
 func (x *SubmitSignOutResponse) Reset() {
 	*x = SubmitSignOutResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[23]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1105,7 +1289,7 @@ func (x *SubmitSignOutResponse) String() string {
 func (*SubmitSignOutResponse) ProtoMessage() {}
 
 func (x *SubmitSignOutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[23]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1118,7 +1302,7 @@ func (x *SubmitSignOutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitSignOutResponse.ProtoReflect.Descriptor instead.
 func (*SubmitSignOutResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{23}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *SubmitSignOutResponse) GetHttp() *v1.Response {
@@ -1139,7 +1323,7 @@ type ShowAccountRequest struct {
 
 func (x *ShowAccountRequest) Reset() {
 	*x = ShowAccountRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[24]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1151,7 +1335,7 @@ func (x *ShowAccountRequest) String() string {
 func (*ShowAccountRequest) ProtoMessage() {}
 
 func (x *ShowAccountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[24]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1164,7 +1348,7 @@ func (x *ShowAccountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowAccountRequest.ProtoReflect.Descriptor instead.
 func (*ShowAccountRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{24}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ShowAccountRequest) GetHttp() *v1.Request {
@@ -1185,7 +1369,7 @@ type ShowAccountResponse struct {
 
 func (x *ShowAccountResponse) Reset() {
 	*x = ShowAccountResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[25]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1197,7 +1381,7 @@ func (x *ShowAccountResponse) String() string {
 func (*ShowAccountResponse) ProtoMessage() {}
 
 func (x *ShowAccountResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[25]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1210,7 +1394,7 @@ func (x *ShowAccountResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowAccountResponse.ProtoReflect.Descriptor instead.
 func (*ShowAccountResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{25}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ShowAccountResponse) GetHttp() *v1.Response {
@@ -1231,7 +1415,7 @@ type SubmitPasswordRequest struct {
 
 func (x *SubmitPasswordRequest) Reset() {
 	*x = SubmitPasswordRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[26]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1243,7 +1427,7 @@ func (x *SubmitPasswordRequest) String() string {
 func (*SubmitPasswordRequest) ProtoMessage() {}
 
 func (x *SubmitPasswordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[26]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1256,7 +1440,7 @@ func (x *SubmitPasswordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitPasswordRequest.ProtoReflect.Descriptor instead.
 func (*SubmitPasswordRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{26}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *SubmitPasswordRequest) GetHttp() *v1.Request {
@@ -1277,7 +1461,7 @@ type SubmitPasswordResponse struct {
 
 func (x *SubmitPasswordResponse) Reset() {
 	*x = SubmitPasswordResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[27]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1289,7 +1473,7 @@ func (x *SubmitPasswordResponse) String() string {
 func (*SubmitPasswordResponse) ProtoMessage() {}
 
 func (x *SubmitPasswordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[27]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1302,7 +1486,7 @@ func (x *SubmitPasswordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitPasswordResponse.ProtoReflect.Descriptor instead.
 func (*SubmitPasswordResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{27}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *SubmitPasswordResponse) GetHttp() *v1.Response {
@@ -1323,7 +1507,7 @@ type SubmitSessionEndRequest struct {
 
 func (x *SubmitSessionEndRequest) Reset() {
 	*x = SubmitSessionEndRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[28]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1335,7 +1519,7 @@ func (x *SubmitSessionEndRequest) String() string {
 func (*SubmitSessionEndRequest) ProtoMessage() {}
 
 func (x *SubmitSessionEndRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[28]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1348,7 +1532,7 @@ func (x *SubmitSessionEndRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitSessionEndRequest.ProtoReflect.Descriptor instead.
 func (*SubmitSessionEndRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{28}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *SubmitSessionEndRequest) GetHttp() *v1.Request {
@@ -1369,7 +1553,7 @@ type SubmitSessionEndResponse struct {
 
 func (x *SubmitSessionEndResponse) Reset() {
 	*x = SubmitSessionEndResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[29]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1381,7 +1565,7 @@ func (x *SubmitSessionEndResponse) String() string {
 func (*SubmitSessionEndResponse) ProtoMessage() {}
 
 func (x *SubmitSessionEndResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[29]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1394,7 +1578,7 @@ func (x *SubmitSessionEndResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitSessionEndResponse.ProtoReflect.Descriptor instead.
 func (*SubmitSessionEndResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{29}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *SubmitSessionEndResponse) GetHttp() *v1.Response {
@@ -1415,7 +1599,7 @@ type SubmitOtherSessionsEndRequest struct {
 
 func (x *SubmitOtherSessionsEndRequest) Reset() {
 	*x = SubmitOtherSessionsEndRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[30]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1427,7 +1611,7 @@ func (x *SubmitOtherSessionsEndRequest) String() string {
 func (*SubmitOtherSessionsEndRequest) ProtoMessage() {}
 
 func (x *SubmitOtherSessionsEndRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[30]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1440,7 +1624,7 @@ func (x *SubmitOtherSessionsEndRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitOtherSessionsEndRequest.ProtoReflect.Descriptor instead.
 func (*SubmitOtherSessionsEndRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{30}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *SubmitOtherSessionsEndRequest) GetHttp() *v1.Request {
@@ -1461,7 +1645,7 @@ type SubmitOtherSessionsEndResponse struct {
 
 func (x *SubmitOtherSessionsEndResponse) Reset() {
 	*x = SubmitOtherSessionsEndResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[31]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1473,7 +1657,7 @@ func (x *SubmitOtherSessionsEndResponse) String() string {
 func (*SubmitOtherSessionsEndResponse) ProtoMessage() {}
 
 func (x *SubmitOtherSessionsEndResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[31]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1486,7 +1670,7 @@ func (x *SubmitOtherSessionsEndResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitOtherSessionsEndResponse.ProtoReflect.Descriptor instead.
 func (*SubmitOtherSessionsEndResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{31}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *SubmitOtherSessionsEndResponse) GetHttp() *v1.Response {
@@ -1507,7 +1691,7 @@ type ShowAuthenticatorRequest struct {
 
 func (x *ShowAuthenticatorRequest) Reset() {
 	*x = ShowAuthenticatorRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[32]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1519,7 +1703,7 @@ func (x *ShowAuthenticatorRequest) String() string {
 func (*ShowAuthenticatorRequest) ProtoMessage() {}
 
 func (x *ShowAuthenticatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[32]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1532,7 +1716,7 @@ func (x *ShowAuthenticatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowAuthenticatorRequest.ProtoReflect.Descriptor instead.
 func (*ShowAuthenticatorRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{32}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ShowAuthenticatorRequest) GetHttp() *v1.Request {
@@ -1553,7 +1737,7 @@ type ShowAuthenticatorResponse struct {
 
 func (x *ShowAuthenticatorResponse) Reset() {
 	*x = ShowAuthenticatorResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[33]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1565,7 +1749,7 @@ func (x *ShowAuthenticatorResponse) String() string {
 func (*ShowAuthenticatorResponse) ProtoMessage() {}
 
 func (x *ShowAuthenticatorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[33]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1578,7 +1762,7 @@ func (x *ShowAuthenticatorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowAuthenticatorResponse.ProtoReflect.Descriptor instead.
 func (*ShowAuthenticatorResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{33}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ShowAuthenticatorResponse) GetHttp() *v1.Response {
@@ -1599,7 +1783,7 @@ type SubmitAuthenticatorRequest struct {
 
 func (x *SubmitAuthenticatorRequest) Reset() {
 	*x = SubmitAuthenticatorRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[34]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1611,7 +1795,7 @@ func (x *SubmitAuthenticatorRequest) String() string {
 func (*SubmitAuthenticatorRequest) ProtoMessage() {}
 
 func (x *SubmitAuthenticatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[34]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1624,7 +1808,7 @@ func (x *SubmitAuthenticatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitAuthenticatorRequest.ProtoReflect.Descriptor instead.
 func (*SubmitAuthenticatorRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{34}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *SubmitAuthenticatorRequest) GetHttp() *v1.Request {
@@ -1645,7 +1829,7 @@ type SubmitAuthenticatorResponse struct {
 
 func (x *SubmitAuthenticatorResponse) Reset() {
 	*x = SubmitAuthenticatorResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[35]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1657,7 +1841,7 @@ func (x *SubmitAuthenticatorResponse) String() string {
 func (*SubmitAuthenticatorResponse) ProtoMessage() {}
 
 func (x *SubmitAuthenticatorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[35]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1670,7 +1854,7 @@ func (x *SubmitAuthenticatorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitAuthenticatorResponse.ProtoReflect.Descriptor instead.
 func (*SubmitAuthenticatorResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{35}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *SubmitAuthenticatorResponse) GetHttp() *v1.Response {
@@ -1691,7 +1875,7 @@ type SubmitRecoveryCodesRequest struct {
 
 func (x *SubmitRecoveryCodesRequest) Reset() {
 	*x = SubmitRecoveryCodesRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[36]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1703,7 +1887,7 @@ func (x *SubmitRecoveryCodesRequest) String() string {
 func (*SubmitRecoveryCodesRequest) ProtoMessage() {}
 
 func (x *SubmitRecoveryCodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[36]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1716,7 +1900,7 @@ func (x *SubmitRecoveryCodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRecoveryCodesRequest.ProtoReflect.Descriptor instead.
 func (*SubmitRecoveryCodesRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{36}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *SubmitRecoveryCodesRequest) GetHttp() *v1.Request {
@@ -1737,7 +1921,7 @@ type SubmitRecoveryCodesResponse struct {
 
 func (x *SubmitRecoveryCodesResponse) Reset() {
 	*x = SubmitRecoveryCodesResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[37]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1749,7 +1933,7 @@ func (x *SubmitRecoveryCodesResponse) String() string {
 func (*SubmitRecoveryCodesResponse) ProtoMessage() {}
 
 func (x *SubmitRecoveryCodesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[37]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1762,7 +1946,7 @@ func (x *SubmitRecoveryCodesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRecoveryCodesResponse.ProtoReflect.Descriptor instead.
 func (*SubmitRecoveryCodesResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{37}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *SubmitRecoveryCodesResponse) GetHttp() *v1.Response {
@@ -1783,7 +1967,7 @@ type SubmitFactorRemovalRequest struct {
 
 func (x *SubmitFactorRemovalRequest) Reset() {
 	*x = SubmitFactorRemovalRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[38]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1795,7 +1979,7 @@ func (x *SubmitFactorRemovalRequest) String() string {
 func (*SubmitFactorRemovalRequest) ProtoMessage() {}
 
 func (x *SubmitFactorRemovalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[38]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1808,7 +1992,7 @@ func (x *SubmitFactorRemovalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitFactorRemovalRequest.ProtoReflect.Descriptor instead.
 func (*SubmitFactorRemovalRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{38}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *SubmitFactorRemovalRequest) GetHttp() *v1.Request {
@@ -1829,7 +2013,7 @@ type SubmitFactorRemovalResponse struct {
 
 func (x *SubmitFactorRemovalResponse) Reset() {
 	*x = SubmitFactorRemovalResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[39]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1841,7 +2025,7 @@ func (x *SubmitFactorRemovalResponse) String() string {
 func (*SubmitFactorRemovalResponse) ProtoMessage() {}
 
 func (x *SubmitFactorRemovalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[39]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1854,7 +2038,7 @@ func (x *SubmitFactorRemovalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitFactorRemovalResponse.ProtoReflect.Descriptor instead.
 func (*SubmitFactorRemovalResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{39}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *SubmitFactorRemovalResponse) GetHttp() *v1.Response {
@@ -1875,7 +2059,7 @@ type LocateChangePasswordRequest struct {
 
 func (x *LocateChangePasswordRequest) Reset() {
 	*x = LocateChangePasswordRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[40]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1887,7 +2071,7 @@ func (x *LocateChangePasswordRequest) String() string {
 func (*LocateChangePasswordRequest) ProtoMessage() {}
 
 func (x *LocateChangePasswordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[40]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1900,7 +2084,7 @@ func (x *LocateChangePasswordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocateChangePasswordRequest.ProtoReflect.Descriptor instead.
 func (*LocateChangePasswordRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{40}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *LocateChangePasswordRequest) GetHttp() *v1.Request {
@@ -1921,7 +2105,7 @@ type LocateChangePasswordResponse struct {
 
 func (x *LocateChangePasswordResponse) Reset() {
 	*x = LocateChangePasswordResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[41]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1933,7 +2117,7 @@ func (x *LocateChangePasswordResponse) String() string {
 func (*LocateChangePasswordResponse) ProtoMessage() {}
 
 func (x *LocateChangePasswordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[41]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1946,7 +2130,7 @@ func (x *LocateChangePasswordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocateChangePasswordResponse.ProtoReflect.Descriptor instead.
 func (*LocateChangePasswordResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{41}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *LocateChangePasswordResponse) GetHttp() *v1.Response {
@@ -1968,6 +2152,14 @@ const file_gatehouse_auth_v1_pages_proto_rawDesc = "" +
 	"\x13SubmitSignInRequest\x12-\n" +
 	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"F\n" +
 	"\x14SubmitSignInResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"@\n" +
+	"\x0fShowCodeRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"B\n" +
+	"\x10ShowCodeResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"B\n" +
+	"\x11SubmitCodeRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"D\n" +
+	"\x12SubmitCodeResponse\x12.\n" +
 	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"B\n" +
 	"\x11ShowSignUpRequest\x12-\n" +
 	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"D\n" +
@@ -2044,7 +2236,7 @@ const file_gatehouse_auth_v1_pages_proto_rawDesc = "" +
 	"\x1bLocateChangePasswordRequest\x12-\n" +
 	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"N\n" +
 	"\x1cLocateChangePasswordResponse\x12.\n" +
-	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http2\xb7\x1f\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http2\x8a\"\n" +
 	"\vPageService\x12|\n" +
 	"\n" +
 	"ShowSignIn\x12$.gatehouse.auth.v1.ShowSignInRequest\x1a%.gatehouse.auth.v1.ShowSignInResponse\"!\xd2\xe7\x18\n" +
@@ -2054,7 +2246,14 @@ const file_gatehouse_auth_v1_pages_proto_rawDesc = "" +
 	"\fSubmitSignIn\x12&.gatehouse.auth.v1.SubmitSignInRequest\x1a'.gatehouse.auth.v1.SubmitSignInResponse\"[\xd2\xe7\x18G\n" +
 	"\x02\b\x01\x1a\x18\x12\x16\n" +
 	"\x0eauth.signed_in*\x04userP\x02Z\x13INVALID_CREDENTIALSZ\x10SIGN_IN_OVERLOAD\x82\xd3\xe4\x93\x02\n" +
-	"\"\b/sign-in\x12\x8c\x01\n" +
+	"\"\b/sign-in\x12{\n" +
+	"\bShowCode\x12\".gatehouse.auth.v1.ShowCodeRequest\x1a#.gatehouse.auth.v1.ShowCodeResponse\"&\xd2\xe7\x18\n" +
+	"\n" +
+	"\x02\b\x01\x1a\x02\b\x01P\x02\x82\xd3\xe4\x93\x02\x0f\x12\r/sign-in/code\x90\x02\x01\x12\xd3\x01\n" +
+	"\n" +
+	"SubmitCode\x12$.gatehouse.auth.v1.SubmitCodeRequest\x1a%.gatehouse.auth.v1.SubmitCodeResponse\"x\xd2\xe7\x18_\n" +
+	"\x02\b\x01\x1a\x18\x12\x16\n" +
+	"\x0eauth.signed_in*\x04userP\x02Z\x11INVALID_CHALLENGEZ\x15INVALID_SECOND_FACTORZ\x13INVALID_CREDENTIALS\x82\xd3\xe4\x93\x02\x0f\"\r/sign-in/code\x12\x8c\x01\n" +
 	"\n" +
 	"ShowSignUp\x12$.gatehouse.auth.v1.ShowSignUpRequest\x1a%.gatehouse.auth.v1.ShowSignUpResponse\"1\xd2\xe7\x18\x1a\n" +
 	"\x02\b\x01\x1a\x02\b\x01P\x02Z\x0eSIGN_UP_CLOSED\x82\xd3\xe4\x93\x02\n" +
@@ -2128,143 +2327,155 @@ func file_gatehouse_auth_v1_pages_proto_rawDescGZIP() []byte {
 	return file_gatehouse_auth_v1_pages_proto_rawDescData
 }
 
-var file_gatehouse_auth_v1_pages_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_gatehouse_auth_v1_pages_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_gatehouse_auth_v1_pages_proto_goTypes = []any{
 	(*ShowSignInRequest)(nil),              // 0: gatehouse.auth.v1.ShowSignInRequest
 	(*ShowSignInResponse)(nil),             // 1: gatehouse.auth.v1.ShowSignInResponse
 	(*SubmitSignInRequest)(nil),            // 2: gatehouse.auth.v1.SubmitSignInRequest
 	(*SubmitSignInResponse)(nil),           // 3: gatehouse.auth.v1.SubmitSignInResponse
-	(*ShowSignUpRequest)(nil),              // 4: gatehouse.auth.v1.ShowSignUpRequest
-	(*ShowSignUpResponse)(nil),             // 5: gatehouse.auth.v1.ShowSignUpResponse
-	(*SubmitSignUpRequest)(nil),            // 6: gatehouse.auth.v1.SubmitSignUpRequest
-	(*SubmitSignUpResponse)(nil),           // 7: gatehouse.auth.v1.SubmitSignUpResponse
-	(*ShowVerifyEmailRequest)(nil),         // 8: gatehouse.auth.v1.ShowVerifyEmailRequest
-	(*ShowVerifyEmailResponse)(nil),        // 9: gatehouse.auth.v1.ShowVerifyEmailResponse
-	(*SubmitVerifyEmailRequest)(nil),       // 10: gatehouse.auth.v1.SubmitVerifyEmailRequest
-	(*SubmitVerifyEmailResponse)(nil),      // 11: gatehouse.auth.v1.SubmitVerifyEmailResponse
-	(*ShowRecoverRequest)(nil),             // 12: gatehouse.auth.v1.ShowRecoverRequest
-	(*ShowRecoverResponse)(nil),            // 13: gatehouse.auth.v1.ShowRecoverResponse
-	(*SubmitRecoverRequest)(nil),           // 14: gatehouse.auth.v1.SubmitRecoverRequest
-	(*SubmitRecoverResponse)(nil),          // 15: gatehouse.auth.v1.SubmitRecoverResponse
-	(*ShowResetPasswordRequest)(nil),       // 16: gatehouse.auth.v1.ShowResetPasswordRequest
-	(*ShowResetPasswordResponse)(nil),      // 17: gatehouse.auth.v1.ShowResetPasswordResponse
-	(*SubmitResetPasswordRequest)(nil),     // 18: gatehouse.auth.v1.SubmitResetPasswordRequest
-	(*SubmitResetPasswordResponse)(nil),    // 19: gatehouse.auth.v1.SubmitResetPasswordResponse
-	(*ShowSignOutRequest)(nil),             // 20: gatehouse.auth.v1.ShowSignOutRequest
-	(*ShowSignOutResponse)(nil),            // 21: gatehouse.auth.v1.ShowSignOutResponse
-	(*SubmitSignOutRequest)(nil),           // 22: gatehouse.auth.v1.SubmitSignOutRequest
-	(*SubmitSignOutResponse)(nil),          // 23: gatehouse.auth.v1.SubmitSignOutResponse
-	(*ShowAccountRequest)(nil),             // 24: gatehouse.auth.v1.ShowAccountRequest
-	(*ShowAccountResponse)(nil),            // 25: gatehouse.auth.v1.ShowAccountResponse
-	(*SubmitPasswordRequest)(nil),          // 26: gatehouse.auth.v1.SubmitPasswordRequest
-	(*SubmitPasswordResponse)(nil),         // 27: gatehouse.auth.v1.SubmitPasswordResponse
-	(*SubmitSessionEndRequest)(nil),        // 28: gatehouse.auth.v1.SubmitSessionEndRequest
-	(*SubmitSessionEndResponse)(nil),       // 29: gatehouse.auth.v1.SubmitSessionEndResponse
-	(*SubmitOtherSessionsEndRequest)(nil),  // 30: gatehouse.auth.v1.SubmitOtherSessionsEndRequest
-	(*SubmitOtherSessionsEndResponse)(nil), // 31: gatehouse.auth.v1.SubmitOtherSessionsEndResponse
-	(*ShowAuthenticatorRequest)(nil),       // 32: gatehouse.auth.v1.ShowAuthenticatorRequest
-	(*ShowAuthenticatorResponse)(nil),      // 33: gatehouse.auth.v1.ShowAuthenticatorResponse
-	(*SubmitAuthenticatorRequest)(nil),     // 34: gatehouse.auth.v1.SubmitAuthenticatorRequest
-	(*SubmitAuthenticatorResponse)(nil),    // 35: gatehouse.auth.v1.SubmitAuthenticatorResponse
-	(*SubmitRecoveryCodesRequest)(nil),     // 36: gatehouse.auth.v1.SubmitRecoveryCodesRequest
-	(*SubmitRecoveryCodesResponse)(nil),    // 37: gatehouse.auth.v1.SubmitRecoveryCodesResponse
-	(*SubmitFactorRemovalRequest)(nil),     // 38: gatehouse.auth.v1.SubmitFactorRemovalRequest
-	(*SubmitFactorRemovalResponse)(nil),    // 39: gatehouse.auth.v1.SubmitFactorRemovalResponse
-	(*LocateChangePasswordRequest)(nil),    // 40: gatehouse.auth.v1.LocateChangePasswordRequest
-	(*LocateChangePasswordResponse)(nil),   // 41: gatehouse.auth.v1.LocateChangePasswordResponse
-	(*v1.Request)(nil),                     // 42: gatehouse.web.v1.Request
-	(*v1.Response)(nil),                    // 43: gatehouse.web.v1.Response
+	(*ShowCodeRequest)(nil),                // 4: gatehouse.auth.v1.ShowCodeRequest
+	(*ShowCodeResponse)(nil),               // 5: gatehouse.auth.v1.ShowCodeResponse
+	(*SubmitCodeRequest)(nil),              // 6: gatehouse.auth.v1.SubmitCodeRequest
+	(*SubmitCodeResponse)(nil),             // 7: gatehouse.auth.v1.SubmitCodeResponse
+	(*ShowSignUpRequest)(nil),              // 8: gatehouse.auth.v1.ShowSignUpRequest
+	(*ShowSignUpResponse)(nil),             // 9: gatehouse.auth.v1.ShowSignUpResponse
+	(*SubmitSignUpRequest)(nil),            // 10: gatehouse.auth.v1.SubmitSignUpRequest
+	(*SubmitSignUpResponse)(nil),           // 11: gatehouse.auth.v1.SubmitSignUpResponse
+	(*ShowVerifyEmailRequest)(nil),         // 12: gatehouse.auth.v1.ShowVerifyEmailRequest
+	(*ShowVerifyEmailResponse)(nil),        // 13: gatehouse.auth.v1.ShowVerifyEmailResponse
+	(*SubmitVerifyEmailRequest)(nil),       // 14: gatehouse.auth.v1.SubmitVerifyEmailRequest
+	(*SubmitVerifyEmailResponse)(nil),      // 15: gatehouse.auth.v1.SubmitVerifyEmailResponse
+	(*ShowRecoverRequest)(nil),             // 16: gatehouse.auth.v1.ShowRecoverRequest
+	(*ShowRecoverResponse)(nil),            // 17: gatehouse.auth.v1.ShowRecoverResponse
+	(*SubmitRecoverRequest)(nil),           // 18: gatehouse.auth.v1.SubmitRecoverRequest
+	(*SubmitRecoverResponse)(nil),          // 19: gatehouse.auth.v1.SubmitRecoverResponse
+	(*ShowResetPasswordRequest)(nil),       // 20: gatehouse.auth.v1.ShowResetPasswordRequest
+	(*ShowResetPasswordResponse)(nil),      // 21: gatehouse.auth.v1.ShowResetPasswordResponse
+	(*SubmitResetPasswordRequest)(nil),     // 22: gatehouse.auth.v1.SubmitResetPasswordRequest
+	(*SubmitResetPasswordResponse)(nil),    // 23: gatehouse.auth.v1.SubmitResetPasswordResponse
+	(*ShowSignOutRequest)(nil),             // 24: gatehouse.auth.v1.ShowSignOutRequest
+	(*ShowSignOutResponse)(nil),            // 25: gatehouse.auth.v1.ShowSignOutResponse
+	(*SubmitSignOutRequest)(nil),           // 26: gatehouse.auth.v1.SubmitSignOutRequest
+	(*SubmitSignOutResponse)(nil),          // 27: gatehouse.auth.v1.SubmitSignOutResponse
+	(*ShowAccountRequest)(nil),             // 28: gatehouse.auth.v1.ShowAccountRequest
+	(*ShowAccountResponse)(nil),            // 29: gatehouse.auth.v1.ShowAccountResponse
+	(*SubmitPasswordRequest)(nil),          // 30: gatehouse.auth.v1.SubmitPasswordRequest
+	(*SubmitPasswordResponse)(nil),         // 31: gatehouse.auth.v1.SubmitPasswordResponse
+	(*SubmitSessionEndRequest)(nil),        // 32: gatehouse.auth.v1.SubmitSessionEndRequest
+	(*SubmitSessionEndResponse)(nil),       // 33: gatehouse.auth.v1.SubmitSessionEndResponse
+	(*SubmitOtherSessionsEndRequest)(nil),  // 34: gatehouse.auth.v1.SubmitOtherSessionsEndRequest
+	(*SubmitOtherSessionsEndResponse)(nil), // 35: gatehouse.auth.v1.SubmitOtherSessionsEndResponse
+	(*ShowAuthenticatorRequest)(nil),       // 36: gatehouse.auth.v1.ShowAuthenticatorRequest
+	(*ShowAuthenticatorResponse)(nil),      // 37: gatehouse.auth.v1.ShowAuthenticatorResponse
+	(*SubmitAuthenticatorRequest)(nil),     // 38: gatehouse.auth.v1.SubmitAuthenticatorRequest
+	(*SubmitAuthenticatorResponse)(nil),    // 39: gatehouse.auth.v1.SubmitAuthenticatorResponse
+	(*SubmitRecoveryCodesRequest)(nil),     // 40: gatehouse.auth.v1.SubmitRecoveryCodesRequest
+	(*SubmitRecoveryCodesResponse)(nil),    // 41: gatehouse.auth.v1.SubmitRecoveryCodesResponse
+	(*SubmitFactorRemovalRequest)(nil),     // 42: gatehouse.auth.v1.SubmitFactorRemovalRequest
+	(*SubmitFactorRemovalResponse)(nil),    // 43: gatehouse.auth.v1.SubmitFactorRemovalResponse
+	(*LocateChangePasswordRequest)(nil),    // 44: gatehouse.auth.v1.LocateChangePasswordRequest
+	(*LocateChangePasswordResponse)(nil),   // 45: gatehouse.auth.v1.LocateChangePasswordResponse
+	(*v1.Request)(nil),                     // 46: gatehouse.web.v1.Request
+	(*v1.Response)(nil),                    // 47: gatehouse.web.v1.Response
 }
 var file_gatehouse_auth_v1_pages_proto_depIdxs = []int32{
-	42, // 0: gatehouse.auth.v1.ShowSignInRequest.http:type_name -> gatehouse.web.v1.Request
-	43, // 1: gatehouse.auth.v1.ShowSignInResponse.http:type_name -> gatehouse.web.v1.Response
-	42, // 2: gatehouse.auth.v1.SubmitSignInRequest.http:type_name -> gatehouse.web.v1.Request
-	43, // 3: gatehouse.auth.v1.SubmitSignInResponse.http:type_name -> gatehouse.web.v1.Response
-	42, // 4: gatehouse.auth.v1.ShowSignUpRequest.http:type_name -> gatehouse.web.v1.Request
-	43, // 5: gatehouse.auth.v1.ShowSignUpResponse.http:type_name -> gatehouse.web.v1.Response
-	42, // 6: gatehouse.auth.v1.SubmitSignUpRequest.http:type_name -> gatehouse.web.v1.Request
-	43, // 7: gatehouse.auth.v1.SubmitSignUpResponse.http:type_name -> gatehouse.web.v1.Response
-	42, // 8: gatehouse.auth.v1.ShowVerifyEmailRequest.http:type_name -> gatehouse.web.v1.Request
-	43, // 9: gatehouse.auth.v1.ShowVerifyEmailResponse.http:type_name -> gatehouse.web.v1.Response
-	42, // 10: gatehouse.auth.v1.SubmitVerifyEmailRequest.http:type_name -> gatehouse.web.v1.Request
-	43, // 11: gatehouse.auth.v1.SubmitVerifyEmailResponse.http:type_name -> gatehouse.web.v1.Response
-	42, // 12: gatehouse.auth.v1.ShowRecoverRequest.http:type_name -> gatehouse.web.v1.Request
-	43, // 13: gatehouse.auth.v1.ShowRecoverResponse.http:type_name -> gatehouse.web.v1.Response
-	42, // 14: gatehouse.auth.v1.SubmitRecoverRequest.http:type_name -> gatehouse.web.v1.Request
-	43, // 15: gatehouse.auth.v1.SubmitRecoverResponse.http:type_name -> gatehouse.web.v1.Response
-	42, // 16: gatehouse.auth.v1.ShowResetPasswordRequest.http:type_name -> gatehouse.web.v1.Request
-	43, // 17: gatehouse.auth.v1.ShowResetPasswordResponse.http:type_name -> gatehouse.web.v1.Response
-	42, // 18: gatehouse.auth.v1.SubmitResetPasswordRequest.http:type_name -> gatehouse.web.v1.Request
-	43, // 19: gatehouse.auth.v1.SubmitResetPasswordResponse.http:type_name -> gatehouse.web.v1.Response
-	42, // 20: gatehouse.auth.v1.ShowSignOutRequest.http:type_name -> gatehouse.web.v1.Request
-	43, // 21: gatehouse.auth.v1.ShowSignOutResponse.http:type_name -> gatehouse.web.v1.Response
-	42, // 22: gatehouse.auth.v1.SubmitSignOutRequest.http:type_name -> gatehouse.web.v1.Request
-	43, // 23: gatehouse.auth.v1.SubmitSignOutResponse.http:type_name -> gatehouse.web.v1.Response
-	42, // 24: gatehouse.auth.v1.ShowAccountRequest.http:type_name -> gatehouse.web.v1.Request
-	43, // 25: gatehouse.auth.v1.ShowAccountResponse.http:type_name -> gatehouse.web.v1.Response
-	42, // 26: gatehouse.auth.v1.SubmitPasswordRequest.http:type_name -> gatehouse.web.v1.Request
-	43, // 27: gatehouse.auth.v1.SubmitPasswordResponse.http:type_name -> gatehouse.web.v1.Response
-	42, // 28: gatehouse.auth.v1.SubmitSessionEndRequest.http:type_name -> gatehouse.web.v1.Request
-	43, // 29: gatehouse.auth.v1.SubmitSessionEndResponse.http:type_name -> gatehouse.web.v1.Response
-	42, // 30: gatehouse.auth.v1.SubmitOtherSessionsEndRequest.http:type_name -> gatehouse.web.v1.Request
-	43, // 31: gatehouse.auth.v1.SubmitOtherSessionsEndResponse.http:type_name -> gatehouse.web.v1.Response
-	42, // 32: gatehouse.auth.v1.ShowAuthenticatorRequest.http:type_name -> gatehouse.web.v1.Request
-	43, // 33: gatehouse.auth.v1.ShowAuthenticatorResponse.http:type_name -> gatehouse.web.v1.Response
-	42, // 34: gatehouse.auth.v1.SubmitAuthenticatorRequest.http:type_name -> gatehouse.web.v1.Request
-	43, // 35: gatehouse.auth.v1.SubmitAuthenticatorResponse.http:type_name -> gatehouse.web.v1.Response
-	42, // 36: gatehouse.auth.v1.SubmitRecoveryCodesRequest.http:type_name -> gatehouse.web.v1.Request
-	43, // 37: gatehouse.auth.v1.SubmitRecoveryCodesResponse.http:type_name -> gatehouse.web.v1.Response
-	42, // 38: gatehouse.auth.v1.SubmitFactorRemovalRequest.http:type_name -> gatehouse.web.v1.Request
-	43, // 39: gatehouse.auth.v1.SubmitFactorRemovalResponse.http:type_name -> gatehouse.web.v1.Response
-	42, // 40: gatehouse.auth.v1.LocateChangePasswordRequest.http:type_name -> gatehouse.web.v1.Request
-	43, // 41: gatehouse.auth.v1.LocateChangePasswordResponse.http:type_name -> gatehouse.web.v1.Response
-	0,  // 42: gatehouse.auth.v1.PageService.ShowSignIn:input_type -> gatehouse.auth.v1.ShowSignInRequest
-	2,  // 43: gatehouse.auth.v1.PageService.SubmitSignIn:input_type -> gatehouse.auth.v1.SubmitSignInRequest
-	4,  // 44: gatehouse.auth.v1.PageService.ShowSignUp:input_type -> gatehouse.auth.v1.ShowSignUpRequest
-	6,  // 45: gatehouse.auth.v1.PageService.SubmitSignUp:input_type -> gatehouse.auth.v1.SubmitSignUpRequest
-	8,  // 46: gatehouse.auth.v1.PageService.ShowVerifyEmail:input_type -> gatehouse.auth.v1.ShowVerifyEmailRequest
-	10, // 47: gatehouse.auth.v1.PageService.SubmitVerifyEmail:input_type -> gatehouse.auth.v1.SubmitVerifyEmailRequest
-	12, // 48: gatehouse.auth.v1.PageService.ShowRecover:input_type -> gatehouse.auth.v1.ShowRecoverRequest
-	14, // 49: gatehouse.auth.v1.PageService.SubmitRecover:input_type -> gatehouse.auth.v1.SubmitRecoverRequest
-	16, // 50: gatehouse.auth.v1.PageService.ShowResetPassword:input_type -> gatehouse.auth.v1.ShowResetPasswordRequest
-	18, // 51: gatehouse.auth.v1.PageService.SubmitResetPassword:input_type -> gatehouse.auth.v1.SubmitResetPasswordRequest
-	20, // 52: gatehouse.auth.v1.PageService.ShowSignOut:input_type -> gatehouse.auth.v1.ShowSignOutRequest
-	22, // 53: gatehouse.auth.v1.PageService.SubmitSignOut:input_type -> gatehouse.auth.v1.SubmitSignOutRequest
-	24, // 54: gatehouse.auth.v1.PageService.ShowAccount:input_type -> gatehouse.auth.v1.ShowAccountRequest
-	26, // 55: gatehouse.auth.v1.PageService.SubmitPassword:input_type -> gatehouse.auth.v1.SubmitPasswordRequest
-	28, // 56: gatehouse.auth.v1.PageService.SubmitSessionEnd:input_type -> gatehouse.auth.v1.SubmitSessionEndRequest
-	30, // 57: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:input_type -> gatehouse.auth.v1.SubmitOtherSessionsEndRequest
-	32, // 58: gatehouse.auth.v1.PageService.ShowAuthenticator:input_type -> gatehouse.auth.v1.ShowAuthenticatorRequest
-	34, // 59: gatehouse.auth.v1.PageService.SubmitAuthenticator:input_type -> gatehouse.auth.v1.SubmitAuthenticatorRequest
-	36, // 60: gatehouse.auth.v1.PageService.SubmitRecoveryCodes:input_type -> gatehouse.auth.v1.SubmitRecoveryCodesRequest
-	38, // 61: gatehouse.auth.v1.PageService.SubmitFactorRemoval:input_type -> gatehouse.auth.v1.SubmitFactorRemovalRequest
-	40, // 62: gatehouse.auth.v1.PageService.LocateChangePassword:input_type -> gatehouse.auth.v1.LocateChangePasswordRequest
-	1,  // 63: gatehouse.auth.v1.PageService.ShowSignIn:output_type -> gatehouse.auth.v1.ShowSignInResponse
-	3,  // 64: gatehouse.auth.v1.PageService.SubmitSignIn:output_type -> gatehouse.auth.v1.SubmitSignInResponse
-	5,  // 65: gatehouse.auth.v1.PageService.ShowSignUp:output_type -> gatehouse.auth.v1.ShowSignUpResponse
-	7,  // 66: gatehouse.auth.v1.PageService.SubmitSignUp:output_type -> gatehouse.auth.v1.SubmitSignUpResponse
-	9,  // 67: gatehouse.auth.v1.PageService.ShowVerifyEmail:output_type -> gatehouse.auth.v1.ShowVerifyEmailResponse
-	11, // 68: gatehouse.auth.v1.PageService.SubmitVerifyEmail:output_type -> gatehouse.auth.v1.SubmitVerifyEmailResponse
-	13, // 69: gatehouse.auth.v1.PageService.ShowRecover:output_type -> gatehouse.auth.v1.ShowRecoverResponse
-	15, // 70: gatehouse.auth.v1.PageService.SubmitRecover:output_type -> gatehouse.auth.v1.SubmitRecoverResponse
-	17, // 71: gatehouse.auth.v1.PageService.ShowResetPassword:output_type -> gatehouse.auth.v1.ShowResetPasswordResponse
-	19, // 72: gatehouse.auth.v1.PageService.SubmitResetPassword:output_type -> gatehouse.auth.v1.SubmitResetPasswordResponse
-	21, // 73: gatehouse.auth.v1.PageService.ShowSignOut:output_type -> gatehouse.auth.v1.ShowSignOutResponse
-	23, // 74: gatehouse.auth.v1.PageService.SubmitSignOut:output_type -> gatehouse.auth.v1.SubmitSignOutResponse
-	25, // 75: gatehouse.auth.v1.PageService.ShowAccount:output_type -> gatehouse.auth.v1.ShowAccountResponse
-	27, // 76: gatehouse.auth.v1.PageService.SubmitPassword:output_type -> gatehouse.auth.v1.SubmitPasswordResponse
-	29, // 77: gatehouse.auth.v1.PageService.SubmitSessionEnd:output_type -> gatehouse.auth.v1.SubmitSessionEndResponse
-	31, // 78: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:output_type -> gatehouse.auth.v1.SubmitOtherSessionsEndResponse
-	33, // 79: gatehouse.auth.v1.PageService.ShowAuthenticator:output_type -> gatehouse.auth.v1.ShowAuthenticatorResponse
-	35, // 80: gatehouse.auth.v1.PageService.SubmitAuthenticator:output_type -> gatehouse.auth.v1.SubmitAuthenticatorResponse
-	37, // 81: gatehouse.auth.v1.PageService.SubmitRecoveryCodes:output_type -> gatehouse.auth.v1.SubmitRecoveryCodesResponse
-	39, // 82: gatehouse.auth.v1.PageService.SubmitFactorRemoval:output_type -> gatehouse.auth.v1.SubmitFactorRemovalResponse
-	41, // 83: gatehouse.auth.v1.PageService.LocateChangePassword:output_type -> gatehouse.auth.v1.LocateChangePasswordResponse
-	63, // [63:84] is the sub-list for method output_type
-	42, // [42:63] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	46, // 0: gatehouse.auth.v1.ShowSignInRequest.http:type_name -> gatehouse.web.v1.Request
+	47, // 1: gatehouse.auth.v1.ShowSignInResponse.http:type_name -> gatehouse.web.v1.Response
+	46, // 2: gatehouse.auth.v1.SubmitSignInRequest.http:type_name -> gatehouse.web.v1.Request
+	47, // 3: gatehouse.auth.v1.SubmitSignInResponse.http:type_name -> gatehouse.web.v1.Response
+	46, // 4: gatehouse.auth.v1.ShowCodeRequest.http:type_name -> gatehouse.web.v1.Request
+	47, // 5: gatehouse.auth.v1.ShowCodeResponse.http:type_name -> gatehouse.web.v1.Response
+	46, // 6: gatehouse.auth.v1.SubmitCodeRequest.http:type_name -> gatehouse.web.v1.Request
+	47, // 7: gatehouse.auth.v1.SubmitCodeResponse.http:type_name -> gatehouse.web.v1.Response
+	46, // 8: gatehouse.auth.v1.ShowSignUpRequest.http:type_name -> gatehouse.web.v1.Request
+	47, // 9: gatehouse.auth.v1.ShowSignUpResponse.http:type_name -> gatehouse.web.v1.Response
+	46, // 10: gatehouse.auth.v1.SubmitSignUpRequest.http:type_name -> gatehouse.web.v1.Request
+	47, // 11: gatehouse.auth.v1.SubmitSignUpResponse.http:type_name -> gatehouse.web.v1.Response
+	46, // 12: gatehouse.auth.v1.ShowVerifyEmailRequest.http:type_name -> gatehouse.web.v1.Request
+	47, // 13: gatehouse.auth.v1.ShowVerifyEmailResponse.http:type_name -> gatehouse.web.v1.Response
+	46, // 14: gatehouse.auth.v1.SubmitVerifyEmailRequest.http:type_name -> gatehouse.web.v1.Request
+	47, // 15: gatehouse.auth.v1.SubmitVerifyEmailResponse.http:type_name -> gatehouse.web.v1.Response
+	46, // 16: gatehouse.auth.v1.ShowRecoverRequest.http:type_name -> gatehouse.web.v1.Request
+	47, // 17: gatehouse.auth.v1.ShowRecoverResponse.http:type_name -> gatehouse.web.v1.Response
+	46, // 18: gatehouse.auth.v1.SubmitRecoverRequest.http:type_name -> gatehouse.web.v1.Request
+	47, // 19: gatehouse.auth.v1.SubmitRecoverResponse.http:type_name -> gatehouse.web.v1.Response
+	46, // 20: gatehouse.auth.v1.ShowResetPasswordRequest.http:type_name -> gatehouse.web.v1.Request
+	47, // 21: gatehouse.auth.v1.ShowResetPasswordResponse.http:type_name -> gatehouse.web.v1.Response
+	46, // 22: gatehouse.auth.v1.SubmitResetPasswordRequest.http:type_name -> gatehouse.web.v1.Request
+	47, // 23: gatehouse.auth.v1.SubmitResetPasswordResponse.http:type_name -> gatehouse.web.v1.Response
+	46, // 24: gatehouse.auth.v1.ShowSignOutRequest.http:type_name -> gatehouse.web.v1.Request
+	47, // 25: gatehouse.auth.v1.ShowSignOutResponse.http:type_name -> gatehouse.web.v1.Response
+	46, // 26: gatehouse.auth.v1.SubmitSignOutRequest.http:type_name -> gatehouse.web.v1.Request
+	47, // 27: gatehouse.auth.v1.SubmitSignOutResponse.http:type_name -> gatehouse.web.v1.Response
+	46, // 28: gatehouse.auth.v1.ShowAccountRequest.http:type_name -> gatehouse.web.v1.Request
+	47, // 29: gatehouse.auth.v1.ShowAccountResponse.http:type_name -> gatehouse.web.v1.Response
+	46, // 30: gatehouse.auth.v1.SubmitPasswordRequest.http:type_name -> gatehouse.web.v1.Request
+	47, // 31: gatehouse.auth.v1.SubmitPasswordResponse.http:type_name -> gatehouse.web.v1.Response
+	46, // 32: gatehouse.auth.v1.SubmitSessionEndRequest.http:type_name -> gatehouse.web.v1.Request
+	47, // 33: gatehouse.auth.v1.SubmitSessionEndResponse.http:type_name -> gatehouse.web.v1.Response
+	46, // 34: gatehouse.auth.v1.SubmitOtherSessionsEndRequest.http:type_name -> gatehouse.web.v1.Request
+	47, // 35: gatehouse.auth.v1.SubmitOtherSessionsEndResponse.http:type_name -> gatehouse.web.v1.Response
+	46, // 36: gatehouse.auth.v1.ShowAuthenticatorRequest.http:type_name -> gatehouse.web.v1.Request
+	47, // 37: gatehouse.auth.v1.ShowAuthenticatorResponse.http:type_name -> gatehouse.web.v1.Response
+	46, // 38: gatehouse.auth.v1.SubmitAuthenticatorRequest.http:type_name -> gatehouse.web.v1.Request
+	47, // 39: gatehouse.auth.v1.SubmitAuthenticatorResponse.http:type_name -> gatehouse.web.v1.Response
+	46, // 40: gatehouse.auth.v1.SubmitRecoveryCodesRequest.http:type_name -> gatehouse.web.v1.Request
+	47, // 41: gatehouse.auth.v1.SubmitRecoveryCodesResponse.http:type_name -> gatehouse.web.v1.Response
+	46, // 42: gatehouse.auth.v1.SubmitFactorRemovalRequest.http:type_name -> gatehouse.web.v1.Request
+	47, // 43: gatehouse.auth.v1.SubmitFactorRemovalResponse.http:type_name -> gatehouse.web.v1.Response
+	46, // 44: gatehouse.auth.v1.LocateChangePasswordRequest.http:type_name -> gatehouse.web.v1.Request
+	47, // 45: gatehouse.auth.v1.LocateChangePasswordResponse.http:type_name -> gatehouse.web.v1.Response
+	0,  // 46: gatehouse.auth.v1.PageService.ShowSignIn:input_type -> gatehouse.auth.v1.ShowSignInRequest
+	2,  // 47: gatehouse.auth.v1.PageService.SubmitSignIn:input_type -> gatehouse.auth.v1.SubmitSignInRequest
+	4,  // 48: gatehouse.auth.v1.PageService.ShowCode:input_type -> gatehouse.auth.v1.ShowCodeRequest
+	6,  // 49: gatehouse.auth.v1.PageService.SubmitCode:input_type -> gatehouse.auth.v1.SubmitCodeRequest
+	8,  // 50: gatehouse.auth.v1.PageService.ShowSignUp:input_type -> gatehouse.auth.v1.ShowSignUpRequest
+	10, // 51: gatehouse.auth.v1.PageService.SubmitSignUp:input_type -> gatehouse.auth.v1.SubmitSignUpRequest
+	12, // 52: gatehouse.auth.v1.PageService.ShowVerifyEmail:input_type -> gatehouse.auth.v1.ShowVerifyEmailRequest
+	14, // 53: gatehouse.auth.v1.PageService.SubmitVerifyEmail:input_type -> gatehouse.auth.v1.SubmitVerifyEmailRequest
+	16, // 54: gatehouse.auth.v1.PageService.ShowRecover:input_type -> gatehouse.auth.v1.ShowRecoverRequest
+	18, // 55: gatehouse.auth.v1.PageService.SubmitRecover:input_type -> gatehouse.auth.v1.SubmitRecoverRequest
+	20, // 56: gatehouse.auth.v1.PageService.ShowResetPassword:input_type -> gatehouse.auth.v1.ShowResetPasswordRequest
+	22, // 57: gatehouse.auth.v1.PageService.SubmitResetPassword:input_type -> gatehouse.auth.v1.SubmitResetPasswordRequest
+	24, // 58: gatehouse.auth.v1.PageService.ShowSignOut:input_type -> gatehouse.auth.v1.ShowSignOutRequest
+	26, // 59: gatehouse.auth.v1.PageService.SubmitSignOut:input_type -> gatehouse.auth.v1.SubmitSignOutRequest
+	28, // 60: gatehouse.auth.v1.PageService.ShowAccount:input_type -> gatehouse.auth.v1.ShowAccountRequest
+	30, // 61: gatehouse.auth.v1.PageService.SubmitPassword:input_type -> gatehouse.auth.v1.SubmitPasswordRequest
+	32, // 62: gatehouse.auth.v1.PageService.SubmitSessionEnd:input_type -> gatehouse.auth.v1.SubmitSessionEndRequest
+	34, // 63: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:input_type -> gatehouse.auth.v1.SubmitOtherSessionsEndRequest
+	36, // 64: gatehouse.auth.v1.PageService.ShowAuthenticator:input_type -> gatehouse.auth.v1.ShowAuthenticatorRequest
+	38, // 65: gatehouse.auth.v1.PageService.SubmitAuthenticator:input_type -> gatehouse.auth.v1.SubmitAuthenticatorRequest
+	40, // 66: gatehouse.auth.v1.PageService.SubmitRecoveryCodes:input_type -> gatehouse.auth.v1.SubmitRecoveryCodesRequest
+	42, // 67: gatehouse.auth.v1.PageService.SubmitFactorRemoval:input_type -> gatehouse.auth.v1.SubmitFactorRemovalRequest
+	44, // 68: gatehouse.auth.v1.PageService.LocateChangePassword:input_type -> gatehouse.auth.v1.LocateChangePasswordRequest
+	1,  // 69: gatehouse.auth.v1.PageService.ShowSignIn:output_type -> gatehouse.auth.v1.ShowSignInResponse
+	3,  // 70: gatehouse.auth.v1.PageService.SubmitSignIn:output_type -> gatehouse.auth.v1.SubmitSignInResponse
+	5,  // 71: gatehouse.auth.v1.PageService.ShowCode:output_type -> gatehouse.auth.v1.ShowCodeResponse
+	7,  // 72: gatehouse.auth.v1.PageService.SubmitCode:output_type -> gatehouse.auth.v1.SubmitCodeResponse
+	9,  // 73: gatehouse.auth.v1.PageService.ShowSignUp:output_type -> gatehouse.auth.v1.ShowSignUpResponse
+	11, // 74: gatehouse.auth.v1.PageService.SubmitSignUp:output_type -> gatehouse.auth.v1.SubmitSignUpResponse
+	13, // 75: gatehouse.auth.v1.PageService.ShowVerifyEmail:output_type -> gatehouse.auth.v1.ShowVerifyEmailResponse
+	15, // 76: gatehouse.auth.v1.PageService.SubmitVerifyEmail:output_type -> gatehouse.auth.v1.SubmitVerifyEmailResponse
+	17, // 77: gatehouse.auth.v1.PageService.ShowRecover:output_type -> gatehouse.auth.v1.ShowRecoverResponse
+	19, // 78: gatehouse.auth.v1.PageService.SubmitRecover:output_type -> gatehouse.auth.v1.SubmitRecoverResponse
+	21, // 79: gatehouse.auth.v1.PageService.ShowResetPassword:output_type -> gatehouse.auth.v1.ShowResetPasswordResponse
+	23, // 80: gatehouse.auth.v1.PageService.SubmitResetPassword:output_type -> gatehouse.auth.v1.SubmitResetPasswordResponse
+	25, // 81: gatehouse.auth.v1.PageService.ShowSignOut:output_type -> gatehouse.auth.v1.ShowSignOutResponse
+	27, // 82: gatehouse.auth.v1.PageService.SubmitSignOut:output_type -> gatehouse.auth.v1.SubmitSignOutResponse
+	29, // 83: gatehouse.auth.v1.PageService.ShowAccount:output_type -> gatehouse.auth.v1.ShowAccountResponse
+	31, // 84: gatehouse.auth.v1.PageService.SubmitPassword:output_type -> gatehouse.auth.v1.SubmitPasswordResponse
+	33, // 85: gatehouse.auth.v1.PageService.SubmitSessionEnd:output_type -> gatehouse.auth.v1.SubmitSessionEndResponse
+	35, // 86: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:output_type -> gatehouse.auth.v1.SubmitOtherSessionsEndResponse
+	37, // 87: gatehouse.auth.v1.PageService.ShowAuthenticator:output_type -> gatehouse.auth.v1.ShowAuthenticatorResponse
+	39, // 88: gatehouse.auth.v1.PageService.SubmitAuthenticator:output_type -> gatehouse.auth.v1.SubmitAuthenticatorResponse
+	41, // 89: gatehouse.auth.v1.PageService.SubmitRecoveryCodes:output_type -> gatehouse.auth.v1.SubmitRecoveryCodesResponse
+	43, // 90: gatehouse.auth.v1.PageService.SubmitFactorRemoval:output_type -> gatehouse.auth.v1.SubmitFactorRemovalResponse
+	45, // 91: gatehouse.auth.v1.PageService.LocateChangePassword:output_type -> gatehouse.auth.v1.LocateChangePasswordResponse
+	69, // [69:92] is the sub-list for method output_type
+	46, // [46:69] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_auth_v1_pages_proto_init() }
@@ -2278,7 +2489,7 @@ func file_gatehouse_auth_v1_pages_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_auth_v1_pages_proto_rawDesc), len(file_gatehouse_auth_v1_pages_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   42,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,6 +21,8 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	PageService_ShowSignIn_FullMethodName             = "/gatehouse.auth.v1.PageService/ShowSignIn"
 	PageService_SubmitSignIn_FullMethodName           = "/gatehouse.auth.v1.PageService/SubmitSignIn"
+	PageService_ShowCode_FullMethodName               = "/gatehouse.auth.v1.PageService/ShowCode"
+	PageService_SubmitCode_FullMethodName             = "/gatehouse.auth.v1.PageService/SubmitCode"
 	PageService_ShowSignUp_FullMethodName             = "/gatehouse.auth.v1.PageService/ShowSignUp"
 	PageService_SubmitSignUp_FullMethodName           = "/gatehouse.auth.v1.PageService/SubmitSignUp"
 	PageService_ShowVerifyEmail_FullMethodName        = "/gatehouse.auth.v1.PageService/ShowVerifyEmail"
@@ -58,6 +60,12 @@ type PageServiceClient interface {
 	// SubmitSignIn takes the form of that page: it proves a password and begins a browser session,
 	// with a cookie.
 	SubmitSignIn(ctx context.Context, in *SubmitSignInRequest, opts ...grpc.CallOption) (*SubmitSignInResponse, error)
+	// ShowCode is the page that asks for the second factor after the password, or enrols one. The
+	// challenge is in a cookie; without one that is good it leads back to the page that signs in.
+	ShowCode(ctx context.Context, in *ShowCodeRequest, opts ...grpc.CallOption) (*ShowCodeResponse, error)
+	// SubmitCode takes the form of that page: it proves the second factor and begins a browser session,
+	// with a cookie.
+	SubmitCode(ctx context.Context, in *SubmitCodeRequest, opts ...grpc.CallOption) (*SubmitCodeResponse, error)
 	// ShowSignUp is the page on which people make an account, where GATEHOUSE_AUTH_SIGN_UP says so.
 	ShowSignUp(ctx context.Context, in *ShowSignUpRequest, opts ...grpc.CallOption) (*ShowSignUpResponse, error)
 	// SubmitSignUp takes the form of that page, makes a login and its user, and signs the person in;
@@ -134,6 +142,26 @@ func (c *pageServiceClient) SubmitSignIn(ctx context.Context, in *SubmitSignInRe
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SubmitSignInResponse)
 	err := c.cc.Invoke(ctx, PageService_SubmitSignIn_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pageServiceClient) ShowCode(ctx context.Context, in *ShowCodeRequest, opts ...grpc.CallOption) (*ShowCodeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ShowCodeResponse)
+	err := c.cc.Invoke(ctx, PageService_ShowCode_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pageServiceClient) SubmitCode(ctx context.Context, in *SubmitCodeRequest, opts ...grpc.CallOption) (*SubmitCodeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SubmitCodeResponse)
+	err := c.cc.Invoke(ctx, PageService_SubmitCode_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -346,6 +374,12 @@ type PageServiceServer interface {
 	// SubmitSignIn takes the form of that page: it proves a password and begins a browser session,
 	// with a cookie.
 	SubmitSignIn(context.Context, *SubmitSignInRequest) (*SubmitSignInResponse, error)
+	// ShowCode is the page that asks for the second factor after the password, or enrols one. The
+	// challenge is in a cookie; without one that is good it leads back to the page that signs in.
+	ShowCode(context.Context, *ShowCodeRequest) (*ShowCodeResponse, error)
+	// SubmitCode takes the form of that page: it proves the second factor and begins a browser session,
+	// with a cookie.
+	SubmitCode(context.Context, *SubmitCodeRequest) (*SubmitCodeResponse, error)
 	// ShowSignUp is the page on which people make an account, where GATEHOUSE_AUTH_SIGN_UP says so.
 	ShowSignUp(context.Context, *ShowSignUpRequest) (*ShowSignUpResponse, error)
 	// SubmitSignUp takes the form of that page, makes a login and its user, and signs the person in;
@@ -413,6 +447,12 @@ func (UnimplementedPageServiceServer) ShowSignIn(context.Context, *ShowSignInReq
 }
 func (UnimplementedPageServiceServer) SubmitSignIn(context.Context, *SubmitSignInRequest) (*SubmitSignInResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SubmitSignIn not implemented")
+}
+func (UnimplementedPageServiceServer) ShowCode(context.Context, *ShowCodeRequest) (*ShowCodeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ShowCode not implemented")
+}
+func (UnimplementedPageServiceServer) SubmitCode(context.Context, *SubmitCodeRequest) (*SubmitCodeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SubmitCode not implemented")
 }
 func (UnimplementedPageServiceServer) ShowSignUp(context.Context, *ShowSignUpRequest) (*ShowSignUpResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ShowSignUp not implemented")
@@ -524,6 +564,42 @@ func _PageService_SubmitSignIn_Handler(srv interface{}, ctx context.Context, dec
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(PageServiceServer).SubmitSignIn(ctx, req.(*SubmitSignInRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PageService_ShowCode_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ShowCodeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PageServiceServer).ShowCode(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PageService_ShowCode_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PageServiceServer).ShowCode(ctx, req.(*ShowCodeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PageService_SubmitCode_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SubmitCodeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PageServiceServer).SubmitCode(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PageService_SubmitCode_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PageServiceServer).SubmitCode(ctx, req.(*SubmitCodeRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -884,6 +960,14 @@ var PageService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SubmitSignIn",
 			Handler:    _PageService_SubmitSignIn_Handler,
+		},
+		{
+			MethodName: "ShowCode",
+			Handler:    _PageService_ShowCode_Handler,
+		},
+		{
+			MethodName: "SubmitCode",
+			Handler:    _PageService_SubmitCode_Handler,
 		},
 		{
 			MethodName: "ShowSignUp",

@@ -122,6 +122,11 @@ func OauthRequestRefused() *apierr.Error {
 	return apierr.New(apierr.InvalidArgument, "OAUTH_REQUEST_REFUSED", "the request of the application cannot be answered")
 }
 
+// OrganizationNotFound is ORGANIZATION_NOT_FOUND (NOT_FOUND, over HTTP 404).
+func OrganizationNotFound() *apierr.Error {
+	return apierr.New(apierr.NotFound, "ORGANIZATION_NOT_FOUND", "no such organization")
+}
+
 // PasswordRefused is PASSWORD_REFUSED (INVALID_ARGUMENT, over HTTP 400).
 func PasswordRefused() *apierr.Error {
 	return apierr.New(apierr.InvalidArgument, "PASSWORD_REFUSED", "the password does not satisfy the rules")

@@ -1,0 +1,15 @@
+package login
+
+import (
+	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/services/auth/internal/factor"
+)
+
+// Proven is the login of a person whose password was just proven, as second factors see it. Device is
+// what the cookie of the device holds.
+func (l Login) Proven(device string, attempt event.Event) factor.Proven {
+	return factor.Proven{
+		UserID: l.UserID, OrganizationID: l.OrganizationID, Email: l.Email, PasswordHash: l.PasswordHash, Revision: l.Factor.Revision,
+		Enrolled: l.Factor.Enrolled, Required: l.Factor.Required, Device: device, Attempt: attempt,
+	}
+}
