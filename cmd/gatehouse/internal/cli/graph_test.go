@@ -17,7 +17,7 @@ import (
 // The definition is drawn where nothing runs, in each format.
 func TestGraphOfTheDefinition(t *testing.T) {
 	for format, want := range map[string]string{
-		"mermaid": `identity -->|"5 methods"| authz`, "dot": `"identity" -> "authz" [label="5 methods"]`, "svg": ">5 methods</text>",
+		"mermaid": `identity -->|"6 methods"| authz`, "dot": `"identity" -> "authz" [label="6 methods"]`, "svg": ">5 methods</text>",
 	} {
 		code, out, problem := run(t, nil, "mesh", "graph", "--format", format)
 		if code != 0 || problem != "" || !strings.Contains(out, want) {
@@ -62,7 +62,7 @@ func TestGraphOfWhatRuns(t *testing.T) {
 	}
 	say("deny", "identity", "authz/WriteRelationships", "--reason", "it floods")
 	out := say("graph", "--live")
-	for _, want := range []string{`identity -->|"5 methods<br>1 denied by hand"| authz`, `authz["authz<br>no instance<br>service-intentions changed"]`} {
+	for _, want := range []string{`identity -->|"6 methods<br>1 denied by hand"| authz`, `authz["authz<br>no instance<br>service-intentions changed"]`} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is not in\n%s", want, out)
 		}

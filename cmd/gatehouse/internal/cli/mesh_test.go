@@ -27,7 +27,7 @@ func TestExplainByTheDefinitionAlone(t *testing.T) {
 	code, out, problem := run(t, nil, "mesh", "explain", "identity", "authz/WriteRelationships", "--state", nowhere)
 	for _, want := range []string{
 		"identity -> " + write + " of authz: allowed\n", "identity declares the call", "proto/gatehouse/identity/v1/identity.proto:",
-		"authz consents to identity", "proto/gatehouse/authz/v1/authz.proto:", "source identity, permission 5 of 6: allow, path is " + write,
+		"authz consents to identity", "proto/gatehouse/authz/v1/authz.proto:", "source identity, permission 6 of 7: allow, path is " + write,
 		"consul/config-entries/30-service-intentions-authz.json:",
 	} {
 		if code != 0 || !strings.Contains(out, want) {
