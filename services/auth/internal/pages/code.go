@@ -77,20 +77,36 @@ func (p *Pages) askCode(w http.ResponseWriter, r *http.Request, to returning, c 
 	t := p.looks.speaks(r)
 	shown.Name, shown.Title, shown.Actions = "code", t.say("code.title"), to.Actions
 	shown.Client, shown.ReturnTo, shown.Other = to.Client, to.To, to.beside(signInPath)
-	hint := "code.hint"
-	if c.Enrolment != nil {
+	shown.Fields = codeFields()
+	if c.Enrolment == nil {
+		shown.Recovery = &field{Name: recoveryField, Label: "code.recovery", Hint: "code.recovery_hint", Type: "text", Complete: "off", Required: true}
+	} else {
 		var err error
 		if shown.Enrolment, err = shownEnrolment(*c.Enrolment); err != nil {
 			p.Failed(w, r, err)
 			return
 		}
-		shown.Title, hint = t.say("authenticator.title"), "authenticator.code_hint"
+		shown.Title = t.say("authenticator.title")
 	}
-	shown.Fields = []field{{Name: "code", Label: "code.label", Hint: hint, Type: "text", Complete: "one-time-code", Required: true, Focus: true}}
 	if shown.Failed() {
-		shown.Fields[0].Wrong = t.say("code.wrong")
+		wrong := &shown.Fields[0]
+		if shown.Recovery != nil && r.PostForm.Has(recoveryField) {
+			wrong.Focus, wrong = false, shown.Recovery
+		}
+		wrong.Wrong, wrong.Focus = t.say("code.wrong"), true
 	}
-	p.show(w, r, t, focused(shown))
+	p.show(w, r, t, shown)
+}
+
+// recoveryField is the field of the form that takes a recovery code instead.
+const recoveryField = "recovery_code"
+
+// shownCode is what somebody has typed into one of the two forms.
+func shownCode(r *http.Request) factor.Given {
+	if r.PostForm.Has(recoveryField) {
+		return given(r, recoveryField)
+	}
+	return given(r, "code")
 }
 
 // submitCode proves the second factor and begins a browser session.
@@ -100,7 +116,7 @@ func (p *Pages) submitCode(w http.ResponseWriter, r *http.Request) {
 		p.badReturn(w, r, err)
 		return
 	}
-	shown, err := p.Factors.Answer(r.Context(), challengeOf(r), given(r, "code"))
+	shown, err := p.Factors.Answer(r.Context(), challengeOf(r), shownCode(r))
 	if err == nil {
 		err = p.beginProven(w, r, session.Proof{
 			UserID: shown.UserID, OrganizationID: shown.OrganizationID, AMR: shown.AMR, PasswordHash: shown.PasswordHash, Factor: shown.Factor,

@@ -50,7 +50,50 @@ func TestSignInWithACode(t *testing.T) { // R13
 	other := w.browser()
 	other.post(t, "/sign-in", "email", email, "password", pass).leads(t, "/sign-in/code")
 	other.post(t, "/sign-in/code", "code", code).says(t, http.StatusUnauthorized, "was used")
-	other.post(t, "/sign-in/code", "code", strings.ToLower(codes[0])).leads(t, "/account")
+	a := other.post(t, "/sign-in/code", "recovery_code", "AAAA-AAAA-AAAA-AAAA-AAAA-AAAA")
+	a.says(t, http.StatusUnauthorized, "<details open>", `<p class="wrong" id="recovery_code-wrong">This code is wrong`, `<a href="#recovery_code">`)
+	other.post(t, "/sign-in/code", "recovery_code", strings.ToLower(codes[0])).leads(t, "/account")
+	third := w.browser()
+	third.post(t, "/sign-in", "email", email, "password", pass).leads(t, "/sign-in/code")
+	third.post(t, "/sign-in/code", "recovery_code", codes[0]).says(t, http.StatusUnauthorized, "was used")
+	third.post(t, "/sign-in/code", "code", codes[1]).leads(t, "/account") // whichever of the two fields it is
+}
+
+// Every step out of order is refused, and changes nothing: without a challenge, with a token that is
+// none, with the one of an enrolment, and with somebody else's code.
+func TestCodeStepsOutOfOrder(t *testing.T) {
+	w := newWorld(t, 100)
+	w.signedUp(t, email)
+	w.signedUp(t, "bob@example.com")
+	secret, codes := w.enrolled(t, email)
+	bob := w.browser()
+	bob.signIn(t, "bob@example.com")
+	_, enrolment := bob.get(t, "/account/authenticator").enrolmentOn(t)
+	w.Unchanged(t, "without a challenge", func() {
+		for _, token := range []string{"", "x", enrolment, strings.Repeat("A", 2000)} {
+			b := w.browser()
+			b.challenge = token
+			b.get(t, "/sign-in/code").leads(t, "/sign-in")
+			for _, form := range [][]string{nil, {"code", w.code(t, secret)}, {"recovery_code", codes[0]}} {
+				b.post(t, "/sign-in/code", form...).says(t, http.StatusUnauthorized, `action="/sign-in"`)
+			}
+			if b.cookie != "" {
+				t.Errorf("%q signs in", token)
+			}
+		}
+	})
+	b := w.browser()
+	b.post(t, "/sign-in", "email", email, "password", pass).leads(t, "/sign-in/code")
+	w.Unchanged(t, "looking at the page", func() {
+		for range 3 {
+			b.get(t, "/sign-in/code").says(t, http.StatusOK, `inputmode="numeric"`, "<details>")
+		}
+	})
+	w.Unchanged(t, "a challenge as an enrolment", func() {
+		bob.post(t, "/account/authenticator", "enrolment", b.challenge, "code", w.code(t, secret)).says(t, http.StatusBadRequest, "That took too long")
+	})
+	w.Unchanged(t, "no code", func() { b.post(t, "/sign-in/code").says(t, http.StatusUnauthorized, "This code is wrong") })
+	b.post(t, "/sign-in/code", "code", w.code(t, secret)).leads(t, "/account")
 }
 
 // What an application has sent a person for stays through the code.

@@ -105,6 +105,7 @@ type page struct {
 	Factor    *status
 	Enrolment *enrolment
 	Codes     []string // recovery codes, shown this once
+	Recovery  *field   // that takes a recovery code instead
 	Confirm   string   // where a person has to confirm that it is them before changing anything
 }
 
@@ -142,6 +143,9 @@ func (p page) Wrong() []wrong {
 		if f.Wrong != "" {
 			all = append(all, wrong{f.Name, f.Wrong})
 		}
+	}
+	if p.Recovery != nil && p.Recovery.Wrong != "" {
+		all = append(all, wrong{p.Recovery.Name, p.Recovery.Wrong})
 	}
 	return all
 }

@@ -90,6 +90,7 @@ func newWorld(t *testing.T, queue int) *world {
 		t.Fatal(err)
 	}
 	w.factors = db.FactorService(clock)
+	w.factors.Desk = w.office.Desk
 	w.params = pages.Params{
 		Logins: w.logins, Resets: w.resets(false), Factors: w.factors, Clients: clients, SignUps: login.SignUpsOnPages, Now: clock,
 		Overview: session.NewOverview(session.OverviewParams{
