@@ -56,6 +56,12 @@ func Error(err error) error {
 	}
 }
 
+// IsUnique reports whether the error is the violation of a unique constraint or index.
+func IsUnique(err error, constraint string) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && e.Code == uniqueViolation && e.ConstraintName == constraint
+}
+
 // IsForeignKey reports whether err is the violation of that foreign key.
 func IsForeignKey(err error, constraint string) bool {
 	var e *pgconn.PgError

@@ -124,6 +124,7 @@ func TestRoutesThatTakeCredentials(t *testing.T) { // R7, R9
 		"GET /oauth2/logout",
 		"POST /account/authenticator",
 		"POST /account/authenticator/remove",
+		"POST /account/email/verify",
 		"POST /account/password",
 		"POST /account/recovery-codes",
 		"POST /account/sessions/end",

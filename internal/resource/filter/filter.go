@@ -24,16 +24,18 @@ import (
 const maxConditions = 10
 
 // Parser parses the filters of one list. Text is compared with = and !=, as a whole and with regard
-// to case; enums with = and !=; times with all six comparisons and RFC 3339 values. Safe for concurrent use.
+// to case; enums and bools with = and !=; times with all six comparisons and RFC 3339 values. Safe for concurrent use.
 type Parser struct {
 	declarations *filtering.Declarations
 	enums        map[string]protoreflect.EnumType
+	bools        []string
 	fields       string // for people
 }
 
 // Fields are those of a list that may be filtered by, by their names in the contract.
 type Fields struct {
 	Texts, Times []string
+	Bools        []string                         // compared with true and false
 	Enums        map[string]protoreflect.EnumType // compared with names of their values, without quotes
 }
 
@@ -50,11 +52,17 @@ func New(f Fields) (*Parser, error) {
 	for _, name := range enums {
 		options = append(options, filtering.DeclareEnumIdent(name, f.Enums[name]))
 	}
+	for _, name := range f.Bools {
+		options = append(options, filtering.DeclareIdent(name, filtering.TypeBool))
+	}
+	if len(f.Bools) > 0 {
+		options = append(options, filtering.DeclareIdent("true", filtering.TypeBool), filtering.DeclareIdent("false", filtering.TypeBool))
+	}
 	declarations, err := filtering.NewDeclarations(options...)
 	if err != nil {
 		return nil, err
 	}
-	return &Parser{declarations: declarations, enums: f.Enums, fields: strings.Join(slices.Concat(f.Texts, enums, f.Times), ", ")}, nil
+	return &Parser{declarations: declarations, enums: f.Enums, bools: f.Bools, fields: strings.Join(slices.Concat(f.Texts, enums, f.Bools, f.Times), ", ")}, nil
 }
 
 // Parse returns the conditions of a filter; none for an empty one.
@@ -113,6 +121,11 @@ func (f *Parser) condition(op string, left, right *expr.Expr) (resource.Conditio
 		value := enum.Descriptor().Values().ByName(name)
 		c.Value = string(name)
 		return c, value != nil && value.Number() != 0
+	}
+	if slices.Contains(f.bools, c.Field) {
+		name := right.GetIdentExpr().GetName()
+		c.Value = name == "true"
+		return c, name == "true" || name == "false"
 	}
 	isTime := isTimeField(c.Field)
 	if call := right.GetCallExpr(); isTime && call.GetFunction() == filtering.FunctionTimestamp && len(call.GetArgs()) == 1 {

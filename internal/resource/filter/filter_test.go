@@ -18,7 +18,7 @@ import (
 func userFilters(t testing.TB) *Parser {
 	t.Helper()
 	f, err := New(Fields{
-		Texts: []string{"email", "display_name"}, Times: []string{"create_time"},
+		Texts: []string{"email", "display_name"}, Times: []string{"create_time"}, Bools: []string{"proven"},
 		Enums: map[string]protoreflect.EnumType{"kind": descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Type()},
 	})
 	if err != nil {
@@ -38,6 +38,8 @@ func TestFilter(t *testing.T) {
 		`create_time >= "2026-01-02T13:00:00+01:00"`:      {{Field: "create_time", Op: resource.GreaterEqual, Value: noon}},
 		`create_time < timestamp("2026-01-02T12:00:00Z")`: {{Field: "create_time", Op: resource.Less, Value: noon}},
 		`kind = LABEL_REPEATED`:                           {{Field: "kind", Op: resource.Equal, Value: "LABEL_REPEATED"}},
+		`proven = true`:                                   {{Field: "proven", Op: resource.Equal, Value: true}},
+		`proven != true AND proven = false`:               {{Field: "proven", Op: resource.NotEqual, Value: true}, {Field: "proven", Op: resource.Equal, Value: false}},
 		`kind != LABEL_REQUIRED`:                          {{Field: "kind", Op: resource.NotEqual, Value: "LABEL_REQUIRED"}},
 		`(email = "a") AND create_time > "2026-01-02T12:00:00Z"`: {
 			{Field: "email", Op: resource.Equal, Value: "a"}, {Field: "create_time", Op: resource.Greater, Value: noon},
@@ -63,6 +65,7 @@ func TestFilterIsRefused(t *testing.T) {
 		`password_hash = "a"`, `user.email = "a"`, `id = "a"`, `state = "deleting"`,
 		`email = 1`, `create_time = 1`, `create_time > "yesterday"`, `create_time > ""`, `create_time = create_time`,
 		`kind = LABEL_OTHER`, `kind = "LABEL_REPEATED"`, `kind = kind`, `kind < LABEL_REPEATED`, `kind = 3`, `kind`, `kind = email`, `email = LABEL_REPEATED`,
+		`proven`, `NOT proven`, `proven = "true"`, `proven = proven`, `true = proven`, `true = true`, `proven < true`, `proven = 1`, `email = true`, `true`,
 		`LABEL_REPEATED = LABEL_REPEATED`, `LABEL_REPEATED = kind`,
 		`email = "\x00"`, `email = "a"; drop table identity.users`, `email = "a`, `email = "a" AND`, `((((`, `timestamp("a")`,
 		strings.Repeat(`email = "a" AND `, 10) + `email = "a"`, strings.Repeat("(", 1000),

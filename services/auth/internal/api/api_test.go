@@ -64,6 +64,8 @@ func (d *directory) CreateUser(_ context.Context, n login.NewUser) (login.User, 
 	}, d.fail
 }
 
+func (d *directory) SetEmail(context.Context, login.Email) error { return d.fail }
+
 // logBuffer collects the log of a server.
 type logBuffer struct {
 	mu  sync.Mutex

@@ -103,7 +103,7 @@ func newFixed(t *testing.T) *fixed {
 			CreateUserTimeout: 5 * time.Second, SignUpGrace: time.Minute, RetryInterval: 10 * time.Second, RevocationPeriod: time.Hour,
 			SignUps: login.SignUpsOpen, BootstrapSecret: secret,
 		},
-		Store: f.store, Directory: f.identity, Hasher: f.hasher, Throttle: db.Throttled(clock), Codes: postgres.NewMailedCodes(db.Pool, box, nil), NewID: outboxtest.IDs(4), Now: clock, Wake: func() {}, Log: log,
+		Store: f.store, Directory: f.identity, Hasher: f.hasher, Throttle: db.Throttled(clock), Codes: postgres.NewMailedCodes(db.Pool, box, db.Mails), NewID: outboxtest.IDs(4), Now: clock, Wake: func() {}, Log: log,
 	})
 	config := session.Config{
 		Issuer: "https://id.example", Audience: "gatehouse", AccessTTL: 10 * time.Minute, Lifetime: time.Hour, Idle: time.Hour, BrowserIdle: time.Hour,

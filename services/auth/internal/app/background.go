@@ -64,6 +64,7 @@ func newWork(p workParams) service.Work {
 	idTokens := loop.Loop{Name: "refresh keys of ID tokens", Every: refresh.Every, Timeout: time.Minute, Do: p.IDTokens.Refresh}
 	read := loop.Loop{Name: "read ended sessions", Every: readFeedEvery, Wake: p.Feed.Woken(), Timeout: 2 * time.Second, Do: p.Feed.Read}
 	reconcile := loop.Loop{Name: "complete interrupted sign-ups", Every: reconcileEvery, Timeout: time.Minute, Do: p.Logins.Reconcile}
+	emails := loop.Loop{Name: "tell Identity of addresses", Every: reconcileEvery, Timeout: time.Minute, Do: p.Logins.ReconcileEmails}
 	clean := loop.Loop{Name: "delete what expired", Every: cleanEvery, Timeout: time.Minute, Do: p.clean}
 	return service.Work{Beside: fxmod.Parts{
 		limitMemory(p.Config),                                        // before the first hash
@@ -74,6 +75,7 @@ func newWork(p workParams) service.Work {
 		{Name: "the ended sessions", Start: p.readSessions},          // before requests, if the database answers: without them no token is believed
 		fxmod.Repeat(read, p.Log),                                    // after the first read
 		fxmod.Repeat(reconcile, p.Log),                               // after the keys: it needs nothing else
+		fxmod.Repeat(emails, p.Log),                                  // likewise
 		fxmod.Repeat(clean, p.Log),                                   // its place is free
 		p.deliver(),                                                  // likewise: a mail that is queued meanwhile waits
 	}}

@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/client"
 	"github.com/gatehouse/gatehouse/services/auth/internal/factor"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
+	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
 	"github.com/gatehouse/gatehouse/services/auth/internal/pages"
 	"github.com/gatehouse/gatehouse/services/auth/internal/reset"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
@@ -30,13 +31,14 @@ type pageParams struct {
 	Overview *session.Overview
 	Clients  client.Store
 	Factors  *factor.Service
+	Desk     *mail.Desk
 	Now      func() time.Time
 }
 
 func newPages(p pageParams) (*pages.Pages, error) {
 	return pages.New(pages.Params{
 		Logins: p.Logins, Resets: p.Resets, Browsers: p.Browsers, Overview: p.Overview, Clients: p.Clients, Factors: p.Factors,
-		SignUps: login.SignUps(p.Config.SignUps.Where), Now: p.Now,
+		SignUps: login.SignUps(p.Config.SignUps.Where), Mail: p.Desk != nil, Now: p.Now,
 	})
 }
 

@@ -35,7 +35,7 @@ func refusals() []*apierr.Error {
 
 // CreateUser implements login.Directory.
 func (d *Directory) CreateUser(ctx context.Context, n login.NewUser) (login.User, error) {
-	resp, err := d.client.RegisterUser(ctx, &identityv1.RegisterUserRequest{Id: n.ID, Email: n.Email, DisplayName: n.DisplayName})
+	resp, err := d.client.RegisterUser(ctx, &identityv1.RegisterUserRequest{Id: n.ID, Email: n.Email, DisplayName: n.DisplayName, EmailVerified: n.EmailVerified})
 	if err != nil {
 		return login.User{}, rpcstatus.FromCallee(ctx, err, reason.IdentityUnavailable(), refusals()...)
 	}
@@ -49,4 +49,16 @@ func (d *Directory) CreateUser(ctx context.Context, n login.NewUser) (login.User
 		CreateTime: u.GetCreateTime().AsTime(), UpdateTime: u.GetUpdateTime().AsTime(),
 		ConsistencyToken: resp.GetConsistencyToken(),
 	}, nil
+}
+
+// SetEmail implements login.Directory.
+func (d *Directory) SetEmail(ctx context.Context, e login.Email) error {
+	_, err := d.client.SetUserEmail(ctx, &identityv1.SetUserEmailRequest{
+		UserId: e.UserID, Email: e.Address, EmailVerified: e.Verified, Revision: e.Revision,
+	})
+	gone := identityreason.UserNotFound()
+	if err = rpcstatus.FromCallee(ctx, err, reason.IdentityUnavailable(), gone, identityreason.EmailTaken()); errors.Is(err, gone) {
+		return nil
+	}
+	return err
 }

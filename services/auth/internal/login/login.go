@@ -134,6 +134,12 @@ type Store interface {
 	// Claim returns at most limit pending logins whose next attempt is due and moves that attempt to retry, so that no other caller gets
 	// them before.
 	Claim(ctx context.Context, now, retry time.Time, limit int) ([]Interrupted, error)
+	// ClaimEmails returns at most limit addresses of active logins that Identity has to learn of and
+	// whose next attempt is due, and moves that attempt to retry, so that no other caller gets them
+	// before.
+	ClaimEmails(ctx context.Context, now, retry time.Time, limit int) ([]Email, error)
+	// EmailTold says that Identity knows an address, unless that has a later revision by now.
+	EmailTold(ctx context.Context, e Email) error
 	// ReplaceHash changes a password hash that is still old and records the event. ErrNotFound when
 	// it is another one by now, or the login is gone.
 	ReplaceHash(ctx context.Context, userID, old, hash string, now time.Time, e event.Event) error
@@ -156,6 +162,14 @@ type Store interface {
 // NewUser is what Identity is asked to create.
 type NewUser struct {
 	ID, Email, DisplayName string
+	EmailVerified          bool
+}
+
+// Email is the address of an active login, as Identity has to learn of it.
+type Email struct {
+	UserID, Address string
+	Verified        bool
+	Revision        int64 // of both; it only grows
 }
 
 // User is what Identity answers.
@@ -170,6 +184,9 @@ type User struct {
 type Directory interface {
 	// CreateUser creates the user or returns it if it exists under that id and address. Errors are of package apierr.
 	CreateUser(ctx context.Context, u NewUser) (User, error)
+	// SetEmail tells of the address of a user. What was told before, or overtaken by a later revision, changes nothing. Errors are of
+	// package apierr; a user that is gone is none.
+	SetEmail(ctx context.Context, e Email) error
 }
 
 // Hasher hashes and verifies passwords within bounds; password.Pool is one.

@@ -32,6 +32,7 @@ type identity struct {
 	users         map[string]login.User
 	before, after error
 	calls         int
+	told          []login.Email
 }
 
 func (i *identity) CreateUser(_ context.Context, n login.NewUser) (login.User, error) {
@@ -45,6 +46,15 @@ func (i *identity) CreateUser(_ context.Context, n login.NewUser) (login.User, e
 		i.users[n.ID] = login.User{ID: n.ID, OrganizationID: uuid.NewString(), Email: n.Email, DisplayName: n.DisplayName}
 	}
 	return i.users[n.ID], i.after
+}
+
+func (i *identity) SetEmail(_ context.Context, e login.Email) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.before == nil {
+		i.told = append(i.told, e)
+	}
+	return errors.Join(i.before, i.after)
 }
 
 func (i *identity) fail(before, after error) {

@@ -246,3 +246,70 @@ func TestSignUpsByMailSendTheSameStatements(t *testing.T) { // R10, R11
 		}
 	}
 }
+
+// Somebody who is signed in proves the address of their login: by the mailed code and its password.
+// Identity learns of it, also when it was away.
+func TestAPersonProvesTheirAddress(t *testing.T) {
+	w := newWorld(t)
+	if err := w.RequestVerification(t.Context(), login.VerificationRequest{UserID: uuid.NewString()}); reason(err) != "MAIL_NOT_CONFIGURED" {
+		t.Errorf("without mail: %v", err)
+	}
+	u, err := w.signUp(pass)
+	check.NoError(t, err)
+	office := w.mailing(t)
+	ask := func() error {
+		e := postgrestest.Event("auth.email_verification_requested")
+		return w.RequestVerification(t.Context(), login.VerificationRequest{UserID: u.ID, Accept: "de", Event: e})
+	}
+	check.NoError(t, ask())
+	older := w.codes(t, office)[0]
+	check.NoError(t, ask())
+	code := w.codes(t, office)[0]
+	w.refused(t, older, pass, "INVALID_MAILED_CODE")
+	w.refused(t, code, wrong, refusal)
+	check.NoError(t, w.verify(t, code, pass))
+	w.refused(t, code, pass, "INVALID_MAILED_CODE")
+	if l, err := w.store.ByEmail(t.Context(), email); err != nil || !l.EmailVerified || l.UserID != u.ID {
+		t.Errorf("%+v, %v", l, err)
+	}
+	w.identity.fail(apierr.New(apierr.Unavailable, "DOWN", "down"), nil)
+	if err := w.ReconcileEmails(t.Context()); err == nil {
+		t.Error("told while Identity is away")
+	}
+	w.identity.fail(nil, nil)
+	w.now = w.now.Add(time.Minute)
+	for range 2 { // once is enough
+		check.NoError(t, w.ReconcileEmails(t.Context()))
+	}
+	if want := []login.Email{{UserID: u.ID, Address: email, Verified: true, Revision: 1}}; !slices.Equal(w.identity.told, want) {
+		t.Errorf("told %+v, want %+v", w.identity.told, want)
+	}
+	if err := ask(); reason(err) != "EMAIL_ALREADY_VERIFIED" {
+		t.Errorf("once more: %v", err)
+	}
+}
+
+// A code is worth nothing when the login has gone, or its password is another one by now.
+func TestCodesOfALoginThatChanged(t *testing.T) {
+	for name, change := range map[string]func(w *world, userID string) error{
+		"removed": func(w *world, userID string) error { return w.Remove(signingUp(t.Context()), userID) },
+		"another address": func(w *world, userID string) error {
+			_, err := w.Pool.Exec(t.Context(), `update auth.logins set email = 'other@example.com' where user_id = $1`, userID)
+			return err
+		},
+	} {
+		w := newWorld(t)
+		u, err := w.signUp(pass)
+		check.NoError(t, err)
+		office := w.mailing(t)
+		check.NoError(t, w.RequestVerification(t.Context(), login.VerificationRequest{UserID: u.ID, Event: postgrestest.Event("auth.asked")}))
+		code := w.codes(t, office)[0]
+		check.NoError(t, change(w, u.ID))
+		if err := w.verify(t, code, pass); reason(err) != "INVALID_MAILED_CODE" {
+			t.Errorf("%s: %v", name, err)
+		}
+		if l, err := w.store.ByUser(t.Context(), u.ID); err == nil && l.EmailVerified {
+			t.Errorf("%s: verified", name)
+		}
+	}
+}

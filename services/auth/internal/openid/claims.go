@@ -18,6 +18,7 @@ type Person struct {
 	OrganizationID string
 	Email          string
 	UpdateTime     time.Time
+	EmailVerified  bool
 }
 
 // claims are those of ID tokens and of UserInfo.
@@ -32,7 +33,7 @@ func (p *Provider) claimsOf(ctx context.Context, about Person, scope []string) (
 	}
 	if slices.Contains(scope, client.ScopeEmail) {
 		told["email"] = about.Email
-		told["email_verified"] = false // nobody has proven yet that an address is theirs
+		told["email_verified"] = about.EmailVerified
 	}
 	if slices.Contains(scope, client.ScopeRoles) {
 		roles, err := p.roles(ctx, about)

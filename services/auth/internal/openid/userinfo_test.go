@@ -38,13 +38,16 @@ func form(r *http.Request) { r.Header.Set("Content-Type", "application/x-www-for
 func TestUserInfoTellsWhatTheScopesAllow(t *testing.T) {
 	w := newWorld(t)
 	w.roles.held = []access.Question{{Relation: "auditor", Object: "platform:gatehouse"}}
+	if _, err := w.Pool.Exec(t.Context(), `update auth.logins set email_verified = true`); err != nil {
+		t.Fatal(err)
+	}
 	l, err := w.People.Person(t.Context(), w.userID)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for scope, want := range map[string]answer{
 		"openid":         {"sub": w.userID},
-		"openid email":   {"sub": w.userID, "email": "ada@example.com", "email_verified": false},
+		"openid email":   {"sub": w.userID, "email": "ada@example.com", "email_verified": true},
 		"openid profile": {"sub": w.userID, "org": w.org, "updated_at": float64(l.UpdateTime.Unix())},
 		"openid roles":   {"sub": w.userID, "roles": []any{"platform:gatehouse#auditor"}},
 	} {

@@ -71,6 +71,9 @@ func (p *Pages) known(w http.ResponseWriter, r *http.Request, act func(b session
 func (p *Pages) account(w http.ResponseWriter, r *http.Request, b session.Browser, shown page) {
 	t := p.looks.speaks(r)
 	all, _, err := p.Overview.List(r.Context(), b.UserID, resource.Query{})
+	if err == nil {
+		shown.Unproven, err = p.unproven(r, b)
+	}
 	if err != nil {
 		p.Failed(w, r, err)
 		return
@@ -78,6 +81,7 @@ func (p *Pages) account(w http.ResponseWriter, r *http.Request, b session.Browse
 	notices := map[string]string{
 		doneEnded: "notice.ended", doneOthers: "notice.ended_others", donePassword: "notice.password", doneConfirmed: "notice.confirmed", doneRepeat: "notice.repeat",
 		doneRemoved: "notice.factor_removed", doneKept: "notice.factor_kept",
+		doneVerify: "notice.verify",
 	}
 	if key, ok := notices[r.URL.Query().Get(done)]; ok {
 		shown.Notice = t.say(key)

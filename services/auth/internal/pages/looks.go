@@ -95,6 +95,7 @@ type page struct {
 	Other     string // where the page's link to its sister leads
 	SignUp    bool   // people may sign up
 	Recover   bool   // people may ask for another password
+	Unproven  bool   // the address can be proven, and was not
 	Notice    string // what was done
 	Problem   string // what went wrong with the whole
 	Detail    string

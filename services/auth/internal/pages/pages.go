@@ -42,6 +42,8 @@ type Logins interface {
 	SignUp(ctx context.Context, in login.SignUp) (login.User, error)
 	// VerifyEmail proves an address by a mailed code, and completes the sign-up with it.
 	VerifyEmail(ctx context.Context, v login.Verification) (login.Verified, error)
+	// RequestVerification mails a code that proves the address of a login.
+	RequestVerification(ctx context.Context, r login.VerificationRequest) error
 	// ByUser returns the login of a user, or login.ErrNotFound.
 	ByUser(ctx context.Context, userID string) (login.Login, error)
 	// ChangePassword replaces the password of a user by who knows it, and ends other sessions.
@@ -95,6 +97,7 @@ type Params struct {
 	Clients  Clients
 	Factors  Factors
 	SignUps  login.SignUps // where people may sign up
+	Mail     bool          // is configured
 	Now      func() time.Time
 }
 
@@ -117,28 +120,29 @@ func New(p Params) (*Pages, error) {
 // Handlers returns the handler of each method of the contract (gatehouse.auth.v1.PageService).
 func (p *Pages) Handlers() map[string]http.Handler {
 	return map[string]http.Handler{
-		"ShowSignIn":             http.HandlerFunc(p.showSignIn),
-		"SubmitSignIn":           p.form(p.signIn),
-		"ShowCode":               http.HandlerFunc(p.showCode),
-		"SubmitCode":             p.form(p.submitCode),
-		"ShowSignUp":             http.HandlerFunc(p.showSignUp),
-		"SubmitSignUp":           p.form(p.signUp),
-		"ShowVerifyEmail":        http.HandlerFunc(p.showVerifyEmail),
-		"SubmitVerifyEmail":      p.form(p.verifyEmail),
-		"ShowRecover":            http.HandlerFunc(p.showRecover),
-		"SubmitRecover":          p.form(p.recover),
-		"ShowResetPassword":      http.HandlerFunc(p.showResetPassword),
-		"SubmitResetPassword":    p.form(p.resetPassword),
-		"ShowSignOut":            http.HandlerFunc(p.showSignOut),
-		"ShowAccount":            http.HandlerFunc(p.showAccount),
-		"SubmitPassword":         p.form(p.changePassword),
-		"SubmitSessionEnd":       p.form(p.endSession),
-		"SubmitOtherSessionsEnd": p.form(p.endOtherSessions),
-		"LocateChangePassword":   http.HandlerFunc(changePasswordLocation),
-		"SubmitSignOut":          p.form(p.signOut),
-		"ShowAuthenticator":      http.HandlerFunc(p.showAuthenticator),
-		"SubmitAuthenticator":    p.form(p.enrol),
-		"SubmitRecoveryCodes":    p.form(p.replaceCodes),
-		"SubmitFactorRemoval":    p.form(p.removeAuthenticator),
+		"ShowSignIn":              http.HandlerFunc(p.showSignIn),
+		"SubmitSignIn":            p.form(p.signIn),
+		"ShowCode":                http.HandlerFunc(p.showCode),
+		"SubmitCode":              p.form(p.submitCode),
+		"ShowSignUp":              http.HandlerFunc(p.showSignUp),
+		"SubmitSignUp":            p.form(p.signUp),
+		"ShowVerifyEmail":         http.HandlerFunc(p.showVerifyEmail),
+		"SubmitVerifyEmail":       p.form(p.verifyEmail),
+		"ShowRecover":             http.HandlerFunc(p.showRecover),
+		"SubmitRecover":           p.form(p.recover),
+		"ShowResetPassword":       http.HandlerFunc(p.showResetPassword),
+		"SubmitResetPassword":     p.form(p.resetPassword),
+		"ShowSignOut":             http.HandlerFunc(p.showSignOut),
+		"ShowAccount":             http.HandlerFunc(p.showAccount),
+		"SubmitPassword":          p.form(p.changePassword),
+		"SubmitEmailVerification": p.form(p.requestVerification),
+		"SubmitSessionEnd":        p.form(p.endSession),
+		"SubmitOtherSessionsEnd":  p.form(p.endOtherSessions),
+		"LocateChangePassword":    http.HandlerFunc(changePasswordLocation),
+		"SubmitSignOut":           p.form(p.signOut),
+		"ShowAuthenticator":       http.HandlerFunc(p.showAuthenticator),
+		"SubmitAuthenticator":     p.form(p.enrol),
+		"SubmitRecoveryCodes":     p.form(p.replaceCodes),
+		"SubmitFactorRemoval":     p.form(p.removeAuthenticator),
 	}
 }

@@ -104,3 +104,24 @@ func TestSignUpWithoutMailIsNotMailed(t *testing.T) {
 		t.Errorf("told: %+v", told)
 	}
 }
+
+// The account's page says that the address is not proven, and mails a link that changes that.
+func TestProvingTheAddressOfAnAccount(t *testing.T) {
+	w := newWorld(t, 100)
+	w.signedUp(t, email)
+	b := w.browser()
+	b.signIn(t, email)
+	if page := b.get(t, "/account").page; contains(page, "/account/email/verify") {
+		t.Errorf("a mail is offered where none is configured:\n%s", page)
+	}
+	w.mailing(t)
+	b.get(t, "/account").says(t, http.StatusOK, `action="/account/email/verify"`, "You have not confirmed yet that ada@example.com is your address.")
+	b.post(t, "/account/email/verify").leads(t, "/account?done=verify")
+	b.get(t, "/account?done=verify").says(t, http.StatusOK, "We have sent you a mail.")
+	b.post(t, "/verify-email", "code", hiddenCode.FindStringSubmatch(b.get(t, w.link(t)).page)[1], "password", pass).leads(t, "/account")
+	if page := b.get(t, "/account").page; contains(page, "/account/email/verify") {
+		t.Errorf("it can be proven once more:\n%s", page)
+	}
+	b.post(t, "/account/email/verify").leads(t, "/account")
+	w.browser().post(t, "/account/email/verify").leads(t, "/sign-in")
+}

@@ -61,6 +61,8 @@ func (i *identity) CreateUser(_ context.Context, n login.NewUser) (login.User, e
 	return login.User{ID: n.ID, OrganizationID: organization, Email: n.Email, DisplayName: n.DisplayName}, i.fail
 }
 
+func (i *identity) SetEmail(context.Context, login.Email) error { return i.fail }
+
 // newWorld makes the pages; so many passwords may wait while one is hashed.
 func newWorld(t *testing.T, queue int) *world {
 	t.Helper()
@@ -110,6 +112,7 @@ func (w *world) mailing(t *testing.T) {
 	t.Helper()
 	p := w.logins.Params
 	p.Desk = w.office.Desk
+	w.params.Mail = true
 	w.params.Logins, w.params.Resets = login.NewService(p), w.resets(true)
 	w.serve(t)
 }
@@ -205,6 +208,7 @@ func routes() map[string]string {
 		"POST /account/sessions/end-others": "SubmitOtherSessionsEnd", "GET /.well-known/change-password": "LocateChangePassword",
 		"GET /account/authenticator": "ShowAuthenticator", "POST /account/authenticator": "SubmitAuthenticator",
 		"POST /account/recovery-codes": "SubmitRecoveryCodes", "POST /account/authenticator/remove": "SubmitFactorRemoval",
+		"POST /account/email/verify": "SubmitEmailVerification",
 	}
 }
 

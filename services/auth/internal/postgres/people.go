@@ -25,10 +25,11 @@ type personRow struct {
 	OrganizationID string
 	Email          string
 	UpdateTime     time.Time
+	EmailVerified  bool
 }
 
 const person = `
-	select user_id::text, organization_id::text, email, update_time from auth.logins where user_id = @id and state = 'active'`
+	select user_id::text, organization_id::text, email, update_time, email_verified from auth.logins where user_id = @id and state = 'active'`
 
 // Person implements openid.People.
 func (s *People) Person(ctx context.Context, userID string) (openid.Person, error) {

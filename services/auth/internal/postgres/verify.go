@@ -60,3 +60,31 @@ func (s *Logins) VerifyEmail(ctx context.Context, code proof.Hash, l login.Login
 	}
 	return err
 }
+
+const claimEmails = `
+	update auth.logins set email_attempt_time = @retry
+	where user_id in (
+	    select user_id from auth.logins
+	    where state = 'active' and email_attempt_time is not null and email_attempt_time <= @now
+	    order by email_attempt_time limit @limit for update skip locked)
+	returning user_id::text, email as address, email_verified as verified, email_revision as revision`
+
+// ClaimEmails implements login.Store.
+func (s *Logins) ClaimEmails(ctx context.Context, now, retry time.Time, limit int) ([]login.Email, error) {
+	claimed, err := all[login.Email](ctx, s.pool, claimEmails, pgx.StrictNamedArgs{"now": now, "retry": retry, "limit": limit})
+	if err != nil {
+		return nil, pg.Error(fmt.Errorf("claim addresses: %w", err))
+	}
+	return claimed, nil
+}
+
+const emailTold = `
+	update auth.logins set email_attempt_time = null where user_id = @user_id and email_revision = @revision`
+
+// EmailTold implements login.Store.
+func (s *Logins) EmailTold(ctx context.Context, e login.Email) error {
+	if _, err := s.pool.Exec(ctx, emailTold, pgx.StrictNamedArgs{"user_id": e.UserID, "revision": e.Revision}); err != nil {
+		return pg.Error(fmt.Errorf("note that an address is told: %w", err))
+	}
+	return nil
+}

@@ -37,7 +37,7 @@ func NewUserService(
 	users *user.Service, memberships *membership.Service, watching *user.Watching, cursors *cursor.Texts,
 ) (*UserService, error) {
 	f, err := filter.New(filter.Fields{
-		Texts: []string{"email", "display_name"}, Times: []string{"create_time"},
+		Texts: []string{"email", "display_name"}, Times: []string{"create_time"}, Bools: []string{"email_verified"},
 		Enums: map[string]protoreflect.EnumType{"state": identityv1.User_State(0).Type()},
 	})
 	if err != nil {
@@ -131,6 +131,7 @@ func userMessage(u user.User) *identityv1.User {
 		Id:             u.ID,
 		OrganizationId: u.OrganizationID,
 		Email:          u.Email,
+		EmailVerified:  u.EmailVerified,
 		DisplayName:    u.DisplayName,
 		Locale:         u.Locale,
 		TimeZone:       u.TimeZone,

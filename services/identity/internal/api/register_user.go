@@ -16,6 +16,7 @@ func (s *UserDirectoryService) RegisterUser(
 		ID:             r.GetId(),
 		OrganizationID: r.GetOrganizationId(),
 		Email:          r.GetEmail(),
+		EmailVerified:  r.GetEmailVerified(),
 		DisplayName:    r.GetDisplayName(),
 	})
 	if err != nil {

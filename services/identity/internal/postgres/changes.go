@@ -19,7 +19,7 @@ const newest = `coalesce(greatest(
 // changeColumns are those of a change; a user that is gone has only ids.
 const (
 	changeColumns  = `writer, state = 'deleting' as gone, ` + userColumns
-	deletedColumns = `writer, true, organization_id, id, '', '', '', '', 'deleting', 0, delete_time, delete_time`
+	deletedColumns = `writer, true, organization_id, id, '', '', '', '', 'deleting', 0, delete_time, delete_time, false`
 )
 
 // changeRow is one row of selectChanges.
@@ -74,7 +74,8 @@ func selectChanges(scope user.Scope, after cursor.Cursor, limit int) (string, pg
 		select saw.*, coalesce(writer, '0'::xid8) as writer, coalesce(gone, false) as gone, coalesce(organization_id::text, '') as organization_id,
 			coalesce(id::text, '') as id, coalesce(email, '') as email, coalesce(display_name, '') as display_name,
 			coalesce(locale, '') as locale, coalesce(time_zone, '') as time_zone, coalesce(state, '') as state,
-			coalesce(revision, 0) as revision, coalesce(create_time, moment) as create_time, coalesce(update_time, moment) as update_time
+			coalesce(revision, 0) as revision, coalesce(create_time, moment) as create_time, coalesce(update_time, moment) as update_time,
+			coalesce(email_verified, false) as email_verified
 		from (select ` + cursor.Columns + `, ` + newest + `) as saw
 		left join (` + changes + ` order by ` + order + ` limit @row_limit) as change on true
 		order by change.` + strings.ReplaceAll(order, ", ", ", change."), args

@@ -34,6 +34,7 @@ func TestListsUseTheirIndex(t *testing.T) {
 	}
 	everybody := func(q resource.Query) (string, pgx.StrictNamedArgs, error) { return listUsers(user.Everywhere(), q) }
 	suspended := []resource.Condition{{Field: "state", Op: resource.Equal, Value: user.Suspended}}
+	unproven := []resource.Condition{{Field: "email_verified", Op: resource.Equal, Value: false}}
 	for title, c := range map[string]struct {
 		build func(resource.Query) (string, pgx.StrictNamedArgs, error)
 		query resource.Query
@@ -48,6 +49,10 @@ func TestListsUseTheirIndex(t *testing.T) {
 		"users by state, next page": {users, resource.Query{Limit: 51, Where: suspended, After: after}, "users_by_standing"},
 		"everybody by state":        {everybody, resource.Query{Limit: 51, Where: suspended}, "all_users_by_standing"},
 		"everybody by state, next":  {everybody, resource.Query{Limit: 51, Where: suspended, After: after}, "all_users_by_standing"},
+		"unproven users":            {users, resource.Query{Limit: 51, Where: unproven}, "users_by_email_verified"},
+		"unproven users, next page": {users, resource.Query{Limit: 51, Where: unproven, After: after}, "users_by_email_verified"},
+		"everybody unproven":        {everybody, resource.Query{Limit: 51, Where: unproven}, "all_users_by_email_verified"},
+		"everybody unproven, next":  {everybody, resource.Query{Limit: 51, Where: unproven, After: after}, "all_users_by_email_verified"},
 		"users not by name":         {users, resource.Query{Limit: 51, Where: notName}, "users_by_create_time"},
 		"users since":               {users, resource.Query{Limit: 51, Where: since, After: after}, "users_by_create_time"},
 		"everybody":                 {everybody, resource.Query{Limit: 51}, "all_users_by_create_time"},
@@ -94,9 +99,9 @@ func fill(t *testing.T, pool *pgxpool.Pool) string {
 		select case n when 0 then @id::uuid else gen_random_uuid() end, 'Ada ' || n, false, 1, t, t
 		from generate_series(0, 3000) n, lateral (select timestamptz '2031-01-01' + n * interval '10 ms' as t) times`,
 		`alter table identity.users disable trigger users_created`, // each row has a writer of its own
-		`insert into identity.users (organization_id, id, email, display_name, locale, time_zone, state, standing, deletion_due, revision, create_time, update_time, writer)
+		`insert into identity.users (organization_id, id, email, display_name, locale, time_zone, state, standing, deletion_due, email_verified, revision, create_time, update_time, writer)
 		select o, gen_random_uuid(), n || '@example.com', 'Ada ' || n, '', '', case when n % 100 = 0 then 'deleting' else 'active' end,
-			case when n % 10 = 1 then 'suspended' else 'active' end, case when n % 100 = 0 then t end, 1, t, t, n::text::xid8
+			case when n % 10 = 1 then 'suspended' else 'active' end, case when n % 100 = 0 then t end, n % 10 <> 2, 1, t, t, n::text::xid8
 		from generate_series(0, 6000) n, lateral (select timestamptz '2031-01-01' + n * interval '10 ms' as t) times,
 			lateral (select case when n % 3 = 0 then (select id from identity.organizations where id <> @id limit 1) else @id::uuid end as o) tenants`,
 		`insert into identity.deleted_users (id, delete_time, organization_id, writer)

@@ -105,12 +105,12 @@ func (s *Users) settle(ctx context.Context, tx pgx.Tx, c user.Creation, joins bo
 
 func insertUser(ctx context.Context, tx pgx.Tx, u user.User) (won bool, err error) {
 	tag, err := tx.Exec(ctx, `
-		insert into identity.users (organization_id, id, email, display_name, locale, time_zone, state, standing, revision, create_time, update_time)
-		values (@organization_id, @id, @email, @display_name, @locale, @time_zone, 'active', @state, @revision, @create_time, @update_time)
+		insert into identity.users (organization_id, id, email, email_verified, display_name, locale, time_zone, state, standing, revision, create_time, update_time)
+		values (@organization_id, @id, @email, @email_verified, @display_name, @locale, @time_zone, 'active', @state, @revision, @create_time, @update_time)
 		on conflict do nothing`, // on the id or the primary key, whichever a parallel repeat fills first, or on the email
 		pgx.StrictNamedArgs{
-			"organization_id": u.OrganizationID, "id": u.ID, "email": u.Email, "display_name": u.DisplayName, "locale": u.Locale,
-			"time_zone": u.TimeZone, "state": u.State, "revision": u.Revision, "create_time": u.CreateTime, "update_time": u.UpdateTime,
+			"organization_id": u.OrganizationID, "id": u.ID, "email": u.Email, "email_verified": u.EmailVerified,
+			"display_name": u.DisplayName, "locale": u.Locale, "time_zone": u.TimeZone, "state": u.State, "revision": u.Revision, "create_time": u.CreateTime, "update_time": u.UpdateTime,
 		})
 	return tag.RowsAffected() == 1, err
 }
@@ -163,7 +163,7 @@ func selectUserByID(ctx context.Context, tx pgx.Tx, id string) (u user.User, tok
 // userColumns are those of a user. The column state says whether the user is there ('active') or
 // being deleted, standing what it is meanwhile: programs of before know the first alone.
 const userColumns = `organization_id, id, email, display_name, locale, time_zone,
-	case state when 'active' then standing else state end as state, revision, create_time, update_time`
+	case state when 'active' then standing else state end as state, revision, create_time, update_time, email_verified`
 
 // Get implements user.Store.
 func (s *Users) Get(ctx context.Context, scope user.Scope, id string) (user.User, error) {
@@ -201,12 +201,15 @@ func listUsers(scope user.Scope, q resource.Query) (string, pgx.StrictNamedArgs,
 	}
 	q.Where = slices.Clone(q.Where)
 	for i, c := range q.Where {
-		if c.Field == "state" { // of a user that is there
+		switch c.Field {
+		case "state": // of a user that is there
 			q.Where[i].Field = "standing"
 			sql.WriteString(" and standing <> ''") // always true: it names the index that is for these lists alone
+		case "email_verified":
+			sql.WriteString(" and email_revision >= 0") // likewise
 		}
 	}
-	err := addConditions(&sql, args, []string{"email", "display_name", "standing", "create_time"}, q)
+	err := addConditions(&sql, args, []string{"email", "email_verified", "display_name", "standing", "create_time"}, q)
 	return sql.String(), args, err
 }
 

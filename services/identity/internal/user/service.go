@@ -48,6 +48,7 @@ type New struct {
 	OrganizationID string // empty: a personal organization is created with the user
 	Email          string
 	DisplayName    string
+	EmailVerified  bool
 	Unbounded      bool // by who is not bound by the quota of personal organizations
 }
 
@@ -82,6 +83,7 @@ func (s *Service) create(ctx context.Context, n New) (User, string, error) {
 		OrganizationID: n.OrganizationID,
 		ID:             n.ID,
 		Email:          n.Email,
+		EmailVerified:  n.EmailVerified,
 		DisplayName:    n.DisplayName,
 		State:          Active,
 		Revision:       1,

@@ -34,6 +34,10 @@ type Store interface {
 	Get(ctx context.Context, scope Scope, id string) (User, error)
 	// List returns users, oldest first.
 	List(ctx context.Context, scope Scope, q resource.Query) ([]User, error)
+	// SetEmail takes over what Auth says of a user's address, in a new revision of the user, and
+	// records the event, unless it took over the same or a later revision of it before. An address
+	// that another user of the organization has is EmailTaken().
+	SetEmail(ctx context.Context, e Email, now time.Time, by event.Event) error
 	// Update locks a user, calls change with it and, if its revision differs, stores the
 	// result and records the event. An error of change is returned as it is and nothing changes.
 	Update(ctx context.Context, scope Scope, id string, change func(User) (User, event.Event, error)) (User, error)

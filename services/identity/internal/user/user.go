@@ -52,6 +52,7 @@ type User struct {
 	Revision       int64
 	CreateTime     time.Time // UTC, microseconds
 	UpdateTime     time.Time // UTC, microseconds
+	EmailVerified  bool      // as Auth says
 }
 
 // ETag returns the opaque tag of this revision.

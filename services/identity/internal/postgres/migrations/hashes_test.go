@@ -26,5 +26,8 @@ func TestReleasedMigrationsAreUnchanged(t *testing.T) {
 		"014_index_users_by_standing.sql":           "1da77df41e151ae4946a773132e5c7fe132bd14cbb2e6479d33d5614158d5b0e",
 		"015_index_all_users_by_standing.sql":       "a88b1920f840fff159c26445f23342e2090d275cbbc2fd6e8e5d4108c96fe6c2",
 		"016_create_standings.sql":                  "e52e9c57b177377ae581ec5fb12075f6652894989ed967e8262112b8a2157f00",
+		"017_add_email_verified.sql":                "2473145f0b0675deeefc11a75a44d8765adde9cc1fb436a5cede2f7559bda3d2",
+		"018_index_users_by_email_verified.sql":     "216adcdfb122cdd895a8924b338f3672a5e5a555de63c13958fe5d493ab41330",
+		"019_index_all_users_by_email_verified.sql": "7a7bbefb38876673fd55e6ecde661c331415771738d900cb91fd2fe5825f7d5c",
 	})
 }

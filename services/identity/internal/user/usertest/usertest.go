@@ -66,6 +66,8 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 		"StandingsThatDoNotChange":             testStandingsUnchanged,
 		"StandingsOfDeletions":                 testStandingsOfDeletions,
 		"StandingsConcurrently":                testStandingsConcurrently,
+		"SetEmailFollowsAuth":                  testSetEmail,
+		"ListByEmailVerified":                  testListByEmailVerified,
 		"BeginDeleteHidesTheUser":              testBeginDelete,
 		"BeginDeleteRefused":                   testBeginDeleteRefused,
 		"BeginDeleteAgain":                     testBeginDeleteAgain,

@@ -603,6 +603,80 @@ func (*ChangePasswordResponse) Descriptor() ([]byte, []int) {
 	return file_gatehouse_auth_v1_sessions_proto_rawDescGZIP(), []int{9}
 }
 
+// RequestEmailVerificationRequest is empty: the bearer token names the caller.
+type RequestEmailVerificationRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RequestEmailVerificationRequest) Reset() {
+	*x = RequestEmailVerificationRequest{}
+	mi := &file_gatehouse_auth_v1_sessions_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RequestEmailVerificationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RequestEmailVerificationRequest) ProtoMessage() {}
+
+func (x *RequestEmailVerificationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_sessions_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RequestEmailVerificationRequest.ProtoReflect.Descriptor instead.
+func (*RequestEmailVerificationRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_sessions_proto_rawDescGZIP(), []int{10}
+}
+
+// RequestEmailVerificationResponse is empty.
+type RequestEmailVerificationResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RequestEmailVerificationResponse) Reset() {
+	*x = RequestEmailVerificationResponse{}
+	mi := &file_gatehouse_auth_v1_sessions_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RequestEmailVerificationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RequestEmailVerificationResponse) ProtoMessage() {}
+
+func (x *RequestEmailVerificationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_sessions_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RequestEmailVerificationResponse.ProtoReflect.Descriptor instead.
+func (*RequestEmailVerificationResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_sessions_proto_rawDescGZIP(), []int{11}
+}
+
 // ListUserSessionsRequest asks for one page of a user's sessions.
 type ListUserSessionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -618,7 +692,7 @@ type ListUserSessionsRequest struct {
 
 func (x *ListUserSessionsRequest) Reset() {
 	*x = ListUserSessionsRequest{}
-	mi := &file_gatehouse_auth_v1_sessions_proto_msgTypes[10]
+	mi := &file_gatehouse_auth_v1_sessions_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -630,7 +704,7 @@ func (x *ListUserSessionsRequest) String() string {
 func (*ListUserSessionsRequest) ProtoMessage() {}
 
 func (x *ListUserSessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_sessions_proto_msgTypes[10]
+	mi := &file_gatehouse_auth_v1_sessions_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -643,7 +717,7 @@ func (x *ListUserSessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUserSessionsRequest.ProtoReflect.Descriptor instead.
 func (*ListUserSessionsRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_sessions_proto_rawDescGZIP(), []int{10}
+	return file_gatehouse_auth_v1_sessions_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListUserSessionsRequest) GetUserId() string {
@@ -680,7 +754,7 @@ type ListUserSessionsResponse struct {
 
 func (x *ListUserSessionsResponse) Reset() {
 	*x = ListUserSessionsResponse{}
-	mi := &file_gatehouse_auth_v1_sessions_proto_msgTypes[11]
+	mi := &file_gatehouse_auth_v1_sessions_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -692,7 +766,7 @@ func (x *ListUserSessionsResponse) String() string {
 func (*ListUserSessionsResponse) ProtoMessage() {}
 
 func (x *ListUserSessionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_sessions_proto_msgTypes[11]
+	mi := &file_gatehouse_auth_v1_sessions_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -705,7 +779,7 @@ func (x *ListUserSessionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUserSessionsResponse.ProtoReflect.Descriptor instead.
 func (*ListUserSessionsResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_sessions_proto_rawDescGZIP(), []int{11}
+	return file_gatehouse_auth_v1_sessions_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListUserSessionsResponse) GetSessions() []*Session {
@@ -735,7 +809,7 @@ type EndUserSessionRequest struct {
 
 func (x *EndUserSessionRequest) Reset() {
 	*x = EndUserSessionRequest{}
-	mi := &file_gatehouse_auth_v1_sessions_proto_msgTypes[12]
+	mi := &file_gatehouse_auth_v1_sessions_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -747,7 +821,7 @@ func (x *EndUserSessionRequest) String() string {
 func (*EndUserSessionRequest) ProtoMessage() {}
 
 func (x *EndUserSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_sessions_proto_msgTypes[12]
+	mi := &file_gatehouse_auth_v1_sessions_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -760,7 +834,7 @@ func (x *EndUserSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndUserSessionRequest.ProtoReflect.Descriptor instead.
 func (*EndUserSessionRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_sessions_proto_rawDescGZIP(), []int{12}
+	return file_gatehouse_auth_v1_sessions_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *EndUserSessionRequest) GetUserId() string {
@@ -786,7 +860,7 @@ type EndUserSessionResponse struct {
 
 func (x *EndUserSessionResponse) Reset() {
 	*x = EndUserSessionResponse{}
-	mi := &file_gatehouse_auth_v1_sessions_proto_msgTypes[13]
+	mi := &file_gatehouse_auth_v1_sessions_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -798,7 +872,7 @@ func (x *EndUserSessionResponse) String() string {
 func (*EndUserSessionResponse) ProtoMessage() {}
 
 func (x *EndUserSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_sessions_proto_msgTypes[13]
+	mi := &file_gatehouse_auth_v1_sessions_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -811,7 +885,7 @@ func (x *EndUserSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndUserSessionResponse.ProtoReflect.Descriptor instead.
 func (*EndUserSessionResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_sessions_proto_rawDescGZIP(), []int{13}
+	return file_gatehouse_auth_v1_sessions_proto_rawDescGZIP(), []int{15}
 }
 
 // EndUserSessionsRequest names a user.
@@ -825,7 +899,7 @@ type EndUserSessionsRequest struct {
 
 func (x *EndUserSessionsRequest) Reset() {
 	*x = EndUserSessionsRequest{}
-	mi := &file_gatehouse_auth_v1_sessions_proto_msgTypes[14]
+	mi := &file_gatehouse_auth_v1_sessions_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -837,7 +911,7 @@ func (x *EndUserSessionsRequest) String() string {
 func (*EndUserSessionsRequest) ProtoMessage() {}
 
 func (x *EndUserSessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_sessions_proto_msgTypes[14]
+	mi := &file_gatehouse_auth_v1_sessions_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -850,7 +924,7 @@ func (x *EndUserSessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndUserSessionsRequest.ProtoReflect.Descriptor instead.
 func (*EndUserSessionsRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_sessions_proto_rawDescGZIP(), []int{14}
+	return file_gatehouse_auth_v1_sessions_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *EndUserSessionsRequest) GetUserId() string {
@@ -869,7 +943,7 @@ type EndUserSessionsResponse struct {
 
 func (x *EndUserSessionsResponse) Reset() {
 	*x = EndUserSessionsResponse{}
-	mi := &file_gatehouse_auth_v1_sessions_proto_msgTypes[15]
+	mi := &file_gatehouse_auth_v1_sessions_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -881,7 +955,7 @@ func (x *EndUserSessionsResponse) String() string {
 func (*EndUserSessionsResponse) ProtoMessage() {}
 
 func (x *EndUserSessionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_sessions_proto_msgTypes[15]
+	mi := &file_gatehouse_auth_v1_sessions_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -894,7 +968,7 @@ func (x *EndUserSessionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndUserSessionsResponse.ProtoReflect.Descriptor instead.
 func (*EndUserSessionsResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_sessions_proto_rawDescGZIP(), []int{15}
+	return file_gatehouse_auth_v1_sessions_proto_rawDescGZIP(), []int{17}
 }
 
 var File_gatehouse_auth_v1_sessions_proto protoreflect.FileDescriptor
@@ -943,7 +1017,9 @@ const file_gatehouse_auth_v1_sessions_proto_rawDesc = "" +
 	"\x15ChangePasswordRequest\x120\n" +
 	"\fold_password\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80\x02\x80\x01\x01R\voldPassword\x120\n" +
 	"\fnew_password\x18\x02 \x01(\tB\r\xbaH\ar\x05\x10\x0f\x18\x80\x02\x80\x01\x01R\vnewPassword\"\x18\n" +
-	"\x16ChangePasswordResponse\"\x8e\x01\n" +
+	"\x16ChangePasswordResponse\"!\n" +
+	"\x1fRequestEmailVerificationRequest\"\"\n" +
+	" RequestEmailVerificationResponse\"\x8e\x01\n" +
 	"\x17ListUserSessionsRequest\x12!\n" +
 	"\auser_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06userId\x12'\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\n" +
@@ -960,7 +1036,7 @@ const file_gatehouse_auth_v1_sessions_proto_rawDesc = "" +
 	"\x16EndUserSessionResponse\";\n" +
 	"\x16EndUserSessionsRequest\x12!\n" +
 	"\auser_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06userId\"\x19\n" +
-	"\x17EndUserSessionsResponse2\x85\f\n" +
+	"\x17EndUserSessionsResponse2\x92\x0e\n" +
 	"\x0eSessionService\x12\x91\x01\n" +
 	"\x0eListMySessions\x12(.gatehouse.auth.v1.ListMySessionsRequest\x1a).gatehouse.auth.v1.ListMySessionsResponse\"*\xd2\xe7\x18\b\n" +
 	"\x02\x10\x01\x1a\x02\b\x01\x82\xd3\xe4\x93\x02\x15\x12\x13/api/v1/me/sessions\x90\x02\x01\x12\xc8\x01\n" +
@@ -972,7 +1048,10 @@ const file_gatehouse_auth_v1_sessions_proto_rawDesc = "" +
 	"\x13auth.sessions_ended*\x04user0\xcc\x01\x82\xd3\xe4\x93\x02 \"\x1e/api/v1/me/sessions:end-others\x90\x02\x02\x12\xed\x01\n" +
 	"\x0eChangePassword\x12(.gatehouse.auth.v1.ChangePasswordRequest\x1a).gatehouse.auth.v1.ChangePasswordResponse\"\x85\x01\xd2\xe7\x18c\n" +
 	"\x02\x10\x01\x1a\x1f\x12\x1d\n" +
-	"\x15auth.password_changed*\x04user0\xcc\x01Z\x13INVALID_CREDENTIALSZ\x10PASSWORD_REFUSEDZ\x10SIGN_IN_OVERLOAD`\x01\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/api/v1/me/password\x12\xce\x01\n" +
+	"\x15auth.password_changed*\x04user0\xcc\x01Z\x13INVALID_CREDENTIALSZ\x10PASSWORD_REFUSEDZ\x10SIGN_IN_OVERLOAD`\x01\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/api/v1/me/password\x12\x8a\x02\n" +
+	"\x18RequestEmailVerification\x122.gatehouse.auth.v1.RequestEmailVerificationRequest\x1a3.gatehouse.auth.v1.RequestEmailVerificationResponse\"\x84\x01\xd2\xe7\x18a\n" +
+	"\x02\x10\x01\x1a+\x12)\n" +
+	"!auth.email_verification_requested*\x04user0\xca\x01Z\x16EMAIL_ALREADY_VERIFIEDZ\x13MAIL_NOT_CONFIGURED\x82\xd3\xe4\x93\x02\x19\"\x17/api/v1/me/email:verify\x12\xce\x01\n" +
 	"\x10ListUserSessions\x12*.gatehouse.auth.v1.ListUserSessionsRequest\x1a+.gatehouse.auth.v1.ListUserSessionsResponse\"a\xd2\xe7\x182\n" +
 	",\"*\n" +
 	"\x13can_manage_sessions\x12\bplatform\"\tgatehouse\x1a\x02\b\x01\x82\xd3\xe4\x93\x02\"\x12 /api/v1/users/{user_id}/sessions\x90\x02\x01\x12\x91\x02\n" +
@@ -997,52 +1076,56 @@ func file_gatehouse_auth_v1_sessions_proto_rawDescGZIP() []byte {
 	return file_gatehouse_auth_v1_sessions_proto_rawDescData
 }
 
-var file_gatehouse_auth_v1_sessions_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_gatehouse_auth_v1_sessions_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_gatehouse_auth_v1_sessions_proto_goTypes = []any{
-	(*Session)(nil),                    // 0: gatehouse.auth.v1.Session
-	(*ClientSession)(nil),              // 1: gatehouse.auth.v1.ClientSession
-	(*ListMySessionsRequest)(nil),      // 2: gatehouse.auth.v1.ListMySessionsRequest
-	(*ListMySessionsResponse)(nil),     // 3: gatehouse.auth.v1.ListMySessionsResponse
-	(*EndMySessionRequest)(nil),        // 4: gatehouse.auth.v1.EndMySessionRequest
-	(*EndMySessionResponse)(nil),       // 5: gatehouse.auth.v1.EndMySessionResponse
-	(*EndMyOtherSessionsRequest)(nil),  // 6: gatehouse.auth.v1.EndMyOtherSessionsRequest
-	(*EndMyOtherSessionsResponse)(nil), // 7: gatehouse.auth.v1.EndMyOtherSessionsResponse
-	(*ChangePasswordRequest)(nil),      // 8: gatehouse.auth.v1.ChangePasswordRequest
-	(*ChangePasswordResponse)(nil),     // 9: gatehouse.auth.v1.ChangePasswordResponse
-	(*ListUserSessionsRequest)(nil),    // 10: gatehouse.auth.v1.ListUserSessionsRequest
-	(*ListUserSessionsResponse)(nil),   // 11: gatehouse.auth.v1.ListUserSessionsResponse
-	(*EndUserSessionRequest)(nil),      // 12: gatehouse.auth.v1.EndUserSessionRequest
-	(*EndUserSessionResponse)(nil),     // 13: gatehouse.auth.v1.EndUserSessionResponse
-	(*EndUserSessionsRequest)(nil),     // 14: gatehouse.auth.v1.EndUserSessionsRequest
-	(*EndUserSessionsResponse)(nil),    // 15: gatehouse.auth.v1.EndUserSessionsResponse
-	(*timestamppb.Timestamp)(nil),      // 16: google.protobuf.Timestamp
+	(*Session)(nil),                          // 0: gatehouse.auth.v1.Session
+	(*ClientSession)(nil),                    // 1: gatehouse.auth.v1.ClientSession
+	(*ListMySessionsRequest)(nil),            // 2: gatehouse.auth.v1.ListMySessionsRequest
+	(*ListMySessionsResponse)(nil),           // 3: gatehouse.auth.v1.ListMySessionsResponse
+	(*EndMySessionRequest)(nil),              // 4: gatehouse.auth.v1.EndMySessionRequest
+	(*EndMySessionResponse)(nil),             // 5: gatehouse.auth.v1.EndMySessionResponse
+	(*EndMyOtherSessionsRequest)(nil),        // 6: gatehouse.auth.v1.EndMyOtherSessionsRequest
+	(*EndMyOtherSessionsResponse)(nil),       // 7: gatehouse.auth.v1.EndMyOtherSessionsResponse
+	(*ChangePasswordRequest)(nil),            // 8: gatehouse.auth.v1.ChangePasswordRequest
+	(*ChangePasswordResponse)(nil),           // 9: gatehouse.auth.v1.ChangePasswordResponse
+	(*RequestEmailVerificationRequest)(nil),  // 10: gatehouse.auth.v1.RequestEmailVerificationRequest
+	(*RequestEmailVerificationResponse)(nil), // 11: gatehouse.auth.v1.RequestEmailVerificationResponse
+	(*ListUserSessionsRequest)(nil),          // 12: gatehouse.auth.v1.ListUserSessionsRequest
+	(*ListUserSessionsResponse)(nil),         // 13: gatehouse.auth.v1.ListUserSessionsResponse
+	(*EndUserSessionRequest)(nil),            // 14: gatehouse.auth.v1.EndUserSessionRequest
+	(*EndUserSessionResponse)(nil),           // 15: gatehouse.auth.v1.EndUserSessionResponse
+	(*EndUserSessionsRequest)(nil),           // 16: gatehouse.auth.v1.EndUserSessionsRequest
+	(*EndUserSessionsResponse)(nil),          // 17: gatehouse.auth.v1.EndUserSessionsResponse
+	(*timestamppb.Timestamp)(nil),            // 18: google.protobuf.Timestamp
 }
 var file_gatehouse_auth_v1_sessions_proto_depIdxs = []int32{
-	16, // 0: gatehouse.auth.v1.Session.create_time:type_name -> google.protobuf.Timestamp
-	16, // 1: gatehouse.auth.v1.Session.seen_time:type_name -> google.protobuf.Timestamp
-	16, // 2: gatehouse.auth.v1.Session.expire_time:type_name -> google.protobuf.Timestamp
+	18, // 0: gatehouse.auth.v1.Session.create_time:type_name -> google.protobuf.Timestamp
+	18, // 1: gatehouse.auth.v1.Session.seen_time:type_name -> google.protobuf.Timestamp
+	18, // 2: gatehouse.auth.v1.Session.expire_time:type_name -> google.protobuf.Timestamp
 	1,  // 3: gatehouse.auth.v1.Session.clients:type_name -> gatehouse.auth.v1.ClientSession
-	16, // 4: gatehouse.auth.v1.ClientSession.create_time:type_name -> google.protobuf.Timestamp
-	16, // 5: gatehouse.auth.v1.ClientSession.seen_time:type_name -> google.protobuf.Timestamp
-	16, // 6: gatehouse.auth.v1.ClientSession.expire_time:type_name -> google.protobuf.Timestamp
+	18, // 4: gatehouse.auth.v1.ClientSession.create_time:type_name -> google.protobuf.Timestamp
+	18, // 5: gatehouse.auth.v1.ClientSession.seen_time:type_name -> google.protobuf.Timestamp
+	18, // 6: gatehouse.auth.v1.ClientSession.expire_time:type_name -> google.protobuf.Timestamp
 	0,  // 7: gatehouse.auth.v1.ListMySessionsResponse.sessions:type_name -> gatehouse.auth.v1.Session
 	0,  // 8: gatehouse.auth.v1.ListUserSessionsResponse.sessions:type_name -> gatehouse.auth.v1.Session
 	2,  // 9: gatehouse.auth.v1.SessionService.ListMySessions:input_type -> gatehouse.auth.v1.ListMySessionsRequest
 	4,  // 10: gatehouse.auth.v1.SessionService.EndMySession:input_type -> gatehouse.auth.v1.EndMySessionRequest
 	6,  // 11: gatehouse.auth.v1.SessionService.EndMyOtherSessions:input_type -> gatehouse.auth.v1.EndMyOtherSessionsRequest
 	8,  // 12: gatehouse.auth.v1.SessionService.ChangePassword:input_type -> gatehouse.auth.v1.ChangePasswordRequest
-	10, // 13: gatehouse.auth.v1.SessionService.ListUserSessions:input_type -> gatehouse.auth.v1.ListUserSessionsRequest
-	12, // 14: gatehouse.auth.v1.SessionService.EndUserSession:input_type -> gatehouse.auth.v1.EndUserSessionRequest
-	14, // 15: gatehouse.auth.v1.SessionService.EndUserSessions:input_type -> gatehouse.auth.v1.EndUserSessionsRequest
-	3,  // 16: gatehouse.auth.v1.SessionService.ListMySessions:output_type -> gatehouse.auth.v1.ListMySessionsResponse
-	5,  // 17: gatehouse.auth.v1.SessionService.EndMySession:output_type -> gatehouse.auth.v1.EndMySessionResponse
-	7,  // 18: gatehouse.auth.v1.SessionService.EndMyOtherSessions:output_type -> gatehouse.auth.v1.EndMyOtherSessionsResponse
-	9,  // 19: gatehouse.auth.v1.SessionService.ChangePassword:output_type -> gatehouse.auth.v1.ChangePasswordResponse
-	11, // 20: gatehouse.auth.v1.SessionService.ListUserSessions:output_type -> gatehouse.auth.v1.ListUserSessionsResponse
-	13, // 21: gatehouse.auth.v1.SessionService.EndUserSession:output_type -> gatehouse.auth.v1.EndUserSessionResponse
-	15, // 22: gatehouse.auth.v1.SessionService.EndUserSessions:output_type -> gatehouse.auth.v1.EndUserSessionsResponse
-	16, // [16:23] is the sub-list for method output_type
-	9,  // [9:16] is the sub-list for method input_type
+	10, // 13: gatehouse.auth.v1.SessionService.RequestEmailVerification:input_type -> gatehouse.auth.v1.RequestEmailVerificationRequest
+	12, // 14: gatehouse.auth.v1.SessionService.ListUserSessions:input_type -> gatehouse.auth.v1.ListUserSessionsRequest
+	14, // 15: gatehouse.auth.v1.SessionService.EndUserSession:input_type -> gatehouse.auth.v1.EndUserSessionRequest
+	16, // 16: gatehouse.auth.v1.SessionService.EndUserSessions:input_type -> gatehouse.auth.v1.EndUserSessionsRequest
+	3,  // 17: gatehouse.auth.v1.SessionService.ListMySessions:output_type -> gatehouse.auth.v1.ListMySessionsResponse
+	5,  // 18: gatehouse.auth.v1.SessionService.EndMySession:output_type -> gatehouse.auth.v1.EndMySessionResponse
+	7,  // 19: gatehouse.auth.v1.SessionService.EndMyOtherSessions:output_type -> gatehouse.auth.v1.EndMyOtherSessionsResponse
+	9,  // 20: gatehouse.auth.v1.SessionService.ChangePassword:output_type -> gatehouse.auth.v1.ChangePasswordResponse
+	11, // 21: gatehouse.auth.v1.SessionService.RequestEmailVerification:output_type -> gatehouse.auth.v1.RequestEmailVerificationResponse
+	13, // 22: gatehouse.auth.v1.SessionService.ListUserSessions:output_type -> gatehouse.auth.v1.ListUserSessionsResponse
+	15, // 23: gatehouse.auth.v1.SessionService.EndUserSession:output_type -> gatehouse.auth.v1.EndUserSessionResponse
+	17, // 24: gatehouse.auth.v1.SessionService.EndUserSessions:output_type -> gatehouse.auth.v1.EndUserSessionsResponse
+	17, // [17:25] is the sub-list for method output_type
+	9,  // [9:17] is the sub-list for method input_type
 	9,  // [9:9] is the sub-list for extension type_name
 	9,  // [9:9] is the sub-list for extension extendee
 	0,  // [0:9] is the sub-list for field type_name
@@ -1059,7 +1142,7 @@ func file_gatehouse_auth_v1_sessions_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_auth_v1_sessions_proto_rawDesc), len(file_gatehouse_auth_v1_sessions_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

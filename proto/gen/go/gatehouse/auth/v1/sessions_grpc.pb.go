@@ -19,13 +19,14 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	SessionService_ListMySessions_FullMethodName     = "/gatehouse.auth.v1.SessionService/ListMySessions"
-	SessionService_EndMySession_FullMethodName       = "/gatehouse.auth.v1.SessionService/EndMySession"
-	SessionService_EndMyOtherSessions_FullMethodName = "/gatehouse.auth.v1.SessionService/EndMyOtherSessions"
-	SessionService_ChangePassword_FullMethodName     = "/gatehouse.auth.v1.SessionService/ChangePassword"
-	SessionService_ListUserSessions_FullMethodName   = "/gatehouse.auth.v1.SessionService/ListUserSessions"
-	SessionService_EndUserSession_FullMethodName     = "/gatehouse.auth.v1.SessionService/EndUserSession"
-	SessionService_EndUserSessions_FullMethodName    = "/gatehouse.auth.v1.SessionService/EndUserSessions"
+	SessionService_ListMySessions_FullMethodName           = "/gatehouse.auth.v1.SessionService/ListMySessions"
+	SessionService_EndMySession_FullMethodName             = "/gatehouse.auth.v1.SessionService/EndMySession"
+	SessionService_EndMyOtherSessions_FullMethodName       = "/gatehouse.auth.v1.SessionService/EndMyOtherSessions"
+	SessionService_ChangePassword_FullMethodName           = "/gatehouse.auth.v1.SessionService/ChangePassword"
+	SessionService_RequestEmailVerification_FullMethodName = "/gatehouse.auth.v1.SessionService/RequestEmailVerification"
+	SessionService_ListUserSessions_FullMethodName         = "/gatehouse.auth.v1.SessionService/ListUserSessions"
+	SessionService_EndUserSession_FullMethodName           = "/gatehouse.auth.v1.SessionService/EndUserSession"
+	SessionService_EndUserSessions_FullMethodName          = "/gatehouse.auth.v1.SessionService/EndUserSessions"
 )
 
 // SessionServiceClient is the client API for SessionService service.
@@ -49,6 +50,9 @@ type SessionServiceClient interface {
 	// EndMyOtherSessions does. A wrong old password is UNAUTHENTICATED (INVALID_CREDENTIALS) and
 	// counts like a wrong sign-in; a refused new one names its rule (PASSWORD_REFUSED).
 	ChangePassword(ctx context.Context, in *ChangePasswordRequest, opts ...grpc.CallOption) (*ChangePasswordResponse, error)
+	// RequestEmailVerification mails the caller a code that verifies the address of their login, by
+	// VerifyEmail. It takes the place of one that was mailed before.
+	RequestEmailVerification(ctx context.Context, in *RequestEmailVerificationRequest, opts ...grpc.CallOption) (*RequestEmailVerificationResponse, error)
 	// ListUserSessions returns where a user is signed in, as ListMySessions does. Of a user that does
 	// not exist it is empty.
 	ListUserSessions(ctx context.Context, in *ListUserSessionsRequest, opts ...grpc.CallOption) (*ListUserSessionsResponse, error)
@@ -106,6 +110,16 @@ func (c *sessionServiceClient) ChangePassword(ctx context.Context, in *ChangePas
 	return out, nil
 }
 
+func (c *sessionServiceClient) RequestEmailVerification(ctx context.Context, in *RequestEmailVerificationRequest, opts ...grpc.CallOption) (*RequestEmailVerificationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RequestEmailVerificationResponse)
+	err := c.cc.Invoke(ctx, SessionService_RequestEmailVerification_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *sessionServiceClient) ListUserSessions(ctx context.Context, in *ListUserSessionsRequest, opts ...grpc.CallOption) (*ListUserSessionsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListUserSessionsResponse)
@@ -157,6 +171,9 @@ type SessionServiceServer interface {
 	// EndMyOtherSessions does. A wrong old password is UNAUTHENTICATED (INVALID_CREDENTIALS) and
 	// counts like a wrong sign-in; a refused new one names its rule (PASSWORD_REFUSED).
 	ChangePassword(context.Context, *ChangePasswordRequest) (*ChangePasswordResponse, error)
+	// RequestEmailVerification mails the caller a code that verifies the address of their login, by
+	// VerifyEmail. It takes the place of one that was mailed before.
+	RequestEmailVerification(context.Context, *RequestEmailVerificationRequest) (*RequestEmailVerificationResponse, error)
 	// ListUserSessions returns where a user is signed in, as ListMySessions does. Of a user that does
 	// not exist it is empty.
 	ListUserSessions(context.Context, *ListUserSessionsRequest) (*ListUserSessionsResponse, error)
@@ -185,6 +202,9 @@ func (UnimplementedSessionServiceServer) EndMyOtherSessions(context.Context, *En
 }
 func (UnimplementedSessionServiceServer) ChangePassword(context.Context, *ChangePasswordRequest) (*ChangePasswordResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ChangePassword not implemented")
+}
+func (UnimplementedSessionServiceServer) RequestEmailVerification(context.Context, *RequestEmailVerificationRequest) (*RequestEmailVerificationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RequestEmailVerification not implemented")
 }
 func (UnimplementedSessionServiceServer) ListUserSessions(context.Context, *ListUserSessionsRequest) (*ListUserSessionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListUserSessions not implemented")
@@ -288,6 +308,24 @@ func _SessionService_ChangePassword_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SessionService_RequestEmailVerification_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RequestEmailVerificationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SessionServiceServer).RequestEmailVerification(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SessionService_RequestEmailVerification_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SessionServiceServer).RequestEmailVerification(ctx, req.(*RequestEmailVerificationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SessionService_ListUserSessions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListUserSessionsRequest)
 	if err := dec(in); err != nil {
@@ -364,6 +402,10 @@ var SessionService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ChangePassword",
 			Handler:    _SessionService_ChangePassword_Handler,
+		},
+		{
+			MethodName: "RequestEmailVerification",
+			Handler:    _SessionService_RequestEmailVerification_Handler,
 		},
 		{
 			MethodName: "ListUserSessions",

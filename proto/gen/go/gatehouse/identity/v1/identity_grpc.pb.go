@@ -525,6 +525,7 @@ var UserService_ServiceDesc = grpc.ServiceDesc{
 
 const (
 	UserDirectoryService_RegisterUser_FullMethodName = "/gatehouse.identity.v1.UserDirectoryService/RegisterUser"
+	UserDirectoryService_SetUserEmail_FullMethodName = "/gatehouse.identity.v1.UserDirectoryService/SetUserEmail"
 )
 
 // UserDirectoryServiceClient is the client API for UserDirectoryService service.
@@ -537,6 +538,11 @@ type UserDirectoryServiceClient interface {
 	// the same id and email returns the user as it is. Another email under the same id, and the id of a user that is being deleted or was
 	// deleted within the last hour, is ALREADY_EXISTS (USER_ID_TAKEN): a creation that arrives late brings nobody back.
 	RegisterUser(ctx context.Context, in *RegisterUserRequest, opts ...grpc.CallOption) (*RegisterUserResponse, error)
+	// SetUserEmail takes over the address of a user and whether it is verified, as Auth has them. It is
+	// for the revision that Auth counts: a call with one that is not higher than the last changes
+	// nothing, so that calls may be repeated and overtake each other. An address that another user of
+	// the organization has is ALREADY_EXISTS (EMAIL_TAKEN).
+	SetUserEmail(ctx context.Context, in *SetUserEmailRequest, opts ...grpc.CallOption) (*SetUserEmailResponse, error)
 }
 
 type userDirectoryServiceClient struct {
@@ -557,6 +563,16 @@ func (c *userDirectoryServiceClient) RegisterUser(ctx context.Context, in *Regis
 	return out, nil
 }
 
+func (c *userDirectoryServiceClient) SetUserEmail(ctx context.Context, in *SetUserEmailRequest, opts ...grpc.CallOption) (*SetUserEmailResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetUserEmailResponse)
+	err := c.cc.Invoke(ctx, UserDirectoryService_SetUserEmail_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // UserDirectoryServiceServer is the server API for UserDirectoryService service.
 // All implementations must embed UnimplementedUserDirectoryServiceServer
 // for forward compatibility.
@@ -567,6 +583,11 @@ type UserDirectoryServiceServer interface {
 	// the same id and email returns the user as it is. Another email under the same id, and the id of a user that is being deleted or was
 	// deleted within the last hour, is ALREADY_EXISTS (USER_ID_TAKEN): a creation that arrives late brings nobody back.
 	RegisterUser(context.Context, *RegisterUserRequest) (*RegisterUserResponse, error)
+	// SetUserEmail takes over the address of a user and whether it is verified, as Auth has them. It is
+	// for the revision that Auth counts: a call with one that is not higher than the last changes
+	// nothing, so that calls may be repeated and overtake each other. An address that another user of
+	// the organization has is ALREADY_EXISTS (EMAIL_TAKEN).
+	SetUserEmail(context.Context, *SetUserEmailRequest) (*SetUserEmailResponse, error)
 	mustEmbedUnimplementedUserDirectoryServiceServer()
 }
 
@@ -579,6 +600,9 @@ type UnimplementedUserDirectoryServiceServer struct{}
 
 func (UnimplementedUserDirectoryServiceServer) RegisterUser(context.Context, *RegisterUserRequest) (*RegisterUserResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RegisterUser not implemented")
+}
+func (UnimplementedUserDirectoryServiceServer) SetUserEmail(context.Context, *SetUserEmailRequest) (*SetUserEmailResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetUserEmail not implemented")
 }
 func (UnimplementedUserDirectoryServiceServer) mustEmbedUnimplementedUserDirectoryServiceServer() {}
 func (UnimplementedUserDirectoryServiceServer) testEmbeddedByValue()                              {}
@@ -619,6 +643,24 @@ func _UserDirectoryService_RegisterUser_Handler(srv interface{}, ctx context.Con
 	return interceptor(ctx, in, info, handler)
 }
 
+func _UserDirectoryService_SetUserEmail_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetUserEmailRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(UserDirectoryServiceServer).SetUserEmail(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: UserDirectoryService_SetUserEmail_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(UserDirectoryServiceServer).SetUserEmail(ctx, req.(*SetUserEmailRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // UserDirectoryService_ServiceDesc is the grpc.ServiceDesc for UserDirectoryService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -629,6 +671,10 @@ var UserDirectoryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RegisterUser",
 			Handler:    _UserDirectoryService_RegisterUser_Handler,
+		},
+		{
+			MethodName: "SetUserEmail",
+			Handler:    _UserDirectoryService_SetUserEmail_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

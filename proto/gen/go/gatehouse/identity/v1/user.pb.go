@@ -103,7 +103,10 @@ type User struct {
 	// etag is opaque and changes with every change of the user (RFC 9110, section 8.8.3, without the quotes).
 	Etag string `protobuf:"bytes,9,opt,name=etag,proto3" json:"etag,omitempty"`
 	// state is where the user is in its life. A user that is being deleted is not there any more.
-	State         User_State `protobuf:"varint,10,opt,name=state,proto3,enum=gatehouse.identity.v1.User_State" json:"state,omitempty"`
+	State User_State `protobuf:"varint,10,opt,name=state,proto3,enum=gatehouse.identity.v1.User_State" json:"state,omitempty"`
+	// email_verified says that the user has proven to Auth that the address is theirs. It follows Auth
+	// within seconds.
+	EmailVerified bool `protobuf:"varint,11,opt,name=email_verified,json=emailVerified,proto3" json:"email_verified,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -208,11 +211,18 @@ func (x *User) GetState() User_State {
 	return User_STATE_UNSPECIFIED
 }
 
+func (x *User) GetEmailVerified() bool {
+	if x != nil {
+		return x.EmailVerified
+	}
+	return false
+}
+
 var File_gatehouse_identity_v1_user_proto protoreflect.FileDescriptor
 
 const file_gatehouse_identity_v1_user_proto_rawDesc = "" +
 	"\n" +
-	" gatehouse/identity/v1/user.proto\x12\x15gatehouse.identity.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xda\x04\n" +
+	" gatehouse/identity/v1/user.proto\x12\x15gatehouse.identity.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x05\n" +
 	"\x04User\x12\x1d\n" +
 	"\x02id\x18\x01 \x01(\tB\r\xe2A\x02\x05\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12-\n" +
 	"\x0forganization_id\x18\x02 \x01(\tB\x04\xe2A\x01\x03R\x0eorganizationId\x12\x1a\n" +
@@ -226,7 +236,8 @@ const file_gatehouse_identity_v1_user_proto_rawDesc = "" +
 	"updateTime\x12\x18\n" +
 	"\x04etag\x18\t \x01(\tB\x04\xe2A\x01\x03R\x04etag\x12=\n" +
 	"\x05state\x18\n" +
-	" \x01(\x0e2!.gatehouse.identity.v1.User.StateB\x04\xe2A\x01\x03R\x05state\"X\n" +
+	" \x01(\x0e2!.gatehouse.identity.v1.User.StateB\x04\xe2A\x01\x03R\x05state\x12+\n" +
+	"\x0eemail_verified\x18\v \x01(\bB\x04\xe2A\x01\x03R\remailVerified\"X\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTATE_INVITED\x10\x01\x12\x10\n" +

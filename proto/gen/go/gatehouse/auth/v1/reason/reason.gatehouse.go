@@ -32,6 +32,11 @@ func ClientNotFound() *apierr.Error {
 	return apierr.New(apierr.NotFound, "CLIENT_NOT_FOUND", "no such client")
 }
 
+// EmailAlreadyVerified is EMAIL_ALREADY_VERIFIED (FAILED_PRECONDITION, over HTTP 400).
+func EmailAlreadyVerified() *apierr.Error {
+	return apierr.New(apierr.FailedPrecondition, "EMAIL_ALREADY_VERIFIED", "this address is verified already")
+}
+
 // EmailTaken is EMAIL_TAKEN (ALREADY_EXISTS, over HTTP 409).
 func EmailTaken() *apierr.Error {
 	return apierr.New(apierr.AlreadyExists, "EMAIL_TAKEN", "this email address already has a login")
