@@ -48,6 +48,8 @@ func (i *identity) CreateUser(_ context.Context, n login.NewUser) (login.User, e
 	return login.User{ID: n.ID, OrganizationID: uuid.NewString(), Email: n.Email}, i.fail
 }
 
+func (i *identity) SetEmail(context.Context, login.Email) error { return i.fail }
+
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{Database: postgrestest.Open(t), now: time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)}

@@ -1624,8 +1624,8 @@ const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\tGetKeySet\x12#.gatehouse.auth.v1.GetKeySetRequest\x1a$.gatehouse.auth.v1.GetKeySetResponse\"\x1e\xd2\xe7\x18\x17\n" +
 	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12\x8f\x01\n" +
 	"\x10WatchRevocations\x12*.gatehouse.auth.v1.WatchRevocationsRequest\x1a+.gatehouse.auth.v1.WatchRevocationsResponse\" \xd2\xe7\x18\x19\n" +
-	"\x02(\x01\x12\revery_service\x1a\x02\b\x01 \x01\x90\x02\x010\x01B\xfc\x16\xd2\xe7\x18\xb1\x16\n" +
-	"\x04auth\x10\x92?\x1a7gatehouse.identity.v1.UserDirectoryService/RegisterUser\x1a*gatehouse.authz.v1.AuthzService/BatchCheck\x1a2gatehouse.authz.v1.AuthzService/WriteRelationships\x1a'gatehouse.audit.v1.IngestService/Ingest\"\x01\x01:-\n" +
+	"\x02(\x01\x12\revery_service\x1a\x02\b\x01 \x01\x90\x02\x010\x01B\xf3\x17\xd2\xe7\x18\xa8\x17\n" +
+	"\x04auth\x10\x92?\x1a7gatehouse.identity.v1.UserDirectoryService/RegisterUser\x1a7gatehouse.identity.v1.UserDirectoryService/SetUserEmail\x1a*gatehouse.authz.v1.AuthzService/BatchCheck\x1a2gatehouse.authz.v1.AuthzService/WriteRelationships\x1a'gatehouse.audit.v1.IngestService/Ingest\"\x01\x01:-\n" +
 	"\x13auth-encryption.key\x12\x12GATEHOUSE_AUTH_KEY\x18\x01(\x01:|\n" +
 	"\x10bootstrap.secret\x12\x1fGATEHOUSE_AUTH_BOOTSTRAP_SECRET\x18\x02\"Esingle use: POST /api/v1/auth/bootstrap makes the first administratorJ\x1e\n" +
 	"\bplatform\x12\x12administrator@userR7\n" +
@@ -1639,7 +1639,8 @@ const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\x11INVALID_CHALLENGE\x10\x02\"Tthe sign-in took too long, or something about the account has changed; sign in againRp\n" +
 	"\x11INVALID_ENROLMENT\x10\x06\"Ythe enrolment took too long, or the account has another second factor by now; enrol againR6\n" +
 	"\x10NO_SECOND_FACTOR\x10\x06\" the account has no second factorRh\n" +
-	"\x16SECOND_FACTOR_REQUIRED\x10\x06\"Lthe organization requires a second factor: replace it instead of removing itRw\n" +
+	"\x16SECOND_FACTOR_REQUIRED\x10\x06\"Lthe organization requires a second factor: replace it instead of removing itR<\n" +
+	"\x16EMAIL_ALREADY_VERIFIED\x10\x06\" this address is verified alreadyRw\n" +
 	"\x13INVALID_MAILED_CODE\x10\x02\"^the mailed code is wrong, was used or replaced by a newer one, or has expired; ask for anotherRH\n" +
 	"\x15INVALID_REFRESH_TOKEN\x10\x02\"-the refresh token is not valid; sign in againR&\n" +
 	"\x11SESSION_NOT_FOUND\x10\x04\"\x0fno such sessionRU\n" +

@@ -1238,7 +1238,9 @@ type RegisterUserRequest struct {
 	// email is the login identifier in the form that Auth keeps.
 	Email string `protobuf:"bytes,3,opt,name=email,proto3" json:"email,omitempty"`
 	// display_name is how the user is shown to others.
-	DisplayName   string `protobuf:"bytes,4,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	DisplayName string `protobuf:"bytes,4,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	// email_verified says that the user has proven that the address is theirs.
+	EmailVerified bool `protobuf:"varint,5,opt,name=email_verified,json=emailVerified,proto3" json:"email_verified,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1301,6 +1303,123 @@ func (x *RegisterUserRequest) GetDisplayName() string {
 	return ""
 }
 
+func (x *RegisterUserRequest) GetEmailVerified() bool {
+	if x != nil {
+		return x.EmailVerified
+	}
+	return false
+}
+
+// SetUserEmailRequest is the address of a user as Auth has it.
+type SetUserEmailRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// user_id whose address it is.
+	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// email is the login identifier in the form that Auth keeps.
+	Email string `protobuf:"bytes,2,opt,name=email,proto3" json:"email,omitempty"`
+	// email_verified says that the user has proven that the address is theirs.
+	EmailVerified bool `protobuf:"varint,3,opt,name=email_verified,json=emailVerified,proto3" json:"email_verified,omitempty"`
+	// revision of both, which only grows.
+	Revision      int64 `protobuf:"varint,4,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetUserEmailRequest) Reset() {
+	*x = SetUserEmailRequest{}
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetUserEmailRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetUserEmailRequest) ProtoMessage() {}
+
+func (x *SetUserEmailRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetUserEmailRequest.ProtoReflect.Descriptor instead.
+func (*SetUserEmailRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *SetUserEmailRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *SetUserEmailRequest) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+func (x *SetUserEmailRequest) GetEmailVerified() bool {
+	if x != nil {
+		return x.EmailVerified
+	}
+	return false
+}
+
+func (x *SetUserEmailRequest) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+// SetUserEmailResponse is empty.
+type SetUserEmailResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetUserEmailResponse) Reset() {
+	*x = SetUserEmailResponse{}
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetUserEmailResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetUserEmailResponse) ProtoMessage() {}
+
+func (x *SetUserEmailResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetUserEmailResponse.ProtoReflect.Descriptor instead.
+func (*SetUserEmailResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{24}
+}
+
 // RegisterUserResponse carries the user.
 type RegisterUserResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1314,7 +1433,7 @@ type RegisterUserResponse struct {
 
 func (x *RegisterUserResponse) Reset() {
 	*x = RegisterUserResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[23]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1326,7 +1445,7 @@ func (x *RegisterUserResponse) String() string {
 func (*RegisterUserResponse) ProtoMessage() {}
 
 func (x *RegisterUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[23]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1339,7 +1458,7 @@ func (x *RegisterUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterUserResponse.ProtoReflect.Descriptor instead.
 func (*RegisterUserResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{23}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RegisterUserResponse) GetUser() *User {
@@ -1365,7 +1484,8 @@ type ListUsersRequest struct {
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// page_token is next_page_token of the page before, with the same organization and filter.
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// filter is an AIP-160 expression over email, display_name, state and create_time, such as: email = "a@example.com", state = STATE_SUSPENDED.
+	// filter is an AIP-160 expression over email, email_verified, display_name, state and create_time,
+	// such as: email = "a@example.com", state = STATE_SUSPENDED, email_verified = true.
 	Filter        string `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1373,7 +1493,7 @@ type ListUsersRequest struct {
 
 func (x *ListUsersRequest) Reset() {
 	*x = ListUsersRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[24]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1385,7 +1505,7 @@ func (x *ListUsersRequest) String() string {
 func (*ListUsersRequest) ProtoMessage() {}
 
 func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[24]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1398,7 +1518,7 @@ func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersRequest.ProtoReflect.Descriptor instead.
 func (*ListUsersRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{24}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListUsersRequest) GetOrganizationId() string {
@@ -1442,7 +1562,7 @@ type ListUsersResponse struct {
 
 func (x *ListUsersResponse) Reset() {
 	*x = ListUsersResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[25]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1454,7 +1574,7 @@ func (x *ListUsersResponse) String() string {
 func (*ListUsersResponse) ProtoMessage() {}
 
 func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[25]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1467,7 +1587,7 @@ func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersResponse.ProtoReflect.Descriptor instead.
 func (*ListUsersResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{25}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListUsersResponse) GetUsers() []*User {
@@ -1497,7 +1617,7 @@ type CreateOrganizationRequest struct {
 
 func (x *CreateOrganizationRequest) Reset() {
 	*x = CreateOrganizationRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[26]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1509,7 +1629,7 @@ func (x *CreateOrganizationRequest) String() string {
 func (*CreateOrganizationRequest) ProtoMessage() {}
 
 func (x *CreateOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[26]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1522,7 +1642,7 @@ func (x *CreateOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*CreateOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{26}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CreateOrganizationRequest) GetId() string {
@@ -1550,7 +1670,7 @@ type CreateOrganizationResponse struct {
 
 func (x *CreateOrganizationResponse) Reset() {
 	*x = CreateOrganizationResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[27]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1562,7 +1682,7 @@ func (x *CreateOrganizationResponse) String() string {
 func (*CreateOrganizationResponse) ProtoMessage() {}
 
 func (x *CreateOrganizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[27]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1575,7 +1695,7 @@ func (x *CreateOrganizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateOrganizationResponse.ProtoReflect.Descriptor instead.
 func (*CreateOrganizationResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{27}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CreateOrganizationResponse) GetOrganization() *Organization {
@@ -1596,7 +1716,7 @@ type GetOrganizationRequest struct {
 
 func (x *GetOrganizationRequest) Reset() {
 	*x = GetOrganizationRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[28]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1608,7 +1728,7 @@ func (x *GetOrganizationRequest) String() string {
 func (*GetOrganizationRequest) ProtoMessage() {}
 
 func (x *GetOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[28]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1621,7 +1741,7 @@ func (x *GetOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*GetOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{28}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *GetOrganizationRequest) GetId() string {
@@ -1642,7 +1762,7 @@ type GetOrganizationResponse struct {
 
 func (x *GetOrganizationResponse) Reset() {
 	*x = GetOrganizationResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[29]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1654,7 +1774,7 @@ func (x *GetOrganizationResponse) String() string {
 func (*GetOrganizationResponse) ProtoMessage() {}
 
 func (x *GetOrganizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[29]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1667,7 +1787,7 @@ func (x *GetOrganizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrganizationResponse.ProtoReflect.Descriptor instead.
 func (*GetOrganizationResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{29}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *GetOrganizationResponse) GetOrganization() *Organization {
@@ -1692,7 +1812,7 @@ type ListOrganizationsRequest struct {
 
 func (x *ListOrganizationsRequest) Reset() {
 	*x = ListOrganizationsRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[30]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1704,7 +1824,7 @@ func (x *ListOrganizationsRequest) String() string {
 func (*ListOrganizationsRequest) ProtoMessage() {}
 
 func (x *ListOrganizationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[30]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1717,7 +1837,7 @@ func (x *ListOrganizationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrganizationsRequest.ProtoReflect.Descriptor instead.
 func (*ListOrganizationsRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{30}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListOrganizationsRequest) GetPageSize() int32 {
@@ -1754,7 +1874,7 @@ type ListOrganizationsResponse struct {
 
 func (x *ListOrganizationsResponse) Reset() {
 	*x = ListOrganizationsResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[31]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1766,7 +1886,7 @@ func (x *ListOrganizationsResponse) String() string {
 func (*ListOrganizationsResponse) ProtoMessage() {}
 
 func (x *ListOrganizationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[31]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1779,7 +1899,7 @@ func (x *ListOrganizationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrganizationsResponse.ProtoReflect.Descriptor instead.
 func (*ListOrganizationsResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{31}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ListOrganizationsResponse) GetOrganizations() []*Organization {
@@ -1811,7 +1931,7 @@ type UpdateOrganizationRequest struct {
 
 func (x *UpdateOrganizationRequest) Reset() {
 	*x = UpdateOrganizationRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[32]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1823,7 +1943,7 @@ func (x *UpdateOrganizationRequest) String() string {
 func (*UpdateOrganizationRequest) ProtoMessage() {}
 
 func (x *UpdateOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[32]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1836,7 +1956,7 @@ func (x *UpdateOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*UpdateOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{32}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *UpdateOrganizationRequest) GetOrganization() *Organization {
@@ -1871,7 +1991,7 @@ type UpdateOrganizationResponse struct {
 
 func (x *UpdateOrganizationResponse) Reset() {
 	*x = UpdateOrganizationResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[33]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1883,7 +2003,7 @@ func (x *UpdateOrganizationResponse) String() string {
 func (*UpdateOrganizationResponse) ProtoMessage() {}
 
 func (x *UpdateOrganizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[33]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1896,7 +2016,7 @@ func (x *UpdateOrganizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateOrganizationResponse.ProtoReflect.Descriptor instead.
 func (*UpdateOrganizationResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{33}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *UpdateOrganizationResponse) GetOrganization() *Organization {
@@ -1919,7 +2039,7 @@ type DeleteOrganizationRequest struct {
 
 func (x *DeleteOrganizationRequest) Reset() {
 	*x = DeleteOrganizationRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[34]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1931,7 +2051,7 @@ func (x *DeleteOrganizationRequest) String() string {
 func (*DeleteOrganizationRequest) ProtoMessage() {}
 
 func (x *DeleteOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[34]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1944,7 +2064,7 @@ func (x *DeleteOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*DeleteOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{34}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *DeleteOrganizationRequest) GetId() string {
@@ -1970,7 +2090,7 @@ type DeleteOrganizationResponse struct {
 
 func (x *DeleteOrganizationResponse) Reset() {
 	*x = DeleteOrganizationResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[35]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1982,7 +2102,7 @@ func (x *DeleteOrganizationResponse) String() string {
 func (*DeleteOrganizationResponse) ProtoMessage() {}
 
 func (x *DeleteOrganizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[35]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1995,7 +2115,7 @@ func (x *DeleteOrganizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteOrganizationResponse.ProtoReflect.Descriptor instead.
 func (*DeleteOrganizationResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{35}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{37}
 }
 
 var File_gatehouse_identity_v1_identity_proto protoreflect.FileDescriptor
@@ -2072,13 +2192,21 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"\n" +
 	"Membership\x12G\n" +
 	"\forganization\x18\x01 \x01(\v2#.gatehouse.identity.v1.OrganizationR\forganization\x12 \n" +
-	"\vpermissions\x18\x02 \x03(\tR\vpermissions\"\xc9\x01\n" +
+	"\vpermissions\x18\x02 \x03(\tR\vpermissions\"\xf0\x01\n" +
 	"\x13RegisterUserRequest\x12\x18\n" +
 	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\x124\n" +
 	"\x0forganization_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x0eorganizationId\x12 \n" +
 	"\x05email\x18\x03 \x01(\tB\n" +
 	"\xbaH\ar\x05\x18\xfe\x01`\x01R\x05email\x12@\n" +
-	"\fdisplay_name\x18\x04 \x01(\tB\x1d\xbaH\x1ar\x18\x18\xc8\x012\x13^[^\\x00-\\x1F\\x7F]*$R\vdisplayName\"t\n" +
+	"\fdisplay_name\x18\x04 \x01(\tB\x1d\xbaH\x1ar\x18\x18\xc8\x012\x13^[^\\x00-\\x1F\\x7F]*$R\vdisplayName\x12%\n" +
+	"\x0eemail_verified\x18\x05 \x01(\bR\remailVerified\"\xa6\x01\n" +
+	"\x13SetUserEmailRequest\x12!\n" +
+	"\auser_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06userId\x12 \n" +
+	"\x05email\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x18\xfe\x01`\x01R\x05email\x12%\n" +
+	"\x0eemail_verified\x18\x03 \x01(\bR\remailVerified\x12#\n" +
+	"\brevision\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\brevision\"\x16\n" +
+	"\x14SetUserEmailResponse\"t\n" +
 	"\x14RegisterUserResponse\x12/\n" +
 	"\x04user\x18\x01 \x01(\v2\x1b.gatehouse.identity.v1.UserR\x04user\x12+\n" +
 	"\x11consistency_token\x18\x02 \x01(\tR\x10consistencyToken\"\xbc\x01\n" +
@@ -2179,11 +2307,14 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"\fuser.created\"\vusers.email\"\x12users.display_name\"\fusers.locale\"\x0fusers.time_zone*\x04user \x01Z\x11ORGANIZATION_FULLZ\x11CONCURRENT_CHANGE\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/users:import\x90\x02\x02(\x01\x12\x8a\x01\n" +
 	"\x05GetMe\x12#.gatehouse.identity.v1.GetMeRequest\x1a$.gatehouse.identity.v1.GetMeResponse\"6\xd2\xe7\x18\x1d\n" +
 	"\x02\x10\x01\x1a\x02\b\x01J\x03\b\x90NZ\x0eUSER_NOT_FOUND\x82\xd3\xe4\x93\x02\f\x12\n" +
-	"/api/v1/me\x90\x02\x012\xc4\x01\n" +
+	"/api/v1/me\x90\x02\x012\xeb\x02\n" +
 	"\x14UserDirectoryService\x12\xab\x01\n" +
 	"\fRegisterUser\x12*.gatehouse.identity.v1.RegisterUserRequest\x1a+.gatehouse.identity.v1.RegisterUserResponse\"B\xd2\xe7\x18;\n" +
 	"\x02(\x01\x12\x04auth\x1a/\x12-\n" +
-	"\fuser.created\x12\x02id\"\x05email\"\fdisplay_name*\x04user\x90\x02\x022\xcc\a\n" +
+	"\fuser.created\x12\x02id\"\x05email\"\fdisplay_name*\x04user\x90\x02\x02\x12\xa4\x01\n" +
+	"\fSetUserEmail\x12*.gatehouse.identity.v1.SetUserEmailRequest\x1a+.gatehouse.identity.v1.SetUserEmailResponse\";\xd2\xe7\x184\n" +
+	"\x02(\x01\x12\x04auth\x1a(\x12&\n" +
+	"\x0euser.email_set\x12\auser_id\"\x05email*\x04user\x90\x02\x022\xcc\a\n" +
 	"\x1cOrganizationDirectoryService\x12\xcf\x01\n" +
 	"\x12CreateOrganization\x120.gatehouse.identity.v1.CreateOrganizationRequest\x1a1.gatehouse.identity.v1.CreateOrganizationResponse\"T\xd2\xe7\x18M\n" +
 	"\x02(\x01\x12\revery_service\x1a8\x126\n" +
@@ -2225,7 +2356,7 @@ func file_gatehouse_identity_v1_identity_proto_rawDescGZIP() []byte {
 	return file_gatehouse_identity_v1_identity_proto_rawDescData
 }
 
-var file_gatehouse_identity_v1_identity_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_gatehouse_identity_v1_identity_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_gatehouse_identity_v1_identity_proto_goTypes = []any{
 	(*GetUserRequest)(nil),             // 0: gatehouse.identity.v1.GetUserRequest
 	(*GetUserResponse)(nil),            // 1: gatehouse.identity.v1.GetUserResponse
@@ -2250,80 +2381,84 @@ var file_gatehouse_identity_v1_identity_proto_goTypes = []any{
 	(*GetMeResponse)(nil),              // 20: gatehouse.identity.v1.GetMeResponse
 	(*Membership)(nil),                 // 21: gatehouse.identity.v1.Membership
 	(*RegisterUserRequest)(nil),        // 22: gatehouse.identity.v1.RegisterUserRequest
-	(*RegisterUserResponse)(nil),       // 23: gatehouse.identity.v1.RegisterUserResponse
-	(*ListUsersRequest)(nil),           // 24: gatehouse.identity.v1.ListUsersRequest
-	(*ListUsersResponse)(nil),          // 25: gatehouse.identity.v1.ListUsersResponse
-	(*CreateOrganizationRequest)(nil),  // 26: gatehouse.identity.v1.CreateOrganizationRequest
-	(*CreateOrganizationResponse)(nil), // 27: gatehouse.identity.v1.CreateOrganizationResponse
-	(*GetOrganizationRequest)(nil),     // 28: gatehouse.identity.v1.GetOrganizationRequest
-	(*GetOrganizationResponse)(nil),    // 29: gatehouse.identity.v1.GetOrganizationResponse
-	(*ListOrganizationsRequest)(nil),   // 30: gatehouse.identity.v1.ListOrganizationsRequest
-	(*ListOrganizationsResponse)(nil),  // 31: gatehouse.identity.v1.ListOrganizationsResponse
-	(*UpdateOrganizationRequest)(nil),  // 32: gatehouse.identity.v1.UpdateOrganizationRequest
-	(*UpdateOrganizationResponse)(nil), // 33: gatehouse.identity.v1.UpdateOrganizationResponse
-	(*DeleteOrganizationRequest)(nil),  // 34: gatehouse.identity.v1.DeleteOrganizationRequest
-	(*DeleteOrganizationResponse)(nil), // 35: gatehouse.identity.v1.DeleteOrganizationResponse
-	(*User)(nil),                       // 36: gatehouse.identity.v1.User
-	(*fieldmaskpb.FieldMask)(nil),      // 37: google.protobuf.FieldMask
-	(*Organization)(nil),               // 38: gatehouse.identity.v1.Organization
+	(*SetUserEmailRequest)(nil),        // 23: gatehouse.identity.v1.SetUserEmailRequest
+	(*SetUserEmailResponse)(nil),       // 24: gatehouse.identity.v1.SetUserEmailResponse
+	(*RegisterUserResponse)(nil),       // 25: gatehouse.identity.v1.RegisterUserResponse
+	(*ListUsersRequest)(nil),           // 26: gatehouse.identity.v1.ListUsersRequest
+	(*ListUsersResponse)(nil),          // 27: gatehouse.identity.v1.ListUsersResponse
+	(*CreateOrganizationRequest)(nil),  // 28: gatehouse.identity.v1.CreateOrganizationRequest
+	(*CreateOrganizationResponse)(nil), // 29: gatehouse.identity.v1.CreateOrganizationResponse
+	(*GetOrganizationRequest)(nil),     // 30: gatehouse.identity.v1.GetOrganizationRequest
+	(*GetOrganizationResponse)(nil),    // 31: gatehouse.identity.v1.GetOrganizationResponse
+	(*ListOrganizationsRequest)(nil),   // 32: gatehouse.identity.v1.ListOrganizationsRequest
+	(*ListOrganizationsResponse)(nil),  // 33: gatehouse.identity.v1.ListOrganizationsResponse
+	(*UpdateOrganizationRequest)(nil),  // 34: gatehouse.identity.v1.UpdateOrganizationRequest
+	(*UpdateOrganizationResponse)(nil), // 35: gatehouse.identity.v1.UpdateOrganizationResponse
+	(*DeleteOrganizationRequest)(nil),  // 36: gatehouse.identity.v1.DeleteOrganizationRequest
+	(*DeleteOrganizationResponse)(nil), // 37: gatehouse.identity.v1.DeleteOrganizationResponse
+	(*User)(nil),                       // 38: gatehouse.identity.v1.User
+	(*fieldmaskpb.FieldMask)(nil),      // 39: google.protobuf.FieldMask
+	(*Organization)(nil),               // 40: gatehouse.identity.v1.Organization
 }
 var file_gatehouse_identity_v1_identity_proto_depIdxs = []int32{
-	36, // 0: gatehouse.identity.v1.GetUserResponse.user:type_name -> gatehouse.identity.v1.User
-	36, // 1: gatehouse.identity.v1.UpdateUserRequest.user:type_name -> gatehouse.identity.v1.User
-	37, // 2: gatehouse.identity.v1.UpdateUserRequest.update_mask:type_name -> google.protobuf.FieldMask
-	36, // 3: gatehouse.identity.v1.UpdateUserResponse.user:type_name -> gatehouse.identity.v1.User
-	36, // 4: gatehouse.identity.v1.SuspendUserResponse.user:type_name -> gatehouse.identity.v1.User
-	36, // 5: gatehouse.identity.v1.RestoreUserResponse.user:type_name -> gatehouse.identity.v1.User
-	36, // 6: gatehouse.identity.v1.CreateUserResponse.user:type_name -> gatehouse.identity.v1.User
-	36, // 7: gatehouse.identity.v1.WatchUsersResponse.user:type_name -> gatehouse.identity.v1.User
+	38, // 0: gatehouse.identity.v1.GetUserResponse.user:type_name -> gatehouse.identity.v1.User
+	38, // 1: gatehouse.identity.v1.UpdateUserRequest.user:type_name -> gatehouse.identity.v1.User
+	39, // 2: gatehouse.identity.v1.UpdateUserRequest.update_mask:type_name -> google.protobuf.FieldMask
+	38, // 3: gatehouse.identity.v1.UpdateUserResponse.user:type_name -> gatehouse.identity.v1.User
+	38, // 4: gatehouse.identity.v1.SuspendUserResponse.user:type_name -> gatehouse.identity.v1.User
+	38, // 5: gatehouse.identity.v1.RestoreUserResponse.user:type_name -> gatehouse.identity.v1.User
+	38, // 6: gatehouse.identity.v1.CreateUserResponse.user:type_name -> gatehouse.identity.v1.User
+	38, // 7: gatehouse.identity.v1.WatchUsersResponse.user:type_name -> gatehouse.identity.v1.User
 	14, // 8: gatehouse.identity.v1.WatchUsersResponse.deleted:type_name -> gatehouse.identity.v1.DeletedUser
 	16, // 9: gatehouse.identity.v1.ImportUsersRequest.users:type_name -> gatehouse.identity.v1.ImportedUser
 	18, // 10: gatehouse.identity.v1.ImportUsersResponse.refusals:type_name -> gatehouse.identity.v1.ImportRefusal
-	36, // 11: gatehouse.identity.v1.GetMeResponse.user:type_name -> gatehouse.identity.v1.User
+	38, // 11: gatehouse.identity.v1.GetMeResponse.user:type_name -> gatehouse.identity.v1.User
 	21, // 12: gatehouse.identity.v1.GetMeResponse.organizations:type_name -> gatehouse.identity.v1.Membership
-	38, // 13: gatehouse.identity.v1.Membership.organization:type_name -> gatehouse.identity.v1.Organization
-	36, // 14: gatehouse.identity.v1.RegisterUserResponse.user:type_name -> gatehouse.identity.v1.User
-	36, // 15: gatehouse.identity.v1.ListUsersResponse.users:type_name -> gatehouse.identity.v1.User
-	38, // 16: gatehouse.identity.v1.CreateOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
-	38, // 17: gatehouse.identity.v1.GetOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
-	38, // 18: gatehouse.identity.v1.ListOrganizationsResponse.organizations:type_name -> gatehouse.identity.v1.Organization
-	38, // 19: gatehouse.identity.v1.UpdateOrganizationRequest.organization:type_name -> gatehouse.identity.v1.Organization
-	37, // 20: gatehouse.identity.v1.UpdateOrganizationRequest.update_mask:type_name -> google.protobuf.FieldMask
-	38, // 21: gatehouse.identity.v1.UpdateOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
+	40, // 13: gatehouse.identity.v1.Membership.organization:type_name -> gatehouse.identity.v1.Organization
+	38, // 14: gatehouse.identity.v1.RegisterUserResponse.user:type_name -> gatehouse.identity.v1.User
+	38, // 15: gatehouse.identity.v1.ListUsersResponse.users:type_name -> gatehouse.identity.v1.User
+	40, // 16: gatehouse.identity.v1.CreateOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
+	40, // 17: gatehouse.identity.v1.GetOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
+	40, // 18: gatehouse.identity.v1.ListOrganizationsResponse.organizations:type_name -> gatehouse.identity.v1.Organization
+	40, // 19: gatehouse.identity.v1.UpdateOrganizationRequest.organization:type_name -> gatehouse.identity.v1.Organization
+	39, // 20: gatehouse.identity.v1.UpdateOrganizationRequest.update_mask:type_name -> google.protobuf.FieldMask
+	40, // 21: gatehouse.identity.v1.UpdateOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
 	0,  // 22: gatehouse.identity.v1.UserService.GetUser:input_type -> gatehouse.identity.v1.GetUserRequest
 	2,  // 23: gatehouse.identity.v1.UserService.UpdateUser:input_type -> gatehouse.identity.v1.UpdateUserRequest
 	4,  // 24: gatehouse.identity.v1.UserService.DeleteUser:input_type -> gatehouse.identity.v1.DeleteUserRequest
 	6,  // 25: gatehouse.identity.v1.UserService.SuspendUser:input_type -> gatehouse.identity.v1.SuspendUserRequest
 	8,  // 26: gatehouse.identity.v1.UserService.RestoreUser:input_type -> gatehouse.identity.v1.RestoreUserRequest
 	10, // 27: gatehouse.identity.v1.UserService.CreateUser:input_type -> gatehouse.identity.v1.CreateUserRequest
-	24, // 28: gatehouse.identity.v1.UserService.ListUsers:input_type -> gatehouse.identity.v1.ListUsersRequest
+	26, // 28: gatehouse.identity.v1.UserService.ListUsers:input_type -> gatehouse.identity.v1.ListUsersRequest
 	12, // 29: gatehouse.identity.v1.UserService.WatchUsers:input_type -> gatehouse.identity.v1.WatchUsersRequest
 	15, // 30: gatehouse.identity.v1.UserService.ImportUsers:input_type -> gatehouse.identity.v1.ImportUsersRequest
 	19, // 31: gatehouse.identity.v1.UserService.GetMe:input_type -> gatehouse.identity.v1.GetMeRequest
 	22, // 32: gatehouse.identity.v1.UserDirectoryService.RegisterUser:input_type -> gatehouse.identity.v1.RegisterUserRequest
-	26, // 33: gatehouse.identity.v1.OrganizationDirectoryService.CreateOrganization:input_type -> gatehouse.identity.v1.CreateOrganizationRequest
-	28, // 34: gatehouse.identity.v1.OrganizationDirectoryService.GetOrganization:input_type -> gatehouse.identity.v1.GetOrganizationRequest
-	30, // 35: gatehouse.identity.v1.OrganizationDirectoryService.ListOrganizations:input_type -> gatehouse.identity.v1.ListOrganizationsRequest
-	32, // 36: gatehouse.identity.v1.OrganizationDirectoryService.UpdateOrganization:input_type -> gatehouse.identity.v1.UpdateOrganizationRequest
-	34, // 37: gatehouse.identity.v1.OrganizationDirectoryService.DeleteOrganization:input_type -> gatehouse.identity.v1.DeleteOrganizationRequest
-	1,  // 38: gatehouse.identity.v1.UserService.GetUser:output_type -> gatehouse.identity.v1.GetUserResponse
-	3,  // 39: gatehouse.identity.v1.UserService.UpdateUser:output_type -> gatehouse.identity.v1.UpdateUserResponse
-	5,  // 40: gatehouse.identity.v1.UserService.DeleteUser:output_type -> gatehouse.identity.v1.DeleteUserResponse
-	7,  // 41: gatehouse.identity.v1.UserService.SuspendUser:output_type -> gatehouse.identity.v1.SuspendUserResponse
-	9,  // 42: gatehouse.identity.v1.UserService.RestoreUser:output_type -> gatehouse.identity.v1.RestoreUserResponse
-	11, // 43: gatehouse.identity.v1.UserService.CreateUser:output_type -> gatehouse.identity.v1.CreateUserResponse
-	25, // 44: gatehouse.identity.v1.UserService.ListUsers:output_type -> gatehouse.identity.v1.ListUsersResponse
-	13, // 45: gatehouse.identity.v1.UserService.WatchUsers:output_type -> gatehouse.identity.v1.WatchUsersResponse
-	17, // 46: gatehouse.identity.v1.UserService.ImportUsers:output_type -> gatehouse.identity.v1.ImportUsersResponse
-	20, // 47: gatehouse.identity.v1.UserService.GetMe:output_type -> gatehouse.identity.v1.GetMeResponse
-	23, // 48: gatehouse.identity.v1.UserDirectoryService.RegisterUser:output_type -> gatehouse.identity.v1.RegisterUserResponse
-	27, // 49: gatehouse.identity.v1.OrganizationDirectoryService.CreateOrganization:output_type -> gatehouse.identity.v1.CreateOrganizationResponse
-	29, // 50: gatehouse.identity.v1.OrganizationDirectoryService.GetOrganization:output_type -> gatehouse.identity.v1.GetOrganizationResponse
-	31, // 51: gatehouse.identity.v1.OrganizationDirectoryService.ListOrganizations:output_type -> gatehouse.identity.v1.ListOrganizationsResponse
-	33, // 52: gatehouse.identity.v1.OrganizationDirectoryService.UpdateOrganization:output_type -> gatehouse.identity.v1.UpdateOrganizationResponse
-	35, // 53: gatehouse.identity.v1.OrganizationDirectoryService.DeleteOrganization:output_type -> gatehouse.identity.v1.DeleteOrganizationResponse
-	38, // [38:54] is the sub-list for method output_type
-	22, // [22:38] is the sub-list for method input_type
+	23, // 33: gatehouse.identity.v1.UserDirectoryService.SetUserEmail:input_type -> gatehouse.identity.v1.SetUserEmailRequest
+	28, // 34: gatehouse.identity.v1.OrganizationDirectoryService.CreateOrganization:input_type -> gatehouse.identity.v1.CreateOrganizationRequest
+	30, // 35: gatehouse.identity.v1.OrganizationDirectoryService.GetOrganization:input_type -> gatehouse.identity.v1.GetOrganizationRequest
+	32, // 36: gatehouse.identity.v1.OrganizationDirectoryService.ListOrganizations:input_type -> gatehouse.identity.v1.ListOrganizationsRequest
+	34, // 37: gatehouse.identity.v1.OrganizationDirectoryService.UpdateOrganization:input_type -> gatehouse.identity.v1.UpdateOrganizationRequest
+	36, // 38: gatehouse.identity.v1.OrganizationDirectoryService.DeleteOrganization:input_type -> gatehouse.identity.v1.DeleteOrganizationRequest
+	1,  // 39: gatehouse.identity.v1.UserService.GetUser:output_type -> gatehouse.identity.v1.GetUserResponse
+	3,  // 40: gatehouse.identity.v1.UserService.UpdateUser:output_type -> gatehouse.identity.v1.UpdateUserResponse
+	5,  // 41: gatehouse.identity.v1.UserService.DeleteUser:output_type -> gatehouse.identity.v1.DeleteUserResponse
+	7,  // 42: gatehouse.identity.v1.UserService.SuspendUser:output_type -> gatehouse.identity.v1.SuspendUserResponse
+	9,  // 43: gatehouse.identity.v1.UserService.RestoreUser:output_type -> gatehouse.identity.v1.RestoreUserResponse
+	11, // 44: gatehouse.identity.v1.UserService.CreateUser:output_type -> gatehouse.identity.v1.CreateUserResponse
+	27, // 45: gatehouse.identity.v1.UserService.ListUsers:output_type -> gatehouse.identity.v1.ListUsersResponse
+	13, // 46: gatehouse.identity.v1.UserService.WatchUsers:output_type -> gatehouse.identity.v1.WatchUsersResponse
+	17, // 47: gatehouse.identity.v1.UserService.ImportUsers:output_type -> gatehouse.identity.v1.ImportUsersResponse
+	20, // 48: gatehouse.identity.v1.UserService.GetMe:output_type -> gatehouse.identity.v1.GetMeResponse
+	25, // 49: gatehouse.identity.v1.UserDirectoryService.RegisterUser:output_type -> gatehouse.identity.v1.RegisterUserResponse
+	24, // 50: gatehouse.identity.v1.UserDirectoryService.SetUserEmail:output_type -> gatehouse.identity.v1.SetUserEmailResponse
+	29, // 51: gatehouse.identity.v1.OrganizationDirectoryService.CreateOrganization:output_type -> gatehouse.identity.v1.CreateOrganizationResponse
+	31, // 52: gatehouse.identity.v1.OrganizationDirectoryService.GetOrganization:output_type -> gatehouse.identity.v1.GetOrganizationResponse
+	33, // 53: gatehouse.identity.v1.OrganizationDirectoryService.ListOrganizations:output_type -> gatehouse.identity.v1.ListOrganizationsResponse
+	35, // 54: gatehouse.identity.v1.OrganizationDirectoryService.UpdateOrganization:output_type -> gatehouse.identity.v1.UpdateOrganizationResponse
+	37, // 55: gatehouse.identity.v1.OrganizationDirectoryService.DeleteOrganization:output_type -> gatehouse.identity.v1.DeleteOrganizationResponse
+	39, // [39:56] is the sub-list for method output_type
+	22, // [22:39] is the sub-list for method input_type
 	22, // [22:22] is the sub-list for extension type_name
 	22, // [22:22] is the sub-list for extension extendee
 	0,  // [0:22] is the sub-list for field type_name
@@ -2342,7 +2477,7 @@ func file_gatehouse_identity_v1_identity_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_identity_v1_identity_proto_rawDesc), len(file_gatehouse_identity_v1_identity_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   36,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   3,
 		},
