@@ -1496,6 +1496,98 @@ func (x *SubmitPasswordResponse) GetHttp() *v1.Response {
 	return nil
 }
 
+// SubmitEmailVerificationRequest is a web exchange.
+type SubmitEmailVerificationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitEmailVerificationRequest) Reset() {
+	*x = SubmitEmailVerificationRequest{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitEmailVerificationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitEmailVerificationRequest) ProtoMessage() {}
+
+func (x *SubmitEmailVerificationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitEmailVerificationRequest.ProtoReflect.Descriptor instead.
+func (*SubmitEmailVerificationRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *SubmitEmailVerificationRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// SubmitEmailVerificationResponse is a web exchange.
+type SubmitEmailVerificationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitEmailVerificationResponse) Reset() {
+	*x = SubmitEmailVerificationResponse{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitEmailVerificationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitEmailVerificationResponse) ProtoMessage() {}
+
+func (x *SubmitEmailVerificationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitEmailVerificationResponse.ProtoReflect.Descriptor instead.
+func (*SubmitEmailVerificationResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *SubmitEmailVerificationResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
 // SubmitSessionEndRequest is a web exchange.
 type SubmitSessionEndRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1507,7 +1599,7 @@ type SubmitSessionEndRequest struct {
 
 func (x *SubmitSessionEndRequest) Reset() {
 	*x = SubmitSessionEndRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[32]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1519,7 +1611,7 @@ func (x *SubmitSessionEndRequest) String() string {
 func (*SubmitSessionEndRequest) ProtoMessage() {}
 
 func (x *SubmitSessionEndRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[32]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1532,7 +1624,7 @@ func (x *SubmitSessionEndRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitSessionEndRequest.ProtoReflect.Descriptor instead.
 func (*SubmitSessionEndRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{32}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *SubmitSessionEndRequest) GetHttp() *v1.Request {
@@ -1553,7 +1645,7 @@ type SubmitSessionEndResponse struct {
 
 func (x *SubmitSessionEndResponse) Reset() {
 	*x = SubmitSessionEndResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[33]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1565,7 +1657,7 @@ func (x *SubmitSessionEndResponse) String() string {
 func (*SubmitSessionEndResponse) ProtoMessage() {}
 
 func (x *SubmitSessionEndResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[33]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1578,7 +1670,7 @@ func (x *SubmitSessionEndResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitSessionEndResponse.ProtoReflect.Descriptor instead.
 func (*SubmitSessionEndResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{33}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *SubmitSessionEndResponse) GetHttp() *v1.Response {
@@ -1599,7 +1691,7 @@ type SubmitOtherSessionsEndRequest struct {
 
 func (x *SubmitOtherSessionsEndRequest) Reset() {
 	*x = SubmitOtherSessionsEndRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[34]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1611,7 +1703,7 @@ func (x *SubmitOtherSessionsEndRequest) String() string {
 func (*SubmitOtherSessionsEndRequest) ProtoMessage() {}
 
 func (x *SubmitOtherSessionsEndRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[34]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1624,7 +1716,7 @@ func (x *SubmitOtherSessionsEndRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitOtherSessionsEndRequest.ProtoReflect.Descriptor instead.
 func (*SubmitOtherSessionsEndRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{34}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *SubmitOtherSessionsEndRequest) GetHttp() *v1.Request {
@@ -1645,7 +1737,7 @@ type SubmitOtherSessionsEndResponse struct {
 
 func (x *SubmitOtherSessionsEndResponse) Reset() {
 	*x = SubmitOtherSessionsEndResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[35]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1657,7 +1749,7 @@ func (x *SubmitOtherSessionsEndResponse) String() string {
 func (*SubmitOtherSessionsEndResponse) ProtoMessage() {}
 
 func (x *SubmitOtherSessionsEndResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[35]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1670,7 +1762,7 @@ func (x *SubmitOtherSessionsEndResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitOtherSessionsEndResponse.ProtoReflect.Descriptor instead.
 func (*SubmitOtherSessionsEndResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{35}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *SubmitOtherSessionsEndResponse) GetHttp() *v1.Response {
@@ -1691,7 +1783,7 @@ type ShowAuthenticatorRequest struct {
 
 func (x *ShowAuthenticatorRequest) Reset() {
 	*x = ShowAuthenticatorRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[36]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1703,7 +1795,7 @@ func (x *ShowAuthenticatorRequest) String() string {
 func (*ShowAuthenticatorRequest) ProtoMessage() {}
 
 func (x *ShowAuthenticatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[36]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1716,7 +1808,7 @@ func (x *ShowAuthenticatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowAuthenticatorRequest.ProtoReflect.Descriptor instead.
 func (*ShowAuthenticatorRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{36}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ShowAuthenticatorRequest) GetHttp() *v1.Request {
@@ -1737,7 +1829,7 @@ type ShowAuthenticatorResponse struct {
 
 func (x *ShowAuthenticatorResponse) Reset() {
 	*x = ShowAuthenticatorResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[37]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1749,7 +1841,7 @@ func (x *ShowAuthenticatorResponse) String() string {
 func (*ShowAuthenticatorResponse) ProtoMessage() {}
 
 func (x *ShowAuthenticatorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[37]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1762,7 +1854,7 @@ func (x *ShowAuthenticatorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowAuthenticatorResponse.ProtoReflect.Descriptor instead.
 func (*ShowAuthenticatorResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{37}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ShowAuthenticatorResponse) GetHttp() *v1.Response {
@@ -1783,7 +1875,7 @@ type SubmitAuthenticatorRequest struct {
 
 func (x *SubmitAuthenticatorRequest) Reset() {
 	*x = SubmitAuthenticatorRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[38]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1795,7 +1887,7 @@ func (x *SubmitAuthenticatorRequest) String() string {
 func (*SubmitAuthenticatorRequest) ProtoMessage() {}
 
 func (x *SubmitAuthenticatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[38]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1808,7 +1900,7 @@ func (x *SubmitAuthenticatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitAuthenticatorRequest.ProtoReflect.Descriptor instead.
 func (*SubmitAuthenticatorRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{38}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *SubmitAuthenticatorRequest) GetHttp() *v1.Request {
@@ -1829,7 +1921,7 @@ type SubmitAuthenticatorResponse struct {
 
 func (x *SubmitAuthenticatorResponse) Reset() {
 	*x = SubmitAuthenticatorResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[39]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1841,7 +1933,7 @@ func (x *SubmitAuthenticatorResponse) String() string {
 func (*SubmitAuthenticatorResponse) ProtoMessage() {}
 
 func (x *SubmitAuthenticatorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[39]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1854,7 +1946,7 @@ func (x *SubmitAuthenticatorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitAuthenticatorResponse.ProtoReflect.Descriptor instead.
 func (*SubmitAuthenticatorResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{39}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *SubmitAuthenticatorResponse) GetHttp() *v1.Response {
@@ -1875,7 +1967,7 @@ type SubmitRecoveryCodesRequest struct {
 
 func (x *SubmitRecoveryCodesRequest) Reset() {
 	*x = SubmitRecoveryCodesRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[40]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1887,7 +1979,7 @@ func (x *SubmitRecoveryCodesRequest) String() string {
 func (*SubmitRecoveryCodesRequest) ProtoMessage() {}
 
 func (x *SubmitRecoveryCodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[40]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1900,7 +1992,7 @@ func (x *SubmitRecoveryCodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRecoveryCodesRequest.ProtoReflect.Descriptor instead.
 func (*SubmitRecoveryCodesRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{40}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *SubmitRecoveryCodesRequest) GetHttp() *v1.Request {
@@ -1921,7 +2013,7 @@ type SubmitRecoveryCodesResponse struct {
 
 func (x *SubmitRecoveryCodesResponse) Reset() {
 	*x = SubmitRecoveryCodesResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[41]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1933,7 +2025,7 @@ func (x *SubmitRecoveryCodesResponse) String() string {
 func (*SubmitRecoveryCodesResponse) ProtoMessage() {}
 
 func (x *SubmitRecoveryCodesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[41]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1946,7 +2038,7 @@ func (x *SubmitRecoveryCodesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRecoveryCodesResponse.ProtoReflect.Descriptor instead.
 func (*SubmitRecoveryCodesResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{41}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *SubmitRecoveryCodesResponse) GetHttp() *v1.Response {
@@ -1967,7 +2059,7 @@ type SubmitFactorRemovalRequest struct {
 
 func (x *SubmitFactorRemovalRequest) Reset() {
 	*x = SubmitFactorRemovalRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[42]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1979,7 +2071,7 @@ func (x *SubmitFactorRemovalRequest) String() string {
 func (*SubmitFactorRemovalRequest) ProtoMessage() {}
 
 func (x *SubmitFactorRemovalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[42]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1992,7 +2084,7 @@ func (x *SubmitFactorRemovalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitFactorRemovalRequest.ProtoReflect.Descriptor instead.
 func (*SubmitFactorRemovalRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{42}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *SubmitFactorRemovalRequest) GetHttp() *v1.Request {
@@ -2013,7 +2105,7 @@ type SubmitFactorRemovalResponse struct {
 
 func (x *SubmitFactorRemovalResponse) Reset() {
 	*x = SubmitFactorRemovalResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[43]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2025,7 +2117,7 @@ func (x *SubmitFactorRemovalResponse) String() string {
 func (*SubmitFactorRemovalResponse) ProtoMessage() {}
 
 func (x *SubmitFactorRemovalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[43]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2038,7 +2130,7 @@ func (x *SubmitFactorRemovalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitFactorRemovalResponse.ProtoReflect.Descriptor instead.
 func (*SubmitFactorRemovalResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{43}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *SubmitFactorRemovalResponse) GetHttp() *v1.Response {
@@ -2059,7 +2151,7 @@ type LocateChangePasswordRequest struct {
 
 func (x *LocateChangePasswordRequest) Reset() {
 	*x = LocateChangePasswordRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[44]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2071,7 +2163,7 @@ func (x *LocateChangePasswordRequest) String() string {
 func (*LocateChangePasswordRequest) ProtoMessage() {}
 
 func (x *LocateChangePasswordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[44]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2084,7 +2176,7 @@ func (x *LocateChangePasswordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocateChangePasswordRequest.ProtoReflect.Descriptor instead.
 func (*LocateChangePasswordRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{44}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *LocateChangePasswordRequest) GetHttp() *v1.Request {
@@ -2105,7 +2197,7 @@ type LocateChangePasswordResponse struct {
 
 func (x *LocateChangePasswordResponse) Reset() {
 	*x = LocateChangePasswordResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[45]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2117,7 +2209,7 @@ func (x *LocateChangePasswordResponse) String() string {
 func (*LocateChangePasswordResponse) ProtoMessage() {}
 
 func (x *LocateChangePasswordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[45]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2130,7 +2222,7 @@ func (x *LocateChangePasswordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocateChangePasswordResponse.ProtoReflect.Descriptor instead.
 func (*LocateChangePasswordResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{45}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *LocateChangePasswordResponse) GetHttp() *v1.Response {
@@ -2208,6 +2300,10 @@ const file_gatehouse_auth_v1_pages_proto_rawDesc = "" +
 	"\x15SubmitPasswordRequest\x12-\n" +
 	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"H\n" +
 	"\x16SubmitPasswordResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"O\n" +
+	"\x1eSubmitEmailVerificationRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"Q\n" +
+	"\x1fSubmitEmailVerificationResponse\x12.\n" +
 	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"H\n" +
 	"\x17SubmitSessionEndRequest\x12-\n" +
 	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"J\n" +
@@ -2236,7 +2332,7 @@ const file_gatehouse_auth_v1_pages_proto_rawDesc = "" +
 	"\x1bLocateChangePasswordRequest\x12-\n" +
 	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"N\n" +
 	"\x1cLocateChangePasswordResponse\x12.\n" +
-	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http2\x8a\"\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http2\x91$\n" +
 	"\vPageService\x12|\n" +
 	"\n" +
 	"ShowSignIn\x12$.gatehouse.auth.v1.ShowSignInRequest\x1a%.gatehouse.auth.v1.ShowSignInResponse\"!\xd2\xe7\x18\n" +
@@ -2292,7 +2388,10 @@ const file_gatehouse_auth_v1_pages_proto_rawDesc = "" +
 	"\x12\b/account\x90\x02\x01\x12\xe4\x01\n" +
 	"\x0eSubmitPassword\x12(.gatehouse.auth.v1.SubmitPasswordRequest\x1a).gatehouse.auth.v1.SubmitPasswordResponse\"}\xd2\xe7\x18`\n" +
 	"\x02\b\x01\x1a\x1f\x12\x1d\n" +
-	"\x15auth.password_changed*\x04userP\x02Z\x13INVALID_CREDENTIALSZ\x10PASSWORD_REFUSEDZ\x10SIGN_IN_OVERLOAD\x82\xd3\xe4\x93\x02\x13\"\x11/account/password\x12\xb2\x01\n" +
+	"\x15auth.password_changed*\x04userP\x02Z\x13INVALID_CREDENTIALSZ\x10PASSWORD_REFUSEDZ\x10SIGN_IN_OVERLOAD\x82\xd3\xe4\x93\x02\x13\"\x11/account/password\x12\x84\x02\n" +
+	"\x17SubmitEmailVerification\x121.gatehouse.auth.v1.SubmitEmailVerificationRequest\x1a2.gatehouse.auth.v1.SubmitEmailVerificationResponse\"\x81\x01\xd2\xe7\x18`\n" +
+	"\x02\b\x01\x1a+\x12)\n" +
+	"!auth.email_verification_requested*\x04userP\x02Z\x16EMAIL_ALREADY_VERIFIEDZ\x13MAIL_NOT_CONFIGURED\x82\xd3\xe4\x93\x02\x17\"\x15/account/email/verify\x12\xb2\x01\n" +
 	"\x10SubmitSessionEnd\x12*.gatehouse.auth.v1.SubmitSessionEndRequest\x1a+.gatehouse.auth.v1.SubmitSessionEndResponse\"E\xd2\xe7\x18$\n" +
 	"\x02\b\x01\x1a\x1c\x12\x1a\n" +
 	"\x12auth.session_ended*\x04userP\x02\x82\xd3\xe4\x93\x02\x17\"\x15/account/sessions/end\x12\xcc\x01\n" +
@@ -2327,155 +2426,161 @@ func file_gatehouse_auth_v1_pages_proto_rawDescGZIP() []byte {
 	return file_gatehouse_auth_v1_pages_proto_rawDescData
 }
 
-var file_gatehouse_auth_v1_pages_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
+var file_gatehouse_auth_v1_pages_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
 var file_gatehouse_auth_v1_pages_proto_goTypes = []any{
-	(*ShowSignInRequest)(nil),              // 0: gatehouse.auth.v1.ShowSignInRequest
-	(*ShowSignInResponse)(nil),             // 1: gatehouse.auth.v1.ShowSignInResponse
-	(*SubmitSignInRequest)(nil),            // 2: gatehouse.auth.v1.SubmitSignInRequest
-	(*SubmitSignInResponse)(nil),           // 3: gatehouse.auth.v1.SubmitSignInResponse
-	(*ShowCodeRequest)(nil),                // 4: gatehouse.auth.v1.ShowCodeRequest
-	(*ShowCodeResponse)(nil),               // 5: gatehouse.auth.v1.ShowCodeResponse
-	(*SubmitCodeRequest)(nil),              // 6: gatehouse.auth.v1.SubmitCodeRequest
-	(*SubmitCodeResponse)(nil),             // 7: gatehouse.auth.v1.SubmitCodeResponse
-	(*ShowSignUpRequest)(nil),              // 8: gatehouse.auth.v1.ShowSignUpRequest
-	(*ShowSignUpResponse)(nil),             // 9: gatehouse.auth.v1.ShowSignUpResponse
-	(*SubmitSignUpRequest)(nil),            // 10: gatehouse.auth.v1.SubmitSignUpRequest
-	(*SubmitSignUpResponse)(nil),           // 11: gatehouse.auth.v1.SubmitSignUpResponse
-	(*ShowVerifyEmailRequest)(nil),         // 12: gatehouse.auth.v1.ShowVerifyEmailRequest
-	(*ShowVerifyEmailResponse)(nil),        // 13: gatehouse.auth.v1.ShowVerifyEmailResponse
-	(*SubmitVerifyEmailRequest)(nil),       // 14: gatehouse.auth.v1.SubmitVerifyEmailRequest
-	(*SubmitVerifyEmailResponse)(nil),      // 15: gatehouse.auth.v1.SubmitVerifyEmailResponse
-	(*ShowRecoverRequest)(nil),             // 16: gatehouse.auth.v1.ShowRecoverRequest
-	(*ShowRecoverResponse)(nil),            // 17: gatehouse.auth.v1.ShowRecoverResponse
-	(*SubmitRecoverRequest)(nil),           // 18: gatehouse.auth.v1.SubmitRecoverRequest
-	(*SubmitRecoverResponse)(nil),          // 19: gatehouse.auth.v1.SubmitRecoverResponse
-	(*ShowResetPasswordRequest)(nil),       // 20: gatehouse.auth.v1.ShowResetPasswordRequest
-	(*ShowResetPasswordResponse)(nil),      // 21: gatehouse.auth.v1.ShowResetPasswordResponse
-	(*SubmitResetPasswordRequest)(nil),     // 22: gatehouse.auth.v1.SubmitResetPasswordRequest
-	(*SubmitResetPasswordResponse)(nil),    // 23: gatehouse.auth.v1.SubmitResetPasswordResponse
-	(*ShowSignOutRequest)(nil),             // 24: gatehouse.auth.v1.ShowSignOutRequest
-	(*ShowSignOutResponse)(nil),            // 25: gatehouse.auth.v1.ShowSignOutResponse
-	(*SubmitSignOutRequest)(nil),           // 26: gatehouse.auth.v1.SubmitSignOutRequest
-	(*SubmitSignOutResponse)(nil),          // 27: gatehouse.auth.v1.SubmitSignOutResponse
-	(*ShowAccountRequest)(nil),             // 28: gatehouse.auth.v1.ShowAccountRequest
-	(*ShowAccountResponse)(nil),            // 29: gatehouse.auth.v1.ShowAccountResponse
-	(*SubmitPasswordRequest)(nil),          // 30: gatehouse.auth.v1.SubmitPasswordRequest
-	(*SubmitPasswordResponse)(nil),         // 31: gatehouse.auth.v1.SubmitPasswordResponse
-	(*SubmitSessionEndRequest)(nil),        // 32: gatehouse.auth.v1.SubmitSessionEndRequest
-	(*SubmitSessionEndResponse)(nil),       // 33: gatehouse.auth.v1.SubmitSessionEndResponse
-	(*SubmitOtherSessionsEndRequest)(nil),  // 34: gatehouse.auth.v1.SubmitOtherSessionsEndRequest
-	(*SubmitOtherSessionsEndResponse)(nil), // 35: gatehouse.auth.v1.SubmitOtherSessionsEndResponse
-	(*ShowAuthenticatorRequest)(nil),       // 36: gatehouse.auth.v1.ShowAuthenticatorRequest
-	(*ShowAuthenticatorResponse)(nil),      // 37: gatehouse.auth.v1.ShowAuthenticatorResponse
-	(*SubmitAuthenticatorRequest)(nil),     // 38: gatehouse.auth.v1.SubmitAuthenticatorRequest
-	(*SubmitAuthenticatorResponse)(nil),    // 39: gatehouse.auth.v1.SubmitAuthenticatorResponse
-	(*SubmitRecoveryCodesRequest)(nil),     // 40: gatehouse.auth.v1.SubmitRecoveryCodesRequest
-	(*SubmitRecoveryCodesResponse)(nil),    // 41: gatehouse.auth.v1.SubmitRecoveryCodesResponse
-	(*SubmitFactorRemovalRequest)(nil),     // 42: gatehouse.auth.v1.SubmitFactorRemovalRequest
-	(*SubmitFactorRemovalResponse)(nil),    // 43: gatehouse.auth.v1.SubmitFactorRemovalResponse
-	(*LocateChangePasswordRequest)(nil),    // 44: gatehouse.auth.v1.LocateChangePasswordRequest
-	(*LocateChangePasswordResponse)(nil),   // 45: gatehouse.auth.v1.LocateChangePasswordResponse
-	(*v1.Request)(nil),                     // 46: gatehouse.web.v1.Request
-	(*v1.Response)(nil),                    // 47: gatehouse.web.v1.Response
+	(*ShowSignInRequest)(nil),               // 0: gatehouse.auth.v1.ShowSignInRequest
+	(*ShowSignInResponse)(nil),              // 1: gatehouse.auth.v1.ShowSignInResponse
+	(*SubmitSignInRequest)(nil),             // 2: gatehouse.auth.v1.SubmitSignInRequest
+	(*SubmitSignInResponse)(nil),            // 3: gatehouse.auth.v1.SubmitSignInResponse
+	(*ShowCodeRequest)(nil),                 // 4: gatehouse.auth.v1.ShowCodeRequest
+	(*ShowCodeResponse)(nil),                // 5: gatehouse.auth.v1.ShowCodeResponse
+	(*SubmitCodeRequest)(nil),               // 6: gatehouse.auth.v1.SubmitCodeRequest
+	(*SubmitCodeResponse)(nil),              // 7: gatehouse.auth.v1.SubmitCodeResponse
+	(*ShowSignUpRequest)(nil),               // 8: gatehouse.auth.v1.ShowSignUpRequest
+	(*ShowSignUpResponse)(nil),              // 9: gatehouse.auth.v1.ShowSignUpResponse
+	(*SubmitSignUpRequest)(nil),             // 10: gatehouse.auth.v1.SubmitSignUpRequest
+	(*SubmitSignUpResponse)(nil),            // 11: gatehouse.auth.v1.SubmitSignUpResponse
+	(*ShowVerifyEmailRequest)(nil),          // 12: gatehouse.auth.v1.ShowVerifyEmailRequest
+	(*ShowVerifyEmailResponse)(nil),         // 13: gatehouse.auth.v1.ShowVerifyEmailResponse
+	(*SubmitVerifyEmailRequest)(nil),        // 14: gatehouse.auth.v1.SubmitVerifyEmailRequest
+	(*SubmitVerifyEmailResponse)(nil),       // 15: gatehouse.auth.v1.SubmitVerifyEmailResponse
+	(*ShowRecoverRequest)(nil),              // 16: gatehouse.auth.v1.ShowRecoverRequest
+	(*ShowRecoverResponse)(nil),             // 17: gatehouse.auth.v1.ShowRecoverResponse
+	(*SubmitRecoverRequest)(nil),            // 18: gatehouse.auth.v1.SubmitRecoverRequest
+	(*SubmitRecoverResponse)(nil),           // 19: gatehouse.auth.v1.SubmitRecoverResponse
+	(*ShowResetPasswordRequest)(nil),        // 20: gatehouse.auth.v1.ShowResetPasswordRequest
+	(*ShowResetPasswordResponse)(nil),       // 21: gatehouse.auth.v1.ShowResetPasswordResponse
+	(*SubmitResetPasswordRequest)(nil),      // 22: gatehouse.auth.v1.SubmitResetPasswordRequest
+	(*SubmitResetPasswordResponse)(nil),     // 23: gatehouse.auth.v1.SubmitResetPasswordResponse
+	(*ShowSignOutRequest)(nil),              // 24: gatehouse.auth.v1.ShowSignOutRequest
+	(*ShowSignOutResponse)(nil),             // 25: gatehouse.auth.v1.ShowSignOutResponse
+	(*SubmitSignOutRequest)(nil),            // 26: gatehouse.auth.v1.SubmitSignOutRequest
+	(*SubmitSignOutResponse)(nil),           // 27: gatehouse.auth.v1.SubmitSignOutResponse
+	(*ShowAccountRequest)(nil),              // 28: gatehouse.auth.v1.ShowAccountRequest
+	(*ShowAccountResponse)(nil),             // 29: gatehouse.auth.v1.ShowAccountResponse
+	(*SubmitPasswordRequest)(nil),           // 30: gatehouse.auth.v1.SubmitPasswordRequest
+	(*SubmitPasswordResponse)(nil),          // 31: gatehouse.auth.v1.SubmitPasswordResponse
+	(*SubmitEmailVerificationRequest)(nil),  // 32: gatehouse.auth.v1.SubmitEmailVerificationRequest
+	(*SubmitEmailVerificationResponse)(nil), // 33: gatehouse.auth.v1.SubmitEmailVerificationResponse
+	(*SubmitSessionEndRequest)(nil),         // 34: gatehouse.auth.v1.SubmitSessionEndRequest
+	(*SubmitSessionEndResponse)(nil),        // 35: gatehouse.auth.v1.SubmitSessionEndResponse
+	(*SubmitOtherSessionsEndRequest)(nil),   // 36: gatehouse.auth.v1.SubmitOtherSessionsEndRequest
+	(*SubmitOtherSessionsEndResponse)(nil),  // 37: gatehouse.auth.v1.SubmitOtherSessionsEndResponse
+	(*ShowAuthenticatorRequest)(nil),        // 38: gatehouse.auth.v1.ShowAuthenticatorRequest
+	(*ShowAuthenticatorResponse)(nil),       // 39: gatehouse.auth.v1.ShowAuthenticatorResponse
+	(*SubmitAuthenticatorRequest)(nil),      // 40: gatehouse.auth.v1.SubmitAuthenticatorRequest
+	(*SubmitAuthenticatorResponse)(nil),     // 41: gatehouse.auth.v1.SubmitAuthenticatorResponse
+	(*SubmitRecoveryCodesRequest)(nil),      // 42: gatehouse.auth.v1.SubmitRecoveryCodesRequest
+	(*SubmitRecoveryCodesResponse)(nil),     // 43: gatehouse.auth.v1.SubmitRecoveryCodesResponse
+	(*SubmitFactorRemovalRequest)(nil),      // 44: gatehouse.auth.v1.SubmitFactorRemovalRequest
+	(*SubmitFactorRemovalResponse)(nil),     // 45: gatehouse.auth.v1.SubmitFactorRemovalResponse
+	(*LocateChangePasswordRequest)(nil),     // 46: gatehouse.auth.v1.LocateChangePasswordRequest
+	(*LocateChangePasswordResponse)(nil),    // 47: gatehouse.auth.v1.LocateChangePasswordResponse
+	(*v1.Request)(nil),                      // 48: gatehouse.web.v1.Request
+	(*v1.Response)(nil),                     // 49: gatehouse.web.v1.Response
 }
 var file_gatehouse_auth_v1_pages_proto_depIdxs = []int32{
-	46, // 0: gatehouse.auth.v1.ShowSignInRequest.http:type_name -> gatehouse.web.v1.Request
-	47, // 1: gatehouse.auth.v1.ShowSignInResponse.http:type_name -> gatehouse.web.v1.Response
-	46, // 2: gatehouse.auth.v1.SubmitSignInRequest.http:type_name -> gatehouse.web.v1.Request
-	47, // 3: gatehouse.auth.v1.SubmitSignInResponse.http:type_name -> gatehouse.web.v1.Response
-	46, // 4: gatehouse.auth.v1.ShowCodeRequest.http:type_name -> gatehouse.web.v1.Request
-	47, // 5: gatehouse.auth.v1.ShowCodeResponse.http:type_name -> gatehouse.web.v1.Response
-	46, // 6: gatehouse.auth.v1.SubmitCodeRequest.http:type_name -> gatehouse.web.v1.Request
-	47, // 7: gatehouse.auth.v1.SubmitCodeResponse.http:type_name -> gatehouse.web.v1.Response
-	46, // 8: gatehouse.auth.v1.ShowSignUpRequest.http:type_name -> gatehouse.web.v1.Request
-	47, // 9: gatehouse.auth.v1.ShowSignUpResponse.http:type_name -> gatehouse.web.v1.Response
-	46, // 10: gatehouse.auth.v1.SubmitSignUpRequest.http:type_name -> gatehouse.web.v1.Request
-	47, // 11: gatehouse.auth.v1.SubmitSignUpResponse.http:type_name -> gatehouse.web.v1.Response
-	46, // 12: gatehouse.auth.v1.ShowVerifyEmailRequest.http:type_name -> gatehouse.web.v1.Request
-	47, // 13: gatehouse.auth.v1.ShowVerifyEmailResponse.http:type_name -> gatehouse.web.v1.Response
-	46, // 14: gatehouse.auth.v1.SubmitVerifyEmailRequest.http:type_name -> gatehouse.web.v1.Request
-	47, // 15: gatehouse.auth.v1.SubmitVerifyEmailResponse.http:type_name -> gatehouse.web.v1.Response
-	46, // 16: gatehouse.auth.v1.ShowRecoverRequest.http:type_name -> gatehouse.web.v1.Request
-	47, // 17: gatehouse.auth.v1.ShowRecoverResponse.http:type_name -> gatehouse.web.v1.Response
-	46, // 18: gatehouse.auth.v1.SubmitRecoverRequest.http:type_name -> gatehouse.web.v1.Request
-	47, // 19: gatehouse.auth.v1.SubmitRecoverResponse.http:type_name -> gatehouse.web.v1.Response
-	46, // 20: gatehouse.auth.v1.ShowResetPasswordRequest.http:type_name -> gatehouse.web.v1.Request
-	47, // 21: gatehouse.auth.v1.ShowResetPasswordResponse.http:type_name -> gatehouse.web.v1.Response
-	46, // 22: gatehouse.auth.v1.SubmitResetPasswordRequest.http:type_name -> gatehouse.web.v1.Request
-	47, // 23: gatehouse.auth.v1.SubmitResetPasswordResponse.http:type_name -> gatehouse.web.v1.Response
-	46, // 24: gatehouse.auth.v1.ShowSignOutRequest.http:type_name -> gatehouse.web.v1.Request
-	47, // 25: gatehouse.auth.v1.ShowSignOutResponse.http:type_name -> gatehouse.web.v1.Response
-	46, // 26: gatehouse.auth.v1.SubmitSignOutRequest.http:type_name -> gatehouse.web.v1.Request
-	47, // 27: gatehouse.auth.v1.SubmitSignOutResponse.http:type_name -> gatehouse.web.v1.Response
-	46, // 28: gatehouse.auth.v1.ShowAccountRequest.http:type_name -> gatehouse.web.v1.Request
-	47, // 29: gatehouse.auth.v1.ShowAccountResponse.http:type_name -> gatehouse.web.v1.Response
-	46, // 30: gatehouse.auth.v1.SubmitPasswordRequest.http:type_name -> gatehouse.web.v1.Request
-	47, // 31: gatehouse.auth.v1.SubmitPasswordResponse.http:type_name -> gatehouse.web.v1.Response
-	46, // 32: gatehouse.auth.v1.SubmitSessionEndRequest.http:type_name -> gatehouse.web.v1.Request
-	47, // 33: gatehouse.auth.v1.SubmitSessionEndResponse.http:type_name -> gatehouse.web.v1.Response
-	46, // 34: gatehouse.auth.v1.SubmitOtherSessionsEndRequest.http:type_name -> gatehouse.web.v1.Request
-	47, // 35: gatehouse.auth.v1.SubmitOtherSessionsEndResponse.http:type_name -> gatehouse.web.v1.Response
-	46, // 36: gatehouse.auth.v1.ShowAuthenticatorRequest.http:type_name -> gatehouse.web.v1.Request
-	47, // 37: gatehouse.auth.v1.ShowAuthenticatorResponse.http:type_name -> gatehouse.web.v1.Response
-	46, // 38: gatehouse.auth.v1.SubmitAuthenticatorRequest.http:type_name -> gatehouse.web.v1.Request
-	47, // 39: gatehouse.auth.v1.SubmitAuthenticatorResponse.http:type_name -> gatehouse.web.v1.Response
-	46, // 40: gatehouse.auth.v1.SubmitRecoveryCodesRequest.http:type_name -> gatehouse.web.v1.Request
-	47, // 41: gatehouse.auth.v1.SubmitRecoveryCodesResponse.http:type_name -> gatehouse.web.v1.Response
-	46, // 42: gatehouse.auth.v1.SubmitFactorRemovalRequest.http:type_name -> gatehouse.web.v1.Request
-	47, // 43: gatehouse.auth.v1.SubmitFactorRemovalResponse.http:type_name -> gatehouse.web.v1.Response
-	46, // 44: gatehouse.auth.v1.LocateChangePasswordRequest.http:type_name -> gatehouse.web.v1.Request
-	47, // 45: gatehouse.auth.v1.LocateChangePasswordResponse.http:type_name -> gatehouse.web.v1.Response
-	0,  // 46: gatehouse.auth.v1.PageService.ShowSignIn:input_type -> gatehouse.auth.v1.ShowSignInRequest
-	2,  // 47: gatehouse.auth.v1.PageService.SubmitSignIn:input_type -> gatehouse.auth.v1.SubmitSignInRequest
-	4,  // 48: gatehouse.auth.v1.PageService.ShowCode:input_type -> gatehouse.auth.v1.ShowCodeRequest
-	6,  // 49: gatehouse.auth.v1.PageService.SubmitCode:input_type -> gatehouse.auth.v1.SubmitCodeRequest
-	8,  // 50: gatehouse.auth.v1.PageService.ShowSignUp:input_type -> gatehouse.auth.v1.ShowSignUpRequest
-	10, // 51: gatehouse.auth.v1.PageService.SubmitSignUp:input_type -> gatehouse.auth.v1.SubmitSignUpRequest
-	12, // 52: gatehouse.auth.v1.PageService.ShowVerifyEmail:input_type -> gatehouse.auth.v1.ShowVerifyEmailRequest
-	14, // 53: gatehouse.auth.v1.PageService.SubmitVerifyEmail:input_type -> gatehouse.auth.v1.SubmitVerifyEmailRequest
-	16, // 54: gatehouse.auth.v1.PageService.ShowRecover:input_type -> gatehouse.auth.v1.ShowRecoverRequest
-	18, // 55: gatehouse.auth.v1.PageService.SubmitRecover:input_type -> gatehouse.auth.v1.SubmitRecoverRequest
-	20, // 56: gatehouse.auth.v1.PageService.ShowResetPassword:input_type -> gatehouse.auth.v1.ShowResetPasswordRequest
-	22, // 57: gatehouse.auth.v1.PageService.SubmitResetPassword:input_type -> gatehouse.auth.v1.SubmitResetPasswordRequest
-	24, // 58: gatehouse.auth.v1.PageService.ShowSignOut:input_type -> gatehouse.auth.v1.ShowSignOutRequest
-	26, // 59: gatehouse.auth.v1.PageService.SubmitSignOut:input_type -> gatehouse.auth.v1.SubmitSignOutRequest
-	28, // 60: gatehouse.auth.v1.PageService.ShowAccount:input_type -> gatehouse.auth.v1.ShowAccountRequest
-	30, // 61: gatehouse.auth.v1.PageService.SubmitPassword:input_type -> gatehouse.auth.v1.SubmitPasswordRequest
-	32, // 62: gatehouse.auth.v1.PageService.SubmitSessionEnd:input_type -> gatehouse.auth.v1.SubmitSessionEndRequest
-	34, // 63: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:input_type -> gatehouse.auth.v1.SubmitOtherSessionsEndRequest
-	36, // 64: gatehouse.auth.v1.PageService.ShowAuthenticator:input_type -> gatehouse.auth.v1.ShowAuthenticatorRequest
-	38, // 65: gatehouse.auth.v1.PageService.SubmitAuthenticator:input_type -> gatehouse.auth.v1.SubmitAuthenticatorRequest
-	40, // 66: gatehouse.auth.v1.PageService.SubmitRecoveryCodes:input_type -> gatehouse.auth.v1.SubmitRecoveryCodesRequest
-	42, // 67: gatehouse.auth.v1.PageService.SubmitFactorRemoval:input_type -> gatehouse.auth.v1.SubmitFactorRemovalRequest
-	44, // 68: gatehouse.auth.v1.PageService.LocateChangePassword:input_type -> gatehouse.auth.v1.LocateChangePasswordRequest
-	1,  // 69: gatehouse.auth.v1.PageService.ShowSignIn:output_type -> gatehouse.auth.v1.ShowSignInResponse
-	3,  // 70: gatehouse.auth.v1.PageService.SubmitSignIn:output_type -> gatehouse.auth.v1.SubmitSignInResponse
-	5,  // 71: gatehouse.auth.v1.PageService.ShowCode:output_type -> gatehouse.auth.v1.ShowCodeResponse
-	7,  // 72: gatehouse.auth.v1.PageService.SubmitCode:output_type -> gatehouse.auth.v1.SubmitCodeResponse
-	9,  // 73: gatehouse.auth.v1.PageService.ShowSignUp:output_type -> gatehouse.auth.v1.ShowSignUpResponse
-	11, // 74: gatehouse.auth.v1.PageService.SubmitSignUp:output_type -> gatehouse.auth.v1.SubmitSignUpResponse
-	13, // 75: gatehouse.auth.v1.PageService.ShowVerifyEmail:output_type -> gatehouse.auth.v1.ShowVerifyEmailResponse
-	15, // 76: gatehouse.auth.v1.PageService.SubmitVerifyEmail:output_type -> gatehouse.auth.v1.SubmitVerifyEmailResponse
-	17, // 77: gatehouse.auth.v1.PageService.ShowRecover:output_type -> gatehouse.auth.v1.ShowRecoverResponse
-	19, // 78: gatehouse.auth.v1.PageService.SubmitRecover:output_type -> gatehouse.auth.v1.SubmitRecoverResponse
-	21, // 79: gatehouse.auth.v1.PageService.ShowResetPassword:output_type -> gatehouse.auth.v1.ShowResetPasswordResponse
-	23, // 80: gatehouse.auth.v1.PageService.SubmitResetPassword:output_type -> gatehouse.auth.v1.SubmitResetPasswordResponse
-	25, // 81: gatehouse.auth.v1.PageService.ShowSignOut:output_type -> gatehouse.auth.v1.ShowSignOutResponse
-	27, // 82: gatehouse.auth.v1.PageService.SubmitSignOut:output_type -> gatehouse.auth.v1.SubmitSignOutResponse
-	29, // 83: gatehouse.auth.v1.PageService.ShowAccount:output_type -> gatehouse.auth.v1.ShowAccountResponse
-	31, // 84: gatehouse.auth.v1.PageService.SubmitPassword:output_type -> gatehouse.auth.v1.SubmitPasswordResponse
-	33, // 85: gatehouse.auth.v1.PageService.SubmitSessionEnd:output_type -> gatehouse.auth.v1.SubmitSessionEndResponse
-	35, // 86: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:output_type -> gatehouse.auth.v1.SubmitOtherSessionsEndResponse
-	37, // 87: gatehouse.auth.v1.PageService.ShowAuthenticator:output_type -> gatehouse.auth.v1.ShowAuthenticatorResponse
-	39, // 88: gatehouse.auth.v1.PageService.SubmitAuthenticator:output_type -> gatehouse.auth.v1.SubmitAuthenticatorResponse
-	41, // 89: gatehouse.auth.v1.PageService.SubmitRecoveryCodes:output_type -> gatehouse.auth.v1.SubmitRecoveryCodesResponse
-	43, // 90: gatehouse.auth.v1.PageService.SubmitFactorRemoval:output_type -> gatehouse.auth.v1.SubmitFactorRemovalResponse
-	45, // 91: gatehouse.auth.v1.PageService.LocateChangePassword:output_type -> gatehouse.auth.v1.LocateChangePasswordResponse
-	69, // [69:92] is the sub-list for method output_type
-	46, // [46:69] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	48, // 0: gatehouse.auth.v1.ShowSignInRequest.http:type_name -> gatehouse.web.v1.Request
+	49, // 1: gatehouse.auth.v1.ShowSignInResponse.http:type_name -> gatehouse.web.v1.Response
+	48, // 2: gatehouse.auth.v1.SubmitSignInRequest.http:type_name -> gatehouse.web.v1.Request
+	49, // 3: gatehouse.auth.v1.SubmitSignInResponse.http:type_name -> gatehouse.web.v1.Response
+	48, // 4: gatehouse.auth.v1.ShowCodeRequest.http:type_name -> gatehouse.web.v1.Request
+	49, // 5: gatehouse.auth.v1.ShowCodeResponse.http:type_name -> gatehouse.web.v1.Response
+	48, // 6: gatehouse.auth.v1.SubmitCodeRequest.http:type_name -> gatehouse.web.v1.Request
+	49, // 7: gatehouse.auth.v1.SubmitCodeResponse.http:type_name -> gatehouse.web.v1.Response
+	48, // 8: gatehouse.auth.v1.ShowSignUpRequest.http:type_name -> gatehouse.web.v1.Request
+	49, // 9: gatehouse.auth.v1.ShowSignUpResponse.http:type_name -> gatehouse.web.v1.Response
+	48, // 10: gatehouse.auth.v1.SubmitSignUpRequest.http:type_name -> gatehouse.web.v1.Request
+	49, // 11: gatehouse.auth.v1.SubmitSignUpResponse.http:type_name -> gatehouse.web.v1.Response
+	48, // 12: gatehouse.auth.v1.ShowVerifyEmailRequest.http:type_name -> gatehouse.web.v1.Request
+	49, // 13: gatehouse.auth.v1.ShowVerifyEmailResponse.http:type_name -> gatehouse.web.v1.Response
+	48, // 14: gatehouse.auth.v1.SubmitVerifyEmailRequest.http:type_name -> gatehouse.web.v1.Request
+	49, // 15: gatehouse.auth.v1.SubmitVerifyEmailResponse.http:type_name -> gatehouse.web.v1.Response
+	48, // 16: gatehouse.auth.v1.ShowRecoverRequest.http:type_name -> gatehouse.web.v1.Request
+	49, // 17: gatehouse.auth.v1.ShowRecoverResponse.http:type_name -> gatehouse.web.v1.Response
+	48, // 18: gatehouse.auth.v1.SubmitRecoverRequest.http:type_name -> gatehouse.web.v1.Request
+	49, // 19: gatehouse.auth.v1.SubmitRecoverResponse.http:type_name -> gatehouse.web.v1.Response
+	48, // 20: gatehouse.auth.v1.ShowResetPasswordRequest.http:type_name -> gatehouse.web.v1.Request
+	49, // 21: gatehouse.auth.v1.ShowResetPasswordResponse.http:type_name -> gatehouse.web.v1.Response
+	48, // 22: gatehouse.auth.v1.SubmitResetPasswordRequest.http:type_name -> gatehouse.web.v1.Request
+	49, // 23: gatehouse.auth.v1.SubmitResetPasswordResponse.http:type_name -> gatehouse.web.v1.Response
+	48, // 24: gatehouse.auth.v1.ShowSignOutRequest.http:type_name -> gatehouse.web.v1.Request
+	49, // 25: gatehouse.auth.v1.ShowSignOutResponse.http:type_name -> gatehouse.web.v1.Response
+	48, // 26: gatehouse.auth.v1.SubmitSignOutRequest.http:type_name -> gatehouse.web.v1.Request
+	49, // 27: gatehouse.auth.v1.SubmitSignOutResponse.http:type_name -> gatehouse.web.v1.Response
+	48, // 28: gatehouse.auth.v1.ShowAccountRequest.http:type_name -> gatehouse.web.v1.Request
+	49, // 29: gatehouse.auth.v1.ShowAccountResponse.http:type_name -> gatehouse.web.v1.Response
+	48, // 30: gatehouse.auth.v1.SubmitPasswordRequest.http:type_name -> gatehouse.web.v1.Request
+	49, // 31: gatehouse.auth.v1.SubmitPasswordResponse.http:type_name -> gatehouse.web.v1.Response
+	48, // 32: gatehouse.auth.v1.SubmitEmailVerificationRequest.http:type_name -> gatehouse.web.v1.Request
+	49, // 33: gatehouse.auth.v1.SubmitEmailVerificationResponse.http:type_name -> gatehouse.web.v1.Response
+	48, // 34: gatehouse.auth.v1.SubmitSessionEndRequest.http:type_name -> gatehouse.web.v1.Request
+	49, // 35: gatehouse.auth.v1.SubmitSessionEndResponse.http:type_name -> gatehouse.web.v1.Response
+	48, // 36: gatehouse.auth.v1.SubmitOtherSessionsEndRequest.http:type_name -> gatehouse.web.v1.Request
+	49, // 37: gatehouse.auth.v1.SubmitOtherSessionsEndResponse.http:type_name -> gatehouse.web.v1.Response
+	48, // 38: gatehouse.auth.v1.ShowAuthenticatorRequest.http:type_name -> gatehouse.web.v1.Request
+	49, // 39: gatehouse.auth.v1.ShowAuthenticatorResponse.http:type_name -> gatehouse.web.v1.Response
+	48, // 40: gatehouse.auth.v1.SubmitAuthenticatorRequest.http:type_name -> gatehouse.web.v1.Request
+	49, // 41: gatehouse.auth.v1.SubmitAuthenticatorResponse.http:type_name -> gatehouse.web.v1.Response
+	48, // 42: gatehouse.auth.v1.SubmitRecoveryCodesRequest.http:type_name -> gatehouse.web.v1.Request
+	49, // 43: gatehouse.auth.v1.SubmitRecoveryCodesResponse.http:type_name -> gatehouse.web.v1.Response
+	48, // 44: gatehouse.auth.v1.SubmitFactorRemovalRequest.http:type_name -> gatehouse.web.v1.Request
+	49, // 45: gatehouse.auth.v1.SubmitFactorRemovalResponse.http:type_name -> gatehouse.web.v1.Response
+	48, // 46: gatehouse.auth.v1.LocateChangePasswordRequest.http:type_name -> gatehouse.web.v1.Request
+	49, // 47: gatehouse.auth.v1.LocateChangePasswordResponse.http:type_name -> gatehouse.web.v1.Response
+	0,  // 48: gatehouse.auth.v1.PageService.ShowSignIn:input_type -> gatehouse.auth.v1.ShowSignInRequest
+	2,  // 49: gatehouse.auth.v1.PageService.SubmitSignIn:input_type -> gatehouse.auth.v1.SubmitSignInRequest
+	4,  // 50: gatehouse.auth.v1.PageService.ShowCode:input_type -> gatehouse.auth.v1.ShowCodeRequest
+	6,  // 51: gatehouse.auth.v1.PageService.SubmitCode:input_type -> gatehouse.auth.v1.SubmitCodeRequest
+	8,  // 52: gatehouse.auth.v1.PageService.ShowSignUp:input_type -> gatehouse.auth.v1.ShowSignUpRequest
+	10, // 53: gatehouse.auth.v1.PageService.SubmitSignUp:input_type -> gatehouse.auth.v1.SubmitSignUpRequest
+	12, // 54: gatehouse.auth.v1.PageService.ShowVerifyEmail:input_type -> gatehouse.auth.v1.ShowVerifyEmailRequest
+	14, // 55: gatehouse.auth.v1.PageService.SubmitVerifyEmail:input_type -> gatehouse.auth.v1.SubmitVerifyEmailRequest
+	16, // 56: gatehouse.auth.v1.PageService.ShowRecover:input_type -> gatehouse.auth.v1.ShowRecoverRequest
+	18, // 57: gatehouse.auth.v1.PageService.SubmitRecover:input_type -> gatehouse.auth.v1.SubmitRecoverRequest
+	20, // 58: gatehouse.auth.v1.PageService.ShowResetPassword:input_type -> gatehouse.auth.v1.ShowResetPasswordRequest
+	22, // 59: gatehouse.auth.v1.PageService.SubmitResetPassword:input_type -> gatehouse.auth.v1.SubmitResetPasswordRequest
+	24, // 60: gatehouse.auth.v1.PageService.ShowSignOut:input_type -> gatehouse.auth.v1.ShowSignOutRequest
+	26, // 61: gatehouse.auth.v1.PageService.SubmitSignOut:input_type -> gatehouse.auth.v1.SubmitSignOutRequest
+	28, // 62: gatehouse.auth.v1.PageService.ShowAccount:input_type -> gatehouse.auth.v1.ShowAccountRequest
+	30, // 63: gatehouse.auth.v1.PageService.SubmitPassword:input_type -> gatehouse.auth.v1.SubmitPasswordRequest
+	32, // 64: gatehouse.auth.v1.PageService.SubmitEmailVerification:input_type -> gatehouse.auth.v1.SubmitEmailVerificationRequest
+	34, // 65: gatehouse.auth.v1.PageService.SubmitSessionEnd:input_type -> gatehouse.auth.v1.SubmitSessionEndRequest
+	36, // 66: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:input_type -> gatehouse.auth.v1.SubmitOtherSessionsEndRequest
+	38, // 67: gatehouse.auth.v1.PageService.ShowAuthenticator:input_type -> gatehouse.auth.v1.ShowAuthenticatorRequest
+	40, // 68: gatehouse.auth.v1.PageService.SubmitAuthenticator:input_type -> gatehouse.auth.v1.SubmitAuthenticatorRequest
+	42, // 69: gatehouse.auth.v1.PageService.SubmitRecoveryCodes:input_type -> gatehouse.auth.v1.SubmitRecoveryCodesRequest
+	44, // 70: gatehouse.auth.v1.PageService.SubmitFactorRemoval:input_type -> gatehouse.auth.v1.SubmitFactorRemovalRequest
+	46, // 71: gatehouse.auth.v1.PageService.LocateChangePassword:input_type -> gatehouse.auth.v1.LocateChangePasswordRequest
+	1,  // 72: gatehouse.auth.v1.PageService.ShowSignIn:output_type -> gatehouse.auth.v1.ShowSignInResponse
+	3,  // 73: gatehouse.auth.v1.PageService.SubmitSignIn:output_type -> gatehouse.auth.v1.SubmitSignInResponse
+	5,  // 74: gatehouse.auth.v1.PageService.ShowCode:output_type -> gatehouse.auth.v1.ShowCodeResponse
+	7,  // 75: gatehouse.auth.v1.PageService.SubmitCode:output_type -> gatehouse.auth.v1.SubmitCodeResponse
+	9,  // 76: gatehouse.auth.v1.PageService.ShowSignUp:output_type -> gatehouse.auth.v1.ShowSignUpResponse
+	11, // 77: gatehouse.auth.v1.PageService.SubmitSignUp:output_type -> gatehouse.auth.v1.SubmitSignUpResponse
+	13, // 78: gatehouse.auth.v1.PageService.ShowVerifyEmail:output_type -> gatehouse.auth.v1.ShowVerifyEmailResponse
+	15, // 79: gatehouse.auth.v1.PageService.SubmitVerifyEmail:output_type -> gatehouse.auth.v1.SubmitVerifyEmailResponse
+	17, // 80: gatehouse.auth.v1.PageService.ShowRecover:output_type -> gatehouse.auth.v1.ShowRecoverResponse
+	19, // 81: gatehouse.auth.v1.PageService.SubmitRecover:output_type -> gatehouse.auth.v1.SubmitRecoverResponse
+	21, // 82: gatehouse.auth.v1.PageService.ShowResetPassword:output_type -> gatehouse.auth.v1.ShowResetPasswordResponse
+	23, // 83: gatehouse.auth.v1.PageService.SubmitResetPassword:output_type -> gatehouse.auth.v1.SubmitResetPasswordResponse
+	25, // 84: gatehouse.auth.v1.PageService.ShowSignOut:output_type -> gatehouse.auth.v1.ShowSignOutResponse
+	27, // 85: gatehouse.auth.v1.PageService.SubmitSignOut:output_type -> gatehouse.auth.v1.SubmitSignOutResponse
+	29, // 86: gatehouse.auth.v1.PageService.ShowAccount:output_type -> gatehouse.auth.v1.ShowAccountResponse
+	31, // 87: gatehouse.auth.v1.PageService.SubmitPassword:output_type -> gatehouse.auth.v1.SubmitPasswordResponse
+	33, // 88: gatehouse.auth.v1.PageService.SubmitEmailVerification:output_type -> gatehouse.auth.v1.SubmitEmailVerificationResponse
+	35, // 89: gatehouse.auth.v1.PageService.SubmitSessionEnd:output_type -> gatehouse.auth.v1.SubmitSessionEndResponse
+	37, // 90: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:output_type -> gatehouse.auth.v1.SubmitOtherSessionsEndResponse
+	39, // 91: gatehouse.auth.v1.PageService.ShowAuthenticator:output_type -> gatehouse.auth.v1.ShowAuthenticatorResponse
+	41, // 92: gatehouse.auth.v1.PageService.SubmitAuthenticator:output_type -> gatehouse.auth.v1.SubmitAuthenticatorResponse
+	43, // 93: gatehouse.auth.v1.PageService.SubmitRecoveryCodes:output_type -> gatehouse.auth.v1.SubmitRecoveryCodesResponse
+	45, // 94: gatehouse.auth.v1.PageService.SubmitFactorRemoval:output_type -> gatehouse.auth.v1.SubmitFactorRemovalResponse
+	47, // 95: gatehouse.auth.v1.PageService.LocateChangePassword:output_type -> gatehouse.auth.v1.LocateChangePasswordResponse
+	72, // [72:96] is the sub-list for method output_type
+	48, // [48:72] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_auth_v1_pages_proto_init() }
@@ -2489,7 +2594,7 @@ func file_gatehouse_auth_v1_pages_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_auth_v1_pages_proto_rawDesc), len(file_gatehouse_auth_v1_pages_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   46,
+			NumMessages:   48,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -590,6 +590,41 @@ func local_request_PageService_SubmitPassword_0(ctx context.Context, marshaler r
 	return msg, metadata, err
 }
 
+var filter_PageService_SubmitEmailVerification_0 = &utilities.DoubleArray{Encoding: map[string]int{}, Base: []int(nil), Check: []int(nil)}
+
+func request_PageService_SubmitEmailVerification_0(ctx context.Context, marshaler runtime.Marshaler, client PageServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq SubmitEmailVerificationRequest
+		metadata runtime.ServerMetadata
+	)
+	if err := req.ParseForm(); err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	if err := runtime.PopulateQueryParameters(&protoReq, req.Form, filter_PageService_SubmitEmailVerification_0); err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	if req.Body != nil {
+		_, _ = io.Copy(io.Discard, req.Body)
+	}
+	msg, err := client.SubmitEmailVerification(ctx, &protoReq, grpc.Header(&metadata.HeaderMD), grpc.Trailer(&metadata.TrailerMD))
+	return msg, metadata, err
+}
+
+func local_request_PageService_SubmitEmailVerification_0(ctx context.Context, marshaler runtime.Marshaler, server PageServiceServer, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
+	var (
+		protoReq SubmitEmailVerificationRequest
+		metadata runtime.ServerMetadata
+	)
+	if err := req.ParseForm(); err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	if err := runtime.PopulateQueryParameters(&protoReq, req.Form, filter_PageService_SubmitEmailVerification_0); err != nil {
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	msg, err := server.SubmitEmailVerification(ctx, &protoReq)
+	return msg, metadata, err
+}
+
 var filter_PageService_SubmitSessionEnd_0 = &utilities.DoubleArray{Encoding: map[string]int{}, Base: []int(nil), Check: []int(nil)}
 
 func request_PageService_SubmitSessionEnd_0(ctx context.Context, marshaler runtime.Marshaler, client PageServiceClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
@@ -1161,6 +1196,26 @@ func RegisterPageServiceHandlerServer(ctx context.Context, mux *runtime.ServeMux
 		}
 		forward_PageService_SubmitPassword_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodPost, pattern_PageService_SubmitEmailVerification_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		var stream runtime.ServerTransportStream
+		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/gatehouse.auth.v1.PageService/SubmitEmailVerification", runtime.WithHTTPPathPattern("/account/email/verify"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := local_request_PageService_SubmitEmailVerification_0(annotatedContext, inboundMarshaler, server, req, pathParams)
+		md.HeaderMD, md.TrailerMD = metadata.Join(md.HeaderMD, stream.Header()), metadata.Join(md.TrailerMD, stream.Trailer())
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_PageService_SubmitEmailVerification_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodPost, pattern_PageService_SubmitSessionEnd_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -1613,6 +1668,23 @@ func RegisterPageServiceHandlerClient(ctx context.Context, mux *runtime.ServeMux
 		}
 		forward_PageService_SubmitPassword_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
 	})
+	mux.Handle(http.MethodPost, pattern_PageService_SubmitEmailVerification_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
+		ctx, cancel := context.WithCancel(req.Context())
+		defer cancel()
+		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/gatehouse.auth.v1.PageService/SubmitEmailVerification", runtime.WithHTTPPathPattern("/account/email/verify"))
+		if err != nil {
+			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		resp, md, err := request_PageService_SubmitEmailVerification_0(annotatedContext, inboundMarshaler, client, req, pathParams)
+		annotatedContext = runtime.NewServerMetadataContext(annotatedContext, md)
+		if err != nil {
+			runtime.HTTPError(annotatedContext, mux, outboundMarshaler, w, req, err)
+			return
+		}
+		forward_PageService_SubmitEmailVerification_0(annotatedContext, mux, outboundMarshaler, w, req, resp, mux.GetForwardResponseOptions()...)
+	})
 	mux.Handle(http.MethodPost, pattern_PageService_SubmitSessionEnd_0, func(w http.ResponseWriter, req *http.Request, pathParams map[string]string) {
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
@@ -1736,53 +1808,55 @@ func RegisterPageServiceHandlerClient(ctx context.Context, mux *runtime.ServeMux
 }
 
 var (
-	pattern_PageService_ShowSignIn_0             = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0}, []string{"sign-in"}, ""))
-	pattern_PageService_SubmitSignIn_0           = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0}, []string{"sign-in"}, ""))
-	pattern_PageService_ShowCode_0               = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"sign-in", "code"}, ""))
-	pattern_PageService_SubmitCode_0             = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"sign-in", "code"}, ""))
-	pattern_PageService_ShowSignUp_0             = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0}, []string{"sign-up"}, ""))
-	pattern_PageService_SubmitSignUp_0           = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0}, []string{"sign-up"}, ""))
-	pattern_PageService_ShowVerifyEmail_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0}, []string{"verify-email"}, ""))
-	pattern_PageService_SubmitVerifyEmail_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0}, []string{"verify-email"}, ""))
-	pattern_PageService_ShowRecover_0            = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0}, []string{"recover"}, ""))
-	pattern_PageService_SubmitRecover_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0}, []string{"recover"}, ""))
-	pattern_PageService_ShowResetPassword_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0}, []string{"reset-password"}, ""))
-	pattern_PageService_SubmitResetPassword_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0}, []string{"reset-password"}, ""))
-	pattern_PageService_ShowSignOut_0            = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0}, []string{"sign-out"}, ""))
-	pattern_PageService_SubmitSignOut_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0}, []string{"sign-out"}, ""))
-	pattern_PageService_ShowAccount_0            = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0}, []string{"account"}, ""))
-	pattern_PageService_SubmitPassword_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"account", "password"}, ""))
-	pattern_PageService_SubmitSessionEnd_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 2, 2}, []string{"account", "sessions", "end"}, ""))
-	pattern_PageService_SubmitOtherSessionsEnd_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 2, 2}, []string{"account", "sessions", "end-others"}, ""))
-	pattern_PageService_ShowAuthenticator_0      = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"account", "authenticator"}, ""))
-	pattern_PageService_SubmitAuthenticator_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"account", "authenticator"}, ""))
-	pattern_PageService_SubmitRecoveryCodes_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"account", "recovery-codes"}, ""))
-	pattern_PageService_SubmitFactorRemoval_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 2, 2}, []string{"account", "authenticator", "remove"}, ""))
-	pattern_PageService_LocateChangePassword_0   = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{".well-known", "change-password"}, ""))
+	pattern_PageService_ShowSignIn_0              = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0}, []string{"sign-in"}, ""))
+	pattern_PageService_SubmitSignIn_0            = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0}, []string{"sign-in"}, ""))
+	pattern_PageService_ShowCode_0                = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"sign-in", "code"}, ""))
+	pattern_PageService_SubmitCode_0              = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"sign-in", "code"}, ""))
+	pattern_PageService_ShowSignUp_0              = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0}, []string{"sign-up"}, ""))
+	pattern_PageService_SubmitSignUp_0            = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0}, []string{"sign-up"}, ""))
+	pattern_PageService_ShowVerifyEmail_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0}, []string{"verify-email"}, ""))
+	pattern_PageService_SubmitVerifyEmail_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0}, []string{"verify-email"}, ""))
+	pattern_PageService_ShowRecover_0             = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0}, []string{"recover"}, ""))
+	pattern_PageService_SubmitRecover_0           = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0}, []string{"recover"}, ""))
+	pattern_PageService_ShowResetPassword_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0}, []string{"reset-password"}, ""))
+	pattern_PageService_SubmitResetPassword_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0}, []string{"reset-password"}, ""))
+	pattern_PageService_ShowSignOut_0             = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0}, []string{"sign-out"}, ""))
+	pattern_PageService_SubmitSignOut_0           = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0}, []string{"sign-out"}, ""))
+	pattern_PageService_ShowAccount_0             = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0}, []string{"account"}, ""))
+	pattern_PageService_SubmitPassword_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"account", "password"}, ""))
+	pattern_PageService_SubmitEmailVerification_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 2, 2}, []string{"account", "email", "verify"}, ""))
+	pattern_PageService_SubmitSessionEnd_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 2, 2}, []string{"account", "sessions", "end"}, ""))
+	pattern_PageService_SubmitOtherSessionsEnd_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 2, 2}, []string{"account", "sessions", "end-others"}, ""))
+	pattern_PageService_ShowAuthenticator_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"account", "authenticator"}, ""))
+	pattern_PageService_SubmitAuthenticator_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"account", "authenticator"}, ""))
+	pattern_PageService_SubmitRecoveryCodes_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"account", "recovery-codes"}, ""))
+	pattern_PageService_SubmitFactorRemoval_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 2, 2}, []string{"account", "authenticator", "remove"}, ""))
+	pattern_PageService_LocateChangePassword_0    = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{".well-known", "change-password"}, ""))
 )
 
 var (
-	forward_PageService_ShowSignIn_0             = runtime.ForwardResponseMessage
-	forward_PageService_SubmitSignIn_0           = runtime.ForwardResponseMessage
-	forward_PageService_ShowCode_0               = runtime.ForwardResponseMessage
-	forward_PageService_SubmitCode_0             = runtime.ForwardResponseMessage
-	forward_PageService_ShowSignUp_0             = runtime.ForwardResponseMessage
-	forward_PageService_SubmitSignUp_0           = runtime.ForwardResponseMessage
-	forward_PageService_ShowVerifyEmail_0        = runtime.ForwardResponseMessage
-	forward_PageService_SubmitVerifyEmail_0      = runtime.ForwardResponseMessage
-	forward_PageService_ShowRecover_0            = runtime.ForwardResponseMessage
-	forward_PageService_SubmitRecover_0          = runtime.ForwardResponseMessage
-	forward_PageService_ShowResetPassword_0      = runtime.ForwardResponseMessage
-	forward_PageService_SubmitResetPassword_0    = runtime.ForwardResponseMessage
-	forward_PageService_ShowSignOut_0            = runtime.ForwardResponseMessage
-	forward_PageService_SubmitSignOut_0          = runtime.ForwardResponseMessage
-	forward_PageService_ShowAccount_0            = runtime.ForwardResponseMessage
-	forward_PageService_SubmitPassword_0         = runtime.ForwardResponseMessage
-	forward_PageService_SubmitSessionEnd_0       = runtime.ForwardResponseMessage
-	forward_PageService_SubmitOtherSessionsEnd_0 = runtime.ForwardResponseMessage
-	forward_PageService_ShowAuthenticator_0      = runtime.ForwardResponseMessage
-	forward_PageService_SubmitAuthenticator_0    = runtime.ForwardResponseMessage
-	forward_PageService_SubmitRecoveryCodes_0    = runtime.ForwardResponseMessage
-	forward_PageService_SubmitFactorRemoval_0    = runtime.ForwardResponseMessage
-	forward_PageService_LocateChangePassword_0   = runtime.ForwardResponseMessage
+	forward_PageService_ShowSignIn_0              = runtime.ForwardResponseMessage
+	forward_PageService_SubmitSignIn_0            = runtime.ForwardResponseMessage
+	forward_PageService_ShowCode_0                = runtime.ForwardResponseMessage
+	forward_PageService_SubmitCode_0              = runtime.ForwardResponseMessage
+	forward_PageService_ShowSignUp_0              = runtime.ForwardResponseMessage
+	forward_PageService_SubmitSignUp_0            = runtime.ForwardResponseMessage
+	forward_PageService_ShowVerifyEmail_0         = runtime.ForwardResponseMessage
+	forward_PageService_SubmitVerifyEmail_0       = runtime.ForwardResponseMessage
+	forward_PageService_ShowRecover_0             = runtime.ForwardResponseMessage
+	forward_PageService_SubmitRecover_0           = runtime.ForwardResponseMessage
+	forward_PageService_ShowResetPassword_0       = runtime.ForwardResponseMessage
+	forward_PageService_SubmitResetPassword_0     = runtime.ForwardResponseMessage
+	forward_PageService_ShowSignOut_0             = runtime.ForwardResponseMessage
+	forward_PageService_SubmitSignOut_0           = runtime.ForwardResponseMessage
+	forward_PageService_ShowAccount_0             = runtime.ForwardResponseMessage
+	forward_PageService_SubmitPassword_0          = runtime.ForwardResponseMessage
+	forward_PageService_SubmitEmailVerification_0 = runtime.ForwardResponseMessage
+	forward_PageService_SubmitSessionEnd_0        = runtime.ForwardResponseMessage
+	forward_PageService_SubmitOtherSessionsEnd_0  = runtime.ForwardResponseMessage
+	forward_PageService_ShowAuthenticator_0       = runtime.ForwardResponseMessage
+	forward_PageService_SubmitAuthenticator_0     = runtime.ForwardResponseMessage
+	forward_PageService_SubmitRecoveryCodes_0     = runtime.ForwardResponseMessage
+	forward_PageService_SubmitFactorRemoval_0     = runtime.ForwardResponseMessage
+	forward_PageService_LocateChangePassword_0    = runtime.ForwardResponseMessage
 )

@@ -19,29 +19,30 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	PageService_ShowSignIn_FullMethodName             = "/gatehouse.auth.v1.PageService/ShowSignIn"
-	PageService_SubmitSignIn_FullMethodName           = "/gatehouse.auth.v1.PageService/SubmitSignIn"
-	PageService_ShowCode_FullMethodName               = "/gatehouse.auth.v1.PageService/ShowCode"
-	PageService_SubmitCode_FullMethodName             = "/gatehouse.auth.v1.PageService/SubmitCode"
-	PageService_ShowSignUp_FullMethodName             = "/gatehouse.auth.v1.PageService/ShowSignUp"
-	PageService_SubmitSignUp_FullMethodName           = "/gatehouse.auth.v1.PageService/SubmitSignUp"
-	PageService_ShowVerifyEmail_FullMethodName        = "/gatehouse.auth.v1.PageService/ShowVerifyEmail"
-	PageService_SubmitVerifyEmail_FullMethodName      = "/gatehouse.auth.v1.PageService/SubmitVerifyEmail"
-	PageService_ShowRecover_FullMethodName            = "/gatehouse.auth.v1.PageService/ShowRecover"
-	PageService_SubmitRecover_FullMethodName          = "/gatehouse.auth.v1.PageService/SubmitRecover"
-	PageService_ShowResetPassword_FullMethodName      = "/gatehouse.auth.v1.PageService/ShowResetPassword"
-	PageService_SubmitResetPassword_FullMethodName    = "/gatehouse.auth.v1.PageService/SubmitResetPassword"
-	PageService_ShowSignOut_FullMethodName            = "/gatehouse.auth.v1.PageService/ShowSignOut"
-	PageService_SubmitSignOut_FullMethodName          = "/gatehouse.auth.v1.PageService/SubmitSignOut"
-	PageService_ShowAccount_FullMethodName            = "/gatehouse.auth.v1.PageService/ShowAccount"
-	PageService_SubmitPassword_FullMethodName         = "/gatehouse.auth.v1.PageService/SubmitPassword"
-	PageService_SubmitSessionEnd_FullMethodName       = "/gatehouse.auth.v1.PageService/SubmitSessionEnd"
-	PageService_SubmitOtherSessionsEnd_FullMethodName = "/gatehouse.auth.v1.PageService/SubmitOtherSessionsEnd"
-	PageService_ShowAuthenticator_FullMethodName      = "/gatehouse.auth.v1.PageService/ShowAuthenticator"
-	PageService_SubmitAuthenticator_FullMethodName    = "/gatehouse.auth.v1.PageService/SubmitAuthenticator"
-	PageService_SubmitRecoveryCodes_FullMethodName    = "/gatehouse.auth.v1.PageService/SubmitRecoveryCodes"
-	PageService_SubmitFactorRemoval_FullMethodName    = "/gatehouse.auth.v1.PageService/SubmitFactorRemoval"
-	PageService_LocateChangePassword_FullMethodName   = "/gatehouse.auth.v1.PageService/LocateChangePassword"
+	PageService_ShowSignIn_FullMethodName              = "/gatehouse.auth.v1.PageService/ShowSignIn"
+	PageService_SubmitSignIn_FullMethodName            = "/gatehouse.auth.v1.PageService/SubmitSignIn"
+	PageService_ShowCode_FullMethodName                = "/gatehouse.auth.v1.PageService/ShowCode"
+	PageService_SubmitCode_FullMethodName              = "/gatehouse.auth.v1.PageService/SubmitCode"
+	PageService_ShowSignUp_FullMethodName              = "/gatehouse.auth.v1.PageService/ShowSignUp"
+	PageService_SubmitSignUp_FullMethodName            = "/gatehouse.auth.v1.PageService/SubmitSignUp"
+	PageService_ShowVerifyEmail_FullMethodName         = "/gatehouse.auth.v1.PageService/ShowVerifyEmail"
+	PageService_SubmitVerifyEmail_FullMethodName       = "/gatehouse.auth.v1.PageService/SubmitVerifyEmail"
+	PageService_ShowRecover_FullMethodName             = "/gatehouse.auth.v1.PageService/ShowRecover"
+	PageService_SubmitRecover_FullMethodName           = "/gatehouse.auth.v1.PageService/SubmitRecover"
+	PageService_ShowResetPassword_FullMethodName       = "/gatehouse.auth.v1.PageService/ShowResetPassword"
+	PageService_SubmitResetPassword_FullMethodName     = "/gatehouse.auth.v1.PageService/SubmitResetPassword"
+	PageService_ShowSignOut_FullMethodName             = "/gatehouse.auth.v1.PageService/ShowSignOut"
+	PageService_SubmitSignOut_FullMethodName           = "/gatehouse.auth.v1.PageService/SubmitSignOut"
+	PageService_ShowAccount_FullMethodName             = "/gatehouse.auth.v1.PageService/ShowAccount"
+	PageService_SubmitPassword_FullMethodName          = "/gatehouse.auth.v1.PageService/SubmitPassword"
+	PageService_SubmitEmailVerification_FullMethodName = "/gatehouse.auth.v1.PageService/SubmitEmailVerification"
+	PageService_SubmitSessionEnd_FullMethodName        = "/gatehouse.auth.v1.PageService/SubmitSessionEnd"
+	PageService_SubmitOtherSessionsEnd_FullMethodName  = "/gatehouse.auth.v1.PageService/SubmitOtherSessionsEnd"
+	PageService_ShowAuthenticator_FullMethodName       = "/gatehouse.auth.v1.PageService/ShowAuthenticator"
+	PageService_SubmitAuthenticator_FullMethodName     = "/gatehouse.auth.v1.PageService/SubmitAuthenticator"
+	PageService_SubmitRecoveryCodes_FullMethodName     = "/gatehouse.auth.v1.PageService/SubmitRecoveryCodes"
+	PageService_SubmitFactorRemoval_FullMethodName     = "/gatehouse.auth.v1.PageService/SubmitFactorRemoval"
+	PageService_LocateChangePassword_FullMethodName    = "/gatehouse.auth.v1.PageService/LocateChangePassword"
 )
 
 // PageServiceClient is the client API for PageService service.
@@ -98,6 +99,8 @@ type PageServiceClient interface {
 	// SubmitPassword takes a form of that page: the password is changed, and all other sessions end.
 	// Who signed in more than 5 minutes ago is led to the page that signs in, and nothing is changed.
 	SubmitPassword(ctx context.Context, in *SubmitPasswordRequest, opts ...grpc.CallOption) (*SubmitPasswordResponse, error)
+	// SubmitEmailVerification takes a form of that page: a code is mailed that verifies the address.
+	SubmitEmailVerification(ctx context.Context, in *SubmitEmailVerificationRequest, opts ...grpc.CallOption) (*SubmitEmailVerificationResponse, error)
 	// SubmitSessionEnd takes a form of that page: it ends one of the person's sessions.
 	SubmitSessionEnd(ctx context.Context, in *SubmitSessionEndRequest, opts ...grpc.CallOption) (*SubmitSessionEndResponse, error)
 	// SubmitOtherSessionsEnd takes a form of that page: it ends all of the person's sessions but that
@@ -288,6 +291,16 @@ func (c *pageServiceClient) SubmitPassword(ctx context.Context, in *SubmitPasswo
 	return out, nil
 }
 
+func (c *pageServiceClient) SubmitEmailVerification(ctx context.Context, in *SubmitEmailVerificationRequest, opts ...grpc.CallOption) (*SubmitEmailVerificationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SubmitEmailVerificationResponse)
+	err := c.cc.Invoke(ctx, PageService_SubmitEmailVerification_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *pageServiceClient) SubmitSessionEnd(ctx context.Context, in *SubmitSessionEndRequest, opts ...grpc.CallOption) (*SubmitSessionEndResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SubmitSessionEndResponse)
@@ -412,6 +425,8 @@ type PageServiceServer interface {
 	// SubmitPassword takes a form of that page: the password is changed, and all other sessions end.
 	// Who signed in more than 5 minutes ago is led to the page that signs in, and nothing is changed.
 	SubmitPassword(context.Context, *SubmitPasswordRequest) (*SubmitPasswordResponse, error)
+	// SubmitEmailVerification takes a form of that page: a code is mailed that verifies the address.
+	SubmitEmailVerification(context.Context, *SubmitEmailVerificationRequest) (*SubmitEmailVerificationResponse, error)
 	// SubmitSessionEnd takes a form of that page: it ends one of the person's sessions.
 	SubmitSessionEnd(context.Context, *SubmitSessionEndRequest) (*SubmitSessionEndResponse, error)
 	// SubmitOtherSessionsEnd takes a form of that page: it ends all of the person's sessions but that
@@ -489,6 +504,9 @@ func (UnimplementedPageServiceServer) ShowAccount(context.Context, *ShowAccountR
 }
 func (UnimplementedPageServiceServer) SubmitPassword(context.Context, *SubmitPasswordRequest) (*SubmitPasswordResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SubmitPassword not implemented")
+}
+func (UnimplementedPageServiceServer) SubmitEmailVerification(context.Context, *SubmitEmailVerificationRequest) (*SubmitEmailVerificationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SubmitEmailVerification not implemented")
 }
 func (UnimplementedPageServiceServer) SubmitSessionEnd(context.Context, *SubmitSessionEndRequest) (*SubmitSessionEndResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SubmitSessionEnd not implemented")
@@ -820,6 +838,24 @@ func _PageService_SubmitPassword_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PageService_SubmitEmailVerification_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SubmitEmailVerificationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PageServiceServer).SubmitEmailVerification(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PageService_SubmitEmailVerification_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PageServiceServer).SubmitEmailVerification(ctx, req.(*SubmitEmailVerificationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _PageService_SubmitSessionEnd_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(SubmitSessionEndRequest)
 	if err := dec(in); err != nil {
@@ -1016,6 +1052,10 @@ var PageService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SubmitPassword",
 			Handler:    _PageService_SubmitPassword_Handler,
+		},
+		{
+			MethodName: "SubmitEmailVerification",
+			Handler:    _PageService_SubmitEmailVerification_Handler,
 		},
 		{
 			MethodName: "SubmitSessionEnd",
