@@ -37,6 +37,7 @@ func TestStrangersLibraries(t *testing.T) {
 	programs.run(t, "python3", "-m", "venv", "venv")
 	programs.run(t, "venv/bin/python", "-m", "pip", "install", "--quiet", "--no-deps", "--requirement", "requirements.txt")
 	b := behindABalancer(t)
+	protected := b.protected(t)
 	says := func(name, file string) func(*testing.T, stranger) []string {
 		return func(t *testing.T, s stranger) []string {
 			p := program{dir: programs.dir, env: slices.Concat(programs.env, b.trusted, s.environ(b.issuer))}
@@ -56,13 +57,13 @@ func TestStrangersLibraries(t *testing.T) {
 		{"go-oidc and oauth2", all[:4], b.goOIDC},
 	} {
 		t.Run(library.name+", confidential", func(t *testing.T) {
-			if done := library.does(t, b.stranger(t)); !slices.Equal(done, library.has) {
+			if done := library.does(t, b.stranger(t, administrator())); !slices.Equal(done, library.has) {
 				t.Errorf("completed %v, want %v", done, library.has)
 			}
 		})
-		t.Run(library.name+", public", func(t *testing.T) { // which cannot introspect
+		t.Run(library.name+", public, with a second factor", func(t *testing.T) { // which cannot introspect
 			want := slices.DeleteFunc(slices.Clone(library.has), func(step string) bool { return step == "introspection" })
-			if done := library.does(t, b.stranger(t, "--public")); !slices.Equal(done, want) {
+			if done := library.does(t, b.stranger(t, protected, "--public")); !slices.Equal(done, want) {
 				t.Errorf("completed %v, want %v", done, want)
 			}
 		})
@@ -104,15 +105,20 @@ func behindABalancer(t *testing.T) *balancer {
 // stranger is a client, and the browser of somebody who is signed in.
 type stranger struct {
 	registered
+	person  *person
 	browser *visitor.Visitor
 	cookie  string
 }
 
-// stranger registers a client, and has the administrator sign in with a new browser.
-func (b *balancer) stranger(t *testing.T, flags ...string) stranger {
+// stranger registers a client, and has a person sign in with a new browser.
+func (b *balancer) stranger(t *testing.T, who *person, flags ...string) stranger {
 	t.Helper()
-	s := stranger{registered: register(t, b.p, append([]string{t.Name(), "--redirect", callback, "--post-logout", bye}, flags...)...), browser: visitor.New(t, b.client.Transport)}
-	s.browser.SignIn(s.browser.Open(b.issuer+"/sign-in"), email, password)
+	s := stranger{person: who, registered: register(t, b.p, append([]string{t.Name(), "--redirect", callback, "--post-logout", bye}, flags...)...), browser: visitor.New(t, b.client.Transport)}
+	page := s.browser.SignIn(s.browser.Open(b.issuer+"/sign-in"), who.email, password)
+	if who.codes != nil {
+		page = s.browser.Code(page, who.next(t))
+	}
+	s.browser.Says(page, http.StatusOK, who.email)
 	at, err := neturl.Parse(b.issuer)
 	check.NoError(t, err)
 	for _, c := range s.browser.Cookies(at) {
@@ -153,7 +159,7 @@ func (b *balancer) goOIDC(t *testing.T, s stranger) []string {
 
 	info, err := provider.UserInfo(ctx, oauth2.StaticTokenSource(tokens))
 	check.NoError(t, err)
-	if info.Subject != id.Subject || info.Email != email {
+	if info.Subject != id.Subject || info.Email != s.person.email {
 		t.Errorf("userinfo is %+v", info)
 	}
 	b.refusesOnTheAPI(t, tokens.AccessToken, compact)

@@ -126,7 +126,21 @@ func (v *Visitor) SignIn(page Page, email, password string) Page {
 	if page.Status != http.StatusOK || page.At.Path != "/sign-in" {
 		v.t.Fatalf("%s is no page that signs in: %d\n%s", page.At, page.Status, page.Text)
 	}
-	form := neturl.Values{"email": {email}, "password": {password}}
+	return v.complete(page, neturl.Values{"email": {email}, "password": {password}})
+}
+
+// Code completes the page that asks for the second factor, and goes on to where it leads.
+func (v *Visitor) Code(page Page, code string) Page {
+	v.t.Helper()
+	if page.Status != http.StatusOK || page.At.Path != "/sign-in/code" {
+		v.t.Fatalf("%s is no page that asks for a code: %d\n%s", page.At, page.Status, page.Text)
+	}
+	return v.complete(page, neturl.Values{"code": {code}})
+}
+
+// complete sends the form of a page, with where it leads to.
+func (v *Visitor) complete(page Page, form neturl.Values) Page {
+	v.t.Helper()
 	if found := returnTo.FindStringSubmatch(page.Text); found != nil {
 		form.Set("return_to", html.UnescapeString(found[1]))
 	}

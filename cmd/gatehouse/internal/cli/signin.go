@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/term"
@@ -38,6 +39,7 @@ func (c *signInFlags) session(ctx context.Context, console *Console, work func(*
 	if err != nil {
 		return err
 	}
+	client.Code = func() (string, error) { return c.code(console) }
 	if err := client.SignIn(ctx, c.Email, password); err != nil {
 		return err
 	}
@@ -87,15 +89,36 @@ func (c *signInFlags) password(console *Console) (string, error) {
 	if !c.Password.IsZero() {
 		return c.Password.Reveal(), nil
 	}
-	terminal := int(os.Stdin.Fd())
-	if !term.IsTerminal(terminal) {
+	typed, err := ask(console, "password of "+c.Email)
+	if errors.Is(err, errNobody) {
 		return "", errors.New("there is no terminal to ask for the password: give it in GATEHOUSE_CLI_PASSWORD_FILE")
 	}
-	fmt.Fprintf(console.Err, "password of %s: ", c.Email)
+	return typed, err
+}
+
+// code asks for a code of the second factor.
+func (c *signInFlags) code(console *Console) (string, error) {
+	typed, err := ask(console, "code of the authenticator app, or a recovery code")
+	if errors.Is(err, errNobody) {
+		return "", errors.New("there is no terminal to ask for the code of the second factor: give an access token in GATEHOUSE_CLI_TOKEN_FILE instead")
+	}
+	return strings.ReplaceAll(strings.TrimSpace(typed), " ", ""), err
+}
+
+// errNobody is that nobody can be asked.
+var errNobody = errors.New("there is no terminal")
+
+// ask asks for a secret on a terminal, without showing it.
+func ask(console *Console, what string) (string, error) {
+	terminal := int(os.Stdin.Fd())
+	if !term.IsTerminal(terminal) {
+		return "", errNobody
+	}
+	fmt.Fprintf(console.Err, "%s: ", what)
 	typed, err := term.ReadPassword(terminal)
 	fmt.Fprintln(console.Err)
 	if err != nil {
-		return "", fmt.Errorf("read the password: %w", err)
+		return "", fmt.Errorf("read the %s: %w", what, err)
 	}
 	return string(typed), nil
 }

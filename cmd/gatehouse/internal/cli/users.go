@@ -19,9 +19,11 @@ import (
 )
 
 type usersCommand struct {
-	Import usersImportCommand `cmd:"" help:"Create users without a login from a table; repeating it is safe."`
-	Watch  usersWatchCommand  `cmd:"" help:"Print users, then what changes; Ctrl-C ends."`
-	Reset  usersResetCommand  `cmd:"" help:"Mail a user a link with which they choose another password."`
+	Import  usersImportCommand  `cmd:"" help:"Create users without a login from a table; repeating it is safe."`
+	Watch   usersWatchCommand   `cmd:"" help:"Print users, then what changes; Ctrl-C ends."`
+	Reset   usersResetCommand   `cmd:"" help:"Mail a user a link with which they choose another password."`
+	Suspend usersSuspendCommand `cmd:"" help:"End a user's sessions and keep the user from signing in until restored."`
+	Restore usersRestoreCommand `cmd:"" help:"Let a suspended user sign in again."`
 }
 
 // importBatch is how many messages are sent at a time: an answer for each is the progress, and what
@@ -197,6 +199,10 @@ func (c *usersWatchCommand) print(console *Console, change rest.UserChange) erro
 	if u == nil {
 		what, u = "deleted", change.Deleted
 	}
-	console.printf("%s  %s  of %s  %s  %s\n", what, visible.Text(u.ID), visible.Text(u.OrganizationID), visible.Text(u.Email), visible.Text(u.DisplayName))
+	state := ""
+	if s := strings.ToLower(strings.TrimPrefix(u.State, "STATE_")); s != "" && s != "active" {
+		state = "  " + visible.Text(s)
+	}
+	console.printf("%s  %s  of %s  %s  %s%s\n", what, visible.Text(u.ID), visible.Text(u.OrganizationID), visible.Text(u.Email), visible.Text(u.DisplayName), state)
 	return nil
 }

@@ -25,6 +25,9 @@ type Client struct {
 	HTTP  *http.Client
 	Pause time.Duration // the longest before what broke is tried again; 0 means 1 s
 
+	// Code asks whoever signs in for a code of the second factor; nil where nobody can be asked.
+	Code func() (string, error)
+
 	refresh string // what Token is renewed with, after SignIn
 }
 
@@ -54,7 +57,8 @@ func (p *Problem) Error() string {
 	return fmt.Sprintf("the gateway answers %d %s: %s", p.Status, visible.Text(p.Reason), visible.Text(text))
 }
 
-// SignIn starts a session whose tokens the client uses from then on.
+// SignIn starts a session whose tokens the client uses from then on, and asks for the second factor of
+// who has one.
 func (c *Client) SignIn(ctx context.Context, email, password string) error {
 	return c.tokens(ctx, "/api/v1/auth/sign-in", map[string]string{"email": email, "password": password})
 }
@@ -80,12 +84,42 @@ func (c *Client) tokens(ctx context.Context, path string, credential map[string]
 	var tokens struct {
 		Access  string `json:"access_token"`
 		Refresh string `json:"refresh_token"`
+
+		Challenge *challenge `json:"challenge"`
 	}
 	if err := json.NewDecoder(io.LimitReader(answer.Body, 1<<20)).Decode(&tokens); err != nil {
 		return fmt.Errorf("read the answer to %s: %w", path, err)
 	}
+	if tokens.Challenge != nil {
+		return c.answer(ctx, *tokens.Challenge)
+	}
 	c.Token, c.refresh = tokens.Access, tokens.Refresh
 	return nil
+}
+
+// challenge asks for a second factor before there are tokens.
+type challenge struct {
+	Token     string          `json:"token"`
+	Enrolment json.RawMessage `json:"enrolment"`
+}
+
+// answer shows the second factor.
+func (c *Client) answer(ctx context.Context, asked challenge) error {
+	switch {
+	case len(asked.Enrolment) > 0:
+		return errors.New("the organization requires a second factor: sign in on the gateway's page /sign-in first, which sets one up")
+	case c.Code == nil:
+		return errors.New("the account has a second factor, and nobody can be asked for its code")
+	}
+	code, err := c.Code()
+	if err != nil {
+		return err
+	}
+	kind := "code"
+	if len(code) > 6 {
+		kind = "recovery_code"
+	}
+	return c.tokens(ctx, "/api/v1/auth/sign-in/challenge", map[string]string{"token": asked.Token, kind: code})
 }
 
 // SignOut ends the session, if there is one that can still be named.

@@ -222,3 +222,26 @@ func TestSignOut(t *testing.T) {
 	}
 	expect(t, g, []string{"POST /api/v1/auth/sign-in  map[email:a@example.com password:p]", "POST /api/v1/auth/sign-out access-1"}, nil, nil)
 }
+
+// Who has a second factor is asked for it, and not where nobody can be.
+func TestSignInWithASecondFactor(t *testing.T) {
+	asked := says(`{"challenge":{"token":"c","methods":["totp","recovery_code"]}}`)
+	g, c := start(t, asked, tokens(1), asked, tokens(1), asked, says(`{"challenge":{"token":"c","enrolment":{"secret":"s"}}}`))
+	for _, code := range []string{"123456", "ABCD-EFGH-IJKL-MNOP-QRST-UVWX"} {
+		c.Code = func() (string, error) { return code, nil }
+		if err := c.SignIn(t.Context(), "a@example.com", "p"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Code = nil
+	for range 2 {
+		if err := c.SignIn(t.Context(), "a@example.com", "p"); err == nil || c.Token != "" {
+			t.Errorf("%v, with the token %q", err, c.Token)
+		}
+	}
+	const in = "POST /api/v1/auth/sign-in  map[email:a@example.com password:p]"
+	expect(t, g, []string{
+		in, "POST /api/v1/auth/sign-in/challenge  map[code:123456 token:c]",
+		in, "POST /api/v1/auth/sign-in/challenge  map[recovery_code:ABCD-EFGH-IJKL-MNOP-QRST-UVWX token:c]", in, in,
+	}, nil, nil)
+}

@@ -27,6 +27,7 @@ type User struct {
 	OrganizationID string `json:"organization_id"`
 	Email          string `json:"email"`
 	DisplayName    string `json:"display_name"`
+	State          string `json:"state"` // as the contract names it
 }
 
 // FollowUsers hands over users and what changes, after the cursor or from the beginning, as follow
