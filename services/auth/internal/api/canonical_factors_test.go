@@ -65,6 +65,16 @@ func (f *fixed) useFactors(t *testing.T) {
 		t.Errorf("the page of the code: %d", done.GetHttp().GetStatus())
 	}
 
+	f.requireFactor(t, access)
+}
+
+// requireFactor lets an organization require a second factor, and its member remove it afterwards.
+func (f *fixed) requireFactor(t *testing.T, access string) {
+	t.Helper()
+	ctx := t.Context()
+	mine := func(requestID string) authv1.FactorServiceClient {
+		return authv1.NewFactorServiceClient(f.Through("gateway", requestID, "authorization", "Bearer "+access))
+	}
 	claims, err := f.verifier.Verify(ctx, access)
 	check.NoError(t, err)
 	policy := &authv1.SetSignInPolicyRequest{Policy: &authv1.SignInPolicy{OrganizationId: claims.OrganizationID, SecondFactorRequired: true}}

@@ -119,8 +119,8 @@ type Params struct {
 
 // Purposes are what the secrets of the boxes are derived for.
 const (
-	SecretPurpose = "gatehouse.auth.totp"
-	TokenPurpose  = "gatehouse.auth.second_factor_token"
+	SecretPurpose = "gatehouse.auth.totp"                //nolint:gosec // a name, and no secret
+	TokenPurpose  = "gatehouse.auth.second_factor_token" //nolint:gosec // likewise
 )
 
 // Service proves, enrols and removes second factors.
