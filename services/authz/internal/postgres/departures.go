@@ -47,9 +47,10 @@ const reserveDeletion = `
 
 // reserveSuspension leaves one that is settled so: it is settled anew, or the user has returned.
 const reserveSuspension = `
-	insert into authz.suspensions (subject, revision, reserve_time) values (@subject, @revision, clock_timestamp())
+	insert into authz.suspensions as known (subject, revision, reserve_time) values (@subject, @revision, clock_timestamp())
 	on conflict (subject) do update set
-		revision = greatest(suspensions.revision, excluded.revision), reserve_time = greatest(suspensions.reserve_time, excluded.reserve_time)`
+		revision = greatest(known.revision, excluded.revision), reserve_time = greatest(known.reserve_time, excluded.reserve_time),
+		returned = known.returned and known.revision >= excluded.revision`
 
 func (s *Commands) storeDeparture(ctx context.Context, tx pgx.Tx, d relationship.Departure, e event.Event) error {
 	reserve, args := reserveDeletion, pgx.StrictNamedArgs{"subject": d.User}
@@ -71,7 +72,7 @@ func (s *Commands) storeDeparture(ctx context.Context, tx pgx.Tx, d relationship
 
 const departs = `
 	select exists (select from authz.departures where subject = @subject and reserve_time > clock_timestamp() - @kept::interval)
-	    or exists (select from authz.suspensions where subject = @subject and reserve_time > clock_timestamp() - @kept::interval)`
+	    or exists (select from authz.suspensions where subject = @subject and not returned and reserve_time > clock_timestamp() - @kept::interval)`
 
 // departsIn returns the question for departures, asked in a transaction.
 func departsIn(tx pgx.Tx) relationship.Departs {
@@ -81,11 +82,19 @@ func departsIn(tx pgx.Tx) relationship.Departs {
 	}
 }
 
-// settleSuspension keeps a departure for as long as it takes, endSuspension ends it; neither is about
-// one that was reserved since for a later suspension.
+// settleSuspension keeps a departure for as long as it takes, with or without its reservation, which
+// may have been forgotten meanwhile: the suspension is a fact. endSuspension ends it. Neither is about
+// one of a later revision.
 const (
-	settleSuspension = `update authz.suspensions set reserve_time = 'infinity' where subject = @subject and revision = @revision and reserve_time < 'infinity'`
-	endSuspension    = `delete from authz.suspensions where subject = @subject and revision < @revision`
+	settleSuspension = `
+		insert into authz.suspensions as known (subject, revision, reserve_time) values (@subject, @revision, 'infinity')
+		on conflict (subject) do update set revision = excluded.revision, reserve_time = excluded.reserve_time, returned = false
+		where known.revision < excluded.revision
+		   or known.revision = excluded.revision and not known.returned and known.reserve_time < 'infinity'`
+	endSuspension = `
+		insert into authz.suspensions as known (subject, revision, reserve_time, returned) values (@subject, @revision, clock_timestamp(), true)
+		on conflict (subject) do update set revision = excluded.revision, reserve_time = excluded.reserve_time, returned = true
+		where known.revision < excluded.revision`
 )
 
 // Settle implements relationship.Store.
@@ -103,18 +112,12 @@ func (s *Commands) Settle(ctx context.Context, u relationship.Suspension, e even
 	})
 }
 
-// forgetDepartures forgets with a deletion what was settled of the same user before.
 const forgetDepartures = `
-	with gone as (
-		delete from authz.departures where subject = any(array(
-			select subject from authz.departures where reserve_time < @before
-			order by reserve_time limit @row_limit
-			for update skip locked
-		)) returning subject
-	), settled as (
-		delete from authz.suspensions s using gone where s.subject = gone.subject
-	)
-	select count(*) from gone`
+	delete from authz.departures where subject = any(array(
+		select subject from authz.departures where reserve_time < @before
+		order by reserve_time limit @row_limit
+		for update skip locked
+	))`
 
 const forgetSuspensions = `
 	delete from authz.suspensions where subject = any(array(
@@ -126,10 +129,10 @@ const forgetSuspensions = `
 // ForgetDepartures implements relationship.Store.
 func (s *Commands) ForgetDepartures(ctx context.Context, before time.Time, limit int) (int, error) {
 	args := pgx.StrictNamedArgs{"before": before, "row_limit": limit}
-	var gone int
-	if err := s.pool.QueryRow(ctx, forgetDepartures, args).Scan(&gone); err != nil {
+	departures, err := s.pool.Exec(ctx, forgetDepartures, args)
+	if err != nil {
 		return 0, pg.Error(err)
 	}
 	suspensions, err := s.pool.Exec(ctx, forgetSuspensions, args)
-	return max(gone, int(suspensions.RowsAffected())), pg.Error(err)
+	return int(max(departures.RowsAffected(), suspensions.RowsAffected())), pg.Error(err)
 }

@@ -71,26 +71,49 @@ func TestSuspensions(t *testing.T) {
 	counts(t, i, "user:b", false)
 }
 
-// A suspension that never began is forgotten like a deletion that never did, and a settled one with
-// the deletion of its user.
+// A suspension that never began is forgotten like a deletion that never did. A settled one stays,
+// though a deletion of the user was reserved that never began either, and goes with the user.
 func TestSuspensionsAreForgotten(t *testing.T) {
 	t.Parallel()
 	i := postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{})
-	fgatest.Write(t, i.Engine, append(exist("user:a", "user:b", "user:c", "user:d"), administrators+"user:d")...)
+	fgatest.Write(t, i.Engine, append(exist("user:a", "user:b", "user:c", "user:d"), administrators+"user:b", administrators+"user:d")...)
 	for _, user := range []string{"user:a", "user:b", "user:c"} {
 		wantReason(t, suspends(t, i, user, 2), "")
 	}
 	settles(t, i, "user:b", 2, false)
 	settles(t, i, "user:c", 2, false)
-	wantReason(t, departs(t, i, "user:c", ""), "")
+	wantReason(t, departs(t, i, "user:b", ""), "")
 	n, err := i.Store.ForgetDepartures(t.Context(), time.Now().Add(time.Hour), 10)
 	if n != 1 || err != nil {
 		t.Errorf("forgot %d, %v", n, err)
 	}
+	counts(t, i, "user:d", false)
+	wantReason(t, write(t, i, relationship.Change{ID: uuid.NewString(), DeleteAllOf: "user:c"}), "")
 	var left []string
 	check.NoError(t, i.Pool.QueryRow(t.Context(), `
 		select array_agg(subject order by subject) from (select subject from authz.suspensions union all select subject from authz.departures) s`).Scan(&left))
 	if len(left) != 1 || left[0] != "user:b" {
 		t.Errorf("left are %v, want who is suspended and not deleted", left)
 	}
+}
+
+// R89: a suspension counts although its reservation was forgotten before it was settled; what is said
+// late of the one before a return does not.
+func TestASuspensionOutlivesItsReservation(t *testing.T) {
+	t.Parallel()
+	i := postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{})
+	fgatest.Write(t, i.Engine, append(exist("user:a", "user:b"), administrators+"user:a", administrators+"user:b")...)
+	wantReason(t, suspends(t, i, "user:a", 2), "")
+	n, err := i.Store.ForgetDepartures(t.Context(), time.Now().Add(time.Hour), 10)
+	if n != 1 || err != nil {
+		t.Errorf("forgot %d, %v", n, err)
+	}
+	counts(t, i, "user:b", true)
+	settles(t, i, "user:a", 2, false)
+	counts(t, i, "user:b", false)
+	settles(t, i, "user:a", 3, true)
+	settles(t, i, "user:a", 2, false) // late
+	counts(t, i, "user:b", true)
+	wantReason(t, suspends(t, i, "user:a", 4), "")
+	counts(t, i, "user:b", false)
 }

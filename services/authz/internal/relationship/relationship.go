@@ -102,12 +102,13 @@ type Store interface {
 	Finish(ctx context.Context, c Command, s State) (bool, error)
 	// States returns the states of the commands that are known.
 	States(ctx context.Context, ids []string) (map[string]State, error)
-	// Settle keeps the departure of a suspension, however old it gets, or removes it when the user
-	// has returned, and records the event. What is about another revision than the one reserved, or
-	// a return that is no later, changes and records nothing.
+	// Settle keeps the departure of a suspension, however old it gets and whether or not its
+	// reservation is still known, or ends it when the user has returned, and records the event. What
+	// is about an earlier revision than what is known, or a return that is no later, changes and
+	// records nothing.
 	Settle(ctx context.Context, u Suspension, e event.Event) error
 	// ForgetDepartures removes at most limit departures of each kind that were reserved before, and
-	// returns how many of the kind that has more. Settled ones stay, unless the user's deletion was reserved, too.
+	// returns how many of the kind that has more. Settled ones stay until a command deletes their user.
 	ForgetDepartures(ctx context.Context, before time.Time, limit int) (int, error)
 	// Forget removes at most limit commands that ended before, and returns how many.
 	Forget(ctx context.Context, before time.Time, limit int) (int, error)
