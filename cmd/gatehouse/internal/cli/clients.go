@@ -94,6 +94,7 @@ type clientsCreateCommand struct {
 	Audience         []string `help:"API that its access tokens are for; may be repeated." placeholder:"URI" sep:"none"`
 	Scope            []string `help:"What it may ask for; may be repeated. Without one: openid, profile, email, roles and offline_access." placeholder:"SCOPE" sep:"none"`
 	PlatformAPI      bool     `name:"platform-api" help:"Grant the platform's own API, with all rights of whoever signs in."`
+	VerifiedEmail    bool     `help:"Only people may sign in who have proven that their address is theirs."`
 	IDTokenAlgorithm string   `name:"id-token-algorithm" help:"What signs its ID tokens: RS256, ES256 or EdDSA; RS256 when empty." placeholder:"ALGORITHM"`
 }
 
@@ -102,7 +103,7 @@ func (c *clientsCreateCommand) Run(console *Console) error {
 	return c.run(console, func(ctx context.Context, client *rest.Client) error {
 		created, err := client.CreateClient(ctx, rest.Registration{
 			Name: c.Name, Public: c.Public, RedirectURIs: c.Redirect, PostLogoutRedirectURIs: c.PostLogout, WebOrigins: c.Origin,
-			Audiences: c.Audience, Scopes: c.Scope, PlatformAPI: c.PlatformAPI, IDTokenAlgorithm: c.IDTokenAlgorithm,
+			Audiences: c.Audience, Scopes: c.Scope, PlatformAPI: c.PlatformAPI, IDTokenAlgorithm: c.IDTokenAlgorithm, RequireVerifiedEmail: c.VerifiedEmail,
 		})
 		if err != nil {
 			return err

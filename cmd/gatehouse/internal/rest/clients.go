@@ -47,6 +47,7 @@ type Registration struct {
 	Scopes                 []string `json:"scopes,omitempty"`
 	PlatformAPI            bool     `json:"platform_api,omitempty"`
 	IDTokenAlgorithm       string   `json:"id_token_algorithm,omitempty"`
+	RequireVerifiedEmail   bool     `json:"require_verified_email,omitempty"`
 }
 
 // Registered is a client with the secret that was just made; a public one has none. Raw is all of

@@ -1,13 +1,16 @@
 package api_test
 
 import (
+	"context"
 	"regexp"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc/codes"
 
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
+	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 )
 
 // recoverPasswords lets a person recover the password over the API and on the pages, and an
@@ -57,4 +60,44 @@ func (f *fixed) recoverPasswords(t *testing.T, signIn func(requestID, address st
 	check.NoError(t, err)
 	_, err = authv1.NewMailServiceClient(as).SendTestMail(ctx, &authv1.SendTestMailRequest{Email: "eve@example.com"})
 	check.NoError(t, err)
+	f.changeEmails(t)
+}
+
+// accepting takes over every address.
+type accepting struct{}
+
+func (accepting) SetEmail(context.Context, login.Email) error { return nil }
+
+// changeEmails gives a person another address, over the API and on the pages.
+func (f *fixed) changeEmails(t *testing.T) {
+	t.Helper()
+	ctx := t.Context()
+	told := func() string {
+		t.Helper()
+		for _, m := range f.office.Read(t, f.Mails) {
+			if found := regexp.MustCompile(`confirm-email\?code=(\S+)`).FindStringSubmatch(m.Text); found != nil {
+				return found[1]
+			}
+		}
+		return ""
+	}
+	in, err := authv1.NewAuthServiceClient(f.Through("gateway", "sign-in-of-dora")).SignIn(ctx, &authv1.SignInRequest{Email: "dora@example.com", Password: pass})
+	check.NoError(t, err)
+	me := authv1.NewEmailServiceClient(f.Through("gateway", "email", "authorization", "Bearer "+in.GetAccessToken()))
+	_, err = me.ChangeEmail(ctx, &authv1.ChangeEmailRequest{NewEmail: "Dora@example.org"})
+	check.NoError(t, err)
+	_, err = me.ConfirmEmail(ctx, &authv1.ConfirmEmailRequest{Code: "guessed"})
+	refused(t, err, codes.Unauthenticated, "INVALID_MAILED_CODE")
+	_, err = me.ConfirmEmail(ctx, &authv1.ConfirmEmailRequest{Code: told()})
+	check.NoError(t, err)
+	pages := authv1.NewPageServiceClient(f.Through("gateway", "page-email"))
+	page, err := pages.SubmitSignIn(ctx, &authv1.SubmitSignInRequest{Http: form("", "email", "dora@example.org", "password", pass)})
+	check.NoError(t, err)
+	cookie, _, _ := strings.Cut(header(page.GetHttp(), "Set-Cookie"), ";")
+	_, err = pages.SubmitEmail(ctx, &authv1.SubmitEmailRequest{Http: form(cookie, "new_email", "dora@example.net")})
+	check.NoError(t, err)
+	page2, err := pages.SubmitConfirmEmail(ctx, &authv1.SubmitConfirmEmailRequest{Http: form(cookie, "code", told())})
+	if err != nil || page2.GetHttp().GetStatus() != 303 {
+		t.Fatalf("%v, %v", page2.GetHttp().GetStatus(), err)
+	}
 }

@@ -26,6 +26,7 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/internal/api"
 	"github.com/gatehouse/gatehouse/services/auth/internal/client"
+	"github.com/gatehouse/gatehouse/services/auth/internal/emailchange"
 	"github.com/gatehouse/gatehouse/services/auth/internal/factor"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
@@ -124,8 +125,12 @@ func newFixed(t *testing.T) *fixed {
 		Throttle: db.Throttled(clock), Desk: f.office.Desk, RevocationPeriod: time.Hour, Now: clock, Wake: func() {}, Log: log,
 	})
 	factors := fixedFactors(db, box, clock)
+	emails := emailchange.NewService(emailchange.Params{
+		Store: postgres.NewEmailChanges(db.Pool, box, mails), Logins: f.store, Codes: postgres.NewMailedCodes(db.Pool, box, mails), Directory: accepting{},
+		Desk: f.office.Desk, Timeout: time.Second, Grace: time.Second, Retry: time.Second, Now: clock, Wake: func() {}, Log: log,
+	})
 	page, err := pages.New(pages.Params{
-		Logins: f.logins, Resets: resets, Clients: db.Clients, SignUps: login.SignUpsOpen, Now: clock, Browsers: browsers, Overview: overview,
+		Logins: f.logins, Resets: resets, Emails: emails, Clients: db.Clients, SignUps: login.SignUpsOpen, Now: clock, Browsers: browsers, Overview: overview,
 		Factors: factors,
 	})
 	check.NoError(t, err)
@@ -140,6 +145,7 @@ func newFixed(t *testing.T) *fixed {
 			{Desc: &authv1.FactorService_ServiceDesc, Impl: api.NewFactorService(factors)},
 			{Desc: exchanges, Impl: struct{}{}},
 			{Desc: &authv1.RecoveryService_ServiceDesc, Impl: api.NewRecoveryService(resets)},
+			{Desc: &authv1.EmailService_ServiceDesc, Impl: api.NewEmailService(emails)},
 			{Desc: &authv1.MailService_ServiceDesc, Impl: api.NewMailService(mail.NewTrials(mail.TrialParams{
 				Store: postgres.NewMailTrials(db.Pool, box, mails), Desk: f.office.Desk, NewID: outboxtest.IDs(9), Wake: func() {},
 			}))},

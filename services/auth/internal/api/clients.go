@@ -24,8 +24,9 @@ func clientMessage(c client.Client) *authv1.OAuthClient {
 	m := &authv1.OAuthClient{
 		Id: c.ID, Name: c.Name, Public: c.Public, RedirectUris: c.RedirectURIs, PostLogoutRedirectUris: c.PostLogoutRedirectURIs,
 		WebOrigins: c.WebOrigins, Audiences: c.Audiences, PlatformApi: c.PlatformAPI(), IdTokenAlgorithm: c.IDTokenAlgorithm,
-		Scopes:     slices.DeleteFunc(slices.Clone(c.Scopes), func(s string) bool { return s == client.ScopePlatform }),
-		FirstParty: true, CreateTime: timestamppb.New(c.CreateTime), UpdateTime: timestamppb.New(c.UpdateTime), Etag: c.ETag(),
+		RequireVerifiedEmail: c.RequireVerifiedEmail,
+		Scopes:               slices.DeleteFunc(slices.Clone(c.Scopes), func(s string) bool { return s == client.ScopePlatform }),
+		FirstParty:           true, CreateTime: timestamppb.New(c.CreateTime), UpdateTime: timestamppb.New(c.UpdateTime), Etag: c.ETag(),
 	}
 	for _, s := range c.Secrets {
 		m.Secrets = append(m.Secrets, &authv1.ClientSecret{Id: s.ID, CreateTime: timestamppb.New(s.CreateTime)})

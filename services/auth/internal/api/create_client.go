@@ -12,6 +12,7 @@ func (s *ClientService) CreateClient(ctx context.Context, r *authv1.CreateClient
 	c, secret, err := s.clients.Create(ctx, r.GetPublic(), client.Changes{
 		Name: &r.Name, RedirectURIs: &r.RedirectUris, PostLogoutRedirectURIs: &r.PostLogoutRedirectUris, WebOrigins: &r.WebOrigins,
 		Audiences: &r.Audiences, Scopes: &r.Scopes, PlatformAPI: &r.PlatformApi, IDTokenAlgorithm: &r.IdTokenAlgorithm,
+		RequireVerifiedEmail: &r.RequireVerifiedEmail,
 	})
 	if err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ import (
 func (s *ClientService) UpdateClient(ctx context.Context, r *authv1.UpdateClientRequest) (*authv1.UpdateClientResponse, error) {
 	wanted := r.GetClient()
 	named, err := mask.Changed(r.GetUpdateMask(), "client", wanted, "name", "redirect_uris", "post_logout_redirect_uris", "web_origins", "audiences",
-		"scopes", "platform_api", "id_token_algorithm")
+		"scopes", "platform_api", "id_token_algorithm", "require_verified_email")
 	if err != nil {
 		return nil, err
 	}
@@ -25,6 +25,7 @@ func (s *ClientService) UpdateClient(ctx context.Context, r *authv1.UpdateClient
 	take(&n.Scopes, &wanted.Scopes, named("scopes"))
 	take(&n.PlatformAPI, &wanted.PlatformApi, named("platform_api"))
 	take(&n.IDTokenAlgorithm, &wanted.IdTokenAlgorithm, named("id_token_algorithm"))
+	take(&n.RequireVerifiedEmail, &wanted.RequireVerifiedEmail, named("require_verified_email"))
 	c, err := s.clients.Update(ctx, wanted.GetId(), r.GetEtag(), n)
 	if err != nil {
 		return nil, err

@@ -26,6 +26,7 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/internal/api"
 	"github.com/gatehouse/gatehouse/services/auth/internal/client"
+	"github.com/gatehouse/gatehouse/services/auth/internal/emailchange"
 	"github.com/gatehouse/gatehouse/services/auth/internal/factor"
 	"github.com/gatehouse/gatehouse/services/auth/internal/identity"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
@@ -89,9 +90,10 @@ func domain() fx.Option {
 			fx.Annotate(postgres.NewCodes, fx.As(new(openid.Store))),
 			fx.Annotate(postgres.NewMailedCodes, fx.As(new(proof.Store))),
 			fx.Annotate(postgres.NewPeople, fx.As(new(openid.People))),
-			fx.Annotate(identity.NewDirectory, fx.As(new(login.Directory))),
+			fx.Annotate(identity.NewDirectory, fx.As(new(login.Directory)), fx.As(new(emailchange.Directory))),
 			newHasher, newPolicy, newThrottle, newLogins, newSessions, newBrowsers, newOverview, newClients, newPages, newProvider, session.NewFeed, newWork, newSealer, newIDTokens,
-			newFactors, newMailSealer, newSender, newDesk, newCourier, newTrials, newResets,
+			newFactors, newMailSealer, newSender, newDesk, newCourier, newTrials, newResets, newEmailChanges,
+			fx.Annotate(postgres.NewEmailChanges, fx.As(new(emailchange.Store))),
 			fx.Annotate(postgres.NewResets, fx.As(new(reset.Store))),
 			fx.Annotate(postgres.NewMailTrials, fx.As(new(mail.TrialStore))),
 			fx.Annotate(newMailMetrics, fx.As(new(mail.Metrics))),
@@ -131,6 +133,9 @@ func rpcs() fx.Option {
 		}),
 		service.AsRegistration(func(r *reset.Service) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &authv1.RecoveryService_ServiceDesc, Impl: api.NewRecoveryService(r), REST: authv1.RegisterRecoveryServiceHandler}
+		}),
+		service.AsRegistration(func(s *emailchange.Service) grpcserver.Registration {
+			return grpcserver.Registration{Desc: &authv1.EmailService_ServiceDesc, Impl: api.NewEmailService(s), REST: authv1.RegisterEmailServiceHandler}
 		}),
 		service.AsRegistration(func(t *mail.Trials) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &authv1.MailService_ServiceDesc, Impl: api.NewMailService(t), REST: authv1.RegisterMailServiceHandler}

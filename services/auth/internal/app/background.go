@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/fxmod/service"
 	"github.com/gatehouse/gatehouse/internal/loop"
 	"github.com/gatehouse/gatehouse/internal/token"
+	"github.com/gatehouse/gatehouse/services/auth/internal/emailchange"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
 	"github.com/gatehouse/gatehouse/services/auth/internal/openid"
@@ -40,6 +41,7 @@ type workParams struct {
 
 	Config   Config
 	Logins   *login.Service
+	Emails   *emailchange.Service
 	Sessions *session.Service
 	Browsers *session.Browsers
 	Provider *openid.Provider
@@ -65,6 +67,7 @@ func newWork(p workParams) service.Work {
 	read := loop.Loop{Name: "read ended sessions", Every: readFeedEvery, Wake: p.Feed.Woken(), Timeout: 2 * time.Second, Do: p.Feed.Read}
 	reconcile := loop.Loop{Name: "complete interrupted sign-ups", Every: reconcileEvery, Timeout: time.Minute, Do: p.Logins.Reconcile}
 	emails := loop.Loop{Name: "tell Identity of addresses", Every: reconcileEvery, Timeout: time.Minute, Do: p.Logins.ReconcileEmails}
+	changes := loop.Loop{Name: "complete interrupted changes of addresses", Every: reconcileEvery, Timeout: time.Minute, Do: p.Emails.Reconcile}
 	clean := loop.Loop{Name: "delete what expired", Every: cleanEvery, Timeout: time.Minute, Do: p.clean}
 	return service.Work{Beside: fxmod.Parts{
 		limitMemory(p.Config),                                        // before the first hash
@@ -76,6 +79,7 @@ func newWork(p workParams) service.Work {
 		fxmod.Repeat(read, p.Log),                                    // after the first read
 		fxmod.Repeat(reconcile, p.Log),                               // after the keys: it needs nothing else
 		fxmod.Repeat(emails, p.Log),                                  // likewise
+		fxmod.Repeat(changes, p.Log),                                 // likewise
 		fxmod.Repeat(clean, p.Log),                                   // its place is free
 		p.deliver(),                                                  // likewise: a mail that is queued meanwhile waits
 	}}

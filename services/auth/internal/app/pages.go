@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/web"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/internal/client"
+	"github.com/gatehouse/gatehouse/services/auth/internal/emailchange"
 	"github.com/gatehouse/gatehouse/services/auth/internal/factor"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
@@ -27,6 +28,7 @@ type pageParams struct {
 	Config   Config
 	Logins   *login.Service
 	Resets   *reset.Service
+	Emails   *emailchange.Service
 	Browsers *session.Browsers
 	Overview *session.Overview
 	Clients  client.Store
@@ -37,7 +39,7 @@ type pageParams struct {
 
 func newPages(p pageParams) (*pages.Pages, error) {
 	return pages.New(pages.Params{
-		Logins: p.Logins, Resets: p.Resets, Browsers: p.Browsers, Overview: p.Overview, Clients: p.Clients, Factors: p.Factors,
+		Logins: p.Logins, Resets: p.Resets, Emails: p.Emails, Browsers: p.Browsers, Overview: p.Overview, Clients: p.Clients, Factors: p.Factors,
 		SignUps: login.SignUps(p.Config.SignUps.Where), Mail: p.Desk != nil, Now: p.Now,
 	})
 }

@@ -64,6 +64,7 @@ type Client struct {
 	Audiences              []string // that its access tokens are for, beside the platform
 	Scopes                 []string // that it may ask for
 	IDTokenAlgorithm       string
+	RequireVerifiedEmail   bool     // of people who sign in to it
 	Secrets                []Secret // oldest first; none of a public client
 	Revision               int64
 	CreateTime             time.Time // UTC, microseconds
@@ -120,7 +121,7 @@ func (c Client) AllowsPostLogout(uri string) bool { return among(c.PostLogoutRed
 
 // equal reports whether two are the same in everything that Changes may set.
 func (c Client) equal(o Client) bool {
-	return c.Name == o.Name && c.IDTokenAlgorithm == o.IDTokenAlgorithm &&
+	return c.Name == o.Name && c.IDTokenAlgorithm == o.IDTokenAlgorithm && c.RequireVerifiedEmail == o.RequireVerifiedEmail &&
 		slices.Equal(c.RedirectURIs, o.RedirectURIs) && slices.Equal(c.PostLogoutRedirectURIs, o.PostLogoutRedirectURIs) &&
 		slices.Equal(c.WebOrigins, o.WebOrigins) && slices.Equal(c.Audiences, o.Audiences) && slices.Equal(c.Scopes, o.Scopes)
 }

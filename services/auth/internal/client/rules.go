@@ -19,6 +19,7 @@ type Changes struct {
 	Scopes                 *[]string // without ScopePlatform; none: all others
 	PlatformAPI            *bool     // ScopePlatform
 	IDTokenAlgorithm       *string   // empty: RS256
+	RequireVerifiedEmail   *bool
 }
 
 // apply returns c with the changes, as a new revision if anything differs.
@@ -30,6 +31,7 @@ func (n Changes) apply(c Client, now time.Time) Client {
 	set(&next.WebOrigins, n.WebOrigins)
 	set(&next.Audiences, n.Audiences)
 	set(&next.IDTokenAlgorithm, n.IDTokenAlgorithm)
+	set(&next.RequireVerifiedEmail, n.RequireVerifiedEmail)
 	set(&platform, n.PlatformAPI)
 	set(&next.Scopes, n.Scopes)
 	next.Scopes = inOrder(next.Scopes, platform)

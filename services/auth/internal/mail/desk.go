@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/url"
@@ -71,12 +72,13 @@ const verifyPath = "/verify-email"
 
 // draft is a mail before it is written.
 type draft struct {
-	id         string // a random UUID; "" makes one
-	kind       Kind
-	to, accept string
-	path, code string        // of the link, on the issuer's host
-	lasts      time.Duration // how long it is tried to be delivered, and the code is good
-	nobody     bool          // has the address: it is written all the same, for the same work, and never sent
+	id            string // a random UUID; "" makes one
+	kind          Kind
+	to, accept    string
+	email, former string        // that it tells of, where they are not to
+	path, code    string        // of the link, on the issuer's host
+	lasts         time.Duration // how long it is tried to be delivered, and the code is good
+	nobody        bool          // has the address: it is written all the same, for the same work, and never sent
 }
 
 // write writes and seals a letter. What cannot be written or sealed is a fault of ours; the change
@@ -90,7 +92,7 @@ func (d *Desk) write(ctx context.Context, m draft) *Queued {
 		id = uuid.NewString()
 	}
 	expires := now.Add(m.lasts)
-	v := values{Email: m.to, Time: now, Until: expires, Link: d.writer.link(m.path)}
+	v := values{Email: cmp.Or(m.email, m.to), Former: m.former, Time: now, Until: expires, Link: d.writer.link(m.path)}
 	if m.code != "" {
 		v.Link += "?code=" + url.QueryEscape(m.code)
 	}

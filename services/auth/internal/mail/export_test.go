@@ -16,7 +16,7 @@ func (c *Courier) Hurry(within, grace time.Duration) { c.within, c.grace = withi
 
 // Write is the desk's writer.
 func (d *Desk) Write(kind Kind, to, accept string, at time.Time) (Letter, error) {
-	return d.writer.write(kind, to, accept, values{Email: to, Time: at, Until: at.Add(10 * time.Minute), Link: d.writer.link("/path?code=c0de")})
+	return d.writer.write(kind, to, accept, values{Email: to, Former: "former@example.com", Time: at, Until: at.Add(10 * time.Minute), Link: d.writer.link("/path?code=c0de")})
 }
 
 // Nobody is a mail like those that are told, to an address that nobody has.

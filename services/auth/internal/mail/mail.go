@@ -18,14 +18,17 @@ type Kind string
 
 // The kinds of mails.
 const (
-	PasswordChanged Kind = "password_changed" // to whoever has the login (R17)
-	SignUp          Kind = "sign_up"          // with the code that makes the login
-	SignUpTaken     Kind = "sign_up_taken"    // to whoever has a login, of a sign-up with its address
-	VerifyEmail     Kind = "verify_email"     // with the code that verifies the address of a login
-	ResetPassword   Kind = "reset_password"   // with the code that resets the password of a login
-	PasswordReset   Kind = "password_reset"   // to whoever has the login (R17)
-	Test            Kind = "test"             // to whom an administrator says
-	Nobody          Kind = "nobody"           // to an address that nobody has: the same work, and deleted instead of sent
+	PasswordChanged  Kind = "password_changed"   // to whoever has the login (R17)
+	SignUp           Kind = "sign_up"            // with the code that makes the login
+	SignUpTaken      Kind = "sign_up_taken"      // to whoever has a login, of a sign-up with its address
+	VerifyEmail      Kind = "verify_email"       // with the code that verifies the address of a login
+	ResetPassword    Kind = "reset_password"     // with the code that resets the password of a login
+	ChangeEmail      Kind = "change_email"       // with the code that proves a new address of a login
+	ChangeEmailTaken Kind = "change_email_taken" // to whoever has a login, of another one that wants its address
+	EmailChanged     Kind = "email_changed"      // to both addresses of a login (R17)
+	PasswordReset    Kind = "password_reset"     // to whoever has the login (R17)
+	Test             Kind = "test"               // to whom an administrator says
+	Nobody           Kind = "nobody"             // to an address that nobody has: the same work, and deleted instead of sent
 )
 
 // Letter is a mail as it is read.

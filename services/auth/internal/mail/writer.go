@@ -19,10 +19,11 @@ var files embed.FS
 
 // values are what a text may say beside its words.
 type values struct {
-	Email string
-	Time  time.Time // when it happened
-	Until time.Time // what it tells is good
-	Link  string
+	Email  string
+	Former string    // address of before
+	Time   time.Time // when it happened
+	Until  time.Time // what it tells is good
+	Link   string
 }
 
 // shown is what both templates are filled with.
@@ -104,7 +105,7 @@ func (w *writer) write(kind Kind, to, accept string, v values) (Letter, error) {
 	t := w.speaks(accept)
 	s := shown{Language: t.tag.String(), Link: v.Link}
 	fill := strings.NewReplacer(
-		"{email}", v.Email, "{site}", w.site(), "{time}", v.Time.UTC().Format(minute), "{until}", v.Until.UTC().Format(minute),
+		"{email}", v.Email, "{former}", v.Former, "{site}", w.site(), "{time}", v.Time.UTC().Format(minute), "{until}", v.Until.UTC().Format(minute),
 	)
 	for _, part := range []struct {
 		key string

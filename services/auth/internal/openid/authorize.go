@@ -98,6 +98,14 @@ func (p *Provider) answer(r *http.Request, a authorization, d destination) (stri
 		}
 		return location, nil
 	}
+	switch unverified, err := p.unverified(r.Context(), a.client, browser.UserID); {
+	case err != nil:
+		return "", err
+	case unverified && a.silent:
+		return "", oidc.ErrInteractionRequired().WithDescription("the person has to verify their email address")
+	case unverified:
+		return verifyFirstPath, nil
+	}
 	text, err := p.Codes.seal(code{
 		SessionID: p.NewID(), ClientID: a.client.ID, Redirect: hashOf(d.redirectURI), Challenge: a.challenge,
 		Nonce: a.nonce, Scope: a.scope, UserID: browser.UserID, BrowserID: browser.ID,
@@ -108,6 +116,18 @@ func (p *Provider) answer(r *http.Request, a authorization, d destination) (stri
 		return "", err
 	}
 	return p.back(d, "code", text), nil
+}
+
+// unverified reports whether a client is for people with a proven address, and this person has none.
+func (p *Provider) unverified(ctx context.Context, c client.Client, userID string) (bool, error) {
+	if !c.RequireVerifiedEmail {
+		return false, nil
+	}
+	person, err := p.People.Person(ctx, userID)
+	if errors.Is(err, session.ErrNotFound) {
+		return false, oidc.ErrLoginRequired().WithDescription("the login is gone")
+	}
+	return !person.EmailVerified, err
 }
 
 // hashOf is how a code knows a redirect URI.

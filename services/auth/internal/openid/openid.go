@@ -26,7 +26,9 @@ const (
 	LogoutPath    = "/oauth2/logout"
 	signInPath    = "/sign-in"
 	signOutPath   = "/sign-out"
-	returnTo      = "return_to" // parameter of the pages: where they send the browser when they are done
+	// verifyFirstPath is where people verify their address, who then come back from the application.
+	verifyFirstPath = "/account?done=verify-first"
+	returnTo        = "return_to" // parameter of the pages: where they send the browser when they are done
 )
 
 // Clients are the registered clients; client.Store is one.

@@ -78,7 +78,11 @@ func (p *Pages) account(w http.ResponseWriter, r *http.Request, b session.Browse
 		p.Failed(w, r, err)
 		return
 	}
+	if shown.NewEmail == nil && p.Emails.Configured() {
+		shown.NewEmail = newEmailFields()
+	}
 	notices := map[string]string{
+		doneEmailAsked: "notice.email_asked", doneEmailChanged: "notice.email_changed", doneVerifyFirst: "notice.verify_first",
 		doneEnded: "notice.ended", doneOthers: "notice.ended_others", donePassword: "notice.password", doneConfirmed: "notice.confirmed", doneRepeat: "notice.repeat",
 		doneRemoved: "notice.factor_removed", doneKept: "notice.factor_kept",
 		doneVerify: "notice.verify",

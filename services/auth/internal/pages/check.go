@@ -39,9 +39,9 @@ func text(field, rule string, given bool) string {
 	switch {
 	case field == "display_name":
 		return "field.name_form"
-	case field == "email" && given:
+	case (field == "email" || field == "new_email") && given:
 		return "field.email_form"
-	case field == "email":
+	case field == "email" || field == "new_email":
 		return "field.email_missing"
 	case !given:
 		return "field.password_missing"

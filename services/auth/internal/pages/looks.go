@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"slices"
 	"strings"
 
 	"golang.org/x/text/language"
@@ -22,7 +23,7 @@ var style string
 // names are the templates of pages, beside their layout.
 func names() []string {
 	return []string{
-		"sign_in", "signed_in", "sign_up", "sign_out", "message", "account", "verify_email", "recover", "reset_password",
+		"sign_in", "signed_in", "sign_up", "sign_out", "message", "account", "verify_email", "recover", "reset_password", "confirm_email",
 		"authenticator", "recovery_codes", "code",
 	}
 }
@@ -101,6 +102,7 @@ type page struct {
 	Detail    string
 	Reference string // id of the request, for whoever is asked for help
 	Fields    []field
+	NewEmail  []field // of the account's page, for another address; nil where there is no mail
 	Sessions  []row
 	Others    bool // there are further sessions
 	Factor    *status
@@ -140,7 +142,7 @@ type wrong struct{ Field, Text string }
 // Wrong are the fields that have to be changed.
 func (p page) Wrong() []wrong {
 	var all []wrong
-	for _, f := range p.Fields {
+	for _, f := range slices.Concat(p.NewEmail, p.Fields) {
 		if f.Wrong != "" {
 			all = append(all, wrong{f.Name, f.Wrong})
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/resource"
 	"github.com/gatehouse/gatehouse/services/auth/internal/client"
+	"github.com/gatehouse/gatehouse/services/auth/internal/emailchange"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/proof"
 	"github.com/gatehouse/gatehouse/services/auth/internal/reset"
@@ -88,10 +89,21 @@ type Resets interface {
 	Reset(ctx context.Context, r reset.Reset) error
 }
 
+// Emails give people other addresses; emailchange.Service is one.
+type Emails interface {
+	// Configured reports whether there is mail.
+	Configured() bool
+	// Ask mails a code to a new address.
+	Ask(ctx context.Context, r emailchange.Request) error
+	// Confirm gives a person the address that a code proves.
+	Confirm(ctx context.Context, c emailchange.Confirmation) error
+}
+
 // Params are the collaborators of the pages.
 type Params struct {
 	Logins   Logins
 	Resets   Resets
+	Emails   Emails
 	Browsers Browsers
 	Overview Overview
 	Clients  Clients
@@ -132,6 +144,9 @@ func (p *Pages) Handlers() map[string]http.Handler {
 		"SubmitRecover":           p.form(p.recover),
 		"ShowResetPassword":       http.HandlerFunc(p.showResetPassword),
 		"SubmitResetPassword":     p.form(p.resetPassword),
+		"SubmitEmail":             p.form(p.changeEmail),
+		"ShowConfirmEmail":        http.HandlerFunc(p.showConfirmEmail),
+		"SubmitConfirmEmail":      p.form(p.confirmEmail),
 		"ShowSignOut":             http.HandlerFunc(p.showSignOut),
 		"ShowAccount":             http.HandlerFunc(p.showAccount),
 		"SubmitPassword":          p.form(p.changePassword),

@@ -94,7 +94,7 @@ func newWorld(t *testing.T, queue int) *world {
 	w.factors = db.FactorService(clock)
 	w.factors.Desk = w.office.Desk
 	w.params = pages.Params{
-		Logins: w.logins, Resets: w.resets(false), Factors: w.factors, Clients: clients, SignUps: login.SignUpsOnPages, Now: clock,
+		Logins: w.logins, Resets: w.resets(false), Emails: w.emails(false), Factors: w.factors, Clients: clients, SignUps: login.SignUpsOnPages, Now: clock,
 		Overview: session.NewOverview(session.OverviewParams{
 			Config: session.Config{Idle: time.Hour, BrowserIdle: time.Hour}, Store: db.Overview, Now: clock, Wake: func() {},
 		}),
@@ -113,7 +113,7 @@ func (w *world) mailing(t *testing.T) {
 	p := w.logins.Params
 	p.Desk = w.office.Desk
 	w.params.Mail = true
-	w.params.Logins, w.params.Resets = login.NewService(p), w.resets(true)
+	w.params.Logins, w.params.Resets, w.params.Emails = login.NewService(p), w.resets(true), w.emails(true)
 	w.serve(t)
 }
 
@@ -201,6 +201,7 @@ func routes() map[string]string {
 	return map[string]string{
 		"GET /sign-in": "ShowSignIn", "POST /sign-in": "SubmitSignIn", "GET /sign-up": "ShowSignUp", "POST /sign-up": "SubmitSignUp",
 		"GET /verify-email": "ShowVerifyEmail", "POST /verify-email": "SubmitVerifyEmail",
+		"POST /account/email": "SubmitEmail", "GET /confirm-email": "ShowConfirmEmail", "POST /confirm-email": "SubmitConfirmEmail",
 		"GET /recover": "ShowRecover", "POST /recover": "SubmitRecover", "GET /reset-password": "ShowResetPassword", "POST /reset-password": "SubmitResetPassword",
 		"GET /sign-in/code": "ShowCode", "POST /sign-in/code": "SubmitCode",
 		"GET /sign-out": "ShowSignOut", "POST /sign-out": "SubmitSignOut", "GET /account": "ShowAccount",

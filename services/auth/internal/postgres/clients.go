@@ -41,6 +41,7 @@ type clientRow struct {
 	Audiences              []string
 	Scopes                 []string
 	IDTokenAlgorithm       string `db:"id_token_algorithm"`
+	RequireVerifiedEmail   bool
 	Revision               int64
 	CreateTime             time.Time
 	UpdateTime             time.Time
@@ -56,14 +57,14 @@ func (r clientRow) client() client.Client {
 	}
 	return client.Client{
 		ID: r.ID, Name: r.Name, Public: r.Public, RedirectURIs: r.RedirectURIs, PostLogoutRedirectURIs: r.PostLogoutRedirectURIs,
-		WebOrigins: r.WebOrigins, Audiences: r.Audiences, Scopes: r.Scopes, IDTokenAlgorithm: r.IDTokenAlgorithm, Secrets: secrets,
+		WebOrigins: r.WebOrigins, Audiences: r.Audiences, Scopes: r.Scopes, IDTokenAlgorithm: r.IDTokenAlgorithm, RequireVerifiedEmail: r.RequireVerifiedEmail, Secrets: secrets,
 		Revision: r.Revision, CreateTime: r.CreateTime.UTC(), UpdateTime: r.UpdateTime.UTC(),
 	}
 }
 
 const clients = `
 	select c.id, c.name, c.public, c.redirect_uris, c.post_logout_redirect_uris, c.web_origins, c.audiences, c.scopes,
-	    c.id_token_algorithm, c.revision, c.create_time, c.update_time, s.secret_ids, s.secret_hashes, s.secret_times
+	    c.id_token_algorithm, c.require_verified_email, c.revision, c.create_time, c.update_time, s.secret_ids, s.secret_hashes, s.secret_times
 	from auth.clients c, lateral (
 	    select coalesce(array_agg(id::text order by create_time, id), '{}') as secret_ids,
 	        coalesce(array_agg(hash order by create_time, id), '{}') as secret_hashes,
@@ -79,9 +80,9 @@ func (s *Clients) Create(ctx context.Context, c client.Client, e event.Event) er
 	err := s.outbox.InTx(ctx, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `
 			insert into auth.clients (id, name, public, redirect_uris, post_logout_redirect_uris, web_origins, audiences, scopes,
-			    id_token_algorithm, revision, create_time, update_time)
+			    id_token_algorithm, require_verified_email, revision, create_time, update_time)
 			values (@id, @name, @public, @redirect_uris, @post_logout_redirect_uris, @web_origins, @audiences, @scopes,
-			    @id_token_algorithm, @revision, @create_time, @update_time)`, clientArgs(c))
+			    @id_token_algorithm, @require_verified_email, @revision, @create_time, @update_time)`, clientArgs(c))
 		if err != nil {
 			return err
 		}
@@ -100,7 +101,7 @@ func clientArgs(c client.Client) pgx.StrictNamedArgs {
 	return pgx.StrictNamedArgs{
 		"id": c.ID, "name": c.Name, "public": c.Public, "redirect_uris": list(c.RedirectURIs),
 		"post_logout_redirect_uris": list(c.PostLogoutRedirectURIs), "web_origins": list(c.WebOrigins), "audiences": list(c.Audiences),
-		"scopes": list(c.Scopes), "id_token_algorithm": c.IDTokenAlgorithm, "revision": c.Revision,
+		"scopes": list(c.Scopes), "id_token_algorithm": c.IDTokenAlgorithm, "require_verified_email": c.RequireVerifiedEmail, "revision": c.Revision,
 		"create_time": c.CreateTime, "update_time": c.UpdateTime,
 	}
 }
@@ -197,6 +198,7 @@ func (s *Clients) Update(
 		_, err = tx.Exec(ctx, `
 			update auth.clients set name = @name, redirect_uris = @redirect_uris, post_logout_redirect_uris = @post_logout_redirect_uris,
 			    web_origins = @web_origins, audiences = @audiences, scopes = @scopes, id_token_algorithm = @id_token_algorithm,
+			    require_verified_email = @require_verified_email,
 			    revision = @revision, update_time = @update_time
 			where id = @id`, args)
 		if err != nil {

@@ -23,6 +23,7 @@ func Handlers() map[string]Handler {
 		"gatehouse.auth.v1.FactorService":        handler(v11.RegisterFactorServiceHandlerClient, v11.NewFactorServiceClient),
 		"gatehouse.auth.v1.AuthService":          handler(v11.RegisterAuthServiceHandlerClient, v11.NewAuthServiceClient),
 		"gatehouse.auth.v1.ClientService":        handler(v11.RegisterClientServiceHandlerClient, v11.NewClientServiceClient),
+		"gatehouse.auth.v1.EmailService":         handler(v11.RegisterEmailServiceHandlerClient, v11.NewEmailServiceClient),
 		"gatehouse.auth.v1.MailService":          handler(v11.RegisterMailServiceHandlerClient, v11.NewMailServiceClient),
 		"gatehouse.auth.v1.RecoveryService":      handler(v11.RegisterRecoveryServiceHandlerClient, v11.NewRecoveryServiceClient),
 		"gatehouse.auth.v1.SessionService":       handler(v11.RegisterSessionServiceHandlerClient, v11.NewSessionServiceClient),

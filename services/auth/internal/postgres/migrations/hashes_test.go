@@ -25,5 +25,7 @@ func TestReleasedMigrationsAreUnchanged(t *testing.T) {
 		"013_create_factors.sql":              "381541c5f1ffed4013bec1a97e39ccbfd3675bdae0a111570e1d3c7a21333c74",
 		"014_add_email_verified.sql":          "3817b25ca5c6065475f23d4c1cc71288e219ff61e58819bd89dd5d0712bcdc10",
 		"015_suspend_logins.sql":              "fb39e9e1712bd73913253984f54bf995d6a9433776718c51a408a5d750a0e73a",
+		"016_add_new_email.sql":               "bee1c4daabe71fbcb3e37e61c0e286d609189c6730bf760a2a3f3d5d6e02adbd",
+		"017_add_require_verified_email.sql":  "b59b8a74e64bc15bdaad42e6a9b73ce8ec394695a8b8cf4b2bb940c278231155",
 	})
 }

@@ -32,6 +32,7 @@ type Database struct {
 	Mails    *postgres.Mails
 	Logins   *postgres.Logins
 	Resets   *postgres.Resets
+	Emails   *postgres.EmailChanges
 	Sessions *postgres.Sessions
 	Clients  *postgres.Clients
 	Overview *postgres.Overview
@@ -50,7 +51,7 @@ func Open(t *testing.T) *Database {
 	o := outboxtest.New(t, pool, migrations.Schema)
 	mails := postgres.NewMails(pool, func(context.Context, mail.Kind) {})
 	return &Database{
-		Pool: pool, Outbox: o, Mails: mails, Logins: postgres.NewLogins(pool, o, mails), Resets: postgres.NewResets(pool, o, mails), Sessions: postgres.NewSessions(pool, o),
+		Pool: pool, Outbox: o, Mails: mails, Logins: postgres.NewLogins(pool, o, mails), Resets: postgres.NewResets(pool, o, mails), Emails: postgres.NewEmailChanges(pool, o, mails), Sessions: postgres.NewSessions(pool, o),
 		Overview: postgres.NewOverview(pool, o), Clients: postgres.NewClients(pool, o), Browsers: postgres.NewBrowsers(pool, o),
 		MailedCodes: postgres.NewMailedCodes(pool, o, mails), Factors: postgres.NewFactors(pool, o, mails), SigningKeys: postgres.NewSigningKeys(pool, o), IDTokenKeys: idTokenKeys(pool, o),
 	}

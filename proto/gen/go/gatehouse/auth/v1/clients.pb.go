@@ -71,9 +71,12 @@ type OAuthClient struct {
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	// etag is opaque and changes with every change of the client (RFC 9110, section 8.8.3, without
 	// the quotes).
-	Etag          string `protobuf:"bytes,15,opt,name=etag,proto3" json:"etag,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Etag string `protobuf:"bytes,15,opt,name=etag,proto3" json:"etag,omitempty"`
+	// require_verified_email lets only people sign in to it who have proven that their address is
+	// theirs. Others are led to where they do that. Sessions that have begun go on.
+	RequireVerifiedEmail bool `protobuf:"varint,16,opt,name=require_verified_email,json=requireVerifiedEmail,proto3" json:"require_verified_email,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
 func (x *OAuthClient) Reset() {
@@ -211,6 +214,13 @@ func (x *OAuthClient) GetEtag() string {
 	return ""
 }
 
+func (x *OAuthClient) GetRequireVerifiedEmail() bool {
+	if x != nil {
+		return x.RequireVerifiedEmail
+	}
+	return false
+}
+
 // ClientSecret is what is told of a secret after it was made.
 type ClientSecret struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -298,8 +308,11 @@ type CreateClientRequest struct {
 	// id_token_algorithm signs its ID tokens: RS256, which libraries expect, when it is empty; or
 	// ES256 or EdDSA.
 	IdTokenAlgorithm string `protobuf:"bytes,9,opt,name=id_token_algorithm,json=idTokenAlgorithm,proto3" json:"id_token_algorithm,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// require_verified_email lets only people sign in to it who have proven that their address is
+	// theirs. Others are led to where they do that.
+	RequireVerifiedEmail bool `protobuf:"varint,10,opt,name=require_verified_email,json=requireVerifiedEmail,proto3" json:"require_verified_email,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
 func (x *CreateClientRequest) Reset() {
@@ -393,6 +406,13 @@ func (x *CreateClientRequest) GetIdTokenAlgorithm() string {
 		return x.IdTokenAlgorithm
 	}
 	return ""
+}
+
+func (x *CreateClientRequest) GetRequireVerifiedEmail() bool {
+	if x != nil {
+		return x.RequireVerifiedEmail
+	}
+	return false
 }
 
 // CreateClientResponse carries the client and its secret.
@@ -1192,7 +1212,7 @@ var File_gatehouse_auth_v1_clients_proto protoreflect.FileDescriptor
 
 const file_gatehouse_auth_v1_clients_proto_rawDesc = "" +
 	"\n" +
-	"\x1fgatehouse/auth/v1/clients.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa7\x06\n" +
+	"\x1fgatehouse/auth/v1/clients.proto\x12\x11gatehouse.auth.v1\x1a\x1bbuf/validate/validate.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdd\x06\n" +
 	"\vOAuthClient\x12P\n" +
 	"\x02id\x18\x01 \x01(\tB@\xe2A\x02\x05\b\xbaH8r6\x18@22^client-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$R\x02id\x121\n" +
 	"\x04name\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x18\xc8\x012\x13^[^\\x00-\\x1F\\x7F]*$R\x04name\x12\x1c\n" +
@@ -1214,11 +1234,12 @@ const file_gatehouse_auth_v1_clients_proto_rawDesc = "" +
 	"createTime\x12A\n" +
 	"\vupdate_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x03R\n" +
 	"updateTime\x12\x18\n" +
-	"\x04etag\x18\x0f \x01(\tB\x04\xe2A\x01\x03R\x04etag\"[\n" +
+	"\x04etag\x18\x0f \x01(\tB\x04\xe2A\x01\x03R\x04etag\x124\n" +
+	"\x16require_verified_email\x18\x10 \x01(\bR\x14requireVerifiedEmail\"[\n" +
 	"\fClientSecret\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12;\n" +
 	"\vcreate_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\xd1\x03\n" +
+	"createTime\"\x87\x04\n" +
 	"\x13CreateClientRequest\x123\n" +
 	"\x04name\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x10\x01\x18\xc8\x012\x13^[^\\x00-\\x1F\\x7F]*$R\x04name\x12\x16\n" +
 	"\x06public\x18\x02 \x01(\bR\x06public\x126\n" +
@@ -1230,7 +1251,9 @@ const file_gatehouse_auth_v1_clients_proto_rawDesc = "" +
 	"\x06scopes\x18\a \x03(\tB\x10\xbaH\r\x92\x01\n" +
 	"\x10\x14\x18\x01\"\x04r\x02\x18dR\x06scopes\x12!\n" +
 	"\fplatform_api\x18\b \x01(\bR\vplatformApi\x125\n" +
-	"\x12id_token_algorithm\x18\t \x01(\tB\a\xbaH\x04r\x02\x18\x10R\x10idTokenAlgorithm\"k\n" +
+	"\x12id_token_algorithm\x18\t \x01(\tB\a\xbaH\x04r\x02\x18\x10R\x10idTokenAlgorithm\x124\n" +
+	"\x16require_verified_email\x18\n" +
+	" \x01(\bR\x14requireVerifiedEmail\"k\n" +
 	"\x14CreateClientResponse\x126\n" +
 	"\x06client\x18\x01 \x01(\v2\x1e.gatehouse.auth.v1.OAuthClientR\x06client\x12\x1b\n" +
 	"\x06secret\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06secret\"_\n" +
