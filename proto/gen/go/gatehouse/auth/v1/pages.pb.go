@@ -1588,6 +1588,282 @@ func (x *SubmitEmailVerificationResponse) GetHttp() *v1.Response {
 	return nil
 }
 
+// SubmitEmailRequest is a web exchange.
+type SubmitEmailRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitEmailRequest) Reset() {
+	*x = SubmitEmailRequest{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitEmailRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitEmailRequest) ProtoMessage() {}
+
+func (x *SubmitEmailRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitEmailRequest.ProtoReflect.Descriptor instead.
+func (*SubmitEmailRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *SubmitEmailRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// SubmitEmailResponse is a web exchange.
+type SubmitEmailResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitEmailResponse) Reset() {
+	*x = SubmitEmailResponse{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitEmailResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitEmailResponse) ProtoMessage() {}
+
+func (x *SubmitEmailResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitEmailResponse.ProtoReflect.Descriptor instead.
+func (*SubmitEmailResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *SubmitEmailResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// ShowConfirmEmailRequest is a web exchange.
+type ShowConfirmEmailRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShowConfirmEmailRequest) Reset() {
+	*x = ShowConfirmEmailRequest{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowConfirmEmailRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowConfirmEmailRequest) ProtoMessage() {}
+
+func (x *ShowConfirmEmailRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowConfirmEmailRequest.ProtoReflect.Descriptor instead.
+func (*ShowConfirmEmailRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *ShowConfirmEmailRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// ShowConfirmEmailResponse is a web exchange.
+type ShowConfirmEmailResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShowConfirmEmailResponse) Reset() {
+	*x = ShowConfirmEmailResponse{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowConfirmEmailResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowConfirmEmailResponse) ProtoMessage() {}
+
+func (x *ShowConfirmEmailResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowConfirmEmailResponse.ProtoReflect.Descriptor instead.
+func (*ShowConfirmEmailResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ShowConfirmEmailResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// SubmitConfirmEmailRequest is a web exchange.
+type SubmitConfirmEmailRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitConfirmEmailRequest) Reset() {
+	*x = SubmitConfirmEmailRequest{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitConfirmEmailRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitConfirmEmailRequest) ProtoMessage() {}
+
+func (x *SubmitConfirmEmailRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitConfirmEmailRequest.ProtoReflect.Descriptor instead.
+func (*SubmitConfirmEmailRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *SubmitConfirmEmailRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// SubmitConfirmEmailResponse is a web exchange.
+type SubmitConfirmEmailResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitConfirmEmailResponse) Reset() {
+	*x = SubmitConfirmEmailResponse{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitConfirmEmailResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitConfirmEmailResponse) ProtoMessage() {}
+
+func (x *SubmitConfirmEmailResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitConfirmEmailResponse.ProtoReflect.Descriptor instead.
+func (*SubmitConfirmEmailResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *SubmitConfirmEmailResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
 // SubmitSessionEndRequest is a web exchange.
 type SubmitSessionEndRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1599,7 +1875,7 @@ type SubmitSessionEndRequest struct {
 
 func (x *SubmitSessionEndRequest) Reset() {
 	*x = SubmitSessionEndRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[34]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1611,7 +1887,7 @@ func (x *SubmitSessionEndRequest) String() string {
 func (*SubmitSessionEndRequest) ProtoMessage() {}
 
 func (x *SubmitSessionEndRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[34]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1624,7 +1900,7 @@ func (x *SubmitSessionEndRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitSessionEndRequest.ProtoReflect.Descriptor instead.
 func (*SubmitSessionEndRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{34}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *SubmitSessionEndRequest) GetHttp() *v1.Request {
@@ -1645,7 +1921,7 @@ type SubmitSessionEndResponse struct {
 
 func (x *SubmitSessionEndResponse) Reset() {
 	*x = SubmitSessionEndResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[35]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1657,7 +1933,7 @@ func (x *SubmitSessionEndResponse) String() string {
 func (*SubmitSessionEndResponse) ProtoMessage() {}
 
 func (x *SubmitSessionEndResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[35]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1670,7 +1946,7 @@ func (x *SubmitSessionEndResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitSessionEndResponse.ProtoReflect.Descriptor instead.
 func (*SubmitSessionEndResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{35}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *SubmitSessionEndResponse) GetHttp() *v1.Response {
@@ -1691,7 +1967,7 @@ type SubmitOtherSessionsEndRequest struct {
 
 func (x *SubmitOtherSessionsEndRequest) Reset() {
 	*x = SubmitOtherSessionsEndRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[36]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1703,7 +1979,7 @@ func (x *SubmitOtherSessionsEndRequest) String() string {
 func (*SubmitOtherSessionsEndRequest) ProtoMessage() {}
 
 func (x *SubmitOtherSessionsEndRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[36]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1716,7 +1992,7 @@ func (x *SubmitOtherSessionsEndRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitOtherSessionsEndRequest.ProtoReflect.Descriptor instead.
 func (*SubmitOtherSessionsEndRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{36}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *SubmitOtherSessionsEndRequest) GetHttp() *v1.Request {
@@ -1737,7 +2013,7 @@ type SubmitOtherSessionsEndResponse struct {
 
 func (x *SubmitOtherSessionsEndResponse) Reset() {
 	*x = SubmitOtherSessionsEndResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[37]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1749,7 +2025,7 @@ func (x *SubmitOtherSessionsEndResponse) String() string {
 func (*SubmitOtherSessionsEndResponse) ProtoMessage() {}
 
 func (x *SubmitOtherSessionsEndResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[37]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1762,7 +2038,7 @@ func (x *SubmitOtherSessionsEndResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitOtherSessionsEndResponse.ProtoReflect.Descriptor instead.
 func (*SubmitOtherSessionsEndResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{37}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *SubmitOtherSessionsEndResponse) GetHttp() *v1.Response {
@@ -1783,7 +2059,7 @@ type ShowAuthenticatorRequest struct {
 
 func (x *ShowAuthenticatorRequest) Reset() {
 	*x = ShowAuthenticatorRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[38]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1795,7 +2071,7 @@ func (x *ShowAuthenticatorRequest) String() string {
 func (*ShowAuthenticatorRequest) ProtoMessage() {}
 
 func (x *ShowAuthenticatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[38]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1808,7 +2084,7 @@ func (x *ShowAuthenticatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowAuthenticatorRequest.ProtoReflect.Descriptor instead.
 func (*ShowAuthenticatorRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{38}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ShowAuthenticatorRequest) GetHttp() *v1.Request {
@@ -1829,7 +2105,7 @@ type ShowAuthenticatorResponse struct {
 
 func (x *ShowAuthenticatorResponse) Reset() {
 	*x = ShowAuthenticatorResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[39]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1841,7 +2117,7 @@ func (x *ShowAuthenticatorResponse) String() string {
 func (*ShowAuthenticatorResponse) ProtoMessage() {}
 
 func (x *ShowAuthenticatorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[39]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1854,7 +2130,7 @@ func (x *ShowAuthenticatorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowAuthenticatorResponse.ProtoReflect.Descriptor instead.
 func (*ShowAuthenticatorResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{39}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ShowAuthenticatorResponse) GetHttp() *v1.Response {
@@ -1875,7 +2151,7 @@ type SubmitAuthenticatorRequest struct {
 
 func (x *SubmitAuthenticatorRequest) Reset() {
 	*x = SubmitAuthenticatorRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[40]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1887,7 +2163,7 @@ func (x *SubmitAuthenticatorRequest) String() string {
 func (*SubmitAuthenticatorRequest) ProtoMessage() {}
 
 func (x *SubmitAuthenticatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[40]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1900,7 +2176,7 @@ func (x *SubmitAuthenticatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitAuthenticatorRequest.ProtoReflect.Descriptor instead.
 func (*SubmitAuthenticatorRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{40}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *SubmitAuthenticatorRequest) GetHttp() *v1.Request {
@@ -1921,7 +2197,7 @@ type SubmitAuthenticatorResponse struct {
 
 func (x *SubmitAuthenticatorResponse) Reset() {
 	*x = SubmitAuthenticatorResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[41]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1933,7 +2209,7 @@ func (x *SubmitAuthenticatorResponse) String() string {
 func (*SubmitAuthenticatorResponse) ProtoMessage() {}
 
 func (x *SubmitAuthenticatorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[41]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1946,7 +2222,7 @@ func (x *SubmitAuthenticatorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitAuthenticatorResponse.ProtoReflect.Descriptor instead.
 func (*SubmitAuthenticatorResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{41}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *SubmitAuthenticatorResponse) GetHttp() *v1.Response {
@@ -1967,7 +2243,7 @@ type SubmitRecoveryCodesRequest struct {
 
 func (x *SubmitRecoveryCodesRequest) Reset() {
 	*x = SubmitRecoveryCodesRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[42]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1979,7 +2255,7 @@ func (x *SubmitRecoveryCodesRequest) String() string {
 func (*SubmitRecoveryCodesRequest) ProtoMessage() {}
 
 func (x *SubmitRecoveryCodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[42]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1992,7 +2268,7 @@ func (x *SubmitRecoveryCodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRecoveryCodesRequest.ProtoReflect.Descriptor instead.
 func (*SubmitRecoveryCodesRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{42}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *SubmitRecoveryCodesRequest) GetHttp() *v1.Request {
@@ -2013,7 +2289,7 @@ type SubmitRecoveryCodesResponse struct {
 
 func (x *SubmitRecoveryCodesResponse) Reset() {
 	*x = SubmitRecoveryCodesResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[43]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2025,7 +2301,7 @@ func (x *SubmitRecoveryCodesResponse) String() string {
 func (*SubmitRecoveryCodesResponse) ProtoMessage() {}
 
 func (x *SubmitRecoveryCodesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[43]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2038,7 +2314,7 @@ func (x *SubmitRecoveryCodesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRecoveryCodesResponse.ProtoReflect.Descriptor instead.
 func (*SubmitRecoveryCodesResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{43}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *SubmitRecoveryCodesResponse) GetHttp() *v1.Response {
@@ -2059,7 +2335,7 @@ type SubmitFactorRemovalRequest struct {
 
 func (x *SubmitFactorRemovalRequest) Reset() {
 	*x = SubmitFactorRemovalRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[44]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2071,7 +2347,7 @@ func (x *SubmitFactorRemovalRequest) String() string {
 func (*SubmitFactorRemovalRequest) ProtoMessage() {}
 
 func (x *SubmitFactorRemovalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[44]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2084,7 +2360,7 @@ func (x *SubmitFactorRemovalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitFactorRemovalRequest.ProtoReflect.Descriptor instead.
 func (*SubmitFactorRemovalRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{44}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *SubmitFactorRemovalRequest) GetHttp() *v1.Request {
@@ -2105,7 +2381,7 @@ type SubmitFactorRemovalResponse struct {
 
 func (x *SubmitFactorRemovalResponse) Reset() {
 	*x = SubmitFactorRemovalResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[45]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2117,7 +2393,7 @@ func (x *SubmitFactorRemovalResponse) String() string {
 func (*SubmitFactorRemovalResponse) ProtoMessage() {}
 
 func (x *SubmitFactorRemovalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[45]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2130,7 +2406,7 @@ func (x *SubmitFactorRemovalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitFactorRemovalResponse.ProtoReflect.Descriptor instead.
 func (*SubmitFactorRemovalResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{45}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *SubmitFactorRemovalResponse) GetHttp() *v1.Response {
@@ -2151,7 +2427,7 @@ type LocateChangePasswordRequest struct {
 
 func (x *LocateChangePasswordRequest) Reset() {
 	*x = LocateChangePasswordRequest{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[46]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2163,7 +2439,7 @@ func (x *LocateChangePasswordRequest) String() string {
 func (*LocateChangePasswordRequest) ProtoMessage() {}
 
 func (x *LocateChangePasswordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[46]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2176,7 +2452,7 @@ func (x *LocateChangePasswordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocateChangePasswordRequest.ProtoReflect.Descriptor instead.
 func (*LocateChangePasswordRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{46}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *LocateChangePasswordRequest) GetHttp() *v1.Request {
@@ -2197,7 +2473,7 @@ type LocateChangePasswordResponse struct {
 
 func (x *LocateChangePasswordResponse) Reset() {
 	*x = LocateChangePasswordResponse{}
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[47]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2209,7 +2485,7 @@ func (x *LocateChangePasswordResponse) String() string {
 func (*LocateChangePasswordResponse) ProtoMessage() {}
 
 func (x *LocateChangePasswordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[47]
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2222,7 +2498,7 @@ func (x *LocateChangePasswordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocateChangePasswordResponse.ProtoReflect.Descriptor instead.
 func (*LocateChangePasswordResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{47}
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *LocateChangePasswordResponse) GetHttp() *v1.Response {
@@ -2304,6 +2580,18 @@ const file_gatehouse_auth_v1_pages_proto_rawDesc = "" +
 	"\x1eSubmitEmailVerificationRequest\x12-\n" +
 	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"Q\n" +
 	"\x1fSubmitEmailVerificationResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"C\n" +
+	"\x12SubmitEmailRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"E\n" +
+	"\x13SubmitEmailResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"H\n" +
+	"\x17ShowConfirmEmailRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"J\n" +
+	"\x18ShowConfirmEmailResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"J\n" +
+	"\x19SubmitConfirmEmailRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"L\n" +
+	"\x1aSubmitConfirmEmailResponse\x12.\n" +
 	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"H\n" +
 	"\x17SubmitSessionEndRequest\x12-\n" +
 	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"J\n" +
@@ -2332,7 +2620,7 @@ const file_gatehouse_auth_v1_pages_proto_rawDesc = "" +
 	"\x1bLocateChangePasswordRequest\x12-\n" +
 	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"N\n" +
 	"\x1cLocateChangePasswordResponse\x12.\n" +
-	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http2\x91$\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http2\xdb(\n" +
 	"\vPageService\x12|\n" +
 	"\n" +
 	"ShowSignIn\x12$.gatehouse.auth.v1.ShowSignInRequest\x1a%.gatehouse.auth.v1.ShowSignInResponse\"!\xd2\xe7\x18\n" +
@@ -2391,7 +2679,16 @@ const file_gatehouse_auth_v1_pages_proto_rawDesc = "" +
 	"\x15auth.password_changed*\x04userP\x02Z\x13INVALID_CREDENTIALSZ\x10PASSWORD_REFUSEDZ\x10SIGN_IN_OVERLOAD\x82\xd3\xe4\x93\x02\x13\"\x11/account/password\x12\x84\x02\n" +
 	"\x17SubmitEmailVerification\x121.gatehouse.auth.v1.SubmitEmailVerificationRequest\x1a2.gatehouse.auth.v1.SubmitEmailVerificationResponse\"\x81\x01\xd2\xe7\x18`\n" +
 	"\x02\b\x01\x1a+\x12)\n" +
-	"!auth.email_verification_requested*\x04userP\x02Z\x16EMAIL_ALREADY_VERIFIEDZ\x13MAIL_NOT_CONFIGURED\x82\xd3\xe4\x93\x02\x17\"\x15/account/email/verify\x12\xb2\x01\n" +
+	"!auth.email_verification_requested*\x04userP\x02Z\x16EMAIL_ALREADY_VERIFIEDZ\x13MAIL_NOT_CONFIGURED\x82\xd3\xe4\x93\x02\x17\"\x15/account/email/verify\x12\xc4\x01\n" +
+	"\vSubmitEmail\x12%.gatehouse.auth.v1.SubmitEmailRequest\x1a&.gatehouse.auth.v1.SubmitEmailResponse\"f\xd2\xe7\x18L\n" +
+	"\x02\b\x01\x1a%\x12#\n" +
+	"\x1bauth.email_change_requested*\x04userP\x02Z\x13MAIL_NOT_CONFIGUREDZ\bNO_LOGIN\x82\xd3\xe4\x93\x02\x10\"\x0e/account/email\x12\x94\x01\n" +
+	"\x10ShowConfirmEmail\x12*.gatehouse.auth.v1.ShowConfirmEmailRequest\x1a+.gatehouse.auth.v1.ShowConfirmEmailResponse\"'\xd2\xe7\x18\n" +
+	"\n" +
+	"\x02\b\x01\x1a\x02\b\x01P\x02\x82\xd3\xe4\x93\x02\x10\x12\x0e/confirm-email\x90\x02\x01\x12\xe9\x01\n" +
+	"\x12SubmitConfirmEmail\x12,.gatehouse.auth.v1.SubmitConfirmEmailRequest\x1a-.gatehouse.auth.v1.SubmitConfirmEmailResponse\"v\xd2\xe7\x18\\\n" +
+	"\x02\b\x01\x1a\x1c\x12\x1a\n" +
+	"\x12auth.email_changed*\x04userP\x02Z\x13INVALID_MAILED_CODEZ\vEMAIL_TAKENZ\x14IDENTITY_UNAVAILABLE\x82\xd3\xe4\x93\x02\x10\"\x0e/confirm-email\x12\xb2\x01\n" +
 	"\x10SubmitSessionEnd\x12*.gatehouse.auth.v1.SubmitSessionEndRequest\x1a+.gatehouse.auth.v1.SubmitSessionEndResponse\"E\xd2\xe7\x18$\n" +
 	"\x02\b\x01\x1a\x1c\x12\x1a\n" +
 	"\x12auth.session_ended*\x04userP\x02\x82\xd3\xe4\x93\x02\x17\"\x15/account/sessions/end\x12\xcc\x01\n" +
@@ -2426,7 +2723,7 @@ func file_gatehouse_auth_v1_pages_proto_rawDescGZIP() []byte {
 	return file_gatehouse_auth_v1_pages_proto_rawDescData
 }
 
-var file_gatehouse_auth_v1_pages_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
+var file_gatehouse_auth_v1_pages_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
 var file_gatehouse_auth_v1_pages_proto_goTypes = []any{
 	(*ShowSignInRequest)(nil),               // 0: gatehouse.auth.v1.ShowSignInRequest
 	(*ShowSignInResponse)(nil),              // 1: gatehouse.auth.v1.ShowSignInResponse
@@ -2462,125 +2759,143 @@ var file_gatehouse_auth_v1_pages_proto_goTypes = []any{
 	(*SubmitPasswordResponse)(nil),          // 31: gatehouse.auth.v1.SubmitPasswordResponse
 	(*SubmitEmailVerificationRequest)(nil),  // 32: gatehouse.auth.v1.SubmitEmailVerificationRequest
 	(*SubmitEmailVerificationResponse)(nil), // 33: gatehouse.auth.v1.SubmitEmailVerificationResponse
-	(*SubmitSessionEndRequest)(nil),         // 34: gatehouse.auth.v1.SubmitSessionEndRequest
-	(*SubmitSessionEndResponse)(nil),        // 35: gatehouse.auth.v1.SubmitSessionEndResponse
-	(*SubmitOtherSessionsEndRequest)(nil),   // 36: gatehouse.auth.v1.SubmitOtherSessionsEndRequest
-	(*SubmitOtherSessionsEndResponse)(nil),  // 37: gatehouse.auth.v1.SubmitOtherSessionsEndResponse
-	(*ShowAuthenticatorRequest)(nil),        // 38: gatehouse.auth.v1.ShowAuthenticatorRequest
-	(*ShowAuthenticatorResponse)(nil),       // 39: gatehouse.auth.v1.ShowAuthenticatorResponse
-	(*SubmitAuthenticatorRequest)(nil),      // 40: gatehouse.auth.v1.SubmitAuthenticatorRequest
-	(*SubmitAuthenticatorResponse)(nil),     // 41: gatehouse.auth.v1.SubmitAuthenticatorResponse
-	(*SubmitRecoveryCodesRequest)(nil),      // 42: gatehouse.auth.v1.SubmitRecoveryCodesRequest
-	(*SubmitRecoveryCodesResponse)(nil),     // 43: gatehouse.auth.v1.SubmitRecoveryCodesResponse
-	(*SubmitFactorRemovalRequest)(nil),      // 44: gatehouse.auth.v1.SubmitFactorRemovalRequest
-	(*SubmitFactorRemovalResponse)(nil),     // 45: gatehouse.auth.v1.SubmitFactorRemovalResponse
-	(*LocateChangePasswordRequest)(nil),     // 46: gatehouse.auth.v1.LocateChangePasswordRequest
-	(*LocateChangePasswordResponse)(nil),    // 47: gatehouse.auth.v1.LocateChangePasswordResponse
-	(*v1.Request)(nil),                      // 48: gatehouse.web.v1.Request
-	(*v1.Response)(nil),                     // 49: gatehouse.web.v1.Response
+	(*SubmitEmailRequest)(nil),              // 34: gatehouse.auth.v1.SubmitEmailRequest
+	(*SubmitEmailResponse)(nil),             // 35: gatehouse.auth.v1.SubmitEmailResponse
+	(*ShowConfirmEmailRequest)(nil),         // 36: gatehouse.auth.v1.ShowConfirmEmailRequest
+	(*ShowConfirmEmailResponse)(nil),        // 37: gatehouse.auth.v1.ShowConfirmEmailResponse
+	(*SubmitConfirmEmailRequest)(nil),       // 38: gatehouse.auth.v1.SubmitConfirmEmailRequest
+	(*SubmitConfirmEmailResponse)(nil),      // 39: gatehouse.auth.v1.SubmitConfirmEmailResponse
+	(*SubmitSessionEndRequest)(nil),         // 40: gatehouse.auth.v1.SubmitSessionEndRequest
+	(*SubmitSessionEndResponse)(nil),        // 41: gatehouse.auth.v1.SubmitSessionEndResponse
+	(*SubmitOtherSessionsEndRequest)(nil),   // 42: gatehouse.auth.v1.SubmitOtherSessionsEndRequest
+	(*SubmitOtherSessionsEndResponse)(nil),  // 43: gatehouse.auth.v1.SubmitOtherSessionsEndResponse
+	(*ShowAuthenticatorRequest)(nil),        // 44: gatehouse.auth.v1.ShowAuthenticatorRequest
+	(*ShowAuthenticatorResponse)(nil),       // 45: gatehouse.auth.v1.ShowAuthenticatorResponse
+	(*SubmitAuthenticatorRequest)(nil),      // 46: gatehouse.auth.v1.SubmitAuthenticatorRequest
+	(*SubmitAuthenticatorResponse)(nil),     // 47: gatehouse.auth.v1.SubmitAuthenticatorResponse
+	(*SubmitRecoveryCodesRequest)(nil),      // 48: gatehouse.auth.v1.SubmitRecoveryCodesRequest
+	(*SubmitRecoveryCodesResponse)(nil),     // 49: gatehouse.auth.v1.SubmitRecoveryCodesResponse
+	(*SubmitFactorRemovalRequest)(nil),      // 50: gatehouse.auth.v1.SubmitFactorRemovalRequest
+	(*SubmitFactorRemovalResponse)(nil),     // 51: gatehouse.auth.v1.SubmitFactorRemovalResponse
+	(*LocateChangePasswordRequest)(nil),     // 52: gatehouse.auth.v1.LocateChangePasswordRequest
+	(*LocateChangePasswordResponse)(nil),    // 53: gatehouse.auth.v1.LocateChangePasswordResponse
+	(*v1.Request)(nil),                      // 54: gatehouse.web.v1.Request
+	(*v1.Response)(nil),                     // 55: gatehouse.web.v1.Response
 }
 var file_gatehouse_auth_v1_pages_proto_depIdxs = []int32{
-	48, // 0: gatehouse.auth.v1.ShowSignInRequest.http:type_name -> gatehouse.web.v1.Request
-	49, // 1: gatehouse.auth.v1.ShowSignInResponse.http:type_name -> gatehouse.web.v1.Response
-	48, // 2: gatehouse.auth.v1.SubmitSignInRequest.http:type_name -> gatehouse.web.v1.Request
-	49, // 3: gatehouse.auth.v1.SubmitSignInResponse.http:type_name -> gatehouse.web.v1.Response
-	48, // 4: gatehouse.auth.v1.ShowCodeRequest.http:type_name -> gatehouse.web.v1.Request
-	49, // 5: gatehouse.auth.v1.ShowCodeResponse.http:type_name -> gatehouse.web.v1.Response
-	48, // 6: gatehouse.auth.v1.SubmitCodeRequest.http:type_name -> gatehouse.web.v1.Request
-	49, // 7: gatehouse.auth.v1.SubmitCodeResponse.http:type_name -> gatehouse.web.v1.Response
-	48, // 8: gatehouse.auth.v1.ShowSignUpRequest.http:type_name -> gatehouse.web.v1.Request
-	49, // 9: gatehouse.auth.v1.ShowSignUpResponse.http:type_name -> gatehouse.web.v1.Response
-	48, // 10: gatehouse.auth.v1.SubmitSignUpRequest.http:type_name -> gatehouse.web.v1.Request
-	49, // 11: gatehouse.auth.v1.SubmitSignUpResponse.http:type_name -> gatehouse.web.v1.Response
-	48, // 12: gatehouse.auth.v1.ShowVerifyEmailRequest.http:type_name -> gatehouse.web.v1.Request
-	49, // 13: gatehouse.auth.v1.ShowVerifyEmailResponse.http:type_name -> gatehouse.web.v1.Response
-	48, // 14: gatehouse.auth.v1.SubmitVerifyEmailRequest.http:type_name -> gatehouse.web.v1.Request
-	49, // 15: gatehouse.auth.v1.SubmitVerifyEmailResponse.http:type_name -> gatehouse.web.v1.Response
-	48, // 16: gatehouse.auth.v1.ShowRecoverRequest.http:type_name -> gatehouse.web.v1.Request
-	49, // 17: gatehouse.auth.v1.ShowRecoverResponse.http:type_name -> gatehouse.web.v1.Response
-	48, // 18: gatehouse.auth.v1.SubmitRecoverRequest.http:type_name -> gatehouse.web.v1.Request
-	49, // 19: gatehouse.auth.v1.SubmitRecoverResponse.http:type_name -> gatehouse.web.v1.Response
-	48, // 20: gatehouse.auth.v1.ShowResetPasswordRequest.http:type_name -> gatehouse.web.v1.Request
-	49, // 21: gatehouse.auth.v1.ShowResetPasswordResponse.http:type_name -> gatehouse.web.v1.Response
-	48, // 22: gatehouse.auth.v1.SubmitResetPasswordRequest.http:type_name -> gatehouse.web.v1.Request
-	49, // 23: gatehouse.auth.v1.SubmitResetPasswordResponse.http:type_name -> gatehouse.web.v1.Response
-	48, // 24: gatehouse.auth.v1.ShowSignOutRequest.http:type_name -> gatehouse.web.v1.Request
-	49, // 25: gatehouse.auth.v1.ShowSignOutResponse.http:type_name -> gatehouse.web.v1.Response
-	48, // 26: gatehouse.auth.v1.SubmitSignOutRequest.http:type_name -> gatehouse.web.v1.Request
-	49, // 27: gatehouse.auth.v1.SubmitSignOutResponse.http:type_name -> gatehouse.web.v1.Response
-	48, // 28: gatehouse.auth.v1.ShowAccountRequest.http:type_name -> gatehouse.web.v1.Request
-	49, // 29: gatehouse.auth.v1.ShowAccountResponse.http:type_name -> gatehouse.web.v1.Response
-	48, // 30: gatehouse.auth.v1.SubmitPasswordRequest.http:type_name -> gatehouse.web.v1.Request
-	49, // 31: gatehouse.auth.v1.SubmitPasswordResponse.http:type_name -> gatehouse.web.v1.Response
-	48, // 32: gatehouse.auth.v1.SubmitEmailVerificationRequest.http:type_name -> gatehouse.web.v1.Request
-	49, // 33: gatehouse.auth.v1.SubmitEmailVerificationResponse.http:type_name -> gatehouse.web.v1.Response
-	48, // 34: gatehouse.auth.v1.SubmitSessionEndRequest.http:type_name -> gatehouse.web.v1.Request
-	49, // 35: gatehouse.auth.v1.SubmitSessionEndResponse.http:type_name -> gatehouse.web.v1.Response
-	48, // 36: gatehouse.auth.v1.SubmitOtherSessionsEndRequest.http:type_name -> gatehouse.web.v1.Request
-	49, // 37: gatehouse.auth.v1.SubmitOtherSessionsEndResponse.http:type_name -> gatehouse.web.v1.Response
-	48, // 38: gatehouse.auth.v1.ShowAuthenticatorRequest.http:type_name -> gatehouse.web.v1.Request
-	49, // 39: gatehouse.auth.v1.ShowAuthenticatorResponse.http:type_name -> gatehouse.web.v1.Response
-	48, // 40: gatehouse.auth.v1.SubmitAuthenticatorRequest.http:type_name -> gatehouse.web.v1.Request
-	49, // 41: gatehouse.auth.v1.SubmitAuthenticatorResponse.http:type_name -> gatehouse.web.v1.Response
-	48, // 42: gatehouse.auth.v1.SubmitRecoveryCodesRequest.http:type_name -> gatehouse.web.v1.Request
-	49, // 43: gatehouse.auth.v1.SubmitRecoveryCodesResponse.http:type_name -> gatehouse.web.v1.Response
-	48, // 44: gatehouse.auth.v1.SubmitFactorRemovalRequest.http:type_name -> gatehouse.web.v1.Request
-	49, // 45: gatehouse.auth.v1.SubmitFactorRemovalResponse.http:type_name -> gatehouse.web.v1.Response
-	48, // 46: gatehouse.auth.v1.LocateChangePasswordRequest.http:type_name -> gatehouse.web.v1.Request
-	49, // 47: gatehouse.auth.v1.LocateChangePasswordResponse.http:type_name -> gatehouse.web.v1.Response
-	0,  // 48: gatehouse.auth.v1.PageService.ShowSignIn:input_type -> gatehouse.auth.v1.ShowSignInRequest
-	2,  // 49: gatehouse.auth.v1.PageService.SubmitSignIn:input_type -> gatehouse.auth.v1.SubmitSignInRequest
-	4,  // 50: gatehouse.auth.v1.PageService.ShowCode:input_type -> gatehouse.auth.v1.ShowCodeRequest
-	6,  // 51: gatehouse.auth.v1.PageService.SubmitCode:input_type -> gatehouse.auth.v1.SubmitCodeRequest
-	8,  // 52: gatehouse.auth.v1.PageService.ShowSignUp:input_type -> gatehouse.auth.v1.ShowSignUpRequest
-	10, // 53: gatehouse.auth.v1.PageService.SubmitSignUp:input_type -> gatehouse.auth.v1.SubmitSignUpRequest
-	12, // 54: gatehouse.auth.v1.PageService.ShowVerifyEmail:input_type -> gatehouse.auth.v1.ShowVerifyEmailRequest
-	14, // 55: gatehouse.auth.v1.PageService.SubmitVerifyEmail:input_type -> gatehouse.auth.v1.SubmitVerifyEmailRequest
-	16, // 56: gatehouse.auth.v1.PageService.ShowRecover:input_type -> gatehouse.auth.v1.ShowRecoverRequest
-	18, // 57: gatehouse.auth.v1.PageService.SubmitRecover:input_type -> gatehouse.auth.v1.SubmitRecoverRequest
-	20, // 58: gatehouse.auth.v1.PageService.ShowResetPassword:input_type -> gatehouse.auth.v1.ShowResetPasswordRequest
-	22, // 59: gatehouse.auth.v1.PageService.SubmitResetPassword:input_type -> gatehouse.auth.v1.SubmitResetPasswordRequest
-	24, // 60: gatehouse.auth.v1.PageService.ShowSignOut:input_type -> gatehouse.auth.v1.ShowSignOutRequest
-	26, // 61: gatehouse.auth.v1.PageService.SubmitSignOut:input_type -> gatehouse.auth.v1.SubmitSignOutRequest
-	28, // 62: gatehouse.auth.v1.PageService.ShowAccount:input_type -> gatehouse.auth.v1.ShowAccountRequest
-	30, // 63: gatehouse.auth.v1.PageService.SubmitPassword:input_type -> gatehouse.auth.v1.SubmitPasswordRequest
-	32, // 64: gatehouse.auth.v1.PageService.SubmitEmailVerification:input_type -> gatehouse.auth.v1.SubmitEmailVerificationRequest
-	34, // 65: gatehouse.auth.v1.PageService.SubmitSessionEnd:input_type -> gatehouse.auth.v1.SubmitSessionEndRequest
-	36, // 66: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:input_type -> gatehouse.auth.v1.SubmitOtherSessionsEndRequest
-	38, // 67: gatehouse.auth.v1.PageService.ShowAuthenticator:input_type -> gatehouse.auth.v1.ShowAuthenticatorRequest
-	40, // 68: gatehouse.auth.v1.PageService.SubmitAuthenticator:input_type -> gatehouse.auth.v1.SubmitAuthenticatorRequest
-	42, // 69: gatehouse.auth.v1.PageService.SubmitRecoveryCodes:input_type -> gatehouse.auth.v1.SubmitRecoveryCodesRequest
-	44, // 70: gatehouse.auth.v1.PageService.SubmitFactorRemoval:input_type -> gatehouse.auth.v1.SubmitFactorRemovalRequest
-	46, // 71: gatehouse.auth.v1.PageService.LocateChangePassword:input_type -> gatehouse.auth.v1.LocateChangePasswordRequest
-	1,  // 72: gatehouse.auth.v1.PageService.ShowSignIn:output_type -> gatehouse.auth.v1.ShowSignInResponse
-	3,  // 73: gatehouse.auth.v1.PageService.SubmitSignIn:output_type -> gatehouse.auth.v1.SubmitSignInResponse
-	5,  // 74: gatehouse.auth.v1.PageService.ShowCode:output_type -> gatehouse.auth.v1.ShowCodeResponse
-	7,  // 75: gatehouse.auth.v1.PageService.SubmitCode:output_type -> gatehouse.auth.v1.SubmitCodeResponse
-	9,  // 76: gatehouse.auth.v1.PageService.ShowSignUp:output_type -> gatehouse.auth.v1.ShowSignUpResponse
-	11, // 77: gatehouse.auth.v1.PageService.SubmitSignUp:output_type -> gatehouse.auth.v1.SubmitSignUpResponse
-	13, // 78: gatehouse.auth.v1.PageService.ShowVerifyEmail:output_type -> gatehouse.auth.v1.ShowVerifyEmailResponse
-	15, // 79: gatehouse.auth.v1.PageService.SubmitVerifyEmail:output_type -> gatehouse.auth.v1.SubmitVerifyEmailResponse
-	17, // 80: gatehouse.auth.v1.PageService.ShowRecover:output_type -> gatehouse.auth.v1.ShowRecoverResponse
-	19, // 81: gatehouse.auth.v1.PageService.SubmitRecover:output_type -> gatehouse.auth.v1.SubmitRecoverResponse
-	21, // 82: gatehouse.auth.v1.PageService.ShowResetPassword:output_type -> gatehouse.auth.v1.ShowResetPasswordResponse
-	23, // 83: gatehouse.auth.v1.PageService.SubmitResetPassword:output_type -> gatehouse.auth.v1.SubmitResetPasswordResponse
-	25, // 84: gatehouse.auth.v1.PageService.ShowSignOut:output_type -> gatehouse.auth.v1.ShowSignOutResponse
-	27, // 85: gatehouse.auth.v1.PageService.SubmitSignOut:output_type -> gatehouse.auth.v1.SubmitSignOutResponse
-	29, // 86: gatehouse.auth.v1.PageService.ShowAccount:output_type -> gatehouse.auth.v1.ShowAccountResponse
-	31, // 87: gatehouse.auth.v1.PageService.SubmitPassword:output_type -> gatehouse.auth.v1.SubmitPasswordResponse
-	33, // 88: gatehouse.auth.v1.PageService.SubmitEmailVerification:output_type -> gatehouse.auth.v1.SubmitEmailVerificationResponse
-	35, // 89: gatehouse.auth.v1.PageService.SubmitSessionEnd:output_type -> gatehouse.auth.v1.SubmitSessionEndResponse
-	37, // 90: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:output_type -> gatehouse.auth.v1.SubmitOtherSessionsEndResponse
-	39, // 91: gatehouse.auth.v1.PageService.ShowAuthenticator:output_type -> gatehouse.auth.v1.ShowAuthenticatorResponse
-	41, // 92: gatehouse.auth.v1.PageService.SubmitAuthenticator:output_type -> gatehouse.auth.v1.SubmitAuthenticatorResponse
-	43, // 93: gatehouse.auth.v1.PageService.SubmitRecoveryCodes:output_type -> gatehouse.auth.v1.SubmitRecoveryCodesResponse
-	45, // 94: gatehouse.auth.v1.PageService.SubmitFactorRemoval:output_type -> gatehouse.auth.v1.SubmitFactorRemovalResponse
-	47, // 95: gatehouse.auth.v1.PageService.LocateChangePassword:output_type -> gatehouse.auth.v1.LocateChangePasswordResponse
-	72, // [72:96] is the sub-list for method output_type
-	48, // [48:72] is the sub-list for method input_type
-	48, // [48:48] is the sub-list for extension type_name
-	48, // [48:48] is the sub-list for extension extendee
-	0,  // [0:48] is the sub-list for field type_name
+	54, // 0: gatehouse.auth.v1.ShowSignInRequest.http:type_name -> gatehouse.web.v1.Request
+	55, // 1: gatehouse.auth.v1.ShowSignInResponse.http:type_name -> gatehouse.web.v1.Response
+	54, // 2: gatehouse.auth.v1.SubmitSignInRequest.http:type_name -> gatehouse.web.v1.Request
+	55, // 3: gatehouse.auth.v1.SubmitSignInResponse.http:type_name -> gatehouse.web.v1.Response
+	54, // 4: gatehouse.auth.v1.ShowCodeRequest.http:type_name -> gatehouse.web.v1.Request
+	55, // 5: gatehouse.auth.v1.ShowCodeResponse.http:type_name -> gatehouse.web.v1.Response
+	54, // 6: gatehouse.auth.v1.SubmitCodeRequest.http:type_name -> gatehouse.web.v1.Request
+	55, // 7: gatehouse.auth.v1.SubmitCodeResponse.http:type_name -> gatehouse.web.v1.Response
+	54, // 8: gatehouse.auth.v1.ShowSignUpRequest.http:type_name -> gatehouse.web.v1.Request
+	55, // 9: gatehouse.auth.v1.ShowSignUpResponse.http:type_name -> gatehouse.web.v1.Response
+	54, // 10: gatehouse.auth.v1.SubmitSignUpRequest.http:type_name -> gatehouse.web.v1.Request
+	55, // 11: gatehouse.auth.v1.SubmitSignUpResponse.http:type_name -> gatehouse.web.v1.Response
+	54, // 12: gatehouse.auth.v1.ShowVerifyEmailRequest.http:type_name -> gatehouse.web.v1.Request
+	55, // 13: gatehouse.auth.v1.ShowVerifyEmailResponse.http:type_name -> gatehouse.web.v1.Response
+	54, // 14: gatehouse.auth.v1.SubmitVerifyEmailRequest.http:type_name -> gatehouse.web.v1.Request
+	55, // 15: gatehouse.auth.v1.SubmitVerifyEmailResponse.http:type_name -> gatehouse.web.v1.Response
+	54, // 16: gatehouse.auth.v1.ShowRecoverRequest.http:type_name -> gatehouse.web.v1.Request
+	55, // 17: gatehouse.auth.v1.ShowRecoverResponse.http:type_name -> gatehouse.web.v1.Response
+	54, // 18: gatehouse.auth.v1.SubmitRecoverRequest.http:type_name -> gatehouse.web.v1.Request
+	55, // 19: gatehouse.auth.v1.SubmitRecoverResponse.http:type_name -> gatehouse.web.v1.Response
+	54, // 20: gatehouse.auth.v1.ShowResetPasswordRequest.http:type_name -> gatehouse.web.v1.Request
+	55, // 21: gatehouse.auth.v1.ShowResetPasswordResponse.http:type_name -> gatehouse.web.v1.Response
+	54, // 22: gatehouse.auth.v1.SubmitResetPasswordRequest.http:type_name -> gatehouse.web.v1.Request
+	55, // 23: gatehouse.auth.v1.SubmitResetPasswordResponse.http:type_name -> gatehouse.web.v1.Response
+	54, // 24: gatehouse.auth.v1.ShowSignOutRequest.http:type_name -> gatehouse.web.v1.Request
+	55, // 25: gatehouse.auth.v1.ShowSignOutResponse.http:type_name -> gatehouse.web.v1.Response
+	54, // 26: gatehouse.auth.v1.SubmitSignOutRequest.http:type_name -> gatehouse.web.v1.Request
+	55, // 27: gatehouse.auth.v1.SubmitSignOutResponse.http:type_name -> gatehouse.web.v1.Response
+	54, // 28: gatehouse.auth.v1.ShowAccountRequest.http:type_name -> gatehouse.web.v1.Request
+	55, // 29: gatehouse.auth.v1.ShowAccountResponse.http:type_name -> gatehouse.web.v1.Response
+	54, // 30: gatehouse.auth.v1.SubmitPasswordRequest.http:type_name -> gatehouse.web.v1.Request
+	55, // 31: gatehouse.auth.v1.SubmitPasswordResponse.http:type_name -> gatehouse.web.v1.Response
+	54, // 32: gatehouse.auth.v1.SubmitEmailVerificationRequest.http:type_name -> gatehouse.web.v1.Request
+	55, // 33: gatehouse.auth.v1.SubmitEmailVerificationResponse.http:type_name -> gatehouse.web.v1.Response
+	54, // 34: gatehouse.auth.v1.SubmitEmailRequest.http:type_name -> gatehouse.web.v1.Request
+	55, // 35: gatehouse.auth.v1.SubmitEmailResponse.http:type_name -> gatehouse.web.v1.Response
+	54, // 36: gatehouse.auth.v1.ShowConfirmEmailRequest.http:type_name -> gatehouse.web.v1.Request
+	55, // 37: gatehouse.auth.v1.ShowConfirmEmailResponse.http:type_name -> gatehouse.web.v1.Response
+	54, // 38: gatehouse.auth.v1.SubmitConfirmEmailRequest.http:type_name -> gatehouse.web.v1.Request
+	55, // 39: gatehouse.auth.v1.SubmitConfirmEmailResponse.http:type_name -> gatehouse.web.v1.Response
+	54, // 40: gatehouse.auth.v1.SubmitSessionEndRequest.http:type_name -> gatehouse.web.v1.Request
+	55, // 41: gatehouse.auth.v1.SubmitSessionEndResponse.http:type_name -> gatehouse.web.v1.Response
+	54, // 42: gatehouse.auth.v1.SubmitOtherSessionsEndRequest.http:type_name -> gatehouse.web.v1.Request
+	55, // 43: gatehouse.auth.v1.SubmitOtherSessionsEndResponse.http:type_name -> gatehouse.web.v1.Response
+	54, // 44: gatehouse.auth.v1.ShowAuthenticatorRequest.http:type_name -> gatehouse.web.v1.Request
+	55, // 45: gatehouse.auth.v1.ShowAuthenticatorResponse.http:type_name -> gatehouse.web.v1.Response
+	54, // 46: gatehouse.auth.v1.SubmitAuthenticatorRequest.http:type_name -> gatehouse.web.v1.Request
+	55, // 47: gatehouse.auth.v1.SubmitAuthenticatorResponse.http:type_name -> gatehouse.web.v1.Response
+	54, // 48: gatehouse.auth.v1.SubmitRecoveryCodesRequest.http:type_name -> gatehouse.web.v1.Request
+	55, // 49: gatehouse.auth.v1.SubmitRecoveryCodesResponse.http:type_name -> gatehouse.web.v1.Response
+	54, // 50: gatehouse.auth.v1.SubmitFactorRemovalRequest.http:type_name -> gatehouse.web.v1.Request
+	55, // 51: gatehouse.auth.v1.SubmitFactorRemovalResponse.http:type_name -> gatehouse.web.v1.Response
+	54, // 52: gatehouse.auth.v1.LocateChangePasswordRequest.http:type_name -> gatehouse.web.v1.Request
+	55, // 53: gatehouse.auth.v1.LocateChangePasswordResponse.http:type_name -> gatehouse.web.v1.Response
+	0,  // 54: gatehouse.auth.v1.PageService.ShowSignIn:input_type -> gatehouse.auth.v1.ShowSignInRequest
+	2,  // 55: gatehouse.auth.v1.PageService.SubmitSignIn:input_type -> gatehouse.auth.v1.SubmitSignInRequest
+	4,  // 56: gatehouse.auth.v1.PageService.ShowCode:input_type -> gatehouse.auth.v1.ShowCodeRequest
+	6,  // 57: gatehouse.auth.v1.PageService.SubmitCode:input_type -> gatehouse.auth.v1.SubmitCodeRequest
+	8,  // 58: gatehouse.auth.v1.PageService.ShowSignUp:input_type -> gatehouse.auth.v1.ShowSignUpRequest
+	10, // 59: gatehouse.auth.v1.PageService.SubmitSignUp:input_type -> gatehouse.auth.v1.SubmitSignUpRequest
+	12, // 60: gatehouse.auth.v1.PageService.ShowVerifyEmail:input_type -> gatehouse.auth.v1.ShowVerifyEmailRequest
+	14, // 61: gatehouse.auth.v1.PageService.SubmitVerifyEmail:input_type -> gatehouse.auth.v1.SubmitVerifyEmailRequest
+	16, // 62: gatehouse.auth.v1.PageService.ShowRecover:input_type -> gatehouse.auth.v1.ShowRecoverRequest
+	18, // 63: gatehouse.auth.v1.PageService.SubmitRecover:input_type -> gatehouse.auth.v1.SubmitRecoverRequest
+	20, // 64: gatehouse.auth.v1.PageService.ShowResetPassword:input_type -> gatehouse.auth.v1.ShowResetPasswordRequest
+	22, // 65: gatehouse.auth.v1.PageService.SubmitResetPassword:input_type -> gatehouse.auth.v1.SubmitResetPasswordRequest
+	24, // 66: gatehouse.auth.v1.PageService.ShowSignOut:input_type -> gatehouse.auth.v1.ShowSignOutRequest
+	26, // 67: gatehouse.auth.v1.PageService.SubmitSignOut:input_type -> gatehouse.auth.v1.SubmitSignOutRequest
+	28, // 68: gatehouse.auth.v1.PageService.ShowAccount:input_type -> gatehouse.auth.v1.ShowAccountRequest
+	30, // 69: gatehouse.auth.v1.PageService.SubmitPassword:input_type -> gatehouse.auth.v1.SubmitPasswordRequest
+	32, // 70: gatehouse.auth.v1.PageService.SubmitEmailVerification:input_type -> gatehouse.auth.v1.SubmitEmailVerificationRequest
+	34, // 71: gatehouse.auth.v1.PageService.SubmitEmail:input_type -> gatehouse.auth.v1.SubmitEmailRequest
+	36, // 72: gatehouse.auth.v1.PageService.ShowConfirmEmail:input_type -> gatehouse.auth.v1.ShowConfirmEmailRequest
+	38, // 73: gatehouse.auth.v1.PageService.SubmitConfirmEmail:input_type -> gatehouse.auth.v1.SubmitConfirmEmailRequest
+	40, // 74: gatehouse.auth.v1.PageService.SubmitSessionEnd:input_type -> gatehouse.auth.v1.SubmitSessionEndRequest
+	42, // 75: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:input_type -> gatehouse.auth.v1.SubmitOtherSessionsEndRequest
+	44, // 76: gatehouse.auth.v1.PageService.ShowAuthenticator:input_type -> gatehouse.auth.v1.ShowAuthenticatorRequest
+	46, // 77: gatehouse.auth.v1.PageService.SubmitAuthenticator:input_type -> gatehouse.auth.v1.SubmitAuthenticatorRequest
+	48, // 78: gatehouse.auth.v1.PageService.SubmitRecoveryCodes:input_type -> gatehouse.auth.v1.SubmitRecoveryCodesRequest
+	50, // 79: gatehouse.auth.v1.PageService.SubmitFactorRemoval:input_type -> gatehouse.auth.v1.SubmitFactorRemovalRequest
+	52, // 80: gatehouse.auth.v1.PageService.LocateChangePassword:input_type -> gatehouse.auth.v1.LocateChangePasswordRequest
+	1,  // 81: gatehouse.auth.v1.PageService.ShowSignIn:output_type -> gatehouse.auth.v1.ShowSignInResponse
+	3,  // 82: gatehouse.auth.v1.PageService.SubmitSignIn:output_type -> gatehouse.auth.v1.SubmitSignInResponse
+	5,  // 83: gatehouse.auth.v1.PageService.ShowCode:output_type -> gatehouse.auth.v1.ShowCodeResponse
+	7,  // 84: gatehouse.auth.v1.PageService.SubmitCode:output_type -> gatehouse.auth.v1.SubmitCodeResponse
+	9,  // 85: gatehouse.auth.v1.PageService.ShowSignUp:output_type -> gatehouse.auth.v1.ShowSignUpResponse
+	11, // 86: gatehouse.auth.v1.PageService.SubmitSignUp:output_type -> gatehouse.auth.v1.SubmitSignUpResponse
+	13, // 87: gatehouse.auth.v1.PageService.ShowVerifyEmail:output_type -> gatehouse.auth.v1.ShowVerifyEmailResponse
+	15, // 88: gatehouse.auth.v1.PageService.SubmitVerifyEmail:output_type -> gatehouse.auth.v1.SubmitVerifyEmailResponse
+	17, // 89: gatehouse.auth.v1.PageService.ShowRecover:output_type -> gatehouse.auth.v1.ShowRecoverResponse
+	19, // 90: gatehouse.auth.v1.PageService.SubmitRecover:output_type -> gatehouse.auth.v1.SubmitRecoverResponse
+	21, // 91: gatehouse.auth.v1.PageService.ShowResetPassword:output_type -> gatehouse.auth.v1.ShowResetPasswordResponse
+	23, // 92: gatehouse.auth.v1.PageService.SubmitResetPassword:output_type -> gatehouse.auth.v1.SubmitResetPasswordResponse
+	25, // 93: gatehouse.auth.v1.PageService.ShowSignOut:output_type -> gatehouse.auth.v1.ShowSignOutResponse
+	27, // 94: gatehouse.auth.v1.PageService.SubmitSignOut:output_type -> gatehouse.auth.v1.SubmitSignOutResponse
+	29, // 95: gatehouse.auth.v1.PageService.ShowAccount:output_type -> gatehouse.auth.v1.ShowAccountResponse
+	31, // 96: gatehouse.auth.v1.PageService.SubmitPassword:output_type -> gatehouse.auth.v1.SubmitPasswordResponse
+	33, // 97: gatehouse.auth.v1.PageService.SubmitEmailVerification:output_type -> gatehouse.auth.v1.SubmitEmailVerificationResponse
+	35, // 98: gatehouse.auth.v1.PageService.SubmitEmail:output_type -> gatehouse.auth.v1.SubmitEmailResponse
+	37, // 99: gatehouse.auth.v1.PageService.ShowConfirmEmail:output_type -> gatehouse.auth.v1.ShowConfirmEmailResponse
+	39, // 100: gatehouse.auth.v1.PageService.SubmitConfirmEmail:output_type -> gatehouse.auth.v1.SubmitConfirmEmailResponse
+	41, // 101: gatehouse.auth.v1.PageService.SubmitSessionEnd:output_type -> gatehouse.auth.v1.SubmitSessionEndResponse
+	43, // 102: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:output_type -> gatehouse.auth.v1.SubmitOtherSessionsEndResponse
+	45, // 103: gatehouse.auth.v1.PageService.ShowAuthenticator:output_type -> gatehouse.auth.v1.ShowAuthenticatorResponse
+	47, // 104: gatehouse.auth.v1.PageService.SubmitAuthenticator:output_type -> gatehouse.auth.v1.SubmitAuthenticatorResponse
+	49, // 105: gatehouse.auth.v1.PageService.SubmitRecoveryCodes:output_type -> gatehouse.auth.v1.SubmitRecoveryCodesResponse
+	51, // 106: gatehouse.auth.v1.PageService.SubmitFactorRemoval:output_type -> gatehouse.auth.v1.SubmitFactorRemovalResponse
+	53, // 107: gatehouse.auth.v1.PageService.LocateChangePassword:output_type -> gatehouse.auth.v1.LocateChangePasswordResponse
+	81, // [81:108] is the sub-list for method output_type
+	54, // [54:81] is the sub-list for method input_type
+	54, // [54:54] is the sub-list for extension type_name
+	54, // [54:54] is the sub-list for extension extendee
+	0,  // [0:54] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_auth_v1_pages_proto_init() }
@@ -2594,7 +2909,7 @@ func file_gatehouse_auth_v1_pages_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_auth_v1_pages_proto_rawDesc), len(file_gatehouse_auth_v1_pages_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   48,
+			NumMessages:   54,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

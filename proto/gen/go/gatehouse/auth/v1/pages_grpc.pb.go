@@ -36,6 +36,9 @@ const (
 	PageService_ShowAccount_FullMethodName             = "/gatehouse.auth.v1.PageService/ShowAccount"
 	PageService_SubmitPassword_FullMethodName          = "/gatehouse.auth.v1.PageService/SubmitPassword"
 	PageService_SubmitEmailVerification_FullMethodName = "/gatehouse.auth.v1.PageService/SubmitEmailVerification"
+	PageService_SubmitEmail_FullMethodName             = "/gatehouse.auth.v1.PageService/SubmitEmail"
+	PageService_ShowConfirmEmail_FullMethodName        = "/gatehouse.auth.v1.PageService/ShowConfirmEmail"
+	PageService_SubmitConfirmEmail_FullMethodName      = "/gatehouse.auth.v1.PageService/SubmitConfirmEmail"
 	PageService_SubmitSessionEnd_FullMethodName        = "/gatehouse.auth.v1.PageService/SubmitSessionEnd"
 	PageService_SubmitOtherSessionsEnd_FullMethodName  = "/gatehouse.auth.v1.PageService/SubmitOtherSessionsEnd"
 	PageService_ShowAuthenticator_FullMethodName       = "/gatehouse.auth.v1.PageService/ShowAuthenticator"
@@ -101,6 +104,14 @@ type PageServiceClient interface {
 	SubmitPassword(ctx context.Context, in *SubmitPasswordRequest, opts ...grpc.CallOption) (*SubmitPasswordResponse, error)
 	// SubmitEmailVerification takes a form of that page: a code is mailed that verifies the address.
 	SubmitEmailVerification(ctx context.Context, in *SubmitEmailVerificationRequest, opts ...grpc.CallOption) (*SubmitEmailVerificationResponse, error)
+	// SubmitEmail takes a form of that page: a code is mailed to a new address. Every address is
+	// answered alike.
+	SubmitEmail(ctx context.Context, in *SubmitEmailRequest, opts ...grpc.CallOption) (*SubmitEmailResponse, error)
+	// ShowConfirmEmail is the page behind the link of a mail to a new address. Looking at it changes
+	// nothing.
+	ShowConfirmEmail(ctx context.Context, in *ShowConfirmEmailRequest, opts ...grpc.CallOption) (*ShowConfirmEmailResponse, error)
+	// SubmitConfirmEmail takes the form of that page: the person who is signed in gets the address.
+	SubmitConfirmEmail(ctx context.Context, in *SubmitConfirmEmailRequest, opts ...grpc.CallOption) (*SubmitConfirmEmailResponse, error)
 	// SubmitSessionEnd takes a form of that page: it ends one of the person's sessions.
 	SubmitSessionEnd(ctx context.Context, in *SubmitSessionEndRequest, opts ...grpc.CallOption) (*SubmitSessionEndResponse, error)
 	// SubmitOtherSessionsEnd takes a form of that page: it ends all of the person's sessions but that
@@ -301,6 +312,36 @@ func (c *pageServiceClient) SubmitEmailVerification(ctx context.Context, in *Sub
 	return out, nil
 }
 
+func (c *pageServiceClient) SubmitEmail(ctx context.Context, in *SubmitEmailRequest, opts ...grpc.CallOption) (*SubmitEmailResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SubmitEmailResponse)
+	err := c.cc.Invoke(ctx, PageService_SubmitEmail_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pageServiceClient) ShowConfirmEmail(ctx context.Context, in *ShowConfirmEmailRequest, opts ...grpc.CallOption) (*ShowConfirmEmailResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ShowConfirmEmailResponse)
+	err := c.cc.Invoke(ctx, PageService_ShowConfirmEmail_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pageServiceClient) SubmitConfirmEmail(ctx context.Context, in *SubmitConfirmEmailRequest, opts ...grpc.CallOption) (*SubmitConfirmEmailResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SubmitConfirmEmailResponse)
+	err := c.cc.Invoke(ctx, PageService_SubmitConfirmEmail_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *pageServiceClient) SubmitSessionEnd(ctx context.Context, in *SubmitSessionEndRequest, opts ...grpc.CallOption) (*SubmitSessionEndResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SubmitSessionEndResponse)
@@ -427,6 +468,14 @@ type PageServiceServer interface {
 	SubmitPassword(context.Context, *SubmitPasswordRequest) (*SubmitPasswordResponse, error)
 	// SubmitEmailVerification takes a form of that page: a code is mailed that verifies the address.
 	SubmitEmailVerification(context.Context, *SubmitEmailVerificationRequest) (*SubmitEmailVerificationResponse, error)
+	// SubmitEmail takes a form of that page: a code is mailed to a new address. Every address is
+	// answered alike.
+	SubmitEmail(context.Context, *SubmitEmailRequest) (*SubmitEmailResponse, error)
+	// ShowConfirmEmail is the page behind the link of a mail to a new address. Looking at it changes
+	// nothing.
+	ShowConfirmEmail(context.Context, *ShowConfirmEmailRequest) (*ShowConfirmEmailResponse, error)
+	// SubmitConfirmEmail takes the form of that page: the person who is signed in gets the address.
+	SubmitConfirmEmail(context.Context, *SubmitConfirmEmailRequest) (*SubmitConfirmEmailResponse, error)
 	// SubmitSessionEnd takes a form of that page: it ends one of the person's sessions.
 	SubmitSessionEnd(context.Context, *SubmitSessionEndRequest) (*SubmitSessionEndResponse, error)
 	// SubmitOtherSessionsEnd takes a form of that page: it ends all of the person's sessions but that
@@ -507,6 +556,15 @@ func (UnimplementedPageServiceServer) SubmitPassword(context.Context, *SubmitPas
 }
 func (UnimplementedPageServiceServer) SubmitEmailVerification(context.Context, *SubmitEmailVerificationRequest) (*SubmitEmailVerificationResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SubmitEmailVerification not implemented")
+}
+func (UnimplementedPageServiceServer) SubmitEmail(context.Context, *SubmitEmailRequest) (*SubmitEmailResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SubmitEmail not implemented")
+}
+func (UnimplementedPageServiceServer) ShowConfirmEmail(context.Context, *ShowConfirmEmailRequest) (*ShowConfirmEmailResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ShowConfirmEmail not implemented")
+}
+func (UnimplementedPageServiceServer) SubmitConfirmEmail(context.Context, *SubmitConfirmEmailRequest) (*SubmitConfirmEmailResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SubmitConfirmEmail not implemented")
 }
 func (UnimplementedPageServiceServer) SubmitSessionEnd(context.Context, *SubmitSessionEndRequest) (*SubmitSessionEndResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SubmitSessionEnd not implemented")
@@ -856,6 +914,60 @@ func _PageService_SubmitEmailVerification_Handler(srv interface{}, ctx context.C
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PageService_SubmitEmail_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SubmitEmailRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PageServiceServer).SubmitEmail(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PageService_SubmitEmail_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PageServiceServer).SubmitEmail(ctx, req.(*SubmitEmailRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PageService_ShowConfirmEmail_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ShowConfirmEmailRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PageServiceServer).ShowConfirmEmail(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PageService_ShowConfirmEmail_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PageServiceServer).ShowConfirmEmail(ctx, req.(*ShowConfirmEmailRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PageService_SubmitConfirmEmail_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SubmitConfirmEmailRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PageServiceServer).SubmitConfirmEmail(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PageService_SubmitConfirmEmail_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PageServiceServer).SubmitConfirmEmail(ctx, req.(*SubmitConfirmEmailRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _PageService_SubmitSessionEnd_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(SubmitSessionEndRequest)
 	if err := dec(in); err != nil {
@@ -1056,6 +1168,18 @@ var PageService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SubmitEmailVerification",
 			Handler:    _PageService_SubmitEmailVerification_Handler,
+		},
+		{
+			MethodName: "SubmitEmail",
+			Handler:    _PageService_SubmitEmail_Handler,
+		},
+		{
+			MethodName: "ShowConfirmEmail",
+			Handler:    _PageService_ShowConfirmEmail_Handler,
+		},
+		{
+			MethodName: "SubmitConfirmEmail",
+			Handler:    _PageService_SubmitConfirmEmail_Handler,
 		},
 		{
 			MethodName: "SubmitSessionEnd",
