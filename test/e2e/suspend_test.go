@@ -27,6 +27,15 @@ func stand(by person, id, verb string) request {
 	return request{method: "POST", path: "/api/v1/users/" + id + ":" + verb, bearer: by.access}
 }
 
+// standingCalls are those of suspensions and returns, for the walk of all routes.
+func standingCalls() map[string]routeCall {
+	about := func(verb string) routeCall {
+		return routeCall{request: func(of person) request { return request{method: "POST", path: of.path() + ":" + verb} }}
+	}
+	const service = "/gatehouse.identity.v1.UserService/"
+	return map[string]routeCall{service + "SuspendUser": about("suspend"), service + "RestoreUser": about("restore")}
+}
+
 // refusedByServices waits until each service refuses the token by itself, whoever lets it pass.
 func refusedByServices(t *testing.T, p person) {
 	t.Helper()

@@ -181,6 +181,7 @@ func TestWalkRoutes(t *testing.T) {
 	routes := 0
 	known := routeCalls()
 	maps.Copy(known, clientCalls(t))
+	maps.Copy(known, standingCalls())
 	for _, m := range contracts(t).Methods() {
 		if m.Route == nil {
 			continue
