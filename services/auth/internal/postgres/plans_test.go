@@ -66,6 +66,7 @@ func TestHotQueriesUseTheirIndex(t *testing.T) {
 		"mails, expired":     {expireMails, pgx.StrictNamedArgs{"now": before, "limit": 10}, "mails_attempt_time"},
 		"failures, one":      {forgetFailures, pgx.StrictNamedArgs{"key": make([]byte, 16)}, "failures_pkey"},
 		"devices of one":     {dropDevices, pgx.StrictNamedArgs{"user_id": id}, "known_devices_user_id"},
+		"addresses, due":     {claimEmailChanges, pgx.StrictNamedArgs{"now": before, "retry": now, "limit": 10}, "logins_new_email_attempt_time"},
 		"mail, of its id":    {statusOfMail, pgx.StrictNamedArgs{"id": id}, "mails_pkey"},
 		"mails, parked":      {cleanParked, pgx.StrictNamedArgs{"before": before, "limit": 10}, "mails_park_time"},
 		"mails, counted":     {cleanAddresses, pgx.StrictNamedArgs{"before": before, "limit": 10}, "mail_addresses_last_time"},
