@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/contract"
@@ -52,6 +53,7 @@ func NewHandler(form Form, methods []*contract.Method, own map[string]http.Handl
 		runtime.WithDisablePathLengthFallback(),
 		runtime.WithDisableHTTPMethodOverride(),
 		runtime.WithForwardResponseOption(head),
+		runtime.WithForwardResponseRewriter(body),
 		runtime.WithErrorHandler(fail),
 		runtime.WithRoutingErrorHandler(notFound),
 		runtime.WithMiddlewares(routes.caught),
@@ -162,10 +164,24 @@ func head(ctx context.Context, w http.ResponseWriter, m proto.Message) error {
 
 // statusOf is the status of a successful response.
 func statusOf(method *contract.Method, m proto.Message) int {
-	if method.Accepted && proto.Size(m) == 0 {
+	if nothingYet(method, m) {
 		return http.StatusAccepted
 	}
 	return method.HTTPStatus
+}
+
+// nothingYet reports whether a response says that there is nothing to tell yet.
+func nothingYet(method *contract.Method, m proto.Message) bool {
+	return method.Accepted && proto.Size(m) == 0
+}
+
+// body is what is written of a successful response: an object without fields where there is nothing
+// to tell yet, also not that a field is empty.
+func body(ctx context.Context, m proto.Message) (any, error) {
+	if streamOf(ctx) == nil && nothingYet(RouteFrom(ctx).Method, m) {
+		return &emptypb.Empty{}, nil
+	}
+	return m, nil
 }
 
 // fail answers with what a service, its sidecar or the connection answered.

@@ -155,6 +155,7 @@ func (b *builder) correctResponses(generated any, m *contract.Method) (object, e
 	if m.Accepted {
 		accepted := maps.Clone(success)
 		accepted["description"] = "Accepted: there is nothing to tell yet, and the object is empty."
+		accepted["content"] = object{"application/json": object{"schema": object{"type": "object"}}}
 		responses["202"] = accepted
 	}
 	return responses, b.addRefusals(responses, m)

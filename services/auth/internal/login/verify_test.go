@@ -1,6 +1,7 @@
 package login_test
 
 import (
+	"encoding/hex"
 	"regexp"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
@@ -310,6 +312,47 @@ func TestCodesOfALoginThatChanged(t *testing.T) {
 		}
 		if l, err := w.store.ByUser(t.Context(), u.ID); err == nil && l.EmailVerified {
 			t.Errorf("%s: verified", name)
+		}
+	}
+}
+
+// tables is all that the database keeps, as text.
+func (w *world) tables(t *testing.T) (all string) {
+	t.Helper()
+	rows, err := w.Pool.Query(t.Context(), `select table_name::text from information_schema.tables where table_schema = 'auth'`)
+	check.NoError(t, err)
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	check.NoError(t, err)
+	for _, name := range names {
+		var rows string
+		check.NoError(t, w.Pool.QueryRow(t.Context(), `select coalesce(string_agg(t::text, ' '), '') from auth.`+name+` t`).Scan(&rows))
+		all += name + ": " + rows + "\n"
+	}
+	return all
+}
+
+// A mailed code is in no table, event or log line: not while it is good, nor after it was used, refused
+// or guessed; and no password is.
+func TestMailedCodesAreNowhere(t *testing.T) {
+	w := newWorld(t)
+	office := w.mailing(t)
+	if _, err := w.signUp(pass); err != nil {
+		t.Fatal(err)
+	}
+	waiting := w.tables(t) // the mail, too
+	code := w.codes(t, office)[0]
+	w.refused(t, code, wrong, refusal)
+	check.NoError(t, w.verify(t, code, pass))
+	w.refused(t, code, pass, "INVALID_MAILED_CODE")
+	all := waiting + w.tables(t) + w.log.String()
+	if !strings.Contains(waiting, "mailed_codes: (") || !strings.Contains(all, "outbox: (") {
+		t.Fatal("nothing was looked at")
+	}
+	for _, secret := range []string{string(code), pass, wrong} {
+		for _, form := range []string{secret, hex.EncodeToString([]byte(secret))} {
+			if strings.Contains(all, form) {
+				t.Errorf("%s is in\n%s", form, all)
+			}
 		}
 	}
 }
