@@ -16,7 +16,6 @@ import (
 	"github.com/gatehouse/gatehouse/internal/client/audit"
 	"github.com/gatehouse/gatehouse/internal/outbox"
 	"github.com/gatehouse/gatehouse/internal/pg"
-	"github.com/gatehouse/gatehouse/internal/relation"
 	"github.com/gatehouse/gatehouse/services/authz/internal/relationship"
 )
 
@@ -279,24 +278,4 @@ const forget = `
 func (s *Commands) Forget(ctx context.Context, before time.Time, limit int) (int, error) {
 	tag, err := s.pool.Exec(ctx, forget, pgx.StrictNamedArgs{"before": before, "row_limit": limit})
 	return int(tag.RowsAffected()), pg.Error(err)
-}
-
-func texts(tuples []relation.Tuple) []string {
-	all := make([]string, len(tuples))
-	for i, t := range tuples {
-		all[i] = t.String()
-	}
-	return all
-}
-
-func tuples(texts []string) ([]relation.Tuple, error) {
-	all := make([]relation.Tuple, len(texts))
-	for i, text := range texts {
-		t, err := relation.Parse(text)
-		if err != nil {
-			return nil, fmt.Errorf("read a stored relationship: %w", err)
-		}
-		all[i] = t
-	}
-	return all, nil
 }
