@@ -202,10 +202,10 @@ func TestASilentServerDelaysNobody(t *testing.T) {
 // A mail to an address that nobody has is counted and queued like any other, and never leaves.
 func TestAMailToNobodyIsDropped(t *testing.T) {
 	w := newWorld(t, &mailtest.Server{})
-	for range 2 * mail.Most {
+	for range 2 * mail.MostAsked {
 		w.Queue(t, w.desk.Nobody(t.Context(), to))
 	}
-	w.want(t, mail.Most, 0, 0)
+	w.want(t, mail.MostAsked, 0, 0)
 	c := w.courier(t)
 	turn(t, c)
 	turn(t, c)

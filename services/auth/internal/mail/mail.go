@@ -51,7 +51,7 @@ type Letter struct {
 //
 // A claim lasts for Lease: whoever claimed it and is gone by then has sent it or not, and another
 // instance sends it, with the same Message-ID. More than Most mails within an hour to one address
-// are never queued.
+// are never queued, nor more than MostAsked that are no notices.
 type Queued struct {
 	ID         string // random UUID
 	Kind       Kind
@@ -60,6 +60,9 @@ type Queued struct {
 	CreateTime time.Time
 	ExpireTime time.Time
 }
+
+// Asked reports whether the mail is no notice: its address has MostAsked of those within Window.
+func (q *Queued) Asked() bool { return !q.Kind.notice() }
 
 // Claimed is a mail that this instance may send until its lease ends.
 type Claimed struct {
@@ -73,12 +76,24 @@ type Claimed struct {
 
 // Limits of the queue.
 const (
-	Most   = 5               // mails to one address within Window
-	Window = time.Hour       //
-	Lease  = 2 * time.Minute // longer than any attempt
+	Most      = 5               // mails to one address within Window
+	MostAsked = 3               // of them, those that are no notices
+	Window    = time.Hour       //
+	Lease     = 2 * time.Minute // longer than any attempt
 
 	keepParked = 7 * 24 * time.Hour
 )
+
+// notice reports whether a mail of the kind tells the owner of an account what has happened to it.
+// Any other can be asked for to somebody else's address, and whoever does must not keep its owner
+// from being told.
+func (k Kind) notice() bool {
+	switch k {
+	case PasswordChanged, PasswordReset, EmailChanged, SecondFactorEnrolled, SecondFactorRemoved, RecoveryCodeUsed, RecoveryCodesReplaced:
+		return true
+	}
+	return false
+}
 
 // Standing is what waits in the queue.
 type Standing struct {

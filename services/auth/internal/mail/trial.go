@@ -14,7 +14,7 @@ import (
 const testLasts = 10 * time.Minute
 
 var (
-	// ErrLimited is an address that had Most mails within Window.
+	// ErrLimited is an address that had as many mails as it may have within Window.
 	ErrLimited = errors.New("the address had as many mails as it may have")
 	// ErrNotFound is a mail that neither waits nor is parked.
 	ErrNotFound = errors.New("no such mail")

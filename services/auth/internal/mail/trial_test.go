@@ -75,12 +75,12 @@ func TestTestMailsThatAreRefused(t *testing.T) {
 	w := newWorld(t, &mailtest.Server{})
 	send(t, w.trials(nil), "MAIL_NOT_CONFIGURED")
 	trials := w.trials(w.desk)
-	for range mail.Most {
+	for range mail.MostAsked {
 		send(t, trials, "")
 	}
 	send(t, trials, "MAIL_LIMIT_REACHED")
-	if e := w.Recorded(t); len(e) != mail.Most {
-		t.Errorf("%d are recorded, want %d", len(e), mail.Most)
+	if e := w.Recorded(t); len(e) != mail.MostAsked {
+		t.Errorf("%d are recorded, want %d", len(e), mail.MostAsked)
 	}
-	w.want(t, mail.Most, 0, 0)
+	w.want(t, mail.MostAsked, 0, 0)
 }

@@ -28,10 +28,14 @@ func NewMails(pool *pgxpool.Pool, limited func(context.Context, mail.Kind)) *Mai
 // time waits for the row of its hash.
 const queueMail = `
 	with counted as (
-	    insert into auth.mail_addresses as a (hash, times, last_time) values (@hash, array[@now::timestamptz], @now)
+	    insert into auth.mail_addresses as a (hash, times, asked_times, last_time)
+	    values (@hash, array[@now::timestamptz], case when @asked then array[@now::timestamptz] else '{}' end, @now)
 	    on conflict (hash) do update
-	    set times = array(select t from unnest(a.times) t where t > @since) || excluded.times, last_time = excluded.last_time
+	    set times = array(select t from unnest(a.times) t where t > @since) || excluded.times,
+	        asked_times = array(select t from unnest(a.asked_times) t where t > @since) || excluded.asked_times,
+	        last_time = excluded.last_time
 	    where (select count(*) from unnest(a.times) t where t > @since) < @most
+	      and (not @asked or (select count(*) from unnest(a.asked_times) t where t > @since) < @most_asked)
 	    returning hash)
 	insert into auth.mails (id, kind, sealed, create_time, expire_time, attempt_time)
 	select @id, @kind, @sealed, @now, @expire_time, @now from counted`
@@ -50,6 +54,7 @@ func (m *Mails) queue(ctx context.Context, tx pgx.Tx, q *mail.Queued) (queued bo
 	}
 	tag, err := tx.Exec(ctx, queueMail, pgx.StrictNamedArgs{
 		"hash": q.Address, "now": q.CreateTime, "since": q.CreateTime.Add(-mail.Window), "most": mail.Most,
+		"asked": q.Asked(), "most_asked": mail.MostAsked,
 		"id": q.ID, "kind": string(q.Kind), "sealed": q.Sealed, "expire_time": q.ExpireTime,
 	})
 	if err != nil {

@@ -229,7 +229,7 @@ func TestRecoveriesSendTheSameStatements(t *testing.T) { // R10, R11, R15
 	for _, m := range w.office.Read(t, w.Mails) {
 		told[m.To]++
 	}
-	if len(told) != 2 || told[ada] != mail.Most || told["unverified@example.com"] != mail.Most {
+	if len(told) != 2 || told[ada] != mail.MostAsked || told["unverified@example.com"] != mail.MostAsked {
 		t.Errorf("told are %v", told)
 	}
 }

@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) Database) {
 		"a parked mail says nothing and stays":     parkedStays,
 		"what expired is not sent, and told":       expiredGoes,
 		"an address has five an hour":              fiveAnHour,
+		"who asks leaves room for notices":         strangersLeaveRoom,
 		"five an hour, queued all at once":         fiveAtOnce,
 		"resealing changes all that wait, or none": reseals,
 	} {
@@ -204,6 +205,25 @@ func fiveAnHour(t *testing.T, d Database) {
 	d.standing(t, mail.Most+2, 0) // the first one is an hour old
 	d.Queue(t, fresh("ada", begun.Add(mail.Window)))
 	d.standing(t, mail.Most+2, 0) // and that was one only
+}
+
+// Whoever asks for mails to an address leaves room for those that tell its owner what happened.
+func strangersLeaveRoom(t *testing.T, d Database) {
+	asked := func(k mail.Kind) *mail.Queued {
+		q := fresh("ada", begun)
+		q.Kind = k
+		return q
+	}
+	for range mail.Most {
+		for _, k := range []mail.Kind{mail.SignUp, mail.SignUpTaken, mail.ResetPassword, mail.VerifyEmail, mail.Nobody} {
+			d.Queue(t, asked(k))
+		}
+	}
+	d.standing(t, mail.MostAsked, 0)
+	for range mail.Most {
+		d.Queue(t, asked(mail.PasswordReset))
+	}
+	d.standing(t, mail.Most, 0)
 }
 
 func fiveAtOnce(t *testing.T, d Database) {

@@ -27,5 +27,6 @@ func TestReleasedMigrationsAreUnchanged(t *testing.T) {
 		"015_suspend_logins.sql":              "fb39e9e1712bd73913253984f54bf995d6a9433776718c51a408a5d750a0e73a",
 		"016_add_new_email.sql":               "bee1c4daabe71fbcb3e37e61c0e286d609189c6730bf760a2a3f3d5d6e02adbd",
 		"017_add_require_verified_email.sql":  "b59b8a74e64bc15bdaad42e6a9b73ce8ec394695a8b8cf4b2bb940c278231155",
+		"018_count_asked_mails.sql":           "75e6258e14412a3daa93b7d07be6b76d10df01cb85d5bc4479685ff0f0e90960",
 	})
 }

@@ -59,7 +59,7 @@ func request() event.Event {
 	}
 }
 
-// told is a mail to an address.
+// told is a mail to an address, which may be any text.
 func told(to string) *mail.Queued {
 	return &mail.Queued{
 		ID: uuid.NewString(), Kind: mail.SignUp, Address: []byte(to), Sealed: []byte("sealed"), CreateTime: begun, ExpireTime: begun.Add(time.Hour),
@@ -71,7 +71,7 @@ func (d Database) asked(t *testing.T, p proof.Purpose, userID string) (proof.Pen
 	t.Helper()
 	waits, code := proof.New(p, ada, begun)
 	waits.UserID = userID
-	if err := d.Store.Ask(t.Context(), waits, told(ada), request()); err != nil {
+	if err := d.Store.Ask(t.Context(), waits, told(userID), request()); err != nil {
 		t.Fatal(err)
 	}
 	return waits, code
@@ -167,12 +167,12 @@ func replaced(t *testing.T, d Database) {
 func limited(t *testing.T, d Database) {
 	user := uuid.NewString()
 	var last proof.Code
-	for range mail.Most {
+	for range mail.MostAsked {
 		_, last = d.asked(t, proof.Reset, user)
 	}
 	_, untold := d.asked(t, proof.Reset, user)
-	if queued := d.Queued(t); queued != mail.Most {
-		t.Errorf("%d mails, want %d", queued, mail.Most)
+	if queued := d.Queued(t); queued != mail.MostAsked {
+		t.Errorf("%d mails, want %d", queued, mail.MostAsked)
 	}
 	if p, err := d.Store.Find(t.Context(), untold.Hash(), begun, proof.Reset); err != nil || p.UserID != "" {
 		t.Errorf("the code that nobody was told of is %+v, %v; want it of nobody", p, err)
