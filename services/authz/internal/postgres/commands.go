@@ -214,14 +214,6 @@ func end(ctx context.Context, tx pgx.Tx, c relationship.Command, state relations
 
 const releaseLocks = `delete from authz.object_locks where command_id = @id`
 
-// forgetSuspended forgets the suspensions of the users whose deletion a command was: those whose
-// relationship by which they exist it removed.
-const forgetSuspended = `
-	delete from authz.suspensions where subject in (
-		select split_part(gone, '#', 1) from authz.commands c, unnest(c.deletes) gone
-		where c.id = @id and gone like 'user:%#organization@%'
-	)`
-
 // Finish implements relationship.Store. The audit row is appended under the locks of the objects, so that rows of one object stand in
 // the order of its changes.
 func (s *Commands) Finish(ctx context.Context, c relationship.Command, state relationship.State) (bool, error) {

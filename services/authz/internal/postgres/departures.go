@@ -126,6 +126,14 @@ const forgetSuspensions = `
 		for update skip locked
 	))`
 
+// forgetSuspended forgets the suspensions of the users whose deletion a command was: those whose
+// relationship by which they exist it removed.
+const forgetSuspended = `
+	delete from authz.suspensions where subject in (
+		select split_part(gone, '#', 1) from authz.commands c, unnest(c.deletes) gone
+		where c.id = @id and gone like 'user:%#organization@%'
+	)`
+
 // ForgetDepartures implements relationship.Store.
 func (s *Commands) ForgetDepartures(ctx context.Context, before time.Time, limit int) (int, error) {
 	args := pgx.StrictNamedArgs{"before": before, "row_limit": limit}
