@@ -5,5 +5,3 @@ alter table auth.logins
     add column email_attempt_time  timestamptz;
 comment on column auth.logins.email_revision is 'of address and email_verified, as Identity is told of them: it only grows';
 comment on column auth.logins.email_attempt_time is 'of the next attempt to tell Identity; null when it knows';
-
-create index logins_email_attempt_time on auth.logins (email_attempt_time) where email_attempt_time is not null;

@@ -7,6 +7,3 @@ alter table auth.logins
 comment on column auth.logins.new_email is 'of two people after one address the one who has it here gets it';
 comment on column auth.logins.new_email_event is 'of the request that proved it, which is recorded when the login has the address';
 comment on column auth.logins.new_email_attempt_time is 'of the next attempt to have Identity take it over';
-
-create unique index logins_new_email on auth.logins (new_email) where new_email is not null;
-create index logins_new_email_attempt_time on auth.logins (new_email_attempt_time) where new_email_attempt_time is not null;

@@ -22,12 +22,18 @@ func TestReleasedMigrationsAreUnchanged(t *testing.T) {
 		"010_index_all_users_by_writer.sql":         "3528c5ccf3cb5dca501aa7045bb28d7c02799f9441428b0f1db1c1a1c789d350",
 		"011_index_deleted_users_by_writer.sql":     "9a8fdb4196b094461f130a0df561e1b9aea6b9eecff563812417245a50cc6de1",
 		"012_index_all_deleted_users_by_writer.sql": "ba8c5724e7ea91adbae01186e74f3b10758cfffc478c132b5aa8b97741af440b",
-		"013_add_standing.sql":                      "ea05695b0532664016956f7fd619f78c518d3c36bc590edd9d55c0b26d9446e7",
+		"013_add_standing.sql":                      "37f01ea3059110bb0ce8067a99236e99093f23dab37728419ee8c3d8a2e32808",
 		"014_index_users_by_standing.sql":           "1da77df41e151ae4946a773132e5c7fe132bd14cbb2e6479d33d5614158d5b0e",
 		"015_index_all_users_by_standing.sql":       "a88b1920f840fff159c26445f23342e2090d275cbbc2fd6e8e5d4108c96fe6c2",
 		"016_create_standings.sql":                  "e52e9c57b177377ae581ec5fb12075f6652894989ed967e8262112b8a2157f00",
 		"017_add_email_verified.sql":                "2473145f0b0675deeefc11a75a44d8765adde9cc1fb436a5cede2f7559bda3d2",
 		"018_index_users_by_email_verified.sql":     "216adcdfb122cdd895a8924b338f3672a5e5a555de63c13958fe5d493ab41330",
 		"019_index_all_users_by_email_verified.sql": "7a7bbefb38876673fd55e6ecde661c331415771738d900cb91fd2fe5825f7d5c",
+		"020_validate_standing.sql":                 "582c81559de220c79e686935ff35e8e1cca13927801ab34c871e39716dd37a95",
 	})
+}
+
+// No migration since the last release holds up requests of the instances that run meanwhile.
+func TestMigrationsHoldNobodyUp(t *testing.T) {
+	pgtest.CheckLocks(t, migrations.Files, "012_index_all_deleted_users_by_writer.sql")
 }
