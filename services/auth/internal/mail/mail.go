@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -88,11 +89,9 @@ const (
 // Any other can be asked for to somebody else's address, and whoever does must not keep its owner
 // from being told.
 func (k Kind) notice() bool {
-	switch k {
-	case PasswordChanged, PasswordReset, EmailChanged, SecondFactorEnrolled, SecondFactorRemoved, RecoveryCodeUsed, RecoveryCodesReplaced:
-		return true
-	}
-	return false
+	return slices.Contains([]Kind{
+		PasswordChanged, PasswordReset, EmailChanged, SecondFactorEnrolled, SecondFactorRemoved, RecoveryCodeUsed, RecoveryCodesReplaced,
+	}, k)
 }
 
 // Standing is what waits in the queue.

@@ -28,8 +28,8 @@ func NewResets(pool *pgxpool.Pool, o *outbox.Outbox, m *Mails) *Resets {
 	return &Resets{pool: pool, outbox: o, mails: m}
 }
 
-// resetPassword replaces a hash, whatever it was. Identity is told of an address that is proven now.
-const resetPassword = `
+// replaceHash replaces a hash, whatever it was. Identity is told of an address that is proven now.
+const replaceHash = `
 	update auth.logins
 	set password_hash = @hash, email_verified = true, update_time = @now,
 	    email_revision = email_revision + case when email_verified then 0 else 1 end,
@@ -75,7 +75,7 @@ func (s *Resets) replace(ctx context.Context, tx pgx.Tx, n reset.NewPassword) er
 	if _, err := tx.Exec(ctx, lockLogin, of); err != nil {
 		return err
 	}
-	tag, err := tx.Exec(ctx, resetPassword, pgx.StrictNamedArgs{
+	tag, err := tx.Exec(ctx, replaceHash, pgx.StrictNamedArgs{
 		"user_id": n.UserID, "email": n.Email, "hash": n.Hash, "verified": n.Verified, "factor": n.Factor, "now": n.Time,
 	})
 	if err != nil {

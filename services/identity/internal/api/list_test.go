@@ -60,12 +60,18 @@ func TestListUsers(t *testing.T) {
 			t.Errorf("%s: got %v", filter, page)
 		}
 	}
+	refusesLists(t, administrator, first.GetOrganizationId(), foreign.GetOrganizationId(), tokens[0])
+}
+
+// refusesLists asks for lists that cannot be, with a page token of an organization.
+func refusesLists(t *testing.T, administrator identityv1.UserServiceClient, organizationID, foreignID, pageToken string) {
+	t.Helper()
 	for name, c := range map[string]struct {
 		r     *identityv1.ListUsersRequest
 		field string
 	}{
-		"token of another organization": {&identityv1.ListUsersRequest{OrganizationId: foreign.GetOrganizationId(), PageToken: tokens[0]}, "page_token"},
-		"token of another filter":       {&identityv1.ListUsersRequest{Filter: `email = "x"`, PageToken: tokens[0]}, "page_token"},
+		"token of another organization": {&identityv1.ListUsersRequest{OrganizationId: foreignID, PageToken: pageToken}, "page_token"},
+		"token of another filter":       {&identityv1.ListUsersRequest{Filter: `email = "x"`, PageToken: pageToken}, "page_token"},
 		"made up token":                 {&identityv1.ListUsersRequest{PageToken: "2"}, "page_token"},
 		"bad filter":                    {&identityv1.ListUsersRequest{Filter: `state = "deleting"`}, "filter"},
 		"no state of the contract":      {&identityv1.ListUsersRequest{Filter: `state = STATE_DELETING`}, "filter"},
@@ -74,7 +80,7 @@ func TestListUsers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.r.OrganizationId == "" {
-				c.r.OrganizationId = first.GetOrganizationId()
+				c.r.OrganizationId = organizationID
 			}
 			_, err := administrator.ListUsers(t.Context(), c.r)
 			wantViolation(t, err, c.field, "")
