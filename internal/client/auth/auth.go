@@ -27,6 +27,11 @@ func Logins(conn grpc.ClientConnInterface) authv1.LoginServiceClient {
 	return authv1.NewLoginServiceClient(conn)
 }
 
+// Invitations is the client of Auth's InvitationService on a connection.
+func Invitations(conn grpc.ClientConnInterface) authv1.InvitationServiceClient {
+	return authv1.NewInvitationServiceClient(conn)
+}
+
 // ClientDirectory is the client of Auth's ClientDirectoryService on a connection.
 func ClientDirectory(conn grpc.ClientConnInterface) authv1.ClientDirectoryServiceClient {
 	return authv1.NewClientDirectoryServiceClient(conn)

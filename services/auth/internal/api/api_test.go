@@ -66,6 +66,10 @@ func (d *directory) CreateUser(_ context.Context, n login.NewUser) (login.User, 
 
 func (d *directory) SetEmail(context.Context, login.Email) error { return d.fail }
 
+func (d *directory) ActivateUser(ctx context.Context, userID string) (login.User, error) {
+	return d.CreateUser(ctx, login.NewUser{ID: userID})
+}
+
 // logBuffer collects the log of a server.
 type logBuffer struct {
 	mu  sync.Mutex

@@ -105,6 +105,7 @@ func newFixed(t *testing.T) *fixed {
 			SignUps: login.SignUpsOpen, BootstrapSecret: secret,
 		},
 		Store: f.store, Directory: f.identity, Hasher: f.hasher, Throttle: db.Throttled(clock), Codes: postgres.NewMailedCodes(db.Pool, box, db.Mails), NewID: outboxtest.IDs(4), Now: clock, Wake: func() {}, Log: log,
+		Invitations: f.store,
 	})
 	config := session.Config{
 		Issuer: "https://id.example", Audience: "gatehouse", AccessTTL: 10 * time.Minute, Lifetime: time.Hour, Idle: time.Hour, BrowserIdle: time.Hour,
@@ -144,6 +145,7 @@ func newFixed(t *testing.T) *fixed {
 			{Desc: &authv1.AuthService_ServiceDesc, Impl: api.NewAuthService(f.logins, factors, sessions)},
 			{Desc: &authv1.FactorService_ServiceDesc, Impl: api.NewFactorService(factors)},
 			{Desc: exchanges, Impl: struct{}{}},
+			{Desc: &authv1.InvitationService_ServiceDesc, Impl: api.NewInvitationService(f.inviting())},
 			{Desc: &authv1.RecoveryService_ServiceDesc, Impl: api.NewRecoveryService(resets)},
 			{Desc: &authv1.EmailService_ServiceDesc, Impl: api.NewEmailService(emails)},
 			{Desc: &authv1.MailService_ServiceDesc, Impl: api.NewMailService(mail.NewTrials(mail.TrialParams{
@@ -281,6 +283,7 @@ func TestCanonicalEvents(t *testing.T) {
 	f.verifyEmails(t)
 	f.recoverPasswords(t, signIn)
 	f.useFactors(t)
+	f.acceptInvitations(t)
 	golden.Check(t, "events.golden", outboxtest.Rows(t, f.Pool, "auth"))
 	outboxtest.CheckAudited(t, f.Pool, "auth")
 }

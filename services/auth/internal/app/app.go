@@ -79,7 +79,7 @@ func domain() fx.Option {
 	return fx.Options(
 		fxmod.Client(identityclient.Name, identityclient.Directory),
 		fx.Provide(
-			fx.Annotate(postgres.NewLogins, fx.As(new(login.Store))),
+			fx.Annotate(postgres.NewLogins, fx.As(new(login.Store)), fx.As(new(login.InvitationStore))),
 			fx.Annotate(postgres.NewSessions, fx.As(new(session.Store))),
 			fx.Annotate(postgres.NewOverview, fx.As(new(session.OverviewStore))),
 			fx.Annotate(postgres.NewBrowsers, fx.As(new(session.BrowserStore))),
@@ -121,6 +121,9 @@ func rpcs() fx.Option {
 		}),
 		service.AsRegistration(func(l *login.Service) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &authv1.LoginService_ServiceDesc, Impl: api.NewLoginService(l)}
+		}),
+		service.AsRegistration(func(l *login.Service) grpcserver.Registration {
+			return grpcserver.Registration{Desc: &authv1.InvitationService_ServiceDesc, Impl: api.NewInvitationService(l), REST: authv1.RegisterInvitationServiceHandler}
 		}),
 		service.AsRegistration(func(c *client.Service) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &authv1.ClientService_ServiceDesc, Impl: api.NewClientService(c), REST: authv1.RegisterClientServiceHandler}
@@ -192,6 +195,7 @@ type loginParams struct {
 	Throttle  *throttle.Guard
 	Desk      *mail.Desk
 	Codes     proof.Store
+	Invited   login.InvitationStore
 	Courier   *mail.Courier
 	Feed      *session.Feed
 	Now       func() time.Time
@@ -206,7 +210,8 @@ func newLogins(p loginParams) *login.Service {
 			SignUps: login.SignUps(p.Config.SignUps.Where),
 		},
 		Store: p.Store, Directory: p.Directory, Hasher: p.Hasher, Passwords: p.Passwords, Throttle: p.Throttle, Desk: p.Desk, Codes: p.Codes,
-		NewID: uuid.NewString, Now: p.Now, Log: p.Log,
+		Invitations: p.Invited,
+		NewID:       uuid.NewString, Now: p.Now, Log: p.Log,
 		Wake: func() {
 			p.Feed.Wake()
 			p.Courier.Wake()

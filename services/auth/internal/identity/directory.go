@@ -39,15 +39,28 @@ func (d *Directory) CreateUser(ctx context.Context, n login.NewUser) (login.User
 	if err != nil {
 		return login.User{}, rpcstatus.FromCallee(ctx, err, reason.IdentityUnavailable(), refusals()...)
 	}
-	u := resp.GetUser()
-	if u.GetId() != n.ID || u.GetOrganizationId() == "" {
-		return login.User{}, errors.New("create user: identity answered with another user, or one without an organization")
+	return answered(n.ID, resp.GetUser(), resp.GetConsistencyToken())
+}
+
+// ActivateUser implements login.Directory.
+func (d *Directory) ActivateUser(ctx context.Context, userID string) (login.User, error) {
+	resp, err := d.client.ActivateUser(ctx, &identityv1.ActivateUserRequest{Id: userID})
+	if err != nil {
+		return login.User{}, rpcstatus.FromCallee(ctx, err, reason.IdentityUnavailable(), identityreason.UserNotFound())
+	}
+	return answered(userID, resp.GetUser(), resp.GetConsistencyToken())
+}
+
+// answered is the user of an answer.
+func answered(id string, u *identityv1.User, token string) (login.User, error) {
+	if u.GetId() != id || u.GetOrganizationId() == "" {
+		return login.User{}, errors.New("identity answered with another user, or one without an organization")
 	}
 	return login.User{
 		ID: u.GetId(), OrganizationID: u.GetOrganizationId(), Email: u.GetEmail(), DisplayName: u.GetDisplayName(),
 		Locale: u.GetLocale(), TimeZone: u.GetTimeZone(), ETag: u.GetEtag(),
 		CreateTime: u.GetCreateTime().AsTime(), UpdateTime: u.GetUpdateTime().AsTime(),
-		ConsistencyToken: resp.GetConsistencyToken(),
+		ConsistencyToken: token,
 	}, nil
 }
 

@@ -50,6 +50,7 @@ type Login struct {
 	OrganizationID string // of the user; empty while pending
 	DisplayName    string // for Identity; kept only while pending
 	EmailVerified  bool   // somebody has proven that the address is theirs
+	Invited        bool   // its user waits in Identity; only while pending
 
 	Factor SecondFactor // of an active login
 
@@ -187,6 +188,8 @@ type Directory interface {
 	// SetEmail tells of the address of a user. What was told before, or overtaken by a later revision, changes nothing. Errors are of
 	// package apierr; a user that is gone is none.
 	SetEmail(ctx context.Context, e Email) error
+	// ActivateUser makes an invited user active, or returns it if it is already. Errors are of package apierr.
+	ActivateUser(ctx context.Context, userID string) (User, error)
 }
 
 // Hasher hashes and verifies passwords within bounds; password.Pool is one.

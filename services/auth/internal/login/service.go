@@ -39,12 +39,15 @@ type Params struct {
 	Hasher    Hasher
 	Passwords password.Policy // for new ones
 	Throttle  *throttle.Guard
-	Desk      *mail.Desk    // writes what people are told of their logins; nil where no mail is configured
-	Codes     proof.Store   // what waits for codes that are mailed
-	NewID     func() string // random UUIDs, version 4
-	Now       func() time.Time
-	Wake      func() // tells the feed that sessions ended here, and whoever sends mails that there may be one
-	Log       *slog.Logger
+	Desk      *mail.Desk  // writes what people are told of their logins; nil where no mail is configured
+	Codes     proof.Store // what waits for codes that are mailed
+
+	Invitations InvitationStore
+
+	NewID func() string // random UUIDs, version 4
+	Now   func() time.Time
+	Wake  func() // tells the feed that sessions ended here, and whoever sends mails that there may be one
+	Log   *slog.Logger
 }
 
 // Service signs people up, proves passwords and removes logins.

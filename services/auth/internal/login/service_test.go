@@ -68,7 +68,7 @@ func (w *world) hashing(h login.Hasher) *login.Service {
 			CreateUserTimeout: 5 * time.Second, SignUpGrace: 15 * time.Second, RetryInterval: 10 * time.Second, RevocationPeriod: time.Hour,
 			SignUps: login.SignUpsOpen, BootstrapSecret: secret,
 		},
-		Store: w.store, Directory: w.identity, Hasher: h, Throttle: w.Throttled(func() time.Time { return w.now }), Desk: w.desk, Codes: w.MailedCodes, NewID: uuid.NewString,
+		Store: w.store, Directory: w.identity, Hasher: h, Throttle: w.Throttled(func() time.Time { return w.now }), Desk: w.desk, Codes: w.MailedCodes, Invitations: w.store, NewID: uuid.NewString,
 		Now: func() time.Time { return w.now }, Wake: func() {}, Log: slog.New(slog.NewJSONHandler(&w.log, nil)),
 	})
 }

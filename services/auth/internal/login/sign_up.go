@@ -136,7 +136,7 @@ func (s *Service) resume(ctx context.Context, l Login, by event.Event, pw string
 func (s *Service) complete(ctx context.Context, l Login, by event.Event) (User, error) {
 	bounded, cancel := context.WithTimeout(ctx, s.Config.CreateUserTimeout)
 	defer cancel()
-	u, err := s.Directory.CreateUser(bounded, NewUser{ID: l.UserID, Email: l.Email, DisplayName: l.DisplayName, EmailVerified: l.EmailVerified})
+	u, err := s.inIdentity(bounded, l)
 	if err != nil {
 		return User{}, s.failed(ctx, l, err)
 	}

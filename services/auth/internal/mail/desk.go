@@ -67,6 +67,17 @@ func (d *Desk) Test(ctx context.Context, id, to, accept string) *Queued {
 	return d.write(ctx, draft{id: id, kind: Test, to: to, accept: accept, path: "/account", lasts: testLasts})
 }
 
+// Invitation tells somebody who is invited the code that makes the login.
+func (d *Desk) Invitation(ctx context.Context, to, language string, t Told) *Queued {
+	return d.write(ctx, draft{kind: Invitation, to: to, accept: language, path: "/accept-invitation", code: t.Code, lasts: t.Lasts})
+}
+
+// InvitationTaken tells the owner of a login that somebody has invited its address, and nothing that
+// could be used.
+func (d *Desk) InvitationTaken(ctx context.Context, to, language string, t Told) *Queued {
+	return d.write(ctx, draft{kind: InvitationTaken, to: to, accept: language, path: "/sign-in", lasts: t.Lasts})
+}
+
 // verifyPath is the page on which codes of sign-ups and addresses are shown.
 const verifyPath = "/verify-email"
 

@@ -29,6 +29,8 @@ const (
 	EmailChanged     Kind = "email_changed"      // to both addresses of a login (R17)
 	PasswordReset    Kind = "password_reset"     // to whoever has the login (R17)
 	Test             Kind = "test"               // to whom an administrator says
+	Invitation       Kind = "invitation"         // with the code that makes the login of a user who is invited
+	InvitationTaken  Kind = "invitation_taken"   // to whoever has a login, of an invitation to its address
 	Nobody           Kind = "nobody"             // to an address that nobody has: the same work, and deleted instead of sent
 )
 

@@ -22,7 +22,7 @@ func desk(t *testing.T) *mail.Desk {
 // What people read, in each language.
 func TestLetters(t *testing.T) {
 	for _, kind := range []mail.Kind{
-		mail.PasswordChanged, mail.SignUp, mail.SignUpTaken, mail.VerifyEmail, mail.Test, mail.ResetPassword, mail.PasswordReset, mail.ChangeEmail, mail.ChangeEmailTaken, mail.EmailChanged,
+		mail.PasswordChanged, mail.SignUp, mail.SignUpTaken, mail.VerifyEmail, mail.Test, mail.ResetPassword, mail.Invitation, mail.InvitationTaken, mail.PasswordReset, mail.ChangeEmail, mail.ChangeEmailTaken, mail.EmailChanged,
 		mail.SecondFactorEnrolled, mail.SecondFactorRemoved, mail.RecoveryCodeUsed, mail.RecoveryCodesReplaced,
 	} {
 		for _, language := range []string{"en", "de"} {

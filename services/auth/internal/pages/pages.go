@@ -45,6 +45,8 @@ type Logins interface {
 	VerifyEmail(ctx context.Context, v login.Verification) (login.Verified, error)
 	// RequestVerification mails a code that proves the address of a login.
 	RequestVerification(ctx context.Context, r login.VerificationRequest) error
+	// AcceptInvitation makes the login of an invitation.
+	AcceptInvitation(ctx context.Context, a login.Acceptance) (login.Verified, error)
 	// ByUser returns the login of a user, or login.ErrNotFound.
 	ByUser(ctx context.Context, userID string) (login.Login, error)
 	// ChangePassword replaces the password of a user by who knows it, and ends other sessions.
@@ -147,6 +149,8 @@ func (p *Pages) Handlers() map[string]http.Handler {
 		"SubmitEmail":             p.form(p.changeEmail),
 		"ShowConfirmEmail":        http.HandlerFunc(p.showConfirmEmail),
 		"SubmitConfirmEmail":      p.form(p.confirmEmail),
+		"ShowAcceptInvitation":    http.HandlerFunc(p.showAcceptInvitation),
+		"SubmitAcceptInvitation":  p.form(p.acceptInvitation),
 		"ShowSignOut":             http.HandlerFunc(p.showSignOut),
 		"ShowAccount":             http.HandlerFunc(p.showAccount),
 		"SubmitPassword":          p.form(p.changePassword),

@@ -63,6 +63,10 @@ func (i *identity) CreateUser(_ context.Context, n login.NewUser) (login.User, e
 
 func (i *identity) SetEmail(context.Context, login.Email) error { return i.fail }
 
+func (i *identity) ActivateUser(ctx context.Context, userID string) (login.User, error) {
+	return i.CreateUser(ctx, login.NewUser{ID: userID})
+}
+
 // newWorld makes the pages; so many passwords may wait while one is hashed.
 func newWorld(t *testing.T, queue int) *world {
 	t.Helper()
@@ -80,7 +84,7 @@ func newWorld(t *testing.T, queue int) *world {
 			CreateUserTimeout: 5 * time.Second, SignUpGrace: time.Minute, RetryInterval: 10 * time.Second, RevocationPeriod: time.Hour,
 			SignUps: login.SignUpsOnPages,
 		},
-		Store: db.Logins, Directory: &w.identity, Hasher: w.hasher, Throttle: db.Throttled(clock), Codes: db.MailedCodes, NewID: uuid.NewString, Now: clock, Wake: func() {}, Log: slog.New(slog.DiscardHandler),
+		Store: db.Logins, Directory: &w.identity, Hasher: w.hasher, Throttle: db.Throttled(clock), Codes: db.MailedCodes, Invitations: db.Logins, NewID: uuid.NewString, Now: clock, Wake: func() {}, Log: slog.New(slog.DiscardHandler),
 	})
 	clients := postgres.NewClients(db.Pool, db.Outbox)
 	w.client = client.Client{
@@ -204,6 +208,7 @@ func routes() map[string]string {
 		"POST /account/email": "SubmitEmail", "GET /confirm-email": "ShowConfirmEmail", "POST /confirm-email": "SubmitConfirmEmail",
 		"GET /recover": "ShowRecover", "POST /recover": "SubmitRecover", "GET /reset-password": "ShowResetPassword", "POST /reset-password": "SubmitResetPassword",
 		"GET /sign-in/code": "ShowCode", "POST /sign-in/code": "SubmitCode",
+		"GET /accept-invitation": "ShowAcceptInvitation", "POST /accept-invitation": "SubmitAcceptInvitation",
 		"GET /sign-out": "ShowSignOut", "POST /sign-out": "SubmitSignOut", "GET /account": "ShowAccount",
 		"POST /account/password": "SubmitPassword", "POST /account/sessions/end": "SubmitSessionEnd",
 		"POST /account/sessions/end-others": "SubmitOtherSessionsEnd", "GET /.well-known/change-password": "LocateChangePassword",

@@ -30,7 +30,7 @@ func NewLogins(pool *pgxpool.Pool, o *outbox.Outbox, m *Mails) *Logins {
 }
 
 const loginColumns = `user_id::text, email, password_hash, state, coalesce(organization_id::text, '') as organization_id, display_name,
-	first_administrator, email_verified, second_factor, factor_revision,
+	first_administrator, email_verified, invited, second_factor, factor_revision,
 	exists (select from auth.sign_in_policies p where p.organization_id = logins.organization_id and p.second_factor_required) as factor_required`
 
 type loginRow struct {
@@ -45,6 +45,7 @@ type loginRow struct {
 	FactorRevision     int64
 	FactorRequired     bool
 	EmailVerified      bool
+	Invited            bool
 }
 
 func (r loginRow) login() login.Login {
@@ -52,7 +53,7 @@ func (r loginRow) login() login.Login {
 		UserID: r.UserID, Email: r.Email, PasswordHash: r.PasswordHash, State: login.State(r.State),
 		OrganizationID: r.OrganizationID, DisplayName: r.DisplayName, FirstAdministrator: r.FirstAdministrator,
 		Factor:        login.SecondFactor{Enrolled: r.SecondFactor, Revision: r.FactorRevision, Required: r.FactorRequired},
-		EmailVerified: r.EmailVerified,
+		EmailVerified: r.EmailVerified, Invited: r.Invited,
 	}
 }
 
@@ -83,12 +84,12 @@ func insertPending(ctx context.Context, db database, l login.Login, by event.Eve
 	}
 	tag, err := db.Exec(ctx, `
 		insert into auth.logins (user_id, email, password_hash, state, display_name, create_time, update_time, attempt_time,
-		    first_administrator, event, email_verified)
-		values (@user_id, @email, @password_hash, 'pending', @display_name, @now, @now, @retry, @first_administrator, @event, @email_verified)
+		    first_administrator, event, email_verified, invited)
+		values (@user_id, @email, @password_hash, 'pending', @display_name, @now, @now, @retry, @first_administrator, @event, @email_verified, @invited)
 		on conflict on constraint logins_email_key do nothing`,
 		pgx.StrictNamedArgs{
 			"user_id": l.UserID, "email": l.Email, "password_hash": l.PasswordHash, "display_name": l.DisplayName, "now": now, "retry": retry,
-			"first_administrator": l.FirstAdministrator, "event": kept, "email_verified": l.EmailVerified,
+			"first_administrator": l.FirstAdministrator, "event": kept, "email_verified": l.EmailVerified, "invited": l.Invited,
 		})
 	return tag.RowsAffected() == 1, err
 }
@@ -123,7 +124,7 @@ const activateLogin = `
 	with pending as (select user_id, first_administrator from auth.logins where user_id = @user_id and state = 'pending' for update)
 	update auth.logins l
 	set state = case when suspended then 'suspended' else 'active' end, organization_id = @organization_id, display_name = '', attempt_time = null, event = null,
-	    first_administrator = false, update_time = @now
+	    first_administrator = false, invited = false, update_time = @now
 	from pending where l.user_id = pending.user_id
 	returning pending.first_administrator`
 

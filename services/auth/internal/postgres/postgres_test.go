@@ -30,7 +30,7 @@ import (
 func TestLogins(t *testing.T) {
 	logintest.Run(t, func(t *testing.T) logintest.Stores {
 		db := postgrestest.Open(t)
-		return logintest.Stores{Logins: db.Logins, Sessions: db.Sessions, Recorded: db.Recorded, Related: db.Related}
+		return logintest.Stores{Logins: db.Logins, Invitations: db.Logins, Codes: db.MailedCodes, Sessions: db.Sessions, Recorded: db.Recorded, Related: db.Related}
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"regexp"
 	"testing"
@@ -49,6 +50,10 @@ func (i *identity) CreateUser(_ context.Context, n login.NewUser) (login.User, e
 }
 
 func (i *identity) SetEmail(context.Context, login.Email) error { return i.fail }
+
+func (i *identity) ActivateUser(context.Context, string) (login.User, error) {
+	return login.User{}, errors.New("nobody is invited here")
+}
 
 func newWorld(t *testing.T) *world {
 	t.Helper()

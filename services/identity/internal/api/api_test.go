@@ -39,6 +39,7 @@ type service struct {
 	grants   *grpctest.Grants
 	model    *model
 	logins   *logins
+	inviter  *inviter
 	changes  *changes
 	watching *user.Watching // the test looks for changes itself
 	clock    *atomic.Int64  // seconds that each creation is later than the one before
@@ -53,10 +54,11 @@ func newService(t testing.TB, edit ...func(*grpctest.Config)) service {
 func newBoundService(t testing.TB, quota int, edit ...func(*grpctest.Config)) service {
 	t.Helper()
 	s := service{
-		Database: postgrestest.New(t), grants: grpctest.NewGrants(), model: &model{}, logins: &logins{}, clock: &atomic.Int64{},
+		Database: postgrestest.New(t), grants: grpctest.NewGrants(), model: &model{}, logins: &logins{}, inviter: &inviter{}, clock: &atomic.Int64{},
 	}
 	authServer := grpctest.New(t, grpctest.Config{Program: "auth", Registrations: []grpcserver.Registration{
 		{Desc: &authv1.LoginService_ServiceDesc, Impl: s.logins},
+		{Desc: &authv1.InvitationService_ServiceDesc, Impl: s.inviter},
 	}})
 	authzServer := grpctest.New(t, grpctest.Config{Program: "authz", Registrations: []grpcserver.Registration{
 		{Desc: &authzv1.AuthzService_ServiceDesc, Impl: s.model},
@@ -67,6 +69,9 @@ func newBoundService(t testing.TB, quota int, edit ...func(*grpctest.Config)) se
 		Store: s.Users, Deletions: s.Users, Standings: s.Users, Quota: quota, Now: now, NewID: uuid.NewString,
 		Departures: authz.NewDepartures(authzv1.NewAuthzServiceClient(authzServer.As("identity"))),
 		Logins:     auth.NewLogins(authv1.NewLoginServiceClient(authServer.As("identity"))),
+
+		Invitations:     auth.NewInvitations(authv1.NewInvitationServiceClient(authServer.As("identity"))),
+		InvitationStore: s.Users,
 	})
 	organizations := organization.NewService(s.Organizations, now)
 	permissions := authz.NewPermissions(authzv1.NewAuthzServiceClient(authzServer.As("identity")), s.grants, time.Now)
@@ -79,6 +84,7 @@ func newBoundService(t testing.TB, quota int, edit ...func(*grpctest.Config)) se
 	check.NoError(t, err)
 	c := grpctest.Config{Program: "identity", Permissions: s.grants, Callers: grpctest.Consenting(t), Registrations: []grpcserver.Registration{
 		{Desc: &identityv1.UserService_ServiceDesc, Impl: userService},
+		{Desc: &identityv1.InvitationService_ServiceDesc, Impl: api.NewInvitationService(users)},
 		{Desc: &identityv1.UserDirectoryService_ServiceDesc, Impl: api.NewUserDirectoryService(users)},
 		{Desc: &identityv1.OrganizationDirectoryService_ServiceDesc, Impl: organizationDirectory},
 	}}

@@ -43,6 +43,7 @@ func newFixed(t *testing.T) *fixed {
 	clock := func() time.Time { return f.now }
 	authServer := grpctest.New(t, grpctest.Config{Program: "auth", Registrations: []grpcserver.Registration{
 		{Desc: &authv1.LoginService_ServiceDesc, Impl: f.logins},
+		{Desc: &authv1.InvitationService_ServiceDesc, Impl: &inviter{}},
 	}})
 	authzServer := grpctest.New(t, grpctest.Config{Program: "authz", Registrations: []grpcserver.Registration{
 		{Desc: &authzv1.AuthzService_ServiceDesc, Impl: f.model},
@@ -52,6 +53,7 @@ func newFixed(t *testing.T) *fixed {
 	f.users = user.NewService(user.Params{
 		Store: stored, Deletions: stored, Standings: stored, Now: clock, NewID: outboxtest.IDs(4),
 		Departures: authz.NewDepartures(authzClient), Logins: auth.NewLogins(authv1.NewLoginServiceClient(authServer.As("identity"))),
+		Invitations: auth.NewInvitations(authv1.NewInvitationServiceClient(authServer.As("identity"))), InvitationStore: stored,
 	})
 	organizations := organization.NewService(postgres.NewOrganizations(f.Pool, box), clock)
 	userService, err := api.NewUserService(f.users, membership.NewService(f.users, organizations, authz.NewPermissions(authzClient, f.grants, clock)),
@@ -63,6 +65,7 @@ func newFixed(t *testing.T) *fixed {
 		Program: "identity", Permissions: f.grants, Callers: grpctest.Consenting(t), Refusals: outboxtest.Refusals(t, box),
 		Registrations: []grpcserver.Registration{
 			{Desc: &identityv1.UserService_ServiceDesc, Impl: userService},
+			{Desc: &identityv1.InvitationService_ServiceDesc, Impl: api.NewInvitationService(f.users)},
 			{Desc: &identityv1.UserDirectoryService_ServiceDesc, Impl: api.NewUserDirectoryService(f.users)},
 			{Desc: &identityv1.OrganizationDirectoryService_ServiceDesc, Impl: organizationDirectory},
 		},
@@ -145,10 +148,11 @@ func TestCanonicalEvents(t *testing.T) {
 	check.NoError(t, err)
 	ending := finishLate(t, f, root)
 	importOf(t, f.by(root, home, "imported"), company)
+	reserved := f.model.reserved.Load()
+	f.invite(t, company)
 	golden.Check(t, "events.golden", outboxtest.Rows(t, f.Pool, "identity"))
 	outboxtest.CheckAudited(t, f.Pool, "identity")
 	// Authz is told who asked for the departure.
-	reserved := f.model.reserved.Load()
 	origin := reserved.GetOrigin()
 	if got := [6]string{reserved.GetUserId(), reserved.GetEndingOrganizationId(), origin.GetActorType(), origin.GetActorId(), origin.GetRequestId(), origin.GetTraceId()}; got !=
 		[6]string{root, ending, "user", root, "deleted-late", ""} {

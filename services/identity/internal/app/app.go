@@ -60,6 +60,7 @@ func options(c Config) fx.Option {
 		service.RemotePermissions(),
 		service.RemoteChanges(),
 		fxmod.Client(authclient.Name, authclient.Logins),
+		fxmod.Client(authclient.Name, authclient.Invitations),
 		fxmod.Client(authzclient.Name, authzclient.Client),
 		fx.Supply(c.Quota),
 		fx.Provide(
@@ -72,14 +73,19 @@ func options(c Config) fx.Option {
 			newCursors,
 			newWork,
 			auth.NewLogins,
+			auth.NewInvitations,
 			authz.NewDepartures,
 			authz.NewPermissions,
 			api.NewUserService,
+			api.NewInvitationService,
 			api.NewUserDirectoryService,
 			api.NewOrganizationDirectoryService,
 		),
 		service.AsRegistration(func(s *api.UserService) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &identityv1.UserService_ServiceDesc, Impl: s, REST: identityv1.RegisterUserServiceHandler}
+		}),
+		service.AsRegistration(func(s *api.InvitationService) grpcserver.Registration {
+			return grpcserver.Registration{Desc: &identityv1.InvitationService_ServiceDesc, Impl: s, REST: identityv1.RegisterInvitationServiceHandler}
 		}),
 		service.AsRegistration(func(s *api.UserDirectoryService) grpcserver.Registration {
 			return grpcserver.Registration{Desc: &identityv1.UserDirectoryService_ServiceDesc, Impl: s}
@@ -96,9 +102,12 @@ func newOrganizations(store *postgres.Organizations, now func() time.Time) *orga
 	return organization.NewService(store, now)
 }
 
-func newUsers(quota QuotaConfig, store *postgres.Users, departures *authz.Departures, logins *auth.Logins, now func() time.Time) *user.Service {
+func newUsers(
+	quota QuotaConfig, store *postgres.Users, departures *authz.Departures, logins *auth.Logins, invitations *auth.Invitations, now func() time.Time,
+) *user.Service {
 	return user.NewService(user.Params{
-		Store: store, Deletions: store, Standings: store, Departures: departures, Logins: logins, Quota: quota.PersonalUsers, Now: now, NewID: uuid.NewString,
+		Store: store, Deletions: store, Standings: store, Departures: departures, Logins: logins, Invitations: invitations, InvitationStore: store,
+		Quota: quota.PersonalUsers, Now: now, NewID: uuid.NewString,
 	})
 }
 
@@ -123,6 +132,7 @@ func newWork(users *user.Service, watching *user.Watching, log *slog.Logger) ser
 	return service.Work{Beside: fxmod.Parts{
 		fxmod.Repeat(reconciler(users, log), log),
 		fxmod.Repeat(standings(users, log), log),
+		fxmod.Repeat(mailer(users, log), log),
 		fxmod.Repeat(look, log),
 		fxmod.Repeat(forget, log),
 	}}
@@ -146,6 +156,20 @@ func completing(what string, complete func(context.Context) (int, error), log *s
 			completed, err := complete(ctx)
 			if completed > 0 {
 				log.InfoContext(ctx, "completed interrupted "+what, "users", completed)
+			}
+			return err
+		},
+	}
+}
+
+// mailer has the invitations mailed that a crash or an unreachable Auth left behind, likewise.
+func mailer(users *user.Service, log *slog.Logger) loop.Loop {
+	return loop.Loop{
+		Name: "mail interrupted invitations", Every: reconcileEvery, Timeout: reconcileTimeout,
+		Do: func(ctx context.Context) error {
+			completed, err := users.CompleteInvitations(ctx)
+			if completed > 0 {
+				log.InfoContext(ctx, "mailed interrupted invitations", "users", completed)
 			}
 			return err
 		},

@@ -72,6 +72,9 @@ func TestListsUseTheirIndex(t *testing.T) {
 		"due deletions": {func(resource.Query) (string, pgx.StrictNamedArgs, error) {
 			return claimDeletion, pgx.StrictNamedArgs{"now": at, "until": at}, nil
 		}, resource.Query{}, "users_deletion_due"},
+		"due invitations": {func(resource.Query) (string, pgx.StrictNamedArgs, error) {
+			return claimInvitation, pgx.StrictNamedArgs{"now": at, "until": at}, nil
+		}, resource.Query{}, "users_invitation_due"},
 		"deleted users": {func(resource.Query) (string, pgx.StrictNamedArgs, error) {
 			return forgetDeleted, pgx.StrictNamedArgs{"before": at, "row_limit": 10}, nil
 		}, resource.Query{}, "deleted_users_delete_time"},
@@ -104,6 +107,8 @@ func fill(t *testing.T, pool *pgxpool.Pool) string {
 			case when n % 10 = 1 then 'suspended' else 'active' end, case when n % 100 = 0 then t end, n % 10 <> 2, 1, t, t, n::text::xid8
 		from generate_series(0, 6000) n, lateral (select timestamptz '2031-01-01' + n * interval '10 ms' as t) times,
 			lateral (select case when n % 3 = 0 then (select id from identity.organizations where id <> @id limit 1) else @id::uuid end as o) tenants`,
+		`alter table identity.users disable trigger users_changed`, // likewise
+		`update identity.users set standing = 'invited', invitation_due = create_time where email like '%5@example.com' and state = 'active'`,
 		`insert into identity.deleted_users (id, delete_time, organization_id, writer)
 		select gen_random_uuid(), t, case when n % 3 > 0 then @id::uuid else gen_random_uuid() end, n::text::xid8 from generate_series(0, 6000) n, lateral (select timestamptz '2031-01-01' + n * interval '10 ms' as t) times
 		where @id::uuid is not null`,

@@ -16,7 +16,7 @@ import (
 func TestUsers(t *testing.T) {
 	usertest.Run(t, func(t *testing.T) usertest.Stores {
 		d := postgrestest.New(t)
-		return usertest.Stores{Users: d.Users, Deletions: d.Users, Standings: d.Users, Organizations: d.Organizations}
+		return usertest.Stores{Users: d.Users, Deletions: d.Users, Standings: d.Users, Invitations: d.Users, Organizations: d.Organizations}
 	})
 }
 

@@ -12,12 +12,13 @@ import (
 // Creation is a user to store, with the organization that is made for it, if one is, and what
 // others learn of both.
 type Creation struct {
-	User     User
-	Refused  time.Time // the ids of users whose deletion was finished since are refused
-	Personal *organization.Organization
-	Most     int         // users of a personal organization with this one; 0 for any number
-	Founded  event.Event // of the personal organization, before the user
-	Joined   fact.Fact   // with the relationships of both
+	User          User
+	Refused       time.Time // the ids of users whose deletion was finished since are refused
+	Personal      *organization.Organization
+	InvitationDue time.Time   // of an Invited user
+	Most          int         // users of a personal organization with this one; 0 for any number
+	Founded       event.Event // of the personal organization, before the user
+	Joined        fact.Fact   // with the relationships of both
 }
 
 // NewCreation is the creation of a user as a request asks for it. The user owns a personal

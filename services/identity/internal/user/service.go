@@ -18,9 +18,13 @@ type Service struct {
 	standings  StandingStore
 	departures Departures
 	logins     Logins
-	quota      int
-	now        func() time.Time
-	newID      func() string
+
+	invitations     Invitations
+	invitationStore InvitationStore
+
+	quota int
+	now   func() time.Time
+	newID func() string
 }
 
 // Params are what a Service needs.
@@ -30,15 +34,20 @@ type Params struct {
 	Standings  StandingStore
 	Departures Departures
 	Logins     Logins
-	Quota      int // users of a personal organization; 0 for any number
-	Now        func() time.Time
-	NewID      func() string // returns a random UUID
+
+	Invitations     Invitations
+	InvitationStore InvitationStore
+
+	Quota int // users of a personal organization; 0 for any number
+	Now   func() time.Time
+	NewID func() string // returns a random UUID
 }
 
 // NewService returns the rules over a store, Authz and Auth.
 func NewService(p Params) *Service {
 	return &Service{
-		store: p.Store, deletions: p.Deletions, standings: p.Standings, departures: p.Departures, logins: p.Logins, quota: p.Quota, now: p.Now, newID: p.NewID,
+		store: p.Store, deletions: p.Deletions, standings: p.Standings, departures: p.Departures, logins: p.Logins, invitations: p.Invitations, invitationStore: p.InvitationStore,
+		quota: p.Quota, now: p.Now, newID: p.NewID,
 	}
 }
 
@@ -49,7 +58,10 @@ type New struct {
 	Email          string
 	DisplayName    string
 	EmailVerified  bool
-	Unbounded      bool // by who is not bound by the quota of personal organizations
+	Locale         string // BCP 47; empty when not said
+	Unbounded      bool   // by who is not bound by the quota of personal organizations
+
+	invitationDue time.Time // when the user is invited: of the mail; else zero
 }
 
 // Register creates a user under the caller's id. Repeating it with the same id and email returns the user as it is, suspended meanwhile or
@@ -85,12 +97,16 @@ func (s *Service) create(ctx context.Context, n New) (User, string, error) {
 		Email:          n.Email,
 		EmailVerified:  n.EmailVerified,
 		DisplayName:    n.DisplayName,
+		Locale:         n.Locale,
 		State:          Active,
 		Revision:       1,
 		CreateTime:     now,
 		UpdateTime:     now,
 	}, personal)
 	c.Most = s.most(n.Unbounded)
+	if !n.invitationDue.IsZero() {
+		c.User.State, c.InvitationDue = Invited, n.invitationDue
+	}
 	return s.store.Create(ctx, c)
 }
 

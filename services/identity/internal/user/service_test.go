@@ -30,15 +30,16 @@ type world struct {
 	organizations *organization.Service
 	departures    *departures
 	logins        *logins
+	auth          *inviter
 	clock         *clock
 }
 
 func newWorld(t *testing.T) world {
 	d := postgrestest.New(t)
-	w := world{pool: d.Pool, database: d, stores: usertest.Plain{Store: d.Users, DeletionStore: d.Users}, departures: &departures{}, logins: &logins{}, clock: &clock{now: time.Date(2031, 1, 1, 0, 0, 0, 123456789, time.UTC)}}
+	w := world{pool: d.Pool, database: d, stores: usertest.Plain{Store: d.Users, DeletionStore: d.Users}, departures: &departures{}, logins: &logins{}, auth: &inviter{}, clock: &clock{now: time.Date(2031, 1, 1, 0, 0, 0, 123456789, time.UTC)}}
 	w.organizations = organization.NewService(d.Organizations, w.clock.Now)
 	w.Service = user.NewService(user.Params{
-		Store: w.stores.Store, Deletions: w.stores.DeletionStore, Standings: d.Users, Departures: w.departures, Logins: w.logins, Now: w.clock.Now, NewID: uuid.NewString,
+		Store: w.stores.Store, Deletions: w.stores.DeletionStore, Standings: d.Users, Departures: w.departures, Logins: w.logins, Invitations: w.auth, InvitationStore: d.Users, Now: w.clock.Now, NewID: uuid.NewString,
 	})
 	return w
 }

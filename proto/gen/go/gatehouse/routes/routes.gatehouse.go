@@ -19,16 +19,18 @@ type Handler func(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientCo
 // Handlers are all services with routes, by full name.
 func Handlers() map[string]Handler {
 	return map[string]Handler{
-		"gatehouse.audit.v1.AuditService":        handler(v1.RegisterAuditServiceHandlerClient, v1.NewAuditServiceClient),
-		"gatehouse.auth.v1.FactorService":        handler(v11.RegisterFactorServiceHandlerClient, v11.NewFactorServiceClient),
-		"gatehouse.auth.v1.AuthService":          handler(v11.RegisterAuthServiceHandlerClient, v11.NewAuthServiceClient),
-		"gatehouse.auth.v1.ClientService":        handler(v11.RegisterClientServiceHandlerClient, v11.NewClientServiceClient),
-		"gatehouse.auth.v1.EmailService":         handler(v11.RegisterEmailServiceHandlerClient, v11.NewEmailServiceClient),
-		"gatehouse.auth.v1.MailService":          handler(v11.RegisterMailServiceHandlerClient, v11.NewMailServiceClient),
-		"gatehouse.auth.v1.RecoveryService":      handler(v11.RegisterRecoveryServiceHandlerClient, v11.NewRecoveryServiceClient),
-		"gatehouse.auth.v1.SessionService":       handler(v11.RegisterSessionServiceHandlerClient, v11.NewSessionServiceClient),
-		"gatehouse.authz.v1.RelationshipService": handler(v12.RegisterRelationshipServiceHandlerClient, v12.NewRelationshipServiceClient),
-		"gatehouse.identity.v1.UserService":      handler(v13.RegisterUserServiceHandlerClient, v13.NewUserServiceClient),
+		"gatehouse.audit.v1.AuditService":         handler(v1.RegisterAuditServiceHandlerClient, v1.NewAuditServiceClient),
+		"gatehouse.auth.v1.FactorService":         handler(v11.RegisterFactorServiceHandlerClient, v11.NewFactorServiceClient),
+		"gatehouse.auth.v1.AuthService":           handler(v11.RegisterAuthServiceHandlerClient, v11.NewAuthServiceClient),
+		"gatehouse.auth.v1.ClientService":         handler(v11.RegisterClientServiceHandlerClient, v11.NewClientServiceClient),
+		"gatehouse.auth.v1.EmailService":          handler(v11.RegisterEmailServiceHandlerClient, v11.NewEmailServiceClient),
+		"gatehouse.auth.v1.InvitationService":     handler(v11.RegisterInvitationServiceHandlerClient, v11.NewInvitationServiceClient),
+		"gatehouse.auth.v1.MailService":           handler(v11.RegisterMailServiceHandlerClient, v11.NewMailServiceClient),
+		"gatehouse.auth.v1.RecoveryService":       handler(v11.RegisterRecoveryServiceHandlerClient, v11.NewRecoveryServiceClient),
+		"gatehouse.auth.v1.SessionService":        handler(v11.RegisterSessionServiceHandlerClient, v11.NewSessionServiceClient),
+		"gatehouse.authz.v1.RelationshipService":  handler(v12.RegisterRelationshipServiceHandlerClient, v12.NewRelationshipServiceClient),
+		"gatehouse.identity.v1.UserService":       handler(v13.RegisterUserServiceHandlerClient, v13.NewUserServiceClient),
+		"gatehouse.identity.v1.InvitationService": handler(v13.RegisterInvitationServiceHandlerClient, v13.NewInvitationServiceClient),
 	}
 }
 

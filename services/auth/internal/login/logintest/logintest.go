@@ -16,12 +16,17 @@ import (
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/relation"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
+	"github.com/gatehouse/gatehouse/services/auth/internal/proof"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
 
 // Stores are the stores of one empty database. Logins is under test; Sessions shows what removal does to sessions.
 type Stores struct {
-	Logins   login.Store
+	Logins login.Store
+
+	Invitations login.InvitationStore
+	Codes       proof.Store
+
 	Sessions session.Store
 	// Recorded returns what was recorded for Audit so far, in order.
 	Recorded func(t *testing.T) []event.Event
@@ -66,6 +71,7 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 	t.Run("claim gives each due login to one caller", func(t *testing.T) { claim(t, open(t)) })
 	t.Run("replace hash is conditional", func(t *testing.T) { replaceHash(t, open(t)) })
 	t.Run("a password changes once, and ends the other sessions", func(t *testing.T) { changePassword(t, open(t)) })
+	runInvitations(t, open)
 	t.Run("remove ends sessions and deletes the login", func(t *testing.T) { remove(t, open(t)) })
 	t.Run("a suspension ends sessions until the return", func(t *testing.T) { suspend(t, open(t)) })
 	t.Run("a pending login is suspended, too", func(t *testing.T) { suspendPending(t, open(t)) })

@@ -32,6 +32,7 @@ func TestReleasedMigrationsAreUnchanged(t *testing.T) {
 		"020_index_logins_by_new_email.sql":         "327f518d08dcb1e4354b63e86df5339c34265a892ccdcf6d07aefc4cb2d3c231",
 		"021_index_logins_by_new_email_attempt.sql": "cc42932a8f799cec674c648d868589f0dc1e80dad0505377c899a3812286cb84",
 		"022_validate_logins.sql":                   "ad51759d1b74d7f41f975c8f340752e7a9766f5c1a971641b85829ab656ce3bc",
+		"023_add_invitations.sql":                   "ddec315eec83512c82359e325f6761d709c2abd94055e4eafd0fea6e985bcbf7",
 	})
 }
 

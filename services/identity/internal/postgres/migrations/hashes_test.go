@@ -30,6 +30,8 @@ func TestReleasedMigrationsAreUnchanged(t *testing.T) {
 		"018_index_users_by_email_verified.sql":     "216adcdfb122cdd895a8924b338f3672a5e5a555de63c13958fe5d493ab41330",
 		"019_index_all_users_by_email_verified.sql": "7a7bbefb38876673fd55e6ecde661c331415771738d900cb91fd2fe5825f7d5c",
 		"020_validate_standing.sql":                 "582c81559de220c79e686935ff35e8e1cca13927801ab34c871e39716dd37a95",
+		"021_add_invitations.sql":                   "36623c9d71b39a0f24c4e4badcbfce08ebc7eeda63bc1c55631d221c1bf8db7a",
+		"022_index_due_invitations.sql":             "e087161a483b918b7604fca259eda64b4049d6bee6e17c0940620b08aa2880d4",
 	})
 }
 

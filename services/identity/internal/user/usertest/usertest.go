@@ -25,6 +25,7 @@ type Stores struct {
 	Users         user.Store
 	Deletions     user.DeletionStore
 	Standings     user.StandingStore
+	Invitations   user.InvitationStore
 	Organizations organization.Store
 }
 
@@ -45,6 +46,11 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 		"ImportStoresWhoseAddressIsFree":       testImport,
 		"ImportAndDeletions":                   testImportAndDeletions,
 		"ImportConcurrently":                   testImportConcurrently,
+		"InvitationsAreDueUntilTold":           testInvitationDue,
+		"InvitationRenewed":                    testInvitationRenewed,
+		"InvitationClaimedOnce":                testInvitationClaimed,
+		"InvitedUsersAreActivated":             testActivate,
+		"ActivateBesideDeletion":               testActivateBesideDeletion,
 		"QuotaOfPersonalOrganizations":         testQuota,
 		"QuotaHoldsConcurrently":               testQuotaConcurrently,
 		"QuotaAndDeletionsConcurrently":        testQuotaAndDeletions,
@@ -91,7 +97,7 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 			s := open(t)
 			plain := Plain{s.Users, s.Deletions}
 			test(t, fixture{
-				Users: plain, Deletions: plain, Standings: s.Standings, Organizations: organizationtest.Plain{Store: s.Organizations},
+				Users: plain, Deletions: plain, Standings: s.Standings, Invitations: s.Invitations, Organizations: organizationtest.Plain{Store: s.Organizations},
 				ctx: event.NewContext(t.Context(), event.Own(t.Context(), "identity", "user.tested", "user")),
 			})
 		})
@@ -102,6 +108,7 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 type fixture struct {
 	Users, Deletions Plain
 	Standings        user.StandingStore
+	Invitations      user.InvitationStore
 	Organizations    organizationtest.Plain
 	ctx              context.Context // one test's context, with the event of a request
 }

@@ -2508,6 +2508,190 @@ func (x *LocateChangePasswordResponse) GetHttp() *v1.Response {
 	return nil
 }
 
+// ShowAcceptInvitationRequest is a web exchange.
+type ShowAcceptInvitationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShowAcceptInvitationRequest) Reset() {
+	*x = ShowAcceptInvitationRequest{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowAcceptInvitationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowAcceptInvitationRequest) ProtoMessage() {}
+
+func (x *ShowAcceptInvitationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowAcceptInvitationRequest.ProtoReflect.Descriptor instead.
+func (*ShowAcceptInvitationRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *ShowAcceptInvitationRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// ShowAcceptInvitationResponse is a web exchange.
+type ShowAcceptInvitationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShowAcceptInvitationResponse) Reset() {
+	*x = ShowAcceptInvitationResponse{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowAcceptInvitationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowAcceptInvitationResponse) ProtoMessage() {}
+
+func (x *ShowAcceptInvitationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowAcceptInvitationResponse.ProtoReflect.Descriptor instead.
+func (*ShowAcceptInvitationResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *ShowAcceptInvitationResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// SubmitAcceptInvitationRequest is a web exchange.
+type SubmitAcceptInvitationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the request.
+	Http          *v1.Request `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitAcceptInvitationRequest) Reset() {
+	*x = SubmitAcceptInvitationRequest{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitAcceptInvitationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitAcceptInvitationRequest) ProtoMessage() {}
+
+func (x *SubmitAcceptInvitationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitAcceptInvitationRequest.ProtoReflect.Descriptor instead.
+func (*SubmitAcceptInvitationRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *SubmitAcceptInvitationRequest) GetHttp() *v1.Request {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
+// SubmitAcceptInvitationResponse is a web exchange.
+type SubmitAcceptInvitationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// http is the response.
+	Http          *v1.Response `protobuf:"bytes,1,opt,name=http,proto3" json:"http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitAcceptInvitationResponse) Reset() {
+	*x = SubmitAcceptInvitationResponse{}
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitAcceptInvitationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitAcceptInvitationResponse) ProtoMessage() {}
+
+func (x *SubmitAcceptInvitationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_auth_v1_pages_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitAcceptInvitationResponse.ProtoReflect.Descriptor instead.
+func (*SubmitAcceptInvitationResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_auth_v1_pages_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *SubmitAcceptInvitationResponse) GetHttp() *v1.Response {
+	if x != nil {
+		return x.Http
+	}
+	return nil
+}
+
 var File_gatehouse_auth_v1_pages_proto protoreflect.FileDescriptor
 
 const file_gatehouse_auth_v1_pages_proto_rawDesc = "" +
@@ -2620,7 +2804,15 @@ const file_gatehouse_auth_v1_pages_proto_rawDesc = "" +
 	"\x1bLocateChangePasswordRequest\x12-\n" +
 	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"N\n" +
 	"\x1cLocateChangePasswordResponse\x12.\n" +
-	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http2\xdb(\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"L\n" +
+	"\x1bShowAcceptInvitationRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"N\n" +
+	"\x1cShowAcceptInvitationResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http\"N\n" +
+	"\x1dSubmitAcceptInvitationRequest\x12-\n" +
+	"\x04http\x18\x01 \x01(\v2\x19.gatehouse.web.v1.RequestR\x04http\"P\n" +
+	"\x1eSubmitAcceptInvitationResponse\x12.\n" +
+	"\x04http\x18\x01 \x01(\v2\x1a.gatehouse.web.v1.ResponseR\x04http2\xaa,\n" +
 	"\vPageService\x12|\n" +
 	"\n" +
 	"ShowSignIn\x12$.gatehouse.auth.v1.ShowSignInRequest\x1a%.gatehouse.auth.v1.ShowSignInResponse\"!\xd2\xe7\x18\n" +
@@ -2709,7 +2901,13 @@ const file_gatehouse_auth_v1_pages_proto_rawDesc = "" +
 	"\x11auth.totp_removed*\x04userP\x02\x82\xd3\xe4\x93\x02\x1f\"\x1d/account/authenticator/remove\x12\xae\x01\n" +
 	"\x14LocateChangePassword\x12..gatehouse.auth.v1.LocateChangePasswordRequest\x1a/.gatehouse.auth.v1.LocateChangePasswordResponse\"5\xd2\xe7\x18\n" +
 	"\n" +
-	"\x02\b\x01\x1a\x02\b\x01P\x02\x82\xd3\xe4\x93\x02\x1e\x12\x1c/.well-known/change-password\x90\x02\x01BFZDgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1;authv1b\x06proto3"
+	"\x02\b\x01\x1a\x02\b\x01P\x02\x82\xd3\xe4\x93\x02\x1e\x12\x1c/.well-known/change-password\x90\x02\x01\x12\xa4\x01\n" +
+	"\x14ShowAcceptInvitation\x12..gatehouse.auth.v1.ShowAcceptInvitationRequest\x1a/.gatehouse.auth.v1.ShowAcceptInvitationResponse\"+\xd2\xe7\x18\n" +
+	"\n" +
+	"\x02\b\x01\x1a\x02\b\x01P\x02\x82\xd3\xe4\x93\x02\x14\x12\x12/accept-invitation\x90\x02\x01\x12\xa5\x02\n" +
+	"\x16SubmitAcceptInvitation\x120.gatehouse.auth.v1.SubmitAcceptInvitationRequest\x1a1.gatehouse.auth.v1.SubmitAcceptInvitationResponse\"\xa5\x01\xd2\xe7\x18\x86\x01\n" +
+	"\x02\b\x01\x1a\"\x12 \n" +
+	"\x18auth.invitation_accepted*\x04userP\x02Z\x13INVALID_MAILED_CODEZ\x10PASSWORD_REFUSEDZ\vEMAIL_TAKENZ\x10SIGN_IN_OVERLOADZ\x14IDENTITY_UNAVAILABLE\x82\xd3\xe4\x93\x02\x14\"\x12/accept-invitationBFZDgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1;authv1b\x06proto3"
 
 var (
 	file_gatehouse_auth_v1_pages_proto_rawDescOnce sync.Once
@@ -2723,7 +2921,7 @@ func file_gatehouse_auth_v1_pages_proto_rawDescGZIP() []byte {
 	return file_gatehouse_auth_v1_pages_proto_rawDescData
 }
 
-var file_gatehouse_auth_v1_pages_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
+var file_gatehouse_auth_v1_pages_proto_msgTypes = make([]protoimpl.MessageInfo, 58)
 var file_gatehouse_auth_v1_pages_proto_goTypes = []any{
 	(*ShowSignInRequest)(nil),               // 0: gatehouse.auth.v1.ShowSignInRequest
 	(*ShowSignInResponse)(nil),              // 1: gatehouse.auth.v1.ShowSignInResponse
@@ -2779,123 +2977,135 @@ var file_gatehouse_auth_v1_pages_proto_goTypes = []any{
 	(*SubmitFactorRemovalResponse)(nil),     // 51: gatehouse.auth.v1.SubmitFactorRemovalResponse
 	(*LocateChangePasswordRequest)(nil),     // 52: gatehouse.auth.v1.LocateChangePasswordRequest
 	(*LocateChangePasswordResponse)(nil),    // 53: gatehouse.auth.v1.LocateChangePasswordResponse
-	(*v1.Request)(nil),                      // 54: gatehouse.web.v1.Request
-	(*v1.Response)(nil),                     // 55: gatehouse.web.v1.Response
+	(*ShowAcceptInvitationRequest)(nil),     // 54: gatehouse.auth.v1.ShowAcceptInvitationRequest
+	(*ShowAcceptInvitationResponse)(nil),    // 55: gatehouse.auth.v1.ShowAcceptInvitationResponse
+	(*SubmitAcceptInvitationRequest)(nil),   // 56: gatehouse.auth.v1.SubmitAcceptInvitationRequest
+	(*SubmitAcceptInvitationResponse)(nil),  // 57: gatehouse.auth.v1.SubmitAcceptInvitationResponse
+	(*v1.Request)(nil),                      // 58: gatehouse.web.v1.Request
+	(*v1.Response)(nil),                     // 59: gatehouse.web.v1.Response
 }
 var file_gatehouse_auth_v1_pages_proto_depIdxs = []int32{
-	54, // 0: gatehouse.auth.v1.ShowSignInRequest.http:type_name -> gatehouse.web.v1.Request
-	55, // 1: gatehouse.auth.v1.ShowSignInResponse.http:type_name -> gatehouse.web.v1.Response
-	54, // 2: gatehouse.auth.v1.SubmitSignInRequest.http:type_name -> gatehouse.web.v1.Request
-	55, // 3: gatehouse.auth.v1.SubmitSignInResponse.http:type_name -> gatehouse.web.v1.Response
-	54, // 4: gatehouse.auth.v1.ShowCodeRequest.http:type_name -> gatehouse.web.v1.Request
-	55, // 5: gatehouse.auth.v1.ShowCodeResponse.http:type_name -> gatehouse.web.v1.Response
-	54, // 6: gatehouse.auth.v1.SubmitCodeRequest.http:type_name -> gatehouse.web.v1.Request
-	55, // 7: gatehouse.auth.v1.SubmitCodeResponse.http:type_name -> gatehouse.web.v1.Response
-	54, // 8: gatehouse.auth.v1.ShowSignUpRequest.http:type_name -> gatehouse.web.v1.Request
-	55, // 9: gatehouse.auth.v1.ShowSignUpResponse.http:type_name -> gatehouse.web.v1.Response
-	54, // 10: gatehouse.auth.v1.SubmitSignUpRequest.http:type_name -> gatehouse.web.v1.Request
-	55, // 11: gatehouse.auth.v1.SubmitSignUpResponse.http:type_name -> gatehouse.web.v1.Response
-	54, // 12: gatehouse.auth.v1.ShowVerifyEmailRequest.http:type_name -> gatehouse.web.v1.Request
-	55, // 13: gatehouse.auth.v1.ShowVerifyEmailResponse.http:type_name -> gatehouse.web.v1.Response
-	54, // 14: gatehouse.auth.v1.SubmitVerifyEmailRequest.http:type_name -> gatehouse.web.v1.Request
-	55, // 15: gatehouse.auth.v1.SubmitVerifyEmailResponse.http:type_name -> gatehouse.web.v1.Response
-	54, // 16: gatehouse.auth.v1.ShowRecoverRequest.http:type_name -> gatehouse.web.v1.Request
-	55, // 17: gatehouse.auth.v1.ShowRecoverResponse.http:type_name -> gatehouse.web.v1.Response
-	54, // 18: gatehouse.auth.v1.SubmitRecoverRequest.http:type_name -> gatehouse.web.v1.Request
-	55, // 19: gatehouse.auth.v1.SubmitRecoverResponse.http:type_name -> gatehouse.web.v1.Response
-	54, // 20: gatehouse.auth.v1.ShowResetPasswordRequest.http:type_name -> gatehouse.web.v1.Request
-	55, // 21: gatehouse.auth.v1.ShowResetPasswordResponse.http:type_name -> gatehouse.web.v1.Response
-	54, // 22: gatehouse.auth.v1.SubmitResetPasswordRequest.http:type_name -> gatehouse.web.v1.Request
-	55, // 23: gatehouse.auth.v1.SubmitResetPasswordResponse.http:type_name -> gatehouse.web.v1.Response
-	54, // 24: gatehouse.auth.v1.ShowSignOutRequest.http:type_name -> gatehouse.web.v1.Request
-	55, // 25: gatehouse.auth.v1.ShowSignOutResponse.http:type_name -> gatehouse.web.v1.Response
-	54, // 26: gatehouse.auth.v1.SubmitSignOutRequest.http:type_name -> gatehouse.web.v1.Request
-	55, // 27: gatehouse.auth.v1.SubmitSignOutResponse.http:type_name -> gatehouse.web.v1.Response
-	54, // 28: gatehouse.auth.v1.ShowAccountRequest.http:type_name -> gatehouse.web.v1.Request
-	55, // 29: gatehouse.auth.v1.ShowAccountResponse.http:type_name -> gatehouse.web.v1.Response
-	54, // 30: gatehouse.auth.v1.SubmitPasswordRequest.http:type_name -> gatehouse.web.v1.Request
-	55, // 31: gatehouse.auth.v1.SubmitPasswordResponse.http:type_name -> gatehouse.web.v1.Response
-	54, // 32: gatehouse.auth.v1.SubmitEmailVerificationRequest.http:type_name -> gatehouse.web.v1.Request
-	55, // 33: gatehouse.auth.v1.SubmitEmailVerificationResponse.http:type_name -> gatehouse.web.v1.Response
-	54, // 34: gatehouse.auth.v1.SubmitEmailRequest.http:type_name -> gatehouse.web.v1.Request
-	55, // 35: gatehouse.auth.v1.SubmitEmailResponse.http:type_name -> gatehouse.web.v1.Response
-	54, // 36: gatehouse.auth.v1.ShowConfirmEmailRequest.http:type_name -> gatehouse.web.v1.Request
-	55, // 37: gatehouse.auth.v1.ShowConfirmEmailResponse.http:type_name -> gatehouse.web.v1.Response
-	54, // 38: gatehouse.auth.v1.SubmitConfirmEmailRequest.http:type_name -> gatehouse.web.v1.Request
-	55, // 39: gatehouse.auth.v1.SubmitConfirmEmailResponse.http:type_name -> gatehouse.web.v1.Response
-	54, // 40: gatehouse.auth.v1.SubmitSessionEndRequest.http:type_name -> gatehouse.web.v1.Request
-	55, // 41: gatehouse.auth.v1.SubmitSessionEndResponse.http:type_name -> gatehouse.web.v1.Response
-	54, // 42: gatehouse.auth.v1.SubmitOtherSessionsEndRequest.http:type_name -> gatehouse.web.v1.Request
-	55, // 43: gatehouse.auth.v1.SubmitOtherSessionsEndResponse.http:type_name -> gatehouse.web.v1.Response
-	54, // 44: gatehouse.auth.v1.ShowAuthenticatorRequest.http:type_name -> gatehouse.web.v1.Request
-	55, // 45: gatehouse.auth.v1.ShowAuthenticatorResponse.http:type_name -> gatehouse.web.v1.Response
-	54, // 46: gatehouse.auth.v1.SubmitAuthenticatorRequest.http:type_name -> gatehouse.web.v1.Request
-	55, // 47: gatehouse.auth.v1.SubmitAuthenticatorResponse.http:type_name -> gatehouse.web.v1.Response
-	54, // 48: gatehouse.auth.v1.SubmitRecoveryCodesRequest.http:type_name -> gatehouse.web.v1.Request
-	55, // 49: gatehouse.auth.v1.SubmitRecoveryCodesResponse.http:type_name -> gatehouse.web.v1.Response
-	54, // 50: gatehouse.auth.v1.SubmitFactorRemovalRequest.http:type_name -> gatehouse.web.v1.Request
-	55, // 51: gatehouse.auth.v1.SubmitFactorRemovalResponse.http:type_name -> gatehouse.web.v1.Response
-	54, // 52: gatehouse.auth.v1.LocateChangePasswordRequest.http:type_name -> gatehouse.web.v1.Request
-	55, // 53: gatehouse.auth.v1.LocateChangePasswordResponse.http:type_name -> gatehouse.web.v1.Response
-	0,  // 54: gatehouse.auth.v1.PageService.ShowSignIn:input_type -> gatehouse.auth.v1.ShowSignInRequest
-	2,  // 55: gatehouse.auth.v1.PageService.SubmitSignIn:input_type -> gatehouse.auth.v1.SubmitSignInRequest
-	4,  // 56: gatehouse.auth.v1.PageService.ShowCode:input_type -> gatehouse.auth.v1.ShowCodeRequest
-	6,  // 57: gatehouse.auth.v1.PageService.SubmitCode:input_type -> gatehouse.auth.v1.SubmitCodeRequest
-	8,  // 58: gatehouse.auth.v1.PageService.ShowSignUp:input_type -> gatehouse.auth.v1.ShowSignUpRequest
-	10, // 59: gatehouse.auth.v1.PageService.SubmitSignUp:input_type -> gatehouse.auth.v1.SubmitSignUpRequest
-	12, // 60: gatehouse.auth.v1.PageService.ShowVerifyEmail:input_type -> gatehouse.auth.v1.ShowVerifyEmailRequest
-	14, // 61: gatehouse.auth.v1.PageService.SubmitVerifyEmail:input_type -> gatehouse.auth.v1.SubmitVerifyEmailRequest
-	16, // 62: gatehouse.auth.v1.PageService.ShowRecover:input_type -> gatehouse.auth.v1.ShowRecoverRequest
-	18, // 63: gatehouse.auth.v1.PageService.SubmitRecover:input_type -> gatehouse.auth.v1.SubmitRecoverRequest
-	20, // 64: gatehouse.auth.v1.PageService.ShowResetPassword:input_type -> gatehouse.auth.v1.ShowResetPasswordRequest
-	22, // 65: gatehouse.auth.v1.PageService.SubmitResetPassword:input_type -> gatehouse.auth.v1.SubmitResetPasswordRequest
-	24, // 66: gatehouse.auth.v1.PageService.ShowSignOut:input_type -> gatehouse.auth.v1.ShowSignOutRequest
-	26, // 67: gatehouse.auth.v1.PageService.SubmitSignOut:input_type -> gatehouse.auth.v1.SubmitSignOutRequest
-	28, // 68: gatehouse.auth.v1.PageService.ShowAccount:input_type -> gatehouse.auth.v1.ShowAccountRequest
-	30, // 69: gatehouse.auth.v1.PageService.SubmitPassword:input_type -> gatehouse.auth.v1.SubmitPasswordRequest
-	32, // 70: gatehouse.auth.v1.PageService.SubmitEmailVerification:input_type -> gatehouse.auth.v1.SubmitEmailVerificationRequest
-	34, // 71: gatehouse.auth.v1.PageService.SubmitEmail:input_type -> gatehouse.auth.v1.SubmitEmailRequest
-	36, // 72: gatehouse.auth.v1.PageService.ShowConfirmEmail:input_type -> gatehouse.auth.v1.ShowConfirmEmailRequest
-	38, // 73: gatehouse.auth.v1.PageService.SubmitConfirmEmail:input_type -> gatehouse.auth.v1.SubmitConfirmEmailRequest
-	40, // 74: gatehouse.auth.v1.PageService.SubmitSessionEnd:input_type -> gatehouse.auth.v1.SubmitSessionEndRequest
-	42, // 75: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:input_type -> gatehouse.auth.v1.SubmitOtherSessionsEndRequest
-	44, // 76: gatehouse.auth.v1.PageService.ShowAuthenticator:input_type -> gatehouse.auth.v1.ShowAuthenticatorRequest
-	46, // 77: gatehouse.auth.v1.PageService.SubmitAuthenticator:input_type -> gatehouse.auth.v1.SubmitAuthenticatorRequest
-	48, // 78: gatehouse.auth.v1.PageService.SubmitRecoveryCodes:input_type -> gatehouse.auth.v1.SubmitRecoveryCodesRequest
-	50, // 79: gatehouse.auth.v1.PageService.SubmitFactorRemoval:input_type -> gatehouse.auth.v1.SubmitFactorRemovalRequest
-	52, // 80: gatehouse.auth.v1.PageService.LocateChangePassword:input_type -> gatehouse.auth.v1.LocateChangePasswordRequest
-	1,  // 81: gatehouse.auth.v1.PageService.ShowSignIn:output_type -> gatehouse.auth.v1.ShowSignInResponse
-	3,  // 82: gatehouse.auth.v1.PageService.SubmitSignIn:output_type -> gatehouse.auth.v1.SubmitSignInResponse
-	5,  // 83: gatehouse.auth.v1.PageService.ShowCode:output_type -> gatehouse.auth.v1.ShowCodeResponse
-	7,  // 84: gatehouse.auth.v1.PageService.SubmitCode:output_type -> gatehouse.auth.v1.SubmitCodeResponse
-	9,  // 85: gatehouse.auth.v1.PageService.ShowSignUp:output_type -> gatehouse.auth.v1.ShowSignUpResponse
-	11, // 86: gatehouse.auth.v1.PageService.SubmitSignUp:output_type -> gatehouse.auth.v1.SubmitSignUpResponse
-	13, // 87: gatehouse.auth.v1.PageService.ShowVerifyEmail:output_type -> gatehouse.auth.v1.ShowVerifyEmailResponse
-	15, // 88: gatehouse.auth.v1.PageService.SubmitVerifyEmail:output_type -> gatehouse.auth.v1.SubmitVerifyEmailResponse
-	17, // 89: gatehouse.auth.v1.PageService.ShowRecover:output_type -> gatehouse.auth.v1.ShowRecoverResponse
-	19, // 90: gatehouse.auth.v1.PageService.SubmitRecover:output_type -> gatehouse.auth.v1.SubmitRecoverResponse
-	21, // 91: gatehouse.auth.v1.PageService.ShowResetPassword:output_type -> gatehouse.auth.v1.ShowResetPasswordResponse
-	23, // 92: gatehouse.auth.v1.PageService.SubmitResetPassword:output_type -> gatehouse.auth.v1.SubmitResetPasswordResponse
-	25, // 93: gatehouse.auth.v1.PageService.ShowSignOut:output_type -> gatehouse.auth.v1.ShowSignOutResponse
-	27, // 94: gatehouse.auth.v1.PageService.SubmitSignOut:output_type -> gatehouse.auth.v1.SubmitSignOutResponse
-	29, // 95: gatehouse.auth.v1.PageService.ShowAccount:output_type -> gatehouse.auth.v1.ShowAccountResponse
-	31, // 96: gatehouse.auth.v1.PageService.SubmitPassword:output_type -> gatehouse.auth.v1.SubmitPasswordResponse
-	33, // 97: gatehouse.auth.v1.PageService.SubmitEmailVerification:output_type -> gatehouse.auth.v1.SubmitEmailVerificationResponse
-	35, // 98: gatehouse.auth.v1.PageService.SubmitEmail:output_type -> gatehouse.auth.v1.SubmitEmailResponse
-	37, // 99: gatehouse.auth.v1.PageService.ShowConfirmEmail:output_type -> gatehouse.auth.v1.ShowConfirmEmailResponse
-	39, // 100: gatehouse.auth.v1.PageService.SubmitConfirmEmail:output_type -> gatehouse.auth.v1.SubmitConfirmEmailResponse
-	41, // 101: gatehouse.auth.v1.PageService.SubmitSessionEnd:output_type -> gatehouse.auth.v1.SubmitSessionEndResponse
-	43, // 102: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:output_type -> gatehouse.auth.v1.SubmitOtherSessionsEndResponse
-	45, // 103: gatehouse.auth.v1.PageService.ShowAuthenticator:output_type -> gatehouse.auth.v1.ShowAuthenticatorResponse
-	47, // 104: gatehouse.auth.v1.PageService.SubmitAuthenticator:output_type -> gatehouse.auth.v1.SubmitAuthenticatorResponse
-	49, // 105: gatehouse.auth.v1.PageService.SubmitRecoveryCodes:output_type -> gatehouse.auth.v1.SubmitRecoveryCodesResponse
-	51, // 106: gatehouse.auth.v1.PageService.SubmitFactorRemoval:output_type -> gatehouse.auth.v1.SubmitFactorRemovalResponse
-	53, // 107: gatehouse.auth.v1.PageService.LocateChangePassword:output_type -> gatehouse.auth.v1.LocateChangePasswordResponse
-	81, // [81:108] is the sub-list for method output_type
-	54, // [54:81] is the sub-list for method input_type
-	54, // [54:54] is the sub-list for extension type_name
-	54, // [54:54] is the sub-list for extension extendee
-	0,  // [0:54] is the sub-list for field type_name
+	58, // 0: gatehouse.auth.v1.ShowSignInRequest.http:type_name -> gatehouse.web.v1.Request
+	59, // 1: gatehouse.auth.v1.ShowSignInResponse.http:type_name -> gatehouse.web.v1.Response
+	58, // 2: gatehouse.auth.v1.SubmitSignInRequest.http:type_name -> gatehouse.web.v1.Request
+	59, // 3: gatehouse.auth.v1.SubmitSignInResponse.http:type_name -> gatehouse.web.v1.Response
+	58, // 4: gatehouse.auth.v1.ShowCodeRequest.http:type_name -> gatehouse.web.v1.Request
+	59, // 5: gatehouse.auth.v1.ShowCodeResponse.http:type_name -> gatehouse.web.v1.Response
+	58, // 6: gatehouse.auth.v1.SubmitCodeRequest.http:type_name -> gatehouse.web.v1.Request
+	59, // 7: gatehouse.auth.v1.SubmitCodeResponse.http:type_name -> gatehouse.web.v1.Response
+	58, // 8: gatehouse.auth.v1.ShowSignUpRequest.http:type_name -> gatehouse.web.v1.Request
+	59, // 9: gatehouse.auth.v1.ShowSignUpResponse.http:type_name -> gatehouse.web.v1.Response
+	58, // 10: gatehouse.auth.v1.SubmitSignUpRequest.http:type_name -> gatehouse.web.v1.Request
+	59, // 11: gatehouse.auth.v1.SubmitSignUpResponse.http:type_name -> gatehouse.web.v1.Response
+	58, // 12: gatehouse.auth.v1.ShowVerifyEmailRequest.http:type_name -> gatehouse.web.v1.Request
+	59, // 13: gatehouse.auth.v1.ShowVerifyEmailResponse.http:type_name -> gatehouse.web.v1.Response
+	58, // 14: gatehouse.auth.v1.SubmitVerifyEmailRequest.http:type_name -> gatehouse.web.v1.Request
+	59, // 15: gatehouse.auth.v1.SubmitVerifyEmailResponse.http:type_name -> gatehouse.web.v1.Response
+	58, // 16: gatehouse.auth.v1.ShowRecoverRequest.http:type_name -> gatehouse.web.v1.Request
+	59, // 17: gatehouse.auth.v1.ShowRecoverResponse.http:type_name -> gatehouse.web.v1.Response
+	58, // 18: gatehouse.auth.v1.SubmitRecoverRequest.http:type_name -> gatehouse.web.v1.Request
+	59, // 19: gatehouse.auth.v1.SubmitRecoverResponse.http:type_name -> gatehouse.web.v1.Response
+	58, // 20: gatehouse.auth.v1.ShowResetPasswordRequest.http:type_name -> gatehouse.web.v1.Request
+	59, // 21: gatehouse.auth.v1.ShowResetPasswordResponse.http:type_name -> gatehouse.web.v1.Response
+	58, // 22: gatehouse.auth.v1.SubmitResetPasswordRequest.http:type_name -> gatehouse.web.v1.Request
+	59, // 23: gatehouse.auth.v1.SubmitResetPasswordResponse.http:type_name -> gatehouse.web.v1.Response
+	58, // 24: gatehouse.auth.v1.ShowSignOutRequest.http:type_name -> gatehouse.web.v1.Request
+	59, // 25: gatehouse.auth.v1.ShowSignOutResponse.http:type_name -> gatehouse.web.v1.Response
+	58, // 26: gatehouse.auth.v1.SubmitSignOutRequest.http:type_name -> gatehouse.web.v1.Request
+	59, // 27: gatehouse.auth.v1.SubmitSignOutResponse.http:type_name -> gatehouse.web.v1.Response
+	58, // 28: gatehouse.auth.v1.ShowAccountRequest.http:type_name -> gatehouse.web.v1.Request
+	59, // 29: gatehouse.auth.v1.ShowAccountResponse.http:type_name -> gatehouse.web.v1.Response
+	58, // 30: gatehouse.auth.v1.SubmitPasswordRequest.http:type_name -> gatehouse.web.v1.Request
+	59, // 31: gatehouse.auth.v1.SubmitPasswordResponse.http:type_name -> gatehouse.web.v1.Response
+	58, // 32: gatehouse.auth.v1.SubmitEmailVerificationRequest.http:type_name -> gatehouse.web.v1.Request
+	59, // 33: gatehouse.auth.v1.SubmitEmailVerificationResponse.http:type_name -> gatehouse.web.v1.Response
+	58, // 34: gatehouse.auth.v1.SubmitEmailRequest.http:type_name -> gatehouse.web.v1.Request
+	59, // 35: gatehouse.auth.v1.SubmitEmailResponse.http:type_name -> gatehouse.web.v1.Response
+	58, // 36: gatehouse.auth.v1.ShowConfirmEmailRequest.http:type_name -> gatehouse.web.v1.Request
+	59, // 37: gatehouse.auth.v1.ShowConfirmEmailResponse.http:type_name -> gatehouse.web.v1.Response
+	58, // 38: gatehouse.auth.v1.SubmitConfirmEmailRequest.http:type_name -> gatehouse.web.v1.Request
+	59, // 39: gatehouse.auth.v1.SubmitConfirmEmailResponse.http:type_name -> gatehouse.web.v1.Response
+	58, // 40: gatehouse.auth.v1.SubmitSessionEndRequest.http:type_name -> gatehouse.web.v1.Request
+	59, // 41: gatehouse.auth.v1.SubmitSessionEndResponse.http:type_name -> gatehouse.web.v1.Response
+	58, // 42: gatehouse.auth.v1.SubmitOtherSessionsEndRequest.http:type_name -> gatehouse.web.v1.Request
+	59, // 43: gatehouse.auth.v1.SubmitOtherSessionsEndResponse.http:type_name -> gatehouse.web.v1.Response
+	58, // 44: gatehouse.auth.v1.ShowAuthenticatorRequest.http:type_name -> gatehouse.web.v1.Request
+	59, // 45: gatehouse.auth.v1.ShowAuthenticatorResponse.http:type_name -> gatehouse.web.v1.Response
+	58, // 46: gatehouse.auth.v1.SubmitAuthenticatorRequest.http:type_name -> gatehouse.web.v1.Request
+	59, // 47: gatehouse.auth.v1.SubmitAuthenticatorResponse.http:type_name -> gatehouse.web.v1.Response
+	58, // 48: gatehouse.auth.v1.SubmitRecoveryCodesRequest.http:type_name -> gatehouse.web.v1.Request
+	59, // 49: gatehouse.auth.v1.SubmitRecoveryCodesResponse.http:type_name -> gatehouse.web.v1.Response
+	58, // 50: gatehouse.auth.v1.SubmitFactorRemovalRequest.http:type_name -> gatehouse.web.v1.Request
+	59, // 51: gatehouse.auth.v1.SubmitFactorRemovalResponse.http:type_name -> gatehouse.web.v1.Response
+	58, // 52: gatehouse.auth.v1.LocateChangePasswordRequest.http:type_name -> gatehouse.web.v1.Request
+	59, // 53: gatehouse.auth.v1.LocateChangePasswordResponse.http:type_name -> gatehouse.web.v1.Response
+	58, // 54: gatehouse.auth.v1.ShowAcceptInvitationRequest.http:type_name -> gatehouse.web.v1.Request
+	59, // 55: gatehouse.auth.v1.ShowAcceptInvitationResponse.http:type_name -> gatehouse.web.v1.Response
+	58, // 56: gatehouse.auth.v1.SubmitAcceptInvitationRequest.http:type_name -> gatehouse.web.v1.Request
+	59, // 57: gatehouse.auth.v1.SubmitAcceptInvitationResponse.http:type_name -> gatehouse.web.v1.Response
+	0,  // 58: gatehouse.auth.v1.PageService.ShowSignIn:input_type -> gatehouse.auth.v1.ShowSignInRequest
+	2,  // 59: gatehouse.auth.v1.PageService.SubmitSignIn:input_type -> gatehouse.auth.v1.SubmitSignInRequest
+	4,  // 60: gatehouse.auth.v1.PageService.ShowCode:input_type -> gatehouse.auth.v1.ShowCodeRequest
+	6,  // 61: gatehouse.auth.v1.PageService.SubmitCode:input_type -> gatehouse.auth.v1.SubmitCodeRequest
+	8,  // 62: gatehouse.auth.v1.PageService.ShowSignUp:input_type -> gatehouse.auth.v1.ShowSignUpRequest
+	10, // 63: gatehouse.auth.v1.PageService.SubmitSignUp:input_type -> gatehouse.auth.v1.SubmitSignUpRequest
+	12, // 64: gatehouse.auth.v1.PageService.ShowVerifyEmail:input_type -> gatehouse.auth.v1.ShowVerifyEmailRequest
+	14, // 65: gatehouse.auth.v1.PageService.SubmitVerifyEmail:input_type -> gatehouse.auth.v1.SubmitVerifyEmailRequest
+	16, // 66: gatehouse.auth.v1.PageService.ShowRecover:input_type -> gatehouse.auth.v1.ShowRecoverRequest
+	18, // 67: gatehouse.auth.v1.PageService.SubmitRecover:input_type -> gatehouse.auth.v1.SubmitRecoverRequest
+	20, // 68: gatehouse.auth.v1.PageService.ShowResetPassword:input_type -> gatehouse.auth.v1.ShowResetPasswordRequest
+	22, // 69: gatehouse.auth.v1.PageService.SubmitResetPassword:input_type -> gatehouse.auth.v1.SubmitResetPasswordRequest
+	24, // 70: gatehouse.auth.v1.PageService.ShowSignOut:input_type -> gatehouse.auth.v1.ShowSignOutRequest
+	26, // 71: gatehouse.auth.v1.PageService.SubmitSignOut:input_type -> gatehouse.auth.v1.SubmitSignOutRequest
+	28, // 72: gatehouse.auth.v1.PageService.ShowAccount:input_type -> gatehouse.auth.v1.ShowAccountRequest
+	30, // 73: gatehouse.auth.v1.PageService.SubmitPassword:input_type -> gatehouse.auth.v1.SubmitPasswordRequest
+	32, // 74: gatehouse.auth.v1.PageService.SubmitEmailVerification:input_type -> gatehouse.auth.v1.SubmitEmailVerificationRequest
+	34, // 75: gatehouse.auth.v1.PageService.SubmitEmail:input_type -> gatehouse.auth.v1.SubmitEmailRequest
+	36, // 76: gatehouse.auth.v1.PageService.ShowConfirmEmail:input_type -> gatehouse.auth.v1.ShowConfirmEmailRequest
+	38, // 77: gatehouse.auth.v1.PageService.SubmitConfirmEmail:input_type -> gatehouse.auth.v1.SubmitConfirmEmailRequest
+	40, // 78: gatehouse.auth.v1.PageService.SubmitSessionEnd:input_type -> gatehouse.auth.v1.SubmitSessionEndRequest
+	42, // 79: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:input_type -> gatehouse.auth.v1.SubmitOtherSessionsEndRequest
+	44, // 80: gatehouse.auth.v1.PageService.ShowAuthenticator:input_type -> gatehouse.auth.v1.ShowAuthenticatorRequest
+	46, // 81: gatehouse.auth.v1.PageService.SubmitAuthenticator:input_type -> gatehouse.auth.v1.SubmitAuthenticatorRequest
+	48, // 82: gatehouse.auth.v1.PageService.SubmitRecoveryCodes:input_type -> gatehouse.auth.v1.SubmitRecoveryCodesRequest
+	50, // 83: gatehouse.auth.v1.PageService.SubmitFactorRemoval:input_type -> gatehouse.auth.v1.SubmitFactorRemovalRequest
+	52, // 84: gatehouse.auth.v1.PageService.LocateChangePassword:input_type -> gatehouse.auth.v1.LocateChangePasswordRequest
+	54, // 85: gatehouse.auth.v1.PageService.ShowAcceptInvitation:input_type -> gatehouse.auth.v1.ShowAcceptInvitationRequest
+	56, // 86: gatehouse.auth.v1.PageService.SubmitAcceptInvitation:input_type -> gatehouse.auth.v1.SubmitAcceptInvitationRequest
+	1,  // 87: gatehouse.auth.v1.PageService.ShowSignIn:output_type -> gatehouse.auth.v1.ShowSignInResponse
+	3,  // 88: gatehouse.auth.v1.PageService.SubmitSignIn:output_type -> gatehouse.auth.v1.SubmitSignInResponse
+	5,  // 89: gatehouse.auth.v1.PageService.ShowCode:output_type -> gatehouse.auth.v1.ShowCodeResponse
+	7,  // 90: gatehouse.auth.v1.PageService.SubmitCode:output_type -> gatehouse.auth.v1.SubmitCodeResponse
+	9,  // 91: gatehouse.auth.v1.PageService.ShowSignUp:output_type -> gatehouse.auth.v1.ShowSignUpResponse
+	11, // 92: gatehouse.auth.v1.PageService.SubmitSignUp:output_type -> gatehouse.auth.v1.SubmitSignUpResponse
+	13, // 93: gatehouse.auth.v1.PageService.ShowVerifyEmail:output_type -> gatehouse.auth.v1.ShowVerifyEmailResponse
+	15, // 94: gatehouse.auth.v1.PageService.SubmitVerifyEmail:output_type -> gatehouse.auth.v1.SubmitVerifyEmailResponse
+	17, // 95: gatehouse.auth.v1.PageService.ShowRecover:output_type -> gatehouse.auth.v1.ShowRecoverResponse
+	19, // 96: gatehouse.auth.v1.PageService.SubmitRecover:output_type -> gatehouse.auth.v1.SubmitRecoverResponse
+	21, // 97: gatehouse.auth.v1.PageService.ShowResetPassword:output_type -> gatehouse.auth.v1.ShowResetPasswordResponse
+	23, // 98: gatehouse.auth.v1.PageService.SubmitResetPassword:output_type -> gatehouse.auth.v1.SubmitResetPasswordResponse
+	25, // 99: gatehouse.auth.v1.PageService.ShowSignOut:output_type -> gatehouse.auth.v1.ShowSignOutResponse
+	27, // 100: gatehouse.auth.v1.PageService.SubmitSignOut:output_type -> gatehouse.auth.v1.SubmitSignOutResponse
+	29, // 101: gatehouse.auth.v1.PageService.ShowAccount:output_type -> gatehouse.auth.v1.ShowAccountResponse
+	31, // 102: gatehouse.auth.v1.PageService.SubmitPassword:output_type -> gatehouse.auth.v1.SubmitPasswordResponse
+	33, // 103: gatehouse.auth.v1.PageService.SubmitEmailVerification:output_type -> gatehouse.auth.v1.SubmitEmailVerificationResponse
+	35, // 104: gatehouse.auth.v1.PageService.SubmitEmail:output_type -> gatehouse.auth.v1.SubmitEmailResponse
+	37, // 105: gatehouse.auth.v1.PageService.ShowConfirmEmail:output_type -> gatehouse.auth.v1.ShowConfirmEmailResponse
+	39, // 106: gatehouse.auth.v1.PageService.SubmitConfirmEmail:output_type -> gatehouse.auth.v1.SubmitConfirmEmailResponse
+	41, // 107: gatehouse.auth.v1.PageService.SubmitSessionEnd:output_type -> gatehouse.auth.v1.SubmitSessionEndResponse
+	43, // 108: gatehouse.auth.v1.PageService.SubmitOtherSessionsEnd:output_type -> gatehouse.auth.v1.SubmitOtherSessionsEndResponse
+	45, // 109: gatehouse.auth.v1.PageService.ShowAuthenticator:output_type -> gatehouse.auth.v1.ShowAuthenticatorResponse
+	47, // 110: gatehouse.auth.v1.PageService.SubmitAuthenticator:output_type -> gatehouse.auth.v1.SubmitAuthenticatorResponse
+	49, // 111: gatehouse.auth.v1.PageService.SubmitRecoveryCodes:output_type -> gatehouse.auth.v1.SubmitRecoveryCodesResponse
+	51, // 112: gatehouse.auth.v1.PageService.SubmitFactorRemoval:output_type -> gatehouse.auth.v1.SubmitFactorRemovalResponse
+	53, // 113: gatehouse.auth.v1.PageService.LocateChangePassword:output_type -> gatehouse.auth.v1.LocateChangePasswordResponse
+	55, // 114: gatehouse.auth.v1.PageService.ShowAcceptInvitation:output_type -> gatehouse.auth.v1.ShowAcceptInvitationResponse
+	57, // 115: gatehouse.auth.v1.PageService.SubmitAcceptInvitation:output_type -> gatehouse.auth.v1.SubmitAcceptInvitationResponse
+	87, // [87:116] is the sub-list for method output_type
+	58, // [58:87] is the sub-list for method input_type
+	58, // [58:58] is the sub-list for extension type_name
+	58, // [58:58] is the sub-list for extension extendee
+	0,  // [0:58] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_auth_v1_pages_proto_init() }
@@ -2909,7 +3119,7 @@ func file_gatehouse_auth_v1_pages_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_auth_v1_pages_proto_rawDesc), len(file_gatehouse_auth_v1_pages_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   54,
+			NumMessages:   58,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

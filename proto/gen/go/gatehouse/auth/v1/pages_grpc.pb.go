@@ -46,6 +46,8 @@ const (
 	PageService_SubmitRecoveryCodes_FullMethodName     = "/gatehouse.auth.v1.PageService/SubmitRecoveryCodes"
 	PageService_SubmitFactorRemoval_FullMethodName     = "/gatehouse.auth.v1.PageService/SubmitFactorRemoval"
 	PageService_LocateChangePassword_FullMethodName    = "/gatehouse.auth.v1.PageService/LocateChangePassword"
+	PageService_ShowAcceptInvitation_FullMethodName    = "/gatehouse.auth.v1.PageService/ShowAcceptInvitation"
+	PageService_SubmitAcceptInvitation_FullMethodName  = "/gatehouse.auth.v1.PageService/SubmitAcceptInvitation"
 )
 
 // PageServiceClient is the client API for PageService service.
@@ -132,6 +134,10 @@ type PageServiceClient interface {
 	// LocateChangePassword leads password managers to the page that changes the password (W3C, A
 	// Well-Known URL for Changing Passwords).
 	LocateChangePassword(ctx context.Context, in *LocateChangePasswordRequest, opts ...grpc.CallOption) (*LocateChangePasswordResponse, error)
+	// ShowAcceptInvitation is the page behind the link of an invitation. It asks for a new password, and looking at it changes nothing.
+	ShowAcceptInvitation(ctx context.Context, in *ShowAcceptInvitationRequest, opts ...grpc.CallOption) (*ShowAcceptInvitationResponse, error)
+	// SubmitAcceptInvitation takes the form of that page, makes the login and signs the person in.
+	SubmitAcceptInvitation(ctx context.Context, in *SubmitAcceptInvitationRequest, opts ...grpc.CallOption) (*SubmitAcceptInvitationResponse, error)
 }
 
 type pageServiceClient struct {
@@ -412,6 +418,26 @@ func (c *pageServiceClient) LocateChangePassword(ctx context.Context, in *Locate
 	return out, nil
 }
 
+func (c *pageServiceClient) ShowAcceptInvitation(ctx context.Context, in *ShowAcceptInvitationRequest, opts ...grpc.CallOption) (*ShowAcceptInvitationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ShowAcceptInvitationResponse)
+	err := c.cc.Invoke(ctx, PageService_ShowAcceptInvitation_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pageServiceClient) SubmitAcceptInvitation(ctx context.Context, in *SubmitAcceptInvitationRequest, opts ...grpc.CallOption) (*SubmitAcceptInvitationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SubmitAcceptInvitationResponse)
+	err := c.cc.Invoke(ctx, PageService_SubmitAcceptInvitation_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PageServiceServer is the server API for PageService service.
 // All implementations must embed UnimplementedPageServiceServer
 // for forward compatibility.
@@ -496,6 +522,10 @@ type PageServiceServer interface {
 	// LocateChangePassword leads password managers to the page that changes the password (W3C, A
 	// Well-Known URL for Changing Passwords).
 	LocateChangePassword(context.Context, *LocateChangePasswordRequest) (*LocateChangePasswordResponse, error)
+	// ShowAcceptInvitation is the page behind the link of an invitation. It asks for a new password, and looking at it changes nothing.
+	ShowAcceptInvitation(context.Context, *ShowAcceptInvitationRequest) (*ShowAcceptInvitationResponse, error)
+	// SubmitAcceptInvitation takes the form of that page, makes the login and signs the person in.
+	SubmitAcceptInvitation(context.Context, *SubmitAcceptInvitationRequest) (*SubmitAcceptInvitationResponse, error)
 	mustEmbedUnimplementedPageServiceServer()
 }
 
@@ -586,6 +616,12 @@ func (UnimplementedPageServiceServer) SubmitFactorRemoval(context.Context, *Subm
 }
 func (UnimplementedPageServiceServer) LocateChangePassword(context.Context, *LocateChangePasswordRequest) (*LocateChangePasswordResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method LocateChangePassword not implemented")
+}
+func (UnimplementedPageServiceServer) ShowAcceptInvitation(context.Context, *ShowAcceptInvitationRequest) (*ShowAcceptInvitationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ShowAcceptInvitation not implemented")
+}
+func (UnimplementedPageServiceServer) SubmitAcceptInvitation(context.Context, *SubmitAcceptInvitationRequest) (*SubmitAcceptInvitationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SubmitAcceptInvitation not implemented")
 }
 func (UnimplementedPageServiceServer) mustEmbedUnimplementedPageServiceServer() {}
 func (UnimplementedPageServiceServer) testEmbeddedByValue()                     {}
@@ -1094,6 +1130,42 @@ func _PageService_LocateChangePassword_Handler(srv interface{}, ctx context.Cont
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PageService_ShowAcceptInvitation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ShowAcceptInvitationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PageServiceServer).ShowAcceptInvitation(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PageService_ShowAcceptInvitation_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PageServiceServer).ShowAcceptInvitation(ctx, req.(*ShowAcceptInvitationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PageService_SubmitAcceptInvitation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SubmitAcceptInvitationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PageServiceServer).SubmitAcceptInvitation(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PageService_SubmitAcceptInvitation_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PageServiceServer).SubmitAcceptInvitation(ctx, req.(*SubmitAcceptInvitationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PageService_ServiceDesc is the grpc.ServiceDesc for PageService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1208,6 +1280,14 @@ var PageService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "LocateChangePassword",
 			Handler:    _PageService_LocateChangePassword_Handler,
+		},
+		{
+			MethodName: "ShowAcceptInvitation",
+			Handler:    _PageService_ShowAcceptInvitation_Handler,
+		},
+		{
+			MethodName: "SubmitAcceptInvitation",
+			Handler:    _PageService_SubmitAcceptInvitation_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

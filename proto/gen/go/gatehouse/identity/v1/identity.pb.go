@@ -1475,6 +1475,107 @@ func (x *RegisterUserResponse) GetConsistencyToken() string {
 	return ""
 }
 
+// ActivateUserRequest names an invited user.
+type ActivateUserRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id of the user.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ActivateUserRequest) Reset() {
+	*x = ActivateUserRequest{}
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ActivateUserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ActivateUserRequest) ProtoMessage() {}
+
+func (x *ActivateUserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ActivateUserRequest.ProtoReflect.Descriptor instead.
+func (*ActivateUserRequest) Descriptor() ([]byte, []int) {
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ActivateUserRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// ActivateUserResponse carries the user.
+type ActivateUserResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// user as it is now.
+	User *User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// consistency_token names the event that carries the user's relationships to Authz.
+	ConsistencyToken string `protobuf:"bytes,2,opt,name=consistency_token,json=consistencyToken,proto3" json:"consistency_token,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *ActivateUserResponse) Reset() {
+	*x = ActivateUserResponse{}
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ActivateUserResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ActivateUserResponse) ProtoMessage() {}
+
+func (x *ActivateUserResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ActivateUserResponse.ProtoReflect.Descriptor instead.
+func (*ActivateUserResponse) Descriptor() ([]byte, []int) {
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ActivateUserResponse) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+func (x *ActivateUserResponse) GetConsistencyToken() string {
+	if x != nil {
+		return x.ConsistencyToken
+	}
+	return ""
+}
+
 // ListUsersRequest asks for one page of users.
 type ListUsersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1493,7 +1594,7 @@ type ListUsersRequest struct {
 
 func (x *ListUsersRequest) Reset() {
 	*x = ListUsersRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[26]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1505,7 +1606,7 @@ func (x *ListUsersRequest) String() string {
 func (*ListUsersRequest) ProtoMessage() {}
 
 func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[26]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1518,7 +1619,7 @@ func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersRequest.ProtoReflect.Descriptor instead.
 func (*ListUsersRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{26}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListUsersRequest) GetOrganizationId() string {
@@ -1562,7 +1663,7 @@ type ListUsersResponse struct {
 
 func (x *ListUsersResponse) Reset() {
 	*x = ListUsersResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[27]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1574,7 +1675,7 @@ func (x *ListUsersResponse) String() string {
 func (*ListUsersResponse) ProtoMessage() {}
 
 func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[27]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1587,7 +1688,7 @@ func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersResponse.ProtoReflect.Descriptor instead.
 func (*ListUsersResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{27}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListUsersResponse) GetUsers() []*User {
@@ -1617,7 +1718,7 @@ type CreateOrganizationRequest struct {
 
 func (x *CreateOrganizationRequest) Reset() {
 	*x = CreateOrganizationRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[28]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1629,7 +1730,7 @@ func (x *CreateOrganizationRequest) String() string {
 func (*CreateOrganizationRequest) ProtoMessage() {}
 
 func (x *CreateOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[28]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1642,7 +1743,7 @@ func (x *CreateOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*CreateOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{28}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CreateOrganizationRequest) GetId() string {
@@ -1670,7 +1771,7 @@ type CreateOrganizationResponse struct {
 
 func (x *CreateOrganizationResponse) Reset() {
 	*x = CreateOrganizationResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[29]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1682,7 +1783,7 @@ func (x *CreateOrganizationResponse) String() string {
 func (*CreateOrganizationResponse) ProtoMessage() {}
 
 func (x *CreateOrganizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[29]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1695,7 +1796,7 @@ func (x *CreateOrganizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateOrganizationResponse.ProtoReflect.Descriptor instead.
 func (*CreateOrganizationResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{29}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CreateOrganizationResponse) GetOrganization() *Organization {
@@ -1716,7 +1817,7 @@ type GetOrganizationRequest struct {
 
 func (x *GetOrganizationRequest) Reset() {
 	*x = GetOrganizationRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[30]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1728,7 +1829,7 @@ func (x *GetOrganizationRequest) String() string {
 func (*GetOrganizationRequest) ProtoMessage() {}
 
 func (x *GetOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[30]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1741,7 +1842,7 @@ func (x *GetOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*GetOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{30}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *GetOrganizationRequest) GetId() string {
@@ -1762,7 +1863,7 @@ type GetOrganizationResponse struct {
 
 func (x *GetOrganizationResponse) Reset() {
 	*x = GetOrganizationResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[31]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1774,7 +1875,7 @@ func (x *GetOrganizationResponse) String() string {
 func (*GetOrganizationResponse) ProtoMessage() {}
 
 func (x *GetOrganizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[31]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1787,7 +1888,7 @@ func (x *GetOrganizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrganizationResponse.ProtoReflect.Descriptor instead.
 func (*GetOrganizationResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{31}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *GetOrganizationResponse) GetOrganization() *Organization {
@@ -1812,7 +1913,7 @@ type ListOrganizationsRequest struct {
 
 func (x *ListOrganizationsRequest) Reset() {
 	*x = ListOrganizationsRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[32]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1824,7 +1925,7 @@ func (x *ListOrganizationsRequest) String() string {
 func (*ListOrganizationsRequest) ProtoMessage() {}
 
 func (x *ListOrganizationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[32]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1837,7 +1938,7 @@ func (x *ListOrganizationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrganizationsRequest.ProtoReflect.Descriptor instead.
 func (*ListOrganizationsRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{32}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ListOrganizationsRequest) GetPageSize() int32 {
@@ -1874,7 +1975,7 @@ type ListOrganizationsResponse struct {
 
 func (x *ListOrganizationsResponse) Reset() {
 	*x = ListOrganizationsResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[33]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1886,7 +1987,7 @@ func (x *ListOrganizationsResponse) String() string {
 func (*ListOrganizationsResponse) ProtoMessage() {}
 
 func (x *ListOrganizationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[33]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1899,7 +2000,7 @@ func (x *ListOrganizationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrganizationsResponse.ProtoReflect.Descriptor instead.
 func (*ListOrganizationsResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{33}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ListOrganizationsResponse) GetOrganizations() []*Organization {
@@ -1931,7 +2032,7 @@ type UpdateOrganizationRequest struct {
 
 func (x *UpdateOrganizationRequest) Reset() {
 	*x = UpdateOrganizationRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[34]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1943,7 +2044,7 @@ func (x *UpdateOrganizationRequest) String() string {
 func (*UpdateOrganizationRequest) ProtoMessage() {}
 
 func (x *UpdateOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[34]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1956,7 +2057,7 @@ func (x *UpdateOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*UpdateOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{34}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *UpdateOrganizationRequest) GetOrganization() *Organization {
@@ -1991,7 +2092,7 @@ type UpdateOrganizationResponse struct {
 
 func (x *UpdateOrganizationResponse) Reset() {
 	*x = UpdateOrganizationResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[35]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2003,7 +2104,7 @@ func (x *UpdateOrganizationResponse) String() string {
 func (*UpdateOrganizationResponse) ProtoMessage() {}
 
 func (x *UpdateOrganizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[35]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2016,7 +2117,7 @@ func (x *UpdateOrganizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateOrganizationResponse.ProtoReflect.Descriptor instead.
 func (*UpdateOrganizationResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{35}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *UpdateOrganizationResponse) GetOrganization() *Organization {
@@ -2039,7 +2140,7 @@ type DeleteOrganizationRequest struct {
 
 func (x *DeleteOrganizationRequest) Reset() {
 	*x = DeleteOrganizationRequest{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[36]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2051,7 +2152,7 @@ func (x *DeleteOrganizationRequest) String() string {
 func (*DeleteOrganizationRequest) ProtoMessage() {}
 
 func (x *DeleteOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[36]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2064,7 +2165,7 @@ func (x *DeleteOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*DeleteOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{36}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *DeleteOrganizationRequest) GetId() string {
@@ -2090,7 +2191,7 @@ type DeleteOrganizationResponse struct {
 
 func (x *DeleteOrganizationResponse) Reset() {
 	*x = DeleteOrganizationResponse{}
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[37]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2102,7 +2203,7 @@ func (x *DeleteOrganizationResponse) String() string {
 func (*DeleteOrganizationResponse) ProtoMessage() {}
 
 func (x *DeleteOrganizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[37]
+	mi := &file_gatehouse_identity_v1_identity_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2115,7 +2216,7 @@ func (x *DeleteOrganizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteOrganizationResponse.ProtoReflect.Descriptor instead.
 func (*DeleteOrganizationResponse) Descriptor() ([]byte, []int) {
-	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{37}
+	return file_gatehouse_identity_v1_identity_proto_rawDescGZIP(), []int{39}
 }
 
 var File_gatehouse_identity_v1_identity_proto protoreflect.FileDescriptor
@@ -2208,6 +2309,11 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"\brevision\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\brevision\"\x16\n" +
 	"\x14SetUserEmailResponse\"t\n" +
 	"\x14RegisterUserResponse\x12/\n" +
+	"\x04user\x18\x01 \x01(\v2\x1b.gatehouse.identity.v1.UserR\x04user\x12+\n" +
+	"\x11consistency_token\x18\x02 \x01(\tR\x10consistencyToken\"/\n" +
+	"\x13ActivateUserRequest\x12\x18\n" +
+	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\"t\n" +
+	"\x14ActivateUserResponse\x12/\n" +
 	"\x04user\x18\x01 \x01(\v2\x1b.gatehouse.identity.v1.UserR\x04user\x12+\n" +
 	"\x11consistency_token\x18\x02 \x01(\tR\x10consistencyToken\"\xbc\x01\n" +
 	"\x10ListUsersRequest\x124\n" +
@@ -2307,14 +2413,17 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"\fuser.created\"\vusers.email\"\x12users.display_name\"\fusers.locale\"\x0fusers.time_zone*\x04user \x01Z\x11ORGANIZATION_FULLZ\x11CONCURRENT_CHANGE\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/users:import\x90\x02\x02(\x01\x12\x8a\x01\n" +
 	"\x05GetMe\x12#.gatehouse.identity.v1.GetMeRequest\x1a$.gatehouse.identity.v1.GetMeResponse\"6\xd2\xe7\x18\x1d\n" +
 	"\x02\x10\x01\x1a\x02\b\x01J\x03\b\x90NZ\x0eUSER_NOT_FOUND\x82\xd3\xe4\x93\x02\f\x12\n" +
-	"/api/v1/me\x90\x02\x012\xeb\x02\n" +
+	"/api/v1/me\x90\x02\x012\x96\x04\n" +
 	"\x14UserDirectoryService\x12\xab\x01\n" +
 	"\fRegisterUser\x12*.gatehouse.identity.v1.RegisterUserRequest\x1a+.gatehouse.identity.v1.RegisterUserResponse\"B\xd2\xe7\x18;\n" +
 	"\x02(\x01\x12\x04auth\x1a/\x12-\n" +
 	"\fuser.created\x12\x02id\"\x05email\"\fdisplay_name*\x04user\x90\x02\x02\x12\xa4\x01\n" +
 	"\fSetUserEmail\x12*.gatehouse.identity.v1.SetUserEmailRequest\x1a+.gatehouse.identity.v1.SetUserEmailResponse\";\xd2\xe7\x184\n" +
 	"\x02(\x01\x12\x04auth\x1a(\x12&\n" +
-	"\x0euser.email_set\x12\auser_id\"\x05email*\x04user\x90\x02\x022\xcc\a\n" +
+	"\x0euser.email_set\x12\auser_id\"\x05email*\x04user\x90\x02\x02\x12\xa8\x01\n" +
+	"\fActivateUser\x12*.gatehouse.identity.v1.ActivateUserRequest\x1a+.gatehouse.identity.v1.ActivateUserResponse\"?\xd2\xe7\x188\n" +
+	"\x02(\x01\x12\x04auth\x1a\x1c\x12\x1a\n" +
+	"\x0euser.activated\x12\x02id*\x04userZ\x0eUSER_NOT_FOUND\x90\x02\x022\xcc\a\n" +
 	"\x1cOrganizationDirectoryService\x12\xcf\x01\n" +
 	"\x12CreateOrganization\x120.gatehouse.identity.v1.CreateOrganizationRequest\x1a1.gatehouse.identity.v1.CreateOrganizationResponse\"T\xd2\xe7\x18M\n" +
 	"\x02(\x01\x12\revery_service\x1a8\x126\n" +
@@ -2328,9 +2437,8 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"\x14organization.updated\x12\x0forganization.id\"\x19organization.display_name*\forganization\x90\x02\x02\x12\xc1\x01\n" +
 	"\x12DeleteOrganization\x120.gatehouse.identity.v1.DeleteOrganizationRequest\x1a1.gatehouse.identity.v1.DeleteOrganizationResponse\"F\xd2\xe7\x18?\n" +
 	"\x02(\x01\x12\revery_service\x1a*\x12(\n" +
-	"\x14organization.deleted\x12\x02id*\forganization\x90\x02\x02B\xbf\v\xd2\xe7\x18\xec\n" +
-	"\n" +
-	"\bidentity\x10\x91?\x1a*gatehouse.auth.v1.LoginService/RemoveLogin\x1a+gatehouse.auth.v1.LoginService/RestoreLogin\x1a+gatehouse.auth.v1.LoginService/SuspendLogin\x1a/gatehouse.auth.v1.VerificationService/GetKeySet\x1a6gatehouse.auth.v1.VerificationService/WatchRevocations\x1a*gatehouse.authz.v1.AuthzService/BatchCheck\x1a(gatehouse.authz.v1.AuthzService/GetModel\x1a0gatehouse.authz.v1.AuthzService/ReserveDeparture\x1a0gatehouse.authz.v1.AuthzService/SettleSuspension\x1a,gatehouse.authz.v1.AuthzService/WatchChanges\x1a2gatehouse.authz.v1.AuthzService/WriteRelationships\x1a'gatehouse.audit.v1.IngestService/Ingest\"\x01\x01B\x06\n" +
+	"\x14organization.deleted\x12\x02id*\forganization\x90\x02\x02B\xd6\f\xd2\xe7\x18\x83\f\n" +
+	"\bidentity\x10\x91?\x1a/gatehouse.auth.v1.InvitationService/InviteLogin\x1a*gatehouse.auth.v1.LoginService/RemoveLogin\x1a+gatehouse.auth.v1.LoginService/RestoreLogin\x1a+gatehouse.auth.v1.LoginService/SuspendLogin\x1a/gatehouse.auth.v1.VerificationService/GetKeySet\x1a6gatehouse.auth.v1.VerificationService/WatchRevocations\x1a*gatehouse.authz.v1.AuthzService/BatchCheck\x1a(gatehouse.authz.v1.AuthzService/GetModel\x1a0gatehouse.authz.v1.AuthzService/ReserveDeparture\x1a0gatehouse.authz.v1.AuthzService/SettleSuspension\x1a,gatehouse.authz.v1.AuthzService/WatchChanges\x1a2gatehouse.authz.v1.AuthzService/WriteRelationships\x1a'gatehouse.audit.v1.IngestService/Ingest\"\x01\x01B\x06\n" +
 	"\x04userB\x0e\n" +
 	"\forganizationJ\x18\n" +
 	"\x04user\x12\x0eevery_relation\x18\x01J)\n" +
@@ -2340,7 +2448,8 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"\x11CONCURRENT_CHANGE\x10\t\"?another change is being made at this moment: repeat the requestR_\n" +
 	"\fUSER_INVITED\x10\x06\"Mthe user has not accepted the invitation yet: delete the user to take it backRJ\n" +
 	"\x0fSELF_SUSPENSION\x10\x06\"5nobody suspends themselves: ask another administratorRO\n" +
-	"\x16ORGANIZATION_NOT_EMPTY\x10\x06\"3the organization still has users: delete them firstR\x84\x01\n" +
+	"\x16ORGANIZATION_NOT_EMPTY\x10\x06\"3the organization still has users: delete them firstRd\n" +
+	"\x10USER_NOT_INVITED\x10\x06\"Nthe user has no invitation that waits: it was accepted, or there never was oneR\x84\x01\n" +
 	"\x11ORGANIZATION_FULL\x10\x06\"mthe personal organization has as many users as it may have: delete some, or ask the platform's administratorsRS\n" +
 	"\x15ORGANIZATION_ID_TAKEN\x10\x05\"8another organization has this id: choose a new random idZLgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1;identityv1b\x06proto3"
 
@@ -2356,7 +2465,7 @@ func file_gatehouse_identity_v1_identity_proto_rawDescGZIP() []byte {
 	return file_gatehouse_identity_v1_identity_proto_rawDescData
 }
 
-var file_gatehouse_identity_v1_identity_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_gatehouse_identity_v1_identity_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_gatehouse_identity_v1_identity_proto_goTypes = []any{
 	(*GetUserRequest)(nil),             // 0: gatehouse.identity.v1.GetUserRequest
 	(*GetUserResponse)(nil),            // 1: gatehouse.identity.v1.GetUserResponse
@@ -2384,84 +2493,89 @@ var file_gatehouse_identity_v1_identity_proto_goTypes = []any{
 	(*SetUserEmailRequest)(nil),        // 23: gatehouse.identity.v1.SetUserEmailRequest
 	(*SetUserEmailResponse)(nil),       // 24: gatehouse.identity.v1.SetUserEmailResponse
 	(*RegisterUserResponse)(nil),       // 25: gatehouse.identity.v1.RegisterUserResponse
-	(*ListUsersRequest)(nil),           // 26: gatehouse.identity.v1.ListUsersRequest
-	(*ListUsersResponse)(nil),          // 27: gatehouse.identity.v1.ListUsersResponse
-	(*CreateOrganizationRequest)(nil),  // 28: gatehouse.identity.v1.CreateOrganizationRequest
-	(*CreateOrganizationResponse)(nil), // 29: gatehouse.identity.v1.CreateOrganizationResponse
-	(*GetOrganizationRequest)(nil),     // 30: gatehouse.identity.v1.GetOrganizationRequest
-	(*GetOrganizationResponse)(nil),    // 31: gatehouse.identity.v1.GetOrganizationResponse
-	(*ListOrganizationsRequest)(nil),   // 32: gatehouse.identity.v1.ListOrganizationsRequest
-	(*ListOrganizationsResponse)(nil),  // 33: gatehouse.identity.v1.ListOrganizationsResponse
-	(*UpdateOrganizationRequest)(nil),  // 34: gatehouse.identity.v1.UpdateOrganizationRequest
-	(*UpdateOrganizationResponse)(nil), // 35: gatehouse.identity.v1.UpdateOrganizationResponse
-	(*DeleteOrganizationRequest)(nil),  // 36: gatehouse.identity.v1.DeleteOrganizationRequest
-	(*DeleteOrganizationResponse)(nil), // 37: gatehouse.identity.v1.DeleteOrganizationResponse
-	(*User)(nil),                       // 38: gatehouse.identity.v1.User
-	(*fieldmaskpb.FieldMask)(nil),      // 39: google.protobuf.FieldMask
-	(*Organization)(nil),               // 40: gatehouse.identity.v1.Organization
+	(*ActivateUserRequest)(nil),        // 26: gatehouse.identity.v1.ActivateUserRequest
+	(*ActivateUserResponse)(nil),       // 27: gatehouse.identity.v1.ActivateUserResponse
+	(*ListUsersRequest)(nil),           // 28: gatehouse.identity.v1.ListUsersRequest
+	(*ListUsersResponse)(nil),          // 29: gatehouse.identity.v1.ListUsersResponse
+	(*CreateOrganizationRequest)(nil),  // 30: gatehouse.identity.v1.CreateOrganizationRequest
+	(*CreateOrganizationResponse)(nil), // 31: gatehouse.identity.v1.CreateOrganizationResponse
+	(*GetOrganizationRequest)(nil),     // 32: gatehouse.identity.v1.GetOrganizationRequest
+	(*GetOrganizationResponse)(nil),    // 33: gatehouse.identity.v1.GetOrganizationResponse
+	(*ListOrganizationsRequest)(nil),   // 34: gatehouse.identity.v1.ListOrganizationsRequest
+	(*ListOrganizationsResponse)(nil),  // 35: gatehouse.identity.v1.ListOrganizationsResponse
+	(*UpdateOrganizationRequest)(nil),  // 36: gatehouse.identity.v1.UpdateOrganizationRequest
+	(*UpdateOrganizationResponse)(nil), // 37: gatehouse.identity.v1.UpdateOrganizationResponse
+	(*DeleteOrganizationRequest)(nil),  // 38: gatehouse.identity.v1.DeleteOrganizationRequest
+	(*DeleteOrganizationResponse)(nil), // 39: gatehouse.identity.v1.DeleteOrganizationResponse
+	(*User)(nil),                       // 40: gatehouse.identity.v1.User
+	(*fieldmaskpb.FieldMask)(nil),      // 41: google.protobuf.FieldMask
+	(*Organization)(nil),               // 42: gatehouse.identity.v1.Organization
 }
 var file_gatehouse_identity_v1_identity_proto_depIdxs = []int32{
-	38, // 0: gatehouse.identity.v1.GetUserResponse.user:type_name -> gatehouse.identity.v1.User
-	38, // 1: gatehouse.identity.v1.UpdateUserRequest.user:type_name -> gatehouse.identity.v1.User
-	39, // 2: gatehouse.identity.v1.UpdateUserRequest.update_mask:type_name -> google.protobuf.FieldMask
-	38, // 3: gatehouse.identity.v1.UpdateUserResponse.user:type_name -> gatehouse.identity.v1.User
-	38, // 4: gatehouse.identity.v1.SuspendUserResponse.user:type_name -> gatehouse.identity.v1.User
-	38, // 5: gatehouse.identity.v1.RestoreUserResponse.user:type_name -> gatehouse.identity.v1.User
-	38, // 6: gatehouse.identity.v1.CreateUserResponse.user:type_name -> gatehouse.identity.v1.User
-	38, // 7: gatehouse.identity.v1.WatchUsersResponse.user:type_name -> gatehouse.identity.v1.User
+	40, // 0: gatehouse.identity.v1.GetUserResponse.user:type_name -> gatehouse.identity.v1.User
+	40, // 1: gatehouse.identity.v1.UpdateUserRequest.user:type_name -> gatehouse.identity.v1.User
+	41, // 2: gatehouse.identity.v1.UpdateUserRequest.update_mask:type_name -> google.protobuf.FieldMask
+	40, // 3: gatehouse.identity.v1.UpdateUserResponse.user:type_name -> gatehouse.identity.v1.User
+	40, // 4: gatehouse.identity.v1.SuspendUserResponse.user:type_name -> gatehouse.identity.v1.User
+	40, // 5: gatehouse.identity.v1.RestoreUserResponse.user:type_name -> gatehouse.identity.v1.User
+	40, // 6: gatehouse.identity.v1.CreateUserResponse.user:type_name -> gatehouse.identity.v1.User
+	40, // 7: gatehouse.identity.v1.WatchUsersResponse.user:type_name -> gatehouse.identity.v1.User
 	14, // 8: gatehouse.identity.v1.WatchUsersResponse.deleted:type_name -> gatehouse.identity.v1.DeletedUser
 	16, // 9: gatehouse.identity.v1.ImportUsersRequest.users:type_name -> gatehouse.identity.v1.ImportedUser
 	18, // 10: gatehouse.identity.v1.ImportUsersResponse.refusals:type_name -> gatehouse.identity.v1.ImportRefusal
-	38, // 11: gatehouse.identity.v1.GetMeResponse.user:type_name -> gatehouse.identity.v1.User
+	40, // 11: gatehouse.identity.v1.GetMeResponse.user:type_name -> gatehouse.identity.v1.User
 	21, // 12: gatehouse.identity.v1.GetMeResponse.organizations:type_name -> gatehouse.identity.v1.Membership
-	40, // 13: gatehouse.identity.v1.Membership.organization:type_name -> gatehouse.identity.v1.Organization
-	38, // 14: gatehouse.identity.v1.RegisterUserResponse.user:type_name -> gatehouse.identity.v1.User
-	38, // 15: gatehouse.identity.v1.ListUsersResponse.users:type_name -> gatehouse.identity.v1.User
-	40, // 16: gatehouse.identity.v1.CreateOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
-	40, // 17: gatehouse.identity.v1.GetOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
-	40, // 18: gatehouse.identity.v1.ListOrganizationsResponse.organizations:type_name -> gatehouse.identity.v1.Organization
-	40, // 19: gatehouse.identity.v1.UpdateOrganizationRequest.organization:type_name -> gatehouse.identity.v1.Organization
-	39, // 20: gatehouse.identity.v1.UpdateOrganizationRequest.update_mask:type_name -> google.protobuf.FieldMask
-	40, // 21: gatehouse.identity.v1.UpdateOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
-	0,  // 22: gatehouse.identity.v1.UserService.GetUser:input_type -> gatehouse.identity.v1.GetUserRequest
-	2,  // 23: gatehouse.identity.v1.UserService.UpdateUser:input_type -> gatehouse.identity.v1.UpdateUserRequest
-	4,  // 24: gatehouse.identity.v1.UserService.DeleteUser:input_type -> gatehouse.identity.v1.DeleteUserRequest
-	6,  // 25: gatehouse.identity.v1.UserService.SuspendUser:input_type -> gatehouse.identity.v1.SuspendUserRequest
-	8,  // 26: gatehouse.identity.v1.UserService.RestoreUser:input_type -> gatehouse.identity.v1.RestoreUserRequest
-	10, // 27: gatehouse.identity.v1.UserService.CreateUser:input_type -> gatehouse.identity.v1.CreateUserRequest
-	26, // 28: gatehouse.identity.v1.UserService.ListUsers:input_type -> gatehouse.identity.v1.ListUsersRequest
-	12, // 29: gatehouse.identity.v1.UserService.WatchUsers:input_type -> gatehouse.identity.v1.WatchUsersRequest
-	15, // 30: gatehouse.identity.v1.UserService.ImportUsers:input_type -> gatehouse.identity.v1.ImportUsersRequest
-	19, // 31: gatehouse.identity.v1.UserService.GetMe:input_type -> gatehouse.identity.v1.GetMeRequest
-	22, // 32: gatehouse.identity.v1.UserDirectoryService.RegisterUser:input_type -> gatehouse.identity.v1.RegisterUserRequest
-	23, // 33: gatehouse.identity.v1.UserDirectoryService.SetUserEmail:input_type -> gatehouse.identity.v1.SetUserEmailRequest
-	28, // 34: gatehouse.identity.v1.OrganizationDirectoryService.CreateOrganization:input_type -> gatehouse.identity.v1.CreateOrganizationRequest
-	30, // 35: gatehouse.identity.v1.OrganizationDirectoryService.GetOrganization:input_type -> gatehouse.identity.v1.GetOrganizationRequest
-	32, // 36: gatehouse.identity.v1.OrganizationDirectoryService.ListOrganizations:input_type -> gatehouse.identity.v1.ListOrganizationsRequest
-	34, // 37: gatehouse.identity.v1.OrganizationDirectoryService.UpdateOrganization:input_type -> gatehouse.identity.v1.UpdateOrganizationRequest
-	36, // 38: gatehouse.identity.v1.OrganizationDirectoryService.DeleteOrganization:input_type -> gatehouse.identity.v1.DeleteOrganizationRequest
-	1,  // 39: gatehouse.identity.v1.UserService.GetUser:output_type -> gatehouse.identity.v1.GetUserResponse
-	3,  // 40: gatehouse.identity.v1.UserService.UpdateUser:output_type -> gatehouse.identity.v1.UpdateUserResponse
-	5,  // 41: gatehouse.identity.v1.UserService.DeleteUser:output_type -> gatehouse.identity.v1.DeleteUserResponse
-	7,  // 42: gatehouse.identity.v1.UserService.SuspendUser:output_type -> gatehouse.identity.v1.SuspendUserResponse
-	9,  // 43: gatehouse.identity.v1.UserService.RestoreUser:output_type -> gatehouse.identity.v1.RestoreUserResponse
-	11, // 44: gatehouse.identity.v1.UserService.CreateUser:output_type -> gatehouse.identity.v1.CreateUserResponse
-	27, // 45: gatehouse.identity.v1.UserService.ListUsers:output_type -> gatehouse.identity.v1.ListUsersResponse
-	13, // 46: gatehouse.identity.v1.UserService.WatchUsers:output_type -> gatehouse.identity.v1.WatchUsersResponse
-	17, // 47: gatehouse.identity.v1.UserService.ImportUsers:output_type -> gatehouse.identity.v1.ImportUsersResponse
-	20, // 48: gatehouse.identity.v1.UserService.GetMe:output_type -> gatehouse.identity.v1.GetMeResponse
-	25, // 49: gatehouse.identity.v1.UserDirectoryService.RegisterUser:output_type -> gatehouse.identity.v1.RegisterUserResponse
-	24, // 50: gatehouse.identity.v1.UserDirectoryService.SetUserEmail:output_type -> gatehouse.identity.v1.SetUserEmailResponse
-	29, // 51: gatehouse.identity.v1.OrganizationDirectoryService.CreateOrganization:output_type -> gatehouse.identity.v1.CreateOrganizationResponse
-	31, // 52: gatehouse.identity.v1.OrganizationDirectoryService.GetOrganization:output_type -> gatehouse.identity.v1.GetOrganizationResponse
-	33, // 53: gatehouse.identity.v1.OrganizationDirectoryService.ListOrganizations:output_type -> gatehouse.identity.v1.ListOrganizationsResponse
-	35, // 54: gatehouse.identity.v1.OrganizationDirectoryService.UpdateOrganization:output_type -> gatehouse.identity.v1.UpdateOrganizationResponse
-	37, // 55: gatehouse.identity.v1.OrganizationDirectoryService.DeleteOrganization:output_type -> gatehouse.identity.v1.DeleteOrganizationResponse
-	39, // [39:56] is the sub-list for method output_type
-	22, // [22:39] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	42, // 13: gatehouse.identity.v1.Membership.organization:type_name -> gatehouse.identity.v1.Organization
+	40, // 14: gatehouse.identity.v1.RegisterUserResponse.user:type_name -> gatehouse.identity.v1.User
+	40, // 15: gatehouse.identity.v1.ActivateUserResponse.user:type_name -> gatehouse.identity.v1.User
+	40, // 16: gatehouse.identity.v1.ListUsersResponse.users:type_name -> gatehouse.identity.v1.User
+	42, // 17: gatehouse.identity.v1.CreateOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
+	42, // 18: gatehouse.identity.v1.GetOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
+	42, // 19: gatehouse.identity.v1.ListOrganizationsResponse.organizations:type_name -> gatehouse.identity.v1.Organization
+	42, // 20: gatehouse.identity.v1.UpdateOrganizationRequest.organization:type_name -> gatehouse.identity.v1.Organization
+	41, // 21: gatehouse.identity.v1.UpdateOrganizationRequest.update_mask:type_name -> google.protobuf.FieldMask
+	42, // 22: gatehouse.identity.v1.UpdateOrganizationResponse.organization:type_name -> gatehouse.identity.v1.Organization
+	0,  // 23: gatehouse.identity.v1.UserService.GetUser:input_type -> gatehouse.identity.v1.GetUserRequest
+	2,  // 24: gatehouse.identity.v1.UserService.UpdateUser:input_type -> gatehouse.identity.v1.UpdateUserRequest
+	4,  // 25: gatehouse.identity.v1.UserService.DeleteUser:input_type -> gatehouse.identity.v1.DeleteUserRequest
+	6,  // 26: gatehouse.identity.v1.UserService.SuspendUser:input_type -> gatehouse.identity.v1.SuspendUserRequest
+	8,  // 27: gatehouse.identity.v1.UserService.RestoreUser:input_type -> gatehouse.identity.v1.RestoreUserRequest
+	10, // 28: gatehouse.identity.v1.UserService.CreateUser:input_type -> gatehouse.identity.v1.CreateUserRequest
+	28, // 29: gatehouse.identity.v1.UserService.ListUsers:input_type -> gatehouse.identity.v1.ListUsersRequest
+	12, // 30: gatehouse.identity.v1.UserService.WatchUsers:input_type -> gatehouse.identity.v1.WatchUsersRequest
+	15, // 31: gatehouse.identity.v1.UserService.ImportUsers:input_type -> gatehouse.identity.v1.ImportUsersRequest
+	19, // 32: gatehouse.identity.v1.UserService.GetMe:input_type -> gatehouse.identity.v1.GetMeRequest
+	22, // 33: gatehouse.identity.v1.UserDirectoryService.RegisterUser:input_type -> gatehouse.identity.v1.RegisterUserRequest
+	23, // 34: gatehouse.identity.v1.UserDirectoryService.SetUserEmail:input_type -> gatehouse.identity.v1.SetUserEmailRequest
+	26, // 35: gatehouse.identity.v1.UserDirectoryService.ActivateUser:input_type -> gatehouse.identity.v1.ActivateUserRequest
+	30, // 36: gatehouse.identity.v1.OrganizationDirectoryService.CreateOrganization:input_type -> gatehouse.identity.v1.CreateOrganizationRequest
+	32, // 37: gatehouse.identity.v1.OrganizationDirectoryService.GetOrganization:input_type -> gatehouse.identity.v1.GetOrganizationRequest
+	34, // 38: gatehouse.identity.v1.OrganizationDirectoryService.ListOrganizations:input_type -> gatehouse.identity.v1.ListOrganizationsRequest
+	36, // 39: gatehouse.identity.v1.OrganizationDirectoryService.UpdateOrganization:input_type -> gatehouse.identity.v1.UpdateOrganizationRequest
+	38, // 40: gatehouse.identity.v1.OrganizationDirectoryService.DeleteOrganization:input_type -> gatehouse.identity.v1.DeleteOrganizationRequest
+	1,  // 41: gatehouse.identity.v1.UserService.GetUser:output_type -> gatehouse.identity.v1.GetUserResponse
+	3,  // 42: gatehouse.identity.v1.UserService.UpdateUser:output_type -> gatehouse.identity.v1.UpdateUserResponse
+	5,  // 43: gatehouse.identity.v1.UserService.DeleteUser:output_type -> gatehouse.identity.v1.DeleteUserResponse
+	7,  // 44: gatehouse.identity.v1.UserService.SuspendUser:output_type -> gatehouse.identity.v1.SuspendUserResponse
+	9,  // 45: gatehouse.identity.v1.UserService.RestoreUser:output_type -> gatehouse.identity.v1.RestoreUserResponse
+	11, // 46: gatehouse.identity.v1.UserService.CreateUser:output_type -> gatehouse.identity.v1.CreateUserResponse
+	29, // 47: gatehouse.identity.v1.UserService.ListUsers:output_type -> gatehouse.identity.v1.ListUsersResponse
+	13, // 48: gatehouse.identity.v1.UserService.WatchUsers:output_type -> gatehouse.identity.v1.WatchUsersResponse
+	17, // 49: gatehouse.identity.v1.UserService.ImportUsers:output_type -> gatehouse.identity.v1.ImportUsersResponse
+	20, // 50: gatehouse.identity.v1.UserService.GetMe:output_type -> gatehouse.identity.v1.GetMeResponse
+	25, // 51: gatehouse.identity.v1.UserDirectoryService.RegisterUser:output_type -> gatehouse.identity.v1.RegisterUserResponse
+	24, // 52: gatehouse.identity.v1.UserDirectoryService.SetUserEmail:output_type -> gatehouse.identity.v1.SetUserEmailResponse
+	27, // 53: gatehouse.identity.v1.UserDirectoryService.ActivateUser:output_type -> gatehouse.identity.v1.ActivateUserResponse
+	31, // 54: gatehouse.identity.v1.OrganizationDirectoryService.CreateOrganization:output_type -> gatehouse.identity.v1.CreateOrganizationResponse
+	33, // 55: gatehouse.identity.v1.OrganizationDirectoryService.GetOrganization:output_type -> gatehouse.identity.v1.GetOrganizationResponse
+	35, // 56: gatehouse.identity.v1.OrganizationDirectoryService.ListOrganizations:output_type -> gatehouse.identity.v1.ListOrganizationsResponse
+	37, // 57: gatehouse.identity.v1.OrganizationDirectoryService.UpdateOrganization:output_type -> gatehouse.identity.v1.UpdateOrganizationResponse
+	39, // 58: gatehouse.identity.v1.OrganizationDirectoryService.DeleteOrganization:output_type -> gatehouse.identity.v1.DeleteOrganizationResponse
+	41, // [41:59] is the sub-list for method output_type
+	23, // [23:41] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_identity_v1_identity_proto_init() }
@@ -2477,7 +2591,7 @@ func file_gatehouse_identity_v1_identity_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gatehouse_identity_v1_identity_proto_rawDesc), len(file_gatehouse_identity_v1_identity_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   38,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

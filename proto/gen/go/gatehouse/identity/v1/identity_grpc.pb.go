@@ -526,6 +526,7 @@ var UserService_ServiceDesc = grpc.ServiceDesc{
 const (
 	UserDirectoryService_RegisterUser_FullMethodName = "/gatehouse.identity.v1.UserDirectoryService/RegisterUser"
 	UserDirectoryService_SetUserEmail_FullMethodName = "/gatehouse.identity.v1.UserDirectoryService/SetUserEmail"
+	UserDirectoryService_ActivateUser_FullMethodName = "/gatehouse.identity.v1.UserDirectoryService/ActivateUser"
 )
 
 // UserDirectoryServiceClient is the client API for UserDirectoryService service.
@@ -543,6 +544,9 @@ type UserDirectoryServiceClient interface {
 	// nothing, so that calls may be repeated and overtake each other. An address that another user of
 	// the organization has is ALREADY_EXISTS (EMAIL_TAKEN).
 	SetUserEmail(ctx context.Context, in *SetUserEmailRequest, opts ...grpc.CallOption) (*SetUserEmailResponse, error)
+	// ActivateUser makes an invited user active, whose invitation was accepted, and its address verified. Repeating it returns the user as
+	// it is. A user that is gone or being deleted, since the invitation was cancelled, is NOT_FOUND (USER_NOT_FOUND).
+	ActivateUser(ctx context.Context, in *ActivateUserRequest, opts ...grpc.CallOption) (*ActivateUserResponse, error)
 }
 
 type userDirectoryServiceClient struct {
@@ -573,6 +577,16 @@ func (c *userDirectoryServiceClient) SetUserEmail(ctx context.Context, in *SetUs
 	return out, nil
 }
 
+func (c *userDirectoryServiceClient) ActivateUser(ctx context.Context, in *ActivateUserRequest, opts ...grpc.CallOption) (*ActivateUserResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ActivateUserResponse)
+	err := c.cc.Invoke(ctx, UserDirectoryService_ActivateUser_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // UserDirectoryServiceServer is the server API for UserDirectoryService service.
 // All implementations must embed UnimplementedUserDirectoryServiceServer
 // for forward compatibility.
@@ -588,6 +602,9 @@ type UserDirectoryServiceServer interface {
 	// nothing, so that calls may be repeated and overtake each other. An address that another user of
 	// the organization has is ALREADY_EXISTS (EMAIL_TAKEN).
 	SetUserEmail(context.Context, *SetUserEmailRequest) (*SetUserEmailResponse, error)
+	// ActivateUser makes an invited user active, whose invitation was accepted, and its address verified. Repeating it returns the user as
+	// it is. A user that is gone or being deleted, since the invitation was cancelled, is NOT_FOUND (USER_NOT_FOUND).
+	ActivateUser(context.Context, *ActivateUserRequest) (*ActivateUserResponse, error)
 	mustEmbedUnimplementedUserDirectoryServiceServer()
 }
 
@@ -603,6 +620,9 @@ func (UnimplementedUserDirectoryServiceServer) RegisterUser(context.Context, *Re
 }
 func (UnimplementedUserDirectoryServiceServer) SetUserEmail(context.Context, *SetUserEmailRequest) (*SetUserEmailResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SetUserEmail not implemented")
+}
+func (UnimplementedUserDirectoryServiceServer) ActivateUser(context.Context, *ActivateUserRequest) (*ActivateUserResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ActivateUser not implemented")
 }
 func (UnimplementedUserDirectoryServiceServer) mustEmbedUnimplementedUserDirectoryServiceServer() {}
 func (UnimplementedUserDirectoryServiceServer) testEmbeddedByValue()                              {}
@@ -661,6 +681,24 @@ func _UserDirectoryService_SetUserEmail_Handler(srv interface{}, ctx context.Con
 	return interceptor(ctx, in, info, handler)
 }
 
+func _UserDirectoryService_ActivateUser_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ActivateUserRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(UserDirectoryServiceServer).ActivateUser(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: UserDirectoryService_ActivateUser_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(UserDirectoryServiceServer).ActivateUser(ctx, req.(*ActivateUserRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // UserDirectoryService_ServiceDesc is the grpc.ServiceDesc for UserDirectoryService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -675,6 +713,10 @@ var UserDirectoryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SetUserEmail",
 			Handler:    _UserDirectoryService_SetUserEmail_Handler,
+		},
+		{
+			MethodName: "ActivateUser",
+			Handler:    _UserDirectoryService_ActivateUser_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

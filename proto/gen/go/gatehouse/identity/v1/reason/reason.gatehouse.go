@@ -66,3 +66,8 @@ func UserInvited() *apierr.Error {
 func UserNotFound() *apierr.Error {
 	return apierr.New(apierr.NotFound, "USER_NOT_FOUND", "no such user")
 }
+
+// UserNotInvited is USER_NOT_INVITED (FAILED_PRECONDITION, over HTTP 400).
+func UserNotInvited() *apierr.Error {
+	return apierr.New(apierr.FailedPrecondition, "USER_NOT_INVITED", "the user has no invitation that waits: it was accepted, or there never was one")
+}
