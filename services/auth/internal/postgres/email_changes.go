@@ -66,6 +66,9 @@ func (s *EmailChanges) Reserve(ctx context.Context, code proof.Hash, c emailchan
 		return reserved, fmt.Errorf("write event: %w", err)
 	}
 	err = pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, lockLogin, pgx.StrictNamedArgs{"user_id": c.UserID}); err != nil {
+			return err
+		}
 		p, err := takeMailedCode(ctx, tx, code, now, proof.ChangeEmail)
 		if err == nil && p.UserID != c.UserID {
 			err = proof.ErrNotFound

@@ -226,11 +226,11 @@ func (s *Logins) ReplaceHash(ctx context.Context, userID, old, hash string, now 
 // session, session and revocation in this order; browser sessions go with the login.
 func (s *Logins) Remove(ctx context.Context, userID string, revokedUntil time.Time, e event.Event) error {
 	err := s.outbox.InTx(ctx, func(tx pgx.Tx) error {
-		if err := forgetMailedCodes(ctx, tx, userID); err != nil {
+		locked, err := tx.Exec(ctx, lockLogin, pgx.StrictNamedArgs{"user_id": userID})
+		if err != nil {
 			return err
 		}
-		locked, err := tx.Exec(ctx, lockLogin, pgx.StrictNamedArgs{"user_id": userID})
-		if err != nil || locked.RowsAffected() == 0 {
+		if err := forgetMailedCodes(ctx, tx, userID); err != nil || locked.RowsAffected() == 0 {
 			return err
 		}
 		if _, err = tx.Exec(ctx, lockBrowsers, pgx.StrictNamedArgs{"user_id": userID}); err != nil {

@@ -18,7 +18,8 @@ import (
 )
 
 // MailedCodes implements proof.Store. Other stores use codes up in their transactions, by
-// takeMailedCode.
+// takeMailedCode. Of what a transaction locks, a login comes first, then addresses of mails, and
+// codes come last.
 type MailedCodes struct {
 	pool   *pgxpool.Pool
 	outbox *outbox.Outbox
@@ -54,12 +55,12 @@ func (s *MailedCodes) Ask(ctx context.Context, p proof.Pending, m *mail.Queued, 
 const insertMailedCode = `
 	insert into auth.mailed_codes (code_hash, purpose, user_id, email, password_hash, display_name, create_time, expire_time)
 	values (@code_hash, @purpose, nullif(@user_id, '')::uuid, @email, @password_hash, @display_name, @create_time, @expire_time)
-	on conflict (user_id, purpose) where user_id is not null do update
+	on conflict (user_id, purpose) where purpose <> 'reset' do update
 	set code_hash = excluded.code_hash, email = excluded.email, password_hash = excluded.password_hash, display_name = excluded.display_name,
 	    create_time = excluded.create_time, expire_time = excluded.expire_time`
 
 // keepMailedCode adds to a transaction what waits for its code; what waited for the same purpose and
-// user is replaced.
+// user is replaced, unless it is a reset.
 func keepMailedCode(ctx context.Context, tx pgx.Tx, p proof.Pending) error {
 	_, err := tx.Exec(ctx, insertMailedCode, pgx.StrictNamedArgs{
 		"code_hash": p.Hash[:], "purpose": string(p.Purpose), "user_id": p.UserID, "email": p.Email, "password_hash": p.PasswordHash,

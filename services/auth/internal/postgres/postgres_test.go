@@ -157,7 +157,7 @@ func browsers(db *postgrestest.Database) sessiontest.Browsers {
 		},
 		Browsers: db.Browsers,
 		Below:    func(t *testing.T, b session.Browser) (string, func()) { return holdBelow(t, db.Pool, b) },
-		Waiting:  func(t *testing.T) { waiting(t, db.Pool) },
+		Waiting:  func(t *testing.T) { waiting(t, db.Pool, 1) },
 	}
 }
 
@@ -185,14 +185,14 @@ func holdBelow(t *testing.T, pool *pgxpool.Pool, b session.Browser) (id string, 
 	}
 }
 
-// waiting returns once a statement waits for a lock.
-func waiting(t *testing.T, pool *pgxpool.Pool) {
+// waiting returns once so many statements wait for locks.
+func waiting(t *testing.T, pool *pgxpool.Pool, many int) {
 	t.Helper()
-	check.Eventually(t, "a statement waits", func() bool {
+	check.Eventually(t, "statements wait", func() bool {
 		var n int
 		err := pool.QueryRow(t.Context(), `
 			select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`).Scan(&n)
-		return err == nil && n > 0
+		return err == nil && n >= many
 	})
 }
 

@@ -48,6 +48,12 @@ const (
 // Reset implements reset.Store.
 func (s *Resets) Reset(ctx context.Context, n reset.NewPassword, e event.Event) error {
 	err := s.outbox.InTx(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, lockLogin, pgx.StrictNamedArgs{"user_id": n.UserID}); err != nil {
+			return err
+		}
+		if err := s.mails.Queue(ctx, tx, n.Notice); err != nil {
+			return err
+		}
 		if _, err := takeMailedCode(ctx, tx, n.Code, n.Time, proof.Reset); err != nil {
 			return err
 		}
@@ -55,9 +61,6 @@ func (s *Resets) Reset(ctx context.Context, n reset.NewPassword, e event.Event) 
 			return err
 		}
 		if err := s.replace(ctx, tx, n); err != nil {
-			return err
-		}
-		if err := s.mails.Queue(ctx, tx, n.Notice); err != nil {
 			return err
 		}
 		return audit.Record(ctx, s.outbox, tx, e)
@@ -68,13 +71,10 @@ func (s *Resets) Reset(ctx context.Context, n reset.NewPassword, e event.Event) 
 	return err
 }
 
-// replace replaces the hash and ends all sessions. Whatever begins a session waits for the lock on
-// the login, or this for it.
+// replace replaces the hash of a login that is locked and ends all sessions. Whatever begins a
+// session waits for that lock, or this for it.
 func (s *Resets) replace(ctx context.Context, tx pgx.Tx, n reset.NewPassword) error {
 	of := pgx.StrictNamedArgs{"user_id": n.UserID}
-	if _, err := tx.Exec(ctx, lockLogin, of); err != nil {
-		return err
-	}
 	tag, err := tx.Exec(ctx, replaceHash, pgx.StrictNamedArgs{
 		"user_id": n.UserID, "email": n.Email, "hash": n.Hash, "verified": n.Verified, "factor": n.Factor, "now": n.Time,
 	})

@@ -23,14 +23,14 @@ const setStanding = `
 // this for it.
 func (s *Logins) SetStanding(ctx context.Context, n login.Standing, e event.Event) error {
 	err := s.outbox.InTx(ctx, func(tx pgx.Tx) error {
-		if n.Suspended { // codes before the login, as everywhere
-			if err := forgetMailedCodes(ctx, tx, n.UserID); err != nil {
-				return err
-			}
-		}
 		of := pgx.StrictNamedArgs{"user_id": n.UserID}
 		if _, err := tx.Exec(ctx, lockLogin, of); err != nil {
 			return err
+		}
+		if n.Suspended {
+			if err := forgetMailedCodes(ctx, tx, n.UserID); err != nil {
+				return err
+			}
 		}
 		set, err := tx.Exec(ctx, setStanding, pgx.StrictNamedArgs{"user_id": n.UserID, "suspended": n.Suspended, "revision": n.Revision})
 		if err != nil || set.RowsAffected() == 0 {

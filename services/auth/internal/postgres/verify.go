@@ -40,6 +40,9 @@ const verifyEmail = `
 // VerifyEmail implements login.Store.
 func (s *Logins) VerifyEmail(ctx context.Context, code proof.Hash, l login.Login, now time.Time, e event.Event) error {
 	err := s.outbox.InTx(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, lockLogin, pgx.StrictNamedArgs{"user_id": l.UserID}); err != nil {
+			return err
+		}
 		p, err := takeMailedCode(ctx, tx, code, now, proof.Verify)
 		if err != nil {
 			return err

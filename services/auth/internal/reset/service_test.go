@@ -130,9 +130,7 @@ func TestStepsOutOfOrder(t *testing.T) {
 	if code := w.asked(t, "nobody@example.com"); code != "" {
 		t.Errorf("nobody is told %q", code)
 	}
-	first := w.asked(t, ada)
-	code := w.asked(t, ada)
-	refused("an older code", first, newPass, wrong)
+	elder, code := w.asked(t, ada), w.asked(t, ada)
 	refused("a password that is refused", code, "gatehouse gatehouse", "PASSWORD_REFUSED")
 	verify, other := proof.New(proof.Verify, ada, w.now)
 	verify.UserID = userID
@@ -150,12 +148,28 @@ func TestStepsOutOfOrder(t *testing.T) {
 		t.Fatalf("in time: %s", got)
 	}
 	refused("once more", code, newPass, wrong)
+	refused("an older code after a newer one was used", elder, newPass, wrong)
 	if _, err := w.Find(t.Context(), code); reasonOf(err) != wrong {
 		t.Errorf("Find afterwards: %v", err)
 	}
 	last := w.asked(t, ada)
 	check.NoError(t, w.logins.Remove(postgrestest.Request(t.Context(), "auth.login_removed"), userID))
 	refused("after the login was removed", last, newPass, wrong)
+}
+
+// A stranger who asks for a reset of somebody leaves good what the owner was told, also while the
+// form is open.
+func TestAStrangersRequestLeavesTheOwnersCodeGood(t *testing.T) { // R8, R15
+	w := newWorld(t)
+	w.signedUp(t, ada, true)
+	owners := w.asked(t, ada)
+	if _, err := w.Find(t.Context(), owners); err != nil {
+		t.Fatal(err)
+	}
+	w.asked(t, ada)
+	if got := w.resets(t, owners, newPass); got != "" {
+		t.Errorf("the owner's older code: %s", got)
+	}
 }
 
 // Strangers' failures do not keep out who has just proven the address.

@@ -15,5 +15,7 @@ comment on column auth.mailed_codes.user_id is 'whom it is about; null when the 
 comment on column auth.mailed_codes.email is 'the address that the code proves';
 comment on column auth.mailed_codes.password_hash is 'of a sign-up, whose login does not exist yet';
 
-create unique index mailed_codes_user_id_purpose on auth.mailed_codes (user_id, purpose) where user_id is not null;
+-- Anybody may ask for a reset of anybody: each code of one stays good, so that no stranger makes worthless what the owner was told.
+create unique index mailed_codes_user_id_purpose on auth.mailed_codes (user_id, purpose) where purpose <> 'reset';
+create index mailed_codes_user_id on auth.mailed_codes (user_id) where user_id is not null;
 create index mailed_codes_expire_time on auth.mailed_codes (expire_time);

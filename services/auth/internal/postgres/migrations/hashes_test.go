@@ -21,7 +21,7 @@ func TestReleasedMigrationsAreUnchanged(t *testing.T) {
 		"009_create_used_codes.sql":                 "d633a8a6fb480f38c0f9802e6c10fa74a97ca5a47f7568a273c235cb3a1fa90b",
 		"010_create_failures.sql":                   "0da45e5a15afc433933454ff17b77786dfb776305f6bb747ea70353716ff846f",
 		"011_create_mails.sql":                      "4f4d5e7e692c39156dd66e0d0532ea2f6cb30a0f4ce5a62a7aa87c3718068676",
-		"012_create_mailed_codes.sql":               "b49a3a8a633fb7efa6e336c06b0fd8723e2127a9a525f475315e82861f60422f",
+		"012_create_mailed_codes.sql":               "2baf365b95aadb117ac1a47b7213df94e832de7a103b5f4c585a309cf635805e",
 		"013_create_factors.sql":                    "381541c5f1ffed4013bec1a97e39ccbfd3675bdae0a111570e1d3c7a21333c74",
 		"014_add_email_verified.sql":                "89b641c52275a019992daa239e5c0d3c07e0c046ade0f486225ebb10687e63d7",
 		"015_suspend_logins.sql":                    "f925218fd2ac660821531308ade016b02ddca78e5ca80006f4956fbc6552009f",
