@@ -867,7 +867,7 @@ const file_gatehouse_auth_v1_factors_proto_rawDesc = "" +
 	"\x16SetSignInPolicyRequest\x12?\n" +
 	"\x06policy\x18\x01 \x01(\v2\x1f.gatehouse.auth.v1.SignInPolicyB\x06\xbaH\x03\xc8\x01\x01R\x06policy\"R\n" +
 	"\x17SetSignInPolicyResponse\x127\n" +
-	"\x06policy\x18\x01 \x01(\v2\x1f.gatehouse.auth.v1.SignInPolicyR\x06policy2\xd3\v\n" +
+	"\x06policy\x18\x01 \x01(\v2\x1f.gatehouse.auth.v1.SignInPolicyR\x06policy2\xd5\v\n" +
 	"\rFactorService\x12\x8a\x01\n" +
 	"\fGetMyFactors\x12&.gatehouse.auth.v1.GetMyFactorsRequest\x1a'.gatehouse.auth.v1.GetMyFactorsResponse\")\xd2\xe7\x18\b\n" +
 	"\x02\x10\x01\x1a\x02\b\x01\x82\xd3\xe4\x93\x02\x14\x12\x12/api/v1/me/factors\x90\x02\x01\x12\x83\x01\n" +
@@ -887,12 +887,12 @@ const file_gatehouse_auth_v1_factors_proto_rawDesc = "" +
 	"\x0fGetSignInPolicy\x12).gatehouse.auth.v1.GetSignInPolicyRequest\x1a*.gatehouse.auth.v1.GetSignInPolicyResponse\"\x86\x01\xd2\xe7\x18A\n" +
 	"-\"+\n" +
 	"\n" +
-	"can_update\x12\forganization\x1a\x0forganization_id\x1a\x02\b\x01B\forganization\x82\xd3\xe4\x93\x028\x126/api/v1/organizations/{organization_id}/sign-in-policy\x90\x02\x01\x12\xc7\x02\n" +
-	"\x0fSetSignInPolicy\x12).gatehouse.auth.v1.SetSignInPolicyRequest\x1a*.gatehouse.auth.v1.SetSignInPolicyResponse\"\xdc\x01\xd2\xe7\x18\x87\x01\n" +
+	"can_update\x12\forganization\x1a\x0forganization_id\x1a\x02\b\x01B\forganization\x82\xd3\xe4\x93\x028\x126/api/v1/organizations/{organization_id}/sign-in-policy\x90\x02\x01\x12\xc9\x02\n" +
+	"\x0fSetSignInPolicy\x12).gatehouse.auth.v1.SetSignInPolicyRequest\x1a*.gatehouse.auth.v1.SetSignInPolicyResponse\"\xde\x01\xd2\xe7\x18\x89\x01\n" +
 	"4\"2\n" +
 	"\n" +
 	"can_update\x12\forganization\x1a\x16policy.organization_id\x1aA\x12?\n" +
-	"\x17auth.sign_in_policy_set\x12\x16policy.organization_id*\forganizationB\forganization\x82\xd3\xe4\x93\x02G:\x06policy\x1a=/api/v1/organizations/{policy.organization_id}/sign-in-policy\x90\x02\x02BFZDgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1;authv1b\x06proto3"
+	"\x17auth.sign_in_policy_set\x12\x16policy.organization_id*\forganizationB\forganization`\x01\x82\xd3\xe4\x93\x02G:\x06policy\x1a=/api/v1/organizations/{policy.organization_id}/sign-in-policy\x90\x02\x02BFZDgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1;authv1b\x06proto3"
 
 var (
 	file_gatehouse_auth_v1_factors_proto_rawDescOnce sync.Once

@@ -2354,7 +2354,7 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"\x19DeleteOrganizationRequest\x12\x18\n" +
 	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x02id\x12\x1b\n" +
 	"\x04etag\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04etag\"\x1c\n" +
-	"\x1aDeleteOrganizationResponse2\x9a\x15\n" +
+	"\x1aDeleteOrganizationResponse2\x9c\x15\n" +
 	"\vUserService\x12\xb0\x01\n" +
 	"\aGetUser\x12%.gatehouse.identity.v1.GetUserRequest\x1a&.gatehouse.identity.v1.GetUserResponse\"V\xd2\xe7\x18/\n" +
 	"\x06\x1a\x04\n" +
@@ -2368,16 +2368,16 @@ const file_gatehouse_identity_v1_identity_proto_rawDesc = "" +
 	"\x1d\"\x1b\n" +
 	"\n" +
 	"can_update\x12\x04user\x1a\auser.id\x1aO\x12M\n" +
-	"\fuser.updated\x12\auser.id\"\x11user.display_name\"\vuser.locale\"\x0euser.time_zone*\x04userB\x04user\x82\xd3\xe4\x93\x02%:\x04userb\x04user2\x17/api/v1/users/{user.id}\x90\x02\x02\x12\xaa\x02\n" +
+	"\fuser.updated\x12\auser.id\"\x11user.display_name\"\vuser.locale\"\x0euser.time_zone*\x04userB\x04user\x82\xd3\xe4\x93\x02%:\x04userb\x04user2\x17/api/v1/users/{user.id}\x90\x02\x02\x12\xac\x02\n" +
 	"\n" +
-	"DeleteUser\x12(.gatehouse.identity.v1.DeleteUserRequest\x1a).gatehouse.identity.v1.DeleteUserResponse\"\xc6\x01\xd2\xe7\x18\xa4\x01\n" +
+	"DeleteUser\x12(.gatehouse.identity.v1.DeleteUserRequest\x1a).gatehouse.identity.v1.DeleteUserResponse\"\xc8\x01\xd2\xe7\x18\xa6\x01\n" +
 	"\x06\x1a\x04\n" +
 	"\x02id\n" +
 	"\x18\"\x16\n" +
 	"\n" +
 	"can_delete\x12\x04user\x1a\x02id\x1a\x1a\x12\x18\n" +
 	"\fuser.deleted\x12\x02id*\x04user0\xcc\x01B\x04userZ\x12LAST_ADMINISTRATORZ\n" +
-	"LAST_OWNERZ\x16RELATIONSHIPS_TOO_DEEPZ\x11CONCURRENT_CHANGEZ\x10AUTH_UNAVAILABLE\x82\xd3\xe4\x93\x02\x14*\x12/api/v1/users/{id}\x90\x02\x02\x12\xd4\x02\n" +
+	"LAST_OWNERZ\x16RELATIONSHIPS_TOO_DEEPZ\x11CONCURRENT_CHANGEZ\x10AUTH_UNAVAILABLE`\x01\x82\xd3\xe4\x93\x02\x14*\x12/api/v1/users/{id}\x90\x02\x02\x12\xd4\x02\n" +
 	"\vSuspendUser\x12).gatehouse.identity.v1.SuspendUserRequest\x1a*.gatehouse.identity.v1.SuspendUserResponse\"\xed\x01\xd2\xe7\x18\xbd\x01\n" +
 	"\x19\"\x17\n" +
 	"\vcan_suspend\x12\x04user\x1a\x02id\x1a\x1c\x12\x1a\n" +
