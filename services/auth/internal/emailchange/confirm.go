@@ -41,14 +41,18 @@ func (s *Service) Confirm(ctx context.Context, c Confirmation) error {
 		return err
 	}
 	err = s.complete(ctx, reserved)
-	if errors.Is(err, reason.IdentityUnavailable()) {
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return event.Attempt(reason.InvalidMailedCode(), e)
+	case errors.Is(err, reason.IdentityUnavailable()):
 		return errStored.WithRetryAfter(s.Retry).Because(err)
 	}
 	return err
 }
 
 // complete drives a reserved change to its end: committed, or undone when Identity refuses it or
-// another login has the address by now. Everything else leaves it reserved for Reconcile.
+// another login has the address by now. ErrNotFound when it was undone meanwhile, or another one took
+// its place. Everything else leaves it reserved for Reconcile.
 func (s *Service) complete(ctx context.Context, c Change) error {
 	bounded, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
@@ -70,8 +74,6 @@ func (s *Service) complete(ctx context.Context, c Change) error {
 	switch {
 	case errors.Is(err, ErrTaken):
 		return s.undo(ctx, c)
-	case errors.Is(err, ErrNotFound): // somebody else has driven it on, or another one took its place
-		return nil
 	case err != nil:
 		return err
 	}
@@ -102,7 +104,7 @@ func (s *Service) Reconcile(ctx context.Context) error {
 		switch err := s.complete(ctx, c); {
 		case err == nil:
 			s.Log.InfoContext(ctx, "interrupted change of an address completed", "user_id", c.UserID)
-		case errors.Is(err, reason.EmailTaken()):
+		case errors.Is(err, reason.EmailTaken()), errors.Is(err, ErrNotFound):
 			s.Log.WarnContext(ctx, "interrupted change of an address undone", "user_id", c.UserID)
 		default:
 			failed = append(failed, err)

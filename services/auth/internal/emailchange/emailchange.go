@@ -21,7 +21,8 @@ import (
 //
 //	Confirm ──► reserved ──Identity has it──► committed
 //	               │
-//	               └──Identity refuses it, or another login got it──► undone
+//	               ├──Identity refuses it, or another login got it──► undone
+//	               └──the password is reset, or the login suspended──► undone
 //
 // A reserved one is driven on by the request that made it, or by Reconcile; each step may happen
 // twice without harm.
@@ -46,8 +47,9 @@ type Store interface {
 	// proof.ErrNotFound when the code is not one of that user's that is good; ErrTaken, and the code
 	// stays good, when the address is another login's; login.ErrNotFound when the login is gone.
 	Reserve(ctx context.Context, code proof.Hash, c Change, now, retry time.Time) (Change, error)
-	// Commit gives the login the address, proven, queues the notices and records the event. ErrTaken
-	// when another login got the address meanwhile, ErrNotFound when the change is not reserved.
+	// Commit gives the login the address, proven, queues the notices and records the event, once:
+	// what somebody else has committed is no error. ErrTaken when another login got the address
+	// meanwhile, ErrNotFound when the change is not reserved.
 	Commit(ctx context.Context, c Change, now time.Time, notices ...*mail.Queued) error
 	// Undo forgets a change that is reserved still, and has Identity told of the address that the
 	// login has.

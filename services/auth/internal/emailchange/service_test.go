@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/services/auth/internal/emailchange"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
+	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
 	"github.com/gatehouse/gatehouse/services/auth/internal/mail/mailtest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/proof"
@@ -28,19 +29,24 @@ type world struct {
 	office mailtest.Office
 	now    time.Time
 
-	mu   sync.Mutex
-	fail error
-	told []login.Email
+	mu        sync.Mutex
+	fail      error
+	told      []login.Email
+	meanwhile func() // happens before it answers
 }
 
 // SetEmail stands in for Identity, which is beyond the mesh.
 func (w *world) SetEmail(_ context.Context, e login.Email) error {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	if w.fail == nil {
 		w.told = append(w.told, e)
 	}
-	return w.fail
+	err, meanwhile := w.fail, w.meanwhile
+	w.mu.Unlock()
+	if meanwhile != nil {
+		meanwhile()
+	}
+	return err
 }
 
 func newWorld(t *testing.T) *world {
@@ -72,6 +78,9 @@ func acting(userID, action string) event.Event {
 	e.Actor = event.Actor{Type: event.User, ID: userID}
 	return e
 }
+
+// letter is what a mail says that nobody reads.
+func (*world) letter() mail.Told { return mail.Told{Code: "code", Lasts: time.Hour} }
 
 // asks asks for another address, and returns the code that is mailed there; "" when nobody is told.
 func (w *world) asks(t *testing.T, userID, email string) (code proof.Code) {

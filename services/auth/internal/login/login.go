@@ -135,9 +135,9 @@ type Store interface {
 	// Claim returns at most limit pending logins whose next attempt is due and moves that attempt to retry, so that no other caller gets
 	// them before.
 	Claim(ctx context.Context, now, retry time.Time, limit int) ([]Interrupted, error)
-	// ClaimEmails returns at most limit addresses of active logins that Identity has to learn of and
-	// whose next attempt is due, and moves that attempt to retry, so that no other caller gets them
-	// before.
+	// ClaimEmails returns at most limit addresses that Identity has to learn of and whose next attempt
+	// is due, of logins that are not pending nor about to get another address, and moves that attempt
+	// to retry, so that no other caller gets them before.
 	ClaimEmails(ctx context.Context, now, retry time.Time, limit int) ([]Email, error)
 	// EmailTold says that Identity knows an address, unless that has a later revision by now.
 	EmailTold(ctx context.Context, e Email) error
@@ -149,8 +149,8 @@ type Store interface {
 	// nothing. ErrNotFound
 	// when the hash is another one by now, or the login is gone or not active.
 	ChangePassword(ctx context.Context, n NewHash, e event.Event) error
-	// SetStanding suspends a login, in whatever state: makes the user's mailed codes worthless, ends
-	// and revokes all sessions; or restores it; and records the event, all or nothing. It waits for
+	// SetStanding suspends a login, in whatever state: makes the user's mailed codes worthless,
+	// cancels a change of the address, ends and revokes all sessions; or restores it; and records the event, all or nothing. It waits for
 	// sessions that begin at this moment. What is of no later revision than what was said before
 	// changes and records nothing, like what is said of a user without a login.
 	SetStanding(ctx context.Context, n Standing, e event.Event) error

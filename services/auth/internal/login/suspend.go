@@ -12,6 +12,7 @@ type Standing struct {
 	UserID       string
 	Revision     int64 // of the user since when this is so; of what is said the highest one counts
 	Suspended    bool
+	Time         time.Time
 	RevokedUntil time.Time // how long the sessions that end are announced
 }
 
@@ -19,7 +20,8 @@ type Standing struct {
 // somebody with a wrong password, until Restore. A user without a login is not an error, and
 // neither is what a later revision has overtaken.
 func (s *Service) Suspend(ctx context.Context, userID string, revision int64) error {
-	standing := Standing{UserID: userID, Revision: revision, Suspended: true, RevokedUntil: s.Now().Add(s.Config.RevocationPeriod)}
+	now := s.Now()
+	standing := Standing{UserID: userID, Revision: revision, Suspended: true, Time: now, RevokedUntil: now.Add(s.Config.RevocationPeriod)}
 	if err := s.Store.SetStanding(ctx, standing, of(event.FromContext(ctx), userID)); err != nil {
 		return err
 	}
@@ -30,5 +32,5 @@ func (s *Service) Suspend(ctx context.Context, userID string, revision int64) er
 // Restore lets a user sign in again. A user without a login is not an error, and neither is what a
 // later revision has overtaken.
 func (s *Service) Restore(ctx context.Context, userID string, revision int64) error {
-	return s.Store.SetStanding(ctx, Standing{UserID: userID, Revision: revision}, of(event.FromContext(ctx), userID))
+	return s.Store.SetStanding(ctx, Standing{UserID: userID, Revision: revision, Time: s.Now()}, of(event.FromContext(ctx), userID))
 }

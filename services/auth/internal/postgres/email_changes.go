@@ -122,6 +122,18 @@ const (
 	undoEmail   = `update auth.logins set ` + settled + ` where ` + ofChange
 )
 
+// cancelEmail is for whatever ends what a login's holder has begun.
+const cancelEmail = `update auth.logins set ` + settled + ` where user_id = @user_id and new_email is not null`
+
+// cancelEmailChange forgets what is reserved for a login, which is locked.
+func cancelEmailChange(ctx context.Context, tx pgx.Tx, userID string, now time.Time) error {
+	_, err := tx.Exec(ctx, cancelEmail, pgx.StrictNamedArgs{"user_id": userID, "now": now})
+	return err
+}
+
+// hasEmail reports whether a change has been committed already.
+const hasEmail = `select exists (select from auth.logins where user_id = @user_id and email = @email and email_verified)`
+
 func ofChangeArgs(c emailchange.Change, now time.Time) pgx.StrictNamedArgs {
 	return pgx.StrictNamedArgs{"user_id": c.UserID, "email": c.Email, "revision": c.Revision, "now": now}
 }
@@ -136,7 +148,7 @@ func (s *EmailChanges) Commit(ctx context.Context, c emailchange.Change, now tim
 		case err != nil:
 			return err
 		case tag.RowsAffected() == 0:
-			return emailchange.ErrNotFound
+			return committed(ctx, tx, c)
 		}
 		for _, n := range notices {
 			if err := s.mails.Queue(ctx, tx, n); err != nil {
@@ -146,6 +158,16 @@ func (s *EmailChanges) Commit(ctx context.Context, c emailchange.Change, now tim
 		return audit.Record(ctx, s.outbox, tx, c.Event)
 	})
 	return known("change address", err)
+}
+
+// committed returns ErrNotFound unless somebody else has committed the change.
+func committed(ctx context.Context, tx pgx.Tx, c emailchange.Change) error {
+	var done bool
+	err := tx.QueryRow(ctx, hasEmail, pgx.StrictNamedArgs{"user_id": c.UserID, "email": c.Email}).Scan(&done)
+	if err == nil && !done {
+		return emailchange.ErrNotFound
+	}
+	return err
 }
 
 // Undo implements emailchange.Store.

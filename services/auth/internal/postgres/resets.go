@@ -84,6 +84,9 @@ func (s *Resets) replace(ctx context.Context, tx pgx.Tx, n reset.NewPassword) er
 	if tag.RowsAffected() == 0 {
 		return login.ErrNotFound
 	}
+	if err := cancelEmailChange(ctx, tx, n.UserID, n.Time); err != nil {
+		return err
+	}
 	if !n.Verified {
 		for _, sql := range []string{dropFactor, dropDevices} {
 			if _, err := tx.Exec(ctx, sql, of); err != nil {

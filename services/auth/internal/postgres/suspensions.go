@@ -37,6 +37,9 @@ func (s *Logins) SetStanding(ctx context.Context, n login.Standing, e event.Even
 			return err
 		}
 		if n.Suspended {
+			if err := cancelEmailChange(ctx, tx, n.UserID, n.Time); err != nil {
+				return err
+			}
 			if err := endAll(ctx, tx, n); err != nil {
 				return err
 			}

@@ -64,11 +64,13 @@ func (s *Logins) VerifyEmail(ctx context.Context, code proof.Hash, l login.Login
 	return err
 }
 
+// claimEmails leaves alone whoever is about to get another address: Identity has that, of the same
+// revision, and is told what the login has when that is settled.
 const claimEmails = `
 	update auth.logins set email_attempt_time = @retry
 	where user_id in (
 	    select user_id from auth.logins
-	    where state = 'active' and email_attempt_time is not null and email_attempt_time <= @now
+	    where state <> 'pending' and new_email is null and email_attempt_time <= @now
 	    order by email_attempt_time limit @limit for update skip locked)
 	returning user_id::text, email as address, email_verified as verified, email_revision as revision`
 
