@@ -174,7 +174,7 @@ func TestVerifyOutOfOrder(t *testing.T) {
 	for _, p := range []proof.Purpose{proof.Reset, proof.ChangeEmail, proof.Invitation} {
 		waits, code := proof.New(p, email, w.now)
 		waits.UserID = uuid.NewString()
-		check.NoError(t, w.MailedCodes.Ask(t.Context(), waits, office.VerifyEmail(t.Context(), email, "", mail.Told{Code: string(code), Lasts: p.Lasts()}), postgrestest.Event("auth.asked")))
+		check.NoError(t, w.MailedCodes.Ask(t.Context(), waits, office.VerifyEmail(t.Context(), "other@example.com", "", mail.Told{Code: string(code), Lasts: p.Lasts()}), postgrestest.Event("auth.asked")))
 		w.refused(t, code, pass, "INVALID_MAILED_CODE")
 	}
 	w.codes(t, office)
