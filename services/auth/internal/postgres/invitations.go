@@ -20,7 +20,7 @@ import (
 const keepInvitation = `
 	insert into auth.mailed_codes as c (code_hash, purpose, user_id, email, display_name, create_time, expire_time, revision)
 	values (@code_hash, @purpose, @user_id, @email, @display_name, @create_time, @expire_time, @revision)
-	on conflict (user_id, purpose) where user_id is not null do update
+	on conflict (user_id, purpose) where purpose <> 'reset' do update
 	set code_hash = excluded.code_hash, email = excluded.email, display_name = excluded.display_name, create_time = excluded.create_time,
 	    expire_time = excluded.expire_time, revision = excluded.revision
 	where c.revision < excluded.revision`
