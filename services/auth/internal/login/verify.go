@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 
@@ -12,6 +13,9 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/proof"
 	"github.com/gatehouse/gatehouse/services/auth/internal/throttle"
 )
+
+// mailedCode is the factor by which failures behind the code of a sign-up are counted.
+const mailedCode = "mailed_code"
 
 var (
 	errMailedCode = reason.InvalidMailedCode()
@@ -78,8 +82,10 @@ func (s *Service) VerifyEmail(ctx context.Context, v Verification) (Verified, er
 		return Verified{}, err
 	}
 	l := Login{UserID: s.NewID(), Email: p.Email, PasswordHash: p.PasswordHash, State: Pending, DisplayName: p.DisplayName, EmailVerified: true}
-	tried := throttle.Attempt{Factor: password.Factor, Account: p.Email, Address: e.ClientAddress}
+	// A counter of the code: who fills that of the address keeps nobody from completing a sign-up.
+	tried := throttle.Attempt{Factor: mailedCode, Account: hex.EncodeToString(p.Hash[:]), Address: e.ClientAddress}
 	if p.Purpose == proof.Verify {
+		tried.Factor, tried.Account = password.Factor, p.Email
 		if l, err = s.Store.ByUser(ctx, p.UserID); err != nil && !errors.Is(err, ErrNotFound) {
 			return Verified{}, err
 		}

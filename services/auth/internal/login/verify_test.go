@@ -195,6 +195,15 @@ func TestGuessesBehindACodeCostWaits(t *testing.T) { // R7
 	check.NoError(t, w.verify(t, code, pass))
 }
 
+// Whoever fails with the address of somebody else keeps them from no sign-up: its code has a counter
+// of its own.
+func TestStrangersFailuresLeaveASignUp(t *testing.T) { // R8
+	w := newWorld(t)
+	code := w.asked(t, w.mailing(t), pass)
+	tries(t, w.Service, throttle.FreeFailures+1, "192.0.2.1", login.Credentials{Email: email, Password: wrong}, refusal)
+	check.NoError(t, w.verify(t, code, pass))
+}
+
 // What is stored is completed: when Identity is away, or the program is killed after the code was
 // used up, the reconciler makes the user.
 func TestAProvenSignUpIsCompleted(t *testing.T) {
