@@ -94,6 +94,7 @@ func routeCalls() map[string]routeCall {
 	}
 	maps.Copy(calls, sessionCalls())
 	maps.Copy(calls, mailCalls())
+	maps.Copy(calls, invitationCalls())
 	return calls
 }
 

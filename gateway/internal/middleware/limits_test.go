@@ -122,6 +122,7 @@ func TestRoutesThatTakeCredentials(t *testing.T) { // R7, R9
 	slices.Sort(got)
 	want := []string{
 		"GET /oauth2/logout",
+		"POST /accept-invitation",
 		"POST /account/authenticator",
 		"POST /account/authenticator/remove",
 		"POST /account/email",
@@ -130,6 +131,7 @@ func TestRoutesThatTakeCredentials(t *testing.T) { // R7, R9
 		"POST /account/recovery-codes",
 		"POST /account/sessions/end",
 		"POST /account/sessions/end-others",
+		"POST /api/v1/auth/accept-invitation",
 		"POST /api/v1/auth/bootstrap",
 		"POST /api/v1/auth/recover",
 		"POST /api/v1/auth/refresh",
