@@ -24,14 +24,17 @@ type Invitation struct {
 type InvitationStore interface {
 	// Invite stores what waits for the code of an invitation in the place of what waited for an older
 	// revision, queues the mail that tells it and records the event, all or nothing. Nothing changes
-	// when that revision or a newer one is there, when the user has a login, or when the address had
-	// as many mails as it may have.
+	// when that revision or a newer one is there, or when the user has a login; neither when the
+	// address had as many mails as it may have, which is ErrMailLimit.
 	Invite(ctx context.Context, p proof.Pending, revision int64, m *mail.Queued, e event.Event) error
 	// ReserveInvited uses the code of an invitation up and reserves the login like Store.Reserve, all
 	// or nothing. It is proof.ErrNotFound when the code is not good any more, and ErrTaken when the
 	// address has a login by now.
 	ReserveInvited(ctx context.Context, code proof.Hash, l Login, by event.Event, now, retry time.Time) error
 }
+
+// ErrMailLimit is an address that had as many mails as it may have within an hour.
+var ErrMailLimit = errors.New("the address had as many mails as it may have")
 
 var errNoMail = reason.MailNotConfigured()
 
@@ -44,7 +47,8 @@ func (s *Service) CanInvite() error {
 }
 
 // Invite mails a code that makes a login of the user. Somebody else who has a login with the address
-// is told so instead, and nobody is told the code: who has invited learns nothing of it.
+// is told so instead, and nobody is told the code: who has invited learns nothing of it. Beyond the
+// limit of mails it is MAIL_LIMIT_REACHED, so that Identity keeps the invitation due.
 func (s *Service) Invite(ctx context.Context, in Invitation) error {
 	if err := s.CanInvite(); err != nil {
 		return err
@@ -61,7 +65,11 @@ func (s *Service) Invite(ctx context.Context, in Invitation) error {
 	waits, code := proof.New(proof.Invitation, email, s.Now())
 	waits.UserID, waits.DisplayName = in.UserID, in.DisplayName
 	told := letter(ctx, email, in.Language, mail.Told{Code: string(code), Lasts: waits.Purpose.Lasts()})
-	if err := s.Invitations.Invite(ctx, waits, in.Revision, told, of(event.FromContext(ctx), in.UserID)); err != nil {
+	err = s.Invitations.Invite(ctx, waits, in.Revision, told, of(event.FromContext(ctx), in.UserID))
+	if errors.Is(err, ErrMailLimit) {
+		return reason.MailLimitReached().WithRetryAfter(mail.Window)
+	}
+	if err != nil {
 		return err
 	}
 	s.Wake()

@@ -287,6 +287,24 @@ func TestAnInvitationToSomebodyWithALogin(t *testing.T) {
 	}
 }
 
+// An invitation beyond the limit of mails is refused, so that Identity keeps it due, and mailed when
+// there is room again.
+func TestAnInvitationBeyondTheLimitIsNotLost(t *testing.T) {
+	w := newInviting(t)
+	for n := range int64(mail.MostAsked) {
+		w.invite(t, n+1)
+	}
+	over := login.Invitation{UserID: w.userID, Email: email, Revision: mail.MostAsked + 1}
+	again := func() error { return w.Invite(postgrestest.Request(t.Context(), "auth.invitation_mailed"), over) }
+	if err := again(); reason(err) != "MAIL_LIMIT_REACHED" {
+		t.Errorf("over the limit: %v", err)
+	}
+	w.letter(t, mail.MostAsked)
+	w.now = w.now.Add(mail.Window)
+	check.NoError(t, again())
+	w.letter(t, mail.MostAsked+1)
+}
+
 // Without mail nobody is invited, and nothing is stored.
 func TestNoInvitationWithoutMail(t *testing.T) {
 	w := newWorld(t)

@@ -51,14 +51,17 @@ func (s *Logins) Invite(ctx context.Context, p proof.Pending, revision int64, m 
 			return err
 		}
 		if !queued { // the code of the mail before stays good, since nobody learns the new one
-			return errNothing
+			return login.ErrMailLimit
 		}
 		return audit.Record(ctx, s.outbox, tx, e)
 	})
-	if err != nil && !errors.Is(err, errNothing) {
-		return fmt.Errorf("keep invitation: %w", err)
+	switch {
+	case errors.Is(err, errNothing):
+		return nil
+	case err == nil, errors.Is(err, login.ErrMailLimit):
+		return err
 	}
-	return nil
+	return fmt.Errorf("keep invitation: %w", err)
 }
 
 // ReserveInvited implements login.InvitationStore.

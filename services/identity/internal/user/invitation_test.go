@@ -138,6 +138,22 @@ func TestAnInvitationIsResentAcceptedAndCancelled(t *testing.T) {
 	}
 }
 
+// An Auth of the version before registers whoever accepts an invitation: it knows no other way.
+func TestWhoIsInvitedMayBeRegistered(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	u := w.invited(t)
+	for range 2 {
+		got, token, err := w.Register(drafted(t), user.New{ID: u.ID, Email: u.Email, DisplayName: u.DisplayName, EmailVerified: true})
+		if err != nil || got.State != user.Active || !got.EmailVerified || got.OrganizationID != u.OrganizationID || token == "" {
+			t.Fatalf("registered %+v with token %q, %v", got, token, err)
+		}
+	}
+	other := w.invited(t)
+	_, _, err := w.Register(drafted(t), user.New{ID: other.ID, Email: "other@example.com"})
+	wantReason(t, err, apierr.AlreadyExists, "USER_ID_TAKEN")
+}
+
 // A cancellation is a deletion: the login in Auth, or the code that waits for one, goes with it, and
 // an acceptance that comes later brings nobody back.
 func TestACancelledInvitationIsDeleted(t *testing.T) {

@@ -65,12 +65,15 @@ type New struct {
 }
 
 // Register creates a user under the caller's id. Repeating it with the same id and email returns the user as it is, suspended meanwhile or
-// not. The token names the user's relationships, also of a repeat.
+// not; one who is invited becomes active. The token names the user's relationships, also of a repeat.
 func (s *Service) Register(ctx context.Context, n New) (u User, token string, err error) {
 	n.Email = address.Fold(n.Email)
 	stored, token, err := s.create(ctx, n)
 	if err != nil {
 		return User{}, "", err
+	}
+	if stored.State == Invited && stored.Email == n.Email { // who was invited is registered by an Auth of the version before
+		return s.Activate(ctx, n.ID)
 	}
 	if stored.State != Active && stored.State != Suspended || stored.Email != n.Email {
 		return User{}, "", IDTaken()
