@@ -84,7 +84,7 @@ func TestAnAddressThatChangesIsNotTold(t *testing.T) {
 	waits, verify := proof.New(proof.Verify, former, w.now)
 	waits.UserID = ada
 	check.NoError(t, w.MailedCodes.Ask(t.Context(), waits, w.office.VerifyEmail(t.Context(), former, "", w.letter()), acting(ada, "auth.email_verification_requested")))
-	check.NoError(t, w.Logins.VerifyEmail(t.Context(), verify.Hash(), login.Login{PasswordHash: "$hash"}, w.now, acting(ada, "auth.email_verified")))
+	check.NoError(t, w.Logins.VerifyEmail(t.Context(), verify.Hash(), login.Login{UserID: ada, PasswordHash: "$hash"}, w.now, acting(ada, "auth.email_verified")))
 	code := w.asks(t, ada, fresh)
 	w.fail = errors.New("boom")
 	if got := w.confirms(ada, code); got != "IDENTITY_UNAVAILABLE" {
