@@ -64,7 +64,7 @@ func TestRefreshTokensAreOfOneClient(t *testing.T) { // R33
 		"of a backend": func() (*http.Response, answer) {
 			return post(t, w.Token, refreshes(mine, "client_id", ""), basic(backendID, "secret"))
 		},
-		"unknown":       func() (*http.Response, answer) { return post(t, w.Token, refreshes("x"+mine[1:])) },
+		"unknown":       func() (*http.Response, answer) { return post(t, w.Token, refreshes(mine[1:]+mine[:1])) },
 		"none at all":   func() (*http.Response, answer) { return post(t, w.Token, refreshes("x")) },
 		"wider scope":   func() (*http.Response, answer) { return post(t, w.Token, refreshes(mine, "scope", "openid email")) },
 		"another scope": func() (*http.Response, answer) { return post(t, w.Token, refreshes(mine, "scope", "gatehouse")) },
