@@ -109,6 +109,21 @@ type auth struct {
 	follower *session.Follower
 }
 
+// resets are recoveries by mail.
+func (a *auth) resets(hasher login.Hasher, log *slog.Logger) *reset.Service {
+	return reset.NewService(reset.Params{
+		Store: a.Resets, Logins: a.Logins, Codes: a.MailedCodes, Hasher: hasher, Throttle: a.Throttled(time.Now), Desk: a.office.Desk,
+		RevocationPeriod: time.Hour, Now: time.Now, Wake: a.feed.Wake, Log: log,
+	})
+}
+
+// trials are mails that administrators try.
+func (a *auth) trials() *mail.Trials {
+	return mail.NewTrials(mail.TrialParams{
+		Store: postgres.NewMailTrials(a.Pool, a.Outbox, a.Mails), Desk: a.office.Desk, NewID: uuid.NewString, Wake: func() {},
+	})
+}
+
 func newAuth(t *testing.T, change ...func(*grpctest.Config)) *auth {
 	t.Helper()
 	db := postgrestest.Open(t)
@@ -118,15 +133,7 @@ func newAuth(t *testing.T, change ...func(*grpctest.Config)) *auth {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sealer, err := signingkey.NewSealer(bytes.Repeat([]byte{1}, signingkey.SealingKeyLength), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	policy := signingkey.Policy{Algorithm: token.EdDSA, MaxAge: 5 * time.Minute, Interval: 24 * time.Hour}
-	a.keeper = signingkey.NewKeeper(policy, db.SigningKeys, sealer, rand.Reader, time.Now)
-	if err := a.keeper.Refresh(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	_, a.keeper = signingKeys(t, db, rand.Reader, time.Now)
 	a.before = len(a.Recorded(t)) // the making of the keys
 	a.feed = session.NewFeed(a.ended, time.Now)
 	a.list = token.NewRevocationList(func() time.Time { return time.Unix(0, 0) }) // never stale
@@ -160,13 +167,8 @@ func newAuth(t *testing.T, change ...func(*grpctest.Config)) *auth {
 			{Desc: &authv1.LoginService_ServiceDesc, Impl: api.NewLoginService(logins)},
 			{Desc: &authv1.VerificationService_ServiceDesc, Impl: api.NewVerificationService(a.keeper, a.feed)},
 			{Desc: &authv1.ClientService_ServiceDesc, Impl: api.NewClientService(a.clients())},
-			{Desc: &authv1.RecoveryService_ServiceDesc, Impl: api.NewRecoveryService(reset.NewService(reset.Params{
-				Store: db.Resets, Logins: db.Logins, Codes: db.MailedCodes, Hasher: hasher, Throttle: db.Throttled(time.Now), Desk: a.office.Desk,
-				RevocationPeriod: time.Hour, Now: time.Now, Wake: a.feed.Wake, Log: log,
-			}))},
-			{Desc: &authv1.MailService_ServiceDesc, Impl: api.NewMailService(mail.NewTrials(mail.TrialParams{
-				Store: postgres.NewMailTrials(db.Pool, db.Outbox, db.Mails), Desk: a.office.Desk, NewID: uuid.NewString, Wake: func() {},
-			}))},
+			{Desc: &authv1.RecoveryService_ServiceDesc, Impl: api.NewRecoveryService(a.resets(hasher, log))},
+			{Desc: &authv1.MailService_ServiceDesc, Impl: api.NewMailService(a.trials())},
 			{Desc: &authv1.ClientDirectoryService_ServiceDesc, Impl: api.NewClientDirectoryService(db.Clients)},
 		},
 	}

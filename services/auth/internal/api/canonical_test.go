@@ -84,15 +84,7 @@ func newFixed(t *testing.T) *fixed {
 		t.Fatal(err)
 	}
 	f.hasher = &weakening{Pool: pool}
-	sealer, err := signingkey.NewSealer(bytes.Repeat([]byte{1}, signingkey.SealingKeyLength), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	policy := signingkey.Policy{Algorithm: token.EdDSA, MaxAge: 5 * time.Minute, Interval: 24 * time.Hour}
-	keeper := signingkey.NewKeeper(policy, db.SigningKeys, sealer, random, clock)
-	if err := keeper.Refresh(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	sealer, keeper := signingKeys(t, db, random, clock)
 	ids := registerClient(t, db, sealer, random, clock)
 	if _, err := db.Pool.Exec(t.Context(), `delete from auth.outbox`); err != nil { // of the keys, which are random
 		t.Fatal(err)
@@ -107,29 +99,11 @@ func newFixed(t *testing.T) *fixed {
 		Store: f.store, Directory: f.identity, Hasher: f.hasher, Throttle: db.Throttled(clock), Codes: postgres.NewMailedCodes(db.Pool, box, db.Mails), NewID: outboxtest.IDs(4), Now: clock, Wake: func() {}, Log: log,
 		Invitations: f.store,
 	})
-	config := session.Config{
-		Issuer: "https://id.example", Audience: "gatehouse", AccessTTL: 10 * time.Minute, Lifetime: time.Hour, Idle: time.Hour, BrowserIdle: time.Hour,
-	}
-	overview := session.NewOverview(session.OverviewParams{Config: config, Store: postgres.NewOverview(db.Pool, box), Now: clock, Wake: func() {}})
-	sessions := session.NewService(session.Params{
-		Config: config,
-		Store:  postgres.NewSessions(db.Pool, box), Signer: keeper, NewID: outboxtest.IDs(5), Random: random, Now: clock, Wake: func() {}, Log: log,
-	})
-	browsers := session.NewBrowsers(session.BrowserParams{
-		Config: session.BrowserConfig{Lifetime: time.Hour, Idle: time.Hour}, Store: postgres.NewBrowsers(db.Pool, box), NewID: outboxtest.IDs(6),
-		Random: random, Now: clock, Wake: func() {},
-	})
+	overview, sessions, browsers := f.sessions(box, keeper, random, clock)
 	mails := postgres.NewMails(db.Pool, func(context.Context, mail.Kind) {})
 	f.office = mailtest.NewOffice(t, clock)
-	resets := reset.NewService(reset.Params{
-		Store: postgres.NewResets(db.Pool, box, mails), Logins: f.store, Codes: postgres.NewMailedCodes(db.Pool, box, mails), Hasher: f.hasher,
-		Throttle: db.Throttled(clock), Desk: f.office.Desk, RevocationPeriod: time.Hour, Now: clock, Wake: func() {}, Log: log,
-	})
 	factors := fixedFactors(db, box, clock)
-	emails := emailchange.NewService(emailchange.Params{
-		Store: postgres.NewEmailChanges(db.Pool, box, mails), Logins: f.store, Codes: postgres.NewMailedCodes(db.Pool, box, mails), Directory: accepting{},
-		Desk: f.office.Desk, Timeout: time.Second, Grace: time.Second, Retry: time.Second, Now: clock, Wake: func() {}, Log: log,
-	})
+	resets, emails := f.mailed(box, mails, clock)
 	page, err := pages.New(pages.Params{
 		Logins: f.logins, Resets: resets, Emails: emails, Clients: db.Clients, SignUps: login.SignUpsOpen, Now: clock, Browsers: browsers, Overview: overview,
 		Factors: factors,
@@ -158,6 +132,51 @@ func newFixed(t *testing.T) *fixed {
 		},
 	})
 	return f
+}
+
+// signingKeys are the signing keys, and what seals them.
+func signingKeys(t *testing.T, db *postgrestest.Database, random io.Reader, clock func() time.Time) (*signingkey.Sealer, *signingkey.Keeper) {
+	t.Helper()
+	sealer, err := signingkey.NewSealer(bytes.Repeat([]byte{1}, signingkey.SealingKeyLength), nil)
+	check.NoError(t, err)
+	policy := signingkey.Policy{Algorithm: token.EdDSA, MaxAge: 5 * time.Minute, Interval: 24 * time.Hour}
+	keeper := signingkey.NewKeeper(policy, db.SigningKeys, sealer, random, clock)
+	check.NoError(t, keeper.Refresh(t.Context()))
+	return sealer, keeper
+}
+
+// sessions are sessions of all kinds.
+func (f *fixed) sessions(
+	box *outbox.Outbox, keeper *signingkey.Keeper, random io.Reader, clock func() time.Time,
+) (*session.Overview, *session.Service, *session.Browsers) {
+	log := slog.New(slog.DiscardHandler)
+	config := session.Config{
+		Issuer: "https://id.example", Audience: "gatehouse", AccessTTL: 10 * time.Minute, Lifetime: time.Hour, Idle: time.Hour, BrowserIdle: time.Hour,
+	}
+	overview := session.NewOverview(session.OverviewParams{Config: config, Store: postgres.NewOverview(f.Pool, box), Now: clock, Wake: func() {}})
+	sessions := session.NewService(session.Params{
+		Config: config,
+		Store:  postgres.NewSessions(f.Pool, box), Signer: keeper, NewID: outboxtest.IDs(5), Random: random, Now: clock, Wake: func() {}, Log: log,
+	})
+	browsers := session.NewBrowsers(session.BrowserParams{
+		Config: session.BrowserConfig{Lifetime: time.Hour, Idle: time.Hour}, Store: postgres.NewBrowsers(f.Pool, box), NewID: outboxtest.IDs(6),
+		Random: random, Now: clock, Wake: func() {},
+	})
+	return overview, sessions, browsers
+}
+
+// mailed is what goes on by mail: recoveries and changes of addresses.
+func (f *fixed) mailed(box *outbox.Outbox, mails *postgres.Mails, clock func() time.Time) (*reset.Service, *emailchange.Service) {
+	log, codes := slog.New(slog.DiscardHandler), postgres.NewMailedCodes(f.Pool, box, mails)
+	resets := reset.NewService(reset.Params{
+		Store: postgres.NewResets(f.Pool, box, mails), Logins: f.store, Codes: codes, Hasher: f.hasher,
+		Throttle: f.Throttled(clock), Desk: f.office.Desk, RevocationPeriod: time.Hour, Now: clock, Wake: func() {}, Log: log,
+	})
+	emails := emailchange.NewService(emailchange.Params{
+		Store: postgres.NewEmailChanges(f.Pool, box, mails), Logins: f.store, Codes: codes, Directory: accepting{},
+		Desk: f.office.Desk, Timeout: time.Second, Grace: time.Second, Retry: time.Second, Now: clock, Wake: func() {}, Log: log,
+	})
+	return resets, emails
 }
 
 // endSessions lets a person change the password and end sessions, and an administrator end that
@@ -217,12 +236,7 @@ func TestCanonicalEvents(t *testing.T) {
 	signIn := func(requestID, address string) (*authv1.SignInResponse, error) {
 		return people(requestID).SignIn(ctx, &authv1.SignInRequest{Email: address, Password: pass})
 	}
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	must := func(err error) { t.Helper(); check.NoError(t, err) }
 	_, err := people("bootstrap-wrong").Bootstrap(ctx, &authv1.BootstrapRequest{Secret: "a guess", Email: "Root@example.com", Password: pass})
 	refused(t, err, codes.Unauthenticated, "INVALID_BOOTSTRAP_SECRET")
 	_, err = people("bootstrap").Bootstrap(ctx, &authv1.BootstrapRequest{Secret: secret, Email: "Root@example.com", Password: pass})
@@ -264,19 +278,7 @@ func TestCanonicalEvents(t *testing.T) {
 	must(f.logins.Reconcile(ctx))
 	_, err = people("refresh-expired").Refresh(ctx, &authv1.RefreshRequest{RefreshToken: in.GetRefreshToken()})
 	refused(t, err, codes.Unauthenticated, "INVALID_REFRESH_TOKEN")
-	_, err = authv1.NewLoginServiceClient(f.Through("identity", "suspend-login")).SuspendLogin(ctx, &authv1.SuspendLoginRequest{
-		UserId: up.GetUser().GetId(), Revision: 2,
-	})
-	must(err)
-	_, err = signIn("sign-in-suspended", email)
-	refused(t, err, codes.Unauthenticated, "INVALID_CREDENTIALS")
-	_, err = authv1.NewLoginServiceClient(f.Through("identity", "restore-login")).RestoreLogin(ctx, &authv1.RestoreLoginRequest{
-		UserId: up.GetUser().GetId(), Revision: 3,
-	})
-	must(err)
-	remove := authv1.NewLoginServiceClient(f.Through("identity", "remove-login"))
-	_, err = remove.RemoveLogin(ctx, &authv1.RemoveLoginRequest{UserId: up.GetUser().GetId()})
-	must(err)
+	f.suspendAndRemove(t, up.GetUser().GetId(), signIn)
 	f.endSessions(t)
 	f.useProvider(t, f.usePages(t))
 	f.clients(t, signIn)
@@ -286,6 +288,25 @@ func TestCanonicalEvents(t *testing.T) {
 	f.acceptInvitations(t)
 	golden.Check(t, "events.golden", outboxtest.Rows(t, f.Pool, "auth"))
 	outboxtest.CheckAudited(t, f.Pool, "auth")
+}
+
+// suspendAndRemove suspends a login, restores it and removes it, as Identity does.
+func (f *fixed) suspendAndRemove(t *testing.T, userID string, signIn func(requestID, address string) (*authv1.SignInResponse, error)) {
+	t.Helper()
+	ctx := t.Context()
+	_, err := authv1.NewLoginServiceClient(f.Through("identity", "suspend-login")).SuspendLogin(ctx, &authv1.SuspendLoginRequest{
+		UserId: userID, Revision: 2,
+	})
+	check.NoError(t, err)
+	_, err = signIn("sign-in-suspended", email)
+	refused(t, err, codes.Unauthenticated, "INVALID_CREDENTIALS")
+	_, err = authv1.NewLoginServiceClient(f.Through("identity", "restore-login")).RestoreLogin(ctx, &authv1.RestoreLoginRequest{
+		UserId: userID, Revision: 3,
+	})
+	check.NoError(t, err)
+	remove := authv1.NewLoginServiceClient(f.Through("identity", "remove-login"))
+	_, err = remove.RemoveLogin(ctx, &authv1.RemoveLoginRequest{UserId: userID})
+	check.NoError(t, err)
 }
 
 // clients registers a client, changes it, rotates its secret and removes it.

@@ -33,57 +33,75 @@ func TestHotQueriesUseTheirIndex(t *testing.T) {
 		args  pgx.StrictNamedArgs
 		index string
 	}{
-		"sign-in":            {loginByEmail, pgx.StrictNamedArgs{"email": "77@example.com"}, "logins_email_key"},
-		"signed in as":       {loginByUser, pgx.StrictNamedArgs{"user_id": id}, "logins_pkey"},
-		"refresh":            {sessionByFamily, pgx.StrictNamedArgs{"family_hash": make([]byte, 32)}, "sessions_family_hash_key"},
-		"session by id":      {sessionByID, pgx.StrictNamedArgs{"id": id}, "sessions_pkey"},
-		"session start":      {startSession, record(startArgs(session.Session{ID: id, UserID: id, CreateTime: time.Unix(0, 0), RefreshTime: time.Unix(0, 0), AuthTime: time.Unix(0, 0), ExpireTime: time.Unix(0, 0)})), "logins_pkey"},
-		"client start":       {"with " + liveBrowser + " insert into auth.sessions (" + sessionColumns + ") select " + sessionValues + " from browser", sessionArgs(session.Session{ID: id, UserID: id, BrowserID: id, ClientID: "shop"}), "browser_sessions_pkey"},
-		"rotation":           {rotateSession, record(pgx.StrictNamedArgs{"id": id, "read_hash": hash, "token_hash": hash, "refresh_time": now, "browser_session_id": id, "stale_since": now}), "sessions_pkey"},
-		"sign-out":           {endSession, record(pgx.StrictNamedArgs{"id": id, "user_id": id, "expire_time": now}), "sessions_pkey"},
-		"client":             {clientByID, pgx.StrictNamedArgs{"id": "client-" + id}, "clients_pkey"},
-		"client's secret":    {clientByID, pgx.StrictNamedArgs{"id": "client-" + id}, "client_secrets_client_id"},
-		"client's end":       {endSessionsOfClient, pgx.StrictNamedArgs{"id": "client-" + id, "expire_time": now}, "sessions_client_id"},
-		"clients":            {listClients, pgx.StrictNamedArgs{"first": false, "after_time": now, "after_id": "client-" + id, "row_limit": 51}, "clients_create_time_id"},
-		"browser start":      {startBrowser, record(browser(pgx.StrictNamedArgs{"create_time": now})), "logins_pkey"},
-		"browser renewal":    {renewBrowser, record(browser(pgx.StrictNamedArgs{"old_hash": hash})), "browser_sessions_secret_hash_key"},
-		"browser look":       {findBrowser, pgx.StrictNamedArgs{"secret_hash": hash, "now": before, "idle_since": before, "stale_since": before}, "browser_sessions_secret_hash_key"},
-		"browser end":        {endBrowser, record(pgx.StrictNamedArgs{"id": id, "user_id": id, "expire_time": now}), "sessions_browser_session_id"},
-		"sessions, own":      {listEntries, pgx.StrictNamedArgs{"user_id": id, "now": before, "idle_since": before, "browser_idle": before, "first": true, "after_time": now, "after_id": id, "row_limit": 51}, "sessions_user_id"},
-		"and browsers":       {listEntries, pgx.StrictNamedArgs{"user_id": id, "now": before, "idle_since": before, "browser_idle": before, "first": true, "after_time": now, "after_id": id, "row_limit": 51}, "browser_sessions_user_id"},
-		"and below":          {listBelow, pgx.StrictNamedArgs{"browsers": []string{id}, "now": before, "idle_since": before}, "sessions_browser_session_id"},
-		"end one":            {endOne, record(pgx.StrictNamedArgs{"id": id, "user_id": id, "expire_time": now}), "sessions_browser_session_id"},
-		"end others":         {endOthers + recordChanged, record(pgx.StrictNamedArgs{"user_id": id, "keep": id, "expire_time": now}), "sessions_user_id"},
-		"code":               {redeemCode, record(code(now, id)), "sessions_browser_session_id"},
-		"and its client":     {redeemCode, record(code(now, id)), "clients_pkey"},
-		"attempt":            {settleAttempt, attempt(now, id, hash[:16]), "known_devices_pkey"},
-		"attempt, budget":    {settleAttempt, attempt(now, id, hash[:16]), "failures_pkey"},
-		"forgotten":          {cleanFailures, pgx.StrictNamedArgs{"before": before, "most": 1000000}, "failures_update_time"},
-		"devices":            {cleanDevices, pgx.StrictNamedArgs{"before": before}, "known_devices_seen_time"},
-		"person":             {person, pgx.StrictNamedArgs{"id": id}, "logins_pkey"},
-		"used codes":         {cleanCodes, pgx.StrictNamedArgs{"before": before, "limit": 10}, "used_codes_expire_time"},
+		"sign-in":         {loginByEmail, pgx.StrictNamedArgs{"email": "77@example.com"}, "logins_email_key"},
+		"signed in as":    {loginByUser, pgx.StrictNamedArgs{"user_id": id}, "logins_pkey"},
+		"refresh":         {sessionByFamily, pgx.StrictNamedArgs{"family_hash": make([]byte, 32)}, "sessions_family_hash_key"},
+		"session by id":   {sessionByID, pgx.StrictNamedArgs{"id": id}, "sessions_pkey"},
+		"session start":   {startSession, record(startArgs(session.Session{ID: id, UserID: id, CreateTime: time.Unix(0, 0), RefreshTime: time.Unix(0, 0), AuthTime: time.Unix(0, 0), ExpireTime: time.Unix(0, 0)})), "logins_pkey"},
+		"client start":    {"with " + liveBrowser + " insert into auth.sessions (" + sessionColumns + ") select " + sessionValues + " from browser", sessionArgs(session.Session{ID: id, UserID: id, BrowserID: id, ClientID: "shop"}), "browser_sessions_pkey"},
+		"rotation":        {rotateSession, record(pgx.StrictNamedArgs{"id": id, "read_hash": hash, "token_hash": hash, "refresh_time": now, "browser_session_id": id, "stale_since": now}), "sessions_pkey"},
+		"sign-out":        {endSession, record(pgx.StrictNamedArgs{"id": id, "user_id": id, "expire_time": now}), "sessions_pkey"},
+		"client":          {clientByID, pgx.StrictNamedArgs{"id": "client-" + id}, "clients_pkey"},
+		"client's secret": {clientByID, pgx.StrictNamedArgs{"id": "client-" + id}, "client_secrets_client_id"},
+		"client's end":    {endSessionsOfClient, pgx.StrictNamedArgs{"id": "client-" + id, "expire_time": now}, "sessions_client_id"},
+		"clients":         {listClients, pgx.StrictNamedArgs{"first": false, "after_time": now, "after_id": "client-" + id, "row_limit": 51}, "clients_create_time_id"},
+		"browser start":   {startBrowser, record(browser(pgx.StrictNamedArgs{"create_time": now})), "logins_pkey"},
+		"browser renewal": {renewBrowser, record(browser(pgx.StrictNamedArgs{"old_hash": hash})), "browser_sessions_secret_hash_key"},
+		"browser look":    {findBrowser, pgx.StrictNamedArgs{"secret_hash": hash, "now": before, "idle_since": before, "stale_since": before}, "browser_sessions_secret_hash_key"},
+		"browser end":     {endBrowser, record(pgx.StrictNamedArgs{"id": id, "user_id": id, "expire_time": now}), "sessions_browser_session_id"},
+		"sessions, own":   {listEntries, pgx.StrictNamedArgs{"user_id": id, "now": before, "idle_since": before, "browser_idle": before, "first": true, "after_time": now, "after_id": id, "row_limit": 51}, "sessions_user_id"},
+		"and browsers":    {listEntries, pgx.StrictNamedArgs{"user_id": id, "now": before, "idle_since": before, "browser_idle": before, "first": true, "after_time": now, "after_id": id, "row_limit": 51}, "browser_sessions_user_id"},
+		"and below":       {listBelow, pgx.StrictNamedArgs{"browsers": []string{id}, "now": before, "idle_since": before}, "sessions_browser_session_id"},
+		"end one":         {endOne, record(pgx.StrictNamedArgs{"id": id, "user_id": id, "expire_time": now}), "sessions_browser_session_id"},
+		"end others":      {endOthers + recordChanged, record(pgx.StrictNamedArgs{"user_id": id, "keep": id, "expire_time": now}), "sessions_user_id"},
+		"code":            {redeemCode, record(code(now, id)), "sessions_browser_session_id"},
+		"and its client":  {redeemCode, record(code(now, id)), "clients_pkey"},
+		"attempt":         {settleAttempt, attempt(now, id, hash[:16]), "known_devices_pkey"},
+		"attempt, budget": {settleAttempt, attempt(now, id, hash[:16]), "failures_pkey"},
+		"forgotten":       {cleanFailures, pgx.StrictNamedArgs{"before": before, "most": 1000000}, "failures_update_time"},
+		"devices":         {cleanDevices, pgx.StrictNamedArgs{"before": before}, "known_devices_seen_time"},
+		"person":          {person, pgx.StrictNamedArgs{"id": id}, "logins_pkey"},
+		"used codes":      {cleanCodes, pgx.StrictNamedArgs{"before": before, "limit": 10}, "used_codes_expire_time"},
+		"failures, one":   {forgetFailures, pgx.StrictNamedArgs{"key": make([]byte, 16)}, "failures_pkey"},
+		"devices of one":  {dropDevices, pgx.StrictNamedArgs{"user_id": id}, "known_devices_user_id"},
+		"addresses, due":  {claimEmailChanges, pgx.StrictNamedArgs{"now": before, "retry": now, "limit": 10}, "logins_new_email_attempt_time"},
+		"emails to tell":  {claimEmails, pgx.StrictNamedArgs{"now": now, "retry": now, "limit": 10}, "logins_email_attempt_time"},
+		"revocation feed": {newRevocations, pgx.StrictNamedArgs{"after": int64(1) << 40, "now": before}, "revocations_writer"},
+		"sign-in policy":  {loginByEmail, pgx.StrictNamedArgs{"email": "77@example.com"}, "sign_in_policies_pkey"},
+		"reconciler":      {claimLogins, pgx.StrictNamedArgs{"now": now, "retry": now, "limit": 10}, "logins_attempt_time"},
+	} {
+		t.Run(title, func(t *testing.T) {
+			pgtest.WantIndex(t, pool, c.index, c.sql, c.args, "Seq Scan")
+		})
+	}
+}
+
+// So does what is asked of mails, mailed codes and second factors.
+func TestQueriesOfMailsAndFactorsUseTheirIndex(t *testing.T) {
+	pool := pgtest.New(t, migrations.Schema, migrations.Files)
+	fill(t, pool)
+	const now, before, id = "2031-01-01T00:00:00Z", "2020-01-01T00:00:00Z", "0b7c1c3e-5a52-4a52-9f52-2d6f6c1d7a10"
+	hash := make([]byte, 32)
+	for title, c := range map[string]struct {
+		sql   string
+		args  pgx.StrictNamedArgs
+		index string
+	}{
 		"mails, due":         {claimMails, pgx.StrictNamedArgs{"now": before, "lease": now, "limit": 4}, "mails_attempt_time"},
 		"mails, expired":     {expireMails, pgx.StrictNamedArgs{"now": before, "limit": 10}, "mails_attempt_time"},
-		"failures, one":      {forgetFailures, pgx.StrictNamedArgs{"key": make([]byte, 16)}, "failures_pkey"},
-		"devices of one":     {dropDevices, pgx.StrictNamedArgs{"user_id": id}, "known_devices_user_id"},
-		"addresses, due":     {claimEmailChanges, pgx.StrictNamedArgs{"now": before, "retry": now, "limit": 10}, "logins_new_email_attempt_time"},
 		"mail, of its id":    {statusOfMail, pgx.StrictNamedArgs{"id": id}, "mails_pkey"},
 		"mails, parked":      {cleanParked, pgx.StrictNamedArgs{"before": before, "limit": 10}, "mails_park_time"},
 		"mails, counted":     {cleanAddresses, pgx.StrictNamedArgs{"before": before, "limit": 10}, "mail_addresses_last_time"},
 		"mailed code":        {findMailedCode, pgx.StrictNamedArgs{"code_hash": hash, "purposes": []string{"reset"}, "now": before}, "mailed_codes_pkey"},
 		"and its use":        {deleteMailedCode, pgx.StrictNamedArgs{"code_hash": hash, "purposes": []string{"reset"}, "now": before}, "mailed_codes_pkey"},
 		"and its end":        {dropMailedCodes, pgx.StrictNamedArgs{"user_id": id, "purposes": []string{"reset"}}, "mailed_codes_user_id"},
-		"emails to tell":     {claimEmails, pgx.StrictNamedArgs{"now": now, "retry": now, "limit": 10}, "logins_email_attempt_time"},
 		"mailed codes":       {cleanMailedCodes, pgx.StrictNamedArgs{"before": before, "limit": 10}, "mailed_codes_expire_time"},
-		"revocation feed":    {newRevocations, pgx.StrictNamedArgs{"after": int64(1) << 40, "now": before}, "revocations_writer"},
 		"second factor":      {factorOf, pgx.StrictNamedArgs{"user_id": id}, "logins_pkey"},
 		"its secret":         {factorOf, pgx.StrictNamedArgs{"user_id": id}, "totp_pkey"},
 		"its codes":          {factorOf, pgx.StrictNamedArgs{"user_id": id}, "recovery_codes_pkey"},
 		"code's step":        {useStep, pgx.StrictNamedArgs{"user_id": id, "revision": 1, "step": 1}, "totp_pkey"},
 		"recovery code":      {hasCode, pgx.StrictNamedArgs{"user_id": id, "hash": hash}, "recovery_codes_pkey"},
 		"recovery codes use": {useCode, pgx.StrictNamedArgs{"user_id": id, "revision": 1, "hash": hash}, "recovery_codes_pkey"},
-		"sign-in policy":     {loginByEmail, pgx.StrictNamedArgs{"email": "77@example.com"}, "sign_in_policies_pkey"},
-		"reconciler":         {claimLogins, pgx.StrictNamedArgs{"now": now, "retry": now, "limit": 10}, "logins_attempt_time"},
 	} {
 		t.Run(title, func(t *testing.T) {
 			pgtest.WantIndex(t, pool, c.index, c.sql, c.args, "Seq Scan")

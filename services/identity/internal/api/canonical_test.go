@@ -132,18 +132,8 @@ func TestCanonicalEvents(t *testing.T) {
 		Organization: &identityv1.Organization{Id: company, DisplayName: "Bridges"}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"display_name"}},
 	})
 	check.NoError(t, err)
-	const empty = "55555555-5555-4555-8555-555555555555"
-	_, err = organizations("organization-created-empty").CreateOrganization(ctx, &identityv1.CreateOrganizationRequest{Id: empty, DisplayName: "Empty"})
-	check.NoError(t, err)
-	_, err = organizations("organization-deleted").DeleteOrganization(ctx, &identityv1.DeleteOrganizationRequest{Id: empty})
-	check.NoError(t, err)
-	f.grants.Allow(root, "can_suspend", "user:"+bob)
-	_, err = f.by(root, home, "suspended").SuspendUser(ctx, &identityv1.SuspendUserRequest{Id: bob})
-	check.NoError(t, err)
-	_, err = f.by(root, home, "suspended-again").SuspendUser(ctx, &identityv1.SuspendUserRequest{Id: bob})
-	check.NoError(t, err)
-	_, err = f.by(root, home, "restored").RestoreUser(ctx, &identityv1.RestoreUserRequest{Id: bob})
-	check.NoError(t, err)
+	emptyOrganization(t, organizations)
+	suspensionOf(t, f, bob, root, home)
 	_, err = f.by(ada, home, "deleted").DeleteUser(ctx, &identityv1.DeleteUserRequest{Id: ada})
 	check.NoError(t, err)
 	ending := finishLate(t, f, root)
@@ -152,12 +142,41 @@ func TestCanonicalEvents(t *testing.T) {
 	f.invite(t, company)
 	golden.Check(t, "events.golden", outboxtest.Rows(t, f.Pool, "identity"))
 	outboxtest.CheckAudited(t, f.Pool, "identity")
-	// Authz is told who asked for the departure.
+	f.reservedBy(t, root, ending)
+}
+
+// reservedBy holds the reservation of a late deletion to who asked for it.
+func (f *fixed) reservedBy(t *testing.T, root, ending string) {
+	t.Helper()
 	origin := reserved.GetOrigin()
 	if got := [6]string{reserved.GetUserId(), reserved.GetEndingOrganizationId(), origin.GetActorType(), origin.GetActorId(), origin.GetRequestId(), origin.GetTraceId()}; got !=
 		[6]string{root, ending, "user", root, "deleted-late", ""} {
 		t.Errorf("the departure is reserved as %q", got)
 	}
+}
+
+// emptyOrganization creates an organization and deletes it.
+func emptyOrganization(t *testing.T, organizations func(requestID string) identityv1.OrganizationDirectoryServiceClient) {
+	t.Helper()
+	ctx := t.Context()
+	const empty = "55555555-5555-4555-8555-555555555555"
+	_, err := organizations("organization-created-empty").CreateOrganization(ctx, &identityv1.CreateOrganizationRequest{Id: empty, DisplayName: "Empty"})
+	check.NoError(t, err)
+	_, err = organizations("organization-deleted").DeleteOrganization(ctx, &identityv1.DeleteOrganizationRequest{Id: empty})
+	check.NoError(t, err)
+}
+
+// suspensionOf has somebody of an organization suspend a user, twice, and restore them.
+func suspensionOf(t *testing.T, f *fixed, userID, by, home string) {
+	t.Helper()
+	ctx := t.Context()
+	f.grants.Allow(by, "can_suspend", "user:"+userID)
+	_, err := f.by(by, home, "suspended").SuspendUser(ctx, &identityv1.SuspendUserRequest{Id: userID})
+	check.NoError(t, err)
+	_, err = f.by(by, home, "suspended-again").SuspendUser(ctx, &identityv1.SuspendUserRequest{Id: userID})
+	check.NoError(t, err)
+	_, err = f.by(by, home, "restored").RestoreUser(ctx, &identityv1.RestoreUserRequest{Id: userID})
+	check.NoError(t, err)
 }
 
 // importOf imports a user with all fields, one who is there, and one with an address alone.
