@@ -137,16 +137,16 @@ func TestCanonicalEvents(t *testing.T) {
 	_, err = f.by(ada, home, "deleted").DeleteUser(ctx, &identityv1.DeleteUserRequest{Id: ada})
 	check.NoError(t, err)
 	ending := finishLate(t, f, root)
-	importOf(t, f.by(root, home, "imported"), company)
 	reserved := f.model.reserved.Load()
+	importOf(t, f.by(root, home, "imported"), company)
 	f.invite(t, company)
 	golden.Check(t, "events.golden", outboxtest.Rows(t, f.Pool, "identity"))
 	outboxtest.CheckAudited(t, f.Pool, "identity")
-	f.reservedBy(t, root, ending)
+	reservedBy(t, reserved, root, ending)
 }
 
-// reservedBy holds the reservation of a late deletion to who asked for it.
-func (f *fixed) reservedBy(t *testing.T, root, ending string) {
+// reservedBy wants Authz to be told who asked for the departure of a late deletion.
+func reservedBy(t *testing.T, reserved *authzv1.ReserveDepartureRequest, root, ending string) {
 	t.Helper()
 	origin := reserved.GetOrigin()
 	if got := [6]string{reserved.GetUserId(), reserved.GetEndingOrganizationId(), origin.GetActorType(), origin.GetActorId(), origin.GetRequestId(), origin.GetTraceId()}; got !=
