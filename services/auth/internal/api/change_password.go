@@ -15,7 +15,7 @@ func (s *SessionService) ChangePassword(ctx context.Context, r *authv1.ChangePas
 	if err != nil {
 		return nil, err
 	}
-	err = s.logins.ChangePassword(ctx, login.PasswordChange{
+	_, err = s.logins.ChangePassword(ctx, login.PasswordChange{
 		UserID: who.UserID, Old: r.GetOldPassword(), New: r.GetNewPassword(), Keep: who.SessionID,
 		Accept: request.ClientOf(ctx).Language, Event: event.FromContext(ctx),
 	})

@@ -32,9 +32,10 @@ type NewHash struct {
 var errWrongPassword = errInvalidCredentials.Saying("the old password is wrong")
 
 // ChangePassword replaces a password by whoever knows it (R5), and ends all sessions of the person
-// but the one to keep (R22); the owner of the login is told (R17). A wrong old password is refused
+// but the one to keep (R22); the owner of the login is told (R17). It returns the login as the change
+// has left it, for whoever begins a session by it. A wrong old password is refused
 // like a wrong sign-in, and counted like one.
-func (s *Service) ChangePassword(ctx context.Context, c PasswordChange) error {
+func (s *Service) ChangePassword(ctx context.Context, c PasswordChange) (Login, error) {
 	e := of(c.Event, c.UserID)
 	if e.Action != "" {
 		e.Action = "auth.password_changed"
@@ -42,26 +43,26 @@ func (s *Service) ChangePassword(ctx context.Context, c PasswordChange) error {
 	e.Changes = nil // both passwords are secrets
 	l, err := s.Store.ByUser(ctx, c.UserID)
 	if errors.Is(err, ErrNotFound) || err == nil && l.State != Active {
-		return event.Attempt(errWrongPassword, e)
+		return Login{}, event.Attempt(errWrongPassword, e)
 	}
 	if err != nil {
-		return err
+		return Login{}, err
 	}
 	// A counter of its own: who has somebody's session must not be able to delay their sign-ins.
 	tried := throttle.Attempt{Factor: password.Factor, Account: l.UserID, Address: e.ClientAddress}
 	proven, _, err := s.prove(ctx, tried, l, c.Old)
 	if err != nil {
-		return err
+		return Login{}, err
 	}
 	if !proven {
-		return event.Attempt(errWrongPassword, e)
+		return Login{}, event.Attempt(errWrongPassword, e)
 	}
 	if err := s.admissible("new_password", c.New, l.Email); err != nil {
-		return err
+		return Login{}, err
 	}
 	hash, err := s.Hasher.Hash(ctx, c.New)
 	if err != nil {
-		return err
+		return Login{}, err
 	}
 	now := s.Now()
 	e.OrganizationID = l.OrganizationID
@@ -70,11 +71,12 @@ func (s *Service) ChangePassword(ctx context.Context, c PasswordChange) error {
 		Notice: s.Desk.PasswordChanged(ctx, l.Email, c.Accept),
 	}, e)
 	if errors.Is(err, ErrNotFound) { // somebody else has changed it meanwhile
-		return event.Attempt(errWrongPassword, e)
+		return Login{}, event.Attempt(errWrongPassword, e)
 	}
 	if err != nil {
-		return err
+		return Login{}, err
 	}
 	s.Wake()
-	return nil
+	l.PasswordHash = hash
+	return l, nil
 }

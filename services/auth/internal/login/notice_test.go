@@ -16,16 +16,17 @@ func TestAChangeOfThePasswordIsTold(t *testing.T) {
 	office := w.mailing(t)
 	for _, refused := range []login.PasswordChange{{Old: "not the password at all", New: newPass}, {Old: pass, New: "short"}} {
 		refused.UserID, refused.Event = userID, postgrestest.Event("auth.asked")
-		if err := w.ChangePassword(t.Context(), refused); err == nil {
+		if _, err := w.ChangePassword(t.Context(), refused); err == nil {
 			t.Fatal("changed")
 		}
 	}
 	if told := office.Read(t, w.Mails); len(told) != 0 {
 		t.Errorf("told: %+v", told)
 	}
-	check.NoError(t, w.ChangePassword(t.Context(), login.PasswordChange{
+	_, err := w.ChangePassword(t.Context(), login.PasswordChange{
 		UserID: userID, Old: pass, New: newPass, Accept: "de-CH, en;q=0.8", Event: postgrestest.Event("auth.asked"),
-	}))
+	})
+	check.NoError(t, err)
 	told := office.Read(t, w.Mails)
 	if len(told) != 1 || told[0].To != email || told[0].Language != "de" || told[0].Subject != "Ihr Passwort wurde geändert" {
 		t.Errorf("told: %+v", told)

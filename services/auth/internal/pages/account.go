@@ -175,17 +175,18 @@ func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request) {
 		t := p.looks.speaks(r)
 		form := page{Status: http.StatusBadRequest, Who: who, Fields: passwordFields()}
 		former, fresh := r.PostForm.Get("old_password"), r.PostForm.Get("new_password")
+		var l login.Login
 		err := check(t, form, &authv1.ChangePasswordRequest{OldPassword: former, NewPassword: fresh})
 		if err == nil {
 			err = repeated(t, form, fresh, r.PostForm.Get("repeat"))
 		}
 		if err == nil {
-			err = p.Logins.ChangePassword(r.Context(), login.PasswordChange{
+			l, err = p.Logins.ChangePassword(r.Context(), login.PasswordChange{
 				UserID: b.UserID, Old: former, New: fresh, Accept: r.Header.Get("Accept-Language"), Event: acting(event.FromContext(r.Context()), b),
 			})
 		}
 		if err == nil {
-			p.passwordChanged(w, r, b)
+			p.passwordChanged(w, r, b, l)
 			return
 		}
 		e := apierr.From(err)
@@ -207,21 +208,22 @@ func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request) {
 
 // passwordChanged begins the browser's session anew: whoever told the old password was proven, and
 // what the browser showed before is worth nothing afterwards (R20). What else it was proven by stays:
-// it was so lately.
-func (p *Pages) passwordChanged(w http.ResponseWriter, r *http.Request, b session.Browser) {
+// it was so lately. l is the login as the change has left it: whatever overtakes the new session, such
+// as a reset, ends it.
+func (p *Pages) passwordChanged(w http.ResponseWriter, r *http.Request, b session.Browser, l login.Login) {
 	proven := acting(event.FromContext(r.Context()), b)
 	proven.Action, proven.Changes = "auth.signed_in", nil
-	l, err := p.Logins.ByUser(r.Context(), b.UserID)
-	if err == nil {
-		proof := session.Proof{UserID: b.UserID, OrganizationID: b.OrganizationID, AMR: b.AMR, Attempt: proven}
-		if l.Factor.Enrolled {
-			proof.Factor = l.Factor.Revision
-		}
-		err = p.beginProven(w, r, proof)
+	proof := session.Proof{UserID: b.UserID, OrganizationID: b.OrganizationID, AMR: b.AMR, PasswordHash: l.PasswordHash, Attempt: proven}
+	if l.Factor.Enrolled {
+		proof.Factor = l.Factor.Revision
 	}
-	if err != nil {
+	err := p.beginProven(w, r, proof)
+	switch {
+	case errors.Is(err, reason.InvalidCredentials()):
+		see(w, signInPath)
+	case err != nil:
 		p.Failed(w, r, err)
-		return
+	default:
+		see(w, accountPath+"?"+done+"="+donePassword)
 	}
-	see(w, accountPath+"?"+done+"="+donePassword)
 }

@@ -1,6 +1,7 @@
 package pages_test
 
 import (
+	"context"
 	"net/http"
 	"regexp"
 	"slices"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 )
 
 const newPass = "another horse in the battery"
@@ -129,4 +132,28 @@ func TestDevices(t *testing.T) {
 			t.Errorf("%q is not shown as %q:\n%s", agent, want, a.page)
 		}
 	}
+}
+
+// overtaken are logins of which somebody changes the password in the moment after it was changed here.
+type overtaken struct{ *login.Service }
+
+func (o overtaken) ChangePassword(ctx context.Context, c login.PasswordChange) (login.Login, error) {
+	l, err := o.Service.ChangePassword(ctx, c)
+	if err == nil {
+		_, err = o.Service.ChangePassword(ctx, login.PasswordChange{UserID: c.UserID, Old: c.New, New: c.New + "!", Event: c.Event})
+	}
+	return l, err
+}
+
+// Whose change of the password is overtaken by another one, such as a reset by the owner, is signed
+// in nowhere (R22).
+func TestAChangeThatAnotherOneOvertakes(t *testing.T) {
+	w := newWorld(t, 100)
+	w.signedUp(t, email)
+	b := w.browser()
+	b.signIn(t, email)
+	w.params.Logins = overtaken{w.logins}
+	w.serve(t)
+	b.post(t, "/account/password", "old_password", pass, "new_password", newPass, "repeat", newPass).leads(t, "/sign-in")
+	b.get(t, "/account").leads(t, "/sign-in")
 }

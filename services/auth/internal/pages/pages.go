@@ -50,7 +50,7 @@ type Logins interface {
 	// ByUser returns the login of a user, or login.ErrNotFound.
 	ByUser(ctx context.Context, userID string) (login.Login, error)
 	// ChangePassword replaces the password of a user by who knows it, and ends other sessions.
-	ChangePassword(ctx context.Context, c login.PasswordChange) error
+	ChangePassword(ctx context.Context, c login.PasswordChange) (login.Login, error)
 }
 
 // Browsers are the browser sessions; session.Browsers is one.
