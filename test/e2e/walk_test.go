@@ -183,6 +183,7 @@ func TestWalkRoutes(t *testing.T) {
 	known := routeCalls()
 	maps.Copy(known, clientCalls(t))
 	maps.Copy(known, standingCalls())
+	maps.Copy(known, proofCalls())
 	for _, m := range contracts(t).Methods() {
 		if m.Route == nil {
 			continue
