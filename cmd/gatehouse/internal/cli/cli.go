@@ -38,7 +38,7 @@ type commands struct {
 	Mesh     meshCommand     `cmd:"" help:"Verify the running mesh; compare who may call what."`
 	Doctor   doctorCommand   `cmd:"" help:"Ask a site's Consul and Nomad whether Gatehouse can be installed there and is safe there; changes nothing."`
 	Audit    auditCommand    `cmd:"" help:"Read the audit trail."`
-	Users    usersCommand    `cmd:"" help:"Import users, or follow them."`
+	Users    usersCommand    `cmd:"" help:"Invite, import, suspend and restore users, or follow them."`
 	Clients  clientsCommand  `cmd:"" help:"Register applications that people sign in to, and rotate their secrets."`
 	Mail     mailCommand     `cmd:"" help:"Send a mail to see whether mail arrives; read the mails that a development platform keeps instead of sending them."`
 	Cluster  clusterCommand  `cmd:"" help:"A development cluster: three hosts on this machine with Consul and Nomad."`

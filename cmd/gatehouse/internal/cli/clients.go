@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/visible"
 	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1/reason"
+	identityreason "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1/reason"
 )
 
 type clientsCommand struct {
@@ -49,6 +50,8 @@ func mended(err error) error {
 		return fmt.Errorf("%w: gatehouse clients rotate ID --end-old", err)
 	case reason.LastClientSecret().Reason:
 		return fmt.Errorf("%w: gatehouse clients rotate ID", err)
+	case identityreason.EmailTaken().Reason:
+		return fmt.Errorf("%w: gatehouse users resend mails an invitation again", err)
 	}
 	var fields []string
 	for _, f := range problem.Errors {

@@ -21,6 +21,9 @@ import (
 type usersCommand struct {
 	Import  usersImportCommand  `cmd:"" help:"Create users without a login from a table; repeating it is safe."`
 	Watch   usersWatchCommand   `cmd:"" help:"Print users, then what changes; Ctrl-C ends."`
+	Invite  usersInviteCommand  `cmd:"" help:"Mail somebody an invitation to an organization."`
+	Resend  usersResendCommand  `cmd:"" help:"Mail an invitation again; the link of before is worthless then."`
+	Cancel  usersCancelCommand  `cmd:"" help:"Cancel an invitation that was not accepted."`
 	Reset   usersResetCommand   `cmd:"" help:"Mail a user a link with which they choose another password."`
 	Suspend usersSuspendCommand `cmd:"" help:"End a user's sessions and keep the user from signing in until restored."`
 	Restore usersRestoreCommand `cmd:"" help:"Let a suspended user sign in again."`

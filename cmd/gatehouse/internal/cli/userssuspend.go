@@ -40,18 +40,25 @@ func (c *oneUser) id(ctx context.Context, client *rest.Client) (string, error) {
 	return "", fmt.Errorf("%d users have the address %s, each in an organization of their own: name one by its id: %s", len(found), visible.Text(c.User), strings.Join(ids, ", "))
 }
 
-// changed has a change of the user made, and says what it was.
-func (c *oneUser) changed(console *Console, make func(*rest.Client) func(context.Context, string) (rest.User, error), sentence string) error {
+// named does work on the user, as who has signed in.
+func (c *oneUser) named(console *Console, work func(ctx context.Context, client *rest.Client, id string) error) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer cancel()
 	return c.session(ctx, console, func(client *rest.Client) error {
 		id, err := c.id(ctx, client)
-		if err != nil {
-			return mended(err)
+		if err == nil {
+			err = work(ctx, client, id)
 		}
+		return mended(err)
+	})
+}
+
+// changed has a change of the user made, and says what it was.
+func (c *oneUser) changed(console *Console, make func(*rest.Client) func(context.Context, string) (rest.User, error), sentence string) error {
+	return c.named(console, func(ctx context.Context, client *rest.Client, id string) error {
 		u, err := make(client)(ctx, id)
 		if err != nil {
-			return mended(err)
+			return err
 		}
 		fmt.Fprintf(console.Err, "%s (%s) %s\n", visible.Text(u.Email), visible.Text(u.ID), sentence)
 		return nil
