@@ -58,6 +58,8 @@ func TestUsersInviteRefusals(t *testing.T) {
 		"nobody":           {[]string{"invite", "ada@example.com"}, nil, "sign in as an administrator"},
 		"foreign":          {[]string{"invite", "ada@example.com", "--organization", "o"}, nil, "sign in as an administrator"},
 		"no mail again":    {[]string{"resend", "u1"}, map[string]string{"POST /api/v1/invitations/u1:resend": noMail}, "set GATEHOUSE_MAIL_SMTP_URL"},
+		"foreign again":    {[]string{"resend", "u1"}, nil, "sign in as an administrator"},
+		"foreign's end":    {[]string{"cancel", "u1"}, nil, "sign in as an administrator"},
 		"accepted":         {[]string{"resend", "u1"}, map[string]string{"POST /api/v1/invitations/u1:resend": accepted}, "USER_NOT_INVITED: it was accepted"},
 		"cancelled late":   {[]string{"cancel", "u1"}, map[string]string{"DELETE /api/v1/invitations/u1": accepted}, "USER_NOT_INVITED: it was accepted"},
 		"cancelled nobody": {[]string{"cancel", "no@example.com"}, map[string]string{"GET /api/v1/users?filter=email+%3D+%22no%40example.com%22": `{"users":[]}`}, "nobody has the address no@example.com"},
