@@ -49,7 +49,9 @@ type usersResendCommand struct {
 
 // Run sends an invitation again.
 func (c *usersResendCommand) Run(console *Console) error {
-	return c.changed(console, func(client *rest.Client) func(context.Context, string) (rest.User, error) { return client.ResendInvitation },
+	return c.changed(console, func(client *rest.Client) func(context.Context, string) (rest.User, error) {
+		return client.ResendInvitation
+	},
 		"is mailed another link, good for seven days, which makes the one of before worthless.")
 }
 
