@@ -116,7 +116,7 @@ func TestThePlaceOfAPermission(t *testing.T) {
 	if after := strings.Join(strings.Split(string(text), "\n")[n-1:n+4], " "); !strings.Contains(after, `"`+write+`"`) {
 		t.Errorf("%s is %s", answers[0].Entry.Where, after)
 	}
-	if want := "source identity, permission 5 of 6: allow, path is " + write; answers[0].Entry.Says != want {
+	if want := "source identity, permission 6 of 7: allow, path is " + write; answers[0].Entry.Says != want {
 		t.Errorf("it says %q, want %q", answers[0].Entry.Says, want)
 	}
 }
@@ -194,12 +194,12 @@ func TestWhatRunsIsSaidBeside(t *testing.T) {
 	if err := explain.Text(&out, answers, "the cluster"); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"identity -> authz: 5 of ", "RUNNING: denied", answers[0].Path, "the cluster was asked"} {
+	for _, want := range []string{"identity -> authz: 6 of ", "RUNNING: denied", answers[0].Path, "the cluster was asked"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the table lacks %q:\n%s", want, out.String())
 		}
 	}
-	if got := strings.Count(out.String(), "RUNNING: denied"); got != 5 {
+	if got := strings.Count(out.String(), "RUNNING: denied"); got != 6 {
 		t.Errorf("%d methods are marked:\n%s", got, out.String())
 	}
 }
