@@ -99,14 +99,14 @@ func (c *Client) tokens(ctx context.Context, path string, credential map[string]
 
 // challenge asks for a second factor before there are tokens.
 type challenge struct {
-	Token     string          `json:"token"`
-	Enrolment json.RawMessage `json:"enrolment"`
+	Token     string    `json:"token"`
+	Enrolment *struct{} `json:"enrolment"` // there when one has to be enrolled first
 }
 
 // answer shows the second factor.
 func (c *Client) answer(ctx context.Context, asked challenge) error {
 	switch {
-	case len(asked.Enrolment) > 0:
+	case asked.Enrolment != nil:
 		return errors.New("the organization requires a second factor: sign in on the gateway's page /sign-in first, which sets one up")
 	case c.Code == nil:
 		return errors.New("the account has a second factor, and nobody can be asked for its code")

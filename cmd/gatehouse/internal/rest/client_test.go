@@ -223,9 +223,10 @@ func TestSignOut(t *testing.T) {
 	expect(t, g, []string{"POST /api/v1/auth/sign-in  map[email:a@example.com password:p]", "POST /api/v1/auth/sign-out access-1"}, nil, nil)
 }
 
-// Who has a second factor is asked for it, and not where nobody can be.
+// Who has a second factor is asked for it, and not where nobody can be. The API writes what is not
+// there as null.
 func TestSignInWithASecondFactor(t *testing.T) {
-	asked := says(`{"challenge":{"token":"c","methods":["totp","recovery_code"]}}`)
+	asked := says(`{"challenge":{"token":"c","methods":["totp","recovery_code"],"enrolment":null}}`)
 	g, c := start(t, asked, tokens(1), asked, tokens(1), asked, says(`{"challenge":{"token":"c","enrolment":{"secret":"s"}}}`))
 	for _, code := range []string{"123456", "ABCD-EFGH-IJKL-MNOP-QRST-UVWX"} {
 		c.Code = func() (string, error) { return code, nil }
