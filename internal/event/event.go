@@ -74,6 +74,18 @@ type Change struct {
 	Hash     string          // of a personal value: base64url(SHA-256(salt || value)); Seal makes it
 }
 
+// PersonalTexts are the changes of personal fields, given as names and values in turn; an empty value
+// is none.
+func PersonalTexts(namesAndValues ...string) []Change {
+	var changes []Change
+	for i := 0; i+1 < len(namesAndValues); i += 2 {
+		if value, err := json.Marshal(namesAndValues[i+1]); err == nil && namesAndValues[i+1] != "" { // a string always is JSON
+			changes = append(changes, Change{Field: namesAndValues[i], Value: value, Personal: true})
+		}
+	}
+	return changes
+}
+
 // Limits of a sealed event; the contract of Audit has the same. What is larger is replaced by {"omitted_bytes": n}.
 const (
 	MaxCanonical = 256 << 10 // bytes of the canonical form

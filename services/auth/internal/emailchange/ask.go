@@ -2,7 +2,6 @@ package emailchange
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 
 	"github.com/gatehouse/gatehouse/internal/address"
@@ -49,19 +48,10 @@ func (s *Service) Ask(ctx context.Context, r Request) error {
 		waits.UserID, letter = l.UserID, s.Desk.ChangeEmail
 	}
 	e := r.Event
-	e.ObjectID, e.OrganizationID, e.Changes = l.UserID, l.OrganizationID, changes(email)
+	e.ObjectID, e.OrganizationID, e.Changes = l.UserID, l.OrganizationID, event.PersonalTexts("email", email)
 	if err := s.Codes.Ask(ctx, waits, letter(ctx, email, r.Accept, told), e); err != nil {
 		return err
 	}
 	s.Wake()
 	return nil
-}
-
-// changes say which address it is.
-func changes(email string) []event.Change {
-	value, err := json.Marshal(email)
-	if err != nil { // a string always is JSON
-		return nil
-	}
-	return []event.Change{{Field: "email", Value: value, Personal: true}}
 }

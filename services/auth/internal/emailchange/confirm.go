@@ -67,7 +67,7 @@ func (s *Service) complete(ctx context.Context, c Change) error {
 		return reason.IdentityUnavailable().Because(err)
 	}
 	e := c.Event
-	e.OrganizationID, e.Changes = c.OrganizationID, changes(c.Email)
+	e.OrganizationID, e.Changes = c.OrganizationID, event.PersonalTexts("email", c.Email)
 	done := c
 	done.Event = e
 	err = s.Store.Commit(ctx, done, s.Now(), s.Desk.EmailChanged(ctx, c.Former, c.Email, c.Former, c.Accept), s.Desk.EmailChanged(ctx, c.Email, c.Email, c.Former, c.Accept))

@@ -2,7 +2,6 @@ package login
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/gatehouse/gatehouse/internal/event"
 )
@@ -12,9 +11,7 @@ import (
 // where those of a known one are not (R11).
 func attempted(ctx context.Context, email string) event.Event {
 	e := event.FromContext(ctx)
-	if value, err := json.Marshal(email); err == nil { // a string always is JSON
-		e.Changes = []event.Change{{Field: "email", Value: value, Personal: true}}
-	}
+	e.Changes = event.PersonalTexts("email", email)
 	return e
 }
 

@@ -3,7 +3,6 @@ package login
 import (
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 
 	"github.com/gatehouse/gatehouse/internal/event"
@@ -143,10 +142,6 @@ func signedUp(e event.Event, p proof.Pending) event.Event {
 	if e.Action != "" {
 		e.Action = "auth.signed_up"
 	}
-	for _, c := range []struct{ field, value string }{{"email", p.Email}, {"display_name", p.DisplayName}} {
-		if value, err := json.Marshal(c.value); err == nil && c.value != "" { // a string always is JSON
-			e.Changes = append(e.Changes, event.Change{Field: c.field, Value: value, Personal: true})
-		}
-	}
+	e.Changes = event.PersonalTexts("email", p.Email, "display_name", p.DisplayName)
 	return e
 }

@@ -1,7 +1,6 @@
 package pages
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -106,12 +105,7 @@ func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) {
 
 // signingUp says what a sign-up sets, as the API's contract does.
 func signingUp(e event.Event, in login.SignUp) event.Event {
-	e.Changes = nil
-	for _, c := range []struct{ field, value string }{{"email", address.Fold(in.Email)}, {"display_name", in.DisplayName}} {
-		if value, err := json.Marshal(c.value); err == nil && c.value != "" { // a string always is JSON
-			e.Changes = append(e.Changes, event.Change{Field: c.field, Value: value, Personal: true})
-		}
-	}
+	e.Changes = event.PersonalTexts("email", address.Fold(in.Email), "display_name", in.DisplayName)
 	return e
 }
 

@@ -2,7 +2,6 @@ package reset
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 
 	"github.com/gatehouse/gatehouse/internal/address"
@@ -26,9 +25,7 @@ func (s *Service) Ask(ctx context.Context, email, accept string) error {
 		return err
 	}
 	e := event.FromContext(ctx)
-	if value, err := json.Marshal(email); err == nil { // a string always is JSON
-		e.Changes = []event.Change{{Field: "email", Value: value, Personal: true}}
-	}
+	e.Changes = event.PersonalTexts("email", email)
 	e.ObjectID, e.OrganizationID = l.UserID, l.OrganizationID // so that the owner of the address sees it
 	l.Email = email
 	return s.send(ctx, l, accept, e)
