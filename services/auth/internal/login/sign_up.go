@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1/reason"
+	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 )
 
 // SignUps says where people may sign up.
@@ -80,18 +81,20 @@ func (s SignUps) admit(in SignUp) error {
 	return errClosed
 }
 
-// admissible refuses a new password that breaks a rule. field is where it was given, and names are
-// what the person is called.
-func (s *Service) admissible(field, password, email string, names ...string) error {
+// admissible is Admissible by the rules of the service.
+func (s *Service) admissible(field, given, email string, names ...string) error {
+	return Admissible(s.Passwords, field, given, email, names...)
+}
+
+// Admissible refuses a new password of whoever has an address that breaks a rule (R4), with
+// PASSWORD_REFUSED. field is where it was given, and names are what the person is called.
+func Admissible(rules password.Policy, field, given, email string, names ...string) error {
 	local, _, _ := strings.Cut(email, "@")
-	v, err := s.Passwords.Check(password, append(names, email, local, "gatehouse")...)
-	if err != nil {
+	v, err := rules.Check(given, append(names, email, local, "gatehouse")...)
+	if err != nil || v == nil {
 		return err
 	}
-	if v != nil {
-		return errPassword.WithField(field, v.Rule, v.Description)
-	}
-	return nil
+	return errPassword.WithField(field, v.Rule, v.Description)
 }
 
 // signUpNew reserves a free address and completes the sign-up, or resumes the one that took the address meanwhile.

@@ -3,7 +3,6 @@ package reset
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1/reason"
@@ -65,7 +64,7 @@ func (s *Service) Reset(ctx context.Context, r Reset) error {
 	if err != nil {
 		return event.Attempt(err, e)
 	}
-	if err := s.admissible(r.NewPassword, l.Email); err != nil {
+	if err := login.Admissible(s.Passwords, "new_password", r.NewPassword, l.Email); err != nil {
 		return err
 	}
 	hash, err := s.Hasher.Hash(ctx, r.NewPassword)
@@ -100,14 +99,4 @@ func (s *Service) store(ctx context.Context, l login.Login, hash string, r Reset
 		s.Log.WarnContext(ctx, "failed sign-ins are not forgotten after a reset", "user_id", l.UserID, "error", err.Error())
 	}
 	return nil
-}
-
-// admissible applies the rules for new passwords.
-func (s *Service) admissible(given, email string) error {
-	local, _, _ := strings.Cut(email, "@")
-	v, err := s.Passwords.Check(given, email, local, "gatehouse")
-	if err != nil || v == nil {
-		return err
-	}
-	return reason.PasswordRefused().WithField("new_password", v.Rule, v.Description)
 }
