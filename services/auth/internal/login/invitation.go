@@ -3,7 +3,6 @@ package login
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/gatehouse/gatehouse/internal/address"
 	"github.com/gatehouse/gatehouse/internal/event"
@@ -19,22 +18,15 @@ type Invitation struct {
 	Language                   string // that the mail is written in
 }
 
-// InvitationStore keeps invitations and makes logins of them; internal/login/logintest holds
+// InvitationStore keeps invitations; internal/login/logintest holds
 // implementations to these words.
 type InvitationStore interface {
 	// Invite stores what waits for the code of an invitation in the place of what waited for an older
 	// revision, queues the mail that tells it and records the event, all or nothing. Nothing changes
 	// when that revision or a newer one is there, or when the user has a login; neither when the
-	// address had as many mails as it may have, which is ErrMailLimit.
+	// address had as many mails as it may have, which is mail.ErrLimited.
 	Invite(ctx context.Context, p proof.Pending, revision int64, m *mail.Queued, e event.Event) error
-	// ReserveInvited uses the code of an invitation up and reserves the login like Store.Reserve, all
-	// or nothing. It is proof.ErrNotFound when the code is not good any more, and ErrTaken when the
-	// address has a login by now.
-	ReserveInvited(ctx context.Context, code proof.Hash, l Login, by event.Event, now, retry time.Time) error
 }
-
-// ErrMailLimit is an address that had as many mails as it may have within an hour.
-var ErrMailLimit = errors.New("the address had as many mails as it may have")
 
 var errNoMail = reason.MailNotConfigured()
 
@@ -66,7 +58,7 @@ func (s *Service) Invite(ctx context.Context, in Invitation) error {
 	waits.UserID, waits.DisplayName = in.UserID, in.DisplayName
 	told := letter(ctx, email, in.Language, mail.Told{Code: string(code), Lasts: waits.Purpose.Lasts()})
 	err = s.Invitations.Invite(ctx, waits, in.Revision, told, of(event.FromContext(ctx), in.UserID))
-	if errors.Is(err, ErrMailLimit) {
+	if errors.Is(err, mail.ErrLimited) {
 		return reason.MailLimitReached().WithRetryAfter(mail.Window)
 	}
 	if err != nil {
@@ -103,15 +95,8 @@ func (s *Service) AcceptInvitation(ctx context.Context, a Acceptance) (Verified,
 	if err != nil {
 		return Verified{}, err
 	}
-	now := s.Now()
 	l := Login{UserID: p.UserID, Email: p.Email, PasswordHash: hash, State: Pending, DisplayName: p.DisplayName, EmailVerified: true, Invited: true}
-	err = s.Invitations.ReserveInvited(ctx, a.Code.Hash(), l, e, now, now.Add(s.Config.SignUpGrace))
-	switch {
-	case errors.Is(err, proof.ErrNotFound): // used a moment ago
-		return Verified{}, event.Attempt(errMailedCode, e)
-	case errors.Is(err, ErrTaken): // whoever shows the code may know: the address is theirs
-		return Verified{}, errEmailTaken
-	case err != nil:
+	if err := s.reserve(ctx, a.Code, l, e); err != nil {
 		return Verified{}, err
 	}
 	u, err := s.complete(ctx, l, e)

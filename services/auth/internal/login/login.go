@@ -107,9 +107,9 @@ type Store interface {
 	// that one is returned, and after the first activation it is ErrBootstrapped. ErrNotFound when
 	// the one to return was removed at the same moment.
 	Reserve(ctx context.Context, l Login, by event.Event, now, retry time.Time) (existing Login, reserved bool, err error)
-	// ReserveProven uses the code of a sign-up up and reserves its login like Reserve, all or
-	// nothing. It is proof.ErrNotFound when the code is not good any more, and ErrTaken when the
-	// address has a login by now.
+	// ReserveProven uses the code of a sign-up or, where the login is Invited, of an invitation up and
+	// reserves the login like Reserve, all or nothing. It is proof.ErrNotFound when the code is not good
+	// any more, and ErrTaken when the address has a login by now.
 	ReserveProven(ctx context.Context, code proof.Hash, l Login, by event.Event, now, retry time.Time) error
 	// VerifyEmail uses a code up, marks the address of the login that it is of as verified, to be
 	// told to Identity, and records the event, all or nothing. It is proof.ErrNotFound when the code

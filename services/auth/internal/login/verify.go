@@ -111,14 +111,7 @@ func (s *Service) VerifyEmail(ctx context.Context, v Verification) (Verified, er
 
 // completeProven makes the login of a sign-up whose address was proven.
 func (s *Service) completeProven(ctx context.Context, code proof.Code, l Login, by event.Event) (Verified, error) {
-	now := s.Now()
-	err := s.Store.ReserveProven(ctx, code.Hash(), l, by, now, now.Add(s.Config.SignUpGrace))
-	switch {
-	case errors.Is(err, proof.ErrNotFound): // used a moment ago
-		return Verified{}, event.Attempt(errMailedCode, by)
-	case errors.Is(err, ErrTaken): // whoever shows the code may know: the address is theirs
-		return Verified{}, errEmailTaken
-	case err != nil:
+	if err := s.reserve(ctx, code, l, by); err != nil {
 		return Verified{}, err
 	}
 	u, err := s.complete(ctx, l, by)
@@ -126,6 +119,19 @@ func (s *Service) completeProven(ctx context.Context, code proof.Code, l Login, 
 		return Verified{}, errStored.WithRetryAfter(s.Config.RetryInterval).Because(err)
 	}
 	return Verified{Email: l.Email, ConsistencyToken: u.ConsistencyToken}, err
+}
+
+// reserve makes the pending login that a mailed code is for, and uses the code up.
+func (s *Service) reserve(ctx context.Context, code proof.Code, l Login, by event.Event) error {
+	now := s.Now()
+	err := s.Store.ReserveProven(ctx, code.Hash(), l, by, now, now.Add(s.Config.SignUpGrace))
+	switch {
+	case errors.Is(err, proof.ErrNotFound): // used a moment ago
+		return event.Attempt(errMailedCode, by)
+	case errors.Is(err, ErrTaken): // whoever shows the code may know: the address is theirs
+		return errEmailTaken
+	}
+	return err
 }
 
 // verifyLogin marks the address of a login as proven.

@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/gatehouse/gatehouse/internal/client/audit"
 	"github.com/gatehouse/gatehouse/internal/event"
-	"github.com/gatehouse/gatehouse/internal/pg"
-	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
 	"github.com/gatehouse/gatehouse/services/auth/internal/proof"
 )
@@ -51,33 +48,15 @@ func (s *Logins) Invite(ctx context.Context, p proof.Pending, revision int64, m 
 			return err
 		}
 		if !queued { // the code of the mail before stays good, since nobody learns the new one
-			return login.ErrMailLimit
+			return mail.ErrLimited
 		}
 		return audit.Record(ctx, s.outbox, tx, e)
 	})
 	switch {
 	case errors.Is(err, errNothing):
 		return nil
-	case err == nil, errors.Is(err, login.ErrMailLimit):
+	case err == nil, errors.Is(err, mail.ErrLimited):
 		return err
 	}
 	return fmt.Errorf("keep invitation: %w", err)
-}
-
-// ReserveInvited implements login.InvitationStore.
-func (s *Logins) ReserveInvited(ctx context.Context, code proof.Hash, l login.Login, by event.Event, now, retry time.Time) error {
-	err := pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
-		if _, err := takeMailedCode(ctx, tx, code, now, proof.Invitation); err != nil {
-			return err
-		}
-		reserved, err := insertPending(ctx, tx, l, by, now, retry)
-		if err == nil && !reserved {
-			return login.ErrTaken
-		}
-		return err
-	})
-	if err != nil && !errors.Is(err, proof.ErrNotFound) && !errors.Is(err, login.ErrTaken) {
-		return fmt.Errorf("reserve login of an invitation: %w", err)
-	}
-	return err
 }

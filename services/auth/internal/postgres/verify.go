@@ -17,8 +17,12 @@ import (
 
 // ReserveProven implements login.Store.
 func (s *Logins) ReserveProven(ctx context.Context, code proof.Hash, l login.Login, by event.Event, now, retry time.Time) error {
+	purpose := proof.SignUp
+	if l.Invited {
+		purpose = proof.Invitation
+	}
 	err := pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
-		if _, err := takeMailedCode(ctx, tx, code, now, proof.SignUp); err != nil {
+		if _, err := takeMailedCode(ctx, tx, code, now, purpose); err != nil {
 			return err
 		}
 		reserved, err := insertPending(ctx, tx, l, by, now, retry)

@@ -57,7 +57,7 @@ func accept(t *testing.T, s Stores, userID string, code proof.Code, at time.Time
 	t.Helper()
 	l := pending(invitee)
 	l.UserID, l.Invited = userID, true
-	return s.Invitations.ReserveInvited(t.Context(), code.Hash(), l, request(userID), at, at)
+	return s.Logins.ReserveProven(t.Context(), code.Hash(), l, request(userID), at, at)
 }
 
 // good reports whether a code is good still.
@@ -163,7 +163,7 @@ func inviteLimited(t *testing.T, s Stores) {
 		last = invited(t, s, id, n+1)
 	}
 	over, err := invite(t, s, id, mail.MostAsked+1)
-	if !errors.Is(err, login.ErrMailLimit) {
+	if !errors.Is(err, mail.ErrLimited) {
 		t.Errorf("over the limit: %v", err)
 	}
 	if !good(t, s, last) || good(t, s, over) {
