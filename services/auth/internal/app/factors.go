@@ -40,10 +40,7 @@ func newFactors(p factorParams) (*factor.Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the issuer: %w", err)
 	}
-	usePrevious := func() bool {
-		_, needsPrevious := p.Keeper.Sealing()
-		return needsPrevious
-	}
+	usePrevious := previousOf(p.Keeper)
 	secrets, err := newBox(p.Sealer, factor.SecretPurpose, usePrevious)
 	if err != nil {
 		return nil, err
@@ -60,6 +57,14 @@ func newFactors(p factorParams) (*factor.Service, error) {
 			p.Courier.Wake()
 		},
 	}), nil
+}
+
+// previousOf tells whether an instance may not know the current sealing key yet.
+func previousOf(keeper *signingkey.Keeper) func() bool {
+	return func() bool {
+		_, needsPrevious := keeper.Sealing()
+		return needsPrevious
+	}
 }
 
 // newBox seals for a purpose with what follows from the sealing key of the signing keys.

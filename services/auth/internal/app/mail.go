@@ -73,10 +73,7 @@ func newMails(pool *pgxpool.Pool, metrics mail.Metrics, log *slog.Logger) *postg
 // newMailSealer seals mails with what follows from the sealing key of the signing keys, as codes
 // are.
 func newMailSealer(sealer *signingkey.Sealer, keeper *signingkey.Keeper) (*mail.Sealer, error) {
-	return mailSealer(sealer, func() bool {
-		_, needsPrevious := keeper.Sealing()
-		return needsPrevious
-	})
+	return mailSealer(sealer, previousOf(keeper))
 }
 
 func mailSealer(sealer *signingkey.Sealer, usePrevious func() bool) (*mail.Sealer, error) {

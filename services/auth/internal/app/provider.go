@@ -59,8 +59,5 @@ func newCodes(sealer *signingkey.Sealer, keeper *signingkey.Keeper) (*openid.Cod
 	if err != nil {
 		return nil, fmt.Errorf("open the key of codes: %w", err)
 	}
-	return openid.NewCodes(current, previous, func() bool {
-		_, needsPrevious := keeper.Sealing()
-		return needsPrevious
-	}), nil
+	return openid.NewCodes(current, previous, previousOf(keeper)), nil
 }

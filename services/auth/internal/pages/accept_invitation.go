@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
-	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/web"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1/reason"
@@ -38,7 +37,7 @@ func (p *Pages) acceptInvitation(w http.ResponseWriter, r *http.Request) {
 	password := r.PostForm.Get("password")
 	err := check(t, form, &authv1.AcceptInvitationRequest{Code: form.Code, Password: password})
 	if err != nil && form.Fields[0].Wrong == "" {
-		p.badInvitation(w, r, err)
+		p.badCode(w, r, "accept_invitation.wrong", err)
 		return
 	}
 	if err == nil {
@@ -54,11 +53,7 @@ func (p *Pages) acceptInvitation(w http.ResponseWriter, r *http.Request) {
 		p.notAccepted(w, r, t, form, err)
 		return
 	}
-	e := event.FromContext(r.Context())
-	e.Action = "auth.signed_in"
-	asked := r.WithContext(event.NewContext(r.Context(), e))
-	p.prove(w, asked, t, p.signInPage(t, returning{}, page{Status: http.StatusBadRequest}, v.Email), returning{},
-		login.Credentials{Email: v.Email, Password: password, Device: deviceOf(r)})
+	p.signInBy(w, r, t, login.Credentials{Email: v.Email, Password: password, Device: deviceOf(r)})
 }
 
 // notAccepted says why, on the form where it can be sent again.
@@ -66,7 +61,7 @@ func (p *Pages) notAccepted(w http.ResponseWriter, r *http.Request, t tongue, fo
 	e := apierr.From(err)
 	switch {
 	case errors.Is(e, reason.InvalidMailedCode()):
-		p.badInvitation(w, r, err)
+		p.badCode(w, r, "accept_invitation.wrong", err)
 		return
 	case errors.Is(e, reason.PasswordRefused()):
 		form.Fields[0].Wrong = refusedPassword(t, e)
@@ -81,12 +76,4 @@ func (p *Pages) notAccepted(w http.ResponseWriter, r *http.Request, t tongue, fo
 		return
 	}
 	p.show(w, r, t, focused(refused(w, r, form, err)))
-}
-
-// badInvitation is the page of an invitation that is not good any more.
-func (p *Pages) badInvitation(w http.ResponseWriter, r *http.Request, err error) {
-	t := p.looks.speaks(r)
-	p.show(w, r, t, refused(w, r, page{
-		Name: "message", Title: t.say("mailed_code.title"), Problem: t.say("accept_invitation.wrong"), Other: signInPath,
-	}, err))
 }

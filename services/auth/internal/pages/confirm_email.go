@@ -76,7 +76,7 @@ func (p *Pages) confirmEmail(w http.ResponseWriter, r *http.Request) {
 		shown := r.PostForm.Get(code)
 		form := page{Name: "confirm_email", Title: t.say("confirm_email.title"), Who: who, Code: shown, Other: accountPath}
 		if err := check(t, form, &authv1.ConfirmEmailRequest{Code: shown}); err != nil {
-			p.badCode(w, r, err)
+			p.badCode(w, r, "mailed_code.wrong", err)
 			return
 		}
 		err := p.Emails.Confirm(r.Context(), emailchange.Confirmation{
@@ -87,7 +87,7 @@ func (p *Pages) confirmEmail(w http.ResponseWriter, r *http.Request) {
 			see(w, accountPath+"?"+done+"="+doneEmailChanged)
 			return
 		case errors.Is(err, reason.InvalidMailedCode()):
-			p.badCode(w, r, err)
+			p.badCode(w, r, "mailed_code.wrong", err)
 			return
 		case errors.Is(err, reason.EmailTaken()):
 			form.Problem = t.say("confirm_email.taken")

@@ -88,7 +88,7 @@ func (p *Pages) notReset(w http.ResponseWriter, r *http.Request, t tongue, form 
 	e := apierr.From(err)
 	switch {
 	case errors.Is(e, reason.InvalidMailedCode()):
-		p.badCode(w, r, err)
+		p.badCode(w, r, "mailed_code.wrong", err)
 		return
 	case errors.Is(e, apierr.InvalidArgumentError()):
 		web.Refuse(r.Context(), err)

@@ -41,7 +41,7 @@ func (p *Pages) verifyEmail(w http.ResponseWriter, r *http.Request) {
 	password, device := r.PostForm.Get("password"), deviceOf(r)
 	err := check(t, form, &authv1.VerifyEmailRequest{Code: form.Code, Password: password})
 	if err != nil && form.Fields[0].Wrong == "" {
-		p.badCode(w, r, err)
+		p.badCode(w, r, "mailed_code.wrong", err)
 		return
 	}
 	if err != nil {
@@ -54,10 +54,15 @@ func (p *Pages) verifyEmail(w http.ResponseWriter, r *http.Request) {
 		p.notVerified(w, r, t, form, err)
 		return
 	}
+	p.signInBy(w, r, t, login.Credentials{Email: v.Email, Password: password, Device: device})
+}
+
+// signInBy signs in whoever has just proven an address with a password, as the page for that does.
+func (p *Pages) signInBy(w http.ResponseWriter, r *http.Request, t tongue, c login.Credentials) {
 	e := event.FromContext(r.Context())
 	e.Action = "auth.signed_in"
 	asked := r.WithContext(event.NewContext(r.Context(), e))
-	p.prove(w, asked, t, p.signInPage(t, returning{}, page{Status: http.StatusBadRequest}, v.Email), returning{}, login.Credentials{Email: v.Email, Password: password, Device: device})
+	p.prove(w, asked, t, p.signInPage(t, returning{}, page{Status: http.StatusBadRequest}, c.Email), returning{}, c)
 }
 
 // notVerified says why, on the form where it can be sent again.
@@ -65,7 +70,7 @@ func (p *Pages) notVerified(w http.ResponseWriter, r *http.Request, t tongue, fo
 	e := apierr.From(err)
 	switch {
 	case errors.Is(e, reason.InvalidMailedCode()):
-		p.badCode(w, r, err)
+		p.badCode(w, r, "mailed_code.wrong", err)
 		return
 	case errors.Is(e, reason.InvalidCredentials()):
 		form.Problem = t.say("verify_email.wrong")
@@ -84,8 +89,9 @@ func (p *Pages) notVerified(w http.ResponseWriter, r *http.Request, t tongue, fo
 	p.show(w, r, t, refused(w, r, form, err))
 }
 
-// badCode is the page of a link that leads nowhere any more.
-func (p *Pages) badCode(w http.ResponseWriter, r *http.Request, err error) {
+// badCode is the page of a link that leads nowhere any more; key is that of the text that says what
+// to do.
+func (p *Pages) badCode(w http.ResponseWriter, r *http.Request, key string, err error) {
 	t := p.looks.speaks(r)
-	p.show(w, r, t, refused(w, r, page{Name: "message", Title: t.say("mailed_code.title"), Problem: t.say("mailed_code.wrong"), Other: signInPath}, err))
+	p.show(w, r, t, refused(w, r, page{Name: "message", Title: t.say("mailed_code.title"), Problem: t.say(key), Other: signInPath}, err))
 }
