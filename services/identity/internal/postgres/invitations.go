@@ -90,7 +90,7 @@ func (s *Users) Activate(ctx context.Context, id string, now time.Time, e func(u
 		default:
 			return nil
 		}
-		u.State, u.EmailVerified, u.Revision, u.UpdateTime = user.Active, true, u.Revision+1, later(now, u.UpdateTime)
+		u = u.Accepted(now)
 		_, err := tx.Exec(ctx, `
 			update identity.users set standing = 'active', email_verified = true, invitation_due = null, revision = @revision, update_time = @update_time
 			where organization_id = @organization_id and id = @id`,
@@ -104,14 +104,6 @@ func (s *Users) Activate(ctx context.Context, id string, now time.Time, e func(u
 		return user.User{}, "", err
 	}
 	return u, token, nil
-}
-
-// later is now, or a moment after the time of before when the clock of another instance was ahead.
-func later(now, before time.Time) time.Time {
-	if now.After(before) {
-		return now
-	}
-	return before.Add(time.Microsecond)
 }
 
 // nullTime is null for the zero time.

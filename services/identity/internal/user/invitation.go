@@ -115,6 +115,13 @@ func (s *Service) Activate(ctx context.Context, id string) (u User, token string
 	return s.invitationStore.Activate(ctx, id, s.clock(), func(u User) event.Event { return of(by, u) })
 }
 
+// Accepted returns an invited user as it is once the invitation was accepted: whoever did reads the
+// mails of the address.
+func (u User) Accepted(now time.Time) User {
+	u.EmailVerified = true
+	return u.become(Active, now)
+}
+
 func (s *Service) canInvite(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, inviteTimeout)
 	defer cancel()
