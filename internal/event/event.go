@@ -74,8 +74,8 @@ type Change struct {
 	Hash     string          // of a personal value: base64url(SHA-256(salt || value)); Seal makes it
 }
 
-// PersonalTexts are the changes of personal fields, given as names and values in turn; an empty value
-// is none.
+// PersonalTexts are the changes of personal fields, given as names and values in turn; an empty
+// value is none.
 func PersonalTexts(namesAndValues ...string) []Change {
 	var changes []Change
 	for i := 0; i+1 < len(namesAndValues); i += 2 {

@@ -25,8 +25,8 @@ func nobody() string { return "nobody-" + strings.ToLower(rand.Text()) + "@examp
 // BenchmarkEnumeration asks whether the time of a refused sign-in tells if the account exists: the
 // area under the ROC curve (AUC) of 2,000 refusals of each kind beside as many of addresses that
 // nobody has, in one interleaved run. Both sides have the same history, which whoever asks makes
-// themselves: as many attempts at as many addresses. 0.5 tells nothing. Bound: 0.45 to 0.55 (R11); a
-// kind beyond it is measured once more, with fresh samples.
+// themselves: as many attempts at as many addresses. 0.5 tells nothing. Bound: 0.45 to 0.55 (R11);
+// a kind beyond it is measured once more, with fresh samples.
 func BenchmarkEnumeration(b *testing.B) {
 	p := started(b)
 	people := make([]string, samplesASide/5) // each fails less often than costs a wait

@@ -13,8 +13,8 @@ import (
 )
 
 // BenchmarkEnumerationOfRecoveries is BenchmarkEnumeration of who asks for a mail to get another
-// password: most samples are beyond the mails that an address may have, as those of whoever asks again
-// and again are. Bound: 0.45 to 0.55 (R11, R15).
+// password: most samples are beyond the mails that an address may have, as those of whoever asks
+// again and again are. Bound: 0.45 to 0.55 (R11, R15).
 func BenchmarkEnumerationOfRecoveries(b *testing.B) {
 	first := stopped(b)
 	p := first.Copy(filepath.Join(first.Dir, "recoveries"), portOffset+1000)

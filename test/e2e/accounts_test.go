@@ -23,7 +23,8 @@ import (
 	"github.com/gatehouse/gatehouse/internal/testkit/platform"
 )
 
-// accounts is a platform on which people are told by mail, and every secret that went over its wires.
+// accounts is a platform on which people are told by mail, and every secret that went over its
+// wires.
 type accounts struct {
 	t       *testing.T
 	p       *platform.Platform
@@ -142,7 +143,8 @@ func (a accounts) mailed(email, page string) string {
 	return a.keep("a mailed code", code)
 }
 
-// signsUp makes an account at an address, whose response is that of a taken one, and returns the password.
+// signsUp makes an account at an address, whose response is that of a taken one, and returns the
+// password.
 func (a accounts) signsUp(email, taken string) string {
 	a.t.Helper()
 	password := a.password()
@@ -297,7 +299,8 @@ func (a accounts) call2xx3xx(path, cookie string) answer {
 	return answer{status: resp.StatusCode, header: resp.Header}
 }
 
-// recovers resets a password by mail and second factor, and returns the new one. It signs nobody in, and everybody out (R15).
+// recovers resets a password by mail and second factor, and returns the new one. It signs nobody
+// in, and everybody out (R15).
 func (a accounts) recovers(p person, cookie, recovery string) string {
 	a.t.Helper()
 	known := a.post(202, "/api/v1/auth/recover", map[string]string{"email": p.email})
@@ -349,7 +352,8 @@ func (a accounts) invited(admin person) {
 	}
 }
 
-// leftNothing looks for every secret, in each form in which it may be written, wherever something is written.
+// leftNothing looks for every secret, in each form in which it may be written, wherever something
+// is written.
 func (a accounts) leftNothing() {
 	a.t.Helper()
 	shared := plat

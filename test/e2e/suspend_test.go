@@ -59,9 +59,9 @@ func refusedByServices(t *testing.T, p person) {
 	}
 }
 
-// R22: who is suspended is out at once: no refresh, no sign-in, no browser session, and within 5 s no
-// access token, at the gateway and in every service. The refusal is that of a wrong password (R10).
-// Restored, the person signs in again, and the trail says who did both (R66).
+// R22: who is suspended is out at once: no refresh, no sign-in, no browser session, and within 5 s
+// no access token, at the gateway and in every service. The refusal is that of a wrong password
+// (R10). Restored, the person signs in again, and the trail says who did both (R66).
 func TestSuspension(t *testing.T) {
 	admin, p := administrator(t), signUp(t)
 	browser := visitor.New(t, nil)
@@ -107,7 +107,8 @@ func TestSuspension(t *testing.T) {
 	}
 }
 
-// R52: the routes answer a foreign user like an unknown one, and who may not suspend oneself is told.
+// R52: the routes answer a foreign user like an unknown one, and who may not suspend oneself is
+// told.
 func TestForeignSuspensions(t *testing.T) {
 	one, other := signUp(t), signUp(t)
 	for _, verb := range []string{"suspend", "restore"} {
@@ -229,8 +230,8 @@ func TestSuspensionSurvivesACrashInBetween(t *testing.T) {
 	}
 }
 
-// healed reports whether the platform answers again, some times in a row: while a program is started
-// anew, sidecars still try the one that is gone.
+// healed reports whether the platform answers again, some times in a row: while a program is
+// started anew, sidecars still try the one that is gone.
 func healed(t *testing.T) error {
 	for range 10 {
 		if err := roundTrip(t); err != nil {

@@ -2,8 +2,8 @@ package e2e_test
 
 import "net/http"
 
-// invitationCalls are those of the methods about invitations. Without mail nobody is invited, and whom
-// the walk is about has accepted long ago.
+// invitationCalls are those of the methods about invitations. Without mail nobody is invited, and
+// whom the walk is about has accepted long ago.
 func invitationCalls() map[string]routeCall {
 	const path = "/api/v1/invitations"
 	return map[string]routeCall{

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Where mail is configured a sign-up is accepted, with an empty object: one answer for each address, as
-// the document says.
+// Where mail is configured a sign-up is accepted, with an empty object: one answer for each
+// address, as the document says.
 func TestAcceptedSignUps(t *testing.T) { // R10
 	r := start(t, nil)
 	r.Users.Add("a@example.com", "A")

@@ -24,7 +24,8 @@ import (
 const maxConditions = 10
 
 // Parser parses the filters of one list. Text is compared with = and !=, as a whole and with regard
-// to case; enums and bools with = and !=; times with all six comparisons and RFC 3339 values. Safe for concurrent use.
+// to case; enums and bools with = and !=; times with all six comparisons and RFC 3339 values. Safe
+// for concurrent use.
 type Parser struct {
 	declarations *filtering.Declarations
 	enums        map[string]protoreflect.EnumType

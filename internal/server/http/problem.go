@@ -137,8 +137,9 @@ func problem(r *http.Request, status int, e *apierr.Error) Problem {
 	return p
 }
 
-// challenge says what credential is wanted and, where one was sent, what is wrong with it (RFC 6750, section 3) or how old the
-// sign-in may be (RFC 9470, section 3). No text of the request or the error is echoed.
+// challenge says what credential is wanted and, where one was sent, what is wrong with it (RFC
+// 6750, section 3) or how old the sign-in may be (RFC 9470, section 3). No text of the request or
+// the error is echoed.
 func challenge(r *http.Request, e *apierr.Error) string {
 	if r.Header.Get("Authorization") == "" {
 		return `Bearer realm="gatehouse"`

@@ -51,7 +51,8 @@ func (i *Tokens) Verifier() *token.Verifier {
 	return token.NewVerifier(i.Config(), oneKey{i.Key.Public()}, i.Revocations, i.now)
 }
 
-// Claims are good claims of a user who has just signed in, valid for ten minutes; session and token id are random.
+// Claims are good claims of a user who has just signed in, valid for ten minutes; session and token
+// id are random.
 func (i *Tokens) Claims(userID string) token.Claims {
 	now := i.now()
 	return token.Claims{

@@ -19,8 +19,9 @@ var (
 )
 
 // CheckLocks looks for migrations after the one of that name that keep requests waiting while they
-// read a table that may be large: an index has to be built concurrently, and a constraint to be added
-// as not valid and validated in a later file. Tables that these migrations create are empty then.
+// read a table that may be large: an index has to be built concurrently, and a constraint to be
+// added as not valid and validated in a later file. Tables that these migrations create are empty
+// then.
 func CheckLocks(t testing.TB, files fs.FS, after string) {
 	t.Helper()
 	names, err := fs.Glob(files, "*.sql") // sorted

@@ -8,8 +8,8 @@ import (
 
 const invitedUser = `{"id":"u1","organization_id":"o1","email":"ada@example.com\u001b[2J","state":"STATE_INVITED"}`
 
-// Somebody is invited to the organization that is named, or to that of who invites; an invitation is
-// found by id or address. Control characters are shown (R92).
+// Somebody is invited to the organization that is named, or to that of who invites; an invitation
+// is found by id or address. Control characters are shown (R92).
 func TestUsersInvite(t *testing.T) {
 	const lookup = "GET /api/v1/users?filter=email+%3D+%22ada%40example.com%22"
 	environ, sent := provider(t, map[string]string{

@@ -57,8 +57,8 @@ func (p *Problem) Error() string {
 	return fmt.Sprintf("the gateway answers %d %s: %s", p.Status, visible.Text(p.Reason), visible.Text(text))
 }
 
-// SignIn starts a session whose tokens the client uses from then on, and asks for the second factor of
-// who has one.
+// SignIn starts a session whose tokens the client uses from then on, and asks for the second factor
+// of who has one.
 func (c *Client) SignIn(ctx context.Context, email, password string) error {
 	return c.tokens(ctx, "/api/v1/auth/sign-in", map[string]string{"email": email, "password": password})
 }

@@ -25,7 +25,8 @@ func (c *Client) SendTestMail(ctx context.Context, to string) (Mail, error) {
 	return answer.Mail, err
 }
 
-// GetMail returns a mail that waits or is parked; one that was accepted is a *Problem of status 404.
+// GetMail returns a mail that waits or is parked; one that was accepted is a *Problem of status
+// 404.
 func (c *Client) GetMail(ctx context.Context, id string) (mail Mail, err error) {
 	_, err = c.call(ctx, http.MethodGet, mailsPath+"/"+url.PathEscape(id), nil, nil, &mail)
 	return mail, err

@@ -349,8 +349,8 @@ func TestRemoveLoginEndsEverything(t *testing.T) { // R22
 	}
 }
 
-// Suspend, and everything is refused like a wrong password, a session of before like one that ended;
-// restore, and the password signs in again.
+// Suspend, and everything is refused like a wrong password, a session of before like one that
+// ended; restore, and the password signs in again.
 func TestSuspendLogin(t *testing.T) { // R10, R22
 	a := newAuth(t)
 	id := a.signUp()

@@ -12,8 +12,8 @@ import (
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 )
 
-// useFactors lets a person enrol an authenticator, sign in with it over the API and on the pages, and
-// remove it, and an organization require one.
+// useFactors lets a person enrol an authenticator, sign in with it over the API and on the pages,
+// and remove it, and an organization require one.
 func (f *fixed) useFactors(t *testing.T) {
 	t.Helper()
 	ctx := t.Context()

@@ -21,8 +21,8 @@ type Request struct {
 	Event    event.Event // of the request, with the person as its actor
 }
 
-// Ask mails a code to the new address. Nothing changes before that is shown. An address that another
-// login has is answered alike: its owner is told, and nobody else.
+// Ask mails a code to the new address. Nothing changes before that is shown. An address that
+// another login has is answered alike: its owner is told, and nobody else.
 func (s *Service) Ask(ctx context.Context, r Request) error {
 	if !s.Configured() {
 		return reason.MailNotConfigured()

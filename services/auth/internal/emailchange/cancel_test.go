@@ -30,9 +30,9 @@ func (w *world) endings() map[string]func(*testing.T, string) {
 	}
 }
 
-// Who recovers an account, or suspends it, does not lose it to a change that somebody else in it has
-// reserved: neither the reconciler nor the request itself brings that to its end, and Identity is told
-// of the address again.
+// Who recovers an account, or suspends it, does not lose it to a change that somebody else in it
+// has reserved: neither the reconciler nor the request itself brings that to its end, and Identity
+// is told of the address again.
 func TestNoChangeOutlivesAResetOrASuspension(t *testing.T) { // R17, R22
 	for name := range new(world).endings() {
 		t.Run(name, func(t *testing.T) {

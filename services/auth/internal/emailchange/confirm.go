@@ -51,8 +51,8 @@ func (s *Service) Confirm(ctx context.Context, c Confirmation) error {
 }
 
 // complete drives a reserved change to its end: committed, or undone when Identity refuses it or
-// another login has the address by now. ErrNotFound when it was undone meanwhile, or another one took
-// its place. Everything else leaves it reserved for Reconcile.
+// another login has the address by now. ErrNotFound when it was undone meanwhile, or another one
+// took its place. Everything else leaves it reserved for Reconcile.
 func (s *Service) complete(ctx context.Context, c Change) error {
 	bounded, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()

@@ -42,10 +42,11 @@ var ErrNotFound = errors.New("no such change of an address")
 
 // Store keeps changes. Each method is one transaction.
 type Store interface {
-	// Reserve uses the code up and reserves the address that it proves for the login of the user, in
-	// place of another one that was reserved; the next attempt by Claim is not before retry.
-	// proof.ErrNotFound when the code is not one of that user's that is good; ErrTaken, and the code
-	// stays good, when the address is another login's; login.ErrNotFound when the login is gone.
+	// Reserve uses the code up and reserves the address that it proves for the login of the user,
+	// in place of another one that was reserved; the next attempt by Claim is not before retry.
+	// proof.ErrNotFound when the code is not one of that user's that is good; ErrTaken, and the
+	// code stays good, when the address is another login's; login.ErrNotFound when the login is
+	// gone.
 	Reserve(ctx context.Context, code proof.Hash, c Change, now, retry time.Time) (Change, error)
 	// Commit gives the login the address, proven, queues the notices and records the event, once:
 	// what somebody else has committed is no error. ErrTaken when another login got the address
@@ -54,8 +55,8 @@ type Store interface {
 	// Undo forgets a change that is reserved still, and has Identity told of the address that the
 	// login has.
 	Undo(ctx context.Context, c Change, now time.Time) error
-	// Claim returns at most limit changes whose next attempt is due and moves that to retry, so that
-	// no other caller gets them before.
+	// Claim returns at most limit changes whose next attempt is due and moves that to retry, so
+	// that no other caller gets them before.
 	Claim(ctx context.Context, now, retry time.Time, limit int) ([]Change, error)
 }
 

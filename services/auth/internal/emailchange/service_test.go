@@ -114,8 +114,8 @@ const (
 	fresh  = "ada@example.org"
 )
 
-// A person who shows the code that was mailed to a new address has that, proven; Identity is told, and
-// both addresses.
+// A person who shows the code that was mailed to a new address has that, proven; Identity is told,
+// and both addresses.
 func TestAnAddressIsChanged(t *testing.T) { // R15, R17
 	w := newWorld(t)
 	ada := w.signedUp(t, former)
@@ -214,8 +214,8 @@ func TestTwoPeopleAfterOneAddress(t *testing.T) {
 	}
 }
 
-// An interrupted change is completed when Identity answers again, and undone when it refuses; a login
-// that got the address meanwhile keeps it.
+// An interrupted change is completed when Identity answers again, and undone when it refuses; a
+// login that got the address meanwhile keeps it.
 func TestInterruptedChanges(t *testing.T) {
 	cut := func(t *testing.T) (*world, string) {
 		w := newWorld(t)

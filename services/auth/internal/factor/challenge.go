@@ -30,9 +30,9 @@ type Challenge struct {
 	Enrolment *Enrolment // the person has no second factor and has to enrol this one; its token is the challenge's
 }
 
-// Challenge returns what a person has to show after the password, and records that; nil when nothing
-// is. Nothing else is stored: the challenge is in its token, sealed, and good for whoever has that,
-// until the password or the second factor is another one.
+// Challenge returns what a person has to show after the password, and records that; nil when
+// nothing is. Nothing else is stored: the challenge is in its token, sealed, and good for whoever
+// has that, until the password or the second factor is another one.
 func (s *Service) Challenge(ctx context.Context, p Proven) (*Challenge, error) {
 	if !p.Enrolled && !p.Required {
 		return nil, nil
@@ -111,8 +111,8 @@ type Shown struct {
 }
 
 // Answer proves a person by the token of a challenge and a code. A challenge that is not good any
-// more is INVALID_CHALLENGE; each wrong code is INVALID_SECOND_FACTOR, after which the same challenge
-// may be answered again.
+// more is INVALID_CHALLENGE; each wrong code is INVALID_SECOND_FACTOR, after which the same
+// challenge may be answered again.
 func (s *Service) Answer(ctx context.Context, text string, g Given) (Shown, error) {
 	e := event.FromContext(ctx)
 	t, p, err := s.asked(ctx, text)

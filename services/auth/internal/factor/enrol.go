@@ -92,8 +92,8 @@ func (s *Service) shown(p Person, text string, secret []byte) (Enrolment, error)
 }
 
 // Confirm enrols the authenticator of an enrolment by the first code that it shows, ends all other
-// sessions of the person, who were not proven by it, and returns new recovery codes. The owner of the
-// login is told (R17).
+// sessions of the person, who were not proven by it, and returns new recovery codes. The owner of
+// the login is told (R17).
 func (s *Service) Confirm(ctx context.Context, c Change, text, given string) (codes []string, err error) {
 	t, ok := s.open(kindEnrolment, text)
 	if !ok || t.UserID != c.UserID {
@@ -159,8 +159,8 @@ func (s *Service) ReplaceCodes(ctx context.Context, c Change) (codes []string, e
 	return codes, nil
 }
 
-// Remove takes the second factor away, with its recovery codes. One that is gone is not an error; one
-// that the organization requires stays.
+// Remove takes the second factor away, with its recovery codes. One that is gone is not an error;
+// one that the organization requires stays.
 func (s *Service) Remove(ctx context.Context, c Change) error {
 	p, err := s.person(ctx, c.UserID)
 	if err != nil {

@@ -79,11 +79,11 @@ type Store interface {
 	// UseCode uses a recovery code up, queues the notice and records the event; ErrNotFound when it
 	// is not good, or the factor is another one. Of many at the same moment one succeeds.
 	UseCode(ctx context.Context, userID string, revision int64, hash CodeHash, notice *mail.Queued, e event.Event) error
-	// ReplaceCodes makes other recovery codes good instead of those of before, queues the notice and
-	// records the event; ErrNotFound when the factor is gone or another one.
+	// ReplaceCodes makes other recovery codes good instead of those of before, queues the notice
+	// and records the event; ErrNotFound when the factor is gone or another one.
 	ReplaceCodes(ctx context.Context, userID string, revision int64, codes []CodeHash, notice *mail.Queued, e event.Event) error
-	// Remove takes the second factor away with its recovery codes, queues the notice and records the
-	// event; ErrNotFound when it is gone or another one.
+	// Remove takes the second factor away with its recovery codes, queues the notice and records
+	// the event; ErrNotFound when it is gone or another one.
 	Remove(ctx context.Context, userID string, revision int64, notice *mail.Queued, e event.Event) error
 	// Record records an event that changes nothing here.
 	Record(ctx context.Context, e event.Event) error
@@ -91,8 +91,8 @@ type Store interface {
 	Policy(ctx context.Context, organizationID string) (Policy, error)
 	// SetPolicy stores what an organization requires and records the event.
 	SetPolicy(ctx context.Context, p Policy, e event.Event) error
-	// Reseal changes what is sealed of every second factor, all or none; reseal returns nil for what
-	// is to stay.
+	// Reseal changes what is sealed of every second factor, all or none; reseal returns nil for
+	// what is to stay.
 	Reseal(ctx context.Context, reseal func(userID string, sealed []byte) ([]byte, error)) (changed int, err error)
 }
 

@@ -25,9 +25,9 @@ type found struct {
 	hash CodeHash
 }
 
-// Verify uses up the code that a user shows, for who was proven by something else already, such as a
-// mailed code. A wrong and a used one, one of an earlier or later step, one that has to wait and one
-// of a user without a second factor are refused alike, INVALID_SECOND_FACTOR, and counted.
+// Verify uses up the code that a user shows, for who was proven by something else already, such as
+// a mailed code. A wrong and a used one, one of an earlier or later step, one that has to wait and
+// one of a user without a second factor are refused alike, INVALID_SECOND_FACTOR, and counted.
 func (s *Service) Verify(ctx context.Context, userID string, g Given) (Method, error) {
 	e := event.FromContext(ctx)
 	e.ObjectID = userID

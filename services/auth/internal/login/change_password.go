@@ -32,9 +32,9 @@ type NewHash struct {
 var errWrongPassword = errInvalidCredentials.Saying("the old password is wrong")
 
 // ChangePassword replaces a password by whoever knows it (R5), and ends all sessions of the person
-// but the one to keep (R22); the owner of the login is told (R17). It returns the login as the change
-// has left it, for whoever begins a session by it. A wrong old password is refused
-// like a wrong sign-in, and counted like one.
+// but the one to keep (R22); the owner of the login is told (R17). It returns the login as the
+// change has left it, for whoever begins a session by it. A wrong old password is refused like a
+// wrong sign-in, and counted like one.
 func (s *Service) ChangePassword(ctx context.Context, c PasswordChange) (Login, error) {
 	e := of(c.Event, c.UserID)
 	if e.Action != "" {

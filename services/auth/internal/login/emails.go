@@ -17,8 +17,8 @@ type VerificationRequest struct {
 	Event  event.Event // of the request, with the person as its actor
 }
 
-// RequestVerification mails a person who is signed in a code that proves the address of their login,
-// by VerifyEmail.
+// RequestVerification mails a person who is signed in a code that proves the address of their
+// login, by VerifyEmail.
 func (s *Service) RequestVerification(ctx context.Context, r VerificationRequest) error {
 	if s.Desk == nil {
 		return reason.MailNotConfigured()
@@ -45,8 +45,8 @@ func (s *Service) RequestVerification(ctx context.Context, r VerificationRequest
 	return nil
 }
 
-// ReconcileEmails tells Identity of the addresses that it has not learnt of. Any number of instances
-// may run it at once; it returns as Reconcile does.
+// ReconcileEmails tells Identity of the addresses that it has not learnt of. Any number of
+// instances may run it at once; it returns as Reconcile does.
 func (s *Service) ReconcileEmails(ctx context.Context) error {
 	for {
 		now := s.Now()

@@ -10,7 +10,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 )
 
-// identity is the peer with failures to order: before it does its work, or after it, when only the answer is lost.
+// identity is the peer with failures to order: before it does its work, or after it, when only the
+// answer is lost.
 type identity struct {
 	mu            sync.Mutex
 	users         map[string]login.User

@@ -21,10 +21,10 @@ type Invitation struct {
 // InvitationStore keeps invitations; internal/login/logintest holds
 // implementations to these words.
 type InvitationStore interface {
-	// Invite stores what waits for the code of an invitation in the place of what waited for an older
-	// revision, queues the mail that tells it and records the event, all or nothing. Nothing changes
-	// when that revision or a newer one is there, or when the user has a login; neither when the
-	// address had as many mails as it may have, which is mail.ErrLimited.
+	// Invite stores what waits for the code of an invitation in the place of what waited for an
+	// older revision, queues the mail that tells it and records the event, all or nothing. Nothing
+	// changes when that revision or a newer one is there, or when the user has a login; neither
+	// when the address had as many mails as it may have, which is mail.ErrLimited.
 	Invite(ctx context.Context, p proof.Pending, revision int64, m *mail.Queued, e event.Event) error
 }
 
@@ -38,9 +38,9 @@ func (s *Service) CanInvite() error {
 	return nil
 }
 
-// Invite mails a code that makes a login of the user. Somebody else who has a login with the address
-// is told so instead, and nobody is told the code: who has invited learns nothing of it. Beyond the
-// limit of mails it is MAIL_LIMIT_REACHED, so that Identity keeps the invitation due.
+// Invite mails a code that makes a login of the user. Somebody else who has a login with the
+// address is told so instead, and nobody is told the code: who has invited learns nothing of it.
+// Beyond the limit of mails it is MAIL_LIMIT_REACHED, so that Identity keeps the invitation due.
 func (s *Service) Invite(ctx context.Context, in Invitation) error {
 	if err := s.CanInvite(); err != nil {
 		return err

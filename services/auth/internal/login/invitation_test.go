@@ -101,8 +101,8 @@ func (w *inviting) wantSignIn(t *testing.T, pw string, want string) {
 	}
 }
 
-// An invitation is mailed in the language of the user, makes a login with a verified address, and is
-// used up; what it told is in nothing that is stored or recorded.
+// An invitation is mailed in the language of the user, makes a login with a verified address, and
+// is used up; what it told is in nothing that is stored or recorded.
 func TestAnInvitationMakesALogin(t *testing.T) {
 	w := newInviting(t)
 	w.invite(t, 1)
@@ -218,8 +218,8 @@ func TestAnInvitationAcceptedAtOnce(t *testing.T) {
 	w.wantSignIn(t, passwords[1-won[1].Load()], "INVALID_CREDENTIALS")
 }
 
-// Auth or Identity dies after any step of an acceptance: it is completed, or undone where the user is
-// gone, and the code stays used up.
+// Auth or Identity dies after any step of an acceptance: it is completed, or undone where the user
+// is gone, and the code stays used up.
 func TestAnInterruptedAcceptanceIsCompleted(t *testing.T) {
 	down := apierr.New(apierr.Unavailable, "DOWN", "down")
 	for name, c := range map[string]struct {
@@ -264,8 +264,8 @@ func TestAnInterruptedAcceptanceIsCompleted(t *testing.T) {
 	}
 }
 
-// Who has a login with the address is told so and learns no code; who invites learns nothing, and who
-// shows a code after that login was made is told.
+// Who has a login with the address is told so and learns no code; who invites learns nothing, and
+// who shows a code after that login was made is told.
 func TestAnInvitationToSomebodyWithALogin(t *testing.T) {
 	w := newInviting(t)
 	w.invite(t, 1)
@@ -287,8 +287,8 @@ func TestAnInvitationToSomebodyWithALogin(t *testing.T) {
 	}
 }
 
-// An invitation beyond the limit of mails is refused, so that Identity keeps it due, and mailed when
-// there is room again.
+// An invitation beyond the limit of mails is refused, so that Identity keeps it due, and mailed
+// when there is room again.
 func TestAnInvitationBeyondTheLimitIsNotLost(t *testing.T) {
 	w := newInviting(t)
 	for n := range int64(mail.MostAsked) {

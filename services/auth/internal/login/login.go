@@ -107,13 +107,13 @@ type Store interface {
 	// that one is returned, and after the first activation it is ErrBootstrapped. ErrNotFound when
 	// the one to return was removed at the same moment.
 	Reserve(ctx context.Context, l Login, by event.Event, now, retry time.Time) (existing Login, reserved bool, err error)
-	// ReserveProven uses the code of a sign-up or, where the login is Invited, of an invitation up and
-	// reserves the login like Reserve, all or nothing. It is proof.ErrNotFound when the code is not good
-	// any more, and ErrTaken when the address has a login by now.
+	// ReserveProven uses the code of a sign-up or, where the login is Invited, of an invitation up
+	// and reserves the login like Reserve, all or nothing. It is proof.ErrNotFound when the code is
+	// not good any more, and ErrTaken when the address has a login by now.
 	ReserveProven(ctx context.Context, code proof.Hash, l Login, by event.Event, now, retry time.Time) error
 	// VerifyEmail uses a code up, marks the address of the login that it is of as verified, to be
-	// told to Identity, and records the event, all or nothing. It is proof.ErrNotFound when the code
-	// is not good any more, and ErrNotFound when the login is gone, not active, or has another
+	// told to Identity, and records the event, all or nothing. It is proof.ErrNotFound when the
+	// code is not good any more, and ErrNotFound when the login is gone, not active, or has another
 	// address or password hash than l by now.
 	VerifyEmail(ctx context.Context, code proof.Hash, l Login, now time.Time, e event.Event) error
 	// Bootstrapped reports whether the bootstrap was used up.
@@ -125,19 +125,19 @@ type Store interface {
 	ByEmail(ctx context.Context, email string) (Login, error)
 	// ByUser returns the login of a user, or ErrNotFound.
 	ByUser(ctx context.Context, userID string) (Login, error)
-	// Activate makes a pending login active, or suspended if it is to be, forgets its display name and records the event. That
-	// of an administrator also uses the secret up and appends the relationships; their token is
-	// returned. An active login stays as it is, nothing is recorded, and the token is the same.
-	// ErrNotFound when it is gone.
+	// Activate makes a pending login active, or suspended if it is to be, forgets its display name
+	// and records the event. That of an administrator also uses the secret up and appends the
+	// relationships; their token is returned. An active login stays as it is, nothing is recorded,
+	// and the token is the same. ErrNotFound when it is gone.
 	Activate(ctx context.Context, a Activation, now time.Time) (consistencyToken string, err error)
 	// Undo deletes a login if it is still pending, and frees the secret that it has.
 	Undo(ctx context.Context, userID string) error
 	// Claim returns at most limit pending logins whose next attempt is due and moves that attempt to retry, so that no other caller gets
 	// them before.
 	Claim(ctx context.Context, now, retry time.Time, limit int) ([]Interrupted, error)
-	// ClaimEmails returns at most limit addresses that Identity has to learn of and whose next attempt
-	// is due, of logins that are not pending nor about to get another address, and moves that attempt
-	// to retry, so that no other caller gets them before.
+	// ClaimEmails returns at most limit addresses that Identity has to learn of and whose next
+	// attempt is due, of logins that are not pending nor about to get another address, and moves
+	// that attempt to retry, so that no other caller gets them before.
 	ClaimEmails(ctx context.Context, now, retry time.Time, limit int) ([]Email, error)
 	// EmailTold says that Identity knows an address, unless that has a later revision by now.
 	EmailTold(ctx context.Context, e Email) error
@@ -150,13 +150,15 @@ type Store interface {
 	// when the hash is another one by now, or the login is gone or not active.
 	ChangePassword(ctx context.Context, n NewHash, e event.Event) error
 	// SetStanding suspends a login, in whatever state: makes the user's mailed codes worthless,
-	// cancels a change of the address, ends and revokes all sessions; or restores it; and records the event, all or nothing. It waits for
-	// sessions that begin at this moment. What is of no later revision than what was said before
-	// changes and records nothing, like what is said of a user without a login.
+	// cancels a change of the address, ends and revokes all sessions; or restores it; and records
+	// the event, all or nothing. It waits for sessions that begin at this moment. What is of no
+	// later revision than what was said before changes and records nothing, like what is said of a
+	// user without a login.
 	SetStanding(ctx context.Context, n Standing, e event.Event) error
 	// Remove makes the user's mailed codes worthless, revokes every session of the user until
 	// revokedUntil, ends them, deletes the login, frees the secret that it has while pending, and
-	// records the event, all or nothing. A user without a login is not an error and records nothing.
+	// records the event, all or nothing. A user without a login is not an error and records
+	// nothing.
 	Remove(ctx context.Context, userID string, revokedUntil time.Time, e event.Event) error
 }
 
@@ -185,10 +187,11 @@ type User struct {
 type Directory interface {
 	// CreateUser creates the user or returns it if it exists under that id and address. Errors are of package apierr.
 	CreateUser(ctx context.Context, u NewUser) (User, error)
-	// SetEmail tells of the address of a user. What was told before, or overtaken by a later revision, changes nothing. Errors are of
-	// package apierr; a user that is gone is none.
+	// SetEmail tells of the address of a user. What was told before, or overtaken by a later
+	// revision, changes nothing. Errors are of package apierr; a user that is gone is none.
 	SetEmail(ctx context.Context, e Email) error
-	// ActivateUser makes an invited user active, or returns it if it is already. Errors are of package apierr.
+	// ActivateUser makes an invited user active, or returns it if it is already. Errors are of
+	// package apierr.
 	ActivateUser(ctx context.Context, userID string) (User, error)
 }
 

@@ -5,8 +5,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/factor"
 )
 
-// Proven is the login of a person whose password was just proven, as second factors see it. Device is
-// what the cookie of the device holds.
+// Proven is the login of a person whose password was just proven, as second factors see it. Device
+// is what the cookie of the device holds.
 func (l Login) Proven(device string, attempt event.Event) factor.Proven {
 	return factor.Proven{
 		UserID: l.UserID, OrganizationID: l.OrganizationID, Email: l.Email, PasswordHash: l.PasswordHash, Revision: l.Factor.Revision,

@@ -47,8 +47,8 @@ var (
 // SignUp creates a login and its user: reserve the address here, create the user in Identity,
 // activate the login. An address that has a login is EMAIL_TAKEN, unless that login is pending and
 // the password is the same: then this call completes it. Where it is not admitted, it is
-// SIGN_UP_CLOSED. Where mail is configured the answer is the zero User for every address: nothing is
-// created before the code that is mailed there was shown.
+// SIGN_UP_CLOSED. Where mail is configured the answer is the zero User for every address: nothing
+// is created before the code that is mailed there was shown.
 func (s *Service) SignUp(ctx context.Context, in SignUp) (User, error) {
 	if err := s.Config.SignUps.admit(in); err != nil {
 		return User{}, err

@@ -68,8 +68,8 @@ type Verified struct {
 }
 
 // VerifyEmail proves an address by the code that was mailed there, together with the password: a
-// person who gets the mail of a stranger's sign-up does not get the stranger's account. A sign-up is
-// completed by it. A wrong password counts like that of a sign-in and leaves the code good.
+// person who gets the mail of a stranger's sign-up does not get the stranger's account. A sign-up
+// is completed by it. A wrong password counts like that of a sign-in and leaves the code good.
 func (s *Service) VerifyEmail(ctx context.Context, v Verification) (Verified, error) {
 	e := event.FromContext(ctx)
 	e.Changes = nil // both are secrets

@@ -195,8 +195,8 @@ func TestGuessesBehindACodeCostWaits(t *testing.T) { // R7
 	check.NoError(t, w.verify(t, code, pass))
 }
 
-// Whoever fails with the address of somebody else keeps them from no sign-up: its code has a counter
-// of its own.
+// Whoever fails with the address of somebody else keeps them from no sign-up: its code has a
+// counter of its own.
 func TestStrangersFailuresLeaveASignUp(t *testing.T) { // R8
 	w := newWorld(t)
 	code := w.asked(t, w.mailing(t), pass)
@@ -222,8 +222,8 @@ func TestAProvenSignUpIsCompleted(t *testing.T) {
 	}
 }
 
-// New, taken, pending and rate-limited sign-ups are one answer after the same work: one hash and the
-// same statements, in the same order.
+// New, taken, pending and rate-limited sign-ups are one answer after the same work: one hash and
+// the same statements, in the same order.
 func TestSignUpsByMailSendTheSameStatements(t *testing.T) { // R10, R11
 	w := signedUp(t)
 	w.identity.fail(apierr.New(apierr.Unavailable, "DOWN", "down"), nil)
@@ -341,8 +341,8 @@ func (w *world) tables(t *testing.T) (all string) {
 	return all
 }
 
-// A mailed code is in no table, event or log line: not while it is good, nor after it was used, refused
-// or guessed; and no password is.
+// A mailed code is in no table, event or log line: not while it is good, nor after it was used,
+// refused or guessed; and no password is.
 func TestMailedCodesAreNowhere(t *testing.T) {
 	w := newWorld(t)
 	office := w.mailing(t)

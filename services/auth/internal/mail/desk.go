@@ -72,8 +72,8 @@ func (d *Desk) Invitation(ctx context.Context, to, language string, t Told) *Que
 	return d.write(ctx, draft{kind: Invitation, to: to, accept: language, path: "/accept-invitation", code: t.Code, lasts: t.Lasts})
 }
 
-// InvitationTaken tells the owner of a login that somebody has invited its address, and nothing that
-// could be used.
+// InvitationTaken tells the owner of a login that somebody has invited its address, and nothing
+// that could be used.
 func (d *Desk) InvitationTaken(ctx context.Context, to, language string, t Told) *Queued {
 	return d.write(ctx, draft{kind: InvitationTaken, to: to, accept: language, path: "/sign-in", lasts: t.Lasts})
 }

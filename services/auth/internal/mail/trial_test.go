@@ -70,7 +70,8 @@ func TestWhatBecomesOfATestMail(t *testing.T) {
 	}
 }
 
-// What is over the limit of an address, and where no mail is configured, is refused and not recorded.
+// What is over the limit of an address, and where no mail is configured, is refused and not
+// recorded.
 func TestTestMailsThatAreRefused(t *testing.T) {
 	w := newWorld(t, &mailtest.Server{})
 	send(t, w.trials(nil), "MAIL_NOT_CONFIGURED")

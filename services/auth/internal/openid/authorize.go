@@ -118,7 +118,8 @@ func (p *Provider) answer(r *http.Request, a authorization, d destination) (stri
 	return p.back(d, "code", text), nil
 }
 
-// unverified reports whether a client is for people with a proven address, and this person has none.
+// unverified reports whether a client is for people with a proven address, and this person has
+// none.
 func (p *Provider) unverified(ctx context.Context, c client.Client, userID string) (bool, error) {
 	if !c.RequireVerifiedEmail {
 		return false, nil

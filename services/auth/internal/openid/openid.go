@@ -26,7 +26,8 @@ const (
 	LogoutPath    = "/oauth2/logout"
 	signInPath    = "/sign-in"
 	signOutPath   = "/sign-out"
-	// verifyFirstPath is where people verify their address, who then come back from the application.
+	// verifyFirstPath is where people verify their address, who then come back from the
+	// application.
 	verifyFirstPath = "/account?done=verify-first"
 	returnTo        = "return_to" // parameter of the pages: where they send the browser when they are done
 )

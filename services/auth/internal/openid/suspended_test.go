@@ -21,8 +21,9 @@ func (w *world) stands(t *testing.T, revision int64, suspended bool) {
 }
 
 // Whatever a suspended person had in applications is worth nothing at once: the browser session, a
-// code that was not redeemed, refresh tokens, access tokens at UserInfo and introspection, and, once
-// the revocation is heard, wherever access tokens are verified. Restored, the person signs in anew.
+// code that was not redeemed, refresh tokens, access tokens at UserInfo and introspection, and,
+// once the revocation is heard, wherever access tokens are verified. Restored, the person signs in
+// anew.
 func TestASuspensionOvertakesEverything(t *testing.T) { // R22, R31, R37
 	w := newWorld(t)
 	told := w.grant(t, "scope", "openid offline_access")

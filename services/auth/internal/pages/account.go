@@ -207,9 +207,9 @@ func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request) {
 }
 
 // passwordChanged begins the browser's session anew: whoever told the old password was proven, and
-// what the browser showed before is worth nothing afterwards (R20). What else it was proven by stays:
-// it was so lately. l is the login as the change has left it: whatever overtakes the new session, such
-// as a reset, ends it.
+// what the browser showed before is worth nothing afterwards (R20). What else it was proven by
+// stays: it was so lately. l is the login as the change has left it: whatever overtakes the new
+// session, such as a reset, ends it.
 func (p *Pages) passwordChanged(w http.ResponseWriter, r *http.Request, b session.Browser, l login.Login) {
 	proven := acting(event.FromContext(r.Context()), b)
 	proven.Action, proven.Changes = "auth.signed_in", nil

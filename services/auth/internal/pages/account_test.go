@@ -134,7 +134,8 @@ func TestDevices(t *testing.T) {
 	}
 }
 
-// overtaken are logins of which somebody changes the password in the moment after it was changed here.
+// overtaken are logins of which somebody changes the password in the moment after it was changed
+// here.
 type overtaken struct{ *login.Service }
 
 func (o overtaken) ChangePassword(ctx context.Context, c login.PasswordChange) (login.Login, error) {

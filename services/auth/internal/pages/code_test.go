@@ -59,8 +59,8 @@ func TestSignInWithACode(t *testing.T) { // R13
 	third.post(t, "/sign-in/code", "code", codes[1]).leads(t, "/account") // whichever of the two fields it is
 }
 
-// Every step out of order is refused, and changes nothing: without a challenge, with a token that is
-// none, with the one of an enrolment, and with somebody else's code.
+// Every step out of order is refused, and changes nothing: without a challenge, with a token that
+// is none, with the one of an enrolment, and with somebody else's code.
 func TestCodeStepsOutOfOrder(t *testing.T) {
 	w := newWorld(t, 100)
 	w.signedUp(t, email)

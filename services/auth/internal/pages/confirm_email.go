@@ -25,8 +25,8 @@ func newEmailFields() []field {
 	return []field{{Name: "new_email", Label: "email_new", Type: "email", Complete: "email", Required: true}}
 }
 
-// changeEmail mails a code to a new address. Nothing changes before that is shown, and an address of
-// somebody else is answered alike.
+// changeEmail mails a code to a new address. Nothing changes before that is shown, and an address
+// of somebody else is answered alike.
 func (p *Pages) changeEmail(w http.ResponseWriter, r *http.Request) {
 	p.fresh(w, r, toRepeat, func(b session.Browser, who string) {
 		t := p.looks.speaks(r)

@@ -28,8 +28,8 @@ func (w *world) emails(mailing bool) *emailchange.Service {
 }
 
 // A person asks for another address on the account's page, confirms it by the link of a mail where
-// they are signed in, and signs in with it; looking at the link changes nothing, and nobody else has
-// anything of it.
+// they are signed in, and signs in with it; looking at the link changes nothing, and nobody else
+// has anything of it.
 func TestAnAddressIsChangedOnThePages(t *testing.T) {
 	w := newWorld(t, 100)
 	w.signedUp(t, email)

@@ -25,8 +25,8 @@ func (p *Pages) unproven(r *http.Request, b session.Browser) (bool, error) {
 	return err == nil && !l.EmailVerified, err
 }
 
-// requestVerification mails a code that proves the person's address. One that is proven by now needs
-// none.
+// requestVerification mails a code that proves the person's address. One that is proven by now
+// needs none.
 func (p *Pages) requestVerification(w http.ResponseWriter, r *http.Request) {
 	p.known(w, r, func(b session.Browser, _ string) {
 		err := p.Logins.RequestVerification(r.Context(), login.VerificationRequest{

@@ -9,9 +9,9 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/reset"
 )
 
-// A password is recovered by mail: the page says so, the link leads to a form that however many looks
-// leave as it is, and its password is the new one. Nobody is signed in by it, and every browser is
-// signed out.
+// A password is recovered by mail: the page says so, the link leads to a form that however many
+// looks leave as it is, and its password is the new one. Nobody is signed in by it, and every
+// browser is signed out.
 func TestAPasswordIsRecoveredByMail(t *testing.T) { // R14, R22
 	w := newWorld(t, 100)
 	w.signedUp(t, email)

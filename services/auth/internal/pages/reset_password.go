@@ -70,8 +70,8 @@ func (p *Pages) resetPassword(w http.ResponseWriter, r *http.Request) {
 	see(w, signInPath+"?"+done+"="+doneReset)
 }
 
-// given is the second factor of a form with one field, of a name, for both of its kinds: the codes of an
-// authenticator are six digits, and recovery codes are longer.
+// given is the second factor of a form with one field, of a name, for both of its kinds: the codes
+// of an authenticator are six digits, and recovery codes are longer.
 func given(r *http.Request, name string) factor.Given {
 	g := factor.Given{Accept: r.Header.Get("Accept-Language"), Device: deviceOf(r)}
 	typed := strings.Join(strings.Fields(r.PostForm.Get(name)), "")

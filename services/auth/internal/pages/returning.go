@@ -56,9 +56,9 @@ func (t returning) beside(path string) string {
 	return path + "?" + returnTo + "=" + url.QueryEscape(t.To)
 }
 
-// signingIn reads the return_to of the pages that sign in: one of our own pages, or a request to our
-// own authorization endpoint by a client that exists, with a redirect of its own (R29). Whether it
-// is granted the provider decides when the browser is back.
+// signingIn reads the return_to of the pages that sign in: one of our own pages, or a request to
+// our own authorization endpoint by a client that exists, with a redirect of its own (R29). Whether
+// it is granted the provider decides when the browser is back.
 func (p *Pages) signingIn(ctx context.Context, raw string) (returning, error) {
 	if slices.Contains(ownReturns(), raw) {
 		return returning{To: raw, Since: p.Now().Add(-token.FreshFor), Own: true}, nil

@@ -56,8 +56,8 @@ func (p *Pages) closed(w http.ResponseWriter, r *http.Request, t tongue, to retu
 	})
 }
 
-// signUp makes a login and its user, and signs the person in; where mail is configured it leads, for
-// every address alike, to the page that says to look for one.
+// signUp makes a login and its user, and signs the person in; where mail is configured it leads,
+// for every address alike, to the page that says to look for one.
 func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) {
 	to, err := p.signingIn(r.Context(), returnOf(r))
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/proof"
 )
 
-// code is the parameter of links in mails, and the field of the forms behind them. No page uses it up
-// before its form was sent.
+// code is the parameter of links in mails, and the field of the forms behind them. No page uses it
+// up before its form was sent.
 const code = "code"
 
 // showVerifyEmail is the page behind the link of a mail.

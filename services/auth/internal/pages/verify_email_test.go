@@ -21,8 +21,8 @@ func (w *world) link(t *testing.T) string {
 
 var hiddenCode = regexp.MustCompile(`<input type="hidden" name="code" value="([^"]*)">`)
 
-// A sign-up goes on by mail: the page says so, the link leads to a form that however many looks leave
-// as it is, and the password that was chosen completes it and signs in.
+// A sign-up goes on by mail: the page says so, the link leads to a form that however many looks
+// leave as it is, and the password that was chosen completes it and signs in.
 func TestSignUpByMail(t *testing.T) {
 	w := newWorld(t, 100)
 	w.mailing(t)

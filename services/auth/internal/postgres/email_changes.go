@@ -51,7 +51,8 @@ func (r emailChangeRow) change() (c emailchange.Change, err error) {
 const emailChangeColumns = `user_id::text, organization_id::text, email as former, new_email as email, new_email_accept as accept,
 	email_revision as revision, new_email_event as event`
 
-// reserveEmail takes no address that a login has; of two that reserve one at once, the index lets one.
+// reserveEmail takes no address that a login has; of two that reserve one at once, the index lets
+// one.
 const reserveEmail = `
 	update auth.logins
 	set new_email = @email, new_email_event = @event, new_email_accept = @accept, new_email_attempt_time = @retry,

@@ -16,8 +16,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/reset"
 )
 
-// Whatever changes a login, its mailed codes and the count of its mails at the same moment waits for
-// the others, and none of them fails: all lock these in one order.
+// Whatever changes a login, its mailed codes and the count of its mails at the same moment waits
+// for the others, and none of them fails: all lock these in one order.
 func TestChangesOfOneLoginWaitForEachOther(t *testing.T) {
 	const logins, addresses = `select from auth.logins for update`, `select from auth.mail_addresses for update`
 	for name, c := range map[string]struct {

@@ -31,7 +31,8 @@ func NewMailedCodes(pool *pgxpool.Pool, o *outbox.Outbox, m *Mails) *MailedCodes
 	return &MailedCodes{pool: pool, outbox: o, mails: m}
 }
 
-// Ask implements proof.Store. What nobody is told of waits as nobody's, so that it replaces nothing.
+// Ask implements proof.Store. What nobody is told of waits as nobody's, so that it replaces
+// nothing.
 func (s *MailedCodes) Ask(ctx context.Context, p proof.Pending, m *mail.Queued, e event.Event) error {
 	err := s.outbox.InTx(ctx, func(tx pgx.Tx) error {
 		queued, err := s.mails.queue(ctx, tx, m)
@@ -59,8 +60,8 @@ const insertMailedCode = `
 	set code_hash = excluded.code_hash, email = excluded.email, password_hash = excluded.password_hash, display_name = excluded.display_name,
 	    create_time = excluded.create_time, expire_time = excluded.expire_time`
 
-// keepMailedCode adds to a transaction what waits for its code; what waited for the same purpose and
-// user is replaced, unless it is a reset.
+// keepMailedCode adds to a transaction what waits for its code; what waited for the same purpose
+// and user is replaced, unless it is a reset.
 func keepMailedCode(ctx context.Context, tx pgx.Tx, p proof.Pending) error {
 	_, err := tx.Exec(ctx, insertMailedCode, pgx.StrictNamedArgs{
 		"code_hash": p.Hash[:], "purpose": string(p.Purpose), "user_id": p.UserID, "email": p.Email, "password_hash": p.PasswordHash,

@@ -110,10 +110,10 @@ func startArgs(n session.Session) pgx.StrictNamedArgs {
 	return args
 }
 
-// provenLogin is the active login of a person who was just proven by a password hash, if any, and by
-// the second factor that the login has, if any: no way to a session leads past that. The shared lock
-// makes a removal, or a change of the password or the factor, wait for what begins, or the other way
-// round: then it is looked at again, so that nobody is signed in by what was good before.
+// provenLogin is the active login of a person who was just proven by a password hash, if any, and
+// by the second factor that the login has, if any: no way to a session leads past that. The shared
+// lock makes a removal, or a change of the password or the factor, wait for what begins, or the
+// other way round: then it is looked at again, so that nobody is signed in by what was good before.
 const provenLogin = `
 	    select user_id from auth.logins
 	    where user_id = @user_id and state = 'active' and @proven_by in ('', password_hash)

@@ -19,8 +19,8 @@ const setStanding = `
 	    state = case when state = 'pending' then state when @suspended then 'suspended' else 'active' end
 	where user_id = @user_id and standing_revision < @revision`
 
-// SetStanding implements login.Store. The lock on the login makes every session that begins wait, or
-// this for it.
+// SetStanding implements login.Store. The lock on the login makes every session that begins wait,
+// or this for it.
 func (s *Logins) SetStanding(ctx context.Context, n login.Standing, e event.Event) error {
 	err := s.outbox.InTx(ctx, func(tx pgx.Tx) error {
 		of := pgx.StrictNamedArgs{"user_id": n.UserID}

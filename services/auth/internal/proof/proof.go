@@ -79,10 +79,11 @@ var ErrNotFound = errors.New("nothing waits for this code")
 // To use a code up is no method: it happens in the transaction of what follows from it, and of many
 // at once one succeeds.
 type Store interface {
-	// Ask queues a mail, stores what waits for the code that it tells, and records the event, by the
-	// same statements for everybody. What waits for the same purpose and user is replaced, unless
-	// the address had as many mails as it may have: the code of an earlier mail then stays good,
-	// since nobody learns the new one. A reset replaces nothing: strangers may ask for one, too.
+	// Ask queues a mail, stores what waits for the code that it tells, and records the event, by
+	// the same statements for everybody. What waits for the same purpose and user is replaced,
+	// unless the address had as many mails as it may have: the code of an earlier mail then stays
+	// good, since nobody learns the new one. A reset replaces nothing: strangers may ask for one,
+	// too.
 	Ask(ctx context.Context, p Pending, m *mail.Queued, e event.Event) error
 	// Find returns what waits for a code that is good for one of the purposes, and leaves it as it
 	// is; else ErrNotFound.

@@ -32,8 +32,8 @@ func (s *Service) Find(ctx context.Context, code proof.Code) (Waiting, error) {
 	return Waiting{Email: l.Email, SecondFactor: asksFactor(l)}, err
 }
 
-// asksFactor reports whether a reset asks for the second factor. While nobody has proven the address,
-// that may be of whoever registered it, which is to keep nobody out who proves it now.
+// asksFactor reports whether a reset asks for the second factor. While nobody has proven the
+// address, that may be of whoever registered it, which is to keep nobody out who proves it now.
 func asksFactor(l login.Login) bool { return l.Factor.Enrolled && l.EmailVerified }
 
 // waiting returns the login that a code is for, or INVALID_MAILED_CODE.
@@ -54,8 +54,8 @@ func (s *Service) waiting(ctx context.Context, code proof.Code) (login.Login, er
 
 // Reset replaces a password by the code that was mailed to the address, and by the second factor of
 // the login. It signs nobody in: all sessions end, also those of whoever resets it (R14, R22), and
-// the owner is told (R17). A refusal changes nothing, but that a code of the second factor which was
-// right is used up.
+// the owner is told (R17). A refusal changes nothing, but that a code of the second factor which
+// was right is used up.
 func (s *Service) Reset(ctx context.Context, r Reset) error {
 	e := r.Event
 	e.Changes = nil // all are secrets

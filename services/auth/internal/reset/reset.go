@@ -35,11 +35,12 @@ type NewPassword struct {
 // Store keeps logins, as a reset sees them. Its method is one transaction.
 type Store interface {
 	// Reset uses the code up, replaces the password hash, marks the address as proven, ends and
-	// revokes all sessions of the user, makes the user's other codes worthless, queues the notice and
-	// records the event, all or nothing. Where the address was not proven before, the second
-	// factor and the known devices go too: they are of whoever registered it. proof.ErrNotFound when
-	// the code is not good any more; login.ErrNotFound when the login is gone, not active or of
-	// another address, or when its second factor is another one by now or its address was proven.
+	// revokes all sessions of the user, makes the user's other codes worthless, queues the notice
+	// and records the event, all or nothing. Where the address was not proven before, the second
+	// factor and the known devices go too: they are of whoever registered it. proof.ErrNotFound
+	// when the code is not good any more; login.ErrNotFound when the login is gone, not active or
+	// of another address, or when its second factor is another one by now or its address was
+	// proven.
 	Reset(ctx context.Context, n NewPassword, e event.Event) error
 }
 

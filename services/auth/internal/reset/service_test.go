@@ -112,8 +112,8 @@ func TestUsesOfOneCodeAtOnce(t *testing.T) {
 	}
 }
 
-// Every step out of order is refused, and changes nothing; however many look, a code stays good until
-// it is used.
+// Every step out of order is refused, and changes nothing; however many look, a code stays good
+// until it is used.
 func TestStepsOutOfOrder(t *testing.T) {
 	w := newWorld(t)
 	const wrong = "INVALID_MAILED_CODE"

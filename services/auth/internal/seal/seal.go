@@ -16,9 +16,9 @@ import (
 )
 
 // Box seals for one purpose: AES-256-GCM, with a key of its own for each thing that is derived from
-// Auth's sealing key, so that no number of things wears a key out. While the sealing key is replaced,
-// it seals with the previous one until all instances know the new one, and opens what either has
-// sealed.
+// Auth's sealing key, so that no number of things wears a key out. While the sealing key is
+// replaced, it seals with the previous one until all instances know the new one, and opens what
+// either has sealed.
 type Box struct {
 	purpose           string
 	current, previous []byte // previous is nil without one

@@ -50,8 +50,8 @@ type Proof struct {
 // holds, for Cookie. That is a new secret each time, and what the browser showed before is worth
 // nothing afterwards (R20): a session of the same person goes on with the new secret, so that the
 // clients below it stay signed in; one of somebody else ends, with all below it. If the login was
-// removed meanwhile, its password changed, or it has a second factor that was not shown, the error is
-// that of a wrong password.
+// removed meanwhile, its password changed, or it has a second factor that was not shown, the error
+// is that of a wrong password.
 func (s *Browsers) Begin(ctx context.Context, p Proof) (cookie string, b Browser, err error) {
 	drawn, err := newSecret(s.Random)
 	if err != nil {

@@ -82,9 +82,9 @@ func departsIn(tx pgx.Tx) relationship.Departs {
 	}
 }
 
-// settleSuspension keeps a departure for as long as it takes, with or without its reservation, which
-// may have been forgotten meanwhile: the suspension is a fact. endSuspension ends it. Neither is about
-// one of a later revision.
+// settleSuspension keeps a departure for as long as it takes, with or without its reservation,
+// which may have been forgotten meanwhile: the suspension is a fact. endSuspension ends it. Neither
+// is about one of a later revision.
 const (
 	settleSuspension = `
 		insert into authz.suspensions as known (subject, revision, reserve_time) values (@subject, @revision, 'infinity')

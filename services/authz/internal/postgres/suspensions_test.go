@@ -97,8 +97,8 @@ func TestSuspensionsAreForgotten(t *testing.T) {
 	}
 }
 
-// R89: a suspension counts although its reservation was forgotten before it was settled; what is said
-// late of the one before a return does not.
+// R89: a suspension counts although its reservation was forgotten before it was settled; what is
+// said late of the one before a return does not.
 func TestASuspensionOutlivesItsReservation(t *testing.T) {
 	t.Parallel()
 	i := postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{})

@@ -11,8 +11,8 @@ import (
 )
 
 // KeepDepartures is how long a user whose deletion or suspension Identity was about to begin does
-// not count, if that never comes: longer than a deletion that has begun can be under way. Until then the
-// user may be deleted again, and nobody relies on somebody who may be gone.
+// not count, if that never comes: longer than a deletion that has begun can be under way. Until
+// then the user may be deleted again, and nobody relies on somebody who may be gone.
 const KeepDepartures = 30 * 24 * time.Hour
 
 // Departure is a user whose deletion or suspension is about to begin.

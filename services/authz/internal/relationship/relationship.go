@@ -78,9 +78,9 @@ const (
 	Refused  State = "refused" // the engine will never take it: the model changed after it was accepted
 )
 
-// Departs reports whether a user's departure is stored, and settled or not older than KeepDepartures. A store
-// asks it on the connection of the transaction that decides: decisions that each waited for a
-// second one of the same pool would wait for each other.
+// Departs reports whether a user's departure is stored, and settled or not older than
+// KeepDepartures. A store asks it on the connection of the transaction that decides: decisions that
+// each waited for a second one of the same pool would wait for each other.
 type Departs func(ctx context.Context, user string) (bool, error)
 
 // Store is the command log. The time of leases is the database's, so that clocks of instances do not matter.
@@ -103,12 +103,13 @@ type Store interface {
 	// States returns the states of the commands that are known.
 	States(ctx context.Context, ids []string) (map[string]State, error)
 	// Settle keeps the departure of a suspension, however old it gets and whether or not its
-	// reservation is still known, or ends it when the user has returned, and records the event. What
-	// is about an earlier revision than what is known, or a return that is no later, changes and
-	// records nothing.
+	// reservation is still known, or ends it when the user has returned, and records the event.
+	// What is about an earlier revision than what is known, or a return that is no later, changes
+	// and records nothing.
 	Settle(ctx context.Context, u Suspension, e event.Event) error
 	// ForgetDepartures removes at most limit departures of each kind that were reserved before, and
-	// returns how many of the kind that has more. Settled ones stay until a command deletes their user.
+	// returns how many of the kind that has more. Settled ones stay until a command deletes their
+	// user.
 	ForgetDepartures(ctx context.Context, before time.Time, limit int) (int, error)
 	// Forget removes at most limit commands that ended before, and returns how many.
 	Forget(ctx context.Context, before time.Time, limit int) (int, error)

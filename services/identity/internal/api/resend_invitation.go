@@ -7,7 +7,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
-// ResendInvitation mails a new code. Authz has admitted the request to this one user, wherever it is.
+// ResendInvitation mails a new code. Authz has admitted the request to this one user, wherever it
+// is.
 func (s *InvitationService) ResendInvitation(ctx context.Context, r *identityv1.ResendInvitationRequest) (*identityv1.ResendInvitationResponse, error) {
 	u, err := s.users.ResendInvitation(ctx, user.Everywhere(), r.GetUserId())
 	if err != nil {

@@ -99,8 +99,8 @@ func TestSuspendAndRestoreUser(t *testing.T) {
 	}
 }
 
-// R52: whose user one may not suspend is unknown, to the letter; nobody suspends themselves; and what
-// Authz or Auth refuse or do not answer is said (R89).
+// R52: whose user one may not suspend is unknown, to the letter; nobody suspends themselves; and
+// what Authz or Auth refuse or do not answer is said (R89).
 func TestRefusedSuspensionsOfUsers(t *testing.T) {
 	t.Parallel()
 	s := newService(t)

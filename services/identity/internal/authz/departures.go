@@ -27,8 +27,8 @@ func (d *Departures) Reserve(ctx context.Context, u user.User, ends bool, by eve
 	return d.reserve(ctx, u, ends, 0, by)
 }
 
-// ReserveSuspension implements user.Departures. When Authz does not answer, the error is UNAVAILABLE
-// (AUTHZ_UNAVAILABLE).
+// ReserveSuspension implements user.Departures. When Authz does not answer, the error is
+// UNAVAILABLE (AUTHZ_UNAVAILABLE).
 func (d *Departures) ReserveSuspension(ctx context.Context, u user.User, alone bool, revision int64, by event.Event) error {
 	return d.reserve(ctx, u, alone, revision, by)
 }

@@ -36,8 +36,8 @@ func refuseEnding(ctx context.Context, tx pgx.Tx, u user.User) error {
 // countUsers counts no more rows than the answer needs: who is not bound may have made many.
 const countUsers = `select from identity.users where organization_id = @organization_id limit @most + 1`
 
-// refuseFull refuses users with whom, since they are stored already, a personal organization has too
-// many.
+// refuseFull refuses users with whom, since they are stored already, a personal organization has
+// too many.
 func refuseFull(ctx context.Context, tx pgx.Tx, c user.Creation) error {
 	if c.Most == 0 {
 		return nil

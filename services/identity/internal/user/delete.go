@@ -61,10 +61,10 @@ func (s *Service) Delete(ctx context.Context, scope Scope, id, tag string) (toke
 // errOtherwise says that Authz was asked about another deletion than the one that would begin.
 var errOtherwise = errors.New("the organization does not go with the user any more")
 
-// begin reserves the departure of a user that is there and begins the deletion. Authz is asked before
-// anything is locked and without a connection, so that a slow Authz holds up nothing else; what the
-// answer rests on is checked again under the lock. A reservation whose deletion does not begin errs
-// to the safe side.
+// begin reserves the departure of a user that is there and begins the deletion. Authz is asked
+// before anything is locked and without a connection, so that a slow Authz holds up nothing else;
+// what the answer rests on is checked again under the lock. A reservation whose deletion does not
+// begin errs to the safe side.
 func (s *Service) begin(ctx context.Context, scope Scope, id, tag string, by event.Event) (d Deletion, token string, err error) {
 	u, reservedEnds, err := s.deletions.Leaving(ctx, scope, id)
 	if err != nil {

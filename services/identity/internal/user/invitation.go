@@ -35,7 +35,8 @@ type Invitations interface {
 // transaction, with what it tells others.
 type InvitationStore interface {
 	// Renew makes an invitation of the next revision due at a time, and records the event that e
-	// makes of the user. A user who is not Invited is NotInvited(), one who is not there NotFound().
+	// makes of the user. A user who is not Invited is NotInvited(), one who is not there
+	// NotFound().
 	Renew(ctx context.Context, scope Scope, id string, due time.Time, e func(User) event.Event) (User, Invitation, error)
 	// ClaimInvitation returns the invitation that is due the longest and makes it due at until;
 	// found is false when none is due. No two callers get the same one while the claim holds.
@@ -43,8 +44,8 @@ type InvitationStore interface {
 	// Invited notes that Auth knows of the revision of an invitation, unless there is a newer one.
 	Invited(ctx context.Context, i Invitation) error
 	// Activate makes an Invited user Active and records the event that e makes of it. A user who is
-	// Active or Suspended stays as it is, and nothing is recorded; one who is not there is NotFound().
-	// The token names the user's relationships.
+	// Active or Suspended stays as it is, and nothing is recorded; one who is not there is
+	// NotFound(). The token names the user's relationships.
 	Activate(ctx context.Context, id string, now time.Time, e func(User) event.Event) (u User, token string, err error)
 }
 
@@ -52,8 +53,8 @@ type InvitationStore interface {
 func NotInvited() error { return reason.UserNotInvited() }
 
 // Invite creates a user who is Invited, and asks Auth to mail the code. Auth is asked first whether
-// it can. Once the user is stored the mail is on its way: by this call or, when Auth does not answer
-// it, by the reconciler.
+// it can. Once the user is stored the mail is on its way: by this call or, when Auth does not
+// answer it, by the reconciler.
 func (s *Service) Invite(ctx context.Context, n New) (u User, token string, err error) {
 	if err := (Changes{Locale: &n.Locale}).Validate(); err != nil {
 		return User{}, "", apierr.InvalidArgumentError().WithField("locale", "locale", localeRule)
@@ -88,8 +89,8 @@ func (s *Service) ResendInvitation(ctx context.Context, scope Scope, id string) 
 	return u, nil
 }
 
-// CancelInvitation deletes a user who is Invited, as Delete does. One whose invitation is accepted at
-// the same moment is NotInvited(): the tag of a user changes with it.
+// CancelInvitation deletes a user who is Invited, as Delete does. One whose invitation is accepted
+// at the same moment is NotInvited(): the tag of a user changes with it.
 func (s *Service) CancelInvitation(ctx context.Context, scope Scope, id string) (token string, err error) {
 	for range reserveAttempts {
 		u, _, err := s.deletions.Leaving(ctx, scope, id)
@@ -143,8 +144,8 @@ func (s *Service) mail(ctx context.Context, i Invitation) error {
 	return s.invitationStore.Invited(ctx, i)
 }
 
-// CompleteInvitations mails the invitations that nobody works on, one after the other, until none is
-// due, a bound is reached or one fails. It returns how many it mailed.
+// CompleteInvitations mails the invitations that nobody works on, one after the other, until none
+// is due, a bound is reached or one fails. It returns how many it mailed.
 func (s *Service) CompleteInvitations(ctx context.Context) (completed int, err error) {
 	for completed < maxCompletions {
 		now := s.clock()

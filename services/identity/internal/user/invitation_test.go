@@ -154,8 +154,8 @@ func TestWhoIsInvitedMayBeRegistered(t *testing.T) {
 	wantReason(t, err, apierr.AlreadyExists, "USER_ID_TAKEN")
 }
 
-// A cancellation is a deletion: the login in Auth, or the code that waits for one, goes with it, and
-// an acceptance that comes later brings nobody back.
+// A cancellation is a deletion: the login in Auth, or the code that waits for one, goes with it,
+// and an acceptance that comes later brings nobody back.
 func TestACancelledInvitationIsDeleted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

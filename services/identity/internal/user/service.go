@@ -64,8 +64,9 @@ type New struct {
 	invitationDue time.Time // when the user is invited: of the mail; else zero
 }
 
-// Register creates a user under the caller's id. Repeating it with the same id and email returns the user as it is, suspended meanwhile or
-// not; one who is invited becomes active. The token names the user's relationships, also of a repeat.
+// Register creates a user under the caller's id. Repeating it with the same id and email returns
+// the user as it is, suspended meanwhile or not; one who is invited becomes active. The token names
+// the user's relationships, also of a repeat.
 func (s *Service) Register(ctx context.Context, n New) (u User, token string, err error) {
 	n.Email = address.Fold(n.Email)
 	stored, token, err := s.create(ctx, n)

@@ -10,23 +10,23 @@ import (
 )
 
 // Store keeps users. Each method is one transaction, with what the change tells others. The scope
-// comes first: a user outside of it, like one that is being deleted, is NotFound(). A user is there in
-// every other state. A token names
-// the relationships of a change (request.ConsistencyToken); it is empty when nothing changed.
+// comes first: a user outside of it, like one that is being deleted, is NotFound(). A user is there
+// in every other state. A token names the relationships of a change (request.ConsistencyToken); it
+// is empty when nothing changed.
 type Store interface {
 	// Create stores the user unless one with its id exists in any organization, and returns the
 	// stored one, also one that is being deleted, with the token of its creation. With a personal
 	// organization it stores both or neither; otherwise an unknown organization is
 	// organization.NotFound(). The id of a user whose deletion was finished since c.Refused is
-	// IDTaken(), an email that a user of the organization has is EmailTaken(), and one user
-	// more than c.Most of a personal organization, in whatever state they are, is
-	// OrganizationFull(c.Most), however many are created at the same time. Concurrent duplicates are
-	// safe: one is stored, all return it.
+	// IDTaken(), an email that a user of the organization has is EmailTaken(), and one user more
+	// than c.Most of a personal organization, in whatever state they are, is
+	// OrganizationFull(c.Most), however many are created at the same time. Concurrent duplicates
+	// are safe: one is stored, all return it.
 	Create(ctx context.Context, c Creation) (stored User, token string, err error)
 	// Import stores each user whose address is free in the organization, in this order, and returns
-	// in the same order who has each address then: the user itself, or another one that is there. All of
-	// them or, on an error, none is stored. token names the relationships of the last one stored.
-	// An organization that is unknown, or ends with users that are being deleted, is
+	// in the same order who has each address then: the user itself, or another one that is there.
+	// All of them or, on an error, none is stored. token names the relationships of the last one
+	// stored. An organization that is unknown, or ends with users that are being deleted, is
 	// organization.NotFound(), one that would have more users than Most of the creations allow is
 	// OrganizationFull, as of Create.
 	Import(ctx context.Context, organizationID string, creations []Creation) (holders []User, token string, err error)
@@ -56,13 +56,14 @@ type DeletionStore interface {
 	// whether its organization would go too (ends of BeginDelete). It locks nothing: both may be
 	// different when the deletion begins.
 	Leaving(ctx context.Context, scope Scope, id string) (u User, ends bool, err error)
-	// BeginDelete locks the user, calls decide with it and makes it Deleting, of which no standing is told any more: from here on there is
-	// no way back, so this is the deletion that the trail records, by the fact that decide returns,
-	// and after which the user has no relationships; token names their removal. Nobody else claims
-	// the deletion before due. A user that already is Deleting stays so and gets the new due time;
-	// the fact of that is of before. An error of decide is returned as it is and nothing changes.
-	// ends says that the user's organization is personal and has no
-	// other user: it goes with this one, because from here on nobody can join it.
+	// BeginDelete locks the user, calls decide with it and makes it Deleting, of which no standing
+	// is told any more: from here on there is no way back, so this is the deletion that the trail
+	// records, by the fact that decide returns, and after which the user has no relationships;
+	// token names their removal. Nobody else claims the deletion before due. A user that already is
+	// Deleting stays so and gets the new due time; the fact of that is of before. An error of
+	// decide is returned as it is and nothing changes. ends says that the user's organization is
+	// personal and has no other user: it goes with this one, because from here on nobody can join
+	// it.
 	BeginDelete(
 		ctx context.Context, scope Scope, id string, due time.Time, decide func(u User, ends bool) (fact.Fact, error),
 	) (d Deletion, token string, err error)
@@ -84,8 +85,8 @@ type Departures interface {
 	// the user. ends says that the user's organization goes too. After it the deletion need not be
 	// refused any more.
 	Reserve(ctx context.Context, u User, ends bool, by event.Event) error
-	// ReserveSuspension is Reserve for who will be suspended with a revision, until Settle says that
-	// the user is back. alone says that nobody else is in the user's personal organization.
+	// ReserveSuspension is Reserve for who will be suspended with a revision, until Settle says
+	// that the user is back. alone says that nobody else is in the user's personal organization.
 	ReserveSuspension(ctx context.Context, u User, alone bool, revision int64, by event.Event) error
 	// Settle says what became of a suspension that was reserved.
 	Settle(ctx context.Context, told Standing) error

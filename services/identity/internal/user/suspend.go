@@ -23,13 +23,14 @@ type Standing struct {
 type StandingStore interface {
 	// SetStanding locks a user, calls decide with it and whether it is alone in its personal
 	// organization, and, if its revision differs, stores the state that decide returns with the
-	// event, and that its standing is to be told; nobody else claims that before due. open says that
-	// something is to be told, now or since before. An error of decide is returned as it is and
-	// nothing changes.
+	// event, and that its standing is to be told; nobody else claims that before due. open says
+	// that something is to be told, now or since before. An error of decide is returned as it is
+	// and nothing changes.
 	SetStanding(ctx context.Context, scope Scope, id string, due time.Time, decide func(u User, alone bool) (User, event.Event, error)) (
 		u User, told Standing, open bool, err error)
 	// ClaimStanding returns the standing that is due to be told the longest and makes it due at
-	// until; found is false when none is due. No two callers get the same one while the claim holds.
+	// until; found is false when none is due. No two callers get the same one while the claim
+	// holds.
 	ClaimStanding(ctx context.Context, now, until time.Time) (told Standing, found bool, err error)
 	// FinishStanding forgets a standing that was told, unless there is a later one of the user.
 	FinishStanding(ctx context.Context, told Standing) error

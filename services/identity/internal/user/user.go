@@ -24,9 +24,9 @@ import (
 //	                               │  ▲
 //	                               └──┘ Auth unreachable: the reconciler tries again
 //
-// Invited, Active and Suspended users are there: whoever manages the users reads, lists, follows and
-// changes them, and nobody else of the organization gets their address. A Deleting user is NOT_FOUND
-// for everybody; there is no way back.
+// Invited, Active and Suspended users are there: whoever manages the users reads, lists, follows
+// and changes them, and nobody else of the organization gets their address. A Deleting user is
+// NOT_FOUND for everybody; there is no way back.
 type State string
 
 // The states.

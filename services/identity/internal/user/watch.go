@@ -17,7 +17,8 @@ type Change struct {
 // ChangeStore reads what changed. Each method is one statement.
 type ChangeStore interface {
 	// Changes returns at most limit rows of the scope that are news after the cursor, in the order
-	// of its read (package cursor), and what the statement saw. A first read is of users that are there.
+	// of its read (package cursor), and what the statement saw. A first read is of users that are
+	// there.
 	Changes(ctx context.Context, scope Scope, after cursor.Cursor, limit int) ([]cursor.Row[Change], cursor.Head, error)
 	// Touched returns the organizations in which something changed after an earlier head, none
 	// after the zero Cursor, and what the statement saw.

@@ -1,4 +1,5 @@
-// Package factortest is the conformance suite of factor.Store: what its comments promise, checked against a real implementation.
+// Package factortest is the conformance suite of factor.Store: what its comments promise, checked
+// against a real implementation.
 package factortest
 
 import (
@@ -17,7 +18,8 @@ import (
 type Database struct {
 	Store    factor.Store
 	Sessions session.Store
-	// Login makes an active login with the password hash "$hash", and returns its user and organization.
+	// Login makes an active login with the password hash "$hash", and returns its user and
+	// organization.
 	Login func(t *testing.T) (userID, organizationID string)
 	// Recorded returns what was recorded for Audit so far, in order.
 	Recorded func(t *testing.T) []event.Event

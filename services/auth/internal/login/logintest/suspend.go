@@ -110,7 +110,8 @@ func suspendPending(t *testing.T, s Stores) {
 	}
 }
 
-// suspendBesideStart starts sessions while the login is suspended: each either failed or is revoked.
+// suspendBesideStart starts sessions while the login is suspended: each either failed or is
+// revoked.
 func suspendBesideStart(t *testing.T, s Stores) {
 	ctx := context.WithoutCancel(t.Context())
 	for round := range 10 {

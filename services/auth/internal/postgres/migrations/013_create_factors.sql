@@ -1,5 +1,5 @@
--- Second factors. Whether a login has one is on its row, where every session that begins looks, with a number that goes up with each change:
--- what was proven by the one of before is refused.
+-- Second factors. Whether a login has one is on its row, where every session that begins looks,
+-- with a number that goes up with each change: what was proven by the one of before is refused.
 alter table auth.logins
     add column second_factor    boolean  not null default false,
     add column factor_revision  bigint   not null default 0;

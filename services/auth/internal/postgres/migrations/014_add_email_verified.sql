@@ -1,4 +1,5 @@
--- Whether somebody has proven that the address of a login is theirs, and whether Identity has learnt of that. A login from before is unproven.
+-- Whether somebody has proven that the address of a login is theirs, and whether Identity has
+-- learnt of that. A login from before is unproven.
 alter table auth.logins
     add column email_verified      boolean      not null default false,
     add column email_revision      bigint       not null default 0,

@@ -1,6 +1,7 @@
--- Suspended logins sign nobody in. Every statement that begins a session asks for an active one, those of programs of the version before, too. A login
--- that is pending remembers that it is suspended until its activation. Of what Identity says of a user the highest revision counts. Rows of before are looked
--- through later, when nobody waits for that.
+-- Suspended logins sign nobody in. Every statement that begins a session asks for an active one,
+-- those of programs of the version before, too. A login that is pending remembers that it is
+-- suspended until its activation. Of what Identity says of a user the highest revision counts. Rows
+-- of before are looked through later, when nobody waits for that.
 
 alter table auth.logins
     add column suspended         boolean not null default false,

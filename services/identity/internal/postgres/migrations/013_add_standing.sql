@@ -1,5 +1,6 @@
--- What a user is who is there: invited, active or suspended. The column state goes on to say whether the user is there at all ('active') or being
--- deleted: programs of the version before, its triggers and the partial indexes know that one alone, and every user they make is active.
+-- What a user is who is there: invited, active or suspended. The column state goes on to say
+-- whether the user is there at all ('active') or being deleted: programs of the version before, its
+-- triggers and the partial indexes know that one alone, and every user they make is active.
 
 alter table identity.users
     add column standing text not null default 'active',

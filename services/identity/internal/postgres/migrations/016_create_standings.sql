@@ -1,4 +1,5 @@
--- What Auth and Authz are to be told of users who were suspended or restored, until they were. Whoever has the row told sets when it is due again.
+-- What Auth and Authz are to be told of users who were suspended or restored, until they were.
+-- Whoever has the row told sets when it is due again.
 create table identity.standings (
     user_id   uuid        primary key references identity.users (id) on delete cascade,
     suspended boolean     not null,

@@ -1,4 +1,5 @@
--- Whether Auth says that a user has proven the address, and the revision of what Auth said last of it: an older one changes nothing.
+-- Whether Auth says that a user has proven the address, and the revision of what Auth said last of
+-- it: an older one changes nothing.
 
 alter table identity.users
     add column email_verified boolean not null default false,

@@ -128,7 +128,8 @@ func testInvitationClaimed(t *testing.T, f fixture) {
 	}
 }
 
-// Activating is once: the tag changes, what is active or suspended stays as it is, nobody comes back.
+// Activating is once: the tag changes, what is active or suspended stays as it is, nobody comes
+// back.
 func testActivate(t *testing.T, f fixture) {
 	o := f.organization(t).ID
 	u := f.invited(t, o)

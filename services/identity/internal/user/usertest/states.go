@@ -10,8 +10,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/identity/internal/user"
 )
 
-// Whoever is invited, active or suspended is there: read, listed, changed and deleted alike, and the
-// only one with the address.
+// Whoever is invited, active or suspended is there: read, listed, changed and deleted alike, and
+// the only one with the address.
 func testStatesAreThere(t *testing.T, f fixture) {
 	o := f.organization(t).ID
 	for _, state := range []user.State{user.Invited, user.Active, user.Suspended} {

@@ -484,10 +484,11 @@ type Challenge struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// token of the challenge, opaque, good for five minutes.
 	Token string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
-	// methods with which it may be answered: "totp", "recovery_code". Clients leave out what they do not know.
+	// methods with which it may be answered: "totp", "recovery_code". Clients leave out what they do
+	// not know.
 	Methods []string `protobuf:"bytes,2,rep,name=methods,proto3" json:"methods,omitempty"`
-	// enrolment is there when the person has no second factor and the organization requires one: a code
-	// of it answers the challenge and enrols it.
+	// enrolment is there when the person has no second factor and the organization requires one: a
+	// code of it answers the challenge and enrols it.
 	Enrolment     *TotpEnrolment `protobuf:"bytes,3,opt,name=enrolment,proto3" json:"enrolment,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

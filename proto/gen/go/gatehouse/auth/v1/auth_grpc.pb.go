@@ -40,24 +40,24 @@ type AuthServiceClient interface {
 	// SignUp creates a login and its user. Where mail is configured it is accepted for every address
 	// alike, with an empty answer, and creates nothing yet: whoever reads the mails of the address
 	// finds a code for VerifyEmail there, or that there is a login already. Without mail, an address
-	// that has a login is ALREADY_EXISTS (EMAIL_TAKEN); repeating an interrupted sign-up with the same
-	// password completes it. Where people may sign up on the pages only, or not at all
+	// that has a login is ALREADY_EXISTS (EMAIL_TAKEN); repeating an interrupted sign-up with the
+	// same password completes it. Where people may sign up on the pages only, or not at all
 	// (GATEHOUSE_AUTH_SIGN_UP), it is PERMISSION_DENIED (SIGN_UP_CLOSED).
 	SignUp(ctx context.Context, in *SignUpRequest, opts ...grpc.CallOption) (*SignUpResponse, error)
 	// VerifyEmail proves that an address is that of whoever signed up with it, or of a login: by the
-	// code that was mailed there, and by the password of that sign-up or login, so that nobody gets an
-	// account that a stranger made with their address. A sign-up is completed by it. The code works
-	// once.
+	// code that was mailed there, and by the password of that sign-up or login, so that nobody gets
+	// an account that a stranger made with their address. A sign-up is completed by it. The code
+	// works once.
 	VerifyEmail(ctx context.Context, in *VerifyEmailRequest, opts ...grpc.CallOption) (*VerifyEmailResponse, error)
-	// SignIn starts a session, or, of a person with a second factor or whose organization requires one,
-	// asks for that by a challenge instead of tokens. Every refusal is the same UNAUTHENTICATED
+	// SignIn starts a session, or, of a person with a second factor or whose organization requires
+	// one, asks for that by a challenge instead of tokens. Every refusal is the same UNAUTHENTICATED
 	// (INVALID_CREDENTIALS), whatever was wrong.
 	SignIn(ctx context.Context, in *SignInRequest, opts ...grpc.CallOption) (*SignInResponse, error)
-	// AnswerChallenge starts the session that SignIn has not, by the second factor. A wrong, a used and a
-	// throttled code are the same UNAUTHENTICATED (INVALID_SECOND_FACTOR), after which the challenge may
-	// be answered again; one that is not good any more is UNAUTHENTICATED (INVALID_CHALLENGE): sign in
-	// again then. A challenge that enrols is answered by a code of the new authenticator, and the
-	// recovery codes are in the answer.
+	// AnswerChallenge starts the session that SignIn has not, by the second factor. A wrong, a used
+	// and a throttled code are the same UNAUTHENTICATED (INVALID_SECOND_FACTOR), after which the
+	// challenge may be answered again; one that is not good any more is UNAUTHENTICATED
+	// (INVALID_CHALLENGE): sign in again then. A challenge that enrols is answered by a code of the
+	// new authenticator, and the recovery codes are in the answer.
 	AnswerChallenge(ctx context.Context, in *AnswerChallengeRequest, opts ...grpc.CallOption) (*AnswerChallengeResponse, error)
 	// Refresh exchanges a refresh token for a new pair. A token works once; using it again ends its session (RFC 9700, section 4.14).
 	// Every refusal is UNAUTHENTICATED (INVALID_REFRESH_TOKEN).
@@ -157,24 +157,24 @@ type AuthServiceServer interface {
 	// SignUp creates a login and its user. Where mail is configured it is accepted for every address
 	// alike, with an empty answer, and creates nothing yet: whoever reads the mails of the address
 	// finds a code for VerifyEmail there, or that there is a login already. Without mail, an address
-	// that has a login is ALREADY_EXISTS (EMAIL_TAKEN); repeating an interrupted sign-up with the same
-	// password completes it. Where people may sign up on the pages only, or not at all
+	// that has a login is ALREADY_EXISTS (EMAIL_TAKEN); repeating an interrupted sign-up with the
+	// same password completes it. Where people may sign up on the pages only, or not at all
 	// (GATEHOUSE_AUTH_SIGN_UP), it is PERMISSION_DENIED (SIGN_UP_CLOSED).
 	SignUp(context.Context, *SignUpRequest) (*SignUpResponse, error)
 	// VerifyEmail proves that an address is that of whoever signed up with it, or of a login: by the
-	// code that was mailed there, and by the password of that sign-up or login, so that nobody gets an
-	// account that a stranger made with their address. A sign-up is completed by it. The code works
-	// once.
+	// code that was mailed there, and by the password of that sign-up or login, so that nobody gets
+	// an account that a stranger made with their address. A sign-up is completed by it. The code
+	// works once.
 	VerifyEmail(context.Context, *VerifyEmailRequest) (*VerifyEmailResponse, error)
-	// SignIn starts a session, or, of a person with a second factor or whose organization requires one,
-	// asks for that by a challenge instead of tokens. Every refusal is the same UNAUTHENTICATED
+	// SignIn starts a session, or, of a person with a second factor or whose organization requires
+	// one, asks for that by a challenge instead of tokens. Every refusal is the same UNAUTHENTICATED
 	// (INVALID_CREDENTIALS), whatever was wrong.
 	SignIn(context.Context, *SignInRequest) (*SignInResponse, error)
-	// AnswerChallenge starts the session that SignIn has not, by the second factor. A wrong, a used and a
-	// throttled code are the same UNAUTHENTICATED (INVALID_SECOND_FACTOR), after which the challenge may
-	// be answered again; one that is not good any more is UNAUTHENTICATED (INVALID_CHALLENGE): sign in
-	// again then. A challenge that enrols is answered by a code of the new authenticator, and the
-	// recovery codes are in the answer.
+	// AnswerChallenge starts the session that SignIn has not, by the second factor. A wrong, a used
+	// and a throttled code are the same UNAUTHENTICATED (INVALID_SECOND_FACTOR), after which the
+	// challenge may be answered again; one that is not good any more is UNAUTHENTICATED
+	// (INVALID_CHALLENGE): sign in again then. A challenge that enrols is answered by a code of the
+	// new authenticator, and the recovery codes are in the answer.
 	AnswerChallenge(context.Context, *AnswerChallengeRequest) (*AnswerChallengeResponse, error)
 	// Refresh exchanges a refresh token for a new pair. A token works once; using it again ends its session (RFC 9700, section 4.14).
 	// Every refusal is UNAUTHENTICATED (INVALID_REFRESH_TOKEN).
@@ -417,10 +417,12 @@ const (
 type LoginServiceClient interface {
 	// RemoveLogin ends all sessions of a user and removes the login. A user without a login is not an error.
 	RemoveLogin(ctx context.Context, in *RemoveLoginRequest, opts ...grpc.CallOption) (*RemoveLoginResponse, error)
-	// SuspendLogin ends all sessions of a user and refuses every sign-in from here on like one with a wrong password, also of a login that
-	// is not active yet. A user without a login is not an error. Of what is said of one user the highest revision counts.
+	// SuspendLogin ends all sessions of a user and refuses every sign-in from here on like one with a
+	// wrong password, also of a login that is not active yet. A user without a login is not an error.
+	// Of what is said of one user the highest revision counts.
 	SuspendLogin(ctx context.Context, in *SuspendLoginRequest, opts ...grpc.CallOption) (*SuspendLoginResponse, error)
-	// RestoreLogin lets a user sign in again. A user without a login is not an error. Of what is said of one user the highest revision counts.
+	// RestoreLogin lets a user sign in again. A user without a login is not an error. Of what is said
+	// of one user the highest revision counts.
 	RestoreLogin(ctx context.Context, in *RestoreLoginRequest, opts ...grpc.CallOption) (*RestoreLoginResponse, error)
 }
 
@@ -470,10 +472,12 @@ func (c *loginServiceClient) RestoreLogin(ctx context.Context, in *RestoreLoginR
 type LoginServiceServer interface {
 	// RemoveLogin ends all sessions of a user and removes the login. A user without a login is not an error.
 	RemoveLogin(context.Context, *RemoveLoginRequest) (*RemoveLoginResponse, error)
-	// SuspendLogin ends all sessions of a user and refuses every sign-in from here on like one with a wrong password, also of a login that
-	// is not active yet. A user without a login is not an error. Of what is said of one user the highest revision counts.
+	// SuspendLogin ends all sessions of a user and refuses every sign-in from here on like one with a
+	// wrong password, also of a login that is not active yet. A user without a login is not an error.
+	// Of what is said of one user the highest revision counts.
 	SuspendLogin(context.Context, *SuspendLoginRequest) (*SuspendLoginResponse, error)
-	// RestoreLogin lets a user sign in again. A user without a login is not an error. Of what is said of one user the highest revision counts.
+	// RestoreLogin lets a user sign in again. A user without a login is not an error. Of what is said
+	// of one user the highest revision counts.
 	RestoreLogin(context.Context, *RestoreLoginRequest) (*RestoreLoginResponse, error)
 	mustEmbedUnimplementedLoginServiceServer()
 }

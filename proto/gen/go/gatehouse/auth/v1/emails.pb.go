@@ -27,7 +27,8 @@ const (
 // ChangeEmailRequest names an address.
 type ChangeEmailRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// new_email is the address (RFC 5321 mailbox); A to Z are compared as a to z, nothing else is folded.
+	// new_email is the address (RFC 5321 mailbox); A to Z are compared as a to z, nothing else is
+	// folded.
 	NewEmail      string `protobuf:"bytes,1,opt,name=new_email,json=newEmail,proto3" json:"new_email,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -29,14 +29,14 @@ const (
 //
 // EmailService is how people get another address.
 type EmailServiceClient interface {
-	// ChangeEmail mails a code for ConfirmEmail to a new address; nothing changes before that is shown.
-	// An address that another login has is answered alike, and its owner is told. Without mail it is
-	// FAILED_PRECONDITION (MAIL_NOT_CONFIGURED).
+	// ChangeEmail mails a code for ConfirmEmail to a new address; nothing changes before that is
+	// shown. An address that another login has is answered alike, and its owner is told. Without mail
+	// it is FAILED_PRECONDITION (MAIL_NOT_CONFIGURED).
 	ChangeEmail(ctx context.Context, in *ChangeEmailRequest, opts ...grpc.CallOption) (*ChangeEmailResponse, error)
-	// ConfirmEmail gives the caller's login and user the address that a code of ChangeEmail proves, and
-	// tells both addresses. The code works once, and for who asked for it. Of two people who prove one
-	// address the later one is ALREADY_EXISTS (EMAIL_TAKEN). Interrupted, it is completed soon
-	// afterwards.
+	// ConfirmEmail gives the caller's login and user the address that a code of ChangeEmail proves,
+	// and tells both addresses. The code works once, and for who asked for it. Of two people who
+	// prove one address the later one is ALREADY_EXISTS (EMAIL_TAKEN). Interrupted, it is completed
+	// soon afterwards.
 	ConfirmEmail(ctx context.Context, in *ConfirmEmailRequest, opts ...grpc.CallOption) (*ConfirmEmailResponse, error)
 }
 
@@ -74,14 +74,14 @@ func (c *emailServiceClient) ConfirmEmail(ctx context.Context, in *ConfirmEmailR
 //
 // EmailService is how people get another address.
 type EmailServiceServer interface {
-	// ChangeEmail mails a code for ConfirmEmail to a new address; nothing changes before that is shown.
-	// An address that another login has is answered alike, and its owner is told. Without mail it is
-	// FAILED_PRECONDITION (MAIL_NOT_CONFIGURED).
+	// ChangeEmail mails a code for ConfirmEmail to a new address; nothing changes before that is
+	// shown. An address that another login has is answered alike, and its owner is told. Without mail
+	// it is FAILED_PRECONDITION (MAIL_NOT_CONFIGURED).
 	ChangeEmail(context.Context, *ChangeEmailRequest) (*ChangeEmailResponse, error)
-	// ConfirmEmail gives the caller's login and user the address that a code of ChangeEmail proves, and
-	// tells both addresses. The code works once, and for who asked for it. Of two people who prove one
-	// address the later one is ALREADY_EXISTS (EMAIL_TAKEN). Interrupted, it is completed soon
-	// afterwards.
+	// ConfirmEmail gives the caller's login and user the address that a code of ChangeEmail proves,
+	// and tells both addresses. The code works once, and for who asked for it. Of two people who
+	// prove one address the later one is ALREADY_EXISTS (EMAIL_TAKEN). Interrupted, it is completed
+	// soon afterwards.
 	ConfirmEmail(context.Context, *ConfirmEmailRequest) (*ConfirmEmailResponse, error)
 	mustEmbedUnimplementedEmailServiceServer()
 }

@@ -262,7 +262,8 @@ type TotpEnrolment struct {
 	Token string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
 	// secret in base32, as people type it.
 	Secret string `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
-	// uri is the same for authenticators that read a picture (otpauth://totp/…): SHA-1, six digits, 30 s.
+	// uri is the same for authenticators that read a picture (otpauth://totp/…): SHA-1, six digits,
+	// 30 s.
 	Uri           string `protobuf:"bytes,3,opt,name=uri,proto3" json:"uri,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

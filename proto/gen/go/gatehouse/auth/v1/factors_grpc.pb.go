@@ -37,17 +37,18 @@ const (
 type FactorServiceClient interface {
 	// GetMyFactors returns what second factor the caller has.
 	GetMyFactors(ctx context.Context, in *GetMyFactorsRequest, opts ...grpc.CallOption) (*GetMyFactorsResponse, error)
-	// OfferTotp draws the secret of a new authenticator. It counts from ConfirmTotp on, for which there
-	// are 15 minutes; an authenticator of before stays good until then. Nothing is stored.
+	// OfferTotp draws the secret of a new authenticator. It counts from ConfirmTotp on, for which
+	// there are 15 minutes; an authenticator of before stays good until then. Nothing is stored.
 	OfferTotp(ctx context.Context, in *OfferTotpRequest, opts ...grpc.CallOption) (*OfferTotpResponse, error)
-	// ConfirmTotp makes the authenticator of an offer the caller's second factor, by the first code that
-	// it shows, and returns new recovery codes, once. All other sessions of the caller end. A wrong code
-	// is UNAUTHENTICATED (INVALID_SECOND_FACTOR), and may be followed by a right one.
+	// ConfirmTotp makes the authenticator of an offer the caller's second factor, by the first code
+	// that it shows, and returns new recovery codes, once. All other sessions of the caller end. A
+	// wrong code is UNAUTHENTICATED (INVALID_SECOND_FACTOR), and may be followed by a right one.
 	ConfirmTotp(ctx context.Context, in *ConfirmTotpRequest, opts ...grpc.CallOption) (*ConfirmTotpResponse, error)
 	// RemoveTotp takes the caller's second factor away, with its recovery codes. One that the
 	// organization requires stays (SECOND_FACTOR_REQUIRED); one that is not there is not an error.
 	RemoveTotp(ctx context.Context, in *RemoveTotpRequest, opts ...grpc.CallOption) (*RemoveTotpResponse, error)
-	// ReplaceRecoveryCodes makes new recovery codes and returns them, once. Those of before are worthless.
+	// ReplaceRecoveryCodes makes new recovery codes and returns them, once. Those of before are
+	// worthless.
 	ReplaceRecoveryCodes(ctx context.Context, in *ReplaceRecoveryCodesRequest, opts ...grpc.CallOption) (*ReplaceRecoveryCodesResponse, error)
 	// GetSignInPolicy returns what an organization requires of its members when they sign in.
 	GetSignInPolicy(ctx context.Context, in *GetSignInPolicyRequest, opts ...grpc.CallOption) (*GetSignInPolicyResponse, error)
@@ -143,17 +144,18 @@ func (c *factorServiceClient) SetSignInPolicy(ctx context.Context, in *SetSignIn
 type FactorServiceServer interface {
 	// GetMyFactors returns what second factor the caller has.
 	GetMyFactors(context.Context, *GetMyFactorsRequest) (*GetMyFactorsResponse, error)
-	// OfferTotp draws the secret of a new authenticator. It counts from ConfirmTotp on, for which there
-	// are 15 minutes; an authenticator of before stays good until then. Nothing is stored.
+	// OfferTotp draws the secret of a new authenticator. It counts from ConfirmTotp on, for which
+	// there are 15 minutes; an authenticator of before stays good until then. Nothing is stored.
 	OfferTotp(context.Context, *OfferTotpRequest) (*OfferTotpResponse, error)
-	// ConfirmTotp makes the authenticator of an offer the caller's second factor, by the first code that
-	// it shows, and returns new recovery codes, once. All other sessions of the caller end. A wrong code
-	// is UNAUTHENTICATED (INVALID_SECOND_FACTOR), and may be followed by a right one.
+	// ConfirmTotp makes the authenticator of an offer the caller's second factor, by the first code
+	// that it shows, and returns new recovery codes, once. All other sessions of the caller end. A
+	// wrong code is UNAUTHENTICATED (INVALID_SECOND_FACTOR), and may be followed by a right one.
 	ConfirmTotp(context.Context, *ConfirmTotpRequest) (*ConfirmTotpResponse, error)
 	// RemoveTotp takes the caller's second factor away, with its recovery codes. One that the
 	// organization requires stays (SECOND_FACTOR_REQUIRED); one that is not there is not an error.
 	RemoveTotp(context.Context, *RemoveTotpRequest) (*RemoveTotpResponse, error)
-	// ReplaceRecoveryCodes makes new recovery codes and returns them, once. Those of before are worthless.
+	// ReplaceRecoveryCodes makes new recovery codes and returns them, once. Those of before are
+	// worthless.
 	ReplaceRecoveryCodes(context.Context, *ReplaceRecoveryCodesRequest) (*ReplaceRecoveryCodesResponse, error)
 	// GetSignInPolicy returns what an organization requires of its members when they sign in.
 	GetSignInPolicy(context.Context, *GetSignInPolicyRequest) (*GetSignInPolicyResponse, error)

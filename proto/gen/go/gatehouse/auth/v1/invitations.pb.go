@@ -127,9 +127,11 @@ type InviteLoginRequest struct {
 	DisplayName string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
 	// revision of the invitation: it grows each time that it is sent again.
 	Revision int64 `protobuf:"varint,4,opt,name=revision,proto3" json:"revision,omitempty"`
-	// language that the mail is written in, a BCP 47 tag; English when empty or another one than mails are written in.
+	// language that the mail is written in, a BCP 47 tag; English when empty or another one than
+	// mails are written in.
 	Language string `protobuf:"bytes,5,opt,name=language,proto3" json:"language,omitempty"`
-	// validate_only changes nothing and only says whether invitations can be mailed (AIP-163). The other fields are not read.
+	// validate_only changes nothing and only says whether invitations can be mailed (AIP-163). The
+	// other fields are not read.
 	ValidateOnly  bool `protobuf:"varint,6,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -29,13 +29,15 @@ const (
 //
 // InvitationService is how a user whom somebody has invited gets a login.
 type InvitationServiceClient interface {
-	// AcceptInvitation makes the login of whoever shows the code of an invitation, with a password of their choice. The code works once, for
-	// seven days, and not any more after the invitation was sent again or cancelled: UNAUTHENTICATED (INVALID_MAILED_CODE). Who has a login
-	// with the address already keeps that: ALREADY_EXISTS (EMAIL_TAKEN).
+	// AcceptInvitation makes the login of whoever shows the code of an invitation, with a password of
+	// their choice. The code works once, for seven days, and not any more after the invitation was
+	// sent again or cancelled: UNAUTHENTICATED (INVALID_MAILED_CODE). Who has a login with the
+	// address already keeps that: ALREADY_EXISTS (EMAIL_TAKEN).
 	AcceptInvitation(ctx context.Context, in *AcceptInvitationRequest, opts ...grpc.CallOption) (*AcceptInvitationResponse, error)
-	// InviteLogin mails a user who has no login yet a code that makes one. Repeating a revision, or calling with an older one, changes
-	// nothing; a newer one makes the code of before worthless. Nothing happens once the user has a login. Where the address has a login of
-	// somebody else, that one is told so, and nothing else. Without mail it is FAILED_PRECONDITION (MAIL_NOT_CONFIGURED).
+	// InviteLogin mails a user who has no login yet a code that makes one. Repeating a revision, or
+	// calling with an older one, changes nothing; a newer one makes the code of before worthless.
+	// Nothing happens once the user has a login. Where the address has a login of somebody else, that
+	// one is told so, and nothing else. Without mail it is FAILED_PRECONDITION (MAIL_NOT_CONFIGURED).
 	InviteLogin(ctx context.Context, in *InviteLoginRequest, opts ...grpc.CallOption) (*InviteLoginResponse, error)
 }
 
@@ -73,13 +75,15 @@ func (c *invitationServiceClient) InviteLogin(ctx context.Context, in *InviteLog
 //
 // InvitationService is how a user whom somebody has invited gets a login.
 type InvitationServiceServer interface {
-	// AcceptInvitation makes the login of whoever shows the code of an invitation, with a password of their choice. The code works once, for
-	// seven days, and not any more after the invitation was sent again or cancelled: UNAUTHENTICATED (INVALID_MAILED_CODE). Who has a login
-	// with the address already keeps that: ALREADY_EXISTS (EMAIL_TAKEN).
+	// AcceptInvitation makes the login of whoever shows the code of an invitation, with a password of
+	// their choice. The code works once, for seven days, and not any more after the invitation was
+	// sent again or cancelled: UNAUTHENTICATED (INVALID_MAILED_CODE). Who has a login with the
+	// address already keeps that: ALREADY_EXISTS (EMAIL_TAKEN).
 	AcceptInvitation(context.Context, *AcceptInvitationRequest) (*AcceptInvitationResponse, error)
-	// InviteLogin mails a user who has no login yet a code that makes one. Repeating a revision, or calling with an older one, changes
-	// nothing; a newer one makes the code of before worthless. Nothing happens once the user has a login. Where the address has a login of
-	// somebody else, that one is told so, and nothing else. Without mail it is FAILED_PRECONDITION (MAIL_NOT_CONFIGURED).
+	// InviteLogin mails a user who has no login yet a code that makes one. Repeating a revision, or
+	// calling with an older one, changes nothing; a newer one makes the code of before worthless.
+	// Nothing happens once the user has a login. Where the address has a login of somebody else, that
+	// one is told so, and nothing else. Without mail it is FAILED_PRECONDITION (MAIL_NOT_CONFIGURED).
 	InviteLogin(context.Context, *InviteLoginRequest) (*InviteLoginResponse, error)
 	mustEmbedUnimplementedInvitationServiceServer()
 }

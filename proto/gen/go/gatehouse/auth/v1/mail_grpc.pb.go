@@ -29,10 +29,10 @@ const (
 //
 // MailService is how administrators learn whether mail arrives.
 type MailServiceClient interface {
-	// SendTestMail queues a mail that says nothing but that it arrived, and answers before it is sent:
-	// GetMail says what becomes of it. Where no mail is configured it is FAILED_PRECONDITION
-	// (MAIL_NOT_CONFIGURED); for an address that had as many mails as it may have within an hour it is
-	// RESOURCE_EXHAUSTED (MAIL_LIMIT_REACHED).
+	// SendTestMail queues a mail that says nothing but that it arrived, and answers before it is
+	// sent: GetMail says what becomes of it. Where no mail is configured it is FAILED_PRECONDITION
+	// (MAIL_NOT_CONFIGURED); for an address that had as many mails as it may have within an hour it
+	// is RESOURCE_EXHAUSTED (MAIL_LIMIT_REACHED).
 	SendTestMail(ctx context.Context, in *SendTestMailRequest, opts ...grpc.CallOption) (*SendTestMailResponse, error)
 	// GetMail says what became of a mail that waits or is parked. One that was accepted is deleted,
 	// and so is one that expired: it is NOT_FOUND (MAIL_NOT_FOUND), as is an id of no mail.
@@ -73,10 +73,10 @@ func (c *mailServiceClient) GetMail(ctx context.Context, in *GetMailRequest, opt
 //
 // MailService is how administrators learn whether mail arrives.
 type MailServiceServer interface {
-	// SendTestMail queues a mail that says nothing but that it arrived, and answers before it is sent:
-	// GetMail says what becomes of it. Where no mail is configured it is FAILED_PRECONDITION
-	// (MAIL_NOT_CONFIGURED); for an address that had as many mails as it may have within an hour it is
-	// RESOURCE_EXHAUSTED (MAIL_LIMIT_REACHED).
+	// SendTestMail queues a mail that says nothing but that it arrived, and answers before it is
+	// sent: GetMail says what becomes of it. Where no mail is configured it is FAILED_PRECONDITION
+	// (MAIL_NOT_CONFIGURED); for an address that had as many mails as it may have within an hour it
+	// is RESOURCE_EXHAUSTED (MAIL_LIMIT_REACHED).
 	SendTestMail(context.Context, *SendTestMailRequest) (*SendTestMailResponse, error)
 	// GetMail says what became of a mail that waits or is parked. One that was accepted is deleted,
 	// and so is one that expired: it is NOT_FOUND (MAIL_NOT_FOUND), as is an id of no mail.

@@ -69,19 +69,19 @@ type PageServiceClient interface {
 	// ShowCode is the page that asks for the second factor after the password, or enrols one. The
 	// challenge is in a cookie; without one that is good it leads back to the page that signs in.
 	ShowCode(ctx context.Context, in *ShowCodeRequest, opts ...grpc.CallOption) (*ShowCodeResponse, error)
-	// SubmitCode takes the form of that page: it proves the second factor and begins a browser session,
-	// with a cookie.
+	// SubmitCode takes the form of that page: it proves the second factor and begins a browser
+	// session, with a cookie.
 	SubmitCode(ctx context.Context, in *SubmitCodeRequest, opts ...grpc.CallOption) (*SubmitCodeResponse, error)
 	// ShowSignUp is the page on which people make an account, where GATEHOUSE_AUTH_SIGN_UP says so.
 	ShowSignUp(ctx context.Context, in *ShowSignUpRequest, opts ...grpc.CallOption) (*ShowSignUpResponse, error)
 	// SubmitSignUp takes the form of that page, makes a login and its user, and signs the person in;
 	// where mail is configured it makes nothing yet, and the page says to look for a mail.
 	SubmitSignUp(ctx context.Context, in *SubmitSignUpRequest, opts ...grpc.CallOption) (*SubmitSignUpResponse, error)
-	// ShowVerifyEmail is the page behind the link of a mail with a code. It asks for the password, and
-	// looking at it changes nothing: programs that scan mails leave the code good.
+	// ShowVerifyEmail is the page behind the link of a mail with a code. It asks for the password,
+	// and looking at it changes nothing: programs that scan mails leave the code good.
 	ShowVerifyEmail(ctx context.Context, in *ShowVerifyEmailRequest, opts ...grpc.CallOption) (*ShowVerifyEmailResponse, error)
-	// SubmitVerifyEmail takes the form of that page: it verifies the address, completes a sign-up, and
-	// signs the person in.
+	// SubmitVerifyEmail takes the form of that page: it verifies the address, completes a sign-up,
+	// and signs the person in.
 	SubmitVerifyEmail(ctx context.Context, in *SubmitVerifyEmailRequest, opts ...grpc.CallOption) (*SubmitVerifyEmailResponse, error)
 	// ShowRecover is the page on which people ask for another password, where mail is configured.
 	ShowRecover(ctx context.Context, in *ShowRecoverRequest, opts ...grpc.CallOption) (*ShowRecoverResponse, error)
@@ -119,22 +119,23 @@ type PageServiceClient interface {
 	// SubmitOtherSessionsEnd takes a form of that page: it ends all of the person's sessions but that
 	// of the browser.
 	SubmitOtherSessionsEnd(ctx context.Context, in *SubmitOtherSessionsEndRequest, opts ...grpc.CallOption) (*SubmitOtherSessionsEndResponse, error)
-	// ShowAuthenticator is the page on which people enrol an authenticator, with its key as a text and
-	// as a picture. Looking at it enrols nothing. Who signed in more than 5 minutes ago is led to the
-	// page that signs in, by this and the methods that follow.
+	// ShowAuthenticator is the page on which people enrol an authenticator, with its key as a text
+	// and as a picture. Looking at it enrols nothing. Who signed in more than 5 minutes ago is led to
+	// the page that signs in, by this and the methods that follow.
 	ShowAuthenticator(ctx context.Context, in *ShowAuthenticatorRequest, opts ...grpc.CallOption) (*ShowAuthenticatorResponse, error)
-	// SubmitAuthenticator takes the form of that page: the first code enrols the authenticator, and the
-	// response shows the recovery codes, this once.
+	// SubmitAuthenticator takes the form of that page: the first code enrols the authenticator, and
+	// the response shows the recovery codes, this once.
 	SubmitAuthenticator(ctx context.Context, in *SubmitAuthenticatorRequest, opts ...grpc.CallOption) (*SubmitAuthenticatorResponse, error)
 	// SubmitRecoveryCodes makes new recovery codes and shows them, this once.
 	SubmitRecoveryCodes(ctx context.Context, in *SubmitRecoveryCodesRequest, opts ...grpc.CallOption) (*SubmitRecoveryCodesResponse, error)
-	// SubmitFactorRemoval takes the authenticator and the recovery codes away, unless the organization
-	// requires a second factor.
+	// SubmitFactorRemoval takes the authenticator and the recovery codes away, unless the
+	// organization requires a second factor.
 	SubmitFactorRemoval(ctx context.Context, in *SubmitFactorRemovalRequest, opts ...grpc.CallOption) (*SubmitFactorRemovalResponse, error)
 	// LocateChangePassword leads password managers to the page that changes the password (W3C, A
 	// Well-Known URL for Changing Passwords).
 	LocateChangePassword(ctx context.Context, in *LocateChangePasswordRequest, opts ...grpc.CallOption) (*LocateChangePasswordResponse, error)
-	// ShowAcceptInvitation is the page behind the link of an invitation. It asks for a new password, and looking at it changes nothing.
+	// ShowAcceptInvitation is the page behind the link of an invitation. It asks for a new password,
+	// and looking at it changes nothing.
 	ShowAcceptInvitation(ctx context.Context, in *ShowAcceptInvitationRequest, opts ...grpc.CallOption) (*ShowAcceptInvitationResponse, error)
 	// SubmitAcceptInvitation takes the form of that page, makes the login and signs the person in.
 	SubmitAcceptInvitation(ctx context.Context, in *SubmitAcceptInvitationRequest, opts ...grpc.CallOption) (*SubmitAcceptInvitationResponse, error)
@@ -457,19 +458,19 @@ type PageServiceServer interface {
 	// ShowCode is the page that asks for the second factor after the password, or enrols one. The
 	// challenge is in a cookie; without one that is good it leads back to the page that signs in.
 	ShowCode(context.Context, *ShowCodeRequest) (*ShowCodeResponse, error)
-	// SubmitCode takes the form of that page: it proves the second factor and begins a browser session,
-	// with a cookie.
+	// SubmitCode takes the form of that page: it proves the second factor and begins a browser
+	// session, with a cookie.
 	SubmitCode(context.Context, *SubmitCodeRequest) (*SubmitCodeResponse, error)
 	// ShowSignUp is the page on which people make an account, where GATEHOUSE_AUTH_SIGN_UP says so.
 	ShowSignUp(context.Context, *ShowSignUpRequest) (*ShowSignUpResponse, error)
 	// SubmitSignUp takes the form of that page, makes a login and its user, and signs the person in;
 	// where mail is configured it makes nothing yet, and the page says to look for a mail.
 	SubmitSignUp(context.Context, *SubmitSignUpRequest) (*SubmitSignUpResponse, error)
-	// ShowVerifyEmail is the page behind the link of a mail with a code. It asks for the password, and
-	// looking at it changes nothing: programs that scan mails leave the code good.
+	// ShowVerifyEmail is the page behind the link of a mail with a code. It asks for the password,
+	// and looking at it changes nothing: programs that scan mails leave the code good.
 	ShowVerifyEmail(context.Context, *ShowVerifyEmailRequest) (*ShowVerifyEmailResponse, error)
-	// SubmitVerifyEmail takes the form of that page: it verifies the address, completes a sign-up, and
-	// signs the person in.
+	// SubmitVerifyEmail takes the form of that page: it verifies the address, completes a sign-up,
+	// and signs the person in.
 	SubmitVerifyEmail(context.Context, *SubmitVerifyEmailRequest) (*SubmitVerifyEmailResponse, error)
 	// ShowRecover is the page on which people ask for another password, where mail is configured.
 	ShowRecover(context.Context, *ShowRecoverRequest) (*ShowRecoverResponse, error)
@@ -507,22 +508,23 @@ type PageServiceServer interface {
 	// SubmitOtherSessionsEnd takes a form of that page: it ends all of the person's sessions but that
 	// of the browser.
 	SubmitOtherSessionsEnd(context.Context, *SubmitOtherSessionsEndRequest) (*SubmitOtherSessionsEndResponse, error)
-	// ShowAuthenticator is the page on which people enrol an authenticator, with its key as a text and
-	// as a picture. Looking at it enrols nothing. Who signed in more than 5 minutes ago is led to the
-	// page that signs in, by this and the methods that follow.
+	// ShowAuthenticator is the page on which people enrol an authenticator, with its key as a text
+	// and as a picture. Looking at it enrols nothing. Who signed in more than 5 minutes ago is led to
+	// the page that signs in, by this and the methods that follow.
 	ShowAuthenticator(context.Context, *ShowAuthenticatorRequest) (*ShowAuthenticatorResponse, error)
-	// SubmitAuthenticator takes the form of that page: the first code enrols the authenticator, and the
-	// response shows the recovery codes, this once.
+	// SubmitAuthenticator takes the form of that page: the first code enrols the authenticator, and
+	// the response shows the recovery codes, this once.
 	SubmitAuthenticator(context.Context, *SubmitAuthenticatorRequest) (*SubmitAuthenticatorResponse, error)
 	// SubmitRecoveryCodes makes new recovery codes and shows them, this once.
 	SubmitRecoveryCodes(context.Context, *SubmitRecoveryCodesRequest) (*SubmitRecoveryCodesResponse, error)
-	// SubmitFactorRemoval takes the authenticator and the recovery codes away, unless the organization
-	// requires a second factor.
+	// SubmitFactorRemoval takes the authenticator and the recovery codes away, unless the
+	// organization requires a second factor.
 	SubmitFactorRemoval(context.Context, *SubmitFactorRemovalRequest) (*SubmitFactorRemovalResponse, error)
 	// LocateChangePassword leads password managers to the page that changes the password (W3C, A
 	// Well-Known URL for Changing Passwords).
 	LocateChangePassword(context.Context, *LocateChangePasswordRequest) (*LocateChangePasswordResponse, error)
-	// ShowAcceptInvitation is the page behind the link of an invitation. It asks for a new password, and looking at it changes nothing.
+	// ShowAcceptInvitation is the page behind the link of an invitation. It asks for a new password,
+	// and looking at it changes nothing.
 	ShowAcceptInvitation(context.Context, *ShowAcceptInvitationRequest) (*ShowAcceptInvitationResponse, error)
 	// SubmitAcceptInvitation takes the form of that page, makes the login and signs the person in.
 	SubmitAcceptInvitation(context.Context, *SubmitAcceptInvitationRequest) (*SubmitAcceptInvitationResponse, error)

@@ -30,18 +30,19 @@ const (
 //
 // RecoveryService is how people who have lost their password get another one.
 type RecoveryServiceClient interface {
-	// Recover mails a code for ResetPassword to an address that has a login. Every address is answered
-	// alike and at once, whether it has one or not. Without mail it is FAILED_PRECONDITION
+	// Recover mails a code for ResetPassword to an address that has a login. Every address is
+	// answered alike and at once, whether it has one or not. Without mail it is FAILED_PRECONDITION
 	// (MAIL_NOT_CONFIGURED).
 	Recover(ctx context.Context, in *RecoverRequest, opts ...grpc.CallOption) (*RecoverResponse, error)
-	// ResetPassword replaces a password by the code that was mailed to the address of the login, and by
-	// the second factor that the login has. It signs nobody in and ends all sessions: their refresh
-	// tokens are refused at once, their access tokens within 5 s everywhere. The code works once; a
-	// refusal leaves it good. It proves the address, too: where nobody had done that before, the second
-	// factor of whoever registered it is not asked for and goes.
+	// ResetPassword replaces a password by the code that was mailed to the address of the login, and
+	// by the second factor that the login has. It signs nobody in and ends all sessions: their
+	// refresh tokens are refused at once, their access tokens within 5 s everywhere. The code works
+	// once; a refusal leaves it good. It proves the address, too: where nobody had done that before,
+	// the second factor of whoever registered it is not asked for and goes.
 	ResetPassword(ctx context.Context, in *ResetPasswordRequest, opts ...grpc.CallOption) (*ResetPasswordResponse, error)
-	// StartUserReset mails a user the code for ResetPassword; whoever calls it learns no code and sets
-	// no password. It changes nothing else. A user without a login is FAILED_PRECONDITION (NO_LOGIN).
+	// StartUserReset mails a user the code for ResetPassword; whoever calls it learns no code and
+	// sets no password. It changes nothing else. A user without a login is FAILED_PRECONDITION
+	// (NO_LOGIN).
 	StartUserReset(ctx context.Context, in *StartUserResetRequest, opts ...grpc.CallOption) (*StartUserResetResponse, error)
 }
 
@@ -89,18 +90,19 @@ func (c *recoveryServiceClient) StartUserReset(ctx context.Context, in *StartUse
 //
 // RecoveryService is how people who have lost their password get another one.
 type RecoveryServiceServer interface {
-	// Recover mails a code for ResetPassword to an address that has a login. Every address is answered
-	// alike and at once, whether it has one or not. Without mail it is FAILED_PRECONDITION
+	// Recover mails a code for ResetPassword to an address that has a login. Every address is
+	// answered alike and at once, whether it has one or not. Without mail it is FAILED_PRECONDITION
 	// (MAIL_NOT_CONFIGURED).
 	Recover(context.Context, *RecoverRequest) (*RecoverResponse, error)
-	// ResetPassword replaces a password by the code that was mailed to the address of the login, and by
-	// the second factor that the login has. It signs nobody in and ends all sessions: their refresh
-	// tokens are refused at once, their access tokens within 5 s everywhere. The code works once; a
-	// refusal leaves it good. It proves the address, too: where nobody had done that before, the second
-	// factor of whoever registered it is not asked for and goes.
+	// ResetPassword replaces a password by the code that was mailed to the address of the login, and
+	// by the second factor that the login has. It signs nobody in and ends all sessions: their
+	// refresh tokens are refused at once, their access tokens within 5 s everywhere. The code works
+	// once; a refusal leaves it good. It proves the address, too: where nobody had done that before,
+	// the second factor of whoever registered it is not asked for and goes.
 	ResetPassword(context.Context, *ResetPasswordRequest) (*ResetPasswordResponse, error)
-	// StartUserReset mails a user the code for ResetPassword; whoever calls it learns no code and sets
-	// no password. It changes nothing else. A user without a login is FAILED_PRECONDITION (NO_LOGIN).
+	// StartUserReset mails a user the code for ResetPassword; whoever calls it learns no code and
+	// sets no password. It changes nothing else. A user without a login is FAILED_PRECONDITION
+	// (NO_LOGIN).
 	StartUserReset(context.Context, *StartUserResetRequest) (*StartUserResetResponse, error)
 	mustEmbedUnimplementedRecoveryServiceServer()
 }

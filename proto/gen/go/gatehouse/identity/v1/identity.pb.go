@@ -1585,8 +1585,8 @@ type ListUsersRequest struct {
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// page_token is next_page_token of the page before, with the same organization and filter.
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// filter is an AIP-160 expression over email, email_verified, display_name, state and create_time,
-	// such as: email = "a@example.com", state = STATE_SUSPENDED, email_verified = true.
+	// filter is an AIP-160 expression over email, email_verified, display_name, state and
+	// create_time, such as: email = "a@example.com", state = STATE_SUSPENDED, email_verified = true.
 	Filter        string `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

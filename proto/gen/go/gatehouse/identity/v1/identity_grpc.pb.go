@@ -47,19 +47,23 @@ type UserServiceClient interface {
 	// interrupted. The last administrator of the platform, and the last owner of an organization that stays, cannot be deleted:
 	// FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER). A personal organization goes with its last user.
 	DeleteUser(ctx context.Context, in *DeleteUserRequest, opts ...grpc.CallOption) (*DeleteUserResponse, error)
-	// SuspendUser keeps a user from signing in until RestoreUser: all sessions end, refresh tokens at once and access tokens within
-	// seconds, and every sign-in is refused like one with a wrong password. The user, with all rights, stays. It is answered when that
-	// holds; UNAVAILABLE (AUTH_UNAVAILABLE, AUTHZ_UNAVAILABLE) says that it completes by itself. Repeating it is safe. The last administrator
-	// of the platform, and the last owner of an organization with other users, cannot be suspended: FAILED_PRECONDITION (LAST_ADMINISTRATOR,
-	// LAST_OWNER); nor can the caller (SELF_SUSPENSION), nor who is invited (USER_INVITED).
+	// SuspendUser keeps a user from signing in until RestoreUser: all sessions end, refresh tokens at
+	// once and access tokens within seconds, and every sign-in is refused like one with a wrong
+	// password. The user, with all rights, stays. It is answered when that holds; UNAVAILABLE
+	// (AUTH_UNAVAILABLE, AUTHZ_UNAVAILABLE) says that it completes by itself. Repeating it is safe.
+	// The last administrator of the platform, and the last owner of an organization with other users,
+	// cannot be suspended: FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER); nor can the caller
+	// (SELF_SUSPENSION), nor who is invited (USER_INVITED).
 	SuspendUser(ctx context.Context, in *SuspendUserRequest, opts ...grpc.CallOption) (*SuspendUserResponse, error)
-	// RestoreUser lets a suspended user sign in again, as before; sessions that ended stay ended. One that is not suspended stays as it is, one
-	// that is invited is FAILED_PRECONDITION (USER_INVITED). Repeating it is safe.
+	// RestoreUser lets a suspended user sign in again, as before; sessions that ended stay ended. One
+	// that is not suspended stays as it is, one that is invited is FAILED_PRECONDITION
+	// (USER_INVITED). Repeating it is safe.
 	RestoreUser(ctx context.Context, in *RestoreUserRequest, opts ...grpc.CallOption) (*RestoreUserResponse, error)
-	// CreateUser creates a user without a login: in the organization that the request names, or in a personal one of its own. An address
-	// that a user of the organization has is ALREADY_EXISTS (EMAIL_TAKEN). A personal organization has
-	// GATEHOUSE_IDENTITY_PERSONAL_USERS users at most, in whatever state: one more is FAILED_PRECONDITION (ORGANIZATION_FULL). Who may
-	// create users on the whole platform is not bound.
+	// CreateUser creates a user without a login: in the organization that the request names, or in a
+	// personal one of its own. An address that a user of the organization has is ALREADY_EXISTS
+	// (EMAIL_TAKEN). A personal organization has GATEHOUSE_IDENTITY_PERSONAL_USERS users at most, in
+	// whatever state: one more is FAILED_PRECONDITION (ORGANIZATION_FULL). Who may create users on
+	// the whole platform is not bound.
 	CreateUser(ctx context.Context, in *CreateUserRequest, opts ...grpc.CallOption) (*CreateUserResponse, error)
 	// ListUsers returns users, oldest first: of the organization that the request names, or of all when it names none.
 	ListUsers(ctx context.Context, in *ListUsersRequest, opts ...grpc.CallOption) (*ListUsersResponse, error)
@@ -69,11 +73,13 @@ type UserServiceClient interface {
 	// of one user may merge, and come in their order. A deletion may be of a user that was never sent. A cursor that is older than seven
 	// days, of another organization or of another database is FAILED_PRECONDITION (CURSOR_EXPIRED): begin again without one.
 	WatchUsers(ctx context.Context, in *WatchUsersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchUsersResponse], error)
-	// ImportUsers creates users without a login, as CreateUser does, in the organization that each message names. A message is stored as a
-	// whole or not at all, in the order in which it was sent; an address that is taken by a user with other values is a conflict and changes
-	// nothing. Repeating an import is safe: what is there already stays as it is. An import that breaks says in the trailer
-	// x-gatehouse-stored-messages how many messages are stored; over REST this is the header Gatehouse-Stored-Messages, and each line of the
-	// body is a message. A message with which a personal organization would have too many users is refused as a whole, as by CreateUser
+	// ImportUsers creates users without a login, as CreateUser does, in the organization that each
+	// message names. A message is stored as a whole or not at all, in the order in which it was sent;
+	// an address that is taken by a user with other values is a conflict and changes nothing.
+	// Repeating an import is safe: what is there already stays as it is. An import that breaks says
+	// in the trailer x-gatehouse-stored-messages how many messages are stored; over REST this is the
+	// header Gatehouse-Stored-Messages, and each line of the body is a message. A message with which
+	// a personal organization would have too many users is refused as a whole, as by CreateUser
 	// (ORGANIZATION_FULL).
 	ImportUsers(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportUsersRequest, ImportUsersResponse], error)
 	// GetMe returns the user of the token, the organization with what the user may do there, and what the user may do on the platform.
@@ -214,19 +220,23 @@ type UserServiceServer interface {
 	// interrupted. The last administrator of the platform, and the last owner of an organization that stays, cannot be deleted:
 	// FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER). A personal organization goes with its last user.
 	DeleteUser(context.Context, *DeleteUserRequest) (*DeleteUserResponse, error)
-	// SuspendUser keeps a user from signing in until RestoreUser: all sessions end, refresh tokens at once and access tokens within
-	// seconds, and every sign-in is refused like one with a wrong password. The user, with all rights, stays. It is answered when that
-	// holds; UNAVAILABLE (AUTH_UNAVAILABLE, AUTHZ_UNAVAILABLE) says that it completes by itself. Repeating it is safe. The last administrator
-	// of the platform, and the last owner of an organization with other users, cannot be suspended: FAILED_PRECONDITION (LAST_ADMINISTRATOR,
-	// LAST_OWNER); nor can the caller (SELF_SUSPENSION), nor who is invited (USER_INVITED).
+	// SuspendUser keeps a user from signing in until RestoreUser: all sessions end, refresh tokens at
+	// once and access tokens within seconds, and every sign-in is refused like one with a wrong
+	// password. The user, with all rights, stays. It is answered when that holds; UNAVAILABLE
+	// (AUTH_UNAVAILABLE, AUTHZ_UNAVAILABLE) says that it completes by itself. Repeating it is safe.
+	// The last administrator of the platform, and the last owner of an organization with other users,
+	// cannot be suspended: FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER); nor can the caller
+	// (SELF_SUSPENSION), nor who is invited (USER_INVITED).
 	SuspendUser(context.Context, *SuspendUserRequest) (*SuspendUserResponse, error)
-	// RestoreUser lets a suspended user sign in again, as before; sessions that ended stay ended. One that is not suspended stays as it is, one
-	// that is invited is FAILED_PRECONDITION (USER_INVITED). Repeating it is safe.
+	// RestoreUser lets a suspended user sign in again, as before; sessions that ended stay ended. One
+	// that is not suspended stays as it is, one that is invited is FAILED_PRECONDITION
+	// (USER_INVITED). Repeating it is safe.
 	RestoreUser(context.Context, *RestoreUserRequest) (*RestoreUserResponse, error)
-	// CreateUser creates a user without a login: in the organization that the request names, or in a personal one of its own. An address
-	// that a user of the organization has is ALREADY_EXISTS (EMAIL_TAKEN). A personal organization has
-	// GATEHOUSE_IDENTITY_PERSONAL_USERS users at most, in whatever state: one more is FAILED_PRECONDITION (ORGANIZATION_FULL). Who may
-	// create users on the whole platform is not bound.
+	// CreateUser creates a user without a login: in the organization that the request names, or in a
+	// personal one of its own. An address that a user of the organization has is ALREADY_EXISTS
+	// (EMAIL_TAKEN). A personal organization has GATEHOUSE_IDENTITY_PERSONAL_USERS users at most, in
+	// whatever state: one more is FAILED_PRECONDITION (ORGANIZATION_FULL). Who may create users on
+	// the whole platform is not bound.
 	CreateUser(context.Context, *CreateUserRequest) (*CreateUserResponse, error)
 	// ListUsers returns users, oldest first: of the organization that the request names, or of all when it names none.
 	ListUsers(context.Context, *ListUsersRequest) (*ListUsersResponse, error)
@@ -236,11 +246,13 @@ type UserServiceServer interface {
 	// of one user may merge, and come in their order. A deletion may be of a user that was never sent. A cursor that is older than seven
 	// days, of another organization or of another database is FAILED_PRECONDITION (CURSOR_EXPIRED): begin again without one.
 	WatchUsers(*WatchUsersRequest, grpc.ServerStreamingServer[WatchUsersResponse]) error
-	// ImportUsers creates users without a login, as CreateUser does, in the organization that each message names. A message is stored as a
-	// whole or not at all, in the order in which it was sent; an address that is taken by a user with other values is a conflict and changes
-	// nothing. Repeating an import is safe: what is there already stays as it is. An import that breaks says in the trailer
-	// x-gatehouse-stored-messages how many messages are stored; over REST this is the header Gatehouse-Stored-Messages, and each line of the
-	// body is a message. A message with which a personal organization would have too many users is refused as a whole, as by CreateUser
+	// ImportUsers creates users without a login, as CreateUser does, in the organization that each
+	// message names. A message is stored as a whole or not at all, in the order in which it was sent;
+	// an address that is taken by a user with other values is a conflict and changes nothing.
+	// Repeating an import is safe: what is there already stays as it is. An import that breaks says
+	// in the trailer x-gatehouse-stored-messages how many messages are stored; over REST this is the
+	// header Gatehouse-Stored-Messages, and each line of the body is a message. A message with which
+	// a personal organization would have too many users is refused as a whole, as by CreateUser
 	// (ORGANIZATION_FULL).
 	ImportUsers(grpc.ClientStreamingServer[ImportUsersRequest, ImportUsersResponse]) error
 	// GetMe returns the user of the token, the organization with what the user may do there, and what the user may do on the platform.
@@ -539,13 +551,14 @@ type UserDirectoryServiceClient interface {
 	// the same id and email returns the user as it is. Another email under the same id, and the id of a user that is being deleted or was
 	// deleted within the last hour, is ALREADY_EXISTS (USER_ID_TAKEN): a creation that arrives late brings nobody back.
 	RegisterUser(ctx context.Context, in *RegisterUserRequest, opts ...grpc.CallOption) (*RegisterUserResponse, error)
-	// SetUserEmail takes over the address of a user and whether it is verified, as Auth has them. It is
-	// for the revision that Auth counts: a call with one that is not higher than the last changes
+	// SetUserEmail takes over the address of a user and whether it is verified, as Auth has them. It
+	// is for the revision that Auth counts: a call with one that is not higher than the last changes
 	// nothing, so that calls may be repeated and overtake each other. An address that another user of
 	// the organization has is ALREADY_EXISTS (EMAIL_TAKEN).
 	SetUserEmail(ctx context.Context, in *SetUserEmailRequest, opts ...grpc.CallOption) (*SetUserEmailResponse, error)
-	// ActivateUser makes an invited user active, whose invitation was accepted, and its address verified. Repeating it returns the user as
-	// it is. A user that is gone or being deleted, since the invitation was cancelled, is NOT_FOUND (USER_NOT_FOUND).
+	// ActivateUser makes an invited user active, whose invitation was accepted, and its address
+	// verified. Repeating it returns the user as it is. A user that is gone or being deleted, since
+	// the invitation was cancelled, is NOT_FOUND (USER_NOT_FOUND).
 	ActivateUser(ctx context.Context, in *ActivateUserRequest, opts ...grpc.CallOption) (*ActivateUserResponse, error)
 }
 
@@ -597,13 +610,14 @@ type UserDirectoryServiceServer interface {
 	// the same id and email returns the user as it is. Another email under the same id, and the id of a user that is being deleted or was
 	// deleted within the last hour, is ALREADY_EXISTS (USER_ID_TAKEN): a creation that arrives late brings nobody back.
 	RegisterUser(context.Context, *RegisterUserRequest) (*RegisterUserResponse, error)
-	// SetUserEmail takes over the address of a user and whether it is verified, as Auth has them. It is
-	// for the revision that Auth counts: a call with one that is not higher than the last changes
+	// SetUserEmail takes over the address of a user and whether it is verified, as Auth has them. It
+	// is for the revision that Auth counts: a call with one that is not higher than the last changes
 	// nothing, so that calls may be repeated and overtake each other. An address that another user of
 	// the organization has is ALREADY_EXISTS (EMAIL_TAKEN).
 	SetUserEmail(context.Context, *SetUserEmailRequest) (*SetUserEmailResponse, error)
-	// ActivateUser makes an invited user active, whose invitation was accepted, and its address verified. Repeating it returns the user as
-	// it is. A user that is gone or being deleted, since the invitation was cancelled, is NOT_FOUND (USER_NOT_FOUND).
+	// ActivateUser makes an invited user active, whose invitation was accepted, and its address
+	// verified. Repeating it returns the user as it is. A user that is gone or being deleted, since
+	// the invitation was cancelled, is NOT_FOUND (USER_NOT_FOUND).
 	ActivateUser(context.Context, *ActivateUserRequest) (*ActivateUserResponse, error)
 	mustEmbedUnimplementedUserDirectoryServiceServer()
 }

@@ -33,7 +33,8 @@ type InviteUserRequest struct {
 	Email string `protobuf:"bytes,2,opt,name=email,proto3" json:"email,omitempty"`
 	// display_name is how the user is shown to others.
 	DisplayName string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// locale of the user, a BCP 47 language tag such as "de-CH", in which the mail is written, too; empty when not known.
+	// locale of the user, a BCP 47 language tag such as "de-CH", in which the mail is written, too;
+	// empty when not known.
 	Locale        string `protobuf:"bytes,4,opt,name=locale,proto3" json:"locale,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -30,16 +30,18 @@ const (
 //
 // InvitationService is how people are invited to an organization.
 type InvitationServiceClient interface {
-	// InviteUser creates a user in the organization, who is STATE_INVITED until the invitation is accepted, and mails a code to the address,
-	// which is good for seven days. It is answered alike whether the address has a login elsewhere or not. Whoever invites never sees code or
-	// password. An address that a user of the organization has is ALREADY_EXISTS (EMAIL_TAKEN); a full personal organization is as for
-	// CreateUser (ORGANIZATION_FULL); where no mail is configured it is FAILED_PRECONDITION (MAIL_NOT_CONFIGURED), and nothing is changed.
+	// InviteUser creates a user in the organization, who is STATE_INVITED until the invitation is
+	// accepted, and mails a code to the address, which is good for seven days. It is answered alike
+	// whether the address has a login elsewhere or not. Whoever invites never sees code or password.
+	// An address that a user of the organization has is ALREADY_EXISTS (EMAIL_TAKEN); a full personal
+	// organization is as for CreateUser (ORGANIZATION_FULL); where no mail is configured it is
+	// FAILED_PRECONDITION (MAIL_NOT_CONFIGURED), and nothing is changed.
 	InviteUser(ctx context.Context, in *InviteUserRequest, opts ...grpc.CallOption) (*InviteUserResponse, error)
-	// ResendInvitation mails a new code, good for seven days from now; the one of before is worthless. A user who is not STATE_INVITED is
-	// FAILED_PRECONDITION (USER_NOT_INVITED).
+	// ResendInvitation mails a new code, good for seven days from now; the one of before is
+	// worthless. A user who is not STATE_INVITED is FAILED_PRECONDITION (USER_NOT_INVITED).
 	ResendInvitation(ctx context.Context, in *ResendInvitationRequest, opts ...grpc.CallOption) (*ResendInvitationResponse, error)
-	// CancelInvitation deletes a user who is STATE_INVITED, as DeleteUser does; the code is worthless then. Any other user is
-	// FAILED_PRECONDITION (USER_NOT_INVITED).
+	// CancelInvitation deletes a user who is STATE_INVITED, as DeleteUser does; the code is worthless
+	// then. Any other user is FAILED_PRECONDITION (USER_NOT_INVITED).
 	CancelInvitation(ctx context.Context, in *CancelInvitationRequest, opts ...grpc.CallOption) (*CancelInvitationResponse, error)
 }
 
@@ -87,16 +89,18 @@ func (c *invitationServiceClient) CancelInvitation(ctx context.Context, in *Canc
 //
 // InvitationService is how people are invited to an organization.
 type InvitationServiceServer interface {
-	// InviteUser creates a user in the organization, who is STATE_INVITED until the invitation is accepted, and mails a code to the address,
-	// which is good for seven days. It is answered alike whether the address has a login elsewhere or not. Whoever invites never sees code or
-	// password. An address that a user of the organization has is ALREADY_EXISTS (EMAIL_TAKEN); a full personal organization is as for
-	// CreateUser (ORGANIZATION_FULL); where no mail is configured it is FAILED_PRECONDITION (MAIL_NOT_CONFIGURED), and nothing is changed.
+	// InviteUser creates a user in the organization, who is STATE_INVITED until the invitation is
+	// accepted, and mails a code to the address, which is good for seven days. It is answered alike
+	// whether the address has a login elsewhere or not. Whoever invites never sees code or password.
+	// An address that a user of the organization has is ALREADY_EXISTS (EMAIL_TAKEN); a full personal
+	// organization is as for CreateUser (ORGANIZATION_FULL); where no mail is configured it is
+	// FAILED_PRECONDITION (MAIL_NOT_CONFIGURED), and nothing is changed.
 	InviteUser(context.Context, *InviteUserRequest) (*InviteUserResponse, error)
-	// ResendInvitation mails a new code, good for seven days from now; the one of before is worthless. A user who is not STATE_INVITED is
-	// FAILED_PRECONDITION (USER_NOT_INVITED).
+	// ResendInvitation mails a new code, good for seven days from now; the one of before is
+	// worthless. A user who is not STATE_INVITED is FAILED_PRECONDITION (USER_NOT_INVITED).
 	ResendInvitation(context.Context, *ResendInvitationRequest) (*ResendInvitationResponse, error)
-	// CancelInvitation deletes a user who is STATE_INVITED, as DeleteUser does; the code is worthless then. Any other user is
-	// FAILED_PRECONDITION (USER_NOT_INVITED).
+	// CancelInvitation deletes a user who is STATE_INVITED, as DeleteUser does; the code is worthless
+	// then. Any other user is FAILED_PRECONDITION (USER_NOT_INVITED).
 	CancelInvitation(context.Context, *CancelInvitationRequest) (*CancelInvitationResponse, error)
 	mustEmbedUnimplementedInvitationServiceServer()
 }

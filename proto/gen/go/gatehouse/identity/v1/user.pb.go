@@ -104,8 +104,8 @@ type User struct {
 	Etag string `protobuf:"bytes,9,opt,name=etag,proto3" json:"etag,omitempty"`
 	// state is where the user is in its life. A user that is being deleted is not there any more.
 	State User_State `protobuf:"varint,10,opt,name=state,proto3,enum=gatehouse.identity.v1.User_State" json:"state,omitempty"`
-	// email_verified says that the user has proven to Auth that the address is theirs. It follows Auth
-	// within seconds.
+	// email_verified says that the user has proven to Auth that the address is theirs. It follows
+	// Auth within seconds.
 	EmailVerified bool `protobuf:"varint,11,opt,name=email_verified,json=emailVerified,proto3" json:"email_verified,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

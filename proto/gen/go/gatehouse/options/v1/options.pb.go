@@ -962,10 +962,10 @@ type Method struct {
 	// them in the API document; what any method may answer with, such as an outage, is not among
 	// them.
 	Reasons []string `protobuf:"bytes,11,rep,name=reasons,proto3" json:"reasons,omitempty"`
-	// fresh_sign_in admits a person only while their authentication (auth_time of the access token) is
-	// at most 5 minutes old: for what whoever finds a signed-in device must not change. An older one
-	// is UNAUTHENTICATED (FRESH_SIGN_IN_REQUIRED), over REST with the challenge of RFC 9470. Not with
-	// access public or service, which read no token, and not of a stream.
+	// fresh_sign_in admits a person only while their authentication (auth_time of the access token)
+	// is at most 5 minutes old: for what whoever finds a signed-in device must not change. An older
+	// one is UNAUTHENTICATED (FRESH_SIGN_IN_REQUIRED), over REST with the challenge of RFC 9470. Not
+	// with access public or service, which read no token, and not of a stream.
 	FreshSignIn bool `protobuf:"varint,12,opt,name=fresh_sign_in,json=freshSignIn,proto3" json:"fresh_sign_in,omitempty"`
 	// accepted says that an empty answer is 202 instead of http_status: what was asked for happens
 	// later, or in another way, and there is nothing to tell yet.
