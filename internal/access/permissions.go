@@ -62,7 +62,7 @@ func (g Guard) Admit(ctx context.Context, policy *contract.Method, who *request.
 		}
 	}
 	asked = questions(policy, m)
-	allowed, err := ask(ctx, g.Permissions, who.UserID, asked)
+	allowed, err := Ask(ctx, g.Permissions, who.UserID, asked)
 	if err != nil {
 		return nil, false, err
 	}
@@ -103,8 +103,10 @@ func fixed(policy *contract.Method, q Question) bool {
 	})
 }
 
-// ask returns the answers to the questions, in their order.
-func ask(ctx context.Context, permissions Permissions, subject string, asked []Question) ([]bool, error) {
+// Ask returns the answers to questions about a user, in their order, or an error to answer the
+// request with; never some of them. A handler asks what decides not about its call, but about what
+// of the answer is told.
+func Ask(ctx context.Context, permissions Permissions, subject string, asked []Question) ([]bool, error) {
 	if len(asked) == 0 {
 		return nil, nil
 	}

@@ -157,7 +157,7 @@ func (g Guard) revalidate(ctx context.Context, w *watched, anyway bool) (err err
 	}
 	until, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	allowed, err := ask(request.WithConsistency(until, ""), g.Permissions, claims.Subject, asked)
+	allowed, err := Ask(request.WithConsistency(until, ""), g.Permissions, claims.Subject, asked)
 	if err == nil && !slices.Contains(allowed, true) {
 		err = errRevoked()
 	}

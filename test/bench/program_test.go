@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -53,11 +54,11 @@ func migrate(b *testing.B, p *platform.Platform, name string, url config.Secret)
 }
 
 // serve runs one program of the platform alone, without a sidecar, over a database that is migrated, with its log in a file as in
-// production, and returns a connection to its gRPC port.
-func serve(b *testing.B, p *platform.Platform, name string, port int, url config.Secret) *grpc.ClientConn {
+// production and with more environment, and returns a connection to its gRPC port.
+func serve(b *testing.B, p *platform.Platform, name string, port int, url config.Secret, more ...string) *grpc.ClientConn {
 	b.Helper()
 	cmd := exec.Command(filepath.Join(p.Bin, name), "serve")
-	cmd.Env = append(append(os.Environ(), "GATEHOUSE_POSTGRES_URL="+url.Reveal()), alone(0)...)
+	cmd.Env = slices.Concat(os.Environ(), []string{"GATEHOUSE_POSTGRES_URL=" + url.Reveal()}, alone(0), more)
 	run(b, cmd)
 	conn := dial(b, port+aloneOffset)
 	serving(b, conn, 30*time.Second)

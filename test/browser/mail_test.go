@@ -73,11 +73,17 @@ type authenticator struct {
 	key, shown string
 }
 
+// phone is an authenticator that has read the key that stands on the page.
+func (b *tab) phone() *authenticator {
+	b.t.Helper()
+	return &authenticator{t: b.t, key: strings.ReplaceAll(look(b, chromedp.Text(chromedp.CSS(".key"))), " ", "")}
+}
+
 // enrolled sets an authenticator up by the key that stands on the page, and returns recovery codes.
 func (b *tab) enrolled() (a *authenticator, codes []string) {
 	b.t.Helper()
 	b.load(200, "/account/authenticator", follow("/account/authenticator"))
-	a = &authenticator{t: b.t, key: strings.ReplaceAll(look(b, chromedp.Text(chromedp.CSS(".key"))), " ", "")}
+	a = b.phone()
 	b.load(200, "/account/authenticator", fill("code", a.code()), press("/account/authenticator"))
 	codes = regexp.MustCompile(`[A-Z2-7]{4}(?:-[A-Z2-7]{4}){5}`).FindAllString(b.text(), -1)
 	if len(codes) != 10 {

@@ -1,4 +1,4 @@
-// Package identity is Identity as Auth calls it: the directory in which a user is registered.
+// Package identity is Identity as Auth calls it: the directories of users and organizations.
 //
 // Only wiring imports it.
 package identity
@@ -15,4 +15,9 @@ const Name = "identity"
 // Directory is the client of Identity's UserDirectoryService on a connection.
 func Directory(conn grpc.ClientConnInterface) identityv1.UserDirectoryServiceClient {
 	return identityv1.NewUserDirectoryServiceClient(conn)
+}
+
+// Organizations is the client of Identity's OrganizationDirectoryService on a connection.
+func Organizations(conn grpc.ClientConnInterface) identityv1.OrganizationDirectoryServiceClient {
+	return identityv1.NewOrganizationDirectoryServiceClient(conn)
 }

@@ -11,7 +11,9 @@ import (
 
 // AcceptInvitation makes the login of whoever shows the code of an invitation.
 func (s *InvitationService) AcceptInvitation(ctx context.Context, r *authv1.AcceptInvitationRequest) (*authv1.AcceptInvitationResponse, error) {
-	v, err := s.logins.AcceptInvitation(ctx, login.Acceptance{Code: proof.Code(r.GetCode()), Password: r.GetPassword()})
+	v, err := s.logins.AcceptInvitation(ctx, login.Acceptance{
+		Code: proof.Code(r.GetCode()), Password: r.GetPassword(), Accept: request.ClientOf(ctx).Language,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -30,10 +30,8 @@ func TestAddressesAreASCII(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		for r := rune(utf8.RuneSelf); r <= unicode.MaxRune; r++ {
-			if r > 0x1FFFF { // nothing beyond folds
-				r += 0x3FF
-			}
-			if !utf8.ValidRune(r) {
+			folds := unicode.ToLower(r) != r || unicode.SimpleFold(r) != r
+			if !utf8.ValidRune(r) || !folds && r%97 != 0 { // of those that do not fold some are enough
 				continue
 			}
 			for _, email := range []string{"a" + string(r) + "@example.com", "a@ex" + string(r) + "ample.com"} {

@@ -151,7 +151,7 @@ func newAuth(t *testing.T, change ...func(*grpctest.Config)) *auth {
 		Config: session.BrowserConfig{Lifetime: time.Hour, Idle: time.Hour}, Store: db.Browsers, NewID: uuid.NewString, Random: rand.Reader, Now: time.Now,
 		Wake: a.feed.Wake,
 	})
-	overview := session.NewOverview(session.OverviewParams{Config: config, Store: db.Overview, Now: time.Now, Wake: a.feed.Wake})
+	overview := session.NewOverview(session.OverviewParams{Config: config, Store: db.Overview, Desk: a.office.Desk, Now: time.Now, Wake: a.feed.Wake})
 	a.sessions = session.NewService(session.Params{
 		Config: config,
 		Store:  db.Sessions, Signer: a.keeper, NewID: uuid.NewString, Random: rand.Reader, Now: time.Now, Wake: a.feed.Wake, Log: log,

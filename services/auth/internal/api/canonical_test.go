@@ -153,7 +153,7 @@ func (f *fixed) sessions(
 	config := session.Config{
 		Issuer: "https://id.example", Audience: "gatehouse", AccessTTL: 10 * time.Minute, Lifetime: time.Hour, Idle: time.Hour, BrowserIdle: time.Hour,
 	}
-	overview := session.NewOverview(session.OverviewParams{Config: config, Store: postgres.NewOverview(f.Pool, box), Now: clock, Wake: func() {}})
+	overview := session.NewOverview(session.OverviewParams{Config: config, Store: postgres.NewOverview(f.Pool, box, nil), Now: clock, Wake: func() {}})
 	sessions := session.NewService(session.Params{
 		Config: config,
 		Store:  postgres.NewSessions(f.Pool, box), Signer: keeper, NewID: outboxtest.IDs(5), Random: random, Now: clock, Wake: func() {}, Log: log,

@@ -1,7 +1,6 @@
 package api_test
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -31,28 +30,35 @@ func TestOldSignInsChangeNothing(t *testing.T) {
 	root := a.signUp()
 	a.grants.Allow(root, "can_manage_sessions", "platform:gatehouse")
 	in := a.signIn()
-	calls := []func(ctx context.Context, c authv1.SessionServiceClient) error{
-		func(ctx context.Context, c authv1.SessionServiceClient) error {
-			_, err := c.EndUserSession(ctx, &authv1.EndUserSessionRequest{UserId: other.Subject, SessionId: other.SessionID})
+	a.grants.Allow(root, "can_update", "organization:"+other.OrganizationID)
+	ctx := t.Context()
+	calls := []func(access string) error{
+		func(access string) error {
+			_, err := a.sessionsOf(access).EndUserSession(ctx, &authv1.EndUserSessionRequest{UserId: other.Subject, SessionId: other.SessionID})
 			return err
 		},
-		func(ctx context.Context, c authv1.SessionServiceClient) error {
-			_, err := c.EndUserSessions(ctx, &authv1.EndUserSessionsRequest{UserId: other.Subject})
+		func(access string) error {
+			_, err := a.sessionsOf(access).EndUserSessions(ctx, &authv1.EndUserSessionsRequest{UserId: other.Subject})
 			return err
 		},
-		func(ctx context.Context, c authv1.SessionServiceClient) error {
-			_, err := c.ChangePassword(ctx, &authv1.ChangePasswordRequest{OldPassword: pass, NewPassword: newPass})
+		func(access string) error {
+			policy := &authv1.SignInPolicy{OrganizationId: other.OrganizationID, SecondFactorRequired: false}
+			_, err := a.factorsOf(access).SetSignInPolicy(ctx, &authv1.SetSignInPolicyRequest{Policy: policy})
+			return err
+		},
+		func(access string) error {
+			_, err := a.sessionsOf(access).ChangePassword(ctx, &authv1.ChangePasswordRequest{OldPassword: pass, NewPassword: newPass})
 			return err
 		},
 	}
-	old := a.sessionsOf(a.aged(in.GetAccessToken(), token.FreshFor+time.Minute))
+	old := a.aged(in.GetAccessToken(), token.FreshFor+time.Minute)
 	a.Unchanged(t, "an old sign-in", func() {
 		for _, call := range calls {
-			refused(t, call(t.Context(), old), codes.Unauthenticated, "FRESH_SIGN_IN_REQUIRED")
+			refused(t, call(old), codes.Unauthenticated, "FRESH_SIGN_IN_REQUIRED")
 		}
 	})
 	for _, call := range calls { // the control
-		check.NoError(t, call(t.Context(), a.sessionsOf(in.GetAccessToken())))
+		check.NoError(t, call(in.GetAccessToken()))
 	}
 }
 

@@ -39,13 +39,22 @@ func personOf(s request.Subject) session.Person {
 	return session.Person{UserID: s.UserID, OrganizationID: s.OrganizationID}
 }
 
-// person is a user by the id; one without a login has no sessions either.
+// person is a user by the id, who is told of what happens to their sessions unless it is who asks;
+// one without a login has no sessions either.
 func (s *SessionService) person(ctx context.Context, userID string) (session.Person, error) {
+	who, err := caller(ctx)
+	if err != nil {
+		return session.Person{}, err
+	}
 	l, err := s.logins.ByUser(ctx, userID)
 	if err != nil && !errors.Is(err, login.ErrNotFound) {
 		return session.Person{}, err
 	}
-	return session.Person{UserID: userID, OrganizationID: l.OrganizationID}, nil
+	p := session.Person{UserID: userID, OrganizationID: l.OrganizationID, Told: l.Email, Language: l.Language}
+	if userID == who.UserID {
+		p.Told = ""
+	}
+	return p, nil
 }
 
 // page lists a page of a user's sessions, of which that of the request is the current one.

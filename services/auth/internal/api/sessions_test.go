@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/gatehouse/gatehouse/internal/event"
@@ -178,17 +179,18 @@ func TestForeignSessionsAreUnknown(t *testing.T) {
 	}
 }
 
-// signInAs makes a login of another address, and signs it in.
+// signInAs makes a login of another address, of a person who reads German, and signs it in.
 func (a *auth) signInAs(address string) *authv1.SignInResponse {
 	a.t.Helper()
-	_, err := a.people.SignUp(a.t.Context(), &authv1.SignUpRequest{Email: address, Password: pass})
+	german := metadata.AppendToOutgoingContext(a.t.Context(), request.ClientLanguageHeader, "de-AT, en;q=0.5")
+	_, err := a.people.SignUp(german, &authv1.SignUpRequest{Email: address, Password: pass})
 	check.NoError(a.t, err)
 	in, err := a.people.SignIn(a.t.Context(), &authv1.SignInRequest{Email: address, Password: pass})
 	check.NoError(a.t, err)
 	return in
 }
 
-func TestAdministratorsEndAnybodysSessions(t *testing.T) { // R23
+func TestAdministratorsEndAnybodysSessions(t *testing.T) { // R17, R23
 	a := newAuth(t)
 	one, another := a.signInAs("user@example.com"), a.signInAs("other@example.com")
 	user, other := a.claimsOf(one.GetAccessToken()), a.claimsOf(another.GetAccessToken())
@@ -219,6 +221,12 @@ func TestAdministratorsEndAnybodysSessions(t *testing.T) { // R23
 	last := events[len(events)-1]
 	if last.Action != "auth.sessions_ended" || last.Actor.ID != root || last.ObjectID != user.Subject || last.OrganizationID != user.OrganizationID {
 		t.Errorf("event = %+v", last)
+	}
+	_, err = admin.EndUserSessions(t.Context(), &authv1.EndUserSessionsRequest{UserId: root}) // one's own: nobody else did it
+	check.NoError(t, err)
+	told := a.office.Read(t, a.Mails)
+	if len(told) != 2 || told[0].To != "user@example.com" || told[1].To != told[0].To || told[0].Subject != "Sie wurden von der Administration abgemeldet" {
+		t.Errorf("told %+v", told)
 	}
 }
 

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 
+	"github.com/gatehouse/gatehouse/internal/request"
 	authv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1"
 	"github.com/gatehouse/gatehouse/services/auth/internal/factor"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
@@ -15,7 +16,7 @@ func (s *AuthService) SignIn(ctx context.Context, req *authv1.SignInRequest) (*a
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.factors.Challenge(ctx, l.Proven("", attempt))
+	c, err := s.factors.Challenge(ctx, l.Proven("", request.ClientOf(ctx).Language, attempt))
 	if err != nil {
 		return nil, err
 	}

@@ -30,5 +30,6 @@ func user(u login.User) *identityv1.User {
 	return &identityv1.User{
 		Id: u.ID, OrganizationId: u.OrganizationID, Email: u.Email, DisplayName: u.DisplayName, Locale: u.Locale, TimeZone: u.TimeZone,
 		CreateTime: timestamppb.New(u.CreateTime), UpdateTime: timestamppb.New(u.UpdateTime), Etag: u.ETag,
+		State: identityv1.User_State(identityv1.User_State_value[u.State]), EmailVerified: u.EmailVerified,
 	}
 }

@@ -11,7 +11,9 @@ import (
 
 // VerifyEmail proves an address, and completes the sign-up that waits for that.
 func (s *AuthService) VerifyEmail(ctx context.Context, r *authv1.VerifyEmailRequest) (*authv1.VerifyEmailResponse, error) {
-	v, err := s.logins.VerifyEmail(ctx, login.Verification{Code: proof.Code(r.GetCode()), Password: r.GetPassword()})
+	v, err := s.logins.VerifyEmail(ctx, login.Verification{
+		Code: proof.Code(r.GetCode()), Password: r.GetPassword(), Accept: request.ClientOf(ctx).Language,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -78,6 +78,7 @@ func options(c Config) fx.Option {
 func domain() fx.Option {
 	return fx.Options(
 		fxmod.Client(identityclient.Name, identityclient.Directory),
+		fxmod.Client(identityclient.Name, identityclient.Organizations),
 		fx.Provide(
 			fx.Annotate(postgres.NewLogins, fx.As(new(login.Store)), fx.As(new(login.InvitationStore))),
 			fx.Annotate(postgres.NewSessions, fx.As(new(session.Store))),
@@ -91,6 +92,7 @@ func domain() fx.Option {
 			fx.Annotate(postgres.NewMailedCodes, fx.As(new(proof.Store))),
 			fx.Annotate(postgres.NewPeople, fx.As(new(openid.People))),
 			fx.Annotate(identity.NewDirectory, fx.As(new(login.Directory)), fx.As(new(emailchange.Directory))),
+			fx.Annotate(identity.NewOrganizations, fx.As(new(factor.Organizations))),
 			newHasher, newPolicy, newThrottle, newLogins, newSessions, newBrowsers, newOverview, newClients, newPages, newProvider, session.NewFeed, newWork, newSealer, newIDTokens,
 			newFactors, newMailSealer, newSender, newDesk, newCourier, newTrials, newResets, newEmailChanges,
 			fx.Annotate(postgres.NewEmailChanges, fx.As(new(emailchange.Store))),
@@ -238,8 +240,11 @@ func newSessions(p sessionParams) *session.Service {
 	})
 }
 
-func newOverview(c Config, store session.OverviewStore, feed *session.Feed, now func() time.Time) *session.Overview {
-	return session.NewOverview(session.OverviewParams{Config: c.session(), Store: store, Now: now, Wake: feed.Wake})
+func newOverview(c Config, store session.OverviewStore, desk *mail.Desk, courier *mail.Courier, feed *session.Feed, now func() time.Time) *session.Overview {
+	return session.NewOverview(session.OverviewParams{Config: c.session(), Store: store, Desk: desk, Now: now, Wake: func() {
+		feed.Wake()
+		courier.Wake()
+	}})
 }
 
 // browserParams are what the service of browser sessions is made of.

@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/loop"
 	"github.com/gatehouse/gatehouse/internal/token"
 	"github.com/gatehouse/gatehouse/services/auth/internal/emailchange"
+	"github.com/gatehouse/gatehouse/services/auth/internal/factor"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
 	"github.com/gatehouse/gatehouse/services/auth/internal/openid"
@@ -42,6 +43,7 @@ type workParams struct {
 	Config   Config
 	Logins   *login.Service
 	Emails   *emailchange.Service
+	Factors  *factor.Service
 	Sessions *session.Service
 	Browsers *session.Browsers
 	Provider *openid.Provider
@@ -68,6 +70,7 @@ func newWork(p workParams) service.Work {
 	reconcile := loop.Loop{Name: "complete interrupted sign-ups", Every: reconcileEvery, Timeout: time.Minute, Do: p.Logins.Reconcile}
 	emails := loop.Loop{Name: "tell Identity of addresses", Every: reconcileEvery, Timeout: time.Minute, Do: p.Logins.ReconcileEmails}
 	changes := loop.Loop{Name: "complete interrupted changes of addresses", Every: reconcileEvery, Timeout: time.Minute, Do: p.Emails.Reconcile}
+	forget := loop.Loop{Name: "forget what deleted organizations required", Every: cleanEvery, Timeout: time.Minute, Do: p.Factors.ForgetPolicies}
 	clean := loop.Loop{Name: "delete what expired", Every: cleanEvery, Timeout: time.Minute, Do: p.clean}
 	return service.Work{Beside: fxmod.Parts{
 		limitMemory(p.Config),                                        // before the first hash
@@ -80,6 +83,7 @@ func newWork(p workParams) service.Work {
 		fxmod.Repeat(reconcile, p.Log),                               // after the keys: it needs nothing else
 		fxmod.Repeat(emails, p.Log),                                  // likewise
 		fxmod.Repeat(changes, p.Log),                                 // likewise
+		fxmod.Repeat(forget, p.Log),                                  // likewise
 		fxmod.Repeat(clean, p.Log),                                   // its place is free
 		p.deliver(),                                                  // likewise: a mail that is queued meanwhile waits
 	}}

@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/factor"
 	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres"
+	"github.com/gatehouse/gatehouse/services/auth/internal/proof"
 	"github.com/gatehouse/gatehouse/services/auth/internal/seal"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
@@ -29,6 +30,8 @@ type factorParams struct {
 	Keeper   *signingkey.Keeper
 	Throttle *throttle.Guard
 	Desk     *mail.Desk
+	Codes    proof.Store
+	Identity factor.Organizations
 	Courier  *mail.Courier
 	Feed     *session.Feed
 	Now      func() time.Time
@@ -50,7 +53,7 @@ func newFactors(p factorParams) (*factor.Service, error) {
 		return nil, err
 	}
 	return factor.NewService(factor.Params{
-		Store: p.Store, Secrets: secrets, Tokens: tokens, Throttle: p.Throttle, Desk: p.Desk, Site: issuer.Hostname(),
+		Store: p.Store, Secrets: secrets, Tokens: tokens, Throttle: p.Throttle, Desk: p.Desk, Codes: p.Codes, Organizations: p.Identity, Site: issuer.Hostname(),
 		RevocationPeriod: session.RevocationPeriod, Now: p.Now, Log: p.Log,
 		Wake: func() {
 			p.Feed.Wake()

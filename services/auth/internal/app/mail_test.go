@@ -2,6 +2,9 @@ package app
 
 import (
 	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -60,9 +63,39 @@ func TestMailServers(t *testing.T) {
 	} {
 		got, err := MailConfig{SMTP: text, From: "Gatehouse <no-reply@gate.example>"}.server()
 		want.From, want.Domain = "Gatehouse <no-reply@gate.example>", "gate.example"
-		if err != nil || got != want {
+		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v, %v", text, got, err)
 		}
+	}
+}
+
+// The password of the mail server is read again for each mail: who replaces it rolls nothing, and
+// mails wait meanwhile.
+func TestThePasswordOfTheMailServerIsReadAgain(t *testing.T) {
+	server := (&mailtest.Server{}).Start(t, "", smtp.Clear)
+	file := filepath.Join(t.TempDir(), "mail-smtp.password")
+	write := func(text string) { check.NoError(t, os.WriteFile(file, []byte(text), 0o600)) }
+	write("the one of before\n")
+	cli, err := parse(t, "GATEHOUSE_MAIL_SMTP_URL=smtp://"+server.Address, "GATEHOUSE_MAIL_FROM=no-reply@gate.example", "GATEHOUSE_MAIL_SMTP_USER="+mailtest.User,
+		"GATEHOUSE_MAIL_SMTP_PASSWORD_FILE="+file, "GATEHOUSE_AUTH_KEY_FILE="+keyFile(t, 1), "GATEHOUSE_POSTGRES_URL=postgres://auth:x@127.0.0.1:5432/gatehouse",
+		"GATEHOUSE_MESH_TRUST_DOMAIN=11111111-2222-3333-4444-555555555555.consul")
+	check.NoError(t, err)
+	sender, err := cli.Mail.sender()
+	check.NoError(t, err)
+	send := func() error {
+		return sender.Send(t.Context(), mail.Envelope{ID: "an-id", CreateTime: time.Now()}, mail.Letter{To: "ada@example.com", Subject: "-", Text: "-", HTML: "-"})
+	}
+	if err := send(); err == nil || !strings.Contains(err.Error(), "535") {
+		t.Errorf("with the password of before: %v", err)
+	}
+	write(mailtest.Password + "\n")
+	check.NoError(t, send())
+	check.NoError(t, os.Remove(file))
+	if err := send(); err == nil || !strings.Contains(err.Error(), "the password of the mail server: read a secret again") {
+		t.Errorf("without the file: %v", err)
+	}
+	if n := len(server.Taken()); n != 1 {
+		t.Errorf("%d mails arrived", n)
 	}
 }
 

@@ -60,7 +60,7 @@ func (c MailConfig) server() (smtp.Config, error) {
 	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Path != "" && u.Path != "/" {
 		return smtp.Config{}, errMailServer // and not the parser's error, which repeats it: people write passwords into URLs
 	}
-	s := smtp.Config{Host: u.Hostname(), User: c.User, Password: c.Password.Reveal(), From: c.From, Domain: smtp.Domain(c.From)}
+	s := smtp.Config{Host: u.Hostname(), User: c.User, From: c.From, Domain: smtp.Domain(c.From)}
 	switch u.Scheme {
 	case "smtps":
 		s.Port, s.Security = 465, smtp.Implicit
@@ -86,6 +86,7 @@ func (c MailConfig) sender() (*smtp.Sender, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.Password = c.currentPassword
 	s.TLS = &tls.Config{ServerName: s.Host, MinVersion: tls.VersionTLS12}
 	if c.CAFile != "" {
 		pem, err := os.ReadFile(c.CAFile)
@@ -98,6 +99,12 @@ func (c MailConfig) sender() (*smtp.Sender, error) {
 		}
 	}
 	return smtp.New(s), nil
+}
+
+// currentPassword is the password as its file has it now: whoever replaces it rolls nothing.
+func (c MailConfig) currentPassword() (string, error) {
+	now, err := c.Password.Again()
+	return now.Reveal(), err
 }
 
 // onThisMachine reports whether a host is this machine, or this network namespace.

@@ -40,7 +40,8 @@ var ErrTaken = errors.New("the address is another login's")
 // ErrNotFound is a change that is not reserved any more.
 var ErrNotFound = errors.New("no such change of an address")
 
-// Store keeps changes. Each method is one transaction.
+// Store keeps changes. Each method is one transaction; internal/emailchange/emailchangetest holds
+// implementations to these words.
 type Store interface {
 	// Reserve uses the code up and reserves the address that it proves for the login of the user,
 	// in place of another one that was reserved; the next attempt by Claim is not before retry.

@@ -17,9 +17,12 @@ const ChallengeLasts = 5 * time.Minute
 type Proven struct {
 	UserID, OrganizationID, Email, PasswordHash string
 
+	EmailVerified      bool  // somebody has proven that the address is theirs
 	Revision           int64 // of the second factor
 	Enrolled, Required bool
 	Device             string      // what the cookie of the device holds; "" without one
+	Accept             string      // Accept-Language of the request, if it had one: the mail is in that language
+	ReturnTo           string      // where the person goes on in the end, for whoever has to follow a mail first; "" is nowhere in particular
 	Attempt            event.Event // of the request
 }
 
@@ -32,10 +35,14 @@ type Challenge struct {
 
 // Challenge returns what a person has to show after the password, and records that; nil when
 // nothing is. Nothing else is stored: the challenge is in its token, sealed, and good for whoever
-// has that, until the password or the second factor is another one.
+// has that, until the password or the second factor is another one. Who has to enrol and has not
+// proven the address is mailed a code that does, EMAIL_NOT_VERIFIED.
 func (s *Service) Challenge(ctx context.Context, p Proven) (*Challenge, error) {
 	if !p.Enrolled && !p.Required {
 		return nil, nil
+	}
+	if !p.Enrolled && s.unproven(p.EmailVerified) {
+		return nil, s.mailProof(ctx, p)
 	}
 	t := token{
 		Kind: kindChallenge, UserID: p.UserID, Proof: proofOf(p.PasswordHash), Revision: p.Revision, Device: p.Device,
@@ -94,6 +101,8 @@ func (s *Service) asked(ctx context.Context, text string) (token, Person, error)
 	case err != nil:
 		return t, Person{}, err
 	case p.Revision != t.Revision, subtle.ConstantTimeCompare(t.Proof, proofOf(p.PasswordHash)) != 1:
+		return t, Person{}, errChallenge
+	case t.Secret != nil && s.unproven(p.EmailVerified): // asked before mail was configured
 		return t, Person{}, errChallenge
 	}
 	return t, p, nil

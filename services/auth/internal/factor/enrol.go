@@ -56,10 +56,14 @@ func (s *Service) open(kind, text string) (t token, ok bool) {
 }
 
 // Offer draws the secret of a new authenticator for a person who is signed in. It stores nothing.
+// EMAIL_NOT_VERIFIED says that the address has to be proven first.
 func (s *Service) Offer(ctx context.Context, userID string) (Enrolment, error) {
 	p, err := s.person(ctx, userID)
 	if err != nil {
 		return Enrolment{}, err
+	}
+	if s.unproven(p.EmailVerified) {
+		return Enrolment{}, errUnproven
 	}
 	return s.offer(p, token{Kind: kindEnrolment, Expires: s.Now().Add(enrolmentLasts).UnixMilli()})
 }
@@ -102,6 +106,9 @@ func (s *Service) Confirm(ctx context.Context, c Change, text, given string) (co
 	p, err := s.person(ctx, c.UserID)
 	if err != nil {
 		return nil, err
+	}
+	if s.unproven(p.EmailVerified) {
+		return nil, event.Attempt(errUnproven, about(c.Event, p, "auth.totp_enrolled"))
 	}
 	codes, _, err = s.enrol(ctx, p, t, given, c)
 	if errors.Is(err, ErrNotFound) {

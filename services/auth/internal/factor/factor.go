@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1/reason"
 	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
+	"github.com/gatehouse/gatehouse/services/auth/internal/proof"
 	"github.com/gatehouse/gatehouse/services/auth/internal/seal"
 	"github.com/gatehouse/gatehouse/services/auth/internal/throttle"
 )
@@ -32,6 +33,8 @@ const (
 // Person is an active login as this package sees it.
 type Person struct {
 	UserID, OrganizationID, Email, PasswordHash string
+
+	EmailVerified bool // somebody has proven that the address is theirs
 
 	Revision   int64     // of the second factor; goes up with each change of it
 	Sealed     []byte    // secret of the authenticator; nil without one
@@ -91,6 +94,12 @@ type Store interface {
 	Policy(ctx context.Context, organizationID string) (Policy, error)
 	// SetPolicy stores what an organization requires and records the event.
 	SetPolicy(ctx context.Context, p Policy, e event.Event) error
+	// ClaimPolicies returns at most limit policies whose next look is due and moves that to next,
+	// so that no other caller gets them before.
+	ClaimPolicies(ctx context.Context, now, next time.Time, limit int) ([]Policy, error)
+	// DropPolicy deletes a policy, unless another one was set meanwhile. It records nothing: the
+	// deletion of the organization is recorded.
+	DropPolicy(ctx context.Context, p Policy) error
 	// Reseal changes what is sealed of every second factor, all or none; reseal returns nil for
 	// what is to stay.
 	Reseal(ctx context.Context, reseal func(userID string, sealed []byte) ([]byte, error)) (changed int, err error)
@@ -109,7 +118,9 @@ type Params struct {
 	Secrets          *seal.Box // of authenticators
 	Tokens           *seal.Box // of challenges and enrolments
 	Throttle         *throttle.Guard
-	Desk             *mail.Desk
+	Desk             *mail.Desk    // nil where no mail is configured
+	Codes            proof.Store   // what waits for codes that are mailed
+	Organizations    Organizations // of Identity
 	Site             string        // that authenticators show, such as the host of the issuer
 	RevocationPeriod time.Duration // how long an ended session must be announced
 	Now              func() time.Time
@@ -135,6 +146,8 @@ var (
 	errEnrolment  = reason.InvalidEnrolment()
 	errNone       = reason.NoSecondFactor()
 	errRequired   = reason.SecondFactorRequired()
+	errUnproven   = reason.EmailNotVerified()
+	errMailed     = errUnproven.Saying("a second factor is required, and the address has to be verified first: open the link that was mailed to it, then sign in again")
 	errNobody     = reason.InvalidCredentials()
 	errNoBoth     = errInvalid.Saying("show a code of the authenticator or a recovery code, and not both")
 	errNotPending = errChallenge.Because(seal.ErrNotOurs)
@@ -162,8 +175,9 @@ func (s *Service) Policy(ctx context.Context, organizationID string) (Policy, er
 	return s.Store.Policy(ctx, organizationID)
 }
 
-// SetPolicy stores what an organization requires from the next sign-in on: sessions go on. A member
-// without a second factor enrols one while signing in.
+// SetPolicy stores what an organization requires from now on. A member without a second factor
+// enrols one at the next sign-in, and has to sign in again where that has happened before: browser
+// sessions are worth nothing, and other sessions end when they are refreshed.
 func (s *Service) SetPolicy(ctx context.Context, p Policy) (Policy, error) {
 	p.UpdateTime = s.Now()
 	e := event.FromContext(ctx)

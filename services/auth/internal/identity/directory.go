@@ -59,6 +59,7 @@ func answered(id string, u *identityv1.User, token string) (login.User, error) {
 	return login.User{
 		ID: u.GetId(), OrganizationID: u.GetOrganizationId(), Email: u.GetEmail(), DisplayName: u.GetDisplayName(),
 		Locale: u.GetLocale(), TimeZone: u.GetTimeZone(), ETag: u.GetEtag(),
+		State: u.GetState().String(), EmailVerified: u.GetEmailVerified(),
 		CreateTime: u.GetCreateTime().AsTime(), UpdateTime: u.GetUpdateTime().AsTime(),
 		ConsistencyToken: token,
 	}, nil

@@ -23,6 +23,7 @@ type PasswordChange struct {
 // NewHash is a password hash that takes the place of another one, and what ends with that.
 type NewHash struct {
 	UserID, Old, Hash string
+	Language          string // of the person from now on; "" leaves it as it is
 	Keep              string
 	Time              time.Time
 	Notice            *mail.Queued // nil is none
@@ -67,7 +68,7 @@ func (s *Service) ChangePassword(ctx context.Context, c PasswordChange) (Login, 
 	now := s.Now()
 	e.OrganizationID = l.OrganizationID
 	err = s.Store.ChangePassword(ctx, NewHash{
-		UserID: l.UserID, Old: l.PasswordHash, Hash: hash, Keep: c.Keep, Time: now, RevokedUntil: now.Add(s.Config.RevocationPeriod),
+		UserID: l.UserID, Old: l.PasswordHash, Hash: hash, Language: mail.Language(c.Accept), Keep: c.Keep, Time: now, RevokedUntil: now.Add(s.Config.RevocationPeriod),
 		Notice: s.Desk.PasswordChanged(ctx, l.Email, c.Accept),
 	}, e)
 	if errors.Is(err, ErrNotFound) { // somebody else has changed it meanwhile

@@ -17,6 +17,7 @@ type identity struct {
 	users         map[string]login.User
 	before, after error
 	calls         int
+	unproven      int // calls of CreateUser whose address was said to be unverified
 	told          []login.Email
 }
 
@@ -24,6 +25,9 @@ func (i *identity) CreateUser(_ context.Context, n login.NewUser) (login.User, e
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.calls++
+	if !n.EmailVerified {
+		i.unproven++
+	}
 	if i.before != nil {
 		return login.User{}, i.before
 	}

@@ -72,6 +72,7 @@ func (s *Service) Invite(ctx context.Context, in Invitation) error {
 type Acceptance struct {
 	Code     proof.Code
 	Password string // a new one
+	Accept   string // Accept-Language of the request, if it had one: it is kept
 }
 
 // AcceptInvitation makes the login of whoever shows the code of an invitation: the code is used up
@@ -95,7 +96,10 @@ func (s *Service) AcceptInvitation(ctx context.Context, a Acceptance) (Verified,
 	if err != nil {
 		return Verified{}, err
 	}
-	l := Login{UserID: p.UserID, Email: p.Email, PasswordHash: hash, State: Pending, DisplayName: p.DisplayName, EmailVerified: true, Invited: true}
+	l := Login{
+		UserID: p.UserID, Email: p.Email, PasswordHash: hash, State: Pending, DisplayName: p.DisplayName, EmailVerified: true, Invited: true,
+		Language: mail.Language(a.Accept),
+	}
 	if err := s.reserve(ctx, a.Code, l, e); err != nil {
 		return Verified{}, err
 	}

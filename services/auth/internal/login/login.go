@@ -51,6 +51,7 @@ type Login struct {
 	DisplayName    string // for Identity; kept only while pending
 	EmailVerified  bool   // somebody has proven that the address is theirs
 	Invited        bool   // its user waits in Identity; only while pending
+	Language       string // of mail.Language, that its owner is told in what others do; "" when it is not known
 
 	Factor SecondFactor // of an active login
 
@@ -150,10 +151,10 @@ type Store interface {
 	// when the hash is another one by now, or the login is gone or not active.
 	ChangePassword(ctx context.Context, n NewHash, e event.Event) error
 	// SetStanding suspends a login, in whatever state: makes the user's mailed codes worthless,
-	// cancels a change of the address, ends and revokes all sessions; or restores it; and records
-	// the event, all or nothing. It waits for sessions that begin at this moment. What is of no
-	// later revision than what was said before changes and records nothing, like what is said of a
-	// user without a login.
+	// cancels a change of the address, ends and revokes all sessions; or restores it; queues the
+	// notice and records the event, all or nothing. It waits for sessions that begin at this moment. What is of no
+	// later revision than what was said before changes, tells and records nothing, like what is said
+	// of a user without a login.
 	SetStanding(ctx context.Context, n Standing, e event.Event) error
 	// Remove makes the user's mailed codes worthless, revokes every session of the user until
 	// revokedUntil, ends them, deletes the login, frees the secret that it has while pending, and
@@ -178,6 +179,8 @@ type Email struct {
 // User is what Identity answers.
 type User struct {
 	ID, OrganizationID, Email, DisplayName, Locale, TimeZone, ETag string
+	State                                                          string // STATE_ACTIVE and so on, as Identity's contract names it
+	EmailVerified                                                  bool
 	CreateTime, UpdateTime                                         time.Time
 
 	ConsistencyToken string // names the event that carries the user's relationships to Authz

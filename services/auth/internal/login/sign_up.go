@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1/reason"
+	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 )
 
@@ -30,8 +31,9 @@ func (s SignUps) OnPages() bool { return s == SignUpsOpen || s == SignUpsOnPages
 type SignUp struct {
 	Email, Password, DisplayName string
 
-	OnPage bool   // it comes from the page, not over the API
-	Accept string // Accept-Language of the request, if it had one: the mail is in that language
+	OnPage   bool   // it comes from the page, not over the API
+	Accept   string // Accept-Language of the request, if it had one: the mail is in that language
+	ReturnTo string // where a person goes on who has proven the address on the page; "" is nowhere in particular
 }
 
 var (
@@ -104,7 +106,7 @@ func (s *Service) signUpNew(ctx context.Context, email string, in SignUp) (User,
 		return User{}, err
 	}
 	by, now := event.FromContext(ctx), s.Now()
-	l := Login{UserID: s.NewID(), Email: email, PasswordHash: hash, State: Pending, DisplayName: in.DisplayName}
+	l := Login{UserID: s.NewID(), Email: email, PasswordHash: hash, State: Pending, DisplayName: in.DisplayName, Language: mail.Language(in.Accept)}
 	existing, reserved, err := s.Store.Reserve(ctx, l, by, now, now.Add(s.Config.SignUpGrace))
 	if errors.Is(err, ErrNotFound) {
 		return User{}, errRemoved

@@ -147,6 +147,7 @@ func TestAKnownDeviceDoesNotWaitForStrangers(t *testing.T) { // R8
 	tries(t, w.Service, 1, "192.0.2.2", mine, refusal)
 	w.now = w.now.Add(throttle.FirstWait)
 	tries(t, w.Service, 1, "192.0.2.2", mine, "")
+	tries(t, w.Service, 1, "192.0.2.2", login.Credentials{Email: email, Password: pass, Device: "another"}, "") // after the strangers' wait
 }
 
 // A device is known to the account that was signed in to, and to no other.

@@ -37,7 +37,7 @@ func (s *Service) askSignUp(ctx context.Context, email string, in SignUp) error 
 		return err
 	}
 	waits, code := proof.New(proof.SignUp, email, s.Now())
-	waits.PasswordHash, waits.DisplayName = hash, in.DisplayName
+	waits.PasswordHash, waits.DisplayName, waits.ReturnTo = hash, in.DisplayName, in.ReturnTo
 	told := mail.Told{Code: string(code), Lasts: waits.Purpose.Lasts()}
 	letter := s.Desk.SignUp
 	if err == nil {
@@ -54,11 +54,22 @@ func (s *Service) askSignUp(ctx context.Context, email string, in SignUp) error 
 	return nil
 }
 
+// ReturnTo returns where a person goes on who shows the code of VerifyEmail on a page, and leaves
+// the code as it is; "" is nowhere in particular, or that the code is not good.
+func (s *Service) ReturnTo(ctx context.Context, code proof.Code) (string, error) {
+	p, err := s.Codes.Find(ctx, code.Hash(), s.Now(), proof.SignUp, proof.Verify)
+	if errors.Is(err, proof.ErrNotFound) {
+		return "", nil
+	}
+	return p.ReturnTo, err
+}
+
 // Verification is what somebody shows to prove that an address is theirs.
 type Verification struct {
 	Code     proof.Code // of the mail
 	Password string     // of the sign-up, or of the login
 	Device   string     // what the device's cookie holds; "" without one
+	Accept   string     // Accept-Language of the request, if it had one: of a sign-up it is kept
 }
 
 // Verified is an address that was proven.
@@ -80,7 +91,10 @@ func (s *Service) VerifyEmail(ctx context.Context, v Verification) (Verified, er
 	if err != nil {
 		return Verified{}, err
 	}
-	l := Login{UserID: s.NewID(), Email: p.Email, PasswordHash: p.PasswordHash, State: Pending, DisplayName: p.DisplayName, EmailVerified: true}
+	l := Login{
+		UserID: s.NewID(), Email: p.Email, PasswordHash: p.PasswordHash, State: Pending, DisplayName: p.DisplayName, EmailVerified: true,
+		Language: mail.Language(v.Accept),
+	}
 	// A counter of the code: who fills that of the address keeps nobody from completing a sign-up.
 	tried := throttle.Attempt{Factor: mailedCode, Account: hex.EncodeToString(p.Hash[:]), Address: e.ClientAddress}
 	if p.Purpose == proof.Verify {

@@ -205,20 +205,29 @@ func TestStrangersFailuresLeaveASignUp(t *testing.T) { // R8
 }
 
 // What is stored is completed: when Identity is away, or the program is killed after the code was
-// used up, the reconciler makes the user.
+// used up, the reconciler makes the user. Each call says that the address is verified, so that
+// Identity is not behind, whichever of them made the user.
 func TestAProvenSignUpIsCompleted(t *testing.T) {
-	w := newWorld(t)
-	code := w.asked(t, w.mailing(t), pass)
-	w.identity.fail(apierr.New(apierr.Unavailable, "DOWN", "down"), nil)
-	if err := w.verify(t, code, pass); reason(err) != "IDENTITY_UNAVAILABLE" || w.state(t) != login.Pending {
-		t.Fatalf("%v, and the login is %q", err, w.state(t))
-	}
-	w.identity.fail(nil, nil)
-	w.now = w.now.Add(time.Minute)
-	check.NoError(t, w.Reconcile(t.Context()))
-	l, err := w.store.ByEmail(t.Context(), email)
-	if err != nil || l.State != login.Active || !l.EmailVerified {
-		t.Errorf("%+v, %v", l, err)
+	down := apierr.New(apierr.Unavailable, "DOWN", "down")
+	for name, fails := range map[string]struct{ before, after error }{"before Identity knows": {before: down}, "after Identity knows": {after: down}} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			code := w.asked(t, w.mailing(t), pass)
+			w.identity.fail(fails.before, fails.after)
+			if err := w.verify(t, code, pass); reason(err) != "IDENTITY_UNAVAILABLE" || w.state(t) != login.Pending {
+				t.Fatalf("%v, and the login is %q", err, w.state(t))
+			}
+			w.identity.fail(nil, nil)
+			w.now = w.now.Add(time.Minute)
+			check.NoError(t, w.Reconcile(t.Context()))
+			l, err := w.store.ByEmail(t.Context(), email)
+			if err != nil || l.State != login.Active || !l.EmailVerified {
+				t.Errorf("%+v, %v", l, err)
+			}
+			if w.identity.calls != 2 || w.identity.unproven != 0 {
+				t.Errorf("of %d calls %d said that the address is unverified", w.identity.calls, w.identity.unproven)
+			}
+		})
 	}
 }
 

@@ -40,13 +40,14 @@ type Courier struct {
 	wake     chan struct{}
 	within   time.Duration // that an attempt has: sendTimeout
 	grace    time.Duration // that a stop leaves it: stopGrace
+	query    time.Duration // that a look at the queue has: queryTimeout
 	trouble  loop.Trouble
 	measured time.Time
 }
 
 // NewCourier returns a courier that does nothing until Run.
 func NewCourier(p CourierParams) *Courier {
-	return &Courier{CourierParams: p, wake: make(chan struct{}, 1), within: sendTimeout, grace: stopGrace}
+	return &Courier{CourierParams: p, wake: make(chan struct{}, 1), within: sendTimeout, grace: stopGrace, query: queryTimeout}
 }
 
 // Wake says that there may be a mail. It never blocks; nil has nothing to do.
@@ -80,7 +81,7 @@ func (c *Courier) Run(ctx context.Context) {
 
 // turn sends what is due, as many as may be sent at a time.
 func (c *Courier) turn(ctx context.Context) (n int, err error) {
-	query, cancel := context.WithTimeout(ctx, queryTimeout)
+	query, cancel := context.WithTimeout(ctx, c.query)
 	defer cancel()
 	now := c.Now()
 	if now.Sub(c.measured) >= measureEvery {
@@ -179,7 +180,7 @@ const recordTries = 5
 
 func (c *Courier) record(ctx context.Context, do func(context.Context) error) (err error) {
 	for try := range recordTries {
-		query, cancel := context.WithTimeout(ctx, queryTimeout)
+		query, cancel := context.WithTimeout(ctx, c.query)
 		err = do(query)
 		cancel()
 		if err == nil {

@@ -39,6 +39,23 @@ func (d *Desk) PasswordChanged(ctx context.Context, to, accept string) *Queued {
 	return d.write(ctx, draft{kind: PasswordChanged, to: to, accept: accept, path: "/account", lasts: noticeLasts})
 }
 
+// SessionsEnded tells the owner of a login, in the language that is known of them, that an
+// administrator has ended sessions of it.
+func (d *Desk) SessionsEnded(ctx context.Context, to, language string) *Queued {
+	return d.notice(ctx, SessionsEnded, to, language)
+}
+
+// Suspended tells the owner of a login that nobody can sign in with it for now, and Restored that
+// this is over; both in the language that is known of them.
+func (d *Desk) Suspended(ctx context.Context, to, language string) *Queued {
+	return d.notice(ctx, Suspended, to, language)
+}
+
+// Restored is the end of what Suspended tells.
+func (d *Desk) Restored(ctx context.Context, to, language string) *Queued {
+	return d.write(ctx, draft{kind: Restored, to: to, accept: language, path: "/sign-in", lasts: noticeLasts})
+}
+
 // Told is what a mail tells beside its words: a code, and how long that is good, which is how long
 // the mail is tried to be delivered.
 type Told struct {

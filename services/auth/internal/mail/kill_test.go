@@ -37,7 +37,7 @@ func TestKilledInstancesLoseAndRepeatNothing(t *testing.T) {
 			}
 			w.killed(t, when)
 			w.pass(mail.Lease)
-			courier := w.courierOver(w.Mails, smtp.New(w.server.Config(t, smtp.Clear)), w.sealer)
+			courier := w.courierOver(w.Mails, smtp.New(w.server.Config(t, smtp.Clear)), w.sealer).Patient()
 			turn(t, courier)
 			w.pass(mail.Lease)
 			turn(t, courier)
@@ -112,5 +112,5 @@ func TestProcessThatIsKilled(t *testing.T) {
 		die(when)
 	}
 	sender := smtp.New(mailtest.ConfigFor(t, os.Getenv(serverVariable), nil, smtp.Clear))
-	turn(t, w.courierOver(dying{mails, when}, sender, w.sealer))
+	turn(t, w.courierOver(dying{mails, when}, sender, w.sealer).Patient())
 }

@@ -28,6 +28,9 @@ const (
 	ChangeEmailTaken Kind = "change_email_taken" // to whoever has a login, of another one that wants its address
 	EmailChanged     Kind = "email_changed"      // to both addresses of a login (R17)
 	PasswordReset    Kind = "password_reset"     // to whoever has the login (R17)
+	SessionsEnded    Kind = "sessions_ended"     // to whoever has the login, of which an administrator has ended sessions (R17)
+	Suspended        Kind = "suspended"          // to whoever has the login, of which an administrator has suspended the user
+	Restored         Kind = "restored"           // to whoever has the login, which can be used again
 	Test             Kind = "test"               // to whom an administrator says
 	Invitation       Kind = "invitation"         // with the code that makes the login of a user who is invited
 	InvitationTaken  Kind = "invitation_taken"   // to whoever has a login, of an invitation to its address
@@ -92,7 +95,7 @@ const (
 // from being told.
 func (k Kind) notice() bool {
 	return slices.Contains([]Kind{
-		PasswordChanged, PasswordReset, EmailChanged, SecondFactorEnrolled, SecondFactorRemoved, RecoveryCodeUsed, RecoveryCodesReplaced,
+		PasswordChanged, PasswordReset, EmailChanged, SessionsEnded, Suspended, Restored, SecondFactorEnrolled, SecondFactorRemoved, RecoveryCodeUsed, RecoveryCodesReplaced,
 	}, k)
 }
 

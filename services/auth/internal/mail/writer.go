@@ -42,6 +42,20 @@ type tongue struct {
 // languages are those that mails are written in; the first is that of who asks for none of them.
 func languages() []language.Tag { return []language.Tag{language.English, language.German} }
 
+// Language returns the language of mails that suits an Accept-Language, for those who are told later
+// what they did not ask for; "" when it names none of them.
+func Language(accept string) string {
+	wanted, _, err := language.ParseAcceptLanguage(accept)
+	if err != nil || len(wanted) == 0 {
+		return ""
+	}
+	_, i, sure := language.NewMatcher(languages()).Match(wanted...)
+	if sure == language.No {
+		return ""
+	}
+	return languages()[i].String()
+}
+
 // writer writes letters: the texts of each language in the same two templates. Links lead to the
 // issuer, whatever a request calls this host.
 type writer struct {

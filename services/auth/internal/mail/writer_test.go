@@ -23,7 +23,7 @@ func desk(t *testing.T) *mail.Desk {
 func TestLetters(t *testing.T) {
 	for _, kind := range []mail.Kind{
 		mail.PasswordChanged, mail.SignUp, mail.SignUpTaken, mail.VerifyEmail, mail.Test, mail.ResetPassword, mail.Invitation, mail.InvitationTaken, mail.PasswordReset, mail.ChangeEmail, mail.ChangeEmailTaken, mail.EmailChanged,
-		mail.SecondFactorEnrolled, mail.SecondFactorRemoved, mail.RecoveryCodeUsed, mail.RecoveryCodesReplaced,
+		mail.SecondFactorEnrolled, mail.SecondFactorRemoved, mail.RecoveryCodeUsed, mail.RecoveryCodesReplaced, mail.SessionsEnded, mail.Suspended, mail.Restored,
 	} {
 		for _, language := range []string{"en", "de"} {
 			t.Run(string(kind)+" "+language, func(t *testing.T) {
@@ -48,6 +48,17 @@ func TestLettersAreInTheLanguageThatSuits(t *testing.T) {
 		l, err := desk(t).Write(mail.PasswordChanged, to, accept, begun)
 		if err != nil || l.Language != want {
 			t.Errorf("%q: %s, %v; want %s", accept, l.Language, err, want)
+		}
+	}
+}
+
+// Of whoever names no language of mails none is known.
+func TestLanguagesThatAreKept(t *testing.T) {
+	for accept, want := range map[string]string{
+		"": "", "de-AT, en;q=0.5": "de", "fr, de;q=0.1": "de", "fr": "", "en-GB, de;q=0.9": "en", "not a language!": "", ",,;q=": "", "*": "",
+	} {
+		if got := mail.Language(accept); got != want {
+			t.Errorf("%q: %q, want %q", accept, got, want)
 		}
 	}
 }

@@ -48,12 +48,14 @@ func (p *Pages) acceptInvitation(w http.ResponseWriter, r *http.Request) {
 		p.show(w, r, t, focused(form))
 		return
 	}
-	v, err := p.Logins.AcceptInvitation(r.Context(), login.Acceptance{Code: proof.Code(form.Code), Password: password})
+	v, err := p.Logins.AcceptInvitation(r.Context(), login.Acceptance{
+		Code: proof.Code(form.Code), Password: password, Accept: r.Header.Get("Accept-Language"),
+	})
 	if err != nil {
 		p.notAccepted(w, r, t, form, err)
 		return
 	}
-	p.signInBy(w, r, t, login.Credentials{Email: v.Email, Password: password, Device: deviceOf(r)})
+	p.signInBy(w, r, t, returning{}, login.Credentials{Email: v.Email, Password: password, Device: deviceOf(r)})
 }
 
 // notAccepted says why, on the form where it can be sent again.

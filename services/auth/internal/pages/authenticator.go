@@ -83,11 +83,22 @@ func (p *Pages) showAuthenticator(w http.ResponseWriter, r *http.Request) {
 	p.fresh(w, r, authenticatorPath, func(b session.Browser, who string) {
 		e, err := p.Factors.Offer(r.Context(), b.UserID)
 		if err != nil {
-			p.Failed(w, r, err)
+			p.notOffered(w, r, who, err)
 			return
 		}
 		p.authenticator(w, r, e, page{Who: who, Fields: codeFields()})
 	})
+}
+
+// notOffered says why nothing can be enrolled: to who has to prove the address first, with the form
+// for that.
+func (p *Pages) notOffered(w http.ResponseWriter, r *http.Request, who string, err error) {
+	if !errors.Is(err, reason.EmailNotVerified()) {
+		p.Failed(w, r, err)
+		return
+	}
+	t := p.looks.speaks(r)
+	p.show(w, r, t, refused(w, r, page{Name: "unproven", Title: t.say("unproven.title"), Who: who}, err))
 }
 
 // authenticator shows the page, completed from what is known of it already.
@@ -121,7 +132,11 @@ func (p *Pages) enrol(w http.ResponseWriter, r *http.Request) {
 			if e, again = p.Factors.Offer(r.Context(), b.UserID); again == nil {
 				break
 			}
-			fallthrough
+			p.notOffered(w, r, who, again)
+			return
+		case errors.Is(refusal, reason.EmailNotVerified()):
+			p.notOffered(w, r, who, err)
+			return
 		default:
 			p.Failed(w, r, err)
 			return

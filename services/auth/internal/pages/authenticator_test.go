@@ -76,7 +76,7 @@ func (b *browser) enrolled(t *testing.T) (key string, codes []string) {
 // People enrol an authenticator, see recovery codes once, make others, and remove all of it.
 func TestEnrolAndRemove(t *testing.T) {
 	w := newWorld(t, 100)
-	w.signedUp(t, email)
+	w.proven(t, email)
 	b, other := w.browser(), w.browser()
 	b.signIn(t, email)
 	other.signIn(t, email)
@@ -110,7 +110,7 @@ func TestEnrolAndRemove(t *testing.T) {
 // R17: the notices and pages are in the person's language.
 func TestEnrolInGerman(t *testing.T) {
 	w := newWorld(t, 100)
-	w.signedUp(t, email)
+	w.proven(t, email)
 	b := w.browser()
 	b.header.Set("Accept-Language", "de")
 	b.signIn(t, email)
@@ -127,8 +127,8 @@ func TestEnrolInGerman(t *testing.T) {
 // Every step out of order is refused, and changes nothing.
 func TestFactorStepsOutOfOrder(t *testing.T) {
 	w := newWorld(t, 100)
-	w.signedUp(t, email)
-	w.signedUp(t, "bob@example.com")
+	w.proven(t, email)
+	w.proven(t, "bob@example.com")
 	b, bob := w.browser(), w.browser()
 	bob.signIn(t, "bob@example.com")
 	bobsKey, bobsForm := bob.get(t, "/account/authenticator").enrolmentOn(t)
@@ -178,7 +178,7 @@ func TestFactorStepsOutOfOrder(t *testing.T) {
 // An organization's requirement keeps the factor, whatever form is sent.
 func TestRequiredFactorStays(t *testing.T) {
 	w := newWorld(t, 100)
-	w.signedUp(t, email)
+	w.proven(t, email)
 	b := w.browser()
 	b.signIn(t, email)
 	b.enrolled(t)
@@ -198,7 +198,7 @@ func TestRequiredFactorStays(t *testing.T) {
 // R25: no form of any page is taken from another site, whoever is signed in, and nothing changes.
 func TestEveryFormOfAnotherSite(t *testing.T) {
 	w := newWorld(t, 100)
-	w.signedUp(t, email)
+	w.proven(t, email)
 	b := w.browser()
 	b.signIn(t, email)
 	posts := 0

@@ -45,7 +45,9 @@ func challengeCookie(token string, lasts time.Duration) string {
 
 // asked leads who has to show a second factor to the page for that, with a challenge.
 func (p *Pages) asked(w http.ResponseWriter, r *http.Request, to returning, l login.Login, device string, attempt event.Event) (bool, error) {
-	c, err := p.Factors.Challenge(r.Context(), l.Proven(device, attempt))
+	proven := l.Proven(device, r.Header.Get("Accept-Language"), attempt)
+	proven.ReturnTo = to.To
+	c, err := p.Factors.Challenge(r.Context(), proven)
 	if err != nil || c == nil {
 		return false, err
 	}

@@ -27,7 +27,7 @@ func (w *world) enrolled(t *testing.T, address string) (secret string, codes []s
 
 func TestSignInWithACode(t *testing.T) { // R13
 	w := newWorld(t, 100)
-	w.signedUp(t, email)
+	w.proven(t, email)
 	secret, codes := w.enrolled(t, email)
 	b := w.browser()
 	b.get(t, "/sign-in/code").leads(t, "/sign-in")
@@ -63,8 +63,8 @@ func TestSignInWithACode(t *testing.T) { // R13
 // is none, with the one of an enrolment, and with somebody else's code.
 func TestCodeStepsOutOfOrder(t *testing.T) {
 	w := newWorld(t, 100)
-	w.signedUp(t, email)
-	w.signedUp(t, "bob@example.com")
+	w.proven(t, email)
+	w.proven(t, "bob@example.com")
 	secret, codes := w.enrolled(t, email)
 	bob := w.browser()
 	bob.signIn(t, "bob@example.com")
@@ -99,7 +99,7 @@ func TestCodeStepsOutOfOrder(t *testing.T) {
 // What an application has sent a person for stays through the code.
 func TestCodesLeadOn(t *testing.T) {
 	w := newWorld(t, 100)
-	w.signedUp(t, email)
+	w.proven(t, email)
 	secret, _ := w.enrolled(t, email)
 	b := w.browser()
 	const to = "/account?done=confirmed"
@@ -117,7 +117,7 @@ func TestCodesLeadOn(t *testing.T) {
 // for again.
 func TestChallengesThatAreOver(t *testing.T) { // R13
 	w := newWorld(t, 100)
-	w.signedUp(t, email)
+	w.proven(t, email)
 	secret, _ := w.enrolled(t, email)
 	late, changed := w.browser(), w.browser()
 	late.post(t, "/sign-in", "email", email, "password", pass).leads(t, "/sign-in/code")
@@ -138,7 +138,7 @@ func TestChallengesThatAreOver(t *testing.T) { // R13
 // Who must have a second factor sets one up while signing in, and sees the recovery codes once.
 func TestSettingUpAtSignIn(t *testing.T) { // R13
 	w := newWorld(t, 100)
-	w.signedUp(t, email)
+	w.proven(t, email)
 	l, err := w.Logins.ByEmail(t.Context(), email)
 	check.NoError(t, err)
 	check.NoError(t, w.Factors.SetPolicy(t.Context(), factor.Policy{OrganizationID: l.OrganizationID, SecondFactorRequired: true, UpdateTime: w.now},
@@ -161,7 +161,7 @@ func TestSettingUpAtSignIn(t *testing.T) { // R13
 // A changed password keeps what else the person was proven by.
 func TestPasswordChangeKeepsTheFactor(t *testing.T) { // R13
 	w := newWorld(t, 100)
-	w.signedUp(t, email)
+	w.proven(t, email)
 	secret, _ := w.enrolled(t, email)
 	b := w.browser()
 	b.post(t, "/sign-in", "email", email, "password", pass).leads(t, "/sign-in/code")

@@ -24,7 +24,7 @@ var style string
 func names() []string {
 	return []string{
 		"sign_in", "signed_in", "sign_up", "sign_out", "message", "account", "verify_email", "recover", "reset_password", "confirm_email",
-		"authenticator", "recovery_codes", "code", "accept_invitation",
+		"authenticator", "recovery_codes", "code", "accept_invitation", "unproven",
 	}
 }
 

@@ -41,6 +41,8 @@ type Logins interface {
 	Authenticate(ctx context.Context, c login.Credentials) (login.Login, event.Event, error)
 	// SignUp makes a login and its user; the zero User says that it goes on by mail.
 	SignUp(ctx context.Context, in login.SignUp) (login.User, error)
+	// ReturnTo returns where whoever shows the code of VerifyEmail goes on, unjudged.
+	ReturnTo(ctx context.Context, code proof.Code) (string, error)
 	// VerifyEmail proves an address by a mailed code, and completes the sign-up with it.
 	VerifyEmail(ctx context.Context, v login.Verification) (login.Verified, error)
 	// RequestVerification mails a code that proves the address of a login.

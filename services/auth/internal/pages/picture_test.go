@@ -14,7 +14,7 @@ import (
 // that readers need.
 func TestPictureIsTheLink(t *testing.T) {
 	w := newWorld(t, 100)
-	w.signedUp(t, email)
+	w.proven(t, email)
 	b := w.browser()
 	b.signIn(t, email)
 	a := b.get(t, "/account/authenticator")

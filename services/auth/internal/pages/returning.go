@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/token"
 	"github.com/gatehouse/gatehouse/services/auth/internal/client"
+	"github.com/gatehouse/gatehouse/services/auth/internal/proof"
 )
 
 // returnTo is the parameter that says where a browser goes when a page is done.
@@ -53,7 +54,11 @@ func (t returning) beside(path string) string {
 	if t.To == "" {
 		return path
 	}
-	return path + "?" + returnTo + "=" + url.QueryEscape(t.To)
+	separator := "?"
+	if strings.Contains(path, "?") {
+		separator = "&"
+	}
+	return path + separator + returnTo + "=" + url.QueryEscape(t.To)
 }
 
 // signingIn reads the return_to of the pages that sign in: one of our own pages, or a request to
@@ -186,6 +191,21 @@ func source(uri string) []string {
 		return []string{u.Scheme + "://" + u.Host}
 	}
 	return []string{u.Scheme + ":"}
+}
+
+// verifying is where a person goes on who shows a mailed code, as the request in which it was asked
+// for had said: it waits with the code, not in the link of the mail, and is judged again (R29). One
+// that leads nowhere by now, such as to a client that is gone, keeps nobody from their account.
+func (p *Pages) verifying(ctx context.Context, shown string) (returning, error) {
+	raw, err := p.Logins.ReturnTo(ctx, proof.Code(shown))
+	if err != nil {
+		return returning{}, err
+	}
+	to, err := p.signingIn(ctx, raw)
+	if errors.Is(err, errBadReturn) {
+		return returning{}, nil
+	}
+	return to, err
 }
 
 // returnOf reads the return_to of a request: of its form, or of its query.

@@ -134,6 +134,9 @@ func (p *Pages) notSignedIn(w http.ResponseWriter, r *http.Request, t tongue, fo
 	switch {
 	case errors.Is(e, reason.InvalidCredentials()):
 		form.Problem = t.say("sign_in.wrong")
+	case errors.Is(e, reason.EmailNotVerified()):
+		p.show(w, r, t, refused(w, r, page{Name: "message", Title: t.say("unproven.title"), Problem: t.say("unproven.mailed"), Other: returning{To: form.ReturnTo}.beside(signInPath)}, err))
+		return
 	case errors.Is(e, reason.SignInOverload()):
 		form.Problem = t.say("sign_in.overload")
 	default:

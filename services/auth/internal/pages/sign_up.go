@@ -71,7 +71,7 @@ func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) {
 	}
 	in := login.SignUp{
 		Email: strings.TrimSpace(r.PostForm.Get("email")), Password: r.PostForm.Get("password"), DisplayName: strings.TrimSpace(r.PostForm.Get("display_name")), OnPage: true,
-		Accept: r.Header.Get("Accept-Language"),
+		Accept: r.Header.Get("Accept-Language"), ReturnTo: to.To,
 	}
 	form := signUpPage(t, to, in.DisplayName, in.Email)
 	form.Status = http.StatusBadRequest
@@ -91,7 +91,7 @@ func (p *Pages) signUp(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if user.ID == "" {
-		see(w, signUpPath+"?"+done+"="+doneMailed)
+		see(w, to.beside(signUpPath+"?"+done+"="+doneMailed))
 		return
 	}
 	attempt := event.FromContext(ctx)

@@ -19,27 +19,37 @@ const code = "code"
 
 // showVerifyEmail is the page behind the link of a mail.
 func (p *Pages) showVerifyEmail(w http.ResponseWriter, r *http.Request) {
-	t := p.looks.speaks(r)
-	p.show(w, r, t, verifyEmailPage(t, r.URL.Query().Get(code)))
+	t, shown := p.looks.speaks(r), r.URL.Query().Get(code)
+	to, err := p.verifying(r.Context(), shown)
+	if err != nil {
+		p.Failed(w, r, err)
+		return
+	}
+	p.show(w, r, t, verifyEmailPage(t, to, shown))
 }
 
-func verifyEmailPage(t tongue, shown string) page {
+func verifyEmailPage(t tongue, to returning, shown string) page {
 	return page{
-		Name: "verify_email", Title: t.say("verify_email.title"), Code: shown,
+		Name: "verify_email", Title: t.say("verify_email.title"), Actions: to.Actions, Client: to.Client, Code: shown,
 		Fields: []field{{
 			Name: "password", Label: "password", Hint: "verify_email.password_hint", Type: "password", Complete: "current-password", Required: true, Focus: true,
 		}},
 	}
 }
 
-// verifyEmail proves an address by code and password, and signs the person in by the same password
-// as the page for that does.
+// verifyEmail proves an address by code and password, signs the person in by the same password as
+// the page for that does, and leads on.
 func (p *Pages) verifyEmail(w http.ResponseWriter, r *http.Request) {
 	t := p.looks.speaks(r)
-	form := verifyEmailPage(t, r.PostForm.Get(code))
+	to, err := p.verifying(r.Context(), r.PostForm.Get(code))
+	if err != nil {
+		p.Failed(w, r, err)
+		return
+	}
+	form := verifyEmailPage(t, to, r.PostForm.Get(code))
 	form.Status = http.StatusBadRequest
 	password, device := r.PostForm.Get("password"), deviceOf(r)
-	err := check(t, form, &authv1.VerifyEmailRequest{Code: form.Code, Password: password})
+	err = check(t, form, &authv1.VerifyEmailRequest{Code: form.Code, Password: password})
 	if err != nil && form.Fields[0].Wrong == "" {
 		p.badCode(w, r, "mailed_code.wrong", err)
 		return
@@ -49,20 +59,22 @@ func (p *Pages) verifyEmail(w http.ResponseWriter, r *http.Request) {
 		p.show(w, r, t, focused(form))
 		return
 	}
-	v, err := p.Logins.VerifyEmail(r.Context(), login.Verification{Code: proof.Code(form.Code), Password: password, Device: device})
+	v, err := p.Logins.VerifyEmail(r.Context(), login.Verification{
+		Code: proof.Code(form.Code), Password: password, Device: device, Accept: r.Header.Get("Accept-Language"),
+	})
 	if err != nil {
 		p.notVerified(w, r, t, form, err)
 		return
 	}
-	p.signInBy(w, r, t, login.Credentials{Email: v.Email, Password: password, Device: device})
+	p.signInBy(w, r, t, to, login.Credentials{Email: v.Email, Password: password, Device: device})
 }
 
 // signInBy signs in whoever has just proven an address with a password, as the page for that does.
-func (p *Pages) signInBy(w http.ResponseWriter, r *http.Request, t tongue, c login.Credentials) {
+func (p *Pages) signInBy(w http.ResponseWriter, r *http.Request, t tongue, to returning, c login.Credentials) {
 	e := event.FromContext(r.Context())
 	e.Action = "auth.signed_in"
 	asked := r.WithContext(event.NewContext(r.Context(), e))
-	p.prove(w, asked, t, p.signInPage(t, returning{}, page{Status: http.StatusBadRequest}, c.Email), returning{}, c)
+	p.prove(w, asked, t, p.signInPage(t, to, page{Status: http.StatusBadRequest}, c.Email), to, c)
 }
 
 // notVerified says why, on the form where it can be sent again.

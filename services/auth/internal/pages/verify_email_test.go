@@ -2,10 +2,12 @@ package pages_test
 
 import (
 	"net/http"
+	"net/url"
 	"regexp"
 	"testing"
 	"time"
 
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 )
 
@@ -124,4 +126,52 @@ func TestProvingTheAddressOfAnAccount(t *testing.T) {
 	}
 	b.post(t, "/account/email/verify").leads(t, "/account")
 	w.browser().post(t, "/account/email/verify").leads(t, "/sign-in")
+}
+
+// Who signs up because an application sent them goes back there after the mail, in whatever browser
+// it is read: the form may lead to the application, and the link of the mail names neither.
+func TestSignUpByMailLeadsBackToTheApplication(t *testing.T) { // R29
+	w := newWorld(t, 100)
+	w.mailing(t)
+	to := w.authorize(callback, "state", "xyz")
+	returns := "&return_to=" + url.QueryEscape(to)
+	b := w.browser()
+	b.post(t, "/sign-up", "email", email, "password", pass, "repeat", pass, "return_to", to).leads(t, "/sign-up?done=mailed"+returns)
+	b.get(t, "/sign-up?done=mailed"+returns).says(t, http.StatusOK, "Look for a mail", `href="/sign-in?`+returns[1:])
+	link := w.link(t)
+	if !regexp.MustCompile(`^/verify-email\?code=[A-Za-z0-9_-]{22}$`).MatchString(link) {
+		t.Errorf("the link is %s", link)
+	}
+	reader := w.browser()
+	a := reader.get(t, link)
+	a.says(t, http.StatusOK, "to continue to Blue &amp; Green")
+	if got := a.leadsFormsTo(); got != "'self' https://app.example" {
+		t.Errorf("forms lead to %s", got)
+	}
+	code := hiddenCode.FindStringSubmatch(a.page)[1]
+	reader.post(t, "/verify-email", "code", code, "password", newPass).says(t, http.StatusUnauthorized, "to continue to Blue &amp; Green")
+	reader.post(t, "/verify-email", "code", code, "password", pass, "return_to", "/account?done=repeat").leads(t, to)
+	if reader.cookie == "" {
+		t.Error("not signed in")
+	}
+}
+
+// An application that is gone by the time of the mail, or has another redirect, keeps nobody from
+// the account; who asks for nothing that is good signs nobody up.
+func TestApplicationsThatAreGoneLeadToTheAccount(t *testing.T) { // R29
+	w := newWorld(t, 100)
+	w.mailing(t)
+	b := w.browser()
+	w.Unchanged(t, "a bad return", func() {
+		b.post(t, "/sign-up", "email", email, "password", pass, "repeat", pass, "return_to", "https://evil.example/").says(t, http.StatusBadRequest, "This link does not lead anywhere")
+	})
+	b.post(t, "/sign-up", "email", email, "password", pass, "repeat", pass, "return_to", w.authorize(callback))
+	_, err := w.Pool.Exec(t.Context(), `update auth.clients set redirect_uris = array['https://other.example/callback']`)
+	check.NoError(t, err)
+	a := b.get(t, w.link(t))
+	a.says(t, http.StatusOK, "Confirm your address")
+	if got := a.leadsFormsTo(); got != "'self'" {
+		t.Errorf("forms lead to %s", got)
+	}
+	b.post(t, "/verify-email", "code", hiddenCode.FindStringSubmatch(a.page)[1], "password", pass).leads(t, "/account")
 }

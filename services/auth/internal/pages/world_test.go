@@ -169,6 +169,15 @@ func (w *world) signedUp(t *testing.T, address string) {
 	}
 }
 
+// proven makes a login whose address is proven.
+func (w *world) proven(t *testing.T, address string) {
+	t.Helper()
+	w.signedUp(t, address)
+	if _, err := w.Pool.Exec(t.Context(), `update auth.logins set email_verified = true where email = $1`, address); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // authorize is a request to the provider.
 func (w *world) authorize(redirect string, more ...string) string {
 	query := url.Values{"client_id": {w.client.ID}, "redirect_uri": {redirect}, "response_type": {"code"}}

@@ -117,7 +117,8 @@ const findBrowser = `
 	    select b.id, b.user_id, l.organization_id, b.secret_hash, b.auth_time, b.amr, b.address, b.user_agent, b.create_time, b.seen_time,
 	        b.expire_time
 	    from auth.browser_sessions b join auth.logins l on l.user_id = b.user_id
-	    where b.secret_hash = @secret_hash and b.expire_time > @now and b.seen_time > @idle_since),
+	    where b.secret_hash = @secret_hash and b.expire_time > @now and b.seen_time > @idle_since
+	        and not (` + lacksFactor + `)),
 	seen as (
 	    update auth.browser_sessions b set seen_time = @now from found
 	    where b.id = found.id and found.seen_time <= @stale_since and b.seen_time <= @stale_since)

@@ -35,6 +35,7 @@ type factorRow struct {
 	OrganizationID string
 	Email          string
 	PasswordHash   string
+	EmailVerified  bool
 	Revision       int64
 	Sealed         []byte
 	LastStep       int64
@@ -44,7 +45,7 @@ type factorRow struct {
 }
 
 const factorOf = `
-	select l.user_id::text, l.organization_id::text, l.email, l.password_hash, l.factor_revision as revision, f.sealed,
+	select l.user_id::text, l.organization_id::text, l.email, l.password_hash, l.email_verified, l.factor_revision as revision, f.sealed,
 	    coalesce(f.last_step, 0) as last_step, f.enrol_time,
 	    (select count(*) from auth.recovery_codes c where c.user_id = l.user_id)::int as codes,
 	    coalesce(p.second_factor_required, false) as is_required
@@ -62,8 +63,8 @@ func (s *Factors) Person(ctx context.Context, userID string) (factor.Person, err
 		return factor.Person{}, pg.Error(fmt.Errorf("read second factor: %w", err))
 	}
 	p := factor.Person{
-		UserID: row.UserID, OrganizationID: row.OrganizationID, Email: row.Email, PasswordHash: row.PasswordHash, Revision: row.Revision,
-		Sealed: row.Sealed, LastStep: row.LastStep, Codes: row.Codes, IsRequired: row.IsRequired,
+		UserID: row.UserID, OrganizationID: row.OrganizationID, Email: row.Email, PasswordHash: row.PasswordHash, EmailVerified: row.EmailVerified,
+		Revision: row.Revision, Sealed: row.Sealed, LastStep: row.LastStep, Codes: row.Codes, IsRequired: row.IsRequired,
 	}
 	if row.EnrolTime != nil {
 		p.EnrolTime = *row.EnrolTime

@@ -30,7 +30,7 @@ func NewLogins(pool *pgxpool.Pool, o *outbox.Outbox, m *Mails) *Logins {
 }
 
 const loginColumns = `user_id::text, email, password_hash, state, coalesce(organization_id::text, '') as organization_id, display_name,
-	first_administrator, email_verified, invited, second_factor, factor_revision,
+	first_administrator, email_verified, invited, language, second_factor, factor_revision,
 	exists (select from auth.sign_in_policies p where p.organization_id = logins.organization_id and p.second_factor_required) as factor_required`
 
 type loginRow struct {
@@ -46,6 +46,7 @@ type loginRow struct {
 	FactorRequired     bool
 	EmailVerified      bool
 	Invited            bool
+	Language           string
 }
 
 func (r loginRow) login() login.Login {
@@ -53,7 +54,7 @@ func (r loginRow) login() login.Login {
 		UserID: r.UserID, Email: r.Email, PasswordHash: r.PasswordHash, State: login.State(r.State),
 		OrganizationID: r.OrganizationID, DisplayName: r.DisplayName, FirstAdministrator: r.FirstAdministrator,
 		Factor:        login.SecondFactor{Enrolled: r.SecondFactor, Revision: r.FactorRevision, Required: r.FactorRequired},
-		EmailVerified: r.EmailVerified, Invited: r.Invited,
+		EmailVerified: r.EmailVerified, Invited: r.Invited, Language: r.Language,
 	}
 }
 
@@ -84,12 +85,14 @@ func insertPending(ctx context.Context, db database, l login.Login, by event.Eve
 	}
 	tag, err := db.Exec(ctx, `
 		insert into auth.logins (user_id, email, password_hash, state, display_name, create_time, update_time, attempt_time,
-		    first_administrator, event, email_verified, invited)
-		values (@user_id, @email, @password_hash, 'pending', @display_name, @now, @now, @retry, @first_administrator, @event, @email_verified, @invited)
+		    first_administrator, event, email_verified, invited, language)
+		values (@user_id, @email, @password_hash, 'pending', @display_name, @now, @now, @retry, @first_administrator, @event, @email_verified, @invited,
+		    @language)
 		on conflict on constraint logins_email_key do nothing`,
 		pgx.StrictNamedArgs{
 			"user_id": l.UserID, "email": l.Email, "password_hash": l.PasswordHash, "display_name": l.DisplayName, "now": now, "retry": retry,
 			"first_administrator": l.FirstAdministrator, "event": kept, "email_verified": l.EmailVerified, "invited": l.Invited,
+			"language": l.Language,
 		})
 	return tag.RowsAffected() == 1, err
 }

@@ -54,18 +54,18 @@ func (s *MailedCodes) Ask(ctx context.Context, p proof.Pending, m *mail.Queued, 
 }
 
 const insertMailedCode = `
-	insert into auth.mailed_codes (code_hash, purpose, user_id, email, password_hash, display_name, create_time, expire_time)
-	values (@code_hash, @purpose, nullif(@user_id, '')::uuid, @email, @password_hash, @display_name, @create_time, @expire_time)
+	insert into auth.mailed_codes (code_hash, purpose, user_id, email, password_hash, display_name, return_to, create_time, expire_time)
+	values (@code_hash, @purpose, nullif(@user_id, '')::uuid, @email, @password_hash, @display_name, @return_to, @create_time, @expire_time)
 	on conflict (user_id, purpose) where purpose <> 'reset' do update
 	set code_hash = excluded.code_hash, email = excluded.email, password_hash = excluded.password_hash, display_name = excluded.display_name,
-	    create_time = excluded.create_time, expire_time = excluded.expire_time`
+	    return_to = excluded.return_to, create_time = excluded.create_time, expire_time = excluded.expire_time`
 
 // keepMailedCode adds to a transaction what waits for its code; what waited for the same purpose
 // and user is replaced, unless it is a reset.
 func keepMailedCode(ctx context.Context, tx pgx.Tx, p proof.Pending) error {
 	_, err := tx.Exec(ctx, insertMailedCode, pgx.StrictNamedArgs{
 		"code_hash": p.Hash[:], "purpose": string(p.Purpose), "user_id": p.UserID, "email": p.Email, "password_hash": p.PasswordHash,
-		"display_name": p.DisplayName, "create_time": p.CreateTime, "expire_time": p.ExpireTime,
+		"display_name": p.DisplayName, "return_to": p.ReturnTo, "create_time": p.CreateTime, "expire_time": p.ExpireTime,
 	})
 	if err != nil {
 		return fmt.Errorf("keep what waits for a code: %w", err)
@@ -76,7 +76,7 @@ func keepMailedCode(ctx context.Context, tx pgx.Tx, p proof.Pending) error {
 // good is the condition under which a code is good for one of some purposes.
 const good = `code_hash = @code_hash and purpose = any(@purposes) and expire_time > @now`
 
-const mailedCodeColumns = `code_hash, purpose, coalesce(user_id::text, '') as user_id, email, password_hash, display_name, create_time, expire_time`
+const mailedCodeColumns = `code_hash, purpose, coalesce(user_id::text, '') as user_id, email, password_hash, display_name, return_to, create_time, expire_time`
 
 const (
 	findMailedCode   = `select ` + mailedCodeColumns + ` from auth.mailed_codes where ` + good
@@ -96,9 +96,9 @@ func takeMailedCode(ctx context.Context, tx pgx.Tx, code proof.Hash, now time.Ti
 }
 
 type mailedCodeRow struct {
-	CodeHash                                          []byte
-	Purpose, UserID, Email, PasswordHash, DisplayName string
-	CreateTime, ExpireTime                            time.Time
+	CodeHash                                                    []byte
+	Purpose, UserID, Email, PasswordHash, DisplayName, ReturnTo string
+	CreateTime, ExpireTime                                      time.Time
 }
 
 func mailedCode(ctx context.Context, db database, sql string, code proof.Hash, now time.Time, purposes []proof.Purpose) (proof.Pending, error) {
@@ -111,7 +111,7 @@ func mailedCode(ctx context.Context, db database, sql string, code proof.Hash, n
 	}
 	return proof.Pending{
 		Hash: proof.Hash(r.CodeHash), Purpose: proof.Purpose(r.Purpose), UserID: r.UserID, Email: r.Email, PasswordHash: r.PasswordHash,
-		DisplayName: r.DisplayName, CreateTime: r.CreateTime.UTC(), ExpireTime: r.ExpireTime.UTC(),
+		DisplayName: r.DisplayName, ReturnTo: r.ReturnTo, CreateTime: r.CreateTime.UTC(), ExpireTime: r.ExpireTime.UTC(),
 	}, nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/pg"
 	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/resource"
+	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
 
@@ -23,11 +24,12 @@ import (
 type Overview struct {
 	pool   *pgxpool.Pool
 	outbox *outbox.Outbox
+	mails  *Mails
 }
 
 // NewOverview returns the store that shows and ends a user's sessions.
-func NewOverview(pool *pgxpool.Pool, o *outbox.Outbox) *Overview {
-	return &Overview{pool: pool, outbox: o}
+func NewOverview(pool *pgxpool.Pool, o *outbox.Outbox, m *Mails) *Overview {
+	return &Overview{pool: pool, outbox: o, mails: m}
 }
 
 type entryRow struct {
@@ -122,12 +124,13 @@ const endOne = `
 	    on conflict (session_id) do nothing),
 	changed as (select id from browser union all select id from ended limit 1)` + recordChanged
 
-// EndOne implements session.OverviewStore, in one round trip: a batch is one transaction.
-func (s *Overview) EndOne(ctx context.Context, userID, id string, revokedUntil time.Time, e event.Event) (ended bool, err error) {
+// EndOne implements session.OverviewStore, in one round trip where nobody is told: a batch is one
+// transaction.
+func (s *Overview) EndOne(ctx context.Context, userID, id string, revokedUntil time.Time, notice *mail.Queued, e event.Event) (ended bool, err error) {
 	of := pgx.StrictNamedArgs{"id": id, "user_id": userID}
 	args := pgx.StrictNamedArgs{"expire_time": revokedUntil}
 	maps.Copy(args, of)
-	ended, err = s.end(ctx, endOne, args, e, func(b *pgx.Batch) { b.Queue(lockBrowser, of) })
+	ended, err = s.end(ctx, endOne, args, notice, e, func(b *pgx.Batch) { b.Queue(lockBrowser, of) })
 	if err != nil {
 		return false, fmt.Errorf("end session: %w", err)
 	}
@@ -154,11 +157,11 @@ const endOthers = `
 	    on conflict (session_id) do nothing),
 	changed as (select id from browsers union all select id from ended limit 1)`
 
-// EndOthers implements session.OverviewStore, in one round trip.
-func (s *Overview) EndOthers(ctx context.Context, userID, keep string, revokedUntil time.Time, e event.Event) error {
+// EndOthers implements session.OverviewStore, likewise.
+func (s *Overview) EndOthers(ctx context.Context, userID, keep string, revokedUntil time.Time, notice *mail.Queued, e event.Event) error {
 	of := pgx.StrictNamedArgs{"user_id": userID}
 	args := pgx.StrictNamedArgs{"user_id": userID, "keep": keep, "expire_time": revokedUntil}
-	_, err := s.end(ctx, endOthers+recordChanged, args, e, func(b *pgx.Batch) {
+	_, err := s.end(ctx, endOthers+recordChanged, args, notice, e, func(b *pgx.Batch) {
 		b.Queue(lockLogin, of)
 		b.Queue(lockBrowsers, of)
 	})
@@ -168,9 +171,9 @@ func (s *Overview) EndOthers(ctx context.Context, userID, keep string, revokedUn
 	return nil
 }
 
-// end runs a statement that ends with recordChanged behind its locks, and reports whether something
-// was changed.
-func (s *Overview) end(ctx context.Context, sql string, args pgx.StrictNamedArgs, e event.Event, lock func(*pgx.Batch)) (changed bool, err error) {
+// end runs a statement that ends with recordChanged behind its locks, reports whether something was
+// changed, and queues the notice then, nil for none.
+func (s *Overview) end(ctx context.Context, sql string, args pgx.StrictNamedArgs, notice *mail.Queued, e event.Event, lock func(*pgx.Batch)) (changed bool, err error) {
 	m, err := audit.Seal(s.outbox, e)
 	if err != nil {
 		return false, err
@@ -182,7 +185,17 @@ func (s *Overview) end(ctx context.Context, sql string, args pgx.StrictNamedArgs
 		changed = tag.RowsAffected() > 0
 		return nil
 	})
-	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
+	if notice == nil {
+		err = s.pool.SendBatch(ctx, batch).Close()
+	} else {
+		err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+			if err := tx.SendBatch(ctx, batch).Close(); err != nil || !changed {
+				return err
+			}
+			return s.mails.Queue(ctx, tx, notice)
+		})
+	}
+	if err != nil {
 		return false, pg.Error(err)
 	}
 	if changed {

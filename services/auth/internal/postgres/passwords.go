@@ -13,7 +13,7 @@ import (
 )
 
 const exchangeHash = `
-	update auth.logins set password_hash = @hash, update_time = @now
+	update auth.logins set password_hash = @hash, language = coalesce(nullif(@language, ''), language), update_time = @now
 	where user_id = @user_id and password_hash = @old and state = 'active'`
 
 // ChangePassword implements login.Store. The lock on the login makes every session that begins
@@ -24,7 +24,7 @@ func (s *Logins) ChangePassword(ctx context.Context, n login.NewHash, e event.Ev
 		if _, err := tx.Exec(ctx, lockLogin, of); err != nil {
 			return err
 		}
-		tag, err := tx.Exec(ctx, exchangeHash, pgx.StrictNamedArgs{"user_id": n.UserID, "old": n.Old, "hash": n.Hash, "now": n.Time})
+		tag, err := tx.Exec(ctx, exchangeHash, pgx.StrictNamedArgs{"user_id": n.UserID, "old": n.Old, "hash": n.Hash, "language": n.Language, "now": n.Time})
 		if err != nil {
 			return err
 		}

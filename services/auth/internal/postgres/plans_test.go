@@ -68,6 +68,7 @@ func TestHotQueriesUseTheirIndex(t *testing.T) {
 		"emails to tell":  {claimEmails, pgx.StrictNamedArgs{"now": now, "retry": now, "limit": 10}, "logins_email_attempt_time"},
 		"revocation feed": {newRevocations, pgx.StrictNamedArgs{"after": int64(1) << 40, "now": before}, "revocations_writer"},
 		"sign-in policy":  {loginByEmail, pgx.StrictNamedArgs{"email": "77@example.com"}, "sign_in_policies_pkey"},
+		"policies, due":   {claimPolicies, pgx.StrictNamedArgs{"now": before, "next": now, "limit": 10}, "sign_in_policies_look_time"},
 		"reconciler":      {claimLogins, pgx.StrictNamedArgs{"now": now, "retry": now, "limit": 10}, "logins_attempt_time"},
 	} {
 		t.Run(title, func(t *testing.T) {

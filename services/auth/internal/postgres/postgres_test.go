@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/token"
 	"github.com/gatehouse/gatehouse/services/auth/internal/client/clienttest"
+	"github.com/gatehouse/gatehouse/services/auth/internal/emailchange/emailchangetest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/factor/factortest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login/logintest"
@@ -21,6 +22,7 @@ import (
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/migrations"
 	"github.com/gatehouse/gatehouse/services/auth/internal/postgres/postgrestest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/proof/prooftest"
+	"github.com/gatehouse/gatehouse/services/auth/internal/reset/resettest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session/sessiontest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/signingkey"
@@ -30,7 +32,10 @@ import (
 func TestLogins(t *testing.T) {
 	logintest.Run(t, func(t *testing.T) logintest.Stores {
 		db := postgrestest.Open(t)
-		return logintest.Stores{Logins: db.Logins, Invitations: db.Logins, Codes: db.MailedCodes, Sessions: db.Sessions, Recorded: db.Recorded, Related: db.Related}
+		return logintest.Stores{
+			Logins: db.Logins, Invitations: db.Logins, Codes: db.MailedCodes, Sessions: db.Sessions, Recorded: db.Recorded, Related: db.Related,
+			Unchanged: db.Unchanged,
+		}
 	})
 }
 
@@ -64,13 +69,36 @@ func TestMailedCodes(t *testing.T) {
 		db := postgrestest.Open(t)
 		return prooftest.Database{
 			Store: db.MailedCodes, Take: db.MailedCodes.Take, Forget: db.MailedCodes.Forget, Recorded: db.Recorded,
-			Queued: func(t *testing.T) int {
-				s, err := db.Mails.Standing(t.Context())
-				check.NoError(t, err)
-				return s.Waiting
-			},
+			Queued: func(t *testing.T) int { return waitingMails(t, db) },
 		}
 	})
+}
+
+func TestResets(t *testing.T) { // R14, R15
+	resettest.Run(t, func(t *testing.T) resettest.Database {
+		db := postgrestest.Open(t)
+		return resettest.Database{
+			Store: db.Resets, Logins: db.Logins, Codes: db.MailedCodes, Factors: db.Factors, Sessions: db.Sessions, Recorded: db.Recorded,
+			Unchanged: db.Unchanged, Queued: func(t *testing.T) int { return waitingMails(t, db) },
+		}
+	})
+}
+
+func TestEmailChanges(t *testing.T) { // R15, R17
+	emailchangetest.Run(t, func(t *testing.T) emailchangetest.Database {
+		db := postgrestest.Open(t)
+		return emailchangetest.Database{
+			Store: db.Emails, Logins: db.Logins, Codes: db.MailedCodes, Recorded: db.Recorded, Unchanged: db.Unchanged,
+			Queued: func(t *testing.T) int { return waitingMails(t, db) },
+		}
+	})
+}
+
+func waitingMails(t *testing.T, db *postgrestest.Database) int {
+	t.Helper()
+	s, err := db.Mails.Standing(t.Context())
+	check.NoError(t, err)
+	return s.Waiting
 }
 
 func TestFactors(t *testing.T) { // R12, R13
@@ -146,7 +174,7 @@ func TestBrowserSessions(t *testing.T) {
 func TestOverview(t *testing.T) {
 	sessiontest.RunOverview(t, func(t *testing.T) sessiontest.Overview {
 		db := postgrestest.Open(t)
-		return sessiontest.Overview{Browsers: browsers(db), Overview: db.Overview}
+		return sessiontest.Overview{Browsers: browsers(db), Overview: db.Overview, Queued: func(t *testing.T) int { return waitingMails(t, db) }}
 	})
 }
 

@@ -31,7 +31,7 @@ func NewResets(pool *pgxpool.Pool, o *outbox.Outbox, m *Mails) *Resets {
 // replaceHash replaces a hash, whatever it was. Identity is told of an address that is proven now.
 const replaceHash = `
 	update auth.logins
-	set password_hash = @hash, email_verified = true, update_time = @now,
+	set password_hash = @hash, email_verified = true, language = coalesce(nullif(@language, ''), language), update_time = @now,
 	    email_revision = email_revision + case when email_verified then 0 else 1 end,
 	    email_attempt_time = case when email_verified then email_attempt_time else @now end,
 	    second_factor = second_factor and email_verified,
@@ -54,7 +54,11 @@ func (s *Resets) Reset(ctx context.Context, n reset.NewPassword, e event.Event) 
 		if err := s.mails.Queue(ctx, tx, n.Notice); err != nil {
 			return err
 		}
-		if _, err := takeMailedCode(ctx, tx, n.Code, n.Time, proof.Reset); err != nil {
+		p, err := takeMailedCode(ctx, tx, n.Code, n.Time, proof.Reset)
+		if err == nil && p.UserID != n.UserID {
+			err = proof.ErrNotFound
+		}
+		if err != nil {
 			return err
 		}
 		if err := forgetMailedCodes(ctx, tx, n.UserID); err != nil {
@@ -76,7 +80,7 @@ func (s *Resets) Reset(ctx context.Context, n reset.NewPassword, e event.Event) 
 func (s *Resets) replace(ctx context.Context, tx pgx.Tx, n reset.NewPassword) error {
 	of := pgx.StrictNamedArgs{"user_id": n.UserID}
 	tag, err := tx.Exec(ctx, replaceHash, pgx.StrictNamedArgs{
-		"user_id": n.UserID, "email": n.Email, "hash": n.Hash, "verified": n.Verified, "factor": n.Factor, "now": n.Time,
+		"user_id": n.UserID, "email": n.Email, "hash": n.Hash, "language": n.Language, "verified": n.Verified, "factor": n.Factor, "now": n.Time,
 	})
 	if err != nil {
 		return err

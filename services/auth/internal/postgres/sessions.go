@@ -48,6 +48,7 @@ type sessionRow struct {
 	ClientID       string
 	Scope          string
 	Audience       []string
+	LacksFactor    bool
 }
 
 func (r sessionRow) session() session.Session {
@@ -56,7 +57,7 @@ func (r sessionRow) session() session.Session {
 		Family: [sha256.Size]byte(r.FamilyHash), Token: [sha256.Size]byte(r.TokenHash),
 		AuthTime: r.AuthTime, AMR: r.AMR, From: request.Client{Address: r.Address, Agent: r.UserAgent},
 		CreateTime: r.CreateTime, RefreshTime: r.RefreshTime, ExpireTime: r.ExpireTime,
-		BrowserID: r.BrowserID, ClientID: r.ClientID, Scope: r.Scope, Audience: r.Audience,
+		BrowserID: r.BrowserID, ClientID: r.ClientID, Scope: r.Scope, Audience: r.Audience, LacksFactor: r.LacksFactor,
 	}
 	if r.BrowserSeen != nil {
 		n.BrowserSeen = *r.BrowserSeen
@@ -140,7 +141,8 @@ func (s *Sessions) Start(ctx context.Context, n session.Session, e event.Event) 
 const sessionSelect = `
 	select s.id::text, s.user_id::text, l.organization_id::text, s.family_hash, s.token_hash, coalesce(s.auth_time, s.create_time) as auth_time,
 	    s.amr, s.address, s.user_agent, s.create_time, s.refresh_time, s.expire_time, coalesce(s.browser_session_id::text, '') as browser_id,
-	    b.seen_time as browser_seen, coalesce(s.client_id, '') as client_id, s.scope, s.audience
+	    b.seen_time as browser_seen, coalesce(s.client_id, '') as client_id, s.scope, s.audience,
+	    ` + lacksFactor + ` as lacks_factor
 	from auth.sessions s join auth.logins l on l.user_id = s.user_id left join auth.browser_sessions b on b.id = s.browser_session_id`
 
 const (

@@ -27,14 +27,23 @@ func (s *Logins) SetStanding(ctx context.Context, n login.Standing, e event.Even
 		if _, err := tx.Exec(ctx, lockLogin, of); err != nil {
 			return err
 		}
+		set, err := tx.Exec(ctx, setStanding, pgx.StrictNamedArgs{"user_id": n.UserID, "suspended": n.Suspended, "revision": n.Revision})
+		if err != nil {
+			return err
+		}
+		changed := set.RowsAffected() > 0
+		if changed {
+			if err := s.mails.Queue(ctx, tx, n.Notice); err != nil {
+				return err
+			}
+		}
 		if n.Suspended {
 			if err := forgetMailedCodes(ctx, tx, n.UserID); err != nil {
 				return err
 			}
 		}
-		set, err := tx.Exec(ctx, setStanding, pgx.StrictNamedArgs{"user_id": n.UserID, "suspended": n.Suspended, "revision": n.Revision})
-		if err != nil || set.RowsAffected() == 0 {
-			return err
+		if !changed {
+			return nil
 		}
 		if n.Suspended {
 			if err := cancelEmailChange(ctx, tx, n.UserID, n.Time); err != nil {

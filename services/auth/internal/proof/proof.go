@@ -60,6 +60,7 @@ type Pending struct {
 	UserID                    string // "" while the address is nobody's
 	Email                     string // that the code proves, in the form of address.Fold
 	PasswordHash, DisplayName string // of a sign-up; else ""
+	ReturnTo                  string // where whoever shows the code goes on, on a page; "" is nowhere in particular
 	CreateTime, ExpireTime    time.Time
 }
 

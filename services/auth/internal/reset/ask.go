@@ -45,7 +45,7 @@ func (s *Service) Start(ctx context.Context, userID string) error {
 	}
 	e := event.FromContext(ctx)
 	e.ObjectID, e.OrganizationID = l.UserID, l.OrganizationID
-	return s.send(ctx, l, "", e) // in which language the administrator asks says nothing of the user's
+	return s.send(ctx, l, l.Language, e) // that of the administrator says nothing of the user's
 }
 
 // send stores what waits for the code and queues the mail.

@@ -8,6 +8,7 @@ import (
 	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1/reason"
 	"github.com/gatehouse/gatehouse/services/auth/internal/factor"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
+	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
 	"github.com/gatehouse/gatehouse/services/auth/internal/password"
 	"github.com/gatehouse/gatehouse/services/auth/internal/proof"
 )
@@ -84,7 +85,7 @@ func (s *Service) Reset(ctx context.Context, r Reset) error {
 func (s *Service) store(ctx context.Context, l login.Login, hash string, r Reset, e event.Event) error {
 	now := s.Now()
 	err := s.Store.Reset(ctx, NewPassword{
-		Code: r.Code.Hash(), UserID: l.UserID, Email: l.Email, Verified: l.EmailVerified, Factor: l.Factor.Revision, Hash: hash,
+		Code: r.Code.Hash(), UserID: l.UserID, Email: l.Email, Verified: l.EmailVerified, Factor: l.Factor.Revision, Hash: hash, Language: mail.Language(r.Factor.Accept),
 		Time: now, RevokedUntil: now.Add(s.RevocationPeriod), Notice: s.Desk.PasswordReset(ctx, l.Email, r.Factor.Accept),
 	}, e)
 	if errors.Is(err, proof.ErrNotFound) || errors.Is(err, login.ErrNotFound) { // somebody was faster

@@ -27,20 +27,22 @@ type NewPassword struct {
 	Verified      bool       // the address was proven before
 	Factor        int64      // revision of the second factor that was looked at
 	Hash          string
+	Language      string // of the person from now on; "" leaves it as it is
 	Time          time.Time
 	RevokedUntil  time.Time
 	Notice        *mail.Queued // nil is none
 }
 
-// Store keeps logins, as a reset sees them. Its method is one transaction.
+// Store keeps logins, as a reset sees them. Its method is one transaction;
+// internal/reset/resettest holds implementations to these words.
 type Store interface {
 	// Reset uses the code up, replaces the password hash, marks the address as proven, ends and
 	// revokes all sessions of the user, makes the user's other codes worthless, queues the notice
 	// and records the event, all or nothing. Where the address was not proven before, the second
 	// factor and the known devices go too: they are of whoever registered it. proof.ErrNotFound
-	// when the code is not good any more; login.ErrNotFound when the login is gone, not active or
-	// of another address, or when its second factor is another one by now or its address was
-	// proven.
+	// when the code is not one of that user's that is good; login.ErrNotFound when the login is
+	// gone, not active or of another address, or when its second factor is another one by now or
+	// its address was proven.
 	Reset(ctx context.Context, n NewPassword, e event.Event) error
 }
 

@@ -39,8 +39,9 @@ type BrowserStore interface {
 	// and records the event, in one round trip; ErrNotFound when it has another secret by now, or
 	// is gone, or its login is or has another password hash or factor, as at StartBrowser.
 	RenewBrowser(ctx context.Context, b Browser, old [sha256.Size]byte, e event.Event) error
-	// FindBrowser returns the session with the secret, or ErrNotFound when there is none or its
-	// time is over: it expired at now, or was not seen since idleSince. When it was not seen since
+	// FindBrowser returns the session with the secret, or ErrNotFound when there is none, its time
+	// is over (it expired at now, or was not seen since idleSince), or the organization requires a
+	// second factor that the login does not have. When it was not seen since
 	// staleSince it is seen now; else nothing is written.
 	FindBrowser(ctx context.Context, secret [sha256.Size]byte, now, idleSince, staleSince time.Time) (Browser, error)
 	// EndBrowser ends a session of the user with all sessions below it, revokes these until the

@@ -80,7 +80,7 @@ func (s *Service) RefreshClient(ctx context.Context, c Client, compact, scope st
 // (sid).
 func (s *Service) Get(ctx context.Context, sessionID string) (Session, error) {
 	found, err := s.Store.Get(ctx, sessionID)
-	if err == nil && found.expired(s.Now(), s.Config) {
+	if err == nil && found.over(s.Now(), s.Config) {
 		return Session{}, ErrNotFound
 	}
 	return found, err
@@ -94,7 +94,7 @@ func (s *Service) ByRefreshToken(ctx context.Context, clientID, compact string) 
 		return Session{}, ErrNotFound
 	}
 	found, err := s.Store.GetFamily(ctx, presented.familyHash(clientID))
-	if err == nil && (!found.newest(presented.secretHash()) || found.expired(s.Now(), s.Config)) {
+	if err == nil && (!found.newest(presented.secretHash()) || found.over(s.Now(), s.Config)) {
 		return Session{}, ErrNotFound
 	}
 	return found, err

@@ -30,6 +30,8 @@ const (
 	causeExpired  = "SESSION_EXPIRED"
 	causeReplaced = "SIGNED_IN_AS_ANOTHER" // somebody else signed in with that browser
 	causeReplayed = "CODE_REUSED"          // the authorization code of a client's session was presented twice
+
+	causeLacksFactor = "SECOND_FACTOR_MISSING" // by the organization, since the person has signed in without one
 )
 
 // ended is the event of a session that a refused refresh token ended; the refusal itself is another one. Who presented the token is not

@@ -8,6 +8,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/resource"
 	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/auth/v1/reason"
+	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
 )
 
 // Entry is one place where a person is signed in, as the person sees it: a browser with the clients
@@ -58,21 +59,23 @@ type Limits struct {
 type OverviewStore interface {
 	// ListEntries returns those that are not over, the newest first, each with what is below it.
 	ListEntries(ctx context.Context, userID string, l Limits, q resource.Query) ([]Entry, error)
-	// EndOne ends a session of the user, with what is below it, revokes until the time and records
-	// the event, all or nothing; false when the user has no such session, and nothing is recorded.
-	EndOne(ctx context.Context, userID, id string, revokedUntil time.Time, e event.Event) (ended bool, err error)
+	// EndOne ends a session of the user, with what is below it, revokes until the time, queues the
+	// notice and records the event, all or nothing; false when the user has no such session, and
+	// nothing is queued or recorded.
+	EndOne(ctx context.Context, userID, id string, revokedUntil time.Time, notice *mail.Queued, e event.Event) (ended bool, err error)
 	// EndOthers does so with all sessions of the user but the one to keep, "" for none, and the one
-	// above that. When there are none, nothing is recorded. Whatever begins at the same moment is
-	// ended too, or begins afterwards.
-	EndOthers(ctx context.Context, userID, keep string, revokedUntil time.Time, e event.Event) error
+	// above that. When there are none, nothing is queued or recorded. Whatever begins at the same
+	// moment is ended too, or begins afterwards.
+	EndOthers(ctx context.Context, userID, keep string, revokedUntil time.Time, notice *mail.Queued, e event.Event) error
 }
 
 // OverviewParams are the collaborators of Overview.
 type OverviewParams struct {
 	Config Config
 	Store  OverviewStore
+	Desk   *mail.Desk // nil where no mail is configured
 	Now    func() time.Time
-	Wake   func() // tells the feed that sessions ended here
+	Wake   func() // tells the feed that sessions ended here, and whoever sends mails that there may be one
 }
 
 // Overview shows people, and administrators, where a person is signed in, and ends it (R23).
@@ -82,7 +85,12 @@ type Overview struct{ OverviewParams }
 func NewOverview(p OverviewParams) *Overview { return &Overview{p} }
 
 // Person is whose sessions are meant.
-type Person struct{ UserID, OrganizationID string }
+type Person struct {
+	UserID, OrganizationID string
+
+	Told     string // address that is told that an administrator has ended sessions (R17); "" for those who end their own
+	Language string // that is known of whoever is told; "" when it is not
+}
 
 var errSessionNotFound = reason.SessionNotFound()
 
@@ -103,7 +111,7 @@ func (s *Overview) List(ctx context.Context, userID string, q resource.Query) ([
 // the feed reaches each program (R22). An unknown id and one of somebody else are
 // SESSION_NOT_FOUND (R52).
 func (s *Overview) EndOne(ctx context.Context, p Person, id string) error {
-	ended, err := s.Store.EndOne(ctx, p.UserID, id, s.Now().Add(RevocationPeriod), p.event(ctx))
+	ended, err := s.Store.EndOne(ctx, p.UserID, id, s.Now().Add(RevocationPeriod), s.notice(ctx, p), p.event(ctx))
 	if err != nil {
 		return err
 	}
@@ -117,11 +125,19 @@ func (s *Overview) EndOne(ctx context.Context, p Person, id string) error {
 // EndOthers ends all sessions of a person but the one to keep, which may be a browser's, and the
 // one above it; "" keeps none.
 func (s *Overview) EndOthers(ctx context.Context, p Person, keep string) error {
-	if err := s.Store.EndOthers(ctx, p.UserID, keep, s.Now().Add(RevocationPeriod), p.event(ctx)); err != nil {
+	if err := s.Store.EndOthers(ctx, p.UserID, keep, s.Now().Add(RevocationPeriod), s.notice(ctx, p), p.event(ctx)); err != nil {
 		return err
 	}
 	s.Wake()
 	return nil
+}
+
+// notice tells a person that somebody else has ended sessions.
+func (s *Overview) notice(ctx context.Context, p Person) *mail.Queued {
+	if p.Told == "" {
+		return nil
+	}
+	return s.Desk.SessionsEnded(ctx, p.Told, p.Language)
 }
 
 // event is the event of a request about a person's sessions, whoever asks.

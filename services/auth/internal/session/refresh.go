@@ -58,7 +58,8 @@ func (s *Service) refresh(
 	return narrowed, tokens, nil
 }
 
-// over ends a session whose presented token is not its newest one, or whose time is over.
+// over ends a session whose presented token is not its newest one, whose time is over, or whose
+// user lacks the second factor that is required meanwhile.
 func (s *Service) over(ctx context.Context, found Session, presented refreshToken, now time.Time, e event.Event) (Decision, bool) {
 	switch {
 	case !found.newest(presented.secretHash()):
@@ -66,6 +67,8 @@ func (s *Service) over(ctx context.Context, found Session, presented refreshToke
 		return Decision{End: s.revocation(found.ID, now), Event: found.ended(e, causeReused)}, true
 	case found.expired(now, s.Config):
 		return Decision{End: s.revocation(found.ID, now), Event: found.ended(e, causeExpired)}, true
+	case found.LacksFactor:
+		return Decision{End: s.revocation(found.ID, now), Event: found.ended(e, causeLacksFactor)}, true
 	}
 	return Decision{}, false
 }

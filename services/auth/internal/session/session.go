@@ -40,6 +40,8 @@ type Session struct {
 	ClientID    string
 	Scope       string   // that the person granted the client, with single spaces between
 	Audience    []string // of the client's access tokens, beside the issuer
+
+	LacksFactor bool // the organization requires a second factor and the login has none; only of what is read
 }
 
 // Revocation is a session that ended before its access tokens expired.
@@ -107,3 +109,7 @@ func (s Session) expired(now time.Time, c Config) bool {
 	return !now.Before(s.ExpireTime) || !now.Before(s.RefreshTime.Add(c.Idle)) ||
 		s.BrowserID != "" && !now.Before(s.BrowserSeen.Add(c.BrowserIdle))
 }
+
+// over reports whether the session hands out nothing any more: it is expired, or its user has to
+// sign in again to enrol the second factor that the organization requires meanwhile.
+func (s Session) over(now time.Time, c Config) bool { return s.expired(now, c) || s.LacksFactor }

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -69,6 +70,37 @@ func TestSuspensions(t *testing.T) {
 	settles(t, i, "user:a", 3, true)  // late: of the return before
 	settles(t, i, "user:a", 2, false) // later still
 	counts(t, i, "user:b", false)
+}
+
+// R89: who is invited does not count either, from before the user is there until the invitation is
+// accepted, whatever rights the user has by then. Two who count on each other are left by one.
+func TestInvitationsDoNotCount(t *testing.T) {
+	t.Parallel()
+	i := postgrestest.Open(t, postgrestest.Database(t), postgrestest.Options{})
+	fgatest.Write(t, i.Engine, append(exist("user:b"), administrators+"user:b")...)
+	wantReason(t, suspends(t, i, "user:invited", 1), "")
+	check.NoError(t, changed(t, i, append(exist("user:invited"), administrators+"user:invited", owners+"user:invited")...))
+	counts(t, i, "user:b", false)
+	settles(t, i, "user:invited", 1, false)
+	n, err := i.Store.ForgetDepartures(t.Context(), time.Now().Add(time.Hour), 10)
+	if n != 0 || err != nil {
+		t.Errorf("forgot %d invitations, %v", n, err)
+	}
+	wantReason(t, departs(t, i, "user:b", ""), "LAST_ADMINISTRATOR")
+	wantReason(t, departs(t, i, "user:invited", ""), "") // cancelled: nobody who counts is missed in the organization
+	_, err = i.Pool.Exec(t.Context(), "delete from authz.departures")
+	check.NoError(t, err)
+	settles(t, i, "user:invited", 2, true)  // accepted
+	settles(t, i, "user:invited", 1, false) // late
+	counts(t, i, "user:b", true)
+	var first, second error
+	var both sync.WaitGroup
+	both.Go(func() { first = departs(t, i, "user:b", "") })
+	both.Go(func() { second = suspends(t, i, "user:invited", 3) })
+	both.Wait()
+	if (first == nil) == (second == nil) {
+		t.Errorf("%v and %v, want one of them refused", first, second)
+	}
 }
 
 // A suspension that never began is forgotten like a deletion that never did. A settled one stays,

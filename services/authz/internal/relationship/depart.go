@@ -10,24 +10,25 @@ import (
 	"github.com/gatehouse/gatehouse/internal/relation"
 )
 
-// KeepDepartures is how long a user whose deletion or suspension Identity was about to begin does
-// not count, if that never comes: longer than a deletion that has begun can be under way. Until
-// then the user may be deleted again, and nobody relies on somebody who may be gone.
+// KeepDepartures is how long a user whose deletion, suspension or invitation Identity was about to
+// begin does not count, if that never comes: longer than a deletion that has begun can be under
+// way. Until then the user may be deleted again, and nobody relies on somebody who may be gone.
 const KeepDepartures = 30 * 24 * time.Hour
 
-// Departure is a user whose deletion or suspension is about to begin.
+// Departure is a user whose deletion or suspension is about to begin. One who is about to be
+// invited is suspended until the invitation is accepted.
 type Departure struct {
 	ID         string // UUID of this reservation
 	User       string // "user:id"
 	Ends       string // the organization that has nobody else, "organization:id"; "" for none
-	Suspension int64  // the revision of the user once suspended; 0 for a deletion
+	Suspension int64  // the revision of the user once suspended or invited; 0 for a deletion
 }
 
-// Suspension is what became of a suspension that was reserved.
+// Suspension is what became of a suspension or an invitation that was reserved.
 type Suspension struct {
 	User     string // "user:id"
 	Revision int64  // of the user since when this is so
-	Returned bool   // the user is suspended no longer
+	Returned bool   // the user is suspended no longer, or has accepted
 }
 
 // Settle keeps a suspended user from counting until returned. What is of an earlier revision than

@@ -211,9 +211,9 @@ func TestImportIsKilledAndRepeated(t *testing.T) {
 	importTwice(t, newService(t), 10_000)
 }
 
-// importTwice cuts an import when half of it is sent, then sends all of it, and returns how long
-// the second one took.
-func importTwice(t testing.TB, s service, users int) time.Duration {
+// importTwice cuts an import when half of it is sent, then sends all of it, and returns how many
+// users the second one created, and how long it took.
+func importTwice(t testing.TB, s service, users int) (created int64, took time.Duration) {
 	t.Helper()
 	ada := s.importer(t)
 	messages := make([]*identityv1.ImportUsersRequest, users/100)
@@ -236,7 +236,7 @@ func importTwice(t testing.TB, s service, users int) time.Duration {
 	kill()
 	began := time.Now()
 	answer, _, err := s.imported(t, ada, messages...)
-	took := time.Since(began)
+	took = time.Since(began)
 	check.NoError(t, err)
 	if answer.GetCreated()+answer.GetExists() != int64(users) || answer.GetConflicts() != 0 || answer.GetMessages() != int64(len(messages)) {
 		t.Errorf("answered %v", answer)
@@ -258,5 +258,5 @@ func importTwice(t testing.TB, s service, users int) time.Duration {
 		t.Errorf("the first one was not cut in its middle: %v", answer)
 	}
 	t.Logf("the second time %d were created, %d there", answer.GetCreated(), answer.GetExists())
-	return took
+	return answer.GetCreated(), took
 }

@@ -98,6 +98,9 @@ func (s *Users) Activate(ctx context.Context, id string, now time.Time, e func(u
 		if err != nil {
 			return err
 		}
+		if err := tellInvitation(ctx, tx, u, now); err != nil {
+			return err
+		}
 		return audit.Record(ctx, s.outbox, tx, e(u))
 	})
 	if err != nil {

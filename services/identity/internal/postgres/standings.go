@@ -14,12 +14,13 @@ import (
 )
 
 const openStanding = `
-	insert into identity.standings (user_id, suspended, revision, due) values (@user_id, @suspended, @revision, @due)
-	on conflict (user_id) do update set suspended = excluded.suspended, revision = excluded.revision, due = excluded.due
-	returning user_id, suspended, revision`
+	insert into identity.standings (user_id, suspended, revision, invitation, due) values (@user_id, @suspended, @revision, @invitation, @due)
+	on conflict (user_id) do update
+	set suspended = excluded.suspended, revision = excluded.revision, invitation = excluded.invitation, due = excluded.due
+	returning user_id, suspended, revision, invitation`
 
 // againStanding is what is to be told since before, which its caller tells now.
-const againStanding = `update identity.standings set due = @due where user_id = @user_id returning user_id, suspended, revision`
+const againStanding = `update identity.standings set due = @due where user_id = @user_id returning user_id, suspended, revision, invitation`
 
 // SetStanding implements user.StandingStore.
 func (s *Users) SetStanding(
@@ -46,7 +47,7 @@ func (s *Users) SetStanding(
 			return err
 		}
 		told, open, err = oneStanding(ctx, tx, openStanding, pgx.StrictNamedArgs{
-			"user_id": id, "suspended": u.State == user.Suspended, "revision": u.Revision, "due": due,
+			"user_id": id, "suspended": u.State == user.Suspended, "revision": u.Revision, "invitation": false, "due": due,
 		})
 		if err != nil {
 			return err
@@ -57,6 +58,14 @@ func (s *Users) SetStanding(
 		return user.User{}, user.Standing{}, false, err
 	}
 	return u, told, open, nil
+}
+
+// tellInvitation notes that Authz is to be told of an invited user, or that the user has accepted.
+func tellInvitation(ctx context.Context, tx pgx.Tx, u user.User, due time.Time) error {
+	_, err := tx.Exec(ctx, openStanding, pgx.StrictNamedArgs{
+		"user_id": u.ID, "suspended": u.State == user.Invited, "revision": u.Revision, "invitation": true, "due": due,
+	})
+	return err
 }
 
 func storeStanding(ctx context.Context, tx pgx.Tx, u user.User) error {
@@ -78,7 +87,7 @@ const claimStanding = `
 		order by due limit 1
 		for update skip locked
 	)
-	returning user_id, suspended, revision`
+	returning user_id, suspended, revision, invitation`
 
 // ClaimStanding implements user.StandingStore.
 func (s *Users) ClaimStanding(ctx context.Context, now, until time.Time) (user.Standing, bool, error) {

@@ -98,6 +98,9 @@ func (s *Users) settle(ctx context.Context, tx pgx.Tx, c user.Creation, joins bo
 		update identity.users set relationships_token = @token, invitation_due = @due, invitation = case when @due::timestamptz is null then 0 else 1 end
 		where organization_id = @organization_id and id = @id`,
 		pgx.StrictNamedArgs{"organization_id": u.OrganizationID, "id": u.ID, "token": token, "due": nullTime(c.InvitationDue)})
+	if err == nil && u.State == user.Invited {
+		err = tellInvitation(ctx, tx, u, c.InvitationDue)
+	}
 	return token, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gatehouse/gatehouse/internal/address"
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/identity/v1/reason"
@@ -43,9 +44,9 @@ type InvitationStore interface {
 	ClaimInvitation(ctx context.Context, now, until time.Time) (i Invitation, found bool, err error)
 	// Invited notes that Auth knows of the revision of an invitation, unless there is a newer one.
 	Invited(ctx context.Context, i Invitation) error
-	// Activate makes an Invited user Active and records the event that e makes of it. A user who is
-	// Active or Suspended stays as it is, and nothing is recorded; one who is not there is
-	// NotFound(). The token names the user's relationships.
+	// Activate makes an Invited user Active, whose standing is to be told at now, and records the
+	// event that e makes of it. A user who is Active or Suspended stays as it is, and nothing is
+	// recorded; one who is not there is NotFound(). The token names the user's relationships.
 	Activate(ctx context.Context, id string, now time.Time, e func(User) event.Event) (u User, token string, err error)
 }
 
@@ -53,8 +54,9 @@ type InvitationStore interface {
 func NotInvited() error { return reason.UserNotInvited() }
 
 // Invite creates a user who is Invited, and asks Auth to mail the code. Auth is asked first whether
-// it can. Once the user is stored the mail is on its way: by this call or, when Auth does not
-// answer it, by the reconciler.
+// it can, and Authz reserves that the user counts as nobody's last administrator or owner, so that
+// it knows before the user exists there. Once the user is stored the mail is on its way: by this
+// call or, when Auth does not answer it, by the reconciler, which also makes the reservation last.
 func (s *Service) Invite(ctx context.Context, n New) (u User, token string, err error) {
 	if err := (Changes{Locale: &n.Locale}).Validate(); err != nil {
 		return User{}, "", apierr.InvalidArgumentError().WithField("locale", "locale", localeRule)
@@ -62,8 +64,12 @@ func (s *Service) Invite(ctx context.Context, n New) (u User, token string, err 
 	if err := s.canInvite(ctx); err != nil {
 		return User{}, "", err
 	}
+	n.ID, n.Email = s.newID(), address.Fold(n.Email)
+	if err := s.departures.ReserveSuspension(ctx, User{ID: n.ID}, false, firstRevision, event.FromContext(ctx)); err != nil {
+		return User{}, "", err
+	}
 	n.invitationDue = s.clock().Add(claimFor)
-	if u, token, err = s.Create(ctx, n); err != nil {
+	if u, token, err = s.create(ctx, n); err != nil {
 		return User{}, "", err
 	}
 	s.mailSoon(ctx, Invitation{

@@ -176,6 +176,55 @@ func TestACancelledInvitationIsDeleted(t *testing.T) {
 	wantReason(t, err, apierr.NotFound, "USER_NOT_FOUND")
 }
 
+// R89: Authz knows that somebody does not count before that user is there, and is told until it has
+// heard that this lasts, and that the user has accepted. Auth is told of neither.
+func TestWhoIsInvitedCountsOnceAccepted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	o := w.created(t).OrganizationID
+	draft := user.New{OrganizationID: o, Email: "grace@example.com"}
+	w.departures.err = apierr.AuthzUnavailable()
+	_, _, err := w.Invite(drafted(t), draft)
+	wantReason(t, err, apierr.Unavailable, "AUTHZ_UNAVAILABLE")
+	w.departures.err = nil
+	var reserved string
+	w.departures.called = func(u user.User, alone bool) error {
+		if _, err := w.Get(t.Context(), user.Everywhere(), u.ID); !errors.Is(err, user.NotFound()) || alone {
+			t.Errorf("while Authz is asked the user answers %v, alone: %t", err, alone)
+		}
+		reserved = u.ID
+		return nil
+	}
+	u, _, err := w.Invite(drafted(t), draft) // nothing was stored before
+	check.NoError(t, err)
+	if u.ID != reserved || !slices.Equal(w.departures.reserved, []int64{u.Revision}) {
+		t.Errorf("reserved was %s at %v, invited %+v", reserved, w.departures.reserved, u)
+	}
+	told := func(want ...user.Standing) {
+		t.Helper()
+		w.departures.err = apierr.AuthzUnavailable()
+		w.clock.add(claimPeriod)
+		if n, err := w.CompleteStandings(t.Context()); n != 0 || err == nil {
+			t.Errorf("while Authz does not answer %d are told, %v", n, err)
+		}
+		w.departures.err = nil
+		w.clock.add(claimPeriod)
+		for _, left := range []int{1, 0} {
+			if n, err := w.CompleteStandings(t.Context()); n != left || err != nil {
+				t.Errorf("told %d, %v; want %d", n, err, left)
+			}
+		}
+		if len(w.logins.told) > 0 || !slices.Equal(w.departures.settled, want) {
+			t.Errorf("Auth was told %+v, Authz %+v; want %+v", w.logins.told, w.departures.settled, want)
+		}
+	}
+	invited := user.Standing{UserID: u.ID, Suspended: true, Revision: u.Revision, Invitation: true}
+	told(invited)
+	active, _, err := w.Activate(drafted(t), u.ID)
+	check.NoError(t, err)
+	told(invited, user.Standing{UserID: u.ID, Revision: active.Revision, Invitation: true})
+}
+
 // R89: who would be missed in a role is not cancelled either.
 func TestACancellationAsksAuthz(t *testing.T) {
 	t.Parallel()

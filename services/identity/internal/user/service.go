@@ -103,7 +103,7 @@ func (s *Service) create(ctx context.Context, n New) (User, string, error) {
 		DisplayName:    n.DisplayName,
 		Locale:         n.Locale,
 		State:          Active,
-		Revision:       1,
+		Revision:       firstRevision,
 		CreateTime:     now,
 		UpdateTime:     now,
 	}, personal)
@@ -113,6 +113,9 @@ func (s *Service) create(ctx context.Context, n New) (User, string, error) {
 	}
 	return s.store.Create(ctx, c)
 }
+
+// firstRevision is that of a user who was not changed yet.
+const firstRevision = 1
 
 // Get returns one user of the scope.
 func (s *Service) Get(ctx context.Context, scope Scope, id string) (User, error) {

@@ -21,7 +21,8 @@ type Store interface {
 	// IDTaken(), an email that a user of the organization has is EmailTaken(), and one user more
 	// than c.Most of a personal organization, in whatever state they are, is
 	// OrganizationFull(c.Most), however many are created at the same time. Concurrent duplicates
-	// are safe: one is stored, all return it.
+	// are safe: one is stored, all return it. The standing of an Invited user is to be told at
+	// c.InvitationDue.
 	Create(ctx context.Context, c Creation) (stored User, token string, err error)
 	// Import stores each user whose address is free in the organization, in this order, and returns
 	// in the same order who has each address then: the user itself, or another one that is there.
@@ -85,10 +86,11 @@ type Departures interface {
 	// the user. ends says that the user's organization goes too. After it the deletion need not be
 	// refused any more.
 	Reserve(ctx context.Context, u User, ends bool, by event.Event) error
-	// ReserveSuspension is Reserve for who will be suspended with a revision, until Settle says
-	// that the user is back. alone says that nobody else is in the user's personal organization.
+	// ReserveSuspension is Reserve for who will be suspended with a revision, or is about to be
+	// invited, until Settle says that the user is back, or has accepted. alone says that nobody
+	// else is in the user's personal organization.
 	ReserveSuspension(ctx context.Context, u User, alone bool, revision int64, by event.Event) error
-	// Settle says what became of a suspension that was reserved.
+	// Settle says what became of a suspension or an invitation that was reserved.
 	Settle(ctx context.Context, told Standing) error
 }
 

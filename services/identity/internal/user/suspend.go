@@ -13,9 +13,10 @@ import (
 // Standing is whether a user may sign in, on its way to Auth and Authz. Of what is said of one user
 // the highest revision counts.
 type Standing struct {
-	UserID    string
-	Suspended bool
-	Revision  int64 // of the user since when this is so
+	UserID     string
+	Suspended  bool  // or invited
+	Revision   int64 // of the user since when this is so
+	Invitation bool  // who is invited, or has accepted: Auth knows of both, and Authz alone is told
 }
 
 // StandingStore keeps what Auth and Authz are to be told of a user until they were. Each method is
@@ -117,16 +118,26 @@ func (u User) become(state State, now time.Time) User {
 func (s *Service) tell(ctx context.Context, told Standing) error {
 	call, cancel := context.WithTimeout(ctx, removeLoginTimeout)
 	defer cancel()
-	if err := s.logins.SetStanding(call, told); err != nil {
-		if ctx.Err() != nil {
-			return fmt.Errorf("tell auth of a user's standing: %w", ctx.Err())
+	if !told.Invitation {
+		if err := s.tellAuth(ctx, call, told); err != nil {
+			return err
 		}
-		return reason.AuthUnavailable().Saying("this is decided, but not carried out yet: it completes by itself").WithRetryAfter(claimFor).Because(err)
 	}
 	if err := s.departures.Settle(call, told); err != nil {
 		return fmt.Errorf("tell authz of a user's standing: %w", err)
 	}
 	return s.standings.FinishStanding(ctx, told)
+}
+
+func (s *Service) tellAuth(ctx, call context.Context, told Standing) error {
+	err := s.logins.SetStanding(call, told)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("tell auth of a user's standing: %w", ctx.Err())
+	}
+	return reason.AuthUnavailable().Saying("this is decided, but not carried out yet: it completes by itself").WithRetryAfter(claimFor).Because(err)
 }
 
 // CompleteStandings tells what was not told yet, one after the other, until none is due, a bound is
@@ -142,7 +153,7 @@ func (s *Service) CompleteStandings(ctx context.Context) (completed int, err err
 			break
 		}
 		if err := s.tell(ctx, told); err != nil {
-			return completed, fmt.Errorf("complete the suspension or return of user %s: %w", told.UserID, err)
+			return completed, fmt.Errorf("tell of the standing of user %s: %w", told.UserID, err)
 		}
 		completed++
 	}

@@ -37,6 +37,8 @@ func Run(t *testing.T, open func(t *testing.T) Database) {
 	t.Run("no session begins past the factor", func(t *testing.T) { noWayPast(t, open(t)) })
 	t.Run("nothing changes without an event", func(t *testing.T) { unrecorded(t, open(t)) })
 	t.Run("what an organization requires", func(t *testing.T) { policy(t, open(t)) })
+	t.Run("each policy that is due is looked at by one caller", func(t *testing.T) { claimPolicies(t, open(t)) })
+	t.Run("a policy that was set meanwhile is not dropped", func(t *testing.T) { dropPolicy(t, open(t)) })
 	t.Run("reseal changes what it is told", func(t *testing.T) { reseal(t, open(t)) })
 }
 

@@ -32,6 +32,8 @@ type Stores struct {
 	Recorded func(t *testing.T) []event.Event
 	// Related returns the changes of relationships so far, by their consistency tokens.
 	Related func(t *testing.T) map[string]relation.Change
+	// Unchanged checks that what is tried changes no row of the database.
+	Unchanged func(t *testing.T, name string, try func())
 }
 
 // request is the event of a request about a user.
@@ -72,6 +74,7 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 	t.Run("replace hash is conditional", func(t *testing.T) { replaceHash(t, open(t)) })
 	t.Run("a password changes once, and ends the other sessions", func(t *testing.T) { changePassword(t, open(t)) })
 	runInvitations(t, open)
+	runEmails(t, open)
 	t.Run("remove ends sessions and deletes the login", func(t *testing.T) { remove(t, open(t)) })
 	t.Run("a suspension ends sessions until the return", func(t *testing.T) { suspend(t, open(t)) })
 	t.Run("a pending login is suspended, too", func(t *testing.T) { suspendPending(t, open(t)) })

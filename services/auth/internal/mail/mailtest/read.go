@@ -34,9 +34,7 @@ func NewOffice(t *testing.T, now func() time.Time) Office {
 func (o Office) Read(t *testing.T, store mail.Store) []mail.Delivered {
 	t.Helper()
 	mailbox := &mail.Mailbox{}
-	courier := mail.NewCourier(mail.CourierParams{
-		Store: store, Sender: mailbox, Sealer: o.sealer, Metrics: nobody{}, Now: o.now, Log: slog.New(slog.DiscardHandler),
-	})
+	courier := o.Courier(store, mailbox, o.now)
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
@@ -50,6 +48,13 @@ func (o Office) Read(t *testing.T, store mail.Store) []mail.Delivered {
 	stop()
 	<-done
 	return mailbox.List()
+}
+
+// Courier returns one that delivers what the desk has written.
+func (o Office) Courier(store mail.Store, sender mail.Sender, now func() time.Time) *mail.Courier {
+	return mail.NewCourier(mail.CourierParams{
+		Store: store, Sender: sender, Sealer: o.sealer, Metrics: nobody{}, Now: now, Log: slog.New(slog.DiscardHandler),
+	})
 }
 
 // nobody wants to know.

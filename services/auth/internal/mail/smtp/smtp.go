@@ -33,11 +33,11 @@ type Config struct {
 	Host     string
 	Port     int
 	Security Security
-	TLS      *tls.Config // with the server's name
-	User     string      // "" signs in nowhere
-	Password string
-	From     string // an address, which may have a name before it (RFC 5322, section 3.4)
-	Domain   string // of that address
+	TLS      *tls.Config            // with the server's name
+	User     string                 // "" signs in nowhere
+	Password func() (string, error) // of that user, asked for each mail: it may be replaced meanwhile
+	From     string                 // an address, which may have a name before it (RFC 5322, section 3.4)
+	Domain   string                 // of that address
 }
 
 // Sender delivers each mail over a connection of its own.
@@ -46,10 +46,10 @@ type Sender struct{ config Config }
 // New returns a sender; it connects to nothing.
 func New(c Config) *Sender { return &Sender{config: c} }
 
-// commandTimeout bounds the answer to a command; the context bounds the whole.
-const commandTimeout = 20 * time.Second
+// unbounded is what the library has for a bound: that of an attempt is its context.
+const unbounded = time.Hour
 
-// Send implements mail.Sender. What a server refuses with 5xx before it was offered the mail, such
+// Send implements mail.Sender; the context bounds it. What a server refuses with 5xx before it was offered the mail, such
 // as our password, is not for good: every mail would be lost with it.
 func (s *Sender) Send(ctx context.Context, e mail.Envelope, l mail.Letter) error {
 	m, err := s.message(e, l)
@@ -130,7 +130,7 @@ func (s *Sender) client() (*gomail.Client, *connection, error) {
 	c := s.config
 	made := &connection{}
 	options := []gomail.Option{
-		gomail.WithPort(c.Port), gomail.WithTimeout(commandTimeout), gomail.WithHELO(c.Domain), gomail.WithTLSConfig(c.TLS),
+		gomail.WithPort(c.Port), gomail.WithTimeout(unbounded), gomail.WithHELO(c.Domain), gomail.WithTLSConfig(c.TLS),
 		gomail.WithoutNoop(), gomail.WithoutRset(), gomail.WithoutSMTPUTF8(),
 	}
 	switch c.Security {
@@ -140,8 +140,12 @@ func (s *Sender) client() (*gomail.Client, *connection, error) {
 		options = append(options, gomail.WithTLSPolicy(gomail.NoTLS))
 	}
 	if c.User != "" {
+		password, err := c.Password()
+		if err != nil {
+			return nil, nil, fmt.Errorf("the password of the mail server: %w", err)
+		}
 		// Its own choice takes a connection that it did not secure itself for a clear one.
-		options = append(options, gomail.WithUsername(c.User), gomail.WithPassword(c.Password),
+		options = append(options, gomail.WithUsername(c.User), gomail.WithPassword(password),
 			gomail.WithOpportunisticSMTPAuth(gomail.SMTPAuthSCRAMSHA256, gomail.SMTPAuthPlain, gomail.SMTPAuthLogin))
 	}
 	options = append(options, gomail.WithDialContextFunc(func(ctx context.Context, network, address string) (net.Conn, error) {

@@ -29,7 +29,7 @@ func TestSendDelivers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := (&mailtest.Server{}).Start(t, "", security)
 			config := server.Config(t, security)
-			config.User, config.Password = mailtest.User, mailtest.Password
+			config.User, config.Password = mailtest.User, func() (string, error) { return mailtest.Password, nil }
 			if err := smtp.New(config).Send(t.Context(), envelope(), letter()); err != nil {
 				t.Fatal(err)
 			}
@@ -108,7 +108,7 @@ func TestRefusalsAreToldApart(t *testing.T) {
 			c.server.Start(t, "", smtp.StartTLS)
 			config := c.server.Config(t, smtp.StartTLS)
 			if c.user != "" {
-				config.User, config.Password = c.user, "a secret of ours"
+				config.User, config.Password = c.user, func() (string, error) { return "a secret of ours", nil }
 			}
 			err := smtp.New(config).Send(t.Context(), envelope(), letter())
 			var refused *mail.Refused

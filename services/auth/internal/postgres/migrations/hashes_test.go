@@ -33,6 +33,10 @@ func TestReleasedMigrationsAreUnchanged(t *testing.T) {
 		"021_index_logins_by_new_email_attempt.sql": "cc42932a8f799cec674c648d868589f0dc1e80dad0505377c899a3812286cb84",
 		"022_validate_logins.sql":                   "ad51759d1b74d7f41f975c8f340752e7a9766f5c1a971641b85829ab656ce3bc",
 		"023_add_invitations.sql":                   "aac7be074b55f03b5f244c7406cb464879480a86f893a9bf913fb8683db28f72",
+		"024_add_return_to.sql":                     "f156f0fe60f61e3194f60cb22e3b08848268b4eec4df99f46bff1b57a4410a80",
+		"025_add_language.sql":                      "753c61089d2454940ecbb41e7a4a1cb312859d6a0940ec86a6c1fa0bda8bb11a",
+		"026_add_look_time.sql":                     "ca88fb23ae248a7187d5af88da8637fbb88913f2b24df1aaaa25f316f81a8669",
+		"027_index_policies_by_look.sql":            "062747be7c7a2e3ad91ef0db736a732dc85d78a1caddae75f0b9fc7363706199",
 	})
 }
 

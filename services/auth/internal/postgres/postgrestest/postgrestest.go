@@ -52,7 +52,7 @@ func Open(t *testing.T) *Database {
 	mails := postgres.NewMails(pool, func(context.Context, mail.Kind) {})
 	return &Database{
 		Pool: pool, Outbox: o, Mails: mails, Logins: postgres.NewLogins(pool, o, mails), Resets: postgres.NewResets(pool, o, mails), Emails: postgres.NewEmailChanges(pool, o, mails), Sessions: postgres.NewSessions(pool, o),
-		Overview: postgres.NewOverview(pool, o), Clients: postgres.NewClients(pool, o), Browsers: postgres.NewBrowsers(pool, o),
+		Overview: postgres.NewOverview(pool, o, mails), Clients: postgres.NewClients(pool, o), Browsers: postgres.NewBrowsers(pool, o),
 		MailedCodes: postgres.NewMailedCodes(pool, o, mails), Factors: postgres.NewFactors(pool, o, mails), SigningKeys: postgres.NewSigningKeys(pool, o), IDTokenKeys: idTokenKeys(pool, o),
 	}
 }

@@ -92,7 +92,7 @@ func (d Database) good(t *testing.T, code proof.Code, want bool, purposes ...pro
 
 func usedOnce(t *testing.T, d Database) {
 	waits, code := proof.New(proof.SignUp, ada, begun)
-	waits.PasswordHash, waits.DisplayName = "$hash", "Ada"
+	waits.PasswordHash, waits.DisplayName, waits.ReturnTo = "$hash", "Ada", "/oauth2/authorize?a=b"
 	if err := d.Store.Ask(t.Context(), waits, told(ada), request()); err != nil {
 		t.Fatal(err)
 	}

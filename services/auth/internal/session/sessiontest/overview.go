@@ -8,7 +8,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/resource"
+	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
 
@@ -17,6 +19,7 @@ type Overview struct {
 	Browsers
 
 	Overview session.OverviewStore
+	Queued   func(t *testing.T) int // mails that wait
 }
 
 // RunOverview runs the suite of session.OverviewStore; open gives each test an empty database.
@@ -24,6 +27,7 @@ func RunOverview(t *testing.T, open func(t *testing.T) Overview) {
 	t.Run("list shows what is not over, page by page", func(t *testing.T) { listEntries(t, open(t)) })
 	t.Run("end one takes what is below with it", func(t *testing.T) { endAnyOne(t, open(t)) })
 	t.Run("end others keeps one and what is above it", func(t *testing.T) { endOthers(t, open(t)) })
+	t.Run("who is told is told of what was ended", func(t *testing.T) { endAndTell(t, open(t)) })
 	t.Run("end others sees what is begun at the same moment", func(t *testing.T) { endOthersWhileBeginning(t, open(t)) })
 }
 
@@ -141,7 +145,7 @@ func endAnyOne(t *testing.T, db Overview) { // R22, R23, R52
 	p, stranger := newPerson(t, db), newPerson(t, db)
 	end := func(id string) bool {
 		t.Helper()
-		ended, err := db.Overview.EndOne(t.Context(), p.id, id, epoch.Add(time.Hour), about(p.id, "auth.ended"))
+		ended, err := db.Overview.EndOne(t.Context(), p.id, id, epoch.Add(time.Hour), nil, about(p.id, "auth.ended"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -190,7 +194,7 @@ func endOthers(t *testing.T, db Overview) { // R22, R23
 			p, stranger := newPerson(t, db), newPerson(t, db)
 			before, _ := revocations(t, db.Store, 0, epoch)
 			for range 2 {
-				if err := db.Overview.EndOthers(t.Context(), p.id, c.keep(p), epoch.Add(time.Hour), about(p.id, "auth.ended")); err != nil {
+				if err := db.Overview.EndOthers(t.Context(), p.id, c.keep(p), epoch.Add(time.Hour), nil, about(p.id, "auth.ended")); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -213,11 +217,53 @@ func endOthers(t *testing.T, db Overview) { // R22, R23
 		})
 	}
 	p, stranger := newPerson(t, db), newPerson(t, db)
-	if err := db.Overview.EndOthers(t.Context(), p.id, stranger.first, epoch.Add(time.Hour), about(p.id, "auth.ended")); err != nil {
+	if err := db.Overview.EndOthers(t.Context(), p.id, stranger.first, epoch.Add(time.Hour), nil, about(p.id, "auth.ended")); err != nil {
 		t.Fatal(err)
 	}
 	if got, _ := entries(t, db, p.id, resource.Query{Limit: 10}); len(got) != 0 {
 		t.Errorf("a session of somebody else keeps %v", got)
+	}
+}
+
+func endAndTell(t *testing.T, db Overview) { // R17
+	p := newPerson(t, db)
+	notice := func() *mail.Queued {
+		return &mail.Queued{
+			ID: uuid.NewString(), Kind: mail.SessionsEnded, Address: []byte(p.id), Sealed: []byte("sealed"), CreateTime: epoch, ExpireTime: epoch.Add(time.Hour),
+		}
+	}
+	until := epoch.Add(time.Hour)
+	one := func(id string, e event.Event) error {
+		_, err := db.Overview.EndOne(t.Context(), p.id, id, until, notice(), e)
+		return err
+	}
+	others := func(keep string, e event.Event) error {
+		return db.Overview.EndOthers(t.Context(), p.id, keep, until, notice(), e)
+	}
+	e := about(p.id, "auth.ended")
+	for _, step := range []struct {
+		name string
+		do   func() error
+		told int
+	}{
+		{"nobody's session", func() error { return one(uuid.NewString(), e) }, 0},
+		{"one", func() error { return one(p.own.ID, e) }, 1},
+		{"one that is gone", func() error { return one(p.own.ID, e) }, 1},
+		{"others", func() error { return others(p.first, e) }, 2},
+		{"others once more", func() error { return others(p.first, e) }, 2},
+	} {
+		if err := step.do(); err != nil {
+			t.Fatal(err)
+		}
+		if n := db.Queued(t); n != step.told {
+			t.Errorf("%s: %d mails wait, want %d", step.name, n, step.told)
+		}
+	}
+	if err := one(p.browser.ID, event.Event{}); err == nil { // R68
+		t.Error("ended without an event")
+	}
+	if got, _ := entries(t, db, p.id, resource.Query{Limit: 10}); !slices.Equal(got, []string{p.browser.ID, p.first}) || db.Queued(t) != 2 {
+		t.Errorf("left are %v, and %d mails wait", got, db.Queued(t))
 	}
 }
 
@@ -227,7 +273,7 @@ func endOthersWhileBeginning(t *testing.T, db Overview) {
 	id, commit := db.Below(t, b)
 	ctx, done := context.WithoutCancel(t.Context()), make(chan error, 1)
 	go func() {
-		done <- db.Overview.EndOthers(ctx, b.UserID, "", epoch.Add(time.Hour), about(b.UserID, "auth.ended"))
+		done <- db.Overview.EndOthers(ctx, b.UserID, "", epoch.Add(time.Hour), nil, about(b.UserID, "auth.ended"))
 	}()
 	db.Waiting(t)
 	commit()

@@ -32,6 +32,7 @@ func TestReleasedMigrationsAreUnchanged(t *testing.T) {
 		"020_validate_standing.sql":                 "582c81559de220c79e686935ff35e8e1cca13927801ab34c871e39716dd37a95",
 		"021_add_invitations.sql":                   "0ce0ffe562735a3383eef3c4705331cd7ffc8bef2406b7f929af2cae130d26c9",
 		"022_index_due_invitations.sql":             "e087161a483b918b7604fca259eda64b4049d6bee6e17c0940620b08aa2880d4",
+		"023_tell_invitations.sql":                  "bf5bae6815976abd0bd588d524d7e9af7b5e0fd7f8ef2a8bc7e86bf4247faaf3",
 	})
 }
 

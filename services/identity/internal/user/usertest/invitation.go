@@ -46,6 +46,31 @@ func invitationOf(u user.User, revision int64) user.Invitation {
 	}
 }
 
+// Authz is to be told of who is invited, from the moment when the invitation is due, and of the
+// acceptance instead once there is one; nobody is told of who is cancelled.
+func testInvitationStanding(t *testing.T, f fixture) {
+	o := f.organization(t).ID
+	u := f.invited(t, o)
+	invited := user.Standing{UserID: u.ID, Suspended: true, Revision: u.Revision, Invitation: true}
+	f.wantStanding(t, epoch().Add(-time.Microsecond), user.Standing{})
+	f.wantStanding(t, epoch(), invited)
+	at := epoch().Add(time.Hour)
+	active, _, err := f.Invitations.Activate(f.ctx, u.ID, at, f.told)
+	check.NoError(t, err)
+	f.wantStanding(t, at.Add(-time.Microsecond), user.Standing{})
+	check.NoError(t, f.Standings.FinishStanding(f.ctx, invited)) // late
+	accepted := user.Standing{UserID: u.ID, Revision: active.Revision, Invitation: true}
+	f.wantStanding(t, at, accepted)
+	check.NoError(t, f.Standings.FinishStanding(f.ctx, accepted))
+	_, _, err = f.Invitations.Activate(f.ctx, u.ID, at, f.told)
+	check.NoError(t, err)
+	f.wantStanding(t, at.Add(time.Hour), user.Standing{})
+	f.suspended(t, active, at) // as if nobody had ever been invited
+	f.begin(t, active)
+	f.begin(t, f.invited(t, o))
+	f.wantStanding(t, at.Add(time.Hour), user.Standing{})
+}
+
 // An invitation is due again until Auth knows of it; other users have none.
 func testInvitationDue(t *testing.T, f fixture) {
 	o := f.organization(t).ID

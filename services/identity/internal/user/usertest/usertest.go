@@ -87,6 +87,7 @@ func changes() map[string]func(t *testing.T, f fixture) {
 		"EachStateKeepsAPersonalOrganization": testStatesKeepPersonal,
 		"ListByState":                         testListByState,
 		"StandingsAreToldUntilTheyWere":       testStandings,
+		"StandingsOfInvitations":              testInvitationStanding,
 		"StandingsThatDoNotChange":            testStandingsUnchanged,
 		"StandingsOfDeletions":                testStandingsOfDeletions,
 		"StandingsConcurrently":               testStandingsConcurrently,

@@ -1588,17 +1588,17 @@ const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12;\n" +
 	"\vexpire_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime2\xe7\r\n" +
+	"expireTime2\xfc\r\n" +
 	"\vAuthService\x12\xbb\x02\n" +
 	"\x06SignUp\x12 .gatehouse.auth.v1.SignUpRequest\x1a!.gatehouse.auth.v1.SignUpResponse\"\xeb\x01\xd2\xe7\x18\xc7\x01\n" +
 	"\x02\b\x01\x1a?\x12=\n" +
 	"\x0eauth.signed_up\x12\x10response.user.id\"\x05email\"\fdisplay_name*\x04user0\xc9\x01Z\vEMAIL_TAKENZ\x10PASSWORD_REFUSEDZ\x0eSIGN_UP_CLOSEDZ\x0fSIGN_UP_REFUSEDZ\x13SIGN_UP_INTERRUPTEDZ\x10SIGN_IN_OVERLOADZ\x14IDENTITY_UNAVAILABLEh\x01\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/auth/sign-up\x12\xb3\x02\n" +
 	"\vVerifyEmail\x12%.gatehouse.auth.v1.VerifyEmailRequest\x1a&.gatehouse.auth.v1.VerifyEmailResponse\"\xd4\x01\xd2\xe7\x18\xab\x01\n" +
 	"\x02\b\x01\x1a\x1d\x12\x1b\n" +
-	"\x13auth.email_verified*\x04user0\xcc\x01Z\x13INVALID_MAILED_CODEZ\x13INVALID_CREDENTIALSZ\vEMAIL_TAKENZ\x0fSIGN_UP_REFUSEDZ\x13SIGN_UP_INTERRUPTEDZ\x10SIGN_IN_OVERLOADZ\x14IDENTITY_UNAVAILABLE\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/api/v1/auth/verify-email\x12\xbe\x01\n" +
-	"\x06SignIn\x12 .gatehouse.auth.v1.SignInRequest\x1a!.gatehouse.auth.v1.SignInResponse\"o\xd2\xe7\x18L\n" +
+	"\x13auth.email_verified*\x04user0\xcc\x01Z\x13INVALID_MAILED_CODEZ\x13INVALID_CREDENTIALSZ\vEMAIL_TAKENZ\x0fSIGN_UP_REFUSEDZ\x13SIGN_UP_INTERRUPTEDZ\x10SIGN_IN_OVERLOADZ\x14IDENTITY_UNAVAILABLE\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/api/v1/auth/verify-email\x12\xd3\x01\n" +
+	"\x06SignIn\x12 .gatehouse.auth.v1.SignInRequest\x1a!.gatehouse.auth.v1.SignInResponse\"\x83\x01\xd2\xe7\x18`\n" +
 	"\x02\b\x01\x1a\x1f\x12\x1d\n" +
-	"\x0eauth.signed_in\"\x05email*\x04userZ\x13INVALID_CREDENTIALSZ\x10SIGN_IN_OVERLOAD\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/auth/sign-in\x12\xf5\x01\n" +
+	"\x0eauth.signed_in\"\x05email*\x04userZ\x13INVALID_CREDENTIALSZ\x12EMAIL_NOT_VERIFIEDZ\x10SIGN_IN_OVERLOAD\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/api/v1/auth/sign-in\x12\xf5\x01\n" +
 	"\x0fAnswerChallenge\x12).gatehouse.auth.v1.AnswerChallengeRequest\x1a*.gatehouse.auth.v1.AnswerChallengeResponse\"\x8a\x01\xd2\xe7\x18]\n" +
 	"\x02\b\x01\x1a\x18\x12\x16\n" +
 	"\x0eauth.signed_in*\x04userZ\x11INVALID_CHALLENGEZ\x15INVALID_SECOND_FACTORZ\x13INVALID_CREDENTIALS\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/api/v1/auth/sign-in/challenge\x12\xb2\x01\n" +
@@ -1625,8 +1625,8 @@ const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\tGetKeySet\x12#.gatehouse.auth.v1.GetKeySetRequest\x1a$.gatehouse.auth.v1.GetKeySetResponse\"\x1e\xd2\xe7\x18\x17\n" +
 	"\x02(\x01\x12\revery_service\x1a\x02\b\x01\x90\x02\x01\x12\x8f\x01\n" +
 	"\x10WatchRevocations\x12*.gatehouse.auth.v1.WatchRevocationsRequest\x1a+.gatehouse.auth.v1.WatchRevocationsResponse\" \xd2\xe7\x18\x19\n" +
-	"\x02(\x01\x12\revery_service\x1a\x02\b\x01 \x01\x90\x02\x010\x01B\xac\x18\xd2\xe7\x18\xe1\x17\n" +
-	"\x04auth\x10\x92?\x1a7gatehouse.identity.v1.UserDirectoryService/ActivateUser\x1a7gatehouse.identity.v1.UserDirectoryService/RegisterUser\x1a7gatehouse.identity.v1.UserDirectoryService/SetUserEmail\x1a*gatehouse.authz.v1.AuthzService/BatchCheck\x1a2gatehouse.authz.v1.AuthzService/WriteRelationships\x1a'gatehouse.audit.v1.IngestService/Ingest\"\x01\x01:-\n" +
+	"\x02(\x01\x12\revery_service\x1a\x02\b\x01 \x01\x90\x02\x010\x01B\xb7\x19\xd2\xe7\x18\xec\x18\n" +
+	"\x04auth\x10\x92?\x1aBgatehouse.identity.v1.OrganizationDirectoryService/GetOrganization\x1a7gatehouse.identity.v1.UserDirectoryService/ActivateUser\x1a7gatehouse.identity.v1.UserDirectoryService/RegisterUser\x1a7gatehouse.identity.v1.UserDirectoryService/SetUserEmail\x1a*gatehouse.authz.v1.AuthzService/BatchCheck\x1a2gatehouse.authz.v1.AuthzService/WriteRelationships\x1a'gatehouse.audit.v1.IngestService/Ingest\"\x01\x01:-\n" +
 	"\x13auth-encryption.key\x12\x12GATEHOUSE_AUTH_KEY\x18\x01(\x01:|\n" +
 	"\x10bootstrap.secret\x12\x1fGATEHOUSE_AUTH_BOOTSTRAP_SECRET\x18\x02\"Esingle use: POST /api/v1/auth/bootstrap makes the first administratorJ\x1e\n" +
 	"\bplatform\x12\x12administrator@userR7\n" +
@@ -1640,7 +1640,8 @@ const file_gatehouse_auth_v1_auth_proto_rawDesc = "" +
 	"\x11INVALID_CHALLENGE\x10\x02\"Tthe sign-in took too long, or something about the account has changed; sign in againRp\n" +
 	"\x11INVALID_ENROLMENT\x10\x06\"Ythe enrolment took too long, or the account has another second factor by now; enrol againR6\n" +
 	"\x10NO_SECOND_FACTOR\x10\x06\" the account has no second factorRh\n" +
-	"\x16SECOND_FACTOR_REQUIRED\x10\x06\"Lthe organization requires a second factor: replace it instead of removing itR<\n" +
+	"\x16SECOND_FACTOR_REQUIRED\x10\x06\"Lthe organization requires a second factor: replace it instead of removing itRE\n" +
+	"\x12EMAIL_NOT_VERIFIED\x10\x06\"-verify the email address of the account firstR<\n" +
 	"\x16EMAIL_ALREADY_VERIFIED\x10\x06\" this address is verified alreadyRw\n" +
 	"\x13INVALID_MAILED_CODE\x10\x02\"^the mailed code is wrong, was used or replaced by a newer one, or has expired; ask for anotherRH\n" +
 	"\x15INVALID_REFRESH_TOKEN\x10\x02\"-the refresh token is not valid; sign in againR&\n" +

@@ -51,7 +51,9 @@ type AuthServiceClient interface {
 	VerifyEmail(ctx context.Context, in *VerifyEmailRequest, opts ...grpc.CallOption) (*VerifyEmailResponse, error)
 	// SignIn starts a session, or, of a person with a second factor or whose organization requires
 	// one, asks for that by a challenge instead of tokens. Every refusal is the same UNAUTHENTICATED
-	// (INVALID_CREDENTIALS), whatever was wrong.
+	// (INVALID_CREDENTIALS), whatever was wrong. Who has shown the right password, has to enrol a
+	// second factor and has not verified the address is mailed a code for VerifyEmail
+	// (FAILED_PRECONDITION, EMAIL_NOT_VERIFIED), and signs in once more afterwards.
 	SignIn(ctx context.Context, in *SignInRequest, opts ...grpc.CallOption) (*SignInResponse, error)
 	// AnswerChallenge starts the session that SignIn has not, by the second factor. A wrong, a used
 	// and a throttled code are the same UNAUTHENTICATED (INVALID_SECOND_FACTOR), after which the
@@ -168,7 +170,9 @@ type AuthServiceServer interface {
 	VerifyEmail(context.Context, *VerifyEmailRequest) (*VerifyEmailResponse, error)
 	// SignIn starts a session, or, of a person with a second factor or whose organization requires
 	// one, asks for that by a challenge instead of tokens. Every refusal is the same UNAUTHENTICATED
-	// (INVALID_CREDENTIALS), whatever was wrong.
+	// (INVALID_CREDENTIALS), whatever was wrong. Who has shown the right password, has to enrol a
+	// second factor and has not verified the address is mailed a code for VerifyEmail
+	// (FAILED_PRECONDITION, EMAIL_NOT_VERIFIED), and signs in once more afterwards.
 	SignIn(context.Context, *SignInRequest) (*SignInResponse, error)
 	// AnswerChallenge starts the session that SignIn has not, by the second factor. A wrong, a used
 	// and a throttled code are the same UNAUTHENTICATED (INVALID_SECOND_FACTOR), after which the

@@ -868,16 +868,15 @@ const file_gatehouse_auth_v1_factors_proto_rawDesc = "" +
 	"\x16SetSignInPolicyRequest\x12?\n" +
 	"\x06policy\x18\x01 \x01(\v2\x1f.gatehouse.auth.v1.SignInPolicyB\x06\xbaH\x03\xc8\x01\x01R\x06policy\"R\n" +
 	"\x17SetSignInPolicyResponse\x127\n" +
-	"\x06policy\x18\x01 \x01(\v2\x1f.gatehouse.auth.v1.SignInPolicyR\x06policy2\xd5\v\n" +
+	"\x06policy\x18\x01 \x01(\v2\x1f.gatehouse.auth.v1.SignInPolicyR\x06policy2\xfe\v\n" +
 	"\rFactorService\x12\x8a\x01\n" +
 	"\fGetMyFactors\x12&.gatehouse.auth.v1.GetMyFactorsRequest\x1a'.gatehouse.auth.v1.GetMyFactorsResponse\")\xd2\xe7\x18\b\n" +
-	"\x02\x10\x01\x1a\x02\b\x01\x82\xd3\xe4\x93\x02\x14\x12\x12/api/v1/me/factors\x90\x02\x01\x12\x83\x01\n" +
-	"\tOfferTotp\x12#.gatehouse.auth.v1.OfferTotpRequest\x1a$.gatehouse.auth.v1.OfferTotpResponse\"+\xd2\xe7\x18\n" +
-	"\n" +
-	"\x02\x10\x01\x1a\x02\b\x01`\x01\x82\xd3\xe4\x93\x02\x14:\x01*\"\x0f/api/v1/me/totp\x90\x02\x01\x12\xd2\x01\n" +
-	"\vConfirmTotp\x12%.gatehouse.auth.v1.ConfirmTotpRequest\x1a&.gatehouse.auth.v1.ConfirmTotpResponse\"t\xd2\xe7\x18N\n" +
+	"\x02\x10\x01\x1a\x02\b\x01\x82\xd3\xe4\x93\x02\x14\x12\x12/api/v1/me/factors\x90\x02\x01\x12\x97\x01\n" +
+	"\tOfferTotp\x12#.gatehouse.auth.v1.OfferTotpRequest\x1a$.gatehouse.auth.v1.OfferTotpResponse\"?\xd2\xe7\x18\x1e\n" +
+	"\x02\x10\x01\x1a\x02\b\x01Z\x12EMAIL_NOT_VERIFIED`\x01\x82\xd3\xe4\x93\x02\x14:\x01*\"\x0f/api/v1/me/totp\x90\x02\x01\x12\xe7\x01\n" +
+	"\vConfirmTotp\x12%.gatehouse.auth.v1.ConfirmTotpRequest\x1a&.gatehouse.auth.v1.ConfirmTotpResponse\"\x88\x01\xd2\xe7\x18b\n" +
 	"\x02\x10\x01\x1a\x1c\x12\x1a\n" +
-	"\x12auth.totp_enrolled*\x04userZ\x11INVALID_ENROLMENTZ\x15INVALID_SECOND_FACTOR`\x01\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/api/v1/me/totp:confirm\x12\xb7\x01\n" +
+	"\x12auth.totp_enrolled*\x04userZ\x12EMAIL_NOT_VERIFIEDZ\x11INVALID_ENROLMENTZ\x15INVALID_SECOND_FACTOR`\x01\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/api/v1/me/totp:confirm\x12\xb7\x01\n" +
 	"\n" +
 	"RemoveTotp\x12$.gatehouse.auth.v1.RemoveTotpRequest\x1a%.gatehouse.auth.v1.RemoveTotpResponse\"\\\xd2\xe7\x18>\n" +
 	"\x02\x10\x01\x1a\x1b\x12\x19\n" +

@@ -39,6 +39,8 @@ type FactorServiceClient interface {
 	GetMyFactors(ctx context.Context, in *GetMyFactorsRequest, opts ...grpc.CallOption) (*GetMyFactorsResponse, error)
 	// OfferTotp draws the secret of a new authenticator. It counts from ConfirmTotp on, for which
 	// there are 15 minutes; an authenticator of before stays good until then. Nothing is stored.
+	// Where mail is configured, the address of the account has to be verified first
+	// (EMAIL_NOT_VERIFIED): whoever proves an unverified one gets the account without its factor.
 	OfferTotp(ctx context.Context, in *OfferTotpRequest, opts ...grpc.CallOption) (*OfferTotpResponse, error)
 	// ConfirmTotp makes the authenticator of an offer the caller's second factor, by the first code
 	// that it shows, and returns new recovery codes, once. All other sessions of the caller end. A
@@ -52,8 +54,9 @@ type FactorServiceClient interface {
 	ReplaceRecoveryCodes(ctx context.Context, in *ReplaceRecoveryCodesRequest, opts ...grpc.CallOption) (*ReplaceRecoveryCodesResponse, error)
 	// GetSignInPolicy returns what an organization requires of its members when they sign in.
 	GetSignInPolicy(ctx context.Context, in *GetSignInPolicyRequest, opts ...grpc.CallOption) (*GetSignInPolicyResponse, error)
-	// SetSignInPolicy says what an organization requires of its members from their next sign-in on:
-	// sessions go on. A member without a second factor enrols one while signing in.
+	// SetSignInPolicy says what an organization requires of its members. A member without a second
+	// factor enrols one while signing in, and has to sign in again where that has happened before: at
+	// once in browsers, elsewhere when the session is refreshed, which answers 401 then.
 	SetSignInPolicy(ctx context.Context, in *SetSignInPolicyRequest, opts ...grpc.CallOption) (*SetSignInPolicyResponse, error)
 }
 
@@ -146,6 +149,8 @@ type FactorServiceServer interface {
 	GetMyFactors(context.Context, *GetMyFactorsRequest) (*GetMyFactorsResponse, error)
 	// OfferTotp draws the secret of a new authenticator. It counts from ConfirmTotp on, for which
 	// there are 15 minutes; an authenticator of before stays good until then. Nothing is stored.
+	// Where mail is configured, the address of the account has to be verified first
+	// (EMAIL_NOT_VERIFIED): whoever proves an unverified one gets the account without its factor.
 	OfferTotp(context.Context, *OfferTotpRequest) (*OfferTotpResponse, error)
 	// ConfirmTotp makes the authenticator of an offer the caller's second factor, by the first code
 	// that it shows, and returns new recovery codes, once. All other sessions of the caller end. A
@@ -159,8 +164,9 @@ type FactorServiceServer interface {
 	ReplaceRecoveryCodes(context.Context, *ReplaceRecoveryCodesRequest) (*ReplaceRecoveryCodesResponse, error)
 	// GetSignInPolicy returns what an organization requires of its members when they sign in.
 	GetSignInPolicy(context.Context, *GetSignInPolicyRequest) (*GetSignInPolicyResponse, error)
-	// SetSignInPolicy says what an organization requires of its members from their next sign-in on:
-	// sessions go on. A member without a second factor enrols one while signing in.
+	// SetSignInPolicy says what an organization requires of its members. A member without a second
+	// factor enrols one while signing in, and has to sign in again where that has happened before: at
+	// once in browsers, elsewhere when the session is refreshed, which answers 401 then.
 	SetSignInPolicy(context.Context, *SetSignInPolicyRequest) (*SetSignInPolicyResponse, error)
 	mustEmbedUnimplementedFactorServiceServer()
 }

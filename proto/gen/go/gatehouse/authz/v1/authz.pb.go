@@ -880,7 +880,7 @@ func (x *WriteRelationshipsResponse) GetConsistencyToken() string {
 	return ""
 }
 
-// ReserveDepartureRequest names a user whose deletion or suspension is about to begin.
+// ReserveDepartureRequest names a user whose deletion, suspension or invitation is about to begin.
 type ReserveDepartureRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// user_id of the user.
@@ -889,7 +889,7 @@ type ReserveDepartureRequest struct {
 	EndingOrganizationId string `protobuf:"bytes,2,opt,name=ending_organization_id,json=endingOrganizationId,proto3" json:"ending_organization_id,omitempty"`
 	// origin of the deletion; absent when this call is the origin.
 	Origin *Origin `protobuf:"bytes,3,opt,name=origin,proto3" json:"origin,omitempty"`
-	// suspension_revision is that of the user once suspended; 0 for a deletion.
+	// suspension_revision is that of the user once suspended or invited; 0 for a deletion.
 	SuspensionRevision int64 `protobuf:"varint,4,opt,name=suspension_revision,json=suspensionRevision,proto3" json:"suspension_revision,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
@@ -990,14 +990,14 @@ func (*ReserveDepartureResponse) Descriptor() ([]byte, []int) {
 	return file_gatehouse_authz_v1_authz_proto_rawDescGZIP(), []int{15}
 }
 
-// SettleSuspensionRequest names a user who was suspended or restored.
+// SettleSuspensionRequest names a user who was suspended or restored, or invited or has accepted.
 type SettleSuspensionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// user_id of the user.
 	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// revision of the user since when this is so.
 	Revision int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
-	// suspended says that the user is suspended, otherwise that the user is back.
+	// suspended says that the user is suspended or invited, otherwise that the user is there.
 	Suspended     bool `protobuf:"varint,3,opt,name=suspended,proto3" json:"suspended,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

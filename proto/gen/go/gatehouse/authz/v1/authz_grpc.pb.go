@@ -54,13 +54,14 @@ type AuthzServiceClient interface {
 	// WriteRelationships changes relationships, all or none, once per id. A precondition that does not hold is FAILED_PRECONDITION
 	// (PRECONDITION_FAILED) and changes nothing; a relationship outside of what the calling program owns is PERMISSION_DENIED.
 	WriteRelationships(ctx context.Context, in *WriteRelationshipsRequest, opts ...grpc.CallOption) (*WriteRelationshipsResponse, error)
-	// ReserveDeparture asks, before a user's deletion or suspension begins, whether it may.
-	// FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER) says that nobody would be left in a role
-	// of the user. Otherwise the user counts as gone in every such decision from here on, so that the
-	// deletion is certain to be accepted whenever it arrives.
+	// ReserveDeparture asks, before a user's deletion, suspension or invitation begins, whether it
+	// may. FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER) says that nobody would be left in a
+	// role of the user. Otherwise the user counts as gone in every such decision from here on, so
+	// that the deletion is certain to be accepted whenever it arrives.
 	ReserveDeparture(ctx context.Context, in *ReserveDepartureRequest, opts ...grpc.CallOption) (*ReserveDepartureResponse, error)
-	// SettleSuspension says what became of a suspension that was reserved: who is suspended counts in
-	// no such decision as if gone, until returned. What is said of an earlier revision than what is
+	// SettleSuspension says what became of a suspension or an invitation that was reserved: who is
+	// suspended counts in no such decision as if gone, until returned, and who is invited until
+	// accepted. What is said of an earlier revision than what is
 	// known changes nothing.
 	SettleSuspension(ctx context.Context, in *SettleSuspensionRequest, opts ...grpc.CallOption) (*SettleSuspensionResponse, error)
 	// ReadRelationships returns the relationships as they were written, filtered by object, relation and subject.
@@ -208,13 +209,14 @@ type AuthzServiceServer interface {
 	// WriteRelationships changes relationships, all or none, once per id. A precondition that does not hold is FAILED_PRECONDITION
 	// (PRECONDITION_FAILED) and changes nothing; a relationship outside of what the calling program owns is PERMISSION_DENIED.
 	WriteRelationships(context.Context, *WriteRelationshipsRequest) (*WriteRelationshipsResponse, error)
-	// ReserveDeparture asks, before a user's deletion or suspension begins, whether it may.
-	// FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER) says that nobody would be left in a role
-	// of the user. Otherwise the user counts as gone in every such decision from here on, so that the
-	// deletion is certain to be accepted whenever it arrives.
+	// ReserveDeparture asks, before a user's deletion, suspension or invitation begins, whether it
+	// may. FAILED_PRECONDITION (LAST_ADMINISTRATOR, LAST_OWNER) says that nobody would be left in a
+	// role of the user. Otherwise the user counts as gone in every such decision from here on, so
+	// that the deletion is certain to be accepted whenever it arrives.
 	ReserveDeparture(context.Context, *ReserveDepartureRequest) (*ReserveDepartureResponse, error)
-	// SettleSuspension says what became of a suspension that was reserved: who is suspended counts in
-	// no such decision as if gone, until returned. What is said of an earlier revision than what is
+	// SettleSuspension says what became of a suspension or an invitation that was reserved: who is
+	// suspended counts in no such decision as if gone, until returned, and who is invited until
+	// accepted. What is said of an earlier revision than what is
 	// known changes nothing.
 	SettleSuspension(context.Context, *SettleSuspensionRequest) (*SettleSuspensionResponse, error)
 	// ReadRelationships returns the relationships as they were written, filtered by object, relation and subject.

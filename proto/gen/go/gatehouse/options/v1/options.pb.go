@@ -537,7 +537,8 @@ type Database struct {
 	// schemas are further schemas of the program, which its migrations fill.
 	Schemas []string `protobuf:"bytes,1,rep,name=schemas,proto3" json:"schemas,omitempty"`
 	// owner is a role that owns the program's schemas and migrates them. The program then serves as a
-	// role that may do only what the migrations grant.
+	// role that may do only what the migrations grant. Its verbs migrate and keep run as the owner
+	// (plan.Of), so a program with an owner has both.
 	Owner string `protobuf:"bytes,2,opt,name=owner,proto3" json:"owner,omitempty"`
 	// pools are further pools of connections that an instance of the program opens.
 	Pools         []*Pool `protobuf:"bytes,3,rep,name=pools,proto3" json:"pools,omitempty"`

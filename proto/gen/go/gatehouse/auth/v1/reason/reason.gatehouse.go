@@ -37,6 +37,11 @@ func EmailAlreadyVerified() *apierr.Error {
 	return apierr.New(apierr.FailedPrecondition, "EMAIL_ALREADY_VERIFIED", "this address is verified already")
 }
 
+// EmailNotVerified is EMAIL_NOT_VERIFIED (FAILED_PRECONDITION, over HTTP 400).
+func EmailNotVerified() *apierr.Error {
+	return apierr.New(apierr.FailedPrecondition, "EMAIL_NOT_VERIFIED", "verify the email address of the account first")
+}
+
 // EmailTaken is EMAIL_TAKEN (ALREADY_EXISTS, over HTTP 409).
 func EmailTaken() *apierr.Error {
 	return apierr.New(apierr.AlreadyExists, "EMAIL_TAKEN", "this email address already has a login")
