@@ -136,6 +136,9 @@ func portProblems(p plan.Program, g group) []string {
 	if diff := cmp.Diff(want, ports); diff != "" || network.Mode != "bridge" {
 		found = append(found, "the ports differ (-want +job):\n"+diff)
 	}
+	if network.DNS == nil { // then Nomad gives a task no /etc/resolv.conf
+		found = append(found, "the network has no dns {}: hosts are not found by their names")
+	}
 	s := g.Services[0]
 	exposed := map[string]string{}
 	for _, path := range s.Connect.SidecarService.Proxy.Expose.Paths {
@@ -174,7 +177,8 @@ func taskProblems(p plan.Program, g group) []string {
 			found = append(found, fmt.Sprintf("%s runs %v", want.Verb, got.Config))
 		}
 		prestart := got.Lifecycle != nil && got.Lifecycle.Hook == "prestart" && !got.Lifecycle.Sidecar
-		if prestart != (want.Verb == plan.Migrate) {
+		beside := got.Lifecycle != nil && got.Lifecycle.Hook == "poststart" && got.Lifecycle.Sidecar
+		if prestart != (want.Verb == plan.Migrate) || beside != (want.Verb == plan.Keep) {
 			found = append(found, fmt.Sprintf("the lifecycle of %s is %+v", want.Verb, got.Lifecycle))
 		}
 		if want.Verb == plan.Serve && time.Duration(got.KillTimeout) < 25*time.Second { // a drain takes 4 s and 10 s by default

@@ -81,6 +81,7 @@ func TestJobsThatDoNotFollowTheContract(t *testing.T) {
 		"a port more": {func(j *job) {
 			j.TaskGroups[0].Networks[0].DynamicPorts = append(j.TaskGroups[0].Networks[0].DynamicPorts, port{Label: "grpc", To: 8081})
 		}, "ports"},
+		"no names of hosts":  {func(j *job) { j.TaskGroups[0].Networks[0].DNS = nil }, "dns {}"},
 		"a missing variable": {func(j *job) { delete(serve(j).Env, "GATEHOUSE_MESH_DATACENTER") }, "environment"},
 		"a variable more":    {func(j *job) { serve(j).Env["GATEHOUSE_GRPC_REFLECTION"] = "true" }, "environment"},
 		"a secret in clear":  {func(j *job) { serve(j).Env["GATEHOUSE_POSTGRES_URL"] = "postgres://x" }, "environment"},
@@ -131,6 +132,41 @@ func TestTheLinesOfUpstreams(t *testing.T) {
 			}
 		} else if text != want {
 			t.Errorf("%s: run make generate (-contract +job):\n%s", p.Name, cmp.Diff(want, text))
+		}
+	}
+}
+
+// Where the environment says as whom Auth signs in at the mail server, it has the password as a
+// secret, and nobody else has: not what migrates, and no other program.
+func TestThePasswordOfTheMailServer(t *testing.T) {
+	const item, file = "GATEHOUSE_MAIL_SMTP_PASSWORD", "${NOMAD_SECRETS_DIR}/mail-smtp.password"
+	for _, name := range registry.Services(meshtest.Definition(t)) {
+		text := rendered(t, name, `environment = { GATEHOUSE_MAIL_SMTP_USER = "gatehouse" }`)
+		if name != "auth" {
+			if strings.Contains(text, item) || strings.Contains(text, file) {
+				t.Errorf("%s has the password", name)
+			}
+			continue
+		}
+		for _, task := range decode(t, text).TaskGroups[0].Tasks {
+			at := slices.IndexFunc(task.Templates, func(one template) bool { return one.DestPath == file })
+			if given := at >= 0; given != (task.Name == plan.Serve) || given != (task.Env[item+"_FILE"] == file) {
+				t.Errorf("%s: the password is given: %t, its variable is %q", task.Name, given, task.Env[item+"_FILE"])
+				continue
+			}
+			if at < 0 {
+				continue
+			}
+			one := task.Templates[at]
+			one.DestPath = task.Templates[0].DestPath
+			other := task.Templates[0]
+			other.EmbeddedTmpl = "{{ with nomadVar `nomad/jobs/auth/auth/serve` }}{{ ." + item + " }}{{ end }}"
+			if diff := cmp.Diff(other, one); diff != "" {
+				t.Errorf("unlike the other secrets (-others +password):\n%s", diff)
+			}
+		}
+		if strings.Contains(rendered(t, name), item) {
+			t.Error("there is a password without a user")
 		}
 	}
 }
@@ -217,7 +253,7 @@ func TestJobsAreFormatted(t *testing.T) {
 	order := []string{"count", "shutdown_delay", "constraint", "spread", "update", "restart", "network", "volume", "service", "task"} // or a dynamic one
 	for _, file := range jobFiles(t) {
 		text := read(t, file)
-		if lines := strings.Count(text, "\n"); lines > 230 {
+		if lines := strings.Count(text, "\n"); lines > 240 {
 			t.Errorf("%s has %d lines", file, lines)
 		}
 		if regexp.MustCompile(`\bfile\(`).MatchString(text) {

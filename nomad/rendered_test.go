@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -38,6 +39,7 @@ type group struct {
 	Constraints []struct{ Operand string }
 	Networks    []struct {
 		Mode                        string
+		DNS                         *struct{}
 		DynamicPorts, ReservedPorts []port
 	}
 	Services []service
@@ -121,11 +123,14 @@ func render(t *testing.T, name string) job {
 	return decode(t, rendered(t, name))
 }
 
-// rendered is what Nomad prints, with more lines of variables.
+// rendered is what Nomad prints, with more lines of variables; the last one may be the environment.
 func rendered(t *testing.T, name string, more ...string) string {
 	t.Helper()
 	variables := filepath.Join(t.TempDir(), "test.hcl")
-	lines := append(more, `environment = { GATEHOUSE_LOG_LEVEL = "debug" }`)
+	lines := slices.Clone(more)
+	if len(lines) == 0 || !strings.HasPrefix(lines[len(lines)-1], "environment") {
+		lines = append(lines, `environment = { GATEHOUSE_LOG_LEVEL = "debug" }`)
+	}
 	if err := os.WriteFile(variables, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
 		t.Fatal(err)
 	}

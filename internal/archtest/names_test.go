@@ -25,6 +25,8 @@ var (
 func homonyms() map[string]string {
 	return map[string]string{
 		"internal/rest/body.go": "identity", // HTTP's word for no content coding (RFC 9110, section 12.5.3)
+
+		"cmd/gatehouse/internal/cli/auditverify.go": "audit", // the command's own word
 	}
 }
 

@@ -49,6 +49,41 @@ func TestWhereARequestCameFrom(t *testing.T) {
 	}
 }
 
+// R93: the session of the actor is a personal value of the event beside what the client calls itself.
+// An Audit of before, which knows two names and reads texts alone, tells nobody of either and accepts
+// the event.
+func TestTheSessionIsBesideTheBytes(t *testing.T) {
+	for agent, value := range map[string]string{
+		"":                    `{"session":"session-1"}`,
+		"curl/8.5.0":          `{"agent":"curl/8.5.0","session":"session-1"}`,
+		`{"session":"other"}`: `{"agent":"{\"session\":\"other\"}","session":"session-1"}`,
+	} {
+		e := full()
+		e.ClientAgent = agent
+		s := seal(t, e)
+		if strings.Contains(string(s.Canonical), "session") {
+			t.Errorf("the bytes tell the session: %s", s.Canonical)
+		}
+		said := s.Personal[len(s.Personal)-1]
+		if said.Field != "@client.agent" || said.Value != value || json.Unmarshal([]byte(said.Value), new(string)) == nil || !event.OfClient(said.Field) {
+			t.Errorf("beside the bytes is %q: %s, want %s", said.Field, said.Value, value)
+		}
+		got, err := s.Open()
+		if err != nil || got.Actor != full().Actor || got.ClientAgent != agent || len(got.Changes) != len(full().Changes) {
+			t.Errorf("opened as %+v, %v", got, err)
+		}
+		s.Personal = nil
+		if got, err := s.Open(); err != nil || got.Actor.SessionID != "" || got.Actor.ID != "user-1" {
+			t.Errorf("erased: %+v, %v", got, err)
+		}
+	}
+	e := full()
+	e.Actor.SessionID, e.ClientAgent = "", `{"session":"other"}`
+	if got, err := seal(t, e).Open(); err != nil || got.Actor.SessionID != "" || got.ClientAgent != e.ClientAgent {
+		t.Errorf("a client that calls itself a session is opened as %+v, %v", got, err)
+	}
+}
+
 // Who is alone with its address has no changes, and where there is no room for both, the request's
 // own come first.
 func TestRoomForWhereARequestCameFrom(t *testing.T) {

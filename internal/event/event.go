@@ -11,7 +11,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -40,7 +39,7 @@ const (
 type Actor struct {
 	Type      string // User, Service or Anonymous
 	ID        string // of the user, or mesh name of the program; empty when anonymous
-	SessionID string // of the user's session
+	SessionID string // of the user's session; personal
 	ClientID  string // of the user's client
 }
 
@@ -99,27 +98,20 @@ const (
 	maxID   = 256
 )
 
-var (
-	uuidForm   = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
-	actionForm = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$`)
-	reasonForm = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
-	hashForm   = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
-)
-
 // check refuses what no event may be. It holds for what is sealed and for what is read.
 func (e Event) check() error {
 	switch {
-	case !uuidForm.MatchString(e.ID):
+	case !isUUID(e.ID):
 		return fmt.Errorf("id %q is not a UUID in lower case", e.ID)
 	case e.Time.IsZero() || e.Time.Year() < 1970 || e.Time.Year() > 9999:
 		return errors.New("the time is missing or out of range")
 	case e.Source == "":
 		return errors.New("the source is missing")
-	case !actionForm.MatchString(e.Action):
+	case !isAction(e.Action):
 		return fmt.Errorf("action %q is not a dotted name in lower case", e.Action)
 	case !slices.Contains([]Outcome{Success, Failure, Denied}, e.Outcome):
 		return fmt.Errorf("outcome %q is none of success, failure and denied", e.Outcome)
-	case e.Reason != "" && !reasonForm.MatchString(e.Reason):
+	case e.Reason != "" && !isReason(e.Reason):
 		return fmt.Errorf("reason %q is not in UPPER_SNAKE", e.Reason)
 	case e.Outcome == Success && e.Reason != "":
 		return errors.New("a success has no reason")
@@ -129,7 +121,7 @@ func (e Event) check() error {
 		return errors.New("an actor has an id exactly when it is not anonymous")
 	case e.Count < 1 || e.Count > 1<<53-1:
 		return fmt.Errorf("the count %d is out of range", e.Count)
-	case e.OrganizationID != "" && !uuidForm.MatchString(e.OrganizationID):
+	case e.OrganizationID != "" && !isUUID(e.OrganizationID):
 		return fmt.Errorf("organization_id %q is not a UUID in lower case", e.OrganizationID)
 	case len(e.Changes) > MaxChanges:
 		return fmt.Errorf("%d changes are more than %d", len(e.Changes), MaxChanges)
@@ -150,7 +142,7 @@ func checkChanges(changes []Change) error {
 			return errors.New("a change has no field, or one that no field can be")
 		case seen[c.Field]:
 			return fmt.Errorf("the field %s is listed twice", c.Field)
-		case c.Personal && !hashForm.MatchString(c.Hash):
+		case c.Personal && !isHash(c.Hash):
 			return fmt.Errorf("the personal field %s has no hash", c.Field)
 		case !c.Personal && (c.Hash != "" || len(c.Value) == 0):
 			return fmt.Errorf("the field %s has a hash, or no value", c.Field)

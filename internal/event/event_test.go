@@ -44,25 +44,58 @@ func seal(t testing.TB, e event.Event) event.Sealed {
 	return s
 }
 
-// The canonical bytes of version 1 are for ever: this text may never change.
+// sealedBefore is the event of full, whose actor's session stood in the bytes until it became a
+// personal value. Such bytes are for ever: this text may never change.
+const sealedBefore = `{"action":"user.updated","actor":{"client_id":"client-1","id":"user-1","session_id":"session-1","type":"user"},` +
+	`"caller":"gateway","changes":[{"field":"user.display_name","value":"Zoë <b>& ` + "\u2028" + `"},` +
+	`{"field":"user.email","hash":"esNhJXZJ-5hd_D_x_JKDIFD2h5WnZocUCSdfHjlnlIo","personal":true},` +
+	`{"field":"user.labels","value":{"a":[true,null,100],"b":1}}],` +
+	`"count":1,"id":"0192f0c1-2f6e-7c3a-9d55-0b8a4f3c2e11","method":"gatehouse.identity.v1.UserService/UpdateUser",` +
+	`"object_id":"user-2","object_type":"user","organization_id":"8f14e45f-ceea-467f-a8a5-1d3e0a2b6c01","outcome":"success",` +
+	`"request_id":"request-1","source":"identity","time":"2026-03-01T11:00:05.123456Z","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","v":1}`
+
+// The canonical bytes of version 1 are for ever: these texts may never change. The session of the
+// actor is not in them (R93).
 func TestCanonicalForm(t *testing.T) {
-	s, err := full().Seal(bytes.NewReader(make([]byte, event.SaltLen)))
+	s, err := full().Seal(bytes.NewReader(make([]byte, 2*event.SaltLen)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"action":"user.updated","actor":{"client_id":"client-1","id":"user-1","session_id":"session-1","type":"user"},` +
-		`"caller":"gateway","changes":[{"field":"user.display_name","value":"Zoë <b>& ` + "\u2028" + `"},` +
-		`{"field":"user.email","hash":"esNhJXZJ-5hd_D_x_JKDIFD2h5WnZocUCSdfHjlnlIo","personal":true},` +
-		`{"field":"user.labels","value":{"a":[true,null,100],"b":1}}],` +
-		`"count":1,"id":"0192f0c1-2f6e-7c3a-9d55-0b8a4f3c2e11","method":"gatehouse.identity.v1.UserService/UpdateUser",` +
-		`"object_id":"user-2","object_type":"user","organization_id":"8f14e45f-ceea-467f-a8a5-1d3e0a2b6c01","outcome":"success",` +
-		`"request_id":"request-1","source":"identity","time":"2026-03-01T11:00:05.123456Z","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","v":1}`
+	want := strings.Replace(sealedBefore, `"session_id":"session-1",`, ``, 1)
+	want = strings.Replace(want, `}}],"count"`, `}},{"field":"@client.agent","hash":"WxKzPTDSTKhMZYSMEkXwS36vNwzny7sxaalLHw4ltkc","personal":true}],"count"`, 1)
 	if diff := cmp.Diff(want, string(s.Canonical)); diff != "" {
 		t.Errorf("canonical bytes (-want +got):\n%s", diff)
 	}
-	wantPersonal := []event.Personal{{Field: "user.email", Salt: make([]byte, event.SaltLen), Value: `"a@example.org"`}}
+	wantPersonal := []event.Personal{
+		{Field: "user.email", Salt: make([]byte, event.SaltLen), Value: `"a@example.org"`},
+		{Field: "@client.agent", Salt: make([]byte, event.SaltLen), Value: `{"session":"session-1"}`},
+	}
 	if diff := cmp.Diff(wantPersonal, s.Personal); diff != "" {
 		t.Errorf("personal values (-want +got):\n%s", diff)
+	}
+}
+
+// What was sealed before, and what programs of before still seal beside this one, is read as what is
+// sealed now: also the session.
+func TestEventsOfBefore(t *testing.T) {
+	s := event.Sealed{Canonical: []byte(sealedBefore), Personal: []event.Personal{{Field: "user.email", Salt: make([]byte, event.SaltLen), Value: `"a@example.org"`}}}
+	if err := event.Verify(s); err != nil {
+		t.Fatal(err)
+	}
+	before, err := s.Open()
+	if err != nil || before.Actor.SessionID != "session-1" {
+		t.Fatalf("opened as %+v, %v", before, err)
+	}
+	s, err = full().Seal(bytes.NewReader(make([]byte, 2*event.SaltLen)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, err := s.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, now); diff != "" {
+		t.Errorf("opened (-before +now):\n%s", diff)
 	}
 }
 
@@ -152,7 +185,7 @@ func TestOpenRefusesForeignValues(t *testing.T) {
 
 func TestParseAcceptsOnlyCanonicalBytes(t *testing.T) {
 	e := full()
-	e.Changes = nil
+	e.Changes, e.Actor.SessionID = nil, ""
 	good := string(seal(t, e).Canonical)
 	if _, err := event.Parse([]byte(good)); err != nil {
 		t.Fatal(err)

@@ -14,11 +14,13 @@ import (
 func FuzzParse(f *testing.F) {
 	e := full()
 	f.Add(seal(f, e).Canonical)
-	e.Changes = nil
+	f.Add([]byte(sealedBefore))
+	e.Changes, e.Actor.SessionID = nil, ""
 	good := seal(f, e).Canonical
 	f.Add(good)
 	f.Add(bytes.Replace(good, []byte(`"count":1`), []byte(`"count":1.0`), 1))
 	f.Add(bytes.Replace(good, []byte(`"count":1`), []byte(`"changes":[{"field":"a","value":{"z":1e-7,"b":"\u000f"}}],"count":2`), 1))
+	f.Add(bytes.Replace(good, []byte(`"count":1`), []byte(`"changes":[{"field":"a","value":9223372036854776000}],"count":2`), 1))
 	f.Add([]byte(`{"v":1}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		e, err := event.Parse(text)
@@ -31,6 +33,9 @@ func FuzzParse(f *testing.F) {
 		}
 		if !json.Valid(text) {
 			t.Fatalf("%q was accepted and is not JSON", text)
+		}
+		if e.Actor.SessionID != "" {
+			return // it was in there before, and is not any more
 		}
 		for _, c := range e.Changes {
 			if c.Personal {

@@ -1,7 +1,6 @@
 package event
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -33,57 +32,17 @@ type Personal struct {
 // SaltLen is the length of the salt of a personal value.
 const SaltLen = 16
 
-// version is the form that canonical bytes have. A new form gets a new number and leaves the old one readable.
-const version = 1
-
-// timeLayout has microseconds, which is what PostgreSQL keeps.
-const timeLayout = "2006-01-02T15:04:05.000000Z"
-
-// document is the form "v": 1. Absent and empty mean the same, so empty is never written.
-type document struct {
-	V              int              `json:"v"`
-	ID             string           `json:"id"`
-	Time           string           `json:"time"`
-	Source         string           `json:"source"`
-	Caller         string           `json:"caller,omitempty"`
-	Action         string           `json:"action"`
-	Method         string           `json:"method,omitempty"`
-	Outcome        Outcome          `json:"outcome"`
-	Reason         string           `json:"reason,omitempty"`
-	Actor          actorDocument    `json:"actor"`
-	OrganizationID string           `json:"organization_id,omitempty"`
-	ObjectType     string           `json:"object_type,omitempty"`
-	ObjectID       string           `json:"object_id,omitempty"`
-	RequestID      string           `json:"request_id,omitempty"`
-	TraceID        string           `json:"trace_id,omitempty"`
-	Changes        []changeDocument `json:"changes,omitempty"`
-	Count          int64            `json:"count"`
-}
-
-type actorDocument struct {
-	Type      string `json:"type"`
-	ID        string `json:"id,omitempty"`
-	SessionID string `json:"session_id,omitempty"`
-	ClientID  string `json:"client_id,omitempty"`
-}
-
-type changeDocument struct {
-	Field    string          `json:"field"`
-	Value    json.RawMessage `json:"value,omitempty"`
-	Personal bool            `json:"personal,omitempty"`
-	Hash     string          `json:"hash,omitempty"`
-}
-
 // Seal returns the durable form of the event. Texts lose what no text may hold, values that are too
-// large are replaced by their size; random gives the salts. An error means that the event says too
-// little, or that a value is not JSON.
+// large are replaced by their size, whole numbers that would lose digits by texts; random gives the
+// salts. An error means that the event says too little, or that a value is not JSON.
 func (e Event) Seal(random io.Reader) (Sealed, error) {
 	e = e.Clean()
 	e.Changes = append(e.Changes, e.client()...)
+	e.Actor.SessionID = "" // it is beside the bytes now, and not told to all to whom they are proven (R93)
 	var s Sealed
 	for i := range e.Changes {
 		c := &e.Changes[i]
-		value, err := jcs.Transform(c.Value)
+		value, err := jcs.Transform(exact(c.Value))
 		if err != nil || !utf8.Valid(value) {
 			return Sealed{}, fmt.Errorf("seal event %s: the value of %s is not JSON", e.Action, c.Field)
 		}
@@ -141,43 +100,6 @@ func (e Event) fitting() ([]byte, error) {
 
 func omitted(bytes int) json.RawMessage {
 	return json.RawMessage(fmt.Sprintf(`{"omitted_bytes":%d}`, bytes))
-}
-
-// Parse reads canonical bytes, and nothing but them: another version, an unknown member or another spelling of the same event is an
-// error. Personal changes have a hash and no value.
-func Parse(canonical []byte) (Event, error) {
-	if len(canonical) > MaxCanonical {
-		return Event{}, fmt.Errorf("read event: %d bytes are more than %d", len(canonical), MaxCanonical)
-	}
-	var d document
-	dec := json.NewDecoder(bytes.NewReader(canonical))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&d); err != nil {
-		return Event{}, fmt.Errorf("read event: %w", err)
-	}
-	if d.V != version {
-		return Event{}, fmt.Errorf("read event: the form %d is not known here, only %d is", d.V, version)
-	}
-	at, err := time.Parse(timeLayout, d.Time)
-	if err != nil {
-		return Event{}, errors.New("read event: the time is not in UTC with microseconds")
-	}
-	e := Event{
-		ID: d.ID, Time: at, Source: d.Source, Caller: d.Caller, Action: d.Action, Method: d.Method,
-		Outcome: d.Outcome, Reason: d.Reason, Actor: Actor(d.Actor), OrganizationID: d.OrganizationID,
-		ObjectType: d.ObjectType, ObjectID: d.ObjectID, RequestID: d.RequestID, TraceID: d.TraceID, Count: d.Count,
-	}
-	for _, c := range d.Changes {
-		e.Changes = append(e.Changes, Change(c))
-	}
-	if err := e.check(); err != nil {
-		return Event{}, fmt.Errorf("read event: %w", err)
-	}
-	again, err := e.canonical()
-	if err != nil || !utf8.Valid(canonical) || !bytes.Equal(again, canonical) {
-		return Event{}, errors.New("read event: the bytes are not the canonical ones (RFC 8785)")
-	}
-	return e, nil
 }
 
 // Verify reports whether the canonical bytes can be read and the personal values are exactly those that they hold hashes of.

@@ -3,7 +3,7 @@
 // planted, or could, is refused with a sentence that names it, and links in the place of files are
 // never followed.
 //
-// The supervisor and the operator's CLI import it. Linux only.
+// The supervisor, the CLI and what it runs import it. Linux only.
 package owned
 
 import (
@@ -89,6 +89,31 @@ func Open(path string, flag int, perm fs.FileMode) (*os.File, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// Replace makes the text the whole content of a file of mode 0600. When it returns, that survives a
+// loss of power; when it fails, or the process is killed, the file is as it was.
+func Replace(path string, text []byte) error {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+"-*") // CreateTemp makes it 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	folder, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
 }
 
 // resolve splits a path into the part that exists, without links, and the rest.

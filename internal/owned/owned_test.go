@@ -176,3 +176,37 @@ func TestTruncateAfterTheLook(t *testing.T) {
 		t.Errorf("%q, %v", raw, err)
 	}
 }
+
+// A file is replaced as a whole or not at all, and nothing is left behind.
+func TestReplace(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	for _, text := range []string{"first", "second, and longer", ""} {
+		if err := owned.Replace(path, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(path)
+		if info, statErr := os.Stat(path); err != nil || statErr != nil || string(got) != text || info.Mode() != 0o600 {
+			t.Errorf("%q, %v, %v, want %q", got, info, err, text)
+		}
+	}
+	target := filepath.Join(dir, "target")
+	if err := errors.Join(os.WriteFile(target, []byte("kept"), 0o600), os.Remove(path), os.Symlink(target, path), owned.Replace(path, []byte("new"))); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(target); err != nil || string(got) != "kept" {
+		t.Errorf("where a link led to: %q, %v", got, err)
+	}
+	if err := errors.Join(os.Remove(path), os.MkdirAll(filepath.Join(path, "in the way"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if err := owned.Replace(path, []byte("new")); err == nil {
+		t.Error("a folder was replaced")
+	}
+	if err := owned.Replace(filepath.Join(dir, "missing", "file"), nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("in no folder: %v", err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 2 {
+		t.Errorf("left are %v, %v", left, err)
+	}
+}

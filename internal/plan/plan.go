@@ -25,12 +25,13 @@ type Program struct {
 
 	Health   Health
 	Database *Database // nil without one
-	Tasks    []Task    // one after the other: the last one stays
+	Tasks    []Task    // in their order: the last one serves
 }
 
 // Verbs of a program.
 const (
 	Migrate = "migrate" // brings the schemas to the program's version and ends
+	Keep    = "keep"    // stays beside Serve, and does day by day what only the owner of the schemas may
 	Serve   = "serve"
 )
 
@@ -72,6 +73,9 @@ func Of(def *mesh.Definition) *Plan {
 		program := Program{Program: p, Health: HealthOf(p), Database: databaseOf(p)}
 		if program.Database != nil {
 			program.Tasks = append(program.Tasks, task(program, Migrate, program.Database.Owner().Name))
+			if !program.Database.Serving().Owner { // whose program can do nothing of that while it serves
+				program.Tasks = append(program.Tasks, task(program, Keep, program.Database.Owner().Name))
+			}
 			program.Tasks = append(program.Tasks, task(program, Serve, program.Database.Serving().Name))
 		} else {
 			program.Tasks = append(program.Tasks, task(program, Serve, ""))

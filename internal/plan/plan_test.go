@@ -61,13 +61,15 @@ database: authz authz_fga behind 20079
 role authz owns: 74`,
 		"audit": `
 migrate as audit_owner: port offset, trust domain, datacenter, service prefix, GATEHOUSE_POSTGRES_URL_FILE=postgres-audit_owner.url
-serve as audit: port offset, trust domain, datacenter, service prefix, GATEHOUSE_POSTGRES_URL_FILE=postgres-audit.url
+keep as audit_owner: port offset, trust domain, datacenter, service prefix, GATEHOUSE_POSTGRES_URL_FILE=postgres-audit_owner.url
+serve as audit: port offset, trust domain, datacenter, service prefix, GATEHOUSE_POSTGRES_URL_FILE=postgres-audit.url, GATEHOUSE_AUDIT_KEY_FILE=audit-log.key (key), GATEHOUSE_AUDIT_KEY_PREVIOUS_FILE=audit-log-previous.key (key of before)
 health: 8084
 database: audit behind 20099
 role audit: 34
 role audit_owner owns: 10`,
 		"corner-shop": `
 migrate as shop_owner: port offset, trust domain, datacenter, service prefix, GATEHOUSE_POSTGRES_URL_FILE=postgres-shop_owner.url
+keep as shop_owner: port offset, trust domain, datacenter, service prefix, GATEHOUSE_POSTGRES_URL_FILE=postgres-shop_owner.url
 serve as corner-shop: port offset, trust domain, datacenter, service prefix, GATEHOUSE_POSTGRES_URL_FILE=postgres-corner-shop.url, GATEHOUSE_CORNER_SHOP_KEY_FILE=shop.key (key)
 health: 8089
 database: corner-shop shop_search behind 20199
@@ -137,13 +139,16 @@ func TestStages(t *testing.T) {
 		if _, err := program.Upstream(mesh.Postgres); err == nil {
 			want[plan.Migrate] = append(want[plan.Migrate], program.Name+"-migrate")
 		}
+		if program.Database != nil && program.Database.Owner != "" {
+			want[plan.Keep] = append(want[plan.Keep], program.Name+"-keep")
+		}
 	}
-	for _, verb := range []string{plan.Migrate, plan.Serve} {
+	for verb, least := range map[string]int{plan.Migrate: 4, plan.Keep: 1, plan.Serve: 4} {
 		var got []string
 		for _, task := range p.Stage(verb) {
 			got = append(got, task.Process())
 		}
-		if !slices.Equal(got, want[verb]) || len(got) < 4 {
+		if !slices.Equal(got, want[verb]) || len(got) < least {
 			t.Errorf("%s: %v, want %v", verb, got, want[verb])
 		}
 	}

@@ -1,18 +1,16 @@
 package relation
 
 import (
-	"regexp"
 	"strings"
-)
 
-// uuidForm is the one written form of a UUID (RFC 9562, section 4), in either case.
-var uuidForm = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
+	"github.com/google/uuid"
+)
 
 // CanonicalID returns the one form of an id, in which it is stored, compared and asked about: a
 // UUID in lower case, as RFC 9562 reads and writes them; every other id as it is. Other spellings
 // of a UUID (braces, "urn:uuid:", no hyphens) are ids of their own.
 func CanonicalID(id string) string {
-	if uuidForm.MatchString(id) {
+	if len(id) == 36 && uuid.Validate(id) == nil {
 		return strings.ToLower(id)
 	}
 	return id

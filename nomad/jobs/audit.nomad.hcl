@@ -24,6 +24,12 @@ variable "environment" {
 
 locals {
   programs = length(var.artifacts) > 0 ? "/local/gatehouse" : var.programs
+  secrets = { # items of the Nomad variable of each task, and their files
+    migrate = { GATEHOUSE_POSTGRES_URL = "postgres-audit_owner.url" }
+    keep    = { GATEHOUSE_POSTGRES_URL = "postgres-audit_owner.url" }
+    # The previous key is empty unless it is replaced.
+    serve = { GATEHOUSE_POSTGRES_URL = "postgres-audit.url", GATEHOUSE_AUDIT_KEY = "audit-log.key", GATEHOUSE_AUDIT_KEY_PREVIOUS = "audit-log-previous.key" }
+  }
   environment = merge(var.environment, {
     GATEHOUSE_MESH_TRUST_DOMAIN   = var.trust_domain
     GATEHOUSE_MESH_DATACENTER     = var.datacenter
@@ -54,6 +60,7 @@ job "audit" {
 
     network {
       mode = "bridge"
+      dns {} # as the host has it, for who is outside of the mesh
       dynamic "port" {
         for_each = { readyz = -1, metrics = -1, envoy_metrics = 9102 } # -1: Nomad chooses
         labels   = [port.key]
@@ -182,23 +189,29 @@ job "audit" {
     }
 
     dynamic "task" {
-      for_each = { migrate = "postgres-audit_owner.url", serve = "postgres-audit.url" }
+      for_each = local.secrets
       labels   = [task.key]
       content {
         driver = "exec"
         user   = "nobody"
-        env    = merge(local.environment, { GATEHOUSE_POSTGRES_URL_FILE = "${NOMAD_SECRETS_DIR}/${task.value}" })
+        env    = merge(local.environment, { for item, file in task.value : "${item}_FILE" => "${NOMAD_SECRETS_DIR}/${file}" })
         config {
           command  = "${local.programs}/audit"
           args     = [task.key]
           cap_drop = ["all"]
         }
-        dynamic "lifecycle" {
-          for_each = task.key == "migrate" ? ["prestart"] : []
-          content { hook = lifecycle.value }
+        dynamic "lifecycle" { # keep removes what is over, which serve may not
+          for_each = { for verb, hook in { migrate = "prestart", keep = "poststart" } : verb => hook if verb == task.key }
+          content {
+            hook    = lifecycle.value
+            sidecar = lifecycle.key == "keep"
+          }
         }
-        kill_timeout = "30s"       # above the drain
-        resources { memory = 512 } # 10,000 tails take 350 MiB
+        kill_timeout = "30s" # above the drain
+        resources {
+          cpu    = task.key == "keep" ? 20 : 100
+          memory = task.key == "keep" ? 96 : 512 # 10,000 tails take 350 MiB
+        }
         dynamic "artifact" {
           for_each = var.artifacts
           content {
@@ -207,13 +220,16 @@ job "audit" {
             options { checksum = artifact.value }
           }
         }
-        template {
-          destination = "${NOMAD_SECRETS_DIR}/${task.value}"
-          data        = "{{ with nomadVar `nomad/jobs/audit/audit/${task.key}` }}{{ .GATEHOUSE_POSTGRES_URL }}{{ end }}"
-          perms       = "0400"
-          uid         = 65534 # nobody
-          gid         = 65534
-          change_mode = "noop" # a roll brings it in, not a restart of all at once
+        dynamic "template" {
+          for_each = task.value
+          content {
+            destination = "${NOMAD_SECRETS_DIR}/${template.value}"
+            data        = "{{ with nomadVar `nomad/jobs/audit/audit/${task.key}` }}{{ .${template.key} }}{{ end }}"
+            perms       = "0400"
+            uid         = 65534 # nobody
+            gid         = 65534
+            change_mode = "noop" # a roll brings it in, not a restart of all at once
+          }
         }
       }
     }

@@ -26,12 +26,12 @@ locals {
   programs = length(var.artifacts) > 0 ? "/local/gatehouse" : var.programs
   secrets = { # items of the Nomad variable of each task, and their files
     migrate = { GATEHOUSE_POSTGRES_URL = "postgres-auth.url" }
-    serve = {
+    serve = merge({
       GATEHOUSE_POSTGRES_URL          = "postgres-auth.url"
       GATEHOUSE_AUTH_KEY              = "auth-encryption.key"
       GATEHOUSE_AUTH_KEY_PREVIOUS     = "auth-encryption-previous.key" # empty unless it is replaced
       GATEHOUSE_AUTH_BOOTSTRAP_SECRET = "bootstrap.secret"
-    }
+    }, lookup(var.environment, "GATEHOUSE_MAIL_SMTP_USER", "") == "" ? {} : { GATEHOUSE_MAIL_SMTP_PASSWORD = "mail-smtp.password" })
   }
   environment = merge(var.environment, {
     GATEHOUSE_MESH_TRUST_DOMAIN   = var.trust_domain
@@ -63,6 +63,7 @@ job "auth" {
 
     network {
       mode = "bridge"
+      dns {} # as the host has it, for who is outside of the mesh
       dynamic "port" {
         for_each = { readyz = -1, metrics = -1, envoy_metrics = 9102 } # -1: Nomad chooses
         labels   = [port.key]

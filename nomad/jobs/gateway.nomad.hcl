@@ -54,6 +54,7 @@ job "gateway" {
 
     network {
       mode = "bridge"
+      dns {} # as the host has it, for who is outside of the mesh
       port "https" {
         static       = 8443
         to           = 8080

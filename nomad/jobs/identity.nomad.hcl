@@ -54,6 +54,7 @@ job "identity" {
 
     network {
       mode = "bridge"
+      dns {} # as the host has it, for who is outside of the mesh
       dynamic "port" {
         for_each = { readyz = -1, metrics = -1, envoy_metrics = 9102 } # -1: Nomad chooses
         labels   = [port.key]

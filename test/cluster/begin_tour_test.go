@@ -23,6 +23,9 @@ func TestReadmeTour(t *testing.T) {
 	}
 	tour := c.command(t, "bash", "-euo", "pipefail", "-c", string(block[1]))
 	tour.Dir = t.TempDir()
+	if err := os.Symlink(filepath.Join(c.root, ".bin"), filepath.Join(tour.Dir, ".bin")); err != nil {
+		t.Fatal(err)
+	}
 	tour.WaitDelay = time.Minute
 	out, err := output(tour)
 	if err != nil {

@@ -80,14 +80,7 @@ func artifacts(sums map[string]string, sum func(string) string) string {
 // serve offers an archive of the programs, and Envoy, to the hosts, and returns checksums by URL.
 func (c *cluster) serve(t *testing.T) map[string]string {
 	t.Helper()
-	link, err := net.InterfaceByName("gatehouse0")
-	check.NoError(t, err)
-	addresses, err := link.Addrs()
-	check.NoError(t, err)
-	own, _, err := net.ParseCIDR(addresses[0].String())
-	check.NoError(t, err)
-	listener, err := net.Listen("tcp", net.JoinHostPort(own.String(), "0"))
-	check.NoError(t, err)
+	listener := listen(t)
 	envoy, err := os.ReadFile(filepath.Join(c.root, ".bin", "envoy"))
 	check.NoError(t, err)
 	files := map[string][]byte{"gatehouse.tar.gz": c.archive(t), "envoy-linux": envoy}
@@ -103,6 +96,20 @@ func (c *cluster) serve(t *testing.T) map[string]string {
 		sums[url] = hex.EncodeToString(sum[:])
 	}
 	return sums
+}
+
+// listen listens where the hosts reach this machine.
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	link, err := net.InterfaceByName("gatehouse0")
+	check.NoError(t, err)
+	addresses, err := link.Addrs()
+	check.NoError(t, err)
+	own, _, err := net.ParseCIDR(addresses[0].String())
+	check.NoError(t, err)
+	listener, err := net.Listen("tcp", net.JoinHostPort(own.String(), "0"))
+	check.NoError(t, err)
+	return listener
 }
 
 // archive packs the programs as a release has them, side by side.

@@ -89,13 +89,15 @@ func contains(names []string, name string) bool {
 	return false
 }
 
-// harness loads a platform for a while, kills meanwhile, lets it drain, and returns everything that does not add up.
-func harness(t *testing.T, plat *platform.Platform, span time.Duration) []string {
+// harness loads a platform for a while, kills meanwhile, lets it drain, and returns everything that
+// does not add up, and what a recorder saw of the log all through it.
+func harness(t *testing.T, plat *platform.Platform, span time.Duration) ([]string, *recorder) {
 	t.Helper()
 	world := newWorld(t, plat)
+	log := newRecorder(t, world)
 	ctx, stop := context.WithTimeout(t.Context(), span)
 	defer stop()
-	done := world.load(ctx)
+	done, recorded := world.load(ctx), log.record(ctx)
 	// Every service has a relay, so whoever dies, one does.
 	victims := [][]string{{"identity", "auth", "authz", "audit", "gateway"}, {"audit"}, {"authz"}, {"identity"}, {"auth"}}
 	for round := 0; ctx.Err() == nil; round++ {
@@ -106,23 +108,29 @@ func harness(t *testing.T, plat *platform.Platform, span time.Duration) []string
 		}
 	}
 	<-done
+	<-recorded
 	t.Logf("%s", world.summary())
 	world.drained(t)
-	return world.audit(t)
+	return append(world.audit(t), log.audit(t)...), log
 }
 
-// Whatever is killed, every acknowledged change has exactly one event and no event lacks its change.
+// Whatever is killed, every acknowledged change has exactly one event and no event lacks its change;
+// and the log of all events begins with every one that was ever given out.
 func TestNothingIsLost(t *testing.T) {
 	plat := start(t, "")
-	for _, wrong := range harness(t, plat, time.Minute) {
-		t.Error(wrong)
+	wrong, log := harness(t, plat, time.Minute)
+	for _, sentence := range wrong {
+		t.Error(sentence)
+	}
+	if !t.Failed() {
+		log.noticesARewind(t)
 	}
 }
 
 // The control: without the outbox the same harness must find that something is lost, or it proves nothing.
 func TestHarnessNoticesALostEvent(t *testing.T) {
 	plat := start(t, "test/crash/testdata/naive/overlay.json")
-	wrong := harness(t, plat, 10*time.Second)
+	wrong, _ := harness(t, plat, 10*time.Second)
 	lost := slices.IndexFunc(wrong, func(sentence string) bool { return strings.Contains(sentence, "was acknowledged and has 0 events") })
 	if lost < 0 {
 		t.Fatalf("programs without an outbox were killed under load and the harness found no event lost: %q", wrong)

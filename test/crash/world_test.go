@@ -89,6 +89,19 @@ func (w *world) must(t *testing.T, status int, path string, body any) map[string
 	return answer
 }
 
+// answered posts what is answered with 200 as soon as the platform, of which programs were killed, is back.
+func (w *world) answered(t *testing.T, path, token string, body any) (answer map[string]any) {
+	t.Helper()
+	check.NoError(t, settled(func() (err error) {
+		var status int
+		if status, answer, _, err = w.call(t.Context(), "POST", path, token, body); err == nil && status != 200 {
+			err = fmt.Errorf("POST %s: %d %v", path, status, answer)
+		}
+		return err
+	}))
+	return answer
+}
+
 // call sends one request. The request id is the gateway's.
 func (w *world) call(ctx context.Context, verb, path, token string, body any) (status int, answer map[string]any, requestID string, err error) {
 	var raw []byte

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -123,6 +124,20 @@ func (p person) signIn(t testing.TB) person {
 	p.access, _ = a.body["access_token"].(string)
 	p.refresh, _ = a.body["refresh_token"].(string)
 	return p
+}
+
+// A sign-up answers the user as a read of it does.
+func TestSignUpAnswersTheUser(t *testing.T) {
+	p := person{email: newEmail()}
+	made := call(t, http.StatusCreated, request{method: "POST", path: "/api/v1/auth/sign-up",
+		body: map[string]string{"email": p.email, "password": password, "display_name": "Eve"}})
+	answered, _ := made.body["user"].(map[string]any)
+	p.id, _ = answered["id"].(string)
+	p = p.signIn(t)
+	read := call(t, http.StatusOK, request{method: "GET", path: p.path(), bearer: p.access})
+	if !reflect.DeepEqual(answered, read.body) {
+		t.Errorf("a sign-up answers %v, and a read %v", answered, read.body)
+	}
 }
 
 func (p person) path() string { return "/api/v1/users/" + p.id }

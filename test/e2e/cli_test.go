@@ -98,7 +98,7 @@ func TestAuditOnATerminal(t *testing.T) {
 		if err != nil || strings.Count(string(out), "\n") != 1 || !strings.Contains(string(out), "user:"+p.id+" → user:"+p.id) {
 			t.Errorf("%v\n%s", err, out)
 		}
-		out, err = gatehouse(t.Context(), []string{"GATEHOUSE_CLI_TOKEN=" + p.access}, "audit", "list", "--actor", p.id, "--request-id", requestID, "-o", "json").CombinedOutput()
+		out, err = gatehouse(t.Context(), []string{"GATEHOUSE_CLI_TOKEN=" + p.access}, "audit", "list", "--actor", p.id, "--request-id", requestID, "-o", "ndjson").CombinedOutput()
 		var e event
 		if err := json.Unmarshal(out, &e); err != nil || e.RequestID != requestID {
 			t.Errorf("%v\n%s", err, out)
@@ -129,7 +129,7 @@ func tailOnATerminal(t *testing.T) {
 	}
 	ctx, interrupt := context.WithTimeout(t.Context(), time.Minute)
 	defer interrupt()
-	cmd := gatehouse(ctx, []string{"GATEHOUSE_CLI_PASSWORD_FILE=" + secret}, "audit", "tail", "--email", q.email, "--actor", q.id, "-o", "json")
+	cmd := gatehouse(ctx, []string{"GATEHOUSE_CLI_PASSWORD_FILE=" + secret}, "audit", "tail", "--email", q.email, "--actor", q.id, "-o", "ndjson")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -1,12 +1,15 @@
 package e2e_test
 
 import (
+	"fmt"
 	"net/http"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/consul/api"
+
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 )
 
 // A restart of Consul is not a reason to refuse anything: sidecars go on with what they know
@@ -14,6 +17,15 @@ import (
 // comes back to it some seconds later.
 func TestConsulsRestartGoesUnnoticed(t *testing.T) {
 	client := consul(t)
+	check.Within(t, 30*time.Second, "what tests before have killed is healthy again", func() error {
+		checks, _, err := client.Health().State(api.HealthAny, nil)
+		for _, c := range checks {
+			if c.Status != api.HealthPassing {
+				return fmt.Errorf("%s is %s: %s", c.CheckID, c.Status, c.Output)
+			}
+		}
+		return err
+	})
 	pid := victimPID(t, "consul")
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)

@@ -37,6 +37,9 @@ func TestReadmeTour(t *testing.T) {
 	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", string(block[1]))
 	cmd.Env = append(os.Environ(), "GATEHOUSE_URL="+fresh.URL(), "GATEHOUSE_CLI_STATE="+fresh.State)
 	cmd.Dir = t.TempDir()
+	if err := os.Symlink(plat.Bin, filepath.Join(cmd.Dir, ".bin")); err != nil {
+		t.Fatal(err)
+	}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("the tour stops: %v\n%s", err, out)

@@ -116,17 +116,17 @@ func TestTailAsLines(t *testing.T) {
 		h.Get("X-Request-Id") == "" || h.Get("X-Content-Type-Options") != "nosniff" {
 		t.Fatalf("%d %v", s.answer.StatusCode, h)
 	}
-	if m, all := s.message(); m.Cursor != "2" || len(all) != 1 {
+	if m, all := s.message(); m.Cursor != "2" || len(all) != 2 || all["end"] != false {
 		t.Errorf("the first sign of life is %v", all)
 	}
 	for _, id := range []string{"3", "4"} {
 		r.Audit.Add(event(id))
-		if m, all := s.message(); m.Event == nil || m.Event.ID != id || m.Cursor != id || m.Event.Changes == nil || len(all) != 2 {
+		if m, all := s.message(); m.Event == nil || m.Event.ID != id || m.Cursor != id || m.Event.Changes == nil || len(all) != 3 || all["end"] != false {
 			t.Errorf("event %s arrives as %v", id, all)
 		}
 	}
 	r.Audit.Add(nil)
-	if m, all := s.message(); m.Cursor != "5" || len(all) != 1 {
+	if m, all := s.message(); m.Cursor != "5" || len(all) != 2 || all["end"] != false {
 		t.Errorf("a sign of life is %v", all)
 	}
 	again := r.tail(request{path: "?cursor=3"})

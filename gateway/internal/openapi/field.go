@@ -31,9 +31,12 @@ func correctProperties(schema object, d protoreflect.MessageDescriptor) {
 	}
 }
 
+// anyJSON is the message that is any value in JSON, null among them.
+const anyJSON = "google.protobuf.Value"
+
 // nullable admits null where the JSON mapping writes it: an absent message.
 func nullable(property object, field protoreflect.FieldDescriptor) object {
-	if field.Message() == nil || field.Cardinality() == protoreflect.Repeated {
+	if field.Message() == nil || field.Cardinality() == protoreflect.Repeated || field.Message().FullName() == anyJSON {
 		return property
 	}
 	if kind, ok := property["type"].(string); ok {

@@ -272,9 +272,7 @@ func TestRefusedExchanges(t *testing.T) {
 		t.Errorf("%d %s", a.StatusCode, a.body)
 	}
 	for code, n := range map[codes.Code]float64{codes.Unauthenticated: 2, codes.PermissionDenied: 1} {
-		if got := handled(t, x.registry, code); got != n {
-			t.Errorf("%v calls are counted as %s, not %v", got, code, n)
-		}
+		wantHandled(t, x.registry, code, n)
 	}
 	x.log.requests(t, "/gatehouse.auth.v1.OpenIDService/KeySet", 1)
 	log := x.log.String()

@@ -91,19 +91,17 @@ func told(t *testing.T, log *logLines, registry *prometheus.Registry, method str
 	if id := trailer.Get(request.IDHeader); len(id) != 1 || id[0] != "req-7" {
 		t.Errorf("the client is told the request id %v", id)
 	}
-	if got := handled(t, registry, want); got != 1 {
-		t.Errorf("%v calls are counted as %s", got, want)
-	}
+	wantHandled(t, registry, want, 1)
 }
 
-// handled is how many calls ended with a code, of methods that the server does not have if it is
-// Unimplemented.
-func handled(t *testing.T, registry *prometheus.Registry, code codes.Code) (n float64) {
+// wantHandled waits until so many calls have ended with a code, of methods that the server does not
+// have if it is Unimplemented. Calls are counted after their answers were written.
+func wantHandled(t *testing.T, registry *prometheus.Registry, code codes.Code, want float64) {
 	t.Helper()
-	check.Eventually(t, "the call is counted", func() bool {
+	check.Eventually(t, fmt.Sprintf("%v calls are counted as %s", want, code), func() bool {
 		families, err := registry.Gather()
 		check.NoError(t, err)
-		n = 0
+		n := 0.0
 		for _, f := range families {
 			for _, m := range f.GetMetric() {
 				labels := map[string]string{}
@@ -116,9 +114,8 @@ func handled(t *testing.T, registry *prometheus.Registry, code codes.Code) (n fl
 				}
 			}
 		}
-		return n > 0
+		return n == want
 	})
-	return n
 }
 
 // Names that nobody serves are not kept, however many are called.
@@ -129,7 +126,7 @@ func TestUnknownMethodsAreCountedAsOne(t *testing.T) {
 	for i := range 5 {
 		expect(t, conn.Invoke(t.Context(), fmt.Sprintf("/service%d/Method%d", i, i), d.message(), d.message()), codes.Unimplemented, "UNIMPLEMENTED")
 	}
-	check.Eventually(t, "all are counted", func() bool { return handled(t, registry, codes.Unimplemented) == 5 })
+	wantHandled(t, registry, codes.Unimplemented, 5)
 }
 
 // A path that cannot be a method has a line too, though gRPC does not even begin the call.

@@ -2,8 +2,10 @@ package apptest
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,13 +25,16 @@ type Ports struct {
 // Upstream is where the program reaches another one that its contract says it calls.
 func (p Ports) Upstream(name string) string { return p.upstreams[name] }
 
-// FreePorts returns ports of the program at which nobody listens now.
+// FreePorts returns ports of the program at which nobody listens now, and which no other test that
+// asks here gets before this one has ended. They lie below the range from which Linux takes the
+// ports of outgoing connections (32768), and between those of the platforms of other tests, whose
+// offsets are multiples of 100.
 func FreePorts(t testing.TB, program string) Ports {
 	t.Helper()
 	self, err := meshtest.Definition(t).Program(program)
 	check.NoError(t, err)
 	for range 100 {
-		if p := at(self, rand.IntN(mesh.MaxPortOffset)); p.free() {
+		if p := at(self, 50+100*rand.IntN(110)); p.reserve(t) {
 			return p
 		}
 	}
@@ -46,13 +51,30 @@ func at(self mesh.Program, offset int) Ports {
 	return p
 }
 
-func (p Ports) free() bool {
-	for _, address := range p.upstreams {
-		if !free(address) {
+// reserve tells whether all ports are free, and keeps other tests from them: it listens on them at
+// an address of their own, where no program of the platform does.
+func (p Ports) reserve(t testing.TB) bool {
+	t.Helper()
+	var held []net.Listener
+	release := func() {
+		for _, l := range held {
+			_ = l.Close()
+		}
+	}
+	for _, address := range append(slices.Collect(maps.Values(p.upstreams)), p.GRPC, p.REST, p.Ops) {
+		_, port, err := net.SplitHostPort(address)
+		check.NoError(t, err)
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.2", port))
+		if err == nil {
+			held = append(held, l)
+		}
+		if err != nil || !free(address) {
+			release()
 			return false
 		}
 	}
-	return free(p.GRPC) && free(p.Ops) && free(p.REST)
+	t.Cleanup(release)
+	return true
 }
 
 func free(address string) bool {

@@ -1,9 +1,14 @@
 package pgtest
 
 import (
+	"context"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/gatehouse/gatehouse/internal/pg"
+	"github.com/gatehouse/gatehouse/internal/pg/pgurl"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 )
 
@@ -28,4 +33,16 @@ func Exec(t testing.TB, c pg.Config, statements ...string) {
 			t.Fatalf("%s: %v", sql, err)
 		}
 	}
+}
+
+// Superuser returns a connection of the server's superuser to the database of a pool that New, Open
+// of Config, or Split made: for what no role of a program may see.
+func Superuser(t testing.TB, of *pgxpool.Pool) *pgx.Conn {
+	t.Helper()
+	settings, err := pgurl.Parse(join(t).SuperURL(of.Config().ConnConfig.Database))
+	check.NoError(t, err)
+	conn, err := pgx.ConnectConfig(t.Context(), settings)
+	check.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) }) // the server ends the session in any case
+	return conn
 }

@@ -129,16 +129,16 @@ func (p *Platform) Copy(state string, offset int, env ...string) *Platform {
 
 // build makes all programs at once, which lets the linker use every core.
 func (p *Platform) build() error {
-	args := []string{"build", "-trimpath", "-o", p.Bin + string(filepath.Separator)}
+	args, cgo := []string{"build", "-trimpath", "-o", p.Bin + string(filepath.Separator)}, "0"
 	if p.opt.Race {
-		args = append(args, "-race")
+		args, cgo = append(args, "-race"), "1"
 	}
 	if p.opt.Overlay != "" {
 		args = append(args, "-overlay", p.opt.Overlay)
 	}
 	args = append(args, "./cmd/gatehouse", "./gateway/cmd/gateway", "./services/...")
 	cmd := exec.Command("go", append(args, p.opt.Extra...)...)
-	cmd.Dir = p.Root
+	cmd.Dir, cmd.Env = p.Root, append(os.Environ(), "CGO_ENABLED="+cgo)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the programs: %w\n%s", err, out)
 	}

@@ -44,12 +44,12 @@ func New(t testing.TB) *Authority {
 	return a
 }
 
-// Server returns a certificate for a server at 127.0.0.1.
-func (a *Authority) Server(t testing.TB) tls.Certificate {
+// Server returns a certificate for a server at 127.0.0.1, and at further addresses.
+func (a *Authority) Server(t testing.TB, further ...net.IP) tls.Certificate {
 	t.Helper()
 	key := newKey(t)
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "A server of a test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "A server of a test"}, IPAddresses: append(further, net.IPv4(127, 0, 0, 1)),
 		NotBefore: a.certificate.NotBefore, NotAfter: a.certificate.NotAfter,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}

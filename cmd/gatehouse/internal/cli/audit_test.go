@@ -6,12 +6,13 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
 
 // hostile is an event whose texts would move the cursor, turn the text or begin a line of their own.
-const hostile = `{"id":"1","time":"2026-11-22T10:00:00.5Z","action":"user.up\u001b[2Jdated","outcome":"denied","reason":"NO\u0085T","count":"3",` +
+const hostile = `{"id":"1","time":"2026-11-22T10:00:00.5Z","action":"user.up\u001b[2Jdated","outcome":"denied","reason":"NO\u0085T","occurrences":3,` +
 	`"actor":{"type":"user","id":"\u202Eeve"},"source":"identity","object_type":"user","object_id":"a\nb","client_address":"198.51.100.7","client_agent":"curl/8\u001b[2J",` +
 	"\n" + `"changes":[{"field":"name","value":"\"` + "\u009b31m\u202e\U000e0001é" + `\""}]}`
 
@@ -40,7 +41,7 @@ func TestAuditList(t *testing.T) {
 	address, asked := stand(t, map[string]string{"/api/v1/audit/events": `{"events":[` + hostile + `]}`})
 	environ := []string{"GATEHOUSE_CLI_TOKEN=canary", "GATEHOUSE_URL=" + address}
 	code, out, problem := run(t, environ, "audit", "list", "--actor", "me", "--object", "user:a:b", "--organization", "o", "--action", "user.updated",
-		"--outcome", "denied", "--request-id", "r", "--since", "2026-11-22T11:00:00+01:00", "--until", "2026-11-23T00:00:00Z", "-n", "7")
+		"--outcome", "denied", "--request-id", "r", "--since", "2026-11-22T11:00:00+01:00", "--until", "2026-11-23T00:00:00Z", "-n", "7", "--search", "ada love")
 	if code != 0 || problem != "" {
 		t.Fatalf("%d %s", code, problem)
 	}
@@ -51,14 +52,39 @@ func TestAuditList(t *testing.T) {
 	query := url.Values{
 		"actor_id": {"me"}, "object_type": {"user"}, "object_id": {"a:b"}, "organization_id": {"o"}, "action": {"user.updated"}, "outcome": {"denied"},
 		"request_id": {"r"}, "start_time": {"2026-11-22T10:00:00Z"}, "end_time": {"2026-11-23T00:00:00Z"}, "page_size": {"7"},
+		"search": {"ada love"},
 	}
 	if diff := cmp.Diff(query, asked["/api/v1/audit/events"]); diff != "" {
 		t.Errorf("asked (-want +got):\n%s", diff)
 	}
-	_, out, _ = run(t, environ, "audit", "list", "-o", "json")
+	_, out, _ = run(t, environ, "audit", "list", "-o", "ndjson")
 	want = strings.NewReplacer("\n", "", "\u009b", `\u009b`, "\u202e", `\u202e`, "\U000e0001", `\udb40\udc01`).Replace(hostile) + "\n"
 	if diff := cmp.Diff(want, out); diff != "" {
+		t.Errorf("printed as lines of JSON (-want +got):\n%s", diff)
+	}
+	_, out, _ = run(t, environ, "audit", "list", "-o", "json", "--since", "2h")
+	if diff := cmp.Diff("["+strings.TrimSpace(want)+"]\n", out); diff != "" {
 		t.Errorf("printed as JSON (-want +got):\n%s", diff)
+	}
+	since, err := time.Parse(time.RFC3339Nano, asked["/api/v1/audit/events"].Get("start_time"))
+	if ago := time.Since(since); err != nil || ago < 2*time.Hour || ago > 3*time.Hour {
+		t.Errorf("2 hours ago was %s ago, %v", ago, err)
+	}
+}
+
+// A list of nothing is a list; a tail from a time says so again with each cursor.
+func TestAuditOfNothing(t *testing.T) {
+	address, asked := stand(t, map[string]string{"/api/v1/audit/events": `{"events":[]}`})
+	environ := []string{"GATEHOUSE_CLI_TOKEN=canary", "GATEHOUSE_URL=" + address}
+	if code, out, problem := run(t, environ, "audit", "list", "-o", "json"); code != 0 || out != "[]\n" || problem != "" {
+		t.Errorf("%d %q %q", code, out, problem)
+	}
+	if code, _, _ := run(t, environ, "audit", "tail", "--since", "2026-11-22T11:00:00+01:00", "--search", "ada", "--cursor", "c"); code == 0 {
+		t.Error("a refused tail ends well")
+	}
+	want := url.Values{"start_time": {"2026-11-22T10:00:00Z"}, "search": {"ada"}, "cursor": {"c"}}
+	if diff := cmp.Diff(want, asked["/api/v1/audit/events:tail"]); diff != "" {
+		t.Errorf("asked (-want +got):\n%s", diff)
 	}
 }
 
@@ -94,6 +120,9 @@ func TestAuditRefusals(t *testing.T) {
 		"no object":       {[]string{"audit", "tail", "--token", "t", "--object", "x"}, "--object"},
 		"no limit":        {[]string{"audit", "list", "--token", "t", "-n", "0"}, "--limit"},
 		"no outcome":      {[]string{"audit", "list", "--token", "t", "--outcome", "x"}, "--outcome"},
+		"no time":         {[]string{"audit", "list", "--token", "t", "--since", "yesterday"}, "--since"},
+		"no past":         {[]string{"audit", "tail", "--token", "t", "--since", "-2h"}, "--since"},
+		"too long ago":    {[]string{"audit", "list", "--token", "t", "--until", "99999999d"}, "--until"},
 		"nothing runs":    {[]string{"audit", "list", "--token", "t", "--state", t.TempDir()}, "--url"},
 		"in clear":        {[]string{"audit", "list", "--token", "t", "--url", "http://192.0.2.1:8080"}, "https://"}, // R92
 		"a password, too": {[]string{"audit", "tail", "--email", "a@example.com", "--password", "p", "--url", "HTTP://localhost.example"}, "https://"},

@@ -26,6 +26,9 @@ type Console struct {
 	Err     io.Writer
 	Version string
 	Now     func() time.Time
+
+	out, err io.Writer // as they are, where they are terminals
+	plain    io.Writer // standard output as it is, for what other programs read
 }
 
 // commands is the whole command line.
@@ -85,9 +88,14 @@ func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 // error. Whatever a command prints, the terminal obeys none of it: people's texts come in logs,
 // events, refused calls and errors (R92).
 func Main(console Console) int {
+	console.out, console.err = terminal(console.Out, console.Environ), terminal(console.Err, console.Environ)
+	console.plain = console.Out
 	console.Out, console.Err = visible.NewWriter(console.Out), visible.NewWriter(console.Err)
 	kong, err := config.Parse("gatehouse", &commands{}, console.Args, console.Environ, console.Out)
-	if err == nil {
+	failed := 1
+	if err != nil {
+		failed = misused(console.Args)
+	} else {
 		err = kong.Run(&console)
 	}
 	var exit exitError
@@ -98,7 +106,7 @@ func Main(console Console) int {
 		return int(exit)
 	default:
 		fmt.Fprintf(console.Err, "gatehouse: %s\n", strings.NewReplacer("\n\t", " ", "\n", " ").Replace(err.Error())) // the driver's have lines
-		return 1
+		return failed
 	}
 }
 

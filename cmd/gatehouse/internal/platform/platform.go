@@ -111,7 +111,7 @@ func (p *Platform) bringUp(ctx context.Context) error {
 	if err := both.Wait(); err != nil {
 		return err
 	}
-	for _, step := range []func(context.Context) error{p.admitBackings, p.migrate, p.serve, p.awaitMesh} {
+	for _, step := range []func(context.Context) error{p.admitBackings, p.migrate, p.serve, p.keep, p.awaitMesh} {
 		if err := step(ctx); err != nil {
 			return err
 		}

@@ -66,6 +66,18 @@ func (p *Platform) serve(ctx context.Context) error {
 	return nil
 }
 
+// keep starts what does the daily work of the owners of schemas, beside the programs that serve.
+// Nothing waits for it.
+func (p *Platform) keep(context.Context) error {
+	for _, one := range p.processes(plan.Keep) {
+		p.group.Start(supervise.Spec{
+			Name: one.id(), Stage: stagePrograms, Log: p.opts.Dir.Log(one.id()),
+			Command: func() (*exec.Cmd, error) { return p.program(one) },
+		})
+	}
+	return nil
+}
+
 // healthy asks an instance itself.
 func (p *Platform) healthy(ctx context.Context, u unit) error {
 	address := p.address(u.health.Port)

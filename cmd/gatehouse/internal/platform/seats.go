@@ -89,8 +89,10 @@ func (s *seats) remove() {
 // seated are the processes that get a user of their own; PostgreSQL has one with a name.
 func (p *Platform) seated() []string {
 	all := []string{state.ConsulProcess}
-	for _, one := range append(p.processes(plan.Migrate), p.processes(plan.Serve)...) {
-		all = append(all, one.id())
+	for _, verb := range []string{plan.Migrate, plan.Keep, plan.Serve} {
+		for _, one := range p.processes(verb) {
+			all = append(all, one.id())
+		}
 	}
 	for _, u := range p.units() {
 		all = append(all, state.SidecarOf(u.id))

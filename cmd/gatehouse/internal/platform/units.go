@@ -47,7 +47,8 @@ type process struct {
 // id names the process, and its log, among all of the platform.
 func (p process) id() string { return mesh.InstanceID(p.Process(), p.of.number) }
 
-// processes are those of a stage. Every instance serves; the first of each program migrates for all.
+// processes are those of a stage. Every instance serves; the first of each program does the rest
+// for all.
 func (p *Platform) processes(verb string) []process {
 	var all []process
 	for _, task := range p.plan.Stage(verb) {

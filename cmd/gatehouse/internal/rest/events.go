@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -21,7 +20,8 @@ type Event struct {
 	Source     string    `json:"source"`
 	ObjectType string    `json:"object_type"`
 	ObjectID   string    `json:"object_id"`
-	Count      int64     `json:"count,string"`
+	Count      int32     `json:"occurrences"`
+	Damaged    bool      `json:"damaged"` // what is stored is no event; this is what the columns beside it say
 
 	// Where the request came from; empty to who may not see it, and where nobody asked.
 	ClientAddress string `json:"client_address"`
@@ -74,22 +74,16 @@ func (c *Client) ListEvents(ctx context.Context, query url.Values, limit int, ea
 // FollowEvents hands over events that match the query as they are stored, after the cursor or from
 // now on, as follow does.
 func (c *Client) FollowEvents(ctx context.Context, query url.Values, cursor string, each func(Event) error, told func(error)) error {
-	return c.follow(ctx, "/api/v1/audit/events:tail", query, cursor, func(line json.RawMessage) error {
-		var message struct {
-			Event json.RawMessage `json:"event"`
-		}
-		if err := json.Unmarshal(line, &message); err != nil {
-			return fmt.Errorf("read the stream of events: %w", err)
-		}
-		if len(message.Event) == 0 || bytes.Equal(message.Event, []byte("null")) {
+	return c.StreamEvents(ctx, EventStream{Query: query, Cursor: cursor, Told: told, Each: func(raw json.RawMessage, _ string) error {
+		if raw == nil {
 			return nil
 		}
-		event, err := decode(message.Event)
+		event, err := decode(raw)
 		if err != nil {
 			return err
 		}
 		return each(event)
-	}, told)
+	}})
 }
 
 func decode(raw json.RawMessage) (Event, error) {

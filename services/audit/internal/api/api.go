@@ -15,7 +15,6 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/apierr"
 	"github.com/gatehouse/gatehouse/internal/event"
-	"github.com/gatehouse/gatehouse/internal/request"
 	"github.com/gatehouse/gatehouse/internal/resource"
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 	"github.com/gatehouse/gatehouse/services/audit/internal/trail"
@@ -53,6 +52,8 @@ type filtered interface {
 	GetOrganizationId() string
 	GetAction() string
 	GetOutcome() string
+	GetSearch() string
+	GetStartTime() *timestamppb.Timestamp
 }
 
 // filter reads the fields that both requests have.
@@ -69,7 +70,12 @@ func filter(ctx context.Context, r filtered) (trail.Filter, error) {
 			return f, err
 		}
 	}
-	return f, nil
+	if f.Search = trail.Terms(r.GetSearch()); len(f.Search) == 0 && r.GetSearch() != "" {
+		return f, invalid("search", "search", "must have a letter or a digit")
+	}
+	var err error
+	f.Since, err = at("start_time", r.GetStartTime())
+	return f, err
 }
 
 // text refuses what PostgreSQL does not take for a text. No event has it.
@@ -93,53 +99,4 @@ func at(field string, t *timestamppb.Timestamp) (time.Time, error) {
 
 func invalid(field, rule, description string) error {
 	return apierr.InvalidArgumentError().WithField(field, rule, description)
-}
-
-// reader is who events are told to.
-type reader struct {
-	userID string
-	all    bool // admitted by the right to the whole trail
-}
-
-func readerOf(ctx context.Context) reader {
-	c, _ := request.CallerFrom(ctx)
-	if c.Subject == nil {
-		return reader{}
-	}
-	return reader{userID: c.Subject.UserID, all: c.Subject.ByPlatformRight}
-}
-
-// admittedBy returns the field of the request that admitted the reader, in the order in which the
-// contract names them.
-func (r reader) admittedBy(f trail.Filter) trail.Field {
-	switch {
-	case r.all:
-		return 0
-	case f.ActorID == r.userID:
-		return trail.ByActor
-	case f.ObjectID == r.userID:
-		return trail.ByObject
-	default:
-		return trail.ByOrganization
-	}
-}
-
-// event returns the message about an event. The session of somebody else, and where somebody else
-// was, is told only to a request that was admitted by the right to the whole trail: an
-// administrator's is not the business of those whom the administrator touched (R90, R93), and they
-// are auditors of their own personal organization.
-func (r reader) event(e event.Event) *auditv1.Event {
-	m := &auditv1.Event{
-		Id: e.ID, Time: timestamppb.New(e.Time), Action: e.Action, Method: e.Method, Outcome: string(e.Outcome), Reason: e.Reason,
-		Actor:  &auditv1.Actor{Type: e.Actor.Type, Id: e.Actor.ID, ClientId: e.Actor.ClientID},
-		Source: e.Source, Caller: e.Caller, OrganizationId: e.OrganizationID, ObjectType: e.ObjectType, ObjectId: e.ObjectID,
-		RequestId: e.RequestID, TraceId: e.TraceID, Count: e.Count,
-	}
-	if r.all || r.userID != "" && e.Actor.ID == r.userID {
-		m.Actor.SessionId, m.ClientAddress, m.ClientAgent = e.Actor.SessionID, e.ClientAddress, e.ClientAgent
-	}
-	for _, c := range e.Changes {
-		m.Changes = append(m.Changes, &auditv1.Change{Field: c.Field, Value: string(c.Value), Personal: c.Personal})
-	}
-	return m
 }

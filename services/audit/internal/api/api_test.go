@@ -17,12 +17,14 @@ import (
 
 	"github.com/gatehouse/gatehouse/internal/event"
 	"github.com/gatehouse/gatehouse/internal/logging"
+	"github.com/gatehouse/gatehouse/internal/outbox/outboxtest"
 	grpcserver "github.com/gatehouse/gatehouse/internal/server/grpc"
 	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
 	"github.com/gatehouse/gatehouse/services/audit/internal/api"
+	"github.com/gatehouse/gatehouse/services/audit/internal/ledger"
 	"github.com/gatehouse/gatehouse/services/audit/internal/postgres"
 	"github.com/gatehouse/gatehouse/services/audit/internal/postgres/migrations"
 	"github.com/gatehouse/gatehouse/services/audit/internal/trail"
@@ -43,6 +45,12 @@ type service struct {
 }
 
 func newService(t *testing.T, change ...func(*grpctest.Config)) service {
+	t.Helper()
+	return beating(t, heartbeat, change...)
+}
+
+// beating is newService whose tails show a sign of life that often.
+func beating(t testing.TB, heartbeat time.Duration, change ...func(*grpctest.Config)) service {
 	t.Helper()
 	serving, owner := pgtest.Split(t, migrations.Schema, migrations.Files)
 	pool := pgtest.Open(t, serving)
@@ -75,6 +83,7 @@ func newService(t *testing.T, change ...func(*grpctest.Config)) service {
 		Registrations: []grpcserver.Registration{
 			{Desc: &auditv1.IngestService_ServiceDesc, Impl: api.NewIngestService(writer, logging.New(logging.Config{Level: "error"}, t.Output()))},
 			{Desc: &auditv1.AuditService_ServiceDesc, Impl: audit},
+			{Desc: &auditv1.LogService_ServiceDesc, Impl: api.NewLogService(ledger.NewService(postgres.NewLog(pool).WithOutbox(outboxtest.New(t, pool, migrations.Schema)), newKeys(t)), s.grants)},
 		},
 	}
 	for _, f := range change {
@@ -101,7 +110,7 @@ func (s service) asAuditor() *grpc.ClientConn {
 }
 
 // message seals an event as a program does.
-func message(t *testing.T, change ...func(*event.Event)) *auditv1.SealedEvent {
+func message(t testing.TB, change ...func(*event.Event)) *auditv1.SealedEvent {
 	t.Helper()
 	sealed, err := trailtest.Event(change...).Seal(rand.Reader)
 	check.NoError(t, err)
@@ -113,7 +122,7 @@ func message(t *testing.T, change ...func(*event.Event)) *auditv1.SealedEvent {
 }
 
 // ingest hands one batch over on a stream of its own and returns what is rejected.
-func (s service) ingest(t *testing.T, program string, events ...*auditv1.SealedEvent) []*auditv1.Rejection {
+func (s service) ingest(t testing.TB, program string, events ...*auditv1.SealedEvent) []*auditv1.Rejection {
 	t.Helper()
 	stream, err := auditv1.NewIngestServiceClient(s.As(program)).Ingest(t.Context())
 	check.NoError(t, err)

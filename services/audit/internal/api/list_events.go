@@ -23,9 +23,6 @@ func (s *AuditService) ListEvents(ctx context.Context, r *auditv1.ListEventsRequ
 	if err := text("request_id", f.RequestID); err != nil {
 		return nil, err
 	}
-	if f.Since, err = at("start_time", r.GetStartTime()); err != nil {
-		return nil, err
-	}
 	if f.Until, err = at("end_time", r.GetEndTime()); err != nil {
 		return nil, err
 	}
@@ -40,7 +37,7 @@ func (s *AuditService) ListEvents(ctx context.Context, r *auditv1.ListEventsRequ
 	response := &auditv1.ListEventsResponse{Events: make([]*auditv1.Event, 0, len(events))}
 	size, reader := 0, readerOf(ctx)
 	for i, e := range events {
-		m := reader.event(e.Event)
+		m := reader.stored(e)
 		if size += proto.Size(m); size > maxPageBytes && i > 0 {
 			last := events[i-1]
 			next = &trail.Cursor{Time: last.Event.Time, Position: last.Position}

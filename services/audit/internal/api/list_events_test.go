@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,13 +78,49 @@ func TestListedEventsAreWhole(t *testing.T) {
 		e.GetMethod() != "gatehouse.identity.v1.UserService/UpdateUser" || e.GetOutcome() != "failure" || e.GetReason() != "WRONG_PASSWORD" ||
 		e.GetActor().GetType() != "user" || e.GetActor().GetId() != "actor" || e.GetActor().GetSessionId() != "session" ||
 		e.GetActor().GetClientId() != "gatehouse" || e.GetSource() != "identity" || e.GetCaller() != "gateway" || e.GetOrganizationId() == "" ||
-		e.GetObjectType() != "user" || e.GetObjectId() != "object" || e.GetRequestId() != "request" || e.GetTraceId() == "" || e.GetCount() != 7 {
+		e.GetObjectType() != "user" || e.GetObjectId() != "object" || e.GetRequestId() != "request" || e.GetTraceId() == "" || e.GetOccurrences() != 7 ||
+		e.GetCount() != 7 { //nolint:staticcheck // SA1019: clients of the last release read it
 		t.Errorf("got %v", e)
 	}
 	changes := e.GetChanges()
-	if len(changes) != 2 || changes[0].GetValue() != `"de"` || changes[0].GetPersonal() || changes[1].GetField() != "email" ||
-		changes[1].GetValue() != `"ada@example.com"` || !changes[1].GetPersonal() {
-		t.Errorf("got changes %v", changes)
+	if len(changes) != 2 || changes[0].GetPersonal() || changes[1].GetField() != "email" || !changes[1].GetPersonal() {
+		t.Fatalf("got changes %v", changes)
+	}
+	for i, want := range []string{"de", "ada@example.com"} {
+		if got := changes[i].GetJsonValue().GetStringValue(); got != want {
+			t.Errorf("change %d is %q, want %q", i, got, want)
+		}
+		if got := changes[i].GetValue(); got != strconv.Quote(want) { //nolint:staticcheck // SA1019: clients of the last release read it
+			t.Errorf("change %d is the text %s, want %q in JSON", i, got, want)
+		}
+	}
+}
+
+// A value is told as it was stored, whatever kind of JSON it is; one that no client could decode
+// is told as its size, and leaves the others of the page readable.
+func TestValuesAreJSON(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	deep := func(levels int) string {
+		return strings.Repeat(`[{"a":`, levels/2) + `"\\\"[{"` + strings.Repeat(`}]`, levels/2)
+	}
+	for stored, want := range map[string]string{
+		`"de"`: `"de"`, `true`: `true`, `null`: `null`, `[1,"a",{"b":[]}]`: `[1,"a",{"b":[]}]`, `1.5`: `1.5`, `1e+21`: `1e+21`,
+		`9007199254740993`: `"9007199254740993"`, `9007199254740991`: `9007199254740991`,
+		deep(64): deep(64), deep(66): fmt.Sprintf(`{"omitted_bytes":%d}`, len(deep(66))), deep(9000): fmt.Sprintf(`{"omitted_bytes":%d}`, len(deep(9000))),
+	} {
+		m := message(t, func(e *event.Event) {
+			e.Changes = []event.Change{{Field: "f", Value: json.RawMessage(stored)}}
+		})
+		s.ingest(t, "identity", m)
+		list, err := s.auditor().ListEvents(t.Context(), &auditv1.ListEventsRequest{ObjectId: "object"})
+		check.NoError(t, err)
+		i := slices.IndexFunc(list.GetEvents(), func(e *auditv1.Event) bool { return e.GetId() == idOf(t, m) })
+		text, err := json.Marshal(list.GetEvents()[i].GetChanges()[0].GetJsonValue())
+		check.NoError(t, err)
+		if string(text) != want {
+			t.Errorf("%.80s is told as %.80s, want %.80s", stored, text, want)
+		}
 	}
 }
 
@@ -174,10 +211,10 @@ func TestErasedValues(t *testing.T) {
 	list, err := auditor.ListEvents(t.Context(), &auditv1.ListEventsRequest{})
 	check.NoError(t, err)
 	listed := list.GetEvents()[0]
-	if c := listed.GetChanges()[1]; c.GetField() != "email" || c.GetValue() != "" || !c.GetPersonal() {
+	if c := listed.GetChanges()[1]; c.GetField() != "email" || c.GetJsonValue() != nil || !c.GetPersonal() {
 		t.Errorf("the erased value is %v", c)
 	}
-	if c := listed.GetChanges()[2]; c.GetValue() != `"ada"` || !c.GetPersonal() {
+	if c := listed.GetChanges()[2]; c.GetJsonValue().GetStringValue() != "ada" || !c.GetPersonal() {
 		t.Errorf("the other value is %v", c)
 	}
 	stream := begin(t, auditor, &auditv1.TailEventsRequest{Cursor: beginning.GetCursor()})
@@ -188,7 +225,7 @@ func TestErasedValues(t *testing.T) {
 		t.Errorf("rejected: %v", rejected)
 	}
 	list, err = auditor.ListEvents(t.Context(), &auditv1.ListEventsRequest{})
-	if err != nil || len(list.GetEvents()) != 1 || list.GetEvents()[0].GetChanges()[1].GetValue() != "" {
+	if err != nil || len(list.GetEvents()) != 1 || list.GetEvents()[0].GetChanges()[1].GetJsonValue() != nil {
 		t.Errorf("what comes again brings back what was erased: %v, %v", list, err)
 	}
 }

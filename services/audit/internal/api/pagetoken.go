@@ -34,8 +34,9 @@ func (s *AuditService) parsePageToken(ctx context.Context, token string, f trail
 
 // scope is everything that selects the rows of a list.
 func scope(f trail.Filter) []string {
-	return []string{
+	selected := []string{
 		f.ActorID, f.ObjectType, f.ObjectID, f.OrganizationID, f.Action, string(f.Outcome), f.RequestID,
 		f.Since.UTC().Format(time.RFC3339Nano), f.Until.UTC().Format(time.RFC3339Nano),
 	}
+	return append(selected, f.Search...)
 }

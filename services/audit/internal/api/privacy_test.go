@@ -98,7 +98,7 @@ func TestWhereSomebodyWasIsTheirs(t *testing.T) {
 				t.Errorf("%s: %q calls itself %q", name, e.GetClientAddress(), e.GetClientAgent())
 			}
 			for _, change := range e.GetChanges() {
-				if strings.Contains(change.GetField()+change.GetValue(), "client") || strings.Contains(change.GetValue(), "203.0.113") {
+				if strings.Contains(change.GetField()+change.GetJsonValue().String(), "client") || strings.Contains(change.GetJsonValue().String(), "203.0.113") {
 					t.Errorf("%s: a change tells %v", name, change)
 				}
 			}

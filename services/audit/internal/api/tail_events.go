@@ -12,7 +12,8 @@ import (
 	"github.com/gatehouse/gatehouse/services/audit/internal/trail"
 )
 
-// TailEvents sends events as they are stored until the client leaves or its token expires.
+// TailEvents sends events as they are stored until the client leaves or its token expires, or what
+// is stored until it has sent all of that.
 func (s *AuditService) TailEvents(r *auditv1.TailEventsRequest, stream grpc.ServerStreamingServer[auditv1.TailEventsResponse]) error {
 	f, err := filter(stream.Context(), r)
 	if err != nil {
@@ -24,15 +25,17 @@ func (s *AuditService) TailEvents(r *auditv1.TailEventsRequest, stream grpc.Serv
 		return err
 	}
 	reader := readerOf(ctx)
+	var reached int64
 	send := func(m *auditv1.TailEventsResponse, position int64) (err error) {
+		reached = position
 		if m.Cursor, err = s.cursor(ctx, position); err != nil {
 			return err
 		}
 		return stream.Send(m)
 	}
-	return s.trail.Tail(ctx, f, after, func(events []trail.Stored, upTo int64) error {
+	tell := func(events []trail.Stored, upTo int64) error {
 		for _, e := range events {
-			if err := send(&auditv1.TailEventsResponse{Event: reader.event(e.Event)}, e.Position); err != nil {
+			if err := send(&auditv1.TailEventsResponse{Event: reader.stored(e)}, e.Position); err != nil {
 				return err
 			}
 		}
@@ -40,7 +43,14 @@ func (s *AuditService) TailEvents(r *auditv1.TailEventsRequest, stream grpc.Serv
 			return nil
 		}
 		return send(&auditv1.TailEventsResponse{}, upTo)
-	})
+	}
+	if !r.GetStoredOnly() {
+		return s.trail.Tail(ctx, f, after, tell)
+	}
+	if err := s.trail.Stored(ctx, f, after, tell); err != nil {
+		return err
+	}
+	return send(&auditv1.TailEventsResponse{End: true}, reached)
 }
 
 // Cursors seal a position (8 bytes, big endian). A cursor says nothing about the filter: what it

@@ -1,10 +1,14 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +31,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/testkit/grpctest"
 	"github.com/gatehouse/gatehouse/internal/testkit/pgtest"
 	auditv1 "github.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1"
+	"github.com/gatehouse/gatehouse/services/audit/internal/ledger"
 	"github.com/gatehouse/gatehouse/services/audit/internal/postgres/migrations"
 	"github.com/gatehouse/gatehouse/services/audit/internal/trail/trailtest"
 )
@@ -45,7 +50,7 @@ func TestStartServeStop(t *testing.T) {
 	ignore := goleak.IgnoreCurrent()
 	ports := apptest.FreePorts(t, Name)
 	tokens := grpctest.NewTokens(t, time.Now)
-	app := start(t, apptest.Parse[Config](t, Name, ports, serving))
+	app := start(t, configured(t, ports, serving))
 	conn := apptest.Dial(t, ports.GRPC)
 	apptest.WaitHealth(t, conn, auditv1.IngestService_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_NOT_SERVING)
 	check.Eventually(t, "/readyz says how to fix it", func() bool {
@@ -109,7 +114,7 @@ func tailElsewhere(t *testing.T, database pg.Config, tokens *grpctest.Tokens, ad
 	ports := apptest.FreePorts(t, Name)
 	stopAuth := startAuth(t, ports.Upstream("auth"), tokens)
 	defer stopAuth()
-	app := start(t, apptest.Parse[Config](t, Name, ports, database))
+	app := start(t, configured(t, ports, database))
 	conn := apptest.Dial(t, ports.GRPC)
 	defer func() { check.NoError(t, conn.Close()) }()
 	apptest.WaitHealth(t, conn, auditv1.IngestService_ServiceDesc.ServiceName, healthpb.HealthCheckResponse_SERVING)
@@ -139,7 +144,7 @@ func tailElsewhere(t *testing.T, database pg.Config, tokens *grpctest.Tokens, ad
 func TestServingAsTheOwnerIsNotReady(t *testing.T) {
 	_, owner := pgtest.Split(t, migrations.Schema, migrations.Files)
 	ports := apptest.FreePorts(t, Name)
-	app := start(t, apptest.Parse[Config](t, Name, ports, owner))
+	app := start(t, configured(t, ports, owner))
 	check.Eventually(t, "/readyz says how to fix it", func() bool {
 		return strings.Contains(apptest.Get(t, ports.Ops, "/readyz", http.StatusServiceUnavailable), "serve as the role audit")
 	})
@@ -151,7 +156,7 @@ func TestServingAsTheOwnerIsNotReady(t *testing.T) {
 func TestALockedTrailIsNotReady(t *testing.T) {
 	serving, owner := pgtest.Split(t, migrations.Schema, migrations.Files)
 	ports := apptest.FreePorts(t, Name)
-	app := start(t, apptest.Parse[Config](t, Name, ports, serving))
+	app := start(t, configured(t, ports, serving))
 	ops := ports.Ops
 	check.Eventually(t, "the program is ready", func() bool { return status200(t, ops) })
 	holder, err := pgx.Connect(t.Context(), owner.URL.Reveal())
@@ -179,7 +184,7 @@ func status200(t *testing.T, ops string) bool {
 
 func TestTakenPortStopsTheStart(t *testing.T) {
 	ports := apptest.FreePorts(t, Name)
-	c := apptest.Parse[Config](t, Name, ports, apptest.Nowhere(Name))
+	c := configured(t, ports, apptest.Nowhere(Name))
 	apptest.TakenPort(t, ports.GRPC, c.Run)
 }
 
@@ -188,11 +193,15 @@ func ingest(t *testing.T, conn *grpc.ClientConn, change func(*event.Event)) {
 	t.Helper()
 	sealed, err := trailtest.Event(change).Seal(rand.Reader)
 	check.NoError(t, err)
+	one := &auditv1.SealedEvent{Canonical: sealed.Canonical}
+	for _, v := range sealed.Personal {
+		one.Personal = append(one.Personal, &auditv1.PersonalValue{Field: v.Field, Salt: v.Salt, Value: v.Value})
+	}
 	ctx, cancel := context.WithCancel(apptest.As(t.Context(), "identity"))
 	defer cancel()
 	stream, err := auditv1.NewIngestServiceClient(conn).Ingest(ctx)
 	check.NoError(t, err)
-	check.NoError(t, stream.Send(&auditv1.IngestRequest{Batch: 1, Events: []*auditv1.SealedEvent{{Canonical: sealed.Canonical}}}))
+	check.NoError(t, stream.Send(&auditv1.IngestRequest{Batch: 1, Events: []*auditv1.SealedEvent{one}}))
 	r, err := stream.Recv()
 	check.NoError(t, err)
 	if r.GetBatch() != 1 || len(r.GetRejected()) != 0 {
@@ -202,6 +211,20 @@ func ingest(t *testing.T, conn *grpc.ClientConn, change func(*event.Event)) {
 	if _, err := stream.Recv(); err != io.EOF {
 		t.Fatal(err)
 	}
+}
+
+// configured is the default configuration with a database and a key of the log.
+func configured(t *testing.T, ports apptest.Ports, db pg.Config, more ...string) Config {
+	t.Helper()
+	return apptest.Parse[Config](t, Name, ports, db, append(more, "GATEHOUSE_AUDIT_KEY_FILE="+keyFile(t, 1))...)
+}
+
+// keyFile writes a key of the log and returns its path.
+func keyFile(t *testing.T, fill byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "audit.key")
+	check.NoError(t, os.WriteFile(path, []byte(base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{fill}, ledger.SeedLength))), 0o600))
+	return path
 }
 
 func start(t *testing.T, c Config) *fxtest.App {

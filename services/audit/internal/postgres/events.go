@@ -3,27 +3,33 @@ package postgres
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/gatehouse/gatehouse/internal/pg"
-	"github.com/gatehouse/gatehouse/internal/relation"
 	"github.com/gatehouse/gatehouse/services/audit/internal/trail"
 )
 
-// Events keeps the trail. It implements trail.Appender, trail.Reader and trail.Lister.
+// Events keeps the trail. It implements trail.Appender, trail.Reader, trail.Lister and trail.Names.
 type Events struct {
 	pool     *pgxpool.Pool
 	patience time.Duration // how long CheckAppend waits for the lock
+
+	mostHits   int   // names that a term of a search may lead to
+	mostBehind int64 // events whose names are not brought in, that a search looks through
+
+	damaged func(context.Context, []Damage) // nil tells nobody
 }
 
 // NewEvents returns the store.
-func NewEvents(pool *pgxpool.Pool) *Events { return &Events{pool: pool, patience: patience} }
+func NewEvents(pool *pgxpool.Pool) *Events {
+	return &Events{pool: pool, patience: patience, mostHits: mostHits, mostBehind: mostBehind}
+}
 
 // takeLock takes the lock that whoever adds to the trail holds until its transaction ends. Only the
 // roles of this schema can.
@@ -42,12 +48,12 @@ const boundLock = "select set_config('idle_in_transaction_session_timeout', $1, 
 // lose nothing; it also makes the look for known ids exact, without a conflict that would end a COPY.
 func (s *Events) Append(ctx context.Context, entries []trail.Entry) ([]trail.Verdict, error) {
 	verdicts := make([]trail.Verdict, len(entries))
-	err := pg.InTx(ctx, s.pool, func(tx pgx.Tx) error {
-		head, known, err := begin(ctx, tx, entries)
+	err := pg.InTx(ctx, locking{s.pool}, func(tx pgx.Tx) error {
+		t, err := look(ctx, tx, entries)
 		if err != nil {
 			return err
 		}
-		return copyNew(ctx, tx, head, judge(entries, known, verdicts))
+		return copyNew(ctx, tx, t.head, judge(entries, t, verdicts))
 	})
 	if err != nil {
 		return nil, err
@@ -55,39 +61,80 @@ func (s *Events) Append(ctx context.Context, entries []trail.Entry) ([]trail.Ver
 	return verdicts, nil
 }
 
-// begin takes the lock and returns the last position and what is stored under the entries' ids, in one round trip.
-func begin(ctx context.Context, tx pgx.Tx, entries []trail.Entry) (head int64, known map[string][]byte, err error) {
-	ids := make([]string, len(entries))
+// state is what an append finds under the lock.
+type state struct {
+	head       int64             // the last position
+	known      map[string][]byte // what is stored under the entries' ids
+	retentions trail.Retentions  // of the entries' organizations
+}
+
+// lastPosition is the last that was ever given, as far as the database knows: one that a checkpoint
+// covers, or that has personal values, is not given again, though its event may be gone.
+const lastPosition = `
+	select greatest((select max(position) from audit.events), (select max(position) from audit.personal_values),
+		(select size from audit.checkpoints order by origin desc, size desc limit 1), 0)`
+
+// locking begins transactions that hold the lock, in one round trip.
+type locking struct {
+	pool *pgxpool.Pool
+}
+
+// Begin implements pg.Beginner.
+func (l locking) Begin(ctx context.Context) (pgx.Tx, error) {
+	return l.pool.BeginTx(ctx, pgx.TxOptions{BeginQuery: fmt.Sprintf(
+		"begin; set local idle_in_transaction_session_timeout = %d; set local lock_timeout = %d; %s", maxIdle.Milliseconds(), maxWait.Milliseconds(), takeLock)})
+}
+
+// look returns what is there, in one round trip, once the lock is held. The look for the ids goes over
+// the months of the entries' times alone: an id comes again with its time.
+func look(ctx context.Context, tx pgx.Tx, entries []trail.Entry) (t state, err error) {
+	ids, organizations := make([]string, len(entries)), map[string]bool{}
+	var first, last time.Time
 	for i, e := range entries {
 		ids[i] = e.Event.ID
+		if e.Event.OrganizationID != "" {
+			organizations[e.Event.OrganizationID] = true
+		}
+		if at := e.Event.Time; i == 0 || at.Before(first) {
+			first = at
+		}
+		if at := e.Event.Time; i == 0 || at.After(last) {
+			last = at
+		}
 	}
-	known = map[string][]byte{}
+	t.known = map[string][]byte{}
 	var batch pgx.Batch
-	batch.Queue(boundLock, fmt.Sprint(maxIdle.Milliseconds()), fmt.Sprint(maxWait.Milliseconds()))
-	batch.Queue(takeLock)
-	batch.Queue("select coalesce(max(position), 0) from audit.events").QueryRow(func(row pgx.Row) error { return row.Scan(&head) })
-	batch.Queue("select id::text, canonical from audit.events where id = any($1::uuid[])", ids).Query(func(rows pgx.Rows) error {
+	batch.Queue(lastPosition).QueryRow(func(row pgx.Row) error { return row.Scan(&t.head) })
+	batch.Queue(lookUp, ids, first, last).Query(func(rows pgx.Rows) error {
 		var id string
 		var canonical []byte
 		_, err := pgx.ForEachRow(rows, []any{&id, &canonical}, func() error {
-			known[id] = canonical
+			t.known[id] = canonical
 			return nil
 		})
 		return err
 	})
+	batch.Queue(retentionsOf, slices.Collect(maps.Keys(organizations))).Query(func(rows pgx.Rows) (err error) {
+		t.retentions, err = pgx.CollectRows(rows, scanRetention)
+		return err
+	})
 	err = tx.SendBatch(ctx, &batch).Close()
-	return head, known, err
+	return t, err
 }
 
+const lookUp = "select id::text, canonical from audit.events where id = any($1::uuid[]) and time >= $2 and time <= $3"
+
 // judge fills the verdicts and returns the entries that are new.
-func judge(entries []trail.Entry, known map[string][]byte, verdicts []trail.Verdict) []trail.Entry {
+func judge(entries []trail.Entry, t state, verdicts []trail.Verdict) []trail.Entry {
 	fresh := make([]trail.Entry, 0, len(entries))
 	for i, e := range entries {
-		stored, ok := known[e.Event.ID]
+		stored, ok := t.known[e.Event.ID]
 		switch {
+		case !ok && t.retentions.Over(e.Event):
+			verdicts[i] = trail.Over
 		case !ok:
 			verdicts[i] = trail.Kept
-			known[e.Event.ID] = e.Sealed.Canonical // the same id may come again in this call
+			t.known[e.Event.ID] = e.Sealed.Canonical // the same id may come again in this call
 			fresh = append(fresh, e)
 		case bytes.Equal(stored, e.Sealed.Canonical):
 			verdicts[i] = trail.Known
@@ -96,53 +143,4 @@ func judge(entries []trail.Entry, known map[string][]byte, verdicts []trail.Verd
 		}
 	}
 	return fresh
-}
-
-// copyNew adds the entries after the position.
-func copyNew(ctx context.Context, tx pgx.Tx, head int64, entries []trail.Entry) error {
-	if len(entries) == 0 {
-		return nil
-	}
-	var personal [][]any
-	_, err := tx.CopyFrom(ctx, pgx.Identifier{"audit", "events"}, eventColumns(), pgx.CopyFromSlice(len(entries), func(i int) ([]any, error) {
-		e, position := entries[i], head+1+int64(i)
-		for _, p := range e.Sealed.Personal {
-			personal = append(personal, []any{position, p.Field, p.Salt, p.Value})
-		}
-		return row(position, e)
-	}))
-	if err != nil {
-		return fmt.Errorf("copy events: %w", err)
-	}
-	if len(personal) == 0 {
-		return nil
-	}
-	_, err = tx.CopyFrom(ctx, pgx.Identifier{"audit", "personal_values"}, []string{"position", "field", "salt", "value"}, pgx.CopyFromRows(personal))
-	if err != nil {
-		return fmt.Errorf("copy personal values: %w", err)
-	}
-	return nil
-}
-
-func eventColumns() []string {
-	return []string{
-		"position", "id", "time", "source", "action", "outcome", "actor_id", "organization_id", "object_type", "object_id", "request_id", "canonical",
-	}
-}
-
-// row is one row of eventColumns. Filters equal ids in their one form, whatever the event says.
-func row(position int64, e trail.Entry) ([]any, error) {
-	var id, organization pgtype.UUID
-	if err := id.Scan(e.Event.ID); err != nil {
-		return nil, errors.New("the id of an event is not a UUID")
-	}
-	if e.Event.OrganizationID != "" {
-		if err := organization.Scan(e.Event.OrganizationID); err != nil {
-			return nil, errors.New("the organization of an event is not a UUID")
-		}
-	}
-	return []any{
-		position, id, e.Event.Time, e.Event.Source, e.Event.Action, string(e.Event.Outcome), relation.CanonicalID(e.Event.Actor.ID), organization,
-		e.Event.ObjectType, relation.CanonicalID(e.Event.ObjectID), e.Event.RequestID, e.Sealed.Canonical,
-	}, nil
 }

@@ -19,13 +19,20 @@ import (
 // for values that are not there.
 func hasPersonal(canonical []byte) bool { return bytes.Contains(canonical, []byte(`"personal":true`)) }
 
-// whoMay looks at both tables: privileges on them and on their columns, and the owners of them and of their schema, who may drop them.
+// whoMay looks at what is only added to, the partitions of the trail among it: privileges on the
+// tables and on their columns, and the owners of them and of their schema, who may drop them.
 const whoMay = `
 	select count(*), coalesce(bool_or(
 		has_table_privilege(t.oid, 'update, delete, truncate, trigger') or has_any_column_privilege(t.oid, 'update')
 		or pg_has_role(t.relowner, 'member') or pg_has_role(s.nspowner, 'member')), false)
 	from pg_catalog.pg_class t join pg_catalog.pg_namespace s on s.oid = t.relnamespace
-	where t.oid in (to_regclass('audit.events'), to_regclass('audit.personal_values'))`
+	where t.oid in (to_regclass('audit.events'), to_regclass('audit.personal_values'), to_regclass('audit.tiles'), to_regclass('audit.origins'),
+		to_regclass('audit.checkpoints'), to_regclass('audit.dropped_leaves'), to_regclass('audit.halts'), to_regclass('audit.cosignatures'),
+		to_regclass('audit.removed_events'))
+		or t.oid in (select relid from pg_catalog.pg_partition_tree(to_regclass('audit.events')))`
+
+// protected is how many tables whoMay looks at, at least.
+const protected = 9
 
 // CheckAppendOnly returns an error when the role of this pool could change or remove what is stored (R72); for readiness.
 func CheckAppendOnly(ctx context.Context, pool *pgxpool.Pool) error {
@@ -34,7 +41,7 @@ func CheckAppendOnly(ctx context.Context, pool *pgxpool.Pool) error {
 	if err := pool.QueryRow(ctx, whoMay).Scan(&tables, &changeable); err != nil {
 		return pg.Error(err)
 	}
-	if tables < 2 {
+	if tables < protected {
 		return errors.New("the schema is not there yet")
 	}
 	if changeable {

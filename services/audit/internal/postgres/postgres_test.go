@@ -70,14 +70,18 @@ func TestTheServingRoleCannotChangeTheTrail(t *testing.T) {
 		"alter table audit.events add column c int", "alter table audit.events disable trigger all",
 		"create rule r as on insert to audit.events do instead nothing",
 		"create trigger t before insert on audit.events for each row execute function suppress_redundant_updates_trigger()",
-		"insert into audit.events select * from audit.events on conflict (position) do update set action = 'x.y'",
+		"insert into audit.events select * from audit.events on conflict (position, time) do update set action = 'x.y'",
 		"merge into audit.events e using (select 1::bigint as p) n on e.position = n.p when matched then delete",
 		"select * from audit.events for update",
 		"update audit.personal_values set value = ''", "delete from audit.personal_values", "truncate audit.personal_values",
-		"update audit.schema_version set version = 0", "drop index audit.events_id_key", "set role audit_owner",
+		"update audit.names set word = ''", "delete from audit.names", "truncate audit.names", "delete from audit.marks",
+		"update audit.schema_version set version = 0", "drop index audit.events_by_id", "set role audit_owner",
 		"alter table audit.events owner to audit", "create table audit.mine (id int)",
 		"insert into audit.coordination (channel) values ('x')", "delete from audit.coordination", "truncate audit.coordination",
 		"do 'begin lock table audit.events in share update exclusive mode; end'",
+		"select * from audit.events_first", "insert into audit.events_first select * from audit.events", "delete from audit.events_later",
+		"truncate audit.events_first", "drop table audit.events_later", "alter table audit.events detach partition audit.events_first",
+		"create table audit.mine partition of audit.events for values from ('1970-01-01') to ('1970-02-01')",
 	} {
 		_, err := serving.Exec(t.Context(), refused)
 		var e *pgconn.PgError
@@ -103,6 +107,7 @@ func TestOtherWaysToChangeTheTrail(t *testing.T) {
 	for name, mistake := range map[string]string{
 		"a column": "grant update (canonical) on audit.events to audit", "the values of a column": "grant update (value) on audit.personal_values to audit",
 		"everybody": "grant delete on audit.events to public", "a trigger": "grant trigger on audit.personal_values to audit",
+		"a partition": "grant delete on audit.events_first to audit", "a column of a partition": "grant update (canonical) on audit.events_later to audit",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -2,7 +2,7 @@ package postgres
 
 import (
 	"context"
-	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,6 +35,9 @@ func (s *Events) Range(ctx context.Context, f trail.Filter, after, upTo int64, l
 	}
 	if len(seen.positions) == limit {
 		upTo = seen.positions[limit-1]
+	}
+	if len(f.Search) > 0 {
+		seen.events = slices.DeleteFunc(seen.events, func(e trail.Stored) bool { return !f.Matches(e) })
 	}
 	return seen.events, upTo, nil
 }
@@ -102,6 +105,13 @@ func leadOf(f trail.Filter) lead {
 		rest.OrganizationID = ""
 		return lead{"organization_id", f.OrganizationID, " and organization_id is not null", rest}
 	}
+}
+
+// LastKept is when `audit keep` ended last, or, before it ever ran, when the trail was prepared for
+// it.
+func (s *Events) LastKept(ctx context.Context) (last time.Time, err error) {
+	err = s.pool.QueryRow(ctx, "select last_run from audit.upkeep").Scan(&last)
+	return last, pg.Error(err)
 }
 
 // CursorKey implements api.Keys.
@@ -200,7 +210,8 @@ type found struct {
 	events    []trail.Stored
 }
 
-// read runs a query, and reads the personal values of its events.
+// read runs a query, and reads the personal values of its events. An event that is damaged keeps
+// nobody from the others.
 func (s *Events) read(ctx context.Context, sql string, args pgx.StrictNamedArgs) (f found, err error) {
 	rows, err := s.pool.Query(ctx, sql, args)
 	if err != nil {
@@ -225,24 +236,28 @@ func (s *Events) read(ctx context.Context, sql string, args pgx.StrictNamedArgs)
 		return f, pg.Error(err)
 	}
 	f.events = make([]trail.Stored, len(sealed))
+	var damage []Damage
 	for i := range sealed {
-		e, err := sealed[i].Open()
-		if err != nil {
-			return found{}, fmt.Errorf("position %d of the trail: %w", positions[i], err)
+		f.events[i].Position = positions[i]
+		if f.events[i].Event, err = sealed[i].Open(); err != nil {
+			f.events[i].Damaged = true
+			damage = append(damage, Damage{positions[i], err})
 		}
-		f.events[i] = trail.Stored{Position: positions[i], Event: e}
 	}
-	return f, nil
+	if len(damage) > 0 {
+		f.events, err = s.withDamaged(ctx, f.events, sealed, damage)
+	}
+	return f, pg.Error(err)
 }
 
 // addPersonal reads the personal values of the events at the positions, if one of them has any.
 func (s *Events) addPersonal(ctx context.Context, positions []int64, sealed []event.Sealed) error {
 	var with []int64
-	at := map[int64]*event.Sealed{}
+	at := map[int64][]*event.Sealed{} // several only where somebody has damaged the trail
 	for i, position := range positions {
 		if hasPersonal(sealed[i].Canonical) {
 			with = append(with, position)
-			at[position] = &sealed[i]
+			at[position] = append(at[position], &sealed[i])
 		}
 	}
 	if len(with) == 0 {
@@ -255,8 +270,9 @@ func (s *Events) addPersonal(ctx context.Context, positions []int64, sealed []ev
 	var position int64
 	var p event.Personal
 	_, err = pgx.ForEachRow(rows, []any{&position, &p.Field, &p.Salt, &p.Value}, func() error {
-		s := at[position]
-		s.Personal = append(s.Personal, p)
+		for _, s := range at[position] {
+			s.Personal = append(s.Personal, p)
+		}
 		return nil
 	})
 	return err

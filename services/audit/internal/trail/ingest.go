@@ -2,6 +2,7 @@ package trail
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/gatehouse/gatehouse/internal/event"
 )
@@ -11,6 +12,7 @@ const (
 	ReasonInvalid  = "INVALID_EVENT"   // the bytes are not an event, or its personal values are others
 	ReasonSource   = "SOURCE_MISMATCH" // a program speaks for another one
 	ReasonConflict = "EVENT_ID_TAKEN"  // another event is stored under the id
+	ReasonOver     = "EVENT_TOO_OLD"   // its retention is over
 )
 
 // Rejection says why the event at an index of a batch will never be accepted.
@@ -52,10 +54,14 @@ func Accept(source string, batch []event.Sealed) Inbound {
 func (in Inbound) Settle(verdicts []Verdict) []Rejection {
 	rejected := in.Rejected
 	for i, v := range verdicts {
-		if v == Conflict {
-			rejected = append(rejected, Rejection{
-				Index: in.index[i], Reason: ReasonConflict, Message: "another event is stored under the id " + in.Entries[i].Event.ID,
-			})
+		switch e := in.Entries[i].Event; v {
+		case Conflict:
+			rejected = append(rejected, Rejection{Index: in.index[i], Reason: ReasonConflict, Message: "another event is stored under the id " + e.ID})
+		case Over:
+			rejected = append(rejected, Rejection{Index: in.index[i], Reason: ReasonOver, Message: fmt.Sprintf(
+				"the event %s is of %s, and %s of that time are not kept any more: whether it was stored before is not known",
+				e.ID, e.Time.Format(time.DateOnly), ClassOf(e))})
+		case Kept, Known:
 		}
 	}
 	return rejected

@@ -45,6 +45,8 @@ func TestVerdictsHaveNames(t *testing.T) {
 
 // lister is a store of so many events that remembers what it was asked.
 type lister struct {
+	trail.Lister
+
 	events int
 	asked  trail.Query
 }

@@ -29,13 +29,18 @@ func NewService(p Params) *Service {
 	return &Service{lister: p.Lister, reader: p.Reader, feed: p.Feed, heartbeat: p.Heartbeat}
 }
 
-// List returns one page of events, newest first, and the cursor of the next page; the cursor is nil on the last page.
+// List returns one page of events, newest first, and the cursor of the next page; the cursor is nil
+// on the last page. A page of a search may have fewer events than there are, or none, and a next
+// one all the same.
 func (s *Service) List(ctx context.Context, q Query) (events []Stored, next *Cursor, err error) {
 	switch {
 	case q.Limit <= 0:
 		q.Limit = DefaultLimit
 	case q.Limit > MaxLimit:
 		q.Limit = MaxLimit
+	}
+	if len(q.Filter.Search) > 0 {
+		return s.lister.Search(ctx, q)
 	}
 	size := q.Limit
 	q.Limit++ // one more says whether there is a next page

@@ -12,27 +12,17 @@ const heartbeat = 5 * time.Second
 // Send hands events to whoever tails, and the position up to which there are no others; no events are a sign of life.
 type Send func(events []Stored, upTo int64) error
 
-// Tail sends matching events by position until ctx ends, from after a position or, without one, from now on. It says at once where it
-// begins. First it reads what is stored; once that is near its end it follows the feed:
+// Tail sends matching events by position until ctx ends: from after a position; without one, from
+// the first that the filter's Since lets through; without that, from now on. It says at once where
+// it begins. First it reads what is stored; once that is near its end it follows the feed:
 //
 //	after ──► Range, Range, … ──► Follow at `from` ──► Range up to from ──► what the feed tells
 func (s *Service) Tail(ctx context.Context, f Filter, after *int64, send Send) error {
-	head, err := s.reader.Head(ctx)
+	t, head, err := s.begin(ctx, f, after, send)
 	if err != nil {
 		return err
 	}
-	t := &tail{service: s, filter: f, position: head, send: send, beat: time.NewTicker(s.heartbeat)}
 	defer t.beat.Stop()
-	if after != nil {
-		if *after < 0 || *after > head {
-			return apierr.InvalidArgumentError().Saying("the cursor is not one of this trail").
-				WithField("cursor", "cursor", "must be the cursor of a message of an earlier stream; leave it out to begin now")
-		}
-		t.position = *after
-	}
-	if err := send(nil, t.position); err != nil {
-		return err
-	}
 	for head-t.position > page {
 		if err := t.catchUp(ctx, head); err != nil {
 			return err
@@ -42,6 +32,41 @@ func (s *Service) Tail(ctx context.Context, f Filter, after *int64, send Send) e
 		}
 	}
 	return t.follow(ctx)
+}
+
+// Stored is Tail up to what is stored as it begins: then it ends.
+func (s *Service) Stored(ctx context.Context, f Filter, after *int64, send Send) error {
+	t, head, err := s.begin(ctx, f, after, send)
+	if err != nil {
+		return err
+	}
+	defer t.beat.Stop()
+	return t.catchUp(ctx, head)
+}
+
+// begin says where the stream begins. Head is the last position of the trail.
+func (s *Service) begin(ctx context.Context, f Filter, after *int64, send Send) (t *tail, head int64, err error) {
+	if head, err = s.reader.Head(ctx); err != nil {
+		return nil, 0, err
+	}
+	position := head
+	switch {
+	case after == nil && !f.Since.IsZero():
+		if position, err = s.reader.Start(ctx, f.Since); err != nil {
+			return nil, 0, err
+		}
+		position = min(position, head)
+	case after != nil:
+		if *after < 0 || *after > head {
+			return nil, 0, apierr.InvalidArgumentError().Saying("the cursor is not one of this trail").
+				WithField("cursor", "cursor", "must be the cursor of a message of an earlier stream; leave it out to begin now")
+		}
+		position = *after
+	}
+	if err := send(nil, position); err != nil {
+		return nil, 0, err
+	}
+	return &tail{service: s, filter: f, position: position, send: send, beat: time.NewTicker(s.heartbeat)}, head, nil
 }
 
 // tail is one stream.

@@ -1,7 +1,10 @@
-// Package trail is what Audit keeps: events in the order in which they were stored, once each, for ever.
+// Package trail is what Audit keeps: events in the order in which they were stored, once each, as
+// long as their retention says.
 //
-// It holds the rules: who may hand over what (ingest.go), how batches of many senders become few transactions (writer.go), and how
-// people follow what is stored (feed.go, tail.go). internal/postgres stores, internal/api serves; only they and the wiring import it.
+// It holds the rules: who may hand over what (ingest.go), how long it is kept (retention.go), how
+// batches of many senders become few transactions (writer.go), and how people follow what is stored
+// (feed.go, tail.go). internal/postgres stores, internal/api serves; only they and the wiring
+// import it.
 package trail
 
 import (
@@ -22,6 +25,7 @@ type Entry struct {
 type Stored struct {
 	Position int64       // from 1, without gaps, in the order of the commits
 	Event    event.Event // with its personal values, but those that are erased
+	Damaged  bool        // what is stored is no event: Event has what the columns beside it say
 }
 
 // Verdict is what became of an entry.
@@ -32,6 +36,7 @@ const (
 	Kept     Verdict = iota + 1 // stored now
 	Known                       // stored before, the same
 	Conflict                    // another event is stored under the id
+	Over                        // its retention is over: whether it was stored before is not known any more
 )
 
 // String names the verdict, for metrics.
@@ -43,6 +48,8 @@ func (v Verdict) String() string {
 		return "known"
 	case Conflict:
 		return "conflict"
+	case Over:
+		return "over"
 	default:
 		return "none"
 	}
@@ -63,12 +70,25 @@ type Reader interface {
 	// reached is upTo, or less when limit was met or the look was long enough; it is beyond after.
 	// A filter for an actor, an object or an organization looks at its events only.
 	Range(ctx context.Context, f Filter, after, upTo int64, limit int) (events []Stored, reached int64, err error)
+	// Start returns a position up to which nothing happened at the time or later, not long before
+	// the first event that did. What a clock that ran ahead says may be before it.
+	Start(ctx context.Context, at time.Time) (position int64, err error)
 }
 
 // Lister reads by time.
 type Lister interface {
 	// List returns at most q.Limit matching events before the cursor, newest first: by time, then position.
 	List(ctx context.Context, q Query) ([]Stored, error)
+	// Search is List for a filter with Search. next is nil after the last event that matches; fewer
+	// events than the limit, or none, may come with a next, where the look was long enough.
+	Search(ctx context.Context, q Query) (events []Stored, next *Cursor, err error)
+}
+
+// Names makes searches fast.
+type Names interface {
+	// BringNames brings in the names of what was stored since the last call, of all instances, and
+	// of what was stored before there were searches.
+	BringNames(ctx context.Context) error
 }
 
 // Filter says which events match: those that match all fields that are set. Ids are in their one
@@ -83,6 +103,7 @@ type Filter struct {
 	RequestID      string
 	Since          time.Time // first time that matches
 	Until          time.Time // first time that does not match any more
+	Search         []string  // of Terms: each is the beginning of one of the words of the personal values
 
 	// By is the field that lets the reader read: a look takes as long as that field's events make
 	// it, whatever else the filter says, or its time would count the events of others (R93). Empty
@@ -106,7 +127,8 @@ func (f Filter) Matches(s Stored) bool {
 	same := func(want, got string) bool { return want == "" || want == got }
 	return same(f.ActorID, relation.CanonicalID(e.Actor.ID)) && same(f.ObjectType, e.ObjectType) && same(f.ObjectID, relation.CanonicalID(e.ObjectID)) &&
 		same(f.OrganizationID, e.OrganizationID) && same(f.Action, e.Action) && same(string(f.Outcome), string(e.Outcome)) &&
-		same(f.RequestID, e.RequestID) && (f.Since.IsZero() || !e.Time.Before(f.Since)) && (f.Until.IsZero() || e.Time.Before(f.Until))
+		same(f.RequestID, e.RequestID) && (f.Since.IsZero() || !e.Time.Before(f.Since)) && (f.Until.IsZero() || e.Time.Before(f.Until)) &&
+		(len(f.Search) == 0 || named(e, f.Search))
 }
 
 // Page sizes.

@@ -14,6 +14,8 @@ const (
 	maxGroup      = 4000 // events
 	queued        = 64   // batches of all senders that wait
 	appendTimeout = 15 * time.Second
+	fewEvents     = 256 // a transaction of fewer waits a moment for those who were answered just now
+	moment        = time.Millisecond
 )
 
 // Writer stores the batches of any number of senders, all that wait in one transaction: while one is made durable the next fills.
@@ -92,25 +94,60 @@ func (b *Batch) Wait(ctx context.Context) ([]Verdict, error) {
 // Run stores until ctx ends. Call it once.
 func (w *Writer) Run(ctx context.Context) {
 	defer close(w.done)
+	var last round
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case first := <-w.queue:
-			w.write(ctx, w.group(first))
+			group := w.group(first, last)
+			last = answered(group)
+			w.write(ctx, group)
+			last.over = time.After(moment)
 		}
 	}
 }
 
-// group takes what waits already, up to the size of a transaction.
-func (w *Writer) group(first *Batch) []*Batch {
-	group, size := []*Batch{first}, len(first.entries)
+// round is a transaction that was.
+type round struct {
+	senders map[*Sender]bool // that were answered
+	over    <-chan time.Time // after the moment in which they send their next
+}
+
+func answered(group []*Batch) round {
+	r := round{senders: make(map[*Sender]bool, len(group))}
+	for _, b := range group {
+		r.senders[b.sender] = true
+	}
+	return r
+}
+
+// group takes what waits already, up to the size of a transaction. Few events wait a moment for the
+// senders that were answered last: they are about to send their next, and would otherwise be stored
+// in turns with those who wait now, in twice as many transactions. The moment begins with the answer.
+func (w *Writer) group(first *Batch, last round) []*Batch {
+	var group []*Batch
+	size, missing := 0, last.senders
+	take := func(b *Batch) {
+		group = append(group, b)
+		size += len(b.entries)
+		delete(missing, b.sender)
+	}
+	take(first)
 	for size < maxGroup {
 		select {
 		case b := <-w.queue:
-			group = append(group, b)
-			size += len(b.entries)
+			take(b)
+			continue
 		default:
+		}
+		if len(missing) == 0 || size >= fewEvents {
+			break
+		}
+		select {
+		case b := <-w.queue:
+			take(b)
+		case <-last.over:
 			return group
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/gatehouse/gatehouse/services/audit/internal/trail"
 	"github.com/gatehouse/gatehouse/services/audit/internal/trail/trailtest"
@@ -127,4 +129,59 @@ func TestNobodyWaitsForAWriterThatStopped(t *testing.T) {
 			t.Fatal("a batch is acknowledged that was never stored")
 		}
 	}
+}
+
+// Senders of single events that were answered a moment ago are in the next transaction, not in the
+// one after it.
+func TestWhoWasAnsweredIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		w := running(t, g)
+		one, other := w.Sender(), w.Sender()
+		first := send(t, one, 1)
+		<-g.enter
+		send(t, other, 1)
+		<-time.After(8 * time.Millisecond) // a commit
+		g.answer <- nil
+		_, err := first.Wait(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(500 * time.Microsecond) // the way to the sender and back
+		send(t, one, 1)
+		if n := len(<-g.enter); n != 2 {
+			t.Errorf("%d entries are stored together, want 2", n)
+		}
+		g.answer <- nil
+	})
+}
+
+// Nobody waits for long for who has nothing more to send, nor at all alone.
+func TestNobodyIsWaitedForLong(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		w := running(t, g)
+		one, other := w.Sender(), w.Sender()
+		send(t, one, 1)
+		<-g.enter
+		send(t, other, 1)
+		<-time.After(time.Second)
+		g.answer <- nil
+		answered := time.Now()
+		<-g.enter
+		if waited := time.Since(answered); waited > time.Millisecond {
+			t.Errorf("the second sender waited %s", waited)
+		}
+		g.answer <- nil
+		<-time.After(time.Second)
+		alone := time.Now()
+		send(t, other, 1)
+		<-g.enter
+		if waited := time.Since(alone); waited > 0 {
+			t.Errorf("who is alone waited %s", waited)
+		}
+		g.answer <- nil
+	})
 }

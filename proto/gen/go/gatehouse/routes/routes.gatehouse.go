@@ -20,6 +20,7 @@ type Handler func(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientCo
 func Handlers() map[string]Handler {
 	return map[string]Handler{
 		"gatehouse.audit.v1.AuditService":         handler(v1.RegisterAuditServiceHandlerClient, v1.NewAuditServiceClient),
+		"gatehouse.audit.v1.LogService":           handler(v1.RegisterLogServiceHandlerClient, v1.NewLogServiceClient),
 		"gatehouse.auth.v1.FactorService":         handler(v11.RegisterFactorServiceHandlerClient, v11.NewFactorServiceClient),
 		"gatehouse.auth.v1.AuthService":           handler(v11.RegisterAuthServiceHandlerClient, v11.NewAuthServiceClient),
 		"gatehouse.auth.v1.ClientService":         handler(v11.RegisterClientServiceHandlerClient, v11.NewClientServiceClient),

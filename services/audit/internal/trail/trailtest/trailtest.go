@@ -22,6 +22,7 @@ type Store interface {
 	trail.Appender
 	trail.Reader
 	trail.Lister
+	trail.Names
 }
 
 // Start is when the first event of Fill happened; each is a second later than the one before.
@@ -59,13 +60,26 @@ func Entry(t testing.TB, e event.Event) trail.Entry {
 // Fill stores n events.
 func Fill(t testing.TB, s trail.Appender, n int, change ...func(*event.Event)) []trail.Entry {
 	t.Helper()
+	entries := Entries(t, n, change...)
+	Put(t, s, entries)
+	return entries
+}
+
+// Entries are n events, a second apart.
+func Entries(t testing.TB, n int, change ...func(*event.Event)) []trail.Entry {
+	t.Helper()
 	entries := make([]trail.Entry, n)
 	for i := range entries {
 		later := func(e *event.Event) { e.Time = Start().Add(time.Duration(i) * time.Second) }
 		entries[i] = Entry(t, Event(append([]func(*event.Event){later}, change...)...))
 	}
-	want(t, s, entries, trail.Kept)
 	return entries
+}
+
+// Put stores events that are new.
+func Put(t testing.TB, s trail.Appender, entries []trail.Entry) {
+	t.Helper()
+	want(t, s, entries, trail.Kept)
 }
 
 // want stores entries and expects one verdict for all.
@@ -105,6 +119,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"nobody sees a position before the earlier": noPositionIsSkipped,
 		"a range of one reaches on":                 rangeOfOne,
 		"an empty trail":                            empty,
+		"searches by names":                         Searches,
+		"starts of tails":                           starts,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -14,6 +14,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -353,13 +354,24 @@ type Event struct {
 	TraceId string `protobuf:"bytes,14,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
 	// changes are the fields that the request set.
 	Changes []*Change `protobuf:"bytes,15,rep,name=changes,proto3" json:"changes,omitempty"`
-	// count is how often it happened: more than 1 for repeated failures of one kind and key within a minute.
+	// count is the same number as occurrences, in JSON as a text. Read occurrences: count goes with
+	// the release after the next.
+	//
+	// Deprecated: Marked as deprecated in gatehouse/audit/v1/audit.proto.
 	Count int64 `protobuf:"varint,16,opt,name=count,proto3" json:"count,omitempty"`
 	// client_address that the request came from, as the gateway saw it: for the actor, and for a request that was admitted by the right to the
 	// whole trail; else empty, also for whom it was done to. Empty when it is erased.
 	ClientAddress string `protobuf:"bytes,17,opt,name=client_address,json=clientAddress,proto3" json:"client_address,omitempty"`
 	// client_agent is what the client called itself (User-Agent), for the same readers.
-	ClientAgent   string `protobuf:"bytes,18,opt,name=client_agent,json=clientAgent,proto3" json:"client_agent,omitempty"`
+	ClientAgent string `protobuf:"bytes,18,opt,name=client_agent,json=clientAgent,proto3" json:"client_agent,omitempty"`
+	// occurrences is how often it happened: more than 1 for repeated failures of one kind and key
+	// within a minute. 2147483647 stands for that many or more.
+	Occurrences int32 `protobuf:"varint,19,opt,name=occurrences,proto3" json:"occurrences,omitempty"`
+	// damaged says that what is stored of the event is no event, or that a personal value is not the
+	// one that was hashed: somebody has changed the database by hand, or a disk has. What is told of
+	// the event then is what the columns beside it say (id, time, source, action, outcome, the actor's
+	// id, organization, object and request), which nobody has signed.
+	Damaged       bool `protobuf:"varint,20,opt,name=damaged,proto3" json:"damaged,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -499,6 +511,7 @@ func (x *Event) GetChanges() []*Change {
 	return nil
 }
 
+// Deprecated: Marked as deprecated in gatehouse/audit/v1/audit.proto.
 func (x *Event) GetCount() int64 {
 	if x != nil {
 		return x.Count
@@ -520,6 +533,20 @@ func (x *Event) GetClientAgent() string {
 	return ""
 }
 
+func (x *Event) GetOccurrences() int32 {
+	if x != nil {
+		return x.Occurrences
+	}
+	return 0
+}
+
+func (x *Event) GetDamaged() bool {
+	if x != nil {
+		return x.Damaged
+	}
+	return false
+}
+
 // Actor is who did something.
 type Actor struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -528,7 +555,7 @@ type Actor struct {
 	// id of the user, or mesh name of the program.
 	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
 	// session_id of the user's session, for that user and for a request that was admitted by the right to the whole trail; else empty. A
-	// request that filters by the caller's own id is admitted by that id.
+	// request that filters by the caller's own id is admitted by that id. Empty when it is erased.
 	SessionId string `protobuf:"bytes,3,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	// client_id of the user's client.
 	ClientId      string `protobuf:"bytes,4,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
@@ -599,10 +626,18 @@ type Change struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// field path in the request.
 	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
-	// value as JSON; empty when it was personal and is erased.
+	// value is a text with the JSON of json_value in it; empty when it was personal and is erased.
+	// Read json_value: value goes with the release after the next.
+	//
+	// Deprecated: Marked as deprecated in gatehouse/audit/v1/audit.proto.
 	Value string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
 	// personal says that the value is kept apart and can be erased.
-	Personal      bool `protobuf:"varint,3,opt,name=personal,proto3" json:"personal,omitempty"`
+	Personal bool `protobuf:"varint,3,opt,name=personal,proto3" json:"personal,omitempty"`
+	// json_value is the value itself; null or absent when it was personal and is erased. Its numbers
+	// are those of RFC 8785, doubles; whole numbers that would lose digits as doubles, and all of 64
+	// bits in requests, are texts of their digits. A value that nests more than 64 levels deep is
+	// {"omitted_bytes": its length as JSON}, like one that was too large to be stored.
+	JsonValue     *structpb.Value `protobuf:"bytes,4,opt,name=json_value,json=jsonValue,proto3" json:"json_value,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -644,6 +679,7 @@ func (x *Change) GetField() string {
 	return ""
 }
 
+// Deprecated: Marked as deprecated in gatehouse/audit/v1/audit.proto.
 func (x *Change) GetValue() string {
 	if x != nil {
 		return x.Value
@@ -656,6 +692,13 @@ func (x *Change) GetPersonal() bool {
 		return x.Personal
 	}
 	return false
+}
+
+func (x *Change) GetJsonValue() *structpb.Value {
+	if x != nil {
+		return x.JsonValue
+	}
+	return nil
 }
 
 // ListEventsRequest asks for one page of events. All filters that are set must match.
@@ -682,7 +725,13 @@ type ListEventsRequest struct {
 	// page_size is the most events to return; 50 when 0, 1,000 at most. A page of large events has fewer.
 	PageSize int32 `protobuf:"varint,10,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// page_token is next_page_token of the page before, with the same filters.
-	PageToken     string `protobuf:"bytes,11,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,11,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// search are words, or beginnings of words, of names in the event: each must be in one of its
+	// personal values, such as the display name or the address of a mail. Capitals and accents make
+	// no difference. "ada", "lovelace", "ada.l" and "example.com" find Ada.Lovelace@example.com. What
+	// is erased is not found. A page of a frequent word may have fewer events than page_size, or
+	// none, with a page after it.
+	Search        string `protobuf:"bytes,12,opt,name=search,proto3" json:"search,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -794,6 +843,13 @@ func (x *ListEventsRequest) GetPageToken() string {
 	return ""
 }
 
+func (x *ListEventsRequest) GetSearch() string {
+	if x != nil {
+		return x.Search
+	}
+	return ""
+}
+
 // ListEventsResponse is one page.
 type ListEventsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -864,8 +920,16 @@ type TailEventsRequest struct {
 	Action string `protobuf:"bytes,5,opt,name=action,proto3" json:"action,omitempty"`
 	// outcome: "success", "failure" or "denied".
 	Outcome string `protobuf:"bytes,6,opt,name=outcome,proto3" json:"outcome,omitempty"`
-	// cursor of the last message of an earlier stream; empty begins now.
-	Cursor        string `protobuf:"bytes,7,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// cursor of the last message of an earlier stream; empty begins at start_time, or now.
+	Cursor string `protobuf:"bytes,7,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// stored_only ends the stream when all that was stored as it began is sent; its last message has
+	// end.
+	StoredOnly bool `protobuf:"varint,10,opt,name=stored_only,json=storedOnly,proto3" json:"stored_only,omitempty"`
+	// search as in ListEventsRequest.
+	Search string `protobuf:"bytes,8,opt,name=search,proto3" json:"search,omitempty"`
+	// start_time is the earliest time. Without a cursor the stream begins with the first such event
+	// that was stored, which is found without reading what was stored before.
+	StartTime     *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -949,13 +1013,37 @@ func (x *TailEventsRequest) GetCursor() string {
 	return ""
 }
 
+func (x *TailEventsRequest) GetStoredOnly() bool {
+	if x != nil {
+		return x.StoredOnly
+	}
+	return false
+}
+
+func (x *TailEventsRequest) GetSearch() string {
+	if x != nil {
+		return x.Search
+	}
+	return ""
+}
+
+func (x *TailEventsRequest) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
 // TailEventsResponse is one event, or, without one, a sign of life.
 type TailEventsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// event that was stored.
 	Event *Event `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
 	// cursor after this message.
-	Cursor        string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	Cursor string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// end says that everything that was stored as the stream began is sent: the last message of a
+	// stream with stored_only.
+	End           bool `protobuf:"varint,3,opt,name=end,proto3" json:"end,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1004,11 +1092,18 @@ func (x *TailEventsResponse) GetCursor() string {
 	return ""
 }
 
+func (x *TailEventsResponse) GetEnd() bool {
+	if x != nil {
+		return x.End
+	}
+	return false
+}
+
 var File_gatehouse_audit_v1_audit_proto protoreflect.FileDescriptor
 
 const file_gatehouse_audit_v1_audit_proto_rawDesc = "" +
 	"\n" +
-	"\x1egatehouse/audit/v1/audit.proto\x12\x12gatehouse.audit.v1\x1a\x1bbuf/validate/validate.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"k\n" +
+	"\x1egatehouse/audit/v1/audit.proto\x12\x12gatehouse.audit.v1\x1a\x1bbuf/validate/validate.proto\x1a\"gatehouse/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"k\n" +
 	"\rIngestRequest\x12\x14\n" +
 	"\x05batch\x18\x01 \x01(\x04R\x05batch\x12D\n" +
 	"\x06events\x18\x02 \x03(\v2\x1f.gatehouse.audit.v1.SealedEventB\v\xbaH\b\x92\x01\x05\b\x01\x10\xf4\x03R\x06events\"\x81\x01\n" +
@@ -1025,7 +1120,7 @@ const file_gatehouse_audit_v1_audit_proto_rawDesc = "" +
 	"\tRejection\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x05R\x05index\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
-	"\amessage\x18\x03 \x01(\tR\amessage\"\xc1\x04\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\"\x81\x05\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x16\n" +
@@ -1044,20 +1139,24 @@ const file_gatehouse_audit_v1_audit_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\r \x01(\tR\trequestId\x12\x19\n" +
 	"\btrace_id\x18\x0e \x01(\tR\atraceId\x124\n" +
-	"\achanges\x18\x0f \x03(\v2\x1a.gatehouse.audit.v1.ChangeR\achanges\x12\x14\n" +
-	"\x05count\x18\x10 \x01(\x03R\x05count\x12%\n" +
+	"\achanges\x18\x0f \x03(\v2\x1a.gatehouse.audit.v1.ChangeR\achanges\x12\x18\n" +
+	"\x05count\x18\x10 \x01(\x03B\x02\x18\x01R\x05count\x12%\n" +
 	"\x0eclient_address\x18\x11 \x01(\tR\rclientAddress\x12!\n" +
-	"\fclient_agent\x18\x12 \x01(\tR\vclientAgent\"g\n" +
+	"\fclient_agent\x18\x12 \x01(\tR\vclientAgent\x12 \n" +
+	"\voccurrences\x18\x13 \x01(\x05R\voccurrences\x12\x18\n" +
+	"\adamaged\x18\x14 \x01(\bR\adamaged\"g\n" +
 	"\x05Actor\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x03 \x01(\tR\tsessionId\x12\x1b\n" +
-	"\tclient_id\x18\x04 \x01(\tR\bclientId\"P\n" +
+	"\tclient_id\x18\x04 \x01(\tR\bclientId\"\x8b\x01\n" +
 	"\x06Change\x12\x14\n" +
-	"\x05field\x18\x01 \x01(\tR\x05field\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\x12\x1a\n" +
-	"\bpersonal\x18\x03 \x01(\bR\bpersonal\"\x88\x04\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\x12\x18\n" +
+	"\x05value\x18\x02 \x01(\tB\x02\x18\x01R\x05value\x12\x1a\n" +
+	"\bpersonal\x18\x03 \x01(\bR\bpersonal\x125\n" +
+	"\n" +
+	"json_value\x18\x04 \x01(\v2\x16.google.protobuf.ValueR\tjsonValue\"\xaa\x04\n" +
 	"\x11ListEventsRequest\x12\"\n" +
 	"\bactor_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\aactorId\x12(\n" +
 	"\vobject_type\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x182R\n" +
@@ -1075,10 +1174,11 @@ const file_gatehouse_audit_v1_audit_proto_rawDesc = "" +
 	" \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\v \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\"o\n" +
+	"page_token\x18\v \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x12 \n" +
+	"\x06search\x18\f \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x06search\"o\n" +
 	"\x12ListEventsResponse\x121\n" +
 	"\x06events\x18\x01 \x03(\v2\x19.gatehouse.audit.v1.EventR\x06events\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbd\x02\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbb\x03\n" +
 	"\x11TailEventsRequest\x12\"\n" +
 	"\bactor_id\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\aactorId\x12(\n" +
 	"\vobject_type\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x182R\n" +
@@ -1087,16 +1187,23 @@ const file_gatehouse_audit_v1_audit_proto_rawDesc = "" +
 	"\x0forganization_id\x18\x04 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x0eorganizationId\x12\x1f\n" +
 	"\x06action\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18dR\x06action\x12;\n" +
 	"\aoutcome\x18\x06 \x01(\tB!\xbaH\x1er\x1cR\x00R\asuccessR\afailureR\x06deniedR\aoutcome\x12\x1f\n" +
-	"\x06cursor\x18\a \x01(\tB\a\xbaH\x04r\x02\x18@R\x06cursor\"]\n" +
+	"\x06cursor\x18\a \x01(\tB\a\xbaH\x04r\x02\x18@R\x06cursor\x12\x1f\n" +
+	"\vstored_only\x18\n" +
+	" \x01(\bR\n" +
+	"storedOnly\x12 \n" +
+	"\x06search\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x06search\x129\n" +
+	"\n" +
+	"start_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\"o\n" +
 	"\x12TailEventsResponse\x12/\n" +
 	"\x05event\x18\x01 \x01(\v2\x19.gatehouse.audit.v1.EventR\x05event\x12\x16\n" +
-	"\x06cursor\x18\x02 \x01(\tR\x06cursor2\x86\x01\n" +
+	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x12\x10\n" +
+	"\x03end\x18\x03 \x01(\bR\x03end2\x86\x01\n" +
 	"\rIngestService\x12u\n" +
 	"\x06Ingest\x12!.gatehouse.audit.v1.IngestRequest\x1a\".gatehouse.audit.v1.IngestResponse\" \xd2\xe7\x18\x19\n" +
-	"\x02(\x01\x12\revery_service\x1a\x02\x18\x01 \x01\x90\x02\x02(\x010\x012\xa9\x04\n" +
-	"\fAuditService\x12\xfe\x01\n" +
+	"\x02(\x01\x12\revery_service\x1a\x02\x18\x01 \x01\x90\x02\x02(\x010\x012\xbc\x04\n" +
+	"\fAuditService\x12\x91\x02\n" +
 	"\n" +
-	"ListEvents\x12%.gatehouse.audit.v1.ListEventsRequest\x1a&.gatehouse.audit.v1.ListEventsResponse\"\xa0\x01\xd2\xe7\x18}\n" +
+	"ListEvents\x12%.gatehouse.audit.v1.ListEventsRequest\x1a&.gatehouse.audit.v1.ListEventsResponse\"\xb3\x01\xd2\xe7\x18\x8f\x01\n" +
 	"\f\x1a\n" +
 	"\n" +
 	"\bactor_id\n" +
@@ -1105,7 +1212,7 @@ const file_gatehouse_audit_v1_audit_proto_rawDesc = "" +
 	"1\"/\n" +
 	"\x0ecan_read_audit\x12\forganization\x1a\x0forganization_id\n" +
 	"'\"%\n" +
-	"\x0ecan_read_audit\x12\bplatform\"\tgatehouse\x1a\x02\b\x01\x82\xd3\xe4\x93\x02\x16\x12\x14/api/v1/audit/events\x90\x02\x01\x12\x97\x02\n" +
+	"\x0ecan_read_audit\x12\bplatform\"\tgatehouse\x1a\x02\b\x01Z\x10SEARCH_NOT_READY\x82\xd3\xe4\x93\x02\x16\x12\x14/api/v1/audit/events\x90\x02\x01\x12\x97\x02\n" +
 	"\n" +
 	"TailEvents\x12%.gatehouse.audit.v1.TailEventsRequest\x1a&.gatehouse.audit.v1.TailEventsResponse\"\xb7\x01\xd2\xe7\x18\x8e\x01\n" +
 	"\f\x1a\n" +
@@ -1116,14 +1223,24 @@ const file_gatehouse_audit_v1_audit_proto_rawDesc = "" +
 	"1\"/\n" +
 	"\x0ecan_read_audit\x12\forganization\x1a\x0forganization_id\n" +
 	"'\"%\n" +
-	"\x0ecan_read_audit\x12\bplatform\"\tgatehouse\x1a\x02\b\x01 \x01J\x03\x18\xe0]Z\bTOO_SLOW\x82\xd3\xe4\x93\x02\x1b\x12\x19/api/v1/audit/events:tail\x90\x02\x010\x01B\x8f\a\xd2\xe7\x18\xc2\x06\n" +
-	"\x05audit\x10\x94?\x1a/gatehouse.auth.v1.VerificationService/GetKeySet\x1a6gatehouse.auth.v1.VerificationService/WatchRevocations\x1a*gatehouse.authz.v1.AuthzService/BatchCheck\x1a,gatehouse.authz.v1.AuthzService/WatchChanges\"\x01\x012\r\x12\vaudit_ownerR5\n" +
+	"\x0ecan_read_audit\x12\bplatform\"\tgatehouse\x1a\x02\b\x01 \x01J\x03\x18\xe0]Z\bTOO_SLOW\x82\xd3\xe4\x93\x02\x1b\x12\x19/api/v1/audit/events:tail\x90\x02\x010\x01B\x8e\x0f\xd2\xe7\x18\xc1\x0e\n" +
+	"\x05audit\x10\x94?\x1a/gatehouse.auth.v1.VerificationService/GetKeySet\x1a6gatehouse.auth.v1.VerificationService/WatchRevocations\x1a*gatehouse.authz.v1.AuthzService/BatchCheck\x1a,gatehouse.authz.v1.AuthzService/WatchChanges\"\x01\x012\r\x12\vaudit_owner:(\n" +
+	"\raudit-log.key\x12\x13GATEHOUSE_AUDIT_KEY\x18\x01(\x01R5\n" +
 	"\x0fCALLER_REQUIRED\x10\x02\" the calling program is not knownR\x8f\x01\n" +
 	"\x13TRAIL_NOT_PROTECTED\x10\x06\"vthe role of this program may change or remove events: serve as the role audit, and let only audit_owner own the schemaR\x82\x01\n" +
 	"\x12TRAIL_STANDS_STILL\x10\t\"jnothing can be stored: another session holds the lock of audit.coordination, find and end it with pg_locksRQ\n" +
 	"\x12BATCH_OUT_OF_ORDER\x10\x01\"9the batches of a stream are numbered from 1, without gapsRy\n" +
 	"\x14EARLIER_BATCH_FAILED\x10\t\"_an earlier batch of the stream was not stored: open a new stream and send again from that batchRE\n" +
-	"\bTOO_SLOW\x10\t\"7the stream fell behind: tail again from its last cursorZFgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1;auditv1b\x06proto3"
+	"\bTOO_SLOW\x10\t\"7the stream fell behind: tail again from its last cursorRV\n" +
+	"\x12CHECKPOINT_NOT_YET\x10\t\">the log has not signed a checkpoint yet: ask again in a secondR\"\n" +
+	"\x0fEVENT_NOT_FOUND\x10\x04\"\rno such eventR\xcf\x01\n" +
+	"\x10SESSION_IN_BYTES\x10\x03\"\xb8\x01the stored bytes of this event name the session of who did it, which you may not see: it was recorded before sessions were kept apart, and an auditor of the platform can have it provenR\x89\x01\n" +
+	"\x11EVENT_NOT_COVERED\x10\x06\"rthe event is not in a tree of that size: ask for a larger one, or, when it has just been stored, again in a secondRc\n" +
+	"\fSIZE_NOT_YET\x10\x06\"Qthe log is not that large yet: ask for a size up to that of its newest checkpointRE\n" +
+	"\x0eSIZES_REVERSED\x10\x01\"1the first size must not be larger than the secondRF\n" +
+	"\bLOG_BUSY\x10\t\"8an instance is at work on the log: ask again in a secondR\x8a\x01\n" +
+	"\vLOG_DAMAGED\x10\t\"ywhat is stored of the log is not what its checkpoint was signed over: the operator must look, see the runbook log-damagedRx\n" +
+	"\x10SEARCH_NOT_READY\x10\t\"bthe names of older events are still being brought in: search again later, or list without a searchZFgithub.com/gatehouse/gatehouse/proto/gen/go/gatehouse/audit/v1;auditv1b\x06proto3"
 
 var (
 	file_gatehouse_audit_v1_audit_proto_rawDescOnce sync.Once
@@ -1152,6 +1269,7 @@ var file_gatehouse_audit_v1_audit_proto_goTypes = []any{
 	(*TailEventsRequest)(nil),     // 10: gatehouse.audit.v1.TailEventsRequest
 	(*TailEventsResponse)(nil),    // 11: gatehouse.audit.v1.TailEventsResponse
 	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*structpb.Value)(nil),        // 13: google.protobuf.Value
 }
 var file_gatehouse_audit_v1_audit_proto_depIdxs = []int32{
 	1,  // 0: gatehouse.audit.v1.IngestRequest.events:type_name -> gatehouse.audit.v1.SealedEvent
@@ -1160,21 +1278,23 @@ var file_gatehouse_audit_v1_audit_proto_depIdxs = []int32{
 	12, // 3: gatehouse.audit.v1.Event.time:type_name -> google.protobuf.Timestamp
 	6,  // 4: gatehouse.audit.v1.Event.actor:type_name -> gatehouse.audit.v1.Actor
 	7,  // 5: gatehouse.audit.v1.Event.changes:type_name -> gatehouse.audit.v1.Change
-	12, // 6: gatehouse.audit.v1.ListEventsRequest.start_time:type_name -> google.protobuf.Timestamp
-	12, // 7: gatehouse.audit.v1.ListEventsRequest.end_time:type_name -> google.protobuf.Timestamp
-	5,  // 8: gatehouse.audit.v1.ListEventsResponse.events:type_name -> gatehouse.audit.v1.Event
-	5,  // 9: gatehouse.audit.v1.TailEventsResponse.event:type_name -> gatehouse.audit.v1.Event
-	0,  // 10: gatehouse.audit.v1.IngestService.Ingest:input_type -> gatehouse.audit.v1.IngestRequest
-	8,  // 11: gatehouse.audit.v1.AuditService.ListEvents:input_type -> gatehouse.audit.v1.ListEventsRequest
-	10, // 12: gatehouse.audit.v1.AuditService.TailEvents:input_type -> gatehouse.audit.v1.TailEventsRequest
-	3,  // 13: gatehouse.audit.v1.IngestService.Ingest:output_type -> gatehouse.audit.v1.IngestResponse
-	9,  // 14: gatehouse.audit.v1.AuditService.ListEvents:output_type -> gatehouse.audit.v1.ListEventsResponse
-	11, // 15: gatehouse.audit.v1.AuditService.TailEvents:output_type -> gatehouse.audit.v1.TailEventsResponse
-	13, // [13:16] is the sub-list for method output_type
-	10, // [10:13] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	13, // 6: gatehouse.audit.v1.Change.json_value:type_name -> google.protobuf.Value
+	12, // 7: gatehouse.audit.v1.ListEventsRequest.start_time:type_name -> google.protobuf.Timestamp
+	12, // 8: gatehouse.audit.v1.ListEventsRequest.end_time:type_name -> google.protobuf.Timestamp
+	5,  // 9: gatehouse.audit.v1.ListEventsResponse.events:type_name -> gatehouse.audit.v1.Event
+	12, // 10: gatehouse.audit.v1.TailEventsRequest.start_time:type_name -> google.protobuf.Timestamp
+	5,  // 11: gatehouse.audit.v1.TailEventsResponse.event:type_name -> gatehouse.audit.v1.Event
+	0,  // 12: gatehouse.audit.v1.IngestService.Ingest:input_type -> gatehouse.audit.v1.IngestRequest
+	8,  // 13: gatehouse.audit.v1.AuditService.ListEvents:input_type -> gatehouse.audit.v1.ListEventsRequest
+	10, // 14: gatehouse.audit.v1.AuditService.TailEvents:input_type -> gatehouse.audit.v1.TailEventsRequest
+	3,  // 15: gatehouse.audit.v1.IngestService.Ingest:output_type -> gatehouse.audit.v1.IngestResponse
+	9,  // 16: gatehouse.audit.v1.AuditService.ListEvents:output_type -> gatehouse.audit.v1.ListEventsResponse
+	11, // 17: gatehouse.audit.v1.AuditService.TailEvents:output_type -> gatehouse.audit.v1.TailEventsResponse
+	15, // [15:18] is the sub-list for method output_type
+	12, // [12:15] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_gatehouse_audit_v1_audit_proto_init() }

@@ -138,10 +138,14 @@ const (
 // AuditService is how people read the trail: everybody what they did and what was done to them, an organization's auditors what
 // happened there, the platform's auditors everything.
 type AuditServiceClient interface {
-	// ListEvents returns events, newest first.
+	// ListEvents returns events, newest first: by the time of each, and, at the same time, by the
+	// order in which they were stored. A page token is a place in that order, from which the next
+	// page goes on whatever was stored meanwhile.
 	ListEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (*ListEventsResponse, error)
-	// TailEvents sends events as they are stored, oldest first, from a cursor or from now on. A message at least every few seconds shows
-	// that the stream lives; each message has the cursor with which the next stream resumes after it.
+	// TailEvents sends events as they are stored, oldest first, from a cursor, from a time, or from
+	// now on. Their order is that in which they were stored: an event that arrived late comes late,
+	// whatever its time. A message at least every few seconds shows that the stream lives; each
+	// message has the cursor with which the next stream resumes after it.
 	TailEvents(ctx context.Context, in *TailEventsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[TailEventsResponse], error)
 }
 
@@ -189,10 +193,14 @@ type AuditService_TailEventsClient = grpc.ServerStreamingClient[TailEventsRespon
 // AuditService is how people read the trail: everybody what they did and what was done to them, an organization's auditors what
 // happened there, the platform's auditors everything.
 type AuditServiceServer interface {
-	// ListEvents returns events, newest first.
+	// ListEvents returns events, newest first: by the time of each, and, at the same time, by the
+	// order in which they were stored. A page token is a place in that order, from which the next
+	// page goes on whatever was stored meanwhile.
 	ListEvents(context.Context, *ListEventsRequest) (*ListEventsResponse, error)
-	// TailEvents sends events as they are stored, oldest first, from a cursor or from now on. A message at least every few seconds shows
-	// that the stream lives; each message has the cursor with which the next stream resumes after it.
+	// TailEvents sends events as they are stored, oldest first, from a cursor, from a time, or from
+	// now on. Their order is that in which they were stored: an event that arrived late comes late,
+	// whatever its time. A message at least every few seconds shows that the stream lives; each
+	// message has the cursor with which the next stream resumes after it.
 	TailEvents(*TailEventsRequest, grpc.ServerStreamingServer[TailEventsResponse]) error
 	mustEmbedUnimplementedAuditServiceServer()
 }

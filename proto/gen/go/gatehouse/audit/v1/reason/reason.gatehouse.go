@@ -22,14 +22,59 @@ func CallerRequired() *apierr.Error {
 	return apierr.New(apierr.Unauthenticated, "CALLER_REQUIRED", "the calling program is not known")
 }
 
+// CheckpointNotYet is CHECKPOINT_NOT_YET (UNAVAILABLE, over HTTP 503).
+func CheckpointNotYet() *apierr.Error {
+	return apierr.New(apierr.Unavailable, "CHECKPOINT_NOT_YET", "the log has not signed a checkpoint yet: ask again in a second")
+}
+
 // EarlierBatchFailed is EARLIER_BATCH_FAILED (UNAVAILABLE, over HTTP 503).
 func EarlierBatchFailed() *apierr.Error {
 	return apierr.New(apierr.Unavailable, "EARLIER_BATCH_FAILED", "an earlier batch of the stream was not stored: open a new stream and send again from that batch")
 }
 
+// EventNotCovered is EVENT_NOT_COVERED (FAILED_PRECONDITION, over HTTP 400).
+func EventNotCovered() *apierr.Error {
+	return apierr.New(apierr.FailedPrecondition, "EVENT_NOT_COVERED", "the event is not in a tree of that size: ask for a larger one, or, when it has just been stored, again in a second")
+}
+
+// EventNotFound is EVENT_NOT_FOUND (NOT_FOUND, over HTTP 404).
+func EventNotFound() *apierr.Error {
+	return apierr.New(apierr.NotFound, "EVENT_NOT_FOUND", "no such event")
+}
+
+// LogBusy is LOG_BUSY (UNAVAILABLE, over HTTP 503).
+func LogBusy() *apierr.Error {
+	return apierr.New(apierr.Unavailable, "LOG_BUSY", "an instance is at work on the log: ask again in a second")
+}
+
+// LogDamaged is LOG_DAMAGED (UNAVAILABLE, over HTTP 503).
+func LogDamaged() *apierr.Error {
+	return apierr.New(apierr.Unavailable, "LOG_DAMAGED", "what is stored of the log is not what its checkpoint was signed over: the operator must look, see the runbook log-damaged")
+}
+
 // OrganizationNotFound is ORGANIZATION_NOT_FOUND (NOT_FOUND, over HTTP 404).
 func OrganizationNotFound() *apierr.Error {
 	return apierr.New(apierr.NotFound, "ORGANIZATION_NOT_FOUND", "no such organization")
+}
+
+// SearchNotReady is SEARCH_NOT_READY (UNAVAILABLE, over HTTP 503).
+func SearchNotReady() *apierr.Error {
+	return apierr.New(apierr.Unavailable, "SEARCH_NOT_READY", "the names of older events are still being brought in: search again later, or list without a search")
+}
+
+// SessionInBytes is SESSION_IN_BYTES (PERMISSION_DENIED, over HTTP 403).
+func SessionInBytes() *apierr.Error {
+	return apierr.New(apierr.PermissionDenied, "SESSION_IN_BYTES", "the stored bytes of this event name the session of who did it, which you may not see: it was recorded before sessions were kept apart, and an auditor of the platform can have it proven")
+}
+
+// SizesReversed is SIZES_REVERSED (INVALID_ARGUMENT, over HTTP 400).
+func SizesReversed() *apierr.Error {
+	return apierr.New(apierr.InvalidArgument, "SIZES_REVERSED", "the first size must not be larger than the second")
+}
+
+// SizeNotYet is SIZE_NOT_YET (FAILED_PRECONDITION, over HTTP 400).
+func SizeNotYet() *apierr.Error {
+	return apierr.New(apierr.FailedPrecondition, "SIZE_NOT_YET", "the log is not that large yet: ask for a size up to that of its newest checkpoint")
 }
 
 // TooSlow is TOO_SLOW (UNAVAILABLE, over HTTP 503).
