@@ -22,3 +22,17 @@ func TestMemoryLimitStandsUnlessTheOperatorSetsOne(t *testing.T) {
 		})
 	}
 }
+
+func TestGCPercentStandsUnlessTheOperatorSetsOne(t *testing.T) {
+	for set, want := range map[string]int{"": 400, "50": 100, "off": 100} {
+		t.Run("GOGC="+set, func(t *testing.T) {
+			t.Setenv("GOGC", set)
+			percent := debug.SetGCPercent(100) // as the runtime of this process began
+			defer debug.SetGCPercent(percent)
+			check.NoError(t, fxmod.GCPercent(400).Start(t.Context()))
+			if got := debug.SetGCPercent(100); got != want {
+				t.Errorf("the percentage is %d, want %d", got, want)
+			}
+		})
+	}
+}

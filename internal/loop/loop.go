@@ -13,6 +13,7 @@ type Loop struct {
 	Every   time.Duration
 	Timeout time.Duration   // of one turn
 	Wake    <-chan struct{} // a turn now; nil never wakes
+	Rest    time.Duration   // after each turn, whatever wakes meanwhile
 	Do      func(ctx context.Context) error
 }
 
@@ -38,6 +39,10 @@ func (l Loop) Run(ctx context.Context, log *slog.Logger) {
 			log.WarnContext(ctx, "background work fails", "work", l.Name, "error", err.Error())
 		case over:
 			log.InfoContext(ctx, "background work succeeds again", "work", l.Name)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(l.Rest):
 		}
 		return l.Every
 	})

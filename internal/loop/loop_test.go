@@ -33,6 +33,37 @@ func TestLoopTakesTurns(t *testing.T) {
 	}
 }
 
+// Whoever wakes often, turns have a rest between them, and the last wake is not lost.
+func TestLoopRests(t *testing.T) {
+	var begun []time.Time
+	synctest.Test(t, func(t *testing.T) {
+		wake := make(chan struct{}, 1)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		go func() {
+			for range 100 { // each 10 ms of the first second
+				select {
+				case wake <- struct{}{}:
+				default:
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+		}()
+		Loop{Name: "rest", Every: time.Minute, Timeout: time.Second, Wake: wake, Rest: 200 * time.Millisecond, Do: func(context.Context) error {
+			begun = append(begun, time.Now())
+			return nil
+		}}.Run(ctx, slog.New(slog.DiscardHandler))
+	})
+	if n := len(begun); n != 6 { // at 0, 200 ms, …, 1 s
+		t.Fatalf("%d turns", n)
+	}
+	for i, next := range begun[1:] {
+		if rested := next.Sub(begun[i]); rested != 200*time.Millisecond {
+			t.Errorf("a turn began %s after another", rested)
+		}
+	}
+}
+
 // Work that never answers is given up, and done again.
 func TestLoopBoundsEachTurn(t *testing.T) {
 	turns := 0

@@ -40,6 +40,7 @@ const (
 	readEvery     = time.Second      // how often the feed looks by itself; it is woken for what is stored
 	readTimeout   = 10 * time.Second // of one look
 	notifyEvery   = 10 * time.Second // how often other instances are told even when nothing was stored
+	notifyRest    = 20 * time.Millisecond // between two: each is a transaction beside those that store
 	notifyTimeout = 2 * time.Second
 	growEvery     = 400 * time.Millisecond // how often stored events are taken into the log; a checkpoint is at most 1 s behind
 	growTimeout   = time.Minute            // of all turns at a time
@@ -131,15 +132,20 @@ func newOthers() others { return make(others, 1) }
 // 270 MB; without a limit the collector would let as much again become garbage before it runs.
 const memoryLimit = 340 << 20
 
+// gcPercent is GOGC: an instance that only stores has a few MB of live heap, and would spend a fifth of
+// its time with collecting. The limit bounds it.
+const gcPercent = 400
+
 // newWork is what stores the events and tells of them.
 func newWork(store *postgres.Events, feed *trail.Feed, writer *trail.Writer, s *ledger.Sequencer, o others, kept keptGauge, asked witnesses, checked passes, log *slog.Logger) service.Work {
 	grow := loop.Loop{Name: "grow the log", Every: growEvery, Timeout: growTimeout, Do: s.Grow}
 	read := loop.Loop{Name: "read the trail", Every: readEvery, Wake: feed.Woken(), Timeout: readTimeout, Do: feed.Read}
-	tell := loop.Loop{Name: "tell other instances", Every: notifyEvery, Wake: o, Timeout: notifyTimeout, Do: store.Notify}
+	tell := loop.Loop{Name: "tell other instances", Every: notifyEvery, Wake: o, Rest: notifyRest, Timeout: notifyTimeout, Do: store.Notify}
 	look := loop.Loop{Name: "look when the trail was kept", Every: keptEvery, Timeout: keptTimeout, Do: kept.look(store)}
 	names := loop.Loop{Name: "bring names in", Every: namesEvery, Timeout: namesTimeout, Do: store.BringNames}
 	return service.Work{Receiving: slices.Concat(fxmod.Parts(asked), fxmod.Parts(checked), fxmod.Parts{
 		fxmod.MemoryLimit(memoryLimit),
+		fxmod.GCPercent(gcPercent),
 		fxmod.Background("listen to other instances", func(ctx context.Context) { store.Listen(ctx, feed.Wake) }), // wakes the next
 		fxmod.Repeat(read, log), // before the writer: what it stores is read at once
 		fxmod.Repeat(tell, log), // before the writer: the last that it stores is still told

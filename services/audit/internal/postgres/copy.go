@@ -61,7 +61,8 @@ type copyRows struct {
 	rows int
 	row  func(b []byte, i int) ([]byte, error) // appends row i
 
-	made  []byte // and not read yet
+	buf   []byte // is filled again and again: most commits have few rows
+	made  []byte // of it, and not read yet
 	next  int    // row
 	begun bool
 	ended bool
@@ -86,7 +87,7 @@ func (c *copyRows) Read(p []byte) (n int, err error) {
 }
 
 func (c *copyRows) make() (err error) {
-	b := make([]byte, 0, copyChunk+copyChunk/4)
+	b := c.buf[:0]
 	if !c.begun {
 		b = append(b, "PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00"...) // no flags, no extension
 		c.begun = true
@@ -99,7 +100,7 @@ func (c *copyRows) make() (err error) {
 	if c.next == c.rows {
 		b, c.ended = binary.BigEndian.AppendUint16(b, 0xffff), true
 	}
-	c.made = b
+	c.buf, c.made = b, b
 	return nil
 }
 
