@@ -46,7 +46,7 @@ func TestLoopRests(t *testing.T) {
 				case wake <- struct{}{}:
 				default:
 				}
-				time.Sleep(10 * time.Millisecond)
+				<-time.After(10 * time.Millisecond)
 			}
 		}()
 		Loop{Name: "rest", Every: time.Minute, Timeout: time.Second, Wake: wake, Rest: 200 * time.Millisecond, Do: func(context.Context) error {

@@ -37,9 +37,9 @@ const Name = "audit"
 
 // Times of the background work.
 const (
-	readEvery     = time.Second      // how often the feed looks by itself; it is woken for what is stored
-	readTimeout   = 10 * time.Second // of one look
-	notifyEvery   = 10 * time.Second // how often other instances are told even when nothing was stored
+	readEvery     = time.Second           // how often the feed looks by itself; it is woken for what is stored
+	readTimeout   = 10 * time.Second      // of one look
+	notifyEvery   = 10 * time.Second      // how often other instances are told even when nothing was stored
 	notifyRest    = 20 * time.Millisecond // between two: each is a transaction beside those that store
 	notifyTimeout = 2 * time.Second
 	growEvery     = 400 * time.Millisecond // how often stored events are taken into the log; a checkpoint is at most 1 s behind
