@@ -89,7 +89,8 @@ func (w *world) must(t *testing.T, status int, path string, body any) map[string
 	return answer
 }
 
-// answered posts what is answered with 200 as soon as the platform, of which programs were killed, is back.
+// answered posts what is answered with 200 as soon as the platform, of which programs were killed,
+// is back.
 func (w *world) answered(t *testing.T, path, token string, body any) (answer map[string]any) {
 	t.Helper()
 	check.NoError(t, settled(func() (err error) {

@@ -9,7 +9,8 @@ import (
 )
 
 // RewindTrail puts the audit trail and its log back to the first size events, as restoring an older
-// backup would: a checkpoint and its tiles are of one transaction. Audit, which remembers more, is killed before anybody can see the old state.
+// backup would: a checkpoint and its tiles are of one transaction. Audit, which remembers more, is
+// killed before anybody can see the old state.
 func (p *Platform) RewindTrail(ctx context.Context, size int64) error {
 	audit, err := p.Service("audit")
 	if err != nil {

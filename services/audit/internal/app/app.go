@@ -148,7 +148,7 @@ func newWork(store *postgres.Events, feed *trail.Feed, writer *trail.Writer, s *
 		fxmod.GCPercent(gcPercent),
 		fxmod.Background("listen to other instances", func(ctx context.Context) { store.Listen(ctx, feed.Wake) }), // wakes the next
 		fxmod.Repeat(read, log), // before the writer: what it stores is read at once
-		fxmod.Repeat(tell, log), // before the writer: the last that it stores is still told
+		fxmod.Repeat(tell, log), // before the writer: what it stores last is still told, or others look by themselves
 		fxmod.Repeat(look, log),
 		fxmod.Repeat(grow, log),
 		fxmod.Repeat(names, log),

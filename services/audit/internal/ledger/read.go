@@ -8,8 +8,9 @@ import (
 )
 
 // Read tells first the checkpoints that were signed where no tile is full, smallest first, then the
-// leaves from start on of the tree of that size, 0 for that of the newest checkpoint. It holds nothing of the store while it tells. Errors:
-// CHECKPOINT_NOT_YET, SIZE_NOT_YET, SIZES_REVERSED, those of the functions.
+// leaves from start on of the tree of that size, 0 for that of the newest checkpoint. It holds
+// nothing of the store while it tells. Errors: CHECKPOINT_NOT_YET, SIZE_NOT_YET, SIZES_REVERSED,
+// those of the functions.
 func (s *Service) Read(ctx context.Context, start, size int64, edge func(checkpoints []string) error, tell func([]Leaf) error) error {
 	state, err := s.newest(ctx)
 	if err != nil {

@@ -147,14 +147,13 @@ type Store interface {
 	ReplaceHash(ctx context.Context, userID, old, hash string, now time.Time, e event.Event) error
 	// ChangePassword replaces a hash that is still old, ends and revokes all sessions of the user
 	// but the one to keep and the one above it, queues the notice and records the event, all or
-	// nothing. ErrNotFound
-	// when the hash is another one by now, or the login is gone or not active.
+	// nothing. ErrNotFound when the hash is another one by now, or the login is gone or not active.
 	ChangePassword(ctx context.Context, n NewHash, e event.Event) error
 	// SetStanding suspends a login, in whatever state: makes the user's mailed codes worthless,
 	// cancels a change of the address, ends and revokes all sessions; or restores it; queues the
-	// notice and records the event, all or nothing. It waits for sessions that begin at this moment. What is of no
-	// later revision than what was said before changes, tells and records nothing, like what is said
-	// of a user without a login.
+	// notice and records the event, all or nothing. It waits for sessions that begin at this moment.
+	// What is of no later revision than what was said before changes, tells and records nothing, like
+	// what is said of a user without a login.
 	SetStanding(ctx context.Context, n Standing, e event.Event) error
 	// Remove makes the user's mailed codes worthless, revokes every session of the user until
 	// revokedUntil, ends them, deletes the login, frees the secret that it has while pending, and

@@ -49,8 +49,8 @@ func New(c Config) *Sender { return &Sender{config: c} }
 // unbounded is what the library has for a bound: that of an attempt is its context.
 const unbounded = time.Hour
 
-// Send implements mail.Sender; the context bounds it. What a server refuses with 5xx before it was offered the mail, such
-// as our password, is not for good: every mail would be lost with it.
+// Send implements mail.Sender; the context bounds it. What a server refuses with 5xx before it was
+// offered the mail, such as our password, is not for good: every mail would be lost with it.
 func (s *Sender) Send(ctx context.Context, e mail.Envelope, l mail.Letter) error {
 	m, err := s.message(e, l)
 	if err != nil {
