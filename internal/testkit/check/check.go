@@ -1,9 +1,10 @@
-// Package check has the assertions that every test needs: no error, a field that is refused, and
-// what happens by itself in the end. Only tests import it.
+// Package check has the assertions that every test needs: no error, a field that is refused, what
+// happens by itself in the end, and what succeeds once. Only tests import it.
 package check
 
 import (
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -69,5 +70,29 @@ func poll(t testing.TB, every, limit time.Duration, what string, try func() erro
 			t.Fatalf("%s: not within %s: %v", what, limit, err)
 		case <-tick.C:
 		}
+	}
+}
+
+// OneOf calls try n times at the same moment, with its number from 0. The test ends unless one call
+// succeeds and every other one fails with lost.
+func OneOf(t testing.TB, n int, lost error, try func(i int) error) {
+	t.Helper()
+	errs := make([]error, n)
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() { errs[i] = try(i) })
+	}
+	all.Wait()
+	won := 0
+	for _, err := range errs {
+		switch {
+		case err == nil:
+			won++
+		case !errors.Is(err, lost):
+			t.Fatal(err)
+		}
+	}
+	if won != 1 {
+		t.Fatalf("%d of %d succeeded, want one", won, n)
 	}
 }

@@ -77,3 +77,27 @@ func TestWithin(t *testing.T) {
 		}
 	}
 }
+
+func TestOneOf(t *testing.T) {
+	lost := errors.New("used")
+	for want, fails := range map[string]func(i int) error{
+		"": func(i int) error {
+			if i == 3 {
+				return nil
+			}
+			return fmt.Errorf("late: %w", lost)
+		},
+		"0 of 8 succeeded, want one": func(int) error { return lost },
+		"8 of 8 succeeded, want one": func(int) error { return nil },
+		"the disk is full": func(i int) error {
+			if i == 3 {
+				return nil
+			}
+			return errors.New("the disk is full")
+		},
+	} {
+		if got := said(func(t testing.TB) { check.OneOf(t, 8, lost, fails) }); got != want {
+			t.Errorf("it says %q, want %q", got, want)
+		}
+	}
+}

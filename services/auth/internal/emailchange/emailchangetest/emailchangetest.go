@@ -7,15 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/services/auth/internal/emailchange"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
+	"github.com/gatehouse/gatehouse/services/auth/internal/login/logintest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
 	"github.com/gatehouse/gatehouse/services/auth/internal/proof"
 )
@@ -61,26 +62,6 @@ func request(userID string) event.Event {
 		Source: "auth", Caller: "gateway", Action: "auth.tested", Outcome: event.Success, Actor: event.Actor{Type: event.User, ID: userID},
 		ObjectType: "user", ObjectID: userID, RequestID: "request-1", TraceID: "0123456789abcdef0123456789abcdef",
 	}
-}
-
-// pending makes a login that is not active yet.
-func pending(t *testing.T, d Database, email string) login.Login {
-	t.Helper()
-	l := login.Login{UserID: uuid.NewString(), Email: email, PasswordHash: "$hash", State: login.Pending}
-	if _, reserved, err := d.Logins.Reserve(t.Context(), l, request(l.UserID), epoch, epoch); err != nil || !reserved {
-		t.Fatal(reserved, err)
-	}
-	return l
-}
-
-// active makes an active login.
-func active(t *testing.T, d Database, email string) login.Login {
-	t.Helper()
-	l := pending(t, d, email)
-	if _, err := d.Logins.Activate(t.Context(), login.NewActivation(request(l.UserID), l.UserID, uuid.NewString()), epoch); err != nil {
-		t.Fatal(err)
-	}
-	return d.login(t, l.UserID)
 }
 
 func (d Database) login(t *testing.T, userID string) login.Login {
@@ -153,7 +134,7 @@ func (d Database) settled(t *testing.T, c emailchange.Change, email string, prov
 }
 
 func committed(t *testing.T, d Database) { // R15, R17, R67
-	l, other := active(t, d, former), active(t, d, "other@example.com")
+	l, other := logintest.Active(t, d.Logins, former), logintest.Active(t, d.Logins, "other@example.com")
 	before := len(d.Recorded(t))
 	c := reserved(t, d, l.UserID, fresh)
 	if c.UserID != l.UserID || c.OrganizationID != l.OrganizationID || c.Former != former || c.Email != fresh || c.Revision < 1 || c.Accept != "de" || c.Event.Action != "auth.tested" {
@@ -176,8 +157,8 @@ func committed(t *testing.T, d Database) { // R15, R17, R67
 }
 
 func reserveOutOfOrder(t *testing.T, d Database) {
-	ada, bob := active(t, d, former), active(t, d, "bob@example.com")
-	waiting, gone, suspended := pending(t, d, "pending@example.com"), active(t, d, "gone@example.com"), active(t, d, "suspended@example.com")
+	ada, bob := logintest.Active(t, d.Logins, former), logintest.Active(t, d.Logins, "bob@example.com")
+	waiting, gone, suspended := logintest.Reserved(t, d.Logins, "pending@example.com"), logintest.Active(t, d.Logins, "gone@example.com"), logintest.Active(t, d.Logins, "suspended@example.com")
 	older := asked(t, d, proof.ChangeEmail, ada.UserID, "typo@example.org")
 	code, verify := asked(t, d, proof.ChangeEmail, ada.UserID, fresh), asked(t, d, proof.Verify, ada.UserID, former)
 	taken := asked(t, d, proof.ChangeEmail, bob.UserID, former)
@@ -223,7 +204,7 @@ func reserveOutOfOrder(t *testing.T, d Database) {
 }
 
 func settleOutOfOrder(t *testing.T, d Database) {
-	l, bob := active(t, d, former), active(t, d, "bob@example.com")
+	l, bob := logintest.Active(t, d.Logins, former), logintest.Active(t, d.Logins, "bob@example.com")
 	nothing := emailchange.Change{UserID: l.UserID, Former: former, Email: fresh, Revision: 1, Event: request(l.UserID)}
 	refused := func(name string, c emailchange.Change) {
 		t.Helper()
@@ -258,51 +239,30 @@ func settleOutOfOrder(t *testing.T, d Database) {
 	refused("what was undone", c)
 }
 
-// atOnce tries something eight times at the same moment: one succeeds, and the others are lost.
-func atOnce(t *testing.T, try func(i int) error, lost error) {
-	t.Helper()
-	var won atomic.Int32
-	var wait sync.WaitGroup
-	for i := range 8 {
-		wait.Go(func() {
-			switch err := try(i); {
-			case err == nil:
-				won.Add(1)
-			case !errors.Is(err, lost):
-				t.Error(err)
-			}
-		})
-	}
-	wait.Wait()
-	if won.Load() != 1 {
-		t.Errorf("%d of 8 succeeded, want one", won.Load())
-	}
-}
-
 func usedAtOnce(t *testing.T, d Database) {
-	l := active(t, d, former)
+	l := logintest.Active(t, d.Logins, former)
 	code := asked(t, d, proof.ChangeEmail, l.UserID, fresh)
-	atOnce(t, func(int) error {
+	check.OneOf(t, 8, proof.ErrNotFound, func(int) error {
 		_, err := d.reserve(code, l.UserID, epoch)
 		return err
-	}, proof.ErrNotFound)
+	})
 }
 
 func wantedAtOnce(t *testing.T, d Database) {
 	var users [8]string
 	var codes [8]proof.Code
 	for i := range users {
-		users[i] = active(t, d, fmt.Sprintf("user%d@example.com", i)).UserID
+		users[i] = logintest.Active(t, d.Logins, fmt.Sprintf("user%d@example.com", i)).UserID
 		codes[i] = asked(t, d, proof.ChangeEmail, users[i], fresh)
 	}
-	atOnce(t, func(i int) error {
+	check.OneOf(t, 8, emailchange.ErrTaken, func(i int) error {
 		_, err := d.reserve(codes[i], users[i], epoch)
 		return err
-	}, emailchange.ErrTaken)
+	})
 }
 
 func committedAtOnce(t *testing.T, d Database) { // R67
-	l := active(t, d, former)
+	l := logintest.Active(t, d.Logins, former)
 	c := reserved(t, d, l.UserID, fresh)
 	events, mails := len(d.Recorded(t)), d.Queued(t)
 	var wait sync.WaitGroup
@@ -327,7 +287,7 @@ func committedAtOnce(t *testing.T, d Database) { // R67
 
 func commitBesideUndo(t *testing.T, d Database) {
 	for i := range 5 {
-		l := active(t, d, fmt.Sprintf("user%d@example.com", i))
+		l := logintest.Active(t, d.Logins, fmt.Sprintf("user%d@example.com", i))
 		c := reserved(t, d, l.UserID, fmt.Sprintf("user%d@example.org", i))
 		var wait sync.WaitGroup
 		var done, undone error
@@ -346,9 +306,9 @@ func commitBesideUndo(t *testing.T, d Database) {
 }
 
 func takenMeanwhile(t *testing.T, d Database) {
-	l := active(t, d, former)
+	l := logintest.Active(t, d.Logins, former)
 	c := reserved(t, d, l.UserID, fresh)
-	active(t, d, fresh) // a sign-up does not ask who is about to get an address
+	logintest.Active(t, d.Logins, fresh) // a sign-up does not ask who is about to get an address
 	d.Unchanged(t, "committed", func() {
 		if err := d.commit(c); !errors.Is(err, emailchange.ErrTaken) {
 			t.Errorf("committed: %v, want ErrTaken", err)
@@ -361,7 +321,7 @@ func takenMeanwhile(t *testing.T, d Database) {
 }
 
 func undone(t *testing.T, d Database) {
-	l, bob := active(t, d, former), active(t, d, "bob@example.com")
+	l, bob := logintest.Active(t, d.Logins, former), logintest.Active(t, d.Logins, "bob@example.com")
 	c := reserved(t, d, l.UserID, fresh)
 	events, mails := len(d.Recorded(t)), d.Queued(t)
 	if err := d.Store.Undo(t.Context(), c, epoch); err != nil {
@@ -380,7 +340,7 @@ func undone(t *testing.T, d Database) {
 }
 
 func replaced(t *testing.T, d Database) {
-	l, bob := active(t, d, former), active(t, d, "bob@example.com")
+	l, bob := logintest.Active(t, d.Logins, former), logintest.Active(t, d.Logins, "bob@example.com")
 	older := reserved(t, d, l.UserID, "typo@example.org")
 	newer := reserved(t, d, l.UserID, fresh)
 	if newer.Revision <= older.Revision {
@@ -402,7 +362,7 @@ func claimed(t *testing.T, d Database) {
 	const many = 5
 	want := map[string]emailchange.Change{}
 	for i := range many {
-		l := active(t, d, fmt.Sprintf("user%d@example.com", i))
+		l := logintest.Active(t, d.Logins, fmt.Sprintf("user%d@example.com", i))
 		want[l.UserID] = reserved(t, d, l.UserID, fmt.Sprintf("user%d@example.org", i))
 	}
 	claim := func(now time.Time, limit int) []emailchange.Change {

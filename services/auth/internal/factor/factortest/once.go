@@ -2,40 +2,18 @@ package factortest
 
 import (
 	"errors"
-	"sync"
-	"sync/atomic"
 	"testing"
 
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/services/auth/internal/factor"
 	"github.com/gatehouse/gatehouse/services/auth/internal/session"
 )
-
-// atOnce counts the successes of many calls at the same moment.
-func atOnce(t *testing.T, call func() error) (succeeded int64) {
-	t.Helper()
-	var n atomic.Int64
-	var all sync.WaitGroup
-	for range 16 {
-		all.Go(func() {
-			switch err := call(); {
-			case err == nil:
-				n.Add(1)
-			case !errors.Is(err, factor.ErrNotFound):
-				t.Error(err)
-			}
-		})
-	}
-	all.Wait()
-	return n.Load()
-}
 
 func stepOnce(t *testing.T, d Database) {
 	user, _ := d.Login(t)
 	revision := enrol(t, d, user, 0)
 	use := func(step int64) error { return d.Store.UseStep(t.Context(), user, revision, step) }
-	if n := atOnce(t, func() error { return use(9) }); n != 1 {
-		t.Errorf("%d of 16 took one step", n)
-	}
+	check.OneOf(t, 16, factor.ErrNotFound, func(int) error { return use(9) })
 	wantNotFound(t, "once more", use(9))
 	wantNotFound(t, "one before", use(8))
 	if err := use(10); err != nil {
@@ -50,9 +28,7 @@ func codeOnce(t *testing.T, d Database) {
 	use := func(h factor.CodeHash) error {
 		return d.Store.UseCode(t.Context(), user, revision, h, nil, request(user))
 	}
-	if n := atOnce(t, func() error { return use(hash(1)) }); n != 1 {
-		t.Errorf("%d of 16 used one code", n)
-	}
+	check.OneOf(t, 16, factor.ErrNotFound, func(int) error { return use(hash(1)) })
 	wantNotFound(t, "a code that there is not", use(hash(9)))
 	other, _ := d.Login(t)
 	wantNotFound(t, "of somebody else", d.Store.UseCode(t.Context(), other, 0, hash(2), nil, request(other)))

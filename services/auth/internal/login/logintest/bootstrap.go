@@ -38,7 +38,7 @@ func used(t *testing.T, s Stores, want bool) {
 }
 
 func bootstrapOnce(t *testing.T, s Stores) { // R16
-	taken := reserve(t, s.Logins, "taken@example.com")
+	taken := Reserved(t, s.Logins, "taken@example.com")
 	existing, reserved, err := s.Logins.Reserve(t.Context(), first("taken@example.com"), request(""), epoch, epoch)
 	if err != nil || reserved || existing != taken {
 		t.Fatalf("Reserve of a taken address = %+v, %v, %v; want the login that has it", existing, reserved, err)

@@ -3,13 +3,13 @@ package logintest
 import (
 	"errors"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
 	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
 	"github.com/gatehouse/gatehouse/services/auth/internal/proof"
@@ -33,12 +33,12 @@ func runEmails(t *testing.T, open func(t *testing.T) Stores) {
 	}
 }
 
-// active makes an active login.
-func active(t *testing.T, s Stores, email string) login.Login {
+// Active makes an active login, whose address nobody has proven.
+func Active(t *testing.T, s login.Store, email string) login.Login {
 	t.Helper()
-	l := reserve(t, s.Logins, email)
+	l := Reserved(t, s, email)
 	activateLogin(t, s, l.UserID, uuid.NewString())
-	l, err := s.Logins.ByUser(t.Context(), l.UserID)
+	l, err := s.ByUser(t.Context(), l.UserID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func asked(t *testing.T, s Stores, p proof.Purpose, userID, email string) proof.
 }
 
 func verifyEmail(t *testing.T, s Stores) {
-	l, other := active(t, s, emailAddress), active(t, s, "other@example.com")
+	l, other := Active(t, s.Logins, emailAddress), Active(t, s.Logins, "other@example.com")
 	code := asked(t, s, proof.Verify, l.UserID, l.Email)
 	before := len(s.Recorded(t))
 	if err := s.Logins.VerifyEmail(t.Context(), code.Hash(), l, epoch, request(l.UserID)); err != nil {
@@ -84,8 +84,8 @@ func verifyEmail(t *testing.T, s Stores) {
 }
 
 func verifyOutOfOrder(t *testing.T, s Stores) {
-	l, bob := active(t, s, emailAddress), active(t, s, "bob@example.com")
-	waiting, gone := reserve(t, s.Logins, "pending@example.com"), active(t, s, "gone@example.com")
+	l, bob := Active(t, s.Logins, emailAddress), Active(t, s.Logins, "bob@example.com")
+	waiting, gone := Reserved(t, s.Logins, "pending@example.com"), Active(t, s.Logins, "gone@example.com")
 	code := asked(t, s, proof.Verify, l.UserID, l.Email)
 	mistyped := asked(t, s, proof.Verify, bob.UserID, "former@example.com")
 	ofPending := asked(t, s, proof.Verify, waiting.UserID, waiting.Email)
@@ -127,34 +127,13 @@ func verifyOutOfOrder(t *testing.T, s Stores) {
 	})
 }
 
-// atOnce tries something eight times at the same moment: one succeeds, and the others are lost.
-func atOnce(t *testing.T, try func(i int) error, lost error) {
-	t.Helper()
-	var won atomic.Int32
-	var wait sync.WaitGroup
-	for i := range 8 {
-		wait.Go(func() {
-			switch err := try(i); {
-			case err == nil:
-				won.Add(1)
-			case !errors.Is(err, lost):
-				t.Error(err)
-			}
-		})
-	}
-	wait.Wait()
-	if won.Load() != 1 {
-		t.Errorf("%d of 8 succeeded, want one", won.Load())
-	}
-}
-
 func verifyAtOnce(t *testing.T, s Stores) {
-	l := active(t, s, emailAddress)
+	l := Active(t, s.Logins, emailAddress)
 	code := asked(t, s, proof.Verify, l.UserID, l.Email)
 	before := len(s.Recorded(t))
-	atOnce(t, func(int) error {
+	check.OneOf(t, 8, proof.ErrNotFound, func(int) error {
 		return s.Logins.VerifyEmail(t.Context(), code.Hash(), l, epoch, request(l.UserID))
-	}, proof.ErrNotFound)
+	})
 	if n := len(s.Recorded(t)) - before; n != 1 {
 		t.Errorf("%d events, want one (R67)", n)
 	}
@@ -195,16 +174,16 @@ func reserveProven(t *testing.T, s Stores) {
 
 func reserveProvenAtOnce(t *testing.T, s Stores) {
 	one := asked(t, s, proof.SignUp, "", emailAddress)
-	atOnce(t, func(int) error {
+	check.OneOf(t, 8, proof.ErrNotFound, func(int) error {
 		return s.Logins.ReserveProven(t.Context(), one.Hash(), pending(emailAddress), request(""), epoch, epoch)
-	}, proof.ErrNotFound)
+	})
 	codes := make([]proof.Code, 8)
 	for i := range codes {
 		codes[i] = asked(t, s, proof.SignUp, "", "grace@example.com")
 	}
-	atOnce(t, func(i int) error {
+	check.OneOf(t, 8, login.ErrTaken, func(i int) error {
 		return s.Logins.ReserveProven(t.Context(), codes[i].Hash(), pending("grace@example.com"), request(""), epoch, epoch)
-	}, login.ErrTaken)
+	})
 }
 
 // verified makes active logins whose addresses Identity has to learn of.
@@ -212,7 +191,7 @@ func verified(t *testing.T, s Stores, emails ...string) map[string]bool {
 	t.Helper()
 	users := map[string]bool{}
 	for _, email := range emails {
-		l := active(t, s, email)
+		l := Active(t, s.Logins, email)
 		code := asked(t, s, proof.Verify, l.UserID, l.Email)
 		if err := s.Logins.VerifyEmail(t.Context(), code.Hash(), l, epoch, request(l.UserID)); err != nil {
 			t.Fatal(err)
@@ -224,7 +203,7 @@ func verified(t *testing.T, s Stores, emails ...string) map[string]bool {
 
 func claimEmails(t *testing.T, s Stores) {
 	want := verified(t, s, "a@example.com", "b@example.com", "c@example.com", "d@example.com", "e@example.com")
-	active(t, s, "unproven@example.com")
+	Active(t, s.Logins, "unproven@example.com")
 	due := func(now time.Time, limit int) []login.Email {
 		found, err := s.Logins.ClaimEmails(t.Context(), now, now.Add(time.Minute), limit)
 		if err != nil {
@@ -278,7 +257,7 @@ func claimEmailsOfPending(t *testing.T, s Stores) {
 		if due, err := s.Logins.ClaimEmails(t.Context(), epoch.Add(time.Hour), epoch.Add(time.Hour), 10); err != nil || len(due) != 0 {
 			t.Errorf("claimed %+v, %v", due, err)
 		}
-		activateLogin(t, s, l.UserID, uuid.NewString())
+		activateLogin(t, s.Logins, l.UserID, uuid.NewString())
 	}
 }
 

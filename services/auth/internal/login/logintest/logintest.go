@@ -91,8 +91,8 @@ func pending(email string) login.Login {
 	return login.Login{UserID: uuid.NewString(), Email: email, PasswordHash: "$hash", State: login.Pending, DisplayName: "Ada"}
 }
 
-// reserve stores a pending login that is due a minute later.
-func reserve(t *testing.T, s login.Store, email string) login.Login {
+// Reserved stores a pending login that is due a minute later.
+func Reserved(t *testing.T, s login.Store, email string) login.Login {
 	t.Helper()
 	l := pending(email)
 	if _, reserved, err := s.Reserve(t.Context(), l, request(""), epoch, epoch.Add(time.Minute)); err != nil || !reserved {
@@ -123,7 +123,7 @@ func missing(t *testing.T, s login.Store, email string) {
 
 func reserveOnce(t *testing.T, s Stores) {
 	missing(t, s.Logins, "ada@example.com")
-	first := reserve(t, s.Logins, "ada@example.com")
+	first := Reserved(t, s.Logins, "ada@example.com")
 	find(t, s.Logins, "ada@example.com", first)
 	existing, reserved, err := s.Logins.Reserve(t.Context(), pending("ada@example.com"), request(""), epoch, epoch)
 	if err != nil || reserved || existing != first {
@@ -154,24 +154,24 @@ func reserveParallel(t *testing.T, s Stores) {
 }
 
 // activateLogin activates a login that is not the first administrator's.
-func activateLogin(t *testing.T, s Stores, userID, organizationID string) {
+func activateLogin(t *testing.T, s login.Store, userID, organizationID string) {
 	t.Helper()
-	if token, err := s.Logins.Activate(t.Context(), login.NewActivation(request(""), userID, organizationID), epoch); err != nil || token != "" {
+	if token, err := s.Activate(t.Context(), login.NewActivation(request(""), userID, organizationID), epoch); err != nil || token != "" {
 		t.Fatalf("Activate = %q, %v; want no token", token, err)
 	}
 }
 
 func activate(t *testing.T, s Stores) {
-	l := reserve(t, s.Logins, "ada@example.com")
+	l := Reserved(t, s.Logins, "ada@example.com")
 	org := uuid.NewString()
 	want := l
 	want.State, want.OrganizationID, want.DisplayName = login.Active, org, ""
 	recorded(t, s)
 	for range 2 {
-		activateLogin(t, s, l.UserID, org)
+		activateLogin(t, s.Logins, l.UserID, org)
 		find(t, s.Logins, "ada@example.com", want)
 	}
-	activateLogin(t, s, l.UserID, uuid.NewString())
+	activateLogin(t, s.Logins, l.UserID, uuid.NewString())
 	find(t, s.Logins, "ada@example.com", want) // an active login stays as it is
 	if _, err := s.Logins.Activate(t.Context(), login.NewActivation(request(""), uuid.NewString(), org), epoch); !errors.Is(err, login.ErrNotFound) {
 		t.Fatalf("Activate(unknown) = %v, want ErrNotFound", err)
@@ -182,7 +182,7 @@ func activate(t *testing.T, s Stores) {
 // The request and the reconciler, or two repetitions, may complete one sign-up at the same moment.
 func activateParallel(t *testing.T, s Stores) {
 	for i, reserve := range []func() login.Login{
-		func() login.Login { return reserve(t, s.Logins, "ada@example.com") },
+		func() login.Login { return Reserved(t, s.Logins, "ada@example.com") },
 		func() login.Login { return reserveFirst(t, s, "admin@example.com") },
 	} {
 		l := reserve()
@@ -208,8 +208,8 @@ func activateParallel(t *testing.T, s Stores) {
 }
 
 func undo(t *testing.T, s Stores) {
-	gone, kept := reserve(t, s.Logins, "gone@example.com"), reserve(t, s.Logins, "kept@example.com")
-	activateLogin(t, s, kept.UserID, uuid.NewString())
+	gone, kept := Reserved(t, s.Logins, "gone@example.com"), Reserved(t, s.Logins, "kept@example.com")
+	activateLogin(t, s.Logins, kept.UserID, uuid.NewString())
 	for _, id := range []string{gone.UserID, kept.UserID, uuid.NewString()} {
 		if err := s.Logins.Undo(t.Context(), id); err != nil {
 			t.Fatal(err)
@@ -224,10 +224,10 @@ func undo(t *testing.T, s Stores) {
 func claim(t *testing.T, s Stores) {
 	due := epoch.Add(time.Minute)
 	for i := range 20 {
-		reserve(t, s.Logins, fmt.Sprintf("ada%d@example.com", i))
+		Reserved(t, s.Logins, fmt.Sprintf("ada%d@example.com", i))
 	}
-	active := reserve(t, s.Logins, "active@example.com")
-	activateLogin(t, s, active.UserID, uuid.NewString())
+	active := Reserved(t, s.Logins, "active@example.com")
+	activateLogin(t, s.Logins, active.UserID, uuid.NewString())
 	if early, err := s.Logins.Claim(t.Context(), due.Add(-time.Microsecond), due, 100); err != nil || len(early) != 0 {
 		t.Fatalf("Claim before they are due = %d, %v; want none", len(early), err)
 	}
@@ -270,7 +270,7 @@ func claim(t *testing.T, s Stores) {
 }
 
 func replaceHash(t *testing.T, s Stores) {
-	l := reserve(t, s.Logins, "ada@example.com")
+	l := Reserved(t, s.Logins, "ada@example.com")
 	for _, c := range []struct {
 		old, hash, want string
 		err             error
@@ -298,10 +298,10 @@ func sessionOf(userID string) session.Session {
 
 func remove(t *testing.T, s Stores) {
 	ctx := t.Context()
-	l, other := reserve(t, s.Logins, "ada@example.com"), reserve(t, s.Logins, "other@example.com")
+	l, other := Reserved(t, s.Logins, "ada@example.com"), Reserved(t, s.Logins, "other@example.com")
 	var sessions []session.Session
 	for _, id := range []string{l.UserID, l.UserID, other.UserID} {
-		activateLogin(t, s, id, uuid.NewString())
+		activateLogin(t, s.Logins, id, uuid.NewString())
 		n := sessionOf(id)
 		sessions = append(sessions, n)
 		if err := s.Sessions.Start(ctx, n, request(n.UserID)); err != nil {
@@ -330,7 +330,7 @@ func remove(t *testing.T, s Stores) {
 	if err := s.Sessions.Refresh(ctx, sessions[2].Family, keep); err != nil {
 		t.Fatalf("a session of another login: %v", err)
 	}
-	pendingLogin := reserve(t, s.Logins, "ada@example.com") // the address is free, and pending logins can be removed
+	pendingLogin := Reserved(t, s.Logins, "ada@example.com") // the address is free, and pending logins can be removed
 	if err := s.Logins.Remove(ctx, pendingLogin.UserID, until, request(pendingLogin.UserID)); err != nil {
 		t.Fatal(err)
 	}
@@ -354,8 +354,8 @@ func revoked(t *testing.T, s session.Store) map[string]bool {
 func removeBesideStart(t *testing.T, s Stores) {
 	ctx := context.WithoutCancel(t.Context())
 	for round := range 10 {
-		l := reserve(t, s.Logins, fmt.Sprintf("ada%d@example.com", round))
-		activateLogin(t, s, l.UserID, uuid.NewString())
+		l := Reserved(t, s.Logins, fmt.Sprintf("ada%d@example.com", round))
+		activateLogin(t, s.Logins, l.UserID, uuid.NewString())
 		var mu sync.Mutex
 		var started []string
 		var wg sync.WaitGroup

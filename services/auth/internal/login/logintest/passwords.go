@@ -12,7 +12,7 @@ import (
 )
 
 func changePassword(t *testing.T, s Stores) { // R5, R22
-	l, other := reserve(t, s.Logins, "ada@example.com"), reserve(t, s.Logins, "other@example.com")
+	l, other := Reserved(t, s.Logins, "ada@example.com"), Reserved(t, s.Logins, "other@example.com")
 	change := func(user, old, keep string, e event.Event) error {
 		return s.Logins.ChangePassword(t.Context(), login.NewHash{
 			UserID: user, Old: old, Hash: "$new", Keep: keep, Time: epoch, RevokedUntil: epoch.Add(time.Hour),
@@ -21,8 +21,8 @@ func changePassword(t *testing.T, s Stores) { // R5, R22
 	if err := change(l.UserID, l.PasswordHash, "", request(l.UserID)); !errors.Is(err, login.ErrNotFound) {
 		t.Fatalf("of a pending login: %v, want ErrNotFound", err)
 	}
-	activateLogin(t, s, l.UserID, uuid.NewString())
-	activateLogin(t, s, other.UserID, uuid.NewString())
+	activateLogin(t, s.Logins, l.UserID, uuid.NewString())
+	activateLogin(t, s.Logins, other.UserID, uuid.NewString())
 	mine, kept, theirs := sessionOf(l.UserID), sessionOf(l.UserID), sessionOf(other.UserID)
 	for _, err := range []error{
 		s.Sessions.Start(t.Context(), mine, request(l.UserID)), s.Sessions.Start(t.Context(), kept, request(l.UserID)),

@@ -34,10 +34,10 @@ func wantState(t *testing.T, s Stores, userID string, want login.State) {
 // suspend ends the sessions of a user and lets none begin until the restoration (R22); the highest
 // revision counts, in whatever order they are told.
 func suspend(t *testing.T, s Stores) {
-	l, other := reserve(t, s.Logins, "ada@example.com"), reserve(t, s.Logins, "other@example.com")
+	l, other := Reserved(t, s.Logins, "ada@example.com"), Reserved(t, s.Logins, "other@example.com")
 	var sessions []session.Session
 	for _, id := range []string{l.UserID, l.UserID, other.UserID} {
-		activateLogin(t, s, id, uuid.NewString())
+		activateLogin(t, s.Logins, id, uuid.NewString())
 		sessions = append(sessions, sessionOf(id))
 		if err := s.Sessions.Start(t.Context(), sessions[len(sessions)-1], request(id)); err != nil {
 			t.Fatal(err)
@@ -91,7 +91,7 @@ func suspend(t *testing.T, s Stores) {
 // ends, and nobody signs in with it afterwards.
 func suspendPending(t *testing.T, s Stores) {
 	for _, restored := range []bool{false, true} {
-		l := reserve(t, s.Logins, fmt.Sprintf("ada%t@example.com", restored))
+		l := Reserved(t, s.Logins, fmt.Sprintf("ada%t@example.com", restored))
 		standing(t, s, l.UserID, 2, true)
 		wantState(t, s, l.UserID, login.Pending)
 		want := login.Suspended
@@ -100,7 +100,7 @@ func suspendPending(t *testing.T, s Stores) {
 			want = login.Active
 		}
 		for range 2 {
-			activateLogin(t, s, l.UserID, uuid.NewString())
+			activateLogin(t, s.Logins, l.UserID, uuid.NewString())
 			wantState(t, s, l.UserID, want)
 		}
 		err := s.Sessions.Start(t.Context(), sessionOf(l.UserID), request(l.UserID))
@@ -115,8 +115,8 @@ func suspendPending(t *testing.T, s Stores) {
 func suspendBesideStart(t *testing.T, s Stores) {
 	ctx := context.WithoutCancel(t.Context())
 	for round := range 10 {
-		l := reserve(t, s.Logins, fmt.Sprintf("ada%d@example.com", round))
-		activateLogin(t, s, l.UserID, uuid.NewString())
+		l := Reserved(t, s.Logins, fmt.Sprintf("ada%d@example.com", round))
+		activateLogin(t, s.Logins, l.UserID, uuid.NewString())
 		var mu sync.Mutex
 		var started []string
 		var wg sync.WaitGroup

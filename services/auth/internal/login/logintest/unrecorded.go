@@ -15,8 +15,8 @@ import (
 // unrecorded tries every change without an event: none may happen (R68).
 func unrecorded(t *testing.T, s Stores) {
 	ctx := t.Context()
-	waiting, active := reserve(t, s.Logins, "waiting@example.com"), reserve(t, s.Logins, "active@example.com")
-	activateLogin(t, s, active.UserID, uuid.NewString())
+	waiting, active := Reserved(t, s.Logins, "waiting@example.com"), Reserved(t, s.Logins, "active@example.com")
+	activateLogin(t, s.Logins, active.UserID, uuid.NewString())
 	active, err := s.Logins.ByEmail(ctx, "active@example.com")
 	if err != nil {
 		t.Fatal(err)

@@ -5,15 +5,16 @@ package resettest
 import (
 	"errors"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/gatehouse/gatehouse/internal/event"
+	"github.com/gatehouse/gatehouse/internal/testkit/check"
 	"github.com/gatehouse/gatehouse/services/auth/internal/factor"
 	"github.com/gatehouse/gatehouse/services/auth/internal/login"
+	"github.com/gatehouse/gatehouse/services/auth/internal/login/logintest"
 	"github.com/gatehouse/gatehouse/services/auth/internal/mail"
 	"github.com/gatehouse/gatehouse/services/auth/internal/proof"
 	"github.com/gatehouse/gatehouse/services/auth/internal/reset"
@@ -60,30 +61,10 @@ func request(userID string) event.Event {
 	}
 }
 
-// pending makes a login that is not active yet.
-func pending(t *testing.T, d Database, email string) login.Login {
-	t.Helper()
-	l := login.Login{UserID: uuid.NewString(), Email: email, PasswordHash: "$hash", State: login.Pending}
-	if _, reserved, err := d.Logins.Reserve(t.Context(), l, request(l.UserID), epoch, epoch); err != nil || !reserved {
-		t.Fatal(reserved, err)
-	}
-	return l
-}
-
-// active makes an active login whose address nobody has proven.
-func active(t *testing.T, d Database, email string) login.Login {
-	t.Helper()
-	l := pending(t, d, email)
-	if _, err := d.Logins.Activate(t.Context(), login.NewActivation(request(l.UserID), l.UserID, uuid.NewString()), epoch); err != nil {
-		t.Fatal(err)
-	}
-	return d.login(t, l.UserID)
-}
-
 // proven makes an active login whose address was proven.
 func proven(t *testing.T, d Database, email string) login.Login {
 	t.Helper()
-	l := active(t, d, email)
+	l := logintest.Active(t, d.Logins, email)
 	if err := d.Logins.VerifyEmail(t.Context(), asked(t, d, proof.Verify, l).Hash(), l, epoch, request(l.UserID)); err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +185,7 @@ func once(t *testing.T, d Database) { // R14, R17, R22
 
 func outOfOrder(t *testing.T, d Database) {
 	l, bob := proven(t, d, "ada@example.com"), proven(t, d, "bob@example.com")
-	waiting, gone, suspended := pending(t, d, "pending@example.com"), active(t, d, "gone@example.com"), active(t, d, "suspended@example.com")
+	waiting, gone, suspended := logintest.Reserved(t, d.Logins, "pending@example.com"), logintest.Active(t, d.Logins, "gone@example.com"), logintest.Active(t, d.Logins, "suspended@example.com")
 	started(t, d, l.UserID)
 	code, verify, bobs := asked(t, d, proof.Reset, l), asked(t, d, proof.Verify, l), asked(t, d, proof.Reset, bob)
 	ofPending, ofGone, ofSuspended := asked(t, d, proof.Reset, waiting), asked(t, d, proof.Reset, gone), asked(t, d, proof.Reset, suspended)
@@ -252,22 +233,9 @@ func outOfOrder(t *testing.T, d Database) {
 func (d Database) atOnce(t *testing.T, l login.Login, code func(i int) proof.Code) {
 	t.Helper()
 	events, mails := len(d.Recorded(t)), d.Queued(t)
-	var won atomic.Int32
-	var wait sync.WaitGroup
-	for i := range 8 {
-		wait.Go(func() {
-			switch err := d.Store.Reset(t.Context(), to(l, code(i)), request(l.UserID)); {
-			case err == nil:
-				won.Add(1)
-			case !errors.Is(err, proof.ErrNotFound):
-				t.Error(err)
-			}
-		})
-	}
-	wait.Wait()
-	if won.Load() != 1 {
-		t.Errorf("%d of 8 succeeded, want one", won.Load())
-	}
+	check.OneOf(t, 8, proof.ErrNotFound, func(i int) error {
+		return d.Store.Reset(t.Context(), to(l, code(i)), request(l.UserID))
+	})
 	d.changed(t, l.UserID, events, mails)
 }
 
@@ -300,7 +268,7 @@ func enrol(t *testing.T, d Database, l login.Login) login.Login {
 }
 
 func unproven(t *testing.T, d Database) { // R15
-	for _, l := range []login.Login{enrol(t, d, active(t, d, "ada@example.com")), enrol(t, d, proven(t, d, "grace@example.com"))} {
+	for _, l := range []login.Login{enrol(t, d, logintest.Active(t, d.Logins, "ada@example.com")), enrol(t, d, proven(t, d, "grace@example.com"))} {
 		events, mails := len(d.Recorded(t)), d.Queued(t)
 		if err := d.Store.Reset(t.Context(), to(l, asked(t, d, proof.Reset, l)), request(l.UserID)); err != nil {
 			t.Fatal(err)
@@ -314,7 +282,7 @@ func unproven(t *testing.T, d Database) { // R15
 }
 
 func overtaken(t *testing.T, d Database) {
-	before := active(t, d, "ada@example.com")
+	before := logintest.Active(t, d.Logins, "ada@example.com")
 	code := asked(t, d, proof.Reset, before)
 	enrolled := enrol(t, d, before)
 	refused := func(name string, seen login.Login) {
@@ -337,7 +305,7 @@ func overtaken(t *testing.T, d Database) {
 
 func besideVerification(t *testing.T, d Database) {
 	for _, email := range []string{"a@example.com", "b@example.com", "c@example.com", "d@example.com", "e@example.com"} {
-		l := enrol(t, d, active(t, d, email))
+		l := enrol(t, d, logintest.Active(t, d.Logins, email))
 		code, verify := asked(t, d, proof.Reset, l), asked(t, d, proof.Verify, l)
 		var wait sync.WaitGroup
 		var replaced, marked error
